@@ -1,0 +1,1 @@
+//! Pure: which host id a container id stands for.
