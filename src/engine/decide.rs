@@ -1,0 +1,300 @@
+//! What happens to one inode.
+
+use std::collections::HashSet;
+use std::ffi::CStr;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use globset::GlobSet;
+use rustix::io::Errno;
+
+use super::sink::Sink;
+use super::{Monitor, Problem, ProblemKind, Stop, Tally};
+use crate::fs::walk::{Enter, Visit};
+use crate::fs::{Dir, DirPath, Identity, Names, Pin, Root, Stat, attributes};
+use crate::idmap::{Direction, IdMap};
+use crate::ownership::{self, Change, Outcome};
+use crate::record::Transition;
+use crate::record::line::WalkOptions;
+
+/// What the threads of one run share.
+pub struct Run<'a> {
+    /// The trees.
+    pub roots: &'a [Root],
+    /// The map.
+    pub map: &'a IdMap,
+    /// Which way.
+    pub direction: Direction,
+    /// How the walk is limited.
+    pub walk: &'a WalkOptions,
+    /// The globs of what is left out.
+    pub exclude: Option<GlobSet>,
+    /// Trouble is collected, not stopped over: for a dry run, and for `--keep-going`.
+    pub carry_on: bool,
+    /// Inodes that the journal already has: only needed where an id does not tell.
+    pub done: HashSet<Identity>,
+    /// Inodes of several names that were met: device and number.
+    pub links: Mutex<HashSet<(u64, u64)>>,
+    /// Hears of progress.
+    pub monitor: &'a dyn Monitor,
+    /// Asks the run to stop.
+    pub stop: &'a Stop,
+    /// The run cannot go on and is to be undone.
+    pub gave_up: AtomicBool,
+    /// The run was stopped before it had met everything.
+    pub interrupted: AtomicBool,
+}
+
+impl<'a> Run<'a> {
+    /// A run that has not begun.
+    pub fn new(
+        roots: &'a [Root],
+        map: &'a IdMap,
+        direction: Direction,
+        walk: &'a WalkOptions,
+        monitor: &'a dyn Monitor,
+        stop: &'a Stop,
+    ) -> Run<'a> {
+        Run {
+            roots,
+            map,
+            direction,
+            walk,
+            exclude: None,
+            carry_on: walk.keep_going,
+            done: HashSet::new(),
+            links: Mutex::default(),
+            monitor,
+            stop,
+            gave_up: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
+        }
+    }
+
+    /// Absolute path, for messages.
+    pub fn path(&self, dir: &DirPath, name: &[u8]) -> PathBuf {
+        let below = dir.join(name);
+        let root = &self.roots[dir.root].path;
+        match below.as_os_str().is_empty() {
+            true => root.clone(),
+            false => root.join(below),
+        }
+    }
+
+    /// Counts an inode left as it is; ends the run over it unless it carries on.
+    pub fn problem(&self, tally: &mut Tally, problem: Problem) -> ControlFlow<()> {
+        self.monitor.problem(&problem);
+        tally.problem(problem);
+        match self.carry_on {
+            true => ControlFlow::Continue(()),
+            false => self.give_up(),
+        }
+    }
+
+    /// Ends the run.
+    pub fn give_up(&self) -> ControlFlow<()> {
+        self.gave_up.store(true, Ordering::Relaxed);
+        ControlFlow::Break(())
+    }
+
+    /// Whether the run is over before its end, because it failed or somebody asked.
+    fn is_cut_short(&self) -> bool {
+        if self.stop.is_asked() {
+            self.interrupted.store(true, Ordering::Relaxed);
+        }
+        self.interrupted.load(Ordering::Relaxed) || self.gave_up.load(Ordering::Relaxed)
+    }
+
+    /// True the first time an inode is met.
+    fn is_first_name(&self, stat: &Stat) -> bool {
+        let inode = (stat.dev, stat.identity.ino);
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.insert(inode)
+    }
+}
+
+/// Decides for each inode met by one thread; what is to change goes to a sink.
+pub struct Decider<'a, S> {
+    run: &'a Run<'a>,
+    sink: S,
+    tally: Tally,
+}
+
+impl<'a, S: Sink> Decider<'a, S> {
+    /// One thread's.
+    pub fn new(run: &'a Run<'a>, sink: S) -> Self {
+        Decider {
+            run,
+            sink,
+            tally: Tally::default(),
+        }
+    }
+
+    fn left(
+        &mut self,
+        kind: ProblemKind,
+        dir: &DirPath,
+        name: &[u8],
+        reason: String,
+    ) -> ControlFlow<()> {
+        let path = self.run.path(dir, name);
+        let problem = Problem { path, kind, reason };
+        self.sink.left(&problem);
+        self.run.problem(&mut self.tally, problem)
+    }
+
+    fn failed(&mut self, dir: &DirPath, name: &[u8], call: &str, errno: Errno) -> ControlFlow<()> {
+        let reason = match errno {
+            Errno::MFILE => format!("{call}: {errno}. Raise the limit with `ulimit -n`"),
+            Errno::NOSYS => format!("{call}: /proc is not mounted here, and is needed"),
+            _ => format!("{call}: {errno}"),
+        };
+        self.left(ProblemKind::Failed, dir, name, reason)
+    }
+
+    /// A name of a directory; gives the directory to enter when it is one.
+    fn name(&mut self, dir: &Dir, name: &CStr) -> ControlFlow<(), Option<Arc<DirPath>>> {
+        const PASS: ControlFlow<(), Option<Arc<DirPath>>> = ControlFlow::Continue(None);
+        let bytes = name.to_bytes();
+        if let Some(exclude) = &self.run.exclude
+            && exclude.is_match(dir.path.join(bytes))
+        {
+            self.tally.excluded += 1;
+            return PASS;
+        }
+        let pinned = Pin::at(std::os::fd::AsFd::as_fd(dir), name);
+        let (pin, stat) = match pinned.and_then(|pin| pin.stat().map(|stat| (pin, stat))) {
+            Ok(pinned) => pinned,
+            Err(Errno::NOENT) => {
+                self.tally.vanished += 1;
+                return PASS;
+            }
+            Err(errno) => {
+                self.failed(&dir.path, bytes, "open", errno)?;
+                return PASS;
+            }
+        };
+        if stat.crosses_mount(dir.path.dev) && !self.run.walk.cross_mounts {
+            self.mount(&dir.path, bytes);
+            return PASS;
+        }
+        if stat.nlink > 1 && !stat.is_dir() && !self.run.is_first_name(&stat) {
+            return PASS;
+        }
+        self.inode(&dir.path, bytes, pin, &stat)?;
+        let enter = stat.is_dir().then(|| dir.path.child(bytes, stat.identity, stat.dev));
+        ControlFlow::Continue(enter)
+    }
+
+    fn mount(&mut self, dir: &DirPath, name: &[u8]) {
+        let path = self.run.path(dir, name);
+        self.sink.mount(&path);
+        self.tally.mounts += 1;
+        super::report::push_listed(&mut self.tally.mount_paths, path);
+    }
+
+    /// An inode on its first name.
+    fn inode(
+        &mut self,
+        dir: &Arc<DirPath>,
+        name: &[u8],
+        pin: Pin,
+        stat: &Stat,
+    ) -> ControlFlow<()> {
+        self.tally.seen += 1;
+        if self.run.done.contains(&stat.identity) {
+            self.tally.already += 1;
+            return ControlFlow::Continue(());
+        }
+        let before = match attributes::read(&pin, stat) {
+            Ok(before) => before,
+            Err(error) => return self.left(ProblemKind::Failed, dir, name, error.to_string()),
+        };
+        let after = match ownership::map_ownership(&before, self.run.map, self.run.direction) {
+            Outcome::Change(after) => after,
+            Outcome::Already => {
+                self.tally.already += 1;
+                return ControlFlow::Continue(());
+            }
+            Outcome::Unmapped(unmapped) => {
+                return self.left(ProblemKind::Unmapped, dir, name, unmapped.to_string());
+            }
+        };
+        if stat.immutable || stat.append_only {
+            let (what, letter) = match stat.immutable {
+                true => ("immutable", 'i'),
+                false => ("append-only", 'a'),
+            };
+            let path = self.run.path(dir, name);
+            let reason = format!("is {what}; `chattr -{letter} {}` lets it be changed", path.display());
+            return self.left(ProblemKind::Failed, dir, name, reason);
+        }
+        let transition = Transition {
+            file_type: stat.file_type,
+            change: Change { before, after },
+        };
+        self.sink.change(self.run, &mut self.tally, dir, name, pin, stat.identity, transition)
+    }
+}
+
+impl<S: Sink> Visit for Decider<'_, S> {
+    type Output = Tally;
+
+    fn root(&mut self, number: usize, root: &Root) -> ControlFlow<(), Enter> {
+        let path = DirPath::root(number, root.stat.identity, root.stat.dev);
+        let pin = match root.pin.try_clone() {
+            Ok(pin) => pin,
+            Err(errno) => {
+                self.failed(&path, b".", "dup", errno)?;
+                return ControlFlow::Continue(Enter::No);
+            }
+        };
+        self.inode(&path, b".", pin, &root.stat)?;
+        ControlFlow::Continue(match root.stat.is_dir() {
+            true => Enter::Yes,
+            false => Enter::No,
+        })
+    }
+
+    fn names(
+        &mut self,
+        dir: &Dir,
+        names: &Names,
+        found: &mut Vec<Arc<DirPath>>,
+    ) -> ControlFlow<()> {
+        self.run.monitor.directory(&dir.path);
+        let (seen, changed) = (self.tally.seen, self.tally.changed);
+        for name in names.iter() {
+            if self.run.is_cut_short() {
+                return ControlFlow::Break(());
+            }
+            found.extend(self.name(dir, name)?);
+        }
+        let progress = (self.tally.seen - seen, self.tally.changed - changed);
+        self.run.monitor.progress(progress.0, progress.1);
+        ControlFlow::Continue(())
+    }
+
+    fn unreadable(&mut self, dir: &Arc<DirPath>, errno: Errno) -> ControlFlow<()> {
+        match errno {
+            Errno::NOENT => {
+                self.tally.vanished += 1;
+                ControlFlow::Continue(())
+            }
+            // ENOTDIR, ELOOP: something else has its name now.
+            Errno::STALE | Errno::NOTDIR | Errno::LOOP => {
+                let reason = "was replaced while the tree was read. Stop what changes the tree";
+                self.left(ProblemKind::Failed, dir, b".", reason.into())
+            }
+            _ => self.failed(dir, b".", "open directory", errno),
+        }
+    }
+
+    fn finish(mut self) -> Tally {
+        let whole = !self.run.is_cut_short();
+        self.sink.finish(self.run, &mut self.tally, whole);
+        self.tally
+    }
+}

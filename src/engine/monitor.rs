@@ -1,0 +1,60 @@
+//! How a run tells what it is doing.
+
+use std::sync::Arc;
+
+use super::Problem;
+use crate::fs::DirPath;
+
+/// What a run is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Looking for who uses the tree.
+    CheckingUse,
+    /// Walking and changing.
+    Shifting,
+    /// Walking only.
+    Looking,
+    /// Putting a manifest into the journal.
+    Listing,
+    /// Going through a journal and changing.
+    Replaying,
+    /// Undoing what a journal says.
+    Undoing,
+    /// Comparing with a journal.
+    Comparing,
+    /// Waiting for the disks to have everything.
+    Syncing,
+}
+
+/// Hears of a run's progress. Called from many threads, often: it must be quick.
+pub trait Monitor: Sync {
+    /// A new phase begins; `inodes` of it where that is known.
+    fn phase(&self, phase: Phase, inodes: Option<u64>) {
+        let _ = (phase, inodes);
+    }
+
+    /// So many more inodes were looked at, and changed.
+    fn progress(&self, seen: u64, changed: u64) {
+        let _ = (seen, changed);
+    }
+
+    /// A directory is being looked at.
+    fn directory(&self, dir: &Arc<DirPath>) {
+        let _ = dir;
+    }
+
+    /// So many bytes of the journal are durable.
+    fn journalled(&self, bytes: u64) {
+        let _ = bytes;
+    }
+
+    /// An inode is left as it is.
+    fn problem(&self, problem: &Problem) {
+        let _ = problem;
+    }
+}
+
+/// Hears nothing.
+pub struct Silent;
+
+impl Monitor for Silent {}

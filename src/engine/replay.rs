@@ -1,0 +1,385 @@
+//! What a journal says, compared with the disk and brought about.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Monitor, Problem, ProblemKind, Stop, Tally};
+use crate::fs::{self, Pin, Root, attributes, process};
+use crate::ownership::{Change, FileType, Ownership, Standing};
+use crate::record::journal::Piece;
+use crate::record::line::{DirLine, Entry};
+use crate::record::{Journal, JournalError, Name, Transition};
+
+/// Which side of its changes a replay wants on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// As before the run: rollback.
+    Before,
+    /// As after it: resume, verify.
+    After,
+}
+
+/// How a journal is gone through.
+pub struct Replay<'a> {
+    /// The journal.
+    pub journal: &'a Journal,
+    /// What is wanted.
+    pub goal: Goal,
+    /// Inodes half way between before and after are the journal's doing: true while a run or a
+    /// rollback of it has not ended.
+    pub between_is_ours: bool,
+    /// An inode that somebody changed since is given the wanted ownership all the same.
+    pub force: bool,
+    /// Only compare.
+    pub look_only: bool,
+    /// The first trouble ends the replay.
+    pub strict: bool,
+    /// Hears of progress.
+    pub monitor: &'a dyn Monitor,
+    /// Asks to stop; between two inodes.
+    pub stop: &'a Stop,
+}
+
+/// How a replay went.
+pub struct Replayed {
+    /// Counts.
+    pub tally: Tally,
+    /// It was stopped before its end, on request or by the first trouble of a strict one.
+    pub cut_short: bool,
+}
+
+impl Replay<'_> {
+    /// Goes through all frames with `jobs` threads: no inode is in two frames, so their order does
+    /// not matter.
+    ///
+    /// # Errors
+    /// The journal cannot be read any more.
+    pub fn run(&self, jobs: usize) -> Result<Replayed, JournalError> {
+        let roots = self.open_roots();
+        let next = AtomicU32::new(0);
+        let over = AtomicBool::new(false);
+        let broken: Mutex<Option<JournalError>> = Mutex::new(None);
+        let tallies = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..jobs)
+                .map(|_| {
+                    scope.spawn(|| {
+                        process::own_descriptor_table();
+                        let mut worker = Worker::new(self, &roots, &over);
+                        while !worker.is_over() {
+                            let frame = next.fetch_add(1, Ordering::Relaxed);
+                            if frame >= self.journal.frames() {
+                                break;
+                            }
+                            if let Err(error) = worker.frame(frame) {
+                                over.store(true, Ordering::Relaxed);
+                                let mut first =
+                                    broken.lock().unwrap_or_else(PoisonError::into_inner);
+                                first.get_or_insert(error);
+                            }
+                        }
+                        worker.tally
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| match thread.join() {
+                    Ok(tally) => tally,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                })
+                .collect::<Vec<_>>()
+        });
+        match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(Replayed {
+                tally: Tally::sum(tallies),
+                cut_short: over.load(Ordering::Relaxed),
+            }),
+        }
+    }
+
+    /// The journal's trees, or why one is not what it was.
+    fn open_roots(&self) -> Vec<Result<Root, String>> {
+        let lines = &self.journal.header.roots;
+        lines
+            .iter()
+            .map(|line| match Root::open(line.path.as_path()) {
+                Ok(root) if root.stat.identity == line.identity => Ok(root),
+                Ok(_) => Err("the tree's top is another inode now".to_string()),
+                Err(error) => Err(error.to_string()),
+            })
+            .collect()
+    }
+}
+
+/// One thread of a replay.
+struct Worker<'a> {
+    replay: &'a Replay<'a>,
+    roots: &'a [Result<Root, String>],
+    over: &'a AtomicBool,
+    way: Way,
+    tally: Tally,
+}
+
+/// Why an inode is not where the journal says.
+const GONE: &str = "is gone, or was renamed";
+const REPLACED: &str = "another inode has its name now";
+
+impl<'a> Worker<'a> {
+    fn new(
+        replay: &'a Replay<'a>,
+        roots: &'a [Result<Root, String>],
+        over: &'a AtomicBool,
+    ) -> Self {
+        Worker {
+            replay,
+            roots,
+            over,
+            way: Way::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        if self.replay.stop.is_asked() {
+            self.over.store(true, Ordering::Relaxed);
+        }
+        self.over.load(Ordering::Relaxed)
+    }
+
+    fn frame(&mut self, frame: u32) -> Result<(), JournalError> {
+        let mut transitions: HashMap<u32, Transition> = HashMap::new();
+        self.way = Way::default();
+        for piece in self.replay.journal.read(frame)? {
+            match piece {
+                Piece::Own(n, file_type, change) => {
+                    transitions.insert(n, Transition { file_type, change });
+                }
+                Piece::Dir(line) => {
+                    let known = |n: &u32| transitions.contains_key(n);
+                    if line.root >= self.roots.len() || !line.owns.iter().all(known) {
+                        return Err(self.replay.journal.damaged(frame, "it names a root or a change that it does not define"));
+                    }
+                    self.dir(&line, &transitions);
+                }
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn dir(&mut self, line: &DirLine, transitions: &HashMap<u32, Transition>) {
+        let (seen, changed) = (self.tally.seen, self.tally.changed);
+        self.way.go(line);
+        let root = &self.roots[line.root];
+        for entry in line.entries() {
+            if self.is_over() {
+                return;
+            }
+            self.tally.seen += 1;
+            let transition = &transitions[&entry.own];
+            let result = match root {
+                Ok(root) => self.entry(root, &entry, transition),
+                Err(reason) => Err((ProblemKind::Conflict, reason.clone())),
+            };
+            if let Err((kind, reason)) = result {
+                let path = self.path(line.root, entry.name);
+                self.problem(Problem { path, kind, reason });
+            }
+        }
+        let monitor = self.replay.monitor;
+        monitor.progress(self.tally.seen - seen, self.tally.changed - changed);
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.replay.monitor.problem(&problem);
+        self.tally.problem(problem);
+        if self.replay.strict {
+            self.over.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn path(&self, root: usize, name: &Name) -> PathBuf {
+        let mut path = PathBuf::from(self.replay.journal.header.roots[root].path.clone());
+        path.extend(self.way.names().map(OsStr::from_bytes));
+        if name.0 != b"." {
+            path.push(name.as_path());
+        }
+        path
+    }
+
+    /// Compares one inode, and changes it where that is wanted.
+    fn entry(
+        &mut self,
+        root: &'a Root,
+        entry: &Entry<'_>,
+        transition: &Transition,
+    ) -> Result<(), (ProblemKind, String)> {
+        let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
+        let failed = |reason: String| (ProblemKind::Failed, reason);
+        let pin = self.pin(root, entry.name).map_err(|errno| match errno {
+            Errno::NOENT => conflict(GONE),
+            Errno::NOTDIR | Errno::LOOP => conflict(REPLACED),
+            _ => failed(format!("open: {errno}")),
+        })?;
+        let stat = pin.stat().map_err(|errno| failed(format!("statx: {errno}")))?;
+        let is_it = stat.identity == entry.identity && stat.file_type == transition.file_type;
+        if !is_it {
+            return Err(conflict(REPLACED));
+        }
+        let now = attributes::read(&pin, &stat).map_err(|error| failed(error.to_string()))?;
+        let change = &transition.change;
+        let wanted = match self.replay.goal {
+            Goal::Before => &change.before,
+            Goal::After => &change.after,
+        };
+        if now == *wanted {
+            self.tally.already += 1;
+            return Ok(());
+        }
+        if !self.may_change(change, &now, transition.file_type) {
+            return Err(conflict(&format!(
+                "was changed since: it is {}, not {}",
+                summary(&now),
+                summary(match self.replay.goal {
+                    Goal::Before => &change.after,
+                    Goal::After => &change.before,
+                })
+            )));
+        }
+        if !self.replay.look_only {
+            fs::apply(&pin, transition.file_type, &now, wanted)
+                .map_err(|error| failed(error.to_string()))?;
+        }
+        let done = match self.replay.goal {
+            Goal::Before => change.clone().swapped(),
+            Goal::After => change.clone(),
+        };
+        let file_type = transition.file_type;
+        self.tally.changes(&Transition { file_type, change: done }, 1);
+        Ok(())
+    }
+
+    fn may_change(&self, change: &Change, now: &Ownership, file_type: FileType) -> bool {
+        self.replay.force
+            || match change.standing(now, file_type) {
+                Standing::Before | Standing::After => true,
+                Standing::Between => self.replay.between_is_ours,
+                Standing::Foreign => false,
+            }
+    }
+
+    fn pin(&mut self, root: &'a Root, name: &Name) -> rustix::io::Result<Pin> {
+        if name.0 == b"." {
+            return root.pin.try_clone();
+        }
+        let dir = self.way.open(root.pin.as_fd())?;
+        let name = std::ffi::CString::new(&name.0[..]).map_err(|_| Errno::INVAL)?;
+        Pin::at(dir, &name)
+    }
+}
+
+/// An ownership in a few words, for messages.
+fn summary(ownership: &Ownership) -> String {
+    let extra = match ownership.extra {
+        Some(_) => " with ACL or capability",
+        None => "",
+    };
+    let Ownership { uid, gid, mode, .. } = ownership;
+    format!("{uid}:{gid} {mode}{extra}")
+}
+
+/// The way to the directory a replay is at, as open handles: each name is opened once, from the
+/// handle before it, and followed never.
+#[derive(Default)]
+struct Way {
+    levels: Vec<Level>,
+    open: usize,
+    /// Known not to lead anywhere from this level on.
+    broken: Option<(usize, Errno)>,
+}
+
+struct Level {
+    name: Name,
+    fd: Option<OwnedFd>,
+}
+
+const ON_THE_WAY: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Handles kept open; deeper ways close the outer ones and open them again when needed.
+const MOST_OPEN: usize = 256;
+
+impl Way {
+    /// Turns to a line's directory.
+    fn go(&mut self, line: &DirLine) {
+        for level in self.levels.drain(line.keep.min(self.levels.len())..) {
+            self.open -= usize::from(level.fd.is_some());
+        }
+        let names = line.path.iter().cloned();
+        self.levels.extend(names.map(|name| Level { name, fd: None }));
+        if self.broken.is_some_and(|(level, _)| level >= line.keep) {
+            self.broken = None;
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.levels.iter().map(|level| &level.name.0[..])
+    }
+
+    /// The directory's handle.
+    fn open<'r>(&'r mut self, root: BorrowedFd<'r>) -> rustix::io::Result<BorrowedFd<'r>> {
+        if let Some((_, errno)) = self.broken {
+            return Err(errno);
+        }
+        let last_open = self.levels.iter().rposition(|level| level.fd.is_some());
+        for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
+            let parent = match i.checked_sub(1).and_then(|i| self.levels[i].fd.as_ref()) {
+                Some(fd) => fd.as_fd(),
+                None => root,
+            };
+            let name = &self.levels[i].name.0[..];
+            match rustix::fs::openat(parent, name, ON_THE_WAY, Mode::empty()) {
+                Ok(fd) => {
+                    self.levels[i].fd = Some(fd);
+                    self.open += 1;
+                }
+                Err(errno) => {
+                    self.broken = Some((i, errno));
+                    return Err(errno);
+                }
+            }
+            self.close_outer(i);
+        }
+        Ok(self.levels.last().and_then(|level| level.fd.as_ref()).map_or(root, AsFd::as_fd))
+    }
+
+    /// Closes the outer half when too many are open; `keep` and what follows it stay.
+    fn close_outer(&mut self, keep: usize) {
+        if self.open < MOST_OPEN {
+            return;
+        }
+        let mut surplus = MOST_OPEN / 2;
+        for level in self.levels[..keep].iter_mut().filter(|level| level.fd.is_some()) {
+            level.fd = None;
+            self.open -= 1;
+            surplus -= 1;
+            if surplus == 0 {
+                return;
+            }
+        }
+    }
+}

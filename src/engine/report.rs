@@ -1,0 +1,199 @@
+//! What a run did.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ownership::FileType;
+use crate::record::Transition;
+
+/// Why an inode was left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProblemKind {
+    /// It has an id outside the map.
+    Unmapped,
+    /// It could not be read or changed.
+    Failed,
+    /// It is not what the journal or the manifest says it was.
+    Conflict,
+}
+
+/// One inode that was left as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Of which kind.
+    pub kind: ProblemKind,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Owner and group before, and after.
+pub type Owners = ((u32, u32), (u32, u32));
+
+/// Problems and new inodes are listed by path up to this many; the rest are counted.
+pub const LISTED: usize = 1000;
+
+/// Counts of one run, or of one thread's part of it.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Inodes met: one with many names counts once.
+    pub seen: u64,
+    /// Inodes changed, or for a dry run to be changed.
+    pub changed: u64,
+    /// Inodes that were as wanted.
+    pub already: u64,
+    /// Inodes with an id outside the map.
+    pub unmapped: u64,
+    /// Inodes that could not be read or changed.
+    pub failed: u64,
+    /// Inodes that are not what the record says.
+    pub conflicts: u64,
+    /// Mount points not crossed.
+    pub mounts: u64,
+    /// Names left out by a glob.
+    pub excluded: u64,
+    /// Names that went away between being read and being opened.
+    pub vanished: u64,
+    /// Inodes that came into being since the run of the journal.
+    pub created: u64,
+    /// Changed inodes by kind.
+    pub kinds: HashMap<FileType, u64>,
+    /// Changed inodes by owners.
+    pub owners: HashMap<Owners, u64>,
+    /// What was left as it is, the first of them.
+    pub problems: Vec<Problem>,
+    /// Mount points not crossed, the first of them.
+    pub mount_paths: Vec<PathBuf>,
+    /// Inodes that came into being since, the first of them.
+    pub created_paths: Vec<PathBuf>,
+}
+
+impl Tally {
+    /// Counts changes of one kind.
+    pub fn changes(&mut self, transition: &Transition, count: u64) {
+        let (before, after) = (&transition.change.before, &transition.change.after);
+        self.changed += count;
+        *self.kinds.entry(transition.file_type).or_default() += count;
+        let owners = ((before.uid, before.gid), (after.uid, after.gid));
+        *self.owners.entry(owners).or_default() += count;
+    }
+
+    /// Counts an inode left as it is.
+    pub fn problem(&mut self, problem: Problem) {
+        match problem.kind {
+            ProblemKind::Unmapped => self.unmapped += 1,
+            ProblemKind::Failed => self.failed += 1,
+            ProblemKind::Conflict => self.conflicts += 1,
+        }
+        push_listed(&mut self.problems, problem);
+    }
+
+    /// Inodes left as they are.
+    pub fn left(&self) -> u64 {
+        self.unmapped + self.failed + self.conflicts
+    }
+
+    /// Adds another thread's counts.
+    pub fn add(&mut self, other: Tally) {
+        self.seen += other.seen;
+        self.changed += other.changed;
+        self.already += other.already;
+        self.unmapped += other.unmapped;
+        self.failed += other.failed;
+        self.conflicts += other.conflicts;
+        self.mounts += other.mounts;
+        self.excluded += other.excluded;
+        self.vanished += other.vanished;
+        self.created += other.created;
+        for (kind, count) in other.kinds {
+            *self.kinds.entry(kind).or_default() += count;
+        }
+        for (owners, count) in other.owners {
+            *self.owners.entry(owners).or_default() += count;
+        }
+        other.problems.into_iter().for_each(|p| push_listed(&mut self.problems, p));
+        other.mount_paths.into_iter().for_each(|p| push_listed(&mut self.mount_paths, p));
+        other.created_paths.into_iter().for_each(|p| push_listed(&mut self.created_paths, p));
+    }
+
+    /// The counts of several threads together.
+    pub fn sum(tallies: impl IntoIterator<Item = Tally>) -> Tally {
+        tallies.into_iter().fold(Tally::default(), |mut sum, tally| {
+            sum.add(tally);
+            sum
+        })
+    }
+}
+
+/// Adds to a list that is not to grow with the tree.
+pub fn push_listed<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < LISTED {
+        list.push(item);
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything asked for is done, but for what the counts say was left.
+    Done,
+    /// Somebody asked it to stop.
+    Interrupted,
+    /// Something could not be done, and what was done before is undone.
+    RolledBack {
+        /// What could not be done.
+        why: Vec<Problem>,
+    },
+    /// Something could not be done, and undoing did not work for everything either.
+    Stuck {
+        /// What could not be done.
+        why: Vec<Problem>,
+    },
+    /// There was nothing to do.
+    Nothing {
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// What a run did, whole.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The journal file; none for a dry run, or when nothing had to be changed.
+    pub journal: Option<PathBuf>,
+    /// Counts.
+    pub tally: Tally,
+    /// How it ended.
+    pub ending: Ending,
+    /// Wall time.
+    pub elapsed: Duration,
+}
+
+/// A report in a word: what exit codes are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All done.
+    Done,
+    /// Some inodes are left as they were.
+    SomeLeft,
+    /// Failed.
+    Failed,
+    /// Stopped on request.
+    Interrupted,
+}
+
+impl Report {
+    /// In a word.
+    pub fn outcome(&self) -> Outcome {
+        match self.ending {
+            Ending::Interrupted => Outcome::Interrupted,
+            Ending::RolledBack { .. } | Ending::Stuck { .. } => Outcome::Failed,
+            Ending::Nothing { .. } => Outcome::Done,
+            Ending::Done if self.tally.left() > 0 => Outcome::SomeLeft,
+            Ending::Done => Outcome::Done,
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What the operator asks, and the checks before anything starts.
+
+use std::path::PathBuf;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use thiserror::Error;
+
+use crate::fs::in_use::{self, Tree, Use};
+use crate::fs::places;
+use crate::fs::root::RootError;
+use crate::fs::{Root, process};
+use crate::idmap::{Direction, IdMap, Overlap};
+use crate::record::line::{FORMAT, Header, RootLine, WalkOptions};
+use crate::record::lock::{LockError, RunLock};
+use crate::record::manifest::ManifestError;
+use crate::record::store::StoreError;
+use crate::record::{JournalError, Name, Store};
+
+use super::{Monitor, Phase};
+
+/// A shift as the operator asks for it.
+#[derive(Clone, Debug)]
+pub struct ShiftRequest {
+    /// The trees, as given.
+    pub paths: Vec<PathBuf>,
+    /// The map.
+    pub map: IdMap,
+    /// Which way.
+    pub direction: Direction,
+    /// Threads.
+    pub jobs: usize,
+    /// How the walk is limited.
+    pub walk: WalkOptions,
+    /// Trees that are in use are shifted too.
+    pub allow_in_use: bool,
+    /// System directories are shifted too.
+    pub allow_system_path: bool,
+    /// The subcommand, for the record.
+    pub command: String,
+}
+
+/// Why a run does not start. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// A path cannot be a root.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A place that must not be shifted.
+    #[error(transparent)]
+    Place(#[from] places::Refusal),
+    /// Two of the paths hold one another.
+    #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = inner.display(), outer = outer.display())]
+    Nested {
+        /// The one inside.
+        inner: PathBuf,
+        /// The one around it.
+        outer: PathBuf,
+    },
+    /// The map's two sides meet.
+    #[error(
+        "the map {map}: {overlap}, so an id does not tell whether a file is already shifted. If you know that nothing below {path} was shifted before, add --assume-unshifted",
+        path = path.display()
+    )]
+    Undecidable {
+        /// The first tree.
+        path: PathBuf,
+        /// The map.
+        map: IdMap,
+        /// Where its sides meet.
+        overlap: Overlap,
+    },
+    /// An exclude glob is none.
+    #[error("--exclude {glob}: {reason}. A glob is relative to the path: `cache/**`, `*.tmp`")]
+    Glob {
+        /// As given.
+        glob: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Only root may change owners.
+    #[error("{path}: changing owners takes root (CAP_CHOWN and CAP_FOWNER). Run it with sudo; --dry-run works without, where it can read", path = path.display())]
+    NotRoot {
+        /// The first tree, or the journal.
+        path: PathBuf,
+    },
+    /// Somebody is using the tree.
+    #[error("{}", in_use_text(.0))]
+    InUse(Vec<Use>),
+    /// Who is using the tree could not be found out.
+    #[error("/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing")]
+    UseUnknown(std::io::Error),
+    /// Another run works on it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Something about the journals.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something about one journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Something about the manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A manifest cannot be written.
+    #[error("{path}: {source}; the manifest cannot be written there", path = path.display())]
+    ManifestOutput {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is asked and what the record says do not fit.
+    #[error("{path}: {reason}", path = path.display())]
+    NotThisOne {
+        /// The journal, manifest or tree.
+        path: PathBuf,
+        /// Why not, and what helps.
+        reason: String,
+    },
+}
+
+fn in_use_text(uses: &[Use]) -> String {
+    let mut text = String::new();
+    for (i, one) in uses.iter().enumerate().take(10) {
+        if i > 0 {
+            text.push_str("\n  ");
+        }
+        text.push_str(&one.to_string());
+    }
+    if uses.len() > 10 {
+        text.push_str(&format!("\n  and {} more", uses.len() - 10));
+    }
+    text.push_str(
+        "\n  Stop what uses the tree, or add --allow-in-use if you know that it takes no harm",
+    );
+    text
+}
+
+impl ShiftRequest {
+    /// Opens the trees and checks all that can be checked without taking anything.
+    pub(super) fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
+        let mut roots: Vec<Root> = Vec::new();
+        for path in &self.paths {
+            let root = Root::open(path)?;
+            for other in &roots {
+                if root.meets(&other.lineage) {
+                    let root_is_inner = root.lineage.contains(&other.lineage[0]);
+                    let (inner, outer) = match root_is_inner {
+                        true => (&root, other),
+                        false => (other, &root),
+                    };
+                    return Err(Refusal::Nested {
+                        inner: inner.path.clone(),
+                        outer: outer.path.clone(),
+                    });
+                }
+            }
+            roots.push(root);
+        }
+        if let Some(overlap) = self.map.sides_overlap()
+            && !self.walk.assume_unshifted
+        {
+            return Err(Refusal::Undecidable {
+                path: roots[0].path.clone(),
+                map: self.map.clone(),
+                overlap,
+            });
+        }
+        Ok(roots)
+    }
+
+    /// Everything that must hold before a file may be changed; the lock is held from here on.
+    pub(super) fn clear_to_change(
+        &self,
+        roots: &[Root],
+        store: &Store,
+        monitor: &dyn Monitor,
+    ) -> Result<RunLock, Refusal> {
+        for root in roots {
+            if !self.allow_system_path {
+                places::check_system_path(&root.path)?;
+            }
+            places::check_filesystem(std::os::fd::AsFd::as_fd(&root.pin), &root.path)?;
+        }
+        check_is_root(&roots[0].path)?;
+        if !self.allow_in_use {
+            check_not_in_use(roots, monitor)?;
+        }
+        store.open_for_writing()?;
+        store.check_outside(roots)?;
+        let lock = RunLock::take(roots)?;
+        store.check_no_unfinished(roots)?;
+        process::raise_descriptor_limit();
+        Ok(lock)
+    }
+
+    /// The journal's first line.
+    pub(super) fn header(&self, roots: &[Root], from_manifest: bool) -> Header {
+        Header {
+            format: FORMAT,
+            tool: tool(),
+            id: String::new(),
+            time: jiff::Timestamp::now(),
+            host: host(),
+            command: self.command.clone(),
+            direction: self.direction,
+            map: self.map.clone(),
+            roots: roots.iter().map(root_line).collect(),
+            walk: self.walk.clone(),
+            from_manifest,
+        }
+    }
+}
+
+pub(super) fn root_line(root: &Root) -> RootLine {
+    RootLine {
+        path: Name::from(root.path.as_path()),
+        identity: root.stat.identity,
+    }
+}
+
+/// Program and version, for records.
+pub(super) fn tool() -> String {
+    concat!("idshift ", env!("CARGO_PKG_VERSION")).to_string()
+}
+
+/// This host's name, for records.
+pub(super) fn host() -> String {
+    nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+}
+
+pub(super) fn check_is_root(path: &std::path::Path) -> Result<(), Refusal> {
+    match nix::unistd::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Refusal::NotRoot {
+            path: path.to_path_buf(),
+        }),
+    }
+}
+
+fn check_not_in_use(roots: &[Root], monitor: &dyn Monitor) -> Result<(), Refusal> {
+    monitor.phase(Phase::CheckingUse, None);
+    let trees: Vec<Tree> = roots
+        .iter()
+        .map(|root| Tree {
+            path: root.path.clone(),
+            dev: root.stat.dev,
+            ino: root.stat.identity.ino,
+        })
+        .collect();
+    match in_use::users_of(&trees) {
+        Ok(uses) if uses.is_empty() => Ok(()),
+        Ok(uses) => Err(Refusal::InUse(uses)),
+        Err(error) => Err(Refusal::UseUnknown(error)),
+    }
+}
+
+/// The globs as one matcher; none where there are none.
+pub(super) fn exclude_set(globs: &[String]) -> Result<Option<GlobSet>, Refusal> {
+    if globs.is_empty() {
+        return Ok(None);
+    }
+    let bad = |glob: &str, error: globset::Error| Refusal::Glob {
+        glob: glob.to_string(),
+        reason: error.kind().to_string(),
+    };
+    let mut set = GlobSetBuilder::new();
+    for glob in globs {
+        let parsed = GlobBuilder::new(glob)
+            .literal_separator(true)
+            .build()
+            .map_err(|error| bad(glob, error))?;
+        set.add(parsed);
+    }
+    set.build().map(Some).map_err(|error| bad("", error))
+}

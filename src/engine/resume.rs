@@ -1,0 +1,123 @@
+//! Going on with a run that was cut short.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::decide::Run;
+use super::replay::{Goal, Replay};
+use super::request::{check_is_root, exclude_set};
+use super::rollback::open_roots;
+use super::shift::{conclude, walk_journalling};
+use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
+use crate::fs::{Identity, process};
+use crate::record::journal::Piece;
+use crate::record::lock::RunLock;
+use crate::record::{Journal, JournalError, Mark, State};
+
+/// Finishes the run of a journal: first what the journal announces and the disk does not have yet,
+/// then the part of the trees that the run had not come to.
+///
+/// # Errors
+/// [`Refusal`]: nothing was changed.
+pub fn resume(
+    journal: &Journal,
+    jobs: usize,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
+    let not_this = |reason: &str| Refusal::NotThisOne {
+        path: journal.path.clone(),
+        reason: reason.to_string(),
+    };
+    match journal.state {
+        State::Unfinished => {}
+        State::Undoing => {
+            return Err(not_this(
+                "a rollback of it was begun; finish that with `idshift rollback`",
+            ));
+        }
+        State::Finished | State::Undone => {
+            return Ok(Report {
+                journal: Some(journal.path.clone()),
+                tally: Tally::default(),
+                ending: Ending::Nothing {
+                    why: format!("it is {} already", journal.state),
+                },
+                elapsed: start.elapsed(),
+            });
+        }
+    }
+    let header = &journal.header;
+    if header.from_manifest && !journal.has_mark(Mark::Listed) {
+        return Err(not_this(
+            "the run ended before the manifest was read to its end, and nothing was changed. \
+             Close it with `idshift rollback`, then apply the manifest again",
+        ));
+    }
+    let roots = open_roots(journal);
+    if roots.len() != header.roots.len() {
+        return Err(not_this(
+            "one of its trees is gone. `idshift rollback` undoes what is still there",
+        ));
+    }
+    check_is_root(&journal.path)?;
+    let exclude = exclude_set(&header.walk.exclude)?;
+    let _lock = RunLock::take(&roots)?;
+    process::raise_descriptor_limit();
+    let io = |source| {
+        let path = journal.path.clone();
+        Refusal::Journal(JournalError::Io { path, source })
+    };
+    let mut appender = journal.append().map_err(io)?;
+    appender.mark(Mark::Resumed, 0).map_err(io)?;
+
+    monitor.phase(Phase::Replaying, Some(journal.inodes));
+    let replay = Replay {
+        journal,
+        goal: Goal::After,
+        between_is_ours: true,
+        force: false,
+        look_only: false,
+        strict: !header.walk.keep_going,
+        monitor,
+        stop,
+    };
+    let replayed = replay.run(jobs)?;
+
+    let mut run = Run::new(&roots, &header.map, header.direction, &header.walk, monitor, stop);
+    run.exclude = exclude;
+    if replayed.cut_short {
+        match stop.is_asked() {
+            true => *run.interrupted.get_mut() = true,
+            false => *run.gave_up.get_mut() = true,
+        }
+    }
+    let walk_on = !replayed.cut_short && !header.from_manifest;
+    if walk_on && header.walk.assume_unshifted {
+        run.done = journalled(journal)?;
+    }
+    monitor.phase(Phase::Shifting, None);
+    let walk_roots: &[_] = if walk_on { &roots } else { &[] };
+    let mut walked = walk_journalling(&run, walk_roots, appender, jobs);
+    // Inodes that the replay met are met again by the walk.
+    let seen = walked.tally.seen.max(replayed.tally.seen);
+    walked.tally.already = walked.tally.already.saturating_sub(replayed.tally.changed);
+    walked.tally.add(replayed.tally);
+    walked.tally.seen = seen;
+    Ok(conclude(&run, walked, journal.path.clone(), jobs, start))
+}
+
+/// Every inode that the journal names. Grows with the journal: only for maps under which an id
+/// does not tell whether an inode is shifted.
+fn journalled(journal: &Journal) -> Result<HashSet<Identity>, JournalError> {
+    let mut inodes = HashSet::new();
+    for frame in 0..journal.frames() {
+        for piece in journal.read(frame)? {
+            if let Piece::Dir(line) = piece {
+                inodes.extend(line.entries().map(|entry| entry.identity));
+            }
+        }
+    }
+    Ok(inodes)
+}

@@ -1,0 +1,149 @@
+//! Applying a reviewed manifest, and nothing else.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::decide::Run;
+use super::replay::{Goal, Replay};
+use super::shift::{Walked, conclude};
+use super::{Monitor, Phase, Refusal, Report, ShiftRequest, Stop};
+use crate::fs::{DirPath, Identity};
+use crate::ownership::Change;
+use crate::record::manifest::{Manifest, ManifestError};
+use crate::record::store::StoreError;
+use crate::record::writer::Appender;
+use crate::record::{Batch, Journal, Mark, Name, Store, Transition};
+
+/// Makes the changes of a manifest. All of them go into the journal first; then the journal is
+/// carried out, as `resume` would. An inode that is not as the manifest says it was is a conflict.
+///
+/// # Errors
+/// [`Refusal`]: nothing was changed.
+pub fn apply_manifest(
+    manifest: &Manifest,
+    request: &ShiftRequest,
+    store: &Store,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
+    let roots = request.open_roots()?;
+    let _lock = request.clear_to_change(&roots, store, monitor)?;
+    let mut header = request.header(&roots, true);
+    // The trees as they were reviewed: one that was replaced since is a conflict.
+    header.roots.clone_from(&manifest.header.roots);
+    let (appender, path) = store.create(header)?;
+
+    monitor.phase(Phase::Listing, Some(manifest.changes));
+    let (appender, listed) = list(manifest, appender, monitor);
+    if let Err(refusal) = listed.map_err(|error| error.at(&path)) {
+        // Nothing was done under it.
+        let _ = std::fs::remove_file(&path);
+        return Err(refusal);
+    }
+    let journal = Journal::open(&path)?;
+    monitor.phase(Phase::Replaying, Some(journal.inodes));
+    let replay = Replay {
+        journal: &journal,
+        goal: Goal::After,
+        between_is_ours: false,
+        force: false,
+        look_only: false,
+        strict: !request.walk.keep_going,
+        monitor,
+        stop,
+    };
+    let replayed = replay.run(request.jobs)?;
+    let mut run = Run::new(&roots, &request.map, request.direction, &request.walk, monitor, stop);
+    if replayed.cut_short {
+        match stop.is_asked() {
+            true => *run.interrupted.get_mut() = true,
+            false => *run.gave_up.get_mut() = true,
+        }
+    }
+    let walked = Walked {
+        tally: replayed.tally,
+        appender,
+        written: Ok(()),
+    };
+    Ok(conclude(&run, walked, path, request.jobs, start))
+}
+
+enum ListError {
+    Manifest(ManifestError),
+    Journal(std::io::Error),
+}
+
+impl ListError {
+    fn at(self, journal: &Path) -> Refusal {
+        match self {
+            ListError::Manifest(error) => error.into(),
+            ListError::Journal(source) => Refusal::Store(StoreError::Io {
+                path: journal.to_path_buf(),
+                source,
+            }),
+        }
+    }
+}
+
+/// Inodes of one frame.
+const BATCH: usize = 16384;
+
+/// Puts every change of the manifest into the journal.
+fn list(
+    manifest: &Manifest,
+    mut appender: Appender,
+    monitor: &dyn Monitor,
+) -> (Appender, Result<(), ListError>) {
+    let mut all = || -> Result<(), ListError> {
+        let mut batch = Batch::default();
+        let mut place: Option<Arc<DirPath>> = None;
+        for reviewed in manifest.changes().map_err(ListError::Manifest)? {
+            let reviewed = reviewed.map_err(ListError::Manifest)?;
+            let (name, way) = match reviewed.names.split_last() {
+                Some((name, way)) => (&name.0[..], way),
+                None => (&b"."[..], &[][..]),
+            };
+            let dir = directory(place.take(), reviewed.root, way);
+            let change = reviewed.change;
+            let transition = Transition {
+                file_type: change.file_type,
+                change: Change {
+                    before: change.before,
+                    after: change.after,
+                },
+            };
+            batch.push(&dir, name, change.identity, transition);
+            place = Some(dir);
+            if batch.len() >= BATCH {
+                let full = std::mem::take(&mut batch);
+                monitor.progress(full.len() as u64, 0);
+                appender.append(&full.lines()).map_err(ListError::Journal)?;
+            }
+        }
+        if !batch.is_empty() {
+            appender.append(&batch.lines()).map_err(ListError::Journal)?;
+        }
+        appender.mark(Mark::Listed, 0).map_err(ListError::Journal)
+    };
+    let result = all();
+    (appender, result)
+}
+
+/// The way to a directory, sharing with the last one what they have in common.
+fn directory(last: Option<Arc<DirPath>>, root: usize, way: &[Name]) -> Arc<DirPath> {
+    // A manifest names directories by path alone: their inodes are not compared, those of the
+    // entries are.
+    const UNKNOWN: Identity = Identity { ino: 0, born: 0 };
+    let mut shared = last
+        .filter(|last| last.root == root)
+        .unwrap_or_else(|| DirPath::root(root, UNKNOWN, 0));
+    let known = shared.tail(shared.depth);
+    let same = known.iter().zip(way).take_while(|(known, name)| **known == &name.0[..]).count();
+    while shared.depth > same {
+        let Some(parent) = shared.parent() else { break };
+        shared = Arc::clone(parent);
+    }
+    way[same..].iter().fold(shared, |dir, name| dir.child(&name.0, UNKNOWN, 0))
+}

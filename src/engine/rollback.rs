@@ -1,0 +1,146 @@
+//! Undoing a run.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::created;
+use super::replay::{Goal, Replay, Replayed};
+use super::request::check_is_root;
+use super::shift::sync;
+use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
+use crate::fs::{Root, process};
+use crate::record::lock::RunLock;
+use crate::record::{Journal, JournalError, Mark, State};
+
+/// How to roll back.
+#[derive(Clone, Copy, Debug)]
+pub struct RollbackOptions {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Also inodes whose ownership somebody changed since, where it is the same inode.
+    pub force: bool,
+    /// Threads.
+    pub jobs: usize,
+}
+
+/// Gives every inode of a journal the ownership it had before the run.
+///
+/// An inode that is not what the run left is reported and left, unless forced. A rollback that was
+/// killed goes on where it is started again.
+///
+/// # Errors
+/// [`Refusal`]: nothing was changed.
+pub fn rollback(
+    journal: &Journal,
+    options: RollbackOptions,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
+    let mut report = Report {
+        journal: Some(journal.path.clone()),
+        tally: Tally::default(),
+        ending: Ending::Done,
+        elapsed: start.elapsed(),
+    };
+    if journal.state == State::Undone && journal.left() == 0 {
+        report.ending = Ending::Nothing {
+            why: "it is rolled back already".into(),
+        };
+        return Ok(report);
+    }
+    let roots = open_roots(journal);
+    let held = match options.dry_run {
+        true => None,
+        false => {
+            check_is_root(&journal.path)?;
+            Some((RunLock::take(&roots)?, appender(journal)?))
+        }
+    };
+    process::raise_descriptor_limit();
+    let replayed = match held {
+        None => replay(journal, &options, monitor, stop)?,
+        Some((_lock, mut appender)) => {
+            let io = |source| io_error(journal, source);
+            appender.mark(Mark::Undoing, 0).map_err(io)?;
+            let replayed = replay(journal, &options, monitor, stop)?;
+            if !replayed.cut_short {
+                monitor.phase(Phase::Syncing, None);
+                sync(&roots, journal.header.walk.cross_mounts)
+                    .and_then(|()| appender.mark(Mark::Undone, replayed.tally.left()))
+                    .map_err(io)?;
+            }
+            let _ = appender.close();
+            replayed
+        }
+    };
+    report.tally = replayed.tally;
+    if replayed.cut_short {
+        report.ending = Ending::Interrupted;
+    } else {
+        created::count(journal, &roots, options.jobs, &mut report.tally, stop);
+    }
+    report.elapsed = start.elapsed();
+    Ok(report)
+}
+
+/// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop
+/// it half way.
+pub(super) fn undo(path: &Path, monitor: &dyn Monitor, jobs: usize) -> Result<Tally, Refusal> {
+    let journal = Journal::open(path)?;
+    let options = RollbackOptions {
+        dry_run: false,
+        force: false,
+        jobs,
+    };
+    // Marks help a later reader; without room for them the undoing is done all the same, and the
+    // journal stays open for a rollback by hand.
+    let mut appender = appender(&journal).ok();
+    if let Some(appender) = &mut appender {
+        let _ = appender.mark(Mark::Undoing, 0);
+    }
+    let replayed = replay(&journal, &options, monitor, &Stop::new())?;
+    if let Some(mut appender) = appender {
+        let _ = sync(&open_roots(&journal), journal.header.walk.cross_mounts)
+            .and_then(|()| appender.mark(Mark::Undone, replayed.tally.left()))
+            .and_then(|()| appender.close());
+    }
+    Ok(replayed.tally)
+}
+
+fn replay(
+    journal: &Journal,
+    options: &RollbackOptions,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Replayed, Refusal> {
+    monitor.phase(Phase::Undoing, Some(journal.inodes));
+    let replay = Replay {
+        journal,
+        goal: Goal::Before,
+        between_is_ours: journal.state.is_open(),
+        force: options.force,
+        look_only: options.dry_run,
+        strict: false,
+        monitor,
+        stop,
+    };
+    Ok(replay.run(options.jobs)?)
+}
+
+fn appender(journal: &Journal) -> Result<crate::record::writer::Appender, Refusal> {
+    journal.append().map_err(|source| io_error(journal, source))
+}
+
+fn io_error(journal: &Journal, source: std::io::Error) -> Refusal {
+    Refusal::Journal(JournalError::Io {
+        path: journal.path.clone(),
+        source,
+    })
+}
+
+/// The journal's trees that are there, for the lock and the last sync.
+pub(super) fn open_roots(journal: &Journal) -> Vec<Root> {
+    let lines = journal.header.roots.iter();
+    lines.filter_map(|line| Root::open(line.path.as_path()).ok()).collect()
+}

@@ -1,0 +1,240 @@
+//! Walk, map, journal, apply; or, for a dry run, walk, map, manifest.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::decide::{Decider, Run};
+use super::request::{exclude_set, host, root_line, tool};
+use super::rollback;
+use super::sink::{JournalSink, ManifestSink, SharedManifest};
+use super::{
+    Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stop, Tally,
+};
+use crate::fs::walk::walk;
+use crate::fs::{Root, dir};
+use crate::record::line::FORMAT;
+use crate::record::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
+use crate::record::writer::{Appender, Writer};
+use crate::record::{Mark, Store};
+
+/// Shifts the trees. When an inode cannot be shifted and the request does not say `keep_going`,
+/// everything done before is undone.
+///
+/// # Errors
+/// [`Refusal`]: nothing was changed. What goes wrong later is in the report.
+pub fn shift(
+    request: &ShiftRequest,
+    store: &Store,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
+    let roots = request.open_roots()?;
+    let exclude = exclude_set(&request.walk.exclude)?;
+    let _lock = request.clear_to_change(&roots, store, monitor)?;
+    let (appender, journal) = store.create(request.header(&roots, false))?;
+
+    let mut run = Run::new(&roots, &request.map, request.direction, &request.walk, monitor, stop);
+    run.exclude = exclude;
+    monitor.phase(Phase::Shifting, None);
+    let walked = walk_journalling(&run, &roots, appender, request.jobs);
+    let mut report = conclude(&run, walked, journal, request.jobs, start);
+    if report.tally.changed == 0 && report.ending == Ending::Done && report.tally.left() == 0 {
+        // It would undo nothing.
+        if let Some(journal) = report.journal.take() {
+            let _ = std::fs::remove_file(journal);
+        }
+    }
+    Ok(report)
+}
+
+/// A walk that is over, and the journal's end as it left it.
+pub(super) struct Walked {
+    pub(super) tally: Tally,
+    pub(super) appender: Appender,
+    pub(super) written: std::io::Result<()>,
+}
+
+/// Walks trees of a run; what is to change goes through the journal onto the disk.
+pub(super) fn walk_journalling(
+    run: &Run<'_>,
+    roots: &[Root],
+    appender: Appender,
+    jobs: usize,
+) -> Walked {
+    let bytes = Arc::new(AtomicU64::new(0));
+    let writer = Writer::start(appender, Arc::clone(&bytes));
+    let visitor = || Decider::new(run, JournalSink::new(&writer, &bytes));
+    let tally = Tally::sum(walk(roots, jobs, visitor));
+    let (appender, written) = writer.close();
+    Walked {
+        tally,
+        appender,
+        written,
+    }
+}
+
+/// Ends a run: with a mark in the journal when all went well, else by undoing it.
+pub(super) fn conclude(
+    run: &Run<'_>,
+    walked: Walked,
+    journal: PathBuf,
+    jobs: usize,
+    start: Instant,
+) -> Report {
+    let Walked {
+        mut tally,
+        mut appender,
+        written,
+    } = walked;
+    let failed = run.gave_up.load(Ordering::Relaxed);
+    let interrupted = run.interrupted.load(Ordering::Relaxed);
+    let marked = written.and_then(|()| match (failed, interrupted) {
+        (true, _) => Ok(()),
+        (false, true) => appender.mark(Mark::Interrupted, 0),
+        (false, false) => {
+            run.monitor.phase(Phase::Syncing, None);
+            sync(run.roots, run.walk.cross_mounts)?;
+            appender.mark(Mark::Finished, tally.left())
+        }
+    });
+    if let Err(error) = &marked {
+        let problem = Problem {
+            path: journal.clone(),
+            kind: ProblemKind::Failed,
+            reason: format!("the journal cannot be written: {error}"),
+        };
+        run.monitor.problem(&problem);
+        tally.problem(problem);
+    }
+    // Room that is not given back is harmless: it reads as the journal's end.
+    let _ = appender.close();
+    let ending = match (failed || marked.is_err(), interrupted) {
+        (true, _) => undo(run, &mut tally, &journal, jobs),
+        (false, true) => Ending::Interrupted,
+        (false, false) => Ending::Done,
+    };
+    Report {
+        journal: Some(journal),
+        tally,
+        ending,
+        elapsed: start.elapsed(),
+    }
+}
+
+/// Undoes what a failed run did.
+fn undo(run: &Run<'_>, tally: &mut Tally, journal: &Path, jobs: usize) -> Ending {
+    let why = std::mem::take(&mut tally.problems);
+    match rollback::undo(journal, run.monitor, jobs) {
+        Ok(undone) if undone.left() == 0 => Ending::RolledBack { why },
+        Ok(undone) => {
+            tally.problems = undone.problems;
+            Ending::Stuck { why }
+        }
+        Err(error) => {
+            tally.problem(Problem {
+                path: journal.to_path_buf(),
+                kind: ProblemKind::Failed,
+                reason: error.to_string(),
+            });
+            Ending::Stuck { why }
+        }
+    }
+}
+
+/// Waits until the disks have every change, so that a journal which says so is right also after a
+/// power cut.
+pub(super) fn sync(roots: &[Root], cross_mounts: bool) -> std::io::Result<()> {
+    if cross_mounts {
+        nix::unistd::sync();
+        return Ok(());
+    }
+    for root in roots {
+        let dir = match root.stat.is_dir() {
+            true => dir::open_dir(root.pin.as_fd(), c".")?,
+            false => {
+                let parent = root.path.parent().unwrap_or(Path::new("/"));
+                std::fs::File::open(parent)?.into()
+            }
+        };
+        rustix::fs::syncfs(dir)?;
+    }
+    Ok(())
+}
+
+/// Says what a shift would do; changes nothing, takes no lock, needs no root where it can read.
+///
+/// # Errors
+/// [`Refusal`]; also when the manifest cannot be written.
+pub fn dry_run(
+    request: &ShiftRequest,
+    manifest: Option<(ManifestWriter, &Path)>,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
+    let roots = request.open_roots()?;
+    let exclude = exclude_set(&request.walk.exclude)?;
+    crate::fs::process::raise_descriptor_limit();
+    let failed = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| Refusal::ManifestOutput { path, source }
+    };
+    let mut shared = None;
+    let mut place = None;
+    if let Some((mut writer, path)) = manifest {
+        let header = ManifestLine::Header(Box::new(manifest_header(request, &roots)));
+        writer.write(&header.to_bytes()).map_err(failed(path))?;
+        shared = Some(SharedManifest::new(writer));
+        place = Some(path);
+    }
+
+    let mut run = Run::new(&roots, &request.map, request.direction, &request.walk, monitor, stop);
+    run.exclude = exclude;
+    run.carry_on = true;
+    monitor.phase(Phase::Looking, None);
+    let visitor = || Decider::new(&run, ManifestSink::new(shared.as_ref()));
+    let tally = Tally::sum(walk(&roots, request.jobs, visitor));
+
+    let interrupted = run.interrupted.load(Ordering::Relaxed);
+    if let (Some(shared), Some(path)) = (shared, place) {
+        let mut writer = shared.into_writer().map_err(failed(path))?;
+        // Without a summary, a manifest counts as cut off: as this one is.
+        if !interrupted {
+            let summary = ManifestLine::Summary(SummaryLine {
+                seen: tally.seen,
+                changed: tally.changed,
+                already_shifted: tally.already,
+                unmapped: tally.unmapped,
+                failed: tally.failed,
+            });
+            writer.write(&summary.to_bytes()).map_err(failed(path))?;
+        }
+        writer.finish().map_err(failed(path))?;
+    }
+    Ok(Report {
+        journal: None,
+        tally,
+        ending: match interrupted {
+            true => Ending::Interrupted,
+            false => Ending::Done,
+        },
+        elapsed: start.elapsed(),
+    })
+}
+
+fn manifest_header(request: &ShiftRequest, roots: &[Root]) -> ManifestHeader {
+    ManifestHeader {
+        format: FORMAT,
+        tool: tool(),
+        time: jiff::Timestamp::now(),
+        host: host(),
+        direction: request.direction,
+        map: request.map.clone(),
+        roots: roots.iter().map(root_line).collect(),
+        walk: request.walk.clone(),
+    }
+}

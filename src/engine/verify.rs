@@ -1,0 +1,77 @@
+//! Whether the disk is what it should be. Reads only.
+
+use std::time::Instant;
+
+use super::decide::{Decider, Run};
+use super::replay::{Goal, Replay};
+use super::request::exclude_set;
+use super::sink::DifferenceSink;
+use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
+use crate::fs::process;
+use crate::fs::walk::walk;
+use crate::record::{Journal, State};
+
+/// Compares the disk with what a journal's run, or its rollback, left. Differences are conflicts
+/// in the report's counts; of an unfinished journal, all that is not done yet is a difference.
+pub fn verify_journal(
+    journal: &Journal,
+    jobs: usize,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
+    process::raise_descriptor_limit();
+    monitor.phase(Phase::Comparing, Some(journal.inodes));
+    let replay = Replay {
+        journal,
+        goal: match journal.state {
+            State::Unfinished | State::Finished => Goal::After,
+            State::Undoing | State::Undone => Goal::Before,
+        },
+        between_is_ours: false,
+        force: false,
+        look_only: true,
+        strict: false,
+        monitor,
+        stop,
+    };
+    let replayed = replay.run(jobs)?;
+    let mut tally = replayed.tally;
+    // What a replay would change is what differs.
+    tally.conflicts += std::mem::take(&mut tally.changed);
+    Ok(Report {
+        journal: Some(journal.path.clone()),
+        tally,
+        ending: match replayed.cut_short {
+            true => Ending::Interrupted,
+            false => Ending::Done,
+        },
+        elapsed: start.elapsed(),
+    })
+}
+
+/// Whether every inode of the trees is on the target side of a map.
+pub fn verify_map(
+    request: &ShiftRequest,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
+    let roots = request.open_roots()?;
+    process::raise_descriptor_limit();
+    let mut run = Run::new(&roots, &request.map, request.direction, &request.walk, monitor, stop);
+    run.exclude = exclude_set(&request.walk.exclude)?;
+    run.carry_on = true;
+    monitor.phase(Phase::Comparing, None);
+    let visitor = || Decider::new(&run, DifferenceSink);
+    let tally = Tally::sum(walk(&roots, request.jobs, visitor));
+    Ok(Report {
+        journal: None,
+        tally,
+        ending: match *run.interrupted.get_mut() {
+            true => Ending::Interrupted,
+            false => Ending::Done,
+        },
+        elapsed: start.elapsed(),
+    })
+}

@@ -1,0 +1,76 @@
+//! Giving an inode another ownership.
+
+use rustix::fs::{AtFlags, Gid, Mode as RawMode, Uid};
+use rustix::io::Errno;
+use thiserror::Error;
+
+use super::{Pin, attributes};
+use crate::ownership::{Extra, FileType, Ownership};
+
+/// The system call that would not change an inode, and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{call}: {errno}")]
+pub struct ApplyError {
+    /// The system call.
+    pub call: &'static str,
+    /// Its answer.
+    pub errno: Errno,
+}
+
+/// Takes a pinned inode from the ownership it has `now` to the one it is `wanted` to have.
+///
+/// The order is the kernel's doing: chown strips set-id bits and the capability of everything but
+/// a directory (`chown(2)`), and an ACL rewrites the group bits of the mode, so owners come first,
+/// then ACLs, then the mode, and the capability last. Whatever is already as wanted costs no call.
+/// [`Change::standing`](crate::ownership::Change::standing) knows every state in between.
+pub fn apply(
+    pin: &Pin,
+    file_type: FileType,
+    now: &Ownership,
+    wanted: &Ownership,
+) -> Result<(), ApplyError> {
+    let none = Extra::default();
+    let has = now.extra.as_deref().unwrap_or(&none);
+    let wants = wanted.extra.as_deref().unwrap_or(&none);
+    let strips = file_type != FileType::Directory;
+
+    let chowned = (now.uid, now.gid) != (wanted.uid, wanted.gid);
+    if chowned {
+        chown(pin, wanted).map_err(failed("fchownat"))?;
+    }
+    let acl_written = has.acl != wants.acl;
+    if acl_written {
+        attributes::write_acl(pin, wants.acl.as_ref()).map_err(failed("setxattr (access ACL)"))?;
+    }
+    if has.default_acl != wants.default_acl {
+        attributes::write_default_acl(pin, wants.default_acl.as_ref())
+            .map_err(failed("setxattr (default ACL)"))?;
+    }
+    let mode_lost = strips && chowned && wanted.mode.has_setid();
+    // A symlink has no mode of its own to set.
+    let has_mode = file_type != FileType::Symlink;
+    if has_mode && (mode_lost || acl_written || now.mode != wanted.mode) {
+        chmod(pin, wanted).map_err(failed("chmod"))?;
+    }
+    let capability_lost = strips && chowned && wants.capability.is_some();
+    if capability_lost || has.capability != wants.capability {
+        attributes::write_capability(pin, wants.capability.as_ref())
+            .map_err(failed("setxattr (capability)"))?;
+    }
+    Ok(())
+}
+
+fn failed(call: &'static str) -> impl Fn(Errno) -> ApplyError {
+    move |errno| ApplyError { call, errno }
+}
+
+fn chown(pin: &Pin, wanted: &Ownership) -> rustix::io::Result<()> {
+    let uid = Uid::from_raw(wanted.uid);
+    let gid = Gid::from_raw(wanted.gid);
+    rustix::fs::chownat(pin, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+}
+
+fn chmod(pin: &Pin, wanted: &Ownership) -> rustix::io::Result<()> {
+    let mode = RawMode::from_raw_mode(wanted.mode.bits().into());
+    pin.with_proc_path(|path| rustix::fs::chmod(path, mode))
+}

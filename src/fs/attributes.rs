@@ -1,0 +1,169 @@
+//! The extended attributes that name ids or that chown destroys: both ACLs and the file capability.
+
+use std::ffi::CStr;
+
+use rustix::fs::XattrFlags;
+use rustix::io::Errno;
+use thiserror::Error;
+
+use super::{Pin, Stat};
+use crate::ownership::{Acl, AclError, Capability, CapabilityError, Extra, Ownership};
+
+const ACCESS_ACL: &CStr = c"system.posix_acl_access";
+const DEFAULT_ACL: &CStr = c"system.posix_acl_default";
+const CAPABILITY: &CStr = c"security.capability";
+
+/// Why an inode's ownership could not be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The kernel refused.
+    #[error("{call}: {errno}")]
+    System {
+        /// The system call.
+        call: &'static str,
+        /// Its answer.
+        errno: Errno,
+    },
+    /// An ACL this program does not know how to put back byte for byte.
+    #[error("{attribute}: {error}")]
+    Acl {
+        /// Name of the extended attribute.
+        attribute: &'static str,
+        /// What is wrong with it.
+        error: AclError,
+    },
+    /// A capability this program does not know how to put back byte for byte.
+    #[error("security.capability: {0}")]
+    Capability(CapabilityError),
+}
+
+/// The `Ownership` of a pinned inode whose numbers are already known.
+pub fn read(pin: &Pin, stat: &Stat) -> Result<Ownership, ReadError> {
+    let extra = match which(pin)? {
+        Present::NONE => Extra::default(),
+        present => read_extra(pin, present)?,
+    };
+    Ok(Ownership::new(stat.uid, stat.gid, stat.mode, extra))
+}
+
+/// Which of the three attributes an inode has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Present {
+    acl: bool,
+    default_acl: bool,
+    capability: bool,
+}
+
+impl Present {
+    const NONE: Present = Present {
+        acl: false,
+        default_acl: false,
+        capability: false,
+    };
+
+    /// From the NUL-separated names that `listxattr(2)` gives.
+    fn in_list(list: &[u8]) -> Present {
+        let mut present = Present::NONE;
+        for name in list.split_inclusive(|&byte| byte == 0) {
+            present.acl |= name == ACCESS_ACL.to_bytes_with_nul();
+            present.default_acl |= name == DEFAULT_ACL.to_bytes_with_nul();
+            present.capability |= name == CAPABILITY.to_bytes_with_nul();
+        }
+        present
+    }
+}
+
+/// Lists the names only: for nearly every inode that is the whole answer.
+fn which(pin: &Pin) -> Result<Present, ReadError> {
+    let mut small = [0u8; 1024];
+    match pin.with_proc_path(|path| rustix::fs::listxattr(path, &mut small[..])) {
+        Ok(len) => Ok(Present::in_list(&small[..len])),
+        // The filesystem has no extended attributes.
+        Err(Errno::OPNOTSUPP) => Ok(Present::NONE),
+        Err(Errno::RANGE) => {
+            // XATTR_LIST_MAX: no list is longer (linux/limits.h).
+            let mut large = vec![0u8; 65536];
+            let len = pin
+                .with_proc_path(|path| rustix::fs::listxattr(path, &mut large[..]))
+                .map_err(|errno| system("listxattr", errno))?;
+            Ok(Present::in_list(&large[..len]))
+        }
+        Err(errno) => Err(system("listxattr", errno)),
+    }
+}
+
+fn read_extra(pin: &Pin, present: Present) -> Result<Extra, ReadError> {
+    let acl = |wanted: bool, attribute: &CStr, name: &'static str| {
+        if !wanted {
+            return Ok(None);
+        }
+        value(pin, attribute)?
+            .map(|bytes| Acl::decode(&bytes))
+            .transpose()
+            .map_err(|error| ReadError::Acl {
+                attribute: name,
+                error,
+            })
+    };
+    let acl_access = acl(present.acl, ACCESS_ACL, "system.posix_acl_access")?;
+    let default_acl = acl(present.default_acl, DEFAULT_ACL, "system.posix_acl_default")?;
+    let capability = match present.capability {
+        true => value(pin, CAPABILITY)?
+            .map(|bytes| Capability::decode(&bytes))
+            .transpose()
+            .map_err(ReadError::Capability)?,
+        false => None,
+    };
+    Ok(Extra {
+        acl: acl_access,
+        default_acl,
+        capability,
+    })
+}
+
+/// One attribute's bytes; `None` when it went away since it was listed.
+fn value(pin: &Pin, attribute: &CStr) -> Result<Option<Vec<u8>>, ReadError> {
+    // XATTR_SIZE_MAX: no value is longer (linux/limits.h).
+    let mut bytes = vec![0u8; 65536];
+    match pin.with_proc_path(|path| rustix::fs::getxattr(path, attribute, &mut bytes[..])) {
+        Ok(len) => {
+            bytes.truncate(len);
+            Ok(Some(bytes))
+        }
+        Err(Errno::NODATA) => Ok(None),
+        Err(errno) => Err(system("getxattr", errno)),
+    }
+}
+
+fn system(call: &'static str, errno: Errno) -> ReadError {
+    ReadError::System { call, errno }
+}
+
+/// Sets, replaces or removes the access ACL. Setting one rewrites the mode's group bits from its
+/// mask (`acl(5)`).
+pub(super) fn write_acl(pin: &Pin, acl: Option<&Acl>) -> rustix::io::Result<()> {
+    write(pin, ACCESS_ACL, acl.map(Acl::encode))
+}
+
+/// Sets, replaces or removes a directory's default ACL.
+pub(super) fn write_default_acl(pin: &Pin, acl: Option<&Acl>) -> rustix::io::Result<()> {
+    write(pin, DEFAULT_ACL, acl.map(Acl::encode))
+}
+
+/// Sets, replaces or removes the file capability.
+pub(super) fn write_capability(
+    pin: &Pin,
+    capability: Option<&Capability>,
+) -> rustix::io::Result<()> {
+    write(pin, CAPABILITY, capability.map(Capability::encode))
+}
+
+fn write(pin: &Pin, attribute: &CStr, value: Option<Vec<u8>>) -> rustix::io::Result<()> {
+    pin.with_proc_path(|path| match &value {
+        Some(bytes) => rustix::fs::setxattr(path, attribute, bytes, XattrFlags::empty()),
+        None => match rustix::fs::removexattr(path, attribute) {
+            Err(Errno::NODATA) => Ok(()),
+            result => result,
+        },
+    })
+}

@@ -1,0 +1,252 @@
+//! An open directory, its names, and the way to it from the root of the walk.
+
+use std::ffi::{CStr, OsStr};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::io::{Errno, Result};
+use rustix::path::Arg;
+
+use super::stat::{Identity, stat};
+
+/// The way to a directory: which root, and the names from there. Shared between all below it, so
+/// that a tree of any depth costs one name a directory.
+///
+/// It is for records and messages, and for a thread that has to open the directory anew, component
+/// by component; never a string to hand to the kernel.
+#[derive(Debug)]
+pub struct DirPath {
+    parent: Option<Arc<DirPath>>,
+    name: Box<[u8]>,
+    /// Which of the run's roots it lies below.
+    pub root: usize,
+    /// Components below the root; 0 for the root itself.
+    pub depth: usize,
+    /// The directory's inode.
+    pub identity: Identity,
+    /// Its `st_dev`.
+    pub dev: u64,
+}
+
+impl DirPath {
+    /// The root directory with this number.
+    pub fn root(root: usize, identity: Identity, dev: u64) -> Arc<DirPath> {
+        Arc::new(DirPath {
+            parent: None,
+            name: Box::default(),
+            root,
+            depth: 0,
+            identity,
+            dev,
+        })
+    }
+
+    /// The directory `name` in this one.
+    pub fn child(self: &Arc<Self>, name: &[u8], identity: Identity, dev: u64) -> Arc<DirPath> {
+        Arc::new(DirPath {
+            parent: Some(Arc::clone(self)),
+            name: name.into(),
+            root: self.root,
+            depth: self.depth + 1,
+            identity,
+            dev,
+        })
+    }
+
+    /// The directory it lies in; `None` for a root.
+    pub fn parent(&self) -> Option<&Arc<DirPath>> {
+        self.parent.as_ref()
+    }
+
+    /// The last `count` names of the way, outermost first.
+    pub fn tail(&self, count: usize) -> Vec<&[u8]> {
+        let mut names = Vec::with_capacity(count);
+        let mut here = Some(self);
+        while let Some(dir) = here.filter(|_| names.len() < count) {
+            names.push(&dir.name[..]);
+            here = dir.parent.as_deref();
+        }
+        names.reverse();
+        names
+    }
+
+    /// How many leading names this way shares with `other`: 0 when the roots differ.
+    pub fn shared_depth(self: &Arc<Self>, other: &Arc<DirPath>) -> usize {
+        if self.root != other.root {
+            return 0;
+        }
+        let (mut a, mut b) = (self, other);
+        while !Arc::ptr_eq(a, b) {
+            let deeper = if a.depth >= b.depth { &mut a } else { &mut b };
+            match &deeper.parent {
+                Some(parent) => *deeper = parent,
+                None => return 0,
+            }
+        }
+        a.depth
+    }
+
+    /// Path below the root, for messages.
+    pub fn to_path(&self) -> PathBuf {
+        self.tail(self.depth)
+            .into_iter()
+            .map(OsStr::from_bytes)
+            .collect()
+    }
+
+    /// Path below the root of `name` in this directory, for messages; the directory itself when
+    /// the name is `.`.
+    pub fn join(&self, name: &[u8]) -> PathBuf {
+        let mut path = self.to_path();
+        if name != b"." {
+            path.push(OsStr::from_bytes(name));
+        }
+        path
+    }
+}
+
+impl Drop for DirPath {
+    /// Lets go of the ancestors one by one: a chain of a hundred thousand directories would
+    /// overflow the stack if each dropped its parent inside its own drop.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(mut dir) = parent.and_then(Arc::into_inner) {
+            parent = dir.parent.take();
+        }
+    }
+}
+
+/// A directory open for reading.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    /// The way to it.
+    pub path: Arc<DirPath>,
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+const READ_DIR: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Opens the directory `name` in `parent` for reading its names; leaves its atime alone where the
+/// caller may ask for that (`O_NOATIME`, `open(2)`: owner or root).
+pub fn open_dir(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd> {
+    let quiet = READ_DIR | OFlags::NOATIME;
+    match rustix::fs::openat(parent, name, quiet, Mode::empty()) {
+        Err(Errno::PERM) => rustix::fs::openat(parent, name, READ_DIR, Mode::empty()),
+        result => result,
+    }
+}
+
+impl Dir {
+    /// Opens the directory that `path` ends in from its open `parent`, and makes sure it is the
+    /// inode that `path` says.
+    ///
+    /// # Errors
+    /// `ESTALE` when another inode has taken the name.
+    pub fn open_named(parent: BorrowedFd<'_>, path: Arc<DirPath>) -> Result<Dir> {
+        Dir::checked(open_dir(parent, &path.name[..])?, path)
+    }
+
+    /// Opens a directory from its root, component by component, following nothing.
+    ///
+    /// Only the last one is compared with what `path` says: whatever was renamed on the way, it is
+    /// the inode that was meant, and it still lies below the root.
+    pub fn open_from_root(root: BorrowedFd<'_>, path: Arc<DirPath>) -> Result<Dir> {
+        let mut here: Option<OwnedFd> = None;
+        for name in path.tail(path.depth) {
+            let parent = here.as_ref().map_or(root, AsFd::as_fd);
+            here = Some(rustix::fs::openat(
+                parent,
+                name,
+                READ_DIR | OFlags::PATH,
+                Mode::empty(),
+            )?);
+        }
+        let dir = open_dir(here.as_ref().map_or(root, AsFd::as_fd), c".")?;
+        Dir::checked(dir, path)
+    }
+
+    fn checked(fd: OwnedFd, path: Arc<DirPath>) -> Result<Dir> {
+        let now = stat(&fd)?;
+        if now.identity != path.identity || now.dev != path.dev {
+            return Err(Errno::STALE);
+        }
+        Ok(Dir { fd, path })
+    }
+
+    /// Reads the next names into `names`, which is emptied first. `false`: there are no more.
+    pub fn read_names(&self, buffer: &mut Vec<u8>, names: &mut Names) -> Result<bool> {
+        names.clear();
+        buffer.reserve(NAMES_BUFFER);
+        let room: &mut [MaybeUninit<u8>] = &mut buffer.spare_capacity_mut()[..NAMES_BUFFER];
+        let mut entries = RawDir::new(&self.fd, room);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                names.push(name);
+            }
+            if entries.is_buffer_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Bytes asked of one `getdents64(2)`: some two thousand names.
+const NAMES_BUFFER: usize = 64 << 10;
+
+/// Some names of one directory, one after the other in one buffer.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Names {
+    /// Adds a name.
+    pub fn push(&mut self, name: &CStr) {
+        self.bytes.extend_from_slice(name.to_bytes_with_nul());
+        // A chunk of names is bounded by NAMES_BUFFER.
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// Forgets all names, keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The names in the order they were read.
+    pub fn iter(&self) -> impl Iterator<Item = &CStr> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let name = &self.bytes[start..end as usize];
+            start = end as usize;
+            CStr::from_bytes_with_nul(name).unwrap_or(c"")
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! Who is using a tree while its owners are about to change.
+//!
+//! - `processes`: the processes there are, and what each of them holds
+//! - `mounts`: every mount in every mount namespace, and which of them show part of a tree
+//! - `overlay`: the directories that an overlay mount is made of
+//! - `place`: whether an inode lies in a tree
+//!
+//! Nothing is decided by comparing path names alone. A process's file is looked at through
+//! `/proc/PID/fd/N`, which leads to the inode whatever its name (`proc(5)`); an inode is in a tree
+//! when walking up from its directory reaches the tree's device and inode number, or when it was
+//! reached through a mount whose root lies in the tree.
+
+mod mounts;
+mod overlay;
+mod place;
+mod processes;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use mounts::Home;
+use place::Seeker;
+use processes::Process;
+
+/// One way in which one process uses a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The process.
+    pub pid: u32,
+    /// Its name, as `ps -o comm` shows it.
+    pub command: String,
+    /// In what way.
+    pub how: How,
+    /// The first path found, as the process's own mount namespace names it.
+    pub path: PathBuf,
+    /// The first twelve digits of the id of the container it runs in.
+    pub container: Option<String>,
+}
+
+/// In what way a process uses a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum How {
+    /// It has a file or directory of the tree open.
+    OpenFile,
+    /// Its working directory is in the tree.
+    WorkingDirectory,
+    /// Its root directory is in the tree.
+    Root,
+    /// It runs a program of the tree.
+    Executable,
+    /// It has a file of the tree mapped into memory.
+    MappedFile,
+    /// Its mount namespace has a mount made from the tree or from something inside: a bind mount,
+    /// or an overlay with a layer there. The process is the namespace's first.
+    MountPoint,
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            How::OpenFile => "open file",
+            How::WorkingDirectory => "working directory",
+            How::Root => "root directory",
+            How::Executable => "program",
+            How::MappedFile => "mapped file",
+            How::MountPoint => "mount",
+        })
+    }
+}
+
+/// A tree to ask about: a directory, or a single file.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// Where it is.
+    pub path: PathBuf,
+    /// `st_dev` of its top.
+    pub dev: u64,
+    /// Inode number of its top.
+    pub ino: u64,
+}
+
+/// Finds the processes that use any of the trees: at most one [`Use`] for each process and
+/// [`How`], by process id.
+///
+/// This process, its threads and the kernel's threads are left out. So is what cannot be seen: a
+/// process that ends meanwhile, or that this user may not look at. Only root gets the whole answer,
+/// and nothing holds the answer still: a process can start the moment after.
+///
+/// It is an error when a path no longer leads to its tree, when `/proc` is not mounted, and on
+/// kernels that do not tell an inode's mount (before Linux 5.8).
+pub fn users_of(trees: &[Tree]) -> io::Result<Vec<Use>> {
+    if trees.is_empty() {
+        return Ok(Vec::new());
+    }
+    let own_mounts = mounts::of_this_thread()?;
+    let homes = trees
+        .iter()
+        .map(|tree| Home::find(tree, &own_mounts))
+        .collect::<io::Result<Vec<_>>>()?;
+    let mut seeker = Seeker::new(trees.iter().map(|tree| (tree.dev, tree.ino)));
+    let processes = processes::all()?;
+    let this = Process::this()?;
+
+    let mut found = Found::default();
+    for (process, mount_point) in mounts::uses(&homes, own_mounts, &this, &processes, &mut seeker) {
+        found.add(process, How::MountPoint, mount_point);
+    }
+    for process in &processes {
+        process.holdings(&mut seeker, |how, path| found.add(process, how, path));
+    }
+    found.uses.sort_by_key(|one| one.pid);
+    Ok(found.uses)
+}
+
+/// What was found so far: the first path for each process and way.
+#[derive(Default)]
+struct Found {
+    uses: Vec<Use>,
+    known: HashSet<(u32, How)>,
+}
+
+impl Found {
+    fn add(&mut self, process: &Process, how: How, path: PathBuf) {
+        if self.known.insert((process.pid, how)) {
+            self.uses.push(Use {
+                pid: process.pid,
+                command: process.command.clone(),
+                how,
+                path,
+                container: process.container(),
+            });
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Every mount in every mount namespace, and which of them show part of a tree.
+//!
+//! A mount shows one directory of a filesystem, its root (`mountinfo` in `proc(5)`,
+//! `mount_namespaces(7)`). The kernel writes both the root and the place of a tree in its
+//! filesystem from the same directory entries, so comparing the two tells for certain which contains
+//! the other; where the mount is attached, and under which name, plays no part.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use procfs::process::MountInfo;
+use rustix::fs::{Mode, OFlags};
+
+use super::Tree;
+use super::overlay;
+use super::place::{Place, Seeker, Standing, open_directory};
+use super::processes::{Process, view_key};
+
+const THIS_THREAD: &str = "/proc/thread-self";
+
+/// One line of `mountinfo`.
+#[derive(Clone, Debug)]
+pub(super) struct Mount {
+    id: u64,
+    parent: u64,
+    /// The filesystem, by the device number of its superblock. `st_dev` may be another: each
+    /// subvolume of btrfs has its own.
+    filesystem: String,
+    /// The directory of the filesystem that it shows.
+    root: PathBuf,
+    /// Where, as seen from the root of the process that was asked.
+    point: PathBuf,
+    /// The options of an overlay, its layers among them.
+    overlay: Option<Vec<u8>>,
+}
+
+/// What makes a mount the same as another in a copy of its namespace.
+type Likeness<'a> = (&'a str, &'a Path, &'a Path);
+
+/// The mounts that the calling thread sees. It may have a namespace of its own.
+pub(super) fn of_this_thread() -> io::Result<Vec<Mount>> {
+    read(Path::new(THIS_THREAD))
+}
+
+fn read(thread: &Path) -> io::Result<Vec<Mount>> {
+    let table = fs::read(thread.join("mountinfo"))?;
+    table
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(Mount::from_line)
+        .collect()
+}
+
+impl Mount {
+    fn from_line(line: &[u8]) -> io::Result<Mount> {
+        let line = escape(line);
+        let info = MountInfo::from_line(&line).map_err(io::Error::other)?;
+        // The parsed options keep one value of each name; an overlay can have many `lowerdir+`.
+        let options = line.rsplit(' ').next().unwrap_or_default();
+        let is_overlay = info.fs_type == "overlay";
+        Ok(Mount {
+            id: u64::try_from(info.mnt_id).map_err(io::Error::other)?,
+            parent: u64::try_from(info.pid).map_err(io::Error::other)?,
+            filesystem: info.majmin,
+            root: unescaped_path(info.root.as_bytes()),
+            point: unescaped_path(info.mount_point.as_os_str().as_encoded_bytes()),
+            overlay: is_overlay.then(|| options.as_bytes().to_vec()),
+        })
+    }
+
+    fn standing(&self, homes: &[Home]) -> Standing {
+        // A root that was removed since it was mounted: its old name may be another's by now.
+        if self
+            .root
+            .as_os_str()
+            .as_encoded_bytes()
+            .ends_with(b"//deleted")
+        {
+            return Standing::Apart;
+        }
+        let mut standing = Standing::Apart;
+        for home in homes
+            .iter()
+            .filter(|home| home.filesystem == self.filesystem)
+        {
+            if self.root.starts_with(&home.path) {
+                return Standing::Within;
+            }
+            if home.path.starts_with(&self.root) {
+                standing = Standing::Around;
+            }
+        }
+        standing
+    }
+}
+
+/// Writes the bytes that are not ASCII as the kernel writes a blank: `\ooo`. The parser takes text,
+/// and a name can be any bytes.
+fn escape(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    for &byte in line {
+        match byte.is_ascii() {
+            true => text.push(byte.into()),
+            false => text.push_str(&format!("\\{byte:03o}")),
+        }
+    }
+    text
+}
+
+/// Turns `\ooo` back into the byte it stands for.
+pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after
+            .get(..3)
+            .and_then(|digits| str::from_utf8(digits).ok());
+        let octal = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        (rest, _) = match (first, octal) {
+            (b'\\', Some(byte)) => (&after[3..], bytes.push(byte)),
+            _ => (after, bytes.push(first)),
+        };
+    }
+    bytes
+}
+
+fn unescaped_path(text: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(unescape(text)))
+}
+
+/// Where a tree lies.
+#[derive(Debug)]
+pub(super) struct Home {
+    /// Its filesystem, as [`Mount::filesystem`].
+    filesystem: String,
+    /// Its path from the top of that filesystem.
+    path: PathBuf,
+    /// The mount through which it was named.
+    mount: u64,
+}
+
+impl Home {
+    pub fn find(tree: &Tree, mounts: &[Mount]) -> io::Result<Home> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::open(&tree.path, flags, Mode::empty())
+            .map_err(|errno| failure(tree, errno.into()))?;
+        let place = Place::of_handle(&handle).map_err(|error| failure(tree, error))?;
+        if (place.dev, place.ino) != (tree.dev, tree.ino) {
+            let why = "something else has taken its place meanwhile";
+            return Err(failure(tree, io::Error::other(why)));
+        }
+        let link = format!("{THIS_THREAD}/fd/{}", handle.as_raw_fd());
+        let name = fs::read_link(link).map_err(|error| failure(tree, error))?;
+        mounts
+            .iter()
+            .find(|mount| mount.id == place.mount)
+            .and_then(|mount| Home::below(mount, &name))
+            .ok_or_else(|| {
+                let why =
+                    "its mount is not in /proc/self/mountinfo; inside a chroot it is not shown";
+                failure(tree, io::Error::other(why))
+            })
+    }
+
+    fn below(mount: &Mount, name: &Path) -> Option<Home> {
+        Some(Home {
+            filesystem: mount.filesystem.clone(),
+            path: mount.root.join(name.strip_prefix(&mount.point).ok()?),
+            mount: mount.id,
+        })
+    }
+}
+
+fn failure(tree: &Tree, error: io::Error) -> io::Error {
+    let path = tree.path.display();
+    io::Error::new(
+        error.kind(),
+        format!("{path}: cannot find out who uses it: {error}"),
+    )
+}
+
+/// The mounts that one thread showed and none before it.
+struct View {
+    /// The process; the first of its namespace.
+    process: Option<usize>,
+    /// The thread, by its directory below `/proc`.
+    thread: PathBuf,
+    mounts: Vec<Mount>,
+}
+
+/// Finds the mounts made from a tree or from something inside, with the process whose namespace
+/// each is in. Tells the seeker what every mount shows.
+///
+/// `own` is what [`of_this_thread`] gave; `this` stands for our namespace when we are alone in it.
+pub(super) fn uses<'a>(
+    homes: &[Home],
+    own: Vec<Mount>,
+    this: &'a Process,
+    processes: &'a [Process],
+    seeker: &mut Seeker,
+) -> Vec<(&'a Process, PathBuf)> {
+    let views = views(own, processes);
+    let mut within = HashSet::new();
+    for mount in views.iter().flat_map(|view| &view.mounts) {
+        let standing = mount.standing(homes);
+        seeker.know_mount(mount.id, standing);
+        if standing == Standing::Within {
+            within.insert(mount.id);
+        }
+    }
+    within.extend(overlays_within(&views, seeker));
+
+    let family = Family::of(&views);
+    let mut known: HashSet<_> = homes
+        .iter()
+        .map(|home| family.lineage(home.mount))
+        .collect();
+    let mut uses = Vec::new();
+    for (number, view) in views.iter().enumerate() {
+        for mount in view
+            .mounts
+            .iter()
+            .filter(|mount| within.contains(&mount.id))
+        {
+            let lineage = family.lineage(mount.id);
+            if known.contains(&lineage) {
+                continue;
+            }
+            let process = view.process.map_or(this, |number| &processes[number]);
+            uses.push((process, mount.point.clone()));
+            // Of ours only: two containers can look alike and are two uses all the same.
+            if number == 0 {
+                known.insert(lineage);
+            }
+        }
+    }
+    uses
+}
+
+/// Reads the table of each namespace once, and again for each root directory that processes have in
+/// it: `mountinfo` shows what is below that only. Ours comes first.
+fn views(own: Vec<Mount>, processes: &[Process]) -> Vec<View> {
+    let own_key = view_key(Path::new(THIS_THREAD));
+    let mut keys: HashSet<_> = own_key.into_iter().collect();
+    let mut ids: HashSet<u64> = own.iter().map(|mount| mount.id).collect();
+    let mut views = vec![View {
+        process: None,
+        thread: PathBuf::from(THIS_THREAD),
+        mounts: own,
+    }];
+    for (number, process) in processes.iter().enumerate() {
+        for thread in &process.threads {
+            let Some(key) = view_key(thread) else {
+                continue;
+            };
+            if own_key.is_some_and(|own| own.namespace == key.namespace) {
+                views[0].process.get_or_insert(number);
+            }
+            if !keys.insert(key) {
+                continue;
+            }
+            // A process that has ended since has no table any more.
+            let mut mounts = read(thread).unwrap_or_default();
+            mounts.retain(|mount| ids.insert(mount.id));
+            views.push(View {
+                process: Some(number),
+                thread: thread.clone(),
+                mounts,
+            });
+        }
+    }
+    views
+}
+
+/// Finds the mounts of overlays that have a layer in a tree, and tells the seeker of them: what is
+/// open through such a mount is in use as much as what is open in the layer.
+fn overlays_within(views: &[View], seeker: &mut Seeker) -> HashSet<u64> {
+    let mut mounts_of: HashMap<&str, Vec<u64>> = HashMap::new();
+    for mount in views.iter().flat_map(|view| &view.mounts) {
+        if mount.overlay.is_some() {
+            mounts_of
+                .entry(&mount.filesystem)
+                .or_default()
+                .push(mount.id);
+        }
+    }
+    let own_root = open_directory(Path::new("/")).ok();
+    let mut within = HashSet::new();
+    for view in views {
+        let root = open_directory(&view.thread.join("root")).ok();
+        let roots: Vec<&OwnedFd> = own_root.iter().chain(&root).collect();
+        for mount in &view.mounts {
+            let Some(options) = &mount.overlay else {
+                continue;
+            };
+            let is_new = !within.contains(&mount.id);
+            if is_new && overlay::has_layer_within(seeker, options, &mount.point, &roots) {
+                for &id in &mounts_of[mount.filesystem.as_str()] {
+                    seeker.know_mount(id, Standing::Within);
+                    within.insert(id);
+                }
+            }
+        }
+    }
+    within
+}
+
+/// Which mount is attached to which.
+struct Family<'a>(HashMap<u64, &'a Mount>);
+
+impl<'a> Family<'a> {
+    fn of(views: &'a [View]) -> Family<'a> {
+        let mounts = views.iter().flat_map(|view| &view.mounts);
+        Family(mounts.map(|mount| (mount.id, mount)).collect())
+    }
+
+    /// A mount and those above it, each by what it shows and where.
+    ///
+    /// A new mount namespace begins as a copy of its parent's, and many services have one. A mount
+    /// in it with the same lineage as one of ours is such a copy and no use of its own. A bind mount
+    /// under the same name in a container differs in what it is attached to.
+    fn lineage(&self, id: u64) -> Vec<Likeness<'a>> {
+        let mut lineage = Vec::new();
+        let mut next = self.0.get(&id);
+        while let Some(mount) = next {
+            lineage.push((
+                mount.filesystem.as_str(),
+                mount.root.as_path(),
+                mount.point.as_path(),
+            ));
+            next = self
+                .0
+                .get(&mount.parent)
+                .filter(|parent| parent.id != mount.id);
+        }
+        lineage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_whatever_bytes_its_names_have() {
+        let line =
+            b"36 35 98:0 /a\\040b\xff /mnt/\xc3\xa4\\134 rw master:1 - ext4 /dev/x rw,errors=x"
+                .as_slice();
+        let mount = Mount::from_line(line).unwrap();
+        assert_eq!(
+            (mount.id, mount.parent, mount.filesystem.as_str()),
+            (36, 35, "98:0")
+        );
+        assert_eq!(mount.root.as_os_str().as_encoded_bytes(), b"/a b\xff");
+        assert_eq!(mount.point, Path::new("/mnt/\u{e4}\\"));
+        assert_eq!(mount.overlay, None);
+    }
+
+    #[test]
+    fn the_options_of_an_overlay_are_kept_as_they_are() {
+        let line = b"9 1 0:40 / /m rw - overlay overlay rw,lowerdir+=/a,lowerdir+=/b";
+        let mount = Mount::from_line(line).unwrap();
+        assert_eq!(mount.overlay.unwrap(), b"rw,lowerdir+=/a,lowerdir+=/b");
+    }
+
+    #[test]
+    fn a_mount_stands_to_a_tree_as_its_root_does() {
+        let homes = [Home {
+            filesystem: "8:1".to_owned(),
+            path: PathBuf::from("/srv/x"),
+            mount: 1,
+        }];
+        for (filesystem, root, standing) in [
+            ("8:1", "/srv/x", Standing::Within),
+            ("8:1", "/srv/x/y", Standing::Within),
+            ("8:1", "/srv/x/y//deleted", Standing::Apart),
+            ("8:1", "/srv", Standing::Around),
+            ("8:1", "/", Standing::Around),
+            ("8:1", "/srv/xy", Standing::Apart),
+            ("8:2", "/srv/x", Standing::Apart),
+        ] {
+            let line = format!("2 1 {filesystem} {root} /m rw - ext4 none rw");
+            let mount = Mount::from_line(line.as_bytes()).unwrap();
+            assert_eq!(mount.standing(&homes), standing, "{filesystem} {root}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Effects on one inode or one directory. The only floor that changes a file.
+//!
+//! - [`pin`]: the handle through which an inode is read and changed
+//! - [`stat`]: what `statx(2)` says of a pinned inode
+//! - [`attributes`]: its ACLs and its file capability
+//! - [`apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
+//! - [`dir`]: an open directory, its names, the way to it from the root
+//! - [`walk`]: every directory of a tree, shared among threads
+//! - [`root`]: a tree as the operator names it
+//! - [`places`], [`in_use`]: where and when a tree must be left alone
+//! - [`process`]: what a thread needs of the kernel before it may walk
+
+pub mod apply;
+pub mod attributes;
+pub mod dir;
+pub mod in_use;
+pub mod pin;
+pub mod places;
+pub mod process;
+pub mod root;
+pub mod stat;
+pub mod walk;
+
+pub use apply::apply;
+pub use dir::{Dir, DirPath, Names};
+pub use pin::Pin;
+pub use root::Root;
+pub use stat::{Identity, Stat};

@@ -1,0 +1,89 @@
+//! The handle that holds an inode still while it is read, journalled and changed.
+
+use std::ffi::CStr;
+use std::fmt::Write as _;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, Result};
+
+/// An `O_PATH|O_NOFOLLOW` handle: the only thing through which an inode is read or changed.
+///
+/// Opening one follows no symlink, opens no device and waits for no fifo (`open(2)`). Whatever is
+/// renamed afterwards, the handle means the same inode.
+#[derive(Debug)]
+pub struct Pin(OwnedFd);
+
+const PIN: OFlags = OFlags::PATH
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+impl Pin {
+    /// Pins `name`, one component, in the directory `dir`.
+    pub fn at(dir: BorrowedFd<'_>, name: &CStr) -> Result<Pin> {
+        debug_assert!(!name.to_bytes().contains(&b'/'), "a pin takes one component");
+        rustix::fs::openat(dir, name, PIN, Mode::empty()).map(Pin)
+    }
+
+    /// Pins what a whole path names. The last component is not followed, those before it are: only
+    /// for a path that the operator gave.
+    pub fn path(path: &Path) -> Result<Pin> {
+        rustix::fs::open(path, PIN, Mode::empty()).map(Pin)
+    }
+
+    /// A second handle on the same inode, in the calling thread's descriptor table.
+    pub fn try_clone(&self) -> Result<Pin> {
+        rustix::io::fcntl_dupfd_cloexec(&self.0, 0).map(Pin)
+    }
+
+    /// The path under which the calling thread reaches the pinned inode: for the calls that take
+    /// no `O_PATH` handle (`chmod(2)`, `getxattr(2)`; the `*xattrat` calls of Linux 6.13 do not
+    /// take one either, they answer `EBADF`).
+    ///
+    /// It is `thread-self`, not `self`, because a walking thread has a descriptor table of its own.
+    pub(super) fn with_proc_path<T>(&self, call: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
+        let mut path = ProcPath::default();
+        let _ = write!(path, "/proc/thread-self/fd/{}\0", self.0.as_raw_fd());
+        match call(path.as_c_str()) {
+            // The pin is open, so what is missing is /proc.
+            Err(Errno::NOENT) if !Path::new("/proc/thread-self/fd").exists() => Err(Errno::NOSYS),
+            result => result,
+        }
+    }
+}
+
+impl AsFd for Pin {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Pin {
+    fn from(fd: OwnedFd) -> Pin {
+        Pin(fd)
+    }
+}
+
+/// `/proc/thread-self/fd/N` and its NUL, kept on the stack.
+#[derive(Default)]
+struct ProcPath {
+    bytes: [u8; 40],
+    len: usize,
+}
+
+impl ProcPath {
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+}
+
+impl std::fmt::Write for ProcPath {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.len + text.len();
+        let room = self.bytes.get_mut(self.len..end).ok_or(std::fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}

@@ -1,0 +1,472 @@
+//! Which places are shifted at all.
+//!
+//! Two questions, asked of every root before anything is read below it: is it part of the running
+//! system ([`check_system_path`]), and can its filesystem keep the owners it is given
+//! ([`check_filesystem`]).
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::StatVfsMountFlags;
+use thiserror::Error;
+
+/// Why a root is left alone.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// The path belongs to the operating system, or merely holds what belongs to others.
+    #[error(
+        "{}: {why}. Name the directory that is meant, or add --allow-system-path if it is this one",
+        path.display()
+    )]
+    System {
+        /// The root.
+        path: PathBuf,
+        /// What it is.
+        why: &'static str,
+    },
+    /// The mount is read-only.
+    #[error(
+        "{}: the filesystem is mounted read-only, so no owner can be changed. \
+         `mount -o remount,rw` on its mount point helps where the filesystem itself is writable",
+        path.display()
+    )]
+    ReadOnly {
+        /// The root.
+        path: PathBuf,
+    },
+    /// The filesystem cannot keep the owners it is given.
+    #[error("{}: is on {name}, {why}. {help}", path.display())]
+    Filesystem {
+        /// The root.
+        path: PathBuf,
+        /// The filesystem's type.
+        name: &'static str,
+        /// Why it cannot.
+        why: &'static str,
+        /// What can be done instead.
+        help: &'static str,
+    },
+    /// The kernel does not tell what the filesystem is.
+    #[error(
+        "{}: cannot tell what filesystem it is on: {source}. `stat -f` on it shows whether it answers",
+        path.display()
+    )]
+    Unknown {
+        /// The root.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// The operating system's own: refused with everything inside.
+///
+/// Programs, their configuration and the kernel's interfaces, as `file-hierarchy(7)` and `hier(7)`
+/// list them. A file here that changes its owner takes a setuid program, a boot or a login with it,
+/// and no container has its volumes here.
+const SYSTEM: &[(&str, &str)] = &[
+    ("/bin", "holds the system's programs"),
+    ("/boot", "holds what the machine boots from"),
+    ("/dev", "holds the system's devices"),
+    ("/efi", "holds what the machine boots from"),
+    ("/etc", "holds the system's configuration"),
+    ("/gnu/store", "holds the system's packages"),
+    ("/lib", "holds the system's libraries"),
+    ("/lib32", "holds the system's libraries"),
+    ("/lib64", "holds the system's libraries"),
+    ("/libo32", "holds the system's libraries"),
+    ("/libx32", "holds the system's libraries"),
+    ("/nix/store", "holds the system's packages"),
+    ("/proc", "is the kernel's view of processes"),
+    ("/run", "holds the running services' state"),
+    ("/sbin", "holds the system's programs"),
+    ("/sys", "is the kernel's view of devices"),
+    ("/usr", "holds the system's programs and libraries"),
+];
+
+/// Places inside [`SYSTEM`] that hold trees of other people: what lies deeper than this many
+/// directories below is theirs and may be shifted, what lies above is the system's.
+///
+/// `/run/user/UID` is a session's own directory, with its bus and sockets, and is kept; `/run/media`
+/// holds one directory for each user and in it the disks.
+const OTHERS_INSIDE_SYSTEM: &[(&str, usize)] = &[
+    ("/dev/shm", 1),
+    ("/run/media", 2),
+    ("/run/user", 2),
+    ("/usr/local", 1),
+];
+
+/// Directories that merely hold what belongs to many: refused themselves, while what is in them is
+/// just what people shift. The list carries their names below `/var` too, where image-based systems
+/// keep them and link to them from `/`.
+const HOLDERS: &[&str] = &[
+    "/",
+    "/home",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/root",
+    "/srv",
+    "/tmp",
+    "/var",
+    "/var/cache",
+    "/var/home",
+    "/var/lib",
+    "/var/log",
+    "/var/mnt",
+    "/var/opt",
+    "/var/roothome",
+    "/var/spool",
+    "/var/srv",
+    "/var/tmp",
+    "/var/usrlocal",
+];
+
+/// Refuses a root that is part of the operating system or holds other people's trees.
+///
+/// `real` is absolute and has its symlinks resolved: `/var/run/x` has to come as `/run/x`. The check
+/// goes by name. It keeps a slip of the hand (`shift /`, a variable that was empty) from changing a
+/// whole machine; it is no wall against someone who mounts `/etc` elsewhere.
+///
+/// The lists are of three kinds: the system's own with all that is inside, the places in it that
+/// belong to others after all (`/usr/local/x`, `/dev/shm/x`, `/run/media/USER/DISK`), and the holders
+/// (`/home`, `/var/lib`, …), which are refused themselves only.
+pub fn check_system_path(real: &Path) -> Result<(), Refusal> {
+    match reason_against(real) {
+        Some(why) => Err(Refusal::System {
+            path: real.to_owned(),
+            why,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn reason_against(real: &Path) -> Option<&'static str> {
+    if HOLDERS.iter().any(|holder| real == Path::new(holder)) {
+        return Some("holds the directories of many users or services, not one tree");
+    }
+    if OTHERS_INSIDE_SYSTEM
+        .iter()
+        .any(|&(place, depth)| is_deeper(real, place, depth))
+    {
+        return None;
+    }
+    SYSTEM
+        .iter()
+        .find(|(place, _)| real.starts_with(place))
+        .map(|&(_, why)| why)
+}
+
+fn is_deeper(real: &Path, place: &str, depth: usize) -> bool {
+    real.strip_prefix(place)
+        .is_ok_and(|rest| rest.components().count() >= depth)
+}
+
+/// What keeps a filesystem's owners from being changed.
+#[derive(Clone, Copy)]
+enum Obstacle {
+    /// The kernel shows its own state as files.
+    Kernel,
+    /// The format on disk knows no owners.
+    NoOwners,
+    /// The format is written once.
+    WrittenOnce,
+    /// Another machine keeps the files and decides who may give them away.
+    Server,
+    /// Nothing is mounted there yet.
+    NotYetMounted,
+}
+
+impl Obstacle {
+    fn why(self) -> &'static str {
+        match self {
+            Obstacle::Kernel => "which shows the kernel's own state and keeps no files",
+            Obstacle::NoOwners => {
+                "which keeps no owners: what is shown comes from the mount options"
+            }
+            Obstacle::WrittenOnce => "which cannot be changed after it was made",
+            Obstacle::Server => {
+                "where the other side keeps the files and decides who may give one away"
+            }
+            Obstacle::NotYetMounted => "a mount point where nothing is mounted yet",
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Obstacle::Kernel => "Name a directory on a filesystem on disk",
+            Obstacle::NoOwners => {
+                "Mount it with the uid= and gid= that the container needs, or copy the files to a \
+                 filesystem that keeps owners"
+            }
+            Obstacle::WrittenOnce => {
+                "Copy the files to a writable filesystem, or make the image anew with the owners it \
+                 needs"
+            }
+            Obstacle::Server => "Run idshift where the files are kept, on the directory shared",
+            Obstacle::NotYetMounted => "Enter the directory (`ls` on it) so that it is mounted",
+        }
+    }
+}
+
+use Obstacle::{Kernel, NoOwners, NotYetMounted, Server, WrittenOnce};
+
+/// `f_type` of the filesystems that are refused: `statfs(2)`, `linux/magic.h` and, for those not in
+/// either, the filesystem's own source.
+const REFUSED: &[(u32, &str, Obstacle)] = &[
+    (0x0904_1934, "anon_inodefs", Kernel),
+    (0x4249_4e4d, "binfmt_misc", Kernel),
+    (0x6c6f_6f70, "binderfs", Kernel),
+    (0xcafe_4a11, "bpf", Kernel),
+    (0x0027_e0eb, "cgroup", Kernel),
+    (0x6367_7270, "cgroup2", Kernel),
+    (0x6265_6570, "configfs", Kernel),
+    (0x6462_6720, "debugfs", Kernel),
+    (0x0000_1cd1, "devpts", Kernel),
+    (0xde5e_81e4, "efivarfs", Kernel),
+    (0x6573_5543, "fusectl", Kernel),
+    (0x1980_0202, "mqueue", Kernel),
+    (0x6e66_7364, "nfsd", Kernel),
+    (0x6e73_6673, "nsfs", Kernel),
+    (0x0000_9fa1, "openpromfs", Kernel),
+    (0x5049_5045, "pipefs", Kernel),
+    (0x0000_9fa0, "proc", Kernel),
+    (0x6165_676c, "pstore", Kernel),
+    (0x0765_5821, "resctrl", Kernel),
+    (0x6759_6969, "rpc_pipefs", Kernel),
+    (0x7363_6673, "securityfs", Kernel),
+    (0xf97c_ff8c, "selinuxfs", Kernel),
+    (0x4341_5d53, "smackfs", Kernel),
+    (0x534f_434b, "sockfs", Kernel),
+    (0x6265_6572, "sysfs", Kernel),
+    (0x7472_6163, "tracefs", Kernel),
+    (0xabba_1974, "xenfs", Kernel),
+    (0x2011_bab0, "exfat", NoOwners),
+    (0x0000_4d44, "vfat", NoOwners),
+    (0x0000_4244, "hfs", NoOwners),
+    (0xf995_e849, "hpfs", NoOwners),
+    (0x5346_544e, "ntfs", NoOwners),
+    (0x7366_746e, "ntfs3", NoOwners),
+    (0x28cd_3d45, "cramfs", WrittenOnce),
+    (0x453d_cd28, "cramfs", WrittenOnce),
+    (0xe0f5_e1e2, "erofs", WrittenOnce),
+    (0x0000_9660, "iso9660", WrittenOnce),
+    (0x0000_7275, "romfs", WrittenOnce),
+    (0x7371_7368, "squashfs", WrittenOnce),
+    (0x0102_1997, "9p", Server),
+    (0x5346_414f, "afs", Server),
+    (0x6b41_4653, "afs", Server),
+    (0xff53_4d42, "cifs", Server),
+    (0x7375_7245, "coda", Server),
+    (0x0000_564c, "ncpfs", Server),
+    (0x0000_6969, "nfs", Server),
+    (0x7c7c_6673, "prl_fs", Server),
+    (0x0000_517b, "smbfs", Server),
+    (0xfe53_4d42, "smb3", Server),
+    (0x786f_4256, "vboxsf", Server),
+    (0xbacb_acbc, "vmhgfs", Server),
+    (0x0000_0187, "autofs", NotYetMounted),
+];
+
+/// Refuses a root whose filesystem cannot keep the owners it is given.
+///
+/// Every type that is not refused by name passes: ext4, xfs, btrfs, f2fs, zfs, bcachefs, tmpfs and
+/// overlay keep owners as they should, and a type nobody has thought of is more likely a disk's than
+/// not. The cluster filesystems (ceph, lustre, gfs2, ocfs2, gpfs) pass, because there this machine's
+/// root is root. FUSE passes too: one `f_type` covers virtiofs, fuse-overlayfs and mergerfs, which
+/// keep owners, and sshfs, which may not. Where a chown is turned down after all the run stops at the
+/// first one and undoes itself.
+pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> {
+    let unknown = |errno: rustix::io::Errno| Refusal::Unknown {
+        path: path.to_owned(),
+        source: errno.into(),
+    };
+    // The kernel's f_type is 32 bits wide; some machines hand it over sign-extended.
+    let magic = rustix::fs::fstatfs(fd).map_err(unknown)?.f_type as u32;
+    if let Some((name, obstacle)) = obstacle_on(magic) {
+        return Err(Refusal::Filesystem {
+            path: path.to_owned(),
+            name,
+            why: obstacle.why(),
+            help: obstacle.help(),
+        });
+    }
+    // Of the mount as much as of the filesystem: a bind mount can be read-only alone (statvfs(3)).
+    let flags = rustix::fs::fstatvfs(fd).map_err(unknown)?.f_flag;
+    if flags.contains(StatVfsMountFlags::RDONLY) {
+        return Err(Refusal::ReadOnly {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn obstacle_on(magic: u32) -> Option<(&'static str, Obstacle)> {
+    REFUSED
+        .iter()
+        .find(|entry| entry.0 == magic)
+        .map(|&(_, name, obstacle)| (name, obstacle))
+}
+
+/// Bytes that can still be written to the filesystem of an open handle. What is kept back for root
+/// (ext4's reserved blocks) is not counted, so that a run does not eat it up.
+pub fn free_bytes(fd: impl AsFd) -> io::Result<u64> {
+    let space = rustix::fs::fstatvfs(fd)?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    fn is_refused(path: &str) -> bool {
+        check_system_path(Path::new(path)).is_err()
+    }
+
+    #[test]
+    fn the_system_is_refused_with_all_that_is_inside() {
+        for path in [
+            "/bin",
+            "/boot/efi",
+            "/dev",
+            "/dev/pts",
+            "/etc",
+            "/etc/a/b",
+            "/lib64/x",
+            "/proc/1",
+            "/run",
+            "/run/docker",
+            "/sbin/init",
+            "/sys/fs/cgroup",
+            "/usr",
+            "/usr/lib/x",
+            "/nix/store/x",
+        ] {
+            assert!(is_refused(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn holders_are_refused_themselves_only() {
+        for &holder in HOLDERS {
+            assert!(is_refused(holder), "{holder}");
+            if holder != "/" {
+                assert!(!is_refused(&format!("{holder}/x")), "{holder}/x");
+            }
+        }
+    }
+
+    #[test]
+    fn what_others_keep_inside_the_system_passes() {
+        for (path, refused) in [
+            ("/usr/local", true),
+            ("/usr/local/share", false),
+            ("/dev/shm", true),
+            ("/dev/shm/x", false),
+            ("/run/user", true),
+            ("/run/user/1000", true),
+            ("/run/user/1000/containers", false),
+            ("/run/media/ann", true),
+            ("/run/media/ann/disk", false),
+        ] {
+            assert_eq!(is_refused(path), refused, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_begins_alike_passes() {
+        for path in [
+            "/library",
+            "/etcetera/x",
+            "/devel",
+            "/data",
+            "/users",
+            "/nix/var/x",
+        ] {
+            assert!(!is_refused(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_message_names_path_reason_and_flag() {
+        let message = check_system_path(Path::new("/etc/ssh"))
+            .unwrap_err()
+            .to_string();
+        assert!(message.starts_with("/etc/ssh: holds the system's configuration"));
+        assert!(message.contains("--allow-system-path"));
+    }
+
+    #[test]
+    fn the_kernels_own_filesystems_are_refused() {
+        let message = refusal_for("/proc").unwrap().to_string();
+        assert!(
+            message.starts_with("/proc: is on proc, which shows"),
+            "{message}"
+        );
+        assert!(matches!(
+            refusal_for("/sys"),
+            Some(Refusal::Filesystem { name: "sysfs", .. })
+        ));
+    }
+
+    #[test]
+    fn a_server_says_where_to_run_instead() {
+        let (name, obstacle) = obstacle_on(0x6969).unwrap();
+        assert_eq!(name, "nfs");
+        assert!(obstacle.help().contains("where the files are kept"));
+    }
+
+    #[test]
+    fn no_type_is_listed_twice() {
+        let mut magics: Vec<u32> = REFUSED.iter().map(|entry| entry.0).collect();
+        magics.sort_unstable();
+        magics.dedup();
+        assert_eq!(magics.len(), REFUSED.len());
+    }
+
+    #[test]
+    fn an_ordinary_directory_passes_and_has_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let handle = File::open(dir.path()).unwrap();
+        assert!(check_filesystem(handle.as_fd(), dir.path()).is_ok());
+        assert!(free_bytes(&handle).unwrap() > 0);
+    }
+
+    #[test]
+    fn a_read_only_mount_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: mounting takes root");
+            return;
+        }
+        // In a mount namespace of its own, so that nothing is left behind; the test looks in
+        // through the child's root.
+        let mut child = std::process::Command::new("unshare")
+            .args(["-m", "sh", "-c"])
+            .arg("mount -t tmpfs -o ro none /mnt && echo ready && read wait")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        io::BufRead::read_line(
+            &mut io::BufReader::new(child.stdout.take().unwrap()),
+            &mut line,
+        )
+        .unwrap();
+        let refusal = refusal_for(&format!("/proc/{}/root/mnt", child.id()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(line, "ready\n");
+        assert!(
+            matches!(refusal, Some(Refusal::ReadOnly { .. })),
+            "{refusal:?}"
+        );
+    }
+
+    fn refusal_for(path: &str) -> Option<Refusal> {
+        let handle = File::open(path).unwrap();
+        check_filesystem(handle.as_fd(), Path::new(path)).err()
+    }
+}

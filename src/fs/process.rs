@@ -1,0 +1,38 @@
+//! What a process and a walking thread need of the kernel.
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Gives the calling thread a descriptor table of its own (`unshare(2)`, `CLONE_FILES`): opening
+/// and closing then shares no lock with other threads. Descriptors open before keep their numbers.
+///
+/// Where the kernel refuses, the thread keeps the shared table: slower, nothing else.
+pub fn own_descriptor_table() {
+    let _ = unshare(CloneFlags::CLONE_FILES);
+}
+
+/// Raises the soft limit of open descriptors to the hard one; keeps the old where that is refused.
+pub fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// How many descriptors one thread may use. The limit counts for each table by itself.
+fn descriptors() -> usize {
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    usize::try_from(soft).unwrap_or(usize::MAX).min(1 << 20)
+}
+
+/// Kept free for what is open already and for the record.
+const RESERVED: usize = 64;
+
+/// How many directories a thread may keep open: a quarter of its descriptors.
+pub fn descriptors_for_directories() -> usize {
+    (descriptors().saturating_sub(RESERVED) / 4).max(4)
+}
+
+/// How many pins a thread may hold: half of its descriptors.
+pub fn descriptors_for_pins() -> usize {
+    (descriptors().saturating_sub(RESERVED) / 2).max(4)
+}

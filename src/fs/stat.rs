@@ -1,0 +1,111 @@
+//! What `statx(2)` says of a pinned inode.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
+use serde::{Deserialize, Serialize};
+
+use super::Pin;
+use crate::ownership::{FileType, Mode};
+
+/// What tells one inode of a filesystem from another, also after a number has been used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// Inode number.
+    pub ino: u64,
+    /// Birth time in milliseconds since 1970; 0 where the filesystem keeps none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub born: i64,
+}
+
+fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+
+/// One inode as `statx(2)` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stat {
+    /// Device of the filesystem, as `st_dev`.
+    pub dev: u64,
+    /// Inode number and birth.
+    pub identity: Identity,
+    /// Number of names.
+    pub nlink: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits, set-id bits and sticky bit.
+    pub mode: Mode,
+    /// Kind of inode.
+    pub file_type: FileType,
+    /// It is the top of a mount. Kernels before 5.8 do not say; there it is false.
+    pub mount_root: bool,
+    /// Whether `mount_root` can be believed.
+    pub knows_mounts: bool,
+    /// `chattr +i`: nothing of it can be changed.
+    pub immutable: bool,
+    /// `chattr +a`: its owner cannot be changed.
+    pub append_only: bool,
+    /// Last change of the inode; for a directory, of its names too: seconds and nanoseconds.
+    pub changed: (i64, u32),
+}
+
+/// `STATX_ATTR_MOUNT_ROOT` (Linux 5.8).
+const MOUNT_ROOT: StatxAttributes = StatxAttributes::MOUNT_ROOT;
+
+impl Pin {
+    /// Reads the pinned inode's numbers. Triggers no automount.
+    pub fn stat(&self) -> rustix::io::Result<Stat> {
+        stat(self)
+    }
+}
+
+/// `statx(2)` of an open handle, whichever kind of handle it is.
+pub fn stat(handle: impl AsFd) -> rustix::io::Result<Stat> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    rustix::fs::statx(handle, c"", flags, wanted).map(|statx| Stat::from(&statx))
+}
+
+impl From<&Statx> for Stat {
+    fn from(x: &Statx) -> Stat {
+        let has_birth = x.stx_mask & StatxFlags::BTIME.bits() != 0;
+        let born = if has_birth {
+            x.stx_btime.tv_sec * 1000 + i64::from(x.stx_btime.tv_nsec / 1_000_000)
+        } else {
+            0
+        };
+        let mode = u32::from(x.stx_mode);
+        Stat {
+            dev: rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
+            identity: Identity { ino: x.stx_ino, born },
+            nlink: x.stx_nlink,
+            uid: x.stx_uid,
+            gid: x.stx_gid,
+            mode: Mode::from_st_mode(mode),
+            file_type: FileType::from_st_mode(mode),
+            mount_root: x.stx_attributes.contains(MOUNT_ROOT),
+            knows_mounts: x.stx_attributes_mask.contains(MOUNT_ROOT),
+            immutable: x.stx_attributes.contains(StatxAttributes::IMMUTABLE),
+            append_only: x.stx_attributes.contains(StatxAttributes::APPEND),
+            changed: (x.stx_ctime.tv_sec, x.stx_ctime.tv_nsec),
+        }
+    }
+}
+
+impl Stat {
+    /// Whether the inode lies on another filesystem, or another mount, than its directory.
+    pub fn crosses_mount(&self, directory_dev: u64) -> bool {
+        if self.knows_mounts {
+            self.mount_root
+        } else {
+            self.dev != directory_dev
+        }
+    }
+
+    /// True for a directory.
+    pub fn is_dir(&self) -> bool {
+        self.file_type == FileType::Directory
+    }
+}

@@ -1,0 +1,363 @@
+//! Every directory of one or more trees, shared among threads.
+//!
+//! Each thread walks depth first on a stack of its own, with a descriptor table of its own, so the
+//! threads share nothing but a small queue. A thread that runs dry raises `hungry`; whoever has
+//! more than one thing to do then gives away its outermost directory, the one with most below it.
+//! What crosses between threads is a [`DirPath`], never a descriptor: the receiver opens the
+//! directory anew from the root and makes sure that it is the same inode.
+//!
+//! The stack holds directories still to be entered, and directories not read to their end; it
+//! grows with the depth of the tree and the width of one read, not with the tree.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+
+use super::dir::{Dir, DirPath, Names};
+use super::{Root, process};
+
+/// What one thread does with what it walks past. `Break` ends the walk on all threads.
+pub trait Visit {
+    /// What is left of the visitor once its thread has nothing more to do.
+    type Output: Send;
+
+    /// The top of a tree, before anything below it. `enter`: read it when it is a directory.
+    fn root(&mut self, number: usize, root: &Root) -> ControlFlow<(), Enter>;
+
+    /// Some names of a directory. Directories to be entered go to `found`.
+    fn names(&mut self, dir: &Dir, names: &Names, found: &mut Vec<Arc<DirPath>>)
+    -> ControlFlow<()>;
+
+    /// A directory could not be opened or read: `ENOENT` when it is gone, `ESTALE` when another
+    /// inode has its name.
+    fn unreadable(&mut self, dir: &Arc<DirPath>, errno: Errno) -> ControlFlow<()>;
+
+    /// The walk is over, for this thread; it may have ended early.
+    fn finish(self) -> Self::Output;
+}
+
+/// Whether a root is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enter {
+    /// Read its names.
+    Yes,
+    /// It is no directory, or the visitor does not want it.
+    No,
+}
+
+/// Walks `roots` with `jobs` threads, each with the visitor that `visitor` makes for it, and gives
+/// back what the visitors leave.
+///
+/// # Panics
+/// When a visitor panics.
+pub fn walk<V: Visit>(
+    roots: &[Root],
+    jobs: usize,
+    visitor: impl Fn() -> V + Sync,
+) -> Vec<V::Output> {
+    let shared = Shared::new(roots.len(), jobs);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..jobs)
+            .map(|_| {
+                scope.spawn(|| {
+                    process::own_descriptor_table();
+                    Walker::new(roots, &shared, visitor()).run()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| match thread.join() {
+                Ok(output) => output,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
+}
+
+/// Work that any thread can take up.
+enum Shareable {
+    Root(usize),
+    Dir(Arc<DirPath>),
+    /// A piece of a directory too wide for one thread.
+    Names(Arc<DirPath>, Names),
+}
+
+struct Queue {
+    work: VecDeque<Shareable>,
+    waiting: usize,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Threads waiting for which nothing has been queued yet.
+    hungry: AtomicUsize,
+    over: AtomicBool,
+    jobs: usize,
+}
+
+impl Shared {
+    fn new(roots: usize, jobs: usize) -> Shared {
+        Shared {
+            queue: Mutex::new(Queue {
+                work: (0..roots).map(Shareable::Root).collect(),
+                waiting: 0,
+            }),
+            wake: Condvar::new(),
+            hungry: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+            jobs,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give(&self, work: Shareable) {
+        let mut queue = self.lock();
+        queue.work.push_back(work);
+        self.count_hungry(&queue);
+        self.wake.notify_one();
+    }
+
+    /// Waits for work; `None` when no thread has any left or the walk is over.
+    fn take(&self) -> Option<Shareable> {
+        let mut queue = self.lock();
+        queue.waiting += 1;
+        loop {
+            if self.is_over() {
+                return None;
+            }
+            if let Some(work) = queue.work.pop_front() {
+                queue.waiting -= 1;
+                self.count_hungry(&queue);
+                return Some(work);
+            }
+            if queue.waiting == self.jobs {
+                drop(queue);
+                self.end();
+                return None;
+            }
+            self.count_hungry(&queue);
+            queue = self
+                .wake
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn count_hungry(&self, queue: &Queue) {
+        let hungry = queue.waiting.saturating_sub(queue.work.len());
+        self.hungry.store(hungry, Ordering::Relaxed);
+    }
+
+    fn is_hungry(&self) -> bool {
+        self.hungry.load(Ordering::Relaxed) > 0
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        // Under the lock, so that no thread checks `over`, is overtaken here and then sleeps.
+        let _queue = self.lock();
+        self.over.store(true, Ordering::Relaxed);
+        self.wake.notify_all();
+    }
+}
+
+/// Ends the walk for the others when its thread panics, so that none waits for it for ever.
+struct EndOnPanic<'a>(&'a Shared);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
+    }
+}
+
+/// A directory that stays open while something below it is still to be entered.
+struct OpenDir {
+    dir: Dir,
+    open: Rc<Cell<usize>>,
+}
+
+impl OpenDir {
+    fn new(dir: Dir, open: &Rc<Cell<usize>>) -> Rc<OpenDir> {
+        open.set(open.get() + 1);
+        let open = Rc::clone(open);
+        Rc::new(OpenDir { dir, open })
+    }
+}
+
+impl Drop for OpenDir {
+    fn drop(&mut self) {
+        self.open.set(self.open.get() - 1);
+    }
+}
+
+/// Work on a thread's own stack.
+enum Work {
+    Anew(Shareable),
+    /// A directory to be opened from its open parent.
+    Enter(Rc<OpenDir>, Arc<DirPath>),
+    /// A directory that has more names.
+    Continue(Rc<OpenDir>),
+}
+
+struct Walker<'a, V> {
+    roots: &'a [Root],
+    shared: &'a Shared,
+    visitor: V,
+    stack: VecDeque<Work>,
+    open: Rc<Cell<usize>>,
+    may_open: usize,
+    // Kept from directory to directory for their room.
+    buffer: Vec<u8>,
+    names: Names,
+    found: Vec<Arc<DirPath>>,
+}
+
+impl<'a, V: Visit> Walker<'a, V> {
+    fn new(roots: &'a [Root], shared: &'a Shared, visitor: V) -> Self {
+        Walker {
+            roots,
+            shared,
+            visitor,
+            stack: VecDeque::new(),
+            open: Rc::default(),
+            may_open: process::descriptors_for_directories(),
+            buffer: Vec::new(),
+            names: Names::default(),
+            found: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> V::Output {
+        let _end_on_panic = EndOnPanic(self.shared);
+        while let Some(work) = self.next() {
+            if self.step(work).is_break() {
+                self.shared.end();
+            }
+        }
+        // Directories still open must not outlive this thread's descriptor table.
+        self.stack.clear();
+        self.visitor.finish()
+    }
+
+    fn next(&mut self) -> Option<Work> {
+        if self.shared.is_over() {
+            return None;
+        }
+        let own = self.stack.pop_back();
+        own.or_else(|| self.shared.take().map(Work::Anew))
+    }
+
+    fn step(&mut self, work: Work) -> ControlFlow<()> {
+        match work {
+            Work::Anew(Shareable::Root(number)) => self.root(number)?,
+            Work::Anew(Shareable::Dir(path)) => {
+                let root = self.root_fd(&path);
+                self.enter(Dir::open_from_root(root, Arc::clone(&path)), &path)?;
+            }
+            Work::Anew(Shareable::Names(path, names)) => {
+                match Dir::open_from_root(self.root_fd(&path), Arc::clone(&path)) {
+                    Ok(dir) => self.visit(&OpenDir::new(dir, &self.open), &names)?,
+                    Err(errno) => self.visitor.unreadable(&path, errno)?,
+                }
+            }
+            Work::Enter(parent, path) => {
+                let dir = Dir::open_named(parent.dir.as_fd(), Arc::clone(&path));
+                drop(parent);
+                self.enter(dir, &path)?;
+            }
+            Work::Continue(dir) => self.read_on(dir)?,
+        }
+        self.share();
+        ControlFlow::Continue(())
+    }
+
+    fn root_fd(&self, path: &DirPath) -> BorrowedFd<'a> {
+        self.roots[path.root].pin.as_fd()
+    }
+
+    fn root(&mut self, number: usize) -> ControlFlow<()> {
+        let root = &self.roots[number];
+        if self.visitor.root(number, root)? == Enter::Yes {
+            let path = DirPath::root(number, root.stat.identity, root.stat.dev);
+            let dir = Dir::open_from_root(root.pin.as_fd(), Arc::clone(&path));
+            self.enter(dir, &path)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn enter(&mut self, dir: rustix::io::Result<Dir>, path: &Arc<DirPath>) -> ControlFlow<()> {
+        match dir {
+            Ok(dir) => self.read_on(OpenDir::new(dir, &self.open)),
+            Err(errno) => self.visitor.unreadable(path, errno),
+        }
+    }
+
+    /// Reads the next names of a directory and visits them, or lets a hungry thread do that.
+    fn read_on(&mut self, dir: Rc<OpenDir>) -> ControlFlow<()> {
+        let mut names = std::mem::take(&mut self.names);
+        match dir.dir.read_names(&mut self.buffer, &mut names) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.stack.push_back(Work::Continue(Rc::clone(&dir)));
+                let wide = names.len() >= WIDE;
+                if wide && self.shared.is_hungry() {
+                    let path = Arc::clone(&dir.dir.path);
+                    self.shared.give(Shareable::Names(path, names));
+                    return ControlFlow::Continue(());
+                }
+                self.visit(&dir, &names)?;
+            }
+            Err(errno) => self.visitor.unreadable(&dir.dir.path, errno)?,
+        }
+        self.names = names;
+        ControlFlow::Continue(())
+    }
+
+    fn visit(&mut self, dir: &Rc<OpenDir>, names: &Names) -> ControlFlow<()> {
+        self.visitor.names(&dir.dir, names, &mut self.found)?;
+        for path in self.found.drain(..) {
+            self.stack.push_back(Work::Enter(Rc::clone(dir), path));
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Gives the outermost directory away when a thread waits, and lets go of descriptors when too
+    /// many directories are open (a tree both deep and bushy).
+    fn share(&mut self) {
+        if self.shared.is_hungry() && self.stack.len() > 1 {
+            let outermost = self.stack.iter().position(|w| !matches!(w, Work::Continue(_)));
+            match outermost.and_then(|place| self.stack.remove(place)) {
+                Some(Work::Enter(_, path)) => self.shared.give(Shareable::Dir(path)),
+                Some(Work::Anew(work)) => self.shared.give(work),
+                Some(Work::Continue(_)) | None => {}
+            }
+        }
+        if self.open.get() > self.may_open {
+            let outer_half = self.stack.len() / 2;
+            for work in self.stack.iter_mut().take(outer_half) {
+                if let Work::Enter(_, path) = work {
+                    *work = Work::Anew(Shareable::Dir(Arc::clone(path)));
+                }
+            }
+        }
+    }
+}
+
+/// A read of so many names or more is worth another thread's opening the directory for it.
+const WIDE: usize = 256;

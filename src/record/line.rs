@@ -1,0 +1,264 @@
+//! The JSON lines of a journal. `docs/formats.md` describes them for people.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+use crate::fs::Identity;
+use crate::idmap::{Direction, IdMap};
+use crate::ownership::{Change, FileType, Ownership};
+
+/// The journal format this program writes. It reads this one and all before it.
+pub const FORMAT: u32 = 1;
+
+/// First line of a journal: what the run was asked to do, enough to go on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the format.
+    pub format: u32,
+    /// The program and its version, for people.
+    pub tool: String,
+    /// The journal's id.
+    pub id: String,
+    /// When the run began.
+    pub time: Timestamp,
+    /// Where it ran.
+    pub host: String,
+    /// The subcommand that made it.
+    pub command: String,
+    /// Which way ids go.
+    pub direction: Direction,
+    /// The map.
+    pub map: IdMap,
+    /// The trees.
+    pub roots: Vec<RootLine>,
+    /// How the walk was limited.
+    pub walk: WalkOptions,
+    /// The changes come from a reviewed manifest: all of them are journalled before the first is
+    /// made, and there is nothing to walk for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_manifest: bool,
+}
+
+/// One tree of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootLine {
+    /// Absolute path.
+    pub path: Name,
+    /// Inode of the top.
+    #[serde(flatten)]
+    pub identity: Identity,
+}
+
+/// What decides which inodes a walk meets, and what it does about trouble.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalkOptions {
+    /// Globs of what is left out, relative to the root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Mount points are crossed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cross_mounts: bool,
+    /// What cannot be shifted is reported and left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_going: bool,
+    /// No id is taken for already shifted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub assume_unshifted: bool,
+}
+
+/// A kind of change, defined once in a frame and named by its number from then on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnLine {
+    /// Its number. A later line with the same number takes its place.
+    pub n: u32,
+    /// Kind of inode.
+    #[serde(rename = "type")]
+    pub file_type: FileType,
+    /// Ownership before.
+    pub before: Ownership,
+    /// Ownership after.
+    pub after: Ownership,
+}
+
+impl OwnLine {
+    /// The change it stands for.
+    pub fn change(self) -> Change {
+        Change {
+            before: self.before,
+            after: self.after,
+        }
+    }
+}
+
+/// Inodes of one directory that are about to be changed, in columns: the i-th of each belong
+/// together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirLine {
+    /// Which root.
+    pub root: usize,
+    /// How many names of the previous directory's way, from the root, this one's begins with.
+    pub keep: usize,
+    /// The names that follow.
+    pub path: Vec<Name>,
+    /// Names; `.` is the directory itself and occurs only at the root.
+    pub names: Vec<Name>,
+    /// Inode numbers: the first, then differences to the one before.
+    pub inos: Vec<i64>,
+    /// Birth times in milliseconds, likewise; left out where none is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub borns: Vec<i64>,
+    /// Numbers of [`OwnLine`]s.
+    pub owns: Vec<u32>,
+}
+
+/// One inode of a [`DirLine`], its columns put together again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Its name in the directory.
+    pub name: &'a Name,
+    /// Its inode.
+    pub identity: Identity,
+    /// Number of its [`OwnLine`].
+    pub own: u32,
+}
+
+impl DirLine {
+    /// Whether the columns are of one length and the names are names: what [`Line::parse`] makes
+    /// sure of.
+    fn check(&self) -> Result<(), String> {
+        let count = self.names.len();
+        let of_one_length = self.inos.len() == count
+            && self.owns.len() == count
+            && (self.borns.len() == count || self.borns.is_empty());
+        if !of_one_length {
+            return Err("dir line: its columns are not of one length".into());
+        }
+        let top = self.keep == 0 && self.path.is_empty();
+        let plain = |name: &Name| name.is_component() && name.0 != b".";
+        let bad_way = self.path.iter().find(|name| !plain(name));
+        let bad_name = self.names.iter().find(|name| !(plain(name) || top && name.0 == b"."));
+        match bad_way.or(bad_name) {
+            Some(name) => Err(format!("dir line: {:?} is not the name of a file", name.as_path())),
+            None => Ok(()),
+        }
+    }
+
+    /// Its inodes.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut ino = 0i64;
+        let mut born = 0i64;
+        self.names.iter().enumerate().map(move |(i, name)| {
+            ino = ino.wrapping_add(self.inos[i]);
+            born = born.wrapping_add(self.borns.get(i).copied().unwrap_or(0));
+            Entry {
+                name,
+                identity: Identity {
+                    ino: ino as u64,
+                    born,
+                },
+                own: self.owns[i],
+            }
+        })
+    }
+}
+
+/// A turn in the journal's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// Every change of a reviewed manifest is in the journal; none is made yet.
+    Listed,
+    /// The run stopped early, on request.
+    Interrupted,
+    /// The run goes on.
+    Resumed,
+    /// Everything is done.
+    Finished,
+    /// From here on things are being undone.
+    Undoing,
+    /// Everything is undone that could be.
+    Undone,
+}
+
+/// The line of a [`Mark`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkLine {
+    /// Which.
+    pub mark: Mark,
+    /// Inodes that were left as they were: failures and conflicts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left: u64,
+    /// When.
+    pub time: Timestamp,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Any line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// `{"kind":"header",…}`
+    Header(Box<Header>),
+    /// `{"kind":"own",…}`
+    Own(Box<OwnLine>),
+    /// `{"kind":"dir",…}`
+    Dir(DirLine),
+    /// `{"kind":"mark",…}`
+    Mark(MarkLine),
+}
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow)]
+    kind: std::borrow::Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct WithKind<'a, T> {
+    kind: &'static str,
+    #[serde(flatten)]
+    line: &'a T,
+}
+
+impl Line {
+    /// Reads one line, without its newline.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people. A newer format is told from the header's number, by
+    /// whoever reads the header.
+    pub fn parse(text: &[u8]) -> Result<Line, String> {
+        let kind: Kind = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+        let said = |e: serde_json::Error| format!("{} line: {e}", kind.kind);
+        match kind.kind.as_ref() {
+            "header" => serde_json::from_slice(text).map(Line::Header).map_err(said),
+            "own" => serde_json::from_slice(text).map(Line::Own).map_err(said),
+            "dir" => {
+                let line: DirLine = serde_json::from_slice(text).map_err(said)?;
+                line.check()?;
+                Ok(Line::Dir(line))
+            }
+            "mark" => serde_json::from_slice(text).map(Line::Mark).map_err(said),
+            other => Err(format!("unknown kind of line \"{other}\"")),
+        }
+    }
+
+    /// The line and its newline.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = match self {
+            Line::Header(line) => with_kind("header", &**line),
+            Line::Own(line) => with_kind("own", &**line),
+            Line::Dir(line) => with_kind("dir", line),
+            Line::Mark(line) => with_kind("mark", line),
+        };
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+fn with_kind<T: Serialize>(kind: &'static str, line: &T) -> Vec<u8> {
+    // Every line type is plain data with string keys: there is nothing that could fail.
+    serde_json::to_vec(&WithKind { kind, line }).unwrap_or_default()
+}

@@ -1,0 +1,178 @@
+//! One run at a time on a tree.
+//!
+//! Each run keeps a small file in `/run/idshift`, locked as long as it lives (`flock(2)`) and so
+//! let go also when it is killed. The place is the same for every run of the host, whatever its
+//! `--journal-dir`.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Name;
+use crate::fs::{Root, root};
+
+const PLACE: &str = "/run/idshift";
+
+/// A run's hold on its trees; let go when dropped.
+#[derive(Debug)]
+pub struct RunLock {
+    path: PathBuf,
+    _file: Flock<File>,
+}
+
+/// Why a run may not start.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Another run works on the tree, on a part of it, or on one that holds it.
+    #[error(
+        "{path}: process {pid} (`{command}`) is working on {theirs}. Wait for it, or stop it with `kill -INT {pid}`",
+        path = path.display(), theirs = theirs.display()
+    )]
+    Held {
+        /// The tree that was asked for.
+        path: PathBuf,
+        /// The tree that is held.
+        theirs: PathBuf,
+        /// Who holds it.
+        pid: u32,
+        /// What it was started as.
+        command: String,
+    },
+    /// The lock files cannot be used.
+    #[error("{path}: {source}; the lock that keeps two runs apart cannot be taken", path = path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    command: String,
+    trees: Vec<Tree>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tree {
+    path: Name,
+    lineage: Vec<(u64, u64)>,
+}
+
+impl RunLock {
+    /// Takes the trees for this process.
+    pub fn take(roots: &[Root]) -> Result<RunLock, LockError> {
+        let place = Path::new(PLACE);
+        let at = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| LockError::Io { path, source }
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(place)
+            .map_err(at(place))?;
+        // Held while the others are looked at and our own file is made.
+        let gate = place.join("gate");
+        let _gate = lock(open(&gate, true).map_err(at(&gate))?, FlockArg::LockExclusive)
+            .map_err(at(&gate))?;
+        for entry in std::fs::read_dir(place).map_err(at(place))? {
+            let path = entry.map_err(at(place))?.path();
+            if path != gate {
+                check_other(&path, roots).map_err(|error| match error {
+                    Other::Held(held) => held,
+                    Other::Io(source) => at(&path)(source),
+                })?;
+            }
+        }
+        let path = place.join(std::process::id().to_string());
+        let mut file = lock(open(&path, true).map_err(at(&path))?, FlockArg::LockExclusive)
+            .map_err(at(&path))?;
+        let holder = Holder {
+            pid: std::process::id(),
+            command: command_line(),
+            trees: roots.iter().map(Tree::of).collect(),
+        };
+        file.set_len(0)
+            .and_then(|()| file.write_all(&serde_json::to_vec(&holder)?))
+            .map_err(at(&path))?;
+        Ok(RunLock { path, _file: file })
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // A file left behind is unlocked, and the next run removes it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Tree {
+    fn of(root: &Root) -> Tree {
+        Tree {
+            path: Name::from(root.path.as_path()),
+            lineage: root.lineage.clone(),
+        }
+    }
+}
+
+enum Other {
+    Held(LockError),
+    Io(io::Error),
+}
+
+/// Looks at another run's file: removes it when its run is gone, else compares the trees.
+fn check_other(path: &Path, roots: &[Root]) -> Result<(), Other> {
+    let mut file = match open(path, false) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Other::Io(error)),
+    };
+    file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(_unheld) => {
+            return std::fs::remove_file(path).map_err(Other::Io);
+        }
+        Err((file, _)) => file,
+    };
+    let mut text = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut text).map(drop)).map_err(Other::Io)?;
+    let holder: Holder = serde_json::from_slice(&text).map_err(|e| Other::Io(e.into()))?;
+    for theirs in &holder.trees {
+        if let Some(ours) = roots.iter().find(|ours| root::meet(&ours.lineage, &theirs.lineage)) {
+            return Err(Other::Held(LockError::Held {
+                path: ours.path.clone(),
+                theirs: theirs.path.as_path().to_path_buf(),
+                pid: holder.pid,
+                command: holder.command,
+            }));
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path, create: bool) -> io::Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .create(create)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)
+}
+
+fn lock(file: File, how: FlockArg) -> io::Result<Flock<File>> {
+    Flock::lock(file, how).map_err(|(_, errno)| errno.into())
+}
+
+fn command_line() -> String {
+    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    args.join(" ")
+}

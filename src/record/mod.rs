@@ -1,0 +1,27 @@
+//! Journal and manifest: what is about to be done, and what would be done.
+//!
+//! - [`line`]: the JSON lines of a journal
+//! - [`name`]: a file name or path in JSON, whatever its bytes
+//! - [`batch`]: changes on their way into a journal
+//! - [`frame`]: lines as one durable, checked unit of a file
+//! - [`journal`]: a journal read back, whole or torn
+//! - [`writer`]: the thread that makes lines durable
+//! - [`store`]: the directory the journals are in
+//! - [`lock`]: one run at a time on a tree
+//! - [`manifest`]: a dry run's result, for a person and for a later run
+
+pub mod batch;
+pub mod frame;
+pub mod journal;
+pub mod line;
+pub mod lock;
+pub mod manifest;
+pub mod name;
+pub mod store;
+pub mod writer;
+
+pub use batch::{Batch, Transition};
+pub use journal::{Journal, JournalError, State};
+pub use line::{Header, Mark};
+pub use name::Name;
+pub use store::Store;

@@ -1,0 +1,290 @@
+//! The directory the journals are in.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use walkdir::WalkDir;
+
+use super::journal::{Journal, JournalError, State};
+use super::line::{Header, Line};
+use super::writer::Appender;
+use crate::fs::{Root, root};
+
+/// Where journals are kept unless `--journal-dir` says otherwise.
+pub const DEFAULT_PLACE: &str = "/var/lib/idshift";
+
+const SUFFIX: &str = ".jsonl.zst";
+
+/// A directory of journals, one file each, `ID.jsonl.zst`.
+///
+/// An id is a number that counts up and the time, `0007-20260102T030405Z`: their order is that of
+/// the runs even when the clock was set back.
+#[derive(Clone, Debug)]
+pub struct Store {
+    place: PathBuf,
+}
+
+/// What is wrong with the journal directory, or with what was asked of it.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The directory cannot be made, read or written.
+    #[error("{path}: {source}. Name another place with --journal-dir DIR", path = path.display())]
+    Io {
+        /// The directory or the journal file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others could write in it.
+    #[error(
+        "{path}: {reason}, so others could put journals there. `chown root: {path} && chmod 0700 {path}`, or name another place with --journal-dir DIR",
+        path = path.display()
+    )]
+    NotPrivate {
+        /// The directory.
+        path: PathBuf,
+        /// What makes it so.
+        reason: String,
+    },
+    /// It lies in a tree that is to be shifted.
+    #[error(
+        "{path}: the journal directory lies inside {tree}, which is to be shifted. Name another place with --journal-dir DIR",
+        path = path.display(), tree = tree.display()
+    )]
+    InsideTree {
+        /// The directory.
+        path: PathBuf,
+        /// The tree.
+        tree: PathBuf,
+    },
+    /// No journal has this name.
+    #[error("no journal {name} in {path}; `idshift journal list --journal-dir {path}` shows what is there", path = path.display())]
+    NoSuchJournal {
+        /// What was asked for.
+        name: String,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is none that `latest` could mean.
+    #[error("no journal in {path} can still be {wanted}; `idshift journal list --journal-dir {path}` shows what is there", path = path.display())]
+    NoLatest {
+        /// The directory.
+        path: PathBuf,
+        /// What was to be done with it.
+        wanted: &'static str,
+    },
+    /// A run that was not ended covers the same tree.
+    #[error(
+        "{tree}: journal {id} covers it and is {state}. Finish it with `idshift resume {journal}` or undo it with `idshift rollback {journal}` first",
+        tree = tree.display(), journal = journal.display()
+    )]
+    Unfinished {
+        /// The tree.
+        tree: PathBuf,
+        /// The journal's id.
+        id: String,
+        /// How far it is.
+        state: State,
+        /// Its file.
+        journal: PathBuf,
+    },
+    /// A journal that could cover the same tree cannot be read.
+    #[error("cannot tell whether a run on this tree was left unfinished: {0}")]
+    Unreadable(#[from] JournalError),
+}
+
+impl Store {
+    /// The store in this directory, which need not exist yet.
+    pub fn at(place: impl Into<PathBuf>) -> Store {
+        Store {
+            place: place.into(),
+        }
+    }
+
+    /// The directory.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    fn io(&self, source: io::Error) -> StoreError {
+        StoreError::Io {
+            path: self.place.clone(),
+            source,
+        }
+    }
+
+    /// Makes the directory where it is missing and makes sure that only its owner can write to it.
+    pub fn open_for_writing(&self) -> Result<(), StoreError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.place)
+            .map_err(|error| self.io(error))?;
+        let metadata = std::fs::metadata(&self.place).map_err(|error| self.io(error))?;
+        let reason = if metadata.uid() != 0 && metadata.uid() != nix::unistd::geteuid().as_raw() {
+            format!("it belongs to uid {}", metadata.uid())
+        } else if metadata.mode() & 0o022 != 0 {
+            format!("its mode is {:04o}", metadata.mode() & 0o7777)
+        } else {
+            return Ok(());
+        };
+        Err(StoreError::NotPrivate {
+            path: self.place.clone(),
+            reason,
+        })
+    }
+
+    /// Refuses a store inside one of the trees: it would be shifted, and journalled, itself.
+    pub fn check_outside(&self, roots: &[Root]) -> Result<(), StoreError> {
+        let lineage = root::lineage_of(&self.place).map_err(|error| self.io(error))?;
+        match roots.iter().find(|root| lineage.contains(&root.lineage[0])) {
+            Some(root) => Err(StoreError::InsideTree {
+                path: self.place.clone(),
+                tree: root.path.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The journal files, oldest run first. A store that does not exist has none.
+    pub fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        if !self.place.exists() {
+            return Ok(Vec::new());
+        }
+        let mut files = Vec::new();
+        for entry in WalkDir::new(&self.place).min_depth(1).max_depth(1) {
+            let entry = entry.map_err(|error| self.io(error.into()))?;
+            if id_of(entry.path()).is_some() {
+                files.push(entry.into_path());
+            }
+        }
+        files.sort_by_key(|path| (number_of(path), path.clone()));
+        Ok(files)
+    }
+
+    /// The file that an id or a path means.
+    pub fn find(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let by_id = self.place.join(format!("{name}{SUFFIX}"));
+        let by_path = PathBuf::from(name);
+        if !name.contains('/') && by_id.exists() {
+            Ok(by_id)
+        } else if by_path.is_file() {
+            Ok(by_path)
+        } else {
+            Err(StoreError::NoSuchJournal {
+                name: name.to_string(),
+                path: self.place.clone(),
+            })
+        }
+    }
+
+    /// The newest journal whose state is such as is wanted. `wanted` says in a word what for.
+    pub fn latest(
+        &self,
+        wanted: &'static str,
+        state: impl Fn(State) -> bool,
+    ) -> Result<PathBuf, StoreError> {
+        for path in self.files()?.into_iter().rev() {
+            match Journal::open(&path) {
+                Ok(journal) if state(journal.state) => return Ok(path),
+                Ok(_) | Err(JournalError::Empty { .. }) => {}
+                // The newest may be the one that is meant; who asks for it hears what is wrong.
+                Err(_) => return Ok(path),
+            }
+        }
+        Err(StoreError::NoLatest {
+            path: self.place.clone(),
+            wanted,
+        })
+    }
+
+    /// Refuses when a run on one of these trees was begun and not ended.
+    pub fn check_no_unfinished(&self, roots: &[Root]) -> Result<(), StoreError> {
+        for path in self.files()? {
+            let journal = match Journal::open(&path) {
+                Ok(journal) => journal,
+                Err(JournalError::Empty { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if !journal.state.is_open() {
+                continue;
+            }
+            for theirs in &journal.header.roots {
+                if let Some(ours) = roots.iter().find(|ours| covers(ours, theirs.path.as_path())) {
+                    return Err(StoreError::Unfinished {
+                        tree: ours.path.clone(),
+                        id: journal.header.id,
+                        state: journal.state,
+                        journal: path,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a journal: its file is there, with `header` in it under a new id, and durable.
+    pub fn create(&self, mut header: Header) -> Result<(Appender, PathBuf), StoreError> {
+        self.open_for_writing()?;
+        let (file, path) = loop {
+            let last = self.files()?.last().map_or(0, |path| number_of(path));
+            let time = header.time.strftime("%Y%m%dT%H%M%SZ");
+            header.id = format!("{:04}-{time}", last + 1);
+            let path = self.place.join(format!("{}{SUFFIX}", header.id));
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path);
+            match file {
+                Ok(file) => break (file, path),
+                // Another run took the number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(self.io(error)),
+            }
+        };
+        let begin = || {
+            let mut appender = Appender::new(file, 0, 0)?;
+            appender.append(&Line::Header(Box::new(header)).to_bytes())?;
+            File::open(&self.place)?.sync_all()?;
+            Ok(appender)
+        };
+        match begin() {
+            Ok(appender) => Ok((appender, path)),
+            Err(error) => {
+                // Nothing was done under it.
+                let _ = std::fs::remove_file(&path);
+                Err(StoreError::Io {
+                    path,
+                    source: error,
+                })
+            }
+        }
+    }
+}
+
+/// The journal id in a file's name.
+pub fn id_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()?.strip_suffix(SUFFIX)
+}
+
+/// The number an id begins with; 0 for a file somebody named otherwise.
+fn number_of(path: &Path) -> u64 {
+    let id = id_of(path).unwrap_or_default();
+    let digits = id.split('-').next().unwrap_or_default();
+    digits.parse().unwrap_or(0)
+}
+
+/// Whether a tree of a journal and a tree that is asked for now hold one another.
+fn covers(ours: &Root, theirs: &Path) -> bool {
+    match root::lineage_of(theirs) {
+        Ok(lineage) => ours.meets(&lineage),
+        // It is gone, or cannot be reached: only its path is left to go by.
+        Err(_) => ours.path.starts_with(theirs) || theirs.starts_with(&ours.path),
+    }
+}
+

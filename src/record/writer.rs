@@ -1,0 +1,182 @@
+//! Making lines durable: the file, and the thread that writes it for the walking threads.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use jiff::Timestamp;
+
+use super::frame::Encoder;
+use super::line::{Line, Mark, MarkLine};
+
+/// The growing end of a journal file.
+///
+/// Room is set aside ahead of the frames by writing zeros and syncing them: a full disk shows
+/// before anything is changed, and a frame's own `fdatasync(2)` then only has to write data that
+/// is already mapped, not wait for the filesystem's journal.
+pub struct Appender {
+    file: File,
+    encoder: Encoder,
+    next_frame: u32,
+    end: u64,
+    room_to: u64,
+}
+
+const FIRST_ROOM: u64 = 256 << 10;
+const MOST_ROOM_AT_ONCE: u64 = 8 << 20;
+
+impl Appender {
+    /// Goes on after frame number `next_frame - 1`, which ends at `end`; what stands behind it (a
+    /// torn frame, room not used) goes.
+    pub fn new(file: File, next_frame: u32, end: u64) -> io::Result<Appender> {
+        file.set_len(end)?;
+        let mut appender = Appender {
+            file,
+            encoder: Encoder::new()?,
+            next_frame,
+            end,
+            room_to: end,
+        };
+        appender.make_room(FIRST_ROOM)?;
+        Ok(appender)
+    }
+
+    /// Adds lines as one frame and makes them durable.
+    ///
+    /// # Errors
+    /// When they are not durable; nothing they announce may be done then.
+    pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let frame = self.encoder.encode(self.next_frame, lines)?;
+        self.make_room(frame.len() as u64)?;
+        self.file.write_all_at(&frame, self.end)?;
+        self.file.sync_data()?;
+        self.end += frame.len() as u64;
+        self.next_frame += 1;
+        Ok(())
+    }
+
+    /// Adds a mark with the present time, and the number of inodes left as they were.
+    ///
+    /// # Errors
+    /// As [`Appender::append`].
+    pub fn mark(&mut self, mark: Mark, left: u64) -> io::Result<()> {
+        let time = Timestamp::now();
+        self.append(&Line::Mark(MarkLine { mark, left, time }).to_bytes())
+    }
+
+    fn make_room(&mut self, needed: u64) -> io::Result<()> {
+        if self.end + needed <= self.room_to {
+            return Ok(());
+        }
+        let grow = self.room_to.clamp(FIRST_ROOM, MOST_ROOM_AT_ONCE);
+        let target = (self.end + needed).max(self.room_to + grow);
+        let zeros = vec![0; 64 << 10];
+        while self.room_to < target {
+            let len = (target - self.room_to).min(zeros.len() as u64);
+            self.file.write_all_at(&zeros[..len as usize], self.room_to)?;
+            self.room_to += len;
+        }
+        self.file.sync_all()
+    }
+
+    /// Gives back the room that was not used.
+    pub fn close(self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.file.sync_all()
+    }
+
+    /// Bytes of frames so far.
+    pub fn bytes(&self) -> u64 {
+        self.end
+    }
+}
+
+/// Lines to be made durable, and whom to tell.
+struct Commit {
+    lines: Vec<u8>,
+    durable: Sender<()>,
+}
+
+/// Comes true once the lines it was given for are durable.
+pub struct Durable(Receiver<()>);
+
+/// The journal could not be written; why is known to whoever closes the [`Writer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalBroken;
+
+impl Durable {
+    /// Waits until the lines are on the disk.
+    pub fn wait(self) -> Result<(), JournalBroken> {
+        self.0.recv().map_err(|_| JournalBroken)
+    }
+}
+
+/// The thread that writes the journal. Whatever the walking threads hand in while it waits for the
+/// disk becomes one frame: one wait serves them all.
+pub struct Writer {
+    commits: Sender<Commit>,
+    thread: JoinHandle<(Appender, io::Result<()>)>,
+}
+
+/// How many hand-ins may wait; walking threads wait themselves beyond that.
+const QUEUE: usize = 64;
+
+/// A frame that grows by group commit is closed at this size.
+const FRAME_BYTES: usize = 1 << 20;
+
+impl Writer {
+    /// Starts the thread. `written` counts the bytes that are durable.
+    pub fn start(appender: Appender, written: std::sync::Arc<AtomicU64>) -> Writer {
+        let (commits, receiver) = bounded(QUEUE);
+        let thread = std::thread::spawn(move || write(appender, &receiver, &written));
+        Writer { commits, thread }
+    }
+
+    /// Hands in lines. They are durable once the answer comes true.
+    pub fn commit(&self, lines: Vec<u8>) -> Durable {
+        let (durable, waiter) = bounded(1);
+        // Refused only when the thread has ended over an error: then the waiter hears of it.
+        let _ = self.commits.send(Commit { lines, durable });
+        Durable(waiter)
+    }
+
+    /// Waits until everything handed in is written; gives back the file's end for the last mark.
+    ///
+    /// # Errors
+    /// What kept the journal from being written. The appender then stands behind the last frame
+    /// that is durable.
+    pub fn close(self) -> (Appender, io::Result<()>) {
+        drop(self.commits);
+        match self.thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+fn write(
+    mut appender: Appender,
+    commits: &Receiver<Commit>,
+    written: &AtomicU64,
+) -> (Appender, io::Result<()>) {
+    while let Ok(Commit { mut lines, durable }) = commits.recv() {
+        let mut waiters = vec![durable];
+        while lines.len() < FRAME_BYTES {
+            let Ok(next) = commits.try_recv() else { break };
+            lines.extend_from_slice(&next.lines);
+            waiters.push(next.durable);
+        }
+        if let Err(error) = appender.append(&lines) {
+            return (appender, Err(error));
+        }
+        written.store(appender.bytes(), Ordering::Relaxed);
+        for waiter in waiters {
+            // Nobody waits any more when the run was given up.
+            let _ = waiter.send(());
+        }
+    }
+    (appender, Ok(()))
+}
