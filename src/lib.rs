@@ -1,5 +1,6 @@
 //! Move file ownership into and out of user-namespace id ranges.
 
+pub mod cli;
 pub mod engine;
 pub mod fs;
 pub mod idmap;

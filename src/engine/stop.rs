@@ -1,16 +1,17 @@
 //! Asking a run to stop.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Raised from a signal handler's thread; a run looks at it between directories and stops with
-/// everything that is journalled also applied.
-#[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+/// Raised by a signal; a run looks at it between inodes and stops with everything that is
+/// journalled also applied.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Nobody has asked yet.
-    pub const fn new() -> Stop {
-        Stop(AtomicBool::new(false))
+    pub fn new() -> Stop {
+        Stop::default()
     }
 
     /// Asks.
@@ -21,5 +22,10 @@ impl Stop {
     /// Whether somebody asked.
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The flag itself, for a signal handler.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
     }
 }

@@ -1,0 +1,282 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::idmap::MapSpec;
+use crate::record::store::DEFAULT_PLACE;
+
+/// Move file ownership into and out of user-namespace id ranges.
+#[derive(Debug, Parser)]
+#[command(
+    name = "idshift",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done · 1 failed, and undone · 2 usage · 3 done, some inodes left as they were \
+                  · 4 refused before anything was changed · 130 interrupted\n\n\
+                  Look first, then shift, and undo:\n  \
+                  idshift shift --dry-run /srv/data\n  \
+                  idshift shift /srv/data\n  \
+                  idshift rollback latest"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shift trees into an id range, or out of it with --reverse
+    Shift(ShiftArgs),
+    /// Undo a run: give every inode back what it had before, to the byte
+    Rollback(RollbackArgs),
+    /// Finish a run that was interrupted or killed
+    Resume(ResumeArgs),
+    /// Compare the disk with what a journal or a map says it should be; change nothing
+    Verify(VerifyArgs),
+    /// Look at journals, and remove old ones
+    Journal(JournalArgs),
+}
+
+/// Where the map comes from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MapArgs {
+    /// One range of the map: u (uids), g (gids) or b (both), then container id, host id and size.
+    /// Several make one map
+    #[arg(long = "map", value_name = "u|g|b:CONTAINER:HOST:SIZE")]
+    pub maps: Vec<MapSpec>,
+    /// Take the map from this user's lines in /etc/subuid and /etc/subgid [default: dockremap]
+    #[arg(long, value_name = "USER", conflicts_with = "maps")]
+    pub subid: Option<String>,
+}
+
+/// Where journals are.
+#[derive(Clone, Debug, Args)]
+pub struct StoreArgs {
+    /// Directory of the journals
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_PLACE)]
+    pub journal_dir: PathBuf,
+}
+
+/// How much is said.
+#[derive(Clone, Debug, Default, Args)]
+pub struct OutputArgs {
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// List every problem, not only the first few
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `idshift shift`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    See what would change, and keep it for review:\n    \
+    idshift shift --dry-run --manifest review.jsonl /srv/data\n  \
+    Do just what was reviewed:\n    \
+    idshift shift --from-manifest review.jsonl\n  \
+    Shift into the range that /etc/subuid and /etc/subgid give to dockremap:\n    \
+    idshift shift /srv/data\n  \
+    Back out of it:\n    \
+    idshift shift --reverse /srv/data\n  \
+    A rootless engine's map:\n    \
+    idshift shift --map b:0:1000:1 --map b:1:100000:65535 --assume-unshifted /home/me/data")]
+pub struct ShiftArgs {
+    /// Trees to shift: directories or single files. Symlinks are not followed
+    #[arg(required_unless_present = "from_manifest", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Shift out of the range: host ids become container ids
+    #[arg(long)]
+    pub reverse: bool,
+    /// The map
+    #[command(flatten)]
+    pub map: MapArgs,
+    /// Change nothing, say what would change. Needs no root where it can read
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: write each change to FILE, or to stdout for `-`; compressed when it ends in
+    /// .zst
+    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
+    pub manifest: Option<PathBuf>,
+    /// Make just the changes of a reviewed manifest; whatever is not as it says is a conflict
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "maps", "subid", "reverse", "exclude", "cross_mounts", "assume_unshifted"])]
+    pub from_manifest: Option<PathBuf>,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Threads [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Leave out what matches, and everything below it. Relative to PATH; `*` stops at a slash,
+    /// `**` does not
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Report what cannot be shifted and go on, instead of undoing everything
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Also shift what is mounted below PATH
+    #[arg(long)]
+    pub cross_mounts: bool,
+    /// Shift although a process or a container uses the tree
+    #[arg(long)]
+    pub allow_in_use: bool,
+    /// Shift although PATH is part of the system, such as /etc
+    #[arg(long)]
+    pub allow_system_path: bool,
+    /// Nothing below PATH was shifted before: needed where the map's two sides overlap
+    #[arg(long)]
+    pub assume_unshifted: bool,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `idshift rollback`
+#[derive(Debug, Args)]
+#[command(after_help = "An inode that was changed, replaced or removed since the run is reported and left.\n\n\
+    Examples:\n  \
+    idshift rollback --dry-run latest\n  \
+    idshift rollback 0007-20260102T030405Z")]
+pub struct RollbackArgs {
+    /// Journal: an id, a path, or `latest`
+    #[arg(default_value = "latest")]
+    pub journal: String,
+    /// Change nothing, say what would be undone
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also inodes whose ownership was changed since, where it is the same inode
+    #[arg(long)]
+    pub force: bool,
+    /// Use only the first N frames of a journal that is damaged behind them
+    #[arg(long, value_name = "N")]
+    pub up_to: Option<u32>,
+    /// Threads [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `idshift resume`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  idshift resume latest")]
+pub struct ResumeArgs {
+    /// Journal: an id, a path, or `latest`
+    #[arg(default_value = "latest")]
+    pub journal: String,
+    /// Threads [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `idshift verify`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    What the last run left, or its rollback:\n    \
+    idshift verify latest\n  \
+    Is every file in the range?\n    \
+    idshift verify --map b:0:100000:65536 /srv/data\n  \
+    Is every file out of it?\n    \
+    idshift verify --reverse --subid dockremap /srv/data")]
+pub struct VerifyArgs {
+    /// A journal (an id, a path or `latest`), or, with --map or --subid, trees
+    #[arg(required = true, value_name = "JOURNAL|PATH")]
+    pub what: Vec<PathBuf>,
+    /// The map
+    #[command(flatten)]
+    pub map: MapArgs,
+    /// Out of the range, not into it
+    #[arg(long)]
+    pub reverse: bool,
+    /// Leave out what matches
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Also look at what is mounted below PATH
+    #[arg(long)]
+    pub cross_mounts: bool,
+    /// Threads [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `idshift journal`
+#[derive(Debug, Args)]
+pub struct JournalArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: JournalCommand,
+}
+
+/// The subcommands of `idshift journal`
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// List the journals, oldest first
+    List {
+        /// Journals
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Print JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every change of a journal, with whole paths
+    Show {
+        /// Journal: an id, a path, or `latest`
+        journal: String,
+        /// Journals
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Print JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read a journal to its end and say whether it is whole
+    Check {
+        /// Journal: an id, a path, or `latest`
+        journal: String,
+        /// Journals
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove journals of runs that are finished or rolled back; never one that is still needed
+    Prune {
+        /// Keep finished ones younger than so many days: they can still be rolled back
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        older_than: u32,
+        /// Only say which
+        #[arg(long)]
+        dry_run: bool,
+        /// Journals
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}

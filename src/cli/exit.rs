@@ -1,0 +1,77 @@
+//! How a command ends, for programs.
+
+use std::process::ExitCode;
+
+use crate::engine::{Outcome, Refusal, Report};
+
+/// Exit codes. They are part of the contract with other programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything asked for is done, or holds.
+    Done = 0,
+    /// It failed; what had been done is undone.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// Done, but some inodes are left as they were, or differ.
+    SomeLeft = 3,
+    /// Refused before anything was changed.
+    Refused = 4,
+    /// Stopped on request.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl From<&Report> for Exit {
+    fn from(report: &Report) -> Exit {
+        match report.outcome() {
+            Outcome::Done => Exit::Done,
+            Outcome::SomeLeft => Exit::SomeLeft,
+            Outcome::Failed => Exit::Failed,
+            Outcome::Interrupted => Exit::Interrupted,
+        }
+    }
+}
+
+/// Why a command did not get to a report.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// For people.
+    pub message: String,
+}
+
+impl Failure {
+    /// Refused before anything was changed.
+    pub fn refused(message: impl ToString) -> Failure {
+        Failure {
+            exit: Exit::Refused,
+            message: message.to_string(),
+        }
+    }
+
+    /// Wrong usage.
+    pub fn usage(message: impl ToString) -> Failure {
+        Failure {
+            exit: Exit::Usage,
+            message: message.to_string(),
+        }
+    }
+}
+
+impl<E: Into<Refusal>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        let refusal = error.into();
+        match refusal {
+            Refusal::Glob { .. } | Refusal::Nested { .. } => Failure::usage(refusal),
+            _ => Failure::refused(refusal),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! `idshift journal list | show | check | prune`
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::{SpanRelativeTo, Timestamp, ToSpan};
+use serde_json::{Value, json};
+
+use super::args::{JournalArgs, JournalCommand};
+use super::exit::{Exit, Failure};
+use super::text;
+use crate::ownership::{Change, FileType};
+use crate::record::journal::Piece;
+use crate::record::line::DirLine;
+use crate::record::manifest::{ChangeLine, LinePath, ManifestLine};
+use crate::record::store::id_of;
+use crate::record::{Journal, JournalError, Name, State, Store};
+
+/// Runs one of them.
+pub fn run(args: &JournalArgs) -> Result<Exit, Failure> {
+    match &args.command {
+        JournalCommand::List { store, json } => list(&Store::at(&store.journal_dir), *json),
+        JournalCommand::Show {
+            journal,
+            store,
+            json,
+        } => show(&find(&Store::at(&store.journal_dir), journal)?, *json),
+        JournalCommand::Check {
+            journal,
+            store,
+            json,
+        } => check(&find(&Store::at(&store.journal_dir), journal)?, *json),
+        JournalCommand::Prune {
+            older_than,
+            dry_run,
+            store,
+            json,
+        } => prune(&Store::at(&store.journal_dir), *older_than, *dry_run, *json),
+    }
+}
+
+fn find(store: &Store, name: &str) -> Result<PathBuf, Failure> {
+    Ok(match name {
+        "latest" => store.latest("shown", |_| true)?,
+        name => store.find(name)?,
+    })
+}
+
+fn list(store: &Store, as_json: bool) -> Result<Exit, Failure> {
+    let mut rows = vec![["id", "state", "command", "roots", "inodes"].map(String::from).to_vec()];
+    let mut exit = Exit::Done;
+    for path in store.files()? {
+        let id = id_of(&path).unwrap_or_default().to_string();
+        match Journal::open(&path) {
+            Ok(journal) if as_json => println!("{}", facts(&journal)),
+            Ok(journal) => rows.push(vec![
+                id,
+                journal.state.to_string(),
+                format!("{} {}", journal.header.command, journal.header.direction),
+                roots(&journal),
+                text::count(journal.inodes),
+            ]),
+            Err(error) => {
+                exit = Exit::SomeLeft;
+                match as_json {
+                    true => println!("{}", json!({"id": id, "error": error.to_string()})),
+                    false => rows.push(vec![id, format!("unusable: {}", short(&error))]),
+                }
+            }
+        }
+    }
+    if !as_json {
+        match rows.len() {
+            1 => println!("No journals in {}.", text::path(store.place())),
+            _ => print!("{}", text::table(&rows)),
+        }
+    }
+    Ok(exit)
+}
+
+fn short(error: &JournalError) -> &'static str {
+    match error {
+        JournalError::Empty { .. } => "empty, nothing was done",
+        JournalError::Newer { .. } => "from a newer idshift",
+        JournalError::Damaged { .. } => "damaged",
+        JournalError::NotTrusted { .. } => "others could have written it",
+        JournalError::Io { .. } | JournalError::NotAJournal { .. } => "not readable",
+    }
+}
+
+fn roots(journal: &Journal) -> String {
+    let roots = journal.header.roots.iter();
+    roots.map(|root| text::path(root.path.as_path())).collect::<Vec<_>>().join(" ")
+}
+
+fn facts(journal: &Journal) -> Value {
+    json!({
+        "id": journal.header.id,
+        "path": journal.path,
+        "state": journal.state.to_string(),
+        "command": journal.header.command,
+        "direction": journal.header.direction,
+        "map": journal.header.map,
+        "roots": journal.header.roots,
+        "time": journal.header.time,
+        "inodes": journal.inodes,
+        "left": journal.left(),
+        "frames": journal.frames(),
+        "bytes": journal.bytes(),
+        "torn": journal.torn,
+    })
+}
+
+fn check(path: &Path, as_json: bool) -> Result<Exit, Failure> {
+    let journal = match Journal::open(path) {
+        Ok(journal) => journal,
+        Err(error @ JournalError::Damaged { .. }) => {
+            if as_json {
+                println!("{}", json!({"path": path, "error": error.to_string()}));
+            }
+            return Err(Failure {
+                exit: Exit::SomeLeft,
+                message: error.to_string(),
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if as_json {
+        println!("{}", facts(&journal));
+        return Ok(Exit::Done);
+    }
+    println!(
+        "{}: whole. {}, {} in {} frames, {}.",
+        text::path(path),
+        journal.state,
+        text::inodes(journal.inodes),
+        journal.frames(),
+        text::bytes(journal.bytes()),
+    );
+    if journal.torn {
+        println!("  A last frame was cut off while it was written; nothing of it was done.");
+    }
+    Ok(Exit::Done)
+}
+
+fn show(path: &Path, as_json: bool) -> Result<Exit, Failure> {
+    let journal = Journal::open(path)?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match print_changes(&journal, as_json, &mut out) {
+        Err(Trouble::Journal(error)) => Err(error.into()),
+        // Whoever read it has seen enough.
+        Err(Trouble::Output) | Ok(()) => Ok(Exit::Done),
+    }
+}
+
+enum Trouble {
+    Journal(JournalError),
+    Output,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(_: io::Error) -> Trouble {
+        Trouble::Output
+    }
+}
+
+fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Result<(), Trouble> {
+    if as_json {
+        writeln!(out, "{}", facts(journal))?;
+    } else {
+        let header = &journal.header;
+        writeln!(out, "{} {} {}: {}", header.command, header.direction, roots(journal), journal.state)?;
+        writeln!(out, "map {}, begun {} on {}", header.map, header.time, header.host)?;
+        for mark in &journal.marks {
+            writeln!(out, "{:?} {}", mark.mark, mark.time)?;
+        }
+    }
+    for frame in 0..journal.frames() {
+        let mut owns: HashMap<u32, (FileType, Change)> = HashMap::new();
+        let mut way: Vec<Name> = Vec::new();
+        for piece in journal.read(frame).map_err(Trouble::Journal)? {
+            match piece {
+                Piece::Own(n, file_type, change) => {
+                    owns.insert(n, (file_type, change));
+                }
+                Piece::Dir(line) => {
+                    way.truncate(line.keep);
+                    way.extend(line.path.iter().cloned());
+                    print_dir(journal, &line, &way, &owns, as_json, out)?;
+                }
+            }
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn print_dir(
+    journal: &Journal,
+    line: &DirLine,
+    way: &[Name],
+    owns: &HashMap<u32, (FileType, Change)>,
+    as_json: bool,
+    out: &mut impl Write,
+) -> Result<(), Trouble> {
+    let root = journal.header.roots.get(line.root);
+    let mut dir = root.map(|root| PathBuf::from(root.path.clone())).unwrap_or_default();
+    dir.extend(way.iter().map(Name::as_path));
+    for entry in line.entries() {
+        let Some((file_type, change)) = owns.get(&entry.own) else { continue };
+        let path = match &entry.name.0[..] {
+            b"." => dir.clone(),
+            _ => dir.join(entry.name.as_path()),
+        };
+        if as_json {
+            let line = ManifestLine::Change(Box::new(ChangeLine {
+                path: LinePath::new(path.as_os_str().as_encoded_bytes()),
+                file_type: *file_type,
+                identity: entry.identity,
+                before: change.before.clone(),
+                after: change.after.clone(),
+            }));
+            out.write_all(&line.to_bytes())?;
+        } else {
+            let (before, after) = (&change.before, &change.after);
+            let extra = if before.extra.is_some() { " +" } else { "" };
+            writeln!(
+                out,
+                "{}:{} -> {}:{} {}{extra} {}",
+                before.uid,
+                before.gid,
+                after.uid,
+                after.gid,
+                before.mode,
+                text::path(&path)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result<Exit, Failure> {
+    let days = i64::from(older_than).days();
+    let limit = Timestamp::now()
+        .checked_sub(days.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(Failure::usage)?)
+        .map_err(Failure::usage)?;
+    let mut removed = Vec::new();
+    for path in store.files()? {
+        let goes = match Journal::open(&path) {
+            Ok(journal) => match journal.state {
+                State::Undone => journal.left() == 0 || journal.time() < limit,
+                State::Finished => journal.time() < limit,
+                State::Unfinished | State::Undoing => false,
+            },
+            Err(JournalError::Empty { .. }) => true,
+            Err(_) => false,
+        };
+        if goes {
+            if !dry_run {
+                std::fs::remove_file(&path)
+                    .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+            }
+            removed.push(path);
+        }
+    }
+    if as_json {
+        println!("{}", json!({"removed": removed, "dry_run": dry_run}));
+        return Ok(Exit::Done);
+    }
+    let verb = if dry_run { "would be removed" } else { "removed" };
+    for path in &removed {
+        println!("{} {verb}", text::path(path));
+    }
+    println!("{} {verb}.", match removed.len() {
+        1 => "1 journal".to_string(),
+        n => format!("{n} journals"),
+    });
+    Ok(Exit::Done)
+}

@@ -1,0 +1,42 @@
+//! The map, from `--map` or from `/etc/subuid` and `/etc/subgid`.
+
+use nix::unistd::User;
+
+use super::args::MapArgs;
+use super::exit::Failure;
+use crate::idmap::{IdMap, SubidFile, map_from_subid};
+
+/// The user whose lines dockerd reads for `--userns-remap=default`.
+const DEFAULT_USER: &str = "dockremap";
+
+impl MapArgs {
+    /// True when the command line says something of a map.
+    pub fn is_given(&self) -> bool {
+        !self.maps.is_empty() || self.subid.is_some()
+    }
+
+    /// The map that is asked for.
+    pub fn resolve(&self) -> Result<IdMap, Failure> {
+        if !self.maps.is_empty() {
+            return IdMap::from_specs(&self.maps).map_err(Failure::usage);
+        }
+        let user = self.subid.as_deref().unwrap_or(DEFAULT_USER);
+        let uid = match user.parse() {
+            Ok(uid) => Some(uid),
+            Err(_) => User::from_name(user).ok().flatten().map(|user| user.uid.as_raw()),
+        };
+        let subuid = read("/etc/subuid")?;
+        let subgid = read("/etc/subgid")?;
+        map_from_subid(user, uid, &subuid, &subgid).map_err(Failure::refused)
+    }
+}
+
+/// A file that is not there has no lines.
+fn read(path: &str) -> Result<SubidFile, Failure> {
+    let text = match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(Failure::refused(format!("{path}: {error}"))),
+        Ok(text) => text,
+    };
+    SubidFile::parse(&text, path).map_err(Failure::refused)
+}

@@ -1,0 +1,27 @@
+//! `idshift resume`
+
+use super::args::ResumeArgs;
+use super::exit::{Exit, Failure};
+use super::shift::{jobs, print_report};
+use super::signals;
+use super::summary::Of;
+use super::terminal::Terminal;
+use crate::engine;
+use crate::record::{Journal, State, Store};
+
+/// Runs it.
+pub fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
+    let stop = signals::stop_on_signals();
+    let store = Store::at(&args.store.journal_dir);
+    let path = match args.journal.as_str() {
+        "latest" => store.latest("resumed", State::is_open)?,
+        name => store.find(name)?,
+    };
+    let journal = Journal::open(&path)?;
+    let monitor = Terminal::new(args.output.quiet);
+    let report = engine::resume(&journal, jobs(args.jobs), &monitor, &stop);
+    monitor.clear();
+    let report = report?;
+    print_report(&report, Of::Shift, &args.output, false, None);
+    Ok(Exit::from(&report))
+}

@@ -1,0 +1,39 @@
+//! `idshift rollback`
+
+use super::args::RollbackArgs;
+use super::exit::{Exit, Failure};
+use super::shift::{jobs, print_report};
+use super::signals;
+use super::summary::Of;
+use super::terminal::Terminal;
+use crate::engine::{self, RollbackOptions};
+use crate::record::{Journal, State, Store};
+
+/// Runs it.
+pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
+    let stop = signals::stop_on_signals();
+    let store = Store::at(&args.store.journal_dir);
+    let path = match args.journal.as_str() {
+        "latest" => store.latest("rolled back", |state| state != State::Undone)?,
+        name => store.find(name)?,
+    };
+    let journal = match args.up_to {
+        Some(frames) => Journal::open_up_to(&path, frames)?,
+        None => Journal::open(&path)?,
+    };
+    let options = RollbackOptions {
+        dry_run: args.dry_run,
+        force: args.force,
+        jobs: jobs(args.jobs),
+    };
+    let monitor = Terminal::new(args.output.quiet);
+    let report = engine::rollback(&journal, options, &monitor, &stop);
+    monitor.clear();
+    let report = report?;
+    let of = match args.dry_run {
+        true => Of::RollbackDryRun,
+        false => Of::Rollback,
+    };
+    print_report(&report, of, &args.output, false, None);
+    Ok(Exit::from(&report))
+}

@@ -1,0 +1,165 @@
+//! `idshift shift`
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::args::ShiftArgs;
+use super::exit::{Exit, Failure};
+use super::summary::{Of, summary};
+use super::terminal::Terminal;
+use super::{json, signals};
+use crate::engine::{self, Refusal, Report, ShiftRequest};
+use crate::idmap::Direction;
+use crate::record::Store;
+use crate::record::line::WalkOptions;
+use crate::record::manifest::{Manifest, ManifestWriter};
+
+/// Runs it.
+pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
+    let stop = signals::stop_on_signals();
+    let store = Store::at(&args.store.journal_dir);
+    let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
+    if to_stdout && args.output.json {
+        return Err(Failure::usage(
+            "--manifest - and --json both want stdout: give the manifest a file",
+        ));
+    }
+    let monitor = Terminal::new(args.output.quiet);
+    let (report, of) = if let Some(path) = &args.from_manifest {
+        let manifest = Manifest::open(path)?;
+        let request = reviewed_request(args, path, &manifest)?;
+        let report = engine::apply_manifest(&manifest, &request, &store, &monitor, &stop);
+        (report, Of::Shift)
+    } else if args.dry_run {
+        let request = request(args)?;
+        let manifest = args.manifest.as_deref().map(|path| open_manifest(path)).transpose()?;
+        let report = engine::dry_run(&request, manifest, &monitor, &stop);
+        (report, Of::DryRun)
+    } else {
+        (engine::shift(&request(args)?, &store, &monitor, &stop), Of::Shift)
+    };
+    monitor.clear();
+    let report = report?;
+    print(&report, of, args, to_stdout);
+    Ok(Exit::from(&report))
+}
+
+/// The request that the arguments make.
+fn request(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
+    Ok(ShiftRequest {
+        paths: args.paths.clone(),
+        map: args.map.resolve()?,
+        direction: direction(args.reverse),
+        jobs: jobs(args.jobs),
+        walk: WalkOptions {
+            exclude: args.exclude.clone(),
+            cross_mounts: args.cross_mounts,
+            keep_going: args.keep_going,
+            assume_unshifted: args.assume_unshifted,
+        },
+        allow_in_use: args.allow_in_use,
+        allow_system_path: args.allow_system_path,
+        command: "shift".into(),
+    })
+}
+
+/// The request that a manifest makes, as far as the arguments have a say in it.
+fn reviewed_request(
+    args: &ShiftArgs,
+    path: &Path,
+    manifest: &Manifest,
+) -> Result<ShiftRequest, Failure> {
+    let header = &manifest.header;
+    let roots: Vec<PathBuf> = header.roots.iter().map(|root| root.path.clone().into()).collect();
+    let given: Result<Vec<PathBuf>, _> = args.paths.iter().map(std::fs::canonicalize).collect();
+    let given = given.map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+    if !given.is_empty() && given != roots {
+        let reason = "was made for other paths. Leave the paths out: the manifest names them".into();
+        let path = path.to_path_buf();
+        return Err(Refusal::NotThisOne { path, reason }.into());
+    }
+    if manifest.troubles > 0 && !args.keep_going {
+        let reason = format!(
+            "{} of its inodes cannot be shifted (its `note` lines say why). --keep-going applies the rest",
+            manifest.troubles
+        );
+        let path = path.to_path_buf();
+        return Err(Refusal::NotThisOne { path, reason }.into());
+    }
+    Ok(ShiftRequest {
+        paths: roots,
+        map: header.map.clone(),
+        direction: header.direction,
+        jobs: jobs(args.jobs),
+        walk: WalkOptions {
+            keep_going: args.keep_going,
+            ..header.walk.clone()
+        },
+        allow_in_use: args.allow_in_use,
+        allow_system_path: args.allow_system_path,
+        command: "shift".into(),
+    })
+}
+
+fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
+    if path == Path::new("-") {
+        return Ok((ManifestWriter::stream(Box::new(std::io::stdout())), path));
+    }
+    match ManifestWriter::file(path) {
+        Ok(writer) => Ok((writer, path)),
+        Err(source) => Err(Refusal::ManifestOutput {
+            path: path.to_path_buf(),
+            source,
+        }),
+    }
+}
+
+fn print(report: &Report, of: Of, args: &ShiftArgs, stdout_is_taken: bool) {
+    print_report(report, of, &args.output, stdout_is_taken, args.manifest.as_deref());
+    if of == Of::DryRun && !args.output.quiet && !args.output.json {
+        let Some(manifest) = args.manifest.as_deref().filter(|_| !stdout_is_taken) else {
+            return;
+        };
+        let word = super::text::shell_word(manifest);
+        println!("\n  Manifest:    {word}\n  Apply it with: idshift shift --from-manifest {word}");
+    }
+}
+
+/// Prints a report: JSON to stdout where that is asked for, and what people read beside it.
+pub fn print_report(
+    report: &Report,
+    of: Of,
+    output: &super::args::OutputArgs,
+    stdout_is_taken: bool,
+    manifest: Option<&Path>,
+) {
+    if output.json {
+        // A reader that has gone away has seen what it wanted.
+        let _ = writeln!(std::io::stdout(), "{}", json::report(report, manifest));
+    }
+    let failed = matches!(Exit::from(report), Exit::Failed | Exit::Interrupted);
+    if output.quiet && !failed {
+        return;
+    }
+    let text = summary(report, of, output.verbose);
+    let _ = match output.json || stdout_is_taken || failed {
+        true => write!(std::io::stderr(), "{text}"),
+        false => write!(std::io::stdout(), "{text}"),
+    };
+}
+
+/// Which way `--reverse` means.
+pub fn direction(reverse: bool) -> Direction {
+    match reverse {
+        true => Direction::OutOf,
+        false => Direction::Into,
+    }
+}
+
+/// As many threads as were asked for, else one for each processor this process may use.
+pub fn jobs(asked: Option<std::num::NonZeroUsize>) -> usize {
+    asked.map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        usize::from,
+    )
+}

@@ -1,0 +1,238 @@
+//! A report for people.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use console::style;
+
+use super::text::{bytes, count, inodes, path, seconds, shell_word, table};
+use crate::engine::{Ending, Problem, Report};
+use crate::ownership::FileType;
+use crate::record::store::{DEFAULT_PLACE, id_of};
+
+/// What a report is of: the words differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// `shift`, `resume`
+    Shift,
+    /// `shift --dry-run`
+    DryRun,
+    /// `rollback`
+    Rollback,
+    /// `rollback --dry-run`
+    RollbackDryRun,
+    /// `verify`
+    Verify,
+}
+
+/// Problems shown without `--verbose`.
+const FEW: usize = 10;
+
+/// The summary of a run, several lines.
+pub fn summary(report: &Report, of: Of, verbose: bool) -> String {
+    let most = if verbose { usize::MAX } else { FEW };
+    let mut text = headline(report, of);
+    text.push('\n');
+    if of != Of::Verify {
+        owners(&mut text, report);
+    }
+    rest(&mut text, report, of);
+    list(&mut text, "mount points not crossed", &report.tally.mount_paths, report.tally.mounts, most);
+    list(&mut text, "new since the run, and left", &report.tally.created_paths, report.tally.created, most);
+    match &report.ending {
+        Ending::RolledBack { why } => {
+            let _ = writeln!(text, "\nWhy it failed:");
+            problems(&mut text, why, why.len() as u64, most);
+        }
+        Ending::Stuck { why } => {
+            let _ = writeln!(text, "\nWhy it failed:");
+            problems(&mut text, why, why.len() as u64, most);
+            let _ = writeln!(text, "\nWhat could not be undone:");
+            problems(&mut text, &report.tally.problems, report.tally.problems.len() as u64, most);
+        }
+        _ if report.tally.left() > 0 => {
+            let title = match of {
+                Of::Verify => "Not as it should be:",
+                Of::DryRun => "What cannot be shifted:",
+                _ => "Left as they were:",
+            };
+            let _ = writeln!(text, "\n{title}");
+            problems(&mut text, &report.tally.problems, report.tally.left(), most);
+        }
+        _ => {}
+    }
+    next_step(&mut text, report, of);
+    text
+}
+
+fn headline(report: &Report, of: Of) -> String {
+    let tally = &report.tally;
+    let rate = tally.seen as f64 / report.elapsed.as_secs_f64().max(1e-6);
+    let pace = format!("in {} ({}/s)", seconds(report.elapsed), count(rate as u64));
+    let of_seen = format!("{} of {}", count(tally.changed), inodes(tally.seen));
+    let good = |text: &str| style(text).green().bold().to_string();
+    let bad = |text: &str| style(text).red().bold().to_string();
+    match (&report.ending, of) {
+        (Ending::Nothing { why }, _) => format!("Nothing to do: {why}."),
+        (Ending::Interrupted, _) => {
+            format!("{} after {of_seen} {pace}.", bad("Interrupted"))
+        }
+        (Ending::RolledBack { .. }, _) => format!(
+            "{}: everything is as it was before.",
+            bad("Failed and undone")
+        ),
+        (Ending::Stuck { .. }, _) => format!(
+            "{}.",
+            bad("Failed, and could not be undone for everything")
+        ),
+        (Ending::Done, Of::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
+        (Ending::Done, Of::DryRun) => {
+            format!("{}: {of_seen} would change. Looked {pace}.", good("Dry run"))
+        }
+        (Ending::Done, Of::Rollback) => format!("{} {of_seen} {pace}.", good("Rolled back")),
+        (Ending::Done, Of::RollbackDryRun) => {
+            format!("{}: {of_seen} would be rolled back.", good("Dry run"))
+        }
+        (Ending::Done, Of::Verify) if tally.left() == 0 => format!(
+            "{}: all {} are what they should be. Looked {pace}.",
+            good("Verified"),
+            inodes(tally.seen)
+        ),
+        (Ending::Done, Of::Verify) => format!(
+            "{}: {} of {} are not what they should be.",
+            bad("Differs"),
+            count(tally.left()),
+            inodes(tally.seen)
+        ),
+    }
+}
+
+/// Rows of the owners' table.
+const MOST_OWNERS: usize = 20;
+
+fn owners(text: &mut String, report: &Report) {
+    let tally = &report.tally;
+    if tally.owners.is_empty() {
+        return;
+    }
+    let mut owners: Vec<_> = tally.owners.iter().collect();
+    owners.sort_by_key(|(owners, count)| (std::cmp::Reverse(**count), **owners));
+    let mut rows = vec![vec!["owner".into(), String::new(), "becomes".into(), "inodes".into()]];
+    for (((uid, gid), (new_uid, new_gid)), n) in owners.iter().take(MOST_OWNERS) {
+        rows.push(vec![
+            format!("{uid}:{gid}"),
+            "->".into(),
+            format!("{new_uid}:{new_gid}"),
+            count(**n),
+        ]);
+    }
+    if let Some(others) = owners.get(MOST_OWNERS..).filter(|others| !others.is_empty()) {
+        let sum: u64 = others.iter().map(|(_, n)| **n).sum();
+        let what = format!("{} more owners", others.len());
+        rows.push(vec![what, String::new(), String::new(), count(sum)]);
+    }
+    let _ = write!(text, "\n{}", table(&rows));
+    let kinds: Vec<String> = KINDS
+        .iter()
+        .filter_map(|(kind, one, many)| {
+            let n = *tally.kinds.get(kind)?;
+            Some(format!("{} {}", count(n), if n == 1 { one } else { many }))
+        })
+        .collect();
+    let _ = writeln!(text, "\n  {}", kinds.join(", "));
+}
+
+const KINDS: [(FileType, &str, &str); 7] = [
+    (FileType::File, "file", "files"),
+    (FileType::Directory, "directory", "directories"),
+    (FileType::Symlink, "symlink", "symlinks"),
+    (FileType::Fifo, "fifo", "fifos"),
+    (FileType::Socket, "socket", "sockets"),
+    (FileType::CharDevice, "character device", "character devices"),
+    (FileType::BlockDevice, "block device", "block devices"),
+];
+
+fn rest(text: &mut String, report: &Report, of: Of) {
+    let tally = &report.tally;
+    let as_wanted = match of {
+        Of::Shift | Of::DryRun => "already shifted",
+        Of::Rollback | Of::RollbackDryRun => "already as before the run",
+        Of::Verify => "as they should be",
+    };
+    let facts = [
+        (tally.already, as_wanted),
+        (tally.excluded, "left out by --exclude"),
+        (tally.vanished, "gone before they could be looked at"),
+    ];
+    for (n, what) in facts {
+        if n > 0 && !(of == Of::Verify && tally.left() == 0 && what == as_wanted) {
+            let _ = writeln!(text, "  {} {what}", count(n));
+        }
+    }
+}
+
+fn list(text: &mut String, what: &str, paths: &[std::path::PathBuf], all: u64, most: usize) {
+    if all == 0 {
+        return;
+    }
+    let _ = writeln!(text, "  {} {what}:", count(all));
+    for one in paths.iter().take(most) {
+        let _ = writeln!(text, "    {}", path(one));
+    }
+    let hidden = all - paths.len().min(most) as u64;
+    if hidden > 0 {
+        let _ = writeln!(text, "    and {} more", count(hidden));
+    }
+}
+
+fn problems(text: &mut String, problems: &[Problem], all: u64, most: usize) {
+    for problem in problems.iter().take(most) {
+        let reason = super::text::printable(&problem.reason);
+        let _ = writeln!(text, "  {}: {reason}", path(&problem.path));
+    }
+    let hidden = all - (problems.len().min(most) as u64).min(all);
+    if hidden > 0 {
+        let _ = writeln!(text, "  and {} more{}", count(hidden), match most == FEW {
+            true => "; -v lists them",
+            false => "",
+        });
+    }
+}
+
+/// The line that goes on from here.
+fn next_step(text: &mut String, report: &Report, of: Of) {
+    let Some(journal) = &report.journal else { return };
+    let name = journal_argument(journal);
+    let show = |text: &mut String, what: &str, verb: &str| {
+        let _ = writeln!(text, "  {what} idshift {verb} {name}");
+    };
+    match (&report.ending, of) {
+        (Ending::Interrupted, Of::Shift) => {
+            text.push('\n');
+            show(text, "Go on with:", "resume");
+            show(text, "Undo with: ", "rollback");
+        }
+        (Ending::Interrupted, Of::Rollback) | (Ending::Stuck { .. }, _) => {
+            text.push('\n');
+            show(text, "Go on with:", "rollback");
+        }
+        (Ending::Done, Of::Shift) => {
+            let size = std::fs::metadata(journal).map_or(0, |metadata| metadata.len());
+            let _ = writeln!(text, "\n  Journal:   {} ({})", path(journal), bytes(size));
+            show(text, "Undo with:", "rollback");
+        }
+        (Ending::Done, Of::Rollback) if report.tally.conflicts > 0 => {
+            text.push('\n');
+            show(text, "Also what was changed since:", "rollback --force");
+        }
+        _ => {}
+    }
+}
+
+/// How a journal is named on the next command line.
+pub fn journal_argument(journal: &Path) -> String {
+    match (id_of(journal), journal.parent()) {
+        (Some(id), Some(place)) if place == Path::new(DEFAULT_PLACE) => id.to_string(),
+        _ => shell_word(journal),
+    }
+}
