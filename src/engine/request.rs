@@ -125,7 +125,11 @@ fn in_use_text(uses: &[Use]) -> String {
         if i > 0 {
             text.push_str("\n  ");
         }
-        text.push_str(&one.to_string());
+        let (path, pid, command, how) = (one.path.display(), one.pid, &one.command, one.how);
+        text.push_str(&format!("{path}: is in use by process {pid} ({command}): {how}"));
+        if let Some(container) = &one.container {
+            text.push_str(&format!(", in container {container}"));
+        }
     }
     if uses.len() > 10 {
         text.push_str(&format!("\n  and {} more", uses.len() - 10));

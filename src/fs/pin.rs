@@ -43,7 +43,7 @@ impl Pin {
     ///
     /// It is `thread-self`, not `self`, because a walking thread has a descriptor table of its own.
     pub(super) fn with_proc_path<T>(&self, call: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
-        let mut path = ProcPath::default();
+        let mut path = ProcPath::new();
         let _ = write!(path, "/proc/thread-self/fd/{}\0", self.0.as_raw_fd());
         match call(path.as_c_str()) {
             // The pin is open, so what is missing is /proc.
@@ -66,13 +66,19 @@ impl From<OwnedFd> for Pin {
 }
 
 /// `/proc/thread-self/fd/N` and its NUL, kept on the stack.
-#[derive(Default)]
 struct ProcPath {
     bytes: [u8; 40],
     len: usize,
 }
 
 impl ProcPath {
+    fn new() -> ProcPath {
+        ProcPath {
+            bytes: [0; 40],
+            len: 0,
+        }
+    }
+
     fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }

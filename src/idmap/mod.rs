@@ -1,1 +1,19 @@
 //! Pure: which host id a container id stands for.
+//!
+//! - [`range`]: one line of a `uid_map`
+//! - [`range_map`]: all lines of one, and mapping an id through them
+//! - [`map`]: uids and gids together
+//! - [`spec`]: `u|g|b:CONTAINER:HOST:SIZE` on the command line
+//! - [`subid`]: `/etc/subuid` and `/etc/subgid`
+
+pub mod map;
+pub mod range;
+pub mod range_map;
+pub mod spec;
+pub mod subid;
+
+pub use map::{IdMap, MapError, Overlap};
+pub use range::{Range, RangeError};
+pub use range_map::{Direction, Mapped, RangeMap, RangeMapError};
+pub use spec::{MapSpec, MapSpecError};
+pub use subid::{SubidError, SubidFile, SubidLine, map_from_subid};

@@ -1,1 +1,26 @@
 //! Pure: what chown destroys, and how it reads on the other side of a map.
+//!
+//! - [`mode`]: permission and set-id bits
+//! - [`file_type`]: kinds of inode
+//! - [`acl`], [`acl_text`]: POSIX ACLs as the kernel stores them and as people write them
+//! - [`capability`]: file capabilities
+//! - [`owned`]: all of it together, before and after
+//! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
+//! - [`standing`]: how far a change of it got
+
+pub mod acl;
+mod acl_text;
+pub mod capability;
+pub mod file_type;
+pub mod mapping;
+pub mod mode;
+pub mod owned;
+pub mod standing;
+
+pub use acl::{Acl, AclError};
+pub use capability::{Capability, CapabilityError};
+pub use file_type::FileType;
+pub use mapping::{Outcome, Unmapped, map_ownership};
+pub use mode::Mode;
+pub use owned::{Change, Extra, Ownership};
+pub use standing::Standing;

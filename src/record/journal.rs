@@ -170,9 +170,9 @@ impl Journal {
             .open(path)
             .map_err(io)?;
         check_trusted(path, &file)?;
-        let mut reading = Reading::new(path, &file).map_err(io)?;
+        let mut reading = Reading::new(path, file).map_err(io)?;
         while reading.frames.len() < most as usize && reading.next_frame()? {}
-        reading.finish(file)
+        reading.finish()
     }
 
     /// How many frames hold changes; the header's, number 0, is one that holds none.
@@ -281,7 +281,7 @@ fn check_trusted(path: &Path, file: &File) -> Result<(), JournalError> {
 /// A journal while it is being read.
 struct Reading<'a> {
     path: &'a Path,
-    file: &'a File,
+    file: File,
     length: u64,
     offset: u64,
     frames: Vec<Place>,
@@ -292,11 +292,11 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(path: &'a Path, file: &'a File) -> io::Result<Reading<'a>> {
+    fn new(path: &'a Path, file: File) -> io::Result<Reading<'a>> {
         Ok(Reading {
             path,
-            file,
             length: file.metadata()?.len(),
+            file,
             offset: 0,
             frames: Vec::new(),
             header: None,
@@ -407,7 +407,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn finish(self, file: File) -> Result<Journal, JournalError> {
+    fn finish(self) -> Result<Journal, JournalError> {
         let Some(header) = self.header else {
             return Err(JournalError::Empty {
                 path: self.path.to_path_buf(),
@@ -428,7 +428,7 @@ impl<'a> Reading<'a> {
             tail_bytes: self.length - self.offset,
             torn: self.torn,
             frames: self.frames,
-            file,
+            file: self.file,
         })
     }
 }

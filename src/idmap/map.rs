@@ -1,0 +1,179 @@
+//! Uids and gids together.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::range::Range;
+use super::range_map::{Direction, Mapped, RangeMap, RangeMapError};
+use super::spec::{Ids, MapSpec};
+
+/// The two maps of a user namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct IdMap {
+    /// For user ids.
+    #[serde(rename = "uid")]
+    pub uids: RangeMap,
+    /// For group ids.
+    #[serde(rename = "gid")]
+    pub gids: RangeMap,
+}
+
+/// Why lines are no map.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MapError {
+    /// Two uid ranges share an id.
+    #[error("uid map: {0}")]
+    Uids(RangeMapError),
+    /// Two gid ranges share an id.
+    #[error("gid map: {0}")]
+    Gids(RangeMapError),
+    /// One of the two maps has no range.
+    #[error("the map has no {missing}: add --map {letter}:0:100000:65536, or use b: for uids and gids alike")]
+    Half {
+        /// `uid range` or `gid range`.
+        missing: &'static str,
+        /// The letter of what is missing.
+        letter: char,
+    },
+}
+
+/// A container range and a host range of one map that share ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// `uid` or `gid`.
+    ids: &'static str,
+    /// Its container side is meant.
+    container: Range,
+    /// Its host side is meant.
+    host: Range,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = |first: u32, size: u32| first + (size - 1);
+        write!(
+            f,
+            "its {} container ids {}-{} and host ids {}-{} overlap",
+            self.ids,
+            self.container.container(),
+            last(self.container.container(), self.container.size()),
+            self.host.host(),
+            last(self.host.host(), self.host.size()),
+        )
+    }
+}
+
+impl IdMap {
+    /// From two maps.
+    pub fn new(uids: RangeMap, gids: RangeMap) -> IdMap {
+        IdMap { uids, gids }
+    }
+
+    /// From the lines of a command line.
+    ///
+    /// # Errors
+    /// When two lines share ids, or uids or gids have no line.
+    pub fn from_specs(specs: &[MapSpec]) -> Result<IdMap, MapError> {
+        let ranges = |wanted: Ids| {
+            let matching = specs.iter().filter(move |spec| spec.ids == wanted || spec.ids == Ids::Both);
+            matching.map(|spec| spec.range)
+        };
+        let uids = RangeMap::new(ranges(Ids::Uids)).map_err(MapError::Uids)?;
+        let gids = RangeMap::new(ranges(Ids::Gids)).map_err(MapError::Gids)?;
+        for (map, missing, letter) in [(&uids, "uid range", 'u'), (&gids, "gid range", 'g')] {
+            if map.is_empty() {
+                return Err(MapError::Half { missing, letter });
+            }
+        }
+        Ok(IdMap { uids, gids })
+    }
+
+    /// Where the two sides share ids, if anywhere: an id there does not tell whether a file is
+    /// shifted.
+    pub fn sides_overlap(&self) -> Option<Overlap> {
+        [("uid", &self.uids), ("gid", &self.gids)]
+            .into_iter()
+            .find_map(|(ids, map)| {
+                let (container, host) = map.sides_overlap()?;
+                Some(Overlap {
+                    ids,
+                    container,
+                    host,
+                })
+            })
+    }
+
+    /// Host uid and gid of the container's root.
+    pub fn container_root(&self) -> Option<(u32, u32)> {
+        match (self.uids.map(0, Direction::Into), self.gids.map(0, Direction::Into)) {
+            (Mapped::To(uid), Mapped::To(gid)) => Some((uid, gid)),
+            _ => None,
+        }
+    }
+}
+
+/// As `--map` takes it: `b:…` for ranges that uids and gids share, then `u:…` and `g:…`.
+impl fmt::Display for IdMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (uids, gids) = (self.uids.ranges(), self.gids.ranges());
+        let both = uids.iter().filter(|range| gids.contains(range)).map(|range| ('b', range));
+        let only_u = uids.iter().filter(|range| !gids.contains(range)).map(|range| ('u', range));
+        let only_g = gids.iter().filter(|range| !uids.contains(range)).map(|range| ('g', range));
+        for (i, (letter, range)) in both.chain(only_u).chain(only_g).enumerate() {
+            let space = if i > 0 { " " } else { "" };
+            write!(f, "{space}{letter}:{range}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(text: &str) -> Result<IdMap, MapError> {
+        let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
+        IdMap::from_specs(&specs)
+    }
+
+    #[test]
+    fn a_map_reads_back_as_it_is_shown() {
+        for text in [
+            "b:0:100000:65536",
+            "b:0:1000:1 b:1:100000:65535",
+            "u:0:100000:65536 g:0:200000:65536",
+            "b:0:100000:10 u:10:300000:5 g:10:400000:5",
+        ] {
+            let shown = map(text).unwrap();
+            assert_eq!(shown.to_string(), text);
+            let json = serde_json::to_string(&shown).unwrap();
+            assert_eq!(serde_json::from_str::<IdMap>(&json).unwrap(), shown);
+        }
+    }
+
+    #[test]
+    fn json_with_overlapping_ranges_is_refused() {
+        let json = r#"{"uid":["0:100000:10","5:200000:10"],"gid":["0:100000:10"]}"#;
+        let error = serde_json::from_str::<IdMap>(json).unwrap_err();
+        assert!(error.to_string().contains("share container ids"), "{error}");
+    }
+
+    #[test]
+    fn half_a_map_is_refused() {
+        let error = map("u:0:100000:65536").unwrap_err();
+        assert!(error.to_string().starts_with("the map has no gid range"), "{error}");
+    }
+
+    #[test]
+    fn overlapping_sides_are_shown_with_their_ids() {
+        let overlap = map("b:0:1000:1 b:1:100000:65535").unwrap().sides_overlap().unwrap();
+        assert_eq!(
+            overlap.to_string(),
+            "its uid container ids 1-65535 and host ids 1000-1000 overlap"
+        );
+        assert_eq!(map("b:0:100000:65536").unwrap().sides_overlap(), None);
+        assert_eq!(map("b:0:100000:65536").unwrap().container_root(), Some((100_000, 100_000)));
+    }
+}

@@ -1,0 +1,236 @@
+//! All lines of a `uid_map`, and mapping an id through them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::range::{RESERVED, Range, meet};
+
+/// Which way ids are mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Container id to host id.
+    Into,
+    /// Host id to container id.
+    OutOf,
+}
+
+impl Direction {
+    /// The other way.
+    pub fn opposite(self) -> Direction {
+        match self {
+            Direction::Into => Direction::OutOf,
+            Direction::OutOf => Direction::Into,
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Into => "into",
+            Direction::OutOf => "out of",
+        })
+    }
+}
+
+/// What an id becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mapped {
+    /// This id.
+    To(u32),
+    /// It is on the target side as it is, and not on the side that is mapped from.
+    Already,
+    /// It is on neither side.
+    Unmapped,
+}
+
+/// Ranges that share no id, neither on their container sides nor on their host sides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Range>", into = "Vec<Range>")]
+pub struct RangeMap {
+    /// In the order of container ids.
+    ranges: Vec<Range>,
+}
+
+/// Why ranges are no map.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the ranges {a} and {b} share {side} ids")]
+pub struct RangeMapError {
+    /// One range.
+    pub a: Range,
+    /// The other.
+    pub b: Range,
+    /// `container` or `host`.
+    pub side: &'static str,
+}
+
+impl RangeMap {
+    /// # Errors
+    /// When two ranges share an id on either side; both are named.
+    pub fn new(ranges: impl IntoIterator<Item = Range>) -> Result<RangeMap, RangeMapError> {
+        let mut ranges: Vec<Range> = ranges.into_iter().collect();
+        type Side = (&'static str, fn(&Range) -> u32);
+        let sides: [Side; 2] = [("host", Range::host), ("container", Range::container)];
+        for (side, first) in sides {
+            ranges.sort_by_key(first);
+            let shared = ranges
+                .windows(2)
+                .find(|pair| meet(first(&pair[0]), pair[0].size(), first(&pair[1]), pair[1].size()));
+            if let Some(&[a, b]) = shared {
+                return Err(RangeMapError { a, b, side });
+            }
+        }
+        Ok(RangeMap { ranges })
+    }
+
+    /// What `id` becomes.
+    pub fn map(&self, id: u32, direction: Direction) -> Mapped {
+        if id == RESERVED {
+            return Mapped::Unmapped;
+        }
+        // A map has a handful of ranges: looking through them beats anything clever.
+        let through = |direction: Direction| {
+            self.ranges.iter().find_map(|range| match direction {
+                Direction::Into => range.to_host(id),
+                Direction::OutOf => range.to_container(id),
+            })
+        };
+        match through(direction) {
+            Some(id) => Mapped::To(id),
+            None if through(direction.opposite()).is_some() => Mapped::Already,
+            None => Mapped::Unmapped,
+        }
+    }
+
+    /// The ranges in the order of container ids.
+    pub fn ranges(&self) -> &[Range] {
+        &self.ranges
+    }
+
+    /// True when it maps nothing.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// A range whose container side shares an id with the host side of a range, maybe of itself.
+    /// Where there is one, an id does not tell which side a file is on.
+    pub fn sides_overlap(&self) -> Option<(Range, Range)> {
+        let pairs = self.ranges.iter().flat_map(|a| self.ranges.iter().map(move |b| (*a, *b)));
+        let mut shared = pairs.filter(|(a, b)| meet(a.container(), a.size(), b.host(), b.size()));
+        shared.next()
+    }
+}
+
+impl TryFrom<Vec<Range>> for RangeMap {
+    type Error = RangeMapError;
+
+    fn try_from(ranges: Vec<Range>) -> Result<RangeMap, RangeMapError> {
+        RangeMap::new(ranges)
+    }
+}
+
+impl From<RangeMap> for Vec<Range> {
+    fn from(map: RangeMap) -> Vec<Range> {
+        map.ranges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn range(container: u32, host: u32, size: u32) -> Range {
+        Range::new(container, host, size).unwrap()
+    }
+
+    /// Ranges laid out one behind the other on both sides, then shuffled.
+    pub(crate) fn maps() -> impl Strategy<Value = RangeMap> {
+        let lengths = proptest::collection::vec((0u32..5000, 0u32..5000, 1u32..70000), 1..6);
+        lengths
+            .prop_map(|lengths| {
+                let mut container = 0;
+                let mut host = 1_000_000;
+                let mut ranges = Vec::new();
+                for (gap, host_gap, size) in lengths {
+                    container += gap;
+                    host += host_gap;
+                    ranges.push(range(container, host, size));
+                    container += size;
+                    host += size;
+                }
+                ranges
+            })
+            .prop_shuffle()
+            .prop_map(|ranges| RangeMap::new(ranges).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn out_of_undoes_into(map in maps(), picks in proptest::collection::vec(any::<(prop::sample::Index, u32)>(), 20)) {
+            for (which, offset) in picks {
+                let range = which.get(map.ranges());
+                let id = range.container() + offset % range.size();
+                let Mapped::To(host) = map.map(id, Direction::Into) else { panic!("{id}") };
+                prop_assert_eq!(host - range.host(), id - range.container());
+                prop_assert_eq!(map.map(host, Direction::OutOf), Mapped::To(id));
+                prop_assert_eq!(map.map(host, Direction::Into), Mapped::Already);
+                prop_assert_eq!(map.map(id, Direction::OutOf), Mapped::Already);
+            }
+        }
+
+        #[test]
+        fn any_id_is_mapped_as_a_plain_search_would(map in maps(), id in any::<u32>()) {
+            let expected = map.ranges().iter().find_map(|r| {
+                let last = u64::from(r.container()) + u64::from(r.size());
+                (u64::from(id) >= u64::from(r.container()) && u64::from(id) < last)
+                    .then(|| (u64::from(id) - u64::from(r.container()) + u64::from(r.host())) as u32)
+            });
+            let mapped = match map.map(id, Direction::Into) { Mapped::To(id) => Some(id), _ => None };
+            prop_assert_eq!(mapped, expected);
+        }
+    }
+
+    #[test]
+    fn ranges_that_share_ids_are_refused_and_both_named() {
+        let error = RangeMap::new([range(0, 100_000, 10), range(9, 200_000, 5)]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the ranges 0:100000:10 and 9:200000:5 share container ids"
+        );
+        let error = RangeMap::new([range(0, 100_000, 10), range(50, 100_009, 5)]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the ranges 0:100000:10 and 50:100009:5 share host ids"
+        );
+        assert!(RangeMap::new([range(0, 100_000, 10), range(10, 100_010, 5)]).is_ok());
+    }
+
+    #[test]
+    fn a_rootless_map_has_overlapping_sides() {
+        let map = RangeMap::new([range(0, 1000, 1), range(1, 100_000, 65535)]).unwrap();
+        assert_eq!(map.map(0, Direction::Into), Mapped::To(1000));
+        assert_eq!(map.map(1000, Direction::Into), Mapped::To(100_999));
+        assert_eq!(map.map(1000, Direction::OutOf), Mapped::To(0));
+        assert_eq!(map.sides_overlap(), Some((range(1, 100_000, 65535), range(0, 1000, 1))));
+        let docker = RangeMap::new([range(0, 100_000, 65536)]).unwrap();
+        assert_eq!(docker.sides_overlap(), None);
+    }
+
+    #[test]
+    fn the_last_id_is_nobodys() {
+        assert!(Range::new(0, u32::MAX - 1, 1).is_ok());
+        assert!(Range::new(0, u32::MAX, 1).is_err());
+        assert!(Range::new(0, u32::MAX - 1, 2).is_err());
+        assert!(Range::new(u32::MAX - 1, 0, 2).is_err());
+        assert!(Range::new(0, 0, u32::MAX).is_ok());
+        assert!(Range::new(1, 0, u32::MAX).is_err());
+        let all = RangeMap::new([range(0, 0, u32::MAX)]).unwrap();
+        assert_eq!(all.map(u32::MAX, Direction::Into), Mapped::Unmapped);
+        assert_eq!(all.map(u32::MAX - 1, Direction::Into), Mapped::To(u32::MAX - 1));
+    }
+}

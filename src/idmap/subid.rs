@@ -1,0 +1,277 @@
+//! `/etc/subuid` and `/etc/subgid` (`subuid(5)`).
+
+use thiserror::Error;
+
+use super::map::IdMap;
+use super::range::{Range, RangeError, decimal};
+use super::range_map::{RangeMap, RangeMapError};
+
+/// One line: ids that a user may use in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubidLine {
+    /// Line number, from 1.
+    pub line_no: usize,
+    /// Login name, or uid in digits.
+    pub owner: String,
+    /// First id.
+    pub start: u32,
+    /// How many.
+    pub count: u32,
+}
+
+/// One of the two files, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubidFile {
+    name: String,
+    lines: Vec<SubidLine>,
+}
+
+/// What is wrong with a file, or with what was asked of it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SubidError {
+    /// A line is not `user:start:count`.
+    #[error("{file}: line {line_no}: {text:?} is not USER:START:COUNT, as in dockremap:100000:65536")]
+    Line {
+        /// The file.
+        file: String,
+        /// Line number, from 1.
+        line_no: usize,
+        /// The line.
+        text: String,
+    },
+    /// The user has no line.
+    #[error(
+        "{file}: no line for user {user}. Either name the map: --map b:0:HOST:SIZE (for example --map b:0:100000:65536), \
+         or give the user a range: usermod --add-sub{kind}s 100000-165535 {user}"
+    )]
+    NoLine {
+        /// The file.
+        file: String,
+        /// The user.
+        user: String,
+        /// `uid` or `gid`.
+        kind: &'static str,
+    },
+    /// The ids of a line are no range.
+    #[error("{file}: line {line_no}: {error}")]
+    Range {
+        /// The file.
+        file: String,
+        /// Line number, from 1.
+        line_no: usize,
+        /// Why.
+        error: RangeError,
+    },
+    /// The user's lines do not stand in ascending order.
+    #[error(
+        "{file}: lines {first} and {second} of user {user} are not in ascending order, and engines differ in what that means.          Put them in order, or name the map that the engine uses: --map b:CONTAINER:HOST:SIZE"
+    )]
+    Order {
+        /// The file.
+        file: String,
+        /// The user.
+        user: String,
+        /// Line number of the higher range.
+        first: usize,
+        /// Line number of the lower range behind it.
+        second: usize,
+    },
+    /// Two lines of the user share ids.
+    #[error("{file}: the lines of user {user} overlap: {error}")]
+    Overlap {
+        /// The file.
+        file: String,
+        /// The user.
+        user: String,
+        /// Which.
+        error: RangeMapError,
+    },
+}
+
+impl SubidFile {
+    /// Reads a file's text. Blank lines and those that begin with `#` are passed over; CRLF and a
+    /// missing last newline do no harm.
+    ///
+    /// # Errors
+    /// A line that is not `user:start:count`; who edits the file by hand wants to hear of it.
+    pub fn parse(text: &[u8], file_name: &str) -> Result<SubidFile, SubidError> {
+        let mut lines = Vec::new();
+        for (i, line) in text.split(|&byte| byte == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let bad = || SubidError::Line {
+                file: file_name.to_string(),
+                line_no: i + 1,
+                text: String::from_utf8_lossy(line).into_owned(),
+            };
+            let text = std::str::from_utf8(line).map_err(|_| bad())?;
+            let parts: Vec<&str> = text.split(':').collect();
+            let [owner, start, count] = parts[..] else {
+                return Err(bad());
+            };
+            let (Some(start), Some(count)) = (decimal(start), decimal(count)) else {
+                return Err(bad());
+            };
+            if owner.is_empty() {
+                return Err(bad());
+            }
+            lines.push(SubidLine {
+                line_no: i + 1,
+                owner: owner.to_string(),
+                start,
+                count,
+            });
+        }
+        Ok(SubidFile {
+            name: file_name.to_string(),
+            lines,
+        })
+    }
+
+    /// All lines, in the file's order.
+    pub fn lines(&self) -> &[SubidLine] {
+        &self.lines
+    }
+
+    /// The lines of a user, by name or by uid.
+    pub fn lines_for(&self, name: &str, uid: Option<u32>) -> Vec<SubidLine> {
+        let is_owner = |line: &&SubidLine| {
+            line.owner == name || (uid.is_some() && decimal(&line.owner) == uid)
+        };
+        self.lines.iter().filter(is_owner).cloned().collect()
+    }
+
+    /// The user's lines as one map: container ids count up from 0 over the lines.
+    ///
+    /// Engines differ in the order they take lines in (moby `pkg/idtools` sorted them by their
+    /// first id, and later did not; containers/storage sorts). Lines that stand in ascending order
+    /// mean the same to all of them; others are not guessed at.
+    fn map_for(
+        &self,
+        user: &str,
+        uid: Option<u32>,
+        kind: &'static str,
+    ) -> Result<RangeMap, SubidError> {
+        let lines = self.lines_for(user, uid);
+        if lines.is_empty() {
+            return Err(SubidError::NoLine {
+                file: self.name.clone(),
+                user: user.to_string(),
+                kind,
+            });
+        }
+        if let Some([a, b]) = lines.windows(2).find(|pair| pair[0].start > pair[1].start) {
+            return Err(SubidError::Order {
+                file: self.name.clone(),
+                user: user.to_string(),
+                first: a.line_no,
+                second: b.line_no,
+            });
+        }
+        let mut container = 0u32;
+        let mut ranges = Vec::new();
+        for line in lines {
+            let range = Range::new(container, line.start, line.count);
+            ranges.push(range.map_err(|error| SubidError::Range {
+                file: self.name.clone(),
+                line_no: line.line_no,
+                error,
+            })?);
+            container += line.count;
+        }
+        RangeMap::new(ranges).map_err(|error| SubidError::Overlap {
+            file: self.name.clone(),
+            user: user.to_string(),
+            error,
+        })
+    }
+}
+
+/// The map of a user's lines in both files.
+///
+/// # Errors
+/// Names the file; where the user has no line, also both ways out.
+pub fn map_from_subid(
+    user: &str,
+    uid: Option<u32>,
+    subuid: &SubidFile,
+    subgid: &SubidFile,
+) -> Result<IdMap, SubidError> {
+    let uids = subuid.map_for(user, uid, "uid")?;
+    let gids = subgid.map_for(user, uid, "gid")?;
+    Ok(IdMap::new(uids, gids))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = SubidFile::parse(&text, "/etc/subuid");
+        }
+
+        #[test]
+        fn any_lines_make_a_map_or_an_error(lines in proptest::collection::vec(any::<(u32, u32)>(), 0..5)) {
+            let text: String = lines.iter().map(|(start, count)| format!("u:{start}:{count}\n")).collect();
+            let file = SubidFile::parse(text.as_bytes(), "/etc/subuid").unwrap();
+            let _ = map_from_subid("u", None, &file, &file);
+        }
+    }
+
+    fn file(text: &str) -> SubidFile {
+        SubidFile::parse(text.as_bytes(), "/etc/subuid").unwrap()
+    }
+
+    #[test]
+    fn comments_crlf_and_a_missing_last_newline_do_no_harm() {
+        let file = file("# ids\r\n\r\nme:100000:65536\r\n  dockremap:165536:65536  \n1000:300000:10");
+        let owners: Vec<_> = file.lines().iter().map(|line| &line.owner[..]).collect();
+        assert_eq!(owners, ["me", "dockremap", "1000"]);
+        assert_eq!(file.lines()[2].line_no, 5);
+        assert_eq!(file.lines_for("me", Some(1000)).len(), 2);
+        assert_eq!(file.lines_for("me", None).len(), 1);
+    }
+
+    #[test]
+    fn several_lines_make_one_map() {
+        let file = file("d:100000:5\nother:1:2\nd:200000:10\n");
+        let map = map_from_subid("d", None, &file, &file).unwrap();
+        assert_eq!(map.to_string(), "b:0:100000:5 b:5:200000:10");
+    }
+
+    #[test]
+    fn lines_out_of_order_are_not_guessed_at() {
+        let file = file("d:200000:10\nother:1:2\nd:100000:5\n");
+        let said = map_from_subid("d", None, &file, &file).unwrap_err().to_string();
+        assert!(said.contains("lines 1 and 3 of user d"), "{said}");
+    }
+
+    #[test]
+    fn a_bad_line_is_shown_with_its_number() {
+        for bad in ["me:1", "me:1:2:3", "me:x:2", ":1:2", "me:-1:2", "me:1:99999999999"] {
+            let text = format!("ok:1:2\n{bad}\n");
+            let error = SubidFile::parse(text.as_bytes(), "/etc/subuid").unwrap_err();
+            let said = error.to_string();
+            assert!(said.starts_with("/etc/subuid: line 2: ") && said.contains(bad), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_user_without_a_line_hears_of_both_ways_out() {
+        let said = map_from_subid("dockremap", None, &file(""), &file("")).unwrap_err().to_string();
+        assert!(said.contains("--map b:0:") && said.contains("usermod --add-subuids"), "{said}");
+    }
+
+    #[test]
+    fn lines_that_overlap_are_refused() {
+        let file = file("d:100000:10\nd:100005:10\n");
+        let said = map_from_subid("d", None, &file, &file).unwrap_err().to_string();
+        assert!(said.contains("0:100000:10 and 10:100005:10"), "{said}");
+    }
+}

@@ -1,0 +1,267 @@
+//! One ownership through an [`IdMap`].
+
+use thiserror::Error;
+
+use super::acl::{AclEntry, Who};
+use super::{Acl, Capability, Extra, Ownership};
+use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
+
+/// What an ownership becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This one.
+    Change(Ownership),
+    /// It is on the target side as it is.
+    Already,
+    /// It cannot be mapped.
+    Unmapped(Unmapped),
+}
+
+/// Why an ownership cannot be mapped.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unmapped {
+    /// An id is on neither side of the map.
+    #[error("{field} {id} is outside the map")]
+    Id {
+        /// Which id of it.
+        field: &'static str,
+        /// The id.
+        id: u32,
+    },
+    /// Two entries of an ACL would be for the same one.
+    #[error("two entries of its {field} would be for the same id")]
+    Collision {
+        /// Which ACL.
+        field: &'static str,
+    },
+    /// There is no root to give a capability to.
+    #[error("it has a capability, and the map has no container id 0 to be its root")]
+    NoContainerRoot,
+}
+
+/// Maps owner, group, every named entry of both ACLs and a capability's root. The mode stays.
+///
+/// Into the range, a capability of the host (version 2) becomes one of the container's root
+/// (version 3): void on the host, valid in the container. Out of it, one whose root becomes 0
+/// becomes version 2 again.
+pub fn map_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Outcome {
+    match mapped(before, map, direction) {
+        Err(unmapped) => Outcome::Unmapped(unmapped),
+        Ok(after) if after == *before => Outcome::Already,
+        Ok(after) => Outcome::Change(after),
+    }
+}
+
+fn mapped(before: &Ownership, map: &IdMap, direction: Direction) -> Result<Ownership, Unmapped> {
+    let extra = match &before.extra {
+        None => None,
+        Some(extra) => Some(Box::new(Extra {
+            acl: mapped_acl(extra.acl.as_ref(), ACCESS, map, direction)?,
+            default_acl: mapped_acl(extra.default_acl.as_ref(), DEFAULT, map, direction)?,
+            capability: mapped_capability(extra.capability.as_ref(), map, direction)?,
+        })),
+    };
+    Ok(Ownership {
+        uid: mapped_id(before.uid, "uid", &map.uids, direction)?,
+        gid: mapped_id(before.gid, "gid", &map.gids, direction)?,
+        mode: before.mode,
+        extra,
+    })
+}
+
+fn mapped_id(
+    id: u32,
+    field: &'static str,
+    map: &RangeMap,
+    direction: Direction,
+) -> Result<u32, Unmapped> {
+    match map.map(id, direction) {
+        Mapped::To(id) => Ok(id),
+        Mapped::Already => Ok(id),
+        Mapped::Unmapped => Err(Unmapped::Id { field, id }),
+    }
+}
+
+/// How messages call an ACL and its entries.
+struct Words {
+    acl: &'static str,
+    user: &'static str,
+    group: &'static str,
+}
+
+const ACCESS: Words = Words {
+    acl: "ACL",
+    user: "ACL user",
+    group: "ACL group",
+};
+
+const DEFAULT: Words = Words {
+    acl: "default ACL",
+    user: "default ACL user",
+    group: "default ACL group",
+};
+
+fn mapped_acl(
+    acl: Option<&Acl>,
+    words: Words,
+    map: &IdMap,
+    direction: Direction,
+) -> Result<Option<Acl>, Unmapped> {
+    let Some(acl) = acl else { return Ok(None) };
+    let entries: Result<Vec<AclEntry>, Unmapped> = acl
+        .entries()
+        .iter()
+        .map(|entry| {
+            let who = match entry.who {
+                Who::User(id) => Who::User(mapped_id(id, words.user, &map.uids, direction)?),
+                Who::Group(id) => Who::Group(mapped_id(id, words.group, &map.gids, direction)?),
+                other => other,
+            };
+            Ok(AclEntry { who, ..*entry })
+        })
+        .collect();
+    // The map can put ids in another order, and `new` puts the entries into the kernel's. What
+    // was an ACL can only fail to be one again by two ids becoming one.
+    let collision = |_| Unmapped::Collision { field: words.acl };
+    Acl::new(entries?).map(Some).map_err(collision)
+}
+
+fn mapped_capability(
+    capability: Option<&Capability>,
+    map: &IdMap,
+    direction: Direction,
+) -> Result<Option<Capability>, Unmapped> {
+    let Some(capability) = capability else { return Ok(None) };
+    let rootid = match (capability.rootid, direction) {
+        (None, Direction::OutOf) => None,
+        (None, Direction::Into) => match map.uids.map(0, Direction::Into) {
+            Mapped::To(root) => Some(root),
+            Mapped::Already | Mapped::Unmapped => return Err(Unmapped::NoContainerRoot),
+        },
+        (Some(root), _) => match mapped_id(root, "capability rootid", &map.uids, direction)? {
+            0 if direction == Direction::OutOf => None,
+            root => Some(root),
+        },
+    };
+    Ok(Some(Capability {
+        rootid,
+        ..*capability
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::idmap::MapSpec;
+    use crate::ownership::Mode;
+    use crate::ownership::acl::tests::acls;
+    use crate::ownership::capability::tests::capabilities;
+
+    fn map(text: &str) -> IdMap {
+        let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
+        IdMap::from_specs(&specs).unwrap()
+    }
+
+    fn ownership(json: &str) -> Ownership {
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// Ownerships as they are on a host before a shift, over ids below `ids`.
+    fn unshifted(ids: u32) -> impl Strategy<Value = Ownership> {
+        let acl = || proptest::option::of(acls(0..ids));
+        let capability = proptest::option::of(capabilities(Just(None)));
+        (0..ids, 0..ids, 0u32..0o10000, acl(), acl(), capability).prop_map(
+            |(uid, gid, mode, acl, default_acl, capability)| {
+                let extra = Extra { acl, default_acl, capability };
+                Ownership::new(uid, gid, Mode::from_st_mode(mode), extra)
+            },
+        )
+    }
+
+    const MAPS: [&str; 3] = [
+        "b:0:100000:65536",
+        // The first half goes behind the second: entries change their order.
+        "b:0:500000:500 b:500:400000:65036",
+        "u:0:100000:65536 g:0:300000:65536",
+    ];
+
+    proptest! {
+        #[test]
+        fn out_of_gives_back_what_into_was_given(before in unshifted(1000), which in 0..MAPS.len()) {
+            let map = map(MAPS[which]);
+            let Outcome::Change(inside) = map_ownership(&before, &map, Direction::Into) else {
+                panic!("{before:?}");
+            };
+            prop_assert_eq!(map_ownership(&inside, &map, Direction::Into), Outcome::Already);
+            prop_assert_eq!(map_ownership(&before, &map, Direction::OutOf), Outcome::Already);
+            prop_assert_eq!(map_ownership(&inside, &map, Direction::OutOf), Outcome::Change(before));
+        }
+
+        #[test]
+        fn entries_stay_in_the_kernels_order(before in unshifted(1000), which in 0..MAPS.len()) {
+            if let Outcome::Change(after) = map_ownership(&before, &map(MAPS[which]), Direction::Into) {
+                for acl in [after.acl(), after.default_acl()].into_iter().flatten() {
+                    prop_assert_eq!(Acl::decode(&acl.encode()).as_ref(), Ok(acl));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn everything_that_names_an_id_is_mapped_and_nothing_else() {
+        let before = ownership(
+            r#"{"uid":0,"gid":7,"mode":"4755","acl":"u::rwx,u:5:r--,u:1000:-w-,g::r-x,g:7:--x,m::rwx,o::r-x","default_acl":"u::rwx,u:9:---,g::r-x,m::rwx,o::---","capability":{"version":2,"effective":true,"permitted":"0x2000","inheritable":"0x1"}}"#,
+        );
+        let after = ownership(
+            r#"{"uid":100000,"gid":100007,"mode":"4755","acl":"u::rwx,u:100005:r--,u:101000:-w-,g::r-x,g:100007:--x,m::rwx,o::r-x","default_acl":"u::rwx,u:100009:---,g::r-x,m::rwx,o::---","capability":{"version":3,"effective":true,"permitted":"0x2000","inheritable":"0x1","rootid":100000}}"#,
+        );
+        let map = map("b:0:100000:65536");
+        assert_eq!(map_ownership(&before, &map, Direction::Into), Outcome::Change(after));
+    }
+
+    #[test]
+    fn a_nested_rootid_is_mapped_and_kept() {
+        let cap = |rootid: u32| {
+            ownership(&format!(
+                r#"{{"uid":100000,"gid":100000,"mode":"0755","capability":{{"version":3,"effective":false,"permitted":"0x1","inheritable":"0x0","rootid":{rootid}}}}}"#
+            ))
+        };
+        let map = map("b:0:100000:65536");
+        let mut expected = cap(101_000);
+        assert_eq!(map_ownership(&cap(1000), &map, Direction::Into), Outcome::Change(expected.clone()));
+        expected = cap(1000);
+        (expected.uid, expected.gid) = (0, 0);
+        assert_eq!(map_ownership(&cap(101_000), &map, Direction::OutOf), Outcome::Change(expected));
+    }
+
+    #[test]
+    fn what_is_outside_the_map_is_named() {
+        let map = map("b:0:100000:1000");
+        let said = |json: &str| match map_ownership(&ownership(json), &map, Direction::Into) {
+            Outcome::Unmapped(unmapped) => unmapped.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said(r#"{"uid":1000,"gid":0,"mode":"0644"}"#), "uid 1000 is outside the map");
+        assert_eq!(said(r#"{"uid":0,"gid":70000,"mode":"0644"}"#), "gid 70000 is outside the map");
+        assert_eq!(
+            said(r#"{"uid":0,"gid":0,"mode":"0644","acl":"u::rwx,g::r-x,g:5000:r--,m::rwx,o::r-x"}"#),
+            "ACL group 5000 is outside the map"
+        );
+        assert_eq!(
+            said(r#"{"uid":0,"gid":0,"mode":"0644","acl":"u::rwx,u:5:r--,u:100005:r--,g::r-x,m::rwx,o::r-x"}"#),
+            "two entries of its ACL would be for the same id"
+        );
+    }
+
+    #[test]
+    fn a_capability_needs_a_container_root() {
+        let map = map("b:1:100001:1000");
+        let before = ownership(
+            r#"{"uid":5,"gid":5,"mode":"0755","capability":{"version":2,"effective":true,"permitted":"0x1","inheritable":"0x0"}}"#,
+        );
+        let outcome = map_ownership(&before, &map, Direction::Into);
+        assert_eq!(outcome, Outcome::Unmapped(Unmapped::NoContainerRoot));
+    }
+}
