@@ -1,4 +1,27 @@
 //! Move file ownership into and out of user-namespace id ranges.
+//!
+//! A run is one pipeline, and this is all of it:
+//!
+//! 1. [`engine::request`] opens the trees as [`fs::Root`]s and makes sure that they may be changed:
+//!    no system directory, nobody using them, no run left unfinished on them.
+//! 2. [`fs::walk`] goes through every directory, with several threads.
+//! 3. Each name is opened as an [`fs::Pin`], a handle that means the same inode whatever is renamed
+//!    meanwhile. Through it the inode's [`ownership::Ownership`] is read: owner, group, mode, ACLs,
+//!    capability.
+//! 4. [`ownership::map_ownership`] says what it is on the other side of the [`idmap::IdMap`].
+//! 5. A dry run writes that into a [`record::manifest`]. A real run gathers it in a
+//!    [`record::Batch`], and [`record::writer`] makes the batch durable in a journal.
+//! 6. Only then [`fs::apply()`] changes the inodes, through the very pins they were read through.
+//!
+//! [`engine::rollback()`] and [`engine::resume()`] read the journal back and bring the disk to its
+//! one side or its other; [`engine::replay`] is what they share.
+//!
+//! ```text
+//! walk -> read Ownership through a Pin -> map through IdMap -> Change
+//!                                          |-> dry run: manifest
+//!                                          |-> journal frame (durable) -> apply through the same Pin
+//! rollback / resume: journal -> Change (swapped / pending) -> compare with the disk -> apply
+//! ```
 
 pub mod cli;
 pub mod engine;

@@ -140,10 +140,12 @@ pub struct ShiftArgs {
 
 /// `idshift rollback`
 #[derive(Debug, Args)]
-#[command(after_help = "An inode that was changed, replaced or removed since the run is reported and left.\n\n\
+#[command(
+    after_help = "An inode that was changed, replaced or removed since the run is reported and left.\n\n\
     Examples:\n  \
     idshift rollback --dry-run latest\n  \
-    idshift rollback 0007-20260102T030405Z")]
+    idshift rollback 0007-20260102T030405Z"
+)]
 pub struct RollbackArgs {
     /// Journal: an id, a path, or `latest`
     #[arg(default_value = "latest")]

@@ -48,7 +48,11 @@ fn find(store: &Store, name: &str) -> Result<PathBuf, Failure> {
 }
 
 fn list(store: &Store, as_json: bool) -> Result<Exit, Failure> {
-    let mut rows = vec![["id", "state", "command", "roots", "inodes"].map(String::from).to_vec()];
+    let mut rows = vec![
+        ["id", "state", "command", "roots", "inodes"]
+            .map(String::from)
+            .to_vec(),
+    ];
     let mut exit = Exit::Done;
     for path in store.files()? {
         let id = id_of(&path).unwrap_or_default().to_string();
@@ -91,7 +95,10 @@ fn short(error: &JournalError) -> &'static str {
 
 fn roots(journal: &Journal) -> String {
     let roots = journal.header.roots.iter();
-    roots.map(|root| text::path(root.path.as_path())).collect::<Vec<_>>().join(" ")
+    roots
+        .map(|root| text::path(root.path.as_path()))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn facts(journal: &Journal) -> Value {
@@ -170,8 +177,19 @@ fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Resu
         writeln!(out, "{}", facts(journal))?;
     } else {
         let header = &journal.header;
-        writeln!(out, "{} {} {}: {}", header.command, header.direction, roots(journal), journal.state)?;
-        writeln!(out, "map {}, begun {} on {}", header.map, header.time, header.host)?;
+        writeln!(
+            out,
+            "{} {} {}: {}",
+            header.command,
+            header.direction,
+            roots(journal),
+            journal.state
+        )?;
+        writeln!(
+            out,
+            "map {}, begun {} on {}",
+            header.map, header.time, header.host
+        )?;
         for mark in &journal.marks {
             writeln!(out, "{:?} {}", mark.mark, mark.time)?;
         }
@@ -205,10 +223,14 @@ fn print_dir(
     out: &mut impl Write,
 ) -> Result<(), Trouble> {
     let root = journal.header.roots.get(line.root);
-    let mut dir = root.map(|root| PathBuf::from(root.path.clone())).unwrap_or_default();
+    let mut dir = root
+        .map(|root| PathBuf::from(root.path.clone()))
+        .unwrap_or_default();
     dir.extend(way.iter().map(Name::as_path));
     for entry in line.entries() {
-        let Some((file_type, change)) = owns.get(&entry.own) else { continue };
+        let Some((file_type, change)) = owns.get(&entry.own) else {
+            continue;
+        };
         let path = match &entry.name.0[..] {
             b"." => dir.clone(),
             _ => dir.join(entry.name.as_path()),
@@ -243,7 +265,10 @@ fn print_dir(
 fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result<Exit, Failure> {
     let days = i64::from(older_than).days();
     let limit = Timestamp::now()
-        .checked_sub(days.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(Failure::usage)?)
+        .checked_sub(
+            days.to_duration(SpanRelativeTo::days_are_24_hours())
+                .map_err(Failure::usage)?,
+        )
         .map_err(Failure::usage)?;
     let mut removed = Vec::new();
     for path in store.files()? {
@@ -268,13 +293,20 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
         println!("{}", json!({"removed": removed, "dry_run": dry_run}));
         return Ok(Exit::Done);
     }
-    let verb = if dry_run { "would be removed" } else { "removed" };
+    let verb = if dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
     for path in &removed {
         println!("{} {verb}", text::path(path));
     }
-    println!("{} {verb}.", match removed.len() {
-        1 => "1 journal".to_string(),
-        n => format!("{n} journals"),
-    });
+    println!(
+        "{} {verb}.",
+        match removed.len() {
+            1 => "1 journal".to_string(),
+            n => format!("{n} journals"),
+        }
+    );
     Ok(Exit::Done)
 }

@@ -23,7 +23,10 @@ impl MapArgs {
         let user = self.subid.as_deref().unwrap_or(DEFAULT_USER);
         let uid = match user.parse() {
             Ok(uid) => Some(uid),
-            Err(_) => User::from_name(user).ok().flatten().map(|user| user.uid.as_raw()),
+            Err(_) => User::from_name(user)
+                .ok()
+                .flatten()
+                .map(|user| user.uid.as_raw()),
         };
         let subuid = read("/etc/subuid")?;
         let subgid = read("/etc/subgid")?;

@@ -32,11 +32,18 @@ pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
         (report, Of::Shift)
     } else if args.dry_run {
         let request = request(args)?;
-        let manifest = args.manifest.as_deref().map(|path| open_manifest(path)).transpose()?;
+        let manifest = args
+            .manifest
+            .as_deref()
+            .map(|path| open_manifest(path))
+            .transpose()?;
         let report = engine::dry_run(&request, manifest, &monitor, &stop);
         (report, Of::DryRun)
     } else {
-        (engine::shift(&request(args)?, &store, &monitor, &stop), Of::Shift)
+        (
+            engine::shift(&request(args)?, &store, &monitor, &stop),
+            Of::Shift,
+        )
     };
     monitor.clear();
     let report = report?;
@@ -70,11 +77,16 @@ fn reviewed_request(
     manifest: &Manifest,
 ) -> Result<ShiftRequest, Failure> {
     let header = &manifest.header;
-    let roots: Vec<PathBuf> = header.roots.iter().map(|root| root.path.clone().into()).collect();
+    let roots: Vec<PathBuf> = header
+        .roots
+        .iter()
+        .map(|root| root.path.clone().into())
+        .collect();
     let given: Result<Vec<PathBuf>, _> = args.paths.iter().map(std::fs::canonicalize).collect();
     let given = given.map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
     if !given.is_empty() && given != roots {
-        let reason = "was made for other paths. Leave the paths out: the manifest names them".into();
+        let reason =
+            "was made for other paths. Leave the paths out: the manifest names them".into();
         let path = path.to_path_buf();
         return Err(Refusal::NotThisOne { path, reason }.into());
     }
@@ -115,7 +127,13 @@ fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
 }
 
 fn print(report: &Report, of: Of, args: &ShiftArgs, stdout_is_taken: bool) {
-    print_report(report, of, &args.output, stdout_is_taken, args.manifest.as_deref());
+    print_report(
+        report,
+        of,
+        &args.output,
+        stdout_is_taken,
+        args.manifest.as_deref(),
+    );
     if of == Of::DryRun && !args.output.quiet && !args.output.json {
         let Some(manifest) = args.manifest.as_deref().filter(|_| !stdout_is_taken) else {
             return;

@@ -37,8 +37,20 @@ pub fn summary(report: &Report, of: Of, verbose: bool) -> String {
         owners(&mut text, report);
     }
     rest(&mut text, report, of);
-    list(&mut text, "mount points not crossed", &report.tally.mount_paths, report.tally.mounts, most);
-    list(&mut text, "new since the run, and left", &report.tally.created_paths, report.tally.created, most);
+    list(
+        &mut text,
+        "mount points not crossed",
+        &report.tally.mount_paths,
+        report.tally.mounts,
+        most,
+    );
+    list(
+        &mut text,
+        "new since the run, and left",
+        &report.tally.created_paths,
+        report.tally.created,
+        most,
+    );
     match &report.ending {
         Ending::RolledBack { why } => {
             let _ = writeln!(text, "\nWhy it failed:");
@@ -48,7 +60,12 @@ pub fn summary(report: &Report, of: Of, verbose: bool) -> String {
             let _ = writeln!(text, "\nWhy it failed:");
             problems(&mut text, why, why.len() as u64, most);
             let _ = writeln!(text, "\nWhat could not be undone:");
-            problems(&mut text, &report.tally.problems, report.tally.problems.len() as u64, most);
+            problems(
+                &mut text,
+                &report.tally.problems,
+                report.tally.problems.len() as u64,
+                most,
+            );
         }
         _ if report.tally.left() > 0 => {
             let title = match of {
@@ -81,13 +98,15 @@ fn headline(report: &Report, of: Of) -> String {
             "{}: everything is as it was before.",
             bad("Failed and undone")
         ),
-        (Ending::Stuck { .. }, _) => format!(
-            "{}.",
-            bad("Failed, and could not be undone for everything")
-        ),
+        (Ending::Stuck { .. }, _) => {
+            format!("{}.", bad("Failed, and could not be undone for everything"))
+        }
         (Ending::Done, Of::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
         (Ending::Done, Of::DryRun) => {
-            format!("{}: {of_seen} would change. Looked {pace}.", good("Dry run"))
+            format!(
+                "{}: {of_seen} would change. Looked {pace}.",
+                good("Dry run")
+            )
         }
         (Ending::Done, Of::Rollback) => format!("{} {of_seen} {pace}.", good("Rolled back")),
         (Ending::Done, Of::RollbackDryRun) => {
@@ -117,7 +136,12 @@ fn owners(text: &mut String, report: &Report) {
     }
     let mut owners: Vec<_> = tally.owners.iter().collect();
     owners.sort_by_key(|(owners, count)| (std::cmp::Reverse(**count), **owners));
-    let mut rows = vec![vec!["owner".into(), String::new(), "becomes".into(), "inodes".into()]];
+    let mut rows = vec![vec![
+        "owner".into(),
+        String::new(),
+        "becomes".into(),
+        "inodes".into(),
+    ]];
     for (((uid, gid), (new_uid, new_gid)), n) in owners.iter().take(MOST_OWNERS) {
         rows.push(vec![
             format!("{uid}:{gid}"),
@@ -126,7 +150,10 @@ fn owners(text: &mut String, report: &Report) {
             count(**n),
         ]);
     }
-    if let Some(others) = owners.get(MOST_OWNERS..).filter(|others| !others.is_empty()) {
+    if let Some(others) = owners
+        .get(MOST_OWNERS..)
+        .filter(|others| !others.is_empty())
+    {
         let sum: u64 = others.iter().map(|(_, n)| **n).sum();
         let what = format!("{} more owners", others.len());
         rows.push(vec![what, String::new(), String::new(), count(sum)]);
@@ -148,7 +175,11 @@ const KINDS: [(FileType, &str, &str); 7] = [
     (FileType::Symlink, "symlink", "symlinks"),
     (FileType::Fifo, "fifo", "fifos"),
     (FileType::Socket, "socket", "sockets"),
-    (FileType::CharDevice, "character device", "character devices"),
+    (
+        FileType::CharDevice,
+        "character device",
+        "character devices",
+    ),
     (FileType::BlockDevice, "block device", "block devices"),
 ];
 
@@ -192,16 +223,23 @@ fn problems(text: &mut String, problems: &[Problem], all: u64, most: usize) {
     }
     let hidden = all - (problems.len().min(most) as u64).min(all);
     if hidden > 0 {
-        let _ = writeln!(text, "  and {} more{}", count(hidden), match most == FEW {
-            true => "; -v lists them",
-            false => "",
-        });
+        let _ = writeln!(
+            text,
+            "  and {} more{}",
+            count(hidden),
+            match most == FEW {
+                true => "; -v lists them",
+                false => "",
+            }
+        );
     }
 }
 
 /// The line that goes on from here.
 fn next_step(text: &mut String, report: &Report, of: Of) {
-    let Some(journal) = &report.journal else { return };
+    let Some(journal) = &report.journal else {
+        return;
+    };
     let name = journal_argument(journal);
     let show = |text: &mut String, what: &str, verb: &str| {
         let _ = writeln!(text, "  {what} idshift {verb} {name}");

@@ -76,7 +76,9 @@ impl Monitor for Terminal {
             Phase::Syncing => "waiting for the disk",
         };
         let template = match inodes {
-            Some(_) => "{spinner} {prefix} [{bar:24}] {human_pos}/{human_len} {per_sec} {elapsed} {wide_msg}",
+            Some(_) => {
+                "{spinner} {prefix} [{bar:24}] {human_pos}/{human_len} {per_sec} {elapsed} {wide_msg}"
+            }
             None => "{spinner} {prefix} {human_pos} inodes {per_sec} {elapsed} {wide_msg}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -109,7 +111,8 @@ impl Monitor for Terminal {
         // The outermost three names tell where it is, and fit.
         let path = dir.to_path();
         let subtree: std::path::PathBuf = path.iter().take(3).collect();
-        self.bar.set_message(format!("{journal}{}", text::path(&subtree)));
+        self.bar
+            .set_message(format!("{journal}{}", text::path(&subtree)));
     }
 
     fn journalled(&self, bytes: u64) {

@@ -6,7 +6,15 @@ use std::time::Duration;
 /// Text that can do a terminal no harm: control characters and those that reorder text are spelled
 /// out, but for the newlines of the text itself.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c == '\n' { c.to_string() } else { harmless(c) }).collect()
+    text.chars()
+        .map(|c| {
+            if c == '\n' {
+                c.to_string()
+            } else {
+                harmless(c)
+            }
+        })
+        .collect()
 }
 
 /// A path on one line of a terminal: newlines are spelled out too.
@@ -15,7 +23,8 @@ pub fn path(path: &Path) -> String {
 }
 
 fn harmless(c: char) -> String {
-    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let reorders =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     match c.is_control() || reorders {
         true => c.escape_default().to_string(),
         false => c.to_string(),
@@ -77,7 +86,10 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| console::measure_text_width(cell)).max().unwrap_or(0)
+        cells
+            .map(|cell| console::measure_text_width(cell))
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();

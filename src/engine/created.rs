@@ -75,7 +75,9 @@ impl Visit for Since<'_> {
                 continue;
             }
             if self.is_new(&stat) {
-                let path = self.roots[dir.path.root].path.join(dir.path.join(name.to_bytes()));
+                let path = self.roots[dir.path.root]
+                    .path
+                    .join(dir.path.join(name.to_bytes()));
                 self.tally.created += 1;
                 super::report::push_listed(&mut self.tally.created_paths, path);
             }

@@ -184,7 +184,9 @@ impl<'a, S: Sink> Decider<'a, S> {
             return PASS;
         }
         self.inode(&dir.path, bytes, pin, &stat)?;
-        let enter = stat.is_dir().then(|| dir.path.child(bytes, stat.identity, stat.dev));
+        let enter = stat
+            .is_dir()
+            .then(|| dir.path.child(bytes, stat.identity, stat.dev));
         ControlFlow::Continue(enter)
     }
 
@@ -196,13 +198,7 @@ impl<'a, S: Sink> Decider<'a, S> {
     }
 
     /// An inode on its first name.
-    fn inode(
-        &mut self,
-        dir: &Arc<DirPath>,
-        name: &[u8],
-        pin: Pin,
-        stat: &Stat,
-    ) -> ControlFlow<()> {
+    fn inode(&mut self, dir: &Arc<DirPath>, name: &[u8], pin: Pin, stat: &Stat) -> ControlFlow<()> {
         self.tally.seen += 1;
         if self.run.done.contains(&stat.identity) {
             self.tally.already += 1;
@@ -228,14 +224,25 @@ impl<'a, S: Sink> Decider<'a, S> {
                 false => ("append-only", 'a'),
             };
             let path = self.run.path(dir, name);
-            let reason = format!("is {what}; `chattr -{letter} {}` lets it be changed", path.display());
+            let reason = format!(
+                "is {what}; `chattr -{letter} {}` lets it be changed",
+                path.display()
+            );
             return self.left(ProblemKind::Failed, dir, name, reason);
         }
         let transition = Transition {
             file_type: stat.file_type,
             change: Change { before, after },
         };
-        self.sink.change(self.run, &mut self.tally, dir, name, pin, stat.identity, transition)
+        self.sink.change(
+            self.run,
+            &mut self.tally,
+            dir,
+            name,
+            pin,
+            stat.identity,
+            transition,
+        )
     }
 }
 

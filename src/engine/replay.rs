@@ -167,7 +167,10 @@ impl<'a> Worker<'a> {
                 Piece::Dir(line) => {
                     let known = |n: &u32| transitions.contains_key(n);
                     if line.root >= self.roots.len() || !line.owns.iter().all(known) {
-                        return Err(self.replay.journal.damaged(frame, "it names a root or a change that it does not define"));
+                        return Err(self.replay.journal.damaged(
+                            frame,
+                            "it names a root or a change that it does not define",
+                        ));
                     }
                     self.dir(&line, &transitions);
                 }
@@ -233,7 +236,9 @@ impl<'a> Worker<'a> {
             Errno::NOTDIR | Errno::LOOP => conflict(REPLACED),
             _ => failed(format!("open: {errno}")),
         })?;
-        let stat = pin.stat().map_err(|errno| failed(format!("statx: {errno}")))?;
+        let stat = pin
+            .stat()
+            .map_err(|errno| failed(format!("statx: {errno}")))?;
         let is_it = stat.identity == entry.identity && stat.file_type == transition.file_type;
         if !is_it {
             return Err(conflict(REPLACED));
@@ -267,7 +272,13 @@ impl<'a> Worker<'a> {
             Goal::After => change.clone(),
         };
         let file_type = transition.file_type;
-        self.tally.changes(&Transition { file_type, change: done }, 1);
+        self.tally.changes(
+            &Transition {
+                file_type,
+                change: done,
+            },
+            1,
+        );
         Ok(())
     }
 
@@ -330,7 +341,8 @@ impl Way {
             self.open -= usize::from(level.fd.is_some());
         }
         let names = line.path.iter().cloned();
-        self.levels.extend(names.map(|name| Level { name, fd: None }));
+        self.levels
+            .extend(names.map(|name| Level { name, fd: None }));
         if self.broken.is_some_and(|(level, _)| level >= line.keep) {
             self.broken = None;
         }
@@ -364,7 +376,11 @@ impl Way {
             }
             self.close_outer(i);
         }
-        Ok(self.levels.last().and_then(|level| level.fd.as_ref()).map_or(root, AsFd::as_fd))
+        Ok(self
+            .levels
+            .last()
+            .and_then(|level| level.fd.as_ref())
+            .map_or(root, AsFd::as_fd))
     }
 
     /// Closes the outer half when too many are open; `keep` and what follows it stay.
@@ -373,7 +389,10 @@ impl Way {
             return;
         }
         let mut surplus = MOST_OPEN / 2;
-        for level in self.levels[..keep].iter_mut().filter(|level| level.fd.is_some()) {
+        for level in self.levels[..keep]
+            .iter_mut()
+            .filter(|level| level.fd.is_some())
+        {
             level.fd = None;
             self.open -= 1;
             surplus -= 1;

@@ -114,17 +114,28 @@ impl Tally {
         for (owners, count) in other.owners {
             *self.owners.entry(owners).or_default() += count;
         }
-        other.problems.into_iter().for_each(|p| push_listed(&mut self.problems, p));
-        other.mount_paths.into_iter().for_each(|p| push_listed(&mut self.mount_paths, p));
-        other.created_paths.into_iter().for_each(|p| push_listed(&mut self.created_paths, p));
+        other
+            .problems
+            .into_iter()
+            .for_each(|p| push_listed(&mut self.problems, p));
+        other
+            .mount_paths
+            .into_iter()
+            .for_each(|p| push_listed(&mut self.mount_paths, p));
+        other
+            .created_paths
+            .into_iter()
+            .for_each(|p| push_listed(&mut self.created_paths, p));
     }
 
     /// The counts of several threads together.
     pub fn sum(tallies: impl IntoIterator<Item = Tally>) -> Tally {
-        tallies.into_iter().fold(Tally::default(), |mut sum, tally| {
-            sum.add(tally);
-            sum
-        })
+        tallies
+            .into_iter()
+            .fold(Tally::default(), |mut sum, tally| {
+                sum.add(tally);
+                sum
+            })
     }
 }
 

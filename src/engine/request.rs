@@ -87,7 +87,9 @@ pub enum Refusal {
     #[error("{}", in_use_text(.0))]
     InUse(Vec<Use>),
     /// Who is using the tree could not be found out.
-    #[error("/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing")]
+    #[error(
+        "/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing"
+    )]
     UseUnknown(std::io::Error),
     /// Another run works on it.
     #[error(transparent)]
@@ -126,7 +128,9 @@ fn in_use_text(uses: &[Use]) -> String {
             text.push_str("\n  ");
         }
         let (path, pid, command, how) = (one.path.display(), one.pid, &one.command, one.how);
-        text.push_str(&format!("{path}: is in use by process {pid} ({command}): {how}"));
+        text.push_str(&format!(
+            "{path}: is in use by process {pid} ({command}): {how}"
+        ));
         if let Some(container) = &one.container {
             text.push_str(&format!(", in container {container}"));
         }
@@ -230,7 +234,10 @@ pub(super) fn tool() -> String {
 
 /// This host's name, for records.
 pub(super) fn host() -> String {
-    nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+    nix::unistd::gethostname().map_or_else(
+        |_| String::new(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 pub(super) fn check_is_root(path: &std::path::Path) -> Result<(), Refusal> {

@@ -85,7 +85,14 @@ pub fn resume(
     };
     let replayed = replay.run(jobs)?;
 
-    let mut run = Run::new(&roots, &header.map, header.direction, &header.walk, monitor, stop);
+    let mut run = Run::new(
+        &roots,
+        &header.map,
+        header.direction,
+        &header.walk,
+        monitor,
+        stop,
+    );
     run.exclude = exclude;
     if replayed.cut_short {
         match stop.is_asked() {

@@ -55,7 +55,14 @@ pub fn apply_manifest(
         stop,
     };
     let replayed = replay.run(request.jobs)?;
-    let mut run = Run::new(&roots, &request.map, request.direction, &request.walk, monitor, stop);
+    let mut run = Run::new(
+        &roots,
+        &request.map,
+        request.direction,
+        &request.walk,
+        monitor,
+        stop,
+    );
     if replayed.cut_short {
         match stop.is_asked() {
             true => *run.interrupted.get_mut() = true,
@@ -123,7 +130,9 @@ fn list(
             }
         }
         if !batch.is_empty() {
-            appender.append(&batch.lines()).map_err(ListError::Journal)?;
+            appender
+                .append(&batch.lines())
+                .map_err(ListError::Journal)?;
         }
         appender.mark(Mark::Listed, 0).map_err(ListError::Journal)
     };
@@ -140,10 +149,16 @@ fn directory(last: Option<Arc<DirPath>>, root: usize, way: &[Name]) -> Arc<DirPa
         .filter(|last| last.root == root)
         .unwrap_or_else(|| DirPath::root(root, UNKNOWN, 0));
     let known = shared.tail(shared.depth);
-    let same = known.iter().zip(way).take_while(|(known, name)| **known == &name.0[..]).count();
+    let same = known
+        .iter()
+        .zip(way)
+        .take_while(|(known, name)| **known == &name.0[..])
+        .count();
     while shared.depth > same {
         let Some(parent) = shared.parent() else { break };
         shared = Arc::clone(parent);
     }
-    way[same..].iter().fold(shared, |dir, name| dir.child(&name.0, UNKNOWN, 0))
+    way[same..]
+        .iter()
+        .fold(shared, |dir, name| dir.child(&name.0, UNKNOWN, 0))
 }

@@ -142,5 +142,7 @@ fn io_error(journal: &Journal, source: std::io::Error) -> Refusal {
 /// The journal's trees that are there, for the lock and the last sync.
 pub(super) fn open_roots(journal: &Journal) -> Vec<Root> {
     let lines = journal.header.roots.iter();
-    lines.filter_map(|line| Root::open(line.path.as_path()).ok()).collect()
+    lines
+        .filter_map(|line| Root::open(line.path.as_path()).ok())
+        .collect()
 }

@@ -37,7 +37,14 @@ pub fn shift(
     let _lock = request.clear_to_change(&roots, store, monitor)?;
     let (appender, journal) = store.create(request.header(&roots, false))?;
 
-    let mut run = Run::new(&roots, &request.map, request.direction, &request.walk, monitor, stop);
+    let mut run = Run::new(
+        &roots,
+        &request.map,
+        request.direction,
+        &request.walk,
+        monitor,
+        stop,
+    );
     run.exclude = exclude;
     monitor.phase(Phase::Shifting, None);
     let walked = walk_journalling(&run, &roots, appender, request.jobs);
@@ -192,7 +199,14 @@ pub fn dry_run(
         place = Some(path);
     }
 
-    let mut run = Run::new(&roots, &request.map, request.direction, &request.walk, monitor, stop);
+    let mut run = Run::new(
+        &roots,
+        &request.map,
+        request.direction,
+        &request.walk,
+        monitor,
+        stop,
+    );
     run.exclude = exclude;
     run.carry_on = true;
     monitor.phase(Phase::Looking, None);

@@ -16,7 +16,10 @@ use crate::record::{Batch, Transition, name};
 /// Takes what one thread wants changed.
 pub trait Sink {
     /// An inode that is to change, pinned.
-    #[allow(clippy::too_many_arguments, reason = "one inode, and whom to tell of it")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one inode, and whom to tell of it"
+    )]
     fn change(
         &mut self,
         run: &Run<'_>,
@@ -238,9 +241,16 @@ impl SharedManifest {
 
     /// The writer again, for the summary; or what went wrong.
     pub fn into_writer(self) -> std::io::Result<ManifestWriter> {
-        match self.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        match self
+            .error
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             Some(error) => Err(error),
-            None => Ok(self.writer.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            None => Ok(self
+                .writer
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner)),
         }
     }
 }
@@ -320,13 +330,16 @@ impl Sink for ManifestSink<'_> {
         self.lines.extend_from_slice(b"{\"kind\":\"change\",");
         self.path(run, dir, name);
         let (ino, born) = (identity.ino, identity.born);
-        self.lines.extend_from_slice(format!(",\"ino\":{ino}").as_bytes());
+        self.lines
+            .extend_from_slice(format!(",\"ino\":{ino}").as_bytes());
         if born != 0 {
-            self.lines.extend_from_slice(format!(",\"born\":{born}").as_bytes());
+            self.lines
+                .extend_from_slice(format!(",\"born\":{born}").as_bytes());
         }
-        let rendered = self.transitions.entry(transition).or_insert_with_key(|transition| {
-            (0, render(transition))
-        });
+        let rendered = self
+            .transitions
+            .entry(transition)
+            .or_insert_with_key(|transition| (0, render(transition)));
         self.lines.extend_from_slice(&rendered.1);
         match self.lines.len() >= MANIFEST_BUFFER {
             true => self.hand_over(run),

@@ -59,7 +59,14 @@ pub fn verify_map(
     let start = Instant::now();
     let roots = request.open_roots()?;
     process::raise_descriptor_limit();
-    let mut run = Run::new(&roots, &request.map, request.direction, &request.walk, monitor, stop);
+    let mut run = Run::new(
+        &roots,
+        &request.map,
+        request.direction,
+        &request.walk,
+        monitor,
+        stop,
+    );
     run.exclude = exclude_set(&request.walk.exclude)?;
     run.carry_on = true;
     monitor.phase(Phase::Comparing, None);

@@ -3,7 +3,7 @@
 //! - [`pin`]: the handle through which an inode is read and changed
 //! - [`stat`]: what `statx(2)` says of a pinned inode
 //! - [`attributes`]: its ACLs and its file capability
-//! - [`apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
+//! - [`mod@apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
 //! - [`dir`]: an open directory, its names, the way to it from the root
 //! - [`walk`]: every directory of a tree, shared among threads
 //! - [`root`]: a tree as the operator names it

@@ -15,14 +15,15 @@ use rustix::io::{Errno, Result};
 #[derive(Debug)]
 pub struct Pin(OwnedFd);
 
-const PIN: OFlags = OFlags::PATH
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const PIN: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Pin {
     /// Pins `name`, one component, in the directory `dir`.
     pub fn at(dir: BorrowedFd<'_>, name: &CStr) -> Result<Pin> {
-        debug_assert!(!name.to_bytes().contains(&b'/'), "a pin takes one component");
+        debug_assert!(
+            !name.to_bytes().contains(&b'/'),
+            "a pin takes one component"
+        );
         rustix::fs::openat(dir, name, PIN, Mode::empty()).map(Pin)
     }
 

@@ -8,8 +8,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::stat::{Stat, stat};
 use super::Pin;
+use super::stat::{Stat, stat};
 use crate::ownership::FileType;
 
 /// The top of a tree: a directory or a single file, pinned.
@@ -121,9 +121,7 @@ fn lineage(pin: &Pin, stat: &Stat, real: &Path) -> io::Result<Vec<(u64, u64)>> {
     }
 }
 
-const ABOVE: OFlags = OFlags::PATH
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+const ABOVE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 fn parent_of(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(dir, c"..", ABOVE, Mode::empty())

@@ -79,7 +79,10 @@ impl From<&Statx> for Stat {
         let mode = u32::from(x.stx_mode);
         Stat {
             dev: rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
-            identity: Identity { ino: x.stx_ino, born },
+            identity: Identity {
+                ino: x.stx_ino,
+                born,
+            },
             nlink: x.stx_nlink,
             uid: x.stx_uid,
             gid: x.stx_gid,

@@ -341,7 +341,10 @@ impl<'a, V: Visit> Walker<'a, V> {
     /// many directories are open (a tree both deep and bushy).
     fn share(&mut self) {
         if self.shared.is_hungry() && self.stack.len() > 1 {
-            let outermost = self.stack.iter().position(|w| !matches!(w, Work::Continue(_)));
+            let outermost = self
+                .stack
+                .iter()
+                .position(|w| !matches!(w, Work::Continue(_)));
             match outermost.and_then(|place| self.stack.remove(place)) {
                 Some(Work::Enter(_, path)) => self.shared.give(Shareable::Dir(path)),
                 Some(Work::Anew(work)) => self.shared.give(work),

@@ -30,7 +30,9 @@ pub enum MapError {
     #[error("gid map: {0}")]
     Gids(RangeMapError),
     /// One of the two maps has no range.
-    #[error("the map has no {missing}: add --map {letter}:0:100000:65536, or use b: for uids and gids alike")]
+    #[error(
+        "the map has no {missing}: add --map {letter}:0:100000:65536, or use b: for uids and gids alike"
+    )]
     Half {
         /// `uid range` or `gid range`.
         missing: &'static str,
@@ -77,7 +79,9 @@ impl IdMap {
     /// When two lines share ids, or uids or gids have no line.
     pub fn from_specs(specs: &[MapSpec]) -> Result<IdMap, MapError> {
         let ranges = |wanted: Ids| {
-            let matching = specs.iter().filter(move |spec| spec.ids == wanted || spec.ids == Ids::Both);
+            let matching = specs
+                .iter()
+                .filter(move |spec| spec.ids == wanted || spec.ids == Ids::Both);
             matching.map(|spec| spec.range)
         };
         let uids = RangeMap::new(ranges(Ids::Uids)).map_err(MapError::Uids)?;
@@ -107,7 +111,10 @@ impl IdMap {
 
     /// Host uid and gid of the container's root.
     pub fn container_root(&self) -> Option<(u32, u32)> {
-        match (self.uids.map(0, Direction::Into), self.gids.map(0, Direction::Into)) {
+        match (
+            self.uids.map(0, Direction::Into),
+            self.gids.map(0, Direction::Into),
+        ) {
             (Mapped::To(uid), Mapped::To(gid)) => Some((uid, gid)),
             _ => None,
         }
@@ -118,9 +125,18 @@ impl IdMap {
 impl fmt::Display for IdMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (uids, gids) = (self.uids.ranges(), self.gids.ranges());
-        let both = uids.iter().filter(|range| gids.contains(range)).map(|range| ('b', range));
-        let only_u = uids.iter().filter(|range| !gids.contains(range)).map(|range| ('u', range));
-        let only_g = gids.iter().filter(|range| !uids.contains(range)).map(|range| ('g', range));
+        let both = uids
+            .iter()
+            .filter(|range| gids.contains(range))
+            .map(|range| ('b', range));
+        let only_u = uids
+            .iter()
+            .filter(|range| !gids.contains(range))
+            .map(|range| ('u', range));
+        let only_g = gids
+            .iter()
+            .filter(|range| !uids.contains(range))
+            .map(|range| ('g', range));
         for (i, (letter, range)) in both.chain(only_u).chain(only_g).enumerate() {
             let space = if i > 0 { " " } else { "" };
             write!(f, "{space}{letter}:{range}")?;
@@ -163,17 +179,26 @@ mod tests {
     #[test]
     fn half_a_map_is_refused() {
         let error = map("u:0:100000:65536").unwrap_err();
-        assert!(error.to_string().starts_with("the map has no gid range"), "{error}");
+        assert!(
+            error.to_string().starts_with("the map has no gid range"),
+            "{error}"
+        );
     }
 
     #[test]
     fn overlapping_sides_are_shown_with_their_ids() {
-        let overlap = map("b:0:1000:1 b:1:100000:65535").unwrap().sides_overlap().unwrap();
+        let overlap = map("b:0:1000:1 b:1:100000:65535")
+            .unwrap()
+            .sides_overlap()
+            .unwrap();
         assert_eq!(
             overlap.to_string(),
             "its uid container ids 1-65535 and host ids 1000-1000 overlap"
         );
         assert_eq!(map("b:0:100000:65536").unwrap().sides_overlap(), None);
-        assert_eq!(map("b:0:100000:65536").unwrap().container_root(), Some((100_000, 100_000)));
+        assert_eq!(
+            map("b:0:100000:65536").unwrap().container_root(),
+            Some((100_000, 100_000))
+        );
     }
 }

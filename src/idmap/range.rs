@@ -31,7 +31,9 @@ pub enum RangeError {
         host: u32,
     },
     /// It reaches the reserved id 4294967295 or goes past it.
-    #[error("the range {container}:{host}:{size} goes past {side} id 4294967294, the last there is")]
+    #[error(
+        "the range {container}:{host}:{size} goes past {side} id 4294967294, the last there is"
+    )]
     TooFar {
         /// As given.
         container: u32,
@@ -57,7 +59,10 @@ impl Range {
             return Err(RangeError::Empty { container, host });
         }
         for (side, first) in [("container", container), ("host", host)] {
-            if first.checked_add(size - 1).is_none_or(|last| last == RESERVED) {
+            if first
+                .checked_add(size - 1)
+                .is_none_or(|last| last == RESERVED)
+            {
                 return Err(RangeError::TooFar {
                     container,
                     host,

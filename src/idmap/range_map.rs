@@ -76,9 +76,14 @@ impl RangeMap {
         let sides: [Side; 2] = [("host", Range::host), ("container", Range::container)];
         for (side, first) in sides {
             ranges.sort_by_key(first);
-            let shared = ranges
-                .windows(2)
-                .find(|pair| meet(first(&pair[0]), pair[0].size(), first(&pair[1]), pair[1].size()));
+            let shared = ranges.windows(2).find(|pair| {
+                meet(
+                    first(&pair[0]),
+                    pair[0].size(),
+                    first(&pair[1]),
+                    pair[1].size(),
+                )
+            });
             if let Some(&[a, b]) = shared {
                 return Err(RangeMapError { a, b, side });
             }
@@ -118,7 +123,10 @@ impl RangeMap {
     /// A range whose container side shares an id with the host side of a range, maybe of itself.
     /// Where there is one, an id does not tell which side a file is on.
     pub fn sides_overlap(&self) -> Option<(Range, Range)> {
-        let pairs = self.ranges.iter().flat_map(|a| self.ranges.iter().map(move |b| (*a, *b)));
+        let pairs = self
+            .ranges
+            .iter()
+            .flat_map(|a| self.ranges.iter().map(move |b| (*a, *b)));
         let mut shared = pairs.filter(|(a, b)| meet(a.container(), a.size(), b.host(), b.size()));
         shared.next()
     }
@@ -216,7 +224,10 @@ mod tests {
         assert_eq!(map.map(0, Direction::Into), Mapped::To(1000));
         assert_eq!(map.map(1000, Direction::Into), Mapped::To(100_999));
         assert_eq!(map.map(1000, Direction::OutOf), Mapped::To(0));
-        assert_eq!(map.sides_overlap(), Some((range(1, 100_000, 65535), range(0, 1000, 1))));
+        assert_eq!(
+            map.sides_overlap(),
+            Some((range(1, 100_000, 65535), range(0, 1000, 1)))
+        );
         let docker = RangeMap::new([range(0, 100_000, 65536)]).unwrap();
         assert_eq!(docker.sides_overlap(), None);
     }
@@ -231,6 +242,9 @@ mod tests {
         assert!(Range::new(1, 0, u32::MAX).is_err());
         let all = RangeMap::new([range(0, 0, u32::MAX)]).unwrap();
         assert_eq!(all.map(u32::MAX, Direction::Into), Mapped::Unmapped);
-        assert_eq!(all.map(u32::MAX - 1, Direction::Into), Mapped::To(u32::MAX - 1));
+        assert_eq!(
+            all.map(u32::MAX - 1, Direction::Into),
+            Mapped::To(u32::MAX - 1)
+        );
     }
 }

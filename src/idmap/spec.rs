@@ -31,7 +31,9 @@ pub struct MapSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MapSpecError {
     /// Its first part is not a letter of those.
-    #[error("{0:?} does not begin with u: (uids), g: (gids) or b: (both), as b:0:100000:65536 does")]
+    #[error(
+        "{0:?} does not begin with u: (uids), g: (gids) or b: (both), as b:0:100000:65536 does"
+    )]
     Letter(String),
     /// The rest is no range.
     #[error(transparent)]

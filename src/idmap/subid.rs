@@ -30,7 +30,9 @@ pub struct SubidFile {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SubidError {
     /// A line is not `user:start:count`.
-    #[error("{file}: line {line_no}: {text:?} is not USER:START:COUNT, as in dockremap:100000:65536")]
+    #[error(
+        "{file}: line {line_no}: {text:?} is not USER:START:COUNT, as in dockremap:100000:65536"
+    )]
     Line {
         /// The file.
         file: String,
@@ -230,7 +232,8 @@ mod tests {
 
     #[test]
     fn comments_crlf_and_a_missing_last_newline_do_no_harm() {
-        let file = file("# ids\r\n\r\nme:100000:65536\r\n  dockremap:165536:65536  \n1000:300000:10");
+        let file =
+            file("# ids\r\n\r\nme:100000:65536\r\n  dockremap:165536:65536  \n1000:300000:10");
         let owners: Vec<_> = file.lines().iter().map(|line| &line.owner[..]).collect();
         assert_eq!(owners, ["me", "dockremap", "1000"]);
         assert_eq!(file.lines()[2].line_no, 5);
@@ -248,30 +251,49 @@ mod tests {
     #[test]
     fn lines_out_of_order_are_not_guessed_at() {
         let file = file("d:200000:10\nother:1:2\nd:100000:5\n");
-        let said = map_from_subid("d", None, &file, &file).unwrap_err().to_string();
+        let said = map_from_subid("d", None, &file, &file)
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("lines 1 and 3 of user d"), "{said}");
     }
 
     #[test]
     fn a_bad_line_is_shown_with_its_number() {
-        for bad in ["me:1", "me:1:2:3", "me:x:2", ":1:2", "me:-1:2", "me:1:99999999999"] {
+        for bad in [
+            "me:1",
+            "me:1:2:3",
+            "me:x:2",
+            ":1:2",
+            "me:-1:2",
+            "me:1:99999999999",
+        ] {
             let text = format!("ok:1:2\n{bad}\n");
             let error = SubidFile::parse(text.as_bytes(), "/etc/subuid").unwrap_err();
             let said = error.to_string();
-            assert!(said.starts_with("/etc/subuid: line 2: ") && said.contains(bad), "{said}");
+            assert!(
+                said.starts_with("/etc/subuid: line 2: ") && said.contains(bad),
+                "{said}"
+            );
         }
     }
 
     #[test]
     fn a_user_without_a_line_hears_of_both_ways_out() {
-        let said = map_from_subid("dockremap", None, &file(""), &file("")).unwrap_err().to_string();
-        assert!(said.contains("--map b:0:") && said.contains("usermod --add-subuids"), "{said}");
+        let said = map_from_subid("dockremap", None, &file(""), &file(""))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.contains("--map b:0:") && said.contains("usermod --add-subuids"),
+            "{said}"
+        );
     }
 
     #[test]
     fn lines_that_overlap_are_refused() {
         let file = file("d:100000:10\nd:100005:10\n");
-        let said = map_from_subid("d", None, &file, &file).unwrap_err().to_string();
+        let said = map_from_subid("d", None, &file, &file)
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("0:100000:10 and 10:100005:10"), "{said}");
     }
 }

@@ -124,7 +124,9 @@ impl Acl {
             return Err(AclError::Missing("others"));
         }
         if entries.iter().any(is_named) && !has(Who::Mask) {
-            return Err(AclError::Missing("the mask, which named users and groups need"));
+            return Err(AclError::Missing(
+                "the mask, which named users and groups need",
+            ));
         }
         Ok(Acl { entries })
     }
@@ -199,21 +201,43 @@ pub(super) mod tests {
     /// Any valid ACL over ids from `ids`.
     pub fn acls(ids: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Acl> {
         let named = |ids| proptest::collection::btree_map(ids, 0u8..8, 0..5);
-        (named(ids.clone()), named(ids), proptest::array::uniform4(0u8..8), any::<bool>()).prop_map(
-            |(users, groups, [user, group, mask, other], with_mask)| {
+        (
+            named(ids.clone()),
+            named(ids),
+            proptest::array::uniform4(0u8..8),
+            any::<bool>(),
+        )
+            .prop_map(|(users, groups, [user, group, mask, other], with_mask)| {
                 let mut entries = vec![
-                    AclEntry { who: Who::UserObj, perm: user },
-                    AclEntry { who: Who::GroupObj, perm: group },
-                    AclEntry { who: Who::Other, perm: other },
+                    AclEntry {
+                        who: Who::UserObj,
+                        perm: user,
+                    },
+                    AclEntry {
+                        who: Who::GroupObj,
+                        perm: group,
+                    },
+                    AclEntry {
+                        who: Who::Other,
+                        perm: other,
+                    },
                 ];
                 if with_mask || !users.is_empty() || !groups.is_empty() {
-                    entries.push(AclEntry { who: Who::Mask, perm: mask });
+                    entries.push(AclEntry {
+                        who: Who::Mask,
+                        perm: mask,
+                    });
                 }
-                entries.extend(users.into_iter().map(|(id, perm)| AclEntry { who: Who::User(id), perm }));
-                entries.extend(groups.into_iter().map(|(id, perm)| AclEntry { who: Who::Group(id), perm }));
+                entries.extend(users.into_iter().map(|(id, perm)| AclEntry {
+                    who: Who::User(id),
+                    perm,
+                }));
+                entries.extend(groups.into_iter().map(|(id, perm)| AclEntry {
+                    who: Who::Group(id),
+                    perm,
+                }));
                 Acl::new(entries).unwrap()
-            },
-        )
+            })
     }
 
     /// What `setfacl -m u:5:r,u:1000:rw,g:7:x` made of a 0644 file, as `getfattr -e hex` shows it.
@@ -231,7 +255,10 @@ pub(super) mod tests {
     fn what_setfacl_wrote_is_read_and_written_back() {
         let bytes = unhex(FROM_SETFACL);
         let acl = Acl::decode(&bytes).unwrap();
-        assert_eq!(acl.to_string(), "u::rw-,u:5:r--,u:1000:rw-,g::r--,g:7:--x,m::rwx,o::r--");
+        assert_eq!(
+            acl.to_string(),
+            "u::rw-,u:5:r--,u:1000:rw-,g::r--,g:7:--x,m::rwx,o::r--"
+        );
         assert_eq!(acl.encode(), bytes);
     }
 
@@ -248,7 +275,13 @@ pub(super) mod tests {
         assert_eq!(with(0, 3), AclError::Version(3));
         assert_eq!(with(4, 3), AclError::Tag(3));
         assert_eq!(with(6, 8), AclError::Perm(8));
-        assert_eq!(with(8, 0), AclError::Id { tag: 1, id: 0xffff_ff00 });
+        assert_eq!(
+            with(8, 0),
+            AclError::Id {
+                tag: 1,
+                id: 0xffff_ff00
+            }
+        );
         // Byte 17 makes the first named user 0xff05, which is behind the second, 1000.
         assert_eq!(with(17, 0xff), AclError::Order);
         assert_eq!(Acl::decode(&good[..4]), Err(AclError::Missing("the owner")));

@@ -40,10 +40,15 @@ impl FromStr for Acl {
 fn entry(text: &str) -> Result<AclEntry, AclError> {
     let bad = || AclError::Text(text.to_string());
     let parts: Vec<&str> = text.split(':').collect();
-    let [tag, id, perm] = parts[..] else { return Err(bad()) };
+    let [tag, id, perm] = parts[..] else {
+        return Err(bad());
+    };
     let named = || {
         let digits = id.bytes().all(|byte| byte.is_ascii_digit());
-        id.parse().ok().filter(|id| digits && *id != u32::MAX).ok_or_else(bad)
+        id.parse()
+            .ok()
+            .filter(|id| digits && *id != u32::MAX)
+            .ok_or_else(bad)
     };
     let who = match (tag, id) {
         ("u", "") => Who::UserObj,
@@ -54,7 +59,9 @@ fn entry(text: &str) -> Result<AclEntry, AclError> {
         ("o", "") => Who::Other,
         _ => return Err(bad()),
     };
-    let [r, w, x] = *perm.as_bytes() else { return Err(bad()) };
+    let [r, w, x] = *perm.as_bytes() else {
+        return Err(bad());
+    };
     let mut bits = 0;
     for (byte, letter, bit) in [(r, b'r', 4), (w, b'w', 2), (x, b'x', 1)] {
         match byte {
@@ -100,7 +107,15 @@ mod tests {
 
     #[test]
     fn what_is_no_entry_is_refused() {
-        for bad in ["", "u::rwx", "u::rwx,g::rwx,o::rw", "x::rwx", "u:+1:rwx", "u::xwr", "m:5:rwx"] {
+        for bad in [
+            "",
+            "u::rwx",
+            "u::rwx,g::rwx,o::rw",
+            "x::rwx",
+            "u:+1:rwx",
+            "u::xwr",
+            "m:5:rwx",
+        ] {
             assert!(bad.parse::<Acl>().is_err(), "{bad}");
         }
     }

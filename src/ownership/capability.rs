@@ -91,7 +91,11 @@ impl Capability {
             high(self.permitted),
             high(self.inheritable),
         ];
-        words.into_iter().chain(self.rootid).flat_map(u32::to_le_bytes).collect()
+        words
+            .into_iter()
+            .chain(self.rootid)
+            .flat_map(u32::to_le_bytes)
+            .collect()
     }
 }
 
@@ -128,7 +132,9 @@ impl TryFrom<CapabilityFields> for Capability {
             _ => return Err("a capability of version 3, and no other, has a rootid".into()),
         }
         let hex = |text: &str| {
-            let digits = text.strip_prefix("0x").filter(|digits| !digits.starts_with('+'));
+            let digits = text
+                .strip_prefix("0x")
+                .filter(|digits| !digits.starts_with('+'));
             digits
                 .and_then(|digits| u64::from_str_radix(digits, 16).ok())
                 .ok_or(format!("{text:?} is not a hexadecimal number"))
@@ -166,7 +172,12 @@ pub(super) mod tests {
     fn what_setcap_wrote_is_read_and_written_back() {
         // `setcap cap_net_raw+ep`
         let v2 = unhex("0x0100000200200000000000000000000000000000");
-        let ping = Capability { effective: true, permitted: 1 << 13, inheritable: 0, rootid: None };
+        let ping = Capability {
+            effective: true,
+            permitted: 1 << 13,
+            inheritable: 0,
+            rootid: None,
+        };
         assert_eq!(Capability::decode(&v2), Ok(ping));
         assert_eq!(ping.encode(), v2);
         // `setcap -n 100000 cap_net_bind_service+p`
@@ -184,15 +195,27 @@ pub(super) mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let v2 = unhex("0x0100000200200000000000000000000000000000");
-        assert_eq!(Capability::decode(&v2[..19]), Err(CapabilityError::Size(19)));
-        assert_eq!(Capability::decode(&v2[..16]), Err(CapabilityError::Size(16)));
+        assert_eq!(
+            Capability::decode(&v2[..19]),
+            Err(CapabilityError::Size(19))
+        );
+        assert_eq!(
+            Capability::decode(&v2[..16]),
+            Err(CapabilityError::Size(16))
+        );
         assert_eq!(Capability::decode(&[]), Err(CapabilityError::Size(0)));
         let mut v1 = v2.clone();
         v1[3] = 1;
-        assert_eq!(Capability::decode(&v1[..12]), Err(CapabilityError::Version1));
+        assert_eq!(
+            Capability::decode(&v1[..12]),
+            Err(CapabilityError::Version1)
+        );
         let mut v4 = v2.clone();
         v4[3] = 4;
-        assert_eq!(Capability::decode(&v4), Err(CapabilityError::Revision(0x0400_0000)));
+        assert_eq!(
+            Capability::decode(&v4),
+            Err(CapabilityError::Revision(0x0400_0000))
+        );
         let mut flags = v2;
         flags[0] = 3;
         assert_eq!(Capability::decode(&flags), Err(CapabilityError::Flags(3)));

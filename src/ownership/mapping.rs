@@ -131,7 +131,9 @@ fn mapped_capability(
     map: &IdMap,
     direction: Direction,
 ) -> Result<Option<Capability>, Unmapped> {
-    let Some(capability) = capability else { return Ok(None) };
+    let Some(capability) = capability else {
+        return Ok(None);
+    };
     let rootid = match (capability.rootid, direction) {
         (None, Direction::OutOf) => None,
         (None, Direction::Into) => match map.uids.map(0, Direction::Into) {
@@ -174,7 +176,11 @@ mod tests {
         let capability = proptest::option::of(capabilities(Just(None)));
         (0..ids, 0..ids, 0u32..0o10000, acl(), acl(), capability).prop_map(
             |(uid, gid, mode, acl, default_acl, capability)| {
-                let extra = Extra { acl, default_acl, capability };
+                let extra = Extra {
+                    acl,
+                    default_acl,
+                    capability,
+                };
                 Ownership::new(uid, gid, Mode::from_st_mode(mode), extra)
             },
         )
@@ -203,7 +209,8 @@ mod tests {
         fn entries_stay_in_the_kernels_order(before in unshifted(1000), which in 0..MAPS.len()) {
             if let Outcome::Change(after) = map_ownership(&before, &map(MAPS[which]), Direction::Into) {
                 for acl in [after.acl(), after.default_acl()].into_iter().flatten() {
-                    prop_assert_eq!(Acl::decode(&acl.encode()).as_ref(), Ok(acl));
+                    let read = Acl::decode(&acl.encode());
+                    prop_assert_eq!(read.as_ref(), Ok(acl));
                 }
             }
         }
@@ -218,7 +225,10 @@ mod tests {
             r#"{"uid":100000,"gid":100007,"mode":"4755","acl":"u::rwx,u:100005:r--,u:101000:-w-,g::r-x,g:100007:--x,m::rwx,o::r-x","default_acl":"u::rwx,u:100009:---,g::r-x,m::rwx,o::---","capability":{"version":3,"effective":true,"permitted":"0x2000","inheritable":"0x1","rootid":100000}}"#,
         );
         let map = map("b:0:100000:65536");
-        assert_eq!(map_ownership(&before, &map, Direction::Into), Outcome::Change(after));
+        assert_eq!(
+            map_ownership(&before, &map, Direction::Into),
+            Outcome::Change(after)
+        );
     }
 
     #[test]
@@ -230,10 +240,16 @@ mod tests {
         };
         let map = map("b:0:100000:65536");
         let mut expected = cap(101_000);
-        assert_eq!(map_ownership(&cap(1000), &map, Direction::Into), Outcome::Change(expected.clone()));
+        assert_eq!(
+            map_ownership(&cap(1000), &map, Direction::Into),
+            Outcome::Change(expected.clone())
+        );
         expected = cap(1000);
         (expected.uid, expected.gid) = (0, 0);
-        assert_eq!(map_ownership(&cap(101_000), &map, Direction::OutOf), Outcome::Change(expected));
+        assert_eq!(
+            map_ownership(&cap(101_000), &map, Direction::OutOf),
+            Outcome::Change(expected)
+        );
     }
 
     #[test]
@@ -243,14 +259,24 @@ mod tests {
             Outcome::Unmapped(unmapped) => unmapped.to_string(),
             other => panic!("{other:?}"),
         };
-        assert_eq!(said(r#"{"uid":1000,"gid":0,"mode":"0644"}"#), "uid 1000 is outside the map");
-        assert_eq!(said(r#"{"uid":0,"gid":70000,"mode":"0644"}"#), "gid 70000 is outside the map");
         assert_eq!(
-            said(r#"{"uid":0,"gid":0,"mode":"0644","acl":"u::rwx,g::r-x,g:5000:r--,m::rwx,o::r-x"}"#),
+            said(r#"{"uid":1000,"gid":0,"mode":"0644"}"#),
+            "uid 1000 is outside the map"
+        );
+        assert_eq!(
+            said(r#"{"uid":0,"gid":70000,"mode":"0644"}"#),
+            "gid 70000 is outside the map"
+        );
+        assert_eq!(
+            said(
+                r#"{"uid":0,"gid":0,"mode":"0644","acl":"u::rwx,g::r-x,g:5000:r--,m::rwx,o::r-x"}"#
+            ),
             "ACL group 5000 is outside the map"
         );
         assert_eq!(
-            said(r#"{"uid":0,"gid":0,"mode":"0644","acl":"u::rwx,u:5:r--,u:100005:r--,g::r-x,m::rwx,o::r-x"}"#),
+            said(
+                r#"{"uid":0,"gid":0,"mode":"0644","acl":"u::rwx,u:5:r--,u:100005:r--,g::r-x,m::rwx,o::r-x"}"#
+            ),
             "two entries of its ACL would be for the same id"
         );
     }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// The low twelve bits of `st_mode` (`inode(7)`): permissions, set-id bits and sticky bit. Written
 /// in octal, `4755`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mode(u16);
 

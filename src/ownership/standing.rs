@@ -63,22 +63,38 @@ mod tests {
         }
     }
 
+    type SystemCall = Box<dyn Fn(&Ownership) -> Ownership>;
+
     /// The system calls of a change, done by a small model of what the kernel does.
-    fn steps(to: &Ownership) -> [Box<dyn Fn(&Ownership) -> Ownership>; 4] {
+    fn steps(to: &Ownership) -> [SystemCall; 4] {
         let extra = |o: &Ownership| o.extra.as_deref().cloned().unwrap_or_default();
         let [a, b, c, d] = [(); 4].map(|()| to.clone());
         [
             Box::new(move |now| {
-                let kept = Extra { capability: None, ..extra(now) };
-                Ownership::new(a.uid, a.gid, Mode::from_st_mode(u32::from(now.mode.bits()) & 0o1777), kept)
+                let kept = Extra {
+                    capability: None,
+                    ..extra(now)
+                };
+                Ownership::new(
+                    a.uid,
+                    a.gid,
+                    Mode::from_st_mode(u32::from(now.mode.bits()) & 0o1777),
+                    kept,
+                )
             }),
             Box::new(move |now| {
-                let with = Extra { acl: b.acl().cloned(), ..extra(now) };
+                let with = Extra {
+                    acl: b.acl().cloned(),
+                    ..extra(now)
+                };
                 Ownership::new(now.uid, now.gid, now.mode, with)
             }),
             Box::new(move |now| Ownership::new(now.uid, now.gid, c.mode, extra(now))),
             Box::new(move |now| {
-                let with = Extra { capability: d.capability().copied(), ..extra(now) };
+                let with = Extra {
+                    capability: d.capability().copied(),
+                    ..extra(now)
+                };
                 Ownership::new(now.uid, now.gid, now.mode, with)
             }),
         ]
@@ -92,14 +108,28 @@ mod tests {
             for step in &steps(&change.after)[..killed] {
                 now = step(&now);
             }
-            let expected = [Standing::Before, Standing::Between, Standing::Between, Standing::Between, Standing::After];
-            assert_eq!(change.standing(&now, FileType::File), expected[killed], "{killed}");
+            let expected = [
+                Standing::Before,
+                Standing::Between,
+                Standing::Between,
+                Standing::Between,
+                Standing::After,
+            ];
+            assert_eq!(
+                change.standing(&now, FileType::File),
+                expected[killed],
+                "{killed}"
+            );
             for killed_again in 1..=4 {
                 let mut back = now.clone();
                 for step in &steps(&change.before)[..killed_again] {
                     back = step(&back);
                 }
-                assert_ne!(change.standing(&back, FileType::File), Standing::Foreign, "{killed} {killed_again}");
+                assert_ne!(
+                    change.standing(&back, FileType::File),
+                    Standing::Foreign,
+                    "{killed} {killed_again}"
+                );
             }
         }
     }
@@ -110,7 +140,11 @@ mod tests {
         let foreign = |change_it: fn(&mut Ownership)| {
             let mut now = change.after.clone();
             change_it(&mut now);
-            assert_eq!(change.standing(&now, FileType::File), Standing::Foreign, "{now:?}");
+            assert_eq!(
+                change.standing(&now, FileType::File),
+                Standing::Foreign,
+                "{now:?}"
+            );
         };
         foreign(|now| now.uid = 1);
         foreign(|now| now.gid = 1);
@@ -125,6 +159,9 @@ mod tests {
         let mut now = change.after.clone();
         now.mode = Mode::from_st_mode(0o755);
         assert_eq!(change.standing(&now, FileType::File), Standing::Between);
-        assert_eq!(change.standing(&now, FileType::Directory), Standing::Foreign);
+        assert_eq!(
+            change.standing(&now, FileType::Directory),
+            Standing::Foreign
+        );
     }
 }

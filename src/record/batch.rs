@@ -64,7 +64,11 @@ impl Batch {
         identity: Identity,
         transition: Transition,
     ) -> u32 {
-        if !self.dirs.last().is_some_and(|last| Arc::ptr_eq(&last.path, dir)) {
+        if !self
+            .dirs
+            .last()
+            .is_some_and(|last| Arc::ptr_eq(&last.path, dir))
+        {
             self.dirs.push(DirGroup {
                 path: Arc::clone(dir),
                 first_entry: self.entries.len(),
@@ -101,14 +105,22 @@ impl Batch {
     pub fn inodes(&self) -> impl Iterator<Item = (&Arc<DirPath>, &[u8], u32)> {
         let mut dirs = self.dirs.iter().peekable();
         let mut start = 0;
-        self.entries.iter().enumerate().filter_map(move |(i, entry)| {
-            while dirs.peek().is_some() && dirs.clone().nth(1).is_some_and(|next| next.first_entry <= i) {
-                dirs.next();
-            }
-            let name = &self.name_bytes[start..entry.name_end];
-            start = entry.name_end;
-            dirs.peek().map(|dir| (&dir.path, name, entry.own))
-        })
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(move |(i, entry)| {
+                while dirs.peek().is_some()
+                    && dirs
+                        .clone()
+                        .nth(1)
+                        .is_some_and(|next| next.first_entry <= i)
+                {
+                    dirs.next();
+                }
+                let name = &self.name_bytes[start..entry.name_end];
+                start = entry.name_end;
+                dirs.peek().map(|dir| (&dir.path, name, entry.own))
+            })
     }
 
     /// The transitions by number.
@@ -130,7 +142,10 @@ impl Batch {
         }
         let mut previous: Option<&Arc<DirPath>> = None;
         for (i, dir) in self.dirs.iter().enumerate() {
-            let end = self.dirs.get(i + 1).map_or(self.entries.len(), |next| next.first_entry);
+            let end = self
+                .dirs
+                .get(i + 1)
+                .map_or(self.entries.len(), |next| next.first_entry);
             self.dir_line(&mut out, previous, &dir.path, dir.first_entry..end);
             previous = Some(&dir.path);
         }
@@ -151,7 +166,9 @@ impl Batch {
         out.extend_from_slice(b",\"keep\":");
         number(out, keep as i64);
         out.extend_from_slice(b",\"path\":[");
-        list(out, path.tail(path.depth - keep), |out, component| name::write_json(out, component));
+        list(out, path.tail(path.depth - keep), |out, component| {
+            name::write_json(out, component)
+        });
         out.extend_from_slice(b"],\"names\":[");
         let entries = &self.entries[range.clone()];
         let mut start = match range.start {
@@ -174,7 +191,11 @@ impl Batch {
     }
 }
 
-fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut one: impl FnMut(&mut Vec<u8>, T)) {
+fn list<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut one: impl FnMut(&mut Vec<u8>, T),
+) {
     for (i, item) in items.into_iter().enumerate() {
         if i > 0 {
             out.push(b',');

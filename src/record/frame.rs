@@ -42,7 +42,11 @@ impl Encoder {
         }
         let compressed = self.zstd.compress(lines)?;
         let mut frame = Vec::with_capacity(HEAD + compressed.len());
-        let facts = [number.to_le_bytes(), (compressed.len() as u32).to_le_bytes()].concat();
+        let facts = [
+            number.to_le_bytes(),
+            (compressed.len() as u32).to_le_bytes(),
+        ]
+        .concat();
         frame.extend_from_slice(&MAGIC.to_le_bytes());
         frame.extend_from_slice(&HEAD_SIZE.to_le_bytes());
         frame.extend_from_slice(&facts);
@@ -107,7 +111,10 @@ pub fn decode(number: u32, rest: &[u8]) -> Result<Found, Damaged> {
         };
     }
     if word(8) != number {
-        return damaged(format!("frame {} stands where frame {number} should", word(8)));
+        return damaged(format!(
+            "frame {} stands where frame {number} should",
+            word(8)
+        ));
     }
     let len = word(12) as usize;
     let Some(compressed) = body.get(..len) else {
@@ -199,13 +206,18 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_is_damage() {
+    fn every_flipped_bit_is_damage_or_means_nothing() {
         let whole = frame();
         for place in 0..whole.len() {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
                 bytes[place] ^= 1 << bit;
-                assert!(decode(7, &bytes).is_err(), "bit {bit} of byte {place}");
+                // zstd has a bit in its frame header that decoders must not look at (RFC 8878).
+                match decode(7, &bytes) {
+                    Err(_) => {}
+                    Ok(Found::Whole { lines, .. }) => assert_eq!(lines, LINES),
+                    Ok(found) => panic!("bit {bit} of byte {place}: {found:?}"),
+                }
             }
         }
     }

@@ -197,7 +197,9 @@ impl Journal {
 
     /// Bytes of whole frames.
     pub fn bytes(&self) -> u64 {
-        self.frames.last().map_or(0, |last| last.offset + u64::from(last.len))
+        self.frames
+            .last()
+            .map_or(0, |last| last.offset + u64::from(last.len))
     }
 
     /// The changes of one frame. Safe to call from several threads.
@@ -255,7 +257,8 @@ impl Journal {
 
 /// The lines of some text, without their newlines.
 fn split_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+    text.split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
 }
 
 fn check_trusted(path: &Path, file: &File) -> Result<(), JournalError> {

@@ -137,9 +137,15 @@ impl DirLine {
         let top = self.keep == 0 && self.path.is_empty();
         let plain = |name: &Name| name.is_component() && name.0 != b".";
         let bad_way = self.path.iter().find(|name| !plain(name));
-        let bad_name = self.names.iter().find(|name| !(plain(name) || top && name.0 == b"."));
+        let bad_name = self
+            .names
+            .iter()
+            .find(|name| !(plain(name) || top && name.0 == b"."));
         match bad_way.or(bad_name) {
-            Some(name) => Err(format!("dir line: {:?} is not the name of a file", name.as_path())),
+            Some(name) => Err(format!(
+                "dir line: {:?} is not the name of a file",
+                name.as_path()
+            )),
             None => Ok(()),
         }
     }

@@ -81,8 +81,11 @@ impl RunLock {
             .map_err(at(place))?;
         // Held while the others are looked at and our own file is made.
         let gate = place.join("gate");
-        let _gate = lock(open(&gate, true).map_err(at(&gate))?, FlockArg::LockExclusive)
-            .map_err(at(&gate))?;
+        let _gate = lock(
+            open(&gate, true).map_err(at(&gate))?,
+            FlockArg::LockExclusive,
+        )
+        .map_err(at(&gate))?;
         for entry in std::fs::read_dir(place).map_err(at(place))? {
             let path = entry.map_err(at(place))?.path();
             if path != gate {
@@ -93,8 +96,11 @@ impl RunLock {
             }
         }
         let path = place.join(std::process::id().to_string());
-        let mut file = lock(open(&path, true).map_err(at(&path))?, FlockArg::LockExclusive)
-            .map_err(at(&path))?;
+        let mut file = lock(
+            open(&path, true).map_err(at(&path))?,
+            FlockArg::LockExclusive,
+        )
+        .map_err(at(&path))?;
         let holder = Holder {
             pid: std::process::id(),
             command: command_line(),
@@ -142,10 +148,15 @@ fn check_other(path: &Path, roots: &[Root]) -> Result<(), Other> {
         Err((file, _)) => file,
     };
     let mut text = Vec::new();
-    file.rewind().and_then(|()| file.read_to_end(&mut text).map(drop)).map_err(Other::Io)?;
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut text).map(drop))
+        .map_err(Other::Io)?;
     let holder: Holder = serde_json::from_slice(&text).map_err(|e| Other::Io(e.into()))?;
     for theirs in &holder.trees {
-        if let Some(ours) = roots.iter().find(|ours| root::meet(&ours.lineage, &theirs.lineage)) {
+        if let Some(ours) = roots
+            .iter()
+            .find(|ours| root::meet(&ours.lineage, &theirs.lineage))
+        {
             return Err(Other::Held(LockError::Held {
                 path: ours.path.clone(),
                 theirs: theirs.path.as_path().to_path_buf(),
@@ -173,6 +184,8 @@ fn lock(file: File, how: FlockArg) -> io::Result<Flock<File>> {
 }
 
 fn command_line() -> String {
-    let args: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let args: Vec<_> = std::env::args_os()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
     args.join(" ")
 }

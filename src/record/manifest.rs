@@ -298,19 +298,29 @@ impl Manifest {
             let rest = path.strip_prefix(&root.path.0[..])?;
             match rest.split_first() {
                 None => Some(Vec::new()),
-                Some((b'/', rest)) => {
-                    Some(rest.split(|&b| b == b'/').map(|n| Name(n.to_vec())).collect())
-                }
+                Some((b'/', rest)) => Some(
+                    rest.split(|&b| b == b'/')
+                        .map(|n| Name(n.to_vec()))
+                        .collect(),
+                ),
                 Some(_) => None,
             }
         };
-        let found = self.header.roots.iter().enumerate().find_map(|(n, root)| Some((n, below(root)?)));
+        let found = self
+            .header
+            .roots
+            .iter()
+            .enumerate()
+            .find_map(|(n, root)| Some((n, below(root)?)));
         let Some((root, names)) = found else {
             return Err(bad("its path is below none of the manifest's roots".into()));
         };
         let plain = |name: &Name| name.is_component() && name.0 != b".";
         if let Some(name) = names.iter().find(|name| !plain(name)) {
-            return Err(bad(format!("{:?} is not the name of a file", name.as_path())));
+            return Err(bad(format!(
+                "{:?} is not the name of a file",
+                name.as_path()
+            )));
         }
         Ok(Reviewed {
             root,

@@ -1,6 +1,6 @@
 //! Journal and manifest: what is about to be done, and what would be done.
 //!
-//! - [`line`]: the JSON lines of a journal
+//! - [`mod@line`]: the JSON lines of a journal
 //! - [`name`]: a file name or path in JSON, whatever its bytes
 //! - [`batch`]: changes on their way into a journal
 //! - [`frame`]: lines as one durable, checked unit of a file

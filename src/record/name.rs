@@ -42,7 +42,10 @@ impl From<Name> for PathBuf {
 
 /// Writes the JSON of some name bytes to the end of `out`.
 pub fn write_json(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.iter().all(|b| (0x20..0x7f).contains(b) && *b != b'"' && *b != b'\\') {
+    if bytes
+        .iter()
+        .all(|b| (0x20..0x7f).contains(b) && *b != b'"' && *b != b'\\')
+    {
         out.push(b'"');
         out.extend_from_slice(bytes);
         out.push(b'"');
@@ -101,7 +104,9 @@ impl<'de> Visitor<'de> for NameVisitor {
                     Some(key) => Err(A::Error::custom(format!("unexpected \"{key}\" in a name"))),
                 }
             }
-            _ => Err(A::Error::custom("a name object holds \"b64\" and nothing else")),
+            _ => Err(A::Error::custom(
+                "a name object holds \"b64\" and nothing else",
+            )),
         }
     }
 }

@@ -213,7 +213,10 @@ impl Store {
                 continue;
             }
             for theirs in &journal.header.roots {
-                if let Some(ours) = roots.iter().find(|ours| covers(ours, theirs.path.as_path())) {
+                if let Some(ours) = roots
+                    .iter()
+                    .find(|ours| covers(ours, theirs.path.as_path()))
+                {
                     return Err(StoreError::Unfinished {
                         tree: ours.path.clone(),
                         id: journal.header.id,
@@ -287,4 +290,3 @@ fn covers(ours: &Root, theirs: &Path) -> bool {
         Err(_) => ours.path.starts_with(theirs) || theirs.starts_with(&ours.path),
     }
 }
-

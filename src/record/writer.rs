@@ -76,7 +76,8 @@ impl Appender {
         let zeros = vec![0; 64 << 10];
         while self.room_to < target {
             let len = (target - self.room_to).min(zeros.len() as u64);
-            self.file.write_all_at(&zeros[..len as usize], self.room_to)?;
+            self.file
+                .write_all_at(&zeros[..len as usize], self.room_to)?;
             self.room_to += len;
         }
         self.file.sync_all()
