@@ -1,13 +1,13 @@
 //! The command line. The only floor that prints.
 //!
-//! - [`args`]: what can be said
-//! - [`exit`]: how it ends, for programs
+//! - `args`: what can be said
+//! - `exit`: how it ends, for programs
 //! - `shift`, `rollback`, `resume`, `verify`, `journal`: one file a subcommand
-//! - [`map_args`]: the map, from `--map` or from `/etc/subuid` and `/etc/subgid`
-//! - [`summary`], [`json`]: a report for people and for programs
-//! - [`terminal`]: progress while it runs
-//! - [`text`]: paths and numbers as people can read them
-//! - [`signals`]: stopping in good order
+//! - `map_args`: the map, from `--map` or from `/etc/subuid` and `/etc/subgid`
+//! - `summary`, `json`: a report for people and for programs
+//! - `terminal`: progress while it runs
+//! - `text`: paths and numbers as people can read them
+//! - `signals`: stopping in good order
 
 pub mod args;
 pub mod exit;

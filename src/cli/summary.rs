@@ -155,7 +155,7 @@ fn owners(text: &mut String, report: &Report) {
         .filter(|others| !others.is_empty())
     {
         let sum: u64 = others.iter().map(|(_, n)| **n).sum();
-        let what = format!("{} more owners", others.len());
+        let what = format!("{} more owners", count(others.len() as u64));
         rows.push(vec![what, String::new(), String::new(), count(sum)]);
     }
     let _ = write!(text, "\n{}", table(&rows));

@@ -1,12 +1,12 @@
 //! Shift, rollback, resume and verify: the floors below, wired together.
 //!
 //! - [`request`]: what the operator asks, and the checks before anything starts
-//! - [`shift`]: walk, map, journal, apply; or, for a dry run, walk, map, manifest
+//! - [`mod@shift`]: walk, map, journal, apply; or, for a dry run, walk, map, manifest
 //! - [`decide`]: what happens to one inode
 //! - [`sink`]: where changes go
 //! - [`review`]: applying a reviewed manifest
 //! - [`replay`]: what a journal says, compared with the disk and brought about
-//! - [`rollback`], [`resume`], [`verify`]: the three uses of a replay
+//! - [`mod@rollback`], [`mod@resume`], [`verify`]: the three uses of a replay
 //! - [`created`]: what came into being since a run
 //! - [`monitor`], [`report`], [`stop`]: how a run talks, ends and is ended
 

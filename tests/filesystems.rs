@@ -1,0 +1,167 @@
+//! On every filesystem, a shift changes just what names ids, a second one changes nothing, and both
+//! the reverse shift and the rollback give back the start.
+
+mod support;
+
+use support::{Idshift, Kind, MAP, ROOTLESS, Snapshot, TestFs, assert_same, idshift::shift_args, tree};
+
+/// One module for each filesystem, with each of the promises as a test.
+macro_rules! on_each_filesystem {
+    ($($name:ident: $kind:expr,)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn a_shift_changes_what_names_ids_and_nothing_else() {
+                shift_and_reverse($kind, tree::zoo);
+            }
+
+            #[test]
+            fn rollback_gives_back_the_start() {
+                shift_and_rollback($kind, tree::zoo);
+            }
+
+            #[test]
+            fn deeper_than_path_max_as_well() {
+                shift_and_reverse($kind, tree::deep_zoo);
+                shift_and_rollback($kind, tree::deep_zoo);
+            }
+
+            #[test]
+            fn a_rootless_map_needs_to_be_told_that_nothing_is_shifted_yet() {
+                rootless($kind);
+            }
+        }
+    )*};
+}
+
+on_each_filesystem! {
+    ext4: Kind::Ext4,
+    xfs: Kind::Xfs,
+    btrfs: Kind::Btrfs,
+    tmpfs: Kind::Tmpfs,
+}
+
+type Build = fn(&std::path::Path) -> std::path::PathBuf;
+
+fn shift_and_reverse(kind: Kind, build: Build) {
+    let fs = TestFs::new(kind);
+    let tree = build(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+
+    let run = idshift.shift(&tree);
+    let there = Snapshot::of(&tree);
+    assert_same(&start.shifted(&[MAP]), &there, "after the shift");
+    let inodes = start.inodes().len() as u64;
+    assert_eq!((run.count("seen"), run.count("changed")), (inodes, inodes), "{run}");
+
+    let again = idshift.shift(&tree);
+    assert_eq!(again.count("changed"), 0, "{again}");
+    assert_eq!(again.count("already_shifted"), inodes, "{again}");
+    assert_same(&there, &Snapshot::of(&tree), "after a second shift");
+
+    idshift.reverse(&tree);
+    assert_same(&start, &Snapshot::of(&tree), "after the way back");
+}
+
+fn shift_and_rollback(kind: Kind, build: Build) {
+    let fs = TestFs::new(kind);
+    let tree = build(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    idshift.shift(&tree);
+    let back = idshift.rollback();
+    assert_same(&start, &Snapshot::of(&tree), "after the rollback");
+    assert_eq!(back.count("changed"), start.inodes().len() as u64, "{back}");
+    assert_eq!(back.count("conflicts"), 0, "{back}");
+}
+
+fn rootless(kind: Kind) {
+    let fs = TestFs::new(kind);
+    let tree = tree::zoo(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+
+    let refused = idshift.run(shift_args(&tree, &ROOTLESS, &[])).exits(4);
+    refused.says("--assume-unshifted");
+    assert_same(&start, &Snapshot::of(&tree), "after the refusal");
+
+    idshift.run(shift_args(&tree, &ROOTLESS, &["--assume-unshifted"])).exits(0);
+    assert_same(&start.shifted(&ROOTLESS), &Snapshot::of(&tree), "after the shift");
+    idshift.rollback();
+    assert_same(&start, &Snapshot::of(&tree), "after the rollback");
+}
+
+#[test]
+fn a_filesystem_without_acls_and_xattrs_is_shifted_all_the_same() {
+    let fs = TestFs::new(Kind::Ramfs);
+    let tree = tree::plain_zoo(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    idshift.shift(&tree);
+    assert_same(&start.shifted(&[MAP]), &Snapshot::of(&tree), "after the shift");
+    idshift.reverse(&tree);
+    assert_same(&start, &Snapshot::of(&tree), "after the way back");
+}
+
+#[test]
+fn a_filesystem_that_keeps_no_owners_is_refused() {
+    if !Kind::Vfat.is_supported() {
+        eprintln!("this kernel has no vfat: nothing to refuse");
+        return;
+    }
+    let fs = TestFs::new(Kind::Vfat);
+    std::fs::write(fs.path().join("file"), "content").unwrap();
+    let start = Snapshot::of(&fs.path());
+    Idshift::new().shift_with(&fs.path(), &[]).exits(4).says("vfat");
+    assert_same(&start, &Snapshot::of(&fs.path()), "after the refusal");
+}
+
+#[test]
+fn a_single_file_is_a_tree() {
+    let fs = TestFs::new(Kind::Ext4);
+    let tree = tree::zoo(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    for file in ["capabilities/with-all", "acls/setuid", "kinds/fifo", "kinds/whiteout"] {
+        let run = idshift.shift(&tree.join(file));
+        assert_eq!((run.count("seen"), run.count("changed")), (1, 1), "{run}");
+        let only = |path: &[u8]| path != file.as_bytes();
+        assert_same(&start.shifted(&[MAP]).with(&start, only), &Snapshot::of(&tree), file);
+        idshift.rollback();
+        assert_same(&start, &Snapshot::of(&tree), "after the rollback");
+    }
+}
+
+#[test]
+fn several_trees_are_one_run() {
+    let fs = TestFs::new(Kind::Xfs);
+    let other = TestFs::new(Kind::Tmpfs);
+    let trees = [fs.path().join("one"), other.path().join("two")].map(|at| tree::zoo(&at));
+    let idshift = Idshift::new();
+    let start = trees.each_ref().map(|tree| Snapshot::of(tree));
+    idshift.shift_with(&trees[0], &[trees[1].to_str().unwrap()]).exits(0);
+    for (tree, start) in trees.iter().zip(&start) {
+        assert_same(&start.shifted(&[MAP]), &Snapshot::of(tree), "after the shift");
+    }
+    assert_eq!(idshift.journal_files().len(), 1);
+    idshift.rollback();
+    for (tree, start) in trees.iter().zip(&start) {
+        assert_same(start, &Snapshot::of(tree), "after the rollback");
+    }
+}
+
+#[test]
+fn any_number_of_threads_leaves_the_same() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree::wide(&fs.path().join("tree"), 10_000);
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    for jobs in ["1", "2", "7", "32"] {
+        idshift.shift_with(&tree, &["--jobs", jobs]).exits(0);
+        assert_same(&start.shifted(&[MAP]), &Snapshot::of(&tree), "after the shift");
+        idshift.run(["rollback", "latest", "--json"]).exits(0);
+        assert_same(&start, &Snapshot::of(&tree), "after the rollback");
+    }
+}

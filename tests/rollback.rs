@@ -1,0 +1,231 @@
+//! A rollback gives back what is still what the run left, and reports the rest.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{chown, lchown};
+use std::path::PathBuf;
+
+use support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, tree};
+
+struct Shifted {
+    _fs: TestFs,
+    tree: PathBuf,
+    idshift: Idshift,
+    start: Snapshot,
+}
+
+fn shifted() -> Shifted {
+    let fs = TestFs::new(Kind::Ext4);
+    let tree = tree::zoo(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    idshift.shift(&tree);
+    Shifted { _fs: fs, tree, idshift, start }
+}
+
+impl Shifted {
+    fn rollback(&self, more: &[&str]) -> Run {
+        let mut args = vec!["rollback", "latest", "--json"];
+        args.extend(more);
+        self.idshift.run(args)
+    }
+
+    fn now(&self) -> Snapshot {
+        Snapshot::of(&self.tree)
+    }
+
+    /// The start, apart from one path and its directory, which are as they are `now`.
+    fn start_but_for(&self, now: &Snapshot, path: &str) -> Snapshot {
+        self.start.clone().with(now, |one| one == path.as_bytes())
+    }
+}
+
+/// The inode of `path` is exchanged for a copy of it.
+fn replace(it: &Shifted, path: &str) {
+    let file = it.tree.join(path);
+    let copy = file.with_file_name("copy");
+    fs::copy(&file, &copy).unwrap();
+    chown(&copy, Some(101_000), Some(101_000)).unwrap();
+    fs::rename(copy, file).unwrap();
+}
+
+/// Apart from the times of this directory: something was put into it or taken out.
+fn same_but_for_times_of(dir: &str, expected: &Snapshot, found: &Snapshot, when: &str) {
+    let owners = |snapshot: &Snapshot| {
+        let line = snapshot.at(dir);
+        (line["uid"].clone(), line["gid"].clone(), line["mode"].clone(), line["xattrs"].clone())
+    };
+    assert_eq!(owners(expected), owners(found), "{when}");
+    let dir = |path: &[u8]| path == dir.as_bytes();
+    assert_same(&expected.clone().without(dir), &found.clone().without(dir), when);
+}
+
+#[test]
+fn what_was_given_to_somebody_else_since_is_left_unless_forced() {
+    let it = shifted();
+    let path = "capabilities/with-all";
+    lchown(it.tree.join(path), Some(4711), Some(4711)).unwrap();
+    let changed = it.now();
+    let run = it.rollback(&[]).exits(3).says(path);
+    assert_eq!(run.count("conflicts"), 1, "{run}");
+    assert!(run.problem_paths()[0].ends_with(path), "{run}");
+    assert_same(&it.start_but_for(&changed, path), &it.now(), "after the rollback");
+
+    it.rollback(&["--force"]).exits(0);
+    assert_same(&it.start, &it.now(), "after the forced rollback");
+}
+
+#[test]
+fn a_changed_acl_or_mode_is_a_conflict_too() {
+    for (path, program, change) in [
+        ("acls/file", "setfacl", "-b"),
+        ("capabilities/effective", "setcap", "-r"),
+        ("owners/1000-1000", "chmod", "u+s"),
+    ] {
+        let it = shifted();
+        support::sh(program, [change.as_ref(), it.tree.join(path).as_os_str()]);
+        let changed = it.now();
+        let run = it.rollback(&[]).exits(3);
+        assert_eq!(run.count("conflicts"), 1, "{run}");
+        assert_same(&it.start_but_for(&changed, path), &it.now(), path);
+        it.rollback(&["--force"]).exits(0);
+        assert_same(&it.start, &it.now(), "after the forced rollback");
+    }
+}
+
+#[test]
+fn a_replaced_file_is_left_also_when_forced() {
+    let it = shifted();
+    let path = "owners/1000-1000";
+    replace(&it, path);
+    let changed = it.now();
+    for more in [&[][..], &["--force"]] {
+        let run = it.rollback(more).exits(3).says(path);
+        assert_eq!(run.count("conflicts"), 1, "{run}");
+        let expected = it.start_but_for(&changed, path);
+        same_but_for_times_of("owners", &expected, &it.now(), "after the rollback");
+    }
+}
+
+#[test]
+fn a_removed_file_is_reported_and_the_rest_given_back() {
+    let it = shifted();
+    let path = "owners/1000-1000";
+    fs::remove_file(it.tree.join(path)).unwrap();
+    let run = it.rollback(&[]).exits(3).says(path);
+    assert_eq!(run.count("conflicts"), 1, "{run}");
+    let expected = it.start.clone().without(|one| one == path.as_bytes());
+    same_but_for_times_of("owners", &expected, &it.now(), "after the rollback");
+}
+
+#[test]
+fn a_removed_directory_is_reported_with_all_that_was_in_it() {
+    let it = shifted();
+    fs::remove_dir_all(it.tree.join("acls")).unwrap();
+    let gone = it.start.0.keys().filter(|path| path.starts_with(b"acls")).count() as u64;
+    let run = it.rollback(&[]).exits(3);
+    assert_eq!(run.count("conflicts"), gone, "{run}");
+    let expected = it.start.clone().without(|path| path.starts_with(b"acls"));
+    let (links, now) = (it.start.at(".")["nlink"].as_u64().unwrap(), it.now());
+    assert_eq!(now.at(".")["nlink"], links - 1);
+    let top = |path: &[u8]| path == b".";
+    assert_same(&expected.without(top), &now.without(top), "after the rollback");
+}
+
+#[test]
+fn a_symlink_in_a_directorys_place_is_not_followed() {
+    let it = shifted();
+    let outside = it.tree.with_file_name("outside");
+    fs::rename(it.tree.join("owners"), &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, it.tree.join("owners")).unwrap();
+    let there = Snapshot::of(&outside);
+    it.rollback(&[]).exits(3);
+    assert_same(&there, &Snapshot::of(&outside), "outside of the tree");
+}
+
+#[test]
+fn what_was_created_since_is_counted_and_left() {
+    let it = shifted();
+    for name in ["owners/new", "new"] {
+        let file = it.tree.join(name);
+        fs::write(&file, "").unwrap();
+        chown(&file, Some(101_000), Some(101_000)).unwrap();
+    }
+    let run = it.rollback(&[]).exits(0);
+    assert_eq!(run.count("created_since"), 2, "{run}");
+    let now = it.now();
+    assert_eq!((&now.at("new")["uid"], &now.at("owners/new")["gid"]), (&101_000.into(), &101_000.into()));
+    let touched = |path: &[u8]| [&b"."[..], b"owners", b"new", b"owners/new"].contains(&path);
+    assert_same(&it.start.clone().without(touched), &now.without(touched), "after the rollback");
+}
+
+#[test]
+fn a_second_one_changes_nothing() {
+    let it = shifted();
+    let journal = it.idshift.the_journal();
+    it.rollback(&[]).exits(0);
+    let run = it.idshift.run(["rollback", journal.to_str().unwrap(), "--json"]).exits(0);
+    assert_eq!(run.count("changed"), 0, "{run}");
+    assert_same(&it.start, &it.now(), "after the second rollback");
+    // There is nothing left that `latest` could mean.
+    it.rollback(&[]).exits(4);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let it = shifted();
+    let there = it.now();
+    let journal = fs::read(it.idshift.the_journal()).unwrap();
+    let run = it.rollback(&["--dry-run"]).exits(0);
+    assert_eq!(run.count("changed"), it.start.inodes().len() as u64, "{run}");
+    assert_same(&there, &it.now(), "after the dry run");
+    assert!(journal == fs::read(it.idshift.the_journal()).unwrap(), "the journal was written to");
+    it.rollback(&[]).exits(0);
+    assert_same(&it.start, &it.now(), "after the rollback");
+}
+
+#[test]
+fn runs_are_undone_one_after_the_other_newest_first() {
+    let it = shifted();
+    let there = it.now();
+    it.idshift.reverse(&it.tree);
+    assert_same(&it.start, &it.now(), "after the way back");
+    it.rollback(&[]).exits(0);
+    assert_same(&there, &it.now(), "after the rollback of the way back");
+    it.rollback(&[]).exits(0);
+    assert_same(&it.start, &it.now(), "after the rollback of the shift");
+}
+
+#[test]
+fn a_journal_is_named_by_its_id_or_its_path() {
+    let it = shifted();
+    let journal = it.idshift.the_journal();
+    let id = journal.file_name().unwrap().to_str().unwrap().strip_suffix(".jsonl.zst").unwrap();
+    it.idshift.run(["rollback", id]).exits(0);
+    assert_same(&it.start, &it.now(), "after the rollback");
+    it.idshift.run(["rollback", "0815-no-such-journal"]).exits(4).says("journal list");
+}
+
+#[test]
+fn verify_says_whether_the_disk_is_what_the_journal_says() {
+    let it = shifted();
+    let verify = || it.idshift.run(["verify", "latest", "--json"]);
+    let by_map = |way: &[&str]| {
+        let args = ["verify", "--json", "--map", MAP, it.tree.to_str().unwrap()];
+        it.idshift.run(args.iter().chain(way))
+    };
+    let there = it.now();
+    verify().exits(0);
+    by_map(&[]).exits(0);
+    by_map(&["--reverse"]).exits(3);
+    lchown(it.tree.join("owners/0-0"), Some(0), Some(0)).unwrap();
+    verify().exits(3).says("owners/0-0");
+    by_map(&[]).exits(3).says("owners/0-0");
+    lchown(it.tree.join("owners/0-0"), Some(100_000), Some(100_000)).unwrap();
+    assert_same(&there, &it.now(), "verify changes nothing");
+    it.rollback(&[]).exits(0);
+    verify().exits(0);
+    by_map(&["--reverse"]).exits(0);
+    by_map(&[]).exits(3);
+}

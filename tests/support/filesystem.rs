@@ -1,0 +1,161 @@
+//! Real filesystems: images on loop devices, or in memory.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use tempfile::TempDir;
+
+use super::{need_root, sh};
+
+/// Filesystem types the tests make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Ext4,
+    Xfs,
+    Btrfs,
+    Tmpfs,
+    /// Keeps owners, but neither ACLs nor other xattrs.
+    Ramfs,
+    /// Keeps no owners.
+    Vfat,
+    /// A tmpfs of 64 KiB.
+    TinyTmpfs,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Ext4 => "ext4",
+            Kind::Xfs => "xfs",
+            Kind::Btrfs => "btrfs",
+            Kind::Tmpfs | Kind::TinyTmpfs => "tmpfs",
+            Kind::Ramfs => "ramfs",
+            Kind::Vfat => "vfat",
+        }
+    }
+
+    /// The program that makes it on an image file; none for those in memory.
+    fn maker(self) -> Option<&'static [&'static str]> {
+        match self {
+            Kind::Ext4 => Some(&["mkfs.ext4", "-q", "-F", "-b", "4096", "-N", "100000"]),
+            Kind::Xfs => Some(&["mkfs.xfs", "-q", "-f"]),
+            Kind::Btrfs => Some(&["mkfs.btrfs", "-q", "-f"]),
+            Kind::Vfat => Some(&["mkfs.vfat"]),
+            Kind::Tmpfs | Kind::TinyTmpfs | Kind::Ramfs => None,
+        }
+    }
+
+    /// Whether this kernel can mount it.
+    pub fn is_supported(self) -> bool {
+        // As root, loads the module where there is one.
+        let _ = Command::new("modprobe").arg(self.name()).output();
+        let known = std::fs::read_to_string("/proc/filesystems").expect("/proc is mounted");
+        known.lines().any(|line| line.split_whitespace().last() == Some(self.name()))
+    }
+}
+
+/// A new, empty filesystem, mounted; unmounted and deleted when dropped.
+pub struct TestFs {
+    kind: Kind,
+    place: TempDir,
+}
+
+/// Sparse: what is not written takes no room.
+const IMAGE_BYTES: u64 = 1 << 30;
+
+impl TestFs {
+    pub fn new(kind: Kind) -> TestFs {
+        need_root();
+        let place = tempfile::Builder::new().prefix("idshift-test-").tempdir().expect("a directory");
+        // Also those who are not root are to get there.
+        std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
+        let fs = TestFs { kind, place };
+        std::fs::create_dir(fs.path()).expect("a mount point");
+        fs.mount_at(&fs.path());
+        fs
+    }
+
+    /// A new filesystem on a directory of another one. It goes with the other one.
+    pub fn mount_inside(kind: Kind, at: &Path) -> TestFs {
+        let fs = TestFs {
+            kind,
+            place: tempfile::tempdir().expect("a directory"),
+        };
+        std::os::unix::fs::symlink(at, fs.place.path().join("mnt")).expect("a symlink");
+        fs.mount_at(at);
+        fs
+    }
+
+    /// Its top directory.
+    pub fn path(&self) -> PathBuf {
+        let path = self.place.path().join("mnt");
+        std::fs::canonicalize(&path).unwrap_or(path)
+    }
+
+    fn mount_at(&self, at: &Path) {
+        keep_mounts_to_this_thread();
+        match self.kind.maker() {
+            Some(maker) => {
+                let image = self.place.path().join("image");
+                let file = File::create(&image).expect("an image file");
+                file.set_len(IMAGE_BYTES).expect("a sparse image");
+                let args = maker[1..].iter().map(Path::new).chain([&*image]);
+                sh(maker[0], args);
+                // mount(8) picks a free loop device, and lets go of it at umount.
+                sh("mount", ["-t".as_ref(), self.kind.name().as_ref(), "-o".as_ref(), "loop".as_ref(), image.as_os_str(), at.as_os_str()]);
+            }
+            None => {
+                let data = match self.kind {
+                    Kind::TinyTmpfs => "mode=0755,size=64k",
+                    _ => "mode=0755",
+                };
+                let name = self.kind.name();
+                mount(Some(name), at, Some(name), MsFlags::empty(), Some(data)).expect("mount");
+            }
+        }
+    }
+
+    pub fn make_read_only(&self) {
+        self.remount(MsFlags::MS_RDONLY);
+    }
+
+    /// From now on, reading leaves no trace.
+    pub fn keep_atimes(&self) {
+        self.remount(MsFlags::MS_NOATIME);
+    }
+
+    fn remount(&self, flags: MsFlags) {
+        let flags = flags | MsFlags::MS_REMOUNT;
+        mount(None::<&str>, &self.path(), None::<&str>, flags, None::<&str>).expect("remount");
+    }
+}
+
+impl Drop for TestFs {
+    fn drop(&mut self) {
+        // Not by force first: a test that leaves something open in it should be noticed.
+        let path = self.path();
+        if let Err(errno) = umount2(&path, MntFlags::empty()) {
+            let _ = umount2(&path, MntFlags::MNT_DETACH);
+            if !std::thread::panicking() {
+                panic!("{}: umount: {errno}", path.display());
+            }
+        }
+    }
+}
+
+/// Gives this thread, and what it starts, a mount namespace of its own: whatever a test leaves
+/// mounted, even when it is killed, goes with it.
+fn keep_mounts_to_this_thread() {
+    thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
+    if DONE.replace(true) {
+        return;
+    }
+    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).expect("private mounts");
+}

@@ -1,0 +1,43 @@
+//! The frames of a journal file, by the description in `docs/formats.md` and without the program's
+//! own code.
+
+use std::ops::Range;
+
+/// Bytes of the skippable zstd frame before each frame: magic, size, number, length, CRC-32.
+const HEAD: usize = 20;
+const MAGIC: u32 = 0x184D_2A5E;
+
+/// Where each frame is, its head included.
+pub fn frames(file: &[u8]) -> Vec<Range<usize>> {
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes"));
+    let mut frames = Vec::new();
+    let mut at = 0;
+    while file[at..].iter().any(|&byte| byte != 0) {
+        assert_eq!(word(at), MAGIC, "no frame at byte {at}");
+        let end = at + HEAD + word(at + 12) as usize;
+        frames.push(at..end);
+        at = end;
+    }
+    frames
+}
+
+/// The lines of one frame.
+pub fn lines(frame: &[u8]) -> String {
+    let lines = zstd::stream::decode_all(&frame[HEAD..]).expect("zstd");
+    String::from_utf8(lines).expect("UTF-8")
+}
+
+/// Lines as the frame with this number.
+pub fn frame(number: u32, lines: &str) -> Vec<u8> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3).expect("zstd");
+    encoder.include_checksum(true).expect("a checksum");
+    encoder.set_pledged_src_size(Some(lines.len() as u64)).expect("a size");
+    std::io::Write::write_all(&mut encoder, lines.as_bytes()).expect("zstd");
+    let compressed = encoder.finish().expect("zstd");
+    let facts = [number.to_le_bytes(), (compressed.len() as u32).to_le_bytes()].concat();
+    let mut frame = [MAGIC.to_le_bytes(), 12u32.to_le_bytes()].concat();
+    frame.extend_from_slice(&facts);
+    frame.extend_from_slice(&crc32fast::hash(&facts).to_le_bytes());
+    frame.extend_from_slice(&compressed);
+    frame
+}

@@ -1,0 +1,88 @@
+//! What the tests that run the real program share.
+//!
+//! - [`filesystem`]: real filesystems to work on, gone again when dropped
+//! - [`idshift`]: the program, run with a journal directory of its own
+//! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
+//! - [`snapshot`]: what a tree is, and what it must be after a shift
+//! - [`journal`]: the frames of a journal file, read and made without the program's own code
+//! - [`userns`]: a command inside a user namespace, with a tree as its root
+//!
+//! Snapshots, expectations and trees are made by the Python programs beside this file, so that the
+//! program is not measured with its own code.
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
+
+pub mod filesystem;
+pub mod idshift;
+pub mod journal;
+pub mod snapshot;
+pub mod tree;
+pub mod userns;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub use filesystem::{Kind, TestFs};
+pub use idshift::{Idshift, Run};
+pub use snapshot::{Snapshot, assert_same};
+
+/// The map of most tests.
+pub const MAP: &str = "b:0:100000:65536";
+
+/// The map of a rootless engine: its sides overlap.
+pub const ROOTLESS: [&str; 2] = ["b:0:1000:1", "b:1:100000:65535"];
+
+/// Stops a test that cannot work here, instead of letting it pass without having tested anything.
+pub fn need_root() {
+    let root = nix::unistd::geteuid().is_root();
+    assert!(root, "mounts and owners take root: run tests/run as root");
+}
+
+/// A program's output; the test stops where it is missing or fails.
+pub fn output(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+    let mut command = Command::new(program);
+    command.args(args);
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}; tests/run installs what the tests need"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Runs a program that has nothing to say.
+pub fn sh(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) {
+    output(program, args);
+}
+
+/// One of the programs beside this file.
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(name)
+}
+
+/// Whether the slow variants are asked for too: `tests/run --long`.
+pub fn long() -> bool {
+    std::env::var_os("IDSHIFT_TEST_LONG").is_some()
+}
+
+/// A number sequence that is the same in every run, for places to cut and moments to kill at.
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn seeded(seed: u64) -> Numbers {
+        Numbers(seed)
+    }
+
+    /// The next one, below `limit` (splitmix64).
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+}

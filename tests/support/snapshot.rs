@@ -1,0 +1,163 @@
+//! What a tree is, and what it must be after a shift.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value;
+
+use super::{output, script};
+
+/// Everything about every inode of a tree that the program could have changed, by path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot(pub BTreeMap<Vec<u8>, Value>);
+
+impl Snapshot {
+    /// Of a tree as it is now.
+    pub fn of(tree: &Path) -> Snapshot {
+        let taken = output("python3", [script("snapshot.py").as_os_str(), tree.as_os_str()]);
+        Snapshot::parse(&taken.stdout)
+    }
+
+    fn parse(lines: &[u8]) -> Snapshot {
+        let lines = serde_json::Deserializer::from_slice(lines).into_iter::<Value>();
+        Snapshot(lines.map(|line| line.expect("a line of JSON")).map(|line| (path_of(&line), line)).collect())
+    }
+
+    /// What it must be after a shift through this map.
+    pub fn shifted(&self, maps: &[&str]) -> Snapshot {
+        self.expect(maps)
+    }
+
+    /// What it must be after a shift out of this map.
+    pub fn shifted_back(&self, maps: &[&str]) -> Snapshot {
+        let args: Vec<&str> = ["--reverse"].iter().chain(maps).copied().collect();
+        self.expect(&args)
+    }
+
+    fn expect(&self, args: &[&str]) -> Snapshot {
+        let mut child = Command::new("python3")
+            .arg(script("expect.py"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 starts");
+        let mut stdin = child.stdin.take().expect("its stdin");
+        let output = std::thread::scope(|scope| {
+            // Beside the reading: neither side's pipe may fill up.
+            scope.spawn(move || {
+                for line in self.0.values() {
+                    writeln!(stdin, "{line}").expect("expect.py reads");
+                }
+            });
+            child.wait_with_output().expect("expect.py ends")
+        });
+        assert!(output.status.success(), "expect.py: {}", output.status);
+        Snapshot::parse(&output.stdout)
+    }
+
+    /// With the paths that `which` picks as they are in `other`.
+    pub fn with(mut self, other: &Snapshot, which: impl Fn(&[u8]) -> bool) -> Snapshot {
+        for (path, line) in &mut self.0 {
+            if which(path) {
+                line.clone_from(&other.0[path]);
+            }
+        }
+        self
+    }
+
+    pub fn without(mut self, which: impl Fn(&[u8]) -> bool) -> Snapshot {
+        self.0.retain(|path, _| !which(path));
+        self
+    }
+
+    /// Inode numbers, each once.
+    pub fn inodes(&self) -> std::collections::BTreeSet<u64> {
+        self.0.values().map(ino).collect()
+    }
+
+    /// Inode numbers of those that are otherwise in `other`.
+    pub fn differing_inodes(&self, other: &Snapshot) -> std::collections::BTreeSet<u64> {
+        let differ = self.0.iter().filter(|(path, line)| other.0.get(*path) != Some(line));
+        differ.map(|(_, line)| ino(line)).collect()
+    }
+
+    /// The line of one path.
+    #[track_caller]
+    pub fn at(&self, path: &str) -> &Value {
+        self.0.get(path.as_bytes()).unwrap_or_else(|| panic!("{path} is not in the snapshot"))
+    }
+}
+
+fn ino(line: &Value) -> u64 {
+    line["ino"].as_u64().expect("an inode number")
+}
+
+/// The bytes of a line's path, be it `path` or `path_b64`.
+pub fn path_of(line: &Value) -> Vec<u8> {
+    match (line["path"].as_str(), line["path_b64"].as_str()) {
+        (Some(text), _) => text.into(),
+        (_, Some(text)) => BASE64.decode(text).expect("base64"),
+        _ => panic!("a line without a path: {line}"),
+    }
+}
+
+/// Differences that are printed.
+const SHOWN: usize = 20;
+
+/// Compares field by field; says what differs.
+#[track_caller]
+pub fn assert_same(expected: &Snapshot, found: &Snapshot, when: &str) {
+    if expected == found {
+        return;
+    }
+    let mut text = String::new();
+    let mut count = 0;
+    let paths: std::collections::BTreeSet<_> = expected.0.keys().chain(found.0.keys()).collect();
+    for path in paths {
+        let differences = differences(expected.0.get(path), found.0.get(path));
+        if differences.is_empty() {
+            continue;
+        }
+        count += 1;
+        if count <= SHOWN {
+            let shown: String = path.escape_ascii().to_string().chars().take(300).collect();
+            let _ = writeln!(text, "{shown}{differences}");
+        }
+    }
+    panic!("{when}: {count} of {} paths are not as expected\n{text}", expected.0.len());
+}
+
+fn differences(expected: Option<&Value>, found: Option<&Value>) -> String {
+    let (Some(expected), Some(found)) = (expected, found) else {
+        return match expected {
+            Some(_) => "\n    is missing".into(),
+            None => "\n    is new".into(),
+        };
+    };
+    let mut text = String::new();
+    let (a, b) = (flat(expected), flat(found));
+    let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+    for key in keys {
+        if a.get(key) != b.get(key) {
+            let show = |value: Option<&Value>| value.map_or("none".into(), Value::to_string);
+            let _ = write!(text, "\n    {key}: expected {}, found {}", show(a.get(key)), show(b.get(key)));
+        }
+    }
+    text
+}
+
+/// The fields of a line, each xattr one of them.
+fn flat(line: &Value) -> BTreeMap<String, Value> {
+    let mut fields: BTreeMap<String, Value> =
+        line.as_object().expect("an object").clone().into_iter().collect();
+    if let Some(Value::Object(xattrs)) = fields.remove("xattrs") {
+        fields.extend(xattrs);
+    }
+    fields
+}
