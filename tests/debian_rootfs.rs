@@ -9,11 +9,23 @@ use support::userns::enter;
 use support::{Idshift, Kind, MAP, Snapshot, TestFs, assert_same, sh};
 
 fn debian(at: &Path) -> PathBuf {
-    let tar = std::env::var_os("IDSHIFT_TEST_DEBIAN_TAR")
-        .expect("IDSHIFT_TEST_DEBIAN_TAR names no Debian root filesystem: run tests/run, which makes one");
+    let tar = std::env::var_os("IDSHIFT_TEST_DEBIAN_TAR").expect(
+        "IDSHIFT_TEST_DEBIAN_TAR names no Debian root filesystem: run tests/run, which makes one",
+    );
     std::fs::create_dir(at).unwrap();
-    let args = ["--zstd", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf"].map(AsRef::as_ref);
-    sh("tar", args.into_iter().chain([&*tar, "-C".as_ref(), at.as_os_str()]));
+    let args = [
+        "--zstd",
+        "--xattrs",
+        "--xattrs-include=*",
+        "--numeric-owner",
+        "-xpf",
+    ]
+    .map(AsRef::as_ref);
+    sh(
+        "tar",
+        args.into_iter()
+            .chain([&*tar, "-C".as_ref(), at.as_os_str()]),
+    );
     let file = std::fs::File::open(at).unwrap();
     nix::unistd::syncfs(file).unwrap();
     at.to_path_buf()
@@ -30,7 +42,9 @@ fn a_shifted_debian_works_in_a_user_namespace_and_comes_back() {
     assert_same(&start.shifted(&[MAP]), &there, "after the shift");
 
     // On the host, the capability is void: it belongs to another root.
-    let ping = there.at("usr/bin/ping")["xattrs"]["security.capability"].as_str().unwrap();
+    let ping = there.at("usr/bin/ping")["xattrs"]["security.capability"]
+        .as_str()
+        .unwrap();
     let (revision_3, root_id) = ("03", "a0860100");
     assert_eq!((&ping[6..8], &ping[40..]), (revision_3, root_id), "{ping}");
     assert_eq!(there.at("usr/bin/passwd")["mode"], "4755");
@@ -45,7 +59,10 @@ fn a_shifted_debian_works_in_a_user_namespace_and_comes_back() {
     assert_eq!(caps.text(), "/usr/bin/ping cap_net_raw=ep\n");
     let as_nobody = |command: &str| inside(&["su", "-s", "/bin/sh", "nobody", "-c", command]);
     let id = as_nobody("id");
-    assert_eq!(id.text(), "uid=65534(nobody) gid=65534(nogroup) groups=65534(nogroup)\n");
+    assert_eq!(
+        id.text(),
+        "uid=65534(nobody) gid=65534(nogroup) groups=65534(nogroup)\n"
+    );
     // Only with the capability of its file may ping do this, only as setuid may passwd read shadow.
     as_nobody("ping -c1 -W5 127.0.0.1");
     as_nobody("passwd -S");
@@ -63,7 +80,11 @@ fn a_debian_is_the_same_after_shift_and_rollback() {
     let idshift = Idshift::new();
     let start = Snapshot::of(&root);
     idshift.shift(&root);
-    assert_same(&start.shifted(&[MAP]), &Snapshot::of(&root), "after the shift");
+    assert_same(
+        &start.shifted(&[MAP]),
+        &Snapshot::of(&root),
+        "after the shift",
+    );
     idshift.rollback();
     assert_same(&start, &Snapshot::of(&root), "after the rollback");
 }

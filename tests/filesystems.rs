@@ -3,7 +3,9 @@
 
 mod support;
 
-use support::{Idshift, Kind, MAP, ROOTLESS, Snapshot, TestFs, assert_same, idshift::shift_args, tree};
+use support::{
+    Idshift, Kind, MAP, ROOTLESS, Snapshot, TestFs, assert_same, idshift::shift_args, tree,
+};
 
 /// One module for each filesystem, with each of the promises as a test.
 macro_rules! on_each_filesystem {
@@ -54,7 +56,11 @@ fn shift_and_reverse(kind: Kind, build: Build) {
     let there = Snapshot::of(&tree);
     assert_same(&start.shifted(&[MAP]), &there, "after the shift");
     let inodes = start.inodes().len() as u64;
-    assert_eq!((run.count("seen"), run.count("changed")), (inodes, inodes), "{run}");
+    assert_eq!(
+        (run.count("seen"), run.count("changed")),
+        (inodes, inodes),
+        "{run}"
+    );
 
     let again = idshift.shift(&tree);
     assert_eq!(again.count("changed"), 0, "{again}");
@@ -87,8 +93,14 @@ fn rootless(kind: Kind) {
     refused.says("--assume-unshifted");
     assert_same(&start, &Snapshot::of(&tree), "after the refusal");
 
-    idshift.run(shift_args(&tree, &ROOTLESS, &["--assume-unshifted"])).exits(0);
-    assert_same(&start.shifted(&ROOTLESS), &Snapshot::of(&tree), "after the shift");
+    idshift
+        .run(shift_args(&tree, &ROOTLESS, &["--assume-unshifted"]))
+        .exits(0);
+    assert_same(
+        &start.shifted(&ROOTLESS),
+        &Snapshot::of(&tree),
+        "after the shift",
+    );
     idshift.rollback();
     assert_same(&start, &Snapshot::of(&tree), "after the rollback");
 }
@@ -100,7 +112,11 @@ fn a_filesystem_without_acls_and_xattrs_is_shifted_all_the_same() {
     let idshift = Idshift::new();
     let start = Snapshot::of(&tree);
     idshift.shift(&tree);
-    assert_same(&start.shifted(&[MAP]), &Snapshot::of(&tree), "after the shift");
+    assert_same(
+        &start.shifted(&[MAP]),
+        &Snapshot::of(&tree),
+        "after the shift",
+    );
     idshift.reverse(&tree);
     assert_same(&start, &Snapshot::of(&tree), "after the way back");
 }
@@ -114,7 +130,10 @@ fn a_filesystem_that_keeps_no_owners_is_refused() {
     let fs = TestFs::new(Kind::Vfat);
     std::fs::write(fs.path().join("file"), "content").unwrap();
     let start = Snapshot::of(&fs.path());
-    Idshift::new().shift_with(&fs.path(), &[]).exits(4).says("vfat");
+    Idshift::new()
+        .shift_with(&fs.path(), &[])
+        .exits(4)
+        .says("vfat");
     assert_same(&start, &Snapshot::of(&fs.path()), "after the refusal");
 }
 
@@ -124,11 +143,20 @@ fn a_single_file_is_a_tree() {
     let tree = tree::zoo(&fs.path().join("tree"));
     let idshift = Idshift::new();
     let start = Snapshot::of(&tree);
-    for file in ["capabilities/with-all", "acls/setuid", "kinds/fifo", "kinds/whiteout"] {
+    for file in [
+        "capabilities/with-all",
+        "acls/setuid",
+        "kinds/fifo",
+        "kinds/whiteout",
+    ] {
         let run = idshift.shift(&tree.join(file));
         assert_eq!((run.count("seen"), run.count("changed")), (1, 1), "{run}");
         let only = |path: &[u8]| path != file.as_bytes();
-        assert_same(&start.shifted(&[MAP]).with(&start, only), &Snapshot::of(&tree), file);
+        assert_same(
+            &start.shifted(&[MAP]).with(&start, only),
+            &Snapshot::of(&tree),
+            file,
+        );
         idshift.rollback();
         assert_same(&start, &Snapshot::of(&tree), "after the rollback");
     }
@@ -141,9 +169,15 @@ fn several_trees_are_one_run() {
     let trees = [fs.path().join("one"), other.path().join("two")].map(|at| tree::zoo(&at));
     let idshift = Idshift::new();
     let start = trees.each_ref().map(|tree| Snapshot::of(tree));
-    idshift.shift_with(&trees[0], &[trees[1].to_str().unwrap()]).exits(0);
+    idshift
+        .shift_with(&trees[0], &[trees[1].to_str().unwrap()])
+        .exits(0);
     for (tree, start) in trees.iter().zip(&start) {
-        assert_same(&start.shifted(&[MAP]), &Snapshot::of(tree), "after the shift");
+        assert_same(
+            &start.shifted(&[MAP]),
+            &Snapshot::of(tree),
+            "after the shift",
+        );
     }
     assert_eq!(idshift.journal_files().len(), 1);
     idshift.rollback();
@@ -160,7 +194,11 @@ fn any_number_of_threads_leaves_the_same() {
     let start = Snapshot::of(&tree);
     for jobs in ["1", "2", "7", "32"] {
         idshift.shift_with(&tree, &["--jobs", jobs]).exits(0);
-        assert_same(&start.shifted(&[MAP]), &Snapshot::of(&tree), "after the shift");
+        assert_same(
+            &start.shifted(&[MAP]),
+            &Snapshot::of(&tree),
+            "after the shift",
+        );
         idshift.run(["rollback", "latest", "--json"]).exits(0);
         assert_same(&start, &Snapshot::of(&tree), "after the rollback");
     }

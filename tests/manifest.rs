@@ -31,16 +31,30 @@ fn reviewed(name: &str) -> Reviewed {
     assert_same(&start, &Snapshot::of(&tree), "after the dry run");
     assert_eq!(run.count("changed"), start.inodes().len() as u64, "{run}");
     assert!(idshift.journal_files().is_empty());
-    Reviewed { fs, tree, idshift, manifest, start }
+    Reviewed {
+        fs,
+        tree,
+        idshift,
+        manifest,
+        start,
+    }
 }
 
 fn dry_run(idshift: &Idshift, tree: &Path, manifest: &Path) -> Run {
-    idshift.shift_with(tree, &["--dry-run", "--manifest", manifest.to_str().unwrap()])
+    idshift.shift_with(
+        tree,
+        &["--dry-run", "--manifest", manifest.to_str().unwrap()],
+    )
 }
 
 impl Reviewed {
     fn apply(&self, more: &[&str]) -> Run {
-        let mut args = vec!["shift", "--json", "--from-manifest", self.manifest.to_str().unwrap()];
+        let mut args = vec![
+            "shift",
+            "--json",
+            "--from-manifest",
+            self.manifest.to_str().unwrap(),
+        ];
         args.extend(more);
         self.idshift.run(args)
     }
@@ -51,17 +65,26 @@ impl Reviewed {
 
     /// As it is now, but shifted, apart from some paths.
     fn expected_but_for(&self, now: &Snapshot, left: &[&str]) -> Snapshot {
-        self.start.shifted(&[MAP]).with(now, |path| left.iter().any(|one| one.as_bytes() == path))
+        self.start
+            .shifted(&[MAP])
+            .with(now, |path| left.iter().any(|one| one.as_bytes() == path))
     }
 }
 
 fn lines(text: &[u8]) -> Vec<Value> {
-    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).expect("a line of JSON")).collect()
+    let lines = text
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_slice(line).expect("a line of JSON"))
+        .collect()
 }
 
 fn kinds(lines: &[Value]) -> Vec<&str> {
-    lines.iter().map(|line| line["kind"].as_str().unwrap()).collect()
+    lines
+        .iter()
+        .map(|line| line["kind"].as_str().unwrap())
+        .collect()
 }
 
 /// The manifest's lines fit the tree before and after it was applied.
@@ -75,7 +98,9 @@ fn check_lines(lines: &[Value], tree: &Path, start: &Snapshot, end: &Snapshot) {
     let mut inodes = BTreeSet::new();
     for line in &lines[1..lines.len() - 1] {
         let path = path_of(line);
-        let below = path.strip_prefix(tree.as_os_str().as_encoded_bytes()).expect("in the tree");
+        let below = path
+            .strip_prefix(tree.as_os_str().as_encoded_bytes())
+            .expect("in the tree");
         let name = match below.strip_prefix(b"/") {
             Some(name) => name,
             None => b".",
@@ -86,7 +111,10 @@ fn check_lines(lines: &[Value], tree: &Path, start: &Snapshot, end: &Snapshot) {
                 assert_eq!(line[side][id], found[id], "{side} {id} of {line}");
             }
         }
-        assert!(inodes.insert(before["ino"].as_u64().unwrap()), "twice: {line}");
+        assert!(
+            inodes.insert(before["ino"].as_u64().unwrap()),
+            "twice: {line}"
+        );
     }
     assert_eq!(inodes, start.differing_inodes(end));
     assert_eq!(lines[lines.len() - 1]["changed"], inodes.len());
@@ -97,9 +125,22 @@ fn it_names_each_inode_that_then_changes_once() {
     let it = reviewed("manifest.jsonl");
     let run = it.apply(&[]).exits(0);
     let end = it.now();
-    assert_same(&it.start.shifted(&[MAP]), &end, "after the manifest was applied");
-    assert_eq!(run.count("changed"), it.start.inodes().len() as u64, "{run}");
-    check_lines(&lines(&fs::read(&it.manifest).unwrap()), &it.tree, &it.start, &end);
+    assert_same(
+        &it.start.shifted(&[MAP]),
+        &end,
+        "after the manifest was applied",
+    );
+    assert_eq!(
+        run.count("changed"),
+        it.start.inodes().len() as u64,
+        "{run}"
+    );
+    check_lines(
+        &lines(&fs::read(&it.manifest).unwrap()),
+        &it.tree,
+        &it.start,
+        &end,
+    );
     it.idshift.rollback();
     assert_same(&it.start, &it.now(), "after the rollback");
 }
@@ -110,7 +151,11 @@ fn a_name_that_ends_in_zst_compresses_it() {
     let text = output("zstdcat", [&it.manifest]).stdout;
     it.apply(&[]).exits(0);
     let end = it.now();
-    assert_same(&it.start.shifted(&[MAP]), &end, "after the manifest was applied");
+    assert_same(
+        &it.start.shifted(&[MAP]),
+        &end,
+        "after the manifest was applied",
+    );
     check_lines(&lines(&text), &it.tree, &it.start, &end);
 }
 
@@ -120,7 +165,15 @@ fn a_dash_puts_it_on_stdout_and_people_read_stderr() {
     let tree = tree::zoo(&fs.path().join("tree"));
     let idshift = Idshift::new();
     let start = Snapshot::of(&tree);
-    let args = ["shift", "--dry-run", "--manifest", "-", "--map", MAP, tree.to_str().unwrap()];
+    let args = [
+        "shift",
+        "--dry-run",
+        "--manifest",
+        "-",
+        "--map",
+        MAP,
+        tree.to_str().unwrap(),
+    ];
     let run = idshift.run(args).exits(0);
     assert_same(&start, &Snapshot::of(&tree), "after the dry run");
     check_lines(&lines(&run.stdout), &tree, &start, &start.shifted(&[MAP]));
@@ -135,8 +188,19 @@ fn a_tree_deeper_than_path_max_is_reviewed_and_applied() {
     let idshift = Idshift::new();
     let start = Snapshot::of(&tree);
     dry_run(&idshift, &tree, &manifest).exits(0);
-    idshift.run(["shift", "--json", "--from-manifest", manifest.to_str().unwrap()]).exits(0);
-    assert_same(&start.shifted(&[MAP]), &Snapshot::of(&tree), "after the manifest was applied");
+    idshift
+        .run([
+            "shift",
+            "--json",
+            "--from-manifest",
+            manifest.to_str().unwrap(),
+        ])
+        .exits(0);
+    assert_same(
+        &start.shifted(&[MAP]),
+        &Snapshot::of(&tree),
+        "after the manifest was applied",
+    );
 }
 
 #[test]
@@ -153,7 +217,9 @@ fn what_cannot_be_shifted_is_a_note() {
     assert_eq!(run.count("unmapped"), 1, "{run}");
     let lines = lines(&fs::read(&manifest).unwrap());
     let notes: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "note").collect();
-    let [note] = &notes[..] else { panic!("one note, not {notes:?}") };
+    let [note] = &notes[..] else {
+        panic!("one note, not {notes:?}")
+    };
     assert_eq!(note["path"], stranger.to_str().unwrap());
     assert_same(&start, &Snapshot::of(&tree), "after the dry run");
 }
@@ -166,23 +232,35 @@ fn it_is_applied_to_what_it_names_and_nothing_else() {
     chown(&new, Some(1000), Some(1000)).unwrap();
     it.apply(&["--keep-going"]);
     let metadata = fs::metadata(&new).unwrap();
-    assert_eq!((metadata.uid(), metadata.gid()), (1000, 1000), "it was not reviewed");
+    assert_eq!(
+        (metadata.uid(), metadata.gid()),
+        (1000, 1000),
+        "it was not reviewed"
+    );
 }
 
 type Drift = fn(&Path);
 
 /// Each is something that happens between the review and the run, to this path.
 const DRIFTS: &[(&str, Drift)] = &[
-    ("owners/1000-0", |path| lchown(path, Some(0), Some(0)).unwrap()),
+    ("owners/1000-0", |path| {
+        lchown(path, Some(0), Some(0)).unwrap()
+    }),
     ("owners/1000-1000", |path| {
         let other = path.with_file_name("other");
         fs::copy(path, &other).unwrap();
         chown(&other, Some(1000), Some(1000)).unwrap();
         fs::rename(other, path).unwrap();
     }),
-    ("acls/file", |path| support::sh("setfacl", ["-b".as_ref(), path.as_os_str()])),
-    ("capabilities/effective", |path| support::sh("setcap", ["-r".as_ref(), path.as_os_str()])),
-    ("modes/file-0644", |path| support::sh("chmod", ["u+s".as_ref(), path.as_os_str()])),
+    ("acls/file", |path| {
+        support::sh("setfacl", ["-b".as_ref(), path.as_os_str()])
+    }),
+    ("capabilities/effective", |path| {
+        support::sh("setcap", ["-r".as_ref(), path.as_os_str()])
+    }),
+    ("modes/file-0644", |path| {
+        support::sh("chmod", ["u+s".as_ref(), path.as_os_str()])
+    }),
     ("kinds/null", |path| {
         fs::remove_file(path).unwrap();
         fs::write(path, "").unwrap();
@@ -213,7 +291,11 @@ fn with_keep_going_drift_is_left_and_the_rest_applied() {
         // Replacing a file changes its directory's mtime; its owner is shifted all the same.
         let now = it.now();
         assert_eq!(now.at(parent(path))["uid"], 100_000);
-        assert_same(&expected, &now.with(&drifted, |one| one == parent(path).as_bytes()), path);
+        assert_same(
+            &expected,
+            &now.with(&drifted, |one| one == parent(path).as_bytes()),
+            path,
+        );
     }
 }
 
@@ -245,8 +327,22 @@ fn another_tree_in_its_place_is_drift_for_all_of_it() {
 fn one_that_was_cut_off_is_refused() {
     let it = reviewed("manifest.jsonl");
     let whole = fs::read(&it.manifest).unwrap();
-    let summary = whole.len() - 1 - whole[..whole.len() - 1].iter().rev().take_while(|b| **b != b'\n').count();
-    for cut in [0, 1, 100, summary / 2, summary - 1, summary, whole.len() - 5] {
+    let summary = whole.len()
+        - 1
+        - whole[..whole.len() - 1]
+            .iter()
+            .rev()
+            .take_while(|b| **b != b'\n')
+            .count();
+    for cut in [
+        0,
+        1,
+        100,
+        summary / 2,
+        summary - 1,
+        summary,
+        whole.len() - 5,
+    ] {
         fs::write(&it.manifest, &whole[..cut]).unwrap();
         it.apply(&[]).exits(4).says("manifest.jsonl");
         assert_same(&it.start, &it.now(), "after the refusal");
@@ -278,11 +374,18 @@ fn one_whose_lines_were_damaged_is_refused_with_the_line() {
         let at = usize::from(says == "line 5") * 4;
         let mut lines: Vec<String> = whole.lines().map(String::from).collect();
         let line = match from {
-            "owners/" => lines.iter().position(|line| line.contains("/owners/")).unwrap(),
+            "owners/" => lines
+                .iter()
+                .position(|line| line.contains("/owners/"))
+                .unwrap(),
             _ => at,
         };
         lines[line] = lines[line].replacen(from, to, 1);
-        assert_ne!(lines[line], whole.lines().nth(line).unwrap(), "{from} is there");
+        assert_ne!(
+            lines[line],
+            whole.lines().nth(line).unwrap(),
+            "{from} is there"
+        );
         fs::write(&it.manifest, lines.join("\n") + "\n").unwrap();
         let run = it.apply(&[]).exits(4);
         run.says(&format!("line {}", line + 1));

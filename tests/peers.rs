@@ -22,7 +22,10 @@ fn fuidshift_leaves_the_same_owners_and_modes() {
     assert_eq!(owners(&ours), owners(&theirs), "after the shift");
 
     idshift.reverse(&ours);
-    sh("fuidshift", [theirs.as_os_str(), "-r".as_ref(), MAP.as_ref()]);
+    sh(
+        "fuidshift",
+        [theirs.as_os_str(), "-r".as_ref(), MAP.as_ref()],
+    );
     assert_eq!(owners(&ours), owners(&theirs), "after the way back");
     assert_eq!(owners(&ours), start);
 }
@@ -31,7 +34,13 @@ fn fuidshift_leaves_the_same_owners_and_modes() {
 fn owners(tree: &std::path::Path) -> Vec<String> {
     let snapshot = Snapshot::of(tree);
     let line = |(path, line): (&Vec<u8>, &serde_json::Value)| {
-        format!("{} {} {} {}", path.escape_ascii(), line["uid"], line["gid"], line["mode"])
+        format!(
+            "{} {} {} {}",
+            path.escape_ascii(),
+            line["uid"],
+            line["gid"],
+            line["mode"]
+        )
     };
     snapshot.0.iter().map(line).collect()
 }
@@ -45,5 +54,9 @@ fn what_fuidshift_shifted_comes_back_with_us() {
     Idshift::new().reverse(&tree);
     // The top directory's mtime is fuidshift's doing.
     let top = |path: &[u8]| path == b".";
-    assert_same(&start.without(top), &Snapshot::of(&tree).without(top), "after the way back");
+    assert_same(
+        &start.without(top),
+        &Snapshot::of(&tree).without(top),
+        "after the way back",
+    );
 }

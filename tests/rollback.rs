@@ -21,7 +21,12 @@ fn shifted() -> Shifted {
     let idshift = Idshift::new();
     let start = Snapshot::of(&tree);
     idshift.shift(&tree);
-    Shifted { _fs: fs, tree, idshift, start }
+    Shifted {
+        _fs: fs,
+        tree,
+        idshift,
+        start,
+    }
 }
 
 impl Shifted {
@@ -54,11 +59,20 @@ fn replace(it: &Shifted, path: &str) {
 fn same_but_for_times_of(dir: &str, expected: &Snapshot, found: &Snapshot, when: &str) {
     let owners = |snapshot: &Snapshot| {
         let line = snapshot.at(dir);
-        (line["uid"].clone(), line["gid"].clone(), line["mode"].clone(), line["xattrs"].clone())
+        (
+            line["uid"].clone(),
+            line["gid"].clone(),
+            line["mode"].clone(),
+            line["xattrs"].clone(),
+        )
     };
     assert_eq!(owners(expected), owners(found), "{when}");
     let dir = |path: &[u8]| path == dir.as_bytes();
-    assert_same(&expected.clone().without(dir), &found.clone().without(dir), when);
+    assert_same(
+        &expected.clone().without(dir),
+        &found.clone().without(dir),
+        when,
+    );
 }
 
 #[test]
@@ -70,7 +84,11 @@ fn what_was_given_to_somebody_else_since_is_left_unless_forced() {
     let run = it.rollback(&[]).exits(3).says(path);
     assert_eq!(run.count("conflicts"), 1, "{run}");
     assert!(run.problem_paths()[0].ends_with(path), "{run}");
-    assert_same(&it.start_but_for(&changed, path), &it.now(), "after the rollback");
+    assert_same(
+        &it.start_but_for(&changed, path),
+        &it.now(),
+        "after the rollback",
+    );
 
     it.rollback(&["--force"]).exits(0);
     assert_same(&it.start, &it.now(), "after the forced rollback");
@@ -123,14 +141,23 @@ fn a_removed_file_is_reported_and_the_rest_given_back() {
 fn a_removed_directory_is_reported_with_all_that_was_in_it() {
     let it = shifted();
     fs::remove_dir_all(it.tree.join("acls")).unwrap();
-    let gone = it.start.0.keys().filter(|path| path.starts_with(b"acls")).count() as u64;
+    let gone = it
+        .start
+        .0
+        .keys()
+        .filter(|path| path.starts_with(b"acls"))
+        .count() as u64;
     let run = it.rollback(&[]).exits(3);
     assert_eq!(run.count("conflicts"), gone, "{run}");
     let expected = it.start.clone().without(|path| path.starts_with(b"acls"));
     let (links, now) = (it.start.at(".")["nlink"].as_u64().unwrap(), it.now());
     assert_eq!(now.at(".")["nlink"], links - 1);
     let top = |path: &[u8]| path == b".";
-    assert_same(&expected.without(top), &now.without(top), "after the rollback");
+    assert_same(
+        &expected.without(top),
+        &now.without(top),
+        "after the rollback",
+    );
 }
 
 #[test]
@@ -155,9 +182,16 @@ fn what_was_created_since_is_counted_and_left() {
     let run = it.rollback(&[]).exits(0);
     assert_eq!(run.count("created_since"), 2, "{run}");
     let now = it.now();
-    assert_eq!((&now.at("new")["uid"], &now.at("owners/new")["gid"]), (&101_000.into(), &101_000.into()));
+    assert_eq!(
+        (&now.at("new")["uid"], &now.at("owners/new")["gid"]),
+        (&101_000.into(), &101_000.into())
+    );
     let touched = |path: &[u8]| [&b"."[..], b"owners", b"new", b"owners/new"].contains(&path);
-    assert_same(&it.start.clone().without(touched), &now.without(touched), "after the rollback");
+    assert_same(
+        &it.start.clone().without(touched),
+        &now.without(touched),
+        "after the rollback",
+    );
 }
 
 #[test]
@@ -165,7 +199,10 @@ fn a_second_one_changes_nothing() {
     let it = shifted();
     let journal = it.idshift.the_journal();
     it.rollback(&[]).exits(0);
-    let run = it.idshift.run(["rollback", journal.to_str().unwrap(), "--json"]).exits(0);
+    let run = it
+        .idshift
+        .run(["rollback", journal.to_str().unwrap(), "--json"])
+        .exits(0);
     assert_eq!(run.count("changed"), 0, "{run}");
     assert_same(&it.start, &it.now(), "after the second rollback");
     // There is nothing left that `latest` could mean.
@@ -178,9 +215,16 @@ fn a_dry_run_changes_nothing() {
     let there = it.now();
     let journal = fs::read(it.idshift.the_journal()).unwrap();
     let run = it.rollback(&["--dry-run"]).exits(0);
-    assert_eq!(run.count("changed"), it.start.inodes().len() as u64, "{run}");
+    assert_eq!(
+        run.count("changed"),
+        it.start.inodes().len() as u64,
+        "{run}"
+    );
     assert_same(&there, &it.now(), "after the dry run");
-    assert!(journal == fs::read(it.idshift.the_journal()).unwrap(), "the journal was written to");
+    assert!(
+        journal == fs::read(it.idshift.the_journal()).unwrap(),
+        "the journal was written to"
+    );
     it.rollback(&[]).exits(0);
     assert_same(&it.start, &it.now(), "after the rollback");
 }
@@ -201,10 +245,19 @@ fn runs_are_undone_one_after_the_other_newest_first() {
 fn a_journal_is_named_by_its_id_or_its_path() {
     let it = shifted();
     let journal = it.idshift.the_journal();
-    let id = journal.file_name().unwrap().to_str().unwrap().strip_suffix(".jsonl.zst").unwrap();
+    let id = journal
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .strip_suffix(".jsonl.zst")
+        .unwrap();
     it.idshift.run(["rollback", id]).exits(0);
     assert_same(&it.start, &it.now(), "after the rollback");
-    it.idshift.run(["rollback", "0815-no-such-journal"]).exits(4).says("journal list");
+    it.idshift
+        .run(["rollback", "0815-no-such-journal"])
+        .exits(4)
+        .says("journal list");
 }
 
 #[test]

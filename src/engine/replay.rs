@@ -28,6 +28,17 @@ pub enum Goal {
     After,
 }
 
+/// What ends a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveUp {
+    /// Nothing: what goes wrong is reported.
+    Never,
+    /// An inode that cannot be read or changed.
+    OnFailure,
+    /// That, and an inode that is not what the journal says.
+    OnConflict,
+}
+
 /// How a journal is gone through.
 pub struct Replay<'a> {
     /// The journal.
@@ -41,8 +52,8 @@ pub struct Replay<'a> {
     pub force: bool,
     /// Only compare.
     pub look_only: bool,
-    /// The first trouble ends the replay.
-    pub strict: bool,
+    /// What ends the replay before its end.
+    pub give_up: GiveUp,
     /// Hears of progress.
     pub monitor: &'a dyn Monitor,
     /// Asks to stop; between two inodes.
@@ -207,10 +218,15 @@ impl<'a> Worker<'a> {
 
     fn problem(&mut self, problem: Problem) {
         self.replay.monitor.problem(&problem);
-        self.tally.problem(problem);
-        if self.replay.strict {
+        let is_over = match self.replay.give_up {
+            GiveUp::Never => false,
+            GiveUp::OnFailure => problem.kind != ProblemKind::Conflict,
+            GiveUp::OnConflict => true,
+        };
+        if is_over {
             self.over.store(true, Ordering::Relaxed);
         }
+        self.tally.problem(problem);
     }
 
     fn path(&self, root: usize, name: &Name) -> PathBuf {

@@ -1,13 +1,14 @@
 //! Applying a reviewed manifest, and nothing else.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::decide::Run;
-use super::replay::{Goal, Replay};
+use super::replay::{GiveUp, Goal, Replay};
 use super::shift::{Walked, conclude};
-use super::{Monitor, Phase, Refusal, Report, ShiftRequest, Stop};
+use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
 use crate::fs::{DirPath, Identity};
 use crate::ownership::Change;
 use crate::record::manifest::{Manifest, ManifestError};
@@ -43,18 +44,44 @@ pub fn apply_manifest(
         return Err(refusal);
     }
     let journal = Journal::open(&path)?;
-    monitor.phase(Phase::Replaying, Some(journal.inodes));
-    let replay = Replay {
+    let replay = |look_only: bool, give_up: GiveUp| Replay {
         journal: &journal,
         goal: Goal::After,
         between_is_ours: false,
         force: false,
-        look_only: false,
-        strict: !request.walk.keep_going,
+        look_only,
+        give_up,
         monitor,
         stop,
     };
-    let replayed = replay.run(request.jobs)?;
+    let all_or_nothing = !request.walk.keep_going;
+    if all_or_nothing {
+        // All drift is found, and told, before anything is changed.
+        monitor.phase(Phase::Comparing, Some(journal.inodes));
+        let mut found = replay(true, GiveUp::Never).run(request.jobs)?.tally;
+        if found.left() > 0 {
+            let _ = std::fs::remove_file(&path);
+            return Ok(Report {
+                journal: None,
+                ending: Ending::RolledBack {
+                    why: std::mem::take(&mut found.problems),
+                },
+                tally: Tally {
+                    changed: 0,
+                    owners: HashMap::new(),
+                    kinds: HashMap::new(),
+                    ..found
+                },
+                elapsed: start.elapsed(),
+            });
+        }
+    }
+    monitor.phase(Phase::Replaying, Some(journal.inodes));
+    let replayed = match all_or_nothing {
+        true => replay(false, GiveUp::OnConflict),
+        false => replay(false, GiveUp::Never),
+    }
+    .run(request.jobs)?;
     let mut run = Run::new(
         &roots,
         &request.map,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::created;
-use super::replay::{Goal, Replay, Replayed};
+use super::replay::{GiveUp, Goal, Replay, Replayed};
 use super::request::check_is_root;
 use super::shift::sync;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
@@ -121,7 +121,7 @@ fn replay(
         between_is_ours: journal.state.is_open(),
         force: options.force,
         look_only: options.dry_run,
-        strict: false,
+        give_up: GiveUp::Never,
         monitor,
         stop,
     };

@@ -48,14 +48,7 @@ pub fn shift(
     run.exclude = exclude;
     monitor.phase(Phase::Shifting, None);
     let walked = walk_journalling(&run, &roots, appender, request.jobs);
-    let mut report = conclude(&run, walked, journal, request.jobs, start);
-    if report.tally.changed == 0 && report.ending == Ending::Done && report.tally.left() == 0 {
-        // It would undo nothing.
-        if let Some(journal) = report.journal.take() {
-            let _ = std::fs::remove_file(journal);
-        }
-    }
-    Ok(report)
+    Ok(conclude(&run, walked, journal, request.jobs, start))
 }
 
 /// A walk that is over, and the journal's end as it left it.
@@ -97,9 +90,11 @@ pub(super) fn conclude(
         mut appender,
         written,
     } = walked;
-    let failed = run.gave_up.load(Ordering::Relaxed);
+    let gave_up = run.gave_up.load(Ordering::Relaxed);
     let interrupted = run.interrupted.load(Ordering::Relaxed);
-    let marked = written.and_then(|()| match (failed, interrupted) {
+    // The header's frame alone announces nothing: nothing was changed, and nothing can be undone.
+    let is_empty = appender.frames() <= 1;
+    let marked = written.and_then(|()| match (gave_up || is_empty, interrupted) {
         (true, _) => Ok(()),
         (false, true) => appender.mark(Mark::Interrupted, 0),
         (false, false) => {
@@ -119,13 +114,20 @@ pub(super) fn conclude(
     }
     // Room that is not given back is harmless: it reads as the journal's end.
     let _ = appender.close();
-    let ending = match (failed || marked.is_err(), interrupted) {
+    let failed = gave_up || marked.is_err();
+    let ending = match (failed, interrupted) {
+        (true, _) if is_empty => Ending::RolledBack {
+            why: std::mem::take(&mut tally.problems),
+        },
         (true, _) => undo(run, &mut tally, &journal, jobs),
         (false, true) => Ending::Interrupted,
         (false, false) => Ending::Done,
     };
+    if is_empty {
+        let _ = std::fs::remove_file(&journal);
+    }
     Report {
-        journal: Some(journal),
+        journal: (!is_empty).then_some(journal),
         tally,
         ending,
         elapsed: start.elapsed(),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::decide::{Decider, Run};
-use super::replay::{Goal, Replay};
+use super::replay::{GiveUp, Goal, Replay};
 use super::request::exclude_set;
 use super::sink::DifferenceSink;
 use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
@@ -31,7 +31,7 @@ pub fn verify_journal(
         between_is_ours: false,
         force: false,
         look_only: true,
-        strict: false,
+        give_up: GiveUp::Never,
         monitor,
         stop,
     };

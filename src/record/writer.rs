@@ -89,6 +89,11 @@ impl Appender {
         self.file.sync_all()
     }
 
+    /// Frames so far, the header's among them.
+    pub fn frames(&self) -> u32 {
+        self.next_frame
+    }
+
     /// Bytes of frames so far.
     pub fn bytes(&self) -> u64 {
         self.end

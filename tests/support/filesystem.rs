@@ -55,7 +55,9 @@ impl Kind {
         // As root, loads the module where there is one.
         let _ = Command::new("modprobe").arg(self.name()).output();
         let known = std::fs::read_to_string("/proc/filesystems").expect("/proc is mounted");
-        known.lines().any(|line| line.split_whitespace().last() == Some(self.name()))
+        known
+            .lines()
+            .any(|line| line.split_whitespace().last() == Some(self.name()))
     }
 }
 
@@ -71,7 +73,10 @@ const IMAGE_BYTES: u64 = 1 << 30;
 impl TestFs {
     pub fn new(kind: Kind) -> TestFs {
         need_root();
-        let place = tempfile::Builder::new().prefix("idshift-test-").tempdir().expect("a directory");
+        let place = tempfile::Builder::new()
+            .prefix("idshift-test-")
+            .tempdir()
+            .expect("a directory");
         // Also those who are not root are to get there.
         std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
         let fs = TestFs { kind, place };
@@ -107,7 +112,17 @@ impl TestFs {
                 let args = maker[1..].iter().map(Path::new).chain([&*image]);
                 sh(maker[0], args);
                 // mount(8) picks a free loop device, and lets go of it at umount.
-                sh("mount", ["-t".as_ref(), self.kind.name().as_ref(), "-o".as_ref(), "loop".as_ref(), image.as_os_str(), at.as_os_str()]);
+                sh(
+                    "mount",
+                    [
+                        "-t".as_ref(),
+                        self.kind.name().as_ref(),
+                        "-o".as_ref(),
+                        "loop".as_ref(),
+                        image.as_os_str(),
+                        at.as_os_str(),
+                    ],
+                );
             }
             None => {
                 let data = match self.kind {
@@ -131,7 +146,14 @@ impl TestFs {
 
     fn remount(&self, flags: MsFlags) {
         let flags = flags | MsFlags::MS_REMOUNT;
-        mount(None::<&str>, &self.path(), None::<&str>, flags, None::<&str>).expect("remount");
+        mount(
+            None::<&str>,
+            &self.path(),
+            None::<&str>,
+            flags,
+            None::<&str>,
+        )
+        .expect("remount");
     }
 }
 

@@ -18,7 +18,9 @@ pub struct Idshift {
 
 impl Idshift {
     pub fn new() -> Idshift {
-        let journals = tempfile::Builder::new().prefix("idshift-journals-").tempdir();
+        let journals = tempfile::Builder::new()
+            .prefix("idshift-journals-")
+            .tempdir();
         Idshift {
             journals: journals.expect("a directory"),
         }
@@ -37,7 +39,9 @@ impl Idshift {
     /// The journal files, oldest first.
     pub fn journal_files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.journals()).expect("the journal directory");
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        let mut files: Vec<PathBuf> = entries
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
         files.retain(|path| path.to_string_lossy().ends_with(".jsonl.zst"));
         files.sort();
         files
@@ -46,7 +50,9 @@ impl Idshift {
     /// The only journal file there is.
     pub fn the_journal(&self) -> PathBuf {
         let files = self.journal_files();
-        let [file] = &files[..] else { panic!("one journal, not {files:?}") };
+        let [file] = &files[..] else {
+            panic!("one journal, not {files:?}")
+        };
         file.clone()
     }
 
@@ -65,7 +71,10 @@ impl Idshift {
     /// Starts a command line.
     pub fn spawn(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Child {
         let mut command = self.command(args);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.spawn().expect("the program starts")
     }
 
@@ -120,7 +129,10 @@ pub struct Run {
 impl Run {
     /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Run {
-        let output = command.stdin(Stdio::null()).output().expect("the program runs");
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs");
         Run::ended(format!("{command:?}"), output)
     }
 
@@ -142,14 +154,21 @@ impl Run {
     /// Must have ended with this code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Run {
-        assert_eq!(self.code, Some(code), "exit code (left: what it is)\n{self}");
+        assert_eq!(
+            self.code,
+            Some(code),
+            "exit code (left: what it is)\n{self}"
+        );
         self
     }
 
     /// Must have said this on stderr.
     #[track_caller]
     pub fn says(self, text: &str) -> Run {
-        assert!(self.stderr.contains(text), "{text:?} is not on stderr\n{self}");
+        assert!(
+            self.stderr.contains(text),
+            "{text:?} is not on stderr\n{self}"
+        );
         self
     }
 
@@ -168,20 +187,32 @@ impl Run {
     #[track_caller]
     pub fn count(&self, key: &str) -> u64 {
         let json = self.json();
-        json[key].as_u64().unwrap_or_else(|| panic!("no count {key:?} in {json}"))
+        json[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no count {key:?} in {json}"))
     }
 
     /// The paths that that object lists as problems.
     pub fn problem_paths(&self) -> Vec<String> {
         let json = self.json();
         let problems = json["problems"].as_array().expect("a list of problems");
-        problems.iter().filter_map(|one| one["path"].as_str()).map(String::from).collect()
+        problems
+            .iter()
+            .filter_map(|one| one["path"].as_str())
+            .map(String::from)
+            .collect()
     }
 }
 
 impl std::fmt::Display for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Run { command, code, signal, stderr, .. } = self;
+        let Run {
+            command,
+            code,
+            signal,
+            stderr,
+            ..
+        } = self;
         writeln!(f, "{command}\nexit code {code:?}, signal {signal:?}")?;
         let stdout: String = self.text().chars().take(4000).collect();
         writeln!(f, "--- stdout\n{stdout}\n--- stderr\n{stderr}")

@@ -31,10 +31,16 @@ pub fn lines(frame: &[u8]) -> String {
 pub fn frame(number: u32, lines: &str) -> Vec<u8> {
     let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3).expect("zstd");
     encoder.include_checksum(true).expect("a checksum");
-    encoder.set_pledged_src_size(Some(lines.len() as u64)).expect("a size");
+    encoder
+        .set_pledged_src_size(Some(lines.len() as u64))
+        .expect("a size");
     std::io::Write::write_all(&mut encoder, lines.as_bytes()).expect("zstd");
     let compressed = encoder.finish().expect("zstd");
-    let facts = [number.to_le_bytes(), (compressed.len() as u32).to_le_bytes()].concat();
+    let facts = [
+        number.to_le_bytes(),
+        (compressed.len() as u32).to_le_bytes(),
+    ]
+    .concat();
     let mut frame = [MAGIC.to_le_bytes(), 12u32.to_le_bytes()].concat();
     frame.extend_from_slice(&facts);
     frame.extend_from_slice(&crc32fast::hash(&facts).to_le_bytes());

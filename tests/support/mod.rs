@@ -42,9 +42,9 @@ pub fn need_root() {
 pub fn output(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
     let mut command = Command::new(program);
     command.args(args);
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}; tests/run installs what the tests need"));
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{program}: {error}; tests/run installs what the tests need")
+    });
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}",
@@ -61,7 +61,9 @@ pub fn sh(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) {
 
 /// One of the programs beside this file.
 pub fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/support")
+        .join(name)
 }
 
 /// Whether the slow variants are asked for too: `tests/run --long`.

@@ -19,13 +19,21 @@ pub struct Snapshot(pub BTreeMap<Vec<u8>, Value>);
 impl Snapshot {
     /// Of a tree as it is now.
     pub fn of(tree: &Path) -> Snapshot {
-        let taken = output("python3", [script("snapshot.py").as_os_str(), tree.as_os_str()]);
+        let taken = output(
+            "python3",
+            [script("snapshot.py").as_os_str(), tree.as_os_str()],
+        );
         Snapshot::parse(&taken.stdout)
     }
 
     fn parse(lines: &[u8]) -> Snapshot {
         let lines = serde_json::Deserializer::from_slice(lines).into_iter::<Value>();
-        Snapshot(lines.map(|line| line.expect("a line of JSON")).map(|line| (path_of(&line), line)).collect())
+        Snapshot(
+            lines
+                .map(|line| line.expect("a line of JSON"))
+                .map(|line| (path_of(&line), line))
+                .collect(),
+        )
     }
 
     /// What it must be after a shift through this map.
@@ -83,14 +91,19 @@ impl Snapshot {
 
     /// Inode numbers of those that are otherwise in `other`.
     pub fn differing_inodes(&self, other: &Snapshot) -> std::collections::BTreeSet<u64> {
-        let differ = self.0.iter().filter(|(path, line)| other.0.get(*path) != Some(line));
+        let differ = self
+            .0
+            .iter()
+            .filter(|(path, line)| other.0.get(*path) != Some(line));
         differ.map(|(_, line)| ino(line)).collect()
     }
 
     /// The line of one path.
     #[track_caller]
     pub fn at(&self, path: &str) -> &Value {
-        self.0.get(path.as_bytes()).unwrap_or_else(|| panic!("{path} is not in the snapshot"))
+        self.0
+            .get(path.as_bytes())
+            .unwrap_or_else(|| panic!("{path} is not in the snapshot"))
     }
 }
 
@@ -130,7 +143,10 @@ pub fn assert_same(expected: &Snapshot, found: &Snapshot, when: &str) {
             let _ = writeln!(text, "{shown}{differences}");
         }
     }
-    panic!("{when}: {count} of {} paths are not as expected\n{text}", expected.0.len());
+    panic!(
+        "{when}: {count} of {} paths are not as expected\n{text}",
+        expected.0.len()
+    );
 }
 
 fn differences(expected: Option<&Value>, found: Option<&Value>) -> String {
@@ -146,7 +162,12 @@ fn differences(expected: Option<&Value>, found: Option<&Value>) -> String {
     for key in keys {
         if a.get(key) != b.get(key) {
             let show = |value: Option<&Value>| value.map_or("none".into(), Value::to_string);
-            let _ = write!(text, "\n    {key}: expected {}, found {}", show(a.get(key)), show(b.get(key)));
+            let _ = write!(
+                text,
+                "\n    {key}: expected {}, found {}",
+                show(a.get(key)),
+                show(b.get(key))
+            );
         }
     }
     text
@@ -154,8 +175,12 @@ fn differences(expected: Option<&Value>, found: Option<&Value>) -> String {
 
 /// The fields of a line, each xattr one of them.
 fn flat(line: &Value) -> BTreeMap<String, Value> {
-    let mut fields: BTreeMap<String, Value> =
-        line.as_object().expect("an object").clone().into_iter().collect();
+    let mut fields: BTreeMap<String, Value> = line
+        .as_object()
+        .expect("an object")
+        .clone()
+        .into_iter()
+        .collect();
     if let Some(Value::Object(xattrs)) = fields.remove("xattrs") {
         fields.extend(xattrs);
     }

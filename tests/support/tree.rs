@@ -31,7 +31,14 @@ fn build(builder: &str, options: &[&str], at: &Path) -> PathBuf {
 /// So many small inodes.
 pub fn wide(at: &Path, inodes: usize) -> PathBuf {
     let count = inodes.to_string();
-    output("python3", [script("wide.py").as_os_str(), at.as_os_str(), count.as_ref()]);
+    output(
+        "python3",
+        [
+            script("wide.py").as_os_str(),
+            at.as_os_str(),
+            count.as_ref(),
+        ],
+    );
     at.to_path_buf()
 }
 

@@ -1,0 +1,422 @@
+//! A journal is read without the program, and the program says of any file whether it is a whole
+//! journal, one that was cut off, or a damaged one.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use support::journal::{frame, frames, lines};
+use support::{
+    Idshift, Kind, MAP, Numbers, Run, Snapshot, TestFs, assert_same, long, output, tree,
+};
+
+struct Journalled {
+    _fs: TestFs,
+    tree: PathBuf,
+    idshift: Idshift,
+    start: Snapshot,
+    journal: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// A tree that was shifted, large enough for a journal of several frames.
+fn journalled() -> Journalled {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree::wide(&fs.path().join("tree"), 20_000);
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    idshift.shift(&tree);
+    let journal = idshift.the_journal();
+    let bytes = fs::read(&journal).unwrap();
+    assert!(frames(&bytes).len() >= 5, "{:?}", frames(&bytes));
+    Journalled {
+        _fs: fs,
+        tree,
+        idshift,
+        start,
+        journal,
+        bytes,
+    }
+}
+
+impl Journalled {
+    /// Puts other bytes into the journal's place.
+    fn write(&self, bytes: &[u8]) {
+        fs::write(&self.journal, bytes).unwrap();
+    }
+
+    fn check(&self) -> Run {
+        self.idshift.run(["journal", "check", "latest", "--json"])
+    }
+
+    fn rollback(&self, more: &[&str]) -> Run {
+        self.idshift.run(
+            ["rollback", self.journal.to_str().unwrap(), "--json"]
+                .iter()
+                .chain(more),
+        )
+    }
+}
+
+#[test]
+fn zstdcat_and_jq_read_it() {
+    let it = journalled();
+    let text = output(
+        "sh",
+        [
+            "-c",
+            "zstdcat \"$1\" | jq -c .kind",
+            "sh",
+            it.journal.to_str().unwrap(),
+        ],
+    );
+    let kinds = String::from_utf8(text.stdout).unwrap();
+    let kinds: Vec<&str> = kinds.lines().collect();
+    assert_eq!(kinds[0], "\"header\"");
+    assert_eq!(kinds[kinds.len() - 1], "\"mark\"");
+    output("zstd", ["--test", "--quiet", it.journal.to_str().unwrap()]);
+}
+
+#[test]
+fn the_description_of_its_frames_is_right() {
+    let it = journalled();
+    let frames = frames(&it.bytes);
+    let text: String = frames
+        .iter()
+        .map(|frame| lines(&it.bytes[frame.clone()]))
+        .collect();
+    assert_eq!(text.into_bytes(), output("zstdcat", [&it.journal]).stdout);
+    // Made anew by the description, it is read.
+    let again = frames
+        .iter()
+        .zip(0..)
+        .flat_map(|(one, n)| frame(n, &lines(&it.bytes[one.clone()])));
+    it.write(&again.collect::<Vec<u8>>());
+    it.check().exits(0);
+    it.rollback(&[]).exits(0);
+    assert_same(&it.start, &Snapshot::of(&it.tree), "after the rollback");
+}
+
+#[test]
+fn list_show_and_check_tell_of_it() {
+    let it = journalled();
+    let id = it
+        .journal
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .replace(".jsonl.zst", "");
+    let inodes = it.start.inodes().len();
+
+    let list = it.idshift.run(["journal", "list", "--json"]).exits(0);
+    let facts: Value = list.json();
+    assert_eq!(
+        (facts["id"].as_str(), facts["state"].as_str()),
+        (Some(&*id), Some("finished"))
+    );
+    assert_eq!(facts["inodes"], inodes);
+    let table = it.idshift.run(["journal", "list"]).exits(0).text();
+    assert!(
+        table.contains(&id) && table.contains(it.tree.to_str().unwrap()),
+        "{table}"
+    );
+
+    let show = it.idshift.run(["journal", "show", &id]).exits(0).text();
+    let of_the_tree = show
+        .lines()
+        .filter(|line| line.contains(&format!("{}/", it.tree.display())));
+    assert_eq!(
+        of_the_tree.count(),
+        inodes - 1,
+        "one line for each inode, and one for the top"
+    );
+
+    let check = it
+        .idshift
+        .run(["journal", "check", &id, "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&check["torn"], &check["inodes"]),
+        (&false.into(), &inodes.into()),
+        "{check}"
+    );
+}
+
+#[test]
+fn show_ends_quietly_when_nobody_reads_on() {
+    let it = journalled();
+    let command =
+        "\"$1\" journal show latest --journal-dir \"$2\" | head -n 3; exit ${PIPESTATUS[0]}";
+    let args = [
+        "-c",
+        command,
+        "bash",
+        Idshift::program().to_str().unwrap(),
+        it.idshift.journals().to_str().unwrap(),
+    ];
+    let output = output("bash", args);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_journal_that_was_cut_anywhere_is_whole_up_to_there() {
+    let it = journalled();
+    let frames = frames(&it.bytes);
+    let mut cuts: Vec<usize> = frames
+        .iter()
+        .flat_map(|one| {
+            [
+                one.start,
+                one.start + 1,
+                one.start + 19,
+                one.start + 20,
+                one.start + 21,
+                one.end - 1,
+            ]
+        })
+        .collect();
+    let mut numbers = Numbers::seeded(1);
+    let more = if long() { 500 } else { 30 };
+    cuts.extend((0..more).map(|_| numbers.below(it.bytes.len() as u64) as usize));
+    for cut in cuts {
+        it.write(&it.bytes[..cut]);
+        if cut < frames[0].end {
+            // Not even its header: nothing was done under it.
+            let run = it
+                .idshift
+                .run(["journal", "check", it.journal.to_str().unwrap()])
+                .exits(4);
+            run.says(it.journal.to_str().unwrap());
+            continue;
+        }
+        let check = it.check().exits(0).json();
+        let whole = frames.iter().filter(|frame| frame.end <= cut).count();
+        assert_eq!(check["frames"], whole, "cut at {cut}: {check}");
+        assert_eq!(
+            check["torn"],
+            !frames.iter().any(|one| one.end == cut),
+            "cut at {cut}"
+        );
+        assert_eq!(
+            check["state"],
+            if cut < it.bytes.len() {
+                "unfinished"
+            } else {
+                "finished"
+            }
+        );
+    }
+}
+
+/// What a power cut can leave: the file is as long as it should be, its end was not written.
+#[test]
+fn zeros_at_its_end_are_a_cut_as_well() {
+    let it = journalled();
+    let frames = frames(&it.bytes);
+    let mut numbers = Numbers::seeded(2);
+    for _ in 0..if long() { 300 } else { 20 } {
+        let from =
+            frames[1].start + numbers.below((it.bytes.len() - frames[1].start) as u64) as usize;
+        let mut bytes = it.bytes.clone();
+        bytes[from..].fill(0);
+        bytes.resize(bytes.len() + 4096, 0);
+        it.write(&bytes);
+        let check = it.check().exits(0).json();
+        let whole = frames.iter().filter(|frame| frame.end <= from).count() as u64;
+        let found = check["frames"].as_u64().unwrap();
+        // A frame that ended in zeros anyway is whole after all.
+        assert!(
+            found == whole || found == whole + 1,
+            "zeros from {from}: {check}"
+        );
+    }
+}
+
+/// The frames after a cut were never acted on. A run that was cut off is undone by what is there.
+#[test]
+fn rollback_of_one_that_was_cut_undoes_what_it_has() {
+    let it = journalled();
+    let frames = frames(&it.bytes);
+    let there = Snapshot::of(&it.tree);
+    it.write(&it.bytes[..frames[3].end - 10]);
+    let inodes = it.check().exits(0).json()["inodes"].as_u64().unwrap();
+    assert!(inodes > 0 && inodes < it.start.inodes().len() as u64);
+    let run = it.rollback(&[]).exits(0);
+    assert_eq!(run.count("changed"), inodes, "{run}");
+    let now = Snapshot::of(&it.tree);
+    assert_eq!(now.differing_inodes(&there).len() as u64, inodes);
+}
+
+#[test]
+fn a_bad_frame_in_the_middle_is_named_and_stops_a_rollback() {
+    let it = journalled();
+    let all = frames(&it.bytes);
+    let bad = 2;
+    let there = Snapshot::of(&it.tree);
+    let mut numbers = Numbers::seeded(3);
+    for _ in 0..if long() { 200 } else { 10 } {
+        let at = all[bad].start + numbers.below(all[bad].len() as u64) as usize;
+        let mut bytes = it.bytes.clone();
+        bytes[at] ^= 1 << numbers.below(8);
+        it.write(&bytes);
+        let run = it
+            .idshift
+            .run(["journal", "check", it.journal.to_str().unwrap()]);
+        assert!(run.code != Some(0), "a bit at byte {at} is wrong\n{run}");
+        let run = run
+            .says(&format!("frame {bad}"))
+            .says(&all[bad].start.to_string());
+        assert!(!run.stderr.contains("panicked"), "{run}");
+        it.rollback(&[]).exits(4).says(&format!("frame {bad}"));
+    }
+    assert_same(&there, &Snapshot::of(&it.tree), "after the refusals");
+
+    // Told how far to go, it undoes what stands before.
+    let run = it.rollback(&["--up-to", &bad.to_string()]).exits(0);
+    let undone = Snapshot::of(&it.tree);
+    let changed = there.differing_inodes(&undone);
+    assert!(!changed.is_empty());
+    assert_eq!(run.count("changed"), changed.len() as u64, "{run}");
+    let still: Vec<u8> = Vec::new();
+    assert!(undone.0.get(&still).is_none());
+}
+
+#[test]
+fn one_of_a_newer_version_is_refused() {
+    let it = journalled();
+    let there = Snapshot::of(&it.tree);
+    let header = lines(&it.bytes[frames(&it.bytes)[0].clone()]);
+    assert!(header.contains("\"format\":1,"), "{header}");
+    let newer = header.replacen("\"format\":1,", "\"format\":999,\"new\":{},", 1);
+    let rest = &it.bytes[frames(&it.bytes)[0].end..];
+    it.write(&[&frame(0, &newer)[..], rest].concat());
+    it.rollback(&[]).exits(4).says("999");
+    for command in ["resume", "verify"] {
+        it.idshift
+            .run([command, it.journal.to_str().unwrap()])
+            .exits(4)
+            .says("999");
+    }
+    assert_same(&there, &Snapshot::of(&it.tree), "after the refusals");
+}
+
+#[test]
+fn what_is_no_journal_is_refused() {
+    let it = journalled();
+    for bytes in [
+        &b"not a journal"[..],
+        &[0; 4096],
+        b"",
+        &it.bytes[20..],
+        &[0xff; 100],
+    ] {
+        it.write(bytes);
+        it.rollback(&[]).exits(4).says(it.journal.to_str().unwrap());
+    }
+}
+
+/// The journal as it is when the run was killed before its end.
+fn cut_before_the_last_mark(it: &Journalled) {
+    let last = frames(&it.bytes).pop().unwrap();
+    assert!(lines(&it.bytes[last.clone()]).contains("\"mark\""));
+    it.write(&it.bytes[..last.start]);
+}
+
+#[test]
+fn an_unfinished_one_stands_in_the_way_of_a_new_run_on_the_tree() {
+    let it = journalled();
+    cut_before_the_last_mark(&it);
+    let there = Snapshot::of(&it.tree);
+    let journal = it.journal.to_str().unwrap();
+    let below = it.tree.join("0000");
+    for tree in [&*it.tree, &below, it.tree.parent().unwrap()] {
+        let run = it.idshift.shift_with(tree, &["--reverse"]).exits(4);
+        run.says(&format!("idshift resume {journal}"))
+            .says(&format!("idshift rollback {journal}"));
+    }
+    assert_same(&there, &Snapshot::of(&it.tree), "after the refusals");
+
+    it.idshift.resume();
+    assert_same(&there, &Snapshot::of(&it.tree), "after the resume");
+    it.idshift.reverse(&it.tree);
+    assert_same(&it.start, &Snapshot::of(&it.tree), "after the way back");
+}
+
+#[test]
+fn it_does_not_stand_in_the_way_of_another_tree() {
+    let it = journalled();
+    cut_before_the_last_mark(&it);
+    let other = tree::plain_zoo(&it.tree.with_file_name("tree-2"));
+    it.idshift.shift(&other);
+}
+
+#[test]
+fn prune_removes_what_nobody_needs_and_never_an_unfinished_one() {
+    let it = journalled();
+    let prune = |more: &[&str]| {
+        it.idshift
+            .run(["journal", "prune"].iter().chain(more))
+            .exits(0)
+    };
+    prune(&[]);
+    assert_eq!(
+        it.idshift.journal_files().len(),
+        1,
+        "it is young and can still be rolled back"
+    );
+    prune(&["--older-than", "0", "--dry-run"]);
+    assert_eq!(it.idshift.journal_files().len(), 1, "a dry run");
+
+    cut_before_the_last_mark(&it);
+    prune(&["--older-than", "0"]);
+    assert_eq!(it.idshift.journal_files().len(), 1, "it is unfinished");
+
+    it.idshift.resume();
+    prune(&["--older-than", "0"]);
+    assert_eq!(
+        it.idshift.journal_files().len(),
+        0,
+        "it is finished and old"
+    );
+}
+
+#[test]
+fn a_rolled_back_one_is_pruned_at_once() {
+    let it = journalled();
+    it.rollback(&[]).exits(0);
+    it.idshift.run(["journal", "prune"]).exits(0);
+    assert_eq!(it.idshift.journal_files().len(), 0);
+}
+
+#[test]
+fn only_its_owner_reads_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let it = journalled();
+    let mode = fs::metadata(&it.journal).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(format!("{mode:04o}"), "0600");
+}
+
+#[test]
+fn names_of_any_bytes_are_shown_without_harm() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree::zoo(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    idshift.shift(&tree);
+    let shown = idshift.run(["journal", "show", "latest"]).exits(0).stdout;
+    assert!(!shown.contains(&0x1b), "an escape sequence got through");
+    let list = idshift
+        .run(["shift", "--dry-run", "-v", "--map", MAP, path(&tree)])
+        .exits(0);
+    assert!(
+        !list.stdout.contains(&0x1b) && !list.stderr.contains('\x1b'),
+        "{list}"
+    );
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
