@@ -33,10 +33,13 @@ pub fn summary(report: &Report, of: Of, verbose: bool) -> String {
     let most = if verbose { usize::MAX } else { FEW };
     let mut text = headline(report, of);
     text.push('\n');
-    if of != Of::Verify {
+    let stands = matches!(report.ending, Ending::Done | Ending::Interrupted);
+    if of != Of::Verify && stands {
         owners(&mut text, report);
     }
-    rest(&mut text, report, of);
+    if stands {
+        rest(&mut text, report, of);
+    }
     list(
         &mut text,
         "mount points not crossed",
