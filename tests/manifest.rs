@@ -239,6 +239,27 @@ fn it_is_applied_to_what_it_names_and_nothing_else() {
     );
 }
 
+#[test]
+fn a_line_that_was_taken_out_is_not_applied() {
+    let it = reviewed("manifest.jsonl");
+    let text = fs::read_to_string(&it.manifest).unwrap();
+    let kept = text
+        .lines()
+        .filter(|line| !line.contains("\"change\"") || line.contains("/acls/file"));
+    fs::write(
+        &it.manifest,
+        kept.map(|line| format!("{line}\n")).collect::<String>(),
+    )
+    .unwrap();
+    let run = it.apply(&[]).exits(0);
+    assert_eq!(run.count("changed"), 1, "{run}");
+    let expected = it
+        .start
+        .shifted(&[MAP])
+        .with(&it.start, |path| path != b"acls/file");
+    assert_same(&expected, &it.now(), "after the manifest was applied");
+}
+
 type Drift = fn(&Path);
 
 /// Each is something that happens between the review and the run, to this path.

@@ -38,6 +38,10 @@ def as_text(key, data):
     return {key + "_b64": base64.b64encode(data).decode()}
 
 
+# How xfs keeps the ACLs, which are in system.posix_acl_* as well.
+SAME_ACLS_AGAIN = ("trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT")
+
+
 def xattrs(name):
     try:
         found = os.listxattr(name, follow_symlinks=False)
@@ -45,7 +49,8 @@ def xattrs(name):
         if error.errno == errno.ENOTSUP:
             return {}
         raise
-    return {key: os.getxattr(name, key, follow_symlinks=False).hex() for key in sorted(found)}
+    found = sorted(key for key in found if key not in SAME_ACLS_AGAIN)
+    return {key: os.getxattr(name, key, follow_symlinks=False).hex() for key in found}
 
 
 def data_ranges(fd, size):
