@@ -110,6 +110,8 @@ fn a_filesystem_without_acls_and_xattrs_is_shifted_all_the_same() {
     let fs = TestFs::new(Kind::Ramfs);
     let tree = tree::plain_zoo(&fs.path().join("tree"));
     let idshift = Idshift::new();
+    // The first look fills the holes of a sparse file: ramfs keeps every page that was read.
+    Snapshot::of(&tree);
     let start = Snapshot::of(&tree);
     idshift.shift(&tree);
     assert_same(

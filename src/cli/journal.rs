@@ -270,7 +270,7 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
                 .map_err(Failure::usage)?,
         )
         .map_err(Failure::usage)?;
-    let mut removed = Vec::new();
+    let mut going = store.never_begun()?;
     for path in store.files()? {
         let goes = match Journal::open(&path) {
             Ok(journal) => match journal.state {
@@ -282,15 +282,15 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
             Err(_) => false,
         };
         if goes {
-            if !dry_run {
-                std::fs::remove_file(&path)
-                    .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
-            }
-            removed.push(path);
+            going.push(path);
         }
     }
+    for path in going.iter().filter(|_| !dry_run) {
+        std::fs::remove_file(path)
+            .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+    }
     if as_json {
-        println!("{}", json!({"removed": removed, "dry_run": dry_run}));
+        println!("{}", json!({"removed": going, "dry_run": dry_run}));
         return Ok(Exit::Done);
     }
     let verb = if dry_run {
@@ -298,12 +298,12 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
     } else {
         "removed"
     };
-    for path in &removed {
+    for path in &going {
         println!("{} {verb}", text::path(path));
     }
     println!(
         "{} {verb}.",
-        match removed.len() {
+        match going.len() {
             1 => "1 journal".to_string(),
             n => format!("{n} journals"),
         }

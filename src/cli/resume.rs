@@ -7,14 +7,14 @@ use super::signals;
 use super::summary::Of;
 use super::terminal::Terminal;
 use crate::engine;
-use crate::record::{Journal, State, Store};
+use crate::record::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
     let stop = signals::stop_on_signals();
     let store = Store::at(&args.store.journal_dir);
     let path = match args.journal.as_str() {
-        "latest" => store.latest("resumed", State::is_open)?,
+        "latest" => store.latest("resumed", |journal| journal.state.is_open())?,
         name => store.find(name)?,
     };
     let journal = Journal::open(&path)?;

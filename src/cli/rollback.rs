@@ -14,7 +14,9 @@ pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
     let stop = signals::stop_on_signals();
     let store = Store::at(&args.store.journal_dir);
     let path = match args.journal.as_str() {
-        "latest" => store.latest("rolled back", |state| state != State::Undone)?,
+        "latest" => store.latest("rolled back", |journal| {
+            journal.state != State::Undone || journal.left() > 0
+        })?,
         name => store.find(name)?,
     };
     let journal = match args.up_to {

@@ -28,6 +28,17 @@ pub enum Goal {
     After,
 }
 
+/// What is done about an inode that is not as wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It is changed.
+    Change,
+    /// It is counted as to be changed: a dry run.
+    Count,
+    /// It is reported as a conflict: verify.
+    Report,
+}
+
 /// What ends a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GiveUp {
@@ -50,8 +61,8 @@ pub struct Replay<'a> {
     pub between_is_ours: bool,
     /// An inode that somebody changed since is given the wanted ownership all the same.
     pub force: bool,
-    /// Only compare.
-    pub look_only: bool,
+    /// What is done.
+    pub act: Act,
     /// What ends the replay before its end.
     pub give_up: GiveUp,
     /// Hears of progress.
@@ -269,19 +280,22 @@ impl<'a> Worker<'a> {
             self.tally.already += 1;
             return Ok(());
         }
-        if !self.may_change(change, &now, transition.file_type) {
-            return Err(conflict(&format!(
-                "was changed since: it is {}, not {}",
-                summary(&now),
-                summary(match self.replay.goal {
-                    Goal::Before => &change.after,
-                    Goal::After => &change.before,
-                })
-            )));
-        }
-        if !self.replay.look_only {
-            fs::apply(&pin, transition.file_type, &now, wanted)
-                .map_err(|error| failed(error.to_string()))?;
+        let other = match self.replay.goal {
+            Goal::Before => &change.after,
+            Goal::After => &change.before,
+        };
+        let (is, should) = (summary(&now), summary(wanted));
+        match self.replay.act {
+            Act::Report => return Err(conflict(&format!("is {is}, and should be {should}"))),
+            _ if !self.may_change(change, &now, transition.file_type) => {
+                let was = summary(other);
+                return Err(conflict(&format!(
+                    "was changed since: it is {is}, not {was}"
+                )));
+            }
+            Act::Change => fs::apply(&pin, transition.file_type, &now, wanted)
+                .map_err(|error| failed(error.to_string()))?,
+            Act::Count => {}
         }
         let done = match self.replay.goal {
             Goal::Before => change.clone().swapped(),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::decide::Run;
-use super::replay::{GiveUp, Goal, Replay};
+use super::replay::{Act, GiveUp, Goal, Replay};
 use super::request::{check_is_root, exclude_set};
 use super::rollback::open_roots;
 use super::shift::{conclude, walk_journalling};
@@ -78,7 +78,7 @@ pub fn resume(
         goal: Goal::After,
         between_is_ours: true,
         force: false,
-        look_only: false,
+        act: Act::Change,
         // Somebody who changed or removed an inode since made no failure of the run.
         give_up: match header.walk.keep_going {
             true => GiveUp::Never,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::decide::Run;
-use super::replay::{GiveUp, Goal, Replay};
+use super::replay::{Act, GiveUp, Goal, Replay};
 use super::shift::{Walked, conclude};
 use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
 use crate::fs::{DirPath, Identity};
@@ -44,12 +44,12 @@ pub fn apply_manifest(
         return Err(refusal);
     }
     let journal = Journal::open(&path)?;
-    let replay = |look_only: bool, give_up: GiveUp| Replay {
+    let replay = |act: Act, give_up: GiveUp| Replay {
         journal: &journal,
         goal: Goal::After,
         between_is_ours: false,
         force: false,
-        look_only,
+        act,
         give_up,
         monitor,
         stop,
@@ -58,7 +58,7 @@ pub fn apply_manifest(
     if all_or_nothing {
         // All drift is found, and told, before anything is changed.
         monitor.phase(Phase::Comparing, Some(journal.inodes));
-        let mut found = replay(true, GiveUp::Never).run(request.jobs)?.tally;
+        let mut found = replay(Act::Count, GiveUp::Never).run(request.jobs)?.tally;
         if found.left() > 0 {
             let _ = std::fs::remove_file(&path);
             return Ok(Report {
@@ -78,8 +78,8 @@ pub fn apply_manifest(
     }
     monitor.phase(Phase::Replaying, Some(journal.inodes));
     let replayed = match all_or_nothing {
-        true => replay(false, GiveUp::OnConflict),
-        false => replay(false, GiveUp::Never),
+        true => replay(Act::Change, GiveUp::OnConflict),
+        false => replay(Act::Change, GiveUp::Never),
     }
     .run(request.jobs)?;
     let mut run = Run::new(

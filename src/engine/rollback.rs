@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::created;
-use super::replay::{GiveUp, Goal, Replay, Replayed};
+use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
 use super::request::check_is_root;
 use super::shift::sync;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
@@ -120,7 +120,10 @@ fn replay(
         goal: Goal::Before,
         between_is_ours: journal.state.is_open(),
         force: options.force,
-        look_only: options.dry_run,
+        act: match options.dry_run {
+            true => Act::Count,
+            false => Act::Change,
+        },
         give_up: GiveUp::Never,
         monitor,
         stop,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::decide::{Decider, Run};
-use super::replay::{GiveUp, Goal, Replay};
+use super::replay::{Act, GiveUp, Goal, Replay};
 use super::request::exclude_set;
 use super::sink::DifferenceSink;
 use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
@@ -30,18 +30,15 @@ pub fn verify_journal(
         },
         between_is_ours: false,
         force: false,
-        look_only: true,
+        act: Act::Report,
         give_up: GiveUp::Never,
         monitor,
         stop,
     };
     let replayed = replay.run(jobs)?;
-    let mut tally = replayed.tally;
-    // What a replay would change is what differs.
-    tally.conflicts += std::mem::take(&mut tally.changed);
     Ok(Report {
         journal: Some(journal.path.clone()),
-        tally,
+        tally: replayed.tally,
         ending: match replayed.cut_short {
             true => Ending::Interrupted,
             false => Ending::Done,

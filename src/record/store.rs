@@ -18,6 +18,9 @@ pub const DEFAULT_PLACE: &str = "/var/lib/idshift";
 
 const SUFFIX: &str = ".jsonl.zst";
 
+/// Of a journal that is not in its place yet.
+const NEW: &str = ".new";
+
 /// A directory of journals, one file each, `ID.jsonl.zst`.
 ///
 /// An id is a number that counts up and the time, `0007-20260102T030405Z`: their order is that of
@@ -181,15 +184,15 @@ impl Store {
         }
     }
 
-    /// The newest journal whose state is such as is wanted. `wanted` says in a word what for.
+    /// The newest journal that something can be done with. `wanted` says in a word what.
     pub fn latest(
         &self,
         wanted: &'static str,
-        state: impl Fn(State) -> bool,
+        is_such: impl Fn(&Journal) -> bool,
     ) -> Result<PathBuf, StoreError> {
         for path in self.files()?.into_iter().rev() {
             match Journal::open(&path) {
-                Ok(journal) if state(journal.state) => return Ok(path),
+                Ok(journal) if is_such(&journal) => return Ok(path),
                 Ok(_) | Err(JournalError::Empty { .. }) => {}
                 // The newest may be the one that is meant; who asks for it hears what is wrong.
                 Err(_) => return Ok(path),
@@ -229,44 +232,71 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a journal: its file is there, with `header` in it under a new id, and durable.
+    /// Begins a journal under a new id. Its file is made beside its place and put there once the
+    /// header is durable: whoever sees a journal sees its header.
     pub fn create(&self, mut header: Header) -> Result<(Appender, PathBuf), StoreError> {
         self.open_for_writing()?;
-        let (file, path) = loop {
+        loop {
             let last = self.files()?.last().map_or(0, |path| number_of(path));
             let time = header.time.strftime("%Y%m%dT%H%M%SZ");
             header.id = format!("{:04}-{time}", last + 1);
             let path = self.place.join(format!("{}{SUFFIX}", header.id));
-            let file = File::options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path);
-            match file {
-                Ok(file) => break (file, path),
-                // Another run took the number.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(self.io(error)),
-            }
-        };
-        let begin = || {
-            let mut appender = Appender::new(file, 0, 0)?;
-            appender.append(&Line::Header(Box::new(header)).to_bytes())?;
-            File::open(&self.place)?.sync_all()?;
-            Ok(appender)
-        };
-        match begin() {
-            Ok(appender) => Ok((appender, path)),
-            Err(error) => {
+            let unfinished = self
+                .place
+                .join(format!("{}.{}{NEW}", header.id, std::process::id()));
+            match self.begin(&header, &unfinished, &path) {
+                Ok(appender) => return Ok((appender, path)),
                 // Nothing was done under it.
-                let _ = std::fs::remove_file(&path);
-                Err(StoreError::Io {
-                    path,
-                    source: error,
-                })
+                Err(error) => {
+                    let _ = std::fs::remove_file(&unfinished);
+                    if error.kind() != io::ErrorKind::AlreadyExists {
+                        return Err(StoreError::Io {
+                            path,
+                            source: error,
+                        });
+                    }
+                    // Another run took the number; there is a next one.
+                }
             }
         }
+    }
+
+    fn begin(&self, header: &Header, unfinished: &Path, path: &Path) -> io::Result<Appender> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(unfinished)?;
+        let mut appender = Appender::new(file, 0, 0)?;
+        appender.append(&Line::Header(Box::new(header.clone())).to_bytes())?;
+        // A link, unlike a rename, takes nobody's place.
+        std::fs::hard_link(unfinished, path)?;
+        std::fs::remove_file(unfinished)?;
+        File::open(&self.place)?.sync_all()?;
+        Ok(appender)
+    }
+
+    /// Files of runs that were killed before their journal was in its place: nothing was done.
+    pub fn never_begun(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let files = WalkDir::new(&self.place).min_depth(1).max_depth(1);
+        let is_new = |path: &Path| path.to_string_lossy().ends_with(NEW);
+        let mut found = Vec::new();
+        for entry in files.into_iter().filter(|_| self.place.exists()) {
+            let path = entry.map_err(|error| self.io(error.into()))?.into_path();
+            let pid = path
+                .to_string_lossy()
+                .rsplit('.')
+                .nth(1)
+                .and_then(|pid| pid.parse::<i32>().ok());
+            let lives = pid.is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists());
+            if is_new(&path) && !lives {
+                found.push(path);
+            }
+        }
+        Ok(found)
     }
 }
 
