@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::path::{Path, PathBuf};
+
 use support::{
     Idshift, Kind, MAP, ROOTLESS, Snapshot, TestFs, assert_same, idshift::shift_args, tree,
 };
@@ -30,6 +32,11 @@ macro_rules! on_each_filesystem {
             }
 
             #[test]
+            fn one_thread_and_two_leave_the_same() {
+                with_jobs($kind, &["1", "2"], tree::zoo);
+            }
+
+            #[test]
             fn a_rootless_map_needs_to_be_told_that_nothing_is_shifted_yet() {
                 rootless($kind);
             }
@@ -44,7 +51,7 @@ on_each_filesystem! {
     tmpfs: Kind::Tmpfs,
 }
 
-type Build = fn(&std::path::Path) -> std::path::PathBuf;
+type Build = fn(&Path) -> PathBuf;
 
 fn shift_and_reverse(kind: Kind, build: Build) {
     let fs = TestFs::new(kind);
@@ -55,6 +62,7 @@ fn shift_and_reverse(kind: Kind, build: Build) {
     let run = idshift.shift(&tree);
     let there = Snapshot::of(&tree);
     assert_same(&start.shifted(&[MAP]), &there, "after the shift");
+    verify(&idshift, &tree, &[]);
     let inodes = start.inodes().len() as u64;
     assert_eq!(
         (run.count("seen"), run.count("changed")),
@@ -68,7 +76,18 @@ fn shift_and_reverse(kind: Kind, build: Build) {
     assert_same(&there, &Snapshot::of(&tree), "after a second shift");
 
     idshift.reverse(&tree);
+    verify(&idshift, &tree, &["--reverse"]);
     assert_same(&start, &Snapshot::of(&tree), "after the way back");
+}
+
+/// The disk is what the newest journal says, and what the map says; looking leaves no trace.
+fn verify(idshift: &Idshift, tree: &Path, direction: &[&str]) {
+    let before = Snapshot::of(tree);
+    idshift.run(["verify", "latest"]).exits(0);
+    let by_map = ["verify", "--map", MAP].iter().chain(direction);
+    let by_map = by_map.map(AsRef::as_ref).chain([tree.as_os_str()]);
+    idshift.run(by_map).exits(0);
+    assert_same(&before, &Snapshot::of(tree), "after verify");
 }
 
 fn shift_and_rollback(kind: Kind, build: Build) {
@@ -78,6 +97,7 @@ fn shift_and_rollback(kind: Kind, build: Build) {
     let start = Snapshot::of(&tree);
     idshift.shift(&tree);
     let back = idshift.rollback();
+    verify(&idshift, &tree, &["--reverse"]);
     assert_same(&start, &Snapshot::of(&tree), "after the rollback");
     assert_eq!(back.count("changed"), start.inodes().len() as u64, "{back}");
     assert_eq!(back.count("conflicts"), 0, "{back}");
@@ -101,7 +121,9 @@ fn rootless(kind: Kind) {
         &Snapshot::of(&tree),
         "after the shift",
     );
+    idshift.run(["verify", "latest"]).exits(0);
     idshift.rollback();
+    idshift.run(["verify", "latest"]).exits(0);
     assert_same(&start, &Snapshot::of(&tree), "after the rollback");
 }
 
@@ -190,18 +212,25 @@ fn several_trees_are_one_run() {
 
 #[test]
 fn any_number_of_threads_leaves_the_same() {
-    let fs = TestFs::new(Kind::Tmpfs);
-    let tree = tree::wide(&fs.path().join("tree"), 10_000);
+    with_jobs(Kind::Tmpfs, &["1", "2", "7", "32"], |at| {
+        tree::wide(at, 10_000)
+    });
+}
+
+fn with_jobs(kind: Kind, counts: &[&str], build: Build) {
+    let fs = TestFs::new(kind);
+    let tree = build(&fs.path().join("tree"));
     let idshift = Idshift::new();
     let start = Snapshot::of(&tree);
-    for jobs in ["1", "2", "7", "32"] {
+    for jobs in counts {
         idshift.shift_with(&tree, &["--jobs", jobs]).exits(0);
         assert_same(
             &start.shifted(&[MAP]),
             &Snapshot::of(&tree),
             "after the shift",
         );
-        idshift.run(["rollback", "latest", "--json"]).exits(0);
+        let rollback = ["rollback", "latest", "--json", "--jobs", jobs];
+        idshift.run(rollback).exits(0);
         assert_same(&start, &Snapshot::of(&tree), "after the rollback");
     }
 }

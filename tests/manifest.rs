@@ -105,7 +105,7 @@ fn check_lines(lines: &[Value], tree: &Path, start: &Snapshot, end: &Snapshot) {
             Some(name) => name,
             None => b".",
         };
-        let (before, after) = (&start.0[name], &end.0[name]);
+        let (before, after) = (&start.lines()[name], &end.lines()[name]);
         for (side, found) in [("before", before), ("after", after)] {
             for id in ["uid", "gid"] {
                 assert_eq!(line[side][id], found[id], "{side} {id} of {line}");

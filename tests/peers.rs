@@ -42,7 +42,7 @@ fn owners(tree: &std::path::Path) -> Vec<String> {
             line["mode"]
         )
     };
-    snapshot.0.iter().map(line).collect()
+    snapshot.lines().iter().map(line).collect()
 }
 
 #[test]

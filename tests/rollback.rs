@@ -143,7 +143,7 @@ fn a_removed_directory_is_reported_with_all_that_was_in_it() {
     fs::remove_dir_all(it.tree.join("acls")).unwrap();
     let gone = it
         .start
-        .0
+        .lines()
         .keys()
         .filter(|path| path.starts_with(b"acls"))
         .count() as u64;

@@ -7,14 +7,17 @@ use std::ops::Range;
 const HEAD: usize = 20;
 const MAGIC: u32 = 0x184D_2A5E;
 
-/// Where each frame is, its head included.
+/// Where each whole frame is, its head included.
 pub fn frames(file: &[u8]) -> Vec<Range<usize>> {
-    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes"));
+    let word = |at: usize| Some(u32::from_le_bytes(file.get(at..at + 4)?.try_into().ok()?));
     let mut frames = Vec::new();
     let mut at = 0;
-    while file[at..].iter().any(|&byte| byte != 0) {
-        assert_eq!(word(at), MAGIC, "no frame at byte {at}");
-        let end = at + HEAD + word(at + 12) as usize;
+    while word(at) == Some(MAGIC) {
+        let Some(len) = word(at + 12) else { break };
+        let end = at + HEAD + len as usize;
+        if end > file.len() {
+            break;
+        }
         frames.push(at..end);
         at = end;
     }

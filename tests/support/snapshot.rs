@@ -1,6 +1,7 @@
 //! What a tree is, and what it must be after a shift.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -12,28 +13,44 @@ use serde_json::Value;
 
 use super::{output, script};
 
-/// Everything about every inode of a tree that the program could have changed, by path.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot(pub BTreeMap<Vec<u8>, Value>);
+/// Everything about every inode of a tree that the program could have changed.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// As printed. Two that are the same text need not be looked into, which takes long for large
+    /// trees.
+    text: Vec<u8>,
+    lines: OnceCell<Lines>,
+}
+
+/// The lines of a snapshot by path.
+pub type Lines = BTreeMap<Vec<u8>, Value>;
 
 impl Snapshot {
     /// Of a tree as it is now.
     pub fn of(tree: &Path) -> Snapshot {
-        let taken = output(
-            "python3",
-            [script("snapshot.py").as_os_str(), tree.as_os_str()],
-        );
-        Snapshot::parse(&taken.stdout)
+        let script = script("snapshot.py");
+        Snapshot {
+            text: output("python3", [script.as_os_str(), tree.as_os_str()]).stdout,
+            lines: OnceCell::new(),
+        }
     }
 
-    fn parse(lines: &[u8]) -> Snapshot {
-        let lines = serde_json::Deserializer::from_slice(lines).into_iter::<Value>();
-        Snapshot(
-            lines
-                .map(|line| line.expect("a line of JSON"))
-                .map(|line| (path_of(&line), line))
-                .collect(),
-        )
+    fn from_lines(lines: Lines) -> Snapshot {
+        let text = lines
+            .values()
+            .flat_map(|line| format!("{line}\n").into_bytes());
+        Snapshot {
+            text: text.collect(),
+            lines: lines.into(),
+        }
+    }
+
+    pub fn lines(&self) -> &Lines {
+        self.lines.get_or_init(|| {
+            let lines = serde_json::Deserializer::from_slice(&self.text).into_iter::<Value>();
+            let lines = lines.map(|line| line.expect("a line of JSON"));
+            lines.map(|line| (path_of(&line), line)).collect()
+        })
     }
 
     /// What it must be after a shift through this map.
@@ -56,52 +73,63 @@ impl Snapshot {
             .spawn()
             .expect("python3 starts");
         let mut stdin = child.stdin.take().expect("its stdin");
-        let output = std::thread::scope(|scope| {
-            // Beside the reading: neither side's pipe may fill up.
-            scope.spawn(move || {
-                for line in self.0.values() {
-                    writeln!(stdin, "{line}").expect("expect.py reads");
-                }
-            });
-            child.wait_with_output().expect("expect.py ends")
-        });
+        let text = self.text.clone();
+        // Beside the reading: neither side's pipe may fill up.
+        let writing = std::thread::spawn(move || stdin.write_all(&text));
+        let output = child.wait_with_output().expect("expect.py ends");
         assert!(output.status.success(), "expect.py: {}", output.status);
-        Snapshot::parse(&output.stdout)
+        writing
+            .join()
+            .expect("no panic")
+            .expect("expect.py reads all");
+        Snapshot {
+            text: output.stdout,
+            lines: OnceCell::new(),
+        }
+    }
+
+    /// With changes made by hand.
+    pub fn edited(self, edit: impl FnOnce(&mut Lines)) -> Snapshot {
+        let mut lines = self.lines().clone();
+        edit(&mut lines);
+        Snapshot::from_lines(lines)
     }
 
     /// With the paths that `which` picks as they are in `other`.
-    pub fn with(mut self, other: &Snapshot, which: impl Fn(&[u8]) -> bool) -> Snapshot {
-        for (path, line) in &mut self.0 {
-            if which(path) {
-                line.clone_from(&other.0[path]);
+    pub fn with(self, other: &Snapshot, which: impl Fn(&[u8]) -> bool) -> Snapshot {
+        self.edited(|lines| {
+            for (path, line) in lines {
+                if which(path) {
+                    line.clone_from(&other.lines()[path]);
+                }
             }
-        }
-        self
+        })
     }
 
-    pub fn without(mut self, which: impl Fn(&[u8]) -> bool) -> Snapshot {
-        self.0.retain(|path, _| !which(path));
-        self
+    /// Without the paths that `which` picks.
+    pub fn without(self, which: impl Fn(&[u8]) -> bool) -> Snapshot {
+        self.edited(|lines| lines.retain(|path, _| !which(path)))
     }
 
     /// Inode numbers, each once.
-    pub fn inodes(&self) -> std::collections::BTreeSet<u64> {
-        self.0.values().map(ino).collect()
+    pub fn inodes(&self) -> BTreeSet<u64> {
+        self.lines().values().map(ino).collect()
     }
 
     /// Inode numbers of those that are otherwise in `other`.
-    pub fn differing_inodes(&self, other: &Snapshot) -> std::collections::BTreeSet<u64> {
-        let differ = self
-            .0
+    pub fn differing_inodes(&self, other: &Snapshot) -> BTreeSet<u64> {
+        let differ = |(path, line): &(&Vec<u8>, &Value)| other.lines().get(*path) != Some(*line);
+        self.lines()
             .iter()
-            .filter(|(path, line)| other.0.get(*path) != Some(line));
-        differ.map(|(_, line)| ino(line)).collect()
+            .filter(differ)
+            .map(|(_, line)| ino(line))
+            .collect()
     }
 
     /// The line of one path.
     #[track_caller]
     pub fn at(&self, path: &str) -> &Value {
-        self.0
+        self.lines()
             .get(path.as_bytes())
             .unwrap_or_else(|| panic!("{path} is not in the snapshot"))
     }
@@ -126,14 +154,18 @@ const SHOWN: usize = 20;
 /// Compares field by field; says what differs.
 #[track_caller]
 pub fn assert_same(expected: &Snapshot, found: &Snapshot, when: &str) {
-    if expected == found {
+    if expected.text == found.text || expected.lines() == found.lines() {
         return;
     }
     let mut text = String::new();
     let mut count = 0;
-    let paths: std::collections::BTreeSet<_> = expected.0.keys().chain(found.0.keys()).collect();
+    let paths: BTreeSet<_> = expected
+        .lines()
+        .keys()
+        .chain(found.lines().keys())
+        .collect();
     for path in paths {
-        let differences = differences(expected.0.get(path), found.0.get(path));
+        let differences = differences(expected.lines().get(path), found.lines().get(path));
         if differences.is_empty() {
             continue;
         }
@@ -145,7 +177,7 @@ pub fn assert_same(expected: &Snapshot, found: &Snapshot, when: &str) {
     }
     panic!(
         "{when}: {count} of {} paths are not as expected\n{text}",
-        expected.0.len()
+        expected.lines().len()
     );
 }
 
@@ -158,7 +190,7 @@ fn differences(expected: Option<&Value>, found: Option<&Value>) -> String {
     };
     let mut text = String::new();
     let (a, b) = (flat(expected), flat(found));
-    let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+    let keys: BTreeSet<_> = a.keys().chain(b.keys()).collect();
     for key in keys {
         if a.get(key) != b.get(key) {
             let show = |value: Option<&Value>| value.map_or("none".into(), Value::to_string);

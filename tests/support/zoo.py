@@ -15,6 +15,8 @@ import subprocess
 import sys
 
 IDS = (0, 1000, 65534, 65535)
+# With 1, where the second range of a rootless engine's map begins.
+OWNERS = (*IDS, 1)
 MODES = (0o644, 0o4755, 0o2755, 0o2745, 0o6755, 0o4711, 0o1777, 0o0000, 0o7777)
 
 NAMES = (
@@ -65,8 +67,8 @@ class Zoo:
 
     def owners(self):
         os.mkdir("owners")
-        for uid in IDS:
-            for gid in IDS:
+        for uid in OWNERS:
+            for gid in OWNERS:
                 self.file(f"owners/{uid}-{gid}", uid, gid)
         for number, uid in enumerate(IDS):
             self.dir(f"owners/dir-{uid}", uid, IDS[-1 - number])
@@ -113,6 +115,12 @@ class Zoo:
         os.chmod("links/a/one", 0o4755)
         os.link("links/a/one", "links/b/one-more")
 
+    def crowd(self):
+        """Many files in one directory, of every pair of owners."""
+        self.dir("crowd", 1000, 1)
+        for number in range(200):
+            self.file(f"crowd/{number:03}", OWNERS[number % 5], OWNERS[number // 5 % 5])
+
     def names(self):
         os.mkdir("names")
         for number, name in enumerate(NAMES):
@@ -145,7 +153,9 @@ class Zoo:
             "effective": ["cap_net_raw+ep"],
             "permitted": ["cap_net_bind_service+p"],
             "many": ["cap_chown,cap_setfcap,cap_sys_admin,cap_bpf+eip"],
+            "inheritable": ["cap_net_raw+i"],
             "nested": ["-n", "1000", "cap_net_raw+ep"],
+            "nested-next": ["-n", "1", "cap_net_raw+ep"],
             "nested-edge": ["-n", "65535", "cap_net_admin+p"],
             "with-all": ["cap_net_raw+ep"],
         }
@@ -232,6 +242,7 @@ def main():
     zoo.modes()
     zoo.kinds()
     zoo.links()
+    zoo.crowd()
     zoo.names()
     if not plain:
         zoo.acls()
