@@ -147,7 +147,7 @@ pub struct ShiftArgs {
     idshift rollback 0007-20260102T030405Z"
 )]
 pub struct RollbackArgs {
-    /// Journal: an id, a path, or `latest`
+    /// Journal: an id or its number, a path, or `latest`
     #[arg(default_value = "latest")]
     pub journal: String,
     /// Change nothing, say what would be undone
@@ -174,7 +174,7 @@ pub struct RollbackArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  idshift resume latest")]
 pub struct ResumeArgs {
-    /// Journal: an id, a path, or `latest`
+    /// Journal: an id or its number, a path, or `latest`
     #[arg(default_value = "latest")]
     pub journal: String,
     /// Threads [default: one for each processor]
@@ -246,7 +246,7 @@ pub enum JournalCommand {
     },
     /// Print every change of a journal, with whole paths
     Show {
-        /// Journal: an id, a path, or `latest`
+        /// Journal: an id or its number, a path, or `latest`
         journal: String,
         /// Journals
         #[command(flatten)]
@@ -257,7 +257,7 @@ pub enum JournalCommand {
     },
     /// Read a journal to its end and say whether it is whole
     Check {
-        /// Journal: an id, a path, or `latest`
+        /// Journal: an id or its number, a path, or `latest`
         journal: String,
         /// Journals
         #[command(flatten)]

@@ -1,0 +1,199 @@
+//! What people read: help, summaries and errors, word for word.
+
+mod support;
+
+use std::fs;
+use std::process::{Command, Output};
+
+fn idshift(args: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_idshift");
+    Command::new(program)
+        .args(args)
+        .env("COLUMNS", "100")
+        .output()
+        .unwrap()
+}
+
+/// Both streams, with what differs from run to run taken out.
+fn text(output: &Output, place: &str) -> String {
+    let text = format!(
+        "exit code {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().unwrap(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let text = text.replace(place, "PLACE");
+    let mut redacted = String::new();
+    for line in text.lines() {
+        let line = line.split_inclusive(' ').map(redact).collect::<String>();
+        redacted.push_str(line.trim_end());
+        redacted.push('\n');
+    }
+    redacted
+}
+
+/// Times, rates, sizes and the time in a journal's id.
+fn redact(word: &str) -> String {
+    let bare = word.trim_end();
+    let space = &word[bare.len()..];
+    let is_number =
+        |text: &str| text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let shown = if bare.starts_with('(') && bare.contains("/s)") {
+        "(RATE).".to_string()
+    } else if is_number(bare) {
+        "N".to_string()
+    } else if let Some((before, after)) = bare.split_once("-20") {
+        match after.split_once('Z') {
+            Some((_, rest)) => format!("{before}-TIME{rest}"),
+            None => bare.to_string(),
+        }
+    } else {
+        bare.to_string()
+    };
+    shown + space
+}
+
+#[test]
+fn help_is_as_reviewed() {
+    for command in [
+        &["--help"][..],
+        &["shift", "--help"],
+        &["rollback", "--help"],
+        &["resume", "--help"],
+        &["verify", "--help"],
+        &["journal", "--help"],
+        &["journal", "list", "--help"],
+        &["journal", "show", "--help"],
+        &["journal", "check", "--help"],
+        &["journal", "prune", "--help"],
+    ] {
+        let name = format!("help {}", command[..command.len() - 1].join(" "));
+        insta::assert_snapshot!(name.trim(), text(&idshift(command), "PLACE"));
+    }
+}
+
+#[test]
+fn summaries_are_as_reviewed() {
+    support::need_root();
+    let place = tempfile::tempdir().unwrap();
+    let tree = place.path().join("tree");
+    fs::create_dir_all(tree.join("sub")).unwrap();
+    fs::write(tree.join("a file"), "x").unwrap();
+    fs::write(tree.join("sub/new\nline"), "x").unwrap();
+    let path = |name: &str| place.path().join(name).to_string_lossy().into_owned();
+    let (tree_arg, manifest) = (path("tree"), path("review.jsonl"));
+    let journals = format!("--journal-dir={}", path("journals"));
+    let map = "--map=b:0:100000:1000";
+    let show = |name: &str, args: &[&str]| {
+        let text = text(&idshift(args), &place.path().to_string_lossy());
+        insta::assert_snapshot!(name, text);
+    };
+    show(
+        "dry run",
+        &[
+            "shift",
+            "--dry-run",
+            map,
+            "--manifest",
+            &manifest,
+            &tree_arg,
+        ],
+    );
+    show("shift", &["shift", map, &journals, &tree_arg]);
+    show("shift again", &["shift", map, &journals, &tree_arg]);
+    show("verify", &["verify", &journals, "latest"]);
+    nix::unistd::chown(&tree.join("a file"), Some(5000.into()), None).unwrap();
+    show("verify differs", &["verify", &journals, "latest"]);
+    show(
+        "drift from a manifest",
+        &["shift", &journals, "--from-manifest", &manifest],
+    );
+    show("rollback dry run", &["rollback", "--dry-run", &journals]);
+    show("rollback with a conflict", &["rollback", &journals]);
+    show("rollback forced", &["rollback", "--force", &journals]);
+    show("rollback twice", &["rollback", &journals, "0001"]);
+    nix::unistd::chown(&tree.join("a file"), Some(5000.into()), None).unwrap();
+    show("unmapped", &["shift", map, &journals, &tree_arg]);
+    show(
+        "unmapped, kept going",
+        &["shift", map, "--keep-going", &journals, &tree_arg],
+    );
+    show("journal list", &["journal", "list", &journals]);
+    show("journal check", &["journal", "check", &journals, "latest"]);
+    show(
+        "journal prune",
+        &["journal", "prune", "--dry-run", &journals],
+    );
+}
+
+#[test]
+fn errors_are_as_reviewed() {
+    support::need_root();
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_string_lossy().into_owned();
+    fs::create_dir(path("tree")).unwrap();
+    std::os::unix::fs::symlink(path("tree"), path("link")).unwrap();
+    let map = "--map=b:0:100000:65536";
+    for (name, args) in [
+        (
+            "no such path",
+            vec!["shift".into(), map.into(), path("nothing")],
+        ),
+        ("a symlink", vec!["shift".into(), map.into(), path("link")]),
+        (
+            "the root directory",
+            vec!["shift".into(), map.into(), "/".into()],
+        ),
+        (
+            "a system directory",
+            vec!["shift".into(), map.into(), "/etc".into()],
+        ),
+        (
+            "a bad map",
+            vec!["shift".into(), "--map=b:0:100000".into(), path("tree")],
+        ),
+        (
+            "an overlapping map",
+            vec![
+                "shift".into(),
+                map.into(),
+                "--map=u:5:300000:9".into(),
+                path("tree"),
+            ],
+        ),
+        (
+            "no subuid line",
+            vec!["shift".into(), "--subid=nosuchuser".into(), path("tree")],
+        ),
+        (
+            "an undecidable map",
+            vec![
+                "shift".into(),
+                "--map=b:0:1000:1".into(),
+                "--map=b:1:100000:65535".into(),
+                path("tree"),
+            ],
+        ),
+        (
+            "no journal",
+            vec!["rollback".into(), format!("--journal-dir={}", path("none"))],
+        ),
+        (
+            "no manifest",
+            vec!["shift".into(), "--from-manifest".into(), path("none")],
+        ),
+        (
+            "a bad glob",
+            vec![
+                "shift".into(),
+                map.into(),
+                "--exclude=[".into(),
+                path("tree"),
+            ],
+        ),
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let text = text(&idshift(&args), &place.path().to_string_lossy());
+        insta::assert_snapshot!(format!("error {name}"), text);
+    }
+}
