@@ -65,7 +65,10 @@ fn idshift(args: &[&str]) -> io::Result<()> {
     println!("$ idshift {}", args.join(" "));
     let all = std::iter::once("idshift").chain(args.iter().copied());
     match idshift::cli::run(all.map(Into::into)) {
-        Exit::Done => Ok(println!()),
+        Exit::Done => {
+            println!();
+            Ok(())
+        }
         exit => Err(io::Error::other(format!("it ended with {exit:?}"))),
     }
 }

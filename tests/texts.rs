@@ -36,12 +36,17 @@ fn text(output: &Output, place: &str) -> String {
 fn redact(word: &str) -> String {
     let bare = word.trim_end();
     let space = &word[bare.len()..];
-    let is_number =
-        |text: &str| text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    // Counts in these trees are small: what has three digits is a size.
+    let is_measured = |text: &str| {
+        let digits = text.chars().filter(char::is_ascii_digit).count();
+        (text.contains('.') || digits > 2) && digits + text.matches('.').count() == text.len()
+    };
     let shown = if bare.starts_with('(') && bare.contains("/s)") {
         "(RATE).".to_string()
-    } else if is_number(bare) {
+    } else if is_measured(bare) {
         "N".to_string()
+    } else if bare.strip_prefix('(').is_some_and(is_measured) {
+        "(N".to_string()
     } else if let Some((before, after)) = bare.split_once("-20") {
         match after.split_once('Z') {
             Some((_, rest)) => format!("{before}-TIME{rest}"),

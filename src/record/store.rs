@@ -168,12 +168,23 @@ impl Store {
         Ok(files)
     }
 
-    /// The file that an id or a path means.
+    /// The file that an id, its number or a path means.
     pub fn find(&self, name: &str) -> Result<PathBuf, StoreError> {
         let by_id = self.place.join(format!("{name}{SUFFIX}"));
         let by_path = PathBuf::from(name);
+        // `7` and `0007` mean the journal whose id begins so.
+        let number = name.parse().ok().filter(|number| *number > 0);
+        let by_number = match number {
+            Some(number) => self
+                .files()?
+                .into_iter()
+                .find(|path| number_of(path) == number),
+            None => None,
+        };
         if !name.contains('/') && by_id.exists() {
             Ok(by_id)
+        } else if let Some(found) = by_number {
+            Ok(found)
         } else if by_path.is_file() {
             Ok(by_path)
         } else {
