@@ -2,7 +2,7 @@
 //!
 //! - [`mode`]: permission and set-id bits
 //! - [`file_type`]: kinds of inode
-//! - [`acl`], [`acl_text`]: POSIX ACLs as the kernel stores them and as people write them
+//! - [`acl`], `acl_text`: POSIX ACLs as the kernel stores them and as people write them
 //! - [`capability`]: file capabilities
 //! - [`owned`]: all of it together, before and after
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)

@@ -173,7 +173,7 @@ impl Store {
         let by_id = self.place.join(format!("{name}{SUFFIX}"));
         let by_path = PathBuf::from(name);
         // `7` and `0007` mean the journal whose id begins so.
-        let number = name.parse().ok().filter(|number| *number > 0);
+        let number = name.parse::<u64>().ok().filter(|number| *number > 0);
         let by_number = match number {
             Some(number) => self
                 .files()?
