@@ -3,11 +3,12 @@
 
 mod support;
 
-use std::cell::Cell;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::cell::{Cell, RefCell};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -60,10 +61,15 @@ impl Place {
     /// Some inodes are shifted, some not.
     fn is_midway(&self) -> bool {
         let paths = names(&self.tree).into_iter().flat_map(|dir| names(&dir));
-        let shifted: Vec<bool> = paths
-            .map(|path| path.symlink_metadata().unwrap().uid() >= 100_000)
-            .collect();
+        let shifted: Vec<bool> = paths.map(|path| is_shifted(&path)).collect();
         shifted.contains(&true) && shifted.contains(&false)
+    }
+
+    /// Every hundredth inode or so: whether they are shifted.
+    fn sample(&self) -> Vec<bool> {
+        let paths = self.start.lines().keys().step_by(97);
+        let paths = paths.map(|path| self.tree.join(OsStr::from_bytes(path)));
+        paths.map(|path| is_shifted(&path)).collect()
     }
 
     /// Undoes what the newest journal says, or finishes it and undoes that.
@@ -95,43 +101,60 @@ fn names(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Finds moments in the middle of a run: by what earlier shots hit, and otherwise at random.
-struct Shooter {
-    reach: Cell<f64>,
-    numbers: Cell<Option<Numbers>>,
+fn is_shifted(path: &Path) -> bool {
+    path.symlink_metadata().unwrap().uid() >= 100_000
 }
 
-/// Where a shot came.
+/// Sends signals at random moments in the middle of a run.
+struct Shooter {
+    /// Seconds after the first change within which a signal comes: less when it came too late.
+    spread: Cell<f64>,
+    numbers: RefCell<Numbers>,
+}
+
+/// Where a signal came.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Hit {
-    TooEarly,
     Midway,
-    TooLate,
+    Missed,
+}
+
+impl Hit {
+    fn when(is_midway: bool) -> Hit {
+        match is_midway {
+            true => Hit::Midway,
+            false => Hit::Missed,
+        }
+    }
 }
 
 impl Shooter {
     fn seeded(seed: u64) -> Shooter {
         Shooter {
-            reach: Cell::new(0.3),
-            numbers: Cell::new(Some(Numbers::seeded(seed))),
+            spread: Cell::new(0.3),
+            numbers: RefCell::new(Numbers::seeded(seed)),
         }
     }
 
-    fn moment(&self) -> Duration {
-        let mut numbers = self.numbers.take().expect("one at a time");
-        let part = numbers.below(1000) as f64 / 1000.0;
-        self.numbers.set(Some(numbers));
-        Duration::from_secs_f64(self.reach.get() * part)
+    /// Some part of so many seconds.
+    fn wait_within(&self, seconds: f64) {
+        let part = self.numbers.borrow_mut().below(1000) as f64 / 1000.0;
+        std::thread::sleep(Duration::from_secs_f64(seconds * part));
     }
 
-    /// Starts a command line and sends it these signals at some moment of its run.
-    fn shoot(&self, idshift: &Idshift, args: &[OsString], signals: &[Signal]) -> Run {
-        let child = idshift.spawn(args);
-        std::thread::sleep(self.moment());
-        for signal in signals {
-            kill(Pid::from_raw(child.id() as i32), *signal).expect("it is not waited for yet");
+    /// Starts a command line and sends it these signals at some moment after its first change.
+    fn shoot(&self, it: &Place, idshift: &Idshift, args: &[OsString], signals: &[Signal]) -> Run {
+        let before = it.sample();
+        let mut child = idshift.spawn(args);
+        while it.sample() == before && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(Duration::from_micros(200));
         }
-        Run::wait(child)
+        self.wait_within(self.spread.get());
+        let run = end_with(child, signals);
+        if run.code == Some(0) {
+            self.spread.set(self.spread.get() * 0.7);
+        }
+        run
     }
 
     /// Repeats an attempt until enough of them hit the middle.
@@ -143,17 +166,22 @@ impl Shooter {
             } else {
                 How::Undo
             };
-            match attempt(how) {
-                Hit::Midway => hits += 1,
-                Hit::TooEarly => self.reach.set(self.reach.get() * 1.2),
-                Hit::TooLate => self.reach.set(self.reach.get() * 0.9),
-            }
+            hits += usize::from(attempt(how) == Hit::Midway);
             if hits == wanted {
                 return;
             }
         }
         panic!("only {hits} of {wanted} signals came in the middle of a run");
     }
+}
+
+fn end_with(mut child: Child, signals: &[Signal]) -> Run {
+    for signal in signals {
+        if child.try_wait().expect("a child").is_none() {
+            kill(Pid::from_raw(child.id() as i32), *signal).expect("a child");
+        }
+    }
+    Run::wait(child)
 }
 
 fn rounds() -> usize {
@@ -169,14 +197,10 @@ fn shoot_a_shift(
     how: How,
 ) -> Hit {
     let idshift = Idshift::new();
-    let run = shooter.shoot(&idshift, args, signals);
+    let run = shooter.shoot(it, &idshift, args, signals);
     if run.code == Some(0) {
         it.end(&idshift, How::Undo);
-        return Hit::TooLate;
-    }
-    if !is_begun(&idshift) {
-        it.is_at_start("it had not begun");
-        return Hit::TooEarly;
+        return Hit::Missed;
     }
     let is_midway = it.is_midway();
     match signals[0] {
@@ -189,13 +213,25 @@ fn shoot_a_shift(
             assert_eq!(run.json()["ending"], "interrupted");
         }
     }
-    // Where all of a manifest is not journalled yet, there is nothing to finish.
-    let show = idshift.run(["journal", "show", "latest"]).exits(0).text();
-    let can_be_finished = !args.contains(&"--from-manifest".into()) || show.contains("Listed");
-    it.end(&idshift, if can_be_finished { how } else { How::Undo });
-    match is_midway {
-        true => Hit::Midway,
-        false => Hit::TooEarly,
+    it.end(&idshift, how);
+    Hit::when(is_midway)
+}
+
+/// Also where it has not changed anything yet, or not even begun a journal.
+#[test]
+fn a_run_killed_early_can_be_finished_or_undone_too() {
+    let it = place();
+    let shooter = Shooter::seeded(19);
+    for round in 0..2 * rounds() {
+        let idshift = Idshift::new();
+        let child = idshift.spawn(it.shift_args());
+        shooter.wait_within(0.2);
+        end_with(child, &[Signal::SIGKILL]);
+        match (is_begun(&idshift), round % 2) {
+            (false, _) => it.is_at_start("it had not begun"),
+            (true, 0) => it.end(&idshift, How::Finish),
+            (true, _) => it.end(&idshift, How::Undo),
+        }
     }
 }
 
@@ -268,18 +304,15 @@ fn a_killed_rollback_goes_on() {
     shooter.until_hit(rounds(), |_| {
         let idshift = Idshift::new();
         idshift.shift(&it.tree);
-        let run = shooter.shoot(&idshift, &args, &[Signal::SIGKILL]);
+        let run = shooter.shoot(&it, &idshift, &args, &[Signal::SIGKILL]);
         if run.code == Some(0) {
             it.is_at_start("after the rollback");
-            return Hit::TooLate;
+            return Hit::Missed;
         }
         let is_midway = it.is_midway();
         idshift.rollback();
         it.is_at_start("after the second rollback");
-        match is_midway {
-            true => Hit::Midway,
-            false => Hit::TooEarly,
-        }
+        Hit::when(is_midway)
     });
 }
 
@@ -295,24 +328,24 @@ fn a_killed_resume_goes_on_or_is_undone() {
         let mut cut_once = None;
         first.until_hit(1, |_| {
             let idshift = Idshift::new();
-            let run = first.shoot(&idshift, &shift, &[Signal::SIGKILL]);
+            let run = first.shoot(&it, &idshift, &shift, &[Signal::SIGKILL]);
             if run.code == Some(0) {
                 idshift.rollback();
-                return Hit::TooLate;
+                return Hit::Missed;
             }
-            if !is_begun(&idshift) || !it.is_midway() {
-                idshift.run(["rollback", "latest"]);
-                return Hit::TooEarly;
+            if !it.is_midway() {
+                idshift.rollback();
+                return Hit::Missed;
             }
             cut_once = Some(idshift);
             Hit::Midway
         });
         let idshift = cut_once.expect("it was hit");
-        let run = second.shoot(&idshift, &resume, &[Signal::SIGKILL]);
+        let run = second.shoot(&it, &idshift, &resume, &[Signal::SIGKILL]);
         if run.code == Some(0) {
             it.is_at_end("after the resume");
             it.end(&idshift, How::Undo);
-            return Hit::TooLate;
+            return Hit::Missed;
         }
         // The first one's half is there in any case.
         it.end(&idshift, how);

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::args::{JournalArgs, JournalCommand};
 use super::exit::{Exit, Failure};
-use super::text;
+use super::json::path_value;
+use super::text::{self, say};
 use crate::ownership::{Change, FileType};
 use crate::record::journal::Piece;
 use crate::record::line::DirLine;
@@ -57,7 +58,7 @@ fn list(store: &Store, as_json: bool) -> Result<Exit, Failure> {
     for path in store.files()? {
         let id = id_of(&path).unwrap_or_default().to_string();
         match Journal::open(&path) {
-            Ok(journal) if as_json => println!("{}", facts(&journal)),
+            Ok(journal) if as_json => say!("{}", facts(&journal)),
             Ok(journal) => rows.push(vec![
                 id,
                 journal.state.to_string(),
@@ -68,7 +69,7 @@ fn list(store: &Store, as_json: bool) -> Result<Exit, Failure> {
             Err(error) => {
                 exit = Exit::SomeLeft;
                 match as_json {
-                    true => println!("{}", json!({"id": id, "error": error.to_string()})),
+                    true => say!("{}", json!({"id": id, "error": error.to_string()})),
                     false => rows.push(vec![id, format!("unusable: {}", short(&error))]),
                 }
             }
@@ -76,8 +77,8 @@ fn list(store: &Store, as_json: bool) -> Result<Exit, Failure> {
     }
     if !as_json {
         match rows.len() {
-            1 => println!("No journals in {}.", text::path(store.place())),
-            _ => print!("{}", text::table(&rows)),
+            1 => say!("No journals in {}.", text::path(store.place())),
+            _ => say!("{}", text::table(&rows).trim_end()),
         }
     }
     Ok(exit)
@@ -104,7 +105,7 @@ fn roots(journal: &Journal) -> String {
 fn facts(journal: &Journal) -> Value {
     json!({
         "id": journal.header.id,
-        "path": journal.path,
+        "path": path_value(&journal.path),
         "state": journal.state.to_string(),
         "command": journal.header.command,
         "direction": journal.header.direction,
@@ -124,7 +125,10 @@ fn check(path: &Path, as_json: bool) -> Result<Exit, Failure> {
         Ok(journal) => journal,
         Err(error @ JournalError::Damaged { .. }) => {
             if as_json {
-                println!("{}", json!({"path": path, "error": error.to_string()}));
+                say!(
+                    "{}",
+                    json!({"path": path_value(path), "error": error.to_string()})
+                );
             }
             return Err(Failure {
                 exit: Exit::SomeLeft,
@@ -134,10 +138,10 @@ fn check(path: &Path, as_json: bool) -> Result<Exit, Failure> {
         Err(error) => return Err(error.into()),
     };
     if as_json {
-        println!("{}", facts(&journal));
+        say!("{}", facts(&journal));
         return Ok(Exit::Done);
     }
-    println!(
+    say!(
         "{}: whole. {}, {} in {} frames, {}.",
         text::path(path),
         journal.state,
@@ -146,7 +150,7 @@ fn check(path: &Path, as_json: bool) -> Result<Exit, Failure> {
         text::bytes(journal.bytes()),
     );
     if journal.torn {
-        println!("  A last frame was cut off while it was written; nothing of it was done.");
+        say!("  A last frame was cut off while it was written; nothing of it was done.");
     }
     Ok(Exit::Done)
 }
@@ -290,7 +294,10 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
             .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
     }
     if as_json {
-        println!("{}", json!({"removed": going, "dry_run": dry_run}));
+        say!(
+            "{}",
+            json!({"removed": going.iter().map(|path| path_value(path)).collect::<Vec<_>>(), "dry_run": dry_run})
+        );
         return Ok(Exit::Done);
     }
     let verb = if dry_run {
@@ -299,9 +306,9 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
         "removed"
     };
     for path in &going {
-        println!("{} {verb}", text::path(path));
+        say!("{} {verb}", text::path(path));
     }
-    println!(
+    say!(
         "{} {verb}.",
         match going.len() {
             1 => "1 journal".to_string(),

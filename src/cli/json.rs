@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::engine::{Ending, Problem, Report};
-use crate::record::manifest::LinePath;
+use crate::record::Name;
 use crate::record::store::id_of;
 
 /// The object that `--json` prints. `docs/formats.md` describes it.
@@ -34,8 +34,8 @@ pub fn report(report: &Report, manifest: Option<&Path>) -> Value {
         "ending": ending,
         "why": why,
         "journal": report.journal.as_deref().and_then(id_of),
-        "journal_path": report.journal,
-        "manifest": manifest,
+        "journal_path": report.journal.as_deref().map(path_value),
+        "manifest": manifest.map(path_value),
         "seen": tally.seen,
         "changed": tally.changed,
         "already_shifted": tally.already,
@@ -58,18 +58,20 @@ fn paths(paths: &[std::path::PathBuf]) -> Vec<Value> {
     paths.iter().map(|path| path_value(path)).collect()
 }
 
-fn path_value(path: &Path) -> Value {
-    json!(LinePath::new(path.as_os_str().as_encoded_bytes()))
+/// A string, or `{"b64":"…"}` where the path is not UTF-8.
+pub fn path_value(path: &Path) -> Value {
+    json!(Name::from(path))
 }
 
 fn problems(problems: &[Problem]) -> Vec<Value> {
     problems
         .iter()
         .map(|problem| {
-            let mut value = path_value(&problem.path);
-            value["kind"] = json!(problem.kind);
-            value["reason"] = json!(problem.reason);
-            value
+            json!({
+                "path": path_value(&problem.path),
+                "kind": problem.kind,
+                "reason": problem.reason,
+            })
         })
         .collect()
 }

@@ -7,6 +7,7 @@ use super::args::ShiftArgs;
 use super::exit::{Exit, Failure};
 use super::summary::{Of, summary};
 use super::terminal::Terminal;
+use super::text::say;
 use super::{json, signals};
 use crate::engine::{self, Refusal, Report, ShiftRequest};
 use crate::idmap::Direction;
@@ -139,7 +140,7 @@ fn print(report: &Report, of: Of, args: &ShiftArgs, stdout_is_taken: bool) {
             return;
         };
         let word = super::text::shell_word(manifest);
-        println!("\n  Manifest:    {word}\n  Apply it with: idshift shift --from-manifest {word}");
+        say!("\n  Manifest:    {word}\n  Apply it with: idshift shift --from-manifest {word}");
     }
 }
 

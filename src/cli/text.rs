@@ -3,6 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+/// Prints to stdout. A reader that has gone away has seen what it wanted: that is no error.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($what)*);
+    }};
+}
+pub(super) use say;
+
 /// Text that can do a terminal no harm: control characters and those that reorder text are spelled
 /// out, but for the newlines of the text itself.
 pub fn printable(text: &str) -> String {

@@ -33,8 +33,9 @@ pub struct Run<'a> {
     pub exclude: Option<GlobSet>,
     /// Trouble is collected, not stopped over: for a dry run, and for `--keep-going`.
     pub carry_on: bool,
-    /// Inodes that the journal already has: only needed where an id does not tell.
-    pub done: HashSet<Identity>,
+    /// Inodes that the journal already has, with the number of their tree: only needed where an id
+    /// does not tell.
+    pub done: HashSet<(usize, Identity)>,
     /// Inodes of several names that were met: device and number.
     pub links: Mutex<HashSet<(u64, u64)>>,
     /// Hears of progress.
@@ -200,7 +201,7 @@ impl<'a, S: Sink> Decider<'a, S> {
     /// An inode on its first name.
     fn inode(&mut self, dir: &Arc<DirPath>, name: &[u8], pin: Pin, stat: &Stat) -> ControlFlow<()> {
         self.tally.seen += 1;
-        if self.run.done.contains(&stat.identity) {
+        if self.run.done.contains(&(dir.root, stat.identity)) {
             self.tally.already += 1;
             return ControlFlow::Continue(());
         }

@@ -61,7 +61,17 @@ pub fn resume(
             "one of its trees is gone. `idshift rollback` undoes what is still there",
         ));
     }
+    if header.walk.assume_unshifted && header.walk.cross_mounts {
+        return Err(not_this(
+            "ids do not tell what is shifted, and across several filesystems inode numbers do not \
+             either. Undo it with `idshift rollback` and start again",
+        ));
+    }
     check_is_root(&journal.path)?;
+    let done = match header.walk.assume_unshifted {
+        true => journalled(journal)?,
+        false => HashSet::new(),
+    };
     let exclude = exclude_set(&header.walk.exclude)?;
     let _lock = RunLock::take(&roots)?;
     process::raise_descriptor_limit();
@@ -106,7 +116,7 @@ pub fn resume(
     }
     let walk_on = !replayed.cut_short && !header.from_manifest;
     if walk_on && header.walk.assume_unshifted {
-        run.done = journalled(journal)?;
+        run.done = done;
     }
     monitor.phase(Phase::Shifting, None);
     let walk_roots: &[_] = if walk_on { &roots } else { &[] };
@@ -119,14 +129,14 @@ pub fn resume(
     Ok(conclude(&run, walked, journal.path.clone(), jobs, start))
 }
 
-/// Every inode that the journal names. Grows with the journal: only for maps under which an id
-/// does not tell whether an inode is shifted.
-fn journalled(journal: &Journal) -> Result<HashSet<Identity>, JournalError> {
+/// Every inode that the journal names, with the number of its tree. Grows with the journal: only for
+/// maps under which an id does not tell whether an inode is shifted.
+fn journalled(journal: &Journal) -> Result<HashSet<(usize, Identity)>, JournalError> {
     let mut inodes = HashSet::new();
     for frame in 0..journal.frames() {
         for piece in journal.read(frame)? {
             if let Piece::Dir(line) = piece {
-                inodes.extend(line.entries().map(|entry| entry.identity));
+                inodes.extend(line.entries().map(|entry| (line.root, entry.identity)));
             }
         }
     }

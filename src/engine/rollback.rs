@@ -118,7 +118,8 @@ fn replay(
     let replay = Replay {
         journal,
         goal: Goal::Before,
-        between_is_ours: journal.state.is_open(),
+        // What a run or a rollback failed over may have been left half way.
+        between_is_ours: journal.state.is_open() || journal.left() > 0,
         force: options.force,
         act: match options.dry_run {
             true => Act::Count,

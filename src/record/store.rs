@@ -95,7 +95,9 @@ pub enum StoreError {
         journal: PathBuf,
     },
     /// A journal that could cover the same tree cannot be read.
-    #[error("cannot tell whether a run on this tree was left unfinished: {0}")]
+    #[error(
+        "cannot tell whether a run on this tree was left unfinished: {0}. If the journal is of no more use, move it out of its directory"
+    )]
     Unreadable(#[from] JournalError),
 }
 
