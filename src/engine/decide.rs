@@ -12,8 +12,9 @@ use rustix::io::Errno;
 
 use super::sink::Sink;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
+use crate::fs::attributes::{Present, ReadError};
 use crate::fs::walk::{Enter, Visit};
-use crate::fs::{Dir, DirPath, Identity, Names, Pin, Root, Stat, attributes};
+use crate::fs::{Dir, DirPath, Identity, Names, Pin, Root, Stat, attributes, process};
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{self, Change, Outcome};
 use crate::record::Transition;
@@ -121,7 +122,22 @@ pub struct Decider<'a, S> {
     run: &'a Run<'a>,
     sink: S,
     tally: Tally,
+    /// Names that are open at once.
+    group: usize,
+    /// The device last met, and whether its ctimes can be relied on.
+    ctime: Option<(u64, bool)>,
 }
+
+/// What a name was found to mean.
+struct Met<'n> {
+    name: &'n [u8],
+    pin: Pin,
+    stat: Stat,
+    present: Result<Present, ReadError>,
+}
+
+/// Names of one group.
+const GROUP: usize = 256;
 
 impl<'a, S: Sink> Decider<'a, S> {
     /// One thread's.
@@ -130,6 +146,8 @@ impl<'a, S: Sink> Decider<'a, S> {
             run,
             sink,
             tally: Tally::default(),
+            group: (process::descriptors_for_pins() / 4).clamp(1, GROUP),
+            ctime: None,
         }
     }
 
@@ -155,9 +173,14 @@ impl<'a, S: Sink> Decider<'a, S> {
         self.left(ProblemKind::Failed, dir, name, reason)
     }
 
-    /// A name of a directory; gives the directory to enter when it is one.
-    fn name(&mut self, dir: &Dir, name: &CStr) -> ControlFlow<(), Option<Arc<DirPath>>> {
-        const PASS: ControlFlow<(), Option<Arc<DirPath>>> = ControlFlow::Continue(None);
+    /// Opens what a name of a directory means; `None` when it is nothing to be decided on.
+    fn meet<'n>(
+        &mut self,
+        dir: &Dir,
+        name: &'n CStr,
+        by_name: bool,
+    ) -> ControlFlow<(), Option<Met<'n>>> {
+        const PASS: ControlFlow<(), Option<Met<'static>>> = ControlFlow::Continue(None);
         let bytes = name.to_bytes();
         if let Some(exclude) = &self.run.exclude
             && exclude.is_match(dir.path.join(bytes))
@@ -184,11 +207,63 @@ impl<'a, S: Sink> Decider<'a, S> {
         if stat.nlink > 1 && !stat.is_dir() && !self.run.is_first_name(&stat) {
             return PASS;
         }
-        self.inode(&dir.path, bytes, pin, &stat)?;
-        let enter = stat
-            .is_dir()
-            .then(|| dir.path.child(bytes, stat.identity, stat.dev));
-        ControlFlow::Continue(enter)
+        let present = match by_name {
+            true => attributes::present_by_name(name),
+            false => attributes::present(&pin),
+        };
+        ControlFlow::Continue(Some(Met {
+            name: bytes,
+            pin,
+            stat,
+            present,
+        }))
+    }
+
+    /// Some names of a directory, few enough for all of them to be open at once.
+    ///
+    /// Their attributes are listed by name, and where a name moved meanwhile, again by pin.
+    fn group(
+        &mut self,
+        dir: &Dir,
+        names: &[&CStr],
+        found: &mut Vec<Arc<DirPath>>,
+    ) -> ControlFlow<()> {
+        let moment = match self.keeps_ctime(dir) {
+            true => dir.begin_by_name(),
+            false => None,
+        };
+        let mut all = Vec::with_capacity(names.len());
+        for name in names {
+            if self.run.is_cut_short() {
+                return ControlFlow::Break(());
+            }
+            all.extend(self.meet(dir, name, moment.is_some())?);
+        }
+        if let Some(moment) = moment
+            && !dir.still_since(&moment)
+        {
+            for met in &mut all {
+                met.present = attributes::present(&met.pin);
+            }
+        }
+        for met in all {
+            if met.stat.is_dir() {
+                found.push(dir.path.child(met.name, met.stat.identity, met.stat.dev));
+            }
+            self.inode(&dir.path, met)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn keeps_ctime(&mut self, dir: &Dir) -> bool {
+        match self.ctime {
+            Some((dev, keeps)) if dev == dir.path.dev => keeps,
+            _ => {
+                let keeps = dir.keeps_ctime();
+                self.ctime = Some((dir.path.dev, keeps));
+                keeps
+            }
+        }
     }
 
     fn mount(&mut self, dir: &DirPath, name: &[u8]) {
@@ -199,13 +274,20 @@ impl<'a, S: Sink> Decider<'a, S> {
     }
 
     /// An inode on its first name.
-    fn inode(&mut self, dir: &Arc<DirPath>, name: &[u8], pin: Pin, stat: &Stat) -> ControlFlow<()> {
+    fn inode(&mut self, dir: &Arc<DirPath>, met: Met<'_>) -> ControlFlow<()> {
+        let Met {
+            name,
+            pin,
+            stat,
+            present,
+        } = met;
         self.tally.seen += 1;
         if self.run.done.contains(&(dir.root, stat.identity)) {
             self.tally.already += 1;
             return ControlFlow::Continue(());
         }
-        let before = match attributes::read(&pin, stat) {
+        let read = present.and_then(|present| attributes::read_present(&pin, &stat, present));
+        let before = match read {
             Ok(before) => before,
             Err(error) => return self.left(ProblemKind::Failed, dir, name, error.to_string()),
         };
@@ -259,7 +341,13 @@ impl<S: Sink> Visit for Decider<'_, S> {
                 return ControlFlow::Continue(Enter::No);
             }
         };
-        self.inode(&path, b".", pin, &root.stat)?;
+        let met = Met {
+            name: b".",
+            present: attributes::present(&pin),
+            pin,
+            stat: root.stat,
+        };
+        self.inode(&path, met)?;
         ControlFlow::Continue(match root.stat.is_dir() {
             true => Enter::Yes,
             false => Enter::No,
@@ -274,11 +362,9 @@ impl<S: Sink> Visit for Decider<'_, S> {
     ) -> ControlFlow<()> {
         self.run.monitor.directory(&dir.path);
         let (seen, changed) = (self.tally.seen, self.tally.changed);
-        for name in names.iter() {
-            if self.run.is_cut_short() {
-                return ControlFlow::Break(());
-            }
-            found.extend(self.name(dir, name)?);
+        let all: Vec<&CStr> = names.iter().collect();
+        for group in all.chunks(self.group) {
+            self.group(dir, group, found)?;
         }
         let progress = (self.tally.seen - seen, self.tally.changed - changed);
         self.run.monitor.progress(progress.0, progress.1);

@@ -94,7 +94,7 @@ impl Replay<'_> {
             let threads: Vec<_> = (0..jobs)
                 .map(|_| {
                     scope.spawn(|| {
-                        process::own_descriptor_table();
+                        process::separate_thread();
                         let mut worker = Worker::new(self, &roots, &over);
                         while !worker.is_over() {
                             let frame = next.fetch_add(1, Ordering::Relaxed);

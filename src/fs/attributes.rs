@@ -39,7 +39,12 @@ pub enum ReadError {
 
 /// The `Ownership` of a pinned inode whose numbers are already known.
 pub fn read(pin: &Pin, stat: &Stat) -> Result<Ownership, ReadError> {
-    let extra = match which(pin)? {
+    read_present(pin, stat, present(pin)?)
+}
+
+/// The same, when it is also known which attributes it has.
+pub fn read_present(pin: &Pin, stat: &Stat, present: Present) -> Result<Ownership, ReadError> {
+    let extra = match present {
         Present::NONE => Extra::default(),
         present => read_extra(pin, present)?,
     };
@@ -47,8 +52,8 @@ pub fn read(pin: &Pin, stat: &Stat) -> Result<Ownership, ReadError> {
 }
 
 /// Which of the three attributes an inode has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Present {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Present {
     acl: bool,
     default_acl: bool,
     capability: bool,
@@ -73,19 +78,28 @@ impl Present {
     }
 }
 
-/// Lists the names only: for nearly every inode that is the whole answer.
-fn which(pin: &Pin) -> Result<Present, ReadError> {
+/// Lists a pinned inode's attributes: for nearly every inode that is the whole answer.
+pub fn present(pin: &Pin) -> Result<Present, ReadError> {
+    list(|room| pin.with_proc_path(|path| rustix::fs::listxattr(path, room)))
+}
+
+/// Lists the attributes of what `name` means in the working directory, following nothing. Only
+/// between [`Dir::begin_by_name`](super::Dir::begin_by_name) and
+/// [`Dir::still_since`](super::Dir::still_since).
+pub fn present_by_name(name: &CStr) -> Result<Present, ReadError> {
+    list(|room| rustix::fs::llistxattr(name, room))
+}
+
+fn list(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Result<Present, ReadError> {
     let mut small = [0u8; 1024];
-    match pin.with_proc_path(|path| rustix::fs::listxattr(path, &mut small[..])) {
+    match call(&mut small) {
         Ok(len) => Ok(Present::in_list(&small[..len])),
         // The filesystem has no extended attributes.
         Err(Errno::OPNOTSUPP) => Ok(Present::NONE),
         Err(Errno::RANGE) => {
             // XATTR_LIST_MAX: no list is longer (linux/limits.h).
             let mut large = vec![0u8; 65536];
-            let len = pin
-                .with_proc_path(|path| rustix::fs::listxattr(path, &mut large[..]))
-                .map_err(|errno| system("listxattr", errno))?;
+            let len = call(&mut large).map_err(|errno| system("listxattr", errno))?;
             Ok(Present::in_list(&large[..len]))
         }
         Err(errno) => Err(system("listxattr", errno)),

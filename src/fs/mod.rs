@@ -5,6 +5,7 @@
 //! - [`attributes`]: its ACLs and its file capability
 //! - [`mod@apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
 //! - [`dir`]: an open directory, its names, the way to it from the root
+//! - [`still`]: using names for a moment, and proving that they stayed
 //! - [`walk`]: every directory of a tree, shared among threads
 //! - [`root`]: a tree as the operator names it
 //! - [`places`], [`in_use`]: where and when a tree must be left alone
@@ -19,6 +20,7 @@ pub mod places;
 pub mod process;
 pub mod root;
 pub mod stat;
+pub mod still;
 pub mod walk;
 
 pub use apply::apply;

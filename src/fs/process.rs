@@ -1,14 +1,27 @@
 //! What a process and a walking thread need of the kernel.
 
+use std::cell::Cell;
+
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Gives the calling thread a descriptor table of its own (`unshare(2)`, `CLONE_FILES`): opening
-/// and closing then shares no lock with other threads. Descriptors open before keep their numbers.
+thread_local! {
+    static OWN_WORKING_DIRECTORY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Gives the calling thread a descriptor table and a working directory of its own (`unshare(2)`,
+/// `CLONE_FILES` and `CLONE_FS`): opening and closing then shares no lock with other threads.
+/// Descriptors open before keep their numbers.
 ///
-/// Where the kernel refuses, the thread keeps the shared table: slower, nothing else.
-pub fn own_descriptor_table() {
+/// Where the kernel refuses, the thread goes on sharing: slower, nothing else.
+pub fn separate_thread() {
     let _ = unshare(CloneFlags::CLONE_FILES);
+    OWN_WORKING_DIRECTORY.set(unshare(CloneFlags::CLONE_FS).is_ok());
+}
+
+/// Whether the calling thread may change its working directory without others noticing.
+pub fn has_own_working_directory() -> bool {
+    OWN_WORKING_DIRECTORY.get()
 }
 
 /// Raises the soft limit of open descriptors to the hard one; keeps the old where that is refused.

@@ -66,7 +66,7 @@ pub fn walk<V: Visit>(
         let threads: Vec<_> = (0..jobs)
             .map(|_| {
                 scope.spawn(|| {
-                    process::own_descriptor_table();
+                    process::separate_thread();
                     Walker::new(roots, &shared, visitor()).run()
                 })
             })
