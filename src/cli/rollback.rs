@@ -15,7 +15,7 @@ pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
     let store = Store::at(&args.store.journal_dir);
     let path = match args.journal.as_str() {
         "latest" => store.latest("rolled back", |journal| {
-            journal.state != State::Undone || journal.left() > 0
+            journal.state != State::Undone || journal.left > 0
         })?,
         name => store.find(name)?,
     };

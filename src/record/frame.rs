@@ -102,21 +102,14 @@ pub fn decode(number: u32, rest: &[u8]) -> Result<Found, Damaged> {
             false => damaged("bytes that are not the beginning of a frame"),
         };
     };
-    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    if word(0) != MAGIC || word(4) != HEAD_SIZE || word(16) != crc32fast::hash(&head[8..16]) {
-        let torn_head = begins_like_a_frame(number, rest);
-        return match torn_head {
-            true => Ok(Found::Torn),
-            false => damaged("the head of the frame is damaged"),
-        };
-    }
-    if word(8) != number {
-        return damaged(format!(
-            "frame {} stands where frame {number} should",
-            word(8)
-        ));
-    }
-    let len = word(12) as usize;
+    let len = match read_head(head) {
+        Some((found, _)) if found != number => {
+            return damaged(format!("frame {found} stands where frame {number} should"));
+        }
+        Some((_, len)) => len,
+        None if begins_like_a_frame(number, rest) => return Ok(Found::Torn),
+        None => return damaged("the head of the frame is damaged"),
+    };
     let Some(compressed) = body.get(..len) else {
         return Ok(Found::Torn);
     };
@@ -130,6 +123,21 @@ pub fn decode(number: u32, rest: &[u8]) -> Result<Found, Damaged> {
         }
         Err(reason) => damaged(reason),
     }
+}
+
+/// A frame's number and the length of what follows its head; `None` where that is damaged.
+pub fn read_head(head: &[u8]) -> Option<(u32, usize)> {
+    let (words, []) = head.as_chunks::<4>() else {
+        return None;
+    };
+    let [magic, size, number, len, crc] = *words else {
+        return None;
+    };
+    let is_whole = u32::from_le_bytes(magic) == MAGIC
+        && u32::from_le_bytes(size) == HEAD_SIZE
+        && u32::from_le_bytes(crc) == crc32fast::hash(&head[8..16]);
+    let len = u32::from_le_bytes(len) as usize;
+    is_whole.then(|| (u32::from_le_bytes(number), len))
 }
 
 /// Whether these bytes are the first few of frame `number`'s head and zeros or nothing after.

@@ -143,6 +143,17 @@ pub struct Journal {
     frames: Vec<Place>,
 }
 
+/// What a journal says of itself, without its changes: quickly read, however long it is.
+#[derive(Debug)]
+pub struct Outline {
+    /// What the run was asked to do.
+    pub header: Header,
+    /// How far it got.
+    pub state: State,
+    /// Inodes that the last turn left as they were.
+    pub left: u64,
+}
+
 /// One piece of a frame's content, in order.
 pub enum Piece {
     /// Defines or redefines a numbered change.
@@ -160,19 +171,22 @@ impl Journal {
 
     /// Opens only the first `most` frames, for a journal that is damaged behind them.
     pub fn open_up_to(path: &Path, most: u32) -> Result<Journal, JournalError> {
-        let io = |source| JournalError::Io {
-            path: path.to_path_buf(),
-            source,
-        };
-        let file = File::options()
-            .read(true)
-            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-            .open(path)
-            .map_err(io)?;
-        check_trusted(path, &file)?;
-        let mut reading = Reading::new(path, file).map_err(io)?;
+        let mut reading = Reading::begin(path)?;
         while reading.frames.len() < most as usize && reading.next_frame()? {}
         reading.finish()
+    }
+
+    /// Reads the header and the last mark only. Damage between them goes unnoticed here.
+    pub fn outline(path: &Path) -> Result<Outline, JournalError> {
+        let mut reading = Reading::begin(path)?;
+        reading.next_frame()?;
+        reading.skim()?;
+        let journal = reading.finish()?;
+        Ok(Outline {
+            state: journal.state,
+            left: journal.left(),
+            header: journal.header,
+        })
     }
 
     /// How many frames hold changes; the header's, number 0, is one that holds none.
@@ -295,10 +309,20 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(path: &'a Path, file: File) -> io::Result<Reading<'a>> {
+    fn begin(path: &'a Path) -> Result<Reading<'a>, JournalError> {
+        let io = |source| JournalError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        let file = File::options()
+            .read(true)
+            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+            .open(path)
+            .map_err(io)?;
+        check_trusted(path, &file)?;
         Ok(Reading {
             path,
-            length: file.metadata()?.len(),
+            length: file.metadata().map_err(io)?.len(),
             file,
             offset: 0,
             frames: Vec::new(),
@@ -307,6 +331,28 @@ impl<'a> Reading<'a> {
             inodes: 0,
             torn: false,
         })
+    }
+
+    /// Goes from head to head to the last frame that is whole, and reads only that: a turn has a
+    /// frame of its own, so a last frame of changes means that the run was going on.
+    fn skim(&mut self) -> Result<(), JournalError> {
+        let mut places = Vec::new();
+        let mut offset = self.offset;
+        while offset + HEAD as u64 <= self.length {
+            let head = self.bytes_at(offset, HEAD as u64)?;
+            let Some((_, len)) = frame::read_head(&head) else {
+                break;
+            };
+            places.push((self.frames.len() + places.len(), offset));
+            offset += (HEAD + len) as u64;
+        }
+        for (number, offset) in places.into_iter().rev() {
+            self.offset = offset;
+            if let Ok(Found::Whole { lines, .. }) = self.find_frame(number as u32)? {
+                return self.lines(number as u32, &lines);
+            }
+        }
+        Ok(())
     }
 
     /// Reads one more frame; `false` at the end.
@@ -355,9 +401,13 @@ impl<'a> Reading<'a> {
     }
 
     fn bytes(&self, len: u64) -> Result<Vec<u8>, JournalError> {
+        self.bytes_at(self.offset, len)
+    }
+
+    fn bytes_at(&self, offset: u64, len: u64) -> Result<Vec<u8>, JournalError> {
         let mut bytes = vec![0; len as usize];
         self.file
-            .read_exact_at(&mut bytes, self.offset)
+            .read_exact_at(&mut bytes, offset)
             .map_err(|source| JournalError::Io {
                 path: self.path.to_path_buf(),
                 source,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use walkdir::WalkDir;
 
-use super::journal::{Journal, JournalError, State};
+use super::journal::{Journal, JournalError, Outline, State};
 use super::line::{Header, Line};
 use super::writer::Appender;
 use crate::fs::{Root, root};
@@ -201,10 +201,10 @@ impl Store {
     pub fn latest(
         &self,
         wanted: &'static str,
-        is_such: impl Fn(&Journal) -> bool,
+        is_such: impl Fn(&Outline) -> bool,
     ) -> Result<PathBuf, StoreError> {
         for path in self.files()?.into_iter().rev() {
-            match Journal::open(&path) {
+            match Journal::outline(&path) {
                 Ok(journal) if is_such(&journal) => return Ok(path),
                 Ok(_) | Err(JournalError::Empty { .. }) => {}
                 // The newest may be the one that is meant; who asks for it hears what is wrong.
@@ -220,7 +220,7 @@ impl Store {
     /// Refuses when a run on one of these trees was begun and not ended.
     pub fn check_no_unfinished(&self, roots: &[Root]) -> Result<(), StoreError> {
         for path in self.files()? {
-            let journal = match Journal::open(&path) {
+            let journal = match Journal::outline(&path) {
                 Ok(journal) => journal,
                 Err(JournalError::Empty { .. }) => continue,
                 Err(error) => return Err(error.into()),
