@@ -8,7 +8,8 @@ const VERSION: u32 = 2;
 /// `ACL_UNDEFINED_ID`: what entries without an id carry.
 const NO_ID: u32 = u32::MAX;
 
-/// Whom an entry is for. The order is the kernel's: by tag, and by id within a tag.
+/// Whom an entry is for. The order is that of entries in an ACL: by tag, which the kernel demands,
+/// and by id within a tag, as libacl writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Who {
     /// The owner.
@@ -54,11 +55,15 @@ pub struct AclEntry {
     pub perm: u8,
 }
 
-/// An access ACL or a default ACL: entries in the kernel's order, as it demands them
-/// (`fs/posix_acl.c`, `posix_acl_valid`). The short text form is `u::rwx,u:5:r--,g::r-x,m::rwx,o::r-x`.
+/// An access ACL or a default ACL, valid as the kernel has it (`fs/posix_acl.c`, `posix_acl_valid`)
+/// and in one order only. The short text form is `u::rwx,u:5:r--,g::r-x,m::rwx,o::r-x`.
+///
+/// The kernel orders tags, but leaves named ids as they were set, even the same one twice; what
+/// `setfacl` writes is sorted and names each once. Only that is a value of this type: a record
+/// keeps an ACL as text, which has no way to say in which odd order its bytes were.
 ///
 /// One that has no entry at all is not the same as none: the kernel removes an ACL that is set to
-/// it. It cannot be read back, so it is not a value of this type.
+/// it (`posix_acl_from_xattr` gives none for it). It cannot be read back, so it is no value either.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Acl {
     entries: Vec<AclEntry>,
@@ -87,8 +92,11 @@ pub enum AclError {
         /// The id.
         id: u32,
     },
-    /// Not in the kernel's order, or twice the same.
-    #[error("ACL entries are out of order, or for the same one twice")]
+    /// Tags or named ids not ascending, or twice the same. Of the ids the kernel takes it; `setfacl`
+    /// sorts them, but only where the ACL is not already there.
+    #[error(
+        "ACL entries are out of order, or for the same one twice; take it off with setfacl -b and set it again"
+    )]
     Order,
     /// An entry that every ACL has is not there.
     #[error("the ACL lacks its entry for {0}")]
@@ -109,6 +117,15 @@ impl Acl {
     }
 
     fn in_order(entries: Vec<AclEntry>) -> Result<Acl, AclError> {
+        for &AclEntry { who, perm } in &entries {
+            if perm > 0o7 {
+                return Err(AclError::Perm(perm.into()));
+            }
+            if let Who::User(NO_ID) | Who::Group(NO_ID) = who {
+                let (tag, id) = (who.tag(), who.id());
+                return Err(AclError::Id { tag, id });
+            }
+        }
         if entries.windows(2).any(|pair| pair[0].who >= pair[1].who) {
             return Err(AclError::Order);
         }
@@ -182,14 +199,12 @@ fn decode_entry(&[t0, t1, p0, p1, i0, i1, i2, i3]: &[u8; 8]) -> Result<AclEntry,
         0x20 => Who::Other,
         _ => return Err(AclError::Tag(tag)),
     };
-    let is_named = matches!(who, Who::User(_) | Who::Group(_));
-    if is_named == (id == NO_ID) {
+    // The kernel takes any id where none belongs and writes back its own: only that one is kept.
+    if who.id() != id {
         return Err(AclError::Id { tag, id });
     }
-    match u8::try_from(perm) {
-        Ok(perm @ 0..=7) => Ok(AclEntry { who, perm }),
-        _ => Err(AclError::Perm(perm)),
-    }
+    let perm = u8::try_from(perm).map_err(|_| AclError::Perm(perm))?;
+    Ok(AclEntry { who, perm })
 }
 
 #[cfg(test)]
@@ -243,6 +258,56 @@ pub(super) mod tests {
     /// What `setfacl -m u:5:r,u:1000:rw,g:7:x` made of a 0644 file, as `getfattr -e hex` shows it.
     pub const FROM_SETFACL: &str = "0x0200000001000600ffffffff020004000500000002000600e803000004000400ffffffff080001000700000010000700ffffffff20000400ffffffff";
 
+    /// What `setfacl -d -m u:5:r,g:7:x` made of a 0755 directory.
+    const DEFAULT_FROM_SETFACL: &str = "0x0200000001000700ffffffff020004000500000004000500ffffffff080001000700000010000500ffffffff20000500ffffffff";
+
+    /// Bytes of one entry.
+    fn raw(tag: u16, perm: u16, id: u32) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes[..2].copy_from_slice(&tag.to_le_bytes());
+        bytes[2..4].copy_from_slice(&perm.to_le_bytes());
+        bytes[4..].copy_from_slice(&id.to_le_bytes());
+        bytes
+    }
+
+    fn raw_acl(entries: &[[u8; 8]]) -> Vec<u8> {
+        [&[2, 0, 0, 0], entries.as_flattened()].concat()
+    }
+
+    /// Bytes that come near an ACL: some are one, most are wrong in a way or two.
+    fn nearly() -> impl Strategy<Value = Vec<u8>> {
+        let odd = (
+            prop::sample::select(vec![1u16, 2, 4, 8, 16, 32, 0, 3, 64, 0x201]),
+            prop::sample::select(vec![0u16, 4, 7, 8, 0x104]),
+            prop::sample::select(vec![0u32, 5, 6, NO_ID]),
+        )
+            .prop_map(|(tag, perm, id)| raw(tag, perm, id));
+        let maybe = |entry| prop::option::weighted(0.9, Just(entry));
+        let named = |tag| {
+            let entry = (0u16..8, 0u32..4).prop_map(move |(perm, id)| raw(tag, perm, id));
+            proptest::collection::vec(entry, 0..3)
+        };
+        let none = |tag| maybe(raw(tag, 6, NO_ID));
+        let odd = proptest::collection::vec((any::<prop::sample::Index>(), odd), 0..2);
+        (
+            none(1),
+            named(2),
+            none(4),
+            named(8),
+            none(16),
+            none(32),
+            odd,
+        )
+            .prop_map(|(user, users, group, groups, mask, other, odd)| {
+                let mut entries: Vec<_> = user.into_iter().chain(users).collect();
+                entries.extend(group.into_iter().chain(groups).chain(mask).chain(other));
+                for (place, entry) in odd {
+                    entries.insert(place.index(entries.len() + 1), entry);
+                }
+                raw_acl(&entries)
+            })
+    }
+
     pub fn unhex(text: &str) -> Vec<u8> {
         let digits = text.strip_prefix("0x").unwrap().as_bytes();
         digits
@@ -260,6 +325,71 @@ pub(super) mod tests {
             "u::rw-,u:5:r--,u:1000:rw-,g::r--,g:7:--x,m::rwx,o::r--"
         );
         assert_eq!(acl.encode(), bytes);
+
+        let bytes = unhex(DEFAULT_FROM_SETFACL);
+        let acl = Acl::decode(&bytes).unwrap();
+        assert_eq!(
+            acl.to_string(),
+            "u::rwx,u:5:r--,g::r-x,g:7:--x,m::r-x,o::r-x"
+        );
+        assert_eq!(acl.encode(), bytes);
+    }
+
+    #[test]
+    fn entries_that_do_not_make_an_acl_are_refused() {
+        let [user, group, mask, other] = [1, 4, 16, 32].map(|tag| raw(tag, 6, NO_ID));
+        let named = |id| raw(2, 4, id);
+        let error = |entries: &[[u8; 8]]| Acl::decode(&raw_acl(entries)).unwrap_err();
+        let missing = |entries: &[[u8; 8]]| match error(entries) {
+            AclError::Missing(what) => what,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(missing(&[group, other]), "the owner");
+        assert_eq!(missing(&[user, other]), "the owning group");
+        assert_eq!(missing(&[user, group]), "others");
+        assert!(missing(&[user, named(5), group, other]).starts_with("the mask"));
+        // A mask is allowed where nobody is named: `setfacl -m m::rw`.
+        assert!(Acl::decode(&raw_acl(&[user, group, mask, other])).is_ok());
+
+        assert_eq!(error(&[user, user, group, other]), AclError::Order);
+        assert_eq!(
+            error(&[user, group, named(5), mask, other]),
+            AclError::Order
+        );
+        // The kernel takes both of these.
+        assert_eq!(
+            error(&[user, named(6), named(5), group, mask, other]),
+            AclError::Order
+        );
+        assert_eq!(
+            error(&[user, named(5), named(5), group, mask, other]),
+            AclError::Order
+        );
+        assert_eq!(
+            error(&[user, named(NO_ID), group, mask, other]),
+            AclError::Id { tag: 2, id: NO_ID }
+        );
+    }
+
+    #[test]
+    fn entries_from_elsewhere_are_sorted_and_checked_like_bytes() {
+        let entry = |who, perm| AclEntry { who, perm };
+        let base = [
+            entry(Who::Other, 0),
+            entry(Who::Mask, 7),
+            entry(Who::GroupObj, 5),
+            entry(Who::UserObj, 7),
+        ];
+        let with = |more: AclEntry| Acl::new([&base[..], &[more]].concat());
+        assert_eq!(
+            with(entry(Who::User(5), 4)).unwrap().to_string(),
+            "u::rwx,u:5:r--,g::r-x,m::rwx,o::---"
+        );
+        assert_eq!(with(entry(Who::User(5), 8)), Err(AclError::Perm(8)));
+        assert_eq!(
+            with(entry(Who::Group(NO_ID), 4)),
+            Err(AclError::Id { tag: 8, id: NO_ID })
+        );
     }
 
     #[test]
@@ -295,6 +425,13 @@ pub(super) mod tests {
 
         #[test]
         fn any_bytes_come_back_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(acl) = Acl::decode(&bytes) {
+                prop_assert_eq!(acl.encode(), bytes);
+            }
+        }
+
+        #[test]
+        fn bytes_near_an_acl_come_back_or_are_refused(bytes in nearly()) {
             if let Ok(acl) = Acl::decode(&bytes) {
                 prop_assert_eq!(acl.encode(), bytes);
             }

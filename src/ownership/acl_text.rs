@@ -100,7 +100,17 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "[ugmo:,rwx0-9-]{0,40}") {
+        fn text_near_an_acl_means_one_thing_or_is_refused(
+            text in "(u::[r-][w-][x-],)?([ug]:[05]{1,2}:[r-][w-]x,){0,2}g::r-x,(m::r[w-]x,)?o::[r-]{2,3}"
+        ) {
+            if let Ok(acl) = text.parse::<Acl>() {
+                prop_assert_eq!(acl.to_string().parse(), Ok(acl.clone()));
+                prop_assert_eq!(Acl::decode(&acl.encode()), Ok(acl));
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[ugmo:,rwx0-9-]{0,40}|\\PC{0,20}") {
             let _ = text.parse::<Acl>();
         }
     }
@@ -115,6 +125,10 @@ mod tests {
             "u:+1:rwx",
             "u::xwr",
             "m:5:rwx",
+            "u::rwx,u:4294967295:rwx,g::rwx,m::rwx,o::rwx",
+            "u::rwx,u:5:rwx,u:05:r--,g::rwx,m::rwx,o::rwx",
+            "u::rwx,u:5:rwx,g::rwx,o::rwx",
+            "u::rwx,g::rwx,o::rwx,",
         ] {
             assert!(bad.parse::<Acl>().is_err(), "{bad}");
         }

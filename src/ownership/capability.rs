@@ -230,8 +230,26 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn any_bytes_come_back_or_are_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..32), revision in 0u8..5) {
-            if let Some(byte) = bytes.get_mut(3) { *byte = revision }
+        fn any_bytes_come_back_or_are_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..32)) {
+            if let Ok(capability) = Capability::decode(&bytes) {
+                prop_assert_eq!(capability.encode(), &*bytes);
+            }
+            bytes.resize(20, 0);
+            bytes[..4].copy_from_slice(&[1, 0, 0, 2]);
+            prop_assert_eq!(Capability::decode(&bytes).unwrap().encode(), bytes);
+        }
+
+        #[test]
+        fn bytes_near_a_capability_come_back_or_are_refused(
+            flags in 0u8..4,
+            high_flags in prop::option::weighted(0.2, (1usize..3, any::<u8>())),
+            revision in 1u8..5,
+            data in proptest::collection::vec(any::<u8>(), 20),
+            len in prop::sample::select(vec![12usize, 19, 20, 21, 23, 24]),
+        ) {
+            let mut bytes = [&[flags, 0, 0, revision], &data[..]].concat();
+            if let Some((place, byte)) = high_flags { bytes[place] = byte }
+            bytes.truncate(len);
             if let Ok(capability) = Capability::decode(&bytes) {
                 prop_assert_eq!(capability.encode(), bytes);
             }

@@ -36,3 +36,25 @@ impl FileType {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records keep these names: they do not change.
+    #[test]
+    fn every_kind_has_its_bits_and_its_name() {
+        for (bits, name) in [
+            (libc::S_IFREG, "file"),
+            (libc::S_IFDIR, "directory"),
+            (libc::S_IFLNK, "symlink"),
+            (libc::S_IFIFO, "fifo"),
+            (libc::S_IFSOCK, "socket"),
+            (libc::S_IFCHR, "char-device"),
+            (libc::S_IFBLK, "block-device"),
+        ] {
+            let file_type = FileType::from_st_mode(bits | 0o7777);
+            assert_eq!(serde_json::to_value(file_type).unwrap(), name);
+        }
+    }
+}

@@ -43,7 +43,8 @@ pub enum Unmapped {
 ///
 /// Into the range, a capability of the host (version 2) becomes one of the container's root
 /// (version 3): void on the host, valid in the container. Out of it, one whose root becomes 0
-/// becomes version 2 again.
+/// becomes version 2 again. An inode that has no ACL and no capability is mapped without
+/// allocating.
 pub fn map_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Outcome {
     match mapped(before, map, direction) {
         Err(unmapped) => Outcome::Unmapped(unmapped),
@@ -134,19 +135,18 @@ fn mapped_capability(
     let Some(capability) = capability else {
         return Ok(None);
     };
-    let rootid = match (capability.rootid, direction) {
-        (None, Direction::OutOf) => None,
+    let root = match (capability.rootid, direction) {
+        (None, Direction::OutOf) => 0,
         (None, Direction::Into) => match map.uids.map(0, Direction::Into) {
-            Mapped::To(root) => Some(root),
+            Mapped::To(root) => root,
             Mapped::Already | Mapped::Unmapped => return Err(Unmapped::NoContainerRoot),
         },
-        (Some(root), _) => match mapped_id(root, "capability rootid", &map.uids, direction)? {
-            0 if direction == Direction::OutOf => None,
-            root => Some(root),
-        },
+        (Some(root), _) => mapped_id(root, "capability rootid", &map.uids, direction)?,
     };
+    // Version 3 with root 0 says what version 2 says, and the kernel shows it as version 2
+    // (`security/commoncap.c`, `cap_inode_getsecurity`): it could never be found as it was written.
     Ok(Some(Capability {
-        rootid,
+        rootid: (root != 0).then_some(root),
         ..*capability
     }))
 }
@@ -222,9 +222,10 @@ mod tests {
             r#"{"uid":0,"gid":7,"mode":"4755","acl":"u::rwx,u:5:r--,u:1000:-w-,g::r-x,g:7:--x,m::rwx,o::r-x","default_acl":"u::rwx,u:9:---,g::r-x,m::rwx,o::---","capability":{"version":2,"effective":true,"permitted":"0x2000","inheritable":"0x1"}}"#,
         );
         let after = ownership(
-            r#"{"uid":100000,"gid":100007,"mode":"4755","acl":"u::rwx,u:100005:r--,u:101000:-w-,g::r-x,g:100007:--x,m::rwx,o::r-x","default_acl":"u::rwx,u:100009:---,g::r-x,m::rwx,o::---","capability":{"version":3,"effective":true,"permitted":"0x2000","inheritable":"0x1","rootid":100000}}"#,
+            r#"{"uid":100000,"gid":300007,"mode":"4755","acl":"u::rwx,u:100005:r--,u:101000:-w-,g::r-x,g:300007:--x,m::rwx,o::r-x","default_acl":"u::rwx,u:100009:---,g::r-x,m::rwx,o::---","capability":{"version":3,"effective":true,"permitted":"0x2000","inheritable":"0x1","rootid":100000}}"#,
         );
-        let map = map("b:0:100000:65536");
+        // Apart, so that a gid that goes through the map of uids is seen.
+        let map = map("u:0:100000:65536 g:0:300000:65536");
         assert_eq!(
             map_ownership(&before, &map, Direction::Into),
             Outcome::Change(after)
@@ -275,10 +276,36 @@ mod tests {
         );
         assert_eq!(
             said(
+                r#"{"uid":0,"gid":0,"mode":"0755","default_acl":"u::rwx,u:5000:r--,g::r-x,m::rwx,o::r-x"}"#
+            ),
+            "default ACL user 5000 is outside the map"
+        );
+        assert_eq!(
+            said(
+                r#"{"uid":0,"gid":0,"mode":"0755","capability":{"version":3,"effective":true,"permitted":"0x1","inheritable":"0x0","rootid":5000}}"#
+            ),
+            "capability rootid 5000 is outside the map"
+        );
+        assert_eq!(
+            said(
                 r#"{"uid":0,"gid":0,"mode":"0644","acl":"u::rwx,u:5:r--,u:100005:r--,g::r-x,m::rwx,o::r-x"}"#
             ),
             "two entries of its ACL would be for the same id"
         );
+    }
+
+    #[test]
+    fn a_capability_of_a_root_that_is_the_hosts_stays_as_the_kernel_shows_it() {
+        let map = map("b:0:0:1 b:1:100000:1000");
+        let cap = |uid: u32| {
+            ownership(&format!(
+                r#"{{"uid":{uid},"gid":0,"mode":"0755","capability":{{"version":2,"effective":true,"permitted":"0x1","inheritable":"0x0"}}}}"#
+            ))
+        };
+        let outcome = map_ownership(&cap(0), &map, Direction::Into);
+        assert_eq!(outcome, Outcome::Already);
+        let outcome = map_ownership(&cap(1), &map, Direction::Into);
+        assert_eq!(outcome, Outcome::Change(cap(100_000)));
     }
 
     #[test]

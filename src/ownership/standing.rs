@@ -16,7 +16,8 @@ pub enum Standing {
 }
 
 impl Change {
-    /// Where an inode that has the ownership `now` stands.
+    /// Where an inode that has the ownership `now` stands. One of a change that changes nothing is
+    /// `After`.
     ///
     /// A change is made by several system calls (`fs::apply`): chown, which strips set-id bits and
     /// the capability of everything but a directory; then ACLs, mode, capability. It may be killed
@@ -48,8 +49,14 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::ownership::Extra;
+    use crate::idmap::{Direction, IdMap};
+    use crate::ownership::acl::Who;
+    use crate::ownership::acl::tests::acls;
+    use crate::ownership::capability::tests::capabilities;
+    use crate::ownership::{Acl, Capability, Extra, Outcome, map_ownership};
 
     fn sides() -> Change {
         let ownership = |json: &str| serde_json::from_str::<Ownership>(json).unwrap();
@@ -63,75 +70,173 @@ mod tests {
         }
     }
 
-    type SystemCall = Box<dyn Fn(&Ownership) -> Ownership>;
+    /// What changes an inode.
+    #[derive(Clone, Debug)]
+    enum Call {
+        Chown(u32, u32),
+        SetAcl(Option<Acl>),
+        SetDefaultAcl(Option<Acl>),
+        Chmod(Mode),
+        SetCapability(Option<Capability>),
+    }
 
-    /// The system calls of a change, done by a small model of what the kernel does.
-    fn steps(to: &Ownership) -> [SystemCall; 4] {
-        let extra = |o: &Ownership| o.extra.as_deref().cloned().unwrap_or_default();
-        let [a, b, c, d] = [(); 4].map(|()| to.clone());
-        [
-            Box::new(move |now| {
-                let kept = Extra {
-                    capability: None,
-                    ..extra(now)
-                };
-                Ownership::new(
-                    a.uid,
-                    a.gid,
-                    Mode::from_st_mode(u32::from(now.mode.bits()) & 0o1777),
-                    kept,
-                )
-            }),
-            Box::new(move |now| {
-                let with = Extra {
-                    acl: b.acl().cloned(),
-                    ..extra(now)
-                };
-                Ownership::new(now.uid, now.gid, now.mode, with)
-            }),
-            Box::new(move |now| Ownership::new(now.uid, now.gid, c.mode, extra(now))),
-            Box::new(move |now| {
-                let with = Extra {
-                    capability: d.capability().copied(),
-                    ..extra(now)
-                };
-                Ownership::new(now.uid, now.gid, now.mode, with)
-            }),
-        ]
+    /// The permission bits that an access ACL stands for (`acl(5)`, "correspondence between ACL
+    /// entries and file permission bits").
+    fn acl_bits(acl: &Acl) -> u16 {
+        let perm = |who: Who| acl.entries().iter().find(|entry| entry.who == who);
+        let group = perm(Who::Mask).or(perm(Who::GroupObj));
+        [perm(Who::UserObj), group, perm(Who::Other)]
+            .into_iter()
+            .fold(0, |bits, entry| bits << 3 | u16::from(entry.unwrap().perm))
+    }
+
+    /// A small model of what the kernel does to an inode.
+    fn done(call: &Call, now: &Ownership, file_type: FileType) -> Ownership {
+        let mut extra = now.extra.as_deref().cloned().unwrap_or_default();
+        let (mut uid, mut gid) = (now.uid, now.gid);
+        let mut bits = now.mode.bits();
+        match call.clone() {
+            Call::Chown(to_uid, to_gid) => {
+                (uid, gid) = (to_uid, to_gid);
+                if file_type != FileType::Directory {
+                    bits &= if bits & 0o010 != 0 { 0o1777 } else { 0o3777 };
+                    extra.capability = None;
+                }
+            }
+            Call::SetAcl(acl) => {
+                if let Some(acl) = &acl {
+                    bits = bits & 0o7000 | acl_bits(acl);
+                }
+                extra.acl = acl;
+            }
+            Call::SetDefaultAcl(acl) => extra.default_acl = acl,
+            Call::Chmod(mode) => bits = mode.bits(),
+            Call::SetCapability(capability) => extra.capability = capability,
+        }
+        Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), extra)
+    }
+
+    /// The calls that bring an inode to `wanted`: all that there are, or only those it needs.
+    fn calls(now: &Ownership, wanted: &Ownership, file_type: FileType, all: bool) -> Vec<Call> {
+        let mut calls = Vec::new();
+        let chowns = all || (now.uid, now.gid) != (wanted.uid, wanted.gid);
+        let sets_acl = all || now.acl() != wanted.acl();
+        if chowns {
+            calls.push(Call::Chown(wanted.uid, wanted.gid));
+        }
+        if file_type == FileType::Symlink {
+            return calls;
+        }
+        if sets_acl {
+            calls.push(Call::SetAcl(wanted.acl().cloned()));
+        }
+        if all || now.default_acl() != wanted.default_acl() {
+            calls.push(Call::SetDefaultAcl(wanted.default_acl().cloned()));
+        }
+        if chowns || sets_acl || now.mode != wanted.mode {
+            calls.push(Call::Chmod(wanted.mode));
+        }
+        if chowns || now.capability() != wanted.capability() {
+            calls.push(Call::SetCapability(wanted.capability().copied()));
+        }
+        calls
+    }
+
+    /// Inodes as a filesystem can have them: some of their ids already shifted, the mode as the
+    /// access ACL says, nothing but an owner on a symlink, a default ACL on directories only.
+    fn changes() -> impl Strategy<Value = (FileType, Change)> {
+        let file_type = prop::sample::select(vec![
+            FileType::File,
+            FileType::Directory,
+            FileType::Symlink,
+            FileType::Fifo,
+        ]);
+        let id = || prop_oneof![4 => 0u32..50, 1 => 100_050u32..100_100];
+        let acl = || prop::option::of(acls(0u32..50));
+        let capability = prop::option::of(capabilities(Just(None)));
+        let map: IdMap = serde_json::from_str(r#"{"uid":["0:100000:100"],"gid":["0:100000:100"]}"#)
+            .expect("a map");
+        (
+            file_type,
+            id(),
+            id(),
+            0u16..0o10000,
+            acl(),
+            acl(),
+            capability,
+        )
+            .prop_filter_map(
+                "nothing to change",
+                move |(file_type, uid, gid, bits, acl, default_acl, capability)| {
+                    let is_symlink = file_type == FileType::Symlink;
+                    let acl = acl.filter(|_| !is_symlink);
+                    let bits = match &acl {
+                        _ if is_symlink => 0o777,
+                        Some(acl) => bits & 0o7000 | acl_bits(acl),
+                        None => bits,
+                    };
+                    let extra = Extra {
+                        acl,
+                        default_acl: default_acl.filter(|_| file_type == FileType::Directory),
+                        capability: capability.filter(|_| !is_symlink),
+                    };
+                    let before = Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), extra);
+                    match map_ownership(&before, &map, Direction::Into) {
+                        Outcome::Change(after) => Some((file_type, Change { before, after })),
+                        _ => None,
+                    }
+                },
+            )
+    }
+
+    proptest! {
+        #[test]
+        fn wherever_a_change_or_its_undoing_is_killed_it_is_known_and_can_be_finished(
+            (file_type, change) in changes(),
+            all: bool,
+            runs in proptest::collection::vec((any::<bool>(), 0usize..6), 1..5),
+            forward: bool,
+        ) {
+            let target = |forward: bool| if forward { &change.after } else { &change.before };
+            let mut now = change.before.clone();
+            for (forward, killed) in runs {
+                for call in calls(&now, target(forward), file_type, all).iter().take(killed) {
+                    now = done(call, &now, file_type);
+                    let standing = change.standing(&now, file_type);
+                    prop_assert_ne!(standing, Standing::Foreign, "{:?} left {:?}", call, now);
+                }
+            }
+            for call in &calls(&now, target(forward), file_type, all) {
+                now = done(call, &now, file_type);
+            }
+            let expected = if forward { Standing::After } else { Standing::Before };
+            prop_assert_eq!(change.standing(&now, file_type), expected);
+        }
     }
 
     #[test]
-    fn every_place_where_a_change_or_its_undoing_can_be_killed_is_known() {
+    fn every_call_of_a_change_leads_between_and_the_last_one_to_after() {
         let change = sides();
-        for killed in 0..=4 {
-            let mut now = change.before.clone();
-            for step in &steps(&change.after)[..killed] {
-                now = step(&now);
-            }
-            let expected = [
-                Standing::Before,
-                Standing::Between,
-                Standing::Between,
-                Standing::Between,
-                Standing::After,
-            ];
-            assert_eq!(
-                change.standing(&now, FileType::File),
-                expected[killed],
-                "{killed}"
-            );
-            for killed_again in 1..=4 {
-                let mut back = now.clone();
-                for step in &steps(&change.before)[..killed_again] {
-                    back = step(&back);
-                }
-                assert_ne!(
-                    change.standing(&back, FileType::File),
-                    Standing::Foreign,
-                    "{killed} {killed_again}"
-                );
-            }
+        let mut now = change.before.clone();
+        let mut seen = vec![change.standing(&now, FileType::File)];
+        for call in &calls(&now, &change.after, FileType::File, false) {
+            now = done(call, &now, FileType::File);
+            seen.push(change.standing(&now, FileType::File));
         }
+        let between = Standing::Between;
+        assert_eq!(
+            seen,
+            [Standing::Before, between, between, between, Standing::After]
+        );
+    }
+
+    #[test]
+    fn a_change_of_nothing_is_done() {
+        let before = sides().before;
+        let after = before.clone();
+        let change = Change { before, after };
+        let standing = change.standing(&change.before, FileType::File);
+        assert_eq!(standing, Standing::After);
     }
 
     #[test]
