@@ -1,0 +1,204 @@
+//! Whole runs, against what people use instead and against what the kernel calls alone cost.
+//!
+//! `cargo bench --bench whole`, as root; `benches/README.md` says how to read it.
+//!
+//! - `tree`: the trees, made from a seed
+//! - `floor`: the system calls alone, names known beforehand
+//! - `runs`: running a program and taking its time, again and again, in turn with others
+//! - `table`: medians, spreads, ratios; for people, as JSON, as a plot
+
+mod floor;
+mod runs;
+mod table;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use runs::{Bench, Run};
+use table::{Row, Table};
+
+/// What the command line asks for.
+struct Options {
+    rounds: usize,
+    inodes: usize,
+    full: bool,
+    json: bool,
+    plot: Option<PathBuf>,
+    place: PathBuf,
+}
+
+const HELP: &str = "\
+cargo bench --bench whole -- [--rounds N] [--inodes N] [--full] [--json] [--plot FILE.svg] [--place DIR]
+
+  --rounds N   runs of each program, the median counts (5)
+  --inodes N   inodes of the mixed tree (300000)
+  --full       also 3,000,000 inodes, and the growth up to there
+  --json       print the table as JSON
+  --plot FILE  draw time against inodes
+  --place DIR  where the trees are made: a directory of its own on the filesystem to measure (target)";
+
+fn main() -> ExitCode {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("whole: changing owners takes root: run it as root");
+        return ExitCode::FAILURE;
+    }
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+    if let Some(floor) = floor::asked(&mut std::env::args().skip(1)) {
+        return floor;
+    }
+    let mut options = Options {
+        rounds: 5,
+        inodes: 300_000,
+        full: false,
+        json: false,
+        plot: None,
+        place: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/whole"),
+    };
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().unwrap_or_default();
+        match arg.as_str() {
+            "--rounds" => options.rounds = value().parse().unwrap_or(5),
+            "--inodes" => options.inodes = value().parse().unwrap_or(300_000),
+            "--full" => options.full = true,
+            "--json" => options.json = true,
+            "--plot" => options.plot = Some(value().into()),
+            "--place" => options.place = Path::new(&value()).join("idshift-whole"),
+            _ => {
+                println!("{HELP}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    match measure(&options) {
+        Ok(table) => {
+            match options.json {
+                true => println!("{}", table.json()),
+                false => print!("{}", table.text()),
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("whole: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> std::io::Result<Table> {
+    let bench = Bench::new(&options.place)?;
+    let mut table = Table::default();
+    mixed(&bench, options, &mut table)?;
+    shapes(&bench, options, &mut table)?;
+    growth(&bench, options, &mut table)?;
+    Ok(table)
+}
+
+/// The mixed tree: us, `chown -R`, `find`, `fuidshift` and the floor, in turn.
+fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result<()> {
+    let ours = bench.tree("mixed-ours", |path| tree::mixed(path, options.inodes))?;
+    let theirs = bench.tree("mixed-theirs", |path| tree::mixed(path, options.inodes))?;
+    let count = ours.inodes as f64;
+    let [shift, again, rollback, dry, one, cold] = bench.series();
+    let [chown, find, fuidshift, floor, chown_cold] = bench.series();
+    let mut journal_bytes = 0;
+    for _ in 0..options.rounds {
+        bench.settle()?;
+        shift.take(bench.idshift(&["shift"], &ours.path)?);
+        journal_bytes = bench.journal_bytes()?;
+        again.take(bench.idshift(&["shift"], &ours.path)?);
+        rollback.take(bench.idshift_on_journal("rollback")?);
+        dry.take(bench.dry_run(&ours.path)?);
+        bench.settle()?;
+        chown.take(bench.run("chown", &["-hR", "100000:100000"], &theirs.path)?);
+        find.take(bench.find(&theirs.path)?);
+        bench.settle()?;
+        floor.take(bench.floor(&theirs.path)?);
+        bench.settle()?;
+        one.take(bench.idshift(&["shift", "--jobs", "1"], &ours.path)?);
+        bench.idshift_on_journal("rollback")?;
+    }
+    for _ in 0..options.rounds.min(3) {
+        bench.forget()?;
+        cold.take(bench.idshift(&["shift"], &ours.path)?);
+        bench.idshift_on_journal("rollback")?;
+        bench.forget()?;
+        chown_cold.take(bench.run("chown", &["-hR", "0:0"], &theirs.path)?);
+        bench.settle()?;
+        fuidshift.take(bench.fuidshift(&theirs.path)?);
+    }
+    table.ratio("shift", &shift, "chown -R", &chown, 0.85);
+    table.ratio("shift", &shift, "fuidshift", &fuidshift, 0.18);
+    table.ratio("rollback", &rollback, "chown -R", &chown, 1.0);
+    table.ratio("dry run, manifest", &dry, "find -printf", &find, 0.65);
+    table.ratio("shift, cold", &cold, "chown -R, cold", &chown_cold, 0.8);
+    table.ratio("second shift", &again, "find -printf", &find, 0.7);
+    table.ratio("shift", &shift, "floor", &floor, 1.25);
+    table.ratio("shift --jobs 1", &one, "chown -R", &chown, 1.6);
+    table.figure(
+        "journal, bytes an inode",
+        journal_bytes as f64 / count,
+        14.0,
+    );
+    table.per_inode = shift.median().seconds / count;
+    Ok(())
+}
+
+/// Trees of extreme shapes, per inode against the mixed tree.
+fn shapes(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result<()> {
+    let wide_names = if options.full { 1_000_000 } else { 200_000 };
+    let wide = bench.tree("wide", |path| tree::wide(path, wide_names))?;
+    let deep = bench.tree("deep", |path| tree::deep(path, 20_000))?;
+    for (name, tree) in [("one wide directory", &wide), ("a deep chain", &deep)] {
+        let [shift] = bench.series();
+        for _ in 0..options.rounds.min(3) {
+            bench.settle()?;
+            shift.take(bench.idshift(&["shift"], &tree.path)?);
+            bench.idshift_on_journal("rollback")?;
+        }
+        let per_inode = shift.median().seconds / tree.inodes as f64;
+        table.figure(
+            &format!("{name}, per inode to mixed"),
+            per_inode / table.per_inode,
+            1.3,
+        );
+    }
+    Ok(())
+}
+
+/// Time and memory against the number of inodes.
+fn growth(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result<()> {
+    let mut sizes = vec![30_000, 100_000, 300_000];
+    if options.full {
+        sizes.extend([1_000_000, 3_000_000]);
+    }
+    for size in sizes {
+        let tree = bench.tree(&format!("growth-{size}"), |path| tree::mixed(path, size))?;
+        let [shift, chown, find] = bench.series();
+        for _ in 0..options.rounds.min(3) {
+            bench.settle()?;
+            shift.take(bench.idshift(&["shift"], &tree.path)?);
+            bench.idshift_on_journal("rollback")?;
+            bench.settle()?;
+            chown.take(bench.run("chown", &["-hR", "0:0"], &tree.path)?);
+            find.take(bench.find(&tree.path)?);
+        }
+        let Run {
+            seconds,
+            memory_kib,
+            ..
+        } = shift.median();
+        table.rows.push(Row::Growth {
+            inodes: tree.inodes,
+            idshift: seconds,
+            chown: chown.median().seconds,
+            find: find.median().seconds,
+            memory_kib,
+        });
+        bench.remove(&tree)?;
+    }
+    if let Some(plot) = &options.plot {
+        std::fs::write(plot, table.plot())?;
+    }
+    Ok(())
+}
