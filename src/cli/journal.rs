@@ -113,6 +113,7 @@ fn facts(journal: &Journal) -> Value {
         "roots": journal.header.roots,
         "time": journal.header.time,
         "inodes": journal.inodes,
+        "steps": journal.steps.len(),
         "left": journal.left(),
         "frames": journal.frames(),
         "bytes": journal.bytes(),
@@ -212,6 +213,16 @@ fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Resu
                     print_dir(journal, &line, &way, &owns, as_json, out)?;
                 }
             }
+        }
+    }
+    for step in &journal.steps {
+        match as_json {
+            true => out.write_all(&ManifestLine::Step(Box::new(step.clone())).to_bytes())?,
+            false => writeln!(
+                out,
+                "{}",
+                text::printable(&step.describe(&journal.header.roots))
+            )?,
         }
     }
     out.flush()?;

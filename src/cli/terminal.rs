@@ -69,10 +69,11 @@ impl Monitor for Terminal {
             Phase::CheckingUse => "looking for users of the tree",
             Phase::Shifting => "shifting",
             Phase::Looking => "looking",
-            Phase::Listing => "journalling the manifest",
+            Phase::Listing => "writing the journal",
             Phase::Replaying => "carrying out the journal",
             Phase::Undoing => "undoing",
             Phase::Comparing => "comparing",
+            Phase::Stepping => "renaming",
             Phase::Syncing => "waiting for the disk",
         };
         let template = match inodes {

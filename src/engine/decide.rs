@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use globset::GlobSet;
 use rustix::io::Errno;
 
+use super::aim::{Aim, Every, Rule};
 use super::sink::Sink;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::attributes::{Present, ReadError};
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{Dir, DirPath, Identity, Names, Pin, Root, Stat, attributes, process};
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{self, Change, Outcome};
+use crate::ownership::{Change, Outcome};
 use crate::record::Transition;
 use crate::record::line::WalkOptions;
 
@@ -28,6 +29,8 @@ pub struct Run<'a> {
     pub map: &'a IdMap,
     /// Which way.
     pub direction: Direction,
+    /// What each inode is to become.
+    pub aim: &'a dyn Aim,
     /// How the walk is limited.
     pub walk: &'a WalkOptions,
     /// The globs of what is left out.
@@ -63,6 +66,7 @@ impl<'a> Run<'a> {
             roots,
             map,
             direction,
+            aim: &Every(Rule::Map),
             walk,
             exclude: None,
             carry_on: walk.keep_going,
@@ -102,7 +106,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether the run is over before its end, because it failed or somebody asked.
-    fn is_cut_short(&self) -> bool {
+    pub(super) fn is_cut_short(&self) -> bool {
         if self.stop.is_asked() {
             self.interrupted.store(true, Ordering::Relaxed);
         }
@@ -131,6 +135,7 @@ pub struct Decider<'a, S> {
 /// What a name was found to mean.
 struct Met<'n> {
     name: &'n [u8],
+    rule: Rule,
     pin: Pin,
     stat: Stat,
     present: Result<Present, ReadError>,
@@ -178,6 +183,7 @@ impl<'a, S: Sink> Decider<'a, S> {
         &mut self,
         dir: &Dir,
         name: &'n CStr,
+        rule: Option<Rule>,
         by_name: bool,
     ) -> ControlFlow<(), Option<Met<'n>>> {
         const PASS: ControlFlow<(), Option<Met<'static>>> = ControlFlow::Continue(None);
@@ -186,6 +192,10 @@ impl<'a, S: Sink> Decider<'a, S> {
             && exclude.is_match(dir.path.join(bytes))
         {
             self.tally.excluded += 1;
+            return PASS;
+        }
+        let rule = rule.unwrap_or_else(|| self.run.aim.name_in(&dir.path, bytes));
+        if rule == Rule::Skip {
             return PASS;
         }
         let pinned = Pin::at(std::os::fd::AsFd::as_fd(dir), name);
@@ -213,6 +223,7 @@ impl<'a, S: Sink> Decider<'a, S> {
         };
         ControlFlow::Continue(Some(Met {
             name: bytes,
+            rule,
             pin,
             stat,
             present,
@@ -226,6 +237,7 @@ impl<'a, S: Sink> Decider<'a, S> {
         &mut self,
         dir: &Dir,
         names: &[&CStr],
+        rule: Option<Rule>,
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
         let moment = match self.keeps_ctime(dir) {
@@ -237,7 +249,7 @@ impl<'a, S: Sink> Decider<'a, S> {
             if self.run.is_cut_short() {
                 return ControlFlow::Break(());
             }
-            all.extend(self.meet(dir, name, moment.is_some())?);
+            all.extend(self.meet(dir, name, rule, moment.is_some())?);
         }
         if let Some(moment) = moment
             && !dir.still_since(&moment)
@@ -277,6 +289,7 @@ impl<'a, S: Sink> Decider<'a, S> {
     fn inode(&mut self, dir: &Arc<DirPath>, met: Met<'_>) -> ControlFlow<()> {
         let Met {
             name,
+            rule,
             pin,
             stat,
             present,
@@ -286,12 +299,16 @@ impl<'a, S: Sink> Decider<'a, S> {
             self.tally.already += 1;
             return ControlFlow::Continue(());
         }
+        if rule == Rule::Keep {
+            self.tally.already += 1;
+            return ControlFlow::Continue(());
+        }
         let read = present.and_then(|present| attributes::read_present(&pin, &stat, present));
         let before = match read {
             Ok(before) => before,
             Err(error) => return self.left(ProblemKind::Failed, dir, name, error.to_string()),
         };
-        let after = match ownership::map_ownership(&before, self.run.map, self.run.direction) {
+        let after = match rule.outcome(&before, self.run.map, self.run.direction) {
             Outcome::Change(after) => after,
             Outcome::Already => {
                 self.tally.already += 1;
@@ -343,6 +360,7 @@ impl<S: Sink> Visit for Decider<'_, S> {
         };
         let met = Met {
             name: b".",
+            rule: self.run.aim.root(number),
             present: attributes::present(&pin),
             pin,
             stat: root.stat,
@@ -363,8 +381,9 @@ impl<S: Sink> Visit for Decider<'_, S> {
         self.run.monitor.directory(&dir.path);
         let (seen, changed) = (self.tally.seen, self.tally.changed);
         let all: Vec<&CStr> = names.iter().collect();
+        let rule = self.run.aim.all_in(&dir.path);
         for group in all.chunks(self.group) {
-            self.group(dir, group, found)?;
+            self.group(dir, group, rule, found)?;
         }
         let progress = (self.tally.seen - seen, self.tally.changed - changed);
         self.run.monitor.progress(progress.0, progress.1);

@@ -2,17 +2,24 @@
 //!
 //! - [`request`]: what the operator asks, and the checks before anything starts
 //! - [`mod@shift`]: walk, map, journal, apply; or, for a dry run, walk, map, manifest
+//! - [`aim`]: what an inode is to become, by where it is
 //! - [`decide`]: what happens to one inode
 //! - [`sink`]: where changes go
 //! - [`review`]: applying a reviewed manifest
+//! - [`plan`]: a change of a host that is worked out whole before it begins
+//! - [`listed`]: carrying out a journal that holds everything that is to be done
+//! - [`steps`]: what a journal does besides changing owners
 //! - [`replay`]: what a journal says, compared with the disk and brought about
 //! - [`mod@rollback`], [`mod@resume`], [`verify`]: the three uses of a replay
 //! - [`created`]: what came into being since a run
 //! - [`monitor`], [`report`], [`stop`]: how a run talks, ends and is ended
 
+pub mod aim;
 pub mod created;
 pub mod decide;
+pub mod listed;
 pub mod monitor;
+pub mod plan;
 pub mod replay;
 pub mod report;
 pub mod request;
@@ -21,10 +28,13 @@ pub mod review;
 pub mod rollback;
 pub mod shift;
 pub mod sink;
+pub mod steps;
 pub mod stop;
 pub mod verify;
 
+pub use aim::{Aim, Every, Rule};
 pub use monitor::{Monitor, Phase, Silent};
+pub use plan::Plan;
 pub use report::{Ending, Outcome, Problem, ProblemKind, Report, Tally};
 pub use request::{Refusal, ShiftRequest};
 pub use resume::resume;

@@ -14,8 +14,10 @@ pub enum Phase {
     Shifting,
     /// Walking only.
     Looking,
-    /// Putting a manifest into the journal.
+    /// Putting all that is to be done into the journal.
     Listing,
+    /// Renaming and rewriting.
+    Stepping,
     /// Going through a journal and changing.
     Replaying,
     /// Undoing what a journal says.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::steps::Move;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::{self, Pin, Root, attributes, process};
 use crate::ownership::{Change, FileType, Ownership, Standing};
@@ -65,6 +66,8 @@ pub struct Replay<'a> {
     pub act: Act,
     /// What ends the replay before its end.
     pub give_up: GiveUp,
+    /// Entries that steps renamed since: what is below them is looked for in their new places.
+    pub moves: &'a [Move],
     /// Hears of progress.
     pub monitor: &'a dyn Monitor,
     /// Asks to stop; between two inodes.
@@ -149,6 +152,8 @@ struct Worker<'a> {
     roots: &'a [Result<Root, String>],
     over: &'a AtomicBool,
     way: Way,
+    /// Where entries were renamed: the way as the journal knows it.
+    known: Vec<Name>,
     tally: Tally,
 }
 
@@ -167,6 +172,7 @@ impl<'a> Worker<'a> {
             roots,
             over,
             way: Way::default(),
+            known: Vec::new(),
             tally: Tally::default(),
         }
     }
@@ -181,6 +187,7 @@ impl<'a> Worker<'a> {
     fn frame(&mut self, frame: u32) -> Result<(), JournalError> {
         let mut transitions: HashMap<u32, Transition> = HashMap::new();
         self.way = Way::default();
+        self.known.clear();
         for piece in self.replay.journal.read(frame)? {
             match piece {
                 Piece::Own(n, file_type, change) => {
@@ -206,7 +213,7 @@ impl<'a> Worker<'a> {
 
     fn dir(&mut self, line: &DirLine, transitions: &HashMap<u32, Transition>) {
         let (seen, changed) = (self.tally.seen, self.tally.changed);
-        self.way.go(line);
+        self.go(line);
         let root = &self.roots[line.root];
         for entry in line.entries() {
             if self.is_over() {
@@ -215,7 +222,14 @@ impl<'a> Worker<'a> {
             self.tally.seen += 1;
             let transition = &transitions[&entry.own];
             let result = match root {
-                Ok(root) => self.entry(root, &entry, transition),
+                Ok(root) => {
+                    let name = self.name_now(line.root, entry.name);
+                    let entry = Entry {
+                        name: name.as_ref().unwrap_or(entry.name),
+                        ..entry
+                    };
+                    self.entry(root, &entry, transition)
+                }
                 Err(reason) => Err((ProblemKind::Conflict, reason.clone())),
             };
             if let Err((kind, reason)) = result {
@@ -225,6 +239,42 @@ impl<'a> Worker<'a> {
         }
         let monitor = self.replay.monitor;
         monitor.progress(self.tally.seen - seen, self.tally.changed - changed);
+    }
+
+    /// Turns to a line's directory.
+    fn go(&mut self, line: &DirLine) {
+        if self.replay.moves.is_empty() {
+            self.way.go(line.keep, &line.path);
+        } else {
+            self.known.truncate(line.keep);
+            self.known.extend(line.path.iter().cloned());
+        }
+    }
+
+    /// Where entries were renamed: turns to the directory that `name` is in now; its name there.
+    fn name_now(&mut self, root: usize, name: &Name) -> Option<Name> {
+        if self.replay.moves.is_empty() {
+            return None;
+        }
+        let mut way = self.known.clone();
+        if name.0 != b"." {
+            way.push(name.clone());
+        }
+        let moved = |m: &Move| m.apply(root, &way);
+        let mut now = self.replay.moves.iter().find_map(moved).unwrap_or(way);
+        let name = match name.0 == b"." {
+            true => name.clone(),
+            false => now.pop()?,
+        };
+        let keep = self
+            .way
+            .levels
+            .iter()
+            .zip(&now)
+            .take_while(|(level, name)| level.name == **name)
+            .count();
+        self.way.go(keep, &now[keep..]);
+        Some(name)
     }
 
     fn problem(&mut self, problem: Problem) {
@@ -365,15 +415,15 @@ const ON_THE_WAY: OFlags = OFlags::PATH
 const MOST_OPEN: usize = 256;
 
 impl Way {
-    /// Turns to a line's directory.
-    fn go(&mut self, line: &DirLine) {
-        for level in self.levels.drain(line.keep.min(self.levels.len())..) {
+    /// Keeps the outer `keep` levels and turns to `names` below them.
+    fn go(&mut self, keep: usize, names: &[Name]) {
+        for level in self.levels.drain(keep.min(self.levels.len())..) {
             self.open -= usize::from(level.fd.is_some());
         }
-        let names = line.path.iter().cloned();
+        let names = names.iter().cloned();
         self.levels
             .extend(names.map(|name| Level { name, fd: None }));
-        if self.broken.is_some_and(|(level, _)| level >= line.keep) {
+        if self.broken.is_some_and(|(level, _)| level >= keep) {
             self.broken = None;
         }
     }

@@ -59,6 +59,8 @@ pub struct Tally {
     pub vanished: u64,
     /// Inodes that came into being since the run of the journal.
     pub created: u64,
+    /// Steps taken or undone, or for a dry run to be.
+    pub steps: u64,
     /// Changed inodes by kind.
     pub kinds: HashMap<FileType, u64>,
     /// Changed inodes by owners.
@@ -108,6 +110,7 @@ impl Tally {
         self.excluded += other.excluded;
         self.vanished += other.vanished;
         self.created += other.created;
+        self.steps += other.steps;
         for (kind, count) in other.kinds {
             *self.kinds.entry(kind).or_default() += count;
         }

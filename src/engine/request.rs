@@ -14,7 +14,7 @@ use crate::record::line::{FORMAT, Header, RootLine, WalkOptions};
 use crate::record::lock::{LockError, RunLock};
 use crate::record::manifest::ManifestError;
 use crate::record::store::StoreError;
-use crate::record::{JournalError, Name, Store};
+use crate::record::{Journal, JournalError, Name, Store};
 
 use super::{Monitor, Phase};
 
@@ -144,6 +144,16 @@ fn in_use_text(uses: &[Use]) -> String {
     text
 }
 
+impl Refusal {
+    /// A journal cannot be written.
+    pub(super) fn journal(path: &std::path::Path, source: std::io::Error) -> Refusal {
+        Refusal::Journal(JournalError::Io {
+            path: path.to_path_buf(),
+            source,
+        })
+    }
+}
+
 impl ShiftRequest {
     /// Opens the trees and checks all that can be checked without taking anything.
     pub(super) fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
@@ -180,30 +190,36 @@ impl ShiftRequest {
     /// Everything that must hold before a file may be changed; the lock is held from here on.
     pub(super) fn clear_to_change(
         &self,
-        roots: &[Root],
+        trees: &[Root],
         store: &Store,
         monitor: &dyn Monitor,
     ) -> Result<RunLock, Refusal> {
-        for root in roots {
+        for root in trees {
             if !self.allow_system_path {
                 places::check_system_path(&root.path)?;
             }
             places::check_filesystem(std::os::fd::AsFd::as_fd(&root.pin), &root.path)?;
         }
-        check_is_root(&roots[0].path)?;
+        check_is_root(&trees[0].path)?;
         if !self.allow_in_use {
-            check_not_in_use(roots, monitor)?;
+            check_not_in_use(trees, monitor)?;
         }
         store.open_for_writing()?;
-        store.check_outside(roots)?;
-        let lock = RunLock::take(roots)?;
-        store.check_no_unfinished(roots)?;
+        store.check_outside(trees)?;
+        let lock = RunLock::take(trees)?;
+        store.check_no_unfinished(trees)?;
         process::raise_descriptor_limit();
         Ok(lock)
     }
 
     /// The journal's first line.
-    pub(super) fn header(&self, roots: &[Root], from_manifest: bool) -> Header {
+    ///
+    /// Roots behind the request's own paths are for steps only.
+    pub(super) fn header(&self, roots: &[Root], listed_first: bool) -> Header {
+        let line = |(n, root)| RootLine {
+            steps_only: n >= self.paths.len(),
+            ..root_line(root)
+        };
         Header {
             format: FORMAT,
             tool: tool(),
@@ -213,9 +229,9 @@ impl ShiftRequest {
             command: self.command.clone(),
             direction: self.direction,
             map: self.map.clone(),
-            roots: roots.iter().map(root_line).collect(),
+            roots: roots.iter().enumerate().map(line).collect(),
             walk: self.walk.clone(),
-            from_manifest,
+            listed_first,
         }
     }
 }
@@ -224,6 +240,7 @@ pub(super) fn root_line(root: &Root) -> RootLine {
     RootLine {
         path: Name::from(root.path.as_path()),
         identity: root.stat.identity,
+        steps_only: false,
     }
 }
 
@@ -247,6 +264,22 @@ pub(super) fn check_is_root(path: &std::path::Path) -> Result<(), Refusal> {
             path: path.to_path_buf(),
         }),
     }
+}
+
+/// A journal with steps is of a whole host service: that must not run while they are taken or
+/// undone.
+pub(super) fn check_journal_not_in_use(
+    journal: &Journal,
+    monitor: &dyn Monitor,
+) -> Result<(), Refusal> {
+    if journal.steps.is_empty() {
+        return Ok(());
+    }
+    let lines = journal.header.roots.iter().filter(|line| !line.steps_only);
+    let roots: Vec<Root> = lines
+        .filter_map(|line| Root::open(line.path.as_path()).ok())
+        .collect();
+    check_not_in_use(&roots, monitor)
 }
 
 fn check_not_in_use(roots: &[Root], monitor: &dyn Monitor) -> Result<(), Refusal> {

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::decide::Run;
-use super::replay::{Act, GiveUp, Goal, Replay};
-use super::request::{check_is_root, exclude_set};
+use super::listed::carry_out;
+use super::replay::GiveUp;
+use super::request::{check_is_root, check_journal_not_in_use, exclude_set};
 use super::rollback::open_roots;
 use super::shift::{conclude, walk_journalling};
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
@@ -49,10 +50,10 @@ pub fn resume(
         }
     }
     let header = &journal.header;
-    if header.from_manifest && !journal.has_mark(Mark::Listed) {
+    if header.listed_first && !journal.has_mark(Mark::Listed) {
         return Err(not_this(
-            "the run ended before the manifest was read to its end, and nothing was changed. \
-             Close it with `idshift rollback`, then apply the manifest again",
+            "the run ended before it knew everything that is to be done, and nothing was changed. \
+             Close it with `idshift rollback`, then start again",
         ));
     }
     let roots = open_roots(journal);
@@ -68,6 +69,7 @@ pub fn resume(
         ));
     }
     check_is_root(&journal.path)?;
+    check_journal_not_in_use(journal, monitor)?;
     let done = match header.walk.assume_unshifted {
         true => journalled(journal)?,
         false => HashSet::new(),
@@ -82,50 +84,28 @@ pub fn resume(
     let mut appender = journal.append().map_err(io)?;
     appender.mark(Mark::Resumed, 0).map_err(io)?;
 
-    monitor.phase(Phase::Replaying, Some(journal.inodes));
-    let replay = Replay {
-        journal,
-        goal: Goal::After,
-        between_is_ours: true,
-        force: false,
-        act: Act::Change,
-        // Somebody who changed or removed an inode since made no failure of the run.
-        give_up: match header.walk.keep_going {
-            true => GiveUp::Never,
-            false => GiveUp::OnFailure,
-        },
-        monitor,
-        stop,
-    };
-    let replayed = replay.run(jobs)?;
-
-    let mut run = Run::new(
-        &roots,
-        &header.map,
-        header.direction,
-        &header.walk,
-        monitor,
-        stop,
-    );
+    let (map, direction) = (&header.map, header.direction);
+    let mut run = Run::new(&roots, map, direction, &header.walk, monitor, stop);
     run.exclude = exclude;
-    if replayed.cut_short {
-        match stop.is_asked() {
-            true => *run.interrupted.get_mut() = true,
-            false => *run.gave_up.get_mut() = true,
+    // Somebody who changed or removed an inode since made no failure of the run.
+    let give_up = match header.walk.keep_going {
+        true => GiveUp::Never,
+        false => GiveUp::OnFailure,
+    };
+    let mut walked = carry_out(&run, journal, appender, true, give_up, jobs)?;
+    if !run.is_cut_short() && !header.listed_first && walked.written.is_ok() {
+        if header.walk.assume_unshifted {
+            run.done = done;
         }
+        monitor.phase(Phase::Shifting, None);
+        let replayed = walked.tally;
+        walked = walk_journalling(&run, &roots, walked.appender, jobs);
+        // Inodes that the replay met are met again by the walk.
+        let seen = walked.tally.seen.max(replayed.seen);
+        walked.tally.already = walked.tally.already.saturating_sub(replayed.changed);
+        walked.tally.add(replayed);
+        walked.tally.seen = seen;
     }
-    let walk_on = !replayed.cut_short && !header.from_manifest;
-    if walk_on && header.walk.assume_unshifted {
-        run.done = done;
-    }
-    monitor.phase(Phase::Shifting, None);
-    let walk_roots: &[_] = if walk_on { &roots } else { &[] };
-    let mut walked = walk_journalling(&run, walk_roots, appender, jobs);
-    // Inodes that the replay met are met again by the walk.
-    let seen = walked.tally.seen.max(replayed.tally.seen);
-    walked.tally.already = walked.tally.already.saturating_sub(replayed.tally.changed);
-    walked.tally.add(replayed.tally);
-    walked.tally.seen = seen;
     Ok(conclude(&run, walked, journal.path.clone(), jobs, start))
 }
 

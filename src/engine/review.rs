@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::decide::Run;
+use super::listed::carry_out;
 use super::replay::{Act, GiveUp, Goal, Replay};
-use super::shift::{Walked, conclude};
+use super::shift::conclude;
 use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
 use crate::fs::{DirPath, Identity};
 use crate::ownership::Change;
@@ -44,21 +45,22 @@ pub fn apply_manifest(
         return Err(refusal);
     }
     let journal = Journal::open(&path)?;
-    let replay = |act: Act, give_up: GiveUp| Replay {
-        journal: &journal,
-        goal: Goal::After,
-        between_is_ours: false,
-        force: false,
-        act,
-        give_up,
-        monitor,
-        stop,
-    };
     let all_or_nothing = !request.walk.keep_going;
     if all_or_nothing {
         // All drift is found, and told, before anything is changed.
         monitor.phase(Phase::Comparing, Some(journal.inodes));
-        let mut found = replay(Act::Count, GiveUp::Never).run(request.jobs)?.tally;
+        let compare = Replay {
+            journal: &journal,
+            goal: Goal::After,
+            between_is_ours: false,
+            force: false,
+            act: Act::Count,
+            give_up: GiveUp::Never,
+            moves: &[],
+            monitor,
+            stop,
+        };
+        let mut found = compare.run(request.jobs)?.tally;
         if found.left() > 0 {
             let _ = std::fs::remove_file(&path);
             return Ok(Report {
@@ -76,31 +78,13 @@ pub fn apply_manifest(
             });
         }
     }
-    monitor.phase(Phase::Replaying, Some(journal.inodes));
-    let replayed = match all_or_nothing {
-        true => replay(Act::Change, GiveUp::OnConflict),
-        false => replay(Act::Change, GiveUp::Never),
-    }
-    .run(request.jobs)?;
-    let mut run = Run::new(
-        &roots,
-        &request.map,
-        request.direction,
-        &request.walk,
-        monitor,
-        stop,
-    );
-    if replayed.cut_short {
-        match stop.is_asked() {
-            true => *run.interrupted.get_mut() = true,
-            false => *run.gave_up.get_mut() = true,
-        }
-    }
-    let walked = Walked {
-        tally: replayed.tally,
-        appender,
-        written: Ok(()),
+    let (map, direction) = (&request.map, request.direction);
+    let run = Run::new(&roots, map, direction, &request.walk, monitor, stop);
+    let give_up = match all_or_nothing {
+        true => GiveUp::OnConflict,
+        false => GiveUp::Never,
     };
+    let walked = carry_out(&run, &journal, appender, false, give_up, request.jobs)?;
     Ok(conclude(&run, walked, path, request.jobs, start))
 }
 

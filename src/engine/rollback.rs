@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::created;
 use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
-use super::request::check_is_root;
+use super::request::{check_is_root, check_journal_not_in_use};
 use super::shift::sync;
+use super::steps::{Brought, Steps};
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::{Root, process};
 use crate::record::lock::RunLock;
@@ -50,6 +51,8 @@ pub fn rollback(
         return Ok(report);
     }
     let roots = open_roots(journal);
+    check_journal_not_in_use(journal, monitor)?;
+    check_steps(journal, options.force)?;
     let held = match options.dry_run {
         true => None,
         false => {
@@ -108,12 +111,49 @@ pub(super) fn undo(path: &Path, monitor: &dyn Monitor, jobs: usize) -> Result<Ta
     Ok(replayed.tally)
 }
 
+/// Refuses when a step can not be undone: owners that are put back while names or files are not
+/// would make a state that never was.
+fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
+    let obstacles = match force {
+        true => Vec::new(),
+        false => Steps::of(journal).obstacles(),
+    };
+    let Some(first) = obstacles.first() else {
+        return Ok(());
+    };
+    let more = match obstacles.len() {
+        1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    Err(Refusal::NotThisOne {
+        path: first.path.clone(),
+        reason: format!(
+            "{}{more}. Where a daemon has been running since, `idshift docker revert` takes its new data along; \
+             `idshift rollback --force` undoes the rest and leaves this as it is",
+            first.reason
+        ),
+    })
+}
+
+/// Undoes the steps, then the owners.
 fn replay(
     journal: &Journal,
     options: &RollbackOptions,
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<Replayed, Refusal> {
+    let steps = Steps::of(journal);
+    let brought = match options.dry_run {
+        true => Brought {
+            done: steps.count(Goal::Before),
+            problems: Vec::new(),
+        },
+        false => steps.bring(Goal::Before, options.force),
+    };
+    let moves = match options.dry_run {
+        true => steps.moves(),
+        false => Vec::new(),
+    };
     monitor.phase(Phase::Undoing, Some(journal.inodes));
     let replay = Replay {
         journal,
@@ -126,10 +166,17 @@ fn replay(
             false => Act::Change,
         },
         give_up: GiveUp::Never,
+        moves: &moves,
         monitor,
         stop,
     };
-    Ok(replay.run(options.jobs)?)
+    let mut replayed = replay.run(options.jobs)?;
+    replayed.tally.steps = brought.done;
+    for problem in brought.problems {
+        monitor.problem(&problem);
+        replayed.tally.problem(problem);
+    }
+    Ok(replayed)
 }
 
 fn appender(journal: &Journal) -> Result<crate::record::writer::Appender, Refusal> {

@@ -18,7 +18,7 @@ use crate::fs::{Root, dir};
 use crate::record::line::FORMAT;
 use crate::record::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
 use crate::record::writer::{Appender, Writer};
-use crate::record::{Mark, Store};
+use crate::record::{Mark, Step, Store};
 
 /// Shifts the trees. When an inode cannot be shifted and the request does not say `keep_going`,
 /// everything done before is undone.
@@ -184,9 +184,33 @@ pub fn dry_run(
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<Report, Refusal> {
-    let start = Instant::now();
     let roots = request.open_roots()?;
-    let exclude = exclude_set(&request.walk.exclude)?;
+    let (map, direction) = (&request.map, request.direction);
+    let mut run = Run::new(&roots, map, direction, &request.walk, monitor, stop);
+    run.exclude = exclude_set(&request.walk.exclude)?;
+    let dry = Dry {
+        request,
+        trees: roots.len(),
+        steps: &[],
+    };
+    dry_walk(&mut run, &dry, manifest)
+}
+
+/// What a dry run is of.
+pub(super) struct Dry<'a> {
+    pub(super) request: &'a ShiftRequest,
+    /// So many of the run's roots are walked.
+    pub(super) trees: usize,
+    pub(super) steps: &'a [Step],
+}
+
+/// Walks without changing anything; what would change goes into the manifest.
+pub(super) fn dry_walk(
+    run: &mut Run<'_>,
+    dry: &Dry<'_>,
+    manifest: Option<(ManifestWriter, &Path)>,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
     crate::fs::process::raise_descriptor_limit();
     let failed = |path: &Path| {
         let path = path.to_path_buf();
@@ -195,25 +219,23 @@ pub fn dry_run(
     let mut shared = None;
     let mut place = None;
     if let Some((mut writer, path)) = manifest {
-        let header = ManifestLine::Header(Box::new(manifest_header(request, &roots)));
+        let header = ManifestLine::Header(Box::new(manifest_header(dry.request, run.roots)));
         writer.write(&header.to_bytes()).map_err(failed(path))?;
+        for step in dry.steps {
+            let line = ManifestLine::Step(Box::new(step.clone()));
+            writer.write(&line.to_bytes()).map_err(failed(path))?;
+        }
         shared = Some(SharedManifest::new(writer));
         place = Some(path);
     }
 
-    let mut run = Run::new(
-        &roots,
-        &request.map,
-        request.direction,
-        &request.walk,
-        monitor,
-        stop,
-    );
-    run.exclude = exclude;
     run.carry_on = true;
-    monitor.phase(Phase::Looking, None);
-    let visitor = || Decider::new(&run, ManifestSink::new(shared.as_ref()));
-    let tally = Tally::sum(walk(&roots, request.jobs, visitor));
+    run.monitor.phase(Phase::Looking, None);
+    let run = &*run;
+    let visitor = || Decider::new(run, ManifestSink::new(shared.as_ref()));
+    let walked = walk(&run.roots[..dry.trees], dry.request.jobs, visitor);
+    let mut tally = Tally::sum(walked);
+    tally.steps = dry.steps.len() as u64;
 
     let interrupted = run.interrupted.load(Ordering::Relaxed);
     if let (Some(shared), Some(path)) = (shared, place) {

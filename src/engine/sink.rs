@@ -181,6 +181,55 @@ impl Sink for JournalSink<'_> {
     }
 }
 
+/// Puts changes into the journal and makes none: for a run whose journal is to be whole before it
+/// begins.
+pub struct ListSink<'a> {
+    writer: &'a Writer,
+    batch: Batch,
+}
+
+impl<'a> ListSink<'a> {
+    /// One thread's.
+    pub fn new(writer: &'a Writer) -> Self {
+        ListSink {
+            writer,
+            batch: Batch::default(),
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        // Whoever closes the writer hears of an error.
+        drop(self.writer.commit(batch.lines()));
+    }
+}
+
+impl Sink for ListSink<'_> {
+    fn change(
+        &mut self,
+        _run: &Run<'_>,
+        tally: &mut Tally,
+        dir: &Arc<DirPath>,
+        name: &[u8],
+        _pin: Pin,
+        identity: Identity,
+        transition: Transition,
+    ) -> ControlFlow<()> {
+        tally.changes(&transition, 1);
+        self.batch.push(dir, name, identity, transition);
+        if self.batch.len() >= BATCH {
+            self.hand_over();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn finish(&mut self, _run: &Run<'_>, _tally: &mut Tally, _whole: bool) {
+        if !self.batch.is_empty() {
+            self.hand_over();
+        }
+    }
+}
+
 /// Takes an inode that would change for one that is not as it should be: for verify.
 pub struct DifferenceSink;
 

@@ -6,6 +6,7 @@ use super::decide::{Decider, Run};
 use super::replay::{Act, GiveUp, Goal, Replay};
 use super::request::exclude_set;
 use super::sink::DifferenceSink;
+use super::steps::Steps;
 use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
 use crate::fs::process;
 use crate::fs::walk::walk;
@@ -22,20 +23,28 @@ pub fn verify_journal(
     let start = Instant::now();
     process::raise_descriptor_limit();
     monitor.phase(Phase::Comparing, Some(journal.inodes));
+    let goal = match journal.state {
+        State::Unfinished | State::Finished => Goal::After,
+        State::Undoing | State::Undone => Goal::Before,
+    };
+    let steps = Steps::of(journal);
+    let moves = steps.moves();
     let replay = Replay {
         journal,
-        goal: match journal.state {
-            State::Unfinished | State::Finished => Goal::After,
-            State::Undoing | State::Undone => Goal::Before,
-        },
+        goal,
         between_is_ours: false,
         force: false,
         act: Act::Report,
         give_up: GiveUp::Never,
+        moves: &moves,
         monitor,
         stop,
     };
-    let replayed = replay.run(jobs)?;
+    let mut replayed = replay.run(jobs)?;
+    for problem in steps.differences(goal) {
+        monitor.problem(&problem);
+        replayed.tally.problem(problem);
+    }
     Ok(Report {
         journal: Some(journal.path.clone()),
         tally: replayed.tally,

@@ -6,6 +6,7 @@
 //! - [`mod@apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
 //! - [`dir`]: an open directory, its names, the way to it from the root
 //! - [`still`]: using names for a moment, and proving that they stayed
+//! - [`structure`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
 //! - [`root`]: a tree as the operator names it
 //! - [`places`], [`in_use`]: where and when a tree must be left alone
@@ -21,6 +22,7 @@ pub mod process;
 pub mod root;
 pub mod stat;
 pub mod still;
+pub mod structure;
 pub mod walk;
 
 pub use apply::apply;

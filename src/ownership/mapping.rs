@@ -53,21 +53,49 @@ pub fn map_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> O
     }
 }
 
+/// Gives an inode to `owner`, a host uid and gid, whatever its own were. Named ACL entries and a
+/// capability's root go through the map; the mode stays.
+pub fn give_ownership(
+    before: &Ownership,
+    owner: (u32, u32),
+    map: &IdMap,
+    direction: Direction,
+) -> Outcome {
+    let given = mapped_extra(before, map, direction).map(|extra| Ownership {
+        uid: owner.0,
+        gid: owner.1,
+        mode: before.mode,
+        extra,
+    });
+    match given {
+        Err(unmapped) => Outcome::Unmapped(unmapped),
+        Ok(after) if after == *before => Outcome::Already,
+        Ok(after) => Outcome::Change(after),
+    }
+}
+
 fn mapped(before: &Ownership, map: &IdMap, direction: Direction) -> Result<Ownership, Unmapped> {
-    let extra = match &before.extra {
-        None => None,
-        Some(extra) => Some(Box::new(Extra {
-            acl: mapped_acl(extra.acl.as_ref(), ACCESS, map, direction)?,
-            default_acl: mapped_acl(extra.default_acl.as_ref(), DEFAULT, map, direction)?,
-            capability: mapped_capability(extra.capability.as_ref(), map, direction)?,
-        })),
-    };
     Ok(Ownership {
         uid: mapped_id(before.uid, "uid", &map.uids, direction)?,
         gid: mapped_id(before.gid, "gid", &map.gids, direction)?,
         mode: before.mode,
-        extra,
+        extra: mapped_extra(before, map, direction)?,
     })
+}
+
+fn mapped_extra(
+    before: &Ownership,
+    map: &IdMap,
+    direction: Direction,
+) -> Result<Option<Box<Extra>>, Unmapped> {
+    let Some(extra) = &before.extra else {
+        return Ok(None);
+    };
+    Ok(Some(Box::new(Extra {
+        acl: mapped_acl(extra.acl.as_ref(), ACCESS, map, direction)?,
+        default_acl: mapped_acl(extra.default_acl.as_ref(), DEFAULT, map, direction)?,
+        capability: mapped_capability(extra.capability.as_ref(), map, direction)?,
+    })))
 }
 
 fn mapped_id(

@@ -20,7 +20,7 @@ pub mod standing;
 pub use acl::{Acl, AclError};
 pub use capability::{Capability, CapabilityError};
 pub use file_type::FileType;
-pub use mapping::{Outcome, Unmapped, map_ownership};
+pub use mapping::{Outcome, Unmapped, give_ownership, map_ownership};
 pub use mode::Mode;
 pub use owned::{Change, Extra, Ownership};
 pub use standing::Standing;

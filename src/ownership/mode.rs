@@ -27,6 +27,11 @@ impl Mode {
         self.0
     }
 
+    /// These bits and those of `other`.
+    pub const fn with(self, other: Mode) -> Mode {
+        Mode(self.0 | other.0)
+    }
+
     /// Whether a set-id bit is set, which `chown(2)` may clear.
     pub const fn has_setid(self) -> bool {
         self.0 & (SET_UID | SET_GID) != 0

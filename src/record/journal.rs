@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use thiserror::Error;
 
+use super::Step;
 use super::frame::{self, Damaged, Found, HEAD};
 use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
 use super::writer::Appender;
@@ -131,6 +132,8 @@ pub struct Journal {
     pub header: Header,
     /// How far it got.
     pub state: State,
+    /// What it does besides changing owners, in order.
+    pub steps: Vec<Step>,
     /// The turns of its life.
     pub marks: Vec<MarkLine>,
     /// Inodes it names.
@@ -242,7 +245,7 @@ impl Journal {
             match Line::parse(text).map_err(&damaged)? {
                 Line::Own(own) => pieces.push(Piece::Own(own.n, own.file_type, own.change())),
                 Line::Dir(dir) => pieces.push(Piece::Dir(dir)),
-                Line::Header(_) | Line::Mark(_) => {}
+                Line::Header(_) | Line::Step(_) | Line::Mark(_) => {}
             }
         }
         Ok(pieces)
@@ -303,6 +306,7 @@ struct Reading<'a> {
     offset: u64,
     frames: Vec<Place>,
     header: Option<Header>,
+    steps: Vec<Step>,
     marks: Vec<MarkLine>,
     inodes: u64,
     torn: bool,
@@ -327,6 +331,7 @@ impl<'a> Reading<'a> {
             offset: 0,
             frames: Vec::new(),
             header: None,
+            steps: Vec::new(),
             marks: Vec::new(),
             inodes: 0,
             torn: false,
@@ -441,6 +446,12 @@ impl<'a> Reading<'a> {
                 Line::Header(_) => return Err(self.damaged(number, "a second header".into())),
                 Line::Own(_) => {}
                 Line::Dir(dir) => self.inodes += dir.names.len() as u64,
+                Line::Step(step) => {
+                    let roots = self.header.as_ref().map_or(0, |header| header.roots.len());
+                    step.check(roots)
+                        .map_err(|reason| self.damaged(number, reason))?;
+                    self.steps.push(*step);
+                }
                 Line::Mark(mark) => self.marks.push(mark),
             }
         }
@@ -467,7 +478,9 @@ impl<'a> Reading<'a> {
             });
         };
         let state = match self.marks.last().map(|line| line.mark) {
-            None | Some(Mark::Listed | Mark::Interrupted | Mark::Resumed) => State::Unfinished,
+            None | Some(Mark::Listed | Mark::Stepping | Mark::Interrupted | Mark::Resumed) => {
+                State::Unfinished
+            }
             Some(Mark::Finished) => State::Finished,
             Some(Mark::Undoing) => State::Undoing,
             Some(Mark::Undone) => State::Undone,
@@ -476,6 +489,7 @@ impl<'a> Reading<'a> {
             path: self.path.to_path_buf(),
             header,
             state,
+            steps: self.steps,
             marks: self.marks,
             inodes: self.inodes,
             tail_bytes: self.length - self.offset,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Name;
+use super::{Name, Step};
 use crate::fs::Identity;
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{Change, FileType, Ownership};
@@ -34,10 +34,14 @@ pub struct Header {
     pub roots: Vec<RootLine>,
     /// How the walk was limited.
     pub walk: WalkOptions,
-    /// The changes come from a reviewed manifest: all of them are journalled before the first is
-    /// made, and there is nothing to walk for.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub from_manifest: bool,
+    /// All that is to be done is journalled before the first of it is done, and there is nothing
+    /// to walk for: a reviewed manifest, or the plan of a migration.
+    #[serde(
+        default,
+        alias = "from_manifest",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub listed_first: bool,
 }
 
 /// One tree of a run.
@@ -48,6 +52,9 @@ pub struct RootLine {
     /// Inode of the top.
     #[serde(flatten)]
     pub identity: Identity,
+    /// Only steps are taken in it: no owner below it is changed, and others may be using it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub steps_only: bool,
 }
 
 /// What decides which inodes a walk meets, and what it does about trouble.
@@ -173,8 +180,10 @@ impl DirLine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
-    /// Every change of a reviewed manifest is in the journal; none is made yet.
+    /// Everything that is to be done is in the journal; nothing of it is done yet.
     Listed,
+    /// Every owner is changed and on the disk; from here on steps are taken.
+    Stepping,
     /// The run stopped early, on request.
     Interrupted,
     /// The run goes on.
@@ -212,6 +221,8 @@ pub enum Line {
     Own(Box<OwnLine>),
     /// `{"kind":"dir",…}`
     Dir(DirLine),
+    /// `{"kind":"step",…}`
+    Step(Box<Step>),
     /// `{"kind":"mark",…}`
     Mark(MarkLine),
 }
@@ -246,6 +257,7 @@ impl Line {
                 line.check()?;
                 Ok(Line::Dir(line))
             }
+            "step" => serde_json::from_slice(text).map(Line::Step).map_err(said),
             "mark" => serde_json::from_slice(text).map(Line::Mark).map_err(said),
             other => Err(format!("unknown kind of line \"{other}\"")),
         }
@@ -257,6 +269,7 @@ impl Line {
             Line::Header(line) => with_kind("header", &**line),
             Line::Own(line) => with_kind("own", &**line),
             Line::Dir(line) => with_kind("dir", line),
+            Line::Step(line) => with_kind("step", &**line),
             Line::Mark(line) => with_kind("mark", line),
         };
         bytes.push(b'\n');

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Name;
 use super::line::{FORMAT, RootLine, WalkOptions};
+use super::{Name, Step};
 use crate::fs::Identity;
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{FileType, Ownership};
@@ -119,6 +119,8 @@ pub enum ManifestLine {
     Header(Box<ManifestHeader>),
     /// One inode.
     Change(Box<ChangeLine>),
+    /// What is done besides changing owners.
+    Step(Box<Step>),
     /// One that stays as it is.
     Note(NoteLine),
     /// Last.
@@ -155,6 +157,12 @@ pub enum ManifestError {
         line: u64,
         /// What is wrong.
         reason: String,
+    },
+    /// It is of a migration, which is worked out anew each time.
+    #[error("{path}: was made by `idshift docker`: it is for reading only. Run `idshift docker migrate` or `idshift docker revert` itself", path = path.display())]
+    Steps {
+        /// The manifest.
+        path: PathBuf,
     },
     /// There is no summary at the end.
     #[error("{path}: was cut off: it does not end in a summary line. Make a new one with `idshift shift --dry-run --manifest FILE`", path = path.display())]
@@ -254,6 +262,11 @@ impl Manifest {
                 ManifestLine::Header(_) => return Err(bad("a second header")),
                 _ if header.is_none() => return Err(bad("the first line is not a header")),
                 ManifestLine::Change(_) => changes += 1,
+                ManifestLine::Step(_) => {
+                    return Err(ManifestError::Steps {
+                        path: path.to_path_buf(),
+                    });
+                }
                 ManifestLine::Note(note) => troubles += u64::from(note.note != "mount"),
                 ManifestLine::Summary(_) => whole = true,
             }

@@ -1,6 +1,7 @@
 //! Journal and manifest: what is about to be done, and what would be done.
 //!
 //! - [`mod@line`]: the JSON lines of a journal
+//! - [`step`]: what a run does besides changing owners
 //! - [`name`]: a file name or path in JSON, whatever its bytes
 //! - [`batch`]: changes on their way into a journal
 //! - [`frame`]: lines as one durable, checked unit of a file
@@ -17,6 +18,7 @@ pub mod line;
 pub mod lock;
 pub mod manifest;
 pub mod name;
+pub mod step;
 pub mod store;
 pub mod writer;
 
@@ -24,4 +26,5 @@ pub use batch::{Batch, Transition};
 pub use journal::{Journal, JournalError, State};
 pub use line::{Header, Mark};
 pub use name::Name;
+pub use step::Step;
 pub use store::Store;

@@ -1,0 +1,177 @@
+//! A change of a host that is worked out whole before it begins: owners by where an inode is, and
+//! steps beside them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::decide::{Decider, Run};
+use super::listed::carry_out;
+use super::replay::GiveUp;
+use super::request::{ShiftRequest, exclude_set};
+use super::shift::{Dry, conclude, dry_walk};
+use super::sink::ListSink;
+use super::{Aim, Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
+use crate::fs::Root;
+use crate::fs::walk::walk;
+use crate::record::line::Line;
+use crate::record::manifest::ManifestWriter;
+use crate::record::writer::{Appender, Writer};
+use crate::record::{Journal, Mark, Step, Store};
+
+/// What is to be done.
+pub struct Plan<'a> {
+    /// The trees whose inodes change owners, the map, and how the run is limited. Roots of steps
+    /// are counted on from its paths.
+    pub request: ShiftRequest,
+    /// Directories in which only steps are taken. The trees come first in the numbering of roots.
+    pub step_roots: Vec<PathBuf>,
+    /// What each inode becomes.
+    pub aim: &'a dyn Aim,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Plan<'_> {
+    fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
+        let mut roots = self.request.open_roots()?;
+        for path in &self.step_roots {
+            roots.push(Root::open(path)?);
+        }
+        Ok(roots)
+    }
+
+    fn run<'r>(
+        &'r self,
+        roots: &'r [Root],
+        monitor: &'r dyn Monitor,
+        stop: &'r Stop,
+    ) -> Result<Run<'r>, Refusal> {
+        let request = &self.request;
+        let (map, direction) = (&request.map, request.direction);
+        let mut run = Run::new(roots, map, direction, &request.walk, monitor, stop);
+        run.aim = self.aim;
+        run.exclude = exclude_set(&request.walk.exclude)?;
+        Ok(run)
+    }
+
+    /// Says what would be done; changes nothing.
+    ///
+    /// # Errors
+    /// [`Refusal`]; also when the manifest cannot be written.
+    pub fn dry_run(
+        &self,
+        manifest: Option<(ManifestWriter, &Path)>,
+        monitor: &dyn Monitor,
+        stop: &Stop,
+    ) -> Result<Report, Refusal> {
+        let roots = self.open_roots()?;
+        let mut run = self.run(&roots, monitor, stop)?;
+        let dry = Dry {
+            request: &self.request,
+            trees: self.request.paths.len(),
+            steps: &self.steps,
+        };
+        dry_walk(&mut run, &dry, manifest)
+    }
+
+    /// Does it. First all of it goes into the journal, and when any inode cannot be shifted and
+    /// the request does not say `keep_going`, nothing is changed; then the journal is carried out.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was changed. What goes wrong later is in the report.
+    pub fn carry_out(
+        &self,
+        store: &Store,
+        monitor: &dyn Monitor,
+        stop: &Stop,
+    ) -> Result<Report, Refusal> {
+        let start = Instant::now();
+        let request = &self.request;
+        let roots = self.open_roots()?;
+        let trees = &roots[..request.paths.len()];
+        let _lock = request.clear_to_change(trees, store, monitor)?;
+        let mut run = self.run(&roots, monitor, stop)?;
+        let (appender, path) = store.create(request.header(&roots, true))?;
+
+        // All that stands in the way is to be told at once.
+        run.carry_on = true;
+        monitor.phase(Phase::Listing, None);
+        let (appender, mut found, written) = self.list(&run, trees, appender, request.jobs);
+        run.carry_on = request.walk.keep_going;
+        let interrupted = run.interrupted.load(Ordering::Relaxed);
+        let stands = found.left() > 0 && !request.walk.keep_going;
+        let nothing = found.changed == 0 && self.steps.is_empty();
+        if stands || interrupted || nothing || written.is_err() {
+            // Nothing was done under it.
+            let _ = std::fs::remove_file(&path);
+            written.map_err(|source| Refusal::journal(&path, source))?;
+            let why = std::mem::take(&mut found.problems);
+            found.changed = 0;
+            found.owners.clear();
+            found.kinds.clear();
+            return Ok(Report {
+                journal: None,
+                ending: match (interrupted, stands) {
+                    (true, _) => Ending::Interrupted,
+                    (false, true) => Ending::RolledBack { why },
+                    (false, false) => Ending::Done,
+                },
+                tally: found,
+                elapsed: start.elapsed(),
+            });
+        }
+        let journal = Journal::open(&path)?;
+        let give_up = match request.walk.keep_going {
+            true => GiveUp::Never,
+            false => GiveUp::OnConflict,
+        };
+        let mut walked = carry_out(&run, &journal, appender, false, give_up, request.jobs)?;
+        // The inodes that stay as they are were met while the journal was written.
+        found.changed = 0;
+        found.owners.clear();
+        found.kinds.clear();
+        let seen = found.seen;
+        walked.tally.add(found);
+        walked.tally.seen = seen;
+        Ok(conclude(&run, walked, path, request.jobs, start))
+    }
+
+    /// Puts everything that is to be done into the journal.
+    fn list(
+        &self,
+        run: &Run<'_>,
+        trees: &[Root],
+        appender: Appender,
+        jobs: usize,
+    ) -> (Appender, Tally, std::io::Result<()>) {
+        let writer = Writer::start(appender, Arc::new(AtomicU64::new(0)));
+        let visitor = || Decider::new(run, ListSink::new(&writer));
+        let tally = Tally::sum(walk(trees, jobs, visitor));
+        let (mut appender, mut written) = writer.close();
+        let whole = !run.is_cut_short() && (tally.left() == 0 || run.walk.keep_going);
+        if written.is_ok() && whole {
+            written = self
+                .list_steps(&mut appender)
+                .and_then(|()| appender.mark(Mark::Listed, 0));
+        }
+        (appender, tally, written)
+    }
+
+    fn list_steps(&self, appender: &mut Appender) -> std::io::Result<()> {
+        // A frame is read whole into memory.
+        const FRAME: usize = 1 << 20;
+        let mut lines = Vec::new();
+        for step in &self.steps {
+            lines.extend_from_slice(&Line::Step(Box::new(step.clone())).to_bytes());
+            if lines.len() >= FRAME {
+                appender.append(&std::mem::take(&mut lines))?;
+            }
+        }
+        match lines.is_empty() {
+            true => Ok(()),
+            false => appender.append(&lines),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The steps of a journal, compared with the disk and brought about.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::replay::Goal;
+use super::{Problem, ProblemKind};
+use crate::fs::Root;
+use crate::fs::structure::{self, Owner, look};
+use crate::record::line::RootLine;
+use crate::record::step::{Made, Place};
+use crate::record::{Journal, Name, Step};
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The disk is as before it.
+    No,
+    /// The disk is as after it.
+    Yes,
+}
+
+/// How taking or undoing steps went.
+#[derive(Clone, Debug, Default)]
+pub struct Brought {
+    /// Steps that were taken or undone.
+    pub done: u64,
+    /// Steps that could not be.
+    pub problems: Vec<Problem>,
+}
+
+/// An entry that a step renamed.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Where the journal's other lines know it.
+    pub from: Place,
+    /// Where it is.
+    pub to: Place,
+}
+
+impl Move {
+    /// Where something at or below `from` is now.
+    pub fn apply(&self, root: usize, way: &[Name]) -> Option<Vec<Name>> {
+        let below = way.strip_prefix(&self.from.path[..])?;
+        let is_it = root == self.from.root && root == self.to.root;
+        is_it.then(|| [&self.to.path[..], below].concat())
+    }
+}
+
+/// A journal's steps and the trees they are taken in.
+pub struct Steps<'a> {
+    steps: &'a [Step],
+    lines: &'a [RootLine],
+    roots: Vec<Result<Root, String>>,
+}
+
+impl<'a> Steps<'a> {
+    /// Of this journal.
+    pub fn of(journal: &'a Journal) -> Steps<'a> {
+        let lines = &journal.header.roots[..];
+        let open = |line: &RootLine| match Root::open(line.path.as_path()) {
+            Ok(root) if root.stat.identity == line.identity => Ok(root),
+            Ok(_) => Err("another inode has its place now".to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        // Roots are opened for steps only: most journals have none.
+        let roots = match journal.steps.is_empty() {
+            true => Vec::new(),
+            false => lines.iter().map(open).collect(),
+        };
+        Steps {
+            steps: &journal.steps,
+            lines,
+            roots,
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.steps.len() as u64
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Takes or undoes all steps. The first that cannot be ends it, since later ones build on it;
+    /// unless `force` says to do what can be done.
+    pub fn bring(&self, goal: Goal, force: bool) -> Brought {
+        let mut brought = Brought::default();
+        let mut bring = |step: &Step| match self.bring_one(step, goal) {
+            Ok(done) => {
+                brought.done += u64::from(done);
+                true
+            }
+            Err(error) => {
+                brought.problems.push(self.problem(step, error));
+                force
+            }
+        };
+        // `all` stops at the first that is false.
+        match goal {
+            Goal::After => self.steps.iter().all(&mut bring),
+            Goal::Before => self.steps.iter().rev().all(&mut bring),
+        };
+        brought
+    }
+
+    /// The steps that are neither taken nor not taken, and so cannot be undone; changes nothing.
+    pub fn obstacles(&self) -> Vec<Problem> {
+        let stands = |step: &Step| self.taken(step).err().map(|e| self.problem(step, e));
+        self.steps.iter().filter_map(stands).collect()
+    }
+
+    /// How many steps are not as they should be: what a dry run counts.
+    pub fn count(&self, goal: Goal) -> u64 {
+        self.differences(goal).len() as u64
+    }
+
+    /// Where renamed entries are now.
+    pub fn moves(&self) -> Vec<Move> {
+        let moved = |step: &Step| match step {
+            Step::Rename { from, to, .. } if matches!(self.taken(step), Ok(Taken::Yes)) => {
+                Some(Move {
+                    from: from.clone(),
+                    to: to.clone(),
+                })
+            }
+            _ => None,
+        };
+        self.steps.iter().filter_map(moved).collect()
+    }
+
+    /// The steps that are not as they should be.
+    pub fn differences(&self, goal: Goal) -> Vec<Problem> {
+        let wanted = match goal {
+            Goal::Before => Taken::No,
+            Goal::After => Taken::Yes,
+        };
+        let differs = |step: &Step| match self.taken(step) {
+            Ok(taken) if taken == wanted => None,
+            Ok(Taken::No) => Some(self.problem(step, io::Error::other("is not done"))),
+            Ok(Taken::Yes) => Some(self.problem(step, io::Error::other("is not undone"))),
+            Err(error) => Some(self.problem(step, error)),
+        };
+        self.steps.iter().filter_map(differs).collect()
+    }
+
+    fn problem(&self, step: &Step, error: io::Error) -> Problem {
+        let place = step.places()[0];
+        Problem {
+            path: place.to_path(self.lines),
+            kind: ProblemKind::Conflict,
+            reason: format!("{}: {error}", step.describe(self.lines)),
+        }
+    }
+
+    /// Brings one step about; whether anything had to be done.
+    fn bring_one(&self, step: &Step, goal: Goal) -> io::Result<bool> {
+        let taken = self.taken(step)?;
+        match (taken, goal) {
+            (Taken::No, Goal::After) => self.take(step).map(|()| true),
+            (Taken::Yes, Goal::Before) => self.undo(step).map(|()| true),
+            (Taken::Yes, Goal::After) => {
+                // It may have been killed between being made and getting its owner.
+                if let Step::MakeDir { at, made } = step {
+                    self.make(at, made)?;
+                }
+                Ok(false)
+            }
+            (Taken::No, Goal::Before) => {
+                if let Step::RemoveDir { at, made } = step {
+                    self.make(at, made)?;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn take(&self, step: &Step) -> io::Result<()> {
+        match step {
+            Step::MakeDir { at, made } => self.make(at, made),
+            Step::RemoveDir { at, .. } => self.remove(at),
+            Step::Rename { from, to, identity } => {
+                let (from_dir, to_dir) = (self.parent(from)?, self.parent(to)?);
+                let from = (from_dir.as_fd(), last(from));
+                structure::rename(from, (to_dir.as_fd(), last(to)), *identity)
+            }
+            Step::Rewrite { at, after, .. } => {
+                let dir = self.parent(at)?;
+                let text = after.text.as_bytes();
+                structure::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
+            }
+            Step::Create { at, content, made } => {
+                let dir = self.parent(at)?;
+                structure::create_file(dir.as_fd(), last(at), content.as_bytes(), owner(made))
+            }
+        }
+    }
+
+    fn undo(&self, step: &Step) -> io::Result<()> {
+        match step {
+            Step::MakeDir { at, .. } => self.remove(at),
+            Step::RemoveDir { at, made } => self.make(at, made),
+            Step::Rename { from, to, identity } => {
+                let (from_dir, to_dir) = (self.parent(from)?, self.parent(to)?);
+                let to = (to_dir.as_fd(), last(to));
+                structure::rename(to, (from_dir.as_fd(), last(from)), *identity)
+            }
+            Step::Rewrite { at, before, .. } => {
+                let dir = self.parent(at)?;
+                let text = before.text.as_bytes();
+                structure::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
+            }
+            Step::Create { at, .. } => {
+                let dir = self.parent(at)?;
+                structure::remove_file(dir.as_fd(), last(at))
+            }
+        }
+    }
+
+    /// # Errors
+    /// The disk is neither as before the step nor as after it, or does not say.
+    fn taken(&self, step: &Step) -> io::Result<Taken> {
+        let other = |what: &str| Err(io::Error::other(what));
+        match step {
+            Step::MakeDir { at, .. } | Step::RemoveDir { at, .. } => {
+                let makes = matches!(step, Step::MakeDir { .. });
+                match self.look(at)? {
+                    None if makes => Ok(Taken::No),
+                    None => Ok(Taken::Yes),
+                    Some(stat) if !stat.is_dir() => other("something else has its place"),
+                    Some(_) if makes => Ok(Taken::Yes),
+                    Some(_) => Ok(Taken::No),
+                }
+            }
+            Step::Rename { from, to, identity } => {
+                let is_it = |place: &Place| -> io::Result<Option<bool>> {
+                    let found = self.look(place)?;
+                    Ok(found.map(|stat| stat.identity == *identity))
+                };
+                match (is_it(from)?, is_it(to)?) {
+                    (Some(true), None) => Ok(Taken::No),
+                    (None, Some(true)) => Ok(Taken::Yes),
+                    (None | Some(false), None | Some(false)) => {
+                        other("it is at neither of the two places")
+                    }
+                    _ => other("both places are taken"),
+                }
+            }
+            Step::Rewrite { at, before, after } => {
+                let dir = self.parent(at)?;
+                let (now, _) = structure::read_file(dir.as_fd(), last(at))?;
+                if now == after.text.as_bytes() {
+                    Ok(Taken::Yes)
+                } else if now == before.text.as_bytes() {
+                    Ok(Taken::No)
+                } else {
+                    other("the file was changed since")
+                }
+            }
+            Step::Create { at, content, .. } => {
+                let dir = self.parent(at)?;
+                match look(dir.as_fd(), last(at))? {
+                    None => Ok(Taken::No),
+                    Some(_) => match structure::read_file(dir.as_fd(), last(at))?.0 {
+                        now if now == content.as_bytes() => Ok(Taken::Yes),
+                        _ => other("the file was changed since"),
+                    },
+                }
+            }
+        }
+    }
+
+    fn look(&self, place: &Place) -> io::Result<Option<crate::fs::Stat>> {
+        match self.parent(place) {
+            Ok(dir) => Ok(look(dir.as_fd(), last(place))?),
+            // Where even its directory is not there, it is not.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn make(&self, at: &Place, made: &Made) -> io::Result<()> {
+        let dir = self.parent(at)?;
+        structure::make_dir(dir.as_fd(), last(at), owner(made))
+    }
+
+    fn remove(&self, at: &Place) -> io::Result<()> {
+        let dir = self.parent(at)?;
+        structure::remove_dir(dir.as_fd(), last(at))
+    }
+
+    /// The directory a place is in, opened name by name from its root, following nothing.
+    fn parent(&self, place: &Place) -> io::Result<OwnedFd> {
+        let root = match &self.roots[place.root] {
+            Ok(root) => root,
+            Err(reason) => return Err(io::Error::other(reason.clone())),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open =
+            |dir: BorrowedFd<'_>, name: &[u8]| rustix::fs::openat(dir, name, flags, Mode::empty());
+        let top = open(root.pin.as_fd(), b".")?;
+        let way = &place.path[..place.path.len() - 1];
+        way.iter()
+            .try_fold(top, |dir, name| open(dir.as_fd(), &name.0))
+            .map_err(io::Error::from)
+    }
+}
+
+/// A place has at least one name: `Step::check` made sure.
+fn last(place: &Place) -> &[u8] {
+    place.path.last().map_or(b"", |name| &name.0)
+}
+
+fn owner(made: &Made) -> Owner {
+    Owner {
+        uid: made.uid,
+        gid: made.gid,
+        mode: made.mode,
+    }
+}

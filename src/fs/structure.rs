@@ -1,0 +1,208 @@
+//! Directories made and removed, entries renamed, small files rewritten: what a migration does to a
+//! tree besides changing owners. Every name is one component, taken from its directory's handle.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+
+use super::stat::{Identity, Stat, stat};
+use crate::ownership::Mode;
+
+/// What a name means: `None` when nothing has it. Nothing is followed.
+pub fn look(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Option<Stat>> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, name, flags, RawMode::empty()) {
+        Ok(handle) => stat(handle).map(Some),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Owner and mode of something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Owner, a host id.
+    pub uid: u32,
+    /// Group, a host id.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: Mode,
+}
+
+/// Makes a directory, or gives one that is there this owner and mode: a run that was killed between
+/// the two finishes so.
+pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()> {
+    match rustix::fs::mkdirat(dir, name, RawMode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(dir, name, flags, RawMode::empty())?;
+    own(&made, owner)
+}
+
+fn own(file: impl AsFd, owner: Owner) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+    rustix::fs::fchown(&file, Some(uid), Some(gid))?;
+    let mode = RawMode::from_raw_mode(owner.mode.bits().into());
+    Ok(rustix::fs::fchmod(&file, mode)?)
+}
+
+/// Removes an empty directory; one that is gone already will do.
+pub fn remove_dir(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Gives the inode another place. A place that is taken stays as it is (`RENAME_NOREPLACE`,
+/// `renameat2(2)`).
+pub fn rename(
+    from: (BorrowedFd<'_>, &[u8]),
+    to: (BorrowedFd<'_>, &[u8]),
+    identity: Identity,
+) -> io::Result<()> {
+    // Nobody can be kept from renaming between this look and the call: the directories that steps
+    // are taken in belong to root.
+    match look(from.0, from.1)? {
+        Some(stat) if stat.identity == identity => {}
+        _ => return Err(Errno::STALE.into()),
+    }
+    let flags = RenameFlags::NOREPLACE;
+    Ok(rustix::fs::renameat_with(
+        from.0, from.1, to.0, to.1, flags,
+    )?)
+}
+
+/// A small file read whole, with its time of last modification in nanoseconds since 1970.
+pub fn read_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)> {
+    let (mut file, stat) = open_regular(dir, name)?;
+    let mut bytes = Vec::with_capacity(stat.st_size as usize);
+    file.read_to_end(&mut bytes)?;
+    let nanoseconds = i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
+    Ok((bytes, nanoseconds as i64))
+}
+
+fn open_regular(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(File, rustix::fs::Stat)> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = rustix::fs::openat(dir, name, flags | OFlags::NOATIME, RawMode::empty())
+        .or_else(|_| rustix::fs::openat(dir, name, flags, RawMode::empty()))?;
+    let stat = rustix::fs::fstat(&fd)?;
+    match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+        rustix::fs::FileType::RegularFile => Ok((fd.into(), stat)),
+        _ => Err(io::Error::other("is not a regular file")),
+    }
+}
+
+/// Makes a file that holds this; refuses when the name is taken. Whoever sees the name sees the
+/// whole content, also after a power cut.
+pub fn create_file(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    content: &[u8],
+    owner: Owner,
+) -> io::Result<()> {
+    let new = New::make(dir, name)?;
+    own(&new.file, owner)?;
+    new.fill(content, None)?;
+    let flags = RenameFlags::NOREPLACE;
+    rustix::fs::renameat_with(dir, &new.name[..], dir, name, flags)?;
+    Ok(())
+}
+
+/// Removes a file; one that is gone already will do.
+pub fn remove_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Puts a file with other content into the place of one, with the same owner, mode and extended
+/// attributes: at any moment the name means the old file or the new one, whole and on the disk.
+pub fn replace_file(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    content: &[u8],
+    mtime_ns: Option<i64>,
+) -> io::Result<()> {
+    let (old, stat) = open_regular(dir, name)?;
+    let new = New::make(dir, name)?;
+    own(
+        &new.file,
+        Owner {
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mode: Mode::from_st_mode(stat.st_mode),
+        },
+    )?;
+    copy_attributes(&old, &new.file)?;
+    new.fill(content, mtime_ns)?;
+    rustix::fs::renameat(dir, &new.name[..], dir, name)?;
+    Ok(())
+}
+
+fn copy_attributes(old: &File, new: &OwnedFd) -> io::Result<()> {
+    // XATTR_LIST_MAX and XATTR_SIZE_MAX (linux/limits.h): nothing is longer.
+    let mut list = vec![0u8; 65536];
+    let len = match rustix::fs::flistxattr(old, &mut list[..]) {
+        Ok(len) => len,
+        Err(Errno::OPNOTSUPP) => return Ok(()),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut value = vec![0u8; 65536];
+    for name in list[..len].split(|&b| b == 0).filter(|n| !n.is_empty()) {
+        let len = rustix::fs::fgetxattr(old, name, &mut value[..])?;
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::fsetxattr(new, name, &value[..len], flags)?;
+    }
+    Ok(())
+}
+
+/// A file that is not in its place yet.
+struct New {
+    file: OwnedFd,
+    name: Vec<u8>,
+}
+
+/// What the name of a file that is not in its place yet ends in.
+pub const NEW: &[u8] = b".idshift-new";
+
+impl New {
+    fn make(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<New> {
+        let name = [name, NEW].concat();
+        // What a run that was killed left behind.
+        remove_file(dir, &name)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let mode = RawMode::RUSR | RawMode::WUSR;
+        let file = rustix::fs::openat(dir, &name[..], flags | OFlags::CLOEXEC, mode)?;
+        Ok(New { file, name })
+    }
+
+    fn fill(&self, content: &[u8], mtime_ns: Option<i64>) -> io::Result<()> {
+        let mut file = File::from(self.file.try_clone()?);
+        file.write_all(content)?;
+        if let Some(nanoseconds) = mtime_ns {
+            rustix::fs::futimens(&self.file, &at(nanoseconds))?;
+        }
+        file.sync_all()
+    }
+}
+
+/// Both times of a file at this moment.
+fn at(nanoseconds: i64) -> Timestamps {
+    let since = Duration::from_nanos(nanoseconds.max(0).unsigned_abs());
+    let time = Timespec {
+        tv_sec: since.as_secs() as i64,
+        tv_nsec: since.subsec_nanos().into(),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}

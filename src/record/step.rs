@@ -1,0 +1,234 @@
+//! What a run does besides changing owners: directories made and removed, entries renamed, small
+//! files rewritten.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+use super::line::RootLine;
+use crate::fs::Identity;
+use crate::ownership::Mode;
+
+/// A place below one of the run's roots. Plain names, so that nothing leads out of the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Which root.
+    pub root: usize,
+    /// The names from there, at least one.
+    pub path: Vec<Name>,
+}
+
+impl Place {
+    /// These names below that root.
+    pub fn new<N: AsRef<[u8]>>(root: usize, names: impl IntoIterator<Item = N>) -> Place {
+        let path = names.into_iter().map(|n| Name(n.as_ref().to_vec()));
+        Place {
+            root,
+            path: path.collect(),
+        }
+    }
+
+    /// Absolute path, for messages.
+    pub fn to_path(&self, roots: &[RootLine]) -> PathBuf {
+        let top = roots.get(self.root).map(|root| root.path.clone().into());
+        let mut path: PathBuf = top.unwrap_or_default();
+        path.extend(self.path.iter().map(Name::as_path));
+        path
+    }
+
+    fn check(&self, roots: usize) -> Result<(), String> {
+        let plain = |name: &Name| name.is_component() && name.0 != b".";
+        if self.root >= roots {
+            return Err(format!("step line: there is no root {}", self.root));
+        }
+        match self.path.iter().find(|name| !plain(name)) {
+            Some(name) => Err(format!(
+                "step line: {:?} is not the name of a file",
+                name.as_path()
+            )),
+            None if self.path.is_empty() => Err("step line: a place without a name".into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Owner and mode of a directory or file that a step makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Owner, a host id.
+    pub uid: u32,
+    /// Group, a host id.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: Mode,
+}
+
+/// One step. Steps are taken in the journal's order, after all owners are changed, and undone in
+/// the opposite order, before any owner is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Step {
+    /// A directory comes into being; undone, an empty one goes.
+    MakeDir {
+        /// Where.
+        at: Place,
+        /// What it is made like.
+        #[serde(flatten)]
+        made: Made,
+    },
+    /// An empty directory goes; undone, it is made anew.
+    RemoveDir {
+        /// Where.
+        at: Place,
+        /// What it was like.
+        #[serde(flatten)]
+        made: Made,
+    },
+    /// An entry gets another place on the same filesystem; nobody's place is taken.
+    Rename {
+        /// Where it was.
+        from: Place,
+        /// Where it goes.
+        to: Place,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+    },
+    /// A file gets other content. Its owner, mode and extended attributes stay, its inode does not.
+    Rewrite {
+        /// Where.
+        at: Place,
+        /// What it held.
+        before: Content,
+        /// What it holds.
+        after: Content,
+    },
+    /// A file comes into being; undone, it goes if nobody wrote to it.
+    Create {
+        /// Where.
+        at: Place,
+        /// What it holds.
+        content: String,
+        /// What it is made like.
+        #[serde(flatten)]
+        made: Made,
+    },
+}
+
+/// What a rewritten file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// All of it.
+    pub text: String,
+    /// Time of its last modification, nanoseconds since 1970; left out where the time of writing
+    /// will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime_ns: Option<i64>,
+}
+
+impl Step {
+    /// The places it is about.
+    pub fn places(&self) -> Vec<&Place> {
+        match self {
+            Step::MakeDir { at, .. }
+            | Step::RemoveDir { at, .. }
+            | Step::Rewrite { at, .. }
+            | Step::Create { at, .. } => vec![at],
+            Step::Rename { from, to, .. } => vec![from, to],
+        }
+    }
+
+    /// Whether its places are plain ways below the `roots` that there are.
+    ///
+    /// # Errors
+    /// Which is not, for people.
+    pub fn check(&self, roots: usize) -> Result<(), String> {
+        self.places()
+            .into_iter()
+            .try_for_each(|place| place.check(roots))
+    }
+
+    /// The step in a line of words, for people.
+    pub fn describe(&self, roots: &[RootLine]) -> String {
+        let path = |place: &Place| place.to_path(roots).display().to_string();
+        match self {
+            Step::MakeDir { at, made } => format!(
+                "make directory {} {}:{} {}",
+                path(at),
+                made.uid,
+                made.gid,
+                made.mode
+            ),
+            Step::RemoveDir { at, .. } => format!("remove directory {}", path(at)),
+            Step::Rename { from, to, .. } => format!("rename {} -> {}", path(from), path(to)),
+            Step::Rewrite { at, .. } => format!("rewrite {}", path(at)),
+            Step::Create { at, .. } => format!("create {}", path(at)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_come_back_from_json() {
+        let at = Place::new(0, ["a", "b"]);
+        let made = Made {
+            uid: 0,
+            gid: 100_000,
+            mode: Mode::from_st_mode(0o710),
+        };
+        let content = |text: &str| Content {
+            text: text.into(),
+            mtime_ns: Some(5),
+        };
+        for step in [
+            Step::MakeDir {
+                at: at.clone(),
+                made,
+            },
+            Step::RemoveDir {
+                at: at.clone(),
+                made,
+            },
+            Step::Rename {
+                from: at.clone(),
+                to: Place::new(0, [b"\xff"]),
+                identity: Identity { ino: 7, born: 9 },
+            },
+            Step::Rewrite {
+                at: at.clone(),
+                before: content("x"),
+                after: content("y\n"),
+            },
+            Step::Create {
+                at,
+                content: "z".into(),
+                made,
+            },
+        ] {
+            let json = serde_json::to_string(&step).unwrap();
+            assert_eq!(serde_json::from_str::<Step>(&json).unwrap(), step, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_leads_out_of_its_root_is_refused() {
+        for bad in [&["..", "etc"][..], &[], &["a/b"], &["."], &[""]] {
+            let at = Place::new(0, bad);
+            let step = Step::RemoveDir {
+                at,
+                made: Made {
+                    uid: 0,
+                    gid: 0,
+                    mode: Mode::from_st_mode(0),
+                },
+            };
+            assert!(step.check(1).is_err(), "{bad:?}");
+        }
+        let other_root = Place::new(1, ["a"]);
+        assert!(other_root.check(1).is_err());
+    }
+}
