@@ -24,6 +24,7 @@
 //! ```
 
 pub mod cli;
+pub mod docker;
 pub mod engine;
 pub mod fs;
 pub mod idmap;

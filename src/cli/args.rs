@@ -39,6 +39,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Look at journals, and remove old ones
     Journal(JournalArgs),
+    /// Carry a Docker data-root into userns-remap, or back
+    Docker(DockerArgs),
 }
 
 /// Where the map comes from.
@@ -281,4 +283,84 @@ pub enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `idshift docker`
+#[derive(Debug, Args)]
+pub struct DockerArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DockerCommand,
+}
+
+/// The subcommands of `idshift docker`
+#[derive(Debug, Subcommand)]
+pub enum DockerCommand {
+    /// Carry everything of a stopped plain daemon into the root of a remapped one
+    Migrate(MigrateArgs),
+    /// The other direction: for a host that turns userns-remap off again
+    Revert(MigrateArgs),
+}
+
+/// Which daemon.
+#[derive(Clone, Debug, Args)]
+pub struct DaemonArgs {
+    /// Docker's data-root [default: as daemon.json says, else /var/lib/docker]
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Whom the daemon remaps to, as dockerd takes it: default, USER, USER:GROUP, UID or UID:GID
+    /// [default: as daemon.json says, else default]
+    #[arg(long, value_name = "USER")]
+    pub userns_remap: Option<String>,
+    /// The daemon's configuration file
+    #[arg(long, value_name = "FILE", default_value = crate::docker::daemon_json::DEFAULT_PATH)]
+    pub daemon_json: PathBuf,
+}
+
+/// `idshift docker migrate`, `idshift docker revert`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    See all that would be done:\n    \
+    idshift docker migrate --dry-run --manifest plan.jsonl\n  \
+    Stop the daemon, migrate, start it remapped:\n    \
+    systemctl stop docker.socket docker\n    \
+    idshift docker migrate --create-user --write-daemon-json\n    \
+    systemctl start docker\n  \
+    Before the daemon was started again, undo it:\n    \
+    idshift rollback latest\n  \
+    Later, with all that was made since:\n    \
+    idshift docker revert --write-daemon-json")]
+pub struct MigrateArgs {
+    /// The daemon
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+    /// Change nothing, say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: write each rename, rewrite and change of an owner to FILE, or to stdout for
+    /// `-`
+    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
+    pub manifest: Option<PathBuf>,
+    /// Make the user dockremap and its ranges where they are missing, as dockerd would
+    #[arg(long)]
+    pub create_user: bool,
+    /// Also set userns-remap in daemon.json, or take it out for revert; all else in it stays
+    #[arg(long)]
+    pub write_daemon_json: bool,
+    /// Mark containers that cannot run remapped (privileged, --pid=host, --network=host) with
+    /// --userns=host
+    #[arg(long)]
+    pub set_userns_host: bool,
+    /// Leave and report what cannot be shifted, instead of changing nothing
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Threads [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
 }

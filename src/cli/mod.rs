@@ -3,6 +3,7 @@
 //! - `args`: what can be said
 //! - `exit`: how it ends, for programs
 //! - `shift`, `rollback`, `resume`, `verify`, `journal`: one file a subcommand
+//! - `docker/`: `idshift docker`, likewise
 //! - `map_args`: the map, from `--map` or from `/etc/subuid` and `/etc/subgid`
 //! - `summary`, `json`: a report for people and for programs
 //! - `terminal`: progress while it runs
@@ -10,6 +11,7 @@
 //! - `signals`: stopping in good order
 
 pub mod args;
+mod docker;
 pub mod exit;
 mod journal;
 mod json;
@@ -50,6 +52,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resume(args) => resume::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Journal(args) => journal::run(&args),
+        Command::Docker(args) => docker::run(&args),
     };
     result.unwrap_or_else(|Failure { exit, message }| {
         eprintln!("idshift: {}", text::printable(&message));

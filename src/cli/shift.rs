@@ -114,7 +114,8 @@ fn reviewed_request(
     })
 }
 
-fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
+/// Opens a manifest for writing; `-` is stdout.
+pub fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
     if path == Path::new("-") {
         return Ok((ManifestWriter::stream(Box::new(std::io::stdout())), path));
     }

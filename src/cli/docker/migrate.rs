@@ -1,0 +1,130 @@
+//! `idshift docker migrate`, `idshift docker revert`
+
+use std::path::Path;
+
+use super::super::args::MigrateArgs;
+use super::super::exit::{Exit, Failure};
+use super::super::shift::{jobs, open_manifest, print_report};
+use super::super::signals;
+use super::super::summary::Of;
+use super::super::terminal::Terminal;
+use super::super::text::{path, printable};
+use super::{refused, userns_remap};
+use crate::docker::create_user::create_user;
+use crate::docker::daemon_json::DaemonJson;
+use crate::docker::data_root;
+use crate::docker::migrate::{MigrateRequest, Migration};
+use crate::docker::remap::Remap;
+use crate::engine::Outcome;
+use crate::idmap::Direction;
+use crate::record::Store;
+
+/// Runs it.
+pub fn run(args: &MigrateArgs, direction: Direction) -> Result<Exit, Failure> {
+    let stop = signals::stop_on_signals();
+    let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
+    let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
+    let remap_to = userns_remap(&args.daemon, &daemon_json);
+    let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
+    if to_stdout && args.output.json {
+        return Err(Failure::usage(
+            "--manifest - and --json both want stdout: give the manifest a file",
+        ));
+    }
+    let mut notes = Vec::new();
+    if args.create_user && !args.dry_run && remap_to == "default" {
+        let made = create_user().map_err(refused)?;
+        notes.extend(made.into_iter().map(|what| format!("Made {what}.")));
+    }
+    let remap = Remap::resolve(&remap_to).map_err(refused)?;
+    let request = MigrateRequest {
+        data_root: data_root.clone(),
+        direction,
+        jobs: jobs(args.jobs),
+        keep_going: args.keep_going,
+        set_userns_host: args.set_userns_host,
+        daemon_json: args
+            .write_daemon_json
+            .then(|| (args.daemon.daemon_json.clone(), remap_to.clone())),
+    };
+    let migration = Migration::prepare(&request, &remap).map_err(refused)?;
+    notes.extend(told(&migration));
+
+    let monitor = Terminal::new(args.output.quiet);
+    let plan = migration.plan();
+    let report = match args.dry_run {
+        true => {
+            let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
+            plan.dry_run(manifest, &monitor, &stop)
+        }
+        false => {
+            let store = Store::at(&args.store.journal_dir);
+            plan.carry_out(&store, &monitor, &stop)
+        }
+    };
+    monitor.clear();
+    let report = report?;
+    let of = match args.dry_run {
+        true => Of::DryRun,
+        false => Of::Shift,
+    };
+    print_report(
+        &report,
+        of,
+        &args.output,
+        to_stdout,
+        args.manifest.as_deref(),
+    );
+    if !args.output.quiet {
+        let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
+        if done && !args.dry_run {
+            notes.push(next(args, direction, &data_root, &remap_to));
+        }
+        for note in notes {
+            // What programs read is on stdout.
+            eprintln!("{}", printable(&note));
+        }
+    }
+    Ok(Exit::from(&report))
+}
+
+/// What a person should know of a plan.
+fn told(migration: &Migration) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(aside) = &migration.set_aside {
+        notes.push(format!(
+            "An unused docker root was in the way; it is kept as {aside}."
+        ));
+    }
+    for (name, what) in &migration.mounted_volumes {
+        notes.push(format!(
+            "Volume {name} is {} when it is used: what is in there is not shifted.",
+            what.trim()
+        ));
+    }
+    for name in &migration.marked {
+        notes.push(format!("Container {name} is marked --userns=host."));
+    }
+    for (name, why) in &migration.will_not_start {
+        notes.push(format!(
+            "Container {name} {why}: a remapped daemon does not start it. --set-userns-host marks such containers."
+        ));
+    }
+    notes
+}
+
+/// How the daemon is started on what there is now.
+fn next(args: &MigrateArgs, direction: Direction, data_root: &Path, remap_to: &str) -> String {
+    let file = path(&args.daemon.daemon_json);
+    match (direction, args.write_daemon_json) {
+        (_, true) => format!("Now start the daemon: {file} says it all."),
+        (Direction::Into, false) => format!(
+            "Now start the daemon on {} with --userns-remap={remap_to}, or with \"userns-remap\": \"{remap_to}\" in {file}.",
+            path(data_root)
+        ),
+        (Direction::OutOf, false) => format!(
+            "Now start the daemon on {} without --userns-remap, and without \"userns-remap\" in {file}.",
+            path(data_root)
+        ),
+    }
+}

@@ -1,0 +1,294 @@
+//! Pure: paths in a container's metadata, `config.v2.json` and `hostconfig.json`.
+//!
+//! Only the values of the known fields are exchanged in the text, byte by byte: whatever else is in
+//! it, known to this program or not, stays as it is.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+struct Config<'a> {
+    #[serde(borrow, rename = "LogPath")]
+    log_path: Option<&'a RawValue>,
+    #[serde(borrow, rename = "HostnamePath")]
+    hostname_path: Option<&'a RawValue>,
+    #[serde(borrow, rename = "HostsPath")]
+    hosts_path: Option<&'a RawValue>,
+    #[serde(borrow, rename = "ResolvConfPath")]
+    resolv_conf_path: Option<&'a RawValue>,
+    #[serde(borrow, rename = "ShmPath")]
+    shm_path: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "MountPoints")]
+    mount_points: Option<BTreeMap<String, MountPoint<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct MountPoint<'a> {
+    #[serde(borrow, rename = "Source")]
+    source: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "Spec")]
+    spec: Option<Spec<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Spec<'a> {
+    #[serde(borrow, rename = "Source")]
+    source: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct HostConfig<'a> {
+    #[serde(borrow, default, rename = "Binds")]
+    binds: Option<Vec<&'a RawValue>>,
+    #[serde(borrow, default, rename = "Mounts")]
+    mounts: Option<Vec<Spec<'a>>>,
+}
+
+/// The text of `config.v2.json` with its paths below the directory `from` put below `to`.
+///
+/// # Errors
+/// It is not what dockerd writes.
+pub fn move_config(text: &str, from: &str, to: &str) -> serde_json::Result<String> {
+    let config: Config = serde_json::from_str(text)?;
+    let mut values = vec![
+        config.log_path,
+        config.hostname_path,
+        config.hosts_path,
+        config.resolv_conf_path,
+        config.shm_path,
+    ];
+    for mount in config.mount_points.unwrap_or_default().into_values() {
+        values.push(mount.source);
+        values.push(mount.spec.and_then(|spec| spec.source));
+    }
+    Ok(moved(text, values.into_iter().flatten(), from, to))
+}
+
+/// The text of `hostconfig.json` with binds from below `from` put below `to`: somebody mounted a
+/// part of the data-root by hand.
+///
+/// # Errors
+/// It is not what dockerd writes.
+pub fn move_hostconfig(text: &str, from: &str, to: &str) -> serde_json::Result<String> {
+    let config: HostConfig = serde_json::from_str(text)?;
+    let mounts = config.mounts.unwrap_or_default();
+    let sources = mounts.into_iter().filter_map(|mount| mount.source);
+    let values = config.binds.unwrap_or_default().into_iter().chain(sources);
+    Ok(moved(text, values, from, to))
+}
+
+/// Exchanges the beginning of strings, given as pieces of `text`, that are paths below `from`.
+fn moved<'a>(
+    text: &'a str,
+    values: impl Iterator<Item = &'a RawValue>,
+    from: &str,
+    to: &str,
+) -> String {
+    let mut edits: Vec<(usize, usize, String)> = values
+        .filter_map(|value| {
+            let raw = value.get();
+            let path: String = serde_json::from_str(raw).ok()?;
+            let rest = path.strip_prefix(from)?;
+            // `/var/lib/dockerX` is not below `/var/lib/docker`.
+            if !rest.starts_with('/') {
+                return None;
+            }
+            let new = serde_json::to_string(&format!("{to}{rest}")).ok()?;
+            // A raw value is a slice of the text it was read from.
+            let start = raw.as_ptr() as usize - text.as_ptr() as usize;
+            Some((start, raw.len(), new))
+        })
+        .collect();
+    edits.sort();
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut done = 0;
+    for (start, len, new) in edits {
+        out.push_str(&text[done..start]);
+        out.push_str(&new);
+        done = start + len;
+    }
+    out.push_str(&text[done..]);
+    out
+}
+
+/// What of a container decides whether it can run remapped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Full id.
+    pub id: String,
+    /// Its name, without the slash.
+    pub name: String,
+    /// It has all privileges.
+    pub privileged: bool,
+    /// `host`, `container:…` or nothing.
+    pub pid_mode: String,
+    /// `host`, `bridge`, the name of a network, …
+    pub network_mode: String,
+    /// `host`: not remapped.
+    pub userns_mode: String,
+}
+
+impl Container {
+    /// From the two files.
+    ///
+    /// # Errors
+    /// One of them is not what dockerd writes.
+    pub fn parse(id: &str, config: &str, hostconfig: &str) -> serde_json::Result<Container> {
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(rename = "Name", default)]
+            name: String,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(default, rename_all = "PascalCase")]
+        struct Host {
+            privileged: bool,
+            pid_mode: String,
+            network_mode: String,
+            userns_mode: String,
+        }
+        let named: Named = serde_json::from_str(config)?;
+        let host: Host = serde_json::from_str(hostconfig)?;
+        Ok(Container {
+            id: id.to_string(),
+            name: named.name.trim_start_matches('/').to_string(),
+            privileged: host.privileged,
+            pid_mode: host.pid_mode,
+            network_mode: host.network_mode,
+            userns_mode: host.userns_mode,
+        })
+    }
+
+    /// Why a remapped daemon refuses to start it (moby `daemon/daemon_unix.go`,
+    /// `verifyPlatformContainerSettings`); `None` when it does not.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        if self.userns_mode == "host" {
+            None
+        } else if self.privileged {
+            Some("is privileged")
+        } else if self.pid_mode == "host" {
+            Some("uses the host's processes (--pid=host)")
+        } else if self.network_mode == "host" {
+            Some("uses the host's network (--network=host)")
+        } else {
+            None
+        }
+    }
+}
+
+/// The text of `hostconfig.json` with `UsernsMode` set to `host`; `None` where it says so already.
+///
+/// # Errors
+/// It is not what dockerd writes.
+pub fn set_userns_host(text: &str) -> serde_json::Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Mode<'a> {
+        #[serde(borrow, rename = "UsernsMode")]
+        mode: Option<&'a RawValue>,
+    }
+    let found: Mode = serde_json::from_str(text)?;
+    Ok(match found.mode {
+        Some(mode) if mode.get() == "\"host\"" => None,
+        Some(mode) => {
+            let start = mode.get().as_ptr() as usize - text.as_ptr() as usize;
+            let end = start + mode.get().len();
+            Some([&text[..start], "\"host\"", &text[end..]].concat())
+        }
+        None => {
+            let brace = text.find('{').map_or(0, |at| at + 1);
+            let comma = match text[brace..].trim_start().starts_with('}') {
+                true => "",
+                false => ",",
+            };
+            Some(
+                [
+                    &text[..brace],
+                    "\"UsernsMode\":\"host\"",
+                    comma,
+                    &text[brace..],
+                ]
+                .concat(),
+            )
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FROM: &str = "/var/lib/docker";
+    const TO: &str = "/var/lib/docker/100000.100000";
+
+    #[test]
+    fn known_paths_move_and_every_other_byte_stays() {
+        let text = r#"{ "Future":{"LogPath":"/var/lib/docker/x"} ,"LogPath":"/var/lib/docker/containers/c/c-json.log","n":1.50,
+            "HostsPath":"/var/lib/docker/containers/c/hosts","HostnamePath":"","ResolvConfPath":"/etc/resolv.conf",
+            "MountPoints":{"/v":{"Source":"/var/lib/docker/volumes/v/_data","Weird":"\u003c/var/lib/docker/x"},
+                           "/b":{"Source":"/srv/var/lib/docker/x","Spec":{"Source":"/var/lib/docker/b","Type":"bind"}},
+                           "/c":{"Source":"/var/lib/dockerfiles/x"}}}"#;
+        let expected = text
+            .replace(
+                "\"LogPath\":\"/var/lib/docker/containers",
+                "\"LogPath\":\"/var/lib/docker/100000.100000/containers",
+            )
+            .replace(
+                "HostsPath\":\"/var/lib/docker/",
+                "HostsPath\":\"/var/lib/docker/100000.100000/",
+            )
+            .replace(
+                "Source\":\"/var/lib/docker/",
+                "Source\":\"/var/lib/docker/100000.100000/",
+            );
+        assert_eq!(move_config(text, FROM, TO).unwrap(), expected);
+        assert_eq!(move_config(&expected, TO, FROM).unwrap(), text);
+    }
+
+    #[test]
+    fn binds_below_the_data_root_move() {
+        let text = r#"{"Binds":["/var/lib/docker/volumes/v/_data:/x:ro","/srv/a:/b"],"Mounts":[{"Source":"/var/lib/docker/a"}],"UsernsMode":""}"#;
+        let expected = r#"{"Binds":["/var/lib/docker/100000.100000/volumes/v/_data:/x:ro","/srv/a:/b"],"Mounts":[{"Source":"/var/lib/docker/100000.100000/a"}],"UsernsMode":""}"#;
+        assert_eq!(move_hostconfig(text, FROM, TO).unwrap(), expected);
+        assert_eq!(
+            move_hostconfig(r#"{"Binds":null}"#, FROM, TO).unwrap(),
+            r#"{"Binds":null}"#
+        );
+    }
+
+    #[test]
+    fn what_does_not_parse_is_refused() {
+        assert!(move_config("{", FROM, TO).is_err());
+        assert!(move_hostconfig("[]x", FROM, TO).is_err());
+    }
+
+    #[test]
+    fn userns_host_is_set_in_place() {
+        let set = |text| set_userns_host(text).unwrap();
+        assert_eq!(set(r#"{"UsernsMode":"host"}"#), None);
+        assert_eq!(
+            set(r#"{"a":1,"UsernsMode":"","b":2}"#).unwrap(),
+            r#"{"a":1,"UsernsMode":"host","b":2}"#
+        );
+        assert_eq!(set(r#"{"a":1}"#).unwrap(), r#"{"UsernsMode":"host","a":1}"#);
+        assert_eq!(set("{}").unwrap(), r#"{"UsernsMode":"host"}"#);
+    }
+
+    #[test]
+    fn what_cannot_run_remapped_is_known() {
+        let parse = |host: &str| Container::parse("id", r#"{"Name":"/web"}"#, host).unwrap();
+        assert_eq!(
+            parse(r#"{"Privileged":true}"#).obstacle(),
+            Some("is privileged")
+        );
+        assert_eq!(
+            parse(r#"{"Privileged":true,"UsernsMode":"host"}"#).obstacle(),
+            None
+        );
+        assert!(parse(r#"{"PidMode":"host"}"#).obstacle().is_some());
+        assert!(parse(r#"{"NetworkMode":"host"}"#).obstacle().is_some());
+        assert_eq!(parse(r#"{"NetworkMode":"bridge"}"#).obstacle(), None);
+        assert_eq!(parse("{}").name, "web");
+    }
+}

@@ -1,0 +1,271 @@
+//! The data-root, plain and remapped, and what is in it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::DockerError;
+use super::container::Container;
+use super::daemon_json::DaemonJson;
+
+/// Where dockerd keeps its data unless told otherwise.
+pub const DEFAULT_PATH: &str = "/var/lib/docker";
+
+/// What the name of something that was set aside begins with.
+pub const ASIDE: &str = "idshift-aside-";
+
+/// The data-root that is meant: as given, as `daemon.json` says, or the default.
+pub fn find(given: Option<&Path>, daemon_json: &DaemonJson) -> PathBuf {
+    let said = daemon_json.data_root.as_deref().filter(|p| !p.is_empty());
+    match (given, said) {
+        (Some(path), _) => path.to_path_buf(),
+        (None, Some(path)) => path.into(),
+        (None, None) => DEFAULT_PATH.into(),
+    }
+}
+
+/// A directory that a daemon works in: the data-root itself, or `<uid>.<gid>` in it.
+#[derive(Clone, Debug)]
+pub struct DockerRoot {
+    /// Absolute path.
+    pub path: PathBuf,
+}
+
+/// How much of what a user would miss is in a docker root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Images.
+    pub images: usize,
+    /// Layers of images and containers.
+    pub layers: usize,
+    /// Containers.
+    pub containers: usize,
+    /// Volumes.
+    pub volumes: usize,
+}
+
+impl Holds {
+    /// A daemon was started there and nothing was made with it.
+    pub fn is_shell(&self) -> bool {
+        *self == Holds::default()
+    }
+}
+
+impl std::fmt::Display for Holds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Holds {
+            images,
+            layers,
+            containers,
+            volumes,
+        } = self;
+        write!(
+            f,
+            "{images} images, {layers} layers, {containers} containers, {volumes} volumes"
+        )
+    }
+}
+
+/// A volume of the local driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// What is mounted on its `_data` when a container uses it; `None` for a plain directory.
+    pub mounts: Option<String>,
+}
+
+/// A container's two metadata files, as they are.
+#[derive(Clone, Debug)]
+pub struct ContainerFiles {
+    /// Directory name in `containers`: the full id.
+    pub id: String,
+    /// `config.v2.json`
+    pub config: String,
+    /// `hostconfig.json`; a container that was never quite made has none.
+    pub hostconfig: Option<String>,
+}
+
+/// Names of a directory, sorted; of one that is not there, none.
+pub fn names(dir: &Path) -> Result<Vec<String>, DockerError> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
+        result => result.map_err(DockerError::io(dir))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(DockerError::io(dir))?.file_name();
+        names.push(name.into_string().map_err(|name| {
+            DockerError::in_the_way(dir.join(name), "dockerd makes no such name; move it away")
+        })?);
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a name in a data-root is that of a remapped daemon's root, `<uid>.<gid>`.
+pub fn is_remapped_name(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    name.split_once('.')
+        .is_some_and(|(uid, gid)| number(uid) && number(gid))
+}
+
+/// Names in a data-root that are the plain daemon's.
+pub fn plain_names(data_root: &Path) -> Result<(Vec<String>, Vec<String>), DockerError> {
+    Ok(names(data_root)?.into_iter().partition(|name| {
+        !is_remapped_name(name) && !name.starts_with(ASIDE) && name != "lost+found"
+    }))
+}
+
+/// Storage drivers whose layers are directories that can be shifted.
+const DRIVERS: [&str; 4] = ["overlay2", "fuse-overlayfs", "vfs", "btrfs"];
+
+/// Directories of drivers that keep layers elsewhere.
+const FOREIGN_DRIVERS: [&str; 4] = ["zfs", "devicemapper", "aufs", "overlay"];
+
+impl DockerRoot {
+    /// In this directory.
+    pub fn at(path: impl Into<PathBuf>) -> DockerRoot {
+        DockerRoot { path: path.into() }
+    }
+
+    fn names(&self, below: &str) -> Result<Vec<String>, DockerError> {
+        names(&self.path.join(below))
+    }
+
+    /// The storage drivers that have images here: mostly one.
+    pub fn drivers(&self) -> Result<Vec<String>, DockerError> {
+        self.names("image")
+    }
+
+    /// Refuses layers that are not plain directories.
+    ///
+    /// # Errors
+    /// Names the driver.
+    pub fn check_drivers(&self) -> Result<(), DockerError> {
+        for driver in FOREIGN_DRIVERS {
+            if self
+                .names(&format!("image/{driver}/layerdb/sha256"))
+                .is_ok_and(|layers| !layers.is_empty())
+            {
+                return Err(DockerError::in_the_way(
+                    self.path.join(driver),
+                    format!(
+                        "the storage driver {driver} keeps layers where they cannot be shifted (what can be: {}). \
+                         Save the images with `docker save`, and carry volumes and bind mounts with `idshift shift`",
+                        DRIVERS.join(", ")
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what is here.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn holds(&self) -> Result<Holds, DockerError> {
+        let mut holds = Holds {
+            containers: self.container_ids()?.len(),
+            volumes: self.volumes()?.len(),
+            ..Holds::default()
+        };
+        for driver in self.drivers()? {
+            let image = format!("image/{driver}");
+            let content = self.names(&format!("{image}/imagedb/content/sha256"))?;
+            let layers = self.names(&format!("{image}/layerdb/sha256"))?;
+            let mounts = self.names(&format!("{image}/layerdb/mounts"))?;
+            holds.images += content.len();
+            holds.layers += layers.len() + mounts.len();
+        }
+        Ok(holds)
+    }
+
+    fn container_ids(&self) -> Result<Vec<String>, DockerError> {
+        self.names("containers")
+    }
+
+    /// The metadata of every container.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn container_files(&self) -> Result<Vec<ContainerFiles>, DockerError> {
+        let mut all = Vec::new();
+        for id in self.container_ids()? {
+            let dir = self.path.join("containers").join(&id);
+            let read = |name: &str| match fs::read_to_string(dir.join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                result => result.map(Some).map_err(DockerError::io(dir.join(name))),
+            };
+            // A directory without it is what an interrupted `docker rm` left: dockerd passes it over.
+            let Some(config) = read("config.v2.json")? else {
+                continue;
+            };
+            all.push(ContainerFiles {
+                hostconfig: read("hostconfig.json")?,
+                id,
+                config,
+            });
+        }
+        Ok(all)
+    }
+
+    /// The volumes of the local driver.
+    ///
+    /// # Errors
+    /// One's options cannot be read.
+    pub fn volumes(&self) -> Result<Vec<Volume>, DockerError> {
+        let mut volumes = Vec::new();
+        for name in self.names("volumes")? {
+            let dir = self.path.join("volumes").join(&name);
+            if !dir.join("_data").is_dir() {
+                continue;
+            }
+            let mounts = volume_mount(&dir.join("opts.json"))?;
+            volumes.push(Volume { name, mounts });
+        }
+        Ok(volumes)
+    }
+}
+
+/// What a volume's options mount on its `_data` (moby `volume/local/local_unix.go`, `optsConfig`):
+/// options that only limit its size mount nothing.
+fn volume_mount(path: &Path) -> Result<Option<String>, DockerError> {
+    #[derive(serde::Deserialize, Default)]
+    #[serde(default, rename_all = "PascalCase")]
+    struct Options {
+        mount_type: String,
+        mount_device: String,
+    }
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => result.map_err(DockerError::io(path))?,
+    };
+    let options: Option<Options> =
+        serde_json::from_str(&text).map_err(|error| not_json(path, &error))?;
+    let options = options.unwrap_or_default();
+    Ok((!options.mount_device.is_empty())
+        .then(|| format!("{} {}", options.mount_type, options.mount_device)))
+}
+
+/// That a file of dockerd's does not parse.
+pub(super) fn not_json(path: &Path, error: &serde_json::Error) -> DockerError {
+    DockerError::in_the_way(
+        path,
+        format!("{error}. It is not what dockerd writes; look at it before anything is moved"),
+    )
+}
+
+impl ContainerFiles {
+    /// What of it matters here.
+    ///
+    /// # Errors
+    /// It is not what dockerd writes.
+    pub fn parse(&self, root: &DockerRoot) -> Result<Container, DockerError> {
+        let hostconfig = self.hostconfig.as_deref().unwrap_or("{}");
+        Container::parse(&self.id, &self.config, hostconfig)
+            .map_err(|error| not_json(&root.path.join("containers").join(&self.id), &error))
+    }
+}

@@ -1,0 +1,208 @@
+//! Pure: which inode of a data-root gets which owner, plain and remapped.
+//!
+//! As dockerd 20.10 to 29 makes them: directories that a container's root only passes through
+//! belong to root and to its group (0710); what containers write belongs to the range; metadata
+//! belongs to root (moby `daemon/graphdriver/*`, `container/container_unix.go`,
+//! `volume/local/local.go`).
+
+use std::collections::HashSet;
+
+use crate::engine::{Aim, Rule};
+use crate::fs::DirPath;
+use crate::idmap::Direction;
+use crate::ownership::Mode;
+
+/// The layout of one data-root, of which one directory is the docker root: itself, or `<uid>.<gid>`
+/// in it.
+pub struct Layout {
+    /// Which way.
+    pub direction: Direction,
+    /// The container's root's group on the host.
+    pub root_gid: u32,
+    /// Name of the docker root in the data-root; `None`: it is the data-root itself.
+    pub inside: Option<String>,
+    /// Names in the data-root that are none of this docker root's: other ranges' roots, what was
+    /// set aside.
+    pub others: HashSet<Vec<u8>>,
+    /// Volumes that are mounts of something else.
+    pub mounted_volumes: HashSet<Vec<u8>>,
+}
+
+/// The bits that the container's root needs on a directory it passes through.
+const PASSABLE: Mode = Mode::from_st_mode(0o710);
+
+impl Layout {
+    /// A directory that the container's root passes through.
+    fn passage(&self) -> Rule {
+        match self.direction {
+            Direction::Into => Rule::Set {
+                uid: 0,
+                gid: self.root_gid,
+                at_least: PASSABLE,
+            },
+            Direction::OutOf => Rule::Set {
+                uid: 0,
+                gid: 0,
+                at_least: PASSABLE,
+            },
+        }
+    }
+
+    /// The rule for what has this way from the docker root; not for what is below it.
+    fn rule(&self, way: &[&[u8]]) -> Rule {
+        match way {
+            [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => self.passage(),
+            [b"containers", _, b"hostname" | b"hosts" | b"resolv.conf"]
+            | [b"containers", _, b"mounts", ..] => Rule::Map,
+            [b"containers", ..] => Rule::Skip,
+
+            [b"volumes"] | [b"volumes", _] => Rule::Keep,
+            [b"volumes", name, b"_data", ..] => match self.mounted_volumes.contains(*name) {
+                true => Rule::Skip,
+                false => Rule::Map,
+            },
+            [b"volumes", ..] => Rule::Skip,
+
+            [b"overlay2" | b"fuse-overlayfs"] => self.passage(),
+            [b"overlay2" | b"fuse-overlayfs", b"l", ..] => Rule::Skip,
+            [b"overlay2" | b"fuse-overlayfs", _] => self.passage(),
+            [
+                b"overlay2" | b"fuse-overlayfs",
+                _,
+                b"diff" | b"work" | b"merged",
+                ..,
+            ] => Rule::Map,
+            [b"overlay2" | b"fuse-overlayfs", ..] => Rule::Skip,
+
+            [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => self.passage(),
+            [b"vfs", b"dir", ..] | [b"btrfs", b"subvolumes", ..] => Rule::Map,
+            [b"vfs" | b"btrfs", ..] => Rule::Skip,
+
+            _ => Rule::Skip,
+        }
+    }
+
+    /// The way from the docker root; `None` for what is not in it.
+    fn below_docker_root<'w, 'n>(&self, way: &'w [&'n [u8]]) -> Option<&'w [&'n [u8]]> {
+        match &self.inside {
+            None => match way.first() {
+                Some(first) if self.others.contains(*first) => None,
+                _ => Some(way),
+            },
+            Some(name) => match way.split_first() {
+                Some((first, rest)) if *first == name.as_bytes() => Some(rest),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// From this depth on, below the docker root, the rule of a directory is that of all in it.
+const DEEP: usize = 3;
+
+impl Aim for Layout {
+    fn root(&self, _number: usize) -> Rule {
+        self.passage()
+    }
+
+    fn all_in(&self, dir: &DirPath) -> Option<Rule> {
+        let from = usize::from(self.inside.is_some());
+        if dir.depth < from + DEEP {
+            return None;
+        }
+        let way = dir.tail(dir.depth);
+        match self.below_docker_root(&way).map(|way| self.rule(way)) {
+            None => Some(Rule::Skip),
+            // `mounts` is passed through, and what is in it is the containers'.
+            Some(Rule::Set { .. }) => None,
+            Some(rule) => Some(rule),
+        }
+    }
+
+    fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
+        let mut way = dir.tail(dir.depth);
+        way.push(name);
+        match self.below_docker_root(&way) {
+            // The docker root itself: it came or goes with a step of its own.
+            Some([]) => Rule::Keep,
+            Some(way) => self.rule(way),
+            None => Rule::Skip,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::Identity;
+
+    fn layout(inside: Option<&str>) -> Layout {
+        Layout {
+            direction: Direction::Into,
+            root_gid: 100_000,
+            inside: inside.map(str::to_string),
+            others: HashSet::from([b"200000.200000".to_vec()]),
+            mounted_volumes: HashSet::from([b"nfs".to_vec()]),
+        }
+    }
+
+    fn rule(layout: &Layout, path: &str) -> Rule {
+        let names: Vec<&str> = path.split('/').collect();
+        let (name, way) = names.split_last().unwrap();
+        let none = Identity { ino: 0, born: 0 };
+        let mut dir = DirPath::root(0, none, 0);
+        for name in way {
+            dir = dir.child(name.as_bytes(), none, 0);
+        }
+        match layout.all_in(&dir) {
+            Some(rule) => rule,
+            None => layout.name_in(&dir, name.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn each_part_has_its_rule() {
+        let plain = layout(None);
+        let passage = plain.passage();
+        for (path, expected) in [
+            ("containers", passage),
+            ("containers/c", passage),
+            ("containers/c/mounts", passage),
+            ("containers/c/mounts/shm", Rule::Map),
+            ("containers/c/mounts/shm/x/y", Rule::Map),
+            ("containers/c/hosts", Rule::Map),
+            ("containers/c/config.v2.json", Rule::Skip),
+            ("containers/c/checkpoints", Rule::Skip),
+            ("overlay2", passage),
+            ("overlay2/x", passage),
+            ("overlay2/x-init", passage),
+            ("overlay2/l", Rule::Skip),
+            ("overlay2/l/ABC", Rule::Skip),
+            ("overlay2/x/link", Rule::Skip),
+            ("overlay2/x/diff", Rule::Map),
+            ("overlay2/x/diff/etc", Rule::Map),
+            ("overlay2/x/diff/etc/a/b/c", Rule::Map),
+            ("overlay2/x/work/work/#1", Rule::Map),
+            ("vfs/dir/x/etc", Rule::Map),
+            ("vfs/dir", passage),
+            ("btrfs/subvolumes/x/etc/passwd", Rule::Map),
+            ("volumes", Rule::Keep),
+            ("volumes/v", Rule::Keep),
+            ("volumes/v/opts.json", Rule::Skip),
+            ("volumes/v/_data", Rule::Map),
+            ("volumes/v/_data/a/b", Rule::Map),
+            ("volumes/nfs/_data", Rule::Skip),
+            ("volumes/metadata.db", Rule::Keep),
+            ("image", Rule::Skip),
+            ("200000.200000", Rule::Skip),
+        ] {
+            assert_eq!(rule(&plain, path), expected, "{path}");
+            let inside = layout(Some("100000.100000"));
+            if path != "200000.200000" {
+                let path = format!("100000.100000/{path}");
+                assert_eq!(rule(&inside, &path), expected, "{path}");
+                assert_eq!(rule(&inside, "image"), Rule::Skip);
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What a Docker data-root holds, what each part must become, the daemon's rules.
+//!
+//! - [`remap`]: whom `--userns-remap` means, and the map that the daemon makes of it
+//! - [`create_user`]: the user and ranges that dockerd makes for itself
+//! - [`daemon_json`]: the daemon's configuration file
+//! - [`data_root`]: the directory, plain and remapped, and what is in it
+//! - [`layout`]: pure: which inode of it gets which owner
+//! - [`container`]: pure: paths in a container's metadata
+//! - [`migrate`]: the plan that carries a data-root into a range or out of it
+//!
+//! `docs/docker.md` has the layout as measured, with the versions.
+
+pub mod container;
+pub mod create_user;
+pub mod daemon_json;
+pub mod data_root;
+pub mod layout;
+pub mod migrate;
+pub mod remap;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::idmap::SubidError;
+
+/// Why nothing is done with a data-root. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum DockerError {
+    /// Something cannot be read.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `--userns-remap` names nobody.
+    #[error("--userns-remap {value}: {reason}")]
+    Remap {
+        /// As given.
+        value: String,
+        /// Why not, and what helps.
+        reason: String,
+    },
+    /// The range cannot be read from `/etc/subuid` and `/etc/subgid`.
+    #[error(transparent)]
+    Subid(#[from] SubidError),
+    /// Something of the data-root stands in the way.
+    #[error("{path}: {reason}", path = path.display())]
+    InTheWay {
+        /// What.
+        path: PathBuf,
+        /// Why, and what helps.
+        reason: String,
+    },
+}
+
+impl DockerError {
+    fn in_the_way(path: impl Into<PathBuf>, reason: impl Into<String>) -> DockerError {
+        DockerError::InTheWay {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+
+    fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> DockerError {
+        let path = path.into();
+        move |source| DockerError::Io { path, source }
+    }
+}
