@@ -46,6 +46,7 @@ pub fn report(report: &Report, manifest: Option<&Path>) -> Value {
         "skipped_mounts": paths(&tally.mount_paths),
         "excluded": tally.excluded,
         "vanished": tally.vanished,
+        "steps": tally.steps,
         "created_since": tally.created,
         "created_paths": paths(&tally.created_paths),
         "problems": problems(&tally.problems),

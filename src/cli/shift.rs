@@ -67,6 +67,7 @@ fn request(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
         },
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,
+        service: false,
         command: "shift".into(),
     })
 }
@@ -110,6 +111,7 @@ fn reviewed_request(
         },
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,
+        service: false,
         command: "shift".into(),
     })
 }

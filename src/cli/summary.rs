@@ -193,7 +193,14 @@ fn rest(text: &mut String, report: &Report, of: Of) {
         Of::Rollback | Of::RollbackDryRun => "already as before the run",
         Of::Verify => "as they should be",
     };
+    let renamed = match of {
+        Of::Rollback => "renames and rewrites of files undone",
+        Of::RollbackDryRun => "renames and rewrites of files to be undone",
+        Of::DryRun => "renames and rewrites of files beside that",
+        _ => "renames and rewrites of files done beside that",
+    };
     let facts = [
+        (tally.steps, renamed),
         (tally.already, as_wanted),
         (tally.excluded, "left out by --exclude"),
         (tally.vanished, "gone before they could be looked at"),

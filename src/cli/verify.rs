@@ -37,6 +37,7 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         },
         allow_in_use: true,
         allow_system_path: true,
+        service: false,
         command: "verify".into(),
     })
 }

@@ -162,6 +162,7 @@ impl Migration {
                 },
                 allow_in_use: false,
                 allow_system_path: true,
+                service: true,
                 command: match into {
                     true => "docker migrate".into(),
                     false => "docker revert".into(),

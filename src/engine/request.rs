@@ -35,6 +35,8 @@ pub struct ShiftRequest {
     pub allow_in_use: bool,
     /// System directories are shifted too.
     pub allow_system_path: bool,
+    /// The trees are a service's own, which must not run meanwhile.
+    pub service: bool,
     /// The subcommand, for the record.
     pub command: String,
 }
@@ -84,8 +86,17 @@ pub enum Refusal {
         path: PathBuf,
     },
     /// Somebody is using the tree.
-    #[error("{}", in_use_text(.0))]
+    #[error(
+        "{}\n  Stop what uses the tree, or add --allow-in-use if you know that it takes no harm",
+        in_use_text(.0)
+    )]
     InUse(Vec<Use>),
+    /// Somebody is using the directory of a service that must be stopped.
+    #[error(
+        "{}\n  The service must be stopped first: `systemctl stop docker.socket docker`",
+        in_use_text(.0)
+    )]
+    ServiceRuns(Vec<Use>),
     /// Who is using the tree could not be found out.
     #[error(
         "/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing"
@@ -138,13 +149,18 @@ fn in_use_text(uses: &[Use]) -> String {
     if uses.len() > 10 {
         text.push_str(&format!("\n  and {} more", uses.len() - 10));
     }
-    text.push_str(
-        "\n  Stop what uses the tree, or add --allow-in-use if you know that it takes no harm",
-    );
     text
 }
 
 impl Refusal {
+    /// The same, where the tree is a service's own.
+    fn of_service(self) -> Refusal {
+        match self {
+            Refusal::InUse(uses) => Refusal::ServiceRuns(uses),
+            other => other,
+        }
+    }
+
     /// A journal cannot be written.
     pub(super) fn journal(path: &std::path::Path, source: std::io::Error) -> Refusal {
         Refusal::Journal(JournalError::Io {
@@ -202,7 +218,10 @@ impl ShiftRequest {
         }
         check_is_root(&trees[0].path)?;
         if !self.allow_in_use {
-            check_not_in_use(trees, monitor)?;
+            check_not_in_use(trees, monitor).map_err(|refusal| match self.service {
+                true => refusal.of_service(),
+                false => refusal,
+            })?;
         }
         store.open_for_writing()?;
         store.check_outside(trees)?;
@@ -279,7 +298,7 @@ pub(super) fn check_journal_not_in_use(
     let roots: Vec<Root> = lines
         .filter_map(|line| Root::open(line.path.as_path()).ok())
         .collect();
-    check_not_in_use(&roots, monitor)
+    check_not_in_use(&roots, monitor).map_err(Refusal::of_service)
 }
 
 fn check_not_in_use(roots: &[Root], monitor: &dyn Monitor) -> Result<(), Refusal> {

@@ -190,6 +190,7 @@ impl<'a> Steps<'a> {
                 structure::rename(from, (to_dir.as_fd(), last(to)), *identity)
             }
             Step::Rewrite { at, after, .. } => {
+                let at = &self.place_now(at);
                 let dir = self.parent(at)?;
                 let text = after.text.as_bytes();
                 structure::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
@@ -211,6 +212,7 @@ impl<'a> Steps<'a> {
                 structure::rename(to, (from_dir.as_fd(), last(from)), *identity)
             }
             Step::Rewrite { at, before, .. } => {
+                let at = &self.place_now(at);
                 let dir = self.parent(at)?;
                 let text = before.text.as_bytes();
                 structure::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
@@ -252,6 +254,7 @@ impl<'a> Steps<'a> {
                 }
             }
             Step::Rewrite { at, before, after } => {
+                let at = &self.place_now(at);
                 let dir = self.parent(at)?;
                 let (now, _) = structure::read_file(dir.as_fd(), last(at))?;
                 if now == after.text.as_bytes() {
@@ -272,6 +275,26 @@ impl<'a> Steps<'a> {
                     },
                 }
             }
+        }
+    }
+
+    /// Where a file is that a later step moved along: a run that goes on, and one that looks before
+    /// it undoes, find it there.
+    fn place_now(&self, place: &Place) -> Place {
+        let moved = |step: &Step| match step {
+            Step::Rename { from, to, .. } if place.path.starts_with(&from.path) => {
+                let (from, to) = (from.clone(), to.clone());
+                let way = Move { from, to }.apply(place.root, &place.path)?;
+                matches!(self.taken(step), Ok(Taken::Yes)).then_some(way)
+            }
+            _ => None,
+        };
+        match self.steps.iter().find_map(moved) {
+            Some(path) => Place {
+                root: place.root,
+                path,
+            },
+            None => place.clone(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the tests that run the real program share.
 //!
+//! - [`daemon`]: a real Docker daemon of the test's own
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
 //! - [`idshift`]: the program, run with a journal directory of its own
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
@@ -11,6 +12,7 @@
 //! program is not measured with its own code.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
+pub mod daemon;
 pub mod filesystem;
 pub mod idshift;
 pub mod journal;

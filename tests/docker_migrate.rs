@@ -1,0 +1,592 @@
+//! A real daemon's data-root goes into userns-remap and back, and nothing is lost.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use support::daemon::{Daemon, Host};
+use support::{Idshift, Numbers, Run, need_root, output, script};
+
+const REMAPPED: &[&str] = &["--userns-remap=default"];
+
+/// What a user sees of a daemon's data.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    images: String,
+    volumes: String,
+    networks: String,
+    /// Container names with what each changed in its image.
+    containers: BTreeMap<String, Vec<String>>,
+    saved: String,
+}
+
+fn seen(daemon: &Daemon<'_>) -> Seen {
+    let names = daemon.docker(&["ps", "-a", "--format", "{{.Names}}"]);
+    let changes = |name: &str| {
+        let mut lines: Vec<String> = daemon
+            .docker(&["diff", name])
+            .lines()
+            .map(String::from)
+            .collect();
+        lines.sort();
+        (name.to_string(), lines)
+    };
+    let list = |args: &[&str]| {
+        let mut lines: Vec<String> = daemon.docker(args).lines().map(String::from).collect();
+        lines.sort();
+        lines.join("\n")
+    };
+    Seen {
+        images: list(&[
+            "images",
+            "--no-trunc",
+            "--format",
+            "{{.ID}} {{.Repository}}:{{.Tag}}",
+        ]),
+        volumes: list(&["volume", "ls", "-q"]),
+        networks: list(&[
+            "network",
+            "ls",
+            "--no-trunc",
+            "--format",
+            "{{.ID}} {{.Name}}",
+        ]),
+        containers: names.lines().map(changes).collect(),
+        saved: saved(daemon),
+    }
+}
+
+/// The checksum of an image as `docker save` gives it.
+fn saved(daemon: &Daemon<'_>) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    daemon.docker(&["save", "-o", path, "app:1"]);
+    String::from_utf8(output("sha256sum", [path]).stdout).unwrap()[..64].to_string()
+}
+
+/// Containers and volumes of every kind; none runs when it ends.
+fn populate(daemon: &Daemon<'_>, bind: &Path) {
+    daemon.build_images();
+    daemon.docker(&["network", "create", "--internal", "net1"]);
+    daemon.docker(&["volume", "create", "named"]);
+    let work = "echo hi > /home/app/f; chown app /home/app/f; echo v > /n/v; chown 1000:1000 /n /n/v; \
+                setfacl -m u:1000:rwx /home/app/f; rm -f /opt/dir/y; echo anon > /data/a; \
+                setcap cap_net_raw+ep /usr/local/bin/asroot; mkdir -p /opt/new; mkfifo -m 600 /opt/new/p || true";
+    daemon.docker(&[
+        "run",
+        "--network",
+        "none",
+        "--name",
+        "written",
+        "-v",
+        "named:/n",
+        "--user",
+        "0",
+        "app:1",
+        "sh",
+        "-c",
+        work,
+    ]);
+    let bind = format!("{}:/bind", bind.display());
+    daemon.docker(&[
+        "run",
+        "-d",
+        "--network",
+        "none",
+        "--name",
+        "sleeper",
+        "-v",
+        &bind,
+        "app:1",
+        "sleep",
+        "1000",
+    ]);
+    daemon.docker(&["stop", "-t", "0", "sleeper"]);
+    daemon.docker(&[
+        "create",
+        "--name",
+        "privileged",
+        "--privileged",
+        "app:1",
+        "true",
+    ]);
+    daemon.docker(&[
+        "create",
+        "--name",
+        "hostns",
+        "--userns=host",
+        "--network",
+        "none",
+        "app:1",
+        "true",
+    ]);
+    // Mounted when it is used: what is in there is somebody else's.
+    let device = format!("device={}", bind.split(':').next().unwrap());
+    daemon.docker(&[
+        "volume",
+        "create",
+        "--opt",
+        "type=none",
+        "--opt",
+        "o=bind",
+        "--opt",
+        &device,
+        "elsewhere",
+    ]);
+}
+
+/// Every inode of a tree, told by a program that shares no code with ours. Left out is what renames
+/// and rewrites cannot keep: times and sizes of directories, inode numbers of rewritten files.
+fn snapshot(top: &Path) -> Vec<String> {
+    let out = output("python3", [script("snapshot.py").as_path(), top]).stdout;
+    let mut lines: Vec<String> = Vec::new();
+    for line in String::from_utf8(out).unwrap().lines() {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        let object = value.as_object_mut().unwrap();
+        let path = object
+            .get("path")
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_string();
+        if object["type"] == "directory" {
+            for key in ["mtime_ns", "size", "blocks", "nlink"] {
+                object.remove(key);
+            }
+        }
+        if path.ends_with("config.v2.json") || path.ends_with("hostconfig.json") {
+            object.remove("ino");
+        }
+        lines.push(value.to_string());
+    }
+    lines
+}
+
+fn assert_same_lines(expected: &[String], found: &[String], when: &str) {
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|line| !found.contains(line))
+        .take(5)
+        .collect();
+    let new: Vec<_> = found
+        .iter()
+        .filter(|line| !expected.contains(line))
+        .take(5)
+        .collect();
+    assert!(
+        missing.is_empty() && new.is_empty() && expected.len() == found.len(),
+        "{when}: expected\n{missing:#?}\nfound\n{new:#?}"
+    );
+}
+
+/// Fast: comparing lists of ten thousand lines is quadratic only when they differ.
+fn same(expected: &[String], found: &[String], when: &str) {
+    if expected != found {
+        assert_same_lines(expected, found, when);
+    }
+}
+
+fn docker_args<'a>(what: &'a str, host: &'a Host) -> Vec<&'a str> {
+    // Nothing of this machine's own daemon is looked at.
+    let data_root = host.data_root.to_str().unwrap();
+    vec![
+        "docker",
+        what,
+        "--data-root",
+        data_root,
+        "--daemon-json",
+        "/nonexistent/daemon.json",
+    ]
+}
+
+fn migrate(idshift: &Idshift, host: &Host, more: &[&str]) -> Run {
+    idshift.run([&docker_args("migrate", host)[..], more].concat())
+}
+
+fn revert(idshift: &Idshift, host: &Host, more: &[&str]) -> Run {
+    idshift.run([&docker_args("revert", host)[..], more].concat())
+}
+
+/// The uid on the host that a container's first process runs as.
+fn host_uid(daemon: &Daemon<'_>, container: &str) -> u32 {
+    let pid = daemon.docker(&["inspect", "-f", "{{.State.Pid}}", container]);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("Uid:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn everything_is_there_after_migrate_and_after_revert() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    let bind = host.beside().join("bind");
+    fs::create_dir(&bind).unwrap();
+
+    let plain = host.start(&[]);
+    populate(&plain, &bind);
+    let before = seen(&plain);
+    let run = migrate(&idshift, &host, &["--create-user"]);
+    assert_eq!(run.code, Some(4), "a daemon that runs: {run}");
+    assert!(run.stderr.contains("in use by process"), "{run}");
+    plain.stop();
+
+    let start = snapshot(&host.data_root);
+    migrate(&idshift, &host, &["--dry-run"]).exits(0);
+    same(&start, &snapshot(&host.data_root), "after a dry run");
+    let run = migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
+    assert!(run.stderr.contains("Volume elsewhere"), "{run}");
+    assert!(run.stderr.contains("privileged is marked"), "{run}");
+    idshift.run(["verify", "latest"]).exits(0);
+
+    let remapped = host.start(REMAPPED);
+    assert_eq!(seen(&remapped), before);
+    remapped.docker(&["start", "sleeper"]);
+    assert_eq!(host_uid(&remapped, "sleeper"), 101_000);
+    let exec = |command: &str| remapped.docker(&["exec", "sleeper", "sh", "-c", command]);
+    exec("touch /home/app/new && test $(stat -c %u /home/app) = 1000");
+    assert_eq!(
+        exec("getcap /usr/local/bin/raw"),
+        "/usr/local/bin/raw cap_net_raw=ep"
+    );
+    assert_eq!(exec("stat -c %a%u /usr/local/bin/asroot"), "47550");
+    assert_eq!(exec("test -e /opt/gone || ls /opt/dir"), "y\nz");
+    remapped.docker(&["stop", "-t", "0", "sleeper"]);
+    remapped.docker(&["start", "-a", "written"]);
+    remapped.docker(&["start", "-a", "hostns"]);
+    remapped.docker(&["start", "-a", "privileged"]);
+    remapped.docker(&[
+        "run",
+        "--network",
+        "none",
+        "--name",
+        "later",
+        "-v",
+        "named:/n",
+        "-v",
+        "fresh:/f",
+        "--user",
+        "0",
+        "app:1",
+        "sh",
+        "-c",
+        "cat /n/v && echo w > /n/w && chown 1000 /n/w /f && echo f > /f/f && echo l > /opt/later",
+    ]);
+    remapped.build(
+        "app:2",
+        "FROM app:1\nUSER root\nRUN rm /opt/dir/z && echo 2 > /opt/two\n",
+    );
+    let with_new = seen(&remapped);
+    remapped.stop();
+
+    let run = idshift.run(["rollback", "latest"]);
+    assert_eq!(run.code, Some(4), "a daemon ran since: {run}");
+    assert!(run.stderr.contains("docker revert"), "{run}");
+    revert(&idshift, &host, &[]).exits(0);
+    idshift.run(["verify", "latest"]).exits(0);
+
+    let plain = host.start(&[]);
+    assert_eq!(seen(&plain), with_new);
+    for container in ["written", "later", "hostns", "privileged"] {
+        plain.docker(&["start", "-a", container]);
+    }
+    plain.docker(&["start", "sleeper"]);
+    assert_eq!(host_uid(&plain, "sleeper"), 1000);
+    let volume = plain.docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-v",
+        "named:/n",
+        "-v",
+        "fresh:/f",
+        "app:2",
+        "sh",
+        "-c",
+        "stat -c '%n %u' /n/v /n/w /f /f/f",
+    ]);
+    assert_eq!(volume, "/n/v 1000\n/n/w 1000\n/f 1000\n/f/f 0");
+    plain.stop();
+}
+
+#[test]
+fn migrate_makes_the_layout_that_a_remapped_daemon_makes() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    let fill = |daemon: &Daemon<'_>| {
+        daemon.build_images();
+        daemon.docker(&["volume", "create", "named"]);
+        daemon.docker(&[
+            "run",
+            "--network",
+            "none",
+            "--name",
+            "one",
+            "-v",
+            "named:/n",
+            "app:1",
+            "true",
+        ]);
+    };
+    let plain = host.start(&[]);
+    fill(&plain);
+    plain.stop();
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+
+    let fresh = Host::new();
+    let remapped = fresh.start(REMAPPED);
+    fill(&remapped);
+    remapped.stop();
+    assert_eq!(layout(&host), layout(&fresh));
+}
+
+/// Kinds of path with owner and mode: what is named at random counts under one name.
+fn layout(host: &Host) -> Vec<String> {
+    let args = ["-xdev", "-printf", "%P %y %U:%G %m\n"];
+    let command: Vec<&str> = [host.data_root.to_str().unwrap()]
+        .into_iter()
+        .chain(args)
+        .collect();
+    let found = String::from_utf8(output("find", command).stdout).unwrap();
+    let mut lines: Vec<String> = found
+        .lines()
+        .filter(|line| !line.contains("/diff/") && !line.contains("containerd/daemon"))
+        .filter(|line| !line.contains("buildkit/") && !line.contains("/tmp"))
+        .map(|line| {
+            let named_at_random = |part: &&str| part.len() >= 26;
+            let (path, rest) = line.split_once(' ').unwrap();
+            let parts = path.split('/').map(|part| match part {
+                part if named_at_random(&part) && part.ends_with("-init") => "ID-init",
+                part if named_at_random(&part) && part.ends_with("-json.log") => "ID-json.log",
+                part if named_at_random(&part) => "ID",
+                part => part,
+            });
+            format!("{} {rest}", parts.collect::<Vec<_>>().join("/"))
+        })
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// A data-root with little in it, its daemon stopped.
+fn small_host() -> Host {
+    let host = Host::new();
+    let daemon = host.start(&[]);
+    daemon.build_images();
+    daemon.docker(&[
+        "run",
+        "--network",
+        "none",
+        "--name",
+        "one",
+        "-v",
+        "named:/n",
+        "--user",
+        "0",
+        "app:1",
+        "sh",
+        "-c",
+        "echo 1 > /n/1; chown 1000 /n/1; rm /opt/dir/y",
+    ]);
+    daemon.docker(&["create", "--name", "two", "app:1", "true"]);
+    daemon.stop();
+    host
+}
+
+#[test]
+fn rollback_gives_back_the_plain_root_to_the_byte() {
+    need_root();
+    let host = small_host();
+    let idshift = Idshift::new();
+    let start = snapshot(&host.data_root);
+    let config = host.beside().join("daemon.json");
+    let text = "{\n \"debug\": false, \"log-level\": \"info\"}";
+    fs::write(&config, text).unwrap();
+    let data_root = host.data_root.to_str().unwrap();
+    let run = |what: &str| {
+        let config = config.to_str().unwrap();
+        let args = ["docker", what, "--create-user", "--write-daemon-json"];
+        let more = ["--data-root", data_root, "--daemon-json", config];
+        idshift.run([&args[..], &more[..]].concat())
+    };
+    run("migrate").exits(0);
+    let written: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    assert_eq!(
+        written,
+        serde_json::json!({"debug": false, "log-level": "info", "userns-remap": "default"})
+    );
+    idshift.run(["rollback", "latest", "--dry-run"]).exits(0);
+    idshift.run(["rollback", "latest"]).exits(0);
+    same(
+        &start,
+        &snapshot(&host.data_root),
+        "after migrate and rollback",
+    );
+    assert_eq!(fs::read_to_string(&config).unwrap(), text);
+    idshift.run(["verify", "latest"]).exits(0);
+
+    // Out of the range again without a daemon in between is the way back too.
+    run("migrate").exits(0);
+    run("revert").exits(0);
+    same(
+        &start,
+        &snapshot(&host.data_root),
+        "after migrate and revert",
+    );
+
+    // Somebody tried the option before and made nothing with it.
+    let shell = host.data_root.join("100000.100000/image/overlay2/imagedb");
+    fs::create_dir_all(shell).unwrap();
+    let told = run("migrate").exits(0);
+    assert!(
+        told.stderr.contains("idshift-aside-100000.100000"),
+        "{told}"
+    );
+    idshift.run(["rollback", "latest"]).exits(0);
+    let content = host.data_root.join("100000.100000/containers/c");
+    fs::create_dir_all(content).unwrap();
+    let refused = run("migrate");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(refused.stderr.contains("1 containers"), "{refused}");
+    fs::remove_dir_all(host.data_root.join("100000.100000")).unwrap();
+
+    // What does not parse stops it before anything is changed.
+    let containers = fs::read_dir(host.data_root.join("containers")).unwrap();
+    let file = containers
+        .last()
+        .unwrap()
+        .unwrap()
+        .path()
+        .join("config.v2.json");
+    let good = fs::read(&file).unwrap();
+    fs::write(&file, &good[..good.len() / 2]).unwrap();
+    let refused = run("migrate");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(refused.stderr.contains("config.v2.json"), "{refused}");
+
+    // An id outside the range: all of it or nothing.
+    fs::write(&file, good).unwrap();
+    let strange = host.data_root.join("volumes/named/_data/strange");
+    fs::write(&strange, "").unwrap();
+    std::os::unix::fs::chown(&strange, Some(70_000), None).unwrap();
+    let now = snapshot(&host.data_root);
+    let failed = run("migrate");
+    assert_eq!(failed.code, Some(1), "{failed}");
+    assert!(
+        failed.stderr.contains("70000 is outside the map"),
+        "{failed}"
+    );
+    same(
+        &now,
+        &snapshot(&host.data_root),
+        "after a run that could not",
+    );
+}
+
+/// Runs a command that is killed as it makes a system call for the `n`-th time; whether it came to
+/// that.
+fn killed_at(command: Command, call: &str, n: u64) -> bool {
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("trace={call}"))
+        .arg("-e")
+        .arg(format!("inject={call}:signal=SIGKILL:when={n}"))
+        .arg(command.get_program())
+        .args(command.get_args());
+    let run = Run::of(&mut strace);
+    match (run.code, run.signal) {
+        (Some(0), _) => false,
+        (Some(137), _) | (_, Some(9)) => true,
+        _ => panic!("{run}"),
+    }
+}
+
+#[test]
+fn a_migration_killed_anywhere_is_finished_or_undone() {
+    need_root();
+    let host = small_host();
+    let idshift = Idshift::new();
+    let start = snapshot(&host.data_root);
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+    let there = snapshot(&host.data_root);
+    idshift.run(["rollback", "latest"]).exits(0);
+    same(
+        &start,
+        &snapshot(&host.data_root),
+        "after the first rollback",
+    );
+
+    let mut numbers = Numbers::seeded(7);
+    let mut places: Vec<(&str, u64)> = vec![
+        ("mkdirat", 1),
+        ("renameat2", 1),
+        ("renameat2", 7),
+        ("renameat", 1),
+    ];
+    places.extend([
+        ("renameat", 2),
+        ("fdatasync", 2),
+        ("fdatasync", 3),
+        ("fdatasync", 4),
+        ("syncfs", 1),
+        ("syncfs", 2),
+    ]);
+    let random = if support::long() { 40 } else { 4 };
+    places.extend((0..random).map(|_| ("fchownat", 1 + numbers.below(4000))));
+    places.extend((0..random / 2).map(|_| ("renameat2", 1 + numbers.below(12))));
+    let mut kills = 0;
+    for (i, (call, n)) in places.into_iter().enumerate() {
+        let when = format!("killed at {call} {n}");
+        let args = docker_args("migrate", &host);
+        if !killed_at(idshift.command(args), call, n) {
+            idshift.run(["rollback", "latest"]).exits(0);
+            continue;
+        }
+        kills += 1;
+        let args = docker_args("migrate", &host);
+        let listed = idshift.run(["journal", "list", "--json"]).exits(0);
+        let is_open = listed
+            .text()
+            .lines()
+            .any(|line| line.contains("\"unfinished\""));
+        if is_open {
+            let again = idshift.run(args);
+            assert_eq!(
+                again.code,
+                Some(4),
+                "{when}: nothing else may start: {again}"
+            );
+        }
+        // Killed before all was journalled, there is nothing to go on with.
+        let resumed = i % 2 == 0 && is_open && idshift.run(["resume", "latest"]).code == Some(0);
+        if resumed {
+            same(
+                &there,
+                &snapshot(&host.data_root),
+                &format!("{when}, resumed"),
+            );
+        }
+        if is_open {
+            // Killed in its undoing too, and undone again.
+            killed_at(idshift.command(["rollback", "latest"]), "renameat2", 3);
+            let undone = idshift.run(["rollback", "latest"]);
+            assert!(matches!(undone.code, Some(0)), "{when}: {undone}");
+        }
+        same(
+            &start,
+            &snapshot(&host.data_root),
+            &format!("{when}, undone"),
+        );
+    }
+    assert!(kills >= 8, "only {kills} kills hit");
+}

@@ -1,0 +1,190 @@
+//! A real Docker daemon of the test's own: its data, its socket, its containerd; gone when dropped.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::{Run, output};
+
+/// Directories for a daemon, whether it runs or not.
+pub struct Host {
+    /// Short, because sockets lie in it.
+    run: TempDir,
+    data: TempDir,
+    pub data_root: PathBuf,
+}
+
+impl Host {
+    pub fn new() -> Host {
+        let run = tempfile::Builder::new().prefix("idd-").tempdir_in("/run");
+        let data = tempfile::Builder::new()
+            .prefix("idshift-docker-")
+            .tempdir_in("/var/tmp");
+        let (run, data) = (run.expect("a directory"), data.expect("a directory"));
+        // The container's root has to come through.
+        fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let data_root = data.path().join("root");
+        Host {
+            run,
+            data,
+            data_root,
+        }
+    }
+
+    /// Room beside the data-root.
+    pub fn beside(&self) -> &Path {
+        self.data.path()
+    }
+
+    fn socket(&self) -> String {
+        format!("unix://{}/sock", self.run.path().display())
+    }
+
+    /// Starts a daemon and waits until it answers.
+    pub fn start(&self, args: &[&str]) -> Daemon<'_> {
+        let run = self.run.path();
+        let log = run.join("log");
+        let file = fs::File::create(&log).unwrap();
+        let child = Command::new("dockerd")
+            .arg("--data-root")
+            .arg(&self.data_root)
+            .arg("--exec-root")
+            .arg(run.join("exec"))
+            .arg("--pidfile")
+            .arg(run.join("pid"))
+            .args(["-H", &self.socket(), "--bridge=none", "--iptables=false"])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .expect("dockerd; tests/run installs it");
+        let mut daemon = Daemon { host: self, child };
+        let start = Instant::now();
+        while !daemon.try_docker(&["version"]).code.eq(&Some(0)) {
+            let over = daemon.child.try_wait().unwrap().is_some();
+            assert!(
+                !over && start.elapsed() < Duration::from_secs(60),
+                "dockerd does not answer:\n{}",
+                fs::read_to_string(&log).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        daemon
+    }
+}
+
+impl Drop for Host {
+    /// A daemon that was killed leaves mounts behind.
+    fn drop(&mut self) {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let ours: Vec<&str> = mounts
+            .lines()
+            .filter_map(|line| line.split(' ').nth(4))
+            .filter(|at| {
+                let at = Path::new(at);
+                at.starts_with(self.run.path()) || at.starts_with(self.data.path())
+            })
+            .collect();
+        for at in ours.into_iter().rev() {
+            let _ = nix::mount::umount2(at, nix::mount::MntFlags::MNT_DETACH);
+        }
+    }
+}
+
+/// A daemon that runs.
+pub struct Daemon<'a> {
+    host: &'a Host,
+    child: Child,
+}
+
+impl Daemon<'_> {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command
+            .env("DOCKER_BUILDKIT", "0")
+            .env("DOCKER_CONFIG", self.host.run.path())
+            .args(["-H", &self.host.socket()])
+            .args(args);
+        command
+    }
+
+    /// A docker command, whatever comes of it.
+    pub fn try_docker(&self, args: &[&str]) -> Run {
+        Run::of(&mut self.command(args))
+    }
+
+    /// A docker command that must work; what it prints.
+    pub fn docker(&self, args: &[&str]) -> String {
+        let run = self.try_docker(args);
+        assert_eq!(run.code, Some(0), "{run}");
+        String::from_utf8_lossy(&run.stdout).trim().to_string()
+    }
+
+    /// Imports the Debian root filesystem and builds an image with all that is special about files.
+    pub fn build_images(&self) {
+        let tar = std::env::var_os("IDSHIFT_TEST_DEBIAN_TAR")
+            .expect("IDSHIFT_TEST_DEBIAN_TAR names no Debian root filesystem: run tests/run");
+        let plain = self.host.beside().join("base.tar");
+        output(
+            "zstd",
+            ["-dqf".as_ref(), &*tar, "-o".as_ref(), plain.as_os_str()],
+        );
+        self.docker(&["import", plain.to_str().unwrap(), "base:1"]);
+        fs::remove_file(plain).unwrap();
+        self.build("app:1", IMAGE);
+    }
+
+    /// Builds an image from the text of a Dockerfile.
+    pub fn build(&self, tag: &str, dockerfile: &str) {
+        let dir = self.host.beside().join("build");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("Dockerfile"), dockerfile).unwrap();
+        self.docker(&["build", "-q", "-t", tag, dir.to_str().unwrap()]);
+    }
+
+    /// Ends it as `systemctl stop` does, and waits.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if self.child.try_wait().ok().flatten().is_some() {
+            return;
+        }
+        let pid = Pid::from_raw(self.child.id() as i32);
+        let _ = kill(pid, Signal::SIGTERM);
+        let start = Instant::now();
+        while self.child.try_wait().ok().flatten().is_none() {
+            if start.elapsed() > Duration::from_secs(30) {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+const IMAGE: &str = r"FROM base:1
+RUN useradd -u 1000 -m app \
+ && cp /bin/true /usr/local/bin/asroot && chmod 4755 /usr/local/bin/asroot \
+ && cp /bin/true /usr/local/bin/raw && setcap cap_net_raw+ep /usr/local/bin/raw \
+ && ln /usr/local/bin/raw /usr/local/bin/raw2 \
+ && echo a > /opt/gone && mkdir /opt/dir && echo b > /opt/dir/x
+RUN rm /opt/gone && rm -r /opt/dir && mkdir /opt/dir && echo c > /opt/dir/y \
+ && echo d > /opt/dir/z && setfacl -m u:1000:rwx /opt/dir
+VOLUME /data
+USER app
+";
