@@ -159,6 +159,7 @@ fn snapshot(top: &Path) -> Vec<String> {
         }
         if path.ends_with("config.v2.json") || path.ends_with("hostconfig.json") {
             object.remove("ino");
+            object.remove("atime_ns");
         }
         lines.push(value.to_string());
     }
@@ -187,6 +188,24 @@ fn same(expected: &[String], found: &[String], when: &str) {
     if expected != found {
         assert_same_lines(expected, found, when);
     }
+}
+
+/// Without times: what was written anew, or made anew, has new ones.
+fn timeless(lines: &[String]) -> Vec<String> {
+    let strip = |line: &String| {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        let object = value.as_object_mut().unwrap();
+        object.remove("mtime_ns");
+        object.remove("atime_ns");
+        if object
+            .get("path")
+            .is_some_and(|path| path == "100000.100000")
+        {
+            object.remove("ino");
+        }
+        value.to_string()
+    };
+    lines.iter().map(strip).collect()
 }
 
 fn docker_args<'a>(what: &'a str, host: &'a Host) -> Vec<&'a str> {
@@ -360,6 +379,9 @@ fn layout(host: &Host) -> Vec<String> {
         .lines()
         .filter(|line| !line.contains("/diff/") && !line.contains("containerd/daemon"))
         .filter(|line| !line.contains("buildkit/") && !line.contains("/tmp"))
+        // Whiteouts that the kernel parks there are root's when a remapped daemon made them; the
+        // owner of a whiteout means nothing.
+        .filter(|line| !line.contains("/work/work/#"))
         .map(|line| {
             let named_at_random = |part: &&str| part.len() >= 26;
             let (path, rest) = line.split_once(' ').unwrap();
@@ -434,12 +456,24 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
     assert_eq!(fs::read_to_string(&config).unwrap(), text);
     idshift.run(["verify", "latest"]).exits(0);
 
+    // A plain daemon was started in between: what it made has the old places.
+    run("migrate").exits(0);
+    fs::create_dir(host.data_root.join("containers")).unwrap();
+    let refused = idshift.run(["rollback", "latest"]);
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(
+        refused.stderr.contains("something new has its old place"),
+        "{refused}"
+    );
+    fs::remove_dir(host.data_root.join("containers")).unwrap();
+    idshift.run(["rollback", "latest"]).exits(0);
+
     // Out of the range again without a daemon in between is the way back too.
     run("migrate").exits(0);
     run("revert").exits(0);
     same(
-        &start,
-        &snapshot(&host.data_root),
+        &timeless(&start),
+        &timeless(&snapshot(&host.data_root)),
         "after migrate and revert",
     );
 
@@ -571,8 +605,8 @@ fn a_migration_killed_anywhere_is_finished_or_undone() {
         let resumed = i % 2 == 0 && is_open && idshift.run(["resume", "latest"]).code == Some(0);
         if resumed {
             same(
-                &there,
-                &snapshot(&host.data_root),
+                &timeless(&there),
+                &timeless(&snapshot(&host.data_root)),
                 &format!("{when}, resumed"),
             );
         }

@@ -296,6 +296,8 @@ pub struct DockerArgs {
 /// The subcommands of `idshift docker`
 #[derive(Debug, Subcommand)]
 pub enum DockerCommand {
+    /// Tell whether a data-root is ready to be migrated, and what will be different. Changes nothing
+    Audit(AuditArgs),
     /// Carry everything of a stopped plain daemon into the root of a remapped one
     Migrate(MigrateArgs),
     /// The other direction: for a host that turns userns-remap off again
@@ -315,6 +317,23 @@ pub struct DaemonArgs {
     /// The daemon's configuration file
     #[arg(long, value_name = "FILE", default_value = crate::docker::daemon_json::DEFAULT_PATH)]
     pub daemon_json: PathBuf,
+}
+
+/// `idshift docker audit`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 ready · 3 something stands in the way · 4 the data-root cannot be read\n\n\
+    Examples:\n  \
+    idshift docker audit\n  \
+    idshift docker audit --data-root /srv/docker --userns-remap app --json"
+)]
+pub struct AuditArgs {
+    /// The daemon
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `idshift docker migrate`, `idshift docker revert`

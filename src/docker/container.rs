@@ -4,6 +4,7 @@
 //! it, known to this program or not, stays as it is.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -178,6 +179,49 @@ impl Container {
     }
 }
 
+/// A host directory or file that a container binds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container.
+    pub destination: String,
+    /// The container may write to it.
+    pub writable: bool,
+}
+
+/// The bind mounts in the text of `config.v2.json`; volumes are none.
+///
+/// # Errors
+/// It is not what dockerd writes.
+pub fn bind_mounts(config: &str) -> serde_json::Result<Vec<Bind>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase", default)]
+    #[derive(Default)]
+    struct Mount {
+        r#type: String,
+        source: PathBuf,
+        destination: String,
+        #[serde(rename = "RW")]
+        rw: bool,
+    }
+    #[derive(Deserialize)]
+    struct Mounts {
+        #[serde(rename = "MountPoints", default)]
+        all: Option<BTreeMap<String, Mount>>,
+    }
+    let mounts: Mounts = serde_json::from_str(config)?;
+    let binds = mounts.all.unwrap_or_default().into_values();
+    Ok(binds
+        .filter(|mount| mount.r#type == "bind")
+        .map(|mount| Bind {
+            source: mount.source,
+            destination: mount.destination,
+            writable: mount.rw,
+        })
+        .collect())
+}
+
 /// The text of `hostconfig.json` with `UsernsMode` set to `host`; `None` where it says so already.
 ///
 /// # Errors
@@ -255,6 +299,19 @@ mod tests {
             move_hostconfig(r#"{"Binds":null}"#, FROM, TO).unwrap(),
             r#"{"Binds":null}"#
         );
+    }
+
+    #[test]
+    fn binds_are_told_from_volumes() {
+        let text = r#"{"MountPoints":{"/b":{"Type":"bind","Source":"/srv/a","Destination":"/b","RW":false},
+            "/v":{"Type":"volume","Name":"v","Source":"/var/lib/docker/volumes/v/_data","RW":true}}}"#;
+        let bind = Bind {
+            source: "/srv/a".into(),
+            destination: "/b".into(),
+            writable: false,
+        };
+        assert_eq!(bind_mounts(text).unwrap(), [bind]);
+        assert_eq!(bind_mounts(r#"{"MountPoints":null}"#).unwrap(), []);
     }
 
     #[test]

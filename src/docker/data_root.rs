@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::DockerError;
-use super::container::Container;
+use super::container::{Bind, Container, bind_mounts};
 use super::daemon_json::DaemonJson;
+use crate::fs::dir::open_dir;
 
 /// Where dockerd keeps its data unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/docker";
@@ -86,22 +90,46 @@ pub struct ContainerFiles {
     pub hostconfig: Option<String>,
 }
 
-/// Names of a directory, sorted; of one that is not there, none.
+/// Names of a directory, sorted; of one that is not there, none. Its atime stays.
 pub fn names(dir: &Path) -> Result<Vec<String>, DockerError> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
-        result => result.map_err(DockerError::io(dir))?,
+    let failed = |errno: Errno| DockerError::io(dir)(errno.into());
+    let handle = match open_dir(rustix::fs::CWD, dir) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
+        result => result.map_err(failed)?,
     };
     let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(DockerError::io(dir))?.file_name();
-        names.push(name.into_string().map_err(|name| {
-            DockerError::in_the_way(dir.join(name), "dockerd makes no such name; move it away")
-        })?);
+    for entry in rustix::fs::Dir::new(handle).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        match entry.file_name().to_str() {
+            Ok("." | "..") => {}
+            Ok(name) => names.push(name.to_string()),
+            Err(_) => {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let why = "dockerd makes no such name; move it away";
+                return Err(DockerError::in_the_way(dir.join(name), why));
+            }
+        }
     }
     names.sort();
     Ok(names)
+}
+
+/// A file's text; `None` where there is no such file. Its atime stays.
+fn read_text(path: &Path) -> Result<Option<String>, DockerError> {
+    let mut options = fs::File::options();
+    options.read(true).custom_flags(nix::libc::O_NOFOLLOW);
+    let quiet = options
+        .clone()
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NOATIME)
+        .open(path);
+    let file = match quiet {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => options.open(path),
+        result => result,
+    };
+    match file.and_then(io::read_to_string) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some).map_err(DockerError::io(path)),
+    }
 }
 
 /// Whether a name in a data-root is that of a remapped daemon's root, `<uid>.<gid>`.
@@ -195,10 +223,7 @@ impl DockerRoot {
         let mut all = Vec::new();
         for id in self.container_ids()? {
             let dir = self.path.join("containers").join(&id);
-            let read = |name: &str| match fs::read_to_string(dir.join(name)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                result => result.map(Some).map_err(DockerError::io(dir.join(name))),
-            };
+            let read = |name: &str| read_text(&dir.join(name));
             // A directory without it is what an interrupted `docker rm` left: dockerd passes it over.
             let Some(config) = read("config.v2.json")? else {
                 continue;
@@ -239,9 +264,8 @@ fn volume_mount(path: &Path) -> Result<Option<String>, DockerError> {
         mount_type: String,
         mount_device: String,
     }
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        result => result.map_err(DockerError::io(path))?,
+    let Some(text) = read_text(path)? else {
+        return Ok(None);
     };
     let options: Option<Options> =
         serde_json::from_str(&text).map_err(|error| not_json(path, &error))?;
@@ -266,6 +290,15 @@ impl ContainerFiles {
     pub fn parse(&self, root: &DockerRoot) -> Result<Container, DockerError> {
         let hostconfig = self.hostconfig.as_deref().unwrap_or("{}");
         Container::parse(&self.id, &self.config, hostconfig)
+            .map_err(|error| not_json(&root.path.join("containers").join(&self.id), &error))
+    }
+
+    /// Its bind mounts.
+    ///
+    /// # Errors
+    /// It is not what dockerd writes.
+    pub fn bind_mounts(&self, root: &DockerRoot) -> Result<Vec<Bind>, DockerError> {
+        bind_mounts(&self.config)
             .map_err(|error| not_json(&root.path.join("containers").join(&self.id), &error))
     }
 }

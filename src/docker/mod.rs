@@ -6,10 +6,12 @@
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`container`]: pure: paths in a container's metadata
+//! - [`audit`]: what an operator should know before
 //! - [`migrate`]: the plan that carries a data-root into a range or out of it
 //!
 //! `docs/docker.md` has the layout as measured, with the versions.
 
+pub mod audit;
 pub mod container;
 pub mod create_user;
 pub mod daemon_json;

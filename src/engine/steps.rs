@@ -109,10 +109,30 @@ impl<'a> Steps<'a> {
         brought
     }
 
-    /// The steps that are neither taken nor not taken, and so cannot be undone; changes nothing.
+    /// What stands in the way of undoing all steps: one that is neither taken nor not taken, or a
+    /// place to go back to that somebody else has. Changes nothing.
     pub fn obstacles(&self) -> Vec<Problem> {
-        let stands = |step: &Step| self.taken(step).err().map(|e| self.problem(step, e));
-        self.steps.iter().filter_map(stands).collect()
+        let stands = |(n, step): (usize, &Step)| {
+            let obstacle = match (self.taken(step), step) {
+                (Err(error), _) => Some(error),
+                (Ok(Taken::Yes), Step::Rename { from, .. }) => self.occupied(from, n),
+                (Ok(_), _) => None,
+            };
+            obstacle.map(|error| self.problem(step, error))
+        };
+        self.steps.iter().enumerate().filter_map(stands).collect()
+    }
+
+    /// Whether something has a place that none of the steps behind number `n` put there.
+    fn occupied(&self, place: &Place, n: usize) -> Option<io::Error> {
+        let later = &self.steps[n + 1..];
+        let ours = later.iter().any(|step| step.places().contains(&place));
+        match self.look(place) {
+            Ok(None) => None,
+            Ok(Some(_)) if ours => None,
+            Ok(Some(_)) => Some(io::Error::other("something new has its old place")),
+            Err(error) => Some(error),
+        }
     }
 
     /// How many steps are not as they should be: what a dry run counts.
@@ -245,12 +265,9 @@ impl<'a> Steps<'a> {
                     Ok(found.map(|stat| stat.identity == *identity))
                 };
                 match (is_it(from)?, is_it(to)?) {
-                    (Some(true), None) => Ok(Taken::No),
-                    (None, Some(true)) => Ok(Taken::Yes),
-                    (None | Some(false), None | Some(false)) => {
-                        other("it is at neither of the two places")
-                    }
-                    _ => other("both places are taken"),
+                    (_, Some(true)) => Ok(Taken::Yes),
+                    (Some(true), _) => Ok(Taken::No),
+                    _ => other("it is at neither of the two places"),
                 }
             }
             Step::Rewrite { at, before, after } => {

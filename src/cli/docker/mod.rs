@@ -1,5 +1,6 @@
 //! `idshift docker`: one file a subcommand.
 
+mod audit;
 mod migrate;
 
 use super::args::{DaemonArgs, DockerArgs, DockerCommand};
@@ -11,6 +12,7 @@ use crate::idmap::Direction;
 /// Runs one of them.
 pub fn run(args: &DockerArgs) -> Result<Exit, Failure> {
     match &args.command {
+        DockerCommand::Audit(args) => audit::run(args),
         DockerCommand::Migrate(args) => migrate::run(args, Direction::Into),
         DockerCommand::Revert(args) => migrate::run(args, Direction::OutOf),
     }
