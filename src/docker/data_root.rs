@@ -289,8 +289,15 @@ impl ContainerFiles {
     /// It is not what dockerd writes.
     pub fn parse(&self, root: &DockerRoot) -> Result<Container, DockerError> {
         let hostconfig = self.hostconfig.as_deref().unwrap_or("{}");
-        Container::parse(&self.id, &self.config, hostconfig)
-            .map_err(|error| not_json(&root.path.join("containers").join(&self.id), &error))
+        Container::parse(&self.id, &self.config, hostconfig).map_err(|error| {
+            let is_whole = |text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+            let name = match is_whole(&self.config) {
+                true => "hostconfig.json",
+                false => "config.v2.json",
+            };
+            let dir = root.path.join("containers").join(&self.id);
+            not_json(&dir.join(name), &error)
+        })
     }
 
     /// Its bind mounts.

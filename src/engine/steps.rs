@@ -189,15 +189,26 @@ impl<'a> Steps<'a> {
                 if let Step::MakeDir { at, made } = step {
                     self.make(at, made)?;
                 }
+                self.sweep(step)?;
                 Ok(false)
             }
             (Taken::No, Goal::Before) => {
                 if let Step::RemoveDir { at, made } = step {
                     self.make(at, made)?;
                 }
+                self.sweep(step)?;
                 Ok(false)
             }
         }
+    }
+
+    /// Removes what a run left that was killed before a file was in its place.
+    fn sweep(&self, step: &Step) -> io::Result<()> {
+        if let Step::Rewrite { at, .. } | Step::Create { at, .. } = step {
+            let at = &self.place_now(at);
+            structure::remove_unfinished(self.parent(at)?.as_fd(), last(at))?;
+        }
+        Ok(())
     }
 
     fn take(&self, step: &Step) -> io::Result<()> {

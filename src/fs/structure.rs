@@ -170,8 +170,13 @@ struct New {
     name: Vec<u8>,
 }
 
+/// Removes what a run left that was killed while it wrote a new file for this name.
+pub fn remove_unfinished(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    remove_file(dir, &[name, NEW].concat())
+}
+
 /// What the name of a file that is not in its place yet ends in.
-pub const NEW: &[u8] = b".idshift-new";
+const NEW: &[u8] = b".idshift-new";
 
 impl New {
     fn make(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<New> {

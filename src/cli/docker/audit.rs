@@ -4,7 +4,7 @@ use console::style;
 
 use super::super::args::AuditArgs;
 use super::super::exit::{Exit, Failure};
-use super::super::text::{path, printable, say, table};
+use super::super::text::{path, printable, say};
 use super::{refused, userns_remap};
 use crate::docker::audit::{Audit, Level, audit};
 use crate::docker::daemon_json::DaemonJson;
@@ -29,12 +29,14 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     })
 }
 
+/// All of one width, with colour and without.
 fn word(level: Level) -> String {
     match level {
-        Level::Ok => style("ok").green().to_string(),
-        Level::Warning => style("warning").yellow().to_string(),
-        Level::Error => style("error").red().to_string(),
+        Level::Ok => style("ok     ").green(),
+        Level::Warning => style("warning").yellow(),
+        Level::Error => style("error  ").red(),
     }
+    .to_string()
 }
 
 fn print(audit: &Audit) {
@@ -55,15 +57,13 @@ fn print(audit: &Audit) {
         counts.containers_total,
         counts.volumes
     );
-    let mut rows = Vec::new();
     for finding in &audit.findings {
-        let row = |a: String, b: &str, c: &str| vec![a, b.to_string(), printable(c)];
-        rows.push(row(word(finding.level), finding.what, &finding.found));
+        let (level, what) = (word(finding.level), finding.what);
+        say!("  {level} {what:<26} {}", printable(&finding.found));
         if let Some(remedy) = &finding.remedy {
-            rows.push(row(String::new(), "", &format!("-> {remedy}")));
+            say!("  {:36}-> {}", "", printable(remedy));
         }
     }
-    say!("{}", table(&rows).trim_end());
     if !audit.containers.is_empty() {
         say!("\nContainers that will not work as they are:");
         for one in &audit.containers {
@@ -85,7 +85,22 @@ fn print(audit: &Audit) {
                 printable(&mount.advice),
             ]);
         }
-        say!("{}", table(&rows).trim_end());
+        let widths = [0, 1, 2].map(|column| {
+            let cells = rows
+                .iter()
+                .map(|row| console::measure_text_width(&row[column]));
+            cells.max().unwrap_or(0)
+        });
+        for row in &rows {
+            let [a, b, c] = widths;
+            say!(
+                "  {:<a$}  {:<b$}  {:<c$}  {}",
+                row[0],
+                row[1],
+                row[2],
+                row[3]
+            );
+        }
     }
     if !audit.mounted_volumes.is_empty() {
         say!(
