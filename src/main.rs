@@ -3,6 +3,7 @@
 //! The rooms of this house, from the top; each uses only those below it:
 //!
 //! - `cli/`        one file a subcommand; the only room that prints
+//! - `docker/`     what a data-root holds, what each part must become, the daemon's rules
 //! - `engine/`     shift, rollback, resume, verify: the rooms below, wired together
 //! - `record/`     journal and manifest: formats, writers, readers, the store
 //! - `fs/`         effects on one inode or directory: pin, read, apply, walk, who is using it

@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -283,7 +284,10 @@ fn everything_is_there_after_migrate_and_after_revert() {
         &snapshot(&host.data_root),
         "after an audit and a dry run",
     );
-    let run = migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
+    fs::write(bind.join("file"), "").unwrap();
+    std::os::unix::fs::chown(&bind, Some(1000), Some(1000)).unwrap();
+    let run = migrate(&idshift, &host, &["--set-userns-host", "--bind-mounts"]).exits(0);
+    assert_eq!(fs::metadata(&bind).unwrap().uid(), 101_000);
     assert!(run.stderr.contains("Volume elsewhere"), "{run}");
     assert!(run.stderr.contains("privileged is marked"), "{run}");
     idshift.run(["verify", "latest"]).exits(0);
@@ -293,7 +297,9 @@ fn everything_is_there_after_migrate_and_after_revert() {
     remapped.docker(&["start", "sleeper"]);
     assert_eq!(host_uid(&remapped, "sleeper"), 101_000);
     let exec = |command: &str| remapped.docker(&["exec", "sleeper", "sh", "-c", command]);
-    exec("touch /home/app/new && test $(stat -c %u /home/app) = 1000");
+    exec(
+        "touch /bind/new && test -O /bind && touch /home/app/new && test $(stat -c %u /home/app) = 1000",
+    );
     assert_eq!(
         exec("getcap /usr/local/bin/raw"),
         "/usr/local/bin/raw cap_net_raw=ep"
@@ -331,7 +337,8 @@ fn everything_is_there_after_migrate_and_after_revert() {
     let run = idshift.run(["rollback", "latest"]);
     assert_eq!(run.code, Some(4), "a daemon ran since: {run}");
     assert!(run.stderr.contains("docker revert"), "{run}");
-    revert(&idshift, &host, &[]).exits(0);
+    revert(&idshift, &host, &["--bind-mounts"]).exits(0);
+    assert_eq!(fs::metadata(bind.join("new")).unwrap().uid(), 1000);
     idshift.run(["verify", "latest"]).exits(0);
 
     let plain = host.start(&[]);
@@ -649,4 +656,41 @@ fn a_migration_killed_anywhere_is_finished_or_undone() {
         );
     }
     assert!(kills >= 8, "only {kills} kills hit");
+}
+
+#[test]
+fn layers_of_the_vfs_driver_are_carried_too() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    let top = host.beside().join("tiny");
+    fs::create_dir_all(top.join("bin")).unwrap();
+    fs::copy("/bin/busybox", top.join("bin/busybox")).unwrap();
+    let tar = host.beside().join("tiny.tar");
+    let (top, tar) = (top.to_str().unwrap(), tar.to_str().unwrap());
+    output("tar", ["-C", top, "-cf", tar, "bin"]);
+
+    let plain = host.start(&["--storage-driver", "vfs"]);
+    plain.docker(&["import", tar, "app:1"]);
+    let work = "echo x > /x && busybox chown 7:7 /x && echo y > /v/y";
+    let run = ["run", "--network", "none", "-v", "named:/v"];
+    let shell = ["app:1", "/bin/busybox", "sh", "-c"];
+    plain.docker(&[&run[..], &["--name", "one"], &shell[..], &[work]].concat());
+    let changes = seen(&plain).containers;
+    plain.stop();
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+
+    let remapped = host.start(&[REMAPPED, &["--storage-driver", "vfs"]].concat());
+    assert_eq!(seen(&remapped).containers, changes);
+    remapped.docker(&["start", "-a", "one"]);
+    let look = "busybox stat -c %u /v/y && echo z > /v/z";
+    let owner = remapped.docker(&[&run[..], &["--rm"], &shell[..], &[look]].concat());
+    assert_eq!(owner, "0");
+    remapped.stop();
+    revert(&idshift, &host, &[]).exits(0);
+
+    let plain = host.start(&["--storage-driver", "vfs"]);
+    plain.docker(&["start", "-a", "one"]);
+    assert_eq!(seen(&plain).containers, changes);
+    plain.stop();
 }

@@ -370,6 +370,9 @@ pub struct MigrateArgs {
     /// --userns=host
     #[arg(long)]
     pub set_userns_host: bool,
+    /// Also shift the host directories that containers bind: none of the system's, no sockets
+    #[arg(long)]
+    pub bind_mounts: bool,
     /// Leave and report what cannot be shifted, instead of changing nothing
     #[arg(long)]
     pub keep_going: bool,

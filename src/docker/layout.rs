@@ -101,11 +101,18 @@ impl Layout {
 const DEEP: usize = 3;
 
 impl Aim for Layout {
-    fn root(&self, _number: usize) -> Rule {
-        self.passage()
+    /// The data-root is the first tree; bind mounts that go along are the others.
+    fn root(&self, number: usize) -> Rule {
+        match number {
+            0 => self.passage(),
+            _ => Rule::Map,
+        }
     }
 
     fn all_in(&self, dir: &DirPath) -> Option<Rule> {
+        if dir.root > 0 {
+            return Some(Rule::Map);
+        }
         let from = usize::from(self.inside.is_some());
         if dir.depth < from + DEEP {
             return None;

@@ -12,9 +12,9 @@ use super::layout::Layout;
 use super::remap::Remap;
 use crate::engine::{Plan, ShiftRequest};
 use crate::fs::structure::{look, read_file};
-use crate::fs::{Pin, Root};
+use crate::fs::{Pin, Root, places};
 use crate::idmap::Direction;
-use crate::ownership::Mode;
+use crate::ownership::{FileType, Mode};
 use crate::record::Step;
 use crate::record::line::WalkOptions;
 use crate::record::step::{Content, Made, Place};
@@ -32,6 +32,8 @@ pub struct MigrateRequest {
     pub keep_going: bool,
     /// Containers that cannot run remapped are marked to run with the host's user namespace.
     pub set_userns_host: bool,
+    /// Host directories that containers bind go along, where that is safe.
+    pub bind_mounts: bool,
     /// `daemon.json` is to say so too: the file, and the value of `userns-remap`.
     pub daemon_json: Option<(PathBuf, String)>,
 }
@@ -46,6 +48,8 @@ pub struct Migration {
     pub mounted_volumes: Vec<(String, String)>,
     /// Where an unused docker root was in the way and goes.
     pub set_aside: Option<String>,
+    /// Host directories that go along.
+    pub bind_mounts: Vec<PathBuf>,
     /// Names of containers that are marked for the host's user namespace.
     pub marked: Vec<String>,
     /// Names of containers that a remapped daemon will not start, and why.
@@ -76,6 +80,7 @@ impl Migration {
             steps: Vec::new(),
         };
         let (mut marked, mut will_not_start) = (Vec::new(), Vec::new());
+        let mut binds = Vec::new();
         for files in docker_root.container_files()? {
             let container = files.parse(&docker_root)?;
             let dir = from.join("containers").join(&files.id);
@@ -83,6 +88,10 @@ impl Migration {
             let moved = move_config(&files.config, old, new)
                 .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?;
             steps.rewrite(&dir, &files.id, "config.v2.json", &files.config, moved)?;
+            if request.bind_mounts && container.userns_mode != "host" {
+                let sources = files.bind_mounts(&docker_root)?;
+                binds.extend(sources.into_iter().map(|bind| bind.source));
+            }
             let Some(hostconfig) = &files.hostconfig else {
                 continue;
             };
@@ -122,11 +131,15 @@ impl Migration {
             }
             steps.remove_dir(&inner)?;
         }
+        let trees: Vec<PathBuf> = [top.clone()]
+            .into_iter()
+            .chain(safe_binds(binds, &top))
+            .collect();
         let mut step_roots = Vec::new();
         let mut steps = steps.steps;
         if let Some((path, value)) = &request.daemon_json {
             let value = into.then_some(&value[..]);
-            let (root, step) = daemon_json_step(path, value)?;
+            let (root, step) = daemon_json_step(path, value, trees.len())?;
             if let Some(step) = step {
                 step_roots.push(root);
                 // Last: a daemon that is started early must not find the option without the data.
@@ -134,6 +147,7 @@ impl Migration {
             }
         }
 
+        let bind_mounts = trees[1..].to_vec();
         let volumes = docker_root.volumes()?;
         let mounted: Vec<(String, String)> = volumes
             .into_iter()
@@ -152,7 +166,7 @@ impl Migration {
                     .collect::<HashSet<_>>(),
             },
             request: ShiftRequest {
-                paths: vec![top],
+                paths: trees,
                 map: remap.map.clone(),
                 direction: request.direction,
                 jobs: request.jobs,
@@ -168,6 +182,7 @@ impl Migration {
                     false => "docker revert".into(),
                 },
             },
+            bind_mounts,
             step_roots,
             steps,
             mounted_volumes: mounted,
@@ -186,6 +201,26 @@ impl Migration {
             steps: self.steps.clone(),
         }
     }
+}
+
+/// The bind mounts that can be shifted: real directories and files, no part of the system, each
+/// tree once.
+fn safe_binds(mut sources: Vec<PathBuf>, data_root: &Path) -> Vec<PathBuf> {
+    sources.sort();
+    let mut safe: Vec<PathBuf> = Vec::new();
+    for source in sources {
+        let Ok(root) = Root::open(&source) else {
+            continue;
+        };
+        let kind = root.stat.file_type;
+        let is_data = matches!(kind, FileType::Directory | FileType::File);
+        let meets = |other: &PathBuf| root.path.starts_with(other) || other.starts_with(&root.path);
+        let elsewhere = !meets(&data_root.to_path_buf()) && !safe.iter().any(meets);
+        if is_data && elsewhere && places::check_system_path(&root.path).is_ok() {
+            safe.push(root.path);
+        }
+    }
+    safe
 }
 
 fn check_has_content(
@@ -369,6 +404,7 @@ impl Steps<'_> {
 fn daemon_json_step(
     path: &Path,
     value: Option<&str>,
+    root_number: usize,
 ) -> Result<(PathBuf, Option<Step>), DockerError> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default();
@@ -378,7 +414,7 @@ fn daemon_json_step(
             format!("{error}. `mkdir -p {}` makes it", dir.display()),
         )
     })?;
-    let at = Place::new(1, [name.as_encoded_bytes()]);
+    let at = Place::new(root_number, [name.as_encoded_bytes()]);
     let handle = std::fs::File::open(&root.path).map_err(DockerError::io(&root.path))?;
     let there = look(handle.as_fd(), name.as_encoded_bytes())
         .map_err(|errno| DockerError::io(path)(errno.into()))?;

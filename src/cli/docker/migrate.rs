@@ -43,6 +43,7 @@ pub fn run(args: &MigrateArgs, direction: Direction) -> Result<Exit, Failure> {
         jobs: jobs(args.jobs),
         keep_going: args.keep_going,
         set_userns_host: args.set_userns_host,
+        bind_mounts: args.bind_mounts,
         daemon_json: args
             .write_daemon_json
             .then(|| (args.daemon.daemon_json.clone(), remap_to.clone())),
@@ -101,6 +102,9 @@ fn told(migration: &Migration) -> Vec<String> {
             "Volume {name} is {} when it is used: what is in there is not shifted.",
             what.trim()
         ));
+    }
+    for bind in &migration.bind_mounts {
+        notes.push(format!("Bind mount {} goes along.", path(bind)));
     }
     for name in &migration.marked {
         notes.push(format!("Container {name} is marked --userns=host."));
