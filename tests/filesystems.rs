@@ -4,9 +4,10 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::{
-    Idshift, Kind, MAP, ROOTLESS, Snapshot, TestFs, assert_same, idshift::shift_args, tree,
+    Idshift, Kind, MAP, ROOTLESS, Run, Snapshot, TestFs, assert_same, idshift::shift_args, tree,
 };
 
 /// One module for each filesystem, with each of the promises as a test.
@@ -231,6 +232,34 @@ fn with_jobs(kind: Kind, counts: &[&str], build: Build) {
         );
         let rollback = ["rollback", "latest", "--json", "--jobs", jobs];
         idshift.run(rollback).exits(0);
+        assert_same(&start, &Snapshot::of(&tree), "after the rollback");
+    }
+}
+
+#[test]
+fn a_deep_tree_is_walked_with_few_descriptors() {
+    let fs = TestFs::new(Kind::Ext4);
+    let tree = tree::deep_zoo(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    for (limit, jobs) in [("64", "2"), ("256", "1")] {
+        let limited = |args: &[&str]| {
+            let mut command = Command::new("prlimit");
+            command.arg(format!("--nofile={limit}:{limit}"));
+            command.arg(Idshift::program()).args(args);
+            command.args(["--jobs", jobs, "--json", "--journal-dir"]);
+            Run::of(command.arg(idshift.journals())).exits(0)
+        };
+        let path = tree.to_str().unwrap();
+        limited(&["shift", "--map", MAP, path]);
+        let there = Snapshot::of(&tree);
+        assert_same(
+            &start.shifted(&[MAP]),
+            &there,
+            &format!("{limit}, {jobs} threads"),
+        );
+        limited(&["verify", "latest"]);
+        limited(&["rollback", "latest"]);
         assert_same(&start, &Snapshot::of(&tree), "after the rollback");
     }
 }

@@ -465,10 +465,11 @@ impl Way {
 
     /// Closes the outer half when too many are open; `keep` and what follows it stay.
     fn close_outer(&mut self, keep: usize) {
-        if self.open < MOST_OPEN {
+        let most = MOST_OPEN.min(process::descriptors_for_directories());
+        if self.open < most {
             return;
         }
-        let mut surplus = MOST_OPEN / 2;
+        let mut surplus = most / 2;
         for level in self.levels[..keep]
             .iter_mut()
             .filter(|level| level.fd.is_some())

@@ -186,25 +186,49 @@ impl Dir {
         Ok(Dir { fd, path })
     }
 
-    /// Reads the next names into `names`, which is emptied first. `false`: there are no more.
-    pub fn read_names(&self, buffer: &mut Vec<u8>, names: &mut Names) -> Result<bool> {
+    /// Reads the next names into `names`, which is emptied first.
+    pub fn read_names(&self, buffer: &mut Vec<u8>, names: &mut Names) -> Result<Read> {
         names.clear();
         buffer.reserve(NAMES_BUFFER);
         let room: &mut [MaybeUninit<u8>] = &mut buffer.spare_capacity_mut()[..NAMES_BUFFER];
         let mut entries = RawDir::new(&self.fd, room);
+        let mut bytes = 0;
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name();
+            bytes += entry_bytes(name);
             if name != c"." && name != c".." {
                 names.push(name);
             }
             if entries.is_buffer_empty() {
-                return Ok(true);
+                return Ok(match bytes + LONGEST_ENTRY > NAMES_BUFFER {
+                    true => Read::Full,
+                    false => Read::Some,
+                });
             }
         }
-        Ok(false)
+        Ok(Read::End)
     }
 }
+
+/// How a read of names went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// There were names, and no room for more.
+    Full,
+    /// There were names, and room for more: most likely the last ones.
+    Some,
+    /// There are no more.
+    End,
+}
+
+/// `struct linux_dirent64` of a name: 19 bytes, the name and its NUL, rounded up to 8.
+fn entry_bytes(name: &CStr) -> usize {
+    (19 + name.to_bytes_with_nul().len()).next_multiple_of(8)
+}
+
+/// The one of a name of `NAME_MAX` bytes.
+const LONGEST_ENTRY: usize = 280;
 
 /// Bytes asked of one `getdents64(2)`: some two thousand names.
 const NAMES_BUFFER: usize = 64 << 10;

@@ -38,7 +38,7 @@ fn descriptors() -> usize {
 }
 
 /// Kept free for what is open already and for the record.
-const RESERVED: usize = 64;
+const RESERVED: usize = 32;
 
 /// How many directories a thread may keep open: a quarter of its descriptors.
 pub fn descriptors_for_directories() -> usize {

@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use super::dir::{Dir, DirPath, Names};
+use super::dir::{Dir, DirPath, Names, Read};
 use super::{Root, process};
 
 /// What one thread does with what it walks past. `Break` ends the walk on all threads.
@@ -225,6 +225,7 @@ struct Walker<'a, V> {
     // Kept from directory to directory for their room.
     buffer: Vec<u8>,
     names: Names,
+    more_names: Names,
     found: Vec<Arc<DirPath>>,
 }
 
@@ -239,6 +240,7 @@ impl<'a, V: Visit> Walker<'a, V> {
             may_open: process::descriptors_for_directories(),
             buffer: Vec::new(),
             names: Names::default(),
+            more_names: Names::default(),
             found: Vec::new(),
         }
     }
@@ -309,24 +311,47 @@ impl<'a, V: Visit> Walker<'a, V> {
     }
 
     /// Reads the next names of a directory and visits them, or lets a hungry thread do that.
+    ///
+    /// A read that left room in its buffer was most likely the last one: whether it was is asked at
+    /// once, so that a directory is not kept open for that while everything below it is walked.
     fn read_on(&mut self, dir: Rc<OpenDir>) -> ControlFlow<()> {
         let mut names = std::mem::take(&mut self.names);
+        let mut more = std::mem::take(&mut self.more_names);
+        let mut flow = ControlFlow::Continue(());
         match dir.dir.read_names(&mut self.buffer, &mut names) {
-            Ok(false) => {}
-            Ok(true) => {
+            Ok(Read::End) => {}
+            Ok(Read::Full) => {
                 self.stack.push_back(Work::Continue(Rc::clone(&dir)));
                 let wide = names.len() >= WIDE;
                 if wide && self.shared.is_hungry() {
                     let path = Arc::clone(&dir.dir.path);
-                    self.shared.give(Shareable::Names(path, names));
-                    return ControlFlow::Continue(());
+                    self.shared
+                        .give(Shareable::Names(path, std::mem::take(&mut names)));
+                } else {
+                    flow = self.visit(&dir, &names);
                 }
-                self.visit(&dir, &names)?;
             }
-            Err(errno) => self.visitor.unreadable(&dir.dir.path, errno)?,
+            Ok(Read::Some) => match dir.dir.read_names(&mut self.buffer, &mut more) {
+                Ok(Read::End) => flow = self.visit(&dir, &names),
+                Ok(Read::Some | Read::Full) => {
+                    self.stack.push_back(Work::Continue(Rc::clone(&dir)));
+                    flow = self.visit(&dir, &names);
+                    if flow.is_continue() {
+                        flow = self.visit(&dir, &more);
+                    }
+                }
+                Err(errno) => {
+                    flow = self.visit(&dir, &names);
+                    if flow.is_continue() {
+                        flow = self.visitor.unreadable(&dir.dir.path, errno);
+                    }
+                }
+            },
+            Err(errno) => flow = self.visitor.unreadable(&dir.dir.path, errno),
         }
         self.names = names;
-        ControlFlow::Continue(())
+        self.more_names = more;
+        flow
     }
 
     fn visit(&mut self, dir: &Rc<OpenDir>, names: &Names) -> ControlFlow<()> {
@@ -352,11 +377,43 @@ impl<'a, V: Visit> Walker<'a, V> {
             }
         }
         if self.open.get() > self.may_open {
-            let outer_half = self.stack.len() / 2;
-            for work in self.stack.iter_mut().take(outer_half) {
-                if let Work::Enter(_, path) = work {
-                    *work = Work::Anew(Shareable::Dir(Arc::clone(path)));
+            self.close_outer();
+        }
+    }
+
+    /// Closes the outer half of the directories that the stack holds open: what is to be entered
+    /// from them is found again by name, and of those not read to their end the names that are left
+    /// are kept instead.
+    fn close_outer(&mut self) {
+        let holds = |work: &&Work| !matches!(work, Work::Anew(_));
+        let mut most = self.stack.iter().filter(holds).count().div_ceil(2);
+        for work in std::mem::take(&mut self.stack) {
+            match work {
+                Work::Enter(_, path) if most > 0 => {
+                    most -= 1;
+                    self.stack.push_back(Work::Anew(Shareable::Dir(path)));
                 }
+                Work::Continue(dir) if most > 0 => {
+                    most -= 1;
+                    self.keep_names(&dir);
+                }
+                other => self.stack.push_back(other),
+            }
+        }
+    }
+
+    fn keep_names(&mut self, dir: &Rc<OpenDir>) {
+        loop {
+            let mut names = Names::default();
+            match dir.dir.read_names(&mut self.buffer, &mut names) {
+                Ok(Read::End) => return,
+                Ok(_) => {
+                    let path = Arc::clone(&dir.dir.path);
+                    let work = Shareable::Names(path, names);
+                    self.stack.push_back(Work::Anew(work));
+                }
+                // It says so again when its turn comes.
+                Err(_) => return self.stack.push_back(Work::Continue(Rc::clone(dir))),
             }
         }
     }

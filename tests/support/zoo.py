@@ -197,6 +197,9 @@ class Zoo:
             self.dir(name, IDS[number % 4], IDS[number % 3])
             if number % 100 == 99:
                 self.file("file", IDS[number % 3], IDS[number % 4])
+            if number % 10 == 9:
+                self.dir("side", IDS[number % 3], IDS[number % 4])
+                self.file("side/file", IDS[number % 4], IDS[number % 3])
             os.chdir(name)
         self.file("bottom", 1000, 65534, 0o4755)
         os.fchdir(top)
