@@ -271,6 +271,7 @@ fn everything_is_there_after_migrate_and_after_revert() {
         "hostns runs with --userns=host",
         &format!("idshift shift {}", bind.display()),
         "not shifted: elsewhere",
+        "A migration shifts",
     ] {
         assert!(text.contains(told), "{told:?} in {audited}");
     }
@@ -543,6 +544,9 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
     let strange = host.data_root.join("volumes/named/_data/strange");
     fs::write(&strange, "").unwrap();
     std::os::unix::fs::chown(&strange, Some(70_000), None).unwrap();
+    let audited = audit(&host);
+    assert_eq!(audited.code, Some(3), "{audited}");
+    assert!(audited.text().contains("volumes/named (1)"), "{audited}");
     let now = snapshot(&host.data_root);
     let failed = run("migrate");
     assert_eq!(failed.code, Some(1), "{failed}");

@@ -331,6 +331,9 @@ pub struct AuditArgs {
     /// The daemon
     #[command(flatten)]
     pub daemon: DaemonArgs,
+    /// Threads [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,6 @@
 //! What an operator should know before a data-root is migrated. Reads only; also on a live host.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -7,9 +8,12 @@ use serde::Serialize;
 use super::DockerError;
 use super::container::Bind;
 use super::data_root::{DockerRoot, Holds, is_remapped_name, names};
+use super::migrate::{MigrateRequest, Migration};
 use super::remap::Remap;
+use crate::engine::{Monitor, Stop};
 use crate::fs::in_use::{self, Tree};
 use crate::fs::{Pin, Stat};
+use crate::idmap::Direction;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -77,6 +81,8 @@ pub struct Audit {
     /// Counts.
     #[serde(flatten)]
     pub holds: Counts,
+    /// What a migration would have to do; `None` where it could not be worked out.
+    pub work: Option<Work>,
     /// Readiness.
     pub findings: Vec<Finding>,
     /// Containers that will not start, or not work, remapped.
@@ -85,6 +91,24 @@ pub struct Audit {
     pub bind_mounts: Vec<BindMount>,
     /// Volumes whose content is elsewhere: not shifted.
     pub mounted_volumes: Vec<String>,
+}
+
+/// What a migration would have to do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Work {
+    /// Inodes looked at.
+    pub inodes: u64,
+    /// Inodes that would get another owner.
+    pub to_shift: u64,
+    /// Renames and rewrites of files.
+    pub steps: u64,
+    /// Estimate of the journal's size.
+    pub journal_bytes: u64,
+    /// Estimate of the time it takes, seconds.
+    pub seconds: f64,
+    /// Layers and volumes with ids outside the range, or with other trouble, and how many inodes of
+    /// each; of the first thousand.
+    pub troubles: Vec<(String, u64)>,
 }
 
 /// How much is there.
@@ -125,7 +149,13 @@ impl Audit {
 ///
 /// # Errors
 /// The data-root cannot be read at all.
-pub fn audit(data_root: &Path, remap_to: &str) -> Result<Audit, DockerError> {
+pub fn audit(
+    data_root: &Path,
+    remap_to: &str,
+    jobs: usize,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Audit, DockerError> {
     let top = std::fs::canonicalize(data_root).map_err(DockerError::io(data_root))?;
     let root = DockerRoot::at(&top);
     let remap = Remap::resolve(remap_to);
@@ -176,6 +206,20 @@ pub fn audit(data_root: &Path, remap_to: &str) -> Result<Audit, DockerError> {
             ));
         }
     }
+    let mut work = None;
+    if let Ok(remap) = &remap {
+        match look_through(&top, remap, jobs, monitor, stop) {
+            Ok(found) => {
+                findings.extend(outside(&found));
+                work = Some(found);
+            }
+            // What stands in the way of a plan stands in the way of a migration.
+            Err(reason) if findings.iter().all(|f| f.level < Level::Error) => {
+                findings.push(finding(Level::Error, "plan", reason));
+            }
+            Err(_) => {}
+        }
+    }
     let volumes = root.volumes()?;
     let mounted = volumes.into_iter().filter(|volume| volume.mounts.is_some());
     Ok(Audit {
@@ -185,11 +229,74 @@ pub fn audit(data_root: &Path, remap_to: &str) -> Result<Audit, DockerError> {
             .map(|remap| format!("{}, {}", remap.user, remap.map)),
         drivers: root.drivers()?,
         holds: root.holds()?.into(),
+        work,
         findings,
         containers,
         bind_mounts,
         mounted_volumes: mounted.map(|volume| volume.name).collect(),
     })
+}
+
+/// Works the migration out, as a dry run does.
+fn look_through(
+    top: &Path,
+    remap: &Remap,
+    jobs: usize,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Work, String> {
+    let request = MigrateRequest {
+        data_root: top.to_path_buf(),
+        direction: Direction::Into,
+        jobs,
+        keep_going: true,
+        set_userns_host: false,
+        bind_mounts: false,
+        daemon_json: None,
+    };
+    let migration = Migration::prepare(&request, remap).map_err(|error| error.to_string())?;
+    let report = migration.plan().dry_run(None, monitor, stop);
+    let report = report.map_err(|refusal| refusal.to_string())?;
+    let mut troubles: BTreeMap<String, u64> = BTreeMap::new();
+    for problem in &report.tally.problems {
+        let below = problem.path.strip_prefix(top).unwrap_or(&problem.path);
+        // `overlay2/LAYER`, `volumes/NAME`
+        let area: PathBuf = below.components().take(2).collect();
+        *troubles.entry(area.display().to_string()).or_default() += 1;
+    }
+    Ok(Work {
+        inodes: report.tally.seen,
+        to_shift: report.tally.changed,
+        steps: report.tally.steps,
+        journal_bytes: 4096 + JOURNAL_BYTES * report.tally.changed,
+        seconds: report.elapsed.as_secs_f64() * TIMES_A_DRY_RUN,
+        troubles: troubles.into_iter().collect(),
+    })
+}
+
+/// Bytes of journal an inode, measured on a Debian root filesystem's layers.
+const JOURNAL_BYTES: u64 = 8;
+
+/// How much longer than a dry run a migration takes, measured likewise.
+const TIMES_A_DRY_RUN: f64 = 4.0;
+
+fn outside(work: &Work) -> Option<Finding> {
+    if work.troubles.is_empty() {
+        return None;
+    }
+    let areas: Vec<String> = work
+        .troubles
+        .iter()
+        .map(|(area, count)| format!("{area} ({count})"))
+        .collect();
+    Some(with(
+        finding(
+            Level::Error,
+            "inodes that cannot be shifted",
+            areas.join(", "),
+        ),
+        "idshift docker migrate --dry-run -v says why of each; a larger range in /etc/subuid and /etc/subgid takes in more ids",
+    ))
 }
 
 fn finding(level: Level, what: &'static str, found: impl Into<String>) -> Finding {
@@ -414,7 +521,7 @@ fn bind_mount(container: &str, bind: Bind, is_host: bool, remap: Option<&Remap>)
     let is_socket = stat.is_some_and(|stat| stat.file_type == crate::ownership::FileType::Socket);
     let shifted = match (stat, remap) {
         (Some(stat), Some(remap)) => {
-            let side = remap.map.uids.map(stat.uid, crate::idmap::Direction::Into);
+            let side = remap.map.uids.map(stat.uid, Direction::Into);
             side == crate::idmap::Mapped::Already
         }
         _ => false,

@@ -4,7 +4,10 @@ use console::style;
 
 use super::super::args::AuditArgs;
 use super::super::exit::{Exit, Failure};
-use super::super::text::{path, printable, say};
+use super::super::shift::jobs;
+use super::super::signals;
+use super::super::terminal::Terminal;
+use super::super::text::{bytes, count, inodes, path, printable, say};
 use super::{refused, userns_remap};
 use crate::docker::audit::{Audit, Level, audit};
 use crate::docker::daemon_json::DaemonJson;
@@ -14,7 +17,14 @@ use crate::docker::data_root;
 pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
-    let found = audit(&data_root, &userns_remap(&args.daemon, &daemon_json)).map_err(refused)?;
+    let remap_to = userns_remap(&args.daemon, &daemon_json);
+    let (monitor, stop) = (Terminal::new(args.json), signals::stop_on_signals());
+    let found = audit(&data_root, &remap_to, jobs(args.jobs), &monitor, &stop);
+    monitor.clear();
+    if stop.is_asked() {
+        return Ok(Exit::Interrupted);
+    }
+    let found = found.map_err(refused)?;
     match args.json {
         true => {
             let mut value = serde_json::to_value(&found).map_err(Failure::refused)?;
@@ -63,6 +73,16 @@ fn print(audit: &Audit) {
         if let Some(remedy) = &finding.remedy {
             say!("  {:36}-> {}", "", printable(remedy));
         }
+    }
+    if let Some(work) = &audit.work {
+        say!(
+            "\nA migration shifts {} of {}, with {} renames and rewrites of files: about {:.0} s, and {} of journal.",
+            count(work.to_shift),
+            inodes(work.inodes),
+            count(work.steps),
+            work.seconds.max(1.0),
+            bytes(work.journal_bytes)
+        );
     }
     if !audit.containers.is_empty() {
         say!("\nContainers that will not work as they are:");
