@@ -301,7 +301,7 @@ pub enum DockerCommand {
     /// Carry everything of a stopped plain daemon into the root of a remapped one
     Migrate(MigrateArgs),
     /// The other direction: for a host that turns userns-remap off again
-    Revert(MigrateArgs),
+    Revert(CarryArgs),
 }
 
 /// Which daemon.
@@ -339,7 +339,7 @@ pub struct AuditArgs {
     pub json: bool,
 }
 
-/// `idshift docker migrate`, `idshift docker revert`
+/// What `idshift docker migrate` and `revert` both take
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     See all that would be done:\n    \
@@ -352,7 +352,7 @@ pub struct AuditArgs {
     idshift rollback latest\n  \
     Later, with all that was made since:\n    \
     idshift docker revert --write-daemon-json")]
-pub struct MigrateArgs {
+pub struct CarryArgs {
     /// The daemon
     #[command(flatten)]
     pub daemon: DaemonArgs,
@@ -388,4 +388,16 @@ pub struct MigrateArgs {
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// `idshift docker migrate`
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Leave the plain root as it is, and migrate a copy of it (shared content where the filesystem
+    /// can)
+    #[arg(long, conflicts_with = "manifest")]
+    pub copy: bool,
+    /// The rest
+    #[command(flatten)]
+    pub carry: CarryArgs,
 }

@@ -67,6 +67,7 @@ impl Monitor for Terminal {
         }
         let name = match phase {
             Phase::CheckingUse => "looking for users of the tree",
+            Phase::Copying => "copying",
             Phase::Shifting => "shifting",
             Phase::Looking => "looking",
             Phase::Listing => "writing the journal",

@@ -248,6 +248,7 @@ fn look_through(
     let request = MigrateRequest {
         data_root: top.to_path_buf(),
         direction: Direction::Into,
+        copy: None,
         jobs,
         keep_going: true,
         set_userns_host: false,

@@ -18,6 +18,9 @@ pub const DEFAULT_PATH: &str = "/var/lib/docker";
 /// What the name of something that was set aside begins with.
 pub const ASIDE: &str = "idshift-aside-";
 
+/// What the name of a copy that is being made begins with.
+pub const COPY: &str = "idshift-copy-";
+
 /// The data-root that is meant: as given, as `daemon.json` says, or the default.
 pub fn find(given: Option<&Path>, daemon_json: &DaemonJson) -> PathBuf {
     let said = daemon_json.data_root.as_deref().filter(|p| !p.is_empty());
@@ -142,7 +145,8 @@ pub fn is_remapped_name(name: &str) -> bool {
 /// Names in a data-root that are the plain daemon's.
 pub fn plain_names(data_root: &Path) -> Result<(Vec<String>, Vec<String>), DockerError> {
     Ok(names(data_root)?.into_iter().partition(|name| {
-        !is_remapped_name(name) && !name.starts_with(ASIDE) && name != "lost+found"
+        let ours = [ASIDE, COPY].iter().any(|prefix| name.starts_with(prefix));
+        !is_remapped_name(name) && !ours && name != "lost+found"
     }))
 }
 

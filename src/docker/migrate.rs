@@ -26,6 +26,8 @@ pub struct MigrateRequest {
     pub data_root: PathBuf,
     /// Into the range: `migrate`. Out of it: `revert`.
     pub direction: Direction,
+    /// Name in the data-root of a copy of the plain root, which is carried instead of it.
+    pub copy: Option<String>,
     /// Threads.
     pub jobs: usize,
     /// What cannot be shifted is left.
@@ -70,20 +72,26 @@ impl Migration {
             true => (top.clone(), top.join(&inner)),
             false => (top.join(&inner), top.clone()),
         };
-        let docker_root = DockerRoot::at(&from);
+        // Where the docker root is now; its metadata says `from`.
+        let inside = match (into, &request.copy) {
+            (true, copy) => copy.clone(),
+            (false, _) => Some(inner.clone()),
+        };
+        let now = inside.as_ref().map_or(top.clone(), |name| top.join(name));
+        let docker_root = DockerRoot::at(&now);
         check_has_content(&docker_root, request.direction, &top)?;
         docker_root.check_drivers()?;
 
         let mut steps = Steps {
             top: &top,
-            inside: (!into).then_some(&inner),
+            inside: inside.as_ref(),
             steps: Vec::new(),
         };
         let (mut marked, mut will_not_start) = (Vec::new(), Vec::new());
         let mut binds = Vec::new();
         for files in docker_root.container_files()? {
             let container = files.parse(&docker_root)?;
-            let dir = from.join("containers").join(&files.id);
+            let dir = now.join("containers").join(&files.id);
             let (old, new) = (utf8(&from)?, utf8(&to)?);
             let moved = move_config(&files.config, old, new)
                 .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?;
@@ -121,8 +129,18 @@ impl Migration {
                     mode: Mode::from_st_mode(0o710),
                 },
             });
-            for name in &plain {
-                steps.rename(&[name], &[&inner, name])?;
+            match &inside {
+                None => {
+                    for name in &plain {
+                        steps.rename(&[name], &[&inner, name])?;
+                    }
+                }
+                Some(copy) => {
+                    for name in names(&now)? {
+                        steps.rename(&[copy, &name], &[&inner, &name])?;
+                    }
+                    steps.remove_dir(copy)?;
+                }
             }
         } else {
             set_aside = steps.set_plain_shell_aside(&plain)?;
@@ -158,7 +176,7 @@ impl Migration {
             layout: Layout {
                 direction: request.direction,
                 root_gid: remap.root.1,
-                inside: (!into).then(|| inner.clone()),
+                inside,
                 others: others.iter().map(bytes).collect(),
                 mounted_volumes: mounted
                     .iter()

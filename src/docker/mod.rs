@@ -6,6 +6,7 @@
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`container`]: pure: paths in a container's metadata
+//! - [`copy`]: a copy of the plain root for a migration that leaves it alone
 //! - [`audit`]: what an operator should know before
 //! - [`migrate`]: the plan that carries a data-root into a range or out of it
 //!
@@ -13,6 +14,7 @@
 
 pub mod audit;
 pub mod container;
+pub mod copy;
 pub mod create_user;
 pub mod daemon_json;
 pub mod data_root;

@@ -10,6 +10,8 @@ use crate::fs::DirPath;
 pub enum Phase {
     /// Looking for who uses the tree.
     CheckingUse,
+    /// Copying trees.
+    Copying,
     /// Walking and changing.
     Shifting,
     /// Walking only.

@@ -16,6 +16,7 @@ use super::{Aim, Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::Root;
 use crate::fs::walk::walk;
 use crate::record::line::Line;
+use crate::record::lock::RunLock;
 use crate::record::manifest::ManifestWriter;
 use crate::record::writer::{Appender, Writer};
 use crate::record::{Journal, Mark, Step, Store};
@@ -74,6 +75,17 @@ impl Plan<'_> {
             steps: &self.steps,
         };
         dry_walk(&mut run, &dry, manifest)
+    }
+
+    /// Checks all that must hold before anything is changed, and holds the trees as long as the
+    /// result lives: for what has to be done before [`Plan::carry_out`] can be asked for.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing was changed.
+    pub fn hold(&self, store: &Store, monitor: &dyn Monitor) -> Result<RunLock, Refusal> {
+        let roots = self.open_roots()?;
+        let trees = &roots[..self.request.paths.len()];
+        self.request.clear_to_change(trees, store, monitor)
     }
 
     /// Does it. First all of it goes into the journal, and when any inode cannot be shifted and

@@ -10,7 +10,7 @@ use super::request::{check_is_root, check_journal_not_in_use, exclude_set};
 use super::rollback::open_roots;
 use super::shift::{conclude, walk_journalling};
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
-use crate::fs::{Identity, process};
+use crate::fs::{Identity, places, process};
 use crate::record::journal::Piece;
 use crate::record::lock::RunLock;
 use crate::record::{Journal, JournalError, Mark, State};
@@ -62,10 +62,11 @@ pub fn resume(
             "one of its trees is gone. `idshift rollback` undoes what is still there",
         ));
     }
-    if header.walk.assume_unshifted && header.walk.cross_mounts {
+    let many = header.walk.cross_mounts || roots.iter().any(places::has_subvolumes);
+    if header.walk.assume_unshifted && many {
         return Err(not_this(
-            "ids do not tell what is shifted, and across several filesystems inode numbers do not \
-             either. Undo it with `idshift rollback` and start again",
+            "ids do not tell what is shifted, and across several filesystems or subvolumes inode \
+             numbers do not either. Undo it with `idshift rollback` and start again",
         ));
     }
     check_is_root(&journal.path)?;

@@ -22,10 +22,15 @@ pub struct Host {
 
 impl Host {
     pub fn new() -> Host {
+        Host::on(Path::new("/var/tmp"))
+    }
+
+    /// With its data below this directory.
+    pub fn on(place: &Path) -> Host {
         let run = tempfile::Builder::new().prefix("idd-").tempdir_in("/run");
         let data = tempfile::Builder::new()
             .prefix("idshift-docker-")
-            .tempdir_in("/var/tmp");
+            .tempdir_in(place);
         let (run, data) = (run.expect("a directory"), data.expect("a directory"));
         // The container's root has to come through.
         fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,6 +1,7 @@
 //! What the tests that run the real program share.
 //!
 //! - [`daemon`]: a real Docker daemon of the test's own
+//! - [`docker`]: data-roots to carry, and what a user sees of them
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
 //! - [`idshift`]: the program, run with a journal directory of its own
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
@@ -13,6 +14,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
 pub mod daemon;
+pub mod docker;
 pub mod filesystem;
 pub mod idshift;
 pub mod journal;

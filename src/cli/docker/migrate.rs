@@ -2,25 +2,26 @@
 
 use std::path::Path;
 
-use super::super::args::MigrateArgs;
+use super::super::args::CarryArgs;
 use super::super::exit::{Exit, Failure};
 use super::super::shift::{jobs, open_manifest, print_report};
 use super::super::signals;
 use super::super::summary::Of;
 use super::super::terminal::Terminal;
-use super::super::text::{path, printable};
+use super::super::text::{bytes, inodes, path, printable};
 use super::{refused, userns_remap};
+use crate::docker::copy::PlannedCopy;
 use crate::docker::create_user::create_user;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root;
 use crate::docker::migrate::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
-use crate::engine::Outcome;
+use crate::engine::{Outcome, Report, Stop};
 use crate::idmap::Direction;
 use crate::record::Store;
 
 /// Runs it.
-pub fn run(args: &MigrateArgs, direction: Direction) -> Result<Exit, Failure> {
+pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, Failure> {
     let stop = signals::stop_on_signals();
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
@@ -40,6 +41,7 @@ pub fn run(args: &MigrateArgs, direction: Direction) -> Result<Exit, Failure> {
     let request = MigrateRequest {
         data_root: data_root.clone(),
         direction,
+        copy: None,
         jobs: jobs(args.jobs),
         keep_going: args.keep_going,
         set_userns_host: args.set_userns_host,
@@ -49,22 +51,39 @@ pub fn run(args: &MigrateArgs, direction: Direction) -> Result<Exit, Failure> {
             .then(|| (args.daemon.daemon_json.clone(), remap_to.clone())),
     };
     let migration = Migration::prepare(&request, &remap).map_err(refused)?;
-    notes.extend(told(&migration));
-
+    let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
-    let plan = migration.plan();
-    let report = match args.dry_run {
-        true => {
+    notes.extend(told(&migration));
+    let copy = copy.then(|| PlannedCopy::of(&data_root, &remap.dir_name()));
+    let copy = copy.transpose().map_err(refused)?;
+    notes.extend(copy.iter().map(|copy| told_copy(copy, args.dry_run)));
+    let report = match (args.dry_run, &copy) {
+        (true, _) => {
             let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
-            plan.dry_run(manifest, &monitor, &stop)
+            migration.plan().dry_run(manifest, &monitor, &stop)?
         }
-        false => {
-            let store = Store::at(&args.store.journal_dir);
-            plan.carry_out(&store, &monitor, &stop)
+        (false, None) => migration.plan().carry_out(&store, &monitor, &stop)?,
+        (false, Some(copy)) => {
+            let held = migration.plan().hold(&store, &monitor)?;
+            let made = copy.make(&monitor, &stop);
+            if stop.is_asked() {
+                monitor.clear();
+                eprintln!("Interrupted. Nothing was changed, and the copy is removed.");
+                return Ok(Exit::Interrupted);
+            }
+            made.map_err(refused)?;
+            drop(held);
+            let done = carry_copy(request, copy, &remap, &store, &monitor, &stop);
+            if done
+                .as_ref()
+                .map_or(true, |report| report.journal.is_none())
+            {
+                copy.remove();
+            }
+            done?
         }
     };
     monitor.clear();
-    let report = report?;
     let of = match args.dry_run {
         true => Of::DryRun,
         false => Of::Shift,
@@ -87,6 +106,37 @@ pub fn run(args: &MigrateArgs, direction: Direction) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::from(&report))
+}
+
+/// Carries a copy that was made into the range.
+fn carry_copy(
+    request: MigrateRequest,
+    copy: &PlannedCopy,
+    remap: &Remap,
+    store: &Store,
+    monitor: &Terminal,
+    stop: &Stop,
+) -> Result<Report, Failure> {
+    let of_copy = MigrateRequest {
+        copy: Some(copy.name.clone()),
+        ..request
+    };
+    let migration = Migration::prepare(&of_copy, remap).map_err(refused)?;
+    Ok(migration.plan().carry_out(store, monitor, stop)?)
+}
+
+/// What a copy takes.
+fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
+    format!(
+        "The plain root {} as it is: {} {} copied{}.",
+        if dry_run { "would stay" } else { "stays" },
+        inodes(copy.amount.inodes),
+        if dry_run { "would be" } else { "were" },
+        match copy.shares_content {
+            true => ", which share their content with it".to_string(),
+            false => format!(" ({})", bytes(copy.amount.bytes)),
+        }
+    )
 }
 
 /// What a person should know of a plan.
@@ -118,7 +168,7 @@ fn told(migration: &Migration) -> Vec<String> {
 }
 
 /// How the daemon is started on what there is now.
-fn next(args: &MigrateArgs, direction: Direction, data_root: &Path, remap_to: &str) -> String {
+fn next(args: &CarryArgs, direction: Direction, data_root: &Path, remap_to: &str) -> String {
     let file = path(&args.daemon.daemon_json);
     match (direction, args.write_daemon_json) {
         (_, true) => format!("Now start the daemon: {file} says it all."),

@@ -13,8 +13,8 @@ use crate::idmap::Direction;
 pub fn run(args: &DockerArgs) -> Result<Exit, Failure> {
     match &args.command {
         DockerCommand::Audit(args) => audit::run(args),
-        DockerCommand::Migrate(args) => migrate::run(args, Direction::Into),
-        DockerCommand::Revert(args) => migrate::run(args, Direction::OutOf),
+        DockerCommand::Migrate(args) => migrate::run(&args.carry, Direction::Into, args.copy),
+        DockerCommand::Revert(args) => migrate::run(args, Direction::OutOf, false),
     }
 }
 
