@@ -68,6 +68,7 @@ fn request(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,
         service: false,
+        allow_outside_links: true,
         command: "shift".into(),
     })
 }
@@ -112,6 +113,7 @@ fn reviewed_request(
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,
         service: false,
+        allow_outside_links: true,
         command: "shift".into(),
     })
 }

@@ -38,6 +38,7 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         allow_in_use: true,
         allow_system_path: true,
         service: false,
+        allow_outside_links: true,
         command: "verify".into(),
     })
 }

@@ -195,6 +195,7 @@ impl Migration {
                 allow_in_use: false,
                 allow_system_path: true,
                 service: true,
+                allow_outside_links: true,
                 command: match into {
                     true => "docker migrate".into(),
                     false => "docker revert".into(),

@@ -5,12 +5,13 @@ use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use globset::GlobSet;
 use rustix::io::Errno;
 
 use super::aim::{Aim, Every, Rule};
+use super::links::Links;
 use super::sink::Sink;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::attributes::{Present, ReadError};
@@ -40,8 +41,8 @@ pub struct Run<'a> {
     /// Inodes that the journal already has, with the number of their tree: only needed where an id
     /// does not tell.
     pub done: HashSet<(usize, Identity)>,
-    /// Inodes of several names that were met: device and number.
-    pub links: Mutex<HashSet<(u64, u64)>>,
+    /// Inodes of several names that were met.
+    pub links: Links,
     /// Hears of progress.
     pub monitor: &'a dyn Monitor,
     /// Asks the run to stop.
@@ -71,7 +72,7 @@ impl<'a> Run<'a> {
             exclude: None,
             carry_on: walk.keep_going,
             done: HashSet::new(),
-            links: Mutex::default(),
+            links: Links::default(),
             monitor,
             stop,
             gave_up: AtomicBool::new(false),
@@ -111,13 +112,6 @@ impl<'a> Run<'a> {
             self.interrupted.store(true, Ordering::Relaxed);
         }
         self.interrupted.load(Ordering::Relaxed) || self.gave_up.load(Ordering::Relaxed)
-    }
-
-    /// True the first time an inode is met.
-    fn is_first_name(&self, stat: &Stat) -> bool {
-        let inode = (stat.dev, stat.identity.ino);
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.insert(inode)
     }
 }
 
@@ -214,7 +208,8 @@ impl<'a, S: Sink> Decider<'a, S> {
             self.mount(&dir.path, bytes);
             return PASS;
         }
-        if stat.nlink > 1 && !stat.is_dir() && !self.run.is_first_name(&stat) {
+        let many = stat.nlink > 1 && !stat.is_dir();
+        if many && !self.run.links.is_first_name(&stat, &dir.path, bytes) {
             return PASS;
         }
         let present = match by_name {

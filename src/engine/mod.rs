@@ -4,6 +4,7 @@
 //! - [`mod@shift`]: walk, map, journal, apply; or, for a dry run, walk, map, manifest
 //! - [`aim`]: what an inode is to become, by where it is
 //! - [`decide`]: what happens to one inode
+//! - [`links`]: inodes of several names
 //! - [`sink`]: where changes go
 //! - [`review`]: applying a reviewed manifest
 //! - [`plan`]: a change of a host that is worked out whole before it begins
@@ -17,6 +18,7 @@
 pub mod aim;
 pub mod created;
 pub mod decide;
+pub mod links;
 pub mod listed;
 pub mod monitor;
 pub mod plan;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::decide::{Decider, Run};
 use super::listed::carry_out;
+use super::links::Links;
 use super::replay::GiveUp;
 use super::request::{ShiftRequest, exclude_set};
 use super::shift::{Dry, conclude, dry_walk};
@@ -54,6 +55,9 @@ impl Plan<'_> {
         let mut run = Run::new(roots, map, direction, &request.walk, monitor, stop);
         run.aim = self.aim;
         run.exclude = exclude_set(&request.walk.exclude)?;
+        if !request.allow_outside_links {
+            run.links = Links::with_names();
+        }
         Ok(run)
     }
 
@@ -74,7 +78,11 @@ impl Plan<'_> {
             trees: self.request.paths.len(),
             steps: &self.steps,
         };
-        dry_walk(&mut run, &dry, manifest)
+        let report = dry_walk(&mut run, &dry, manifest)?;
+        match outside_links(&run).filter(|_| report.tally.changed > 0) {
+            Some(refusal) => Err(refusal),
+            None => Ok(report),
+        }
     }
 
     /// Checks all that must hold before anything is changed, and holds the trees as long as the
@@ -115,9 +123,16 @@ impl Plan<'_> {
         let interrupted = run.interrupted.load(Ordering::Relaxed);
         let stands = found.left() > 0 && !request.walk.keep_going;
         let nothing = found.changed == 0 && self.steps.is_empty();
-        if stands || interrupted || nothing || written.is_err() {
+        let outside = match stands || interrupted || found.changed == 0 {
+            true => None,
+            false => outside_links(&run),
+        };
+        if stands || interrupted || nothing || outside.is_some() || written.is_err() {
             // Nothing was done under it.
             let _ = std::fs::remove_file(&path);
+            if let Some(refusal) = outside {
+                return Err(refusal);
+            }
             written.map_err(|source| Refusal::journal(&path, source))?;
             let why = std::mem::take(&mut found.problems);
             found.changed = 0;
@@ -186,4 +201,20 @@ impl Plan<'_> {
             false => appender.append(&lines),
         }
     }
+}
+
+/// Names outside the trees, where the request minds them.
+fn outside_links(run: &Run<'_>) -> Option<Refusal> {
+    let outside = run.links.outside();
+    let first = outside.first()?;
+    let (there, names) = first.names;
+    Some(Refusal::OutsideLinks {
+        path: run.path(&first.dir, &first.name),
+        there,
+        names,
+        more: match outside.len() {
+            1 => String::new(),
+            n => format!(" (and {} more such files)", n - 1),
+        },
+    })
 }

@@ -1,6 +1,6 @@
 //! What the operator asks, and the checks before anything starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use thiserror::Error;
@@ -37,6 +37,8 @@ pub struct ShiftRequest {
     pub allow_system_path: bool,
     /// The trees are a service's own, which must not run meanwhile.
     pub service: bool,
+    /// Files that also have names outside the trees change too, for whoever uses those.
+    pub allow_outside_links: bool,
     /// The subcommand, for the record.
     pub command: String,
 }
@@ -97,6 +99,22 @@ pub enum Refusal {
         in_use_text(.0)
     )]
     ServiceRuns(Vec<Use>),
+    /// Files of the tree have names elsewhere.
+    #[error(
+        "{path}: has {there} of its {names} names in the tree: whoever uses the others would see another owner{more}. \
+         `find DIR -xdev -samefile {path}` finds them below DIR; --allow-outside-links shifts it all the same",
+        path = path.display()
+    )]
+    OutsideLinks {
+        /// One of them.
+        path: PathBuf,
+        /// How many names of it are in the trees.
+        there: u32,
+        /// How many it has.
+        names: u32,
+        /// How many more there are, in words.
+        more: String,
+    },
     /// Who is using the tree could not be found out.
     #[error(
         "/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing"
@@ -176,6 +194,9 @@ impl ShiftRequest {
         let mut roots: Vec<Root> = Vec::new();
         for path in &self.paths {
             let root = Root::open(path)?;
+            if !self.allow_system_path {
+                places::check_kind(&root)?;
+            }
             for other in &roots {
                 if root.meets(&other.lineage) {
                     let root_is_inner = root.lineage.contains(&other.lineage[0]);
@@ -194,8 +215,9 @@ impl ShiftRequest {
         if let Some(overlap) = self.map.sides_overlap()
             && !self.walk.assume_unshifted
         {
+            let first = roots.first().map(|root| root.path.clone());
             return Err(Refusal::Undecidable {
-                path: roots[0].path.clone(),
+                path: first.unwrap_or_default(),
                 map: self.map.clone(),
                 overlap,
             });
@@ -216,7 +238,7 @@ impl ShiftRequest {
             }
             places::check_filesystem(std::os::fd::AsFd::as_fd(&root.pin), &root.path)?;
         }
-        check_is_root(&trees[0].path)?;
+        check_is_root(trees.first().map_or(Path::new("/"), |root| &root.path))?;
         if !self.allow_in_use {
             check_not_in_use(trees, monitor).map_err(|refusal| match self.service {
                 true => refusal.of_service(),
@@ -285,13 +307,12 @@ pub(super) fn check_is_root(path: &std::path::Path) -> Result<(), Refusal> {
     }
 }
 
-/// A journal with steps is of a whole host service: that must not run while they are taken or
-/// undone.
+/// A service that must be stopped for a run must be stopped for the end of it and its undoing too.
 pub(super) fn check_journal_not_in_use(
     journal: &Journal,
     monitor: &dyn Monitor,
 ) -> Result<(), Refusal> {
-    if journal.steps.is_empty() {
+    if !journal.header.is_of_service() {
         return Ok(());
     }
     let lines = journal.header.roots.iter().filter(|line| !line.steps_only);

@@ -76,7 +76,8 @@ pub fn resume(
         false => HashSet::new(),
     };
     let exclude = exclude_set(&header.walk.exclude)?;
-    let _lock = RunLock::take(&roots)?;
+    let trees = header.roots.iter().filter(|root| !root.steps_only).count();
+    let _lock = RunLock::take(&roots[..trees])?;
     process::raise_descriptor_limit();
     let io = |source| {
         let path = journal.path.clone();

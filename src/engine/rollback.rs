@@ -50,14 +50,14 @@ pub fn rollback(
         };
         return Ok(report);
     }
-    let roots = open_roots(journal);
+    let (roots, trees) = (open_roots(journal), open_trees(journal));
     check_journal_not_in_use(journal, monitor)?;
     check_steps(journal, options.force)?;
     let held = match options.dry_run {
         true => None,
         false => {
             check_is_root(&journal.path)?;
-            Some((RunLock::take(&roots)?, appender(journal)?))
+            Some((RunLock::take(&trees)?, appender(journal)?))
         }
     };
     process::raise_descriptor_limit();
@@ -81,7 +81,7 @@ pub fn rollback(
     if replayed.cut_short {
         report.ending = Ending::Interrupted;
     } else {
-        created::count(journal, &roots, options.jobs, &mut report.tally, stop);
+        created::count(journal, &trees, options.jobs, &mut report.tally, stop);
     }
     report.elapsed = start.elapsed();
     Ok(report)
@@ -125,11 +125,14 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
         1 => String::new(),
         n => format!(" (and {} more)", n - 1),
     };
+    let revert = match journal.header.is_of_service() {
+        true => "Where a daemon has been running since, `idshift docker revert` takes its new data along; ",
+        false => "",
+    };
     Err(Refusal::NotThisOne {
         path: first.path.clone(),
         reason: format!(
-            "{}{more}. Where a daemon has been running since, `idshift docker revert` takes its new data along; \
-             `idshift rollback --force` undoes the rest and leaves this as it is",
+            "{}{more}. {revert}`idshift rollback --force` undoes the rest and leaves this as it is",
             first.reason
         ),
     })
@@ -190,7 +193,15 @@ fn io_error(journal: &Journal, source: std::io::Error) -> Refusal {
     })
 }
 
-/// The journal's trees that are there, for the lock and the last sync.
+/// Those of its roots in which owners were changed.
+fn open_trees(journal: &Journal) -> Vec<Root> {
+    let lines = journal.header.roots.iter().filter(|line| !line.steps_only);
+    lines
+        .filter_map(|line| Root::open(line.path.as_path()).ok())
+        .collect()
+}
+
+/// The journal's roots that are there, for the last sync.
 pub(super) fn open_roots(journal: &Journal) -> Vec<Root> {
     let lines = journal.header.roots.iter();
     lines

@@ -1,5 +1,6 @@
 //! The steps of a journal, compared with the disk and brought about.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -7,7 +8,8 @@ use rustix::fs::{Mode, OFlags};
 
 use super::replay::Goal;
 use super::{Problem, ProblemKind};
-use crate::fs::Root;
+use crate::fs::{Pin, Root, Stat, apply, attributes};
+use crate::ownership::{Change, Ownership, Standing};
 use crate::fs::structure::{self, Owner, look};
 use crate::record::line::RootLine;
 use crate::record::step::{Made, Place};
@@ -18,6 +20,8 @@ use crate::record::{Journal, Name, Step};
 pub enum Taken {
     /// The disk is as before it.
     No,
+    /// Some of its system calls were made, on the way there or back.
+    Half,
     /// The disk is as after it.
     Yes,
 }
@@ -162,6 +166,7 @@ impl<'a> Steps<'a> {
         };
         let differs = |step: &Step| match self.taken(step) {
             Ok(taken) if taken == wanted => None,
+            Ok(Taken::Half) => Some(self.problem(step, io::Error::other("is half done"))),
             Ok(Taken::No) => Some(self.problem(step, io::Error::other("is not done"))),
             Ok(Taken::Yes) => Some(self.problem(step, io::Error::other("is not undone"))),
             Err(error) => Some(self.problem(step, error)),
@@ -182,8 +187,8 @@ impl<'a> Steps<'a> {
     fn bring_one(&self, step: &Step, goal: Goal) -> io::Result<bool> {
         let taken = self.taken(step)?;
         match (taken, goal) {
-            (Taken::No, Goal::After) => self.take(step).map(|()| true),
-            (Taken::Yes, Goal::Before) => self.undo(step).map(|()| true),
+            (Taken::No | Taken::Half, Goal::After) => self.take(step).map(|()| true),
+            (Taken::Yes | Taken::Half, Goal::Before) => self.undo(step).map(|()| true),
             (Taken::Yes, Goal::After) => {
                 // It may have been killed between being made and getting its owner.
                 if let Step::MakeDir { at, made } = step {
@@ -226,6 +231,7 @@ impl<'a> Steps<'a> {
                 let text = after.text.as_bytes();
                 structure::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
             }
+            Step::SetOwnership { after, .. } => self.own(step, after),
             Step::Create { at, content, made } => {
                 let dir = self.parent(at)?;
                 structure::create_file(dir.as_fd(), last(at), content.as_bytes(), owner(made))
@@ -248,6 +254,7 @@ impl<'a> Steps<'a> {
                 let text = before.text.as_bytes();
                 structure::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
             }
+            Step::SetOwnership { before, .. } => self.own(step, before),
             Step::Create { at, .. } => {
                 let dir = self.parent(at)?;
                 structure::remove_file(dir.as_fd(), last(at))
@@ -293,6 +300,16 @@ impl<'a> Steps<'a> {
                     other("the file was changed since")
                 }
             }
+            Step::SetOwnership { before, after, .. } => {
+                let (_, stat, now) = self.owned(step)?;
+                let (before, after) = (before.clone(), after.clone());
+                match (Change { before, after }).standing(&now, stat.file_type) {
+                    Standing::Before => Ok(Taken::No),
+                    Standing::Between => Ok(Taken::Half),
+                    Standing::After => Ok(Taken::Yes),
+                    Standing::Foreign => other("its owner, mode or ACL was changed since"),
+                }
+            }
             Step::Create { at, content, .. } => {
                 let dir = self.parent(at)?;
                 match look(dir.as_fd(), last(at))? {
@@ -304,6 +321,28 @@ impl<'a> Steps<'a> {
                 }
             }
         }
+    }
+
+    /// The inode of a [`Step::SetOwnership`], pinned, and what it is now.
+    fn owned(&self, step: &Step) -> io::Result<(Pin, Stat, Ownership)> {
+        let Step::SetOwnership { at, identity, .. } = step else {
+            return Err(io::Error::other("is another kind of step"));
+        };
+        let pin = match &at.path[..] {
+            [] => self.root(at)?.pin.try_clone()?,
+            _ => Pin::at(self.parent(at)?.as_fd(), &CString::new(last(at))?)?,
+        };
+        let stat = pin.stat()?;
+        if stat.identity != *identity {
+            return Err(io::Error::other("another inode has its place now"));
+        }
+        let now = attributes::read(&pin, &stat).map_err(io::Error::other)?;
+        Ok((pin, stat, now))
+    }
+
+    fn own(&self, step: &Step, wanted: &Ownership) -> io::Result<()> {
+        let (pin, stat, now) = self.owned(step)?;
+        apply(&pin, stat.file_type, &now, wanted).map_err(io::Error::other)
     }
 
     /// Where a file is that a later step moved along: a run that goes on, and one that looks before
@@ -326,7 +365,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn look(&self, place: &Place) -> io::Result<Option<crate::fs::Stat>> {
+    fn look(&self, place: &Place) -> io::Result<Option<Stat>> {
         match self.parent(place) {
             Ok(dir) => Ok(look(dir.as_fd(), last(place))?),
             // Where even its directory is not there, it is not.
@@ -345,12 +384,14 @@ impl<'a> Steps<'a> {
         structure::remove_dir(dir.as_fd(), last(at))
     }
 
+    fn root(&self, place: &Place) -> io::Result<&Root> {
+        let root = self.roots[place.root].as_ref();
+        root.map_err(|reason| io::Error::other(reason.clone()))
+    }
+
     /// The directory a place is in, opened name by name from its root, following nothing.
     fn parent(&self, place: &Place) -> io::Result<OwnedFd> {
-        let root = match &self.roots[place.root] {
-            Ok(root) => root,
-            Err(reason) => return Err(io::Error::other(reason.clone())),
-        };
+        let root = self.root(place)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open =
             |dir: BorrowedFd<'_>, name: &[u8]| rustix::fs::openat(dir, name, flags, Mode::empty());
@@ -362,7 +403,7 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// A place has at least one name: `Step::check` made sure.
+/// A place has at least one name, but for an ownership: `Step::check` made sure.
 fn last(place: &Place) -> &[u8] {
     place.path.last().map_or(b"", |name| &name.0)
 }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 use thiserror::Error;
 
+use crate::ownership::FileType;
+
 /// Why a root is left alone.
 #[derive(Debug, Error)]
 pub enum Refusal {
@@ -24,6 +26,18 @@ pub enum Refusal {
         path: PathBuf,
         /// What it is.
         why: &'static str,
+    },
+    /// What a daemon listens on, or what is no file at all.
+    #[error(
+        "{}: is {kind}; shifting it gives a container's user rights on what is behind it. \
+         Name the directory that is meant, or add --allow-system-path if it is this one",
+        path.display()
+    )]
+    Kind {
+        /// The root.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
     },
     /// The mount is read-only.
     #[error(
@@ -300,6 +314,23 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
         });
     }
     Ok(())
+}
+
+/// Refuses a root that is no directory and no file: a socket such as docker.sock, a device.
+///
+/// # Errors
+/// Says what it is.
+pub fn check_kind(root: &super::Root) -> Result<(), Refusal> {
+    let kind = match root.stat.file_type {
+        FileType::Socket => "a socket",
+        FileType::BlockDevice => "a block device",
+        FileType::CharDevice => "a character device",
+        _ => return Ok(()),
+    };
+    Err(Refusal::Kind {
+        path: root.path.clone(),
+        kind,
+    })
 }
 
 /// Whether one mount of it may hold several inodes of a number: btrfs, where each subvolume counts

@@ -6,12 +6,14 @@
 //! - [`capability`]: file capabilities
 //! - [`owned`]: all of it together, before and after
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
+//! - [`grant`]: one more user who may search a directory
 //! - [`standing`]: how far a change of it got
 
 pub mod acl;
 mod acl_text;
 pub mod capability;
 pub mod file_type;
+pub mod grant;
 pub mod mapping;
 pub mod mode;
 pub mod owned;
@@ -20,6 +22,7 @@ pub mod standing;
 pub use acl::{Acl, AclError};
 pub use capability::{Capability, CapabilityError};
 pub use file_type::FileType;
+pub use grant::grant_search;
 pub use mapping::{Outcome, Unmapped, give_ownership, map_ownership};
 pub use mode::Mode;
 pub use owned::{Change, Extra, Ownership};

@@ -44,6 +44,13 @@ pub struct Header {
     pub listed_first: bool,
 }
 
+impl Header {
+    /// The trees are a service's own, which must not run meanwhile.
+    pub fn is_of_service(&self) -> bool {
+        self.command.starts_with("docker ")
+    }
+}
+
 /// One tree of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootLine {

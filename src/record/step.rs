@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::Name;
 use super::line::RootLine;
 use crate::fs::Identity;
-use crate::ownership::Mode;
+use crate::ownership::{Mode, Ownership};
 
 /// A place below one of the run's roots. Plain names, so that nothing leads out of the root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Which root.
     pub root: usize,
-    /// The names from there, at least one.
+    /// The names from there, at least one; none only for an ownership: the root itself.
     pub path: Vec<Name>,
 }
 
@@ -47,7 +47,6 @@ impl Place {
                 "step line: {:?} is not the name of a file",
                 name.as_path()
             )),
-            None if self.path.is_empty() => Err("step line: a place without a name".into()),
             None => Ok(()),
         }
     }
@@ -104,6 +103,18 @@ pub enum Step {
         /// What it holds.
         after: Content,
     },
+    /// One inode gets another ownership, and nothing below it does.
+    SetOwnership {
+        /// Where.
+        at: Place,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+        /// Before.
+        before: Ownership,
+        /// After.
+        after: Ownership,
+    },
     /// A file comes into being; undone, it goes if nobody wrote to it.
     Create {
         /// Where.
@@ -134,6 +145,7 @@ impl Step {
             Step::MakeDir { at, .. }
             | Step::RemoveDir { at, .. }
             | Step::Rewrite { at, .. }
+            | Step::SetOwnership { at, .. }
             | Step::Create { at, .. } => vec![at],
             Step::Rename { from, to, .. } => vec![from, to],
         }
@@ -144,9 +156,13 @@ impl Step {
     /// # Errors
     /// Which is not, for people.
     pub fn check(&self, roots: usize) -> Result<(), String> {
-        self.places()
-            .into_iter()
-            .try_for_each(|place| place.check(roots))
+        let may_be_root = matches!(self, Step::SetOwnership { .. });
+        self.places().into_iter().try_for_each(|place| {
+            if place.path.is_empty() && !may_be_root {
+                return Err("step line: a place without a name".into());
+            }
+            place.check(roots)
+        })
     }
 
     /// The step in a line of words, for people.
@@ -163,6 +179,10 @@ impl Step {
             Step::RemoveDir { at, .. } => format!("remove directory {}", path(at)),
             Step::Rename { from, to, .. } => format!("rename {} -> {}", path(from), path(to)),
             Step::Rewrite { at, .. } => format!("rewrite {}", path(at)),
+            Step::SetOwnership { at, after, .. } => match after.acl() {
+                Some(acl) => format!("set the ACL of {} to {acl}", path(at)),
+                None => format!("set {} to {}:{} {}", path(at), after.uid, after.gid, after.mode),
+            },
             Step::Create { at, .. } => format!("create {}", path(at)),
         }
     }
@@ -202,6 +222,15 @@ mod tests {
                 at: at.clone(),
                 before: content("x"),
                 after: content("y\n"),
+            },
+            Step::SetOwnership {
+                at: at.clone(),
+                identity: Identity { ino: 7, born: 9 },
+                before: serde_json::from_str(r#"{"uid":0,"gid":7,"mode":"0700"}"#).unwrap(),
+                after: serde_json::from_str(
+                    r#"{"uid":0,"gid":7,"mode":"0710","acl":"u::rwx,u:100000:--x,g::---,m::--x,o::---"}"#,
+                )
+                .unwrap(),
             },
             Step::Create {
                 at,

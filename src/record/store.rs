@@ -228,7 +228,8 @@ impl Store {
             if !journal.state.is_open() {
                 continue;
             }
-            for theirs in &journal.header.roots {
+            let trees = journal.header.roots.iter().filter(|root| !root.steps_only);
+            for theirs in trees {
                 if let Some(ours) = roots
                     .iter()
                     .find(|ours| covers(ours, theirs.path.as_path()))
