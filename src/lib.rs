@@ -27,6 +27,8 @@ pub mod cli;
 pub mod docker;
 pub mod engine;
 pub mod fs;
+pub mod host;
 pub mod idmap;
 pub mod ownership;
 pub mod record;
+pub mod volume;

@@ -4,6 +4,8 @@
 //!
 //! - `cli/`        one file a subcommand; the only room that prints
 //! - `docker/`     what a data-root holds, what each part must become, the daemon's rules
+//! - `volume/`     a host directory made ready for `docker run -v`, and whether a container can use it
+//! - `host/`       what this host offers to remapped containers
 //! - `engine/`     shift, rollback, resume, verify: the rooms below, wired together
 //! - `record/`     journal and manifest: formats, writers, readers, the store
 //! - `fs/`         effects on one inode or directory: pin, read, apply, walk, who is using it

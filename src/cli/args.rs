@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::idmap::MapSpec;
 use crate::record::store::DEFAULT_PLACE;
+use crate::volume::user::ContainerUser;
 
 /// Move file ownership into and out of user-namespace id ranges.
 #[derive(Debug, Parser)]
@@ -39,8 +40,16 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Look at journals, and remove old ones
     Journal(JournalArgs),
+    /// Make host directories ready for `docker run -v` with userns-remap
+    Prepare(PrepareArgs),
+    /// Tell whether a container's user can use a host directory, by trying
+    Check(CheckArgs),
+    /// Tell whether this host can run remapped containers
+    Doctor(DoctorArgs),
     /// Carry a Docker data-root into userns-remap, or back
     Docker(DockerArgs),
+    #[command(hide = true)]
+    Probe(ProbeArgs),
 }
 
 /// Where the map comes from.
@@ -97,6 +106,17 @@ pub struct ShiftArgs {
     /// Shift out of the range: host ids become container ids
     #[arg(long)]
     pub reverse: bool,
+    /// Make just the changes of a reviewed manifest; whatever is not as it says is a conflict
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "maps", "subid", "reverse", "exclude", "cross_mounts", "assume_unshifted"])]
+    pub from_manifest: Option<PathBuf>,
+    /// The rest
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What `idshift shift` and `idshift prepare` both take
+#[derive(Debug, Args)]
+pub struct RunArgs {
     /// The map
     #[command(flatten)]
     pub map: MapArgs,
@@ -107,9 +127,6 @@ pub struct ShiftArgs {
     /// .zst
     #[arg(long, value_name = "FILE|-", requires = "dry_run")]
     pub manifest: Option<PathBuf>,
-    /// Make just the changes of a reviewed manifest; whatever is not as it says is a conflict
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "maps", "subid", "reverse", "exclude", "cross_mounts", "assume_unshifted"])]
-    pub from_manifest: Option<PathBuf>,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
@@ -138,6 +155,118 @@ pub struct ShiftArgs {
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// `idshift prepare`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    A service's files keep who they belong to, now in the container:\n    \
+    idshift prepare /srv/app\n  \
+    Everything for the user that RabbitMQ's image runs as:\n    \
+    idshift prepare /root/data/rabbitmq --owner 999:999 --create\n  \
+    Also for a runtime that minds a closed directory above, as runc before 1.1 does:\n    \
+    idshift prepare /root/data/rabbitmq --owner 999:999 --fix-parents\n  \
+    Back, for a plain daemon:\n    \
+    idshift prepare --reverse /root/data/rabbitmq")]
+pub struct PrepareArgs {
+    /// Directories to prepare, or single files
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Give everything to this user of the container; ids in ACLs and capabilities are shifted
+    #[arg(long, value_name = "UID[:GID]")]
+    pub owner: Option<ContainerUser>,
+    /// Make directories that are missing, for --owner or else for the container's root
+    #[arg(long)]
+    pub create: bool,
+    /// Let the container's root search directories above that are closed to it, by an ACL entry
+    /// u:ID:--x on each
+    #[arg(long, conflicts_with = "reverse")]
+    pub fix_parents: bool,
+    /// The runtime minds closed directories above, whatever is installed
+    #[arg(long)]
+    pub old_runtime: bool,
+    /// Out of the range: host ids become container ids
+    #[arg(long)]
+    pub reverse: bool,
+    /// Also files that have names elsewhere: hard links
+    #[arg(long)]
+    pub allow_outside_links: bool,
+    /// The rest
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// `idshift check`
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("who").required(true).args(["as", "container", "image_user"]),
+    after_help = "Tries it, as that user, in a user namespace with the map: lists, makes a file of its own, writes, reads,\n\
+    renames and deletes it.\n\n\
+    Exit codes: 0 everything asked for works · 3 it does not · 4 could not be tried\n\n\
+    Examples:\n  \
+    idshift check /root/data/rabbitmq --as 999:999\n  \
+    idshift check /srv/www --as 33:33 --read-only --recursive\n  \
+    idshift check /srv/app --container web"
+)]
+pub struct CheckArgs {
+    /// Directory or file that a container binds
+    pub path: PathBuf,
+    /// The container's user, in numbers; without GID the group is 0, as `docker run --user` has it
+    #[arg(long, value_name = "UID[:GID]")]
+    pub r#as: Option<ContainerUser>,
+    /// The user that this container, a name or an id, runs as
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// The user that this image, a name or an id, runs as
+    #[arg(long, value_name = "IMAGE")]
+    pub image_user: Option<String>,
+    /// Another group of the user
+    #[arg(long = "group", value_name = "GID")]
+    pub groups: Vec<u32>,
+    /// It is mounted read-only: nothing is written
+    #[arg(long)]
+    pub read_only: bool,
+    /// Find every entry below that the user cannot use
+    #[arg(long)]
+    pub recursive: bool,
+    /// The runtime minds closed directories above, whatever is installed
+    #[arg(long)]
+    pub old_runtime: bool,
+    /// The map
+    #[command(flatten)]
+    pub map: MapArgs,
+    /// The daemon, for --container and --image-user
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `idshift doctor`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 no errors · 3 something stands in the way\n\n\
+    Examples:\n  \
+    idshift doctor\n  \
+    idshift doctor --data-root /srv/docker --json"
+)]
+pub struct DoctorArgs {
+    /// The daemon
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The child of `idshift check`; not for people
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// What is to be tried with standard input
+    pub question: String,
+    /// Process id of the parent
+    pub parent: u32,
 }
 
 /// `idshift rollback`

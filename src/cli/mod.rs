@@ -3,6 +3,8 @@
 //! - `args`: what can be said
 //! - `exit`: how it ends, for programs
 //! - `shift`, `rollback`, `resume`, `verify`, `journal`: one file a subcommand
+//! - `prepare`, `check`, `doctor`: likewise, for `docker run -v`; `probe` is the child of `check`
+//! - `findings`: what was looked at on a host, for people
 //! - `docker/`: `idshift docker`, likewise
 //! - `map_args`: the map, from `--map` or from `/etc/subuid` and `/etc/subgid`
 //! - `summary`, `json`: a report for people and for programs
@@ -11,11 +13,16 @@
 //! - `signals`: stopping in good order
 
 pub mod args;
+mod check;
 mod docker;
+mod doctor;
 pub mod exit;
+mod findings;
 mod journal;
 mod json;
 mod map_args;
+mod prepare;
+mod probe;
 mod resume;
 mod rollback;
 mod shift;
@@ -52,6 +59,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Resume(args) => resume::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Journal(args) => journal::run(&args),
+        Command::Prepare(args) => prepare::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Docker(args) => docker::run(&args),
     };
     result.unwrap_or_else(|Failure { exit, message }| {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::args::ShiftArgs;
+use super::args::{RunArgs, ShiftArgs};
 use super::exit::{Exit, Failure};
 use super::summary::{Of, summary};
 use super::terminal::Terminal;
@@ -18,22 +18,23 @@ use crate::record::manifest::{Manifest, ManifestWriter};
 /// Runs it.
 pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
     let stop = signals::stop_on_signals();
-    let store = Store::at(&args.store.journal_dir);
-    let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
-    if to_stdout && args.output.json {
+    let store = Store::at(&args.run.store.journal_dir);
+    let to_stdout = args.run.manifest.as_deref() == Some(Path::new("-"));
+    if to_stdout && args.run.output.json {
         return Err(Failure::usage(
             "--manifest - and --json both want stdout: give the manifest a file",
         ));
     }
-    let monitor = Terminal::new(args.output.quiet);
+    let monitor = Terminal::new(args.run.output.quiet);
     let (report, of) = if let Some(path) = &args.from_manifest {
         let manifest = Manifest::open(path)?;
         let request = reviewed_request(args, path, &manifest)?;
         let report = engine::apply_manifest(&manifest, &request, &store, &monitor, &stop);
         (report, Of::Shift)
-    } else if args.dry_run {
-        let request = request(args)?;
+    } else if args.run.dry_run {
+        let request = asked(args)?;
         let manifest = args
+            .run
             .manifest
             .as_deref()
             .map(|path| open_manifest(path))
@@ -42,7 +43,7 @@ pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
         (report, Of::DryRun)
     } else {
         (
-            engine::shift(&request(args)?, &store, &monitor, &stop),
+            engine::shift(&asked(args)?, &store, &monitor, &stop),
             Of::Shift,
         )
     };
@@ -52,12 +53,21 @@ pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
     Ok(Exit::from(&report))
 }
 
+fn asked(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
+    request(&args.paths, direction(args.reverse), &args.run, "shift")
+}
+
 /// The request that the arguments make.
-fn request(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
+pub fn request(
+    paths: &[PathBuf],
+    direction: Direction,
+    args: &RunArgs,
+    command: &str,
+) -> Result<ShiftRequest, Failure> {
     Ok(ShiftRequest {
-        paths: args.paths.clone(),
+        paths: paths.to_vec(),
         map: args.map.resolve()?,
-        direction: direction(args.reverse),
+        direction,
         jobs: jobs(args.jobs),
         walk: WalkOptions {
             exclude: args.exclude.clone(),
@@ -69,7 +79,7 @@ fn request(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
         allow_system_path: args.allow_system_path,
         service: false,
         allow_outside_links: true,
-        command: "shift".into(),
+        command: command.into(),
     })
 }
 
@@ -93,7 +103,7 @@ fn reviewed_request(
         let path = path.to_path_buf();
         return Err(Refusal::NotThisOne { path, reason }.into());
     }
-    if manifest.troubles > 0 && !args.keep_going {
+    if manifest.troubles > 0 && !args.run.keep_going {
         let reason = format!(
             "{} of its inodes cannot be shifted (its `note` lines say why). --keep-going applies the rest",
             manifest.troubles
@@ -105,13 +115,13 @@ fn reviewed_request(
         paths: roots,
         map: header.map.clone(),
         direction: header.direction,
-        jobs: jobs(args.jobs),
+        jobs: jobs(args.run.jobs),
         walk: WalkOptions {
-            keep_going: args.keep_going,
+            keep_going: args.run.keep_going,
             ..header.walk.clone()
         },
-        allow_in_use: args.allow_in_use,
-        allow_system_path: args.allow_system_path,
+        allow_in_use: args.run.allow_in_use,
+        allow_system_path: args.run.allow_system_path,
         service: false,
         allow_outside_links: true,
         command: "shift".into(),
@@ -136,12 +146,12 @@ fn print(report: &Report, of: Of, args: &ShiftArgs, stdout_is_taken: bool) {
     print_report(
         report,
         of,
-        &args.output,
+        &args.run.output,
         stdout_is_taken,
-        args.manifest.as_deref(),
+        args.run.manifest.as_deref(),
     );
-    if of == Of::DryRun && !args.output.quiet && !args.output.json {
-        let Some(manifest) = args.manifest.as_deref().filter(|_| !stdout_is_taken) else {
+    if of == Of::DryRun && !args.run.output.quiet && !args.run.output.json {
+        let Some(manifest) = args.run.manifest.as_deref().filter(|_| !stdout_is_taken) else {
             return;
         };
         let word = super::text::shell_word(manifest);

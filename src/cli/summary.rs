@@ -194,10 +194,10 @@ fn rest(text: &mut String, report: &Report, of: Of) {
         Of::Verify => "as they should be",
     };
     let renamed = match of {
-        Of::Rollback => "renames and rewrites of files undone",
-        Of::RollbackDryRun => "renames and rewrites of files to be undone",
-        Of::DryRun => "renames and rewrites of files beside that",
-        _ => "renames and rewrites of files done beside that",
+        Of::Rollback => "steps beside that undone",
+        Of::RollbackDryRun => "steps beside that to be undone",
+        Of::DryRun => "steps beside that",
+        _ => "steps done beside that",
     };
     let facts = [
         (tally.steps, renamed),

@@ -12,6 +12,8 @@ macro_rules! say {
 }
 pub(super) use say;
 
+pub use crate::volume::remedy::shell_word;
+
 /// Text that can do a terminal no harm: control characters and those that reorder text are spelled
 /// out, but for the newlines of the text itself.
 pub fn printable(text: &str) -> String {
@@ -37,16 +39,6 @@ fn harmless(c: char) -> String {
     match c.is_control() || reorders {
         true => c.escape_default().to_string(),
         false => c.to_string(),
-    }
-}
-
-/// A path as a word of a shell command.
-pub fn shell_word(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.into_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -89,9 +81,17 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
-/// Rows with their columns under one another; numbers are put to the right by whoever makes them
-/// the last column.
+/// Rows with their columns under one another; the last is numbers and goes to the right.
 pub fn table(rows: &[Vec<String>]) -> String {
+    aligned(rows, console::Alignment::Right)
+}
+
+/// Rows with their columns under one another.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    aligned(rows, console::Alignment::Left)
+}
+
+fn aligned(rows: &[Vec<String>], last: console::Alignment) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -106,7 +106,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
         let mut line = String::from(" ");
         for (i, cell) in row.iter().enumerate() {
             let side = match i + 1 == columns {
-                true => console::Alignment::Right,
+                true => last,
                 false => console::Alignment::Left,
             };
             line.push(' ');
@@ -134,11 +134,5 @@ mod tests {
     fn counts_are_grouped_by_thousands() {
         let shown = [0, 999, 1000, 12_345, 1_234_567].map(count);
         assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
-    }
-
-    #[test]
-    fn a_path_survives_a_shell() {
-        assert_eq!(shell_word(Path::new("/srv/data")), "/srv/data");
-        assert_eq!(shell_word(Path::new("/a b/it's")), r"'/a b/it'\''s'");
     }
 }

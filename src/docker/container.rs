@@ -129,6 +129,8 @@ pub struct Container {
     pub network_mode: String,
     /// `host`: not remapped.
     pub userns_mode: String,
+    /// It runs, or did when its daemon was killed.
+    pub running: bool,
 }
 
 impl Container {
@@ -141,6 +143,13 @@ impl Container {
         struct Named {
             #[serde(rename = "Name", default)]
             name: String,
+            #[serde(rename = "State", default)]
+            state: State,
+        }
+        #[derive(Deserialize, Default)]
+        struct State {
+            #[serde(rename = "Running", default)]
+            running: bool,
         }
         #[derive(Deserialize, Default)]
         #[serde(default, rename_all = "PascalCase")]
@@ -159,6 +168,7 @@ impl Container {
             pid_mode: host.pid_mode,
             network_mode: host.network_mode,
             userns_mode: host.userns_mode,
+            running: named.state.running,
         })
     }
 
@@ -220,6 +230,31 @@ pub fn bind_mounts(config: &str) -> serde_json::Result<Vec<Bind>> {
             writable: mount.rw,
         })
         .collect())
+}
+
+/// The volumes in the text of `config.v2.json` that a driver other than `local` keeps: name and
+/// driver.
+///
+/// # Errors
+/// It is not what dockerd writes.
+pub fn volume_drivers(config: &str) -> serde_json::Result<Vec<(String, String)>> {
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Mount {
+        r#type: String,
+        name: String,
+        driver: String,
+    }
+    #[derive(Deserialize)]
+    struct Mounts {
+        #[serde(rename = "MountPoints", default)]
+        all: Option<BTreeMap<String, Mount>>,
+    }
+    let mounts: Mounts = serde_json::from_str(config)?;
+    let foreign =
+        |mount: &Mount| mount.r#type == "volume" && !matches!(&mount.driver[..], "" | "local");
+    let all = mounts.all.unwrap_or_default().into_values().filter(foreign);
+    Ok(all.map(|mount| (mount.name, mount.driver)).collect())
 }
 
 /// The text of `hostconfig.json` with `UsernsMode` set to `host`; `None` where it says so already.

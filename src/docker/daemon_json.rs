@@ -19,12 +19,24 @@ pub struct DaemonJson {
     /// Whom it remaps to; empty means nobody.
     #[serde(rename = "userns-remap")]
     pub userns_remap: Option<String>,
-    /// The storage driver.
-    #[serde(rename = "storage-driver")]
-    pub storage_driver: Option<String>,
+    /// Switches, by name.
+    #[serde(default)]
+    pub features: std::collections::BTreeMap<String, bool>,
 }
 
 impl DaemonJson {
+    /// Whom the daemon remaps to: as given, as the file says, or dockerd's default.
+    pub fn remap_to(&self, given: Option<&str>) -> String {
+        let said = self.userns_remap.as_deref();
+        let value = given.or(said.filter(|value| !value.is_empty()));
+        value.unwrap_or("default").to_string()
+    }
+
+    /// Images are kept by containerd, which cannot remap (Docker 29 refuses to start with both).
+    pub fn uses_containerd_store(&self) -> bool {
+        self.features.get("containerd-snapshotter") == Some(&true)
+    }
+
     /// Reads it; one that is not there says nothing.
     ///
     /// # Errors

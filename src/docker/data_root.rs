@@ -118,7 +118,7 @@ pub fn names(dir: &Path) -> Result<Vec<String>, DockerError> {
 }
 
 /// A file's text; `None` where there is no such file. Its atime stays.
-fn read_text(path: &Path) -> Result<Option<String>, DockerError> {
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, DockerError> {
     let mut options = fs::File::options();
     options.read(true).custom_flags(nix::libc::O_NOFOLLOW);
     let quiet = options

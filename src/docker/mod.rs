@@ -7,6 +7,8 @@
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`copy`]: a copy of the plain root for a migration that leaves it alone
+//! - [`doctor`]: whether this host can run remapped containers
+//! - [`run_as`]: whom a container or an image runs as
 //! - [`audit`]: what an operator should know before
 //! - [`migrate`]: the plan that carries a data-root into a range or out of it
 //!
@@ -18,9 +20,11 @@ pub mod copy;
 pub mod create_user;
 pub mod daemon_json;
 pub mod data_root;
+pub mod doctor;
 pub mod layout;
 pub mod migrate;
 pub mod remap;
+pub mod run_as;
 
 use std::path::PathBuf;
 

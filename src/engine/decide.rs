@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::GlobSet;
 use rustix::io::Errno;

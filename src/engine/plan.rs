@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::decide::{Decider, Run};
-use super::listed::carry_out;
 use super::links::Links;
+use super::listed::carry_out;
 use super::replay::GiveUp;
 use super::request::{ShiftRequest, exclude_set};
 use super::shift::{Dry, conclude, dry_walk};

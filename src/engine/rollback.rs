@@ -126,7 +126,9 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
         n => format!(" (and {} more)", n - 1),
     };
     let revert = match journal.header.is_of_service() {
-        true => "Where a daemon has been running since, `idshift docker revert` takes its new data along; ",
+        true => {
+            "Where a daemon has been running since, `idshift docker revert` takes its new data along; "
+        }
         false => "",
     };
     Err(Refusal::NotThisOne {

@@ -8,9 +8,9 @@ use rustix::fs::{Mode, OFlags};
 
 use super::replay::Goal;
 use super::{Problem, ProblemKind};
+use crate::fs::structure::{self, Owner, look};
 use crate::fs::{Pin, Root, Stat, apply, attributes};
 use crate::ownership::{Change, Ownership, Standing};
-use crate::fs::structure::{self, Owner, look};
 use crate::record::line::RootLine;
 use crate::record::step::{Made, Place};
 use crate::record::{Journal, Name, Step};

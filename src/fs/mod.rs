@@ -9,6 +9,7 @@
 //! - [`structure`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
 //! - [`root`]: a tree as the operator names it
+//! - [`tries`]: what a process may do with a directory or file, tried
 //! - [`space`]: room on a filesystem
 //! - [`places`], [`in_use`]: where and when a tree must be left alone
 //! - [`process`]: what a thread needs of the kernel before it may walk
@@ -25,6 +26,7 @@ pub mod space;
 pub mod stat;
 pub mod still;
 pub mod structure;
+pub mod tries;
 pub mod walk;
 
 pub use apply::apply;

@@ -316,6 +316,24 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// Whether the filesystem is mounted with project quotas (`xfs(5)`, `ext4(5)`).
+pub fn has_project_quotas(path: &Path) -> bool {
+    let mounts = procfs::process::Process::myself().and_then(|me| me.mountinfo());
+    let holds = |mount: &&procfs::process::MountInfo| path.starts_with(&mount.mount_point);
+    let mount = mounts.ok().and_then(|all| {
+        let all: Vec<_> = all.into_iter().collect();
+        all.iter()
+            .filter(holds)
+            .max_by_key(|mount| mount.mount_point.as_os_str().len())
+            .cloned()
+    });
+    mount.is_some_and(|mount| {
+        ["prjquota", "pquota"]
+            .iter()
+            .any(|option| mount.super_options.contains_key(*option))
+    })
+}
+
 /// Refuses a root that is no directory and no file: a socket such as docker.sock, a device.
 ///
 /// # Errors

@@ -181,7 +181,13 @@ impl Step {
             Step::Rewrite { at, .. } => format!("rewrite {}", path(at)),
             Step::SetOwnership { at, after, .. } => match after.acl() {
                 Some(acl) => format!("set the ACL of {} to {acl}", path(at)),
-                None => format!("set {} to {}:{} {}", path(at), after.uid, after.gid, after.mode),
+                None => format!(
+                    "set {} to {}:{} {}",
+                    path(at),
+                    after.uid,
+                    after.gid,
+                    after.mode
+                ),
             },
             Step::Create { at, .. } => format!("create {}", path(at)),
         }

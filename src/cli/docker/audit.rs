@@ -4,20 +4,23 @@ use console::style;
 
 use super::super::args::AuditArgs;
 use super::super::exit::{Exit, Failure};
+use super::super::findings;
 use super::super::shift::jobs;
 use super::super::signals;
 use super::super::terminal::Terminal;
-use super::super::text::{bytes, count, inodes, path, printable, say};
-use super::{refused, userns_remap};
-use crate::docker::audit::{Audit, Level, audit};
+use super::super::text::{bytes, columns, count, inodes, path, printable, say};
+use super::refused;
+use crate::docker::audit::bind_mounts::BindMount;
+use crate::docker::audit::{Audit, audit};
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root;
+use crate::host::Level;
 
 /// Runs it.
 pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
-    let remap_to = userns_remap(&args.daemon, &daemon_json);
+    let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
     let (monitor, stop) = (Terminal::new(args.json), signals::stop_on_signals());
     let found = audit(&data_root, &remap_to, jobs(args.jobs), &monitor, &stop);
     monitor.clear();
@@ -39,16 +42,6 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// All of one width, with colour and without.
-fn word(level: Level) -> String {
-    match level {
-        Level::Ok => style("ok     ").green(),
-        Level::Warning => style("warning").yellow(),
-        Level::Error => style("error  ").red(),
-    }
-    .to_string()
-}
-
 fn print(audit: &Audit) {
     let verdict = match audit.verdict() {
         Level::Ok => style("Ready").green().bold().to_string(),
@@ -67,13 +60,7 @@ fn print(audit: &Audit) {
         counts.containers_total,
         counts.volumes
     );
-    for finding in &audit.findings {
-        let (level, what) = (word(finding.level), finding.what);
-        say!("  {level} {what:<26} {}", printable(&finding.found));
-        if let Some(remedy) = &finding.remedy {
-            say!("  {:36}-> {}", "", printable(remedy));
-        }
-    }
+    findings::print(&audit.findings);
     if let Some(work) = &audit.work {
         say!(
             "\nA migration shifts {} of {}, with {} renames and rewrites of files: about {:.0} s, and {} of journal.",
@@ -91,37 +78,7 @@ fn print(audit: &Audit) {
             say!("    -> {}", one.remedy);
         }
     }
-    if !audit.bind_mounts.is_empty() {
-        say!("\nBind mounts:");
-        let header = ["container", "source", "owner", "what to do"];
-        let mut rows = vec![header.map(String::from).to_vec()];
-        for mount in &audit.bind_mounts {
-            let owner = mount.owner.clone().unwrap_or_else(|| "-".into());
-            let read_only = if mount.read_only { " (ro)" } else { "" };
-            rows.push(vec![
-                printable(&mount.container),
-                format!("{}{read_only}", path(&mount.source)),
-                owner,
-                printable(&mount.advice),
-            ]);
-        }
-        let widths = [0, 1, 2].map(|column| {
-            let cells = rows
-                .iter()
-                .map(|row| console::measure_text_width(&row[column]));
-            cells.max().unwrap_or(0)
-        });
-        for row in &rows {
-            let [a, b, c] = widths;
-            say!(
-                "  {:<a$}  {:<b$}  {:<c$}  {}",
-                row[0],
-                row[1],
-                row[2],
-                row[3]
-            );
-        }
-    }
+    bind_mounts(&audit.bind_mounts);
     if !audit.mounted_volumes.is_empty() {
         say!(
             "\nVolumes that are mounted from elsewhere, and are not shifted: {}",
@@ -131,6 +88,45 @@ fn print(audit: &Audit) {
     if !audit.bind_mounts.is_empty() || audit.holds.containers_total > 0 {
         say!(
             "\nContainers that make devices (mknod) cannot do so remapped; that cannot be known beforehand."
+        );
+    }
+}
+
+fn bind_mounts(mounts: &[BindMount]) {
+    if mounts.is_empty() {
+        return;
+    }
+    say!("\nBind mounts:");
+    let header = ["container", "source", "owner", "remapped", "what to do"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    for mount in mounts {
+        let owner = mount.owner.clone().unwrap_or_else(|| "-".into());
+        let read_only = if mount.read_only { " (ro)" } else { "" };
+        let can = match (mount.readable, mount.writable) {
+            (Some(true), Some(true)) => "read, write",
+            (Some(true), _) => "read only",
+            (Some(false), _) => "nothing",
+            (None, _) => "-",
+        };
+        rows.push(vec![
+            printable(&mount.container),
+            format!("{}{read_only}", path(&mount.source)),
+            owner,
+            can.to_string(),
+            printable(&mount.advice),
+        ]);
+    }
+    say!("{}", columns(&rows).trim_end());
+    let mut closed: Vec<&std::path::PathBuf> = mounts
+        .iter()
+        .flat_map(|mount| &mount.closed_parents)
+        .collect();
+    closed.sort();
+    closed.dedup();
+    for dir in closed {
+        say!(
+            "  {} cannot be searched by the container's root: runc from 1.1 on does not mind; for older ones, idshift prepare --fix-parents",
+            path(dir)
         );
     }
 }

@@ -9,7 +9,7 @@ use super::super::signals;
 use super::super::summary::Of;
 use super::super::terminal::Terminal;
 use super::super::text::{bytes, inodes, path, printable};
-use super::{refused, userns_remap};
+use super::refused;
 use crate::docker::copy::PlannedCopy;
 use crate::docker::create_user::create_user;
 use crate::docker::daemon_json::DaemonJson;
@@ -25,7 +25,7 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
     let stop = signals::stop_on_signals();
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
-    let remap_to = userns_remap(&args.daemon, &daemon_json);
+    let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
     let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && args.output.json {
         return Err(Failure::usage(

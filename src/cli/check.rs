@@ -1,0 +1,194 @@
+//! `idshift check`
+
+use console::style;
+
+use super::args::CheckArgs;
+use super::exit::{Exit, Failure};
+use super::text::{columns, count, path, printable, say};
+use crate::docker::daemon_json::DaemonJson;
+use crate::docker::data_root::{self, DockerRoot};
+use crate::docker::remap::Remap;
+use crate::docker::run_as;
+use crate::idmap::IdMap;
+use crate::volume::check::{CheckRequest, Checked, check};
+use crate::volume::user::ContainerUser;
+
+/// Runs it.
+pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Failure::refused(format!(
+            "{}: trying it as a container's user takes root. Run it with sudo",
+            path(&args.path)
+        )));
+    }
+    let map = args.map.resolve()?;
+    let mut user = user(args, &map)?;
+    user.groups.extend(&args.groups);
+    let request = CheckRequest {
+        path: args.path.clone(),
+        user,
+        map,
+        read_only: args.read_only,
+        recursive: args.recursive,
+        old_runtime: args.old_runtime,
+        map_words: map_words(args),
+    };
+    let checked = check(&request).map_err(Failure::refused)?;
+    match args.json {
+        true => {
+            let mut value = serde_json::to_value(&checked).map_err(Failure::refused)?;
+            value["works"] = checked.works().into();
+            say!("{value}");
+        }
+        false => print(&checked, args.read_only),
+    }
+    Ok(match checked.works() {
+        true => Exit::Done,
+        false => Exit::SomeLeft,
+    })
+}
+
+/// How the map was chosen, for commands that help.
+fn map_words(args: &CheckArgs) -> String {
+    let maps = args.map.maps.iter().map(|map| format!(" --map {map}"));
+    let subid = args.map.subid.iter().map(|user| format!(" --subid {user}"));
+    maps.chain(subid).collect()
+}
+
+/// As whom it is tried.
+fn user(args: &CheckArgs, map: &IdMap) -> Result<ContainerUser, Failure> {
+    if let Some(user) = &args.r#as {
+        return Ok(user.clone());
+    }
+    let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(Failure::refused)?;
+    let top = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
+    let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
+    let inner = match Remap::resolve(&remap_to) {
+        Ok(remap) => Some(remap.dir_name()),
+        Err(_) => map
+            .container_root()
+            .map(|(uid, gid)| format!("{uid}.{gid}")),
+    };
+    // The remapped daemon's own, where there is one, else the plain one's.
+    let remapped = inner.map(|name| top.join(name)).filter(|dir| dir.is_dir());
+    let root = DockerRoot::at(remapped.unwrap_or(top));
+    if let Some(name) = &args.container {
+        let found = run_as::of_container(&root, name).map_err(Failure::refused)?;
+        if found.is_host {
+            return Err(Failure::refused(format!(
+                "container {name} runs with --userns=host: it is not remapped, and has the host's own ids"
+            )));
+        }
+        return Ok(found.user);
+    }
+    let image = args.image_user.as_deref().unwrap_or_default();
+    run_as::of_image(&root, image).map_err(Failure::refused)
+}
+
+fn print(checked: &Checked, read_only: bool) {
+    let top = path(&checked.path);
+    let user = &checked.user;
+    let verb = if read_only { "read" } else { "use" };
+    match checked.works() {
+        true => say!(
+            "{}: container user {user} can {verb} {top}.",
+            style("Yes").green().bold()
+        ),
+        false => say!(
+            "{}: container user {user} cannot {verb} {top}.",
+            style("No").red().bold()
+        ),
+    }
+    say!("");
+    for step in &checked.steps {
+        match &step.error {
+            None => say!("  {:<7} {}", step.step.to_string(), style("works").green()),
+            Some(error) => say!(
+                "  {:<7} {} {error}",
+                step.step.to_string(),
+                style("fails:").red()
+            ),
+        }
+    }
+    let (uid, gid) = checked.host_ids;
+    let owner = &checked.owner;
+    say!(
+        "\n  On the host, {user} is {uid}:{gid}, and {top} belongs to {} (mode {}).",
+        owner.outside,
+        owner.mode
+    );
+    let nobody = match owner.inside.split(':').any(|id| id == "65534") {
+        true => ": nobody, to whom no container user comes near",
+        false => "",
+    };
+    say!("  The container sees that as {}{nobody}.", owner.inside);
+    unusable(checked);
+    for parent in &checked.closed_parents {
+        let which = path(&parent.path);
+        let owner = &parent.owner;
+        match (&checked.runtime, checked.parents_matter) {
+            (_, true) => say!(
+                "\n  {which} ({owner}) cannot be searched by the container's root, and this runtime stops there."
+            ),
+            (Some(runtime), false) => say!(
+                "\n  Note: {which} ({owner}) cannot be searched by the container's root. {} does not mind; runc before 1.1 does.",
+                printable(&runtime.to_string())
+            ),
+            (None, false) => say!(
+                "\n  Note: {which} ({owner}) cannot be searched by the container's root. runc from 1.1 on does not mind; older ones do."
+            ),
+        }
+    }
+    if !checked.remedies.is_empty() {
+        say!("\nWhat helps:");
+    }
+    for remedy in &checked.remedies {
+        say!("  {}", printable(remedy));
+    }
+}
+
+/// Entries that cannot be used: all of a recursive check, else a few.
+fn unusable(checked: &Checked) {
+    let shown = if checked.recursive { 50 } else { 3 };
+    if checked.unusable_total == 0 {
+        if checked.recursive {
+            say!(
+                "  All {} entries below can be used.",
+                count(checked.looked_at)
+            );
+        }
+        return;
+    }
+    say!(
+        "\n  {} of {} entries {} cannot be used by this user:",
+        count(checked.unusable_total),
+        count(checked.looked_at),
+        if checked.recursive {
+            "below"
+        } else {
+            "directly in it"
+        }
+    );
+    let rows: Vec<Vec<String>> = checked
+        .unusable
+        .iter()
+        .take(shown)
+        .map(|entry| {
+            let (outside, mode) = match &entry.owner {
+                Some(owner) => (owner.outside.clone(), owner.mode.clone()),
+                None => ("gone".into(), String::new()),
+            };
+            let missing = format!("no {}", entry.lacks);
+            vec![format!("  {missing}"), outside, mode, path(&entry.path)]
+        })
+        .collect();
+    say!("{}", columns(&rows).trim_end());
+    if !checked.recursive {
+        say!("  --recursive finds them all, and counts them.");
+    } else if checked.unusable_total > shown as u64 {
+        say!(
+            "  and {} more; --json has a thousand",
+            count(checked.unusable_total - shown as u64)
+        );
+    }
+}

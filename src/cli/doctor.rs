@@ -1,0 +1,48 @@
+//! `idshift doctor`
+
+use console::style;
+
+use super::args::DoctorArgs;
+use super::exit::{Exit, Failure};
+use super::findings;
+use super::text::say;
+use crate::docker::daemon_json::DaemonJson;
+use crate::docker::doctor::{self, Daemon};
+use crate::host::Level;
+
+/// Runs it.
+pub fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let daemon_json = DaemonJson::read(&args.daemon.daemon_json);
+    let found = doctor::doctor(&Daemon {
+        data_root: args.daemon.data_root.as_deref(),
+        userns_remap: args.daemon.userns_remap.as_deref(),
+        daemon_json_path: &args.daemon.daemon_json,
+        daemon_json,
+    });
+    let worst = found.iter().map(|finding| finding.level).max();
+    let worst = worst.unwrap_or(Level::Ok);
+    if args.json {
+        say!(
+            "{}",
+            serde_json::json!({"verdict": worst, "findings": found})
+        );
+    } else {
+        let verdict = match worst {
+            Level::Ok => style("This host can run remapped containers")
+                .green()
+                .bold(),
+            Level::Warning => style("This host can run remapped containers, with things to know")
+                .yellow()
+                .bold(),
+            Level::Error => style("This host cannot run remapped containers yet")
+                .red()
+                .bold(),
+        };
+        say!("{verdict}.\n");
+        findings::print(&found);
+    }
+    Ok(match worst {
+        Level::Error => Exit::SomeLeft,
+        _ => Exit::Done,
+    })
+}

@@ -1,0 +1,87 @@
+//! `idshift prepare`
+
+use std::path::Path;
+
+use super::args::PrepareArgs;
+use super::exit::{Exit, Failure};
+use super::shift::{direction, open_manifest, print_report, request};
+use super::signals;
+use super::summary::Of;
+use super::terminal::Terminal;
+use super::text::{path, printable};
+use crate::engine::{Outcome, ShiftRequest};
+use crate::record::Store;
+use crate::volume::prepare::{Preparation, PrepareRequest};
+
+/// Runs it.
+pub fn run(args: &PrepareArgs) -> Result<Exit, Failure> {
+    let stop = signals::stop_on_signals();
+    let run = &args.run;
+    let to_stdout = run.manifest.as_deref() == Some(Path::new("-"));
+    if to_stdout && run.output.json {
+        return Err(Failure::usage(
+            "--manifest - and --json both want stdout: give the manifest a file",
+        ));
+    }
+    let shift = request(&args.paths, direction(args.reverse), run, "prepare")?;
+    let asked = PrepareRequest {
+        shift: ShiftRequest {
+            allow_outside_links: args.allow_outside_links,
+            ..shift
+        },
+        owner: args.owner.clone(),
+        create: args.create,
+        fix_parents: args.fix_parents,
+        old_runtime: args.old_runtime,
+    };
+    let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
+    let monitor = Terminal::new(run.output.quiet);
+    let plan = prepared.plan();
+    let (report, of) = match run.dry_run {
+        true => {
+            let manifest = run.manifest.as_deref().map(open_manifest).transpose()?;
+            (plan.dry_run(manifest, &monitor, &stop)?, Of::DryRun)
+        }
+        false => {
+            let store = Store::at(&run.store.journal_dir);
+            (plan.carry_out(&store, &monitor, &stop)?, Of::Shift)
+        }
+    };
+    monitor.clear();
+    print_report(&report, of, &run.output, to_stdout, run.manifest.as_deref());
+    let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
+    if done && !run.output.quiet {
+        for note in told(&prepared, run.dry_run) {
+            // What programs read is on stdout.
+            eprintln!("{}", printable(&note));
+        }
+    }
+    Ok(Exit::from(&report))
+}
+
+/// What a person should know of a plan.
+fn told(prepared: &Preparation, dry_run: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    let would = if dry_run { "would be" } else { "was" };
+    for dir in &prepared.made {
+        notes.push(format!("{} {would} made.", path(dir)));
+    }
+    for (dir, uid) in &prepared.opened {
+        notes.push(format!(
+            "{} {would} given the ACL entry u:{uid}:--x.",
+            path(dir)
+        ));
+    }
+    for parent in &prepared.closed {
+        let runtime = match &prepared.runtime {
+            Some(runtime) => format!("{runtime} does not mind, runc before 1.1 does"),
+            None => "runc from 1.1 on does not mind, older ones do".into(),
+        };
+        notes.push(format!(
+            "{} ({}) cannot be searched by the container's root: {runtime}. --fix-parents lets it through.",
+            path(&parent.path),
+            parent.owner
+        ));
+    }
+    notes
+}

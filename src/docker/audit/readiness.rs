@@ -1,0 +1,154 @@
+//! What stands in the way of a migration.
+
+use std::path::Path;
+
+use crate::docker::DockerError;
+use crate::docker::data_root::{ASIDE, COPY, DockerRoot, is_remapped_name, names};
+use crate::docker::doctor::{driver, parents, ranges};
+use crate::docker::remap::Remap;
+use crate::fs::in_use::{self, Tree};
+use crate::fs::{Pin, Stat, places};
+use crate::host::{Finding, kernel, runtime, subids};
+
+/// The host and its ranges.
+pub fn host(remap: &Result<Remap, DockerError>) -> Vec<Finding> {
+    let mut findings = vec![ranges(remap)];
+    if let Ok(remap) = remap {
+        // The lines themselves are told already.
+        let of_user = subids::findings(&remap.user);
+        findings.extend(of_user.into_iter().filter(|it| it.remedy.is_some()));
+    }
+    findings.push(kernel::user_namespaces());
+    findings.extend(runtime::dockerd().map(|docker| Finding::ok("Docker", docker.version)));
+    findings
+}
+
+/// The data-root itself.
+///
+/// # Errors
+/// It cannot be read.
+pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding>, DockerError> {
+    let mut findings = vec![driver(root), parents(&root.path)];
+    if let Some(remap) = remap {
+        findings.extend(remapped_roots(&root.path, remap)?);
+    }
+    findings.extend(swarm(root));
+    findings.extend(plugins(root)?);
+    findings.extend(filesystems(root)?);
+    findings.extend(quotas(&root.path));
+    Ok(findings)
+}
+
+/// Who has the data-root open: the daemon, mostly, and its containers.
+pub fn daemon(top: &Path, running: &[String]) -> Vec<Finding> {
+    const WHAT: &str = "daemon";
+    let Ok(stat): Result<Stat, _> = Pin::path(top).and_then(|pin| pin.stat()) else {
+        return Vec::new();
+    };
+    let tree = Tree {
+        path: top.to_path_buf(),
+        dev: stat.dev,
+        ino: stat.identity.ino,
+    };
+    let uses = match in_use::users_of(&[tree]) {
+        Ok(uses) => uses,
+        Err(error) => return vec![Finding::warning(WHAT, format!("/proc: {error}"))],
+    };
+    let Some(first) = uses.first() else {
+        return vec![Finding::ok(WHAT, "is stopped")];
+    };
+    let found = format!(
+        "is running: process {} ({}) uses the data-root",
+        first.pid, first.command
+    );
+    let stop = "systemctl stop docker.socket docker, before migrate";
+    let mut findings = vec![Finding::warning(WHAT, found).remedy(stop)];
+    if !running.is_empty() {
+        let found = format!("{} running: {}", running.len(), running.join(", "));
+        findings.push(
+            Finding::warning("containers", found)
+                .remedy("docker stop them first: with live-restore they outlive the daemon"),
+        );
+    }
+    findings
+}
+
+fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> {
+    const WHAT: &str = "remapped root";
+    let mut findings = Vec::new();
+    let inner = remap.dir_name();
+    for name in names(top)? {
+        if name.starts_with(ASIDE) || name.starts_with(COPY) {
+            let found = format!("{name} is left of an earlier migration; it stays");
+            let help = format!(
+                "rm -rf {}, when nothing in it is missed",
+                top.join(&name).display()
+            );
+            findings.push(Finding::ok(WHAT, found).remedy(help));
+        }
+        if !is_remapped_name(&name) {
+            continue;
+        }
+        let holds = DockerRoot::at(top.join(&name)).holds()?;
+        findings.push(if holds.is_shell() {
+            Finding::ok(WHAT, format!("{name} is there and unused; it is set aside"))
+        } else if name == inner {
+            Finding::error(WHAT, format!("{name} holds {holds}"))
+                .remedy("save what you need of it with a remapped daemon, then move it away")
+        } else {
+            let found = format!("{name}, of another range, holds {holds}; it stays");
+            Finding::warning(WHAT, found)
+        });
+    }
+    Ok(findings)
+}
+
+fn swarm(root: &DockerRoot) -> Option<Finding> {
+    let swarm = root.path.join("swarm");
+    let is_member = swarm.join("docker-state.json").exists() || swarm.join("state.json").exists();
+    is_member.then(|| {
+        Finding::warning(
+            "swarm",
+            "this host is in a swarm; its state is carried along as it is",
+        )
+        .remedy("drain the node first: docker node update --availability drain")
+    })
+}
+
+fn plugins(root: &DockerRoot) -> Result<Option<Finding>, DockerError> {
+    let plugins = names(&root.path.join("plugins"))?;
+    // A plugin's directory is named by its whole id.
+    let installed = plugins.iter().filter(|name| name.len() == 64).count();
+    Ok((installed > 0).then(|| {
+        let found = format!("{installed} installed; they run as the host's root");
+        Finding::warning("plugins", found).remedy("disable them, and try each after the migration")
+    }))
+}
+
+/// Entries that cannot be renamed.
+fn filesystems(root: &DockerRoot) -> Result<Vec<Finding>, DockerError> {
+    let mut findings = Vec::new();
+    for name in names(&root.path)? {
+        let path = root.path.join(&name);
+        let stat = Pin::path(&path).and_then(|pin| pin.stat());
+        if stat.is_ok_and(|stat| stat.mount_root) {
+            let found = format!("{} is a mount point: it cannot be renamed", path.display());
+            findings.push(
+                Finding::error("filesystems", found)
+                    .remedy("move it into the data-root's filesystem, or unmount it"),
+            );
+        }
+    }
+    Ok(findings)
+}
+
+/// Limits of layers and volumes are kept by project id, which shifting leaves alone.
+fn quotas(top: &Path) -> Option<Finding> {
+    places::has_project_quotas(top).then(|| {
+        Finding::warning(
+            "project quotas",
+            "are on: sizes that are limited stay limited, and who wrote what is counted under the shifted ids",
+        )
+        .remedy("user and group quotas, where you have them, must be set for the range's ids")
+    })
+}

@@ -1,0 +1,95 @@
+//! What a migration would have to do.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::docker::migrate::{MigrateRequest, Migration};
+use crate::docker::remap::Remap;
+use crate::engine::{Monitor, Stop};
+use crate::host::Finding;
+use crate::idmap::Direction;
+
+/// What a migration would have to do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Work {
+    /// Inodes looked at.
+    pub inodes: u64,
+    /// Inodes that would get another owner.
+    pub to_shift: u64,
+    /// Renames and rewrites of files.
+    pub steps: u64,
+    /// Estimate of the journal's size.
+    pub journal_bytes: u64,
+    /// Estimate of the time it takes, seconds.
+    pub seconds: f64,
+    /// Layers and volumes with ids outside the range, or with other trouble, and how many inodes of
+    /// each; of the first thousand.
+    pub troubles: Vec<(String, u64)>,
+}
+
+/// Bytes of journal an inode, measured on a Debian root filesystem's layers.
+const JOURNAL_BYTES: u64 = 8;
+
+/// How much longer than a dry run a migration takes, measured likewise.
+const TIMES_A_DRY_RUN: f64 = 4.0;
+
+/// Works the migration out, as a dry run does.
+///
+/// # Errors
+/// Why it would be refused, for people.
+pub fn look_through(
+    top: &Path,
+    remap: &Remap,
+    jobs: usize,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Work, String> {
+    let request = MigrateRequest {
+        data_root: top.to_path_buf(),
+        direction: Direction::Into,
+        copy: None,
+        jobs,
+        keep_going: true,
+        set_userns_host: false,
+        bind_mounts: false,
+        daemon_json: None,
+    };
+    let migration = Migration::prepare(&request, remap).map_err(|error| error.to_string())?;
+    let report = migration.plan().dry_run(None, monitor, stop);
+    let report = report.map_err(|refusal| refusal.to_string())?;
+    let mut troubles: BTreeMap<String, u64> = BTreeMap::new();
+    for problem in &report.tally.problems {
+        let below = problem.path.strip_prefix(top).unwrap_or(&problem.path);
+        // `overlay2/LAYER`, `volumes/NAME`
+        let area: PathBuf = below.components().take(2).collect();
+        *troubles.entry(area.display().to_string()).or_default() += 1;
+    }
+    Ok(Work {
+        inodes: report.tally.seen,
+        to_shift: report.tally.changed,
+        steps: report.tally.steps,
+        journal_bytes: 4096 + JOURNAL_BYTES * report.tally.changed,
+        seconds: report.elapsed.as_secs_f64() * TIMES_A_DRY_RUN,
+        troubles: troubles.into_iter().collect(),
+    })
+}
+
+impl Work {
+    /// What of it stands in the way.
+    pub fn finding(&self) -> Option<Finding> {
+        if self.troubles.is_empty() {
+            return None;
+        }
+        let areas: Vec<String> = self
+            .troubles
+            .iter()
+            .map(|(area, count)| format!("{area} ({count})"))
+            .collect();
+        let found = Finding::error("inodes that cannot be shifted", areas.join(", "));
+        Some(found.remedy(
+            "idshift docker migrate --dry-run -v says why of each; a larger range in /etc/subuid and /etc/subgid takes in more ids",
+        ))
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether this host can run remapped containers: the host, and its daemon's settings.
+
+use std::path::Path;
+
+use super::DockerError;
+use super::daemon_json::DaemonJson;
+use super::data_root::{self, DockerRoot};
+use super::remap::{DEFAULT_USER, Remap};
+use crate::fs::Pin;
+use crate::host::{Finding, filesystem, kernel, runtime, security, subids};
+
+/// Which daemon, as far as the operator says.
+pub struct Daemon<'a> {
+    /// Its data-root.
+    pub data_root: Option<&'a Path>,
+    /// Whom it remaps to.
+    pub userns_remap: Option<&'a str>,
+    /// Its configuration file.
+    pub daemon_json_path: &'a Path,
+    /// What that says.
+    pub daemon_json: Result<DaemonJson, DockerError>,
+}
+
+/// Looks at everything; changes nothing.
+pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
+    let nothing = DaemonJson::default();
+    let settings = daemon.daemon_json.as_ref().unwrap_or(&nothing);
+    let remap_to = settings.remap_to(daemon.userns_remap);
+    let remap = Remap::resolve(&remap_to);
+    let top = data_root::find(daemon.data_root, settings);
+
+    let mut findings = kernel::findings();
+    findings.extend(runtime::findings());
+    findings.push(ranges(&remap));
+    let user = match &remap {
+        Ok(remap) => remap.user.as_str(),
+        Err(_) if remap_to == "default" => DEFAULT_USER,
+        Err(_) => remap_to.split(':').next().unwrap_or(&remap_to),
+    };
+    findings.extend(subids::findings(user));
+    findings.push(configuration(daemon));
+    match top.is_dir() {
+        true => {
+            let root = DockerRoot::at(&top);
+            findings.push(driver(&root));
+            findings.push(parents(&top));
+            findings.extend(filesystem::findings(&top));
+        }
+        false => findings.push(Finding::warning(
+            "data-root",
+            format!(
+                "{} is not there yet; --data-root names another",
+                top.display()
+            ),
+        )),
+    }
+    findings.extend(security::findings());
+    findings
+}
+
+/// The user and its map, as dockerd takes them.
+pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
+    const WHAT: &str = "id ranges";
+    match remap {
+        Ok(remap) => Finding::ok(WHAT, format!("{}: {}", remap.user, remap.map)),
+        Err(error) => Finding::error(WHAT, error.to_string())
+            .remedy("idshift docker migrate --create-user makes dockremap and its ranges"),
+    }
+}
+
+fn configuration(daemon: &Daemon<'_>) -> Finding {
+    const WHAT: &str = "daemon.json";
+    let path = daemon.daemon_json_path.display();
+    match &daemon.daemon_json {
+        Err(error) => Finding::error(WHAT, error.to_string()),
+        Ok(_) if !daemon.daemon_json_path.exists() => {
+            Finding::ok(WHAT, format!("{path} is not there; userns-remap is off unless dockerd is told so"))
+        }
+        Ok(settings) if settings.uses_containerd_store() => Finding::error(
+            WHAT,
+            format!("{path} sets features.containerd-snapshotter: with userns-remap dockerd refuses to start"),
+        )
+        .remedy("take it out; images of the containerd store must be saved and loaded again"),
+        Ok(settings) => match settings.userns_remap.as_deref().filter(|value| !value.is_empty()) {
+            Some(value) => Finding::ok(WHAT, format!("{path} says userns-remap: {value}")),
+            None => Finding::ok(WHAT, format!("{path} does not set userns-remap")),
+        },
+    }
+}
+
+/// The storage driver, and whether its layers can be carried.
+pub fn driver(root: &DockerRoot) -> Finding {
+    const WHAT: &str = "storage driver";
+    match root.check_drivers() {
+        Err(error) => Finding::error(WHAT, error.to_string()),
+        Ok(()) => match root.drivers() {
+            Ok(drivers) if !drivers.is_empty() => Finding::ok(WHAT, drivers.join(", ")),
+            _ => Finding::warning(
+                WHAT,
+                "no images of a storage driver are here; with the containerd image store (the default of new \
+                 installations from Docker 29 on) they are in containerd, where userns-remap does not reach",
+            )
+            .remedy(
+                "docker save, then docker load into the remapped daemon; volumes and containers are carried all the same",
+            ),
+        },
+    }
+}
+
+/// A remapped dockerd does not start when others may not search a directory above its root (moby
+/// `daemon/daemon_unix.go`, `setupDaemonRoot`).
+pub fn parents(top: &Path) -> Finding {
+    const WHAT: &str = "directories above";
+    let closed = top.ancestors().skip(1).find(|dir| {
+        let stat = Pin::path(dir).and_then(|pin| pin.stat());
+        stat.is_ok_and(|stat| stat.mode.bits() & 0o001 == 0)
+    });
+    match closed {
+        None => Finding::ok(WHAT, "can be searched by all"),
+        Some(dir) => Finding::error(
+            WHAT,
+            format!(
+                "{} cannot be searched by others: a remapped daemon refuses to start",
+                dir.display()
+            ),
+        )
+        .remedy(format!("chmod o+x {}", dir.display())),
+    }
+}

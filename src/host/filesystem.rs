@@ -1,0 +1,71 @@
+//! What can be kept on a filesystem: tried on files without a name.
+
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags};
+
+use super::Finding;
+use crate::ownership::Acl;
+
+/// Tries owners, ACLs, capabilities and overlay's attributes in a directory. Leaves nothing there.
+pub fn findings(dir: &Path) -> Vec<Finding> {
+    const WHAT: &str = "filesystem";
+    let shown = dir.display();
+    let file = match nameless(dir) {
+        Ok(file) => file,
+        Err(errno) => {
+            let found = format!("{shown}: {errno}; what it can keep was not tried");
+            return vec![Finding::warning(WHAT, found)];
+        }
+    };
+    let acl: Acl = match "u::rw-,u:100000:r--,g::r--,m::r--,o::r--".parse() {
+        Ok(acl) => acl,
+        Err(_) => return Vec::new(),
+    };
+    let owners = || {
+        let (uid, gid) = (Uid::from_raw(100_000), Gid::from_raw(100_000));
+        rustix::fs::fchown(&file, Some(uid), Some(gid))
+    };
+    let set =
+        |name: &CStr, value: &[u8]| rustix::fs::fsetxattr(&file, name, value, XattrFlags::empty());
+    let tried = [
+        ("owners", owners()),
+        ("ACLs", set(c"system.posix_acl_access", &acl.encode())),
+        (
+            "file capabilities",
+            set(c"security.capability", &capability()),
+        ),
+        ("user.* attributes", set(c"user.idshift", b"x")),
+        ("trusted.* attributes", set(c"trusted.idshift", b"x")),
+    ];
+    let lacks: Vec<String> = tried
+        .iter()
+        .filter_map(|(what, result)| Some(format!("{what} ({})", result.err()?)))
+        .collect();
+    let keeps: Vec<&str> = tried
+        .iter()
+        .filter(|(_, result)| result.is_ok())
+        .map(|(what, _)| *what)
+        .collect();
+    vec![match lacks[..] {
+        [] => Finding::ok(WHAT, format!("{shown} keeps {}", keeps.join(", "))),
+        _ => Finding::warning(WHAT, format!("{shown} does not keep {}", lacks.join(", ")))
+            .remedy("ext4, xfs or btrfs keep all of it; ext4 may need `tune2fs -o user_xattr,acl`"),
+    }]
+}
+
+fn nameless(dir: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR)
+}
+
+/// `cap_net_raw=p`, valid in the namespace whose root is 100000 (`linux/capability.h`, v3).
+fn capability() -> [u8; 24] {
+    let mut value = [0; 24];
+    value[3] = 3;
+    value[5] = 0x20;
+    value[20..].copy_from_slice(&100_000u32.to_le_bytes());
+    value
+}

@@ -1,0 +1,86 @@
+//! User namespaces, and the calls this program likes to have.
+
+use std::path::Path;
+
+use super::Finding;
+
+/// What was found.
+pub fn findings() -> Vec<Finding> {
+    let mut findings = vec![version(), user_namespaces()];
+    findings.extend(helpers());
+    findings
+}
+
+/// `uname(2)`, as major and minor number.
+fn release() -> (String, (u32, u32)) {
+    let uname = rustix::system::uname();
+    let text = uname.release().to_string_lossy().into_owned();
+    let mut numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().unwrap_or(0));
+    let major = numbers.next().unwrap_or(0);
+    let minor = numbers.next().unwrap_or(0);
+    (text, (major, minor))
+}
+
+fn version() -> Finding {
+    let (text, version) = release();
+    let have = |since: (u32, u32), what: &str| match version >= since {
+        true => format!("{what} yes"),
+        false => format!("{what} no"),
+    };
+    let found = format!(
+        "{text}: {}, {}, {}, {}",
+        have((4, 14), "v3 file capabilities"),
+        have((5, 8), "mount roots in statx"),
+        have((5, 12), "idmapped mounts"),
+        have((6, 13), "*xattrat"),
+    );
+    match version {
+        v if v < (4, 14) => Finding::error("kernel", found).remedy(
+            "Linux 4.14 or later: before, a file capability cannot be valid in a user namespace only",
+        ),
+        v if v < (5, 8) => Finding::warning("kernel", found).remedy(
+            "Linux 5.8 or later tells bind mounts of the same filesystem apart from directories",
+        ),
+        _ => Finding::ok("kernel", found),
+    }
+}
+
+/// `user_namespaces(7)`: 0 makes every remapped container fail at its start.
+pub fn user_namespaces() -> Finding {
+    const WHAT: &str = "user namespaces";
+    const PATH: &str = "/proc/sys/user/max_user_namespaces";
+    if !Path::new("/proc/self/ns/user").exists() {
+        return Finding::error(WHAT, "the kernel has none").remedy("a kernel with CONFIG_USER_NS");
+    }
+    let most = std::fs::read_to_string(PATH).unwrap_or_default();
+    match most.trim().parse::<u64>() {
+        Ok(0) => Finding::error(
+            WHAT,
+            "user.max_user_namespaces is 0: no container would start",
+        )
+        .remedy("sysctl -w user.max_user_namespaces=28633, and a file in /etc/sysctl.d"),
+        Ok(most) => Finding::ok(WHAT, format!("user.max_user_namespaces is {most}")),
+        Err(_) => Finding::warning(WHAT, format!("{PATH} cannot be read")),
+    }
+}
+
+/// Only engines that run without root need them.
+fn helpers() -> Vec<Finding> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |name: &&str| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    let names = ["newuidmap", "newgidmap"];
+    let missing: Vec<&str> = names.into_iter().filter(|name| !is_there(name)).collect();
+    vec![match missing[..] {
+        [] => Finding::ok("newuidmap, newgidmap", "are installed"),
+        _ => Finding::warning(
+            "newuidmap, newgidmap",
+            format!(
+                "{}: not installed; dockerd does without",
+                missing.join(", ")
+            ),
+        )
+        .remedy("apt install uidmap, for rootless engines"),
+    }]
+}

@@ -1,0 +1,170 @@
+//! `/etc/subuid` and `/etc/subgid` as a whole: whose ranges meet, who lives in one.
+
+use nix::unistd::User;
+
+use super::Finding;
+use crate::idmap::{SubidFile, SubidLine};
+
+/// A range that is shorter has no room for the ids of usual images, 65534 being nobody.
+const USUAL: u32 = 65_536;
+
+/// What is to be said of both files, for the ranges of this user.
+pub fn findings(user: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let accounts = accounts();
+    for path in ["/etc/subuid", "/etc/subgid"] {
+        let text = std::fs::read(path).unwrap_or_default();
+        findings.extend(match SubidFile::parse(&text, path) {
+            Ok(file) => of_file(&file, path, user, &accounts),
+            Err(error) => vec![Finding::error(name_of(path), error.to_string())],
+        });
+    }
+    findings
+}
+
+fn name_of(path: &str) -> &'static str {
+    match path {
+        "/etc/subuid" => "subuid",
+        _ => "subgid",
+    }
+}
+
+/// An id of a host account, and what it is called.
+type Account = (u32, String);
+
+/// Host accounts with their ids in the two files' order: users, groups.
+fn accounts() -> [Vec<Account>; 2] {
+    ["/etc/passwd", "/etc/group"].map(|path| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let account = |line: &str| {
+            let mut fields = line.split(':');
+            let (name, id) = (fields.next()?, fields.nth(1)?);
+            Some((id.parse().ok()?, name.to_string()))
+        };
+        text.lines().filter_map(account).collect()
+    })
+}
+
+fn of_file(
+    file: &SubidFile,
+    path: &'static str,
+    user: &str,
+    accounts: &[Vec<Account>; 2],
+) -> Vec<Finding> {
+    let what = name_of(path);
+    let uid = User::from_name(user).ok().flatten();
+    let own = file.lines_for(user, uid.map(|user| user.uid.as_raw()));
+    let mut findings = Vec::new();
+    match &own[..] {
+        [] => findings.push(
+            Finding::error(what, format!("{path} has no line for {user}")).remedy(
+                "idshift docker migrate --create-user, or usermod --add-subuids and --add-subgids",
+            ),
+        ),
+        lines => {
+            let ids: u64 = lines.iter().map(|line| u64::from(line.count)).sum();
+            let ranges: Vec<String> = lines.iter().map(range).collect();
+            let found = format!("{user}: {}", ranges.join(", "));
+            findings.push(match ids < u64::from(USUAL) {
+                true => Finding::warning(
+                    what,
+                    format!("{found}: only {ids} ids; images use ids up to 65534"),
+                )
+                .remedy(format!("a range of 65536 in {path}")),
+                false => Finding::ok(what, found),
+            });
+        }
+    }
+    findings.extend(overlaps(file.lines(), &own, what));
+    let accounts = match what {
+        "subuid" => &accounts[0],
+        _ => &accounts[1],
+    };
+    findings.extend(inhabited(&own, accounts, what));
+    findings
+}
+
+fn range(line: &SubidLine) -> String {
+    format!("{}:{}", line.start, line.count)
+}
+
+fn end(line: &SubidLine) -> u64 {
+    u64::from(line.start) + u64::from(line.count)
+}
+
+/// Lines of others that share ids with this user's: their processes could reach the files.
+fn overlaps(all: &[SubidLine], own: &[SubidLine], what: &'static str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for mine in own {
+        for other in all.iter().filter(|line| !own.contains(line)) {
+            let meet = u64::from(mine.start) < end(other) && u64::from(other.start) < end(mine);
+            if meet {
+                findings.push(
+                    Finding::warning(
+                        what,
+                        format!(
+                            "line {} ({}, {}) shares ids with line {} ({}, {})",
+                            mine.line_no,
+                            mine.owner,
+                            range(mine),
+                            other.line_no,
+                            other.owner,
+                            range(other)
+                        ),
+                    )
+                    .remedy("a range for each user that no other has, before anything is shifted into it"),
+                );
+            }
+        }
+    }
+    findings
+}
+
+/// Host accounts whose id is in one of these ranges.
+fn inhabited(own: &[SubidLine], accounts: &[Account], what: &'static str) -> Option<Finding> {
+    let lives_there = |&&(id, _): &&Account| {
+        own.iter()
+            .any(|line| line.start <= id && u64::from(id) < end(line))
+    };
+    let names: Vec<String> = accounts
+        .iter()
+        .filter(lives_there)
+        .map(|(id, name)| format!("{name} ({id})"))
+        .collect();
+    (!names.is_empty()).then(|| {
+        Finding::error(
+            what,
+            format!("host accounts are inside the range: {}", names.join(", ")),
+        )
+        .remedy("another range: containers' files would belong to these accounts")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Level;
+
+    fn levels(text: &str) -> Vec<(Level, String)> {
+        let file = SubidFile::parse(text.as_bytes(), "/etc/subuid").unwrap();
+        let accounts = [vec![(100_007, "eve".to_string())], Vec::new()];
+        let found = of_file(&file, "/etc/subuid", "dockremap", &accounts);
+        found.into_iter().map(|f| (f.level, f.found)).collect()
+    }
+
+    #[test]
+    fn ranges_that_meet_others_or_accounts_are_found() {
+        let fine = levels("me:300000:65536\ndockremap:200000:65536\n");
+        assert_eq!(fine, [(Level::Ok, "dockremap: 200000:65536".to_string())]);
+        let bad = levels("me:160000:65536\ndockremap:100000:65536\n");
+        assert_eq!(bad.len(), 3, "{bad:?}");
+        assert!(
+            bad[1]
+                .1
+                .contains("line 2 (dockremap, 100000:65536) shares ids with line 1")
+        );
+        assert!(bad[2].1.contains("eve (100007)"));
+        assert_eq!(levels("dockremap:200000:1000\n")[0].0, Level::Warning);
+        assert_eq!(levels("me:1:1\n")[0].0, Level::Error);
+    }
+}

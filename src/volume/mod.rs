@@ -1,0 +1,65 @@
+//! A host directory made ready for `docker run -v`, and whether a container can use it.
+//!
+//! - [`user`]: whom a container's process runs as
+//! - [`probe`]: a child in a user namespace that tries, as that user
+//! - [`parents`]: the directories above that the container's root may not search
+//! - [`check`]: what was tried, put together
+//! - [`remedy`]: pure: the command that helps
+//! - [`prepare`]: the plan that makes directories ready
+
+pub mod check;
+pub mod parents;
+pub mod prepare;
+pub mod probe;
+pub mod remedy;
+pub mod user;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a volume is not looked at or not made ready. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum VolumeError {
+    /// Something cannot be read or started.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A path cannot be used.
+    #[error("{path}: {reason}", path = path.display())]
+    Path {
+        /// Which.
+        path: PathBuf,
+        /// Why not, and what helps.
+        reason: String,
+    },
+    /// A user cannot be used.
+    #[error("{user}: {reason}")]
+    User {
+        /// As given.
+        user: String,
+        /// Why not, and what helps.
+        reason: String,
+    },
+    /// The child that tries could not.
+    #[error("the child that tries as the container's user: {0}")]
+    Probe(String),
+}
+
+impl VolumeError {
+    fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> VolumeError {
+        let path = path.into();
+        move |source| VolumeError::Io { path, source }
+    }
+
+    fn path(path: impl Into<PathBuf>, reason: impl Into<String>) -> VolumeError {
+        VolumeError::Path {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The plan that makes host directories ready for a container.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::VolumeError;
+use super::parents::{ClosedParent, closed_above};
+use super::user::ContainerUser;
+use crate::engine::{Every, Plan, Rule, ShiftRequest};
+use crate::fs::{Root, attributes, places};
+use crate::host::runtime::{Program, runc};
+use crate::idmap::Direction;
+use crate::ownership::{Mode, grant_search};
+use crate::record::Step;
+use crate::record::step::{Made, Place};
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct PrepareRequest {
+    /// The trees, the map, and how the run is limited.
+    pub shift: ShiftRequest,
+    /// Everything is given to this container user; else ids go through the map.
+    pub owner: Option<ContainerUser>,
+    /// Directories that are missing are made.
+    pub create: bool,
+    /// The container's root gets search permission on directories above that lack it.
+    pub fix_parents: bool,
+    /// The runtime is one that minds closed directories above, whatever is installed.
+    pub old_runtime: bool,
+}
+
+/// A plan, and what it is of, for people.
+pub struct Preparation {
+    request: ShiftRequest,
+    step_roots: Vec<PathBuf>,
+    aim: Every,
+    steps: Vec<Step>,
+    /// Directories that are made.
+    pub made: Vec<PathBuf>,
+    /// Directories that let the container's root through, and its id on the host.
+    pub opened: Vec<(PathBuf, u32)>,
+    /// Closed directories above that stay so.
+    pub closed: Vec<ClosedParent>,
+    /// The installed runtime.
+    pub runtime: Option<Program>,
+}
+
+/// As dockerd makes the source of a bind mount that is missing.
+const MADE: Mode = Mode::from_st_mode(0o755);
+
+impl Preparation {
+    /// Looks at the paths and works out what is to be done.
+    ///
+    /// # Errors
+    /// What stands in the way. Nothing was changed.
+    pub fn prepare(request: &PrepareRequest) -> Result<Preparation, VolumeError> {
+        let shift = &request.shift;
+        let owner = match (&request.owner, shift.direction) {
+            (Some(user), Direction::Into) => Some(user.on_host(&shift.map)?),
+            // Out of the range, container ids are the host's.
+            (Some(user), Direction::OutOf) => Some((user.uid, user.gid)),
+            (None, _) => None,
+        };
+        let rule = match owner {
+            Some((uid, gid)) => Rule::Give { uid, gid },
+            None => Rule::Map,
+        };
+        let mut building = Building {
+            request,
+            new_owner: owner.or(container_root(shift)),
+            trees: Vec::new(),
+            made: Vec::new(),
+            above: Vec::new(),
+        };
+        for path in &shift.paths {
+            building.path(path)?;
+        }
+        let runtime = runc();
+        let closed = building.closed_parents()?;
+        let is_old = runtime.as_ref().is_some_and(Program::looks_up_as_container);
+        if !request.fix_parents && (request.old_runtime || is_old) {
+            check_no_closed(&closed, runtime.as_ref(), request.old_runtime)?;
+        }
+        let mut steps = StepList::after(building.trees.len());
+        let mut opened = Vec::new();
+        if request.fix_parents {
+            for parent in &closed {
+                opened.push(steps.open(&parent.path, shift)?);
+            }
+        }
+        for (path, made) in &building.made {
+            steps.make(path, *made)?;
+        }
+        Ok(Preparation {
+            made: building.made.into_iter().map(|(path, _)| path).collect(),
+            closed: if request.fix_parents {
+                Vec::new()
+            } else {
+                closed
+            },
+            request: ShiftRequest {
+                paths: building.trees,
+                ..shift.clone()
+            },
+            step_roots: steps.roots,
+            steps: steps.steps,
+            aim: Every(rule),
+            opened,
+            runtime,
+        })
+    }
+
+    /// The plan, for the engine.
+    pub fn plan(&self) -> Plan<'_> {
+        Plan {
+            request: self.request.clone(),
+            step_roots: self.step_roots.clone(),
+            aim: &self.aim,
+            steps: self.steps.clone(),
+        }
+    }
+}
+
+/// To whom something new belongs that is given to nobody.
+fn container_root(shift: &ShiftRequest) -> Option<(u32, u32)> {
+    match shift.direction {
+        Direction::Into => shift.map.container_root(),
+        Direction::OutOf => Some((0, 0)),
+    }
+}
+
+fn check_no_closed(
+    closed: &[ClosedParent],
+    runtime: Option<&Program>,
+    asked: bool,
+) -> Result<(), VolumeError> {
+    let Some(first) = closed.first() else {
+        return Ok(());
+    };
+    let runtime = match runtime {
+        Some(runtime) if !asked => runtime.to_string(),
+        _ => "an old runtime".into(),
+    };
+    Err(VolumeError::path(
+        &first.path,
+        format!(
+            "({}) cannot be searched by the container's root, and {runtime} would stop there. \
+             --fix-parents lets it through, with one ACL entry",
+            first.owner
+        ),
+    ))
+}
+
+/// Paths as they come together.
+struct Building<'a> {
+    request: &'a PrepareRequest,
+    new_owner: Option<(u32, u32)>,
+    trees: Vec<PathBuf>,
+    /// Directories to be made, outermost first.
+    made: Vec<(PathBuf, Made)>,
+    /// Paths whose directories above count.
+    above: Vec<PathBuf>,
+}
+
+impl Building<'_> {
+    fn path(&mut self, path: &Path) -> Result<(), VolumeError> {
+        let missing = match path.symlink_metadata() {
+            Ok(_) => false,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+            Err(error) => return Err(VolumeError::io(path)(error)),
+        };
+        if missing && !self.request.create {
+            return Err(VolumeError::path(
+                path,
+                "is not there. --create makes it, with the right owner",
+            ));
+        }
+        if missing {
+            return self.missing(path);
+        }
+        let root = open(path)?;
+        if !self.request.shift.allow_system_path {
+            let fine = places::check_kind(&root);
+            fine.map_err(|error| VolumeError::path(path, strip(&root.path, &error.to_string())))?;
+        }
+        self.above.push(root.path.clone());
+        self.trees.push(root.path);
+        Ok(())
+    }
+
+    /// A directory that is to be made, with those above that are missing too.
+    fn missing(&mut self, path: &Path) -> Result<(), VolumeError> {
+        let is_plain =
+            |part: std::path::Component<'_>| !matches!(part, std::path::Component::ParentDir);
+        if !path.components().all(is_plain) {
+            return Err(VolumeError::path(path, "has `..` in it; name it without"));
+        }
+        let absolute = std::path::absolute(path).map_err(VolumeError::io(path))?;
+        let there = absolute
+            .ancestors()
+            .find(|dir| dir.symlink_metadata().is_ok())
+            .unwrap_or(Path::new("/"));
+        // Links on the way are followed once, here.
+        let top = std::fs::canonicalize(there).map_err(VolumeError::io(there))?;
+        if !top.is_dir() {
+            return Err(VolumeError::path(there, "is no directory"));
+        }
+        let below = absolute.strip_prefix(there).unwrap_or(Path::new(""));
+        let mut dir = top;
+        let names: Vec<_> = below.components().collect();
+        for (n, name) in names.iter().enumerate() {
+            dir.push(name);
+            if self.made.iter().any(|(path, _)| *path == dir) {
+                continue;
+            }
+            let (uid, gid) = match n + 1 == names.len() {
+                true => self.new_owner.unwrap_or((0, 0)),
+                // What is on the way is the host's, and others may pass.
+                false => (0, 0),
+            };
+            let mode = MADE;
+            self.made.push((dir.clone(), Made { uid, gid, mode }));
+        }
+        if !self.request.shift.allow_system_path {
+            places::check_system_path(&dir)
+                .map_err(|error| VolumeError::path(path, strip(&dir, &error.to_string())))?;
+        }
+        self.above.push(dir);
+        Ok(())
+    }
+
+    /// Of the directories above all paths that are there, those which the container's root may not
+    /// search.
+    fn closed_parents(&self) -> Result<Vec<ClosedParent>, VolumeError> {
+        if self.request.shift.direction == Direction::OutOf || !nix::unistd::geteuid().is_root() {
+            return Ok(Vec::new());
+        }
+        let map = &self.request.shift.map;
+        let mut known = HashSet::new();
+        let mut closed = Vec::new();
+        for path in &self.above {
+            let there = path.ancestors().find(|dir| dir.is_dir()).unwrap_or(path);
+            // Of a path that is missing, the first directory above that is there counts too.
+            let found = match there == path || path.symlink_metadata().is_ok() {
+                true => closed_above(path, map)?,
+                false => closed_above(&there.join("x"), map)?,
+            };
+            for parent in found {
+                // What is prepared itself is open to the container afterwards.
+                let prepared = self.trees.contains(&parent.path);
+                if !prepared && known.insert(parent.path.clone()) {
+                    closed.push(parent);
+                }
+            }
+        }
+        Ok(closed)
+    }
+}
+
+/// Steps, and the directories they are taken in.
+struct StepList {
+    trees: usize,
+    roots: Vec<PathBuf>,
+    steps: Vec<Step>,
+}
+
+impl StepList {
+    fn after(trees: usize) -> StepList {
+        StepList {
+            trees,
+            roots: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    fn root(&mut self, path: &Path) -> usize {
+        let known = self.roots.iter().position(|root| root == path);
+        let n = known.unwrap_or_else(|| {
+            self.roots.push(path.to_path_buf());
+            self.roots.len() - 1
+        });
+        self.trees + n
+    }
+
+    /// Lets the container's root through a directory.
+    fn open(&mut self, path: &Path, shift: &ShiftRequest) -> Result<(PathBuf, u32), VolumeError> {
+        let root = open(path)?;
+        let before = attributes::read(&root.pin, &root.stat)
+            .map_err(|error| VolumeError::path(path, error.to_string()))?;
+        let (uid, _) = shift
+            .map
+            .container_root()
+            .ok_or_else(|| VolumeError::path(path, "the map has no id for the container's root"))?;
+        let after = grant_search(&before, uid).ok_or_else(|| {
+            let help =
+                format!("belongs to {uid} itself, which an ACL entry does not help: chmod u+x");
+            VolumeError::path(path, help)
+        })?;
+        let number = self.root(path);
+        self.steps.push(Step::SetOwnership {
+            at: Place {
+                root: number,
+                path: Vec::new(),
+            },
+            identity: root.stat.identity,
+            before,
+            after,
+        });
+        Ok((path.to_path_buf(), uid))
+    }
+
+    fn make(&mut self, path: &Path, made: Made) -> Result<(), VolumeError> {
+        let there = path.ancestors().find(|dir| dir.is_dir()).unwrap_or(path);
+        let below = path.strip_prefix(there).unwrap_or(Path::new(""));
+        let names: Vec<&[u8]> = below.iter().map(|name| name.as_encoded_bytes()).collect();
+        let at = Place::new(self.root(there), names);
+        self.steps.push(Step::MakeDir { at, made });
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<Root, VolumeError> {
+    Root::open(path).map_err(|error| VolumeError::path(path, strip(path, &error.to_string())))
+}
+
+/// The path stands before the message already.
+fn strip(path: &Path, message: &str) -> String {
+    let prefix = format!("{}: ", path.display());
+    message.strip_prefix(&prefix).unwrap_or(message).to_string()
+}
