@@ -4,24 +4,13 @@ mod support;
 
 use support::daemon::Host;
 use support::docker::*;
-use support::{Idshift, Kind, TestFs, need_root, output};
-
-/// An image of one program, made without a build: what every driver can do.
-fn import_tiny(host: &Host, daemon: &support::daemon::Daemon<'_>) {
-    let top = host.beside().join("tiny");
-    std::fs::create_dir_all(top.join("bin")).unwrap();
-    std::fs::copy("/bin/busybox", top.join("bin/busybox")).unwrap();
-    let tar = host.beside().join("tiny.tar");
-    let (top, tar) = (top.to_str().unwrap(), tar.to_str().unwrap());
-    output("tar", ["-C", top, "-cf", tar, "bin"]);
-    daemon.docker(&["import", tar, "app:1"]);
-}
+use support::{Idshift, Kind, TestFs, need_root};
 
 fn carried_there_and_back(host: &Host, driver: &str) {
     let idshift = Idshift::new();
     let driver = ["--storage-driver", driver];
     let plain = host.start(&driver);
-    import_tiny(host, &plain);
+    plain.import_tiny("app:1");
     let shell = ["app:1", "/bin/busybox", "sh", "-c"];
     let run = ["run", "--network", "none", "-v", "named:/v"];
     let work = "echo x > /x && busybox chown 7:7 /x && echo y > /v/y && busybox rm /bin/busybox";

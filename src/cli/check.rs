@@ -118,7 +118,7 @@ fn print(checked: &Checked, read_only: bool) {
         owner.mode
     );
     let nobody = match owner.inside.split(':').any(|id| id == "65534") {
-        true => ": nobody, to whom no container user comes near",
+        true => ": nobody's, none of the container's users owns it",
         false => "",
     };
     say!("  The container sees that as {}{nobody}.", owner.inside);

@@ -193,14 +193,17 @@ fn rest(text: &mut String, report: &Report, of: Of) {
         Of::Rollback | Of::RollbackDryRun => "already as before the run",
         Of::Verify => "as they should be",
     };
-    let renamed = match of {
-        Of::Rollback => "steps beside that undone",
-        Of::RollbackDryRun => "steps beside that to be undone",
-        Of::DryRun => "steps beside that",
-        _ => "steps done beside that",
+    let stepped = match of {
+        Of::Rollback => "undone beside that",
+        Of::RollbackDryRun => "to be undone beside that",
+        Of::DryRun => "to be done beside that",
+        Of::Shift | Of::Verify => "done beside that",
     };
+    if tally.steps > 0 {
+        let noun = if tally.steps == 1 { "step" } else { "steps" };
+        let _ = writeln!(text, "  {} {noun} {stepped}", count(tally.steps));
+    }
     let facts = [
-        (tally.steps, renamed),
         (tally.already, as_wanted),
         (tally.excluded, "left out by --exclude"),
         (tally.vanished, "gone before they could be looked at"),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use nix::errno::Errno;
 use serde::Serialize;
 
 use super::VolumeError;
@@ -137,6 +137,8 @@ const KEPT: usize = 1000;
 /// The path cannot be opened, the user is none of the map's, or the child that tries could not.
 pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
     let host_ids = request.user.on_host(&request.map)?;
+    // Without a root no container starts.
+    ContainerUser::ROOT.on_host(&request.map)?;
     let root = Root::open(&request.path).map_err(|error| {
         VolumeError::path(&request.path, strip(&request.path, &error.to_string()))
     })?;
@@ -223,7 +225,7 @@ impl From<&Tried> for Step {
             step: tried.what,
             error: tried
                 .errno
-                .map(|errno| std::io::Error::from(Errno::from_raw_os_error(errno)).to_string()),
+                .map(|errno| Errno::from_raw(errno).desc().to_string()),
         }
     }
 }

@@ -230,6 +230,10 @@ fn become_user(user: &ContainerUser, out: &mut impl Write) -> Result<(), String>
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
     nix::unistd::setgroups(&groups).map_err(failed("setgroups"))?;
     nix::unistd::setresgid(gid, gid, gid).map_err(failed("setresgid"))?;
+    // By way of the namespace's root: only who leaves that loses its capabilities
+    // (`capabilities(7)`, "effect of user ID changes on capabilities").
+    let root = Uid::from_raw(0);
+    nix::unistd::setresuid(root, root, root).map_err(failed("setresuid"))?;
     nix::unistd::setresuid(uid, uid, uid).map_err(failed("setresuid"))
 }
 

@@ -134,16 +134,32 @@ impl Daemon<'_> {
 
     /// Imports the Debian root filesystem and builds an image with all that is special about files.
     pub fn build_images(&self) {
-        let tar = std::env::var_os("IDSHIFT_TEST_DEBIAN_TAR")
-            .expect("IDSHIFT_TEST_DEBIAN_TAR names no Debian root filesystem: run tests/run");
-        let plain = self.host.beside().join("base.tar");
+        self.import("IDSHIFT_TEST_DEBIAN_TAR", "base:1");
+        self.build("app:1", IMAGE);
+    }
+
+    /// Imports the root filesystem that this variable names.
+    pub fn import(&self, variable: &str, tag: &str) {
+        let tar = std::env::var_os(variable)
+            .unwrap_or_else(|| panic!("{variable} names no root filesystem: run tests/run"));
+        let plain = self.host.beside().join("import.tar");
         output(
             "zstd",
             ["-dqf".as_ref(), &*tar, "-o".as_ref(), plain.as_os_str()],
         );
-        self.docker(&["import", plain.to_str().unwrap(), "base:1"]);
+        self.docker(&["import", plain.to_str().unwrap(), tag]);
         fs::remove_file(plain).unwrap();
-        self.build("app:1", IMAGE);
+    }
+
+    /// Imports an image of one program, busybox.
+    pub fn import_tiny(&self, tag: &str) {
+        let top = self.host.beside().join("tiny");
+        fs::create_dir_all(top.join("bin")).unwrap();
+        fs::copy("/bin/busybox", top.join("bin/busybox")).unwrap();
+        let tar = self.host.beside().join("tiny.tar");
+        let (top, tar) = (top.to_str().unwrap(), tar.to_str().unwrap());
+        output("tar", ["-C", top, "-cf", tar, "bin"]);
+        self.docker(&["import", tar, tag]);
     }
 
     /// Builds an image from the text of a Dockerfile.
