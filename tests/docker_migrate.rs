@@ -301,25 +301,6 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
     );
 }
 
-/// Runs a command that is killed as it makes a system call for the `n`-th time; whether it came to
-/// that.
-fn killed_at(command: Command, call: &str, n: u64) -> bool {
-    let mut strace = Command::new("strace");
-    strace
-        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-        .arg(format!("trace={call}"))
-        .arg("-e")
-        .arg(format!("inject={call}:signal=SIGKILL:when={n}"))
-        .arg(command.get_program())
-        .args(command.get_args());
-    let run = Run::of(&mut strace);
-    match (run.code, run.signal) {
-        (Some(0), _) => false,
-        (Some(137), _) | (_, Some(9)) => true,
-        _ => panic!("{run}"),
-    }
-}
-
 #[test]
 fn a_migration_killed_anywhere_is_finished_or_undone() {
     need_root();

@@ -268,3 +268,22 @@ pub fn small_host() -> Host {
     daemon.stop();
     host
 }
+
+/// Runs a command that is killed as it makes a system call for the `n`-th time; whether it came to
+/// that.
+pub fn killed_at(command: Command, call: &str, n: u64) -> bool {
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("trace={call}"))
+        .arg("-e")
+        .arg(format!("inject={call}:signal=SIGKILL:when={n}"))
+        .arg(command.get_program())
+        .args(command.get_args());
+    let run = Run::of(&mut strace);
+    match (run.code, run.signal) {
+        (Some(0), _) => false,
+        (Some(137), _) | (_, Some(9)) => true,
+        _ => panic!("{run}"),
+    }
+}
