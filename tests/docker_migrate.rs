@@ -34,7 +34,8 @@ fn everything_is_there_after_migrate_and_after_revert() {
         "process",
         "privileged is privileged",
         "hostns runs with --userns=host",
-        &format!("idshift shift {}", bind.display()),
+        &format!("idshift prepare {}", bind.display()),
+        "0:0 0755  read only",
         "not shifted: elsewhere",
         "A migration shifts",
     ] {
