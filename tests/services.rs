@@ -240,5 +240,5 @@ fn a_database_that_checks_its_owner_goes_into_the_range_and_back() {
     assert_eq!(sql(&plain, "select x from t"), "42");
     end(&plain, "db");
     plain.stop();
-    assert_eq!(start_state.len() > 100, true);
+    assert!(start_state.len() > 100);
 }

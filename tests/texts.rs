@@ -71,10 +71,65 @@ fn help_is_as_reviewed() {
         &["journal", "show", "--help"],
         &["journal", "check", "--help"],
         &["journal", "prune", "--help"],
+        &["prepare", "--help"],
+        &["check", "--help"],
+        &["doctor", "--help"],
+        &["docker", "--help"],
+        &["docker", "audit", "--help"],
+        &["docker", "migrate", "--help"],
+        &["docker", "revert", "--help"],
     ] {
         let name = format!("help {}", command[..command.len() - 1].join(" "));
         insta::assert_snapshot!(name.trim(), text(&idshift(command), "PLACE"));
     }
+}
+
+#[test]
+fn what_check_and_prepare_say_is_as_reviewed() {
+    support::need_root();
+    let place = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    fs::set_permissions(place.path(), open).unwrap();
+    let path = |name: &str| place.path().join(name).to_string_lossy().into_owned();
+    let (closed, data) = (path("closed"), path("closed/data"));
+    fs::create_dir_all(&data).unwrap();
+    fs::write(path("closed/data/file"), "x").unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(&closed, private).unwrap();
+    let journals = format!("--journal-dir={}", path("journals"));
+    let map = "--map=b:0:100000:1000";
+    let show = |name: &str, args: &[&str]| {
+        let run = idshift(args);
+        insta::assert_snapshot!(name, text(&run, &place.path().to_string_lossy()));
+    };
+    show("check no", &["check", &data, "--as=999:999", map]);
+    show(
+        "prepare",
+        &["prepare", &data, "--owner=999:999", map, &journals],
+    );
+    show(
+        "check yes",
+        &["check", &data, "--as=999:999", map, "--recursive"],
+    );
+    show(
+        "check stranger",
+        &[
+            "check",
+            &data,
+            "--as=7:7",
+            map,
+            "--recursive",
+            "--old-runtime",
+        ],
+    );
+    let more = path("closed/more");
+    let options = ["--create", "--fix-parents", map, &journals];
+    show(
+        "prepare more",
+        &[&["prepare", &more], &options[..]].concat(),
+    );
+    show("rollback more", &["rollback", "latest", &journals]);
+    show("prepare missing", &["prepare", &more, map, &journals]);
 }
 
 #[test]
