@@ -4,12 +4,11 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 
 use serde_json::Value;
 use support::daemon::{Daemon, Host};
 use support::docker::*;
-use support::{Idshift, Numbers, Run, need_root, output};
+use support::{Idshift, Numbers, need_root, output};
 
 #[test]
 fn everything_is_there_after_migrate_and_after_revert() {

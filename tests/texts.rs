@@ -22,7 +22,7 @@ fn text(output: &Output, place: &str) -> String {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    let text = text.replace(place, "PLACE");
+    let text = text.replace(place, "PLACE").replace(&runc(), "VERSION");
     let mut redacted = String::new();
     for line in text.lines() {
         let line = line.split_inclusive(' ').map(redact).collect::<String>();
@@ -30,6 +30,13 @@ fn text(output: &Output, place: &str) -> String {
         redacted.push('\n');
     }
     redacted
+}
+
+/// The version of the runtime that is installed here.
+fn runc() -> String {
+    let output = Command::new("runc").arg("--version").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().nth(2).unwrap().to_string()
 }
 
 /// Times, rates, sizes and the time in a journal's id.

@@ -153,21 +153,21 @@ fn unusable(checked: &Checked) {
     if checked.unusable_total == 0 {
         if checked.recursive {
             say!(
-                "  All {} entries below can be used.",
-                count(checked.looked_at)
+                "  All that is below can be used: {}.",
+                entries(checked.looked_at)
             );
         }
         return;
     }
     say!(
-        "\n  {} of {} entries {} cannot be used by this user:",
-        count(checked.unusable_total),
-        count(checked.looked_at),
+        "\n  Of {} {}, {} cannot be used by this user:",
+        entries(checked.looked_at),
         if checked.recursive {
             "below"
         } else {
             "directly in it"
-        }
+        },
+        count(checked.unusable_total)
     );
     let rows: Vec<Vec<String>> = checked
         .unusable
@@ -191,4 +191,9 @@ fn unusable(checked: &Checked) {
             count(checked.unusable_total - shown as u64)
         );
     }
+}
+
+/// `1 entry`, `2 entries`.
+fn entries(n: u64) -> String {
+    format!("{} {}", count(n), if n == 1 { "entry" } else { "entries" })
 }
