@@ -212,6 +212,9 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
         let more = ["--data-root", data_root, "--daemon-json", config];
         idshift.run([&args[..], &more[..]].concat())
     };
+    let meant = idshift.run(["shift", data_root]);
+    assert_eq!(meant.code, Some(4), "{meant}");
+    assert!(meant.stderr.contains("idshift docker migrate"), "{meant}");
     run("migrate").exits(0);
     let written: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
     assert_eq!(
@@ -262,7 +265,7 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
     fs::create_dir_all(content).unwrap();
     let refused = run("migrate");
     assert_eq!(refused.code, Some(4), "{refused}");
-    assert!(refused.stderr.contains("1 containers"), "{refused}");
+    assert!(refused.stderr.contains("1 container,"), "{refused}");
     fs::remove_dir_all(host.data_root.join("100000.100000")).unwrap();
 
     // What does not parse stops it before anything is changed.

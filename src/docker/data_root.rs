@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use serde::Serialize;
 
 use super::DockerError;
 use super::container::{Bind, Container, bind_mounts};
@@ -39,13 +40,14 @@ pub struct DockerRoot {
 }
 
 /// How much of what a user would miss is in a docker root.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Holds {
     /// Images.
     pub images: usize,
     /// Layers of images and containers.
     pub layers: usize,
     /// Containers.
+    #[serde(rename = "containers_total")]
     pub containers: usize,
     /// Volumes.
     pub volumes: usize,
@@ -66,9 +68,17 @@ impl std::fmt::Display for Holds {
             containers,
             volumes,
         } = self;
+        let count = |n: usize, what: &str| match n {
+            1 => format!("1 {what}"),
+            n => format!("{n} {what}s"),
+        };
         write!(
             f,
-            "{images} images, {layers} layers, {containers} containers, {volumes} volumes"
+            "{}, {}, {}, {}",
+            count(*images, "image"),
+            count(*layers, "layer"),
+            count(*containers, "container"),
+            count(*volumes, "volume")
         )
     }
 }

@@ -41,8 +41,7 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     findings.push(configuration(daemon));
     match top.is_dir() {
         true => {
-            let root = DockerRoot::at(&top);
-            findings.push(driver(&root));
+            findings.push(driver(&in_use_root(&top, remap.as_ref().ok())));
             findings.push(parents(&top));
             findings.extend(filesystem::findings(&top));
         }
@@ -56,6 +55,15 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     }
     findings.extend(security::findings());
     findings
+}
+
+/// The remapped daemon's root where it has images, else the plain one's.
+fn in_use_root(top: &Path, remap: Option<&Remap>) -> DockerRoot {
+    let remapped = remap.map(|remap| DockerRoot::at(top.join(remap.dir_name())));
+    let has_images = |root: &DockerRoot| root.drivers().is_ok_and(|drivers| !drivers.is_empty());
+    remapped
+        .filter(has_images)
+        .unwrap_or_else(|| DockerRoot::at(top))
 }
 
 /// The user and its map, as dockerd takes them.

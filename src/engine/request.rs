@@ -87,18 +87,18 @@ pub enum Refusal {
         /// The first tree, or the journal.
         path: PathBuf,
     },
-    /// Somebody is using the tree.
+    /// Somebody is using the tree; of several, the first is named.
     #[error(
         "{}\n  Stop what uses the tree, or add --allow-in-use if you know that it takes no harm",
-        in_use_text(.0)
+        in_use_text(.0, .1)
     )]
-    InUse(Vec<Use>),
+    InUse(PathBuf, Vec<Use>),
     /// Somebody is using the directory of a service that must be stopped.
     #[error(
         "{}\n  The service must be stopped first: `systemctl stop docker.socket docker`",
-        in_use_text(.0)
+        in_use_text(.0, .1)
     )]
-    ServiceRuns(Vec<Use>),
+    ServiceRuns(PathBuf, Vec<Use>),
     /// Files of the tree have names elsewhere.
     #[error(
         "{path}: has {there} of its {names} names in the tree: whoever uses the others would see another owner{more}. \
@@ -150,19 +150,20 @@ pub enum Refusal {
     },
 }
 
-fn in_use_text(uses: &[Use]) -> String {
+fn in_use_text(tree: &Path, uses: &[Use]) -> String {
     let mut text = String::new();
     for (i, one) in uses.iter().enumerate().take(10) {
-        if i > 0 {
-            text.push_str("\n  ");
-        }
-        let (path, pid, command, how) = (one.path.display(), one.pid, &one.command, one.how);
-        text.push_str(&format!(
-            "{path}: is in use by process {pid} ({command}): {how}"
-        ));
+        let (pid, command) = (one.pid, &one.command);
+        let start = match i {
+            0 => format!("{}: is in use", tree.display()),
+            _ => "\n  and".to_string(),
+        };
+        text.push_str(&format!("{start} by process {pid} ({command})"));
         if let Some(container) = &one.container {
-            text.push_str(&format!(", in container {container}"));
+            text.push_str(&format!(" in container {container}"));
         }
+        // As the process knows it: in a container that is another path.
+        text.push_str(&format!(": {} {}", one.how, one.path.display()));
     }
     if uses.len() > 10 {
         text.push_str(&format!("\n  and {} more", uses.len() - 10));
@@ -174,7 +175,7 @@ impl Refusal {
     /// The same, where the tree is a service's own.
     fn of_service(self) -> Refusal {
         match self {
-            Refusal::InUse(uses) => Refusal::ServiceRuns(uses),
+            Refusal::InUse(tree, uses) => Refusal::ServiceRuns(tree, uses),
             other => other,
         }
     }
@@ -232,6 +233,7 @@ impl ShiftRequest {
         for root in trees {
             if !self.allow_system_path {
                 places::check_system_path(&root.path)?;
+                places::check_no_data_root(&root.path)?;
             }
             places::check_filesystem(std::os::fd::AsFd::as_fd(&root.pin), &root.path)?;
         }
@@ -331,7 +333,7 @@ fn check_not_in_use(roots: &[Root], monitor: &dyn Monitor) -> Result<(), Refusal
         .collect();
     match in_use::users_of(&trees) {
         Ok(uses) if uses.is_empty() => Ok(()),
-        Ok(uses) => Err(Refusal::InUse(uses)),
+        Ok(uses) => Err(Refusal::InUse(roots[0].path.clone(), uses)),
         Err(error) => Err(Refusal::UseUnknown(error)),
     }
 }

@@ -27,6 +27,16 @@ pub enum Refusal {
         /// What it is.
         why: &'static str,
     },
+    /// A directory that a Docker daemon works in.
+    #[error(
+        "{path}: is a Docker data-root, in which not everything belongs to containers. \
+         `idshift docker migrate --data-root {path}` carries it over",
+        path = path.display()
+    )]
+    DataRoot {
+        /// The root.
+        path: PathBuf,
+    },
     /// What a daemon listens on, or what is no file at all.
     #[error(
         "{}: is {kind}; shifting it gives a container's user rights on what is behind it. \
@@ -332,6 +342,27 @@ pub fn has_project_quotas(path: &Path) -> bool {
             .iter()
             .any(|option| mount.super_options.contains_key(*option))
     })
+}
+
+/// Refuses a directory that a Docker daemon works in, plain or remapped.
+///
+/// # Errors
+/// Names the command that is meant.
+pub fn check_no_data_root(path: &Path) -> Result<(), Refusal> {
+    let is_one = [
+        "containers",
+        "image",
+        "network/files",
+        "volumes/metadata.db",
+    ]
+    .iter()
+    .all(|below| path.join(below).exists());
+    match is_one {
+        true => Err(Refusal::DataRoot {
+            path: path.to_path_buf(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Refuses a root that is no directory and no file: a socket such as docker.sock, a device.

@@ -51,14 +51,10 @@ fn print(audit: &Audit) {
             .to_string(),
         Level::Error => style("Not ready").red().bold().to_string(),
     };
-    let counts = audit.holds;
     say!(
-        "{verdict}: {} has {} images, {} layers, {} containers, {} volumes.\n",
+        "{verdict}: {} has {}.\n",
         path(&audit.data_root),
-        counts.images,
-        counts.layers,
-        counts.containers_total,
-        counts.volumes
+        audit.holds
     );
     findings::print(&audit.findings);
     if let Some(work) = &audit.work {
@@ -85,7 +81,7 @@ fn print(audit: &Audit) {
             printable(&audit.mounted_volumes.join(", "))
         );
     }
-    if !audit.bind_mounts.is_empty() || audit.holds.containers_total > 0 {
+    if !audit.bind_mounts.is_empty() || audit.holds.containers > 0 {
         say!(
             "\nContainers that make devices (mknod) cannot do so remapped; that cannot be known beforehand."
         );

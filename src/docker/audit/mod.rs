@@ -34,7 +34,7 @@ pub struct Audit {
     pub drivers: Vec<String>,
     /// Counts.
     #[serde(flatten)]
-    pub holds: Counts,
+    pub holds: Holds,
     /// What a migration would have to do; `None` where it could not be worked out.
     pub work: Option<Work>,
     /// Readiness.
@@ -47,30 +47,6 @@ pub struct Audit {
     pub bind_mounts: Vec<BindMount>,
     /// Volumes whose content is elsewhere: not shifted.
     pub mounted_volumes: Vec<String>,
-}
-
-/// How much is there.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Counts {
-    /// Images.
-    pub images: usize,
-    /// Layers.
-    pub layers: usize,
-    /// Containers.
-    pub containers_total: usize,
-    /// Volumes.
-    pub volumes: usize,
-}
-
-impl From<Holds> for Counts {
-    fn from(holds: Holds) -> Counts {
-        Counts {
-            images: holds.images,
-            layers: holds.layers,
-            containers_total: holds.containers,
-            volumes: holds.volumes,
-        }
-    }
 }
 
 impl Audit {
@@ -144,7 +120,7 @@ pub fn audit(
             .ok()
             .map(|remap| format!("{}, {}", remap.user, remap.map)),
         drivers: root.drivers()?,
-        holds: root.holds()?.into(),
+        holds: root.holds()?,
         work,
         findings,
         running,
