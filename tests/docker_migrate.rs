@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use serde_json::Value;
 use support::daemon::{Daemon, Host};
 use support::docker::*;
-use support::{Idshift, Numbers, need_root, output};
+use support::{Idshift, Kind, Numbers, TestFs, need_root, output};
 
 #[test]
 fn everything_is_there_after_migrate_and_after_revert() {
@@ -282,8 +282,39 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
     assert_eq!(refused.code, Some(4), "{refused}");
     assert!(refused.stderr.contains("config.v2.json"), "{refused}");
 
-    // An id outside the range: all of it or nothing.
     fs::write(&file, good).unwrap();
+    fs::write(&config, "{").unwrap();
+    let refused = run("migrate");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(refused.stderr.contains("daemon.json"), "{refused}");
+    fs::write(&config, text).unwrap();
+    let mounted = host.data_root.join("builder");
+    fs::create_dir_all(&mounted).unwrap();
+    let over = TestFs::mount_inside(Kind::Tmpfs, &mounted);
+    let refused = run("migrate");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    drop(over);
+
+    // What a dry run writes down is all of it.
+    let manifest = host.beside().join("plan.jsonl");
+    let options = [
+        "--dry-run",
+        "--json",
+        "--manifest",
+        manifest.to_str().unwrap(),
+    ];
+    let told: Value =
+        serde_json::from_slice(&migrate(&idshift, &host, &options).exits(0).stdout).unwrap();
+    let lines = fs::read_to_string(&manifest).unwrap();
+    let kinds = |kind: &str| {
+        let of_kind = |line: &&str| serde_json::from_str::<Value>(line).unwrap()["kind"] == kind;
+        lines.lines().filter(of_kind).count() as u64
+    };
+    assert_eq!(kinds("change"), told["changed"].as_u64().unwrap());
+    assert_eq!(kinds("step"), told["steps"].as_u64().unwrap());
+    assert!(lines.contains("\"do\":\"rename\"") && lines.contains("\"do\":\"rewrite\""));
+
+    // An id outside the range: all of it or nothing.
     let strange = host.data_root.join("volumes/named/_data/strange");
     fs::write(&strange, "").unwrap();
     std::os::unix::fs::chown(&strange, Some(70_000), None).unwrap();

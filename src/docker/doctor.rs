@@ -1,13 +1,15 @@
 //! Whether this host can run remapped containers: the host, and its daemon's settings.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::daemon_json::DaemonJson;
-use super::data_root::{self, DockerRoot};
+use super::data_root::{self, DockerRoot, names};
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::Pin;
 use crate::host::{Finding, filesystem, kernel, runtime, security, subids};
+use crate::idmap::IdMap;
+use crate::volume::parents::is_open_to_root;
 
 /// Which daemon, as far as the operator says.
 pub struct Daemon<'a> {
@@ -32,6 +34,7 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     let mut findings = kernel::findings();
     findings.extend(runtime::findings());
     findings.push(ranges(&remap));
+    findings.extend(remap.iter().filter_map(|remap| namespace(&remap.map)));
     let user = match &remap {
         Ok(remap) => remap.user.as_str(),
         Err(_) if remap_to == "default" => DEFAULT_USER,
@@ -43,7 +46,9 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
         true => {
             findings.push(driver(&in_use_root(&top, remap.as_ref().ok())));
             findings.push(parents(&top));
-            findings.extend(filesystem::findings(&top));
+            for place in filesystems(&top) {
+                findings.extend(filesystem::findings(&place));
+            }
         }
         false => findings.push(Finding::warning(
             "data-root",
@@ -55,6 +60,29 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     }
     findings.extend(security::findings());
     findings
+}
+
+/// Whether a user namespace with this map can be made: tried, where that can be.
+fn namespace(map: &IdMap) -> Option<Finding> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let error = is_open_to_root(Path::new("/"), map).err()?;
+    let found = format!("one with this map could not be made: {error}");
+    Some(Finding::error("user namespaces", found))
+}
+
+/// The data-root, and what of it is mounted from elsewhere.
+fn filesystems(top: &Path) -> Vec<PathBuf> {
+    let mut places = vec![top.to_path_buf()];
+    for name in names(top).unwrap_or_default() {
+        let path = top.join(name);
+        let stat = Pin::path(&path).and_then(|pin| pin.stat());
+        if stat.is_ok_and(|stat| stat.mount_root && stat.is_dir()) {
+            places.push(path);
+        }
+    }
+    places
 }
 
 /// The remapped daemon's root where it has images, else the plain one's.

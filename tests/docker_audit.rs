@@ -1,0 +1,337 @@
+//! `docker audit` on data-roots made by hand: what a daemon of a test would rarely have.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{Idshift, Kind, Run, TestFs, need_root};
+use tempfile::TempDir;
+
+/// A data-root of a plain daemon.
+struct Root {
+    dir: TempDir,
+    containers: usize,
+}
+
+impl Root {
+    fn new() -> Root {
+        need_root();
+        // The range has to be there, as on a host that is about to use it.
+        let dir = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let root = Root { dir, containers: 0 };
+        for below in [
+            "image/overlay2/imagedb/content/sha256",
+            "containers",
+            "volumes",
+            "overlay2",
+            "network/files",
+        ] {
+            root.make(below);
+        }
+        fs::write(root.path("image/overlay2/imagedb/content/sha256/abc"), "{}").unwrap();
+        root
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    fn make(&self, below: &str) -> PathBuf {
+        let path = self.path(below);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    fn container(&mut self, name: &str, mut config: Value, hostconfig: Value) {
+        self.containers += 1;
+        let dir = self.make(&format!("containers/{:064x}", self.containers));
+        config["Name"] = format!("/{name}").into();
+        config["Driver"] = "overlay2".into();
+        if config["Config"].is_null() {
+            config["Config"] = json!({"User": "1000:1000"});
+        }
+        fs::write(dir.join("config.v2.json"), config.to_string()).unwrap();
+        fs::write(dir.join("hostconfig.json"), hostconfig.to_string()).unwrap();
+    }
+
+    fn audit(&self) -> (Option<i32>, Value) {
+        let run = audit(&["--data-root", self.dir.path().to_str().unwrap(), "--json"]);
+        let told = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{run}"));
+        (run.code, told)
+    }
+}
+
+fn audit(args: &[&str]) -> Run {
+    let mut command = Command::new(Idshift::program());
+    command.args(["docker", "audit", "--daemon-json", "/nonexistent"]);
+    // Nobody's ranges are needed: the test's user has some.
+    command.args(["--userns-remap", &user()]).args(args);
+    Run::of(&mut command)
+}
+
+/// A user with ranges; where the host has none, `--create-user` makes it, as dockerd would.
+fn user() -> String {
+    let idshift = Idshift::new();
+    let nowhere = tempfile::tempdir().unwrap();
+    let root = nowhere.path().to_str().unwrap();
+    // It stops for want of data, after the user is there.
+    idshift.run([
+        "docker",
+        "migrate",
+        "--create-user",
+        "--daemon-json",
+        "/nonexistent",
+        "--data-root",
+        root,
+    ]);
+    "default".into()
+}
+
+fn bind(source: &Path, rw: bool) -> Value {
+    json!({"Type": "bind", "Source": source, "Destination": format!("/m{}", source.display()), "RW": rw})
+}
+
+fn levels(told: &Value) -> Vec<String> {
+    let findings = told["findings"].as_array().unwrap().iter();
+    let bad = findings.filter(|it| it["level"] != "ok");
+    bad.map(|it| {
+        format!(
+            "{} {}: {}",
+            it["level"].as_str().unwrap(),
+            it["what"].as_str().unwrap(),
+            it["found"].as_str().unwrap()
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn each_container_and_bind_mount_is_told_what_to_do() {
+    let mut root = Root::new();
+    let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let dir = |name: &str, owner: u32, mode: u32| {
+        let path = beside.path().join(name);
+        fs::create_dir_all(&path).unwrap();
+        chown(&path, Some(owner), Some(owner)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let (own, shared, shifted) = (
+        dir("own", 1000, 0o700),
+        dir("shared", 0, 0o755),
+        dir("shifted", 101_000, 0o700),
+    );
+    let below_closed = dir("closed", 0, 0o700).join("below");
+    fs::create_dir(&below_closed).unwrap();
+    let socket = beside.path().join("docker.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let gone = beside.path().join("gone");
+
+    let mounts = [
+        (&own, true),
+        (&shared, false),
+        (&shifted, true),
+        (&socket, true),
+        (&gone, true),
+        (&PathBuf::from("/etc/hostname"), false),
+        (&PathBuf::from("/"), false),
+        (&below_closed, true),
+    ];
+    let mounts: Value = mounts
+        .iter()
+        .map(|(path, rw)| (format!("/m{}", path.display()), bind(path, *rw)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    root.container(
+        "web",
+        json!({"MountPoints": mounts, "State": {"Running": true}}),
+        json!({}),
+    );
+    root.container("pid", json!({}), json!({"PidMode": "host"}));
+    root.container("net", json!({}), json!({"NetworkMode": "host"}));
+    root.container("all", json!({}), json!({"Privileged": true}));
+    root.container(
+        "host",
+        json!({"MountPoints": {"/m": bind(&own, true)}}),
+        json!({"Privileged": true, "UsernsMode": "host"}),
+    );
+    let volume =
+        json!({"/v": {"Type": "volume", "Name": "far", "Driver": "nfs-plugin", "RW": true}});
+    root.container("far", json!({"MountPoints": volume}), json!({}));
+
+    let (code, told) = root.audit();
+    assert_eq!(code, Some(0), "{:#?}", levels(&told));
+    assert_eq!(told["verdict"], "warning");
+    assert_eq!(told["running"], json!(["web"]));
+    let troubled: Vec<String> = told["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            format!(
+                "{} {}",
+                it["container"].as_str().unwrap(),
+                it["why"].as_str().unwrap()
+            )
+        })
+        .collect();
+    for words in [
+        "pid uses the host's processes",
+        "net uses the host's network",
+        "all is privileged",
+        "host runs with --userns=host",
+        "far uses volume far of the driver nfs-plugin",
+    ] {
+        assert!(
+            troubled.iter().any(|line| line.starts_with(words)),
+            "{words:?} in {troubled:#?}"
+        );
+    }
+    let advice = |container: &str, source: &Path| {
+        let mounts = told["bind_mounts"].as_array().unwrap();
+        let is_it =
+            |it: &&Value| it["container"] == container && it["source"] == source.to_str().unwrap();
+        mounts
+            .iter()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("{}", source.display()))
+            .clone()
+    };
+    for (source, readable, writable, words) in [
+        (
+            &own,
+            Some(false),
+            Some(false),
+            format!("idshift prepare {}", own.display()),
+        ),
+        (
+            &shared,
+            Some(true),
+            Some(false),
+            "nothing: it can be used as it is".into(),
+        ),
+        (
+            &shifted,
+            Some(true),
+            Some(true),
+            "nothing: it is in the range already".into(),
+        ),
+        (&socket, None, None, "never shift a socket".into()),
+        (&gone, None, None, "is not there".into()),
+        (
+            &PathBuf::from("/etc/hostname"),
+            None,
+            None,
+            "never shift a part of the system".into(),
+        ),
+        (
+            &PathBuf::from("/"),
+            None,
+            None,
+            "never shift a part of the system".into(),
+        ),
+    ] {
+        let it = advice("web", source);
+        assert!(it["advice"].as_str().unwrap().starts_with(&words), "{it}");
+        if readable.is_some() {
+            assert_eq!(
+                (it["readable"].as_bool(), it["writable"].as_bool()),
+                (readable, writable),
+                "{it}"
+            );
+        }
+    }
+    let closed = advice("web", &below_closed);
+    assert_eq!(
+        closed["closed_parents"],
+        json!([beside.path().join("closed")])
+    );
+    assert_eq!(advice("web", &own)["owner_inside"], "65534:65534");
+    assert_eq!(
+        advice("host", &own)["advice"],
+        "nothing: the container is not remapped"
+    );
+}
+
+#[test]
+fn what_stands_in_the_way_is_told() {
+    let root = Root::new();
+    let (code, told) = root.audit();
+    assert_eq!(
+        (code, &told["verdict"]),
+        (Some(0), &json!("ok")),
+        "{:#?}",
+        levels(&told)
+    );
+
+    root.make("swarm");
+    fs::write(root.path("swarm/docker-state.json"), "{}").unwrap();
+    root.make(&format!("plugins/{:064x}", 7));
+    root.make("100000.100000/image");
+    root.make("300000.300000/containers/x");
+    root.make("idshift-copy-100000.100000");
+    let (code, told) = root.audit();
+    let bad = levels(&told);
+    assert_eq!(code, Some(0), "{bad:#?}");
+    for words in [
+        "warning swarm: this host is in a swarm",
+        "warning plugins: 1 installed",
+        "warning remapped root: 300000.300000, of another range, holds",
+    ] {
+        assert!(
+            bad.iter().any(|line| line.starts_with(words)),
+            "{words:?} in {bad:#?}"
+        );
+    }
+    let all = told["findings"].to_string();
+    assert!(all.contains("100000.100000 is there and unused"), "{all}");
+    assert!(all.contains("idshift-copy-100000.100000 is left"), "{all}");
+
+    root.make("100000.100000/volumes/mine/_data");
+    root.make("image/zfs/layerdb/sha256/x");
+    root.make("containers/broken");
+    fs::write(root.path("containers/broken/config.v2.json"), "{").unwrap();
+    fs::set_permissions(root.dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let mounted = root.make("builder");
+    let fs = TestFs::mount_inside(Kind::Tmpfs, &mounted);
+    let (code, told) = root.audit();
+    let bad = levels(&told);
+    assert_eq!(code, Some(3), "{bad:#?}");
+    for words in [
+        "error remapped root: 100000.100000 holds",
+        "error storage driver:",
+        "error container metadata:",
+        "error filesystems:",
+    ] {
+        assert!(
+            bad.iter().any(|line| line.starts_with(words)),
+            "{words:?} in {bad:#?}"
+        );
+    }
+    drop(fs);
+    let closed = root.make("closed/root");
+    fs::set_permissions(root.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    let run = audit(&["--data-root", closed.to_str().unwrap()]);
+    assert_eq!(run.code, Some(3), "{run}");
+    assert!(run.text().contains("chmod o+x"), "{run}");
+    for (args, words) in [
+        (
+            &["--data-root", "/nonexistent/docker"][..],
+            "/nonexistent/docker",
+        ),
+        (
+            &["--data-root", "/var/tmp", "--userns-remap", "nosuchuser"],
+            "cannot be used multiple times",
+        ),
+    ] {
+        let run = audit(args);
+        assert!(run.stderr.contains(words), "{run}");
+    }
+}
