@@ -7,6 +7,7 @@
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
 //! - [`snapshot`]: what a tree is, and what it must be after a shift
 //! - [`journal`]: the frames of a journal file, read and made without the program's own code
+//! - [`promise`]: the rows of `docs/reliability.md`
 //! - [`userns`]: a command inside a user namespace, with a tree as its root
 //!
 //! Snapshots, expectations and trees are made by the Python programs beside this file, so that the
@@ -18,6 +19,7 @@ pub mod docker;
 pub mod filesystem;
 pub mod idshift;
 pub mod journal;
+pub mod promise;
 pub mod snapshot;
 pub mod tree;
 pub mod userns;
@@ -28,6 +30,7 @@ use std::process::{Command, Output};
 
 pub use filesystem::{Kind, TestFs};
 pub use idshift::{Idshift, Run};
+pub use promise::Promise;
 pub use snapshot::{Snapshot, assert_same};
 
 /// The map of most tests.
