@@ -86,41 +86,43 @@ fn damaged<T>(reason: impl Into<String>) -> Result<T, Damaged> {
     })
 }
 
+/// The least that a disk writes whole, in bytes.
+const SECTOR: u64 = 512;
+
 /// Reads the frame `number` that should begin where `rest`, which reaches to the end of the file,
-/// begins.
+/// begins: at byte `offset` of the file.
 ///
 /// # Errors
-/// [`Damaged`] where the bytes are neither a frame nor what a cut-off write can have left: an end
-/// that is missing, or stretches of it that are still the zeros of before.
-pub fn decode(number: u32, rest: &[u8]) -> Result<Found, Damaged> {
+/// [`Damaged`] where the bytes are neither a frame nor what a write that was cut off can have left:
+/// an end that is missing, or any sectors of it that are still the zeros of before.
+pub fn decode(number: u32, offset: u64, rest: &[u8]) -> Result<Found, Damaged> {
     if rest.iter().all(|&byte| byte == 0) {
         return Ok(Found::End);
     }
-    let Some((head, body)) = rest.split_at_checked(HEAD) else {
-        return match begins_like_a_frame(number, rest) {
+    let whole_head = rest.split_at_checked(HEAD);
+    let Some((len, body)) = whole_head.and_then(|(head, body)| Some((read_head(head)?, body)))
+    else {
+        return match has_torn_head(number, offset, rest) && !has_frame_after(number, rest) {
             true => Ok(Found::Torn),
-            false => damaged("bytes that are not the beginning of a frame"),
+            false => damaged("the head of the frame is damaged"),
         };
     };
-    let len = match read_head(head) {
-        Some((found, _)) if found != number => {
+    let len = match len {
+        (found, _) if found != number => {
             return damaged(format!("frame {found} stands where frame {number} should"));
         }
-        Some((_, len)) => len,
-        None if begins_like_a_frame(number, rest) => return Ok(Found::Torn),
-        None => return damaged("the head of the frame is damaged"),
+        (_, len) => len,
     };
     let Some(compressed) = body.get(..len) else {
         return Ok(Found::Torn);
     };
+    let is_last = || body[len..].iter().all(|&byte| byte == 0);
     match decompress(compressed) {
         Ok(lines) => Ok(Found::Whole {
             lines,
             len: HEAD + len,
         }),
-        Err(_) if was_cut_short(compressed) && rest[HEAD + len..].iter().all(|&b| b == 0) => {
-            Ok(Found::Torn)
-        }
+        Err(_) if was_cut_short(compressed, offset + HEAD as u64) && is_last() => Ok(Found::Torn),
         Err(reason) => damaged(reason),
     }
 }
@@ -140,25 +142,54 @@ pub fn read_head(head: &[u8]) -> Option<(u32, usize)> {
     is_whole.then(|| (u32::from_le_bytes(number), len))
 }
 
-/// Whether these bytes are the first few of frame `number`'s head and zeros or nothing after.
-fn begins_like_a_frame(number: u32, rest: &[u8]) -> bool {
-    let head = [MAGIC, HEAD_SIZE, number].map(u32::to_le_bytes).concat();
+/// Whether a write of frame `number` that was cut off can have left these bytes: of its head some
+/// sectors, or some end, are missing, and what is there of it is right.
+fn has_torn_head(number: u32, offset: u64, rest: &[u8]) -> bool {
+    let known = [MAGIC, HEAD_SIZE, number].map(u32::to_le_bytes).concat();
+    let head = &rest[..rest.len().min(HEAD)];
+    let is_right = |at: usize, bytes: &[u8]| {
+        let known = known.get(at..).unwrap_or_default();
+        bytes.iter().zip(known).all(|(a, b)| a == b)
+    };
+    // Its first few bytes, and nothing behind them.
     let written = rest.len() - rest.iter().rev().take_while(|&&byte| byte == 0).count();
-    let known = written.min(head.len());
-    written <= HEAD && rest[..known] == head[..known]
+    if written <= HEAD && is_right(0, &rest[..written]) {
+        return true;
+    }
+    let mut at = 0;
+    let (mut missing, mut right) = (false, true);
+    for piece in sectors(head, offset) {
+        let is_missing = piece.iter().all(|&byte| byte == 0);
+        missing |= is_missing;
+        right &= is_missing || is_right(at, piece);
+        at += piece.len();
+    }
+    missing && right
 }
 
-/// Whether a write of these bytes can have been cut short: then its end, or a whole sector (512
-/// bytes, the least a disk writes) of it, is still zero. Compressed data ends in a checksum; that
-/// its four bytes are zero happens once in four thousand million frames.
-fn was_cut_short(compressed: &[u8]) -> bool {
-    compressed.ends_with(&[0; 4]) || {
-        let mut zeros = 0;
-        compressed.iter().any(|&byte| {
-            zeros = if byte == 0 { zeros + 1 } else { 0 };
-            zeros >= 512
-        })
-    }
+/// Whether a frame with a higher number stands anywhere in these bytes: it was only written after
+/// this one was on the disk whole.
+fn has_frame_after(number: u32, bytes: &[u8]) -> bool {
+    let magic = MAGIC.to_le_bytes();
+    let later = |head: &[u8]| read_head(head).is_some_and(|(found, _)| found > number);
+    bytes
+        .windows(HEAD)
+        .any(|head| head.starts_with(&magic) && later(head))
+}
+
+/// Whether a write of these bytes can have been cut off: then its end, or a whole sector of it, is
+/// still zero. Compressed data ends in a checksum; that its four bytes are zero happens once in four
+/// thousand million frames.
+fn was_cut_short(compressed: &[u8], offset: u64) -> bool {
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+    compressed.ends_with(&[0; 4]) || sectors(compressed, offset).any(is_zero)
+}
+
+/// The bytes that begin at `offset` of a file, in the pieces that a disk writes.
+fn sectors(bytes: &[u8], offset: u64) -> impl Iterator<Item = &[u8]> {
+    let first = (SECTOR - offset % SECTOR) as usize;
+    let (first, rest) = bytes.split_at(first.min(bytes.len()));
+    std::iter::once(first).chain(rest.chunks(SECTOR as usize))
 }
 
 fn decompress(compressed: &[u8]) -> Result<Vec<u8>, String> {
@@ -187,15 +218,15 @@ mod tests {
         let len = bytes.len();
         bytes.extend_from_slice(&[0; 100]);
         let lines = LINES.to_vec();
-        assert_eq!(decode(7, &bytes), Ok(Found::Whole { lines, len }));
-        assert_eq!(decode(7, &bytes[len..]), Ok(Found::End));
+        assert_eq!(decode(7, 0, &bytes), Ok(Found::Whole { lines, len }));
+        assert_eq!(decode(7, 0, &bytes[len..]), Ok(Found::End));
     }
 
     #[test]
     fn every_cut_is_seen_as_torn() {
         let bytes = frame();
         for cut in 1..bytes.len() {
-            assert_eq!(decode(7, &bytes[..cut]), Ok(Found::Torn), "cut at {cut}");
+            assert_eq!(decode(7, 0, &bytes[..cut]), Ok(Found::Torn), "cut at {cut}");
         }
     }
 
@@ -208,8 +239,60 @@ mod tests {
             bytes.extend_from_slice(&[0; 64]);
             // Cutting off bytes that are zero anyway leaves the frame whole.
             if bytes[..whole.len()] != whole {
-                assert_eq!(decode(7, &bytes), Ok(Found::Torn), "cut at {cut}");
+                assert_eq!(decode(7, 0, &bytes), Ok(Found::Torn), "cut at {cut}");
             }
+        }
+    }
+
+    /// A frame of several sectors, as it lies at this offset of a file with room behind it.
+    fn long_frame() -> Vec<u8> {
+        let mut numbers = 1u64;
+        let mut lines = Vec::new();
+        for _ in 0..400 {
+            numbers = numbers
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            lines.extend_from_slice(format!("{numbers:x}").as_bytes());
+        }
+        Encoder::new().unwrap().encode(7, &lines).unwrap()
+    }
+
+    #[test]
+    fn whichever_sectors_of_a_frame_a_power_cut_loses_it_is_seen_as_torn() {
+        let whole = long_frame();
+        assert!(whole.len() > 5 * 512, "{}", whole.len());
+        for offset in (0..512).step_by(7).chain([500, 508, 511]) {
+            let pieces: Vec<usize> = sectors(&whole, offset).map(<[u8]>::len).collect();
+            for lost in 1u32..1 << pieces.len() {
+                let mut bytes = whole.clone();
+                let mut at = 0;
+                for (i, len) in pieces.iter().enumerate() {
+                    if lost & 1 << i != 0 {
+                        bytes[at..at + len].fill(0);
+                    }
+                    at += len;
+                }
+                bytes.extend_from_slice(&[0; 1000]);
+                let found = decode(7, offset, &bytes);
+                let expected = match bytes.iter().all(|&byte| byte == 0) {
+                    true => Found::End,
+                    false => Found::Torn,
+                };
+                assert_eq!(found, Ok(expected), "at {offset}: {lost:b} of {pieces:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_sector_before_a_later_frame_is_damage() {
+        let mut bytes = long_frame();
+        let later = Encoder::new().unwrap().encode(8, LINES).unwrap();
+        bytes.extend_from_slice(&later);
+        bytes.extend_from_slice(&[0; 1000]);
+        for lost in [0..512, 512..1024, 1024..1536] {
+            let mut bytes = bytes.clone();
+            bytes[lost.clone()].fill(0);
+            assert!(decode(7, 0, &bytes).is_err(), "{lost:?}");
         }
     }
 
@@ -221,7 +304,7 @@ mod tests {
                 let mut bytes = whole.clone();
                 bytes[place] ^= 1 << bit;
                 // zstd has a bit in its frame header that decoders must not look at (RFC 8878).
-                match decode(7, &bytes) {
+                match decode(7, 0, &bytes) {
                     Err(_) => {}
                     Ok(Found::Whole { lines, .. }) => assert_eq!(lines, LINES),
                     Ok(found) => panic!("bit {bit} of byte {place}: {found:?}"),

@@ -235,7 +235,7 @@ impl Journal {
             offset: place.offset,
             reason,
         };
-        let lines = match frame::decode(frame, &bytes) {
+        let lines = match frame::decode(frame, place.offset, &bytes) {
             Ok(Found::Whole { lines, .. }) => lines,
             Ok(_) => return Err(damaged("it is not whole any more".into())),
             Err(error) => return Err(damaged(error.reason)),
@@ -396,13 +396,13 @@ impl<'a> Reading<'a> {
             let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]);
             let frame_len = HEAD as u64 + u64::from(len);
             if frame_len <= rest {
-                let whole = frame::decode(number, &self.bytes(frame_len)?);
+                let whole = frame::decode(number, self.offset, &self.bytes(frame_len)?);
                 if let Ok(Found::Whole { .. }) = whole {
                     return Ok(whole);
                 }
             }
         }
-        Ok(frame::decode(number, &self.bytes(rest)?))
+        Ok(frame::decode(number, self.offset, &self.bytes(rest)?))
     }
 
     fn bytes(&self, len: u64) -> Result<Vec<u8>, JournalError> {

@@ -5,9 +5,11 @@
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
 //! - [`idshift`]: the program, run with a journal directory of its own
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
+//! - [`scene`]: small runs of every kind, to be cut short at every place
 //! - [`snapshot`]: what a tree is, and what it must be after a shift
 //! - [`journal`]: the frames of a journal file, read and made without the program's own code
 //! - [`promise`]: the rows of `docs/reliability.md`
+//! - [`trace`]: commands followed from one change of the disk to the next, and killed there
 //! - [`userns`]: a command inside a user namespace, with a tree as its root
 //!
 //! Snapshots, expectations and trees are made by the Python programs beside this file, so that the
@@ -20,7 +22,9 @@ pub mod filesystem;
 pub mod idshift;
 pub mod journal;
 pub mod promise;
+pub mod scene;
 pub mod snapshot;
+pub mod trace;
 pub mod tree;
 pub mod userns;
 

@@ -48,3 +48,8 @@ fn settle(at: &Path) {
     let dir = std::fs::File::open(at).expect("the tree");
     nix::unistd::syncfs(dir).expect("syncfs");
 }
+
+/// Few inodes, of each kind of change one.
+pub fn specimens(at: &Path) -> PathBuf {
+    build("specimens.py", &[], at)
+}

@@ -1,0 +1,148 @@
+//! Killed before and after every system call that changes the disk, a run loses nothing: it is
+//! finished by `resume` and undone by `rollback`, to the byte, and so are those when they are killed.
+
+mod support;
+
+use support::scene::{self, Build, Scene};
+use support::{Idshift, Kind, Numbers, Promise, long, trace};
+
+/// What is done after a kill.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ending {
+    Resume,
+    Rollback,
+    RollbackKilled,
+    ResumeKilled,
+}
+
+const ENDINGS: [Ending; 4] = [
+    Ending::Resume,
+    Ending::Rollback,
+    Ending::RollbackKilled,
+    Ending::ResumeKilled,
+];
+
+/// Whether the newest journal is of a run that can still be finished.
+fn is_unfinished(idshift: &Idshift) -> bool {
+    let listed = idshift.run(["journal", "list", "--json"]).exits(0).text();
+    listed.lines().any(|line| line.contains("\"unfinished\""))
+}
+
+impl Ending {
+    /// Brings a killed run to an end, and what it worked on back to the start.
+    fn bring(self, scene: &Scene, idshift: &Idshift, numbers: &mut Numbers, when: &str) {
+        let when = &format!("{when}, then {self:?}");
+        if idshift.journal_files().is_empty() {
+            // Killed before there was a journal: nothing can have been done.
+            return scene.is_at_start(when);
+        }
+        match self {
+            Ending::Resume if is_unfinished(idshift) => {
+                let resumed = support::Run::of(&mut scene.resume(idshift));
+                match resumed.code {
+                    Some(0) => scene.is_at_end(when),
+                    // Killed before it knew all that is to be done: nothing can have been done.
+                    Some(4) => scene.is_at_start(when),
+                    _ => panic!("{when}: {resumed}"),
+                }
+            }
+            Ending::RollbackKilled => {
+                // Twice, so that also one that goes on is killed.
+                for _ in 0..2 {
+                    let n = numbers.below(60);
+                    trace::kill_at(&scene.rollback(idshift), n);
+                }
+            }
+            Ending::ResumeKilled if is_unfinished(idshift) => {
+                let n = numbers.below(60);
+                trace::kill_at(&scene.resume(idshift), n);
+            }
+            _ => {}
+        }
+        let undone = idshift.run(["rollback", "latest"]);
+        if undone.code != Some(0) {
+            // One that was to be killed had come to its end.
+            undone.exits(4).says("can still be rolled back");
+        }
+        scene.is_at_start(when);
+    }
+}
+
+/// Kills a run at each of its events, or at some of them; `most` cases in the short form.
+fn killed_everywhere(build: Build, kind: Kind, most: u64, promise: &Promise) {
+    let scene = build(kind);
+    let idshift = Idshift::new();
+    let events = trace::count(&scene.command(&idshift));
+    idshift.rollback();
+    let mut numbers = Numbers::seeded(11);
+    let all: Vec<(u64, Ending)> = (0..events)
+        .flat_map(|n| ENDINGS.map(|ending| (n, ending)))
+        .collect();
+    // The number of endings does not divide it, so that each kind comes about.
+    let each = match long() {
+        true => 1,
+        false => (all.len() as u64 / most) | 1,
+    };
+    let mut kills = 0;
+    for (n, ending) in all.into_iter().step_by(each as usize) {
+        // A store of its own, as no other journal must be taken for this run's.
+        let idshift = Idshift::new();
+        kills += u64::from(trace::kill_at(&scene.command(&idshift), n));
+        let when = format!("killed at event {n} of {events}");
+        ending.bring(&scene, &idshift, &mut numbers, &when);
+        promise.held();
+    }
+    let cases = promise.cases();
+    assert!(kills + 2 >= cases, "of {cases} runs, only {kills} were hit");
+}
+
+const HOW: &str = "kill -9 before and after each system call that changes the disk; each time resumed, \
+                   rolled back, rolled back with two more kills, resumed with one more kill and rolled back";
+
+macro_rules! killed {
+    ($test:ident, $what:literal, $build:path, $kind:expr, $most:literal) => {
+        #[test]
+        fn $test() {
+            let text = concat!($what, " is finished or undone to the byte");
+            let promise = Promise::new(env!("CARGO_CRATE_NAME"), "Crash", text, HOW);
+            killed_everywhere($build, $kind, $most, &promise);
+        }
+    };
+}
+
+killed!(
+    shift_on_ext4,
+    "`shift` on ext4",
+    scene::shift,
+    Kind::Ext4,
+    10
+);
+killed!(shift_on_xfs, "`shift` on xfs", scene::shift, Kind::Xfs, 8);
+killed!(
+    shift_in_many_frames,
+    "`shift` with few descriptors, in many frames,",
+    scene::shift_in_many_frames,
+    Kind::Ext4,
+    10
+);
+killed!(
+    from_manifest,
+    "`shift --from-manifest`",
+    scene::from_manifest,
+    Kind::Ext4,
+    8
+);
+killed!(
+    prepare,
+    "`prepare --create --fix-parents`",
+    scene::prepare,
+    Kind::Ext4,
+    10
+);
+killed!(
+    docker_migrate,
+    "`docker migrate` of a data-root made by hand",
+    scene::migrate,
+    Kind::Ext4,
+    10
+);

@@ -1,0 +1,222 @@
+//! Small runs of every kind, each with what it works on, to be cut short at every place.
+
+use std::any::Any;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use super::{Idshift, Kind, MAP, TestFs, docker, tree};
+
+/// A run that can be repeated: what it works on is as at the start again once it is rolled back.
+pub struct Scene {
+    pub name: &'static str,
+    /// What holds everything the run may change.
+    pub top: PathBuf,
+    /// The filesystem it is on.
+    pub fs: TestFs,
+    args: Vec<String>,
+    /// So few descriptors that the run takes many frames.
+    few_descriptors: bool,
+    /// Steps make files and directories anew, which then have new times.
+    has_steps: bool,
+    start: Vec<String>,
+    end: Vec<String>,
+    _kept: Box<dyn Any>,
+}
+
+/// Builds a scene on a filesystem of this kind.
+pub type Build = fn(Kind) -> Scene;
+
+/// A tree shifted by a walk.
+pub fn shift(kind: Kind) -> Scene {
+    let fs = TestFs::new(kind);
+    let top = tree::specimens(&fs.path().join("tree"));
+    let args = shift_args(&top);
+    Scene::new("shift", fs, top, args, ())
+}
+
+/// The same, in frames of a few inodes each.
+pub fn shift_in_many_frames(kind: Kind) -> Scene {
+    let mut scene = shift(kind);
+    (scene.name, scene.few_descriptors) = ("shift in many frames", true);
+    scene
+}
+
+/// A reviewed manifest.
+pub fn from_manifest(kind: Kind) -> Scene {
+    let fs = TestFs::new(kind);
+    let top = tree::specimens(&fs.path().join("tree"));
+    let kept = tempfile::tempdir().unwrap();
+    let manifest = kept.path().join("manifest.jsonl");
+    let manifest = manifest.to_str().unwrap();
+    let mut dry = shift_args(&top);
+    dry.extend(["--dry-run", "--manifest", manifest].map(String::from));
+    Idshift::new().run(&dry).exits(0);
+    let args = ["shift", "--from-manifest", manifest].map(String::from);
+    Scene::new("shift --from-manifest", fs, top, args.into(), kept)
+}
+
+/// A volume: a tree given to one user, a directory made, directories above let through.
+pub fn prepare(kind: Kind) -> Scene {
+    let fs = TestFs::new(kind);
+    let top = fs.path().join("top");
+    fs::create_dir_all(top.join("closed/below")).unwrap();
+    fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(top.join("closed/below"), fs::Permissions::from_mode(0o710)).unwrap();
+    let data = tree::specimens(&top.join("closed/below/data"));
+    let made = top.join("closed/made");
+    let args = ["prepare", "--map", MAP, "--owner", "999:999"];
+    let args = args.into_iter().chain(["--create", "--fix-parents"]);
+    let paths = [data.to_str().unwrap(), made.to_str().unwrap()];
+    let args = args.chain(paths).map(String::from).collect();
+    Scene::new("prepare --create --fix-parents", fs, top, args, ()).with_steps()
+}
+
+/// A data-root of Docker's, made by hand.
+pub fn migrate(kind: Kind) -> Scene {
+    let fs = TestFs::new(kind);
+    let top = fs.path().join("docker");
+    let make = |below: &str| {
+        let path = top.join(below);
+        fs::create_dir_all(&path).unwrap();
+        path
+    };
+    for below in [
+        "image/overlay2/imagedb/content/sha256",
+        "image/overlay2/distribution",
+        "overlay2/l",
+        "volumes/named",
+        "network/files",
+        "tmp",
+    ] {
+        make(below);
+    }
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o711)).unwrap();
+    fs::write(top.join("image/overlay2/imagedb/content/sha256/abc"), "{}").unwrap();
+    tree::specimens(&make("overlay2/0123").join("diff"));
+    fs::write(top.join("volumes/named/_data"), "x").unwrap();
+    let container = make("containers/4567");
+    let config = json!({"Name": "/web", "Driver": "overlay2", "Config": {"User": "1000:1000"},
+        "HostnamePath": container.join("hostname"), "ResolvConfPath": container.join("resolv.conf"),
+        "LogPath": container.join("4567-json.log"), "ID": "4567"});
+    fs::write(container.join("config.v2.json"), config.to_string()).unwrap();
+    fs::write(
+        container.join("hostconfig.json"),
+        json!({"Privileged": true}).to_string(),
+    )
+    .unwrap();
+    for name in ["hostname", "resolv.conf", "4567-json.log"] {
+        fs::write(container.join(name), name).unwrap();
+    }
+    // The user has to be there, as on a host that is about to use it.
+    let data_root = top.to_str().unwrap().to_string();
+    let args = |more: &str| -> Vec<String> {
+        let args = [
+            "docker",
+            "migrate",
+            "--daemon-json",
+            "/nonexistent",
+            "--data-root",
+        ];
+        let args = args.into_iter().chain([data_root.as_str(), more]);
+        args.map(String::from).collect()
+    };
+    let idshift = Idshift::new();
+    idshift.run(args("--create-user")).exits(0);
+    idshift.rollback();
+    let args = args("--set-userns-host");
+    Scene::new("docker migrate", fs, top, args, ()).with_steps()
+}
+
+fn shift_args(tree: &Path) -> Vec<String> {
+    let tree = tree.to_str().unwrap();
+    ["shift", "--map", MAP, tree].map(String::from).to_vec()
+}
+
+impl Scene {
+    fn new(
+        name: &'static str,
+        fs: TestFs,
+        top: PathBuf,
+        args: Vec<String>,
+        kept: impl Any,
+    ) -> Scene {
+        let mut scene = Scene {
+            name,
+            top,
+            fs,
+            args,
+            few_descriptors: false,
+            has_steps: false,
+            start: Vec::new(),
+            end: Vec::new(),
+            _kept: Box::new(kept),
+        };
+        scene.learn();
+        scene
+    }
+
+    fn with_steps(mut self) -> Scene {
+        self.has_steps = true;
+        self.learn();
+        self
+    }
+
+    /// What an uninterrupted run makes of it.
+    fn learn(&mut self) {
+        self.start = self.look();
+        let idshift = Idshift::new();
+        idshift.run(&self.args).exits(0);
+        self.end = self.look();
+        assert_ne!(self.start, self.end);
+        idshift.rollback();
+        self.is_at_start("after an uninterrupted run and its rollback");
+    }
+
+    fn look(&self) -> Vec<String> {
+        let lines = docker::snapshot(&self.top);
+        match self.has_steps {
+            true => docker::timeless(&lines),
+            false => lines,
+        }
+    }
+
+    /// The run.
+    pub fn command(&self, idshift: &Idshift) -> Command {
+        // One thread walks, so that the run makes the same calls each time; the journal's thread
+        // and the main one are there as well.
+        let args = self.args.iter().map(String::as_str);
+        self.limited(idshift.command(args.chain(["--jobs", "1"]).map(String::from)))
+    }
+
+    pub fn rollback(&self, idshift: &Idshift) -> Command {
+        self.limited(idshift.command(["rollback", "latest", "--json"]))
+    }
+
+    pub fn resume(&self, idshift: &Idshift) -> Command {
+        self.limited(idshift.command(["resume", "latest", "--json"]))
+    }
+
+    fn limited(&self, command: Command) -> Command {
+        if !self.few_descriptors {
+            return command;
+        }
+        let mut limited = Command::new("prlimit");
+        limited.arg("--nofile=64:64").arg(command.get_program());
+        limited.args(command.get_args());
+        limited
+    }
+
+    #[track_caller]
+    pub fn is_at_start(&self, when: &str) {
+        docker::same(&self.start, &self.look(), &format!("{}: {when}", self.name));
+    }
+
+    #[track_caller]
+    pub fn is_at_end(&self, when: &str) {
+        docker::same(&self.end, &self.look(), &format!("{}: {when}", self.name));
+    }
+}

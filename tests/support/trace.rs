@@ -1,0 +1,276 @@
+//! Commands under `ptrace(2)`: each system call by which one changes the disk is seen before it
+//! takes effect and after, counted over all its threads, and may be its last.
+//!
+//! The disk changes in system calls only: killed before and after each of them, a command leaves
+//! every state that a kill can leave. (strace can kill too, but counts for each thread by itself:
+//! the journal's thread writes less often than the main thread, and would never be hit.)
+
+mod calls;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::Run;
+
+/// A system call that changes the disk.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub thread: Pid,
+    pub name: &'static str,
+    pub args: [u64; 6],
+}
+
+impl Call {
+    /// The file that its first argument, a descriptor, means.
+    pub fn file(&self) -> Option<PathBuf> {
+        fs::read_link(self.descriptor()).ok()
+    }
+
+    /// The inode number of that file.
+    pub fn ino(&self) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(self.descriptor()).ok().map(|file| file.ino())
+    }
+
+    /// Eight bytes of the command's memory.
+    fn word_at(&self, address: u64) -> u64 {
+        use std::os::unix::fs::FileExt;
+        let mut bytes = [0; 8];
+        let memory = File::open(format!("/proc/{}/mem", self.thread)).unwrap();
+        memory.read_exact_at(&mut bytes, address).unwrap();
+        u64::from_ne_bytes(bytes)
+    }
+
+    fn descriptor(&self) -> String {
+        // Each thread has a descriptor table of its own.
+        format!("/proc/{}/fd/{}", self.thread, self.args[0] as i32)
+    }
+}
+
+/// What a traced command comes to.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// It is about to make the call. Killed here, the call has no effect.
+    Before(&'a Call),
+    /// The call has taken effect, and gave this.
+    After(&'a Call, i64),
+}
+
+/// What is done then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    GoOn,
+    /// All of it is killed, with SIGKILL.
+    Kill,
+}
+
+/// Runs a command; `each` hears of every event while the thread that it happens in waits.
+pub fn run(command: &Command, each: impl FnMut(Event<'_>) -> Then) -> Run {
+    let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    let status = Tracer::start(command, &out, &err, each).follow();
+    Run {
+        command: format!("{command:?}"),
+        code: status.code(),
+        signal: status.signal(),
+        stdout: text(&mut out),
+        stderr: String::from_utf8_lossy(&text(&mut err)).into_owned(),
+    }
+}
+
+fn text(file: &mut File) -> Vec<u8> {
+    use std::io::{Read, Seek};
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+struct Tracer<F> {
+    leader: Pid,
+    each: F,
+    /// Its threads, and those of what it started.
+    alive: BTreeSet<Pid>,
+    /// The call each thread is in.
+    inside: HashMap<Pid, Call>,
+    /// The command itself runs, not the shell that starts it.
+    begun: bool,
+    killed: bool,
+    /// Calls that nobody has said of whether they change the disk.
+    unknown: BTreeSet<u64>,
+}
+
+impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
+    /// Starts the command stopped, so that nothing of it is missed.
+    fn start(command: &Command, out: &File, err: &File, each: F) -> Self {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "kill -STOP $$; exec \"$0\" \"$@\""])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(err.try_clone().unwrap());
+        for (name, value) in command.get_envs() {
+            shell.env(name, value.unwrap());
+        }
+        let leader = Pid::from_raw(shell.spawn().unwrap().id() as i32);
+        let stopped = waitpid(leader, Some(WaitPidFlag::WUNTRACED)).unwrap();
+        assert!(matches!(stopped, WaitStatus::Stopped(..)), "{stopped:?}");
+        let options = Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK
+            | Options::PTRACE_O_TRACEEXEC
+            | Options::PTRACE_O_EXITKILL;
+        ptrace::seize(leader, options).unwrap();
+        kill(leader, Signal::SIGCONT).unwrap();
+        Tracer {
+            leader,
+            each,
+            alive: BTreeSet::from([leader]),
+            inside: HashMap::new(),
+            begun: false,
+            killed: false,
+            unknown: BTreeSet::new(),
+        }
+    }
+
+    /// Follows it to its end.
+    fn follow(mut self) -> ExitStatus {
+        // Only what this test thread traces and started.
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        let status = loop {
+            let status = waitpid(None, Some(flags)).expect("the command is there");
+            self.alive.extend(status.pid());
+            let signal = match status {
+                WaitStatus::Exited(pid, code) => {
+                    self.alive.remove(&pid);
+                    if pid == self.leader {
+                        break ExitStatus::from_raw(code << 8);
+                    }
+                    None
+                }
+                WaitStatus::Signaled(pid, signal, _) => {
+                    self.alive.remove(&pid);
+                    if pid == self.leader {
+                        break ExitStatus::from_raw(signal as i32);
+                    }
+                    None
+                }
+                WaitStatus::PtraceSyscall(pid) => {
+                    self.syscall(pid);
+                    Some((pid, None))
+                }
+                WaitStatus::PtraceEvent(pid, _, event) => {
+                    self.begun |= event == nix::libc::PTRACE_EVENT_EXEC;
+                    Some((pid, None))
+                }
+                WaitStatus::Stopped(pid, Signal::SIGCONT) => Some((pid, None)),
+                WaitStatus::Stopped(pid, signal) => Some((pid, Some(signal))),
+                _ => None,
+            };
+            if let Some((pid, signal)) = signal {
+                match ptrace::syscall(pid, signal) {
+                    // It was killed.
+                    Ok(()) | Err(Errno::ESRCH) => {}
+                    Err(errno) => panic!("ptrace: {errno}"),
+                }
+            }
+        };
+        self.end_the_rest();
+        let unknown = self.unknown;
+        assert!(unknown.is_empty(), "do these change the disk? {unknown:?}");
+        status
+    }
+
+    /// What a killed command started goes too.
+    fn end_the_rest(&mut self) {
+        for pid in &self.alive {
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+        while let Some(pid) = self.alive.pop_last() {
+            while let Ok(status) = waitpid(pid, Some(WaitPidFlag::__WALL)) {
+                if matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
+                    break;
+                }
+                let _ = ptrace::cont(pid, None);
+            }
+        }
+    }
+
+    fn syscall(&mut self, pid: Pid) {
+        let Ok(info) = ptrace::syscall_info(pid) else {
+            return; // It was killed.
+        };
+        let then = match info.op {
+            nix::libc::PTRACE_SYSCALL_INFO_ENTRY if self.begun => {
+                // SAFETY: `op` says which member of the union the kernel has filled in.
+                let entry = unsafe { info.u.entry };
+                let call = |name| Call {
+                    thread: pid,
+                    name,
+                    args: entry.args,
+                };
+                match calls::meaning(entry.nr) {
+                    calls::Meaning::Changes(name) if call(name).is_on_disk() => {
+                        let call = call(name);
+                        let then = (self.each)(Event::Before(&call));
+                        self.inside.insert(pid, call);
+                        then
+                    }
+                    calls::Meaning::Unknown => {
+                        self.unknown.insert(entry.nr);
+                        Then::GoOn
+                    }
+                    _ => Then::GoOn,
+                }
+            }
+            nix::libc::PTRACE_SYSCALL_INFO_EXIT => match self.inside.remove(&pid) {
+                Some(call) => {
+                    // SAFETY: as above.
+                    let exit = unsafe { info.u.exit };
+                    (self.each)(Event::After(&call, exit.sval))
+                }
+                None => Then::GoOn,
+            },
+            _ => Then::GoOn,
+        };
+        if then == Then::Kill && !self.killed {
+            self.killed = true;
+            kill(self.leader, Signal::SIGKILL).expect("the command is there");
+        }
+    }
+}
+
+/// How many events a command comes to, run to its end; it must work.
+pub fn count(command: &Command) -> u64 {
+    let mut events = 0;
+    let run = run(command, |_| {
+        events += 1;
+        Then::GoOn
+    });
+    run.exits(0);
+    events
+}
+
+/// Runs a command and kills it at its `n`-th event, from 0; false when it ended by itself before.
+pub fn kill_at(command: &Command, n: u64) -> bool {
+    let mut events = 0;
+    let run = run(command, |_| {
+        events += 1;
+        match events > n {
+            true => Then::Kill,
+            false => Then::GoOn,
+        }
+    });
+    run.signal == Some(9)
+}
