@@ -4,7 +4,7 @@ use console::style;
 
 use super::args::CheckArgs;
 use super::exit::{Exit, Failure};
-use super::text::{columns, count, path, printable, say};
+use super::text::{columns, count, one_line, path, say};
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{self, DockerRoot};
 use crate::docker::remap::Remap;
@@ -132,7 +132,7 @@ fn print(checked: &Checked, read_only: bool) {
             ),
             (Some(runtime), false) => say!(
                 "\n  Note: {which} ({owner}) cannot be searched by the container's root. {} does not mind; runc before 1.1 does.",
-                printable(&runtime.to_string())
+                one_line(&runtime.to_string())
             ),
             (None, false) => say!(
                 "\n  Note: {which} ({owner}) cannot be searched by the container's root. runc from 1.1 on does not mind; older ones do."
@@ -143,7 +143,7 @@ fn print(checked: &Checked, read_only: bool) {
         say!("\nWhat helps:");
     }
     for remedy in &checked.remedies {
-        say!("  {}", printable(remedy));
+        say!("  {}", one_line(remedy));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use console::style;
 
-use super::text::{printable, say};
+use super::text::{one_line, say};
 use crate::host::{Finding, Level};
 
 /// All of one width, with colour and without.
@@ -21,12 +21,12 @@ pub fn print(findings: &[Finding]) {
     let width = widest.unwrap_or(0) + 1;
     for finding in findings {
         let (level, what) = (word(finding.level), finding.what);
-        say!("  {level} {what:<width$} {}", printable(&finding.found));
+        say!("  {level} {what:<width$} {}", one_line(&finding.found));
         if let Some(remedy) = &finding.remedy {
             say!(
                 "  {:indent$} -> {}",
                 "",
-                printable(remedy),
+                one_line(remedy),
                 indent = width + 8
             );
         }

@@ -11,6 +11,7 @@ use super::args::{JournalArgs, JournalCommand};
 use super::exit::{Exit, Failure};
 use super::json::path_value;
 use super::text::{self, say};
+use crate::fs::shown::shown;
 use crate::ownership::{Change, FileType};
 use crate::record::journal::Piece;
 use crate::record::line::DirLine;
@@ -56,13 +57,17 @@ fn list(store: &Store, as_json: bool) -> Result<Exit, Failure> {
     ];
     let mut exit = Exit::Done;
     for path in store.files()? {
-        let id = id_of(&path).unwrap_or_default().to_string();
+        let id = text::one_line(id_of(&path).unwrap_or_default());
         match Journal::open(&path) {
             Ok(journal) if as_json => say!("{}", facts(&journal)),
             Ok(journal) => rows.push(vec![
                 id,
                 journal.state.to_string(),
-                format!("{} {}", journal.header.command, journal.header.direction),
+                format!(
+                    "{} {}",
+                    text::one_line(&journal.header.command),
+                    journal.header.direction
+                ),
                 roots(&journal),
                 text::count(journal.inodes),
             ]),
@@ -185,7 +190,7 @@ fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Resu
         writeln!(
             out,
             "{} {} {}: {}",
-            header.command,
+            text::one_line(&header.command),
             header.direction,
             roots(journal),
             journal.state
@@ -193,7 +198,9 @@ fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Resu
         writeln!(
             out,
             "map {}, begun {} on {}",
-            header.map, header.time, header.host
+            header.map,
+            header.time,
+            text::one_line(&header.host)
         )?;
         for mark in &journal.marks {
             writeln!(out, "{:?} {}", mark.mark, mark.time)?;
@@ -221,7 +228,7 @@ fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Resu
             false => writeln!(
                 out,
                 "{}",
-                text::printable(&step.describe(&journal.header.roots))
+                text::one_line(&step.describe(&journal.header.roots))
             )?,
         }
     }
@@ -302,7 +309,7 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
     }
     for path in going.iter().filter(|_| !dry_run) {
         std::fs::remove_file(path)
-            .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+            .map_err(|error| Failure::refused(format!("{}: {error}", shown(path))))?;
     }
     if as_json {
         say!(

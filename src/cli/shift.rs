@@ -10,6 +10,7 @@ use super::terminal::Terminal;
 use super::text::say;
 use super::{json, signals};
 use crate::engine::{self, Refusal, Report, ShiftRequest};
+use crate::fs::shown::shown;
 use crate::idmap::Direction;
 use crate::record::Store;
 use crate::record::line::WalkOptions;
@@ -96,7 +97,7 @@ fn reviewed_request(
         .map(|root| root.path.clone().into())
         .collect();
     let given: Result<Vec<PathBuf>, _> = args.paths.iter().map(std::fs::canonicalize).collect();
-    let given = given.map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+    let given = given.map_err(|error| Failure::refused(format!("{}: {error}", shown(path))))?;
     if !given.is_empty() && given != roots {
         let reason =
             "was made for other paths. Leave the paths out: the manifest names them".into();

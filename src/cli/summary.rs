@@ -231,7 +231,7 @@ fn list(text: &mut String, what: &str, paths: &[std::path::PathBuf], all: u64, m
 
 fn problems(text: &mut String, problems: &[Problem], all: u64, most: usize) {
     for problem in problems.iter().take(most) {
-        let reason = super::text::printable(&problem.reason);
+        let reason = super::text::one_line(&problem.reason);
         let _ = writeln!(text, "  {}: {reason}", path(&problem.path));
     }
     let hidden = all - (problems.len().min(most) as u64).min(all);
@@ -283,7 +283,7 @@ fn next_step(text: &mut String, report: &Report, of: Of) {
 /// How a journal is named on the next command line.
 pub fn journal_argument(journal: &Path) -> String {
     match (id_of(journal), journal.parent()) {
-        (Some(id), Some(place)) if place == Path::new(DEFAULT_PLACE) => id.to_string(),
+        (Some(id), Some(place)) if place == Path::new(DEFAULT_PLACE) => shell_word(Path::new(id)),
         _ => shell_word(journal),
     }
 }

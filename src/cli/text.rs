@@ -12,34 +12,19 @@ macro_rules! say {
 }
 pub(super) use say;
 
-pub use crate::volume::remedy::shell_word;
+use crate::fs::shown::shown;
+pub use crate::fs::shown::{one_line, shell_word};
 
-/// Text that can do a terminal no harm: control characters and those that reorder text are spelled
-/// out, but for the newlines of the text itself.
+/// Text of several lines that can do a terminal no harm. Names in it went through [`one_line`] or
+/// `fs::shown` where they were put in, so that the lines are the program's own.
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c == '\n' {
-                c.to_string()
-            } else {
-                harmless(c)
-            }
-        })
-        .collect()
+    let lines: Vec<String> = text.split('\n').map(one_line).collect();
+    lines.join("\n")
 }
 
-/// A path on one line of a terminal: newlines are spelled out too.
+/// A path on one line of a terminal.
 pub fn path(path: &Path) -> String {
-    path.to_string_lossy().chars().map(harmless).collect()
-}
-
-fn harmless(c: char) -> String {
-    let reorders =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    match c.is_control() || reorders {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    }
+    shown(path).to_string()
 }
 
 /// `1234567` as `1,234,567`.
@@ -123,14 +108,6 @@ fn aligned(rows: &[Vec<String>], gap: &str, last: console::Alignment) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_cannot_steer_the_terminal() {
-        let nasty = Path::new("a\x1b[2J\nb\u{9b}31m\u{202e}c");
-        let shown = path(nasty);
-        assert!(shown.chars().all(|c| !c.is_control()), "{shown:?}");
-        assert_eq!(shown, "a\\u{1b}[2J\\nb\\u{9b}31m\\u{202e}c");
-    }
 
     #[test]
     fn counts_are_grouped_by_thousands() {

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use super::DockerError;
 use super::data_root::{COPY, DockerRoot, plain_names};
 use crate::engine::{Monitor, Phase, Stop};
+use crate::fs::shown::shown;
 use crate::fs::space::{self, Amount};
 
 /// A copy that can be made.
@@ -43,7 +44,7 @@ impl PlannedCopy {
                 &staging,
                 format!(
                     "is left of an earlier --copy and belongs to nobody: `rm -rf {}`, then again",
-                    staging.display()
+                    shown(&staging)
                 ),
             ));
         }

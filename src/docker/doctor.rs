@@ -7,6 +7,7 @@ use super::daemon_json::DaemonJson;
 use super::data_root::{self, DockerRoot, names};
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::Pin;
+use crate::fs::shown::{shell_word, shown};
 use crate::host::{Finding, filesystem, kernel, runtime, security, subids};
 use crate::idmap::IdMap;
 use crate::volume::parents::is_open_to_root;
@@ -54,7 +55,7 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
             "data-root",
             format!(
                 "{} is not there yet; --data-root names another",
-                top.display()
+                shown(&top)
             ),
         )),
     }
@@ -106,7 +107,7 @@ pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
 
 fn configuration(daemon: &Daemon<'_>) -> Finding {
     const WHAT: &str = "daemon.json";
-    let path = daemon.daemon_json_path.display();
+    let path = shown(&daemon.daemon_json_path);
     match &daemon.daemon_json {
         Err(error) => Finding::error(WHAT, error.to_string()),
         Ok(_) if !daemon.daemon_json_path.exists() => {
@@ -157,9 +158,9 @@ pub fn parents(top: &Path) -> Finding {
             WHAT,
             format!(
                 "{} cannot be searched by others: a remapped daemon refuses to start",
-                dir.display()
+                shown(dir)
             ),
         )
-        .remedy(format!("chmod o+x {}", dir.display())),
+        .remedy(format!("chmod o+x {}", shell_word(dir))),
     }
 }

@@ -11,6 +11,7 @@ use super::data_root::{ASIDE, DockerRoot, is_remapped_name, names, not_json, pla
 use super::layout::Layout;
 use super::remap::Remap;
 use crate::engine::{Plan, ShiftRequest};
+use crate::fs::shown::shown;
 use crate::fs::structure::{look, read_file};
 use crate::fs::{Pin, Root, places};
 use crate::idmap::Direction;
@@ -428,10 +429,7 @@ fn daemon_json_step(
     let dir = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default();
     let root = Root::open(dir).map_err(|error| {
-        DockerError::in_the_way(
-            path,
-            format!("{error}. `mkdir -p {}` makes it", dir.display()),
-        )
+        DockerError::in_the_way(path, format!("{error}. `mkdir -p {}` makes it", shown(dir)))
     })?;
     let at = Place::new(root_number, [name.as_encoded_bytes()]);
     let handle = std::fs::File::open(&root.path).map_err(DockerError::io(&root.path))?;

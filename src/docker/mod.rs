@@ -30,13 +30,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::fs::shown::shown;
 use crate::idmap::SubidError;
 
 /// Why nothing is done with a data-root. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum DockerError {
     /// Something cannot be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Io {
         /// What.
         path: PathBuf,
@@ -55,7 +56,7 @@ pub enum DockerError {
     #[error(transparent)]
     Subid(#[from] SubidError),
     /// Something of the data-root stands in the way.
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {reason}", path = shown(path))]
     InTheWay {
         /// What.
         path: PathBuf,

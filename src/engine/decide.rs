@@ -15,6 +15,7 @@ use super::links::Links;
 use super::sink::Sink;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::attributes::{Present, ReadError};
+use crate::fs::shown::shell_word;
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{Dir, DirPath, Identity, Names, Pin, Root, Stat, attributes, process};
 use crate::idmap::{Direction, IdMap};
@@ -321,7 +322,7 @@ impl<'a, S: Sink> Decider<'a, S> {
             let path = self.run.path(dir, name);
             let reason = format!(
                 "is {what}; `chattr -{letter} {}` lets it be changed",
-                path.display()
+                shell_word(&path)
             );
             return self.left(ProblemKind::Failed, dir, name, reason);
         }

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::fs::in_use::{self, Tree, Use};
 use crate::fs::places;
 use crate::fs::root::RootError;
+use crate::fs::shown::{one_line, shown};
 use crate::fs::{Root, process};
 use crate::idmap::{Direction, IdMap, Overlap};
 use crate::record::line::{FORMAT, Header, RootLine, WalkOptions};
@@ -53,7 +54,7 @@ pub enum Refusal {
     #[error(transparent)]
     Place(#[from] places::Refusal),
     /// Two of the paths hold one another.
-    #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = inner.display(), outer = outer.display())]
+    #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = shown(inner), outer = shown(outer))]
     Nested {
         /// The one inside.
         inner: PathBuf,
@@ -63,7 +64,7 @@ pub enum Refusal {
     /// The map's two sides meet.
     #[error(
         "the map {map}: {overlap}, so an id does not tell whether a file is already shifted. If you know that nothing below {path} was shifted before, add --assume-unshifted",
-        path = path.display()
+        path = shown(path)
     )]
     Undecidable {
         /// The first tree.
@@ -82,7 +83,7 @@ pub enum Refusal {
         reason: String,
     },
     /// Only root may change owners.
-    #[error("{path}: changing owners takes root (CAP_CHOWN and CAP_FOWNER). Run it with sudo; --dry-run works without, where it can read", path = path.display())]
+    #[error("{path}: changing owners takes root (CAP_CHOWN and CAP_FOWNER). Run it with sudo; --dry-run works without, where it can read", path = shown(path))]
     NotRoot {
         /// The first tree, or the journal.
         path: PathBuf,
@@ -103,7 +104,7 @@ pub enum Refusal {
     #[error(
         "{path}: has {there} of its {names} names in the tree: whoever uses the others would see another owner{more}. \
          `find DIR -xdev -samefile {path}` finds them below DIR; --allow-outside-links shifts it all the same",
-        path = path.display()
+        path = shown(path)
     )]
     OutsideLinks {
         /// One of them.
@@ -133,7 +134,7 @@ pub enum Refusal {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A manifest cannot be written.
-    #[error("{path}: {source}; the manifest cannot be written there", path = path.display())]
+    #[error("{path}: {source}; the manifest cannot be written there", path = shown(path))]
     ManifestOutput {
         /// Where.
         path: PathBuf,
@@ -141,7 +142,7 @@ pub enum Refusal {
         source: std::io::Error,
     },
     /// What is asked and what the record says do not fit.
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {reason}", path = shown(path))]
     NotThisOne {
         /// The journal, manifest or tree.
         path: PathBuf,
@@ -153,17 +154,17 @@ pub enum Refusal {
 fn in_use_text(tree: &Path, uses: &[Use]) -> String {
     let mut text = String::new();
     for (i, one) in uses.iter().enumerate().take(10) {
-        let (pid, command) = (one.pid, &one.command);
+        let (pid, command) = (one.pid, one_line(&one.command));
         let start = match i {
-            0 => format!("{}: is in use", tree.display()),
+            0 => format!("{}: is in use", shown(tree)),
             _ => "\n  and".to_string(),
         };
         text.push_str(&format!("{start} by process {pid} ({command})"));
         if let Some(container) = &one.container {
-            text.push_str(&format!(" in container {container}"));
+            text.push_str(&format!(" in container {}", one_line(container)));
         }
         // As the process knows it: in a container that is another path.
-        text.push_str(&format!(": {} {}", one.how, one.path.display()));
+        text.push_str(&format!(": {} {}", one.how, shown(&one.path)));
     }
     if uses.len() > 10 {
         text.push_str(&format!("\n  and {} more", uses.len() - 10));

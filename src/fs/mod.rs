@@ -5,6 +5,7 @@
 //! - [`attributes`]: its ACLs and its file capability
 //! - [`mod@apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
 //! - [`dir`]: an open directory, its names, the way to it from the root
+//! - [`shown`]: names as people may see them
 //! - [`still`]: using names for a moment, and proving that they stayed
 //! - [`structure`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
@@ -22,6 +23,7 @@ pub mod pin;
 pub mod places;
 pub mod process;
 pub mod root;
+pub mod shown;
 pub mod space;
 pub mod stat;
 pub mod still;

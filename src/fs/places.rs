@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 use thiserror::Error;
 
+use super::shown::shown;
 use crate::ownership::FileType;
 
 /// Why a root is left alone.
@@ -19,7 +20,7 @@ pub enum Refusal {
     /// The path belongs to the operating system, or merely holds what belongs to others.
     #[error(
         "{}: {why}. Name the directory that is meant, or add --allow-system-path if it is this one",
-        path.display()
+        shown(path)
     )]
     System {
         /// The root.
@@ -31,7 +32,7 @@ pub enum Refusal {
     #[error(
         "{path}: is a Docker data-root, in which not everything belongs to containers. \
          `idshift docker migrate --data-root {path}` carries it over",
-        path = path.display()
+        path = shown(path)
     )]
     DataRoot {
         /// The root.
@@ -41,7 +42,7 @@ pub enum Refusal {
     #[error(
         "{}: is {kind}; shifting it gives a container's user rights on what is behind it. \
          Name the directory that is meant, or add --allow-system-path if it is this one",
-        path.display()
+        shown(path)
     )]
     Kind {
         /// The root.
@@ -53,14 +54,14 @@ pub enum Refusal {
     #[error(
         "{}: the filesystem is mounted read-only, so no owner can be changed. \
          `mount -o remount,rw` on its mount point helps where the filesystem itself is writable",
-        path.display()
+        shown(path)
     )]
     ReadOnly {
         /// The root.
         path: PathBuf,
     },
     /// The filesystem cannot keep the owners it is given.
-    #[error("{}: is on {name}, {why}. {help}", path.display())]
+    #[error("{}: is on {name}, {why}. {help}", shown(path))]
     Filesystem {
         /// The root.
         path: PathBuf,
@@ -74,7 +75,7 @@ pub enum Refusal {
     /// The kernel does not tell what the filesystem is.
     #[error(
         "{}: cannot tell what filesystem it is on: {source}. `stat -f` on it shows whether it answers",
-        path.display()
+        shown(path)
     )]
     Unknown {
         /// The root.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::Pin;
+use super::shown::shown;
 use super::stat::{Stat, stat};
 use crate::ownership::FileType;
 
@@ -30,7 +31,7 @@ pub struct Root {
 #[derive(Debug, Error)]
 pub enum RootError {
     /// The kernel does not open it.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Open {
         /// As given.
         path: PathBuf,
@@ -40,7 +41,7 @@ pub enum RootError {
     /// A symlink: which of the two is meant must not be guessed.
     #[error(
         "{path}: is a symlink to {target}; nothing is followed. Name the directory itself: {target}",
-        path = path.display(), target = target.display()
+        path = shown(path), target = shown(target)
     )]
     Symlink {
         /// As given.

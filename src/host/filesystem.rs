@@ -7,12 +7,13 @@ use std::path::Path;
 use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags};
 
 use super::Finding;
+use crate::fs::shown;
 use crate::ownership::Acl;
 
 /// Tries owners, ACLs, capabilities and overlay's attributes in a directory. Leaves nothing there.
 pub fn findings(dir: &Path) -> Vec<Finding> {
     const WHAT: &str = "filesystem";
-    let shown = dir.display();
+    let shown = shown::shown(dir);
     let file = match nameless(dir) {
         Ok(file) => file,
         Err(errno) => {

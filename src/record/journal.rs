@@ -12,6 +12,7 @@ use super::Step;
 use super::frame::{self, Damaged, Found, HEAD};
 use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
 use super::writer::Appender;
+use crate::fs::shown::shown;
 use crate::ownership::{Change, FileType};
 
 /// How far the run of a journal got.
@@ -49,7 +50,7 @@ impl std::fmt::Display for State {
 #[derive(Debug, Error)]
 pub enum JournalError {
     /// The file cannot be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Io {
         /// The journal file.
         path: PathBuf,
@@ -60,7 +61,7 @@ pub enum JournalError {
     #[error(
         "{path}: {reason}, so somebody else could have written it, and a rollback would do what it \
          says. If you know that it is genuine: chown it to the user that runs idshift and chmod it to 0600",
-        path = path.display()
+        path = shown(path)
     )]
     NotTrusted {
         /// The journal file.
@@ -71,7 +72,7 @@ pub enum JournalError {
     /// Written by a later version.
     #[error(
         "{path}: is in format {format}; this idshift reads up to format {known}. Use the version that wrote it ({tool}) or a later one",
-        path = path.display(), known = line::FORMAT
+        path = shown(path), known = line::FORMAT
     )]
     Newer {
         /// The journal file.
@@ -85,7 +86,7 @@ pub enum JournalError {
     #[error(
         "{path}: frame {frame} at byte {offset} is damaged: {reason}. The {frame} frames before it \
          are whole: --up-to {frame} acts on just these",
-        path = path.display()
+        path = shown(path)
     )]
     Damaged {
         /// The journal file.
@@ -100,14 +101,14 @@ pub enum JournalError {
     /// Not even the header is there: nothing was done under this journal.
     #[error(
         "{path}: holds no whole header. The run ended before it changed anything; `idshift journal prune` removes the file",
-        path = path.display()
+        path = shown(path)
     )]
     Empty {
         /// The journal file.
         path: PathBuf,
     },
     /// It is no journal.
-    #[error("{path}: is not a journal of idshift: {reason}", path = path.display())]
+    #[error("{path}: is not a journal of idshift: {reason}", path = shown(path))]
     NotAJournal {
         /// The file.
         path: PathBuf,

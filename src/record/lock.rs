@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Name;
+use crate::fs::shown::{one_line, shown};
 use crate::fs::{Root, root};
 
 const PLACE: &str = "/run/idshift";
@@ -31,7 +32,7 @@ pub enum LockError {
     /// Another run works on the tree, on a part of it, or on one that holds it.
     #[error(
         "{path}: process {pid} (`{command}`) is working on {theirs}. Wait for it, or stop it with `kill -INT {pid}`",
-        path = path.display(), theirs = theirs.display()
+        path = shown(path), theirs = shown(theirs)
     )]
     Held {
         /// The tree that was asked for.
@@ -44,7 +45,7 @@ pub enum LockError {
         command: String,
     },
     /// The lock files cannot be used.
-    #[error("{path}: {source}; the lock that keeps two runs apart cannot be taken", path = path.display())]
+    #[error("{path}: {source}; the lock that keeps two runs apart cannot be taken", path = shown(path))]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -103,7 +104,7 @@ impl RunLock {
         .map_err(at(&path))?;
         let holder = Holder {
             pid: std::process::id(),
-            command: command_line(),
+            command: one_line(&command_line()),
             trees: roots.iter().map(Tree::of).collect(),
         };
         file.set_len(0)

@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::line::{FORMAT, RootLine, WalkOptions};
 use super::{Name, Step};
 use crate::fs::Identity;
+use crate::fs::shown::shown;
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{FileType, Ownership};
 
@@ -141,7 +142,7 @@ impl ManifestLine {
 #[derive(Debug, Error)]
 pub enum ManifestError {
     /// The file cannot be read.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Io {
         /// The manifest.
         path: PathBuf,
@@ -149,7 +150,7 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// A line is not what it should be.
-    #[error("{path}: line {line}: {reason}. Make a new one with `idshift shift --dry-run --manifest FILE`", path = path.display())]
+    #[error("{path}: line {line}: {reason}. Make a new one with `idshift shift --dry-run --manifest FILE`", path = shown(path))]
     Bad {
         /// The manifest.
         path: PathBuf,
@@ -159,13 +160,13 @@ pub enum ManifestError {
         reason: String,
     },
     /// It is of a migration, which is worked out anew each time.
-    #[error("{path}: was made by `idshift docker`: it is for reading only. Run `idshift docker migrate` or `idshift docker revert` itself", path = path.display())]
+    #[error("{path}: was made by `idshift docker`: it is for reading only. Run `idshift docker migrate` or `idshift docker revert` itself", path = shown(path))]
     Steps {
         /// The manifest.
         path: PathBuf,
     },
     /// There is no summary at the end.
-    #[error("{path}: was cut off: it does not end in a summary line. Make a new one with `idshift shift --dry-run --manifest FILE`", path = path.display())]
+    #[error("{path}: was cut off: it does not end in a summary line. Make a new one with `idshift shift --dry-run --manifest FILE`", path = shown(path))]
     CutOff {
         /// The manifest.
         path: PathBuf,

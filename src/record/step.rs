@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Name;
 use super::line::RootLine;
 use crate::fs::Identity;
+use crate::fs::shown::shown;
 use crate::ownership::{Mode, Ownership};
 
 /// A place below one of the run's roots. Plain names, so that nothing leads out of the root.
@@ -167,7 +168,7 @@ impl Step {
 
     /// The step in a line of words, for people.
     pub fn describe(&self, roots: &[RootLine]) -> String {
-        let path = |place: &Place| place.to_path(roots).display().to_string();
+        let path = |place: &Place| shown(&place.to_path(roots)).to_string();
         match self {
             Step::MakeDir { at, made } => format!(
                 "make directory {} {}:{} {}",

@@ -11,6 +11,7 @@ use walkdir::WalkDir;
 use super::journal::{Journal, JournalError, Outline, State};
 use super::line::{Header, Line};
 use super::writer::Appender;
+use crate::fs::shown::shown;
 use crate::fs::{Root, root};
 
 /// Where journals are kept unless `--journal-dir` says otherwise.
@@ -34,7 +35,7 @@ pub struct Store {
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The directory cannot be made, read or written.
-    #[error("{path}: {source}. Name another place with --journal-dir DIR", path = path.display())]
+    #[error("{path}: {source}. Name another place with --journal-dir DIR", path = shown(path))]
     Io {
         /// The directory or the journal file.
         path: PathBuf,
@@ -44,7 +45,7 @@ pub enum StoreError {
     /// Others could write in it.
     #[error(
         "{path}: {reason}, so others could put journals there. `chown root: {path} && chmod 0700 {path}`, or name another place with --journal-dir DIR",
-        path = path.display()
+        path = shown(path)
     )]
     NotPrivate {
         /// The directory.
@@ -55,7 +56,7 @@ pub enum StoreError {
     /// It lies in a tree that is to be shifted.
     #[error(
         "{path}: the journal directory lies inside {tree}, which is to be shifted. Name another place with --journal-dir DIR",
-        path = path.display(), tree = tree.display()
+        path = shown(path), tree = shown(tree)
     )]
     InsideTree {
         /// The directory.
@@ -64,7 +65,7 @@ pub enum StoreError {
         tree: PathBuf,
     },
     /// No journal has this name.
-    #[error("no journal {name} in {path}; `idshift journal list --journal-dir {path}` shows what is there", path = path.display())]
+    #[error("no journal {name} in {path}; `idshift journal list --journal-dir {path}` shows what is there", path = shown(path))]
     NoSuchJournal {
         /// What was asked for.
         name: String,
@@ -72,7 +73,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// There is none that `latest` could mean.
-    #[error("no journal in {path} can still be {wanted}; `idshift journal list --journal-dir {path}` shows what is there", path = path.display())]
+    #[error("no journal in {path} can still be {wanted}; `idshift journal list --journal-dir {path}` shows what is there", path = shown(path))]
     NoLatest {
         /// The directory.
         path: PathBuf,
@@ -82,7 +83,7 @@ pub enum StoreError {
     /// A run that was not ended covers the same tree.
     #[error(
         "{tree}: journal {id} covers it and is {state}. Finish it with `idshift resume {journal}` or undo it with `idshift rollback {journal}` first",
-        tree = tree.display(), journal = journal.display()
+        tree = shown(tree), journal = shown(journal)
     )]
     Unfinished {
         /// The tree.

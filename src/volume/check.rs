@@ -10,6 +10,7 @@ use super::parents::{ClosedParent, closed_above};
 use super::probe::{Answer, Question, What, ask};
 use super::remedy::{Seen, remedy};
 use super::user::{ContainerUser, seen_inside};
+use crate::fs::shown::shown;
 use crate::fs::tries::{Tried, Try};
 use crate::fs::{Pin, Root, Stat};
 use crate::host::runtime::{Program, runc};
@@ -215,7 +216,7 @@ fn owner_of(path: &Path, map: &IdMap) -> Option<Owner> {
 
 /// The path stands before the message already.
 fn strip(path: &Path, message: &str) -> String {
-    let prefix = format!("{}: ", path.display());
+    let prefix = format!("{}: ", shown(path));
     message.strip_prefix(&prefix).unwrap_or(message).to_string()
 }
 

@@ -16,13 +16,14 @@ pub mod user;
 
 use std::path::PathBuf;
 
+use crate::fs::shown::shown;
 use thiserror::Error;
 
 /// Why a volume is not looked at or not made ready. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum VolumeError {
     /// Something cannot be read or started.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = shown(path))]
     Io {
         /// What.
         path: PathBuf,
@@ -30,7 +31,7 @@ pub enum VolumeError {
         source: std::io::Error,
     },
     /// A path cannot be used.
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {reason}", path = shown(path))]
     Path {
         /// Which.
         path: PathBuf,

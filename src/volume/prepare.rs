@@ -7,6 +7,7 @@ use super::VolumeError;
 use super::parents::{ClosedParent, closed_above};
 use super::user::ContainerUser;
 use crate::engine::{Every, Plan, Rule, ShiftRequest};
+use crate::fs::shown::shown;
 use crate::fs::{Root, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
@@ -325,6 +326,6 @@ fn open(path: &Path) -> Result<Root, VolumeError> {
 
 /// The path stands before the message already.
 fn strip(path: &Path, message: &str) -> String {
-    let prefix = format!("{}: ", path.display());
+    let prefix = format!("{}: ", shown(path));
     message.strip_prefix(&prefix).unwrap_or(message).to_string()
 }

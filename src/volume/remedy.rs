@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::user::ContainerUser;
 use crate::fs::Stat;
+use crate::fs::shown::shell_word;
 use crate::fs::tries::Tried;
 use crate::idmap::{Direction, IdMap, Mapped};
 
@@ -96,25 +97,4 @@ pub fn remedy(seen: &Seen<'_>, failed: Option<Tried>, entries: bool) -> Option<S
             false => seen.prepare_for_user(),
         },
     })
-}
-
-/// A path as a word of the shell.
-pub fn shell_word(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.into_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_survives_a_shell() {
-        assert_eq!(shell_word(Path::new("/srv/data")), "/srv/data");
-        assert_eq!(shell_word(Path::new("/a b/it's")), r"'/a b/it'\''s'");
-    }
 }

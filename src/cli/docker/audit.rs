@@ -8,7 +8,7 @@ use super::super::findings;
 use super::super::shift::jobs;
 use super::super::signals;
 use super::super::terminal::Terminal;
-use super::super::text::{bytes, columns, count, inodes, path, printable, say};
+use super::super::text::{bytes, columns, count, inodes, one_line, path, say};
 use super::refused;
 use crate::docker::audit::bind_mounts::BindMount;
 use crate::docker::audit::{Audit, audit};
@@ -70,15 +70,15 @@ fn print(audit: &Audit) {
     if !audit.containers.is_empty() {
         say!("\nContainers that will not work as they are:");
         for one in &audit.containers {
-            say!("  {} {}", printable(&one.container), one.why);
-            say!("    -> {}", one.remedy);
+            say!("  {} {}", one_line(&one.container), one_line(&one.why));
+            say!("    -> {}", one_line(&one.remedy));
         }
     }
     bind_mounts(&audit.bind_mounts);
     if !audit.mounted_volumes.is_empty() {
         say!(
             "\nVolumes that are mounted from elsewhere, and are not shifted: {}",
-            printable(&audit.mounted_volumes.join(", "))
+            one_line(&audit.mounted_volumes.join(", "))
         );
     }
     if !audit.bind_mounts.is_empty() || audit.holds.containers > 0 {
@@ -105,11 +105,11 @@ fn bind_mounts(mounts: &[BindMount]) {
             (None, _) => "-",
         };
         rows.push(vec![
-            printable(&mount.container),
+            one_line(&mount.container),
             format!("{}{read_only}", path(&mount.source)),
             owner,
             can.to_string(),
-            printable(&mount.advice),
+            one_line(&mount.advice),
         ]);
     }
     say!("{}", columns(&rows).trim_end());

@@ -9,12 +9,12 @@ use crate::docker::container::{Bind, Container};
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
 use crate::docker::remap::{DEFAULT_USER, Remap};
 use crate::docker::run_as;
+use crate::fs::shown::shell_word;
 use crate::fs::{Pin, Stat, places};
 use crate::idmap::{Direction, Mapped};
 use crate::ownership::FileType;
 use crate::volume::parents::closed_above;
 use crate::volume::probe::{Answer, Question, What, ask};
-use crate::volume::remedy::shell_word;
 use crate::volume::user::{ContainerUser, seen_inside};
 
 /// A host directory or file that a container binds.

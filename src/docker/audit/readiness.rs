@@ -7,6 +7,7 @@ use crate::docker::data_root::{ASIDE, COPY, DockerRoot, is_remapped_name, names}
 use crate::docker::doctor::{driver, parents, ranges};
 use crate::docker::remap::Remap;
 use crate::fs::in_use::{self, Tree};
+use crate::fs::shown::shown;
 use crate::fs::{Pin, Stat, places};
 use crate::host::{Finding, kernel, runtime, subids};
 
@@ -82,7 +83,7 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
             let found = format!("{name} is left of an earlier migration; it stays");
             let help = format!(
                 "rm -rf {}, when nothing in it is missed",
-                top.join(&name).display()
+                shown(&top.join(&name))
             );
             findings.push(Finding::ok(WHAT, found).remedy(help));
         }
@@ -132,7 +133,7 @@ fn filesystems(root: &DockerRoot) -> Result<Vec<Finding>, DockerError> {
         let path = root.path.join(&name);
         let stat = Pin::path(&path).and_then(|pin| pin.stat());
         if stat.is_ok_and(|stat| stat.mount_root) {
-            let found = format!("{} is a mount point: it cannot be renamed", path.display());
+            let found = format!("{} is a mount point: it cannot be renamed", shown(&path));
             findings.push(
                 Finding::error("filesystems", found)
                     .remedy("move it into the data-root's filesystem, or unmount it"),

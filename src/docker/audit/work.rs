@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::docker::migrate::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
 use crate::engine::{Monitor, Stop};
+use crate::fs::shown::shown;
 use crate::host::Finding;
 use crate::idmap::Direction;
 
@@ -64,7 +65,7 @@ pub fn look_through(
         let below = problem.path.strip_prefix(top).unwrap_or(&problem.path);
         // `overlay2/LAYER`, `volumes/NAME`
         let area: PathBuf = below.components().take(2).collect();
-        *troubles.entry(area.display().to_string()).or_default() += 1;
+        *troubles.entry(shown(&area).to_string()).or_default() += 1;
     }
     Ok(Work {
         inodes: report.tally.seen,

@@ -177,7 +177,7 @@ impl Home {
 }
 
 fn failure(tree: &Tree, error: io::Error) -> io::Error {
-    let path = tree.path.display();
+    let path = crate::fs::shown::shown(&tree.path);
     io::Error::new(
         error.kind(),
         format!("{path}: cannot find out who uses it: {error}"),
