@@ -107,7 +107,7 @@ pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
 
 fn configuration(daemon: &Daemon<'_>) -> Finding {
     const WHAT: &str = "daemon.json";
-    let path = shown(&daemon.daemon_json_path);
+    let path = shown(daemon.daemon_json_path);
     match &daemon.daemon_json {
         Err(error) => Finding::error(WHAT, error.to_string()),
         Ok(_) if !daemon.daemon_json_path.exists() => {

@@ -11,6 +11,7 @@
 //! - [`listed`]: carrying out a journal that holds everything that is to be done
 //! - [`steps`]: what a journal does besides changing owners
 //! - [`replay`]: what a journal says, compared with the disk and brought about
+//! - `roots`: the trees of a journal, opened again
 //! - [`mod@rollback`], [`mod@resume`], [`verify`]: the three uses of a replay
 //! - [`created`]: what came into being since a run
 //! - [`monitor`], [`report`], [`stop`]: how a run talks, ends and is ended
@@ -28,6 +29,7 @@ pub mod request;
 pub mod resume;
 pub mod review;
 pub mod rollback;
+mod roots;
 pub mod shift;
 pub mod sink;
 pub mod steps;

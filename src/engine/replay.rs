@@ -13,7 +13,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::steps::Move;
-use super::{Monitor, Problem, ProblemKind, Stop, Tally};
+use super::{Monitor, Problem, ProblemKind, Stop, Tally, roots};
+use crate::fs::stat::stat;
 use crate::fs::{self, Pin, Root, attributes, process};
 use crate::ownership::{Change, FileType, Ownership, Standing};
 use crate::record::journal::Piece;
@@ -89,7 +90,7 @@ impl Replay<'_> {
     /// # Errors
     /// The journal cannot be read any more.
     pub fn run(&self, jobs: usize) -> Result<Replayed, JournalError> {
-        let roots = self.open_roots();
+        let roots = roots::open_each(&self.journal.header.roots);
         let next = AtomicU32::new(0);
         let over = AtomicBool::new(false);
         let broken: Mutex<Option<JournalError>> = Mutex::new(None);
@@ -131,19 +132,6 @@ impl Replay<'_> {
             }),
         }
     }
-
-    /// The journal's trees, or why one is not what it was.
-    fn open_roots(&self) -> Vec<Result<Root, String>> {
-        let lines = &self.journal.header.roots;
-        lines
-            .iter()
-            .map(|line| match Root::open(line.path.as_path()) {
-                Ok(root) if root.stat.identity == line.identity => Ok(root),
-                Ok(_) => Err("the tree's top is another inode now".to_string()),
-                Err(error) => Err(error.to_string()),
-            })
-            .collect()
-    }
 }
 
 /// One thread of a replay.
@@ -160,6 +148,7 @@ struct Worker<'a> {
 /// Why an inode is not where the journal says.
 const GONE: &str = "is gone, or was renamed";
 const REPLACED: &str = "another inode has its name now";
+const MOUNTED: &str = "something is mounted on its way now";
 
 impl<'a> Worker<'a> {
     fn new(
@@ -311,6 +300,7 @@ impl<'a> Worker<'a> {
         let pin = self.pin(root, entry.name).map_err(|errno| match errno {
             Errno::NOENT => conflict(GONE),
             Errno::NOTDIR | Errno::LOOP => conflict(REPLACED),
+            Errno::XDEV => conflict(MOUNTED),
             _ => failed(format!("open: {errno}")),
         })?;
         let stat = pin
@@ -319,6 +309,10 @@ impl<'a> Worker<'a> {
         let is_it = stat.identity == entry.identity && stat.file_type == transition.file_type;
         if !is_it {
             return Err(conflict(REPLACED));
+        }
+        let is_top = entry.name.0 == b".";
+        if !is_top && self.within(root).is_some_and(|dev| stat.crosses_mount(dev)) {
+            return Err(conflict(MOUNTED));
         }
         let now = attributes::read(&pin, &stat).map_err(|error| failed(error.to_string()))?;
         let change = &transition.change;
@@ -371,11 +365,17 @@ impl<'a> Worker<'a> {
             }
     }
 
+    /// The device that nothing may leave, unless the run crossed mounts.
+    fn within(&self, root: &Root) -> Option<u64> {
+        let crosses = self.replay.journal.header.walk.cross_mounts;
+        (!crosses).then_some(root.stat.dev)
+    }
+
     fn pin(&mut self, root: &'a Root, name: &Name) -> rustix::io::Result<Pin> {
         if name.0 == b"." {
             return root.pin.try_clone();
         }
-        let dir = self.way.open(root.pin.as_fd())?;
+        let dir = self.way.open(root.pin.as_fd(), self.within(root))?;
         let name = std::ffi::CString::new(&name.0[..]).map_err(|_| Errno::INVAL)?;
         Pin::at(dir, &name)
     }
@@ -432,8 +432,15 @@ impl Way {
         self.levels.iter().map(|level| &level.name.0[..])
     }
 
-    /// The directory's handle.
-    fn open<'r>(&'r mut self, root: BorrowedFd<'r>) -> rustix::io::Result<BorrowedFd<'r>> {
+    /// The directory's handle. `within`: the device of a tree that mounts in it are no part of.
+    ///
+    /// # Errors
+    /// `EXDEV` for such a mount.
+    fn open<'r>(
+        &'r mut self,
+        root: BorrowedFd<'r>,
+        within: Option<u64>,
+    ) -> rustix::io::Result<BorrowedFd<'r>> {
         if let Some((_, errno)) = self.broken {
             return Err(errno);
         }
@@ -444,7 +451,12 @@ impl Way {
                 None => root,
             };
             let name = &self.levels[i].name.0[..];
-            match rustix::fs::openat(parent, name, ON_THE_WAY, Mode::empty()) {
+            let opened = rustix::fs::openat(parent, name, ON_THE_WAY, Mode::empty());
+            let inside = opened.and_then(|fd| match within {
+                Some(dev) if stat(&fd)?.crosses_mount(dev) => Err(Errno::XDEV),
+                _ => Ok(fd),
+            });
+            match inside {
                 Ok(fd) => {
                     self.levels[i].fd = Some(fd);
                     self.open += 1;

@@ -17,7 +17,7 @@ use crate::record::manifest::ManifestError;
 use crate::record::store::StoreError;
 use crate::record::{Journal, JournalError, Name, Store};
 
-use super::{Monitor, Phase};
+use super::{Monitor, Phase, roots};
 
 /// A shift as the operator asks for it.
 #[derive(Clone, Debug)]
@@ -315,11 +315,7 @@ pub(super) fn check_journal_not_in_use(
     if !journal.header.is_of_service() {
         return Ok(());
     }
-    let lines = journal.header.roots.iter().filter(|line| !line.steps_only);
-    let roots: Vec<Root> = lines
-        .filter_map(|line| Root::open(line.path.as_path()).ok())
-        .collect();
-    check_not_in_use(&roots, monitor).map_err(Refusal::of_service)
+    check_not_in_use(&roots::open_trees(journal), monitor).map_err(Refusal::of_service)
 }
 
 fn check_not_in_use(roots: &[Root], monitor: &dyn Monitor) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use super::decide::Run;
 use super::listed::carry_out;
 use super::replay::GiveUp;
 use super::request::{check_is_root, check_journal_not_in_use, exclude_set};
-use super::rollback::open_roots;
+use super::roots;
 use super::shift::{conclude, walk_journalling};
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::{Identity, places, process};
@@ -56,11 +56,12 @@ pub fn resume(
              Close it with `idshift rollback`, then start again",
         ));
     }
-    let roots = open_roots(journal);
-    if roots.len() != header.roots.len() {
-        return Err(not_this(
-            "one of its trees is gone. `idshift rollback` undoes what is still there",
-        ));
+    let mut roots = Vec::new();
+    for line in &header.roots {
+        roots.push(roots::open(line).map_err(|reason| Refusal::NotThisOne {
+            path: line.path.as_path().to_path_buf(),
+            reason: format!("{reason}. `idshift rollback` undoes what is still there"),
+        })?);
     }
     let many = header.walk.cross_mounts || roots.iter().any(places::has_subvolumes);
     if header.walk.assume_unshifted && many {

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::created;
 use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
 use super::request::{check_is_root, check_journal_not_in_use};
 use super::shift::sync;
 use super::steps::{Brought, Steps};
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
-use crate::fs::{Root, process};
+use super::{created, roots};
+use crate::fs::process;
 use crate::record::lock::RunLock;
 use crate::record::{Journal, JournalError, Mark, State};
 
@@ -50,7 +50,7 @@ pub fn rollback(
         };
         return Ok(report);
     }
-    let (roots, trees) = (open_roots(journal), open_trees(journal));
+    let (roots, trees) = (roots::open_all(journal), roots::open_trees(journal));
     check_journal_not_in_use(journal, monitor)?;
     check_steps(journal, options.force)?;
     let held = match options.dry_run {
@@ -104,7 +104,7 @@ pub(super) fn undo(path: &Path, monitor: &dyn Monitor, jobs: usize) -> Result<Ta
     }
     let replayed = replay(&journal, &options, monitor, &Stop::new())?;
     if let Some(mut appender) = appender {
-        let _ = sync(&open_roots(&journal), journal.header.walk.cross_mounts)
+        let _ = sync(&roots::open_all(&journal), journal.header.walk.cross_mounts)
             .and_then(|()| appender.mark(Mark::Undone, replayed.tally.left()))
             .and_then(|()| appender.close());
     }
@@ -193,20 +193,4 @@ fn io_error(journal: &Journal, source: std::io::Error) -> Refusal {
         path: journal.path.clone(),
         source,
     })
-}
-
-/// Those of its roots in which owners were changed.
-fn open_trees(journal: &Journal) -> Vec<Root> {
-    let lines = journal.header.roots.iter().filter(|line| !line.steps_only);
-    lines
-        .filter_map(|line| Root::open(line.path.as_path()).ok())
-        .collect()
-}
-
-/// The journal's roots that are there, for the last sync.
-pub(super) fn open_roots(journal: &Journal) -> Vec<Root> {
-    let lines = journal.header.roots.iter();
-    lines
-        .filter_map(|line| Root::open(line.path.as_path()).ok())
-        .collect()
 }

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use super::replay::Goal;
-use super::{Problem, ProblemKind};
+use super::{Problem, ProblemKind, roots};
+use crate::fs::stat::stat;
 use crate::fs::structure::{self, Owner, look};
 use crate::fs::{Pin, Root, Stat, apply, attributes};
 use crate::ownership::{Change, Ownership, Standing};
@@ -57,6 +58,7 @@ impl Move {
 pub struct Steps<'a> {
     steps: &'a [Step],
     lines: &'a [RootLine],
+    cross_mounts: bool,
     roots: Vec<Result<Root, String>>,
 }
 
@@ -64,19 +66,15 @@ impl<'a> Steps<'a> {
     /// Of this journal.
     pub fn of(journal: &'a Journal) -> Steps<'a> {
         let lines = &journal.header.roots[..];
-        let open = |line: &RootLine| match Root::open(line.path.as_path()) {
-            Ok(root) if root.stat.identity == line.identity => Ok(root),
-            Ok(_) => Err("another inode has its place now".to_string()),
-            Err(error) => Err(error.to_string()),
-        };
         // Roots are opened for steps only: most journals have none.
         let roots = match journal.steps.is_empty() {
             true => Vec::new(),
-            false => lines.iter().map(open).collect(),
+            false => roots::open_each(lines),
         };
         Steps {
             steps: &journal.steps,
             lines,
+            cross_mounts: journal.header.walk.cross_mounts,
             roots,
         }
     }
@@ -389,7 +387,8 @@ impl<'a> Steps<'a> {
         root.map_err(|reason| io::Error::other(reason.clone()))
     }
 
-    /// The directory a place is in, opened name by name from its root, following nothing.
+    /// The directory a place is in, opened name by name from its root, following nothing and
+    /// entering no other mount than the run did.
     fn parent(&self, place: &Place) -> io::Result<OwnedFd> {
         let root = self.root(place)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -397,9 +396,13 @@ impl<'a> Steps<'a> {
             |dir: BorrowedFd<'_>, name: &[u8]| rustix::fs::openat(dir, name, flags, Mode::empty());
         let top = open(root.pin.as_fd(), b".")?;
         let way = &place.path[..place.path.len() - 1];
-        way.iter()
-            .try_fold(top, |dir, name| open(dir.as_fd(), &name.0))
-            .map_err(io::Error::from)
+        way.iter().try_fold(top, |dir, name| {
+            let dir = open(dir.as_fd(), &name.0)?;
+            match !self.cross_mounts && stat(&dir)?.crosses_mount(root.stat.dev) {
+                true => Err(io::Error::other("a mount is on its way now")),
+                false => Ok(dir),
+            }
+        })
     }
 }
 

@@ -15,6 +15,9 @@ pub const HEAD: usize = 20;
 /// No frame holds more, so that a damaged length cannot make a reader ask for all memory.
 pub const MOST_BYTES: usize = 256 << 20;
 
+/// What lines of [`MOST_BYTES`] cannot exceed compressed (`ZSTD_compressBound`).
+const MOST_COMPRESSED: usize = MOST_BYTES + MOST_BYTES / 256;
+
 const MAGIC: u32 = 0x184D_2A5E;
 const HEAD_SIZE: u32 = 12;
 
@@ -139,6 +142,7 @@ pub fn read_head(head: &[u8]) -> Option<(u32, usize)> {
         && u32::from_le_bytes(size) == HEAD_SIZE
         && u32::from_le_bytes(crc) == crc32fast::hash(&head[8..16]);
     let len = u32::from_le_bytes(len) as usize;
+    let is_whole = is_whole && len <= MOST_COMPRESSED;
     is_whole.then(|| (u32::from_le_bytes(number), len))
 }
 

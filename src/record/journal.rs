@@ -1,5 +1,6 @@
 //! A journal read back, whole or torn.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -11,6 +12,7 @@ use thiserror::Error;
 use super::Step;
 use super::frame::{self, Damaged, Found, HEAD};
 use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
+use super::trust::{self, Distrust};
 use super::writer::Appender;
 use crate::fs::shown::shown;
 use crate::ownership::{Change, FileType};
@@ -60,7 +62,8 @@ pub enum JournalError {
     /// Somebody else could have written it.
     #[error(
         "{path}: {reason}, so somebody else could have written it, and a rollback would do what it \
-         says. If you know that it is genuine: chown it to the user that runs idshift and chmod it to 0600",
+         says. If you know that it is genuine: chown it to the user that runs idshift, chmod it to 0600, and \
+         keep it in a directory that nobody else can write to",
         path = shown(path)
     )]
     NotTrusted {
@@ -263,12 +266,19 @@ impl Journal {
     }
 
     /// Opens the file for more frames behind the last whole one.
+    ///
+    /// # Errors
+    /// Also when another file has its place now.
     pub fn append(&self) -> io::Result<Appender> {
         let file = File::options()
             .read(true)
             .write(true)
             .custom_flags(nix::libc::O_NOFOLLOW)
             .open(&self.path)?;
+        let (read, found) = (self.file.metadata()?, file.metadata()?);
+        if (read.dev(), read.ino()) != (found.dev(), found.ino()) {
+            return Err(rustix::io::Errno::STALE.into());
+        }
         Appender::new(file, self.frames(), self.bytes())
     }
 }
@@ -279,24 +289,32 @@ fn split_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|line| !line.is_empty())
 }
 
-fn check_trusted(path: &Path, file: &File) -> Result<(), JournalError> {
-    let metadata = file.metadata().map_err(|source| JournalError::Io {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    let reason = if !metadata.is_file() {
-        "it is not a regular file".to_string()
-    } else if metadata.uid() != 0 && metadata.uid() != nix::unistd::geteuid().as_raw() {
-        format!("it belongs to uid {}", metadata.uid())
-    } else if metadata.mode() & 0o022 != 0 {
-        format!("its mode is {:04o}", metadata.mode() & 0o7777)
-    } else {
-        return Ok(());
-    };
-    Err(JournalError::NotTrusted {
-        path: path.to_path_buf(),
-        reason,
-    })
+/// What the lines of one frame must agree on.
+#[derive(Default)]
+struct FrameCheck {
+    owns: HashSet<u32>,
+    depth: usize,
+}
+
+impl FrameCheck {
+    fn own(&mut self, n: u32) {
+        self.owns.insert(n);
+    }
+
+    fn dir(&mut self, line: &DirLine, roots: usize) -> Result<(), String> {
+        if line.root >= roots {
+            return Err(format!("dir line: there is no root {}", line.root));
+        }
+        if line.keep > self.depth {
+            let (keep, depth) = (line.keep, self.depth);
+            return Err(format!("dir line: it keeps {keep} names of {depth}"));
+        }
+        if let Some(own) = line.owns.iter().find(|own| !self.owns.contains(own)) {
+            return Err(format!("dir line: there is no change {own}"));
+        }
+        self.depth = line.keep + line.path.len();
+        Ok(())
+    }
 }
 
 /// A journal while it is being read.
@@ -319,12 +337,13 @@ impl<'a> Reading<'a> {
             path: path.to_path_buf(),
             source,
         };
-        let file = File::options()
-            .read(true)
-            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-            .open(path)
-            .map_err(io)?;
-        check_trusted(path, &file)?;
+        let file = trust::open(path).map_err(|distrust| match distrust {
+            Distrust::Reason(reason) => JournalError::NotTrusted {
+                path: path.to_path_buf(),
+                reason,
+            },
+            Distrust::Io(source) => io(source),
+        })?;
         Ok(Reading {
             path,
             length: file.metadata().map_err(io)?.len(),
@@ -388,22 +407,23 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Looks at the frame that should begin here: at no more bytes than its head says, unless it
-    /// is not whole. Then what stands behind it tells a torn end from damage.
+    /// Looks at the frame that should begin here: at no more bytes than its head says, and where it
+    /// is not whole, at whether anything stands behind it.
     fn find_frame(&self, number: u32) -> Result<Result<Found, Damaged>, JournalError> {
+        // More than a frame that was cut off has behind it of room set aside.
+        const BEHIND: u64 = 64 << 20;
         let rest = self.length - self.offset;
         let head = self.bytes(rest.min(HEAD as u64))?;
-        if let Some(len) = head.get(12..16) {
-            let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]);
-            let frame_len = HEAD as u64 + u64::from(len);
-            if frame_len <= rest {
-                let whole = frame::decode(number, self.offset, &self.bytes(frame_len)?);
-                if let Ok(Found::Whole { .. }) = whole {
-                    return Ok(whole);
-                }
+        let len = frame::read_head(&head).map_or(0, |(_, len)| len as u64);
+        let frame_len = HEAD as u64 + len;
+        if len > 0 && frame_len <= rest {
+            let whole = frame::decode(number, self.offset, &self.bytes(frame_len)?);
+            if let Ok(Found::Whole { .. }) = whole {
+                return Ok(whole);
             }
         }
-        Ok(frame::decode(number, self.offset, &self.bytes(rest)?))
+        let seen = self.bytes(rest.min(frame_len + BEHIND))?;
+        Ok(frame::decode(number, self.offset, &seen))
     }
 
     fn bytes(&self, len: u64) -> Result<Vec<u8>, JournalError> {
@@ -430,26 +450,41 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// A frame is whole and does not hold what it should.
+    fn wrong(&self, number: u32, reason: String) -> JournalError {
+        match number {
+            0 => JournalError::NotAJournal {
+                path: self.path.to_path_buf(),
+                reason,
+            },
+            _ => self.damaged(number, reason),
+        }
+    }
+
     fn lines(&mut self, number: u32, lines: &[u8]) -> Result<(), JournalError> {
+        let mut frame = FrameCheck::default();
         for text in split_lines(lines) {
             if number == 0 && self.header.is_none() {
                 self.check_format(text)?;
             }
-            let line = Line::parse(text).map_err(|reason| match number {
-                0 => JournalError::NotAJournal {
-                    path: self.path.to_path_buf(),
-                    reason,
-                },
-                _ => self.damaged(number, reason),
-            })?;
+            let line = Line::parse(text).map_err(|reason| self.wrong(number, reason))?;
             match line {
-                Line::Header(header) if self.header.is_none() => self.header = Some(*header),
+                Line::Header(header) if self.header.is_none() => {
+                    header
+                        .check()
+                        .map_err(|reason| self.wrong(number, reason))?;
+                    self.header = Some(*header);
+                }
                 Line::Header(_) => return Err(self.damaged(number, "a second header".into())),
-                Line::Own(_) => {}
-                Line::Dir(dir) => self.inodes += dir.names.len() as u64,
+                Line::Own(own) => frame.own(own.n),
+                Line::Dir(dir) => {
+                    frame
+                        .dir(&dir, self.roots())
+                        .map_err(|reason| self.damaged(number, reason))?;
+                    self.inodes += dir.names.len() as u64;
+                }
                 Line::Step(step) => {
-                    let roots = self.header.as_ref().map_or(0, |header| header.roots.len());
-                    step.check(roots)
+                    step.check(self.roots())
                         .map_err(|reason| self.damaged(number, reason))?;
                     self.steps.push(*step);
                 }
@@ -457,6 +492,10 @@ impl<'a> Reading<'a> {
             }
         }
         Ok(())
+    }
+
+    fn roots(&self) -> usize {
+        self.header.as_ref().map_or(0, |header| header.roots.len())
     }
 
     /// Looks at the version alone, before the rest, which a later version may have changed.

@@ -45,6 +45,27 @@ pub struct Header {
 }
 
 impl Header {
+    /// Whether its trees are plain absolute paths.
+    ///
+    /// # Errors
+    /// Which is not, for people.
+    pub fn check(&self) -> Result<(), String> {
+        let is_plain = |path: &Name| match path.0.split_first() {
+            Some((b'/', [])) => true,
+            Some((b'/', rest)) => rest
+                .split(|&byte| byte == b'/')
+                .all(|name| Name(name.to_vec()).is_component() && name != b"."),
+            _ => false,
+        };
+        match self.roots.iter().find(|root| !is_plain(&root.path)) {
+            Some(root) => Err(format!(
+                "header line: {:?} is not the absolute path of a tree",
+                root.path.as_path()
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// The trees are a service's own, which must not run meanwhile.
     pub fn is_of_service(&self) -> bool {
         self.command.starts_with("docker ")

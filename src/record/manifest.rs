@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::line::{FORMAT, RootLine, WalkOptions};
+use super::trust::{self, Distrust};
 use super::{Name, Step};
 use crate::fs::Identity;
 use crate::fs::shown::shown;
@@ -148,6 +149,18 @@ pub enum ManifestError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Somebody else could have written it.
+    #[error(
+        "{path}: {reason}, so somebody else could have written it, and what it lists would be done. \
+         If you know that it is as it was reviewed: chown it to the user that runs idshift, and chmod go-w",
+        path = shown(path)
+    )]
+    NotTrusted {
+        /// The manifest.
+        path: PathBuf,
+        /// What makes it so.
+        reason: String,
     },
     /// A line is not what it should be.
     #[error("{path}: line {line}: {reason}. Make a new one with `idshift shift --dry-run --manifest FILE`", path = shown(path))]
@@ -366,7 +379,13 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Numbered> + use<>, Manifest
             source,
         }
     };
-    let file = File::open(path).map_err(&io)?;
+    let file = trust::open_handed_over(path).map_err(|distrust| match distrust {
+        Distrust::Io(error) => io(error),
+        Distrust::Reason(reason) => ManifestError::NotTrusted {
+            path: path.to_path_buf(),
+            reason,
+        },
+    })?;
     let reader: Box<dyn BufRead> = if is_compressed(path) {
         let decoder = zstd::stream::read::Decoder::new(file).map_err(&io)?;
         Box::new(BufReader::new(decoder))

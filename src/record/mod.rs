@@ -8,6 +8,7 @@
 //! - [`journal`]: a journal read back, whole or torn
 //! - [`writer`]: the thread that makes lines durable
 //! - [`store`]: the directory the journals are in
+//! - [`trust`]: whether somebody else could have written a record
 //! - [`lock`]: one run at a time on a tree
 //! - [`manifest`]: a dry run's result, for a person and for a later run
 
@@ -20,6 +21,7 @@ pub mod manifest;
 pub mod name;
 pub mod step;
 pub mod store;
+pub mod trust;
 pub mod writer;
 
 pub use batch::{Batch, Transition};

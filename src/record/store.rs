@@ -2,14 +2,16 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use thiserror::Error;
 use walkdir::WalkDir;
 
 use super::journal::{Journal, JournalError, Outline, State};
 use super::line::{Header, Line};
+use super::trust::{self, Distrust};
 use super::writer::Appender;
 use crate::fs::shown::shown;
 use crate::fs::{Root, root};
@@ -44,7 +46,7 @@ pub enum StoreError {
     },
     /// Others could write in it.
     #[error(
-        "{path}: {reason}, so others could put journals there. `chown root: {path} && chmod 0700 {path}`, or name another place with --journal-dir DIR",
+        "{path}: {reason}, so others could put journals there. `chown root: {path} && chmod 0700 {path}` helps where it is this directory itself; else name another place with --journal-dir DIR",
         path = shown(path)
     )]
     NotPrivate {
@@ -122,25 +124,25 @@ impl Store {
         }
     }
 
-    /// Makes the directory where it is missing and makes sure that only its owner can write to it.
+    /// Makes the directory where it is missing, and makes sure that nobody else can write to it or put
+    /// another in its place.
     pub fn open_for_writing(&self) -> Result<(), StoreError> {
+        let private = |distrust| match distrust {
+            Distrust::Io(error) => self.io(error),
+            Distrust::Reason(reason) => StoreError::NotPrivate {
+                path: self.place.clone(),
+                reason,
+            },
+        };
+        if !self.place.is_dir() {
+            trust::check_above(&self.place).map_err(private)?;
+        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.place)
             .map_err(|error| self.io(error))?;
-        let metadata = std::fs::metadata(&self.place).map_err(|error| self.io(error))?;
-        let reason = if metadata.uid() != 0 && metadata.uid() != nix::unistd::geteuid().as_raw() {
-            format!("it belongs to uid {}", metadata.uid())
-        } else if metadata.mode() & 0o022 != 0 {
-            format!("its mode is {:04o}", metadata.mode() & 0o7777)
-        } else {
-            return Ok(());
-        };
-        Err(StoreError::NotPrivate {
-            path: self.place.clone(),
-            reason,
-        })
+        trust::check_directory(&self.place).map_err(private)
     }
 
     /// Refuses a store inside one of the trees: it would be shifted, and journalled, itself.
@@ -287,9 +289,7 @@ impl Store {
             .open(unfinished)?;
         let mut appender = Appender::new(file, 0, 0)?;
         appender.append(&Line::Header(Box::new(header.clone())).to_bytes())?;
-        // A link, unlike a rename, takes nobody's place.
-        std::fs::hard_link(unfinished, path)?;
-        std::fs::remove_file(unfinished)?;
+        put_in_place(unfinished, path)?;
         File::open(&self.place)?.sync_all()?;
         Ok(appender)
     }
@@ -312,6 +312,19 @@ impl Store {
             }
         }
         Ok(found)
+    }
+}
+
+/// Gives a file its name, which nobody must have yet.
+fn put_in_place(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A filesystem that cannot: a link takes nobody's place either.
+        Err(Errno::INVAL) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        result => Ok(result?),
     }
 }
 

@@ -1,0 +1,36 @@
+//! The trees of a journal, opened again.
+
+use crate::fs::Root;
+use crate::record::Journal;
+use crate::record::line::RootLine;
+
+/// A tree as the journal knows it: the same inode at the same path, with no symlink on the way.
+///
+/// # Errors
+/// Why it is not, for people.
+pub(super) fn open(line: &RootLine) -> Result<Root, String> {
+    let path = line.path.as_path();
+    match Root::open(path) {
+        Ok(root) if root.path != path => Err("a symlink is on its way now".to_string()),
+        Ok(root) if root.stat.identity == line.identity => Ok(root),
+        Ok(_) => Err("the tree's top is another inode now".to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// All roots, each opened or not.
+pub(super) fn open_each(lines: &[RootLine]) -> Vec<Result<Root, String>> {
+    lines.iter().map(open).collect()
+}
+
+/// The roots that are what they were.
+pub(super) fn open_all(journal: &Journal) -> Vec<Root> {
+    let lines = journal.header.roots.iter();
+    lines.filter_map(|line| open(line).ok()).collect()
+}
+
+/// Those of them in which owners were changed.
+pub(super) fn open_trees(journal: &Journal) -> Vec<Root> {
+    let lines = journal.header.roots.iter().filter(|line| !line.steps_only);
+    lines.filter_map(|line| open(line).ok()).collect()
+}
