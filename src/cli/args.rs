@@ -264,8 +264,6 @@ pub struct DoctorArgs {
 pub struct ProbeArgs {
     /// What is to be tried with standard input
     pub question: String,
-    /// Process id of the parent
-    pub parent: u32,
 }
 
 /// `idshift rollback`

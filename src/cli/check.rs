@@ -21,8 +21,13 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
             path(&args.path)
         )));
     }
-    let map = args.map.resolve()?;
-    let mut user = user(args, &map)?;
+    let daemon = match args.map.is_given() && args.r#as.is_some() {
+        // Nothing is asked of the daemon.
+        true => DaemonJson::default(),
+        false => DaemonJson::read(&args.daemon.daemon_json).map_err(Failure::refused)?,
+    };
+    let (map, map_words) = map(args, &daemon)?;
+    let mut user = user(args, &daemon, &map)?;
     user.groups.extend(&args.groups);
     let request = CheckRequest {
         path: args.path.clone(),
@@ -31,7 +36,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         read_only: args.read_only,
         recursive: args.recursive,
         old_runtime: args.old_runtime,
-        map_words: map_words(args),
+        map_words,
     };
     let checked = check(&request).map_err(Failure::refused)?;
     match args.json {
@@ -48,32 +53,37 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// How the map was chosen, for commands that help.
-fn map_words(args: &CheckArgs) -> String {
+/// The map that the daemon would set, and how it is chosen on the command line.
+fn map(args: &CheckArgs, daemon: &DaemonJson) -> Result<(IdMap, String), Failure> {
+    let asked = args.daemon.userns_remap.as_deref();
+    let remap_to = daemon.remap_to(asked);
+    if !args.map.is_given() && remap_to != "default" {
+        let remap = Remap::resolve(&remap_to).map_err(Failure::refused)?;
+        return Ok((remap.map, format!(" --subid {}", remap.user)));
+    }
     let maps = args.map.maps.iter().map(|map| format!(" --map {map}"));
     let subid = args.map.subid.iter().map(|user| format!(" --subid {user}"));
-    maps.chain(subid).collect()
+    Ok((args.map.resolve()?, maps.chain(subid).collect()))
 }
 
 /// As whom it is tried.
-fn user(args: &CheckArgs, map: &IdMap) -> Result<ContainerUser, Failure> {
+fn user(args: &CheckArgs, daemon: &DaemonJson, map: &IdMap) -> Result<ContainerUser, Failure> {
     if let Some(user) = &args.r#as {
         return Ok(user.clone());
     }
-    let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(Failure::refused)?;
-    let top = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
-    let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
-    let inner = match Remap::resolve(&remap_to) {
-        Ok(remap) => Some(remap.dir_name()),
-        Err(_) => map
-            .container_root()
-            .map(|(uid, gid)| format!("{uid}.{gid}")),
-    };
-    // The remapped daemon's own, where there is one, else the plain one's.
-    let remapped = inner.map(|name| top.join(name)).filter(|dir| dir.is_dir());
-    let root = DockerRoot::at(remapped.unwrap_or(top));
+    let top = data_root::find(args.daemon.data_root.as_deref(), daemon);
+    // The remapped daemon's own, where there is one, and then the plain one's.
+    let inner = map
+        .container_root()
+        .map(|(uid, gid)| top.join(format!("{uid}.{gid}")));
+    let roots: Vec<DockerRoot> = inner
+        .filter(|dir| dir.is_dir())
+        .into_iter()
+        .chain([top])
+        .map(DockerRoot::at)
+        .collect();
     if let Some(name) = &args.container {
-        let found = run_as::of_container(&root, name).map_err(Failure::refused)?;
+        let found = run_as::of_container(&roots, name).map_err(Failure::refused)?;
         if found.is_host {
             return Err(Failure::refused(format!(
                 "container {name} runs with --userns=host: it is not remapped, and has the host's own ids"
@@ -82,7 +92,7 @@ fn user(args: &CheckArgs, map: &IdMap) -> Result<ContainerUser, Failure> {
         return Ok(found.user);
     }
     let image = args.image_user.as_deref().unwrap_or_default();
-    run_as::of_image(&root, image).map_err(Failure::refused)
+    run_as::of_image(&roots, image).map_err(Failure::refused)
 }
 
 fn print(checked: &Checked, read_only: bool) {
@@ -98,6 +108,9 @@ fn print(checked: &Checked, read_only: bool) {
             "{}: container user {user} cannot {verb} {top}.",
             style("No").red().bold()
         ),
+    }
+    if checked.is_symlink {
+        say!("It is what the symlink leads to; Docker follows it too.");
     }
     say!("");
     for step in &checked.steps {
@@ -117,9 +130,11 @@ fn print(checked: &Checked, read_only: bool) {
         owner.outside,
         owner.mode
     );
-    let nobody = match owner.inside.split(':').any(|id| id == "65534") {
-        true => ": nobody's, none of the container's users owns it",
-        false => "",
+    let (uid, gid) = owner.inside.split_once(':').unwrap_or_default();
+    let nobody = match (uid, gid) {
+        ("65534", _) => ": nobody's, none of the container's users owns it",
+        (_, "65534") => ": its group is none of the container's",
+        _ => "",
     };
     say!("  The container sees that as {}{nobody}.", owner.inside);
     unusable(checked);

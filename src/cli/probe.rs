@@ -2,10 +2,10 @@
 
 use super::args::ProbeArgs;
 use super::exit::{Exit, Failure};
-use crate::volume::probe;
+use crate::volume::child;
 
 /// Runs it.
 pub fn run(args: &ProbeArgs) -> Result<Exit, Failure> {
-    probe::answer(&args.question, args.parent, &mut std::io::stdout());
+    child::answer(&args.question, &mut std::io::stdout());
     Ok(Exit::Done)
 }

@@ -10,7 +10,7 @@ use crate::fs::Pin;
 use crate::fs::shown::{shell_word, shown};
 use crate::host::{Finding, filesystem, kernel, runtime, security, subids};
 use crate::idmap::IdMap;
-use crate::volume::parents::is_open_to_root;
+use crate::volume::probe::try_namespace;
 
 /// Which daemon, as far as the operator says.
 pub struct Daemon<'a> {
@@ -68,7 +68,7 @@ fn namespace(map: &IdMap) -> Option<Finding> {
     if !nix::unistd::geteuid().is_root() {
         return None;
     }
-    let error = is_open_to_root(Path::new("/"), map).err()?;
+    let error = try_namespace(map).err()?;
     let found = format!("one with this map could not be made: {error}");
     Some(Finding::error("user namespaces", found))
 }

@@ -31,31 +31,58 @@ struct Config {
     user: String,
 }
 
-/// The user that a container runs as; by name, id or the beginning of one.
+/// The user that a container runs as; by name, id or the beginning of one. The first of the roots
+/// that has it tells.
 ///
 /// # Errors
 /// There is no such container, or its user cannot be looked up.
-pub fn of_container(root: &DockerRoot, wanted: &str) -> Result<Found, DockerError> {
-    let mut names = Vec::new();
-    for files in root.container_files()? {
-        let container = files.parse(root)?;
-        let is_it =
-            container.name == wanted || (wanted.len() >= 4 && container.id.starts_with(wanted));
-        if is_it {
-            return Ok(Found {
-                is_host: container.userns_mode == "host",
-                user: user_of(root, &files)?,
-            });
+pub fn of_container(roots: &[DockerRoot], wanted: &str) -> Result<Found, DockerError> {
+    let mut known = Vec::new();
+    let mut by_id = None;
+    for root in roots {
+        for files in root.container_files()? {
+            let container = files.parse(root)?;
+            let found = (root, container.userns_mode == "host", files);
+            if container.name == wanted {
+                return Found::of(found);
+            }
+            if wanted.len() >= 4 && container.id.starts_with(wanted) {
+                by_id.get_or_insert(found);
+            }
+            known.push(container.name);
         }
-        names.push(container.name);
     }
-    Err(DockerError::in_the_way(
-        root.path.join("containers"),
-        format!(
-            "there is no container {wanted}; there are: {}",
-            names.join(", ")
-        ),
-    ))
+    match by_id {
+        Some(found) => Found::of(found),
+        None => Err(not_there("container", "containers", roots, wanted, known)),
+    }
+}
+
+impl Found {
+    fn of(
+        (root, is_host, files): (&DockerRoot, bool, ContainerFiles),
+    ) -> Result<Found, DockerError> {
+        let user = user_of(root, &files)?;
+        Ok(Found { user, is_host })
+    }
+}
+
+fn not_there(
+    kind: &str,
+    dir: &str,
+    roots: &[DockerRoot],
+    wanted: &str,
+    mut known: Vec<String>,
+) -> DockerError {
+    known.sort();
+    known.dedup();
+    let there = match &known[..] {
+        [] => "there is none. Is it the right --data-root?".to_string(),
+        names => format!("there are: {}", names.join(", ")),
+    };
+    let path = roots.first().map(|root| root.path.join(dir));
+    let path = path.unwrap_or_default();
+    DockerError::in_the_way(path, format!("there is no {kind} {wanted}; {there}"))
 }
 
 /// The user that this container runs as.
@@ -93,11 +120,41 @@ pub fn user_of(root: &DockerRoot, files: &ContainerFiles) -> Result<ContainerUse
         .map_err(|reason| DockerError::in_the_way(dir, reason))
 }
 
-/// The user that an image runs as; by name and tag, by id or the beginning of one.
+/// The user that an image runs as; by name and tag, by id or the beginning of one. The first of the
+/// roots that has it tells.
 ///
 /// # Errors
 /// There is no such image, or its user cannot be looked up.
-pub fn of_image(root: &DockerRoot, wanted: &str) -> Result<ContainerUser, DockerError> {
+pub fn of_image(roots: &[DockerRoot], wanted: &str) -> Result<ContainerUser, DockerError> {
+    let mut known = Vec::new();
+    for root in roots {
+        if let Some(user) = image_in(root, wanted, &mut known)? {
+            return Ok(user);
+        }
+    }
+    Err(not_there("image", "image", roots, wanted, known))
+}
+
+/// As the daemon writes it into `repositories.json`: without the default registry and with a tag
+/// (distribution `reference.FamiliarString`, `TagNameOnly`).
+fn familiar(name: &str) -> String {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = match name.strip_prefix("library/") {
+        Some(rest) if !rest.contains('/') => rest,
+        _ => name,
+    };
+    let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+    match last.contains([':', '@']) {
+        true => name.to_string(),
+        false => format!("{name}:latest"),
+    }
+}
+
+fn image_in(
+    root: &DockerRoot,
+    wanted: &str,
+    known: &mut Vec<String>,
+) -> Result<Option<ContainerUser>, DockerError> {
     #[derive(Deserialize)]
     struct Repositories {
         #[serde(rename = "Repositories", default)]
@@ -114,11 +171,7 @@ pub fn of_image(root: &DockerRoot, wanted: &str) -> Result<ContainerUser, Docker
         #[serde(default)]
         diff_ids: Vec<String>,
     }
-    let tagged = match wanted.rsplit_once('/').map_or(wanted, |(_, name)| name) {
-        name if name.contains(':') || name.contains('@') => wanted.to_string(),
-        _ => format!("{wanted}:latest"),
-    };
-    let mut known = Vec::new();
+    let tagged = familiar(wanted);
     for driver in root.drivers()? {
         let image_dir = root.path.join("image").join(&driver);
         let path = image_dir.join("repositories.json");
@@ -155,16 +208,10 @@ pub fn of_image(root: &DockerRoot, wanted: &str) -> Result<ContainerUser, Docker
         let user = image.config.map(|config| config.user).unwrap_or_default();
         return accounts
             .resolve(&user, &[])
+            .map(Some)
             .map_err(|reason| DockerError::in_the_way(path, reason));
     }
-    known.sort();
-    Err(DockerError::in_the_way(
-        root.path.join("image"),
-        format!(
-            "there is no image {wanted}; there are: {}",
-            known.join(", ")
-        ),
-    ))
+    Ok(None)
 }
 
 /// The driver's name of the layer on top of a chain, found from the bottom up: each layer's
@@ -355,6 +402,21 @@ fn read_etc(layer: &Path, name: &str) -> Option<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_is_known_by_its_familiar_name() {
+        for (name, familiar_name) in [
+            ("rabbitmq", "rabbitmq:latest"),
+            ("rabbitmq:3", "rabbitmq:3"),
+            ("docker.io/library/rabbitmq", "rabbitmq:latest"),
+            ("library/rabbitmq:3", "rabbitmq:3"),
+            ("docker.io/bitnami/rabbitmq:3", "bitnami/rabbitmq:3"),
+            ("localhost:5000/app", "localhost:5000/app:latest"),
+            ("app@sha256:0123", "app@sha256:0123"),
+        ] {
+            assert_eq!(familiar(name), familiar_name);
+        }
+    }
 
     #[test]
     fn users_are_looked_up_as_the_daemon_does() {

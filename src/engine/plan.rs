@@ -36,10 +36,15 @@ pub struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// A plan's paths have no symlinks: one that has come there since is somebody's who wants
+    /// another tree to be changed.
     fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
         let mut roots = self.request.open_roots()?;
+        for (root, path) in roots.iter().zip(&self.request.paths) {
+            root.check_exactly(path)?;
+        }
         for path in &self.step_roots {
-            roots.push(Root::open(path)?);
+            roots.push(Root::open_exactly(path)?);
         }
         Ok(roots)
     }

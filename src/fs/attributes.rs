@@ -51,6 +51,13 @@ pub fn read_present(pin: &Pin, stat: &Stat, present: Present) -> Result<Ownershi
     Ok(Ownership::new(stat.uid, stat.gid, stat.mode, extra))
 }
 
+/// Whether the filesystem keeps ACLs: some know none, some are mounted without.
+pub fn keeps_acls(pin: &Pin) -> bool {
+    let mut none = [0u8; 0];
+    let asked = pin.with_proc_path(|path| rustix::fs::getxattr(path, ACCESS_ACL, &mut none[..]));
+    asked != Err(Errno::OPNOTSUPP)
+}
+
 /// Which of the three attributes an inode has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Present {

@@ -34,5 +34,5 @@ pub mod walk;
 pub use apply::apply;
 pub use dir::{Dir, DirPath, Names};
 pub use pin::Pin;
-pub use root::Root;
+pub use root::{Above, Root};
 pub use stat::{Identity, Stat};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 
 /// An `O_PATH|O_NOFOLLOW` handle: the only thing through which an inode is read or changed.
@@ -31,6 +31,19 @@ impl Pin {
     /// for a path that the operator gave.
     pub fn path(path: &Path) -> Result<Pin> {
         rustix::fs::open(path, PIN, Mode::empty()).map(Pin)
+    }
+
+    /// Pins what an absolute path names in which there are no symlinks: `ELOOP` where one has come
+    /// there since (`openat2(2)`).
+    pub fn exactly(path: &Path) -> Result<Pin> {
+        let resolve = ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(rustix::fs::CWD, path, PIN, Mode::empty(), resolve).map(Pin)
+    }
+
+    /// Pins the directory that an open directory lies in.
+    pub fn above(dir: impl AsFd) -> Result<Pin> {
+        let flags = PIN | OFlags::DIRECTORY;
+        rustix::fs::openat(dir, c"..", flags, Mode::empty()).map(Pin)
     }
 
     /// A second handle on the same inode, in the calling thread's descriptor table.

@@ -85,6 +85,13 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// The filesystem shows whatever owners it is mounted with.
+    pub fn is_of_mount_options(&self) -> bool {
+        matches!(self, Refusal::Filesystem { why, .. } if *why == NoOwners.why())
+    }
+}
+
 /// The operating system's own: refused with everything inside.
 ///
 /// Programs, their configuration and the kernel's interfaces, as `file-hierarchy(7)` and `hier(7)`

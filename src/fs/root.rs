@@ -27,6 +27,17 @@ pub struct Root {
     pub lineage: Vec<(u64, u64)>,
 }
 
+/// A directory that a tree lies below.
+#[derive(Debug)]
+pub struct Above {
+    /// Absolute path without symlinks.
+    pub path: PathBuf,
+    /// Its pin.
+    pub pin: Pin,
+    /// What `statx` said of it.
+    pub stat: Stat,
+}
+
 /// Why a path cannot be a root.
 #[derive(Debug, Error)]
 pub enum RootError {
@@ -49,6 +60,17 @@ pub enum RootError {
         /// Where it points.
         target: PathBuf,
     },
+    /// It leads elsewhere than it did.
+    #[error(
+        "{path}: leads to {target} since a moment ago: somebody is changing the directories above it",
+        path = shown(path), target = shown(target)
+    )]
+    Moved {
+        /// As it was found.
+        path: PathBuf,
+        /// Where it leads now.
+        target: PathBuf,
+    },
 }
 
 impl Root {
@@ -69,10 +91,11 @@ impl Root {
             });
         }
         let real = std::fs::canonicalize(path).map_err(failed)?;
-        // Between the two calls the path may have come to mean something else.
-        let again = Pin::path(&real).and_then(|pin| pin.stat());
-        let again = again.map_err(|errno| failed(errno.into()))?;
-        if (again.dev, again.identity) != (stat.dev, stat.identity) {
+        // Between the two calls the path may have come to mean something else. From here on it is
+        // what has this very path, whoever makes symlinks on the way meanwhile.
+        let pin = Pin::exactly(&real).map_err(|errno| failed(errno.into()))?;
+        let exact = pin.stat().map_err(|errno| failed(errno.into()))?;
+        if (exact.dev, exact.identity) != (stat.dev, stat.identity) {
             return Err(failed(Errno::STALE.into()));
         }
         let lineage = lineage(&pin, &stat, &real).map_err(failed)?;
@@ -82,6 +105,62 @@ impl Root {
             stat,
             lineage,
         })
+    }
+
+    /// Pins a path that was found to have no symlinks a while ago.
+    ///
+    /// # Errors
+    /// Also when it has one now.
+    pub fn open_exactly(path: &Path) -> Result<Root, RootError> {
+        let root = Root::open(path)?;
+        root.check_exactly(path).map(|()| root)
+    }
+
+    /// Makes sure that no symlink led from this path to here.
+    ///
+    /// # Errors
+    /// One did: somebody is changing the directories above.
+    pub fn check_exactly(&self, path: &Path) -> Result<(), RootError> {
+        match self.path == path {
+            true => Ok(()),
+            false => Err(RootError::Moved {
+                path: path.to_path_buf(),
+                target: self.path.clone(),
+            }),
+        }
+    }
+
+    /// The directories above it, innermost first, each opened from the one below: what they are
+    /// called by now plays no part.
+    ///
+    /// # Errors
+    /// They are not those any more that it was opened below.
+    pub fn above(&self) -> Result<Vec<Above>, RootError> {
+        let moved = |source: io::Error| RootError::Open {
+            path: self.path.clone(),
+            source,
+        };
+        let mut here: Option<Pin> = None;
+        let mut above = Vec::new();
+        for (path, pair) in self.path.ancestors().zip(&self.lineage).skip(1) {
+            let pin = match &here {
+                None if !self.stat.is_dir() => Pin::exactly(path),
+                None => Pin::above(&self.pin),
+                Some(below) => Pin::above(below),
+            };
+            let pin = pin.map_err(|errno| moved(errno.into()))?;
+            let stat = pin.stat().map_err(|errno| moved(errno.into()))?;
+            if (stat.dev, stat.identity.ino) != *pair {
+                return Err(moved(Errno::STALE.into()));
+            }
+            here = Some(pin.try_clone().map_err(|errno| moved(errno.into()))?);
+            let path = path.to_path_buf();
+            above.push(Above { path, pin, stat });
+        }
+        match self.path.ancestors().count() == self.lineage.len() {
+            true => Ok(above),
+            false => Err(moved(Errno::STALE.into())),
+        }
     }
 
     /// Whether one of the two trees holds the other.

@@ -3,9 +3,12 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use rustix::fs::{Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use super::dir::open_dir;
+use crate::ownership::FileType;
 
 /// Something that was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,8 @@ pub enum Try {
     Rename,
     /// To delete a file from it.
     Delete,
+    /// To talk to who listens on a socket.
+    Connect,
 }
 
 impl std::fmt::Display for Try {
@@ -37,6 +42,7 @@ impl std::fmt::Display for Try {
             Try::Read => "read",
             Try::Rename => "rename",
             Try::Delete => "delete",
+            Try::Connect => "connect",
         })
     }
 }
@@ -71,8 +77,8 @@ pub fn search(dir: BorrowedFd<'_>) -> Tried {
 
 /// Goes through a directory and lists it, and asks whether names could be made and removed in it.
 pub fn directory_unchanged(dir: BorrowedFd<'_>) -> Vec<Tried> {
-    let asked = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    let may = rustix::fs::accessat(dir, c".", asked, rustix::fs::AtFlags::EACCESS);
+    let asked = Access::WRITE_OK | Access::EXEC_OK;
+    let may = rustix::fs::accessat(dir, c".", asked, AtFlags::EACCESS);
     vec![
         search(dir),
         Tried::new(Try::List, list(dir)),
@@ -104,25 +110,50 @@ pub fn directory(dir: BorrowedFd<'_>, probe: Option<&[&CStr; 2]>) -> Vec<Tried> 
         Try::Read,
         rustix::io::pread(&file, &mut [0; 1], 0),
     ));
-    let renamed = rustix::fs::renameat_with(dir, *name, dir, *new_name, RenameFlags::NOREPLACE);
+    let renamed = rename(dir, name, new_name);
     tried.push(Tried::new(Try::Rename, renamed));
     let last = if renamed.is_ok() { new_name } else { name };
-    let deleted = rustix::fs::unlinkat(dir, *last, rustix::fs::AtFlags::empty());
+    let deleted = rustix::fs::unlinkat(dir, *last, AtFlags::empty());
     tried.push(Tried::new(Try::Delete, deleted));
     tried
 }
 
-/// Opens a file, also for writing when that is asked for; changes nothing of it.
-pub fn file(handle: BorrowedFd<'_>, write: bool) -> Vec<Tried> {
+/// To a name that nobody else uses. Not every filesystem can promise that (`renameat2(2)`), and
+/// programs mostly do not ask for it.
+fn rename(dir: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            rustix::fs::renameat(dir, from, dir, to)
+        }
+        result => result,
+    }
+}
+
+/// Opens a file, also for writing when that is asked for; changes nothing of it. What is no regular
+/// file is not opened (a device may take that for an order, a fifo wait for its other end): there
+/// the kernel is asked.
+pub fn file(handle: BorrowedFd<'_>, file_type: FileType, write: bool) -> Vec<Tried> {
     // The handle is O_PATH; through /proc the same inode is opened anew.
     let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
     let reopen = |flags| {
         let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        rustix::fs::open(path.as_str(), flags, Mode::empty())
+        rustix::fs::open(path.as_str(), flags, Mode::empty()).map(|_| ())
     };
-    let mut tried = vec![Tried::new(Try::Read, reopen(OFlags::RDONLY))];
+    let may = |access| rustix::fs::accessat(CWD, path.as_str(), access, AtFlags::EACCESS);
+    if file_type == FileType::Socket {
+        // `unix(7)`, "pathname socket ownership and permissions".
+        return vec![Tried::new(Try::Connect, may(Access::WRITE_OK))];
+    }
+    let is_regular = file_type == FileType::File;
+    let try_to = |flags, access| match is_regular {
+        true => reopen(flags),
+        false => may(access),
+    };
+    let read = try_to(OFlags::RDONLY, Access::READ_OK);
+    let mut tried = vec![Tried::new(Try::Read, read)];
     if write {
-        tried.push(Tried::new(Try::Write, reopen(OFlags::WRONLY)));
+        let written = try_to(OFlags::WRONLY, Access::WRITE_OK);
+        tried.push(Tried::new(Try::Write, written));
     }
     tried
 }
@@ -131,7 +162,33 @@ pub fn file(handle: BorrowedFd<'_>, write: bool) -> Vec<Tried> {
 pub fn remove_probe(dir: BorrowedFd<'_>, probe: &[&CStr; 2]) {
     for name in probe {
         // Mostly there is nothing.
-        let _ = rustix::fs::unlinkat(dir, *name, rustix::fs::AtFlags::empty());
+        let _ = rustix::fs::unlinkat(dir, *name, AtFlags::empty());
+    }
+}
+
+/// Removes files of a byte at most whose names begin so and written more than a minute ago: what is
+/// left where nobody lived to remove it.
+pub fn sweep_probes(dir: BorrowedFd<'_>, beginning: &[u8]) {
+    let Ok(names) = open_dir(dir, c".").and_then(rustix::fs::Dir::new) else {
+        return;
+    };
+    let is_old = |stat: &rustix::fs::Stat| {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        now.tv_sec - stat.st_mtime > 60
+    };
+    for entry in names.flatten() {
+        let name = entry.file_name();
+        if !name.to_bytes().starts_with(beginning) {
+            continue;
+        }
+        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        let is_left = stat.is_ok_and(|stat| {
+            let kind = FileType::from_st_mode(stat.st_mode);
+            kind == FileType::File && stat.st_size <= 1 && is_old(&stat)
+        });
+        if is_left {
+            let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
+        }
     }
 }
 

@@ -6,9 +6,11 @@
 //! - [`capability`]: file capabilities
 //! - [`owned`]: all of it together, before and after
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
+//! - [`access`]: what somebody may do with an inode
 //! - [`grant`]: one more user who may search a directory
 //! - [`standing`]: how far a change of it got
 
+pub mod access;
 pub mod acl;
 mod acl_text;
 pub mod capability;

@@ -55,6 +55,14 @@ pub fn write_json(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// For fields of serde: a path as a [`Name`].
+///
+/// # Errors
+/// The serializer's.
+pub fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    Borrowed(path.as_os_str().as_bytes()).serialize(serializer)
+}
+
 struct Borrowed<'a>(&'a [u8]);
 
 impl Serialize for Borrowed<'_> {

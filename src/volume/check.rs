@@ -1,5 +1,8 @@
 //! Whether a container's user can use a host directory or file: tried, and put together.
 
+use std::ffi::CString;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -7,14 +10,16 @@ use serde::Serialize;
 
 use super::VolumeError;
 use super::parents::{ClosedParent, closed_above};
-use super::probe::{Answer, Question, What, ask};
-use super::remedy::{Seen, remedy};
+use super::probe::{Answer, ProbeFile, Question, What, ask};
+use super::remedy::{Entries, Seen, remedy};
 use super::user::{ContainerUser, seen_inside};
-use crate::fs::shown::shown;
+use crate::fs::shown::{shell_word, shown};
 use crate::fs::tries::{Tried, Try};
-use crate::fs::{Pin, Root, Stat};
+use crate::fs::{Pin, Root, Stat, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::IdMap;
+use crate::ownership::{Extra, Ownership};
+use crate::record::name;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -72,6 +77,7 @@ impl Owner {
 #[derive(Clone, Debug, Serialize)]
 pub struct Unusable {
     /// Which.
+    #[serde(serialize_with = "name::serialize_path")]
     pub path: PathBuf,
     /// What is missing of `r`, `w` and `x`.
     pub lacks: String,
@@ -84,7 +90,10 @@ pub struct Unusable {
 #[derive(Clone, Debug, Serialize)]
 pub struct Checked {
     /// The directory or file, without symlinks.
+    #[serde(serialize_with = "name::serialize_path")]
     pub path: PathBuf,
+    /// A symlink to it was named, which Docker follows.
+    pub is_symlink: bool,
     /// Whom the container runs as.
     #[serde(rename = "as")]
     pub user: ContainerUser,
@@ -140,13 +149,11 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
     let host_ids = request.user.on_host(&request.map)?;
     // Without a root no container starts.
     ContainerUser::ROOT.on_host(&request.map)?;
-    let root = Root::open(&request.path).map_err(|error| {
-        VolumeError::path(&request.path, strip(&request.path, &error.to_string()))
-    })?;
+    let (root, is_symlink) = open(request)?;
     let question = Question {
         user: request.user.clone(),
         what: What::Use {
-            write: !request.read_only,
+            probe: (!request.read_only).then(ProbeFile::of_this_process),
             depth: (!request.recursive).then_some(1),
         },
     };
@@ -158,30 +165,37 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
         Answer::Unusable { path, lacks } => {
             unusable_total += 1;
             if unusable.len() < KEPT {
+                let owner = owner_below(&root.pin, path.as_path(), &request.map);
                 let path = root.path.join(path.as_path());
-                let owner = owner_of(&path, &request.map);
                 unusable.push(Unusable { path, lacks, owner });
             }
         }
         Answer::Failed(_) => {}
     })?;
-    let closed_parents = closed_above(&root.path, &request.map)?;
+    let closed_parents: Vec<ClosedParent> = closed_above(&root, &request.map)?
+        .iter()
+        .map(ClosedParent::from)
+        .collect();
     let runtime = runc();
     let is_old = runtime.as_ref().is_some_and(Program::looks_up_as_container);
     let parents_matter = request.old_runtime || is_old;
 
     let failed = tried.iter().find(|one| !one.works()).copied();
     let seen = Seen {
-        path: &root.path,
-        stat: &root.stat,
+        root: &root,
+        ownership: &ownership(&root),
+        filesystem: places::check_filesystem(root.pin.as_fd(), &root.path).err(),
         user: &request.user,
         host_ids,
         map: &request.map,
         write: !request.read_only,
         map_words: &request.map_words,
     };
-    let counts = request.recursive && unusable_total > 0;
-    let mut remedies: Vec<String> = remedy(&seen, failed, counts).into_iter().collect();
+    let entries = match request.recursive {
+        true => entries(&unusable, host_ids.0),
+        false => Entries::Fine,
+    };
+    let mut remedies = remedy(&seen, failed, entries);
     if parents_matter && !closed_parents.is_empty() {
         let fix = format!("{} --fix-parents", seen.prepare());
         match remedies
@@ -195,6 +209,7 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
     Ok(Checked {
         owner: Owner::of(&root.stat, &request.map),
         path: root.path,
+        is_symlink,
         user: request.user.clone(),
         host_ids,
         steps: tried.iter().map(Step::from).collect(),
@@ -209,15 +224,64 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
     })
 }
 
-fn owner_of(path: &Path, map: &IdMap) -> Option<Owner> {
-    let stat = Pin::path(path).and_then(|pin| pin.stat()).ok()?;
-    Some(Owner::of(&stat, map))
+/// Opens the path; follows it where it is a symlink, as Docker does with the source of a bind mount.
+fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
+    let path = &request.path;
+    let missing = || {
+        VolumeError::path(
+            path,
+            format!(
+                "is not there. Docker would make it, for the container's root alone. \
+                 `idshift prepare{} {} --create --owner {}` makes it for this user",
+                request.map_words,
+                shell_word(path),
+                request.user
+            ),
+        )
+    };
+    let is_symlink = match path.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
+        found => found.map_err(VolumeError::io(path))?.is_symlink(),
+    };
+    let real = match is_symlink {
+        true => std::fs::canonicalize(path).map_err(|error| {
+            let target = std::fs::read_link(path).unwrap_or_default();
+            VolumeError::path(path, format!("is a symlink to {}: {error}", shown(&target)))
+        })?,
+        false => path.clone(),
+    };
+    let root = Root::open(&real).map_err(|error| VolumeError::of_root(&real, &error))?;
+    Ok((root, is_symlink))
 }
 
-/// The path stands before the message already.
-fn strip(path: &Path, message: &str) -> String {
-    let prefix = format!("{}: ", shown(path));
-    message.strip_prefix(&prefix).unwrap_or(message).to_string()
+/// With the ACL, where it can be read.
+fn ownership(root: &Root) -> Ownership {
+    let stat = &root.stat;
+    attributes::read(&root.pin, stat)
+        .unwrap_or_else(|_| Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default()))
+}
+
+/// Whose the entries are that cannot be used.
+fn entries(unusable: &[Unusable], uid: u32) -> Entries {
+    let own = format!("{uid}:");
+    let is_own = |entry: &Unusable| {
+        let owner = entry.owner.as_ref();
+        owner.is_some_and(|owner| owner.outside.starts_with(&own))
+    };
+    match unusable {
+        [] => Entries::Fine,
+        all if all.iter().all(is_own) => Entries::Own,
+        _ => Entries::Others,
+    }
+}
+
+/// Goes from handle to handle: a path may be longer than the kernel takes, and is changed by others.
+fn owner_below(top: &Pin, path: &Path, map: &IdMap) -> Option<Owner> {
+    let mut pin = top.try_clone().ok()?;
+    for name in path {
+        pin = Pin::at(pin.as_fd(), &CString::new(name.as_bytes()).ok()?).ok()?;
+    }
+    Some(Owner::of(&pin.stat().ok()?, map))
 }
 
 impl From<&Tried> for Step {

@@ -1,23 +1,29 @@
 //! A host directory made ready for `docker run -v`, and whether a container can use it.
 //!
 //! - [`user`]: whom a container's process runs as
-//! - [`probe`]: a child in a user namespace that tries, as that user
+//! - [`probe`]: asks a child in a user namespace that tries, as that user
+//! - [`child`]: the child's side
+//! - [`entries`]: what it says of every entry below
 //! - [`parents`]: the directories above that the container's root may not search
 //! - [`check`]: what was tried, put together
 //! - [`remedy`]: pure: the command that helps
 //! - [`prepare`]: the plan that makes directories ready
 
 pub mod check;
+pub mod child;
+pub mod entries;
 pub mod parents;
 pub mod prepare;
 pub mod probe;
 pub mod remedy;
 pub mod user;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::fs::shown::shown;
 use thiserror::Error;
+
+use crate::fs::root::RootError;
 
 /// Why a volume is not looked at or not made ready. Nothing was changed.
 #[derive(Debug, Error)]
@@ -55,6 +61,12 @@ impl VolumeError {
     fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> VolumeError {
         let path = path.into();
         move |source| VolumeError::Io { path, source }
+    }
+
+    /// What its message begins with is in ours already.
+    fn of_root(path: &Path, error: &RootError) -> VolumeError {
+        let (text, prefix) = (error.to_string(), format!("{}: ", shown(path)));
+        VolumeError::path(path, text.strip_prefix(&prefix).unwrap_or(&text))
     }
 
     fn path(path: impl Into<PathBuf>, reason: impl Into<String>) -> VolumeError {

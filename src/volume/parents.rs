@@ -3,62 +3,78 @@
 //! A runtime that opens the source of a bind mount first, as root, does not mind them (runc from
 //! 1.1 on); one that looks it up inside the user namespace stops there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::VolumeError;
 use super::probe::{Answer, Question, What, ask};
 use super::user::ContainerUser;
-use crate::fs::Pin;
+use crate::fs::{Above, Pin, Root, Stat, attributes};
 use crate::idmap::IdMap;
+use crate::record::name;
 
 /// A directory that the container's root may not search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClosedParent {
     /// Which.
+    #[serde(serialize_with = "name::serialize_path")]
     pub path: PathBuf,
     /// Its owner and mode on the host: `0:0 0700`.
     pub owner: String,
 }
 
-/// Those of the directories above `path` that are closed, outermost first; each is tried.
+impl From<&Above> for ClosedParent {
+    fn from(above: &Above) -> ClosedParent {
+        let Stat { uid, gid, mode, .. } = above.stat;
+        ClosedParent {
+            path: above.path.clone(),
+            owner: format!("{uid}:{gid} {mode}"),
+        }
+    }
+}
+
+/// Those of the directories above a tree that are closed, outermost first; each is tried.
 ///
 /// # Errors
-/// One cannot be opened, or the child that tries could not.
-pub fn closed_above(path: &Path, map: &IdMap) -> Result<Vec<ClosedParent>, VolumeError> {
-    let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
-    above.reverse();
+/// They were moved meanwhile, or the child that tries could not.
+pub fn closed_above(root: &Root, map: &IdMap) -> Result<Vec<Above>, VolumeError> {
+    let above = root
+        .above()
+        .map_err(|error| VolumeError::of_root(&root.path, &error))?;
     let mut closed = Vec::new();
-    for dir in above {
-        if !is_open_to_root(dir, map)? {
-            let stat = Pin::path(dir)
-                .and_then(|pin| pin.stat())
-                .map_err(|errno| VolumeError::io(dir)(errno.into()))?;
-            closed.push(ClosedParent {
-                path: dir.to_path_buf(),
-                owner: format!("{}:{} {}", stat.uid, stat.gid, stat.mode),
-            });
+    for dir in above.into_iter().rev() {
+        if !may_search(&dir.pin, map)? {
+            closed.push(dir);
         }
     }
     Ok(closed)
 }
 
-/// Whether the container's root may search this directory.
+/// Whether the container's root may search this pinned directory.
 ///
 /// # Errors
-/// It cannot be opened, or the child that tries could not.
-pub fn is_open_to_root(dir: &Path, map: &IdMap) -> Result<bool, VolumeError> {
-    let pin = Pin::path(dir).map_err(|errno| VolumeError::io(dir)(errno.into()))?;
+/// The child that tries could not.
+pub fn may_search(pin: &Pin, map: &IdMap) -> Result<bool, VolumeError> {
+    if all_may_search(pin) {
+        return Ok(true);
+    }
     let question = Question {
         user: ContainerUser::ROOT,
         what: What::Search,
     };
     let mut open = false;
-    ask(&pin, &question, map, |answer| {
+    ask(pin, &question, map, |answer| {
         if let Answer::Tried(tried) = answer {
             open = tried.works();
         }
     })?;
     Ok(open)
+}
+
+/// Owner, group and others may, and no ACL says otherwise: nothing has to be tried.
+fn all_may_search(pin: &Pin) -> bool {
+    let read = |stat| attributes::read(pin, &stat).ok();
+    let ownership = pin.stat().ok().and_then(read);
+    ownership.is_some_and(|found| found.mode.bits() & 0o111 == 0o111 && found.acl().is_none())
 }

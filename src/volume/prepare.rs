@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::VolumeError;
-use super::parents::{ClosedParent, closed_above};
+use super::parents::{ClosedParent, closed_above, may_search};
 use super::user::ContainerUser;
 use crate::engine::{Every, Plan, Rule, ShiftRequest};
-use crate::fs::shown::shown;
-use crate::fs::{Root, attributes, places};
+use crate::fs::shown::{shell_word, shown};
+use crate::fs::{Above, Root, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
 use crate::ownership::{Mode, grant_search};
@@ -71,13 +71,14 @@ impl Preparation {
             new_owner: owner.or(container_root(shift)),
             trees: Vec::new(),
             made: Vec::new(),
-            above: Vec::new(),
+            below: Vec::new(),
         };
         for path in &shift.paths {
             building.path(path)?;
         }
         let runtime = runc();
-        let closed = building.closed_parents()?;
+        let above = building.closed_above()?;
+        let closed: Vec<ClosedParent> = above.iter().map(ClosedParent::from).collect();
         let is_old = runtime.as_ref().is_some_and(Program::looks_up_as_container);
         if !request.fix_parents && (request.old_runtime || is_old) {
             check_no_closed(&closed, runtime.as_ref(), request.old_runtime)?;
@@ -85,8 +86,8 @@ impl Preparation {
         let mut steps = StepList::after(building.trees.len());
         let mut opened = Vec::new();
         if request.fix_parents {
-            for parent in &closed {
-                opened.push(steps.open(&parent.path, shift)?);
+            for parent in &above {
+                opened.push(steps.open(parent, shift)?);
             }
         }
         for (path, made) in &building.made {
@@ -159,9 +160,12 @@ struct Building<'a> {
     trees: Vec<PathBuf>,
     /// Directories to be made, outermost first.
     made: Vec<(PathBuf, Made)>,
-    /// Paths whose directories above count.
-    above: Vec<PathBuf>,
+    /// What is there of each path: the directories above it count; of a path that is missing, the
+    /// last directory that is there counts too.
+    below: Vec<(Root, IsMissing)>,
 }
+
+type IsMissing = bool;
 
 impl Building<'_> {
     fn path(&mut self, path: &Path) -> Result<(), VolumeError> {
@@ -184,8 +188,8 @@ impl Building<'_> {
             let fine = places::check_kind(&root);
             fine.map_err(|error| VolumeError::path(path, strip(&root.path, &error.to_string())))?;
         }
-        self.above.push(root.path.clone());
-        self.trees.push(root.path);
+        self.trees.push(root.path.clone());
+        self.below.push((root, false));
         Ok(())
     }
 
@@ -203,7 +207,8 @@ impl Building<'_> {
             .unwrap_or(Path::new("/"));
         // Links on the way are followed once, here.
         let top = std::fs::canonicalize(there).map_err(VolumeError::io(there))?;
-        if !top.is_dir() {
+        let root = open(&top)?;
+        if !root.stat.is_dir() {
             return Err(VolumeError::path(there, "is no directory"));
         }
         let below = absolute.strip_prefix(there).unwrap_or(Path::new(""));
@@ -226,26 +231,27 @@ impl Building<'_> {
             places::check_system_path(&dir)
                 .map_err(|error| VolumeError::path(path, strip(&dir, &error.to_string())))?;
         }
-        self.above.push(dir);
+        self.below.push((root, true));
         Ok(())
     }
 
     /// Of the directories above all paths that are there, those which the container's root may not
     /// search.
-    fn closed_parents(&self) -> Result<Vec<ClosedParent>, VolumeError> {
+    fn closed_above(&mut self) -> Result<Vec<Above>, VolumeError> {
         if self.request.shift.direction == Direction::OutOf || !nix::unistd::geteuid().is_root() {
             return Ok(Vec::new());
         }
         let map = &self.request.shift.map;
         let mut known = HashSet::new();
         let mut closed = Vec::new();
-        for path in &self.above {
-            let there = path.ancestors().find(|dir| dir.is_dir()).unwrap_or(path);
-            // Of a path that is missing, the first directory above that is there counts too.
-            let found = match there == path || path.symlink_metadata().is_ok() {
-                true => closed_above(path, map)?,
-                false => closed_above(&there.join("x"), map)?,
-            };
+        for (root, is_missing) in self.below.drain(..) {
+            let mut found = closed_above(&root, map)?;
+            if is_missing && !may_search(&root.pin, map)? {
+                let Root {
+                    path, pin, stat, ..
+                } = root;
+                found.push(Above { path, pin, stat });
+            }
             for parent in found {
                 // What is prepared itself is open to the container afterwards.
                 let prepared = self.trees.contains(&parent.path);
@@ -283,18 +289,29 @@ impl StepList {
         self.trees + n
     }
 
-    /// Lets the container's root through a directory.
-    fn open(&mut self, path: &Path, shift: &ShiftRequest) -> Result<(PathBuf, u32), VolumeError> {
-        let root = open(path)?;
-        let before = attributes::read(&root.pin, &root.stat)
+    /// Lets the container's root through a directory. The step says which inode is meant: whatever
+    /// else has the path by then is left alone.
+    fn open(&mut self, above: &Above, shift: &ShiftRequest) -> Result<(PathBuf, u32), VolumeError> {
+        let Above { path, pin, stat } = above;
+        if !attributes::keeps_acls(pin) {
+            let help = format!(
+                "is on a filesystem that keeps no ACLs, and a closed directory is opened by nothing else. \
+                 Have the volume in another place, or run `chmod o+x {}` if all may pass",
+                shell_word(path)
+            );
+            return Err(VolumeError::path(path, help));
+        }
+        let before = attributes::read(pin, stat)
             .map_err(|error| VolumeError::path(path, error.to_string()))?;
         let (uid, _) = shift
             .map
             .container_root()
             .ok_or_else(|| VolumeError::path(path, "the map has no id for the container's root"))?;
         let after = grant_search(&before, uid).ok_or_else(|| {
-            let help =
-                format!("belongs to {uid} itself, which an ACL entry does not help: chmod u+x");
+            let help = format!(
+                "belongs to {uid} itself, which an ACL entry does not help: `chmod u+x {}`",
+                shell_word(path)
+            );
             VolumeError::path(path, help)
         })?;
         let number = self.root(path);
@@ -303,11 +320,11 @@ impl StepList {
                 root: number,
                 path: Vec::new(),
             },
-            identity: root.stat.identity,
+            identity: stat.identity,
             before,
             after,
         });
-        Ok((path.to_path_buf(), uid))
+        Ok((path.clone(), uid))
     }
 
     fn make(&mut self, path: &Path, made: Made) -> Result<(), VolumeError> {
@@ -321,7 +338,7 @@ impl StepList {
 }
 
 fn open(path: &Path) -> Result<Root, VolumeError> {
-    Root::open(path).map_err(|error| VolumeError::path(path, strip(path, &error.to_string())))
+    Root::open(path).map_err(|error| VolumeError::of_root(path, &error))
 }
 
 /// The path stands before the message already.

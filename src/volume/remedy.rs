@@ -1,21 +1,23 @@
-//! Pure: the command that helps a container's user to a directory.
-
-use std::path::Path;
+//! The commands that help a container's user to a directory or file.
 
 use rustix::io::Errno;
 
 use super::user::ContainerUser;
-use crate::fs::Stat;
+use crate::fs::places::{self, Refusal};
 use crate::fs::shown::shell_word;
-use crate::fs::tries::Tried;
+use crate::fs::tries::{Tried, Try};
+use crate::fs::{Root, Stat};
 use crate::idmap::{Direction, IdMap, Mapped};
+use crate::ownership::{Outcome, Ownership, access, map_ownership};
 
 /// What is known of a path and of who is to use it.
 pub struct Seen<'a> {
     /// The path.
-    pub path: &'a Path,
+    pub root: &'a Root,
     /// Whose it is.
-    pub stat: &'a Stat,
+    pub ownership: &'a Ownership,
+    /// Why its filesystem would not take other owners.
+    pub filesystem: Option<Refusal>,
     /// Who is to use it.
     pub user: &'a ContainerUser,
     /// Their ids on the host.
@@ -28,73 +30,154 @@ pub struct Seen<'a> {
     pub map_words: &'a str,
 }
 
+/// Entries below that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entries {
+    /// There are none, or they do not count.
+    Fine,
+    /// All of them belong to the user itself.
+    Own,
+    /// Some belong to others.
+    Others,
+}
+
 impl Seen<'_> {
     /// `idshift prepare PATH`
     pub fn prepare(&self) -> String {
-        let path = shell_word(self.path);
-        format!("idshift prepare{} {path}", self.map_words)
+        format!("idshift prepare{} {}", self.map_words, self.word())
     }
 
     fn prepare_for_user(&self) -> String {
         format!("{} --owner {}", self.prepare(), self.user)
     }
 
+    fn word(&self) -> String {
+        shell_word(&self.root.path)
+    }
+
+    fn stat(&self) -> &Stat {
+        &self.root.stat
+    }
+
     /// The path's owner is on the container's side of the map already.
     fn is_shifted(&self) -> bool {
-        let side = self.map.uids.map(self.stat.uid, Direction::Into);
+        let side = self.map.uids.map(self.ownership.uid, Direction::Into);
         side == Mapped::Already
     }
 
-    /// Whether the permission bits would let the user do all of it once the path is shifted, its
-    /// ids then meaning in the container what they mean on the host now.
+    /// Whether owner, mode and ACL let the user do all of it once the path is shifted.
     fn shift_is_enough(&self) -> bool {
-        let bits = self.stat.mode.bits();
-        let wanted = match (self.stat.is_dir(), self.write) {
+        let Outcome::Change(shifted) = map_ownership(self.ownership, self.map, Direction::Into)
+        else {
+            return false;
+        };
+        let to_host = |gid: &u32| match self.map.gids.map(*gid, Direction::Into) {
+            Mapped::To(gid) => Some(gid),
+            _ => None,
+        };
+        let gids: Vec<u32> = std::iter::once(self.host_ids.1)
+            .chain(self.user.groups.iter().filter_map(to_host))
+            .collect();
+        self.user.uid == 0 || access::may(&shifted, self.host_ids.0, &gids, self.wanted())
+    }
+
+    /// Read 4, write 2, execute 1.
+    fn wanted(&self) -> u8 {
+        match (self.stat().is_dir(), self.write) {
             (true, true) => 0o7,
             (true, false) => 0o5,
             (false, true) => 0o6,
             (false, false) => 0o4,
+        }
+    }
+
+    /// Whether the mode lets an owner do all of it.
+    fn owner_can(&self) -> bool {
+        let bits = self.ownership.mode.bits() >> 6;
+        let wanted = u16::from(self.wanted());
+        self.user.uid == 0 || bits & wanted == wanted
+    }
+
+    fn open_to_owner(&self) -> String {
+        let letters = match self.stat().is_dir() {
+            true => "rwx",
+            false => "rw",
         };
-        let is_in_group =
-            self.user.gid == self.stat.gid || self.user.groups.contains(&self.stat.gid);
-        let class = match (self.user.uid == self.stat.uid, is_in_group) {
-            (true, _) => bits >> 6,
-            (false, true) => bits >> 3,
-            (false, false) => bits,
-        };
-        self.user.uid == 0 || class & wanted == wanted
+        format!("chmod u+{letters} {}", self.word())
+    }
+
+    /// Why the path is none that could be made ready, and what is to be done instead.
+    fn obstacle(&self, errno: Errno) -> Option<String> {
+        let (uid, gid) = self.host_ids;
+        let path = self.word();
+        if let Err(Refusal::System { why, .. }) = places::check_system_path(&self.root.path) {
+            return Some(format!(
+                "give the container a directory of its own: {path} {why}"
+            ));
+        }
+        match self.filesystem.as_ref()? {
+            Refusal::Filesystem { name, .. } if self.mounted_with_owners() => Some(format!(
+                "mount it with -o uid={uid},gid={gid}: {name} keeps no owners"
+            )),
+            Refusal::Filesystem { name, help, .. } => Some(format!("{help}: {path} is on {name}")),
+            Refusal::ReadOnly { .. } if errno == Errno::ROFS || self.write => Some(
+                "mount -o remount,rw its filesystem, or let the container have it read-only: \
+                 -v SOURCE:TARGET:ro"
+                    .into(),
+            ),
+            Refusal::ReadOnly { .. } => {
+                Some("mount -o remount,rw its filesystem; then check again".into())
+            }
+            _ => None,
+        }
+    }
+
+    fn mounted_with_owners(&self) -> bool {
+        self.filesystem
+            .as_ref()
+            .is_some_and(Refusal::is_of_mount_options)
     }
 }
 
 /// What helps: against the first thing that failed, or against entries that cannot be used.
-pub fn remedy(seen: &Seen<'_>, failed: Option<Tried>, entries: bool) -> Option<String> {
-    let path = shell_word(seen.path);
-    let Some(failed) = failed else {
-        let shift = !seen.is_shifted();
-        return entries.then(|| match shift {
-            true => seen.prepare(),
-            false => seen.prepare_for_user(),
-        });
+pub fn remedy(seen: &Seen<'_>, failed: Option<Tried>, entries: Entries) -> Vec<String> {
+    let errno = match failed.map(|failed| failed.errno) {
+        Some(errno) => errno.map_or(Errno::ACCESS, Errno::from_raw_os_error),
+        None if entries == Entries::Fine => return Vec::new(),
+        None => Errno::ACCESS,
     };
-    let errno = failed.errno.map(Errno::from_raw_os_error)?;
-    Some(match errno {
-        Errno::ROFS => {
-            "mount -o remount,rw the filesystem, or mount the volume read-only: -v SOURCE:TARGET:ro"
-                .into()
-        }
+    if let Some(obstacle) = seen.obstacle(errno) {
+        return vec![obstacle];
+    }
+    match failed {
+        Some(failed) => against(seen, failed.what, errno),
+        None => vec![match (entries, seen.is_shifted()) {
+            (Entries::Own, _) => format!("chmod -R u+rX {}", seen.word()),
+            (_, false) => seen.prepare(),
+            (_, true) => seen.prepare_for_user(),
+        }],
+    }
+}
+
+fn against(seen: &Seen<'_>, what: Try, errno: Errno) -> Vec<String> {
+    let path = seen.word();
+    let is_own = seen.ownership.uid == seen.host_ids.0;
+    vec![match errno {
         Errno::NOSPC | Errno::DQUOT => {
             "the filesystem, or the user's quota, is full: make room".into()
         }
-        Errno::PERM if seen.stat.immutable => format!("chattr -i {path}"),
-        Errno::PERM if seen.stat.append_only => format!("chattr -a {path}"),
-        _ if seen.is_shifted() => match seen.stat.uid == seen.host_ids.0 {
-            true if seen.stat.is_dir() => format!("chmod u+rwx {path}"),
-            true => format!("chmod u+rw {path}"),
-            false => seen.prepare_for_user(),
+        Errno::PERM if seen.stat().immutable => format!("chattr -i {path}"),
+        Errno::PERM if seen.stat().append_only => format!("chattr -a {path}"),
+        _ if what == Try::Connect => format!(
+            "setfacl -m u:{}:rw {path}, if the container may do all that what listens there can do",
+            seen.host_ids.0
+        ),
+        _ if is_own => seen.open_to_owner(),
+        _ if !seen.is_shifted() && seen.shift_is_enough() => seen.prepare(),
+        // An owner may be denied what others are allowed.
+        _ => match seen.owner_can() {
+            true => seen.prepare_for_user(),
+            false => return vec![seen.prepare_for_user(), seen.open_to_owner()],
         },
-        _ => match seen.shift_is_enough() {
-            true => seen.prepare(),
-            false => seen.prepare_for_user(),
-        },
-    })
+    }]
 }

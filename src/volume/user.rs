@@ -50,10 +50,12 @@ impl ContainerUser {
     }
 }
 
-/// What a process in the namespace sees of a host id (`user_namespaces(7)`, "unmapped user and
-/// group IDs").
+/// What a process sees of an id that its namespace does not have: nobody's (`user_namespaces(7)`,
+/// "unmapped user and group IDs").
+pub const OVERFLOW: u32 = 65_534;
+
+/// What a process in the namespace sees of a host id.
 pub fn seen_inside(ranges: &crate::idmap::RangeMap, id: u32) -> u32 {
-    const OVERFLOW: u32 = 65_534;
     match ranges.map(id, Direction::OutOf) {
         Mapped::To(id) => id,
         _ => OVERFLOW,

@@ -10,6 +10,7 @@
 //! - [`journal`]: the frames of a journal file, read and made without the program's own code
 //! - [`promise`]: the rows of `docs/reliability.md`
 //! - [`trace`]: commands followed from one change of the disk to the next, and killed there
+//! - [`volume`]: host directories to check and to prepare
 //! - [`userns`]: a command inside a user namespace, with a tree as its root
 //!
 //! Snapshots, expectations and trees are made by the Python programs beside this file, so that the
@@ -27,6 +28,7 @@ pub mod snapshot;
 pub mod trace;
 pub mod tree;
 pub mod userns;
+pub mod volume;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,8 @@ use crate::docker::data_root::{ContainerFiles, DockerRoot};
 use crate::docker::remap::{DEFAULT_USER, Remap};
 use crate::docker::run_as;
 use crate::fs::shown::shell_word;
-use crate::fs::{Pin, Stat, places};
+use crate::fs::tries::Try;
+use crate::fs::{Pin, Root, Stat, places};
 use crate::idmap::{Direction, Mapped};
 use crate::ownership::FileType;
 use crate::volume::parents::closed_above;
@@ -82,7 +83,7 @@ fn bind_mount(
         _ => None,
     };
     let closed = match (stat, remap) {
-        (Some(_), Some(remap)) => closed_above(&bind.source, &remap.map).unwrap_or_default(),
+        (Some(_), Some(remap)) => closed_parents(&bind.source, remap),
         _ => Vec::new(),
     };
     let advice = match container.userns_mode == "host" {
@@ -103,9 +104,18 @@ fn bind_mount(
         user,
         readable: tried.map(|tried| tried.reads),
         writable: tried.map(|tried| tried.writes),
-        closed_parents: closed.into_iter().map(|parent| parent.path).collect(),
+        closed_parents: closed,
         advice,
     }
+}
+
+fn closed_parents(source: &Path, remap: &Remap) -> Vec<PathBuf> {
+    let root = std::fs::canonicalize(source)
+        .ok()
+        .and_then(|real| Root::open(&real).ok());
+    let closed = root.and_then(|root| closed_above(&root, &remap.map).ok());
+    let closed = closed.unwrap_or_default().into_iter();
+    closed.map(|parent| parent.path).collect()
 }
 
 #[derive(Clone, Copy)]
@@ -124,7 +134,11 @@ fn try_it(pin: &Pin, user: &ContainerUser, remap: &Remap) -> Option<Can> {
     ask(pin, &question, &remap.map, |answer| {
         if let Answer::Tried(tried) = answer {
             match tried.what {
-                crate::fs::tries::Try::Write => writes &= tried.works(),
+                Try::Write => writes &= tried.works(),
+                Try::Connect => {
+                    reads &= tried.works();
+                    writes &= tried.works();
+                }
                 _ => reads &= tried.works(),
             }
         }
