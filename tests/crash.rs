@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::scene::{self, Build, Scene};
+use support::scene::{self, Build, Scene, is_unfinished};
 use support::{Idshift, Kind, Numbers, Promise, long, trace};
 
 /// What is done after a kill.
@@ -22,12 +22,6 @@ const ENDINGS: [Ending; 4] = [
     Ending::ResumeKilled,
 ];
 
-/// Whether the newest journal is of a run that can still be finished.
-fn is_unfinished(idshift: &Idshift) -> bool {
-    let listed = idshift.run(["journal", "list", "--json"]).exits(0).text();
-    listed.lines().any(|line| line.contains("\"unfinished\""))
-}
-
 impl Ending {
     /// Brings a killed run to an end, and what it worked on back to the start.
     fn bring(self, scene: &Scene, idshift: &Idshift, numbers: &mut Numbers, when: &str) {
@@ -37,15 +31,7 @@ impl Ending {
             return scene.is_at_start(when);
         }
         match self {
-            Ending::Resume if is_unfinished(idshift) => {
-                let resumed = support::Run::of(&mut scene.resume(idshift));
-                match resumed.code {
-                    Some(0) => scene.is_at_end(when),
-                    // Killed before it knew all that is to be done: nothing can have been done.
-                    Some(4) => scene.is_at_start(when),
-                    _ => panic!("{when}: {resumed}"),
-                }
-            }
+            Ending::Resume if is_unfinished(idshift) => scene.resume_to_end(idshift, when),
             Ending::RollbackKilled => {
                 // Twice, so that also one that goes on is killed.
                 for _ in 0..2 {
@@ -59,21 +45,14 @@ impl Ending {
             }
             _ => {}
         }
-        let undone = idshift.run(["rollback", "latest"]);
-        if undone.code != Some(0) {
-            // One that was to be killed had come to its end.
-            undone.exits(4).says("can still be rolled back");
-        }
-        scene.is_at_start(when);
+        scene.roll_back(idshift, when);
     }
 }
 
 /// Kills a run at each of its events, or at some of them; `most` cases in the short form.
 fn killed_everywhere(build: Build, kind: Kind, most: u64, promise: &Promise) {
     let scene = build(kind);
-    let idshift = Idshift::new();
-    let events = trace::count(&scene.command(&idshift));
-    idshift.rollback();
+    let events = scene.events();
     let mut numbers = Numbers::seeded(11);
     let all: Vec<(u64, Ending)> = (0..events)
         .flat_map(|n| ENDINGS.map(|ending| (n, ending)))

@@ -102,27 +102,42 @@ impl TestFs {
         std::fs::canonicalize(&path).unwrap_or(path)
     }
 
+    /// Everything in it is on its device.
+    pub fn sync(&self) {
+        let top = File::open(self.path()).expect("its top");
+        nix::unistd::syncfs(top).expect("syncfs");
+    }
+
+    /// Cuts off its power: what it had not written to its device yet is gone.
+    pub fn lose_power(&self) {
+        let (image, left) = (self.image(), self.place.path().join("left"));
+        sh(
+            "cp",
+            [
+                "--sparse=always".as_ref(),
+                image.as_os_str(),
+                left.as_os_str(),
+            ],
+        );
+        umount2(&self.path(), MntFlags::empty()).expect("umount");
+        std::fs::rename(left, &image).expect("rename");
+        self.mount_image(&self.path());
+    }
+
+    fn image(&self) -> PathBuf {
+        self.place.path().join("image")
+    }
+
     fn mount_at(&self, at: &Path) {
         keep_mounts_to_this_thread();
         match self.kind.maker() {
             Some(maker) => {
-                let image = self.place.path().join("image");
+                let image = self.image();
                 let file = File::create(&image).expect("an image file");
                 file.set_len(IMAGE_BYTES).expect("a sparse image");
                 let args = maker[1..].iter().map(Path::new).chain([&*image]);
                 sh(maker[0], args);
-                // mount(8) picks a free loop device, and lets go of it at umount.
-                sh(
-                    "mount",
-                    [
-                        "-t".as_ref(),
-                        self.kind.name().as_ref(),
-                        "-o".as_ref(),
-                        "loop".as_ref(),
-                        image.as_os_str(),
-                        at.as_os_str(),
-                    ],
-                );
+                self.mount_image(at);
             }
             None => {
                 let data = match self.kind {
@@ -133,6 +148,19 @@ impl TestFs {
                 mount(Some(name), at, Some(name), MsFlags::empty(), Some(data)).expect("mount");
             }
         }
+    }
+
+    fn mount_image(&self, at: &Path) {
+        // It writes when it is told to, or after minutes.
+        let options = match self.kind {
+            Kind::Ext4 => "loop,commit=300",
+            _ => "loop",
+        };
+        let kind = self.kind.name();
+        let image = self.image();
+        // mount(8) picks a free loop device, and lets go of it at umount.
+        let args = ["-t", kind, "-o", options].map(Path::new).into_iter();
+        sh("mount", args.chain([&*image, at]));
     }
 
     pub fn make_read_only(&self) {

@@ -8,6 +8,7 @@
 //! - [`scene`]: small runs of every kind, to be cut short at every place
 //! - [`snapshot`]: what a tree is, and what it must be after a shift
 //! - [`journal`]: the frames of a journal file, read and made without the program's own code
+//! - [`power`]: what a power cut leaves of a journal
 //! - [`promise`]: the rows of `docs/reliability.md`
 //! - [`trace`]: commands followed from one change of the disk to the next, and killed there
 //! - [`volume`]: host directories to check and to prepare
@@ -22,6 +23,7 @@ pub mod docker;
 pub mod filesystem;
 pub mod idshift;
 pub mod journal;
+pub mod power;
 pub mod promise;
 pub mod scene;
 pub mod snapshot;

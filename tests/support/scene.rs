@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{Idshift, Kind, MAP, TestFs, docker, tree};
+use super::{Idshift, Kind, MAP, Run, TestFs, docker, trace, tree};
 
 /// A run that can be repeated: what it works on is as at the start again once it is rolled back.
 pub struct Scene {
@@ -25,6 +25,20 @@ pub struct Scene {
     start: Vec<String>,
     end: Vec<String>,
     _kept: Box<dyn Any>,
+}
+
+/// Where a run was cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    AtStart,
+    Between,
+    AtEnd,
+}
+
+/// Whether the newest journal is of a run that can still be finished.
+pub fn is_unfinished(idshift: &Idshift) -> bool {
+    let listed = idshift.run(["journal", "list", "--json"]).exits(0).text();
+    listed.lines().any(|line| line.contains("\"unfinished\""))
 }
 
 /// Builds a scene on a filesystem of this kind.
@@ -208,6 +222,49 @@ impl Scene {
         limited.arg("--nofile=64:64").arg(command.get_program());
         limited.args(command.get_args());
         limited
+    }
+
+    /// How many events an uninterrupted run comes to.
+    pub fn events(&self) -> u64 {
+        let idshift = Idshift::new();
+        let events = trace::count(&self.command(&idshift));
+        idshift.rollback();
+        events
+    }
+
+    /// Finishes a run that was cut short. One that was cut short before it knew all that is to be
+    /// done cannot be finished, and has done nothing.
+    #[track_caller]
+    pub fn resume_to_end(&self, idshift: &Idshift, when: &str) {
+        let resumed = Run::of(&mut self.resume(idshift));
+        match resumed.code {
+            Some(0) => self.is_at_end(when),
+            Some(4) => self.is_at_start(when),
+            _ => panic!("{when}: {resumed}"),
+        }
+    }
+
+    /// Undoes a run.
+    #[track_caller]
+    pub fn roll_back(&self, idshift: &Idshift, when: &str) {
+        if !idshift.journal_files().is_empty() {
+            let undone = idshift.run(["rollback", "latest"]);
+            if undone.code != Some(0) {
+                // One before had come to its end.
+                assert_eq!(undone.code, Some(4), "{when}: {undone}");
+                undone.says("can still be rolled back");
+            }
+        }
+        self.is_at_start(when);
+    }
+
+    /// What it is like now.
+    pub fn stands(&self) -> Ended {
+        match self.look() {
+            now if now == self.start => Ended::AtStart,
+            now if now == self.end => Ended::AtEnd,
+            _ => Ended::Between,
+        }
     }
 
     #[track_caller]

@@ -1,0 +1,256 @@
+//! A power cut loses what was written and not synced: of the journal any part while the tree keeps
+//! all, or of the tree while the journal is whole. Neither loses an owner.
+
+mod support;
+
+use support::power::{CUTS, Cut, Disk};
+use support::scene::{self, Build, Ended, Scene};
+use support::trace::{self, Event, Then};
+use support::{Idshift, Kind, Numbers, Promise, long};
+
+/// Kills a command at its `n`-th event and cuts the power: its journal loses what was not synced.
+/// Whether that was anything.
+fn cut_at(
+    command: &std::process::Command,
+    idshift: &Idshift,
+    n: u64,
+    how: Cut,
+    numbers: &mut Numbers,
+) -> bool {
+    let mut disk = Disk::default();
+    disk.names_synced = !idshift.journal_files().is_empty();
+    let mut events = 0;
+    trace::run(command, |event| {
+        disk.hear(event, idshift.journals());
+        events += 1;
+        match events > n {
+            true => Then::Kill,
+            false => Then::GoOn,
+        }
+    });
+    let Some(journal) = idshift.journal_files().pop() else {
+        return false;
+    };
+    if !disk.names_synced {
+        std::fs::remove_file(journal).unwrap();
+        return true;
+    }
+    disk.cut(&journal, how, numbers)
+}
+
+/// The events of a run at which a power cut can lose something of the journal: at all others a
+/// power cut leaves of it what a kill leaves.
+fn risky_events(scene: &Scene) -> Vec<u64> {
+    let idshift = Idshift::new();
+    let mut disk = Disk::default();
+    let (mut events, mut risky) = (0, Vec::new());
+    trace::run(&scene.command(&idshift), |event| {
+        disk.hear(event, idshift.journals());
+        // Before it has its name, it is no journal yet.
+        if disk.is_at_risk() && !idshift.journal_files().is_empty() {
+            risky.push(events);
+        }
+        events += 1;
+        Then::GoOn
+    });
+    idshift.rollback();
+    risky
+}
+
+/// Cuts the power at each event of a run, or at some; then resumes it, or rolls it back, or rolls it
+/// back with one more power cut.
+fn journal_cut_everywhere(build: Build, most: u64, promise: &Promise) {
+    let scene = build(Kind::Ext4);
+    let risky = risky_events(&scene);
+    let mut numbers = Numbers::seeded(21);
+    let all: Vec<(u64, Cut)> = risky
+        .into_iter()
+        .flat_map(|n| CUTS.map(|how| (n, how)))
+        .collect();
+    let each = match long() {
+        true => 1,
+        // No multiple of the number of cuts, so that each kind comes about.
+        false => (all.len() as u64 / most / 7) * 7 + 1,
+    };
+    let mut lost = 0;
+    for (i, (n, how)) in all.into_iter().enumerate().step_by(each as usize) {
+        let idshift = Idshift::new();
+        lost += u64::from(cut_at(
+            &scene.command(&idshift),
+            &idshift,
+            n,
+            how,
+            &mut numbers,
+        ));
+        let when = format!("power cut at event {n}, {how:?}");
+        if idshift.journal_files().is_empty() {
+            scene.is_at_start(&when);
+            promise.held();
+            continue;
+        }
+        match i % 3 {
+            0 if scene::is_unfinished(&idshift) => {
+                scene.resume_to_end(&idshift, &format!("{when}, resumed"));
+            }
+            1 => {
+                let again = numbers.below(60);
+                let how = CUTS[numbers.below(7) as usize];
+                cut_at(
+                    &scene.rollback(&idshift),
+                    &idshift,
+                    again,
+                    how,
+                    &mut numbers,
+                );
+            }
+            _ => {}
+        }
+        scene.roll_back(&idshift, &format!("{when}, rolled back"));
+        promise.held();
+    }
+    println!("{} cases, {lost} lost something", promise.cases());
+    assert!(
+        lost * 4 > promise.cases(),
+        "of {} only {lost} lost anything",
+        promise.cases()
+    );
+}
+
+const JOURNAL: &str = "power cut at each system call between a write of the journal and its sync: what was not synced is lost \
+    in part (nothing left, length only, half, all but the first sector, random sectors, random pages, grown by \
+    zeros), the tree keeps all; then resumed or rolled back, or the rollback cut off in the same way and repeated";
+
+macro_rules! journal_cut {
+    ($test:ident, $what:literal, $build:path, $most:literal) => {
+        #[test]
+        fn $test() {
+            let text = concat!($what, ": a torn journal loses nothing");
+            let promise = Promise::new(env!("CARGO_CRATE_NAME"), "Power loss", text, JOURNAL);
+            journal_cut_everywhere($build, $most, &promise);
+        }
+    };
+}
+
+journal_cut!(journal_of_a_shift, "`shift`", scene::shift, 10);
+journal_cut!(
+    journal_of_many_frames,
+    "`shift` in many frames",
+    scene::shift_in_many_frames,
+    12
+);
+journal_cut!(
+    journal_of_a_manifest,
+    "`shift --from-manifest`",
+    scene::from_manifest,
+    10
+);
+journal_cut!(journal_of_a_preparation, "`prepare`", scene::prepare, 6);
+journal_cut!(
+    journal_of_a_migration,
+    "`docker migrate`",
+    scene::migrate,
+    10
+);
+
+/// Kills a run at some event, after the tree was synced at some earlier one, and cuts its
+/// filesystem's power.
+fn tree_cut_at(scene: &Scene, idshift: &Idshift, n: u64, synced_at: Option<u64>) {
+    let mut events = 0;
+    trace::run(&scene.command(idshift), |_: Event<'_>| {
+        if synced_at == Some(events) {
+            scene.fs.sync();
+        }
+        events += 1;
+        match events > n {
+            true => Then::Kill,
+            false => Then::GoOn,
+        }
+    });
+    scene.fs.lose_power();
+}
+
+fn tree_cut_everywhere(build: Build, kind: Kind, most: u64, promise: &Promise) {
+    let scene = build(kind);
+    scene.fs.sync();
+    let events = scene.events();
+    let mut numbers = Numbers::seeded(22);
+    let each = match long() {
+        true => 1,
+        false => (events / most) | 1,
+    };
+    let mut lost = 0;
+    for n in (0..=events).step_by(each as usize) {
+        let idshift = Idshift::new();
+        // None at all, or one somewhere on the way.
+        let synced_at = (n % 3 != 0).then(|| numbers.below(n + 1));
+        let when = format!("power cut at event {n} of {events}, synced at {synced_at:?}");
+        let command = scene.command(&idshift);
+        if n == events {
+            support::Run::of(&mut { command }).exits(0);
+            scene.fs.lose_power();
+            scene.is_at_end("a finished run is on the disk");
+        } else {
+            tree_cut_at(&scene, &idshift, n, synced_at);
+        }
+        lost += u64::from(scene.stands() == Ended::AtStart);
+        match n % 2 {
+            0 if scene::is_unfinished(&idshift) => {
+                scene.resume_to_end(&idshift, &format!("{when}, resumed"));
+                scene.fs.lose_power();
+            }
+            _ => {}
+        }
+        scene.roll_back(&idshift, &format!("{when}, rolled back"));
+        scene.fs.lose_power();
+        scene.is_at_start(&format!("{when}: a rollback that is over is on the disk"));
+        promise.held();
+    }
+    println!("{} cases, {lost} back at the start", promise.cases());
+}
+
+const TREE: &str = "the device as it is in that moment is mounted again (before and after each system call, the \
+    tree synced once on the way or never): its changes since are gone, the journal has all; then resumed or rolled \
+    back, and the power cut again when that says it is done";
+
+macro_rules! tree_cut {
+    ($test:ident, $what:literal, $build:path, $kind:expr, $most:literal) => {
+        #[test]
+        fn $test() {
+            let text = concat!(
+                $what,
+                ": a tree that lost its latest changes is finished or undone"
+            );
+            let promise = Promise::new(env!("CARGO_CRATE_NAME"), "Power loss", text, TREE);
+            tree_cut_everywhere($build, $kind, $most, &promise);
+        }
+    };
+}
+
+tree_cut!(
+    tree_of_a_shift_on_ext4,
+    "`shift` on ext4",
+    scene::shift,
+    Kind::Ext4,
+    6
+);
+tree_cut!(
+    tree_of_a_shift_on_xfs,
+    "`shift` on xfs",
+    scene::shift,
+    Kind::Xfs,
+    4
+);
+tree_cut!(
+    tree_of_a_preparation,
+    "`prepare`",
+    scene::prepare,
+    Kind::Ext4,
+    6
+);
+tree_cut!(
+    tree_of_a_migration,
+    "`docker migrate`",
+    scene::migrate,
+    Kind::Ext4,
+    6
+);
