@@ -5,8 +5,6 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::Pid;
-
 use super::Numbers;
 use super::trace::{Call, Event};
 
@@ -19,44 +17,36 @@ pub struct Disk {
     written: HashSet<u64>,
     /// The directory was synced, so that the names in it are on the disk.
     pub names_synced: bool,
-    syncing: HashMap<Pid, u64>,
 }
 
 impl Disk {
     /// `journals`: the directory.
     pub fn hear(&mut self, event: Event<'_>, journals: &Path) {
-        let of_journal = |call: &Call| call.file().is_some_and(|path| path.starts_with(journals));
+        let (Event::Before(call) | Event::After(call, _)) = event;
+        let file = match call.name {
+            "pwrite64" | "ftruncate" | "fsync" | "fdatasync" => call.file(),
+            _ => None,
+        };
+        let Some(file) = file.filter(|file| file.starts_with(journals)) else {
+            return;
+        };
+        let ino = call.ino().unwrap();
+        let is_sync = call.name.ends_with("sync");
         match event {
-            Event::Before(call) if ["pwrite64", "ftruncate"].contains(&call.name) => {
-                if of_journal(call) {
-                    let now = || call.content();
-                    self.synced.entry(call.ino().unwrap()).or_insert_with(now);
-                }
+            Event::Before(_) if is_sync => {}
+            Event::Before(_) => {
+                self.synced.entry(ino).or_insert_with(|| call.content());
             }
-            Event::Before(call) if ["fsync", "fdatasync"].contains(&call.name) => {
-                if of_journal(call) {
-                    self.syncing.insert(call.thread, call.ino().unwrap());
-                }
+            Event::After(_, 0) if is_sync && file == journals => self.names_synced = true,
+            // Nothing else writes to it meanwhile: a frame is written after the one before it is
+            // synced.
+            Event::After(_, 0) if is_sync => {
+                self.synced.insert(ino, call.content());
+                self.written.remove(&ino);
             }
-            Event::After(call, _) if ["pwrite64", "ftruncate"].contains(&call.name) => {
-                if of_journal(call) {
-                    self.written.insert(call.ino().unwrap());
-                }
+            Event::After(_, _) => {
+                self.written.insert(ino);
             }
-            Event::After(call, 0) => {
-                if let Some(ino) = self.syncing.remove(&call.thread) {
-                    match call.file().unwrap() == journals {
-                        true => self.names_synced = true,
-                        // Nothing else writes to it meanwhile: a frame is written after the one
-                        // before it is synced.
-                        false => {
-                            self.synced.insert(ino, call.content());
-                            self.written.remove(&ino);
-                        }
-                    }
-                }
-            }
-            _ => {}
         }
     }
 
