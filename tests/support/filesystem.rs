@@ -10,6 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
+use super::device::Device;
 use super::{need_root, sh};
 
 /// Filesystem types the tests make.
@@ -25,13 +26,16 @@ pub enum Kind {
     Vfat,
     /// A tmpfs of 64 KiB.
     TinyTmpfs,
+    /// On a device that can be told to fail.
+    FailingExt4,
+    FailingXfs,
 }
 
 impl Kind {
     fn name(self) -> &'static str {
         match self {
-            Kind::Ext4 => "ext4",
-            Kind::Xfs => "xfs",
+            Kind::Ext4 | Kind::FailingExt4 => "ext4",
+            Kind::Xfs | Kind::FailingXfs => "xfs",
             Kind::Btrfs => "btrfs",
             Kind::Tmpfs | Kind::TinyTmpfs => "tmpfs",
             Kind::Ramfs => "ramfs",
@@ -42,8 +46,10 @@ impl Kind {
     /// The program that makes it on an image file; none for those in memory.
     fn maker(self) -> Option<&'static [&'static str]> {
         match self {
-            Kind::Ext4 => Some(&["mkfs.ext4", "-q", "-F", "-b", "4096", "-N", "100000"]),
-            Kind::Xfs => Some(&["mkfs.xfs", "-q", "-f"]),
+            Kind::Ext4 | Kind::FailingExt4 => {
+                Some(&["mkfs.ext4", "-q", "-F", "-b", "4096", "-N", "100000"])
+            }
+            Kind::Xfs | Kind::FailingXfs => Some(&["mkfs.xfs", "-q", "-f"]),
             Kind::Btrfs => Some(&["mkfs.btrfs", "-q", "-f"]),
             Kind::Vfat => Some(&["mkfs.vfat"]),
             Kind::Tmpfs | Kind::TinyTmpfs | Kind::Ramfs => None,
@@ -65,6 +71,7 @@ impl Kind {
 pub struct TestFs {
     kind: Kind,
     place: TempDir,
+    device: Option<Device>,
 }
 
 /// Sparse: what is not written takes no room.
@@ -79,7 +86,16 @@ impl TestFs {
             .expect("a directory");
         // Also those who are not root are to get there.
         std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
-        let fs = TestFs { kind, place };
+        keep_mounts_to_this_thread();
+        let device = match kind {
+            Kind::FailingExt4 | Kind::FailingXfs => Some(Device::new(IMAGE_BYTES)),
+            _ => None,
+        };
+        let fs = TestFs {
+            kind,
+            place,
+            device,
+        };
         std::fs::create_dir(fs.path()).expect("a mount point");
         fs.mount_at(&fs.path());
         fs
@@ -90,6 +106,7 @@ impl TestFs {
         let fs = TestFs {
             kind,
             place: tempfile::tempdir().expect("a directory"),
+            device: None,
         };
         std::os::unix::fs::symlink(at, fs.place.path().join("mnt")).expect("a symlink");
         fs.mount_at(at);
@@ -124,8 +141,39 @@ impl TestFs {
         self.mount_image(&self.path());
     }
 
+    /// From now on every write to its device fails.
+    pub fn fail(&self) {
+        self.device.as_ref().expect("a failing kind").fail();
+    }
+
+    /// Its device works again, and it is checked, repaired and mounted anew.
+    pub fn repair(&self) {
+        self.device.as_ref().expect("a failing kind").repair();
+        umount2(&self.path(), MntFlags::empty()).expect("umount");
+        let image = self.image();
+        match self.kind.name() {
+            // 1: it found something and corrected it.
+            "ext4" => {
+                let checked = Command::new("e2fsck").arg("-fy").arg(&image).output();
+                let code = checked.expect("e2fsck").status.code();
+                assert!(matches!(code, Some(0 | 1)), "e2fsck: {code:?}");
+                self.mount_image(&self.path());
+            }
+            // Mounting replays its log, and only then it can be checked.
+            _ => {
+                self.mount_image(&self.path());
+                umount2(&self.path(), MntFlags::empty()).expect("umount");
+                sh("xfs_repair", [image.as_path()]);
+                self.mount_image(&self.path());
+            }
+        }
+    }
+
     fn image(&self) -> PathBuf {
-        self.place.path().join("image")
+        match &self.device {
+            Some(device) => device.file(),
+            None => self.place.path().join("image"),
+        }
     }
 
     fn mount_at(&self, at: &Path) {
@@ -133,8 +181,10 @@ impl TestFs {
         match self.kind.maker() {
             Some(maker) => {
                 let image = self.image();
-                let file = File::create(&image).expect("an image file");
-                file.set_len(IMAGE_BYTES).expect("a sparse image");
+                if self.device.is_none() {
+                    let file = File::create(&image).expect("an image file");
+                    file.set_len(IMAGE_BYTES).expect("a sparse image");
+                }
                 let args = maker[1..].iter().map(Path::new).chain([&*image]);
                 sh(maker[0], args);
                 self.mount_image(at);
@@ -154,6 +204,7 @@ impl TestFs {
         // It writes when it is told to, or after minutes.
         let options = match self.kind {
             Kind::Ext4 => "loop,commit=300",
+            Kind::FailingExt4 => "loop,errors=remount-ro",
             _ => "loop",
         };
         let kind = self.kind.name();

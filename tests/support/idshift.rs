@@ -26,6 +26,16 @@ impl Idshift {
         }
     }
 
+    /// With its journal directory in this one.
+    pub fn with_journals_in(place: &Path) -> Idshift {
+        let journals = tempfile::Builder::new()
+            .prefix("journals-")
+            .tempdir_in(place);
+        Idshift {
+            journals: journals.expect("a directory"),
+        }
+    }
+
     /// The program itself.
     pub fn program() -> &'static Path {
         Path::new(env!("CARGO_BIN_EXE_idshift"))

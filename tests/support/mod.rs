@@ -9,6 +9,7 @@
 //! - [`snapshot`]: what a tree is, and what it must be after a shift
 //! - [`journal`]: the frames of a journal file, read and made without the program's own code
 //! - [`power`]: what a power cut leaves of a journal
+//! - [`device`]: a block device that can be told to fail
 //! - [`promise`]: the rows of `docs/reliability.md`
 //! - [`trace`]: commands followed from one change of the disk to the next, and killed there
 //! - [`volume`]: host directories to check and to prepare
@@ -19,6 +20,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
 pub mod daemon;
+pub mod device;
 pub mod docker;
 pub mod filesystem;
 pub mod idshift;

@@ -203,7 +203,7 @@ impl Scene {
         // One thread walks, so that the run makes the same calls each time; the journal's thread
         // and the main one are there as well.
         let args = self.args.iter().map(String::as_str);
-        self.limited(idshift.command(args.chain(["--jobs", "1"]).map(String::from)))
+        self.limited(idshift.command(args.chain(["--jobs", "1", "--json"]).map(String::from)))
     }
 
     pub fn rollback(&self, idshift: &Idshift) -> Command {
