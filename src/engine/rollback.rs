@@ -1,5 +1,6 @@
 //! Undoing a run.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
 use super::request::{check_is_root, check_journal_not_in_use};
 use super::shift::sync;
 use super::steps::{Brought, Steps};
-use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
+use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Tally};
 use super::{created, roots};
 use crate::fs::process;
 use crate::record::lock::RunLock;
@@ -66,12 +67,17 @@ pub fn rollback(
         Some((_lock, mut appender)) => {
             let io = |source| io_error(journal, source);
             appender.mark(Mark::Undoing, 0).map_err(io)?;
-            let replayed = replay(journal, &options, monitor, stop)?;
+            let mut replayed = replay(journal, &options, monitor, stop)?;
             if !replayed.cut_short {
                 monitor.phase(Phase::Syncing, None);
-                sync(&roots, journal.header.walk.cross_mounts)
-                    .and_then(|()| appender.mark(Mark::Undone, replayed.tally.left()))
-                    .map_err(io)?;
+                let left = replayed.tally.left();
+                let ended = sync(&roots, journal.header.walk.cross_mounts)
+                    .and_then(|()| appender.mark(Mark::Undone, left));
+                if let Err(error) = ended {
+                    let problem = not_certain(journal, &error);
+                    monitor.problem(&problem);
+                    replayed.tally.problem(problem);
+                }
             }
             let _ = appender.close();
             replayed
@@ -88,9 +94,15 @@ pub fn rollback(
 }
 
 /// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop
-/// it half way.
-pub(super) fn undo(path: &Path, monitor: &dyn Monitor, jobs: usize) -> Result<Tally, Refusal> {
-    let journal = Journal::open(path)?;
+/// it half way. `file`: the journal, which may have been removed meanwhile.
+pub(super) fn undo(
+    path: &Path,
+    file: File,
+    monitor: &dyn Monitor,
+    jobs: usize,
+) -> Result<Tally, Refusal> {
+    let second = file.try_clone();
+    let journal = Journal::read_from(path, file)?;
     let options = RollbackOptions {
         dry_run: false,
         force: false,
@@ -98,17 +110,37 @@ pub(super) fn undo(path: &Path, monitor: &dyn Monitor, jobs: usize) -> Result<Ta
     };
     // Marks help a later reader; without room for them the undoing is done all the same, and the
     // journal stays open for a rollback by hand.
-    let mut appender = appender(&journal).ok();
+    let mut appender = second.and_then(|file| journal.append_to(file)).ok();
     if let Some(appender) = &mut appender {
         let _ = appender.mark(Mark::Undoing, 0);
     }
-    let replayed = replay(&journal, &options, monitor, &Stop::new())?;
-    if let Some(mut appender) = appender {
-        let _ = sync(&roots::open_all(&journal), journal.header.walk.cross_mounts)
-            .and_then(|()| appender.mark(Mark::Undone, replayed.tally.left()))
-            .and_then(|()| appender.close());
+    let mut replayed = replay(&journal, &options, monitor, &Stop::new())?;
+    match sync(&roots::open_all(&journal), journal.header.walk.cross_mounts) {
+        Err(error) => {
+            let problem = not_certain(&journal, &error);
+            monitor.problem(&problem);
+            replayed.tally.problem(problem);
+        }
+        Ok(()) => {
+            if let Some(mut appender) = appender {
+                let _ = appender.mark(Mark::Undone, replayed.tally.left());
+                let _ = appender.close();
+            }
+        }
     }
     Ok(replayed.tally)
+}
+
+/// Everything is undone, and whether a power cut would leave it so is not known.
+fn not_certain(journal: &Journal, error: &std::io::Error) -> Problem {
+    Problem {
+        path: journal.path.clone(),
+        kind: ProblemKind::Failed,
+        reason: format!(
+            "what was undone may not be on the disk yet, or is not on record: {error}. Roll it back once more \
+             when that is mended"
+        ),
+    }
 }
 
 /// Refuses when a step can not be undone: owners that are put back while names or files are not

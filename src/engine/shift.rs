@@ -1,5 +1,6 @@
 //! Walk, map, journal, apply; or, for a dry run, walk, map, manifest.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -113,13 +114,13 @@ pub(super) fn conclude(
         tally.problem(problem);
     }
     // Room that is not given back is harmless: it reads as the journal's end.
-    let _ = appender.close();
+    let (file, _) = appender.close();
     let failed = gave_up || marked.is_err();
     let ending = match (failed, interrupted) {
         (true, _) if is_empty => Ending::RolledBack {
             why: std::mem::take(&mut tally.problems),
         },
-        (true, _) => undo(run, &mut tally, &journal, jobs),
+        (true, _) => undo(run, &mut tally, (&journal, file), jobs),
         (false, true) => Ending::Interrupted,
         (false, false) => Ending::Done,
     };
@@ -135,9 +136,10 @@ pub(super) fn conclude(
 }
 
 /// Undoes what a failed run did.
-fn undo(run: &Run<'_>, tally: &mut Tally, journal: &Path, jobs: usize) -> Ending {
+fn undo(run: &Run<'_>, tally: &mut Tally, journal: (&Path, File), jobs: usize) -> Ending {
     let why = std::mem::take(&mut tally.problems);
-    match rollback::undo(journal, run.monitor, jobs) {
+    let (path, file) = journal;
+    match rollback::undo(path, file, run.monitor, jobs) {
         Ok(undone) if undone.left() == 0 => Ending::RolledBack { why },
         Ok(undone) => {
             tally.problems = undone.problems;
@@ -145,7 +147,7 @@ fn undo(run: &Run<'_>, tally: &mut Tally, journal: &Path, jobs: usize) -> Ending
         }
         Err(error) => {
             tally.problem(Problem {
-                path: journal.to_path_buf(),
+                path: path.to_path_buf(),
                 kind: ProblemKind::Failed,
                 reason: error.to_string(),
             });

@@ -176,6 +176,14 @@ impl Journal {
         Journal::open_up_to(path, u32::MAX)
     }
 
+    /// The same, of a file that is open for reading and writing: one that was removed meanwhile can
+    /// still be undone.
+    pub fn read_from(path: &Path, file: File) -> Result<Journal, JournalError> {
+        let mut reading = Reading::of(path, file)?;
+        while reading.next_frame()? {}
+        reading.finish()
+    }
+
     /// Opens only the first `most` frames, for a journal that is damaged behind them.
     pub fn open_up_to(path: &Path, most: u32) -> Result<Journal, JournalError> {
         let mut reading = Reading::begin(path)?;
@@ -279,6 +287,11 @@ impl Journal {
         if (read.dev(), read.ino()) != (found.dev(), found.ino()) {
             return Err(rustix::io::Errno::STALE.into());
         }
+        self.append_to(file)
+    }
+
+    /// The same, of its file that is open for writing already.
+    pub fn append_to(&self, file: File) -> io::Result<Appender> {
         Appender::new(file, self.frames(), self.bytes())
     }
 }
@@ -344,9 +357,17 @@ impl<'a> Reading<'a> {
             },
             Distrust::Io(source) => io(source),
         })?;
+        Reading::of(path, file)
+    }
+
+    fn of(path: &'a Path, file: File) -> Result<Reading<'a>, JournalError> {
+        let metadata = file.metadata().map_err(|source| JournalError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
         Ok(Reading {
             path,
-            length: file.metadata().map_err(io)?.len(),
+            length: metadata.len(),
             file,
             offset: 0,
             frames: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
@@ -53,6 +53,10 @@ impl Appender {
         self.make_room(frame.len() as u64)?;
         self.file.write_all_at(&frame, self.end)?;
         self.file.sync_data()?;
+        // One that nobody can find any more undoes nothing.
+        if self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("it was removed while it was written"));
+        }
         self.end += frame.len() as u64;
         self.next_frame += 1;
         Ok(())
@@ -83,10 +87,11 @@ impl Appender {
         self.file.sync_all()
     }
 
-    /// Gives back the room that was not used.
-    pub fn close(self) -> io::Result<()> {
-        self.file.set_len(self.end)?;
-        self.file.sync_all()
+    /// Gives back the room that was not used; the file.
+    pub fn close(self) -> (File, io::Result<()>) {
+        let given_back = self.file.set_len(self.end);
+        let result = given_back.and_then(|()| self.file.sync_all());
+        (self.file, result)
     }
 
     /// Frames so far, the header's among them.

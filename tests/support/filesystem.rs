@@ -218,6 +218,10 @@ impl TestFs {
         self.remount(MsFlags::MS_RDONLY);
     }
 
+    pub fn make_writable(&self) {
+        self.remount(MsFlags::empty());
+    }
+
     /// From now on, reading leaves no trace.
     pub fn keep_atimes(&self) {
         self.remount(MsFlags::MS_NOATIME);

@@ -22,7 +22,7 @@ pub struct Disk {
 impl Disk {
     /// `journals`: the directory.
     pub fn hear(&mut self, event: Event<'_>, journals: &Path) {
-        let (Event::Before(call) | Event::After(call, _)) = event;
+        let (Event::Before(call) | Event::After(call, _) | Event::Reading(call)) = event;
         let file = match call.name {
             "pwrite64" | "ftruncate" | "fsync" | "fdatasync" => call.file(),
             _ => None,
@@ -33,6 +33,7 @@ impl Disk {
         let ino = call.ino().unwrap();
         let is_sync = call.name.ends_with("sync");
         match event {
+            Event::Reading(_) => {}
             Event::Before(_) if is_sync => {}
             Event::Before(_) => {
                 self.synced.entry(ino).or_insert_with(|| call.content());

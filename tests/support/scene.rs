@@ -200,10 +200,21 @@ impl Scene {
 
     /// The run.
     pub fn command(&self, idshift: &Idshift) -> Command {
+        self.command_with(idshift, &[])
+    }
+
+    /// The run, with more options.
+    pub fn command_with(&self, idshift: &Idshift, more: &[&str]) -> Command {
         // One thread walks, so that the run makes the same calls each time; the journal's thread
         // and the main one are there as well.
         let args = self.args.iter().map(String::as_str);
-        self.limited(idshift.command(args.chain(["--jobs", "1", "--json"]).map(String::from)))
+        self.limited(
+            idshift.command(
+                args.chain(["--jobs", "1", "--json"])
+                    .chain(more.iter().copied())
+                    .map(String::from),
+            ),
+        )
     }
 
     pub fn rollback(&self, idshift: &Idshift) -> Command {

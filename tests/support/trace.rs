@@ -9,6 +9,7 @@ mod calls;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -43,11 +44,61 @@ impl Call {
 
     /// Eight bytes of the command's memory.
     fn word_at(&self, address: u64) -> u64 {
-        use std::os::unix::fs::FileExt;
         let mut bytes = [0; 8];
-        let memory = File::open(format!("/proc/{}/mem", self.thread)).unwrap();
-        memory.read_exact_at(&mut bytes, address).unwrap();
+        self.memory(address, &mut bytes);
         u64::from_ne_bytes(bytes)
+    }
+
+    fn memory(&self, address: u64, bytes: &mut [u8]) -> usize {
+        use std::os::unix::fs::FileExt;
+        let memory = File::open(format!("/proc/{}/mem", self.thread)).unwrap();
+        memory.read_at(bytes, address).unwrap_or(0)
+    }
+
+    /// The text that one of its arguments points to.
+    fn text(&self, argument: usize) -> PathBuf {
+        let mut bytes = vec![0; 4096];
+        // To the end of a page only: the next one may not be there.
+        let address = self.args[argument];
+        let room = 4096 - (address % 4096) as usize;
+        let mut len = self.memory(address, &mut bytes[..room]);
+        len = bytes[..len]
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(len);
+        bytes.truncate(len);
+        PathBuf::from(std::ffi::OsString::from_vec(bytes))
+    }
+
+    /// The inode that it reads or changes, by a path that is only for looking.
+    pub fn inode(&self) -> Option<PathBuf> {
+        match self.name {
+            "fchownat" | "statx" | "openat" | "openat2" => {
+                let dir = match self.args[0] as i32 {
+                    nix::libc::AT_FDCWD => {
+                        fs::read_link(format!("/proc/{}/cwd", self.thread)).ok()?
+                    }
+                    _ => self.file()?,
+                };
+                let name = self.text(1);
+                Some(if name.as_os_str().is_empty() {
+                    dir
+                } else {
+                    dir.join(name)
+                })
+            }
+            // By a pin: /proc/thread-self/fd/N.
+            "chmod" | "fchmodat" | "setxattr" | "removexattr" | "getxattr" | "listxattr" => {
+                let path = self.text(usize::from(self.name == "fchmodat"));
+                let number = path.strip_prefix("/proc/thread-self/fd").ok()?;
+                fs::read_link(format!("/proc/{}/fd/{}", self.thread, number.display())).ok()
+            }
+            "llistxattr" => {
+                let dir = fs::read_link(format!("/proc/{}/cwd", self.thread)).ok()?;
+                Some(dir.join(self.text(0)))
+            }
+            _ => self.file(),
+        }
     }
 
     fn descriptor(&self) -> String {
@@ -63,6 +114,8 @@ pub enum Event<'a> {
     Before(&'a Call),
     /// The call has taken effect, and gave this.
     After(&'a Call, i64),
+    /// It is about to make a call that reads something of an inode, or opens it.
+    Reading(&'a Call),
 }
 
 /// What is done then.
@@ -71,10 +124,29 @@ pub enum Then {
     GoOn,
     /// All of it is killed, with SIGKILL.
     Kill,
+    /// The call has no effect and gives this error.
+    Fail(Errno),
 }
 
-/// Runs a command; `each` hears of every event while the thread that it happens in waits.
-pub fn run(command: &Command, each: impl FnMut(Event<'_>) -> Then) -> Run {
+/// Runs a command; `each` hears of every event that changes the disk while the thread that it happens
+/// in waits.
+pub fn run(command: &Command, mut each: impl FnMut(Event<'_>) -> Then) -> Run {
+    run_all(command, |event| match event {
+        Event::Reading(_) => Then::GoOn,
+        event => each(event),
+    })
+}
+
+/// Runs a command in which each call that `fails` picks gives an error instead.
+pub fn run_failing(command: &Command, mut fails: impl FnMut(&Call) -> Option<Errno>) -> Run {
+    run_all(command, |event| match event {
+        Event::Before(call) | Event::Reading(call) => fails(call).map_or(Then::GoOn, Then::Fail),
+        Event::After(..) => Then::GoOn,
+    })
+}
+
+/// As [`run`]; hears of calls that only read as well.
+fn run_all(command: &Command, each: impl FnMut(Event<'_>) -> Then) -> Run {
     let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     let status = Tracer::start(command, &out, &err, each).follow();
     Run {
@@ -101,6 +173,8 @@ struct Tracer<F> {
     alive: BTreeSet<Pid>,
     /// The call each thread is in.
     inside: HashMap<Pid, Call>,
+    /// Threads in a call that is to fail.
+    failing: HashMap<Pid, Errno>,
     /// The command itself runs, not the shell that starts it.
     begun: bool,
     killed: bool,
@@ -138,6 +212,7 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
             each,
             alive: BTreeSet::from([leader]),
             inside: HashMap::new(),
+            failing: HashMap::new(),
             begun: false,
             killed: false,
             unknown: BTreeSet::new(),
@@ -227,6 +302,10 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
                         self.inside.insert(pid, call);
                         then
                     }
+                    calls::Meaning::Changes(name) if name.starts_with("open") => {
+                        (self.each)(Event::Reading(&call(name)))
+                    }
+                    calls::Meaning::Reads(name) => (self.each)(Event::Reading(&call(name))),
                     calls::Meaning::Unknown => {
                         self.unknown.insert(entry.nr);
                         Then::GoOn
@@ -234,16 +313,25 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
                     _ => Then::GoOn,
                 }
             }
-            nix::libc::PTRACE_SYSCALL_INFO_EXIT => match self.inside.remove(&pid) {
-                Some(call) => {
-                    // SAFETY: as above.
-                    let exit = unsafe { info.u.exit };
-                    (self.each)(Event::After(&call, exit.sval))
+            nix::libc::PTRACE_SYSCALL_INFO_EXIT => {
+                // SAFETY: as above.
+                let mut result = unsafe { info.u.exit.sval };
+                if let Some(errno) = self.failing.remove(&pid) {
+                    result = -i64::from(errno as i32);
+                    give(pid, |registers| registers.rax = result as u64);
                 }
-                None => Then::GoOn,
-            },
+                match self.inside.remove(&pid) {
+                    Some(call) => (self.each)(Event::After(&call, result)),
+                    None => Then::GoOn,
+                }
+            }
             _ => Then::GoOn,
         };
+        if let Then::Fail(errno) = then {
+            // No such call: it does nothing.
+            give(pid, |registers| registers.orig_rax = u64::MAX);
+            self.failing.insert(pid, errno);
+        }
         if then == Then::Kill && !self.killed {
             self.killed = true;
             kill(self.leader, Signal::SIGKILL).expect("the command is there");
@@ -273,4 +361,13 @@ pub fn kill_at(command: &Command, n: u64) -> bool {
         }
     });
     run.signal == Some(9)
+}
+
+/// Changes a stopped thread's registers.
+fn give(pid: Pid, change: impl FnOnce(&mut nix::libc::user_regs_struct)) {
+    let Ok(mut registers) = ptrace::getregs(pid) else {
+        return; // It was killed.
+    };
+    change(&mut registers);
+    let _ = ptrace::setregs(pid, registers);
 }

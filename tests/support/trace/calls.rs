@@ -7,6 +7,8 @@ use super::Call;
 /// What a system call means for the disk.
 pub enum Meaning {
     Changes(&'static str),
+    /// It reads something of an inode.
+    Reads(&'static str),
     Harmless,
     /// Nobody has said.
     Unknown,
@@ -16,6 +18,9 @@ pub fn meaning(number: u64) -> Meaning {
     let number = number as c_long;
     if let Some((_, name)) = CHANGES.iter().find(|(known, _)| *known == number) {
         return Meaning::Changes(name);
+    }
+    if let Some((_, name)) = READS.iter().find(|(known, _)| *known == number) {
+        return Meaning::Reads(name);
     }
     match HARMLESS.contains(&number) {
         true => Meaning::Harmless,
@@ -73,6 +78,12 @@ const CHANGES: &[(c_long, &str)] = calls! {
     SYS_writev "writev",
 };
 
+const READS: &[(c_long, &str)] = calls! {
+    SYS_fgetxattr "fgetxattr", SYS_flistxattr "flistxattr", SYS_getdents64 "getdents64",
+    SYS_getxattr "getxattr", SYS_lgetxattr "lgetxattr", SYS_listxattr "listxattr",
+    SYS_llistxattr "llistxattr", SYS_statx "statx",
+};
+
 const HARMLESS: &[c_long] = &[
     SYS_access,
     SYS_setgid,
@@ -118,15 +129,12 @@ const HARMLESS: &[c_long] = &[
     SYS_fadvise64,
     SYS_fchdir,
     SYS_fcntl,
-    SYS_fgetxattr,
-    SYS_flistxattr,
     SYS_flock,
     SYS_fork,
     SYS_fstat,
     SYS_fstatfs,
     SYS_futex,
     SYS_getcwd,
-    SYS_getdents64,
     SYS_getegid,
     SYS_geteuid,
     SYS_getgid,
@@ -137,11 +145,7 @@ const HARMLESS: &[c_long] = &[
     SYS_getrlimit,
     SYS_gettid,
     SYS_getuid,
-    SYS_getxattr,
     SYS_kill,
-    SYS_lgetxattr,
-    SYS_listxattr,
-    SYS_llistxattr,
     SYS_lseek,
     SYS_lstat,
     SYS_madvise,
@@ -184,7 +188,6 @@ const HARMLESS: &[c_long] = &[
     SYS_socketpair,
     SYS_stat,
     SYS_statfs,
-    SYS_statx,
     SYS_sysinfo,
     SYS_tgkill,
     SYS_timerfd_create,
