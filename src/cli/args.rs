@@ -152,6 +152,9 @@ pub struct RunArgs {
     /// Nothing below PATH was shifted before: needed where the map's two sides overlap
     #[arg(long)]
     pub assume_unshifted: bool,
+    /// Also files that have names elsewhere: hard links
+    #[arg(long)]
+    pub allow_outside_links: bool,
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,
@@ -188,9 +191,6 @@ pub struct PrepareArgs {
     /// Out of the range: host ids become container ids
     #[arg(long)]
     pub reverse: bool,
-    /// Also files that have names elsewhere: hard links
-    #[arg(long)]
-    pub allow_outside_links: bool,
     /// The rest
     #[command(flatten)]
     pub run: RunArgs,

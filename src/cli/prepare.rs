@@ -9,7 +9,7 @@ use super::signals;
 use super::summary::Of;
 use super::terminal::Terminal;
 use super::text::{path, printable};
-use crate::engine::{Outcome, ShiftRequest};
+use crate::engine::Outcome;
 use crate::record::Store;
 use crate::volume::prepare::{Preparation, PrepareRequest};
 
@@ -25,10 +25,7 @@ pub fn run(args: &PrepareArgs) -> Result<Exit, Failure> {
     }
     let shift = request(&args.paths, direction(args.reverse), run, "prepare")?;
     let asked = PrepareRequest {
-        shift: ShiftRequest {
-            allow_outside_links: args.allow_outside_links,
-            ..shift
-        },
+        shift,
         owner: args.owner.clone(),
         create: args.create,
         fix_parents: args.fix_parents,

@@ -75,11 +75,11 @@ pub fn request(
             cross_mounts: args.cross_mounts,
             keep_going: args.keep_going,
             assume_unshifted: args.assume_unshifted,
+            outside_links: args.allow_outside_links,
         },
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,
         service: false,
-        allow_outside_links: true,
         command: command.into(),
     })
 }
@@ -124,7 +124,6 @@ fn reviewed_request(
         allow_in_use: args.run.allow_in_use,
         allow_system_path: args.run.allow_system_path,
         service: false,
-        allow_outside_links: true,
         command: "shift".into(),
     })
 }

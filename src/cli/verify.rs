@@ -33,12 +33,12 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         walk: WalkOptions {
             exclude: args.exclude.clone(),
             cross_mounts: args.cross_mounts,
+            outside_links: true,
             ..WalkOptions::default()
         },
         allow_in_use: true,
         allow_system_path: true,
         service: false,
-        allow_outside_links: true,
         command: "verify".into(),
     })
 }

@@ -191,12 +191,12 @@ impl Migration {
                 jobs: request.jobs,
                 walk: WalkOptions {
                     keep_going: request.keep_going,
+                    outside_links: true,
                     ..WalkOptions::default()
                 },
                 allow_in_use: false,
                 allow_system_path: true,
                 service: true,
-                allow_outside_links: true,
                 command: match into {
                     true => "docker migrate".into(),
                     false => "docker revert".into(),

@@ -1,7 +1,7 @@
 //! What happens to one inode.
 
 use std::collections::HashSet;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use globset::GlobSet;
 use rustix::io::Errno;
 
 use super::aim::{Aim, Every, Rule};
-use super::links::Links;
+use super::links::{Elsewhere, Links, Outside};
 use super::sink::Sink;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::attributes::{Present, ReadError};
@@ -73,7 +73,10 @@ impl<'a> Run<'a> {
             exclude: None,
             carry_on: walk.keep_going,
             done: HashSet::new(),
-            links: Links::default(),
+            links: Links::new(match walk.outside_links {
+                true => Outside::Allowed,
+                false => Outside::Left,
+            }),
             monitor,
             stop,
             gave_up: AtomicBool::new(false),
@@ -128,12 +131,14 @@ pub struct Decider<'a, S> {
 }
 
 /// What a name was found to mean.
-struct Met<'n> {
-    name: &'n [u8],
-    rule: Rule,
-    pin: Pin,
-    stat: Stat,
-    present: Result<Present, ReadError>,
+pub(super) struct Met<'n> {
+    pub(super) name: &'n [u8],
+    pub(super) rule: Rule,
+    pub(super) pin: Pin,
+    pub(super) stat: Stat,
+    pub(super) present: Result<Present, ReadError>,
+    /// It has names outside: how many are in the trees, and how many there are.
+    pub(super) elsewhere: Option<(u32, u32)>,
 }
 
 /// Names of one group.
@@ -151,7 +156,7 @@ impl<'a, S: Sink> Decider<'a, S> {
         }
     }
 
-    fn left(
+    pub(super) fn left(
         &mut self,
         kind: ProblemKind,
         dir: &DirPath,
@@ -164,7 +169,13 @@ impl<'a, S: Sink> Decider<'a, S> {
         self.run.problem(&mut self.tally, problem)
     }
 
-    fn failed(&mut self, dir: &DirPath, name: &[u8], call: &str, errno: Errno) -> ControlFlow<()> {
+    pub(super) fn failed(
+        &mut self,
+        dir: &DirPath,
+        name: &[u8],
+        call: &str,
+        errno: Errno,
+    ) -> ControlFlow<()> {
         let reason = match errno {
             Errno::MFILE => format!("{call}: {errno}. Raise the limit with `ulimit -n`"),
             Errno::NOSYS => format!("{call}: /proc is not mounted here, and is needed"),
@@ -209,9 +220,15 @@ impl<'a, S: Sink> Decider<'a, S> {
             self.mount(&dir.path, bytes);
             return PASS;
         }
-        let many = stat.nlink > 1 && !stat.is_dir();
-        if many && !self.run.links.is_first_name(&stat, &dir.path, bytes) {
-            return PASS;
+        if stat.nlink > 1 && !stat.is_dir() {
+            let links = &self.run.links;
+            if links.guards() {
+                links.put_off(&stat, &dir.path, bytes);
+                return PASS;
+            }
+            if !links.is_first_name(&stat) {
+                return PASS;
+            }
         }
         let present = match by_name {
             true => attributes::present_by_name(name),
@@ -223,6 +240,7 @@ impl<'a, S: Sink> Decider<'a, S> {
             pin,
             stat,
             present,
+            elsewhere: None,
         }))
     }
 
@@ -247,12 +265,23 @@ impl<'a, S: Sink> Decider<'a, S> {
             }
             all.extend(self.meet(dir, name, rule, moment.is_some())?);
         }
-        if let Some(moment) = moment
-            && !dir.still_since(&moment)
-        {
+        let still = moment.as_ref().map(|moment| dir.still_since(moment));
+        if still == Some(false) {
             for met in &mut all {
                 met.present = attributes::present(&met.pin);
             }
+        }
+        let links = &self.run.links;
+        if still != Some(true) && links.guards() {
+            // That an inode has one name says nothing where it has lost the one it was opened by.
+            all.retain(|met| {
+                let name = CString::new(met.name).unwrap_or_default();
+                let keeps = met.stat.is_dir() || met.pin.keeps_name(&name);
+                if !keeps {
+                    links.put_off(&met.stat, &dir.path, met.name);
+                }
+                keeps
+            });
         }
         for met in all {
             if met.stat.is_dir() {
@@ -282,13 +311,14 @@ impl<'a, S: Sink> Decider<'a, S> {
     }
 
     /// An inode on its first name.
-    fn inode(&mut self, dir: &Arc<DirPath>, met: Met<'_>) -> ControlFlow<()> {
+    pub(super) fn inode(&mut self, dir: &Arc<DirPath>, met: Met<'_>) -> ControlFlow<()> {
         let Met {
             name,
             rule,
             pin,
             stat,
             present,
+            elsewhere,
         } = met;
         self.tally.seen += 1;
         if self.run.done.contains(&(dir.root, stat.identity)) {
@@ -314,6 +344,9 @@ impl<'a, S: Sink> Decider<'a, S> {
                 return self.left(ProblemKind::Unmapped, dir, name, unmapped.to_string());
             }
         };
+        if let Some(names) = elsewhere {
+            return self.elsewhere(dir, name, names);
+        }
         if stat.immutable || stat.append_only {
             let (what, letter) = match stat.immutable {
                 true => ("immutable", 'i'),
@@ -342,6 +375,45 @@ impl<'a, S: Sink> Decider<'a, S> {
     }
 }
 
+impl<'a, S: Sink> Decider<'a, S> {
+    pub(super) fn run(&self) -> &'a Run<'a> {
+        self.run
+    }
+
+    pub(super) fn vanished(&mut self) {
+        self.tally.vanished += 1;
+    }
+
+    /// An inode that would change, and has names outside.
+    fn elsewhere(&mut self, dir: &Arc<DirPath>, name: &[u8], names: (u32, u32)) -> ControlFlow<()> {
+        if self.run.links.outside() == Outside::Refused {
+            self.run.links.add_elsewhere(Elsewhere {
+                dir: Arc::clone(dir),
+                name: name.into(),
+                names,
+            });
+            return ControlFlow::Continue(());
+        }
+        let word = shell_word(&self.run.path(dir, name));
+        let reason = format!("{}. {}", elsewhere(names), elsewhere_help(&word));
+        self.left(ProblemKind::Failed, dir, name, reason)
+    }
+}
+
+/// What is the matter with an inode that has names outside.
+pub(super) fn elsewhere((there, names): (u32, u32)) -> String {
+    format!(
+        "has {there} of its {names} names in the tree: whoever uses the others would see another owner"
+    )
+}
+
+/// What helps.
+pub(super) fn elsewhere_help(word: &str) -> String {
+    format!(
+        "`find DIR -xdev -samefile {word}` finds them below DIR; --allow-outside-links shifts it all the same"
+    )
+}
+
 impl<S: Sink> Visit for Decider<'_, S> {
     type Output = Tally;
 
@@ -360,6 +432,10 @@ impl<S: Sink> Visit for Decider<'_, S> {
             present: attributes::present(&pin),
             pin,
             stat: root.stat,
+            elsewhere: match root.stat.is_dir() || !self.run.links.guards() {
+                true => None,
+                false => Some((1, root.stat.nlink)).filter(|&(met, names)| met < names),
+            },
         };
         self.inode(&path, met)?;
         ControlFlow::Continue(match root.stat.is_dir() {

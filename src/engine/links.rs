@@ -1,67 +1,131 @@
 //! Inodes of several names, met name by name.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::fs::{DirPath, Stat};
 
-/// What was met of an inode.
-struct Met {
-    names: u32,
-    of: u32,
-    /// Its first name.
-    first: Option<(Arc<DirPath>, Box<[u8]>)>,
+/// What a run does about an inode that has names outside of its trees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outside {
+    /// It is changed like any other.
+    #[default]
+    Allowed,
+    /// It is left as it is, and is a failure.
+    Left,
+    /// It is left, and whoever plans the run refuses it.
+    Refused,
+}
+
+/// Device and inode number.
+pub type Key = (u64, u64);
+
+/// Some names of one directory.
+#[derive(Debug)]
+pub struct NamesIn {
+    /// The directory.
+    pub dir: Arc<DirPath>,
+    /// The names, each with a NUL behind it.
+    names: Vec<u8>,
+}
+
+impl NamesIn {
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let names = self.names.strip_suffix(b"\0").unwrap_or(&self.names);
+        names.split(|&byte| byte == 0)
+    }
+}
+
+/// An inode that is decided on once all names of the trees were met.
+#[derive(Debug)]
+pub struct PutOff {
+    /// Which.
+    pub inode: Key,
+    /// Where it was met.
+    pub names: Vec<NamesIn>,
+}
+
+/// An inode that has names elsewhere.
+pub struct Elsewhere {
+    /// A directory of it that was met.
+    pub dir: Arc<DirPath>,
+    /// Its name there.
+    pub name: Box<[u8]>,
+    /// How many of its names are in the trees, and how many there are.
+    pub names: (u32, u32),
 }
 
 /// The inodes of several names that one run met, by device and number.
 #[derive(Default)]
 pub struct Links {
-    met: Mutex<HashMap<(u64, u64), Met>>,
-    keeps_names: bool,
-}
-
-/// An inode that has names which the run did not meet.
-pub struct Outside {
-    /// A directory of it that was met.
-    pub dir: Arc<DirPath>,
-    /// Its name there.
-    pub name: Box<[u8]>,
-    /// How many names were met, and how many there are.
-    pub names: (u32, u32),
+    outside: Outside,
+    met: Mutex<HashMap<Key, Vec<NamesIn>>>,
+    elsewhere: Mutex<Vec<Elsewhere>>,
 }
 
 impl Links {
-    /// Remembers a name of each inode, so that [`Links::outside`] can tell.
-    pub fn with_names() -> Links {
+    /// For a run that does this about names outside.
+    pub fn new(outside: Outside) -> Links {
         Links {
-            keeps_names: true,
+            outside,
             ..Links::default()
         }
     }
 
-    /// Counts a name; true for an inode's first.
-    pub fn is_first_name(&self, stat: &Stat, dir: &Arc<DirPath>, name: &[u8]) -> bool {
-        let mut all = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        let inode = (stat.dev, stat.identity.ino);
-        let met = all.entry(inode).or_insert_with(|| Met {
-            names: 0,
-            of: stat.nlink,
-            first: self.keeps_names.then(|| (dir.clone(), name.into())),
-        });
-        met.names += 1;
-        met.names == 1
+    /// What is done about names outside.
+    pub fn outside(&self) -> Outside {
+        self.outside
     }
 
-    /// The inodes that have names elsewhere.
-    pub fn outside(&self) -> Vec<Outside> {
-        let all = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        let elsewhere = all.values().filter(|met| met.names < met.of);
-        elsewhere
-            .filter_map(|met| {
-                let (dir, name) = met.first.clone()?;
-                let names = (met.names, met.of);
-                Some(Outside { dir, name, names })
-            })
-            .collect()
+    /// Whether an inode is only changed when all its names are known to be in the trees.
+    pub fn guards(&self) -> bool {
+        self.outside != Outside::Allowed
     }
+
+    /// True for the first name of an inode that is met.
+    pub fn is_first_name(&self, stat: &Stat) -> bool {
+        let key = (stat.dev, stat.identity.ino);
+        lock(&self.met).insert(key, Vec::new()).is_none()
+    }
+
+    /// Remembers a name for when all names were met.
+    pub fn put_off(&self, stat: &Stat, dir: &Arc<DirPath>, name: &[u8]) {
+        let mut met = lock(&self.met);
+        let all = met.entry((stat.dev, stat.identity.ino)).or_default();
+        match all.last_mut().filter(|last| Arc::ptr_eq(&last.dir, dir)) {
+            Some(last) => {
+                last.names.extend_from_slice(name);
+                last.names.push(0);
+            }
+            None => all.push(NamesIn {
+                dir: Arc::clone(dir),
+                names: [name, b"\0"].concat(),
+            }),
+        }
+    }
+
+    /// All that was put off.
+    pub fn take(&self) -> Vec<PutOff> {
+        let met = std::mem::take(&mut *lock(&self.met));
+        let put_off = met
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(inode, names)| PutOff { inode, names });
+        put_off.collect()
+    }
+
+    /// Remembers an inode that has names outside.
+    pub fn add_elsewhere(&self, inode: Elsewhere) {
+        lock(&self.elsewhere).push(inode);
+    }
+
+    /// The inodes that have names outside.
+    pub fn elsewhere(&self) -> MutexGuard<'_, Vec<Elsewhere>> {
+        lock(&self.elsewhere)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

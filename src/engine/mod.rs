@@ -5,6 +5,7 @@
 //! - [`aim`]: what an inode is to become, by where it is
 //! - [`decide`]: what happens to one inode
 //! - [`links`]: inodes of several names
+//! - `settle`: deciding on inodes whose names had to be met first
 //! - [`sink`]: where changes go
 //! - [`review`]: applying a reviewed manifest
 //! - [`plan`]: a change of a host that is worked out whole before it begins
@@ -30,6 +31,7 @@ pub mod resume;
 pub mod review;
 pub mod rollback;
 mod roots;
+mod settle;
 pub mod shift;
 pub mod sink;
 pub mod steps;

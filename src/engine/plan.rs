@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::decide::{Decider, Run};
-use super::links::Links;
+use super::links::{Links, Outside};
 use super::listed::carry_out;
 use super::replay::GiveUp;
 use super::request::{ShiftRequest, exclude_set};
+use super::settle::walk_and_settle;
 use super::shift::{Dry, conclude, dry_walk};
 use super::sink::ListSink;
 use super::{Aim, Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::Root;
-use crate::fs::walk::walk;
 use crate::record::line::Line;
 use crate::record::lock::RunLock;
 use crate::record::manifest::ManifestWriter;
@@ -60,8 +60,8 @@ impl Plan<'_> {
         let mut run = Run::new(roots, map, direction, &request.walk, monitor, stop);
         run.aim = self.aim;
         run.exclude = exclude_set(&request.walk.exclude)?;
-        if !request.allow_outside_links {
-            run.links = Links::with_names();
+        if !request.walk.outside_links {
+            run.links = Links::new(Outside::Refused);
         }
         Ok(run)
     }
@@ -84,7 +84,7 @@ impl Plan<'_> {
             steps: &self.steps,
         };
         let report = dry_walk(&mut run, &dry, manifest)?;
-        match outside_links(&run).filter(|_| report.tally.changed > 0) {
+        match outside_links(&run) {
             Some(refusal) => Err(refusal),
             None => Ok(report),
         }
@@ -128,7 +128,7 @@ impl Plan<'_> {
         let interrupted = run.interrupted.load(Ordering::Relaxed);
         let stands = found.left() > 0 && !request.walk.keep_going;
         let nothing = found.changed == 0 && self.steps.is_empty();
-        let outside = match stands || interrupted || found.changed == 0 {
+        let outside = match stands || interrupted {
             true => None,
             false => outside_links(&run),
         };
@@ -180,7 +180,7 @@ impl Plan<'_> {
     ) -> (Appender, Tally, std::io::Result<()>) {
         let writer = Writer::start(appender, Arc::new(AtomicU64::new(0)));
         let visitor = || Decider::new(run, ListSink::new(&writer));
-        let tally = Tally::sum(walk(trees, jobs, visitor));
+        let tally = walk_and_settle(run, trees, jobs, visitor);
         let (mut appender, mut written) = writer.close();
         let whole = !run.is_cut_short() && (tally.left() == 0 || run.walk.keep_going);
         if written.is_ok() && whole {
@@ -210,14 +210,12 @@ impl Plan<'_> {
 
 /// Names outside the trees, where the request minds them.
 fn outside_links(run: &Run<'_>) -> Option<Refusal> {
-    let outside = run.links.outside();
-    let first = outside.first()?;
-    let (there, names) = first.names;
+    let all = run.links.elsewhere();
+    let first = all.first()?;
     Some(Refusal::OutsideLinks {
         path: run.path(&first.dir, &first.name),
-        there,
-        names,
-        more: match outside.len() {
+        names: first.names,
+        more: match all.len() {
             1 => String::new(),
             n => format!(" (and {} more such files)", n - 1),
         },

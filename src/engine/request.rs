@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use thiserror::Error;
 
+use super::decide::{elsewhere, elsewhere_help};
 use crate::fs::in_use::{self, Tree, Use};
 use crate::fs::places;
 use crate::fs::root::RootError;
-use crate::fs::shown::{one_line, shown};
+use crate::fs::shown::{one_line, shell_word, shown};
 use crate::fs::{Root, process};
 use crate::idmap::{Direction, IdMap, Overlap};
 use crate::record::line::{FORMAT, Header, RootLine, WalkOptions};
@@ -38,8 +39,6 @@ pub struct ShiftRequest {
     pub allow_system_path: bool,
     /// The trees are a service's own, which must not run meanwhile.
     pub service: bool,
-    /// Files that also have names outside the trees change too, for whoever uses those.
-    pub allow_outside_links: bool,
     /// The subcommand, for the record.
     pub command: String,
 }
@@ -102,17 +101,14 @@ pub enum Refusal {
     ServiceRuns(PathBuf, Vec<Use>),
     /// Files of the tree have names elsewhere.
     #[error(
-        "{path}: has {there} of its {names} names in the tree: whoever uses the others would see another owner{more}. \
-         `find DIR -xdev -samefile {path}` finds them below DIR; --allow-outside-links shifts it all the same",
-        path = shown(path)
+        "{path}: {}{more}. {}",
+        elsewhere(*.names), elsewhere_help(&shell_word(path)), path = shown(path)
     )]
     OutsideLinks {
         /// One of them.
         path: PathBuf,
-        /// How many names of it are in the trees.
-        there: u32,
-        /// How many it has.
-        names: u32,
+        /// How many names of it are in the trees, and how many it has.
+        names: (u32, u32),
         /// How many more there are, in words.
         more: String,
     },

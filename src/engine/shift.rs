@@ -10,11 +10,11 @@ use std::time::Instant;
 use super::decide::{Decider, Run};
 use super::request::{exclude_set, host, root_line, tool};
 use super::rollback;
+use super::settle::walk_and_settle;
 use super::sink::{JournalSink, ManifestSink, SharedManifest};
 use super::{
     Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stop, Tally,
 };
-use crate::fs::walk::walk;
 use crate::fs::{Root, dir};
 use crate::record::line::FORMAT;
 use crate::record::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
@@ -69,7 +69,7 @@ pub(super) fn walk_journalling(
     let bytes = Arc::new(AtomicU64::new(0));
     let writer = Writer::start(appender, Arc::clone(&bytes));
     let visitor = || Decider::new(run, JournalSink::new(&writer, &bytes));
-    let tally = Tally::sum(walk(roots, jobs, visitor));
+    let tally = walk_and_settle(run, roots, jobs, visitor);
     let (appender, written) = writer.close();
     Walked {
         tally,
@@ -235,8 +235,7 @@ pub(super) fn dry_walk(
     run.monitor.phase(Phase::Looking, None);
     let run = &*run;
     let visitor = || Decider::new(run, ManifestSink::new(shared.as_ref()));
-    let walked = walk(&run.roots[..dry.trees], dry.request.jobs, visitor);
-    let mut tally = Tally::sum(walked);
+    let mut tally = walk_and_settle(run, &run.roots[..dry.trees], dry.request.jobs, visitor);
     tally.steps = dry.steps.len() as u64;
 
     let interrupted = run.interrupted.load(Ordering::Relaxed);

@@ -67,6 +67,21 @@ impl Pin {
     }
 }
 
+impl Pin {
+    /// Whether the name it was opened by still means the inode, and did so ever since: the kernel
+    /// then gives that name as the end of the handle's path (`proc_pid_fd(5)`). False also where
+    /// that cannot be told: too deep for a path, or a name that reads like a deleted one's.
+    pub fn keeps_name(&self, name: &CStr) -> bool {
+        let name = name.to_bytes();
+        let target = self.with_proc_path(|path| rustix::fs::readlink(path, Vec::new()));
+        !name.ends_with(b" (deleted)")
+            && target.is_ok_and(|target| {
+                let rest = target.to_bytes().strip_suffix(name);
+                rest.is_some_and(|rest| rest.ends_with(b"/"))
+            })
+    }
+}
+
 impl AsFd for Pin {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -7,6 +7,8 @@
 //! (`inode(7)`). So: note the directory's ctime, use names, look again. Where it has changed, what the
 //! names said is thrown away and asked again through the pins.
 
+use std::time::Duration;
+
 use rustix::fs::FsWord;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -25,7 +27,7 @@ const KNOWN: [FsWord; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994];
 
 /// The clock that ctimes are taken from ticks at least this often: 100 times a second. A change in
 /// the same tick as the one before it would leave the ctime as it was.
-const TICK_NS: i128 = 10_000_000;
+pub const TICK: Duration = Duration::from_millis(10);
 
 impl Dir {
     /// Whether [`still_since`](Dir::still_since) can be relied on for this directory's filesystem.
@@ -41,10 +43,16 @@ impl Dir {
             return None;
         }
         rustix::process::fchdir(self).ok()?;
+        self.moment()
+    }
+
+    /// Notes the present moment. `None` where a change could go unnoticed: it was changed just now.
+    pub fn moment(&self) -> Option<Moment> {
         let changed = stat(self).ok()?.changed;
         let now = clock_gettime(ClockId::RealtimeCoarse);
         let age = nanoseconds(now.tv_sec, now.tv_nsec) - nanoseconds(changed.0, changed.1.into());
-        (age > 2 * TICK_NS).then_some(Moment { changed })
+        let settled = age > 2 * TICK.as_nanos() as i128;
+        settled.then_some(Moment { changed })
     }
 
     /// Whether every name still means what it meant at that moment.

@@ -100,6 +100,9 @@ pub struct WalkOptions {
     /// No id is taken for already shifted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub assume_unshifted: bool,
+    /// Inodes that have names outside of the trees are changed too. Older journals do not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside_links: bool,
 }
 
 /// A kind of change, defined once in a frame and named by its number from then on.

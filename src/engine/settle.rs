@@ -1,0 +1,324 @@
+//! Deciding on inodes whose names had to be met first.
+//!
+//! An inode may have names outside of the trees, and whoever can write in a tree may link one there
+//! that is not theirs (`link(2)`, and `protected_hardlinks` in `proc_sys_fs(5)`). So, unless that is
+//! allowed, an inode is only changed when at one moment all its names were in the trees:
+//!
+//! 1. each of its names is looked up and means it, with the ctime of each directory noted before;
+//! 2. its number of names is read;
+//! 3. the ctime of each directory is what it was: no name moved, so in 2 all of them were there.
+//!
+//! Nobody but the clock sets a ctime (`fs::still`). Where names move meanwhile it is tried again.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::decide::{Decider, Met, Run};
+use super::links::{Key, PutOff};
+use super::sink::Sink;
+use super::{ProblemKind, Tally};
+use crate::fs::still::{Moment, TICK};
+use crate::fs::walk::{Visit, walk};
+use crate::fs::{Dir, DirPath, Pin, Root, Stat, attributes, process};
+
+/// Walks trees, and then decides on what was put off meanwhile.
+pub(super) fn walk_and_settle<'a, S: Sink>(
+    run: &'a Run<'_>,
+    roots: &[Root],
+    jobs: usize,
+    decider: impl Fn() -> Decider<'a, S> + Sync,
+) -> Tally {
+    let mut tally = Tally::sum(walk(roots, jobs, &decider));
+    let put_off = run.links.take();
+    if !put_off.is_empty() && !run.is_cut_short() {
+        tally.add(settle(&put_off, jobs, decider));
+    }
+    tally
+}
+
+/// Names looked at together.
+const NAMES: usize = 16384;
+
+fn settle<'a, S: Sink>(
+    put_off: &[PutOff],
+    jobs: usize,
+    decider: impl Fn() -> Decider<'a, S> + Sync,
+) -> Tally {
+    let chunks = chunks(put_off, process::descriptors_for_pins() / 4);
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let work = || {
+            process::separate_thread();
+            let mut decider = decider();
+            while let Some(chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if settle_chunk(&mut decider, &put_off[chunk.clone()]).is_none() {
+                    break;
+                }
+            }
+            decider.finish()
+        };
+        let threads: Vec<_> = (0..jobs.min(chunks.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let tallies = threads.into_iter().map(|thread| match thread.join() {
+            Ok(tally) => tally,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        Tally::sum(tallies)
+    })
+}
+
+/// Pieces of so many names, or of one inode, and of no more inodes than may be open.
+fn chunks(put_off: &[PutOff], most: usize) -> Vec<Range<usize>> {
+    let mut chunks = Vec::new();
+    let (mut start, mut names) = (0, 0);
+    for (i, inode) in put_off.iter().enumerate() {
+        let count: usize = inode.names.iter().map(|some| some.iter().count()).sum();
+        if i > start && (names + count > NAMES || i - start >= most.max(1)) {
+            chunks.push(start..i);
+            (start, names) = (i, 0);
+        }
+        names += count;
+    }
+    chunks.push(start..put_off.len());
+    chunks
+}
+
+/// Looks again so often, a little later each time, before names count as always moving.
+const TRIES: u32 = 8;
+
+/// `None`: the run is over.
+fn settle_chunk<S: Sink>(decider: &mut Decider<'_, S>, chunk: &[PutOff]) -> Option<()> {
+    let mut pending: Vec<&PutOff> = chunk.iter().collect();
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            // Also what this run did to the directories has to be past.
+            std::thread::sleep(TICK * 2 * attempt.min(4) + Duration::from_millis(1));
+        }
+        if decider.run().is_cut_short() {
+            return None;
+        }
+        let found = look(decider.run(), &pending);
+        let mut moving = Vec::new();
+        for (inode, found) in pending.into_iter().zip(found) {
+            match found {
+                Found::Moving => moving.push(inode),
+                Found::Gone => decider.vanished(),
+                Found::Failed(dir, name, errno) => {
+                    if decider.failed(&dir, &name, "open", errno).is_break() {
+                        return None;
+                    }
+                }
+                Found::Here(here) => {
+                    if here.decide(decider).is_break() {
+                        return None;
+                    }
+                }
+            }
+        }
+        pending = moving;
+        if pending.is_empty() {
+            return Some(());
+        }
+    }
+    for inode in pending {
+        let first = &inode.names[0];
+        let name = first.iter().next().unwrap_or_default();
+        let reason = "its names are moved all the time, so whether all of them are in the tree \
+                      cannot be told. Stop what changes the tree, or add --allow-outside-links";
+        let left = decider.left(ProblemKind::Failed, &first.dir, name, reason.into());
+        if left.is_break() {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// What came of looking at an inode's names.
+enum Found {
+    /// Names were moved meanwhile, or just before.
+    Moving,
+    /// None of its names is there any more.
+    Gone,
+    /// A name could not be opened.
+    Failed(Arc<DirPath>, Box<[u8]>, Errno),
+    Here(Here),
+}
+
+/// An inode whose names all stood still.
+struct Here {
+    dir: Arc<DirPath>,
+    name: Box<[u8]>,
+    pin: Pin,
+    stat: Stat,
+    names: u32,
+}
+
+impl Here {
+    fn decide<S: Sink>(self, decider: &mut Decider<'_, S>) -> std::ops::ControlFlow<()> {
+        let aim = decider.run().aim;
+        let rule = aim
+            .all_in(&self.dir)
+            .unwrap_or_else(|| aim.name_in(&self.dir, &self.name));
+        let met = Met {
+            name: &self.name,
+            rule,
+            present: attributes::present(&self.pin),
+            pin: self.pin,
+            stat: self.stat,
+            elsewhere: (self.names < self.stat.nlink).then_some((self.names, self.stat.nlink)),
+        };
+        decider.inode(&self.dir, met)
+    }
+}
+
+/// A directory in which names are looked up.
+struct Place<'p> {
+    path: &'p Arc<DirPath>,
+    /// When the looking began; `None` where it was changed just before.
+    moment: Option<Moment>,
+    still: bool,
+    /// Number of the inode, and one of its names.
+    names: Vec<(usize, &'p [u8])>,
+}
+
+/// What is known of an inode on the way.
+#[derive(Default)]
+struct Known<'p> {
+    names: u32,
+    /// A place and a name that meant it.
+    first: Option<(usize, &'p [u8])>,
+    read: Option<(Pin, Stat)>,
+    failed: Option<(usize, &'p [u8], Errno)>,
+    moved: bool,
+}
+
+fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
+    let mut places = places(inodes);
+    let mut known: Vec<Known<'_>> = inodes.iter().map(|_| Known::default()).collect();
+    let open = |place: &Place<'_>| {
+        let root = run.roots[place.path.root].pin.as_fd();
+        Dir::open_from_root(root, Arc::clone(place.path))
+    };
+    for (p, place) in places.iter_mut().enumerate() {
+        let Ok(dir) = open(place) else {
+            // It is gone, or elsewhere: then no name is in it.
+            place.still = true;
+            continue;
+        };
+        place.moment = dir.moment();
+        for &(i, name) in &place.names {
+            let known = &mut known[i];
+            match pin(&dir, name) {
+                Ok((_, stat)) if key(&stat) == inodes[i].inode => {
+                    known.names += 1;
+                    known.first.get_or_insert((p, name));
+                }
+                Ok(_) | Err(Errno::NOENT) => {}
+                Err(errno) => known.failed = Some((p, name, errno)),
+            }
+        }
+    }
+    for (p, place) in places.iter().enumerate() {
+        let firsts = place
+            .names
+            .iter()
+            .filter(|&&(i, name)| known[i].first == Some((p, name)));
+        let firsts: Vec<_> = firsts.copied().collect();
+        if firsts.is_empty() {
+            continue;
+        }
+        let dir = open(place);
+        for (i, name) in firsts {
+            match dir
+                .as_ref()
+                .map_err(|errno| *errno)
+                .and_then(|dir| pin(dir, name))
+            {
+                Ok((pin, stat)) if key(&stat) == inodes[i].inode => {
+                    known[i].read = Some((pin, stat));
+                }
+                _ => known[i].moved = true,
+            }
+        }
+    }
+    for place in &mut places {
+        if let Some(moment) = &place.moment {
+            place.still = open(place).is_ok_and(|dir| dir.still_since(moment));
+        }
+        for &(i, _) in &place.names {
+            known[i].moved |= !place.still;
+        }
+    }
+    let found = |known: Known<'_>| match known {
+        Known {
+            failed: Some((p, name, errno)),
+            ..
+        } => Found::Failed(Arc::clone(places[p].path), name.into(), errno),
+        Known { moved: true, .. } => Found::Moving,
+        Known {
+            first: Some((p, name)),
+            read: Some((pin, stat)),
+            names,
+            ..
+        } => {
+            match names > stat.nlink {
+                // A name went between the looks.
+                true => Found::Moving,
+                false => Found::Here(Here {
+                    dir: Arc::clone(places[p].path),
+                    name: name.into(),
+                    pin,
+                    stat,
+                    names,
+                }),
+            }
+        }
+        _ => Found::Gone,
+    };
+    known.into_iter().map(found).collect()
+}
+
+/// The directories of all names, and each name once, also where its directory was met on two ways.
+fn places<'p>(inodes: &[&'p PutOff]) -> Vec<Place<'p>> {
+    let mut places: Vec<Place<'p>> = Vec::new();
+    let mut number: HashMap<Key, usize> = HashMap::new();
+    for (i, inode) in inodes.iter().enumerate() {
+        for some in &inode.names {
+            let key = (some.dir.dev, some.dir.identity.ino);
+            let p = *number.entry(key).or_insert_with(|| {
+                places.push(Place {
+                    path: &some.dir,
+                    moment: None,
+                    still: false,
+                    names: Vec::new(),
+                });
+                places.len() - 1
+            });
+            places[p].names.extend(some.iter().map(|name| (i, name)));
+        }
+    }
+    for place in &mut places {
+        place.names.sort_unstable();
+        place.names.dedup();
+    }
+    places
+}
+
+fn pin(dir: &Dir, name: &[u8]) -> rustix::io::Result<(Pin, Stat)> {
+    let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+    let pin = Pin::at(dir.as_fd(), &name)?;
+    let stat = pin.stat()?;
+    Ok((pin, stat))
+}
+
+fn key(stat: &Stat) -> Key {
+    (stat.dev, stat.identity.ino)
+}
