@@ -1,4 +1,4 @@
-//! `idshift prepare`: parents, owners, missing directories, kills, refusals.
+//! `idshift prepare`: owners, missing directories, kills, refusals.
 
 mod support;
 
@@ -13,93 +13,6 @@ use support::daemon::Host;
 use support::docker::{killed_at, same};
 use support::volume::{acl, check, directory, mode, place, prepare, snapshot};
 use support::{Idshift, MAP, Run, sh};
-
-/// Whether a process with the container's root's ids and no other rights can get to a path, as a
-/// runtime that looks it up inside the user namespace must.
-fn root_of_the_container_gets_to(path: &Path) -> bool {
-    let mut command = Command::new("setpriv");
-    command.args([
-        "--reuid=100000",
-        "--regid=100000",
-        "--clear-groups",
-        "--inh-caps=-all",
-        "stat",
-    ]);
-    Run::of(command.arg(path)).code == Some(0)
-}
-
-#[test]
-fn closed_directories_above_are_found_at_each_depth_and_opened_by_one_entry() {
-    let place = place();
-    let idshift = Idshift::new();
-    for closed in [vec![0], vec![1], vec![2], vec![0, 2], vec![0, 1, 2], vec![]] {
-        let name: String = closed.iter().map(|n| n.to_string()).collect();
-        let top = directory(&place.path().join(format!("t{name}")), (0, 0), 0o755);
-        let mut path = top.clone();
-        for depth in 0..3 {
-            let bits = if closed.contains(&depth) {
-                0o750
-            } else {
-                0o755
-            };
-            path = directory(&path.join(depth.to_string()), (0, 0), bits);
-        }
-        let data = directory(&path.join("data"), (100_999, 100_999), 0o755);
-        let before = snapshot(&top);
-        assert_eq!(root_of_the_container_gets_to(&data), closed.is_empty());
-
-        let told: Value =
-            serde_json::from_slice(&check(&data, &["--as", "999:999", "--json"]).exits(0).stdout)
-                .unwrap();
-        let found: Vec<&str> = told["closed_parents"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|p| p["path"].as_str().unwrap())
-            .collect();
-        assert_eq!(found.len(), closed.len(), "{told}");
-        let old = check(&data, &["--as", "999:999", "--old-runtime"]);
-        assert_eq!(old.code == Some(0), closed.is_empty(), "{old}");
-        if closed.is_empty() {
-            continue;
-        }
-        assert!(old.text().contains("--fix-parents"), "{old}");
-        let refused = prepare(&idshift, &data, &["--old-runtime"]);
-        assert_eq!(refused.code, Some(4), "{refused}");
-        assert!(refused.stderr.contains(found[0]), "{refused}");
-        same(&before, &snapshot(&top), "after a refusal");
-
-        let noted = prepare(&idshift, &data, &["--dry-run"]).exits(0);
-        assert!(
-            noted.stderr.contains("--fix-parents lets it through"),
-            "{noted}"
-        );
-        prepare(&idshift, &data, &["--fix-parents", "--dry-run"]).exits(0);
-        same(&before, &snapshot(&top), "after a dry run");
-        prepare(&idshift, &data, &["--fix-parents"]).exits(0);
-        assert!(root_of_the_container_gets_to(&data));
-        check(&data, &["--as", "999:999", "--old-runtime"]).exits(0);
-        for path in &found {
-            let entries = acl(Path::new(path));
-            assert!(
-                entries.contains("user:100000:--x") && entries.contains("group::r-x"),
-                "{entries}"
-            );
-            assert!(entries.contains("other::---"), "{entries}");
-        }
-        let files = idshift.journal_files().len();
-        prepare(&idshift, &data, &["--fix-parents"]).exits(0);
-        assert_eq!(
-            idshift.journal_files().len(),
-            files,
-            "the second time there is nothing to do"
-        );
-        idshift.run(["verify", "latest"]).exits(0);
-        idshift.run(["rollback", "latest"]).exits(0);
-        same(&before, &snapshot(&top), "after a rollback");
-        assert!(!root_of_the_container_gets_to(&data));
-    }
-}
 
 #[test]
 fn everything_is_given_to_one_owner_and_goes_back_to_the_byte() {

@@ -9,6 +9,7 @@
 //! - [`still`]: using names for a moment, and proving that they stayed
 //! - [`structure`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
+//! - [`resolve`]: where a path leads, and by whose symlinks
 //! - [`root`]: a tree as the operator names it
 //! - [`tries`]: what a process may do with a directory or file, tried
 //! - [`space`]: room on a filesystem
@@ -22,6 +23,7 @@ pub mod in_use;
 pub mod pin;
 pub mod places;
 pub mod process;
+pub mod resolve;
 pub mod root;
 pub mod shown;
 pub mod space;

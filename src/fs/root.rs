@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::Pin;
+use super::resolve::{Resolved, resolve};
 use super::shown::shown;
 use super::stat::{Stat, stat};
 use crate::ownership::FileType;
@@ -60,6 +61,20 @@ pub enum RootError {
         /// Where it points.
         target: PathBuf,
     },
+    /// A symlink on the way that is somebody's.
+    #[error(
+        "{path}: goes by the symlink {link}, which belongs to uid {uid}, who may let it lead anywhere. \
+         Name the directory by the way that it lies on: `realpath` shows where it leads now",
+        path = shown(path), link = shown(link)
+    )]
+    Strangers {
+        /// As given.
+        path: PathBuf,
+        /// The symlink.
+        link: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// It leads elsewhere than it did.
     #[error(
         "{path}: leads to {target} since a moment ago: somebody is changing the directories above it",
@@ -81,22 +96,22 @@ impl Root {
             path: path.to_path_buf(),
             source,
         };
-        let pin = Pin::path(path).map_err(|errno| failed(errno.into()))?;
+        let real = match resolve(path).map_err(failed)? {
+            Resolved::Place(real) => real,
+            Resolved::Symlink(target) => {
+                let path = path.to_path_buf();
+                return Err(RootError::Symlink { path, target });
+            }
+            Resolved::Strangers { link, uid } => {
+                let path = path.to_path_buf();
+                return Err(RootError::Strangers { path, link, uid });
+            }
+        };
+        // From here on it is what has this very path, whoever makes symlinks on the way meanwhile.
+        let pin = Pin::exactly(&real).map_err(|errno| failed(errno.into()))?;
         let stat = pin.stat().map_err(|errno| failed(errno.into()))?;
         if stat.file_type == FileType::Symlink {
-            let target = std::fs::canonicalize(path).or_else(|_| std::fs::read_link(path));
-            return Err(RootError::Symlink {
-                path: path.to_path_buf(),
-                target: target.map_err(failed)?,
-            });
-        }
-        let real = std::fs::canonicalize(path).map_err(failed)?;
-        // Between the two calls the path may have come to mean something else. From here on it is
-        // what has this very path, whoever makes symlinks on the way meanwhile.
-        let pin = Pin::exactly(&real).map_err(|errno| failed(errno.into()))?;
-        let exact = pin.stat().map_err(|errno| failed(errno.into()))?;
-        if (exact.dev, exact.identity) != (stat.dev, stat.identity) {
-            return Err(failed(Errno::STALE.into()));
+            return Err(failed(Errno::LOOP.into()));
         }
         let lineage = lineage(&pin, &stat, &real).map_err(failed)?;
         Ok(Root {

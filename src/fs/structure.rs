@@ -33,8 +33,8 @@ pub struct Owner {
     pub mode: Mode,
 }
 
-/// Makes a directory, or gives one that is there this owner and mode: a run that was killed between
-/// the two finishes so.
+/// Makes a directory, or gives an empty one that is there this owner and mode: a run that was killed
+/// between the two finishes so. One that holds something and belongs to others was not made by us.
 pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()> {
     match rustix::fs::mkdirat(dir, name, RawMode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
@@ -42,7 +42,22 @@ pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = rustix::fs::openat(dir, name, flags, RawMode::empty())?;
-    own(&made, owner)
+    let now = stat(&made)?;
+    let is_so = (now.uid, now.gid, now.mode) == (owner.uid, owner.gid, owner.mode);
+    match is_so || is_empty(&made)? {
+        true => own(&made, owner),
+        false => Err(Errno::NOTEMPTY.into()),
+    }
+}
+
+fn is_empty(dir: &OwnedFd) -> io::Result<bool> {
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let name = entry?.file_name().to_owned();
+        if name.as_c_str() != c"." && name.as_c_str() != c".." {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn own(file: impl AsFd, owner: Owner) -> io::Result<()> {

@@ -243,13 +243,13 @@ fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
         found => found.map_err(VolumeError::io(path))?.is_symlink(),
     };
-    let real = match is_symlink {
-        true => std::fs::canonicalize(path).map_err(|error| {
-            let target = std::fs::read_link(path).unwrap_or_default();
-            VolumeError::path(path, format!("is a symlink to {}: {error}", shown(&target)))
-        })?,
-        false => path.clone(),
-    };
+    let real = std::fs::canonicalize(path).map_err(|error| match std::fs::read_link(path) {
+        Ok(target) => {
+            let reason = format!("is a symlink to {}: {error}", shown(&target));
+            VolumeError::path(path, reason)
+        }
+        Err(_) => VolumeError::io(path)(error),
+    })?;
     let root = Root::open(&real).map_err(|error| VolumeError::of_root(&real, &error))?;
     Ok((root, is_symlink))
 }

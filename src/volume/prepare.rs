@@ -1,6 +1,7 @@
 //! The plan that makes host directories ready for a container.
 
 use std::collections::HashSet;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::VolumeError;
@@ -8,7 +9,7 @@ use super::parents::{ClosedParent, closed_above, may_search};
 use super::user::ContainerUser;
 use crate::engine::{Every, Plan, Rule, ShiftRequest};
 use crate::fs::shown::{shell_word, shown};
-use crate::fs::{Above, Root, attributes, places};
+use crate::fs::{Above, Pin, Root, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
 use crate::ownership::{Mode, grant_search};
@@ -206,26 +207,34 @@ impl Building<'_> {
             .find(|dir| dir.symlink_metadata().is_ok())
             .unwrap_or(Path::new("/"));
         // Links on the way are followed once, here.
-        let top = std::fs::canonicalize(there).map_err(VolumeError::io(there))?;
-        let root = open(&top)?;
+        let root = Root::open(&there.join("."))
+            .map_err(|error| VolumeError::of_root(&there.join("."), &error))?;
         if !root.stat.is_dir() {
             return Err(VolumeError::path(there, "is no directory"));
         }
+        can_be_changed(&root.pin, &root.path)?;
         let below = absolute.strip_prefix(there).unwrap_or(Path::new(""));
-        let mut dir = top;
+        let mut dir = root.path.clone();
         let names: Vec<_> = below.components().collect();
         for (n, name) in names.iter().enumerate() {
             dir.push(name);
-            if self.made.iter().any(|(path, _)| *path == dir) {
-                continue;
-            }
-            let (uid, gid) = match n + 1 == names.len() {
+            let is_last = n + 1 == names.len();
+            let (uid, gid) = match is_last {
                 true => self.new_owner.unwrap_or((0, 0)),
                 // What is on the way is the host's, and others may pass.
                 false => (0, 0),
             };
-            let mode = MADE;
-            self.made.push((dir.clone(), Made { uid, gid, mode }));
+            let made = Made {
+                uid,
+                gid,
+                mode: MADE,
+            };
+            match self.made.iter_mut().find(|(path, _)| *path == dir) {
+                // On the way of one path, and the other path itself.
+                Some((_, known)) if is_last => *known = made,
+                Some(_) => {}
+                None => self.made.push((dir.clone(), made)),
+            }
         }
         if !self.request.shift.allow_system_path {
             places::check_system_path(&dir)
@@ -301,6 +310,7 @@ impl StepList {
             );
             return Err(VolumeError::path(path, help));
         }
+        can_be_changed(pin, path)?;
         let before = attributes::read(pin, stat)
             .map_err(|error| VolumeError::path(path, error.to_string()))?;
         let (uid, _) = shift
@@ -339,6 +349,12 @@ impl StepList {
 
 fn open(path: &Path) -> Result<Root, VolumeError> {
     Root::open(path).map_err(|error| VolumeError::of_root(path, &error))
+}
+
+/// Refuses a directory on a filesystem that is read-only or keeps no owners.
+fn can_be_changed(pin: &Pin, path: &Path) -> Result<(), VolumeError> {
+    places::check_filesystem(pin.as_fd(), path)
+        .map_err(|error| VolumeError::path(path, strip(path, &error.to_string())))
 }
 
 /// The path stands before the message already.
