@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use idshift::fs::{DirPath, Identity};
 use idshift::idmap::{Direction, IdMap, MapSpec};
 use idshift::ownership::{
-    Acl, Capability, Change, FileType, Mode, Outcome, Ownership, map_ownership,
+    Acl, Capability, Change, FileType, Flags, Mode, Outcome, Ownership, map_ownership,
 };
 use idshift::record::{Batch, Transition};
 
@@ -70,6 +70,7 @@ fn journal_lines(c: &mut Criterion) {
     let transition = Transition {
         file_type: FileType::File,
         change: Change { before, after },
+        held: Flags::NONE,
     };
     let root = DirPath::root(0, Identity { ino: 2, born: 0 }, 1);
     let names: Vec<String> = (0..4096).map(|n| format!("file-{n:06}.dat")).collect();

@@ -105,6 +105,13 @@ killed!(
     10
 );
 killed!(
+    shift_of_immutable_inodes,
+    "`shift --immutable=clear`, flags included,",
+    scene::shift_immutable,
+    Kind::Ext4,
+    16
+);
+killed!(
     from_manifest,
     "`shift --from-manifest`",
     scene::from_manifest,

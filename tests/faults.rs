@@ -218,6 +218,100 @@ fn an_inode_on_which_a_call_fails() {
     assert!(failed * 3 > promise.cases(), "only {failed} hit");
 }
 
+/// The flags that a path has, as `lsattr` prints them.
+fn flags(path: &Path) -> String {
+    let told = support::output("lsattr", ["-d", path.to_str().unwrap()]).stdout;
+    String::from_utf8_lossy(&told)
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_string()
+}
+
+#[test]
+fn immutable_and_append_only_inodes() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "Immutable and append-only inodes are found by the dry run; they fail a run, which is undone, are left by \
+         `--keep-going`, and cleared, shifted and made so again by `--immutable=clear`",
+        "chattr +i and +a on files and directories of ext4, xfs and btrfs; also from a manifest, with kills in the crash \
+         tests, and a rollback after somebody cleared a flag on purpose",
+    );
+    for kind in [Kind::Ext4, Kind::Xfs, Kind::Btrfs] {
+        let fs = TestFs::new(kind);
+        let top = tree::specimens(&fs.path().join("tree"));
+        let start = Snapshot::of(&top);
+        let end = start.shifted(&[MAP]);
+        // Already shifted: nothing has to be cleared.
+        let held = || {
+            scene::IMMUTABLE
+                .into_iter()
+                .filter(|(_, name)| *name != "shifted")
+        };
+        let paths: BTreeSet<PathBuf> = held().map(|(_, name)| top.join(name)).collect();
+        for (flag, name) in scene::IMMUTABLE {
+            sh("chattr", [flag, top.join(name).to_str().unwrap()]);
+        }
+        let before: Vec<String> = paths.iter().map(|path| flags(path)).collect();
+        let are_held = |when: &str| {
+            let now: Vec<String> = paths.iter().map(|path| flags(path)).collect();
+            assert_eq!(now, before, "{when}");
+        };
+        let idshift = Idshift::new();
+        let reported = |run: &Run| -> BTreeSet<PathBuf> {
+            run.problem_paths().into_iter().map(PathBuf::from).collect()
+        };
+
+        let dry = idshift.shift_with(&top, &["--dry-run"]);
+        assert_eq!(reported(&dry), paths, "{dry}");
+        let failed = idshift.shift_with(&top, &[]).exits(1);
+        assert_eq!(failed.json()["ending"], "rolled-back");
+        assert_same(&start, &Snapshot::of(&top), "it failed and was undone");
+        promise.held_in(2);
+
+        let left = idshift.shift_with(&top, &["--keep-going"]).exits(3);
+        assert_eq!(reported(&left), paths, "{left}");
+        let is_left = |path: &[u8]| paths.contains(&at(&top, path));
+        assert_same(
+            &end.clone().with(&start, is_left),
+            &Snapshot::of(&top),
+            "it went on",
+        );
+        idshift.rollback();
+        assert_same(&start, &Snapshot::of(&top), "rolled back");
+        promise.held_in(2);
+
+        idshift.shift_with(&top, &["--immutable=clear"]).exits(0);
+        assert_same(&end, &Snapshot::of(&top), "cleared, shifted");
+        are_held("after the shift");
+        idshift.rollback();
+        assert_same(&start, &Snapshot::of(&top), "rolled back");
+        are_held("after the rollback");
+        promise.held_in(2);
+
+        let manifests = tempfile::tempdir().unwrap();
+        let manifest = manifests.path().join("m.jsonl");
+        let manifest = manifest.to_str().unwrap();
+        let dry = ["--dry-run", "--immutable=clear", "--manifest", manifest];
+        idshift.shift_with(&top, &dry).exits(0);
+        idshift.run(["shift", "--from-manifest", manifest]).exits(0);
+        assert_same(&end, &Snapshot::of(&top), "from a manifest");
+        are_held("from a manifest");
+        // Cleared on purpose since: it stays so.
+        let file = top.join("all");
+        sh("chattr", ["-i", file.to_str().unwrap()]);
+        idshift.rollback();
+        assert_same(&start, &Snapshot::of(&top), "rolled back");
+        assert!(!flags(&file).contains('i'), "{}", flags(&file));
+        promise.held_in(2);
+        for (flag, name) in scene::IMMUTABLE {
+            let flag = flag.replace('+', "-");
+            sh("chattr", [&flag, top.join(name).to_str().unwrap()]);
+        }
+    }
+}
+
 /// Calls on the journal, and what can go wrong with each.
 const JOURNAL_TROUBLE: &[(&str, &[Errno])] = &[
     (

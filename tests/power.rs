@@ -139,6 +139,12 @@ journal_cut!(
     12
 );
 journal_cut!(
+    journal_of_immutable_inodes,
+    "`shift --immutable=clear`",
+    scene::shift_immutable,
+    6
+);
+journal_cut!(
     journal_of_a_manifest,
     "`shift --from-manifest`",
     scene::from_manifest,
@@ -238,6 +244,13 @@ tree_cut!(
     "`shift` on xfs",
     scene::shift,
     Kind::Xfs,
+    4
+);
+tree_cut!(
+    tree_of_immutable_inodes,
+    "`shift --immutable=clear`",
+    scene::shift_immutable,
+    Kind::Ext4,
     4
 );
 tree_cut!(

@@ -107,11 +107,21 @@ pub struct ShiftArgs {
     #[arg(long)]
     pub reverse: bool,
     /// Make just the changes of a reviewed manifest; whatever is not as it says is a conflict
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "maps", "subid", "reverse", "exclude", "cross_mounts", "assume_unshifted"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "maps", "subid", "reverse", "exclude", "cross_mounts", "assume_unshifted", "immutable"])]
     pub from_manifest: Option<PathBuf>,
     /// The rest
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// What is done about an inode that a flag keeps from being changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Immutable {
+    /// It cannot be shifted.
+    #[default]
+    Refuse,
+    /// The flag is cleared, and put back after.
+    Clear,
 }
 
 /// What `idshift shift` and `idshift prepare` both take
@@ -140,6 +150,10 @@ pub struct RunArgs {
     /// Report what cannot be shifted and go on, instead of undoing everything
     #[arg(long)]
     pub keep_going: bool,
+    /// What is immutable or append-only (chattr +i, +a): a failure, or the flag is cleared while the
+    /// inode is changed, and put back
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    pub immutable: Immutable,
     /// Also shift what is mounted below PATH
     #[arg(long)]
     pub cross_mounts: bool,

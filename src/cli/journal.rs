@@ -12,12 +12,11 @@ use super::exit::{Exit, Failure};
 use super::json::path_value;
 use super::text::{self, say};
 use crate::fs::shown::shown;
-use crate::ownership::{Change, FileType};
 use crate::record::journal::Piece;
 use crate::record::line::DirLine;
 use crate::record::manifest::{ChangeLine, LinePath, ManifestLine};
 use crate::record::store::id_of;
-use crate::record::{Journal, JournalError, Name, State, Store};
+use crate::record::{Journal, JournalError, Name, State, Store, Transition};
 
 /// Runs one of them.
 pub fn run(args: &JournalArgs) -> Result<Exit, Failure> {
@@ -207,12 +206,12 @@ fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Resu
         }
     }
     for frame in 0..journal.frames() {
-        let mut owns: HashMap<u32, (FileType, Change)> = HashMap::new();
+        let mut owns: HashMap<u32, Transition> = HashMap::new();
         let mut way: Vec<Name> = Vec::new();
         for piece in journal.read(frame).map_err(Trouble::Journal)? {
             match piece {
-                Piece::Own(n, file_type, change) => {
-                    owns.insert(n, (file_type, change));
+                Piece::Own(n, transition) => {
+                    owns.insert(n, transition);
                 }
                 Piece::Dir(line) => {
                     way.truncate(line.keep);
@@ -240,7 +239,7 @@ fn print_dir(
     journal: &Journal,
     line: &DirLine,
     way: &[Name],
-    owns: &HashMap<u32, (FileType, Change)>,
+    owns: &HashMap<u32, Transition>,
     as_json: bool,
     out: &mut impl Write,
 ) -> Result<(), Trouble> {
@@ -250,20 +249,22 @@ fn print_dir(
         .unwrap_or_default();
     dir.extend(way.iter().map(Name::as_path));
     for entry in line.entries() {
-        let Some((file_type, change)) = owns.get(&entry.own) else {
+        let Some(transition) = owns.get(&entry.own) else {
             continue;
         };
         let path = match &entry.name.0[..] {
             b"." => dir.clone(),
             _ => dir.join(entry.name.as_path()),
         };
+        let change = &transition.change;
         if as_json {
             let line = ManifestLine::Change(Box::new(ChangeLine {
                 path: LinePath::new(path.as_os_str().as_encoded_bytes()),
-                file_type: *file_type,
+                file_type: transition.file_type,
                 identity: entry.identity,
                 before: change.before.clone(),
                 after: change.after.clone(),
+                flags: transition.held,
             }));
             out.write_all(&line.to_bytes())?;
         } else {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::args::{RunArgs, ShiftArgs};
+use super::args::{Immutable, RunArgs, ShiftArgs};
 use super::exit::{Exit, Failure};
 use super::summary::{Of, summary};
 use super::terminal::Terminal;
@@ -76,6 +76,7 @@ pub fn request(
             keep_going: args.keep_going,
             assume_unshifted: args.assume_unshifted,
             outside_links: args.allow_outside_links,
+            clear_flags: args.immutable == Immutable::Clear,
         },
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,

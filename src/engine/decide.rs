@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,9 +17,9 @@ use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::attributes::{Present, ReadError};
 use crate::fs::shown::shell_word;
 use crate::fs::walk::{Enter, Visit};
-use crate::fs::{Dir, DirPath, Identity, Names, Pin, Root, Stat, attributes, process};
+use crate::fs::{Dir, DirPath, Identity, Names, Pin, Root, Stat, attributes, flags, process};
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{Change, Outcome};
+use crate::ownership::{Change, Flags, Outcome};
 use crate::record::Transition;
 use crate::record::line::WalkOptions;
 
@@ -128,6 +128,16 @@ pub struct Decider<'a, S> {
     group: usize,
     /// The device last met, and whether its ctimes can be relied on.
     ctime: Option<(u64, bool)>,
+}
+
+/// Why an inode with these flags is not changed.
+pub(super) fn protected(flags: Flags, path: &Path) -> String {
+    let (what, letter) = match flags.immutable {
+        true => ("immutable", 'i'),
+        false => ("append-only", 'a'),
+    };
+    let path = shell_word(path);
+    format!("is {what}; `chattr -{letter} {path}` or --immutable=clear lets it be changed")
 }
 
 /// What a name was found to mean.
@@ -347,21 +357,17 @@ impl<'a, S: Sink> Decider<'a, S> {
         if let Some(names) = elsewhere {
             return self.elsewhere(dir, name, names);
         }
-        if stat.immutable || stat.append_only {
-            let (what, letter) = match stat.immutable {
-                true => ("immutable", 'i'),
-                false => ("append-only", 'a'),
-            };
+        let held = stat.flags();
+        let clears = self.run.walk.clear_flags && flags::can_be_cleared(stat.file_type);
+        if !held.is_empty() && !clears {
             let path = self.run.path(dir, name);
-            let reason = format!(
-                "is {what}; `chattr -{letter} {}` lets it be changed",
-                shell_word(&path)
-            );
+            let reason = protected(held, &path);
             return self.left(ProblemKind::Failed, dir, name, reason);
         }
         let transition = Transition {
             file_type: stat.file_type,
             change: Change { before, after },
+            held,
         };
         self.sink.change(
             self.run,

@@ -16,7 +16,7 @@ use super::steps::Move;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally, roots};
 use crate::fs::stat::stat;
 use crate::fs::{self, Pin, Root, attributes, process};
-use crate::ownership::{Change, FileType, Ownership, Standing};
+use crate::ownership::{Change, FileType, Flags, Ownership, Standing};
 use crate::record::journal::Piece;
 use crate::record::line::{DirLine, Entry};
 use crate::record::{Journal, JournalError, Name, Transition};
@@ -179,8 +179,8 @@ impl<'a> Worker<'a> {
         self.known.clear();
         for piece in self.replay.journal.read(frame)? {
             match piece {
-                Piece::Own(n, file_type, change) => {
-                    transitions.insert(n, Transition { file_type, change });
+                Piece::Own(n, transition) => {
+                    transitions.insert(n, transition);
                 }
                 Piece::Dir(line) => {
                     let known = |n: &u32| transitions.contains_key(n);
@@ -320,7 +320,18 @@ impl<'a> Worker<'a> {
             Goal::Before => &change.before,
             Goal::After => &change.after,
         };
+        let flags = self.flags(stat.flags(), transition.held);
+        let file_type = transition.file_type;
+        let bring = || {
+            fs::apply_despite(&pin, file_type, flags, &now, wanted)
+                .map_err(|error| failed(error.to_string()))
+        };
         if now == *wanted {
+            // It may have been killed before it put the flags back.
+            let lost = !flags.1.without(stat.flags()).is_empty();
+            if lost && self.replay.act == Act::Change {
+                bring()?;
+            }
             self.tally.already += 1;
             return Ok(());
         }
@@ -337,23 +348,32 @@ impl<'a> Worker<'a> {
                     "was changed since: it is {is}, not {was}"
                 )));
             }
-            Act::Change => fs::apply(&pin, transition.file_type, &now, wanted)
-                .map_err(|error| failed(error.to_string()))?,
+            Act::Change => bring()?,
             Act::Count => {}
         }
         let done = match self.replay.goal {
             Goal::Before => change.clone().swapped(),
             Goal::After => change.clone(),
         };
-        let file_type = transition.file_type;
         self.tally.changes(
             &Transition {
-                file_type,
                 change: done,
+                ..transition.clone()
             },
             1,
         );
         Ok(())
+    }
+
+    /// The flags of an inode that are cleared before it is changed, and those that it has after:
+    /// while a run has not ended, one that it took for a moment is put back; later, whoever cleared
+    /// it did so on purpose.
+    fn flags(&self, now: Flags, held: Flags) -> (Flags, Flags) {
+        let has = now.and(held);
+        match self.replay.between_is_ours {
+            true => (has, held),
+            false => (has, has),
+        }
     }
 
     fn may_change(&self, change: &Change, now: &Ownership, file_type: FileType) -> bool {

@@ -12,7 +12,7 @@ use crate::fs::root::RootError;
 use crate::fs::shown::{one_line, shell_word, shown};
 use crate::fs::{Root, process};
 use crate::idmap::{Direction, IdMap, Overlap};
-use crate::record::line::{FORMAT, Header, RootLine, WalkOptions};
+use crate::record::line::{Header, RootLine, WalkOptions};
 use crate::record::lock::{LockError, RunLock};
 use crate::record::manifest::ManifestError;
 use crate::record::store::StoreError;
@@ -258,7 +258,7 @@ impl ShiftRequest {
             ..root_line(root)
         };
         Header {
-            format: FORMAT,
+            format: self.walk.format(),
             tool: tool(),
             id: String::new(),
             time: jiff::Timestamp::now(),

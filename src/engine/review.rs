@@ -131,6 +131,7 @@ fn list(
                     before: change.before,
                     after: change.after,
                 },
+                held: change.flags,
             };
             batch.push(&dir, name, change.identity, transition);
             place = Some(dir);

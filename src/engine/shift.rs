@@ -16,7 +16,6 @@ use super::{
     Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stop, Tally,
 };
 use crate::fs::{Root, dir};
-use crate::record::line::FORMAT;
 use crate::record::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
 use crate::record::writer::{Appender, Writer};
 use crate::record::{Mark, Step, Store};
@@ -267,7 +266,7 @@ pub(super) fn dry_walk(
 
 fn manifest_header(request: &ShiftRequest, roots: &[Root]) -> ManifestHeader {
     ManifestHeader {
-        format: FORMAT,
+        format: request.walk.format(),
         tool: tool(),
         time: jiff::Timestamp::now(),
         host: host(),

@@ -110,8 +110,13 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &[Pin]) -> Contr
     let mut done = vec![0u64; transitions.len()];
     let mut flow = ControlFlow::Continue(());
     for ((dir, name, own), pin) in batch.inodes().zip(pins) {
-        let Transition { file_type, change } = &transitions[own as usize];
-        match fs::apply(pin, *file_type, &change.before, &change.after) {
+        let Transition {
+            file_type,
+            change,
+            held,
+        } = &transitions[own as usize];
+        let (before, after) = (&change.before, &change.after);
+        match fs::apply_despite(pin, *file_type, (*held, *held), before, after) {
             Ok(()) => done[own as usize] += 1,
             Err(error) => {
                 let reason = match put_back(pin, &transitions[own as usize]) {
@@ -139,7 +144,9 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &[Pin]) -> Contr
 fn put_back(pin: &Pin, transition: &Transition) -> Result<(), String> {
     let stat = pin.stat().map_err(|errno| errno.to_string())?;
     let now = attributes::read(pin, &stat).map_err(|error| error.to_string())?;
-    fs::apply(pin, transition.file_type, &now, &transition.change.before)
+    let flags = (stat.flags(), transition.held);
+    let before = &transition.change.before;
+    fs::apply_despite(pin, transition.file_type, flags, &now, before)
         .map_err(|error| error.to_string())
 }
 
@@ -429,11 +436,14 @@ fn render(transition: &Transition) -> Vec<u8> {
         r#type: crate::ownership::FileType,
         before: &'a crate::ownership::Ownership,
         after: &'a crate::ownership::Ownership,
+        #[serde(skip_serializing_if = "crate::ownership::Flags::is_empty")]
+        flags: crate::ownership::Flags,
     }
     let rest = Rest {
         r#type: transition.file_type,
         before: &transition.change.before,
         after: &transition.change.after,
+        flags: transition.held,
     };
     // `{"type":…}` loses its brace and takes a comma instead.
     let mut bytes = serde_json::to_vec(&rest).unwrap_or_default();

@@ -60,7 +60,7 @@ pub fn apply(
     Ok(())
 }
 
-fn failed(call: &'static str) -> impl Fn(Errno) -> ApplyError {
+pub(super) fn failed(call: &'static str) -> impl Fn(Errno) -> ApplyError {
     move |errno| ApplyError { call, errno }
 }
 

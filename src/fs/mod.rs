@@ -19,6 +19,7 @@
 pub mod apply;
 pub mod attributes;
 pub mod dir;
+pub mod flags;
 pub mod in_use;
 pub mod pin;
 pub mod places;
@@ -35,6 +36,7 @@ pub mod walk;
 
 pub use apply::apply;
 pub use dir::{Dir, DirPath, Names};
+pub use flags::apply_despite;
 pub use pin::Pin;
 pub use root::{Above, Root};
 pub use stat::{Identity, Stat};

@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
 use serde::{Deserialize, Serialize};
 
 use super::Pin;
-use crate::ownership::{FileType, Mode};
+use crate::ownership::{FileType, Flags, Mode};
 
 /// What tells one inode of a filesystem from another, also after a number has been used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,6 +104,14 @@ impl Stat {
             self.mount_root
         } else {
             self.dev != directory_dev
+        }
+    }
+
+    /// What keeps it from being changed.
+    pub fn flags(&self) -> Flags {
+        Flags {
+            immutable: self.immutable,
+            append_only: self.append_only,
         }
     }
 

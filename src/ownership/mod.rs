@@ -7,6 +7,7 @@
 //! - [`owned`]: all of it together, before and after
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
 //! - [`access`]: what somebody may do with an inode
+//! - [`flags`]: what keeps an inode from being changed
 //! - [`grant`]: one more user who may search a directory
 //! - [`standing`]: how far a change of it got
 
@@ -15,6 +16,7 @@ pub mod acl;
 mod acl_text;
 pub mod capability;
 pub mod file_type;
+pub mod flags;
 pub mod grant;
 pub mod mapping;
 pub mod mode;
@@ -24,6 +26,7 @@ pub mod standing;
 pub use acl::{Acl, AclError};
 pub use capability::{Capability, CapabilityError};
 pub use file_type::FileType;
+pub use flags::Flags;
 pub use grant::grant_search;
 pub use mapping::{Outcome, Unmapped, give_ownership, map_ownership};
 pub use mode::Mode;

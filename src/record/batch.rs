@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::line::{Line, OwnLine};
 use super::name;
 use crate::fs::{DirPath, Identity};
-use crate::ownership::{Change, FileType};
+use crate::ownership::{Change, FileType, Flags};
 
 /// A kind of inode and how its ownership changes; most inodes of a tree share a few of these.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub struct Transition {
     pub file_type: FileType,
     /// Before and after.
     pub change: Change,
+    /// Flags that are cleared while it is changed, and put back after.
+    pub held: Flags,
 }
 
 /// Changes of some directories, gathered by one thread until they become lines of a journal.
@@ -137,6 +139,7 @@ impl Batch {
                 file_type: transition.file_type,
                 before: transition.change.before.clone(),
                 after: transition.change.after.clone(),
+                flags: transition.held,
             }));
             out.extend_from_slice(&line.to_bytes());
         }
@@ -259,6 +262,7 @@ mod tests {
                 before: owner(id),
                 after: owner(id + 100_000),
             },
+            held: Flags::NONE,
         }
     }
 

@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::Step;
 use super::frame::{self, Damaged, Found, HEAD};
 use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
 use super::trust::{self, Distrust};
 use super::writer::Appender;
+use super::{Step, Transition};
 use crate::fs::shown::shown;
-use crate::ownership::{Change, FileType};
 
 /// How far the run of a journal got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +163,7 @@ pub struct Outline {
 /// One piece of a frame's content, in order.
 pub enum Piece {
     /// Defines or redefines a numbered change.
-    Own(u32, FileType, Change),
+    Own(u32, Transition),
     /// Inodes of one directory.
     Dir(DirLine),
 }
@@ -255,7 +254,7 @@ impl Journal {
         let mut pieces = Vec::new();
         for text in split_lines(&lines) {
             match Line::parse(text).map_err(&damaged)? {
-                Line::Own(own) => pieces.push(Piece::Own(own.n, own.file_type, own.change())),
+                Line::Own(own) => pieces.push(Piece::Own(own.n, own.transition())),
                 Line::Dir(dir) => pieces.push(Piece::Dir(dir)),
                 Line::Header(_) | Line::Step(_) | Line::Mark(_) => {}
             }

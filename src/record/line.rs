@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Step};
+use super::{Name, Step, Transition};
 use crate::fs::Identity;
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{Change, FileType, Ownership};
+use crate::ownership::{Change, FileType, Flags, Ownership};
 
-/// The journal format this program writes. It reads this one and all before it.
-pub const FORMAT: u32 = 1;
+/// The latest format of journals and manifests. This program reads it and all before it, and writes
+/// the earliest that says what is to be said.
+pub const FORMAT: u32 = 2;
 
 /// First line of a journal: what the run was asked to do, enough to go on with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +104,20 @@ pub struct WalkOptions {
     /// Inodes that have names outside of the trees are changed too. Older journals do not say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside_links: bool,
+    /// What is immutable or append-only is changed all the same, and made so again (format 2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clear_flags: bool,
+}
+
+impl WalkOptions {
+    /// The format that a record of such a run is in: a program that knows no flags must not undo one
+    /// that cleared some.
+    pub fn format(&self) -> u32 {
+        match self.clear_flags {
+            true => 2,
+            false => 1,
+        }
+    }
 }
 
 /// A kind of change, defined once in a frame and named by its number from then on.
@@ -117,14 +132,21 @@ pub struct OwnLine {
     pub before: Ownership,
     /// Ownership after.
     pub after: Ownership,
+    /// Flags that are cleared while it is changed, and put back after (format 2).
+    #[serde(default, skip_serializing_if = "Flags::is_empty")]
+    pub flags: Flags,
 }
 
 impl OwnLine {
     /// The change it stands for.
-    pub fn change(self) -> Change {
-        Change {
-            before: self.before,
-            after: self.after,
+    pub fn transition(self) -> Transition {
+        Transition {
+            file_type: self.file_type,
+            change: Change {
+                before: self.before,
+                after: self.after,
+            },
+            held: self.flags,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{Name, Step};
 use crate::fs::Identity;
 use crate::fs::shown::shown;
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{FileType, Ownership};
+use crate::ownership::{FileType, Flags, Ownership};
 
 /// First line: what the dry run was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +84,9 @@ pub struct ChangeLine {
     pub before: Ownership,
     /// What it would get.
     pub after: Ownership,
+    /// Flags that are cleared while it is changed, and put back after (format 2).
+    #[serde(default, skip_serializing_if = "Flags::is_empty")]
+    pub flags: Flags,
 }
 
 /// An inode that cannot be shifted, and why; or one that is passed over.

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{Idshift, Kind, MAP, Run, TestFs, docker, trace, tree};
+use super::{Idshift, Kind, MAP, Run, TestFs, docker, output, sh, trace, tree};
 
 /// A run that can be repeated: what it works on is as at the start again once it is rolled back.
 pub struct Scene {
@@ -22,6 +22,8 @@ pub struct Scene {
     few_descriptors: bool,
     /// Steps make files and directories anew, which then have new times.
     has_steps: bool,
+    /// Flags of inodes are looked at too.
+    has_flags: bool,
     start: Vec<String>,
     end: Vec<String>,
     _kept: Box<dyn Any>,
@@ -58,6 +60,28 @@ pub fn shift_in_many_frames(kind: Kind) -> Scene {
     (scene.name, scene.few_descriptors) = ("shift in many frames", true);
     scene
 }
+
+/// With inodes that are immutable or append-only, which are cleared and made so again.
+pub fn shift_immutable(kind: Kind) -> Scene {
+    let fs = TestFs::new(kind);
+    let top = tree::specimens(&fs.path().join("tree"));
+    for (flag, name) in IMMUTABLE {
+        sh("chattr", [flag, top.join(name).to_str().unwrap()]);
+    }
+    fs.sync();
+    let mut args = shift_args(&top);
+    args.push("--immutable=clear".into());
+    Scene::new("shift --immutable=clear", fs, top, args, ()).with_flags()
+}
+
+/// What is done to the specimens: a file's owner and capability, a directory's ACLs, and both at once.
+pub const IMMUTABLE: [(&str, &str); 5] = [
+    ("+i", "all"),
+    ("+a", "plain"),
+    ("+i", "dir"),
+    ("+a", "dir/below"),
+    ("+i", "shifted"),
+];
 
 /// A reviewed manifest.
 pub fn from_manifest(kind: Kind) -> Scene {
@@ -165,6 +189,7 @@ impl Scene {
             args,
             few_descriptors: false,
             has_steps: false,
+            has_flags: false,
             start: Vec::new(),
             end: Vec::new(),
             _kept: Box::new(kept),
@@ -175,6 +200,12 @@ impl Scene {
 
     fn with_steps(mut self) -> Scene {
         self.has_steps = true;
+        self.learn();
+        self
+    }
+
+    fn with_flags(mut self) -> Scene {
+        self.has_flags = true;
         self.learn();
         self
     }
@@ -191,7 +222,15 @@ impl Scene {
     }
 
     fn look(&self) -> Vec<String> {
-        let lines = docker::snapshot(&self.top);
+        let mut lines = docker::snapshot(&self.top);
+        if self.has_flags {
+            // Each by itself: to list a directory sets its atime.
+            let paths =
+                IMMUTABLE.map(|(_, name)| self.top.join(name).to_str().unwrap().to_string());
+            let flags = output("lsattr", ["-d".to_string()].into_iter().chain(paths)).stdout;
+            let flags = String::from_utf8(flags).unwrap();
+            lines.extend(flags.lines().map(|line| format!("{{\"flags\": {line:?}}}")));
+        }
         match self.has_steps {
             true => docker::timeless(&lines),
             false => lines,

@@ -1,0 +1,77 @@
+//! Clearing the flags that keep an inode from being changed, and putting them back (`chattr(1)`).
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{IFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Pin;
+use super::apply::{ApplyError, apply, failed};
+use crate::ownership::{FileType, Flags, Ownership};
+
+/// As [`apply`], of an inode that has the flags `has`, which are cleared before; whatever came of
+/// it, the inode has those in `keeps` after.
+///
+/// # Errors
+/// As [`apply`]; the flags may then not be as they should, which is said.
+pub fn apply_despite(
+    pin: &Pin,
+    file_type: FileType,
+    (has, keeps): (Flags, Flags),
+    now: &Ownership,
+    wanted: &Ownership,
+) -> Result<(), ApplyError> {
+    if has.is_empty() && keeps.is_empty() {
+        return apply(pin, file_type, now, wanted);
+    }
+    clear(pin, file_type, has)?;
+    let applied = match now == wanted {
+        true => Ok(()),
+        false => apply(pin, file_type, now, wanted),
+    };
+    set(pin, file_type, keeps).and(applied)
+}
+
+/// Whether inodes of this kind have such flags that can be cleared.
+pub fn can_be_cleared(file_type: FileType) -> bool {
+    matches!(file_type, FileType::File | FileType::Directory)
+}
+
+fn clear(pin: &Pin, file_type: FileType, flags: Flags) -> Result<(), ApplyError> {
+    change(pin, file_type, flags, |now, flags| now - flags)
+        .map_err(failed("ioctl (clearing a flag)"))
+}
+
+fn set(pin: &Pin, file_type: FileType, flags: Flags) -> Result<(), ApplyError> {
+    change(pin, file_type, flags, |now, flags| now | flags)
+        .map_err(failed("ioctl (setting a flag)"))
+}
+
+fn change(
+    pin: &Pin,
+    file_type: FileType,
+    flags: Flags,
+    how: impl FnOnce(IFlags, IFlags) -> IFlags,
+) -> rustix::io::Result<()> {
+    if flags.is_empty() {
+        return Ok(());
+    }
+    let mut bits = IFlags::empty();
+    bits.set(IFlags::IMMUTABLE, flags.immutable);
+    bits.set(IFlags::APPEND, flags.append_only);
+    let file = open(pin, file_type)?;
+    let now = rustix::fs::ioctl_getflags(&file)?;
+    match how(now, bits) {
+        wanted if wanted == now => Ok(()),
+        wanted => rustix::fs::ioctl_setflags(&file, wanted),
+    }
+}
+
+/// The calls take no `O_PATH` handle. A device or a fifo is never opened: that can do things.
+fn open(pin: &Pin, file_type: FileType) -> rustix::io::Result<OwnedFd> {
+    if !can_be_cleared(file_type) {
+        return Err(Errno::OPNOTSUPP);
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    pin.with_proc_path(|path| rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()))
+}
