@@ -150,9 +150,15 @@ pub struct RunArgs {
     /// Report what cannot be shifted and go on, instead of undoing everything
     #[arg(long)]
     pub keep_going: bool,
-    /// What is immutable or append-only (chattr +i, +a): a failure, or the flag is cleared while the
-    /// inode is changed, and put back
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    /// What is immutable or append-only (chattr +i, +a) cannot be shifted; or the flag is cleared
+    /// while it is, and put back
+    #[arg(
+        long,
+        value_name = "refuse|clear",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub immutable: Immutable,
     /// Also shift what is mounted below PATH
     #[arg(long)]
