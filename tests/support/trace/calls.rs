@@ -86,7 +86,6 @@ const READS: &[(c_long, &str)] = calls! {
 
 const HARMLESS: &[c_long] = &[
     SYS_access,
-    SYS_cachestat,
     SYS_readahead,
     SYS_preadv2,
     SYS_preadv,
