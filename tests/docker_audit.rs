@@ -224,7 +224,7 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
             "nothing: it is in the range already".into(),
         ),
         (&socket, None, None, "never shift a socket".into()),
-        (&gone, None, None, "is not there".into()),
+        (&gone, None, None, "nothing: it is not there".into()),
         (
             &PathBuf::from("/etc/hostname"),
             None,

@@ -34,8 +34,8 @@ fn everything_is_there_after_migrate_and_after_revert() {
         "privileged is privileged",
         "hostns runs with --userns=host",
         &format!("idshift prepare {}", bind.display()),
-        "0:0 0755  read only",
-        "not shifted: elsewhere",
+        "0:0 0755  empty  read only",
+        "elsewhere is a mount of bind",
         "A migration shifts",
     ] {
         assert!(text.contains(told), "{told:?} in {audited}");

@@ -515,13 +515,17 @@ pub struct CarryArgs {
     /// Also set userns-remap in daemon.json, or take it out for revert; all else in it stays
     #[arg(long)]
     pub write_daemon_json: bool,
-    /// Mark containers that cannot run remapped (privileged, --pid=host, --network=host) with
-    /// --userns=host
+    /// Mark containers that cannot run remapped (privileged, --pid=host, --network=host, --ipc=host)
+    /// with --userns=host
     #[arg(long)]
     pub set_userns_host: bool,
-    /// Also shift the host directories that containers bind: none of the system's, no sockets
+    /// Also shift the host directories that containers bind, those for which the audit proposes it:
+    /// none of the system's, no sockets
     #[arg(long)]
     pub bind_mounts: bool,
+    /// Also change files that have further names (hard links) outside the data-root
+    #[arg(long)]
+    pub allow_outside_links: bool,
     /// Leave and report what cannot be shifted, instead of changing nothing
     #[arg(long)]
     pub keep_going: bool,

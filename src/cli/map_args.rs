@@ -4,7 +4,7 @@ use nix::unistd::User;
 
 use super::args::MapArgs;
 use super::exit::Failure;
-use crate::idmap::{IdMap, SubidFile, map_from_subid};
+use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
 
 /// The user whose lines dockerd reads for `--userns-remap=default`.
 const DEFAULT_USER: &str = "dockremap";
@@ -30,7 +30,7 @@ impl MapArgs {
         };
         let subuid = read("/etc/subuid")?;
         let subgid = read("/etc/subgid")?;
-        map_from_subid(user, uid, &subuid, &subgid).map_err(Failure::refused)
+        map_from_subid(user, uid, &subuid, &subgid, Reader::Any).map_err(Failure::refused)
     }
 }
 

@@ -47,11 +47,14 @@ struct HostConfig<'a> {
     mounts: Option<Vec<Spec<'a>>>,
 }
 
-/// The text of `config.v2.json` with its paths below the directory `from` put below `to`.
+/// What a path becomes; `None`: it stays.
+pub type NewPath<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The text of `config.v2.json` with its paths exchanged.
 ///
 /// # Errors
 /// It is not what dockerd writes.
-pub fn move_config(text: &str, from: &str, to: &str) -> serde_json::Result<String> {
+pub fn move_config(text: &str, new_path: NewPath<'_>) -> serde_json::Result<String> {
     let config: Config = serde_json::from_str(text)?;
     let mut values = vec![
         config.log_path,
@@ -64,42 +67,41 @@ pub fn move_config(text: &str, from: &str, to: &str) -> serde_json::Result<Strin
         values.push(mount.source);
         values.push(mount.spec.and_then(|spec| spec.source));
     }
-    Ok(moved(text, values.into_iter().flatten(), from, to))
+    let edits = values.into_iter().flatten().map(|value| (value, new_path));
+    Ok(edited(text, edits))
 }
 
-/// The text of `hostconfig.json` with binds from below `from` put below `to`: somebody mounted a
-/// part of the data-root by hand.
+/// The text of `hostconfig.json` with the sources of its binds exchanged: somebody mounted a part of
+/// the data-root by hand.
 ///
 /// # Errors
 /// It is not what dockerd writes.
-pub fn move_hostconfig(text: &str, from: &str, to: &str) -> serde_json::Result<String> {
+pub fn move_hostconfig(text: &str, new_path: NewPath<'_>) -> serde_json::Result<String> {
     let config: HostConfig = serde_json::from_str(text)?;
     let mounts = config.mounts.unwrap_or_default();
     let sources = mounts.into_iter().filter_map(|mount| mount.source);
-    let values = config.binds.unwrap_or_default().into_iter().chain(sources);
-    Ok(moved(text, values, from, to))
+    // `SOURCE:DESTINATION`, `SOURCE:DESTINATION:OPTIONS`; no source has a colon in it.
+    let new_bind = |bind: &str| {
+        let (source, rest) = bind.split_once(':')?;
+        Some(format!("{}:{rest}", new_path(source)?))
+    };
+    let new_bind: NewPath<'_> = &new_bind;
+    let binds = config.binds.unwrap_or_default().into_iter();
+    let edits = binds
+        .map(|bind| (bind, new_bind))
+        .chain(sources.map(|source| (source, new_path)));
+    Ok(edited(text, edits))
 }
 
-/// Exchanges the beginning of strings, given as pieces of `text`, that are paths below `from`.
-fn moved<'a>(
-    text: &'a str,
-    values: impl Iterator<Item = &'a RawValue>,
-    from: &str,
-    to: &str,
-) -> String {
+/// Exchanges strings that are given as pieces of `text`.
+fn edited<'a>(text: &'a str, values: impl Iterator<Item = (&'a RawValue, NewPath<'a>)>) -> String {
     let mut edits: Vec<(usize, usize, String)> = values
-        .filter_map(|value| {
+        .filter_map(|(value, new)| {
             let raw = value.get();
-            let path: String = serde_json::from_str(raw).ok()?;
-            let rest = path.strip_prefix(from)?;
-            // `/var/lib/dockerX` is not below `/var/lib/docker`.
-            if !rest.starts_with('/') {
-                return None;
-            }
-            let new = serde_json::to_string(&format!("{to}{rest}")).ok()?;
+            let new = new(&serde_json::from_str::<String>(raw).ok()?)?;
             // A raw value is a slice of the text it was read from.
             let start = raw.as_ptr() as usize - text.as_ptr() as usize;
-            Some((start, raw.len(), new))
+            Some((start, raw.len(), serde_json::to_string(&new).ok()?))
         })
         .collect();
     edits.sort();
@@ -127,8 +129,14 @@ pub struct Container {
     pub pid_mode: String,
     /// `host`, `bridge`, the name of a network, …
     pub network_mode: String,
+    /// `host`, `container:…` or nothing.
+    pub ipc_mode: String,
     /// `host`: not remapped.
     pub userns_mode: String,
+    /// A device that has another path in the container than on the host.
+    pub renamed_device: Option<String>,
+    /// The storage driver that keeps its files.
+    pub driver: String,
     /// It runs, or did when its daemon was killed.
     pub running: bool,
 }
@@ -145,6 +153,8 @@ impl Container {
             name: String,
             #[serde(rename = "State", default)]
             state: State,
+            #[serde(rename = "Driver", default)]
+            driver: String,
         }
         #[derive(Deserialize, Default)]
         struct State {
@@ -157,23 +167,41 @@ impl Container {
             privileged: bool,
             pid_mode: String,
             network_mode: String,
+            ipc_mode: String,
             userns_mode: String,
+            devices: Option<Vec<Device>>,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(default, rename_all = "PascalCase")]
+        struct Device {
+            path_on_host: String,
+            path_in_container: String,
         }
         let named: Named = serde_json::from_str(config)?;
         let host: Host = serde_json::from_str(hostconfig)?;
+        let renamed = |device: &Device| device.path_on_host != device.path_in_container;
+        let devices = host.devices.unwrap_or_default();
         Ok(Container {
             id: id.to_string(),
             name: named.name.trim_start_matches('/').to_string(),
             privileged: host.privileged,
             pid_mode: host.pid_mode,
             network_mode: host.network_mode,
+            ipc_mode: host.ipc_mode,
+            renamed_device: devices
+                .into_iter()
+                .find(renamed)
+                .map(|it| it.path_in_container),
+            driver: named.driver,
             userns_mode: host.userns_mode,
             running: named.state.running,
         })
     }
 
-    /// Why a remapped daemon refuses to start it (moby `daemon/daemon_unix.go`,
-    /// `verifyPlatformContainerSettings`); `None` when it does not.
+    /// Why it does not start remapped; `None` when it does. The first three are refused by dockerd
+    /// (moby `daemon/daemon_unix.go`, `verifyPlatformContainerSettings`), the others fail in runc (seen
+    /// with 1.1.5): a user namespace may not mount the host's message queues, and a device is bound
+    /// there by its path in the container.
     pub fn obstacle(&self) -> Option<&'static str> {
         if self.userns_mode == "host" {
             None
@@ -183,9 +211,51 @@ impl Container {
             Some("uses the host's processes (--pid=host)")
         } else if self.network_mode == "host" {
             Some("uses the host's network (--network=host)")
+        } else if self.ipc_mode == "host" {
+            Some("uses the host's IPC (--ipc=host)")
+        } else if self.renamed_device.is_some() {
+            Some("has a device under another path than the host's (--device A:B)")
         } else {
             None
         }
+    }
+}
+
+impl Container {
+    /// The containers whose network, processes or IPC it shares, as it names them.
+    pub fn joins(&self) -> impl Iterator<Item = &str> {
+        let modes = [&self.network_mode, &self.pid_mode, &self.ipc_mode];
+        modes
+            .into_iter()
+            .filter_map(|mode| mode.strip_prefix("container:"))
+    }
+
+    /// Whether it goes by this: its id, the beginning of it, or its name.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || (!name.is_empty() && self.id.starts_with(name))
+    }
+}
+
+/// Why each of these does not start remapped, its own reasons and those of containers whose
+/// namespaces it shares: a process cannot join one that belongs to a user namespace around its own.
+pub fn obstacles<'a>(all: impl IntoIterator<Item = &'a Container>) -> Vec<Option<String>> {
+    let all: Vec<&Container> = all.into_iter().collect();
+    let own = |container: &&Container| container.obstacle().map(String::from);
+    let mut reasons: Vec<Option<String>> = all.iter().map(own).collect();
+    loop {
+        let is_host = |n: usize| all[n].userns_mode == "host" || reasons[n].is_some();
+        let through = (0..all.len()).find_map(|n| {
+            let joined = |name| (0..all.len()).find(|&m| m != n && all[m].is_called(name));
+            let mut joins = all[n].joins().filter_map(joined);
+            let other = joins.find(|&other| !is_host(n) && is_host(other))?;
+            Some((n, &all[other].name))
+        });
+        let Some((n, name)) = through else {
+            return reasons;
+        };
+        reasons[n] = Some(format!(
+            "shares a namespace with {name}, which is not remapped"
+        ));
     }
 }
 
@@ -301,6 +371,19 @@ mod tests {
     const FROM: &str = "/var/lib/docker";
     const TO: &str = "/var/lib/docker/100000.100000";
 
+    fn path(path: &str, from: &str, to: &str) -> Option<String> {
+        let rest = path.strip_prefix(from)?;
+        rest.starts_with('/').then(|| format!("{to}{rest}"))
+    }
+
+    fn into(text: &str) -> Option<String> {
+        path(text, FROM, TO)
+    }
+
+    fn out_of(text: &str) -> Option<String> {
+        path(text, TO, FROM)
+    }
+
     #[test]
     fn known_paths_move_and_every_other_byte_stays() {
         let text = r#"{ "Future":{"LogPath":"/var/lib/docker/x"} ,"LogPath":"/var/lib/docker/containers/c/c-json.log","n":1.50,
@@ -321,17 +404,17 @@ mod tests {
                 "Source\":\"/var/lib/docker/",
                 "Source\":\"/var/lib/docker/100000.100000/",
             );
-        assert_eq!(move_config(text, FROM, TO).unwrap(), expected);
-        assert_eq!(move_config(&expected, TO, FROM).unwrap(), text);
+        assert_eq!(move_config(text, &into).unwrap(), expected);
+        assert_eq!(move_config(&expected, &out_of).unwrap(), text);
     }
 
     #[test]
     fn binds_below_the_data_root_move() {
         let text = r#"{"Binds":["/var/lib/docker/volumes/v/_data:/x:ro","/srv/a:/b"],"Mounts":[{"Source":"/var/lib/docker/a"}],"UsernsMode":""}"#;
         let expected = r#"{"Binds":["/var/lib/docker/100000.100000/volumes/v/_data:/x:ro","/srv/a:/b"],"Mounts":[{"Source":"/var/lib/docker/100000.100000/a"}],"UsernsMode":""}"#;
-        assert_eq!(move_hostconfig(text, FROM, TO).unwrap(), expected);
+        assert_eq!(move_hostconfig(text, &into).unwrap(), expected);
         assert_eq!(
-            move_hostconfig(r#"{"Binds":null}"#, FROM, TO).unwrap(),
+            move_hostconfig(r#"{"Binds":null}"#, &into).unwrap(),
             r#"{"Binds":null}"#
         );
     }
@@ -351,8 +434,8 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_is_refused() {
-        assert!(move_config("{", FROM, TO).is_err());
-        assert!(move_hostconfig("[]x", FROM, TO).is_err());
+        assert!(move_config("{", &into).is_err());
+        assert!(move_hostconfig("[]x", &into).is_err());
     }
 
     #[test]
@@ -368,6 +451,40 @@ mod tests {
     }
 
     #[test]
+    fn whoever_joins_a_container_that_is_not_remapped_is_held_up_too() {
+        let parse = |id: &str, host: &str| {
+            let config = format!("{{\"Name\":\"/{id}-name\"}}");
+            Container::parse(id, &config, host).unwrap()
+        };
+        let all = [
+            parse("aa", r#"{"NetworkMode":"container:bb"}"#),
+            parse("bb", r#"{"PidMode":"container:cc-name"}"#),
+            parse("cc", r#"{"NetworkMode":"host"}"#),
+            parse("dd", r#"{"NetworkMode":"container:ee"}"#),
+            parse("ee", "{}"),
+            parse("ff", r#"{"IpcMode":"container:gg"}"#),
+            parse("gg", r#"{"Privileged":true,"UsernsMode":"host"}"#),
+            parse(
+                "hh",
+                r#"{"NetworkMode":"container:cc","UsernsMode":"host"}"#,
+            ),
+            parse("ii", r#"{"NetworkMode":"container:ii"}"#),
+        ];
+        let why: Vec<_> = obstacles(&all)
+            .into_iter()
+            .map(|it| it.unwrap_or_default())
+            .collect();
+        let through = |name: &str| format!("shares a namespace with {name}, which is not remapped");
+        assert_eq!(why[0], through("bb-name"));
+        assert_eq!(why[1], through("cc-name"));
+        assert!(why[2].contains("host's network"));
+        assert_eq!(why[5], through("gg-name"));
+        for free in [3, 4, 6, 7, 8] {
+            assert_eq!(why[free], "", "{free}");
+        }
+    }
+
+    #[test]
     fn what_cannot_run_remapped_is_known() {
         let parse = |host: &str| Container::parse("id", r#"{"Name":"/web"}"#, host).unwrap();
         assert_eq!(
@@ -380,6 +497,13 @@ mod tests {
         );
         assert!(parse(r#"{"PidMode":"host"}"#).obstacle().is_some());
         assert!(parse(r#"{"NetworkMode":"host"}"#).obstacle().is_some());
+        assert!(parse(r#"{"IpcMode":"host"}"#).obstacle().is_some());
+        let device = |inside: &str| {
+            let path = format!(r#""PathOnHost":"/dev/fuse","PathInContainer":"{inside}""#);
+            parse(&format!("{{\"Devices\":[{{{path}}}]}}")).obstacle()
+        };
+        assert_eq!(device("/dev/fuse"), None);
+        assert!(device("/dev/x").is_some());
         assert_eq!(parse(r#"{"NetworkMode":"bridge"}"#).obstacle(), None);
         assert_eq!(parse("{}").name, "web");
     }

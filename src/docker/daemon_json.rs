@@ -1,11 +1,18 @@
 //! `/etc/docker/daemon.json` (`dockerd(8)`): what of it matters here.
 
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::DockerError;
+use crate::fs::Root;
+use crate::fs::shown::shown;
+use crate::fs::structure::{look, read_file};
+use crate::ownership::Mode;
+use crate::record::Step;
+use crate::record::step::{Content, Made, Place};
 
 /// Where dockerd looks for it unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/docker/daemon.json";
@@ -14,7 +21,7 @@ pub const DEFAULT_PATH: &str = "/etc/docker/daemon.json";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct DaemonJson {
     /// The data-root, where it is not the default.
-    #[serde(rename = "data-root")]
+    #[serde(rename = "data-root", alias = "graph")]
     pub data_root: Option<String>,
     /// Whom it remaps to; empty means nobody.
     #[serde(rename = "userns-remap")]
@@ -64,6 +71,10 @@ pub fn with_userns_remap(
         "" => Map::new(),
         text => serde_json::from_str(text).map_err(|error| not_json(path, &error))?,
     };
+    let says = settings.get("userns-remap").and_then(Value::as_str);
+    if says == remap && (remap.is_some() || !settings.contains_key("userns-remap")) {
+        return Ok(text.to_string());
+    }
     match remap {
         Some(remap) => settings.insert("userns-remap".into(), remap.into()),
         None => settings.shift_remove("userns-remap"),
@@ -71,6 +82,84 @@ pub fn with_userns_remap(
     // Plain data with string keys: nothing that could fail.
     let text = serde_json::to_string_pretty(&settings).unwrap_or_default();
     Ok(text + "\n")
+}
+
+/// The steps that make the file say it, none where it does, and the directory they are taken in. A
+/// symlink is followed to the file that is meant; a directory that is missing is made.
+///
+/// # Errors
+/// The file cannot be read or is no JSON object.
+pub fn step(
+    path: &Path,
+    remap: Option<&str>,
+    root_number: usize,
+) -> Result<(PathBuf, Vec<Step>), DockerError> {
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let made = |mode| Made {
+        uid: 0,
+        gid: 0,
+        mode: Mode::from_st_mode(mode),
+    };
+    if let (false, Some(above)) = (dir.exists(), dir.parent()) {
+        let root = open(path, above)?;
+        let dir = dir.file_name().unwrap_or_default().as_encoded_bytes();
+        let Some(remap) = remap else {
+            return Ok((root.path, Vec::new()));
+        };
+        let make_dir = Step::MakeDir {
+            at: Place::new(root_number, [dir]),
+            made: made(0o755),
+        };
+        let create = Step::Create {
+            at: Place::new(root_number, [dir, name]),
+            content: with_userns_remap("", Some(remap), path)?,
+            made: made(0o644),
+        };
+        return Ok((root.path, vec![make_dir, create]));
+    }
+    let root = open(path, dir)?;
+    let at = Place::new(root_number, [name]);
+    let handle = std::fs::File::open(&root.path).map_err(DockerError::io(&root.path))?;
+    let there = look(handle.as_fd(), name).map_err(|errno| DockerError::io(path)(errno.into()))?;
+    let step = match (there, remap) {
+        (None, None) => None,
+        (None, Some(remap)) => Some(Step::Create {
+            at,
+            content: with_userns_remap("", Some(remap), path)?,
+            made: made(0o644),
+        }),
+        (Some(_), remap) => {
+            let (bytes, mtime) = read_file(handle.as_fd(), name).map_err(DockerError::io(path))?;
+            let before = String::from_utf8(bytes).map_err(|_| {
+                DockerError::in_the_way(
+                    path,
+                    "is not UTF-8; dockerd would not start with it either",
+                )
+            })?;
+            let after = with_userns_remap(&before, remap, path)?;
+            (before != after).then_some(Step::Rewrite {
+                at,
+                before: Content {
+                    text: before,
+                    mtime_ns: Some(mtime),
+                },
+                after: Content {
+                    text: after,
+                    mtime_ns: None,
+                },
+            })
+        }
+    };
+    Ok((root.path, step.into_iter().collect()))
+}
+
+fn open(path: &Path, dir: &Path) -> Result<Root, DockerError> {
+    Root::open(dir).map_err(|error| {
+        let help = format!("{error}. `mkdir -p {}` makes it", shown(dir));
+        DockerError::in_the_way(path, help)
+    })
 }
 
 fn not_json(path: &Path, error: &serde_json::Error) -> DockerError {

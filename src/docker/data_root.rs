@@ -12,6 +12,7 @@ use super::DockerError;
 use super::container::{Bind, Container, bind_mounts};
 use super::daemon_json::DaemonJson;
 use crate::fs::dir::open_dir;
+use crate::fs::shown::{shell_word, shown};
 
 /// Where dockerd keeps its data unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/docker";
@@ -29,6 +30,38 @@ pub fn find(given: Option<&Path>, daemon_json: &DaemonJson) -> PathBuf {
         (Some(path), _) => path.to_path_buf(),
         (None, Some(path)) => path.into(),
         (None, None) => DEFAULT_PATH.into(),
+    }
+}
+
+/// A data-root without symlinks.
+///
+/// # Errors
+/// There is none, or it is a remapped daemon's own directory in it.
+pub fn canonical(data_root: &Path) -> Result<PathBuf, DockerError> {
+    const HELP: &str = "`docker info -f '{{.DockerRootDir}}'` tells a daemon's";
+    let top = fs::canonicalize(data_root).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => DockerError::in_the_way(
+            data_root,
+            format!("is not there. --data-root names another; {HELP}"),
+        ),
+        _ => DockerError::io(data_root)(error),
+    })?;
+    if !top.is_dir() {
+        return Err(DockerError::in_the_way(
+            data_root,
+            format!("is no directory. --data-root names another; {HELP}"),
+        ));
+    }
+    let name = top.file_name().and_then(|name| name.to_str());
+    match top.parent() {
+        Some(parent) if name.is_some_and(is_remapped_name) => Err(DockerError::in_the_way(
+            &top,
+            format!(
+                "is a remapped daemon's directory in the data-root: --data-root {}",
+                shell_word(parent)
+            ),
+        )),
+        _ => Ok(top),
     }
 }
 
@@ -88,8 +121,31 @@ impl std::fmt::Display for Holds {
 pub struct Volume {
     /// Its name.
     pub name: String,
-    /// What is mounted on its `_data` when a container uses it; `None` for a plain directory.
-    pub mounts: Option<String>,
+    /// Where its content is, when it is not in its own directory.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// A volume whose content is not in the data-root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// The volume.
+    pub volume: String,
+    /// What is there instead, for people: `none /srv/data`.
+    pub what: String,
+    /// The directory of this host that holds it, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+}
+
+impl std::fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Elsewhere { volume, what, dir } = self;
+        write!(f, "{volume} is {what}: what is in there is not shifted")?;
+        match dir {
+            Some(dir) => write!(f, "; idshift prepare {} shifts it", shell_word(dir)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A container's two metadata files, as they are.
@@ -262,21 +318,35 @@ impl DockerRoot {
             if !dir.join("_data").is_dir() {
                 continue;
             }
-            let mounts = volume_mount(&dir.join("opts.json"))?;
-            volumes.push(Volume { name, mounts });
+            let elsewhere = match link(&dir).or_else(|| link(&dir.join("_data"))) {
+                Some(target) => Some(Elsewhere {
+                    volume: name.clone(),
+                    what: format!("a symlink to {}", shown(&target)),
+                    dir: Some(target),
+                }),
+                None => volume_mount(&name, &dir.join("opts.json"))?,
+            };
+            volumes.push(Volume { name, elsewhere });
         }
         Ok(volumes)
     }
 }
 
+/// Where a symlink leads.
+fn link(path: &Path) -> Option<PathBuf> {
+    let is_link = path.symlink_metadata().ok()?.is_symlink();
+    is_link.then(|| fs::canonicalize(path).ok()).flatten()
+}
+
 /// What a volume's options mount on its `_data` (moby `volume/local/local_unix.go`, `optsConfig`):
 /// options that only limit its size mount nothing.
-fn volume_mount(path: &Path) -> Result<Option<String>, DockerError> {
+fn volume_mount(volume: &str, path: &Path) -> Result<Option<Elsewhere>, DockerError> {
     #[derive(serde::Deserialize, Default)]
     #[serde(default, rename_all = "PascalCase")]
     struct Options {
         mount_type: String,
         mount_device: String,
+        mount_opts: String,
     }
     let Some(text) = read_text(path)? else {
         return Ok(None);
@@ -284,8 +354,21 @@ fn volume_mount(path: &Path) -> Result<Option<String>, DockerError> {
     let options: Option<Options> =
         serde_json::from_str(&text).map_err(|error| not_json(path, &error))?;
     let options = options.unwrap_or_default();
-    Ok((!options.mount_device.is_empty())
-        .then(|| format!("{} {}", options.mount_type, options.mount_device)))
+    let device = &options.mount_device;
+    let mut words = options.mount_opts.split(',');
+    let is_bind = words.any(|word| matches!(word, "bind" | "rbind"));
+    let kind = match &options.mount_type[..] {
+        "" | "none" if is_bind => "bind",
+        kind => kind,
+    };
+    Ok((!device.is_empty()).then(|| Elsewhere {
+        volume: volume.to_string(),
+        what: format!(
+            "a mount of {} when it is used",
+            [kind, device].join(" ").trim()
+        ),
+        dir: is_bind.then(|| device.into()),
+    }))
 }
 
 /// That a file of dockerd's does not parse.

@@ -46,7 +46,8 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     match top.is_dir() {
         true => {
             findings.push(driver(&in_use_root(&top, remap.as_ref().ok())));
-            findings.push(parents(&top));
+            let gid = remap.as_ref().ok().map(|remap| remap.root.1);
+            findings.push(parents(&top, gid));
             for place in filesystems(&top) {
                 findings.extend(filesystem::findings(&place));
             }
@@ -144,13 +145,20 @@ pub fn driver(root: &DockerRoot) -> Finding {
     }
 }
 
-/// A remapped dockerd does not start when others may not search a directory above its root (moby
-/// `daemon/daemon_unix.go`, `setupDaemonRoot`).
-pub fn parents(top: &Path) -> Finding {
+/// A remapped dockerd does not start when the container's root may not search a directory above its
+/// root (moby `daemon/daemon_unix.go`, `setupDaemonRoot`): by its group, where that is known, or as
+/// one of all others.
+pub fn parents(top: &Path, root_gid: Option<u32>) -> Finding {
     const WHAT: &str = "directories above";
     let closed = top.ancestors().skip(1).find(|dir| {
         let stat = Pin::path(dir).and_then(|pin| pin.stat());
-        stat.is_ok_and(|stat| stat.mode.bits() & 0o001 == 0)
+        stat.is_ok_and(|stat| {
+            let wanted = match root_gid == Some(stat.gid) {
+                true => 0o010,
+                false => 0o001,
+            };
+            stat.mode.bits() & wanted == 0
+        })
     });
     match closed {
         None => Finding::ok(WHAT, "can be searched by all"),

@@ -24,8 +24,8 @@ pub struct Layout {
     /// Names in the data-root that are none of this docker root's: other ranges' roots, what was
     /// set aside.
     pub others: HashSet<Vec<u8>>,
-    /// Volumes that are mounts of something else.
-    pub mounted_volumes: HashSet<Vec<u8>>,
+    /// Volumes whose content is elsewhere.
+    pub elsewhere: HashSet<Vec<u8>>,
 }
 
 /// The bits that the container's root needs on a directory it passes through.
@@ -48,18 +48,27 @@ impl Layout {
         }
     }
 
+    /// What containers own. In a plain root all of it is a container's id. In a remapped one some is
+    /// not: whiteouts that the kernel made are root's, and what `--userns=host` containers wrote.
+    fn content(&self) -> Rule {
+        match self.direction {
+            Direction::Into => Rule::MapAll,
+            Direction::OutOf => Rule::Map,
+        }
+    }
+
     /// The rule for what has this way from the docker root; not for what is below it.
     fn rule(&self, way: &[&[u8]]) -> Rule {
         match way {
             [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => self.passage(),
             [b"containers", _, b"hostname" | b"hosts" | b"resolv.conf"]
-            | [b"containers", _, b"mounts", ..] => Rule::Map,
+            | [b"containers", _, b"mounts", ..] => self.content(),
             [b"containers", ..] => Rule::Skip,
 
             [b"volumes"] | [b"volumes", _] => Rule::Keep,
-            [b"volumes", name, b"_data", ..] => match self.mounted_volumes.contains(*name) {
+            [b"volumes", name, b"_data", ..] => match self.elsewhere.contains(*name) {
                 true => Rule::Skip,
-                false => Rule::Map,
+                false => self.content(),
             },
             [b"volumes", ..] => Rule::Skip,
 
@@ -71,11 +80,11 @@ impl Layout {
                 _,
                 b"diff" | b"work" | b"merged",
                 ..,
-            ] => Rule::Map,
+            ] => self.content(),
             [b"overlay2" | b"fuse-overlayfs", ..] => Rule::Skip,
 
             [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => self.passage(),
-            [b"vfs", b"dir", ..] | [b"btrfs", b"subvolumes", ..] => Rule::Map,
+            [b"vfs", b"dir", ..] | [b"btrfs", b"subvolumes", ..] => self.content(),
             [b"vfs" | b"btrfs", ..] => Rule::Skip,
 
             _ => Rule::Skip,
@@ -149,7 +158,7 @@ mod tests {
             root_gid: 100_000,
             inside: inside.map(str::to_string),
             others: HashSet::from([b"200000.200000".to_vec()]),
-            mounted_volumes: HashSet::from([b"nfs".to_vec()]),
+            elsewhere: HashSet::from([b"nfs".to_vec()]),
         }
     }
 
@@ -168,6 +177,16 @@ mod tests {
     }
 
     #[test]
+    fn out_of_the_range_some_may_be_out_already() {
+        let remapped = Layout {
+            direction: Direction::OutOf,
+            ..layout(None)
+        };
+        assert_eq!(rule(&remapped, "overlay2/x/diff/etc"), Rule::Map);
+        assert_eq!(rule(&remapped, "volumes/v/_data/a"), Rule::Map);
+    }
+
+    #[test]
     fn each_part_has_its_rule() {
         let plain = layout(None);
         let passage = plain.passage();
@@ -175,9 +194,9 @@ mod tests {
             ("containers", passage),
             ("containers/c", passage),
             ("containers/c/mounts", passage),
-            ("containers/c/mounts/shm", Rule::Map),
-            ("containers/c/mounts/shm/x/y", Rule::Map),
-            ("containers/c/hosts", Rule::Map),
+            ("containers/c/mounts/shm", Rule::MapAll),
+            ("containers/c/mounts/shm/x/y", Rule::MapAll),
+            ("containers/c/hosts", Rule::MapAll),
             ("containers/c/config.v2.json", Rule::Skip),
             ("containers/c/checkpoints", Rule::Skip),
             ("overlay2", passage),
@@ -186,18 +205,18 @@ mod tests {
             ("overlay2/l", Rule::Skip),
             ("overlay2/l/ABC", Rule::Skip),
             ("overlay2/x/link", Rule::Skip),
-            ("overlay2/x/diff", Rule::Map),
-            ("overlay2/x/diff/etc", Rule::Map),
-            ("overlay2/x/diff/etc/a/b/c", Rule::Map),
-            ("overlay2/x/work/work/#1", Rule::Map),
-            ("vfs/dir/x/etc", Rule::Map),
+            ("overlay2/x/diff", Rule::MapAll),
+            ("overlay2/x/diff/etc", Rule::MapAll),
+            ("overlay2/x/diff/etc/a/b/c", Rule::MapAll),
+            ("overlay2/x/work/work/#1", Rule::MapAll),
+            ("vfs/dir/x/etc", Rule::MapAll),
             ("vfs/dir", passage),
-            ("btrfs/subvolumes/x/etc/passwd", Rule::Map),
+            ("btrfs/subvolumes/x/etc/passwd", Rule::MapAll),
             ("volumes", Rule::Keep),
             ("volumes/v", Rule::Keep),
             ("volumes/v/opts.json", Rule::Skip),
-            ("volumes/v/_data", Rule::Map),
-            ("volumes/v/_data/a/b", Rule::Map),
+            ("volumes/v/_data", Rule::MapAll),
+            ("volumes/v/_data/a/b", Rule::MapAll),
             ("volumes/nfs/_data", Rule::Skip),
             ("volumes/metadata.db", Rule::Keep),
             ("image", Rule::Skip),

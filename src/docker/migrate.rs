@@ -1,24 +1,26 @@
 //! The plan that carries a data-root into a range or out of it.
 
-use std::collections::HashSet;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::container::{move_config, move_hostconfig, set_userns_host};
-use super::daemon_json::with_userns_remap;
-use super::data_root::{ASIDE, DockerRoot, is_remapped_name, names, not_json, plain_names};
+use super::bind_mounts::{Look, to_prepare};
+use super::container::{Container, move_config, move_hostconfig, obstacles, set_userns_host};
+use super::daemon_json;
+use super::data_root::{
+    ContainerFiles, DockerRoot, Elsewhere, canonical, is_remapped_name, names, not_json,
+    plain_names,
+};
 use super::layout::Layout;
+use super::moved::Moved;
 use super::remap::Remap;
+use super::steps::Steps;
 use crate::engine::{Plan, ShiftRequest};
-use crate::fs::shown::shown;
-use crate::fs::structure::{look, read_file};
-use crate::fs::{Pin, Root, places};
+use crate::fs::{Root, places};
 use crate::idmap::Direction;
 use crate::ownership::{FileType, Mode};
 use crate::record::Step;
 use crate::record::line::WalkOptions;
-use crate::record::step::{Content, Made, Place};
+use crate::record::step::{Made, Place};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct MigrateRequest {
     pub set_userns_host: bool,
     /// Host directories that containers bind go along, where that is safe.
     pub bind_mounts: bool,
+    /// Files with names outside the data-root change too, for whoever uses those.
+    pub allow_outside_links: bool,
     /// `daemon.json` is to say so too: the file, and the value of `userns-remap`.
     pub daemon_json: Option<(PathBuf, String)>,
 }
@@ -47,8 +51,8 @@ pub struct Migration {
     step_roots: Vec<PathBuf>,
     layout: Layout,
     steps: Vec<Step>,
-    /// Volumes that are left out because something else is mounted on them: name, and what.
-    pub mounted_volumes: Vec<(String, String)>,
+    /// Volumes that are left out because their content is elsewhere.
+    pub elsewhere: Vec<Elsewhere>,
     /// Where an unused docker root was in the way and goes.
     pub set_aside: Option<String>,
     /// Host directories that go along.
@@ -56,7 +60,7 @@ pub struct Migration {
     /// Names of containers that are marked for the host's user namespace.
     pub marked: Vec<String>,
     /// Names of containers that a remapped daemon will not start, and why.
-    pub will_not_start: Vec<(String, &'static str)>,
+    pub will_not_start: Vec<(String, String)>,
 }
 
 impl Migration {
@@ -65,8 +69,7 @@ impl Migration {
     /// # Errors
     /// What stands in the way. Nothing was changed.
     pub fn prepare(request: &MigrateRequest, remap: &Remap) -> Result<Migration, DockerError> {
-        let top = std::fs::canonicalize(&request.data_root)
-            .map_err(DockerError::io(&request.data_root))?;
+        let top = canonical(&request.data_root)?;
         let inner = remap.dir_name();
         let into = request.direction == Direction::Into;
         let (from, to) = match into {
@@ -88,37 +91,71 @@ impl Migration {
             inside: inside.as_ref(),
             steps: Vec::new(),
         };
+        let (plain, others) = plain_names(&top)?;
+        let moved = Moved::new(&from, &to, if into { others.clone() } else { Vec::new() })?;
+        let new_path = |path: &str| moved.path(path);
+        let parse = |files: ContainerFiles| Ok((files.parse(&docker_root)?, files));
+        let all: Result<Vec<(Container, ContainerFiles)>, DockerError> = docker_root
+            .container_files()?
+            .into_iter()
+            .map(parse)
+            .collect();
+        let all = all?;
+        let obstacles = match into {
+            true => obstacles(all.iter().map(|(container, _)| container)),
+            false => vec![None; all.len()],
+        };
         let (mut marked, mut will_not_start) = (Vec::new(), Vec::new());
-        let mut binds = Vec::new();
-        for files in docker_root.container_files()? {
-            let container = files.parse(&docker_root)?;
+        for ((container, files), obstacle) in all.iter().zip(&obstacles) {
             let dir = now.join("containers").join(&files.id);
-            let (old, new) = (utf8(&from)?, utf8(&to)?);
-            let moved = move_config(&files.config, old, new)
+            let config = move_config(&files.config, &new_path)
                 .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?;
-            steps.rewrite(&dir, &files.id, "config.v2.json", &files.config, moved)?;
-            if request.bind_mounts && container.userns_mode != "host" {
-                let sources = files.bind_mounts(&docker_root)?;
-                binds.extend(sources.into_iter().map(|bind| bind.source));
-            }
+            steps.rewrite(&dir, &files.id, "config.v2.json", &files.config, config)?;
             let Some(hostconfig) = &files.hostconfig else {
                 continue;
             };
             let bad = |error| not_json(&dir.join("hostconfig.json"), &error);
-            let mut moved = move_hostconfig(hostconfig, old, new).map_err(bad)?;
-            if let Some(why) = container.obstacle().filter(|_| into) {
+            let mut after = move_hostconfig(hostconfig, &new_path).map_err(bad)?;
+            if let Some(why) = obstacle {
                 match request.set_userns_host {
                     true => {
-                        moved = set_userns_host(&moved).map_err(bad)?.unwrap_or(moved);
-                        marked.push(container.name);
+                        after = set_userns_host(&after).map_err(bad)?.unwrap_or(after);
+                        marked.push(container.name.clone());
                     }
-                    false => will_not_start.push((container.name, why)),
+                    false => will_not_start.push((container.name.clone(), why.clone())),
                 }
             }
-            steps.rewrite(&dir, &files.id, "hostconfig.json", hostconfig, moved)?;
+            steps.rewrite(&dir, &files.id, "hostconfig.json", hostconfig, after)?;
         }
+        let bind_mounts = match (request.bind_mounts, into) {
+            (false, _) => Vec::new(),
+            (true, true) => {
+                if let Some(overlap) = remap.map.sides_overlap() {
+                    let why = format!(
+                        "{overlap}, so an id does not tell whether a file that containers bind is shifted already. \
+                         Migrate without --bind-mounts, and shift those that are not: idshift prepare --assume-unshifted"
+                    );
+                    return Err(DockerError::in_the_way(&top, why));
+                }
+                let mut look = Look::new(&docker_root, &moved, Some(remap));
+                for ((container, files), obstacle) in all.iter().zip(&obstacles) {
+                    let is_host = container.userns_mode == "host" || obstacle.is_some();
+                    look.at(container, files, is_host)?;
+                }
+                to_prepare(&look.all())
+            }
+            (true, false) => {
+                let mut sources = Vec::new();
+                for (container, files) in &all {
+                    if container.userns_mode != "host" {
+                        let binds = files.bind_mounts(&docker_root)?.into_iter();
+                        sources.extend(binds.map(|bind| bind.source));
+                    }
+                }
+                safe_to_revert(sources, &top)
+            }
+        };
 
-        let (plain, others) = plain_names(&top)?;
         let set_aside;
         if into {
             set_aside = steps.set_shell_aside(&inner)?;
@@ -152,26 +189,22 @@ impl Migration {
         }
         let trees: Vec<PathBuf> = [top.clone()]
             .into_iter()
-            .chain(safe_binds(binds, &top))
+            .chain(bind_mounts.clone())
             .collect();
         let mut step_roots = Vec::new();
         let mut steps = steps.steps;
         if let Some((path, value)) = &request.daemon_json {
             let value = into.then_some(&value[..]);
-            let (root, step) = daemon_json_step(path, value, trees.len())?;
-            if let Some(step) = step {
+            let (root, step) = daemon_json::step(path, value, trees.len())?;
+            if !step.is_empty() {
                 step_roots.push(root);
                 // Last: a daemon that is started early must not find the option without the data.
-                steps.push(step);
+                steps.extend(step);
             }
         }
 
-        let bind_mounts = trees[1..].to_vec();
-        let volumes = docker_root.volumes()?;
-        let mounted: Vec<(String, String)> = volumes
-            .into_iter()
-            .filter_map(|volume| Some((volume.name, volume.mounts?)))
-            .collect();
+        let volumes = docker_root.volumes()?.into_iter();
+        let elsewhere: Vec<Elsewhere> = volumes.filter_map(|volume| volume.elsewhere).collect();
         let bytes = |name: &String| name.clone().into_bytes();
         Ok(Migration {
             layout: Layout {
@@ -179,10 +212,7 @@ impl Migration {
                 root_gid: remap.root.1,
                 inside,
                 others: others.iter().map(bytes).collect(),
-                mounted_volumes: mounted
-                    .iter()
-                    .map(|(name, _)| bytes(name))
-                    .collect::<HashSet<_>>(),
+                elsewhere: elsewhere.iter().map(|it| bytes(&it.volume)).collect(),
             },
             request: ShiftRequest {
                 paths: trees,
@@ -191,7 +221,7 @@ impl Migration {
                 jobs: request.jobs,
                 walk: WalkOptions {
                     keep_going: request.keep_going,
-                    outside_links: true,
+                    outside_links: request.allow_outside_links,
                     ..WalkOptions::default()
                 },
                 allow_in_use: false,
@@ -205,7 +235,7 @@ impl Migration {
             bind_mounts,
             step_roots,
             steps,
-            mounted_volumes: mounted,
+            elsewhere,
             set_aside,
             marked,
             will_not_start,
@@ -223,20 +253,21 @@ impl Migration {
     }
 }
 
-/// The bind mounts that can be shifted: real directories and files, no part of the system, each
-/// tree once.
-fn safe_binds(mut sources: Vec<PathBuf>, data_root: &Path) -> Vec<PathBuf> {
+/// The bind mounts of a remapped daemon that can be shifted out of the range: real directories and
+/// files, no part of the system and none of the data-root, each tree once.
+fn safe_to_revert(mut sources: Vec<PathBuf>, top: &Path) -> Vec<PathBuf> {
     sources.sort();
     let mut safe: Vec<PathBuf> = Vec::new();
     for source in sources {
-        let Ok(root) = Root::open(&source) else {
+        let real = std::fs::canonicalize(source);
+        let Some(root) = real.ok().and_then(|real| Root::open(&real).ok()) else {
             continue;
         };
         let kind = root.stat.file_type;
         let is_data = matches!(kind, FileType::Directory | FileType::File);
-        let meets = |other: &PathBuf| root.path.starts_with(other) || other.starts_with(&root.path);
-        let elsewhere = !meets(&data_root.to_path_buf()) && !safe.iter().any(meets);
-        if is_data && elsewhere && places::check_system_path(&root.path).is_ok() {
+        let is_ours = root.path.starts_with(top) || top.starts_with(&root.path);
+        let is_new = !safe.iter().any(|other| root.path.starts_with(other));
+        if is_data && is_new && !is_ours && places::check_system_path(&root.path).is_ok() {
             safe.push(root.path);
         }
     }
@@ -270,203 +301,4 @@ fn check_has_content(
             ),
         },
     ))
-}
-
-fn utf8(path: &Path) -> Result<&str, DockerError> {
-    path.to_str()
-        .ok_or_else(|| DockerError::in_the_way(path, "the path of a data-root must be UTF-8"))
-}
-
-/// Steps as they come together; their root 0 is the data-root.
-struct Steps<'a> {
-    top: &'a Path,
-    /// The docker root's name in the data-root, where it is not the data-root itself.
-    inside: Option<&'a String>,
-    steps: Vec<Step>,
-}
-
-impl Steps<'_> {
-    /// A metadata file of a container, if it changes.
-    fn rewrite(
-        &mut self,
-        dir: &Path,
-        id: &str,
-        name: &str,
-        before: &str,
-        after: String,
-    ) -> Result<(), DockerError> {
-        if before == after {
-            return Ok(());
-        }
-        let pin = std::fs::File::open(dir).map_err(DockerError::io(dir))?;
-        let (_, mtime) =
-            read_file(pin.as_fd(), name.as_bytes()).map_err(DockerError::io(dir.join(name)))?;
-        let inside = self.inside.map(String::as_str);
-        let way = inside.into_iter().chain(["containers", id, name]);
-        self.steps.push(Step::Rewrite {
-            at: Place::new(0, way),
-            before: Content {
-                text: before.to_string(),
-                mtime_ns: Some(mtime),
-            },
-            after: Content {
-                text: after,
-                mtime_ns: None,
-            },
-        });
-        Ok(())
-    }
-
-    /// An entry goes from one place in the data-root to another.
-    fn rename(&mut self, from: &[&str], to: &[&str]) -> Result<(), DockerError> {
-        let path = from.iter().fold(self.top.to_path_buf(), |p, n| p.join(n));
-        let failed = |errno: rustix::io::Errno| DockerError::io(&path)(errno.into());
-        let stat = Pin::path(&path)
-            .and_then(|pin| pin.stat())
-            .map_err(failed)?;
-        if stat.mount_root {
-            return Err(DockerError::in_the_way(
-                &path,
-                "is a mount point: a data-root across several filesystems cannot be carried by renaming. \
-                 Move it into one filesystem first",
-            ));
-        }
-        self.steps.push(Step::Rename {
-            from: Place::new(0, from),
-            to: Place::new(0, to),
-            identity: stat.identity,
-        });
-        Ok(())
-    }
-
-    fn remove_dir(&mut self, name: &str) -> Result<(), DockerError> {
-        let path = self.top.join(name);
-        let failed = |errno: rustix::io::Errno| DockerError::io(&path)(errno.into());
-        let stat = Pin::path(&path)
-            .and_then(|pin| pin.stat())
-            .map_err(failed)?;
-        self.steps.push(Step::RemoveDir {
-            at: Place::new(0, [name]),
-            made: Made {
-                uid: stat.uid,
-                gid: stat.gid,
-                mode: stat.mode,
-            },
-        });
-        Ok(())
-    }
-
-    /// A name for what is set aside that nothing has.
-    fn aside_name(&self, what: &str) -> String {
-        let first = format!("{ASIDE}{what}");
-        let mut name = first.clone();
-        let mut n = 1;
-        while self.top.join(&name).symlink_metadata().is_ok() {
-            n += 1;
-            name = format!("{first}-{n}");
-        }
-        name
-    }
-
-    /// Makes room for `<uid>.<gid>`: somebody tried the option before, and made nothing with it.
-    fn set_shell_aside(&mut self, inner: &str) -> Result<Option<String>, DockerError> {
-        let path = self.top.join(inner);
-        if path.symlink_metadata().is_err() {
-            return Ok(None);
-        }
-        let holds = DockerRoot::at(&path).holds()?;
-        if !holds.is_shell() {
-            return Err(DockerError::in_the_way(
-                path,
-                format!(
-                    "holds {holds} of a daemon that ran remapped. Two roots cannot be made one: start that daemon and \
-                     save what you need of it, then move the directory away"
-                ),
-            ));
-        }
-        let aside = self.aside_name(inner);
-        self.rename(&[inner], &[&aside])?;
-        Ok(Some(aside))
-    }
-
-    /// The same for a plain daemon's names in the data-root.
-    fn set_plain_shell_aside(&mut self, plain: &[String]) -> Result<Option<String>, DockerError> {
-        if plain.is_empty() {
-            return Ok(None);
-        }
-        let holds = DockerRoot::at(self.top).holds()?;
-        if !holds.is_shell() {
-            return Err(DockerError::in_the_way(
-                self.top,
-                format!(
-                    "holds {holds} of a plain daemon. Two roots cannot be made one: start a plain daemon and save \
-                     what you need of it, then remove them"
-                ),
-            ));
-        }
-        let aside = self.aside_name("plain");
-        self.steps.push(Step::MakeDir {
-            at: Place::new(0, [&aside]),
-            made: Made {
-                uid: 0,
-                gid: 0,
-                mode: Mode::from_st_mode(0o700),
-            },
-        });
-        for name in plain {
-            self.rename(&[name], &[&aside, name])?;
-        }
-        Ok(Some(aside))
-    }
-}
-
-/// The step that makes `daemon.json` say it, and the directory it is taken in.
-fn daemon_json_step(
-    path: &Path,
-    value: Option<&str>,
-    root_number: usize,
-) -> Result<(PathBuf, Option<Step>), DockerError> {
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default();
-    let root = Root::open(dir).map_err(|error| {
-        DockerError::in_the_way(path, format!("{error}. `mkdir -p {}` makes it", shown(dir)))
-    })?;
-    let at = Place::new(root_number, [name.as_encoded_bytes()]);
-    let handle = std::fs::File::open(&root.path).map_err(DockerError::io(&root.path))?;
-    let there = look(handle.as_fd(), name.as_encoded_bytes())
-        .map_err(|errno| DockerError::io(path)(errno.into()))?;
-    if there.is_none() {
-        let step = value.map(|_| -> Result<Step, DockerError> {
-            Ok(Step::Create {
-                at,
-                content: with_userns_remap("", value, path)?,
-                made: Made {
-                    uid: 0,
-                    gid: 0,
-                    mode: Mode::from_st_mode(0o644),
-                },
-            })
-        });
-        return Ok((root.path, step.transpose()?));
-    }
-    let (bytes, mtime) =
-        read_file(handle.as_fd(), name.as_encoded_bytes()).map_err(DockerError::io(path))?;
-    let before = String::from_utf8(bytes).map_err(|_| data_root_not_utf8(path))?;
-    let after = with_userns_remap(&before, value, path)?;
-    let step = (before != after).then_some(Step::Rewrite {
-        at,
-        before: Content {
-            text: before,
-            mtime_ns: Some(mtime),
-        },
-        after: Content {
-            text: after,
-            mtime_ns: None,
-        },
-    });
-    Ok((root.path, step))
-}
-
-fn data_root_not_utf8(path: &Path) -> DockerError {
-    DockerError::in_the_way(path, "is not UTF-8; dockerd would not start with it either")
 }

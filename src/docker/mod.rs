@@ -6,15 +6,21 @@
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`container`]: pure: paths in a container's metadata
+//! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
+//! - [`census`]: whose the inodes of a directory are
+//! - [`moved`]: where paths lead once the docker root has another place
 //! - [`copy`]: a copy of the plain root for a migration that leaves it alone
 //! - [`doctor`]: whether this host can run remapped containers
 //! - [`run_as`]: whom a container or an image runs as
 //! - [`audit`]: what an operator should know before
+//! - `steps`: the steps of a migration as they come together
 //! - [`migrate`]: the plan that carries a data-root into a range or out of it
 //!
 //! `docs/docker.md` has the layout as measured, with the versions.
 
 pub mod audit;
+pub mod bind_mounts;
+pub mod census;
 pub mod container;
 pub mod copy;
 pub mod create_user;
@@ -23,8 +29,10 @@ pub mod data_root;
 pub mod doctor;
 pub mod layout;
 pub mod migrate;
+pub mod moved;
 pub mod remap;
 pub mod run_as;
+mod steps;
 
 use std::path::PathBuf;
 

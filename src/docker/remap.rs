@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::DockerError;
-use crate::idmap::{IdMap, SubidFile, map_from_subid};
+use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
 
 /// The user that `default` means to dockerd.
 pub const DEFAULT_USER: &str = "dockremap";
@@ -37,10 +37,11 @@ impl Remap {
             Some((user, group)) => (user, Some(group)),
             None => (value, None),
         };
-        let found = match user.parse::<u32>() {
-            Ok(uid) => User::from_uid(Uid::from_raw(uid)),
-            Err(_) if user == "default" => User::from_name(DEFAULT_USER),
-            Err(_) => User::from_name(user),
+        let number = user.parse::<u32>().ok();
+        let found = match number {
+            Some(uid) => User::from_uid(Uid::from_raw(uid)),
+            None if user == "default" => User::from_name(DEFAULT_USER),
+            None => User::from_name(user),
         };
         let found = found.ok().flatten().ok_or_else(|| {
             bad(match user {
@@ -55,27 +56,40 @@ impl Remap {
                 "root is not remapped to itself: dockerd would run without user namespaces".into(),
             ));
         }
-        let group_exists = match group {
-            Some(group) => match group.parse::<u32>() {
-                Ok(gid) => Group::from_gid(Gid::from_raw(gid)),
-                Err(_) => Group::from_name(group),
-            },
-            None => Group::from_name(&found.name),
+        // A number alone means the group of that number too, a name alone the group of that name.
+        let group = group.unwrap_or(match number {
+            Some(_) => user,
+            None => &found.name,
+        });
+        let group_exists = match group.parse::<u32>() {
+            Ok(gid) => Group::from_gid(Gid::from_raw(gid)),
+            Err(_) => Group::from_name(group),
         };
         if group_exists.ok().flatten().is_none() {
-            let group = group.unwrap_or(&found.name);
             return Err(bad(format!("there is no group {group} in /etc/group")));
         }
-        let uid = found.uid.as_raw();
-        let map = subid_map(&found.name, uid)?;
-        let root = map.container_root().ok_or_else(|| {
-            bad(format!(
-                "the ranges of {} in /etc/subuid and /etc/subgid have no id for the container's root",
-                found.name
-            ))
+        let (uids, gids) = (subid_file("/etc/subuid")?, subid_file("/etc/subgid")?);
+        Remap::of_lines(&found.name, Some(found.uid.as_raw()), &uids, &gids)
+    }
+
+    /// The map that the lines of this user make.
+    ///
+    /// # Errors
+    /// It has none, or none for the container's root.
+    pub fn of_lines(
+        user: &str,
+        uid: Option<u32>,
+        subuid: &SubidFile,
+        subgid: &SubidFile,
+    ) -> Result<Remap, DockerError> {
+        let map = map_from_subid(user, uid, subuid, subgid, Reader::Docker)?;
+        let root = map.container_root().ok_or_else(|| DockerError::Remap {
+            value: user.to_string(),
+            reason: "its ranges in /etc/subuid and /etc/subgid have no id for the container's root"
+                .into(),
         })?;
         Ok(Remap {
-            user: found.name,
+            user: user.to_string(),
             map,
             root,
         })
@@ -87,15 +101,11 @@ impl Remap {
     }
 }
 
-fn subid_map(user: &str, uid: u32) -> Result<IdMap, DockerError> {
-    let file = |path: &str| {
-        // A file that is not there has no lines.
-        let text = match std::fs::read(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            result => result.map_err(DockerError::io(Path::new(path)))?,
-        };
-        Ok::<_, DockerError>(SubidFile::parse(&text, path)?)
+/// `/etc/subuid` or `/etc/subgid`; one that is not there has no lines.
+pub(super) fn subid_file(path: &str) -> Result<SubidFile, DockerError> {
+    let text = match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        result => result.map_err(DockerError::io(Path::new(path)))?,
     };
-    let (uids, gids) = (file("/etc/subuid")?, file("/etc/subgid")?);
-    Ok(map_from_subid(user, Some(uid), &uids, &gids)?)
+    Ok(SubidFile::parse(&text, path)?)
 }

@@ -9,6 +9,8 @@ use crate::ownership::{self, Mode, Outcome, Ownership};
 pub enum Rule {
     /// Its ids go through the map.
     Map,
+    /// Its ids go through the map, and none of them is known to be on the target side already.
+    MapAll,
     /// It is given to one owner; ids in its ACLs and capability go through the map.
     Give {
         /// Owner, a host id.
@@ -16,7 +18,8 @@ pub enum Rule {
         /// Group, a host id.
         gid: u32,
     },
-    /// It gets this owner and at least these permission bits; the rest of it stays.
+    /// A directory gets this owner and at least these permission bits; the rest of it stays.
+    /// Anything else stays as it is.
     Set {
         /// Owner, a host id.
         uid: u32,
@@ -36,6 +39,7 @@ impl Rule {
     pub fn outcome(self, before: &Ownership, map: &IdMap, direction: Direction) -> Outcome {
         let after = match self {
             Rule::Map => return ownership::map_ownership(before, map, direction),
+            Rule::MapAll => return ownership::map_all_of_ownership(before, map, direction),
             Rule::Give { uid, gid } => {
                 return ownership::give_ownership(before, (uid, gid), map, direction);
             }

@@ -335,7 +335,12 @@ impl<'a, S: Sink> Decider<'a, S> {
             self.tally.already += 1;
             return ControlFlow::Continue(());
         }
-        if rule == Rule::Keep {
+        let stays = match rule {
+            Rule::Keep => true,
+            Rule::Set { .. } => !stat.is_dir(),
+            _ => false,
+        };
+        if stays {
             self.tally.already += 1;
             return ControlFlow::Continue(());
         }

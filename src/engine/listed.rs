@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::decide::Run;
 use super::replay::{Act, GiveUp, Goal, Replay};
+use super::request::check_journal_not_in_use;
 use super::shift::{Walked, sync};
 use super::steps::Steps;
 use super::{Phase, Problem, Tally};
@@ -67,6 +68,19 @@ fn take_steps(
     run.monitor
         .phase(Phase::Stepping, Some(journal.steps.len() as u64));
     if !journal.has_mark(Mark::Stepping) {
+        // A service that was started while its owners were changed has its files open: names that
+        // move under it would make two halves of them.
+        if let Err(refusal) = check_journal_not_in_use(journal, run.monitor) {
+            let problem = Problem {
+                path: journal.header.roots[0].path.as_path().to_path_buf(),
+                kind: super::ProblemKind::Failed,
+                reason: format!("was taken into use meanwhile. {refusal}"),
+            };
+            run.monitor.problem(&problem);
+            tally.problem(problem);
+            run.gave_up.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
         sync(run.roots, run.walk.cross_mounts)?;
         appender.mark(Mark::Stepping, 0)?;
     }

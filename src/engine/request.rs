@@ -37,7 +37,8 @@ pub struct ShiftRequest {
     pub allow_in_use: bool,
     /// System directories are shifted too.
     pub allow_system_path: bool,
-    /// The trees are a service's own, which must not run meanwhile.
+    /// The trees are a service's own, which must not run meanwhile, and which side of the map its
+    /// files are on is known.
     pub service: bool,
     /// The subcommand, for the record.
     pub command: String,
@@ -95,7 +96,7 @@ pub enum Refusal {
     InUse(PathBuf, Vec<Use>),
     /// Somebody is using the directory of a service that must be stopped.
     #[error(
-        "{}\n  The service must be stopped first: `systemctl stop docker.socket docker`",
+        "{}\n  It must be stopped first; a daemon and its containers with `systemctl stop docker.socket docker`",
         in_use_text(.0, .1)
     )]
     ServiceRuns(PathBuf, Vec<Use>),
@@ -207,8 +208,10 @@ impl ShiftRequest {
             }
             roots.push(root);
         }
+        // Whoever carries a service knows which side each of its files is on.
+        let is_known = self.walk.assume_unshifted || self.service;
         if let Some(overlap) = self.map.sides_overlap()
-            && !self.walk.assume_unshifted
+            && !is_known
         {
             let first = roots.first().map(|root| root.path.clone());
             return Err(Refusal::Undecidable {

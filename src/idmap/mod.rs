@@ -16,4 +16,4 @@ pub use map::{IdMap, MapError, Overlap};
 pub use range::{Range, RangeError};
 pub use range_map::{Direction, Mapped, RangeMap, RangeMapError};
 pub use spec::{MapSpec, MapSpecError};
-pub use subid::{SubidError, SubidFile, SubidLine, map_from_subid};
+pub use subid::{Reader, SubidError, SubidFile, SubidLine, map_from_subid};

@@ -66,7 +66,7 @@ pub enum SubidError {
     },
     /// The user's lines do not stand in ascending order.
     #[error(
-        "{file}: lines {first} and {second} of user {user} are not in ascending order, and engines differ in what that means.          Put them in order, or name the map that the engine uses: --map b:CONTAINER:HOST:SIZE"
+        "{file}: lines {first} and {second} of user {user} are not in ascending order, and engines differ in what that means. Put them in order, or name the map that the engine uses: --map b:CONTAINER:HOST:SIZE"
     )]
     Order {
         /// The file.
@@ -78,6 +78,21 @@ pub enum SubidError {
         /// Line number of the lower range behind it.
         second: usize,
     },
+    /// Some lines name the user by name and some by number.
+    #[error(
+        "{file}: lines {named} and {numbered} are both of user {user}, once by name and once by uid, and engines differ in \
+         which count (Docker 20.10 takes those with the uid only, later ones all). Keep one kind"
+    )]
+    Mixed {
+        /// The file.
+        file: String,
+        /// The user.
+        user: String,
+        /// Line number of one with the name.
+        named: usize,
+        /// Line number of one with the uid.
+        numbered: usize,
+    },
     /// Two lines of the user share ids.
     #[error("{file}: the lines of user {user} overlap: {error}")]
     Overlap {
@@ -88,6 +103,15 @@ pub enum SubidError {
         /// Which.
         error: RangeMapError,
     },
+}
+
+/// Who is going to read the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Some engine: lines that engines read differently are refused.
+    Any,
+    /// Docker, which takes lines as they stand since 18.09.7 (moby #39288: before, sorted).
+    Docker,
 }
 
 impl SubidFile {
@@ -147,14 +171,15 @@ impl SubidFile {
 
     /// The user's lines as one map: container ids count up from 0 over the lines.
     ///
-    /// Engines differ in the order they take lines in (moby `pkg/idtools` sorted them by their
-    /// first id, and later did not; containers/storage sorts). Lines that stand in ascending order
-    /// mean the same to all of them; others are not guessed at.
+    /// Engines differ in the order they take lines in (Docker as they stand; containers/storage
+    /// sorts). Lines that stand in ascending order mean the same to all of them; others are not
+    /// guessed at.
     fn map_for(
         &self,
         user: &str,
         uid: Option<u32>,
         kind: &'static str,
+        reader: Reader,
     ) -> Result<RangeMap, SubidError> {
         let lines = self.lines_for(user, uid);
         if lines.is_empty() {
@@ -164,7 +189,18 @@ impl SubidFile {
                 kind,
             });
         }
-        if let Some([a, b]) = lines.windows(2).find(|pair| pair[0].start > pair[1].start) {
+        let is_named = |line: &&SubidLine| line.owner == user;
+        let numbered = lines.iter().find(|line| !is_named(line));
+        if let (Some(named), Some(numbered)) = (lines.iter().find(is_named), numbered) {
+            return Err(SubidError::Mixed {
+                file: self.name.clone(),
+                user: user.to_string(),
+                named: named.line_no,
+                numbered: numbered.line_no,
+            });
+        }
+        let descends = lines.windows(2).find(|pair| pair[0].start > pair[1].start);
+        if let (Reader::Any, Some([a, b])) = (reader, descends) {
             return Err(SubidError::Order {
                 file: self.name.clone(),
                 user: user.to_string(),
@@ -200,9 +236,10 @@ pub fn map_from_subid(
     uid: Option<u32>,
     subuid: &SubidFile,
     subgid: &SubidFile,
+    reader: Reader,
 ) -> Result<IdMap, SubidError> {
-    let uids = subuid.map_for(user, uid, "uid")?;
-    let gids = subgid.map_for(user, uid, "gid")?;
+    let uids = subuid.map_for(user, uid, "uid", reader)?;
+    let gids = subgid.map_for(user, uid, "gid", reader)?;
     Ok(IdMap::new(uids, gids))
 }
 
@@ -222,7 +259,7 @@ mod tests {
         fn any_lines_make_a_map_or_an_error(lines in proptest::collection::vec(any::<(u32, u32)>(), 0..5)) {
             let text: String = lines.iter().map(|(start, count)| format!("u:{start}:{count}\n")).collect();
             let file = SubidFile::parse(text.as_bytes(), "/etc/subuid").unwrap();
-            let _ = map_from_subid("u", None, &file, &file);
+            let _ = map_from_subid("u", None, &file, &file, Reader::Any);
         }
     }
 
@@ -244,17 +281,32 @@ mod tests {
     #[test]
     fn several_lines_make_one_map() {
         let file = file("d:100000:5\nother:1:2\nd:200000:10\n");
-        let map = map_from_subid("d", None, &file, &file).unwrap();
+        let map = map_from_subid("d", None, &file, &file, Reader::Any).unwrap();
         assert_eq!(map.to_string(), "b:0:100000:5 b:5:200000:10");
     }
 
     #[test]
     fn lines_out_of_order_are_not_guessed_at() {
         let file = file("d:200000:10\nother:1:2\nd:100000:5\n");
-        let said = map_from_subid("d", None, &file, &file)
+        let said = map_from_subid("d", None, &file, &file, Reader::Any)
             .unwrap_err()
             .to_string();
         assert!(said.contains("lines 1 and 3 of user d"), "{said}");
+        let map = map_from_subid("d", None, &file, &file, Reader::Docker).unwrap();
+        assert_eq!(map.to_string(), "b:0:200000:10 b:10:100000:5");
+    }
+
+    #[test]
+    fn lines_by_name_and_by_number_are_not_guessed_at() {
+        let file = file("d:100000:5\n7:200000:10\n");
+        for reader in [Reader::Any, Reader::Docker] {
+            let said = map_from_subid("d", Some(7), &file, &file, reader)
+                .unwrap_err()
+                .to_string();
+            assert!(said.contains("lines 1 and 2 are both of user d"), "{said}");
+            let map = map_from_subid("d", None, &file, &file, reader).unwrap();
+            assert_eq!(map.to_string(), "b:0:100000:5");
+        }
     }
 
     #[test]
@@ -279,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_user_without_a_line_hears_of_both_ways_out() {
-        let said = map_from_subid("dockremap", None, &file(""), &file(""))
+        let said = map_from_subid("dockremap", None, &file(""), &file(""), Reader::Any)
             .unwrap_err()
             .to_string();
         assert!(
@@ -291,7 +343,7 @@ mod tests {
     #[test]
     fn lines_that_overlap_are_refused() {
         let file = file("d:100000:10\nd:100005:10\n");
-        let said = map_from_subid("d", None, &file, &file)
+        let said = map_from_subid("d", None, &file, &file, Reader::Any)
             .unwrap_err()
             .to_string();
         assert!(said.contains("0:100000:10 and 10:100005:10"), "{said}");

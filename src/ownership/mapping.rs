@@ -53,6 +53,40 @@ pub fn map_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> O
     }
 }
 
+/// The same for what is known to be on the side that is mapped from: an id that only the target side
+/// has is none of it, and cannot be mapped.
+///
+/// In a plain data-root 100050 is an id of a container that is larger than the range, and not what
+/// the container's 50 became.
+pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Outcome {
+    let there = |field, id, map: &RangeMap| {
+        let already = map.map(id, direction) == Mapped::Already;
+        already.then_some(Unmapped::Id { field, id })
+    };
+    let entry = |(words, entry): (Words, &AclEntry)| match entry.who {
+        Who::User(id) => there(words.user, id, &map.uids),
+        Who::Group(id) => there(words.group, id, &map.gids),
+        _ => None,
+    };
+    let of_extra = |extra: &Extra| {
+        let acls = [(ACCESS, &extra.acl), (DEFAULT, &extra.default_acl)];
+        let entries = acls.into_iter().flat_map(|(words, acl)| {
+            let entries = acl.iter().flat_map(Acl::entries);
+            entries.map(move |entry| (words, entry))
+        });
+        let root = extra.capability.as_ref().and_then(|it| it.rootid);
+        let of_root = || there("capability rootid", root?, &map.uids);
+        entries.into_iter().find_map(entry).or_else(of_root)
+    };
+    let first = there("uid", before.uid, &map.uids)
+        .or_else(|| there("gid", before.gid, &map.gids))
+        .or_else(|| before.extra.as_deref().and_then(of_extra));
+    match first {
+        Some(unmapped) => Outcome::Unmapped(unmapped),
+        None => map_ownership(before, map, direction),
+    }
+}
+
 /// Gives an inode to `owner`, a host uid and gid, whatever its own were. Named ACL entries and a
 /// capability's root go through the map; the mode stays.
 pub fn give_ownership(
@@ -112,6 +146,7 @@ fn mapped_id(
 }
 
 /// How messages call an ACL and its entries.
+#[derive(Clone, Copy)]
 struct Words {
     acl: &'static str,
     user: &'static str,
@@ -196,6 +231,41 @@ mod tests {
 
     fn ownership(json: &str) -> Ownership {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_known_to_be_on_one_side_is_not_taken_for_the_other() {
+        let map = map("b:0:100000:65536");
+        for (json, field) in [
+            (r#"{"uid":100050,"gid":0,"mode":"0644"}"#, "uid 100050"),
+            (r#"{"uid":0,"gid":100050,"mode":"0644"}"#, "gid 100050"),
+            (
+                r#"{"uid":0,"gid":0,"mode":"0644","acl":"u::rw-,u:100050:r--,g::r--,m::r--,o::r--"}"#,
+                "ACL user 100050",
+            ),
+            (
+                r#"{"uid":0,"gid":0,"mode":"0755","default_acl":"u::rw-,g::r--,g:100050:r--,m::r--,o::r--"}"#,
+                "default ACL group 100050",
+            ),
+            (
+                r#"{"uid":0,"gid":0,"mode":"0644","capability":{"version":3,"effective":true,"permitted":"0x1","inheritable":"0x0","rootid":100050}}"#,
+                "capability rootid 100050",
+            ),
+        ] {
+            let before = ownership(json);
+            let Outcome::Unmapped(why) = map_all_of_ownership(&before, &map, Direction::Into)
+            else {
+                panic!("{json}")
+            };
+            assert_eq!(why.to_string(), format!("{field} is outside the map"));
+            let lenient = map_ownership(&before, &map, Direction::Into);
+            assert!(!matches!(lenient, Outcome::Unmapped(_)), "{json}");
+        }
+        let plain = ownership(r#"{"uid":7,"gid":8,"mode":"0644"}"#);
+        assert_eq!(
+            map_all_of_ownership(&plain, &map, Direction::Into),
+            map_ownership(&plain, &map, Direction::Into)
+        );
     }
 
     /// Ownerships as they are on a host before a shift, over ids below `ids`.

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{Run, output};
+use super::{Run, output, sh};
 
 /// Directories for a daemon, whether it runs or not.
 pub struct Host {
@@ -18,6 +18,8 @@ pub struct Host {
     run: TempDir,
     data: TempDir,
     pub data_root: PathBuf,
+    /// Where its `/etc` is, if it has one of its own.
+    etc: Option<PathBuf>,
 }
 
 impl Host {
@@ -34,12 +36,39 @@ impl Host {
         let (run, data) = (run.expect("a directory"), data.expect("a directory"));
         // The container's root has to come through.
         fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        // On a shared mount dockerd does not mount its data-root over itself; a process that another
+        // test puts into a mount namespace of its own would hold on to that.
+        sh("mount", ["--bind".as_ref(), data.path(), data.path()]);
+        sh("mount", ["--make-shared".as_ref(), data.path()]);
         let data_root = data.path().join("root");
         Host {
             run,
             data,
             data_root,
+            etc: None,
         }
+    }
+
+    /// Gives the host an `/etc` of its own, a copy of this machine's, and says where it is.
+    pub fn own_etc(&mut self) -> PathBuf {
+        let etc = self.beside().join("etc");
+        sh("cp", ["-a".as_ref(), "/etc".as_ref(), etc.as_os_str()]);
+        self.etc = Some(etc.clone());
+        etc
+    }
+
+    /// A command as this host runs it, with its `/etc`.
+    pub fn command(&self, command: Command) -> Command {
+        let Some(etc) = &self.etc else {
+            return command;
+        };
+        let mut inside = Command::new("unshare");
+        inside.args(["-m", "--propagation", "private", "sh", "-c"]);
+        inside
+            .arg("mount --bind \"$0\" /etc && exec \"$@\"")
+            .arg(etc);
+        inside.arg(command.get_program()).args(command.get_args());
+        inside
     }
 
     /// Room beside the data-root.
@@ -56,7 +85,8 @@ impl Host {
         let run = self.run.path();
         let log = run.join("log");
         let file = fs::File::create(&log).unwrap();
-        let child = Command::new("dockerd")
+        let mut dockerd = Command::new("dockerd");
+        dockerd
             .arg("--data-root")
             .arg(&self.data_root)
             .arg("--exec-root")
@@ -64,7 +94,9 @@ impl Host {
             .arg("--pidfile")
             .arg(run.join("pid"))
             .args(["-H", &self.socket(), "--bridge=none", "--iptables=false"])
-            .args(args)
+            .args(args);
+        let child = self
+            .command(dockerd)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
@@ -156,6 +188,9 @@ impl Daemon<'_> {
         let top = self.host.beside().join("tiny");
         fs::create_dir_all(top.join("bin")).unwrap();
         fs::copy("/bin/busybox", top.join("bin/busybox")).unwrap();
+        for applet in ["sh", "sleep", "cat", "ls", "stat", "true"] {
+            let _ = std::os::unix::fs::symlink("busybox", top.join("bin").join(applet));
+        }
         let tar = self.host.beside().join("tiny.tar");
         let (top, tar) = (top.to_str().unwrap(), tar.to_str().unwrap());
         output("tar", ["-C", top, "-cf", tar, "bin"]);

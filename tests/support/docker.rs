@@ -220,17 +220,27 @@ pub fn docker_args<'a>(what: &'a str, host: &'a Host) -> Vec<&'a str> {
     ]
 }
 
+fn carry(what: &str, idshift: &Idshift, host: &Host, more: &[&str]) -> Run {
+    let args = [&docker_args(what, host)[..], more].concat();
+    Run::of(&mut host.command(idshift.command(args)))
+}
+
 pub fn migrate(idshift: &Idshift, host: &Host, more: &[&str]) -> Run {
-    idshift.run([&docker_args("migrate", host)[..], more].concat())
+    carry("migrate", idshift, host, more)
 }
 
 pub fn audit(host: &Host) -> Run {
+    audit_with(host, &[])
+}
+
+pub fn audit_with(host: &Host, more: &[&str]) -> Run {
     let mut command = Command::new(Idshift::program());
-    Run::of(command.args(docker_args("audit", host)))
+    command.args(docker_args("audit", host)).args(more);
+    Run::of(&mut host.command(command))
 }
 
 pub fn revert(idshift: &Idshift, host: &Host, more: &[&str]) -> Run {
-    idshift.run([&docker_args("revert", host)[..], more].concat())
+    carry("revert", idshift, host, more)
 }
 
 /// The uid on the host that a container's first process runs as.

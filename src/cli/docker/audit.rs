@@ -10,8 +10,10 @@ use super::super::signals;
 use super::super::terminal::Terminal;
 use super::super::text::{bytes, columns, count, inodes, one_line, path, say};
 use super::refused;
-use crate::docker::audit::bind_mounts::BindMount;
+use crate::docker::audit::containers::Troubled;
 use crate::docker::audit::{Audit, audit};
+use crate::docker::bind_mounts::BindMount;
+use crate::docker::census::Census;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root;
 use crate::host::Level;
@@ -22,7 +24,8 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
     let (monitor, stop) = (Terminal::new(args.json), signals::stop_on_signals());
-    let found = audit(&data_root, &remap_to, jobs(args.jobs), &monitor, &stop);
+    let jobs = jobs(args.jobs);
+    let found = audit(&data_root, &remap_to, &daemon_json, jobs, &monitor, &stop);
     monitor.clear();
     if stop.is_asked() {
         return Ok(Exit::Interrupted);
@@ -69,17 +72,24 @@ fn print(audit: &Audit) {
     }
     if !audit.containers.is_empty() {
         say!("\nContainers that will not work as they are:");
-        for one in &audit.containers {
-            say!("  {} {}", one_line(&one.container), one_line(&one.why));
-            say!("    -> {}", one_line(&one.remedy));
+        // What helps several is said once.
+        let mut left: Vec<_> = audit.containers.iter().collect();
+        while let Some(first) = left.first().copied() {
+            let same = |one: &&Troubled| one.remedy == first.remedy;
+            let (these, others): (Vec<_>, Vec<_>) = left.into_iter().partition(same);
+            for one in these {
+                say!("  {} {}", one_line(&one.container), one_line(&one.why));
+            }
+            say!("    -> {}", one_line(&first.remedy));
+            left = others;
         }
     }
     bind_mounts(&audit.bind_mounts);
-    if !audit.mounted_volumes.is_empty() {
-        say!(
-            "\nVolumes that are mounted from elsewhere, and are not shifted: {}",
-            one_line(&audit.mounted_volumes.join(", "))
-        );
+    if !audit.volumes_elsewhere.is_empty() {
+        say!("\nVolumes whose content is elsewhere:");
+        for volume in &audit.volumes_elsewhere {
+            say!("  {}", one_line(&volume.to_string()));
+        }
     }
     if !audit.bind_mounts.is_empty() || audit.holds.containers > 0 {
         say!(
@@ -88,12 +98,38 @@ fn print(audit: &Audit) {
     }
 }
 
+/// The owners that have most in a directory, as the host has them.
+fn owners(holds: &Census) -> String {
+    const SHOWN: usize = 3;
+    let mut owners: Vec<(&String, &u64)> = holds.owners.iter().collect();
+    owners.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let more = owners.len() > SHOWN || holds.more;
+    let mut words: Vec<&str> = owners
+        .iter()
+        .take(SHOWN)
+        .map(|(owner, _)| owner.as_str())
+        .collect();
+    match (words.is_empty(), more) {
+        (true, _) => return "empty".into(),
+        (_, true) => words.push("…"),
+        _ => {}
+    }
+    words.join(" ")
+}
+
 fn bind_mounts(mounts: &[BindMount]) {
     if mounts.is_empty() {
         return;
     }
     say!("\nBind mounts:");
-    let header = ["container", "source", "owner", "remapped", "what to do"];
+    let header = [
+        "container",
+        "source",
+        "owner",
+        "holds",
+        "remapped",
+        "what to do",
+    ];
     let mut rows = vec![header.map(String::from).to_vec()];
     for mount in mounts {
         let owner = mount.owner.clone().unwrap_or_else(|| "-".into());
@@ -108,6 +144,7 @@ fn bind_mounts(mounts: &[BindMount]) {
             one_line(&mount.container),
             format!("{}{read_only}", path(&mount.source)),
             owner,
+            mount.holds.as_ref().map_or("-".into(), owners),
             can.to_string(),
             one_line(&mount.advice),
         ]);

@@ -11,7 +11,7 @@ use super::super::terminal::Terminal;
 use super::super::text::{bytes, inodes, path, printable};
 use super::refused;
 use crate::docker::copy::PlannedCopy;
-use crate::docker::create_user::create_user;
+use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root;
 use crate::docker::migrate::{MigrateRequest, Migration};
@@ -32,12 +32,23 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
             "--manifest - and --json both want stdout: give the manifest a file",
         ));
     }
-    let mut notes = Vec::new();
-    if args.create_user && !args.dry_run && remap_to == "default" {
-        let made = create_user().map_err(refused)?;
-        notes.extend(made.into_iter().map(|what| format!("Made {what}.")));
+    let into = direction == Direction::Into;
+    if into && daemon_json.uses_containerd_store() {
+        return Err(Failure::refused(format!(
+            "{}: sets features.containerd-snapshotter, and with userns-remap dockerd does not start then. Take it out; \
+             `idshift docker audit` says what becomes of the images",
+            path(&args.daemon.daemon_json)
+        )));
     }
-    let remap = Remap::resolve(&remap_to).map_err(refused)?;
+    let new_user = match args.create_user && remap_to == "default" {
+        true => Some(NewUser::plan().map_err(refused)?).filter(|new| !new.missing().is_empty()),
+        false => None,
+    };
+    let remap = match &new_user {
+        Some(new) => new.remap.clone(),
+        None => Remap::resolve(&remap_to).map_err(refused)?,
+    };
+    let mut notes = Vec::new();
     let request = MigrateRequest {
         data_root: data_root.clone(),
         direction,
@@ -46,6 +57,7 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
         keep_going: args.keep_going,
         set_userns_host: args.set_userns_host,
         bind_mounts: args.bind_mounts,
+        allow_outside_links: args.allow_outside_links,
         daemon_json: args
             .write_daemon_json
             .then(|| (args.daemon.daemon_json.clone(), remap_to.clone())),
@@ -57,6 +69,17 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
     let copy = copy.then(|| PlannedCopy::of(&data_root, &remap.dir_name()));
     let copy = copy.transpose().map_err(refused)?;
     notes.extend(copy.iter().map(|copy| told_copy(copy, args.dry_run)));
+    if let Some(new) = &new_user {
+        if !args.dry_run {
+            // Only when nothing else stands in the way.
+            let held = migration.plan().hold(&store, &monitor)?;
+            make_user(new)?;
+            drop(held);
+        }
+        let made = if args.dry_run { "Would make" } else { "Made" };
+        let missing = new.missing().into_iter();
+        notes.extend(missing.map(|what| format!("{made} {what}.")));
+    }
     let report = match (args.dry_run, &copy) {
         (true, _) => {
             let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
@@ -108,6 +131,19 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
     Ok(Exit::from(&report))
 }
 
+/// Makes the user, and sees that it has become what the plan is for.
+fn make_user(new: &NewUser) -> Result<(), Failure> {
+    new.make().map_err(refused)?;
+    let remap = Remap::resolve("default").map_err(refused)?;
+    match remap == new.remap {
+        true => Ok(()),
+        false => Err(Failure::refused(format!(
+            "{} was made, and got {} instead of {}; nothing else was changed. Run it again to use that",
+            remap.user, remap.map, new.remap.map
+        ))),
+    }
+}
+
 /// Carries a copy that was made into the range.
 fn carry_copy(
     request: MigrateRequest,
@@ -147,11 +183,8 @@ fn told(migration: &Migration) -> Vec<String> {
             "An unused docker root was in the way; it is kept as {aside}."
         ));
     }
-    for (name, what) in &migration.mounted_volumes {
-        notes.push(format!(
-            "Volume {name} is {} when it is used: what is in there is not shifted.",
-            what.trim()
-        ));
+    for volume in &migration.elsewhere {
+        notes.push(format!("Volume {volume}."));
     }
     for bind in &migration.bind_mounts {
         notes.push(format!("Bind mount {} goes along.", path(bind)));
@@ -161,7 +194,7 @@ fn told(migration: &Migration) -> Vec<String> {
     }
     for (name, why) in &migration.will_not_start {
         notes.push(format!(
-            "Container {name} {why}: a remapped daemon does not start it. --set-userns-host marks such containers."
+            "Container {name} {why}: it does not start remapped. --set-userns-host marks such containers."
         ));
     }
     notes

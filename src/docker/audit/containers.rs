@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::docker::container::{Container, volume_drivers};
-use crate::docker::data_root::ContainerFiles;
+use crate::docker::data_root::{ContainerFiles, DockerRoot};
+use crate::docker::remap::Remap;
+use crate::docker::run_as;
 
 /// A container that will not work as it is.
 #[derive(Clone, Debug, Serialize)]
@@ -16,32 +18,58 @@ pub struct Troubled {
     pub remedy: String,
 }
 
-/// What is the matter with this one.
-pub fn troubles(container: &Container, files: &ContainerFiles) -> Vec<Troubled> {
-    let trouble = |why: String, remedy: &str| Troubled {
-        container: container.name.clone(),
-        why,
-        remedy: remedy.to_string(),
-    };
+const MARK: &str = "migrate with --set-userns-host, or make it anew with --userns=host";
+
+/// What is the matter with this one. `obstacle` is why it does not start remapped.
+pub fn troubles(
+    container: &Container,
+    files: &ContainerFiles,
+    obstacle: Option<&str>,
+    root: &DockerRoot,
+    remap: Option<&Remap>,
+) -> Vec<Troubled> {
     let mut troubles = Vec::new();
-    if let Some(why) = container.obstacle() {
-        troubles.push(trouble(
-            format!("{why}: a remapped daemon does not start it"),
-            "migrate with --set-userns-host, or make it anew with --userns=host",
-        ));
+    let mut trouble = |why: String, remedy: &str| {
+        troubles.push(Troubled {
+            container: container.name.clone(),
+            why,
+            remedy: remedy.to_string(),
+        });
+    };
+    let graph_drivers = root.drivers().unwrap_or_default();
+    if !container.driver.is_empty() && !graph_drivers.contains(&container.driver) {
+        let why = format!(
+            "has its files in {}, of which there are no images here: a remapped daemon does not show it",
+            container.driver
+        );
+        trouble(
+            why,
+            "docker commit and docker save it before, docker load and run it afterwards; its volumes are carried",
+        );
+    }
+    if let Some(why) = obstacle {
+        trouble(format!("{why}: it does not start remapped"), MARK);
     } else if container.userns_mode == "host" {
-        troubles.push(trouble(
+        trouble(
             "runs with --userns=host: it will see its files owned by the range, so sudo and setuid programs misbehave"
                 .into(),
             "make it anew without --userns=host where that is possible",
-        ));
+        );
+    } else {
+        let user = run_as::user_of(root, files).ok().zip(remap);
+        if let Some(Err(error)) = user.map(|(user, remap)| user.on_host(&remap.map)) {
+            trouble(
+                format!("runs as {error}"),
+                "a larger range in /etc/subuid and /etc/subgid, or --userns=host",
+            );
+        }
     }
     // What does not parse is told elsewhere.
     for (volume, driver) in volume_drivers(&files.config).unwrap_or_default() {
-        troubles.push(trouble(
+        trouble(
             format!("uses volume {volume} of the driver {driver}: its files are not shifted"),
             "shift them where they are kept, or see that the driver hands them over with the range's owners",
-        ));
+        );
     }
     troubles
 }

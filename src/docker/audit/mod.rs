@@ -2,10 +2,8 @@
 //!
 //! - [`readiness`]: what stands in the way
 //! - [`containers`]: containers that will not work as they are
-//! - [`bind_mounts`]: host directories and files that containers bind
 //! - [`work`]: what a migration would have to do
 
-pub mod bind_mounts;
 pub mod containers;
 pub mod readiness;
 pub mod work;
@@ -15,11 +13,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::DockerError;
-use super::data_root::{DockerRoot, Holds};
+use super::bind_mounts::{BindMount, Look};
+use super::container::obstacles;
+use super::create_user::NewUser;
+use super::daemon_json::DaemonJson;
+use super::data_root::{DockerRoot, Elsewhere, Holds, canonical, plain_names};
+use super::moved::Moved;
 use super::remap::Remap;
 use crate::engine::{Monitor, Stop};
 use crate::host::{Finding, Level};
-use bind_mounts::BindMount;
 use containers::Troubled;
 use work::Work;
 
@@ -46,14 +48,16 @@ pub struct Audit {
     /// Host bind mounts.
     pub bind_mounts: Vec<BindMount>,
     /// Volumes whose content is elsewhere: not shifted.
-    pub mounted_volumes: Vec<String>,
+    pub volumes_elsewhere: Vec<Elsewhere>,
 }
 
 impl Audit {
     /// The worst finding.
     pub fn verdict(&self) -> Level {
         let worst = self.findings.iter().map(|finding| finding.level).max();
-        let people = !self.containers.is_empty() || !self.bind_mounts.is_empty();
+        let people = !self.containers.is_empty()
+            || !self.bind_mounts.is_empty()
+            || !self.volumes_elsewhere.is_empty();
         let least = if people { Level::Warning } else { Level::Ok };
         worst.unwrap_or(Level::Ok).max(least)
     }
@@ -66,43 +70,56 @@ impl Audit {
 pub fn audit(
     data_root: &Path,
     remap_to: &str,
+    daemon_json: &DaemonJson,
     jobs: usize,
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<Audit, DockerError> {
-    let top = std::fs::canonicalize(data_root).map_err(DockerError::io(data_root))?;
+    let top = canonical(data_root)?;
     let root = DockerRoot::at(&top);
-    let remap = Remap::resolve(remap_to);
-    let mut findings = readiness::host(&remap);
-    findings.extend(readiness::data_root(&root, remap.as_ref().ok())?);
+    let resolved = Remap::resolve(remap_to);
+    // What dockerd makes for itself when it is missing is planned with as if it were there.
+    let new_user = match (&resolved, remap_to) {
+        (Err(_), "default") => NewUser::plan().ok(),
+        _ => None,
+    };
+    let mut findings = readiness::host(&resolved, new_user.as_ref(), daemon_json);
+    let remap = resolved.ok().or(new_user.map(|new| new.remap));
+    findings.extend(readiness::data_root(&root, remap.as_ref())?);
 
-    let (mut troubled, mut bind_mounts, mut running) = (Vec::new(), Vec::new(), Vec::new());
+    let mut all = Vec::new();
     for files in root.container_files()? {
-        let container = match files.parse(&root) {
-            Ok(container) => container,
-            Err(error) => {
-                findings.push(Finding::error("container metadata", error.to_string()));
-                continue;
-            }
-        };
-        troubled.extend(containers::troubles(&container, &files));
-        bind_mounts.extend(bind_mounts::of(
-            &root,
-            &container,
-            &files,
-            remap.as_ref().ok(),
-        )?);
-        if container.running {
-            running.push(container.name);
+        match files.parse(&root) {
+            Ok(container) => all.push((container, files)),
+            Err(error) => findings.push(Finding::error("container metadata", error.to_string())),
         }
     }
-    let daemon = readiness::daemon(&top, &running);
-    findings.extend(daemon);
+    let (_, stay) = plain_names(&top)?;
+    // Any other place will do to tell what is in the data-root.
+    let moved = Moved::new(&top, &top.join("remapped"), stay)?;
+    let mut look = Look::new(&root, &moved, remap.as_ref());
+    let mut troubled = Vec::new();
+    let reasons = obstacles(all.iter().map(|(container, _)| container));
+    for ((container, files), why) in all.iter().zip(reasons) {
+        let why = why.as_deref();
+        troubled.extend(containers::troubles(
+            container,
+            files,
+            why,
+            &root,
+            remap.as_ref(),
+        ));
+        let is_host = container.userns_mode == "host" || why.is_some();
+        look.at(container, files, is_host)?;
+    }
+    let running = all.into_iter().filter(|(container, _)| container.running);
+    let running: Vec<String> = running.map(|(container, _)| container.name).collect();
+    findings.extend(readiness::daemon(&top, &running));
     let mut work = None;
-    if let Ok(remap) = &remap {
+    if let Some(remap) = &remap {
         match work::look_through(&top, remap, jobs, monitor, stop) {
             Ok(found) => {
-                findings.extend(found.finding());
+                findings.extend(found.findings());
                 work = Some(found);
             }
             // What stands in the way of a plan stands in the way of a migration.
@@ -112,13 +129,11 @@ pub fn audit(
             Err(_) => {}
         }
     }
-    let volumes = root.volumes()?;
-    let mounted = volumes.into_iter().filter(|volume| volume.mounts.is_some());
+    let volumes = root.volumes()?.into_iter();
+    let bind_mounts = look.all();
     Ok(Audit {
         data_root: top,
-        remap: remap
-            .ok()
-            .map(|remap| format!("{}, {}", remap.user, remap.map)),
+        remap: remap.map(|remap| format!("{}, {}", remap.user, remap.map)),
         drivers: root.drivers()?,
         holds: root.holds()?,
         work,
@@ -126,6 +141,6 @@ pub fn audit(
         running,
         containers: troubled,
         bind_mounts,
-        mounted_volumes: mounted.map(|volume| volume.name).collect(),
+        volumes_elsewhere: volumes.filter_map(|volume| volume.elsewhere).collect(),
     })
 }

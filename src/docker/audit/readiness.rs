@@ -3,17 +3,31 @@
 use std::path::Path;
 
 use crate::docker::DockerError;
+use crate::docker::create_user::NewUser;
+use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{ASIDE, COPY, DockerRoot, is_remapped_name, names};
 use crate::docker::doctor::{driver, parents, ranges};
 use crate::docker::remap::Remap;
+use crate::docker::steps::not_renamed;
 use crate::fs::in_use::{self, Tree};
 use crate::fs::shown::shown;
 use crate::fs::{Pin, Stat, places};
 use crate::host::{Finding, kernel, runtime, subids};
 
-/// The host and its ranges.
-pub fn host(remap: &Result<Remap, DockerError>) -> Vec<Finding> {
-    let mut findings = vec![ranges(remap)];
+/// The host, its ranges and its daemon's settings. `new_user` is what would be made where there are
+/// no ranges.
+pub fn host(
+    remap: &Result<Remap, DockerError>,
+    new_user: Option<&NewUser>,
+    daemon_json: &DaemonJson,
+) -> Vec<Finding> {
+    let mut findings = match new_user {
+        Some(new) => {
+            let found = format!("not there yet: {}", new.missing().join(", "));
+            vec![Finding::warning("id ranges", found).remedy("migrate with --create-user")]
+        }
+        None => vec![ranges(remap)],
+    };
     if let Ok(remap) = remap {
         // The lines themselves are told already.
         let of_user = subids::findings(&remap.user);
@@ -21,7 +35,22 @@ pub fn host(remap: &Result<Remap, DockerError>) -> Vec<Finding> {
     }
     findings.push(kernel::user_namespaces());
     findings.extend(runtime::dockerd().map(|docker| Finding::ok("Docker", docker.version)));
+    findings.extend(image_store(daemon_json));
     findings
+}
+
+fn image_store(daemon_json: &DaemonJson) -> Option<Finding> {
+    daemon_json.uses_containerd_store().then(|| {
+        Finding::error(
+            "image store",
+            "daemon.json sets features.containerd-snapshotter: images are in containerd, where userns-remap does not \
+             reach, and dockerd refuses to start with both",
+        )
+        .remedy(
+            "docker save the images, take the setting out, docker load them after the migration; volumes are carried, \
+             and bind mounts",
+        )
+    })
 }
 
 /// The data-root itself.
@@ -29,7 +58,8 @@ pub fn host(remap: &Result<Remap, DockerError>) -> Vec<Finding> {
 /// # Errors
 /// It cannot be read.
 pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding>, DockerError> {
-    let mut findings = vec![driver(root), parents(&root.path)];
+    let gid = remap.map(|remap| remap.root.1);
+    let mut findings = vec![driver(root), parents(&root.path, gid)];
     if let Some(remap) = remap {
         findings.extend(remapped_roots(&root.path, remap)?);
     }
@@ -131,13 +161,13 @@ fn filesystems(root: &DockerRoot) -> Result<Vec<Finding>, DockerError> {
     let mut findings = Vec::new();
     for name in names(&root.path)? {
         let path = root.path.join(&name);
-        let stat = Pin::path(&path).and_then(|pin| pin.stat());
-        if stat.is_ok_and(|stat| stat.mount_root) {
-            let found = format!("{} is a mount point: it cannot be renamed", shown(&path));
-            findings.push(
-                Finding::error("filesystems", found)
-                    .remedy("move it into the data-root's filesystem, or unmount it"),
-            );
+        let Ok(stat) = Pin::path(&path).and_then(|pin| pin.stat()) else {
+            continue;
+        };
+        if let Some(why) = not_renamed(&path, &stat) {
+            let found = format!("{} {why}", shown(&path));
+            let help = "move it into the data-root's filesystem; docs/docker.md has another way";
+            findings.push(Finding::error("filesystems", found).remedy(help));
         }
     }
     Ok(findings)

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::docker::migrate::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
-use crate::engine::{Monitor, Stop};
+use crate::engine::{Monitor, Refusal, Stop};
 use crate::fs::shown::shown;
 use crate::host::Finding;
 use crate::idmap::Direction;
@@ -28,6 +28,9 @@ pub struct Work {
     /// Layers and volumes with ids outside the range, or with other trouble, and how many inodes of
     /// each; of the first thousand.
     pub troubles: Vec<(String, u64)>,
+    /// A file that has names outside the data-root, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside_links: Option<String>,
 }
 
 /// Bytes of journal an inode, measured on a Debian root filesystem's layers.
@@ -55,10 +58,23 @@ pub fn look_through(
         keep_going: true,
         set_userns_host: false,
         bind_mounts: false,
+        allow_outside_links: false,
         daemon_json: None,
     };
-    let migration = Migration::prepare(&request, remap).map_err(|error| error.to_string())?;
-    let report = migration.plan().dry_run(None, monitor, stop);
+    let dry_run = |request: &MigrateRequest| {
+        let migration = Migration::prepare(request, remap).map_err(|error| error.to_string())?;
+        Ok::<_, String>(migration.plan().dry_run(None, monitor, stop))
+    };
+    let (report, outside_links) = match dry_run(&request)? {
+        Err(refusal @ Refusal::OutsideLinks { .. }) => {
+            let anyway = MigrateRequest {
+                allow_outside_links: true,
+                ..request
+            };
+            (dry_run(&anyway)?, Some(refusal.to_string()))
+        }
+        report => (report, None),
+    };
     let report = report.map_err(|refusal| refusal.to_string())?;
     let mut troubles: BTreeMap<String, u64> = BTreeMap::new();
     for problem in &report.tally.problems {
@@ -74,23 +90,25 @@ pub fn look_through(
         journal_bytes: 4096 + JOURNAL_BYTES * report.tally.changed,
         seconds: report.elapsed.as_secs_f64() * TIMES_A_DRY_RUN,
         troubles: troubles.into_iter().collect(),
+        outside_links,
     })
 }
 
 impl Work {
     /// What of it stands in the way.
-    pub fn finding(&self) -> Option<Finding> {
-        if self.troubles.is_empty() {
-            return None;
-        }
-        let areas: Vec<String> = self
-            .troubles
-            .iter()
-            .map(|(area, count)| format!("{area} ({count})"))
+    pub fn findings(&self) -> Vec<Finding> {
+        let links = self.outside_links.iter();
+        let mut findings: Vec<Finding> = links
+            .map(|text| Finding::error("hard links", text.clone()))
             .collect();
-        let found = Finding::error("inodes that cannot be shifted", areas.join(", "));
-        Some(found.remedy(
-            "idshift docker migrate --dry-run -v says why of each; a larger range in /etc/subuid and /etc/subgid takes in more ids",
-        ))
+        if !self.troubles.is_empty() {
+            let area = |(area, count): &(String, u64)| format!("{area} ({count})");
+            let areas: Vec<String> = self.troubles.iter().map(area).collect();
+            let found = Finding::error("inodes that cannot be shifted", areas.join(", "));
+            findings.push(found.remedy(
+                "idshift docker migrate --dry-run -v says why of each; a larger range in /etc/subuid and /etc/subgid takes in more ids",
+            ));
+        }
+        findings
     }
 }

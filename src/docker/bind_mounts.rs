@@ -1,0 +1,312 @@
+//! Host directories and files that containers bind: what a remapped container could do there, and
+//! what is to be done about it.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::DockerError;
+use super::census::{Census, census};
+use super::container::{Bind, Container};
+use super::data_root::{ContainerFiles, DockerRoot};
+use super::moved::Moved;
+use super::remap::{DEFAULT_USER, Remap};
+use super::run_as;
+use crate::fs::shown::shell_word;
+use crate::fs::tries::Try;
+use crate::fs::{Pin, Root, Stat, places};
+use crate::idmap::{Direction, Mapped};
+use crate::ownership::FileType;
+use crate::volume::parents::closed_above;
+use crate::volume::probe::{Answer, Question, What, ask};
+use crate::volume::user::{ContainerUser, seen_inside};
+
+/// What is to be done about a bind mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Advice {
+    /// Nothing: there is no such path.
+    NotThere,
+    /// Nothing: the container is not remapped.
+    NotRemapped,
+    /// Nothing: it is in the range already.
+    InRange,
+    /// Nothing: the container's user can use it as it is.
+    Usable,
+    /// Never to be shifted: something listens there.
+    Socket,
+    /// Never to be shifted: a device.
+    Device,
+    /// Never to be shifted: a part of the system, or what holds it.
+    System,
+    /// Never to be shifted by hand: it is in the data-root, and goes along as far as it should.
+    DataRoot,
+    /// It is to be shifted.
+    Prepare,
+    /// It should be shifted for this container and not for that one, which is not remapped.
+    Shared(String),
+}
+
+/// A host directory or file that a container binds.
+#[derive(Clone, Debug, Serialize)]
+pub struct BindMount {
+    /// The container.
+    pub container: String,
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container.
+    pub destination: String,
+    /// The container may not write to it.
+    pub read_only: bool,
+    /// Its owner and mode on the host; `None` where it is not there.
+    pub owner: Option<String>,
+    /// Its owner as a remapped container sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_inside: Option<String>,
+    /// Whose the entries in it are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Census>,
+    /// Whom the container runs as; `None` where that cannot be looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<ContainerUser>,
+    /// Whether that user, remapped, can read it as it is; `None` where it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readable: Option<bool>,
+    /// Whether it can write to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writable: Option<bool>,
+    /// Directories above that the container's root may not search; only runc before 1.1 minds.
+    pub closed_parents: Vec<PathBuf>,
+    /// What is to be done about it.
+    pub kind: Advice,
+    /// The same for people: a command, where one helps.
+    pub advice: String,
+}
+
+/// Looks at bind mounts, container by container.
+pub struct Look<'a> {
+    /// The docker root.
+    pub root: &'a DockerRoot,
+    /// The same, as what gets another place.
+    pub moved: &'a Moved,
+    /// The range; none where nobody knows it.
+    pub remap: Option<&'a Remap>,
+    found: Vec<BindMount>,
+}
+
+impl<'a> Look<'a> {
+    /// At the containers of this root.
+    pub fn new(root: &'a DockerRoot, moved: &'a Moved, remap: Option<&'a Remap>) -> Look<'a> {
+        Look {
+            root,
+            moved,
+            remap,
+            found: Vec::new(),
+        }
+    }
+
+    /// The bind mounts of one container; `is_host`: it is not remapped.
+    ///
+    /// # Errors
+    /// Its metadata is not what dockerd writes.
+    pub fn at(
+        &mut self,
+        container: &Container,
+        files: &ContainerFiles,
+        is_host: bool,
+    ) -> Result<(), DockerError> {
+        let binds = files.bind_mounts(self.root)?;
+        if binds.is_empty() {
+            return Ok(());
+        }
+        let user = run_as::user_of(self.root, files).ok();
+        for bind in binds {
+            let found = self.bind_mount(&container.name, bind, user.clone(), is_host);
+            self.found.push(found);
+        }
+        Ok(())
+    }
+
+    /// All that were looked at. What a container that is not remapped binds too is nothing to be
+    /// shifted without thought.
+    pub fn all(mut self) -> Vec<BindMount> {
+        let unmapped = self
+            .found
+            .iter()
+            .filter(|it| it.kind == Advice::NotRemapped);
+        let unmapped: Vec<(PathBuf, String)> = unmapped
+            .map(|it| (it.source.clone(), it.container.clone()))
+            .collect();
+        for mount in self
+            .found
+            .iter_mut()
+            .filter(|it| it.kind == Advice::Prepare)
+        {
+            let meets = |other: &&(PathBuf, String)| {
+                other.0.starts_with(&mount.source) || mount.source.starts_with(&other.0)
+            };
+            if let Some((_, container)) = unmapped.iter().find(meets) {
+                mount.kind = Advice::Shared(container.clone());
+                mount.advice = words(&mount.kind, &mount.source, self.remap);
+            }
+        }
+        self.found
+    }
+
+    fn bind_mount(
+        &self,
+        container: &str,
+        bind: Bind,
+        user: Option<ContainerUser>,
+        is_host: bool,
+    ) -> BindMount {
+        // None where the container is not remapped, or nobody knows how.
+        let remap = self.remap.filter(|_| !is_host);
+        // Through symlinks, as the runtime goes.
+        let real = std::fs::canonicalize(&bind.source).ok();
+        let pin = real.as_ref().and_then(|real| Pin::path(real).ok());
+        let stat = pin.as_ref().and_then(|pin| pin.stat().ok());
+        let seen = real.as_deref().zip(stat);
+        let fixed = self.fixed(seen, is_host);
+        let is_ours = fixed.is_none();
+        let tried = match (&pin, &user, remap) {
+            (Some(pin), Some(user), Some(remap)) if is_ours => try_it(pin, user, remap),
+            _ => None,
+        };
+        let host_ids = user.as_ref().zip(remap);
+        let host_ids = host_ids.and_then(|(user, remap)| user.on_host(&remap.map).ok());
+        let wanted = seen.filter(|_| is_ours && remap.is_some());
+        let holds = wanted.and_then(|(real, _)| census(real, host_ids, bind.writable));
+        let closed = match (seen, remap) {
+            (Some((real, _)), Some(remap)) if is_ours => {
+                let root = Root::open(real).ok();
+                let closed = root.and_then(|root| closed_above(&root, &remap.map).ok());
+                closed.unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let kind = fixed.unwrap_or_else(|| {
+            let side = remap.zip(stat);
+            let side = side.map(|(remap, stat)| remap.map.uids.map(stat.uid, Direction::Into));
+            let can = tried.is_some_and(|can| can.reads && (can.writes || !bind.writable));
+            let all = holds.as_ref().is_none_or(|holds| holds.closed == 0);
+            match side {
+                Some(Mapped::Already) => Advice::InRange,
+                _ if can && all => Advice::Usable,
+                _ => Advice::Prepare,
+            }
+        });
+        BindMount {
+            container: container.to_string(),
+            owner: stat.map(|stat| format!("{}:{} {}", stat.uid, stat.gid, stat.mode)),
+            owner_inside: stat.zip(remap).map(|(stat, remap)| {
+                let uid = seen_inside(&remap.map.uids, stat.uid);
+                let gid = seen_inside(&remap.map.gids, stat.gid);
+                format!("{uid}:{gid}")
+            }),
+            holds,
+            advice: words(&kind, &bind.source, self.remap),
+            kind,
+            source: bind.source,
+            destination: bind.destination,
+            read_only: !bind.writable,
+            user,
+            readable: tried.map(|tried| tried.reads),
+            writable: tried.map(|tried| tried.writes),
+            closed_parents: closed.into_iter().map(|parent| parent.path).collect(),
+        }
+    }
+
+    /// What is so whoever the container runs as.
+    fn fixed(&self, seen: Option<(&Path, Stat)>, is_host: bool) -> Option<Advice> {
+        let Some((real, stat)) = seen else {
+            return Some(Advice::NotThere);
+        };
+        if is_host {
+            return Some(Advice::NotRemapped);
+        }
+        match stat.file_type {
+            FileType::Socket => Some(Advice::Socket),
+            _ if real.extension() == Some(OsStr::new("sock")) => Some(Advice::Socket),
+            FileType::CharDevice | FileType::BlockDevice => Some(Advice::Device),
+            _ if self.moved.holds(real) => Some(Advice::DataRoot),
+            _ if self.root.path.starts_with(real) => Some(Advice::System),
+            _ if places::check_system_path(real).is_err() => Some(Advice::System),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Can {
+    reads: bool,
+    writes: bool,
+}
+
+/// Tries without making anything; `None` where it cannot be tried, as without root.
+fn try_it(pin: &Pin, user: &ContainerUser, remap: &Remap) -> Option<Can> {
+    let question = Question {
+        user: user.clone(),
+        what: What::Look,
+    };
+    let (mut reads, mut writes) = (true, true);
+    ask(pin, &question, &remap.map, |answer| {
+        if let Answer::Tried(tried) = answer {
+            match tried.what {
+                Try::Write => writes &= tried.works(),
+                Try::Connect => {
+                    reads &= tried.works();
+                    writes &= tried.works();
+                }
+                _ => reads &= tried.works(),
+            }
+        }
+    })
+    .ok()?;
+    Some(Can { reads, writes })
+}
+
+fn words(advice: &Advice, source: &Path, remap: Option<&Remap>) -> String {
+    let prepare = || {
+        let user = remap.map(|remap| remap.user.as_str());
+        let user = user.filter(|user| *user != DEFAULT_USER);
+        let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
+        format!("idshift prepare{subid} {}", shell_word(source))
+    };
+    match advice {
+        Advice::NotThere => "nothing: it is not there".into(),
+        Advice::NotRemapped => "nothing: the container is not remapped".into(),
+        Advice::InRange => "nothing: it is in the range already".into(),
+        Advice::Usable => "nothing: it can be used as it is".into(),
+        Advice::Socket => {
+            "never shift a socket: run the container with --userns=host, or let it talk through a group".into()
+        }
+        Advice::Device => "never shift a device: the container uses it as far as its mode lets all".into(),
+        Advice::System => {
+            "never shift a part of the system: the container sees it as nobody's, and reads what all may read".into()
+        }
+        Advice::DataRoot => {
+            "never shift it by hand: a part of the data-root, most of it nobody's in a remapped container; --userns=host sees all"
+                .into()
+        }
+        Advice::Prepare => prepare(),
+        Advice::Shared(other) => format!(
+            "{}, unless {other} needs it as it is: that container binds it too and is not remapped",
+            prepare()
+        ),
+    }
+}
+
+/// The sources that are to be shifted, each tree once.
+pub fn to_prepare(mounts: &[BindMount]) -> Vec<PathBuf> {
+    let wanted = mounts.iter().filter(|it| it.kind == Advice::Prepare);
+    let all: HashSet<PathBuf> = wanted
+        .filter_map(|it| std::fs::canonicalize(&it.source).ok())
+        .collect();
+    let is_inner = |path: &PathBuf| path.ancestors().skip(1).any(|above| all.contains(above));
+    let mut outer: Vec<PathBuf> = all.iter().filter(|path| !is_inner(path)).cloned().collect();
+    outer.sort();
+    outer
+}

@@ -1,0 +1,143 @@
+//! Whose the inodes of a host directory are, as far as a look takes.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use serde::Serialize;
+
+use crate::fs::walk::{Enter, Visit, walk};
+use crate::fs::{Dir, DirPath, Names, Pin, Root, Stat};
+use crate::ownership::FileType;
+
+/// Whose the entries of a directory are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Census {
+    /// Owners, `uid:gid`, with how many inodes each has; the directory itself is not counted.
+    pub owners: BTreeMap<String, u64>,
+    /// Inodes that a certain user could not read, or write where that is wanted.
+    pub closed: u64,
+    /// There are more than were looked at.
+    pub more: bool,
+}
+
+/// As many are looked at.
+const ENOUGH: u64 = 10_000;
+
+/// Counts owners below a directory; `None` of anything else. `closed` counts for the user with these
+/// host ids.
+pub fn census(dir: &Path, user: Option<(u32, u32)>, write: bool) -> Option<Census> {
+    let root = Root::open(dir).ok()?;
+    if !root.stat.is_dir() {
+        return None;
+    }
+    let counter = || Counter {
+        user,
+        write,
+        seen: 0,
+        census: Census::default(),
+    };
+    // One thread: it is a look at a host that works.
+    walk(&[root], 1, counter).pop()
+}
+
+struct Counter {
+    user: Option<(u32, u32)>,
+    write: bool,
+    seen: u64,
+    census: Census,
+}
+
+impl Counter {
+    fn is_closed(&self, stat: &Stat) -> bool {
+        let Some((uid, gid)) = self.user else {
+            return false;
+        };
+        let shift = match (stat.uid == uid, stat.gid == gid) {
+            (true, _) => 6,
+            (_, true) => 3,
+            _ => 0,
+        };
+        let wanted = match (stat.file_type, self.write) {
+            (FileType::Symlink, _) => 0,
+            (FileType::Directory, true) => 0o7,
+            (FileType::Directory, false) => 0o5,
+            (_, true) => 0o6,
+            (_, false) => 0o4,
+        };
+        u32::from(stat.mode.bits()) >> shift & wanted != wanted
+    }
+}
+
+impl Visit for Counter {
+    type Output = Census;
+
+    fn root(&mut self, _number: usize, _root: &Root) -> ControlFlow<(), Enter> {
+        ControlFlow::Continue(Enter::Yes)
+    }
+
+    fn names(
+        &mut self,
+        dir: &Dir,
+        names: &Names,
+        found: &mut Vec<Arc<DirPath>>,
+    ) -> ControlFlow<()> {
+        for name in names.iter() {
+            let Ok(stat) = Pin::at(dir.as_fd(), name).and_then(|pin| pin.stat()) else {
+                continue;
+            };
+            if stat.crosses_mount(dir.path.dev) {
+                continue;
+            }
+            if self.seen == ENOUGH {
+                self.census.more = true;
+                return ControlFlow::Break(());
+            }
+            self.seen += 1;
+            self.census.closed += u64::from(self.is_closed(&stat));
+            let owner = format!("{}:{}", stat.uid, stat.gid);
+            *self.census.owners.entry(owner).or_default() += 1;
+            if stat.is_dir() {
+                found.push(dir.path.child(name.to_bytes(), stat.identity, stat.dev));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn unreadable(&mut self, _dir: &Arc<DirPath>, _errno: Errno) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn finish(self) -> Census {
+        self.census
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn owners_and_what_is_closed_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, mode| {
+            let path = dir.path().join(name);
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        file("open", 0o644);
+        file("closed", 0o640);
+        let nobody = Some((4_000_000, 4_000_000));
+        let found = census(dir.path(), nobody, false).unwrap();
+        assert_eq!((found.closed, found.more), (1, false));
+        assert_eq!(found.owners.values().sum::<u64>(), 2);
+        assert_eq!(census(dir.path(), nobody, true).unwrap().closed, 2);
+        assert_eq!(census(dir.path(), None, true).unwrap().closed, 0);
+        assert_eq!(census(&dir.path().join("open"), nobody, false), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! The steps of a migration as they come together.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::DockerError;
+use super::data_root::{ASIDE, DockerRoot};
+use crate::fs::shown::shown;
+use crate::fs::structure::read_file;
+use crate::fs::{Pin, Stat};
+use crate::ownership::{FileType, Mode};
+use crate::record::Step;
+use crate::record::step::{Content, Made, Place};
+
+/// Why an entry of a data-root cannot be carried by renaming it; `None` when it can.
+pub fn not_renamed(path: &Path, stat: &Stat) -> Option<String> {
+    if stat.mount_root {
+        return Some("is a mount point, and a data-root across several filesystems is not carried by renaming".into());
+    }
+    (stat.file_type == FileType::Symlink).then(|| {
+        let target = std::fs::read_link(path).unwrap_or_default();
+        format!(
+            "is a symlink to {}: what is there is not followed",
+            shown(&target)
+        )
+    })
+}
+
+/// Steps as they come together; their root 0 is the data-root.
+pub(super) struct Steps<'a> {
+    pub top: &'a Path,
+    /// The docker root's name in the data-root, where it is not the data-root itself.
+    pub inside: Option<&'a String>,
+    /// In order.
+    pub steps: Vec<Step>,
+}
+
+impl Steps<'_> {
+    /// A metadata file of a container, if it changes.
+    pub fn rewrite(
+        &mut self,
+        dir: &Path,
+        id: &str,
+        name: &str,
+        before: &str,
+        after: String,
+    ) -> Result<(), DockerError> {
+        if before == after {
+            return Ok(());
+        }
+        let pin = std::fs::File::open(dir).map_err(DockerError::io(dir))?;
+        let (_, mtime) =
+            read_file(pin.as_fd(), name.as_bytes()).map_err(DockerError::io(dir.join(name)))?;
+        let inside = self.inside.map(String::as_str);
+        let way = inside.into_iter().chain(["containers", id, name]);
+        self.steps.push(Step::Rewrite {
+            at: Place::new(0, way),
+            before: Content {
+                text: before.to_string(),
+                mtime_ns: Some(mtime),
+            },
+            after: Content {
+                text: after,
+                mtime_ns: None,
+            },
+        });
+        Ok(())
+    }
+
+    /// An entry goes from one place in the data-root to another.
+    pub fn rename(&mut self, from: &[&str], to: &[&str]) -> Result<(), DockerError> {
+        let path = from.iter().fold(self.top.to_path_buf(), |p, n| p.join(n));
+        let failed = |errno: rustix::io::Errno| DockerError::io(&path)(errno.into());
+        let stat = Pin::path(&path)
+            .and_then(|pin| pin.stat())
+            .map_err(failed)?;
+        if let Some(why) = not_renamed(&path, &stat) {
+            let help =
+                "Move it into the data-root's filesystem first; docs/docker.md has another way";
+            return Err(DockerError::in_the_way(&path, format!("{why}. {help}")));
+        }
+        self.steps.push(Step::Rename {
+            from: Place::new(0, from),
+            to: Place::new(0, to),
+            identity: stat.identity,
+        });
+        Ok(())
+    }
+
+    pub fn remove_dir(&mut self, name: &str) -> Result<(), DockerError> {
+        let path = self.top.join(name);
+        let failed = |errno: rustix::io::Errno| DockerError::io(&path)(errno.into());
+        let stat = Pin::path(&path)
+            .and_then(|pin| pin.stat())
+            .map_err(failed)?;
+        self.steps.push(Step::RemoveDir {
+            at: Place::new(0, [name]),
+            made: Made {
+                uid: stat.uid,
+                gid: stat.gid,
+                mode: stat.mode,
+            },
+        });
+        Ok(())
+    }
+
+    /// A name for what is set aside that nothing has.
+    fn aside_name(&self, what: &str) -> String {
+        let first = format!("{ASIDE}{what}");
+        let mut name = first.clone();
+        let mut n = 1;
+        while self.top.join(&name).symlink_metadata().is_ok() {
+            n += 1;
+            name = format!("{first}-{n}");
+        }
+        name
+    }
+
+    /// Makes room for `<uid>.<gid>`: somebody tried the option before, and made nothing with it.
+    pub fn set_shell_aside(&mut self, inner: &str) -> Result<Option<String>, DockerError> {
+        let path = self.top.join(inner);
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let holds = DockerRoot::at(&path).holds()?;
+        if !holds.is_shell() {
+            return Err(DockerError::in_the_way(
+                path,
+                format!(
+                    "holds {holds} of a daemon that ran remapped. Two roots cannot be made one: start that daemon and \
+                     save what you need of it, then move the directory away"
+                ),
+            ));
+        }
+        let aside = self.aside_name(inner);
+        self.rename(&[inner], &[&aside])?;
+        Ok(Some(aside))
+    }
+
+    /// The same for a plain daemon's names in the data-root.
+    pub fn set_plain_shell_aside(
+        &mut self,
+        plain: &[String],
+    ) -> Result<Option<String>, DockerError> {
+        if plain.is_empty() {
+            return Ok(None);
+        }
+        let holds = DockerRoot::at(self.top).holds()?;
+        if !holds.is_shell() {
+            return Err(DockerError::in_the_way(
+                self.top,
+                format!(
+                    "holds {holds} of a plain daemon. Two roots cannot be made one: start a plain daemon and save \
+                     what you need of it, then remove them"
+                ),
+            ));
+        }
+        let aside = self.aside_name("plain");
+        self.steps.push(Step::MakeDir {
+            at: Place::new(0, [&aside]),
+            made: Made {
+                uid: 0,
+                gid: 0,
+                mode: Mode::from_st_mode(0o700),
+            },
+        });
+        for name in plain {
+            self.rename(&[name], &[&aside, name])?;
+        }
+        Ok(Some(aside))
+    }
+}
