@@ -337,6 +337,8 @@ pub fn set_userns_host(text: &str) -> serde_json::Result<Option<String>> {
         #[serde(borrow, rename = "UsernsMode")]
         mode: Option<&'a RawValue>,
     }
+    // An object, not an array of its values, which serde would take for one.
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text)?;
     let found: Mode = serde_json::from_str(text)?;
     Ok(match found.mode {
         Some(mode) if mode.get() == "\"host\"" => None,

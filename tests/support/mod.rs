@@ -1,9 +1,11 @@
 //! What the tests that run the real program share.
 //!
+//! - [`adversary`]: somebody who changes a tree while the program goes through it
 //! - [`daemon`]: a real Docker daemon of the test's own
 //! - [`docker`]: data-roots to carry, and what a user sees of them
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
 //! - [`idshift`]: the program, run with a journal directory of its own
+//! - [`inputs`]: what must hold of whatever bytes come in from outside
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
 //! - [`scene`]: small runs of every kind, to be cut short at every place
 //! - [`snapshot`]: what a tree is, and what it must be after a shift
@@ -19,11 +21,13 @@
 //! program is not measured with its own code.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
+pub mod adversary;
 pub mod daemon;
 pub mod device;
 pub mod docker;
 pub mod filesystem;
 pub mod idshift;
+pub mod inputs;
 pub mod journal;
 pub mod power;
 pub mod promise;
