@@ -34,44 +34,58 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
 
     let mut findings = kernel::findings();
     findings.extend(runtime::findings());
+    findings.extend(remap.iter().map(user));
     findings.push(ranges(&remap));
-    findings.extend(remap.iter().filter_map(|remap| namespace(&remap.map)));
-    let user = match &remap {
+    findings.extend(remap.iter().map(|remap| namespace(&remap.map)));
+    let of_user = match &remap {
         Ok(remap) => remap.user.as_str(),
         Err(_) if remap_to == "default" => DEFAULT_USER,
         Err(_) => remap_to.split(':').next().unwrap_or(&remap_to),
     };
-    findings.extend(subids::findings(user));
+    findings.extend(subids::findings(of_user));
     findings.push(configuration(daemon));
-    match top.is_dir() {
-        true => {
-            findings.push(driver(&in_use_root(&top, remap.as_ref().ok())));
-            let gid = remap.as_ref().ok().map(|remap| remap.root.1);
-            findings.push(parents(&top, gid));
-            for place in filesystems(&top) {
-                findings.extend(filesystem::findings(&place));
-            }
-        }
-        false => findings.push(Finding::warning(
+    findings.push(match top.is_dir() {
+        true => driver(&in_use_root(&top, remap.as_ref().ok())),
+        false => Finding::warning(
             "data-root",
             format!(
                 "{} is not there yet; --data-root names another",
                 shown(&top)
             ),
-        )),
+        ),
+    });
+    let gid = remap.as_ref().ok().map(|remap| remap.root.1);
+    findings.push(parents(&top, gid));
+    let places = match top.is_dir() {
+        true => filesystems(&top),
+        // Where it will be made.
+        false => top
+            .ancestors()
+            .find(|dir| dir.is_dir())
+            .into_iter()
+            .map(Path::to_path_buf)
+            .collect(),
+    };
+    for place in places {
+        findings.extend(filesystem::findings(&place));
     }
     findings.extend(security::findings());
     findings
 }
 
 /// Whether a user namespace with this map can be made: tried, where that can be.
-fn namespace(map: &IdMap) -> Option<Finding> {
+fn namespace(map: &IdMap) -> Finding {
+    const WHAT: &str = "user namespace";
     if !nix::unistd::geteuid().is_root() {
-        return None;
+        return Finding::warning(WHAT, "was not made: that takes root");
     }
-    let error = try_namespace(map).err()?;
-    let found = format!("one with this map could not be made: {error}");
-    Some(Finding::error("user namespaces", found))
+    match try_namespace(map) {
+        Ok(()) => Finding::ok(WHAT, "one with these ids was made"),
+        Err(error) => Finding::error(
+            WHAT,
+            format!("one with these ids could not be made: {error}"),
+        ),
+    }
 }
 
 /// The data-root, and what of it is mounted from elsewhere.
@@ -94,6 +108,15 @@ fn in_use_root(top: &Path, remap: Option<&Remap>) -> DockerRoot {
     remapped
         .filter(has_images)
         .unwrap_or_else(|| DockerRoot::at(top))
+}
+
+/// Whom the daemon remaps to. That there is nobody, [`ranges`] tells.
+fn user(remap: &Remap) -> Finding {
+    let account = nix::unistd::User::from_name(&remap.user).ok().flatten();
+    let ids = account.map_or(String::new(), |user| {
+        format!(" ({}:{})", user.uid, user.gid)
+    });
+    Finding::ok("remap user", format!("{}{ids}", remap.user))
 }
 
 /// The user and its map, as dockerd takes them.

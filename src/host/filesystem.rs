@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags};
+use rustix::io::Errno;
 
 use super::Finding;
 use crate::fs::shown;
@@ -16,6 +17,10 @@ pub fn findings(dir: &Path) -> Vec<Finding> {
     let shown = shown::shown(dir);
     let file = match nameless(dir) {
         Ok(file) => file,
+        Err(Errno::ROFS) => {
+            let found = format!("{shown} is on a filesystem that is read-only");
+            return vec![Finding::error(WHAT, found).remedy("mount -o remount,rw")];
+        }
         Err(errno) => {
             let found = format!("{shown}: {errno}; what it can keep was not tried");
             return vec![Finding::warning(WHAT, found)];
@@ -41,6 +46,7 @@ pub fn findings(dir: &Path) -> Vec<Finding> {
         ("user.* attributes", set(c"user.idshift", b"x")),
         ("trusted.* attributes", set(c"trusted.idshift", b"x")),
     ];
+    let keeps_owners = tried[0].1.is_ok();
     let lacks: Vec<String> = tried
         .iter()
         .filter_map(|(what, result)| Some(format!("{what} ({})", result.err()?)))
@@ -52,8 +58,16 @@ pub fn findings(dir: &Path) -> Vec<Finding> {
         .collect();
     vec![match lacks[..] {
         [] => Finding::ok(WHAT, format!("{shown} keeps {}", keeps.join(", "))),
-        _ => Finding::warning(WHAT, format!("{shown} does not keep {}", lacks.join(", ")))
-            .remedy("ext4, xfs or btrfs keep all of it; ext4 may need `tune2fs -o user_xattr,acl`"),
+        _ => {
+            let found = format!("{shown} does not keep {}", lacks.join(", "));
+            let finding = match keeps_owners {
+                true => Finding::warning(WHAT, found),
+                false => Finding::error(WHAT, found),
+            };
+            finding.remedy(
+                "ext4, xfs or btrfs keep all of it; ext4 may need `tune2fs -o user_xattr,acl`",
+            )
+        }
     }]
 }
 
@@ -63,7 +77,7 @@ fn nameless(dir: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// `cap_net_raw=p`, valid in the namespace whose root is 100000 (`linux/capability.h`, v3).
-fn capability() -> [u8; 24] {
+pub(super) fn capability() -> [u8; 24] {
     let mut value = [0; 24];
     value[3] = 3;
     value[5] = 0x20;

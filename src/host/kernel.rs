@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use super::Finding;
+use rustix::fs::{MemfdFlags, XattrFlags};
+use rustix::io::Errno;
+
+use super::{Finding, calls, filesystem};
+use crate::fs::Pin;
 
 /// What was found.
 pub fn findings() -> Vec<Finding> {
@@ -25,25 +29,37 @@ fn release() -> (String, (u32, u32)) {
 
 fn version() -> Finding {
     let (text, version) = release();
-    let have = |since: (u32, u32), what: &str| match version >= since {
-        true => format!("{what} yes"),
-        false => format!("{what} no"),
-    };
-    let found = format!(
-        "{text}: {}, {}, {}, {}",
-        have((4, 14), "v3 file capabilities"),
-        have((5, 8), "mount roots in statx"),
-        have((5, 12), "idmapped mounts"),
-        have((6, 13), "*xattrat"),
-    );
-    match version {
-        v if v < (4, 14) => Finding::error("kernel", found).remedy(
+    let v3 = keeps_v3_capabilities().unwrap_or(version >= (4, 14));
+    let mount_roots = Pin::path(Path::new("/"))
+        .and_then(|pin| pin.stat())
+        .is_ok_and(|stat| stat.knows_mounts);
+    let features = [
+        ("v3 file capabilities", v3),
+        ("mount roots in statx", mount_roots),
+        ("idmapped mounts", calls::has_idmapped_mounts()),
+        ("*xattrat", calls::has_xattrat()),
+    ];
+    let said = features.map(|(what, has)| format!("{what} {}", if has { "yes" } else { "no" }));
+    let found = format!("{text}: {}", said.join(", "));
+    match (v3, mount_roots) {
+        (false, _) => Finding::error("kernel", found).remedy(
             "Linux 4.14 or later: before, a file capability cannot be valid in a user namespace only",
         ),
-        v if v < (5, 8) => Finding::warning("kernel", found).remedy(
+        (_, false) => Finding::warning("kernel", found).remedy(
             "Linux 5.8 or later tells bind mounts of the same filesystem apart from directories",
         ),
         _ => Finding::ok("kernel", found),
+    }
+}
+
+/// Tried on a file in memory; `None` where that cannot be, as without root.
+fn keeps_v3_capabilities() -> Option<bool> {
+    let file = rustix::fs::memfd_create(c"idshift", MemfdFlags::CLOEXEC).ok()?;
+    let (name, value) = (c"security.capability", filesystem::capability());
+    match rustix::fs::fsetxattr(&file, name, &value, XattrFlags::empty()) {
+        Ok(()) => Some(true),
+        Err(Errno::INVAL) => Some(false),
+        Err(_) => None,
     }
 }
 
@@ -76,10 +92,7 @@ fn helpers() -> Vec<Finding> {
         [] => Finding::ok("newuidmap, newgidmap", "are installed"),
         _ => Finding::warning(
             "newuidmap, newgidmap",
-            format!(
-                "{}: not installed; dockerd does without",
-                missing.join(", ")
-            ),
+            format!("{} not installed; dockerd does without", missing.join(", ")),
         )
         .remedy("apt install uidmap, for rootless engines"),
     }]

@@ -92,32 +92,34 @@ fn end(line: &SubidLine) -> u64 {
     u64::from(line.start) + u64::from(line.count)
 }
 
-/// Lines of others that share ids with this user's: their processes could reach the files.
+/// Lines that share ids: processes of the one could reach files of the other. What concerns this
+/// user's lines comes first.
 fn overlaps(all: &[SubidLine], own: &[SubidLine], what: &'static str) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for mine in own {
-        for other in all.iter().filter(|line| !own.contains(line)) {
-            let meet = u64::from(mine.start) < end(other) && u64::from(other.start) < end(mine);
-            if meet {
-                findings.push(
-                    Finding::warning(
-                        what,
-                        format!(
-                            "line {} ({}, {}) shares ids with line {} ({}, {})",
-                            mine.line_no,
-                            mine.owner,
-                            range(mine),
-                            other.line_no,
-                            other.owner,
-                            range(other)
-                        ),
-                    )
-                    .remedy("a range for each user that no other has, before anything is shifted into it"),
-                );
+    let mut lines: Vec<&SubidLine> = all.iter().filter(|line| line.count > 0).collect();
+    lines.sort_by_key(|line| (line.start, line.line_no));
+    let mut pairs = Vec::new();
+    for (n, one) in lines.iter().enumerate() {
+        let meets = |other: &&&SubidLine| u64::from(other.start) < end(one);
+        for other in lines[n + 1..].iter().take_while(meets) {
+            // The same said twice is one range.
+            if (&one.owner, range(one)) != (&other.owner, range(other)) {
+                pairs.push(match own.contains(other) && !own.contains(one) {
+                    true => (*other, *one),
+                    false => (*one, *other),
+                });
             }
         }
     }
-    findings
+    pairs.sort_by_key(|(one, _)| !own.contains(one));
+    let said =
+        |line: &SubidLine| format!("line {} ({}, {})", line.line_no, line.owner, range(line));
+    let finding = |(one, other): (&SubidLine, &SubidLine)| {
+        let found = format!("{} shares ids with {}", said(one), said(other));
+        Finding::warning(what, found)
+            .remedy("a range for each user that no other has, before anything is shifted into it")
+    };
+    // More than a screen of them says no more.
+    pairs.into_iter().take(10).map(finding).collect()
 }
 
 /// Host accounts whose id is in one of these ranges.
@@ -164,6 +166,14 @@ mod tests {
                 .contains("line 2 (dockremap, 100000:65536) shares ids with line 1")
         );
         assert!(bad[2].1.contains("eve (100007)"));
+        // Of others, too; what concerns ours comes first.
+        let others = levels("a:1000:10\nb:1009:10\nme:160000:65536\ndockremap:100000:65536\n");
+        let said: Vec<&str> = others.iter().map(|(_, found)| &found[..6]).collect();
+        assert_eq!(said, ["dockre", "line 4", "line 1", "host a"], "{others:?}");
+        assert_eq!(
+            levels("dockremap:200000:65536\ndockremap:200000:65536\n").len(),
+            1
+        );
         assert_eq!(levels("dockremap:200000:1000\n")[0].0, Level::Warning);
         assert_eq!(levels("me:1:1\n")[0].0, Level::Error);
     }
