@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::daemon::Host;
-use support::docker::{killed_at, same};
+use support::docker::{REMAPPED, killed_at, same};
 use support::volume::{acl, check, directory, mode, place, prepare, snapshot};
 use support::{Idshift, MAP, Run, sh};
 
@@ -229,18 +229,20 @@ fn a_directory_in_use_is_refused_with_process_and_container() {
     let idshift = Idshift::new();
     let data = directory(&host.beside().join("data"), (0, 0), 0o777);
     let sub = directory(&data.join("sub"), (0, 0), 0o777);
-    let daemon = host.start(&[]);
+    fs::write(data.join("file"), "").unwrap();
+    let daemon = host.start(REMAPPED);
     daemon.import_tiny("tiny:1");
     let refused = |words: &[&str]| {
-        let run = prepare(&idshift, &data, &[]);
-        assert_eq!(run.code, Some(4), "{run}");
-        for word in words {
-            assert!(run.stderr.contains(word), "{word:?} in {run}");
+        for command in ["prepare", "shift"] {
+            let run = idshift.run([command, "--map", MAP, data.to_str().unwrap()]);
+            assert_eq!(run.code, Some(4), "{run}");
+            for word in words {
+                assert!(run.stderr.contains(word), "{word:?} in {run}");
+            }
         }
     };
-    // By a bind mount of it, by one of a directory in it, by a volume that binds it.
     let device = format!("device={}", data.display());
-    daemon.docker(&[
+    let volume = [
         "volume",
         "create",
         "--opt",
@@ -248,11 +250,28 @@ fn a_directory_in_use_is_refused_with_process_and_container() {
         "--opt",
         "o=bind",
         "--opt",
-        &device,
-        "vol",
-    ]);
-    for source in [data.to_str().unwrap(), sub.to_str().unwrap(), "vol"] {
-        let mount = format!("{source}:/m");
+    ];
+    daemon.docker(&[&volume[..], &[&device, "vol"]].concat());
+    let path = |path: &Path| path.to_str().unwrap().to_string();
+    let (whole, part, file) = (path(&data), path(&sub), path(&data.join("file")));
+    for (source, options) in [
+        (&whole, &[][..]),
+        (&part, &[]),
+        (&file, &[]),
+        (&"vol".to_string(), &[]),
+        (&format!("{whole}:/m:ro"), &[]),
+        (&whole, &["--userns=host"]),
+        (&whole, &["--userns=host", "--ipc=host"]),
+        (&whole, &["--userns=host", "--pid=host"]),
+        (&whole, &["--read-only", "--user", "999:999"]),
+        (&whole, &["paused"]),
+    ] {
+        let mount = match source.ends_with(":ro") {
+            true => source.clone(),
+            false => format!("{source}:/m"),
+        };
+        let is_paused = options == ["paused"];
+        let options = if is_paused { &[] } else { options };
         let run = [
             "run",
             "-d",
@@ -263,10 +282,20 @@ fn a_directory_in_use_is_refused_with_process_and_container() {
             "-v",
             &mount,
         ];
-        let id = daemon.docker(&[&run[..], &["tiny:1", "/bin/busybox", "sleep", "1000"]].concat());
+        let command = ["tiny:1", "/bin/busybox", "sleep", "1000"];
+        let id = daemon.docker(&[&run[..], options, &command].concat());
+        if is_paused {
+            daemon.docker(&["pause", "user1"]);
+        }
         refused(&["busybox", "in container", &id[..12]]);
         daemon.docker(&["rm", "-f", "user1"]);
     }
+    // One that was only made, or has stopped, uses nothing.
+    let mount = format!("{whole}:/m");
+    daemon.docker(&["create", "-v", &mount, "tiny:1", "/bin/busybox", "true"]);
+    prepare(&idshift, &data, &[]).exits(0);
+    prepare(&idshift, &data, &["--reverse"]).exits(0);
+
     let mut in_it = Command::new("sleep")
         .arg("1000")
         .current_dir(&sub)
