@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use idshift::docker::container::{self, Container};
 use idshift::docker::daemon_json::with_userns_remap;
-use idshift::idmap::subid::{SubidFile, map_from_subid};
+use idshift::idmap::subid::{Reader, SubidFile, map_from_subid};
 use idshift::idmap::{Direction, IdMap, MapSpec, Mapped};
 use idshift::ownership::{Acl, Capability};
 use idshift::record::frame::Encoder;
@@ -94,9 +94,11 @@ pub fn subuid(bytes: &[u8]) {
     if let Ok(file) = SubidFile::parse(bytes, "/etc/subuid") {
         let users: Vec<String> = file.lines().iter().map(|line| line.owner.clone()).collect();
         for user in users.iter().take(8) {
-            match map_from_subid(user, Some(0), &file, &file) {
-                Ok(map) => there_and_back(&map),
-                Err(error) => assert!(error.to_string().contains("/etc/subuid")),
+            for reader in [Reader::Any, Reader::Docker] {
+                match map_from_subid(user, Some(0), &file, &file, reader) {
+                    Ok(map) => there_and_back(&map),
+                    Err(error) => assert!(error.to_string().contains("/etc/subuid")),
+                }
             }
         }
     }
@@ -205,16 +207,22 @@ pub fn config(bytes: &[u8]) {
         return;
     };
     let (plain, remapped) = ("/var/lib/docker", "/var/lib/docker/1.1");
+    let exchanged = |path: &str, from: &str, to: &str| {
+        let rest = path.strip_prefix(from)?;
+        rest.starts_with('/').then(|| format!("{to}{rest}"))
+    };
+    let into = |path: &str| exchanged(path, plain, remapped);
+    let out_of = |path: &str| exchanged(path, remapped, plain);
     for moved in [container::move_config, container::move_hostconfig] {
-        let Ok(there) = moved(text, plain, remapped) else {
+        let Ok(there) = moved(text, &into) else {
             continue;
         };
         let before: Value = serde_json::from_str(text).expect("it was JSON");
         let after: Value = serde_json::from_str(&there).expect("it stays JSON");
         assert_same_shape(&before, &after);
         if !text.contains("1.1") && !text.contains("\\u") {
-            let back: Value =
-                serde_json::from_str(&moved(&there, remapped, plain).expect("JSON")).expect("JSON");
+            let back = moved(&there, &out_of).expect("it stays what it was");
+            let back: Value = serde_json::from_str(&back).expect("JSON");
             assert_eq!(back, before);
         }
     }

@@ -1,0 +1,160 @@
+//! Trees of extreme shapes: every command gets through them, in bounded memory.
+
+mod support;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use support::promise::Promise;
+use support::{Idshift, Kind, MAP, Run, TestFs, long, output, script};
+
+const FILE: &str = env!("CARGO_CRATE_NAME");
+
+struct Shape {
+    _fs: TestFs,
+    tree: PathBuf,
+    idshift: Idshift,
+}
+
+fn shape(shape: &str, count: usize) -> Shape {
+    // In memory: it is gone with its mount, however deep it is.
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = fs.path().join("tree");
+    let count = count.to_string();
+    let args = [shape.as_ref(), tree.as_os_str(), count.as_ref()];
+    output(
+        "python3",
+        [script("shapes.py").as_os_str()].into_iter().chain(args),
+    );
+    Shape {
+        _fs: fs,
+        tree,
+        idshift: Idshift::new(),
+    }
+}
+
+impl Shape {
+    /// Runs a command that must work; the most memory it took, in KiB.
+    #[track_caller]
+    fn run(&self, args: &[&OsStr]) -> (Run, u64) {
+        let facts = self.idshift.journals().join("facts.json");
+        let command = self.idshift.command(args);
+        let mut measured = Command::new("python3");
+        measured.arg(script("measure.py")).arg(&facts).arg("580");
+        measured.arg(command.get_program()).args(command.get_args());
+        let run = Run::of(&mut measured).exits(0);
+        let facts: Value = serde_json::from_slice(&fs::read(facts).unwrap()).unwrap();
+        println!("{:?}: {facts}", args[0]);
+        (run, facts["kib"].as_u64().unwrap())
+    }
+
+    #[track_caller]
+    fn belongs_to(&self, uid: u32) {
+        let (uid, program) = (uid.to_string(), script("shapes.py"));
+        let args: [&OsStr; 4] = [
+            program.as_os_str(),
+            "check".as_ref(),
+            self.tree.as_os_str(),
+            uid.as_ref(),
+        ];
+        let others = output("python3", args).stdout;
+        assert_eq!(
+            String::from_utf8_lossy(&others).trim(),
+            "0",
+            "inodes of others"
+        );
+    }
+
+    /// There and back, by every way that walks or replays. `whole_paths`: those that write out the
+    /// path of each inode too.
+    fn goes_through(&self, most_kib: u64, whole_paths: bool, promise: &Promise) {
+        let (map, tree) = (["--map", MAP].map(OsStr::new), self.tree.as_os_str());
+        let manifest = self.idshift.journals().join("manifest.zst");
+        let shift: Vec<&OsStr> = [OsStr::new("shift")]
+            .into_iter()
+            .chain(map)
+            .chain([tree])
+            .collect();
+        let bounded = |(run, kib): (Run, u64)| {
+            assert!(kib < most_kib, "{kib} KiB: {run}");
+            promise.held();
+            run
+        };
+        bounded(self.run(&shift));
+        self.belongs_to(100_000);
+        bounded(self.run(&["verify", "latest"].map(OsStr::new)));
+        if whole_paths {
+            bounded(self.run(&["journal", "show", "latest"].map(OsStr::new)));
+        }
+        bounded(self.run(&["rollback", "latest"].map(OsStr::new)));
+        self.belongs_to(0);
+        let mut prepare: Vec<&OsStr> = vec!["prepare".as_ref()];
+        prepare.extend(map.into_iter().chain([tree]));
+        bounded(self.run(&prepare));
+        self.belongs_to(100_000);
+        bounded(self.run(&["rollback", "latest"].map(OsStr::new)));
+        if whole_paths {
+            let mut dry = shift.clone();
+            dry.extend([
+                OsStr::new("--dry-run"),
+                "--manifest".as_ref(),
+                manifest.as_os_str(),
+            ]);
+            bounded(self.run(&dry));
+            bounded(self.run(&[
+                "shift".as_ref(),
+                "--from-manifest".as_ref(),
+                manifest.as_os_str(),
+            ]));
+            self.belongs_to(100_000);
+            let mut reverse = shift.clone();
+            reverse.push("--reverse".as_ref());
+            bounded(self.run(&reverse));
+        }
+        self.belongs_to(0);
+    }
+}
+
+fn size(short: usize, full: usize) -> usize {
+    if long() { full } else { short }
+}
+
+const HOW: &str = "shift, verify, rollback, prepare, and journal show, dry run and manifest where paths are not gigabytes";
+
+#[test]
+fn a_directory_of_very_many_entries() {
+    let promise = Promise::new(
+        FILE,
+        "Hostile trees",
+        "A directory of a million entries is gone through in bounded memory",
+        HOW,
+    );
+    shape("wide", size(20_000, 1_000_000)).goes_through(160 << 10, true, &promise);
+}
+
+#[test]
+fn directories_inside_one_another() {
+    let promise = Promise::new(
+        FILE,
+        "Hostile trees",
+        "100,000 directories inside one another are gone through in bounded memory",
+        HOW,
+    );
+    shape("deep", size(5_000, 100_000)).goes_through(300 << 10, false, &promise);
+    // A path is as long as the way is deep.
+    shape("deep", size(1_000, 10_000)).goes_through(300 << 10, true, &promise);
+}
+
+#[test]
+fn an_inode_of_very_many_names() {
+    let promise = Promise::new(
+        FILE,
+        "Hostile trees",
+        "An inode of two million names is changed once, in bounded memory",
+        HOW,
+    );
+    shape("linked", size(20_000, 2_000_000)).goes_through(400 << 10, true, &promise);
+}
