@@ -1,26 +1,33 @@
 //! What came into being since a run.
 
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::{Stop, Tally};
+use crate::fs::dir::Kind;
+use crate::fs::stat::{stat, stat_at};
 use crate::fs::walk::{Enter, Visit, walk};
-use crate::fs::{Dir, DirPath, Names, Pin, Root, Stat};
+use crate::fs::{Dir, DirPath, Names, Root, Stat};
 use crate::idmap::Mapped;
-use crate::record::Journal;
+use crate::record::{Journal, Mark};
 
 /// Counts and lists inodes that were born after the run began and whose owner is on the side the
 /// run shifted to: a rollback leaves them so, because no journal says what else they should have.
 ///
 /// Where the filesystem keeps no birth times none can be told from the rest, and none is counted.
+///
+/// To be asked before anything is undone: then most directories still have the times that the run
+/// left, and only what is in the others has to be looked at.
 pub fn count(journal: &Journal, roots: &[Root], jobs: usize, tally: &mut Tally, stop: &Stop) {
     let visitor = || Since {
         journal,
         roots,
         stop,
+        finished: finished(journal),
         tally: Tally::default(),
     };
     for found in walk(roots, jobs, visitor) {
@@ -31,12 +38,22 @@ pub fn count(journal: &Journal, roots: &[Root], jobs: usize, tally: &mut Tally, 
     }
 }
 
+/// When a run ended that nobody began to undo.
+fn finished(journal: &Journal) -> Option<Timestamp> {
+    let last = journal.marks.last()?;
+    (last.mark == Mark::Finished).then_some(last.time)
+}
+
 struct Since<'a> {
     journal: &'a Journal,
     roots: &'a [Root],
     stop: &'a Stop,
+    finished: Option<Timestamp>,
     tally: Tally,
 }
+
+/// Inodes get their times from a clock that may be two ticks behind, at 100 ticks a second.
+const BEHIND_MS: i64 = 20;
 
 impl Since<'_> {
     fn is_new(&self, stat: &Stat) -> bool {
@@ -46,6 +63,23 @@ impl Since<'_> {
             || header.map.gids.map(stat.gid, header.direction) == Mapped::Already;
         there && stat.identity.born > header.time.as_millisecond()
     }
+
+    /// Whether names may have come into a directory since the run began: then its mtime is later
+    /// than that, and its ctime too, which unlike an mtime nobody can set back.
+    fn may_have_new(&self, dir: &Dir) -> bool {
+        let Some(finished) = self.finished else {
+            return true;
+        };
+        stat(dir).is_ok_and(|now| {
+            let began = self.journal.time().as_millisecond();
+            milliseconds(now.changed) > finished.as_millisecond() - BEHIND_MS
+                || milliseconds(now.modified) > began - BEHIND_MS
+        })
+    }
+}
+
+fn milliseconds((seconds, nanoseconds): (i64, u32)) -> i64 {
+    seconds * 1000 + i64::from(nanoseconds / 1_000_000)
 }
 
 impl Visit for Since<'_> {
@@ -64,17 +98,21 @@ impl Visit for Since<'_> {
         names: &Names,
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
-        for name in names.iter() {
+        let all = self.may_have_new(dir);
+        for (name, kind) in names.with_kinds() {
             if self.stop.is_asked() {
                 return ControlFlow::Break(());
             }
-            let Ok(stat) = Pin::at(dir.as_fd(), name).and_then(|pin| pin.stat()) else {
+            if !all && kind == Kind::Other {
+                continue;
+            }
+            let Ok(stat) = stat_at(dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
             if stat.crosses_mount(dir.path.dev) && !self.journal.header.walk.cross_mounts {
                 continue;
             }
-            if self.is_new(&stat) {
+            if all && self.is_new(&stat) {
                 let path = self.roots[dir.path.root]
                     .path
                     .join(dir.path.join(name.to_bytes()));

@@ -1,8 +1,9 @@
 //! What happens to one inode.
 
 use std::collections::HashSet;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +13,16 @@ use rustix::io::Errno;
 
 use super::aim::{Aim, Every, Rule};
 use super::links::{Elsewhere, Links, Outside};
-use super::sink::Sink;
+use super::sink::{Held, Sink};
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
-use crate::fs::attributes::{Present, ReadError};
 use crate::fs::shown::shell_word;
 use crate::fs::walk::{Enter, Visit};
-use crate::fs::{Dir, DirPath, Identity, Names, Pin, Root, Stat, attributes, flags, process};
+use crate::fs::{
+    Dir, DirPath, Identity, LookError, Looked, Names, Pin, Root, Stat, attributes, flags, look,
+    process,
+};
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{Change, Flags, Outcome};
+use crate::ownership::{Change, Extra, Flags, Outcome, Ownership};
 use crate::record::Transition;
 use crate::record::line::WalkOptions;
 
@@ -124,10 +127,8 @@ pub struct Decider<'a, S> {
     run: &'a Run<'a>,
     sink: S,
     tally: Tally,
-    /// Names that are open at once.
+    /// Names that are looked at, and may be open, at once.
     group: usize,
-    /// The device last met, and whether its ctimes can be relied on.
-    ctime: Option<(u64, bool)>,
 }
 
 /// Why an inode with these flags is not changed.
@@ -144,9 +145,7 @@ pub(super) fn protected(flags: Flags, path: &Path) -> String {
 pub(super) struct Met<'n> {
     pub(super) name: &'n [u8],
     pub(super) rule: Rule,
-    pub(super) pin: Pin,
-    pub(super) stat: Stat,
-    pub(super) present: Result<Present, ReadError>,
+    pub(super) looked: Looked,
     /// It has names outside: how many are in the trees, and how many there are.
     pub(super) elsewhere: Option<(u32, u32)>,
 }
@@ -162,7 +161,6 @@ impl<'a, S: Sink> Decider<'a, S> {
             sink,
             tally: Tally::default(),
             group: (process::descriptors_for_pins() / 4).clamp(1, GROUP),
-            ctime: None,
         }
     }
 
@@ -194,69 +192,32 @@ impl<'a, S: Sink> Decider<'a, S> {
         self.left(ProblemKind::Failed, dir, name, reason)
     }
 
-    /// Opens what a name of a directory means; `None` when it is nothing to be decided on.
-    fn meet<'n>(
+    /// The names of a directory that are to be decided on, each with its rule.
+    fn rules<'n>(
         &mut self,
-        dir: &Dir,
-        name: &'n CStr,
+        dir: &DirPath,
+        names: &[&'n CStr],
         rule: Option<Rule>,
-        by_name: bool,
-    ) -> ControlFlow<(), Option<Met<'n>>> {
-        const PASS: ControlFlow<(), Option<Met<'static>>> = ControlFlow::Continue(None);
-        let bytes = name.to_bytes();
-        if let Some(exclude) = &self.run.exclude
-            && exclude.is_match(dir.path.join(bytes))
-        {
-            self.tally.excluded += 1;
-            return PASS;
-        }
-        let rule = rule.unwrap_or_else(|| self.run.aim.name_in(&dir.path, bytes));
-        if rule == Rule::Skip {
-            return PASS;
-        }
-        let pinned = Pin::at(std::os::fd::AsFd::as_fd(dir), name);
-        let (pin, stat) = match pinned.and_then(|pin| pin.stat().map(|stat| (pin, stat))) {
-            Ok(pinned) => pinned,
-            Err(Errno::NOENT) => {
-                self.tally.vanished += 1;
-                return PASS;
+    ) -> (Vec<&'n CStr>, Vec<Rule>) {
+        let mut kept = (Vec::new(), Vec::new());
+        for name in names {
+            let bytes = name.to_bytes();
+            if let Some(exclude) = &self.run.exclude
+                && exclude.is_match(dir.join(bytes))
+            {
+                self.tally.excluded += 1;
+                continue;
             }
-            Err(errno) => {
-                self.failed(&dir.path, bytes, "open", errno)?;
-                return PASS;
-            }
-        };
-        if stat.crosses_mount(dir.path.dev) && !self.run.walk.cross_mounts {
-            self.mount(&dir.path, bytes);
-            return PASS;
-        }
-        if stat.nlink > 1 && !stat.is_dir() {
-            let links = &self.run.links;
-            if links.guards() {
-                links.put_off(&stat, &dir.path, bytes);
-                return PASS;
-            }
-            if !links.is_first_name(&stat) {
-                return PASS;
+            let rule = rule.unwrap_or_else(|| self.run.aim.name_in(dir, bytes));
+            if rule != Rule::Skip {
+                kept.0.push(*name);
+                kept.1.push(rule);
             }
         }
-        let present = match by_name {
-            true => attributes::present_by_name(name),
-            false => attributes::present(&pin),
-        };
-        ControlFlow::Continue(Some(Met {
-            name: bytes,
-            rule,
-            pin,
-            stat,
-            present,
-            elsewhere: None,
-        }))
+        kept
     }
 
     /// Some names of a directory, few enough for all of them to be open at once.
-    ///
-    /// Their attributes are listed by name, and where a name moved meanwhile, again by pin.
     fn group(
         &mut self,
         dir: &Dir,
@@ -264,53 +225,69 @@ impl<'a, S: Sink> Decider<'a, S> {
         rule: Option<Rule>,
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
-        let moment = match self.keeps_ctime(dir) {
-            true => dir.begin_by_name(),
-            false => None,
-        };
-        let mut all = Vec::with_capacity(names.len());
-        for name in names {
-            if self.run.is_cut_short() {
-                return ControlFlow::Break(());
-            }
-            all.extend(self.meet(dir, name, rule, moment.is_some())?);
+        if self.run.is_cut_short() {
+            return ControlFlow::Break(());
         }
-        let still = moment.as_ref().map(|moment| dir.still_since(moment));
-        if still == Some(false) {
-            for met in &mut all {
-                met.present = attributes::present(&met.pin);
-            }
-        }
-        let links = &self.run.links;
-        if still != Some(true) && links.guards() {
-            // That an inode has one name says nothing where it has lost the one it was opened by.
-            all.retain(|met| {
-                let name = CString::new(met.name).unwrap_or_default();
-                let keeps = met.stat.is_dir() || met.pin.keeps_name(&name);
-                if !keeps {
-                    links.put_off(&met.stat, &dir.path, met.name);
-                }
-                keeps
-            });
-        }
-        for met in all {
-            if met.stat.is_dir() {
-                found.push(dir.path.child(met.name, met.stat.identity, met.stat.dev));
-            }
-            self.inode(&dir.path, met)?;
+        let (names, rules) = self.rules(&dir.path, names, rule);
+        // Without attributes, the numbers say whether there is anything to be done.
+        let wants = |n: usize, stat: &Stat, _| S::Held::IS_PIN && self.changes(rules[n], stat);
+        let looked = look(dir.as_fd(), &names, wants);
+        for ((name, rule), looked) in names.iter().zip(rules).zip(looked) {
+            self.name(&dir.path, name, rule, looked, found)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn keeps_ctime(&mut self, dir: &Dir) -> bool {
-        match self.ctime {
-            Some((dev, keeps)) if dev == dir.path.dev => keeps,
-            _ => {
-                let keeps = dir.keeps_ctime();
-                self.ctime = Some((dir.path.dev, keeps));
-                keeps
+    /// Whether an inode without ACLs and capability is to be changed.
+    fn changes(&self, rule: Rule, stat: &Stat) -> bool {
+        let before = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
+        let outcome = rule.outcome(&before, self.run.map, self.run.direction);
+        matches!(outcome, Outcome::Change(_))
+    }
+
+    /// What one name was found to mean.
+    fn name(
+        &mut self,
+        dir: &Arc<DirPath>,
+        c_name: &CStr,
+        rule: Rule,
+        looked: Result<Looked, LookError>,
+        found: &mut Vec<Arc<DirPath>>,
+    ) -> ControlFlow<()> {
+        let name = c_name.to_bytes();
+        let looked = match looked {
+            Ok(looked) => looked,
+            Err(error) if error.errno == Errno::NOENT => {
+                self.tally.vanished += 1;
+                return ControlFlow::Continue(());
             }
+            Err(LookError { call, errno }) => return self.failed(dir, name, call, errno),
+        };
+        let stat = looked.stat;
+        if stat.crosses_mount(dir.dev) && !self.run.walk.cross_mounts {
+            self.mount(dir, name);
+            return ControlFlow::Continue(());
         }
+        let links = &self.run.links;
+        if stat.is_dir() {
+            found.push(dir.child(name, stat.identity, stat.dev));
+        } else if links.guards() {
+            // That an inode has one name says nothing where it has lost the one it was opened by.
+            let lost = |pin: &Pin| !looked.kept_name && !pin.keeps_name(c_name);
+            if stat.nlink > 1 || looked.pin.as_ref().is_some_and(lost) {
+                links.put_off(&stat, dir, name);
+                return ControlFlow::Continue(());
+            }
+        } else if stat.nlink > 1 && !links.is_first_name(&stat) {
+            return ControlFlow::Continue(());
+        }
+        let met = Met {
+            name,
+            rule,
+            looked,
+            elsewhere: None,
+        };
+        self.inode(dir, met)
     }
 
     fn mount(&mut self, dir: &DirPath, name: &[u8]) {
@@ -325,11 +302,12 @@ impl<'a, S: Sink> Decider<'a, S> {
         let Met {
             name,
             rule,
-            pin,
-            stat,
-            present,
+            looked,
             elsewhere,
         } = met;
+        let Looked {
+            stat, present, pin, ..
+        } = looked;
         self.tally.seen += 1;
         if self.run.done.contains(&(dir.root, stat.identity)) {
             self.tally.already += 1;
@@ -344,7 +322,7 @@ impl<'a, S: Sink> Decider<'a, S> {
             self.tally.already += 1;
             return ControlFlow::Continue(());
         }
-        let read = present.and_then(|present| attributes::read_present(&pin, &stat, present));
+        let read = attributes::read_looked(pin.as_ref(), &stat, present);
         let before = match read {
             Ok(before) => before,
             Err(error) => return self.left(ProblemKind::Failed, dir, name, error.to_string()),
@@ -374,12 +352,16 @@ impl<'a, S: Sink> Decider<'a, S> {
             change: Change { before, after },
             held,
         };
+        let Some(handle) = S::Held::of(pin) else {
+            // It was not to be changed when it was looked at.
+            return self.failed(dir, name, "open", Errno::STALE);
+        };
         self.sink.change(
             self.run,
             &mut self.tally,
             dir,
             name,
-            pin,
+            handle,
             stat.identity,
             transition,
         )
@@ -437,12 +419,16 @@ impl<S: Sink> Visit for Decider<'_, S> {
                 return ControlFlow::Continue(Enter::No);
             }
         };
+        let looked = Looked {
+            stat: root.stat,
+            present: attributes::present(&pin),
+            pin: Some(pin),
+            kept_name: true,
+        };
         let met = Met {
             name: b".",
             rule: self.run.aim.root(number),
-            present: attributes::present(&pin),
-            pin,
-            stat: root.stat,
+            looked,
             elsewhere: match root.stat.is_dir() || !self.run.links.guards() {
                 true => None,
                 false => Some((1, root.stat.nlink)).filter(|&(met, names)| met < names),

@@ -12,6 +12,7 @@
 //! - [`listed`]: carrying out a journal that holds everything that is to be done
 //! - [`steps`]: what a journal does besides changing owners
 //! - [`replay`]: what a journal says, compared with the disk and brought about
+//! - `way`: the way to the directory that a replay is at
 //! - `roots`: the trees of a journal, opened again
 //! - [`mod@rollback`], [`mod@resume`], [`verify`]: the three uses of a replay
 //! - [`created`]: what came into being since a run
@@ -37,6 +38,7 @@ pub mod sink;
 pub mod steps;
 pub mod stop;
 pub mod verify;
+mod way;
 
 pub use aim::{Aim, Every, Rule};
 pub use monitor::{Monitor, Phase, Silent};

@@ -1,22 +1,22 @@
 //! What a journal says, compared with the disk and brought about.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::steps::Move;
+use super::way::Way;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally, roots};
-use crate::fs::stat::stat;
-use crate::fs::{self, Pin, Root, attributes, process};
-use crate::ownership::{Change, FileType, Flags, Ownership, Standing};
+use crate::fs::{self, LookError, Looked, Pin, Pins, Root, Stat, attributes, process};
+use crate::ownership::{Change, Extra, FileType, Flags, Ownership, Standing};
 use crate::record::journal::Piece;
 use crate::record::line::{DirLine, Entry};
 use crate::record::{Journal, JournalError, Name, Transition};
@@ -28,6 +28,24 @@ pub enum Goal {
     Before,
     /// As after it: resume, verify.
     After,
+}
+
+impl Goal {
+    /// The side of a change that is wanted.
+    fn side(self, change: &Change) -> &Ownership {
+        match self {
+            Goal::Before => &change.before,
+            Goal::After => &change.after,
+        }
+    }
+
+    /// The other one.
+    fn other(self, change: &Change) -> &Ownership {
+        match self {
+            Goal::Before => &change.after,
+            Goal::After => &change.before,
+        }
+    }
 }
 
 /// What is done about an inode that is not as wanted.
@@ -134,16 +152,37 @@ impl Replay<'_> {
     }
 }
 
+/// Changes of a frame by number.
+type Transitions = HashMap<u32, Rc<Transition>>;
+
 /// One thread of a replay.
 struct Worker<'a> {
     replay: &'a Replay<'a>,
     roots: &'a [Result<Root, String>],
     over: &'a AtomicBool,
     way: Way,
+    /// Inodes that are looked at, and may be open, at once.
+    group: usize,
+    /// Directories that are to be changed, once all in them that the frame names are.
+    late: Vec<Late>,
     /// Where entries were renamed: the way as the journal knows it.
     known: Vec<Name>,
     tally: Tally,
 }
+
+/// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
+/// new is slow to look at: so it comes last.
+struct Late {
+    pin: Pin,
+    flags: (Flags, Flags),
+    now: Ownership,
+    transition: Rc<Transition>,
+    /// For messages.
+    path: PathBuf,
+}
+
+/// Inodes of one group.
+const GROUP: usize = 256;
 
 /// Why an inode is not where the journal says.
 const GONE: &str = "is gone, or was renamed";
@@ -161,6 +200,8 @@ impl<'a> Worker<'a> {
             roots,
             over,
             way: Way::default(),
+            group: (process::descriptors_for_pins() / 4).clamp(1, GROUP),
+            late: Vec::new(),
             known: Vec::new(),
             tally: Tally::default(),
         }
@@ -174,13 +215,13 @@ impl<'a> Worker<'a> {
     }
 
     fn frame(&mut self, frame: u32) -> Result<(), JournalError> {
-        let mut transitions: HashMap<u32, Transition> = HashMap::new();
+        let mut transitions = Transitions::new();
         self.way = Way::default();
         self.known.clear();
         for piece in self.replay.journal.read(frame)? {
             match piece {
                 Piece::Own(n, transition) => {
-                    transitions.insert(n, transition);
+                    transitions.insert(n, Rc::new(transition));
                 }
                 Piece::Dir(line) => {
                     let known = |n: &u32| transitions.contains_key(n);
@@ -197,37 +238,113 @@ impl<'a> Worker<'a> {
                 break;
             }
         }
+        self.late();
         Ok(())
     }
 
-    fn dir(&mut self, line: &DirLine, transitions: &HashMap<u32, Transition>) {
+    /// Changes the directories that were put off.
+    fn late(&mut self) {
+        for late in std::mem::take(&mut self.late) {
+            if self.is_over() {
+                return;
+            }
+            match self.bring(&late.pin, late.flags, &late.now, &late.transition) {
+                Ok(()) => self.count(&late.transition),
+                Err((kind, reason)) => {
+                    let path = late.path;
+                    self.problem(Problem { path, kind, reason });
+                }
+            }
+        }
+    }
+
+    fn dir(&mut self, line: &DirLine, transitions: &Transitions) {
         let (seen, changed) = (self.tally.seen, self.tally.changed);
         self.go(line);
-        let root = &self.roots[line.root];
-        for entry in line.entries() {
+        let entries: Vec<Entry<'_>> = line.entries().collect();
+        // Where entries were renamed, each may be in another directory now.
+        let most = match self.replay.moves.is_empty() {
+            true => self.group,
+            false => 1,
+        };
+        // The top of a tree has no name to be looked at with others.
+        let is_top = |entry: &Entry<'_>| entry.name.0 == b".";
+        let alike = entries.chunk_by(|one, next| !is_top(one) && !is_top(next));
+        for group in alike.flat_map(|alike| alike.chunks(most)) {
+            if self.is_over() {
+                return;
+            }
+            self.entries(line.root, group, transitions);
+        }
+        let monitor = self.replay.monitor;
+        monitor.progress(self.tally.seen - seen, self.tally.changed - changed);
+    }
+
+    /// Some inodes of one directory, few enough for all of them to be open at once.
+    fn entries(&mut self, root: usize, entries: &[Entry<'_>], transitions: &Transitions) {
+        let looked = match &self.roots[root] {
+            Ok(pinned) => self.look(pinned, root, entries, transitions),
+            Err(reason) => {
+                let gone = |_| Err((ProblemKind::Conflict, reason.clone()));
+                entries.iter().map(gone).collect()
+            }
+        };
+        let mut pins = Pins::default();
+        for (entry, looked) in entries.iter().zip(looked) {
             if self.is_over() {
                 return;
             }
             self.tally.seen += 1;
             let transition = &transitions[&entry.own];
-            let result = match root {
-                Ok(root) => {
-                    let name = self.name_now(line.root, entry.name);
-                    let entry = Entry {
-                        name: name.as_ref().unwrap_or(entry.name),
-                        ..entry
-                    };
-                    self.entry(root, &entry, transition)
-                }
-                Err(reason) => Err((ProblemKind::Conflict, reason.clone())),
-            };
+            let result = looked.and_then(|it| self.entry(root, entry, transition, it, &mut pins));
             if let Err((kind, reason)) = result {
-                let path = self.path(line.root, entry.name);
+                let path = self.path(root, entry.name);
                 self.problem(Problem { path, kind, reason });
             }
         }
-        let monitor = self.replay.monitor;
-        monitor.progress(self.tally.seen - seen, self.tally.changed - changed);
+        if self.late.len() >= self.group {
+            self.late();
+        }
+    }
+
+    /// What the names of some entries mean now; those that are to be changed are pinned.
+    fn look(
+        &mut self,
+        pinned: &'a Root,
+        root: usize,
+        entries: &[Entry<'_>],
+        transitions: &Transitions,
+    ) -> Vec<Result<Looked, Trouble>> {
+        let (act, goal) = (self.replay.act, self.replay.goal);
+        let wants = |n: usize, stat: &Stat, _| {
+            let Transition { change, held, .. } = &*transitions[&entries[n].own];
+            let now = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
+            act == Act::Change && (now != *goal.side(change) || !held.is_empty())
+        };
+        if let [Entry { name, .. }] = entries
+            && name.0 == b"."
+        {
+            return vec![look_at_root(pinned)];
+        }
+        let renamed = entries
+            .first()
+            .and_then(|one| self.name_now(root, one.name));
+        let names: Vec<CString> = match &renamed {
+            Some(name) => vec![c_name(name)],
+            None => entries.iter().map(|entry| c_name(entry.name)).collect(),
+        };
+        let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
+        let looked = match self.way.open(pinned.pin.as_fd(), self.within(pinned)) {
+            Ok(dir) => fs::look(dir, &names, wants),
+            Err(errno) => {
+                let call = "open";
+                names
+                    .iter()
+                    .map(|_| Err(LookError { call, errno }))
+                    .collect()
+            }
+        };
+        looked.into_iter().map(|one| one.map_err(trouble)).collect()
     }
 
     /// Turns to a line's directory.
@@ -291,77 +408,79 @@ impl<'a> Worker<'a> {
     /// Compares one inode, and changes it where that is wanted.
     fn entry(
         &mut self,
-        root: &'a Root,
+        root: usize,
         entry: &Entry<'_>,
-        transition: &Transition,
-    ) -> Result<(), (ProblemKind, String)> {
+        transition: &Rc<Transition>,
+        looked: Looked,
+        pins: &mut Pins,
+    ) -> Result<(), Trouble> {
         let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
         let failed = |reason: String| (ProblemKind::Failed, reason);
-        let pin = self.pin(root, entry.name).map_err(|errno| match errno {
-            Errno::NOENT => conflict(GONE),
-            Errno::NOTDIR | Errno::LOOP => conflict(REPLACED),
-            Errno::XDEV => conflict(MOUNTED),
-            _ => failed(format!("open: {errno}")),
-        })?;
-        let stat = pin
-            .stat()
-            .map_err(|errno| failed(format!("statx: {errno}")))?;
+        let Looked {
+            stat, present, pin, ..
+        } = looked;
         let is_it = stat.identity == entry.identity && stat.file_type == transition.file_type;
         if !is_it {
             return Err(conflict(REPLACED));
         }
+        let within = self.roots[root].as_ref().ok();
+        let within = within.and_then(|pinned| self.within(pinned));
         let is_top = entry.name.0 == b".";
-        if !is_top && self.within(root).is_some_and(|dev| stat.crosses_mount(dev)) {
+        if !is_top && within.is_some_and(|dev| stat.crosses_mount(dev)) {
             return Err(conflict(MOUNTED));
         }
-        let now = attributes::read(&pin, &stat).map_err(|error| failed(error.to_string()))?;
+        let now = attributes::read_looked(pin.as_ref(), &stat, present)
+            .map_err(|error| failed(error.to_string()))?;
         let change = &transition.change;
-        let wanted = match self.replay.goal {
-            Goal::Before => &change.before,
-            Goal::After => &change.after,
-        };
+        let (wanted, other) = (
+            self.replay.goal.side(change),
+            self.replay.goal.other(change),
+        );
         let flags = self.flags(stat.flags(), transition.held);
-        let file_type = transition.file_type;
-        let bring = || {
-            fs::apply_despite(&pin, file_type, flags, &now, wanted)
-                .map_err(|error| failed(error.to_string()))
-        };
         if now == *wanted {
             // It may have been killed before it put the flags back.
-            let lost = !flags.1.without(stat.flags()).is_empty();
-            if lost && self.replay.act == Act::Change {
-                bring()?;
+            if let Some(pin) = &pin
+                && self.lost_flags(&stat, transition.held)
+                && self.replay.act == Act::Change
+            {
+                self.bring(pin, flags, &now, transition)?;
             }
             self.tally.already += 1;
             return Ok(());
         }
-        let other = match self.replay.goal {
-            Goal::Before => &change.after,
-            Goal::After => &change.before,
-        };
-        let (is, should) = (summary(&now), summary(wanted));
         match self.replay.act {
-            Act::Report => return Err(conflict(&format!("is {is}, and should be {should}"))),
+            Act::Report => {
+                let (is, should) = (summary(&now), summary(wanted));
+                return Err(conflict(&format!("is {is}, and should be {should}")));
+            }
             _ if !self.may_change(change, &now, transition.file_type) => {
-                let was = summary(other);
+                let (is, was) = (summary(&now), summary(other));
                 return Err(conflict(&format!(
                     "was changed since: it is {is}, not {was}"
                 )));
             }
-            Act::Change => bring()?,
-            Act::Count => {}
+            Act::Count => {
+                self.count(transition);
+                return Ok(());
+            }
+            Act::Change => {}
         }
-        let done = match self.replay.goal {
-            Goal::Before => change.clone().swapped(),
-            Goal::After => change.clone(),
-        };
-        self.tally.changes(
-            &Transition {
-                change: done,
-                ..transition.clone()
-            },
-            1,
-        );
+        // What differs from what is wanted was pinned.
+        let pin = pin.ok_or_else(|| failed(Errno::STALE.to_string()))?;
+        if stat.is_dir() {
+            self.late.push(Late {
+                pin,
+                flags,
+                now,
+                transition: Rc::clone(transition),
+                path: self.path(root, entry.name),
+            });
+            return Ok(());
+        }
+        let brought = self.bring(&pin, flags, &now, transition);
+        pins.push(pin);
+        brought?;
+        self.count(transition);
         Ok(())
     }
 
@@ -374,6 +493,40 @@ impl<'a> Worker<'a> {
             true => (has, held),
             false => (has, has),
         }
+    }
+
+    /// Whether an inode lacks flags that were taken from it for a moment.
+    fn lost_flags(&self, stat: &Stat, held: Flags) -> bool {
+        let (_, after) = self.flags(stat.flags(), held);
+        !after.without(stat.flags()).is_empty()
+    }
+
+    /// Changes one inode.
+    fn bring(
+        &self,
+        pin: &Pin,
+        flags: (Flags, Flags),
+        now: &Ownership,
+        transition: &Transition,
+    ) -> Result<(), Trouble> {
+        let wanted = self.replay.goal.side(&transition.change);
+        fs::apply_despite(pin, transition.file_type, flags, now, wanted)
+            .map_err(|error| (ProblemKind::Failed, error.to_string()))
+    }
+
+    /// Counts an inode that was brought, or is to be.
+    fn count(&mut self, transition: &Transition) {
+        let change = match self.replay.goal {
+            Goal::Before => transition.change.clone().swapped(),
+            Goal::After => transition.change.clone(),
+        };
+        self.tally.changes(
+            &Transition {
+                change,
+                ..transition.clone()
+            },
+            1,
+        );
     }
 
     fn may_change(&self, change: &Change, now: &Ownership, file_type: FileType) -> bool {
@@ -390,15 +543,40 @@ impl<'a> Worker<'a> {
         let crosses = self.replay.journal.header.walk.cross_mounts;
         (!crosses).then_some(root.stat.dev)
     }
+}
 
-    fn pin(&mut self, root: &'a Root, name: &Name) -> rustix::io::Result<Pin> {
-        if name.0 == b"." {
-            return root.pin.try_clone();
-        }
-        let dir = self.way.open(root.pin.as_fd(), self.within(root))?;
-        let name = std::ffi::CString::new(&name.0[..]).map_err(|_| Errno::INVAL)?;
-        Pin::at(dir, &name)
+/// Why an inode is left as it is.
+type Trouble = (ProblemKind, String);
+
+/// The top of a tree, which has no name in it.
+fn look_at_root(root: &Root) -> Result<Looked, Trouble> {
+    let pin = root.pin.try_clone();
+    let looked = pin.and_then(|pin| {
+        Ok(Looked {
+            stat: pin.stat()?,
+            present: attributes::present(&pin),
+            pin: Some(pin),
+            kept_name: true,
+        })
+    });
+    let call = "statx";
+    looked.map_err(|errno| trouble(LookError { call, errno }))
+}
+
+fn trouble(error: LookError) -> Trouble {
+    let LookError { call, errno } = error;
+    let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
+    match errno {
+        Errno::NOENT => conflict(GONE),
+        Errno::NOTDIR | Errno::LOOP => conflict(REPLACED),
+        Errno::XDEV => conflict(MOUNTED),
+        _ => (ProblemKind::Failed, format!("{call}: {errno}")),
     }
+}
+
+/// A name of a journal holds no NUL: `Name::is_component` made sure.
+fn c_name(name: &Name) -> CString {
+    CString::new(&name.0[..]).unwrap_or_default()
 }
 
 /// An ownership in a few words, for messages.
@@ -409,109 +587,4 @@ fn summary(ownership: &Ownership) -> String {
     };
     let Ownership { uid, gid, mode, .. } = ownership;
     format!("{uid}:{gid} {mode}{extra}")
-}
-
-/// The way to the directory a replay is at, as open handles: each name is opened once, from the
-/// handle before it, and followed never.
-#[derive(Default)]
-struct Way {
-    levels: Vec<Level>,
-    open: usize,
-    /// Known not to lead anywhere from this level on.
-    broken: Option<(usize, Errno)>,
-}
-
-struct Level {
-    name: Name,
-    fd: Option<OwnedFd>,
-}
-
-const ON_THE_WAY: OFlags = OFlags::PATH
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
-/// Handles kept open; deeper ways close the outer ones and open them again when needed.
-const MOST_OPEN: usize = 256;
-
-impl Way {
-    /// Keeps the outer `keep` levels and turns to `names` below them.
-    fn go(&mut self, keep: usize, names: &[Name]) {
-        for level in self.levels.drain(keep.min(self.levels.len())..) {
-            self.open -= usize::from(level.fd.is_some());
-        }
-        let names = names.iter().cloned();
-        self.levels
-            .extend(names.map(|name| Level { name, fd: None }));
-        if self.broken.is_some_and(|(level, _)| level >= keep) {
-            self.broken = None;
-        }
-    }
-
-    fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.levels.iter().map(|level| &level.name.0[..])
-    }
-
-    /// The directory's handle. `within`: the device of a tree that mounts in it are no part of.
-    ///
-    /// # Errors
-    /// `EXDEV` for such a mount.
-    fn open<'r>(
-        &'r mut self,
-        root: BorrowedFd<'r>,
-        within: Option<u64>,
-    ) -> rustix::io::Result<BorrowedFd<'r>> {
-        if let Some((_, errno)) = self.broken {
-            return Err(errno);
-        }
-        let last_open = self.levels.iter().rposition(|level| level.fd.is_some());
-        for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
-            let parent = match i.checked_sub(1).and_then(|i| self.levels[i].fd.as_ref()) {
-                Some(fd) => fd.as_fd(),
-                None => root,
-            };
-            let name = &self.levels[i].name.0[..];
-            let opened = rustix::fs::openat(parent, name, ON_THE_WAY, Mode::empty());
-            let inside = opened.and_then(|fd| match within {
-                Some(dev) if stat(&fd)?.crosses_mount(dev) => Err(Errno::XDEV),
-                _ => Ok(fd),
-            });
-            match inside {
-                Ok(fd) => {
-                    self.levels[i].fd = Some(fd);
-                    self.open += 1;
-                }
-                Err(errno) => {
-                    self.broken = Some((i, errno));
-                    return Err(errno);
-                }
-            }
-            self.close_outer(i);
-        }
-        Ok(self
-            .levels
-            .last()
-            .and_then(|level| level.fd.as_ref())
-            .map_or(root, AsFd::as_fd))
-    }
-
-    /// Closes the outer half when too many are open; `keep` and what follows it stay.
-    fn close_outer(&mut self, keep: usize) {
-        let most = MOST_OPEN.min(process::descriptors_for_directories());
-        if self.open < most {
-            return;
-        }
-        let mut surplus = most / 2;
-        for level in self.levels[..keep]
-            .iter_mut()
-            .filter(|level| level.fd.is_some())
-        {
-            level.fd = None;
-            self.open -= 1;
-            surplus -= 1;
-            if surplus == 0 {
-                return;
-            }
-        }
-    }
 }

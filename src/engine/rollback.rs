@@ -62,6 +62,12 @@ pub fn rollback(
         }
     };
     process::raise_descriptor_limit();
+    // Where steps moved things, what is new is told by the place it has in the end.
+    let moves = !journal.steps.is_empty();
+    let mut since = Tally::default();
+    if !moves {
+        created::count(journal, &trees, options.jobs, &mut since, stop);
+    }
     let replayed = match held {
         None => replay(journal, &options, monitor, stop)?,
         Some((_lock, mut appender)) => {
@@ -87,7 +93,10 @@ pub fn rollback(
     if replayed.cut_short {
         report.ending = Ending::Interrupted;
     } else {
-        created::count(journal, &trees, options.jobs, &mut report.tally, stop);
+        if moves {
+            created::count(journal, &trees, options.jobs, &mut since, stop);
+        }
+        report.tally.add(since);
     }
     report.elapsed = start.elapsed();
     Ok(report)

@@ -8,7 +8,7 @@
 //! 2. its number of names is read;
 //! 3. the ctime of each directory is what it was: no name moved, so in 2 all of them were there.
 //!
-//! Nobody but the clock sets a ctime (`fs::still`). Where names move meanwhile it is tried again.
+//! Nobody but the clock sets a ctime (`fs::moment`). Where names move meanwhile it is tried again.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -24,9 +24,9 @@ use super::decide::{Decider, Met, Run};
 use super::links::{Key, PutOff};
 use super::sink::Sink;
 use super::{ProblemKind, Tally};
-use crate::fs::still::{Moment, TICK};
+use crate::fs::moment::{Moment, tick};
 use crate::fs::walk::{Visit, walk};
-use crate::fs::{Dir, DirPath, Pin, Root, Stat, attributes, process};
+use crate::fs::{Dir, DirPath, Looked, Pin, Root, Stat, attributes, process};
 
 /// Walks trees, and then decides on what was put off meanwhile.
 pub(super) fn walk_and_settle<'a, S: Sink>(
@@ -100,7 +100,7 @@ fn settle_chunk<S: Sink>(decider: &mut Decider<'_, S>, chunk: &[PutOff]) -> Opti
     for attempt in 0..TRIES {
         if attempt > 0 {
             // Also what this run did to the directories has to be past.
-            std::thread::sleep(TICK * 2 * attempt.min(4) + Duration::from_millis(1));
+            std::thread::sleep(tick() * 2 * attempt.min(4) + Duration::from_millis(1));
         }
         if decider.run().is_cut_short() {
             return None;
@@ -170,9 +170,12 @@ impl Here {
         let met = Met {
             name: &self.name,
             rule,
-            present: attributes::present(&self.pin),
-            pin: self.pin,
-            stat: self.stat,
+            looked: Looked {
+                stat: self.stat,
+                present: attributes::present(&self.pin),
+                pin: Some(self.pin),
+                kept_name: true,
+            },
             elsewhere: (self.names < self.stat.nlink).then_some((self.names, self.stat.nlink)),
         };
         decider.inode(&self.dir, met)
@@ -213,7 +216,7 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
             place.still = true;
             continue;
         };
-        place.moment = dir.moment();
+        place.moment = Moment::of(dir.as_fd());
         for &(i, name) in &place.names {
             let known = &mut known[i];
             match pin(&dir, name) {
@@ -251,7 +254,7 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
     }
     for place in &mut places {
         if let Some(moment) = &place.moment {
-            place.still = open(place).is_ok_and(|dir| dir.still_since(moment));
+            place.still = open(place).is_ok_and(|dir| moment.is_still(dir.as_fd()));
         }
         for &(i, _) in &place.names {
             known[i].moved |= !place.still;

@@ -6,16 +6,47 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
+
 use super::decide::Run;
 use super::{Problem, ProblemKind, Tally};
-use crate::fs::{self, DirPath, Identity, Pin, attributes, process};
+use crate::fs::{self, DirPath, Identity, Pin, Pins, attributes, process};
 use crate::record::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
-use crate::record::writer::{Durable, Writer};
+use crate::record::writer::{Durable, JournalBroken, Writer};
 use crate::record::{Batch, Transition, name};
+
+/// What a sink must have of an inode that is to change.
+pub trait Held: Sized {
+    /// Whether that is its pin.
+    const IS_PIN: bool;
+
+    /// From an inode that is pinned, or not.
+    fn of(pin: Option<Pin>) -> Option<Self>;
+}
+
+impl Held for Pin {
+    const IS_PIN: bool = true;
+
+    fn of(pin: Option<Pin>) -> Option<Pin> {
+        pin
+    }
+}
+
+/// Nothing: the sink changes no inode.
+impl Held for () {
+    const IS_PIN: bool = false;
+
+    fn of(_pin: Option<Pin>) -> Option<()> {
+        Some(())
+    }
+}
 
 /// Takes what one thread wants changed.
 pub trait Sink {
-    /// An inode that is to change, pinned.
+    /// What it must have of each inode.
+    type Held: Held;
+
+    /// An inode that is to change.
     #[allow(
         clippy::too_many_arguments,
         reason = "one inode, and whom to tell of it"
@@ -26,7 +57,7 @@ pub trait Sink {
         tally: &mut Tally,
         dir: &Arc<DirPath>,
         name: &[u8],
-        pin: Pin,
+        held: Self::Held,
         identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()>;
@@ -50,22 +81,28 @@ pub struct JournalSink<'a> {
     written: &'a AtomicU64,
     most: usize,
     batch: Batch,
-    pins: Vec<Pin>,
+    pins: Pins,
     sealed: VecDeque<Sealed>,
 }
 
 /// A batch on its way to the disk: no inode of it is changed before `durable`.
 struct Sealed {
     batch: Batch,
-    pins: Vec<Pin>,
+    pins: Pins,
     durable: Durable,
 }
 
 /// Batches of one thread that may wait for the disk at once.
 const IN_FLIGHT: usize = 2;
 
-/// Inodes of a batch.
+/// Inodes of a batch, at most.
 const BATCH: usize = 4096;
+
+/// Inodes of a batch that is handed in while no other is on its way.
+const LEAST: usize = 512;
+
+/// Inodes between two looks at what has become durable.
+const TURN: usize = 128;
 
 impl<'a> JournalSink<'a> {
     /// One thread's. `written` is where the journal thread counts.
@@ -76,7 +113,7 @@ impl<'a> JournalSink<'a> {
             written,
             most: pins_each.clamp(1, BATCH),
             batch: Batch::default(),
-            pins: Vec::new(),
+            pins: Pins::default(),
             sealed: VecDeque::new(),
         }
     }
@@ -92,11 +129,43 @@ impl<'a> JournalSink<'a> {
         });
     }
 
-    fn apply_oldest(&mut self, run: &Run<'_>, tally: &mut Tally) -> ControlFlow<()> {
+    /// Applies what has become durable meanwhile, and hands in what was gathered: as soon as
+    /// nothing is on its way, so that inodes are changed while the processor still has them in its
+    /// caches; the slower the journal's disk, the larger the batches.
+    fn turn(&mut self, run: &Run<'_>, tally: &mut Tally) -> ControlFlow<()> {
+        while let Some(answer) = self.sealed.front().and_then(|oldest| oldest.durable.poll()) {
+            self.apply_oldest(run, tally, answer)?;
+        }
+        let enough = match self.sealed.is_empty() {
+            true => LEAST.min(self.most),
+            false => self.most,
+        };
+        if self.pins.len() >= enough {
+            self.seal();
+        }
+        match self.sealed.len() > IN_FLIGHT {
+            true => self.wait_for_oldest(run, tally),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn wait_for_oldest(&mut self, run: &Run<'_>, tally: &mut Tally) -> ControlFlow<()> {
+        match self.sealed.front().map(|oldest| oldest.durable.wait()) {
+            Some(answer) => self.apply_oldest(run, tally, answer),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn apply_oldest(
+        &mut self,
+        run: &Run<'_>,
+        tally: &mut Tally,
+        answer: Result<(), JournalBroken>,
+    ) -> ControlFlow<()> {
         let Some(sealed) = self.sealed.pop_front() else {
             return ControlFlow::Continue(());
         };
-        if sealed.durable.wait().is_err() {
+        if answer.is_err() {
             return run.give_up();
         }
         run.monitor.journalled(self.written.load(Ordering::Relaxed));
@@ -105,11 +174,11 @@ impl<'a> JournalSink<'a> {
 }
 
 /// Makes the changes of a batch whose record is durable.
-fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &[Pin]) -> ControlFlow<()> {
+fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> ControlFlow<()> {
     let transitions = batch.transitions();
     let mut done = vec![0u64; transitions.len()];
     let mut flow = ControlFlow::Continue(());
-    for ((dir, name, own), pin) in batch.inodes().zip(pins) {
+    for ((dir, name, own), pin) in batch.inodes().zip(pins.iter()) {
         let Transition {
             file_type,
             change,
@@ -151,6 +220,8 @@ fn put_back(pin: &Pin, transition: &Transition) -> Result<(), String> {
 }
 
 impl Sink for JournalSink<'_> {
+    type Held = Pin;
+
     fn change(
         &mut self,
         run: &Run<'_>,
@@ -163,12 +234,8 @@ impl Sink for JournalSink<'_> {
     ) -> ControlFlow<()> {
         self.batch.push(dir, name, identity, transition);
         self.pins.push(pin);
-        if self.pins.len() < self.most {
-            return ControlFlow::Continue(());
-        }
-        self.seal();
-        match self.sealed.len() > IN_FLIGHT {
-            true => self.apply_oldest(run, tally),
+        match self.pins.len().is_multiple_of(TURN) || self.pins.len() >= self.most {
+            true => self.turn(run, tally),
             false => ControlFlow::Continue(()),
         }
     }
@@ -181,7 +248,7 @@ impl Sink for JournalSink<'_> {
         }
         let gave_up = || run.gave_up.load(Ordering::Relaxed);
         while !self.sealed.is_empty() && !gave_up() {
-            if self.apply_oldest(run, tally).is_break() {
+            if self.wait_for_oldest(run, tally).is_break() {
                 break;
             }
         }
@@ -212,13 +279,15 @@ impl<'a> ListSink<'a> {
 }
 
 impl Sink for ListSink<'_> {
+    type Held = ();
+
     fn change(
         &mut self,
         _run: &Run<'_>,
         tally: &mut Tally,
         dir: &Arc<DirPath>,
         name: &[u8],
-        _pin: Pin,
+        (): (),
         identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()> {
@@ -241,13 +310,15 @@ impl Sink for ListSink<'_> {
 pub struct DifferenceSink;
 
 impl Sink for DifferenceSink {
+    type Held = ();
+
     fn change(
         &mut self,
         run: &Run<'_>,
         tally: &mut Tally,
         dir: &Arc<DirPath>,
         name: &[u8],
-        _pin: Pin,
+        (): (),
         _identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()> {
@@ -267,9 +338,11 @@ impl Sink for DifferenceSink {
 pub struct ManifestSink<'a> {
     manifest: Option<&'a SharedManifest>,
     lines: Vec<u8>,
-    /// The directory last met and its path as the beginning of a JSON string, where it is UTF-8.
-    dir: Option<(Arc<DirPath>, Vec<u8>)>,
-    transitions: HashMap<Transition, (u64, Vec<u8>)>,
+    /// The directory last met.
+    dir: Option<KnownDir>,
+    /// The transition last met, and its text.
+    latest: Option<(Transition, Vec<u8>)>,
+    transitions: HashMap<Transition, Vec<u8>, RandomState>,
 }
 
 /// A manifest that several threads write to, and the first error doing so.
@@ -321,7 +394,8 @@ impl<'a> ManifestSink<'a> {
             manifest,
             lines: Vec::new(),
             dir: None,
-            transitions: HashMap::new(),
+            latest: None,
+            transitions: HashMap::default(),
         }
     }
 
@@ -343,39 +417,78 @@ impl<'a> ManifestSink<'a> {
 
     /// `"path":"…"`, the directory's part of it from the last time.
     fn path(&mut self, run: &Run<'_>, dir: &Arc<DirPath>, name: &[u8]) {
-        let is_same = |(known, _): &(Arc<DirPath>, Vec<u8>)| Arc::ptr_eq(known, dir);
+        let is_same = |known: &KnownDir| Arc::ptr_eq(&known.dir, dir);
         if !self.dir.as_ref().is_some_and(is_same) {
-            let path = run.path(dir, b".");
-            self.dir = Some((Arc::clone(dir), path.into_os_string().into_encoded_bytes()));
+            self.dir = Some(KnownDir::new(run, dir));
         }
-        let Some((_, prefix)) = &self.dir else { return };
-        let mut path = Vec::with_capacity(prefix.len() + 1 + name.len());
-        path.extend_from_slice(prefix);
-        if name != b"." {
-            path.push(b'/');
-            path.extend_from_slice(name);
-        }
-        match std::str::from_utf8(&path) {
-            Ok(_) => {
-                self.lines.extend_from_slice(b"\"path\":");
-                name::write_json(&mut self.lines, &path);
+        match &self.dir {
+            Some(KnownDir {
+                json: Some(json), ..
+            }) if name != b"." && name::is_plain(name) => {
+                self.lines.extend_from_slice(json);
+                self.lines.extend_from_slice(name);
+                self.lines.push(b'"');
             }
-            Err(_) => {
-                let line = serde_json::to_vec(&LinePath::new(&path)).unwrap_or_default();
+            _ => {
+                let path = run.path(dir, name);
+                let path = LinePath::new(path.as_os_str().as_encoded_bytes());
+                let line = serde_json::to_vec(&path).unwrap_or_default();
                 self.lines.extend_from_slice(&line[1..line.len() - 1]);
             }
+        }
+    }
+
+    /// What a line of this transition ends in.
+    fn transition(&mut self, transition: Transition) {
+        let is_latest = |(latest, _): &(Transition, Vec<u8>)| *latest == transition;
+        if !self.latest.as_ref().is_some_and(is_latest) {
+            // Few trees have many; one that has must not fill the memory.
+            if self.transitions.len() >= MOST_TRANSITIONS {
+                self.transitions.clear();
+            }
+            let rendered = self
+                .transitions
+                .entry(transition.clone())
+                .or_insert_with_key(render);
+            self.latest = Some((transition, rendered.clone()));
+        }
+        if let Some((_, rendered)) = &self.latest {
+            self.lines.extend_from_slice(rendered);
+        }
+    }
+}
+
+/// Transitions whose text is kept.
+const MOST_TRANSITIONS: usize = 4096;
+
+/// A directory whose path has been written before.
+struct KnownDir {
+    dir: Arc<DirPath>,
+    /// `"path":"…/`, the beginning of a JSON string, where nothing in it needs more.
+    json: Option<Vec<u8>>,
+}
+
+impl KnownDir {
+    fn new(run: &Run<'_>, dir: &Arc<DirPath>) -> KnownDir {
+        let path = run.path(dir, b".").into_os_string().into_encoded_bytes();
+        let json = name::is_plain(&path).then(|| [b"\"path\":\"", &path[..], b"/"].concat());
+        KnownDir {
+            dir: Arc::clone(dir),
+            json,
         }
     }
 }
 
 impl Sink for ManifestSink<'_> {
+    type Held = ();
+
     fn change(
         &mut self,
         run: &Run<'_>,
         tally: &mut Tally,
         dir: &Arc<DirPath>,
         name: &[u8],
-        _pin: Pin,
+        (): (),
         identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()> {
@@ -385,18 +498,16 @@ impl Sink for ManifestSink<'_> {
         }
         self.lines.extend_from_slice(b"{\"kind\":\"change\",");
         self.path(run, dir, name);
-        let (ino, born) = (identity.ino, identity.born);
+        let mut digits = itoa::Buffer::new();
+        self.lines.extend_from_slice(b",\"ino\":");
         self.lines
-            .extend_from_slice(format!(",\"ino\":{ino}").as_bytes());
-        if born != 0 {
+            .extend_from_slice(digits.format(identity.ino).as_bytes());
+        if identity.born != 0 {
+            self.lines.extend_from_slice(b",\"born\":");
             self.lines
-                .extend_from_slice(format!(",\"born\":{born}").as_bytes());
+                .extend_from_slice(digits.format(identity.born).as_bytes());
         }
-        let rendered = self
-            .transitions
-            .entry(transition)
-            .or_insert_with_key(|transition| (0, render(transition)));
-        self.lines.extend_from_slice(&rendered.1);
+        self.transition(transition);
         match self.lines.len() >= MANIFEST_BUFFER {
             true => self.hand_over(run),
             false => ControlFlow::Continue(()),

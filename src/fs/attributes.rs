@@ -1,5 +1,6 @@
 //! The extended attributes that name ids or that chown destroys: both ACLs and the file capability.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 
 use rustix::fs::XattrFlags;
@@ -42,8 +43,26 @@ pub fn read(pin: &Pin, stat: &Stat) -> Result<Ownership, ReadError> {
     read_present(pin, stat, present(pin)?)
 }
 
+/// The `Ownership` of an inode that was [looked](mod@super::look) at: one that is not pinned has none
+/// of the three attributes.
+pub fn read_looked(
+    pin: Option<&Pin>,
+    stat: &Stat,
+    present: Result<Present, ReadError>,
+) -> Result<Ownership, ReadError> {
+    match (pin, present?) {
+        (Some(pin), present) => read_present(pin, stat, present),
+        (None, _) => Ok(Ownership::new(
+            stat.uid,
+            stat.gid,
+            stat.mode,
+            Extra::default(),
+        )),
+    }
+}
+
 /// The same, when it is also known which attributes it has.
-pub fn read_present(pin: &Pin, stat: &Stat, present: Present) -> Result<Ownership, ReadError> {
+fn read_present(pin: &Pin, stat: &Stat, present: Present) -> Result<Ownership, ReadError> {
     let extra = match present {
         Present::NONE => Extra::default(),
         present => read_extra(pin, present)?,
@@ -73,6 +92,11 @@ impl Present {
         capability: false,
     };
 
+    /// Whether it has one of them.
+    pub fn any(self) -> bool {
+        self != Present::NONE
+    }
+
     /// From the NUL-separated names that `listxattr(2)` gives.
     fn in_list(list: &[u8]) -> Present {
         let mut present = Present::NONE;
@@ -87,20 +111,41 @@ impl Present {
 
 /// Lists a pinned inode's attributes: for nearly every inode that is the whole answer.
 pub fn present(pin: &Pin) -> Result<Present, ReadError> {
-    list(|room| pin.with_proc_path(|path| rustix::fs::listxattr(path, room)))
+    list(
+        || pin.with_proc_path(|path| rustix::fs::listxattr_query(path)),
+        |room| pin.with_proc_path(|path| rustix::fs::listxattr(path, room)),
+    )
 }
 
-/// Lists the attributes of what `name` means in the working directory, following nothing. Only
-/// between [`Dir::begin_by_name`](super::Dir::begin_by_name) and
-/// [`Dir::still_since`](super::Dir::still_since).
-pub fn present_by_name(name: &CStr) -> Result<Present, ReadError> {
-    list(|room| rustix::fs::llistxattr(name, room))
+/// Lists the attributes of what `name` means in the working directory, following nothing: only for
+/// [`look`](mod@super::look), which knows when that can be relied on.
+pub(super) fn present_by_name(name: &CStr) -> Result<Present, ReadError> {
+    list(
+        || rustix::fs::llistxattr_query(name),
+        |room| rustix::fs::llistxattr(name, room),
+    )
 }
 
-fn list(call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Result<Present, ReadError> {
+thread_local! {
+    /// Whether the inode last met had no attribute at all, so that the next one may have none either.
+    static LAST_HAD_NONE: Cell<bool> = const { Cell::new(true) };
+}
+
+/// `length` asks how long the list is, `call` for the list.
+fn list(
+    length: impl Fn() -> rustix::io::Result<usize>,
+    call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+) -> Result<Present, ReadError> {
+    // Asking for the length alone is cheaper, and mostly it is 0.
+    if LAST_HAD_NONE.get() && length() == Ok(0) {
+        return Ok(Present::NONE);
+    }
     let mut small = [0u8; 1024];
     match call(&mut small) {
-        Ok(len) => Ok(Present::in_list(&small[..len])),
+        Ok(len) => {
+            LAST_HAD_NONE.set(len == 0);
+            Ok(Present::in_list(&small[..len]))
+        }
         // The filesystem has no extended attributes.
         Err(Errno::OPNOTSUPP) => Ok(Present::NONE),
         Err(Errno::RANGE) => {

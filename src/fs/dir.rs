@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::{Errno, Result};
 use rustix::path::Arg;
 
@@ -198,7 +198,7 @@ impl Dir {
             let name = entry.file_name();
             bytes += entry_bytes(name);
             if name != c"." && name != c".." {
-                names.push(name);
+                names.push(name, Kind::from(entry.file_type()));
             }
             if entries.is_buffer_empty() {
                 return Ok(match bytes + LONGEST_ENTRY > NAMES_BUFFER {
@@ -238,11 +238,32 @@ const NAMES_BUFFER: usize = 64 << 10;
 pub struct Names {
     bytes: Vec<u8>,
     ends: Vec<u32>,
+    kinds: Vec<Kind>,
+}
+
+/// What a directory says of a name by itself (`d_type`, `readdir(3)`); it may have come to mean
+/// something else since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory, or the filesystem does not say.
+    MaybeDirectory,
+    /// Anything else.
+    Other,
+}
+
+impl From<FileType> for Kind {
+    fn from(kind: FileType) -> Kind {
+        match kind {
+            FileType::Directory | FileType::Unknown => Kind::MaybeDirectory,
+            _ => Kind::Other,
+        }
+    }
 }
 
 impl Names {
     /// Adds a name.
-    pub fn push(&mut self, name: &CStr) {
+    pub fn push(&mut self, name: &CStr, kind: Kind) {
+        self.kinds.push(kind);
         self.bytes.extend_from_slice(name.to_bytes_with_nul());
         // A chunk of names is bounded by NAMES_BUFFER.
         self.ends.push(self.bytes.len() as u32);
@@ -252,6 +273,7 @@ impl Names {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.kinds.clear();
     }
 
     /// How many there are.
@@ -262,6 +284,11 @@ impl Names {
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// The names and their kinds, in the order they were read.
+    pub fn with_kinds(&self) -> impl Iterator<Item = (&CStr, Kind)> {
+        self.iter().zip(self.kinds.iter().copied())
     }
 
     /// The names in the order they were read.

@@ -1,12 +1,14 @@
 //! Effects on one inode or one directory. The only floor that changes a file.
 //!
 //! - [`pin`]: the handle through which an inode is read and changed
+//! - [`pins`]: many of them, let go of together
 //! - [`stat`]: what `statx(2)` says of a pinned inode
 //! - [`attributes`]: its ACLs and its file capability
 //! - [`mod@apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
 //! - [`dir`]: an open directory, its names, the way to it from the root
 //! - [`shown`]: names as people may see them
-//! - [`still`]: using names for a moment, and proving that they stayed
+//! - [`moment`]: proving that the names of a directory stayed what they were
+//! - [`mod@look`]: what the names of a directory mean, many at a time
 //! - [`structure`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
 //! - [`resolve`]: where a path leads, and by whose symlinks
@@ -21,7 +23,10 @@ pub mod attributes;
 pub mod dir;
 pub mod flags;
 pub mod in_use;
+pub mod look;
+pub mod moment;
 pub mod pin;
+pub mod pins;
 pub mod places;
 pub mod process;
 pub mod resolve;
@@ -29,7 +34,6 @@ pub mod root;
 pub mod shown;
 pub mod space;
 pub mod stat;
-pub mod still;
 pub mod structure;
 pub mod tries;
 pub mod walk;
@@ -37,6 +41,8 @@ pub mod walk;
 pub use apply::apply;
 pub use dir::{Dir, DirPath, Names};
 pub use flags::apply_despite;
+pub use look::{LookError, Looked, look};
 pub use pin::Pin;
+pub use pins::Pins;
 pub use root::{Above, Root};
 pub use stat::{Identity, Stat};

@@ -27,6 +27,14 @@ impl Pin {
         rustix::fs::openat(dir, name, PIN, Mode::empty()).map(Pin)
     }
 
+    /// The same, but fails where a mount covers the name (`RESOLVE_NO_XDEV`, `openat2(2)`).
+    ///
+    /// # Errors
+    /// `EXDEV` at a mount point, `ENOSYS` before Linux 5.6.
+    pub(super) fn at_same_mount(dir: BorrowedFd<'_>, name: &CStr) -> Result<Pin> {
+        rustix::fs::openat2(dir, name, PIN, Mode::empty(), ResolveFlags::NO_XDEV).map(Pin)
+    }
+
     /// Pins what a whole path names. The last component is not followed, those before it are: only
     /// for a path that the operator gave.
     pub fn path(path: &Path) -> Result<Pin> {
@@ -85,6 +93,12 @@ impl Pin {
 impl AsFd for Pin {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+impl From<Pin> for OwnedFd {
+    fn from(pin: Pin) -> OwnedFd {
+        pin.0
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `statx(2)` says of a pinned inode.
 
+use std::ffi::CStr;
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
@@ -49,6 +50,8 @@ pub struct Stat {
     pub append_only: bool,
     /// Last change of the inode; for a directory, of its names too: seconds and nanoseconds.
     pub changed: (i64, u32),
+    /// Last change of its content; for a directory, of its names.
+    pub modified: (i64, u32),
 }
 
 /// `STATX_ATTR_MOUNT_ROOT` (Linux 5.8).
@@ -63,9 +66,14 @@ impl Pin {
 
 /// `statx(2)` of an open handle, whichever kind of handle it is.
 pub fn stat(handle: impl AsFd) -> rustix::io::Result<Stat> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    stat_at(handle, c"", AtFlags::EMPTY_PATH)
+}
+
+/// `statx(2)` of a name in a directory.
+pub fn stat_at(dir: impl AsFd, name: &CStr, how: AtFlags) -> rustix::io::Result<Stat> {
+    let flags = how | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    rustix::fs::statx(handle, c"", flags, wanted).map(|statx| Stat::from(&statx))
+    rustix::fs::statx(dir, name, flags, wanted).map(|statx| Stat::from(&statx))
 }
 
 impl From<&Statx> for Stat {
@@ -93,6 +101,7 @@ impl From<&Statx> for Stat {
             immutable: x.stx_attributes.contains(StatxAttributes::IMMUTABLE),
             append_only: x.stx_attributes.contains(StatxAttributes::APPEND),
             changed: (x.stx_ctime.tv_sec, x.stx_ctime.tv_nsec),
+            modified: (x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec),
         }
     }
 }

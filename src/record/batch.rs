@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::line::{Line, OwnLine};
 use super::name;
 use crate::fs::{DirPath, Identity};
@@ -26,7 +28,7 @@ pub struct Transition {
 #[derive(Debug, Default)]
 pub struct Batch {
     transitions: Vec<Transition>,
-    numbers: HashMap<Transition, u32>,
+    numbers: HashMap<Transition, u32, RandomState>,
     /// The last one used: neighbours are mostly alike.
     latest: u32,
     dirs: Vec<DirGroup>,
@@ -218,9 +220,7 @@ fn differences(out: &mut Vec<u8>, numbers: impl Iterator<Item = i64>) {
 }
 
 fn number(out: &mut Vec<u8>, n: i64) {
-    use std::io::Write as _;
-    // Writing to memory does not fail.
-    let _ = write!(out, "{n}");
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
 }
 
 #[cfg(test)]

@@ -40,12 +40,15 @@ impl From<Name> for PathBuf {
     }
 }
 
+/// Whether these bytes stand for themselves in a JSON string.
+pub fn is_plain(bytes: &[u8]) -> bool {
+    let plain = |b: &u8| (0x20..0x7f).contains(b) && *b != b'"' && *b != b'\\';
+    bytes.iter().all(plain)
+}
+
 /// Writes the JSON of some name bytes to the end of `out`.
 pub fn write_json(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes
-        .iter()
-        .all(|b| (0x20..0x7f).contains(b) && *b != b'"' && *b != b'\\')
-    {
+    if is_plain(bytes) {
         out.push(b'"');
         out.extend_from_slice(bytes);
         out.push(b'"');

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use jiff::Timestamp;
 
 use super::frame::Encoder;
@@ -119,9 +119,18 @@ pub struct Durable(Receiver<()>);
 pub struct JournalBroken;
 
 impl Durable {
-    /// Waits until the lines are on the disk.
-    pub fn wait(self) -> Result<(), JournalBroken> {
+    /// Waits until the lines are on the disk. The answer comes once.
+    pub fn wait(&self) -> Result<(), JournalBroken> {
         self.0.recv().map_err(|_| JournalBroken)
+    }
+
+    /// The answer, if it is known by now; it comes once.
+    pub fn poll(&self) -> Option<Result<(), JournalBroken>> {
+        match self.0.try_recv() {
+            Ok(()) => Some(Ok(())),
+            Err(TryRecvError::Disconnected) => Some(Err(JournalBroken)),
+            Err(TryRecvError::Empty) => None,
+        }
     }
 }
 

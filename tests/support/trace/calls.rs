@@ -153,6 +153,8 @@ const HARMLESS: &[c_long] = &[
     SYS_bind,
     SYS_brk,
     SYS_chdir,
+    SYS_setpgid,
+    SYS_clock_getres,
     SYS_clock_gettime,
     SYS_clock_nanosleep,
     SYS_clone,

@@ -1,0 +1,74 @@
+//! Proving that the names of a directory stayed what they were.
+//!
+//! No name can come, go or come to mean another inode without its directory's ctime changing, and nobody
+//! but the clock sets a ctime (`inode(7)`). Only a mount can cover a name and leave the directory as it is.
+
+use std::cell::Cell;
+use std::os::fd::BorrowedFd;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use rustix::fs::FsWord;
+use rustix::time::{ClockId, clock_getres, clock_gettime};
+
+use super::stat::{Stat, stat};
+
+/// A directory at the time its names began to be used.
+#[derive(Debug)]
+pub struct Moment {
+    changed: (i64, u32),
+    dev: u64,
+}
+
+/// Filesystems of which it is known that every change of a directory's names sets its ctime from the
+/// kernel's clock: ext2 to ext4, xfs, btrfs, tmpfs (`statfs(2)`).
+const KNOWN: [FsWord; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994];
+
+static TICK: LazyLock<Duration> = LazyLock::new(|| {
+    let resolution = clock_getres(ClockId::RealtimeCoarse);
+    Duration::from_nanos(resolution.tv_nsec.unsigned_abs())
+});
+
+/// ctimes come from a clock that stands still for so long (`CLOCK_REALTIME_COARSE`, `clock_getres(2)`):
+/// a change in the same tick as the one before it leaves the ctime as it was.
+pub fn tick() -> Duration {
+    *TICK
+}
+
+impl Moment {
+    /// Notes the present moment. `None` where a change could go unnoticed, because the directory was
+    /// changed just now.
+    pub fn of(dir: BorrowedFd<'_>) -> Option<Moment> {
+        let Stat { changed, dev, .. } = stat(dir).ok()?;
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        let age = nanoseconds(now.tv_sec, now.tv_nsec) - nanoseconds(changed.0, changed.1.into());
+        let settled = age > 2 * tick().as_nanos().cast_signed();
+        settled.then_some(Moment { changed, dev })
+    }
+
+    /// Whether it can be relied on: the directory's filesystem is one known to keep ctimes.
+    pub fn is_reliable(&self, dir: BorrowedFd<'_>) -> bool {
+        match LAST.get() {
+            Some((dev, keeps)) if dev == self.dev => keeps,
+            _ => {
+                let keeps = rustix::fs::fstatfs(dir).is_ok_and(|fs| KNOWN.contains(&fs.f_type));
+                LAST.set(Some((self.dev, keeps)));
+                keeps
+            }
+        }
+    }
+
+    /// Whether every name still means what it meant at that moment.
+    pub fn is_still(&self, dir: BorrowedFd<'_>) -> bool {
+        stat(dir).is_ok_and(|now| now.changed == self.changed)
+    }
+}
+
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
+}
+
+thread_local! {
+    /// The filesystem last asked about, and whether it is one of [`KNOWN`].
+    static LAST: Cell<Option<(u64, bool)>> = const { Cell::new(None) };
+}
