@@ -88,13 +88,18 @@ fn namespace(map: &IdMap) -> Finding {
     }
 }
 
-/// The data-root, and what of it is mounted from elsewhere.
+/// The data-root, and what of it is mounted from another filesystem.
 fn filesystems(top: &Path) -> Vec<PathBuf> {
+    let look = |path: &Path| Pin::path(path).and_then(|pin| pin.stat());
     let mut places = vec![top.to_path_buf()];
+    let mut known: Vec<u64> = look(top).iter().map(|stat| stat.dev).collect();
     for name in names(top).unwrap_or_default() {
         let path = top.join(name);
-        let stat = Pin::path(&path).and_then(|pin| pin.stat());
-        if stat.is_ok_and(|stat| stat.mount_root && stat.is_dir()) {
+        // A daemon mounts its own root on itself.
+        let is_new = look(&path)
+            .is_ok_and(|stat| stat.mount_root && stat.is_dir() && !known.contains(&stat.dev));
+        if is_new {
+            known.extend(look(&path).iter().map(|stat| stat.dev));
             places.push(path);
         }
     }
