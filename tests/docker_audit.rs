@@ -97,6 +97,12 @@ fn bind(source: &Path, rw: bool) -> Value {
     json!({"Type": "bind", "Source": source, "Destination": format!("/m{}", source.display()), "RW": rw})
 }
 
+fn dir_of(above: &Path, name: &str) -> PathBuf {
+    let path = above.join(name);
+    fs::create_dir(&path).unwrap();
+    path
+}
+
 fn levels(told: &Value) -> Vec<String> {
     let findings = told["findings"].as_array().unwrap().iter();
     let bad = findings.filter(|it| it["level"] != "ok");
@@ -128,6 +134,8 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
         dir("shared", 0, 0o755),
         dir("shifted", 101_000, 0o700),
     );
+    let open = dir("open", 0, 0o755);
+    fs::write(open.join("file"), "").unwrap();
     let below_closed = dir("closed", 0, 0o700).join("below");
     fs::create_dir(&below_closed).unwrap();
     let socket = beside.path().join("docker.sock");
@@ -136,7 +144,7 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
 
     let mounts = [
         (&own, true),
-        (&shared, false),
+        (&open, false),
         (&shifted, true),
         (&socket, true),
         (&gone, true),
@@ -162,6 +170,32 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
         json!({"MountPoints": {"/m": bind(&own, true)}}),
         json!({"Privileged": true, "UsernsMode": "host"}),
     );
+    let in_containerd = json!({});
+    root.container("snapshotter", in_containerd, json!({}));
+    let dir = root.path(&format!(
+        "containers/{:064x}/config.v2.json",
+        root.containers
+    ));
+    let text = fs::read_to_string(&dir).unwrap();
+    fs::write(&dir, text.replace("\"overlay2\"", "\"overlayfs\"")).unwrap();
+    root.container(
+        "large",
+        json!({"Config": {"User": "70000"}}),
+        json!({"IpcMode": "shareable"}),
+    );
+    root.container("joins", json!({}), json!({"PidMode": "container:net"}));
+    root.container("ipc", json!({}), json!({"IpcMode": "host"}));
+    let both = dir_of(beside.path(), "both");
+    let mount = json!({"MountPoints": {"/m": bind(&both, true)}});
+    root.container("uses", mount.clone(), json!({}));
+    root.container("unmapped", mount, json!({"UsernsMode": "host"}));
+    let inside = root.make("volumes/mine/_data");
+    let closed_file = shared.join("secret");
+    fs::write(&closed_file, "").unwrap();
+    fs::set_permissions(&closed_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let part = json!({"MountPoints": {"/m": bind(&inside, true), "/s": bind(&shared, false),
+        "/e": bind(Path::new("/etc/ssl"), true), "/n": bind(Path::new("/dev/null"), true)}});
+    root.container("reads", part, json!({}));
     let volume =
         json!({"/v": {"Type": "volume", "Name": "far", "Driver": "nfs-plugin", "RW": true}});
     root.container("far", json!({"MountPoints": volume}), json!({}));
@@ -187,6 +221,10 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
         "net uses the host's network",
         "all is privileged",
         "host runs with --userns=host",
+        "snapshotter has its files in overlayfs",
+        "large runs as 70000",
+        "joins shares a namespace with net",
+        "ipc uses the host's IPC",
         "far uses volume far of the driver nfs-plugin",
     ] {
         assert!(
@@ -212,7 +250,7 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
             format!("idshift prepare {}", own.display()),
         ),
         (
-            &shared,
+            &open,
             Some(true),
             Some(false),
             "nothing: it can be used as it is".into(),
@@ -248,6 +286,27 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
             );
         }
     }
+    let shared_with = &advice("uses", &both)["kind"];
+    assert_eq!(shared_with, &json!({"shared": "unmapped"}));
+    for (source, kind) in [
+        (&inside, "data-root"),
+        (&PathBuf::from("/etc/ssl"), "system"),
+        (&PathBuf::from("/dev/null"), "device"),
+        // The directory lets all in, a file in it does not.
+        (&shared, "prepare"),
+    ] {
+        assert_eq!(
+            advice("reads", source)["kind"],
+            kind,
+            "{}",
+            source.display()
+        );
+    }
+    let held = &advice("reads", &shared)["holds"];
+    assert_eq!(
+        held,
+        &json!({"owners": {"0:0": 1}, "closed": 1, "more": false})
+    );
     let closed = advice("web", &below_closed);
     assert_eq!(
         closed["closed_parents"],

@@ -107,7 +107,7 @@ fn filesystems(top: &Path) -> Vec<PathBuf> {
 }
 
 /// The remapped daemon's root where it has images, else the plain one's.
-fn in_use_root(top: &Path, remap: Option<&Remap>) -> DockerRoot {
+pub fn in_use_root(top: &Path, remap: Option<&Remap>) -> DockerRoot {
     let remapped = remap.map(|remap| DockerRoot::at(top.join(remap.dir_name())));
     let has_images = |root: &DockerRoot| root.drivers().is_ok_and(|drivers| !drivers.is_empty());
     remapped

@@ -6,7 +6,7 @@ use crate::docker::DockerError;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{ASIDE, COPY, DockerRoot, is_remapped_name, names};
-use crate::docker::doctor::{driver, parents, ranges};
+use crate::docker::doctor::{driver, in_use_root, parents, ranges};
 use crate::docker::remap::Remap;
 use crate::docker::steps::not_renamed;
 use crate::fs::in_use::{self, Tree};
@@ -59,7 +59,10 @@ fn image_store(daemon_json: &DaemonJson) -> Option<Finding> {
 /// It cannot be read.
 pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding>, DockerError> {
     let gid = remap.map(|remap| remap.root.1);
-    let mut findings = vec![driver(root), parents(&root.path, gid)];
+    let mut findings = vec![
+        driver(&in_use_root(&root.path, remap)),
+        parents(&root.path, gid),
+    ];
     if let Some(remap) = remap {
         findings.extend(remapped_roots(&root.path, remap)?);
     }
@@ -123,6 +126,12 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
         let holds = DockerRoot::at(top.join(&name)).holds()?;
         findings.push(if holds.is_shell() {
             Finding::ok(WHAT, format!("{name} is there and unused; it is set aside"))
+        } else if name == inner && DockerRoot::at(top).holds()?.is_shell() {
+            let found = format!(
+                "{name} holds {holds}, and the plain root nothing: this host is remapped already"
+            );
+            Finding::error(WHAT, found)
+                .remedy("nothing is to be migrated; idshift docker revert is the way back")
         } else if name == inner {
             Finding::error(WHAT, format!("{name} holds {holds}"))
                 .remedy("save what you need of it with a remapped daemon, then move it away")
