@@ -94,41 +94,41 @@ killed!(
     "`shift` on ext4",
     scene::shift,
     Kind::Ext4,
-    10
+    7
 );
-killed!(shift_on_xfs, "`shift` on xfs", scene::shift, Kind::Xfs, 8);
+killed!(shift_on_xfs, "`shift` on xfs", scene::shift, Kind::Xfs, 7);
 killed!(
     shift_in_many_frames,
     "`shift` with few descriptors, in many frames,",
     scene::shift_in_many_frames,
     Kind::Ext4,
-    10
+    7
 );
 killed!(
     shift_of_immutable_inodes,
     "`shift --immutable=clear`, flags included,",
     scene::shift_immutable,
     Kind::Ext4,
-    16
+    7
 );
 killed!(
     from_manifest,
     "`shift --from-manifest`",
     scene::from_manifest,
     Kind::Ext4,
-    8
+    7
 );
 killed!(
     prepare,
     "`prepare --create --fix-parents`",
     scene::prepare,
     Kind::Ext4,
-    10
+    7
 );
 killed!(
     docker_migrate,
     "`docker migrate` of a data-root made by hand",
     scene::migrate,
     Kind::Ext4,
-    10
+    7
 );

@@ -36,7 +36,7 @@ fn fails_everywhere(build: Build, kind: Kind, journal: Journal, most: u64, promi
         } else {
             events / 3 + numbers.below(events * 2 / 3)
         };
-        let in_rollback = case % 4 == 3;
+        let in_rollback = case % 3 == 2;
         let when = format!("device failed at event {n} of {events}, rollback {in_rollback}");
         let command = match in_rollback {
             true => {
@@ -115,7 +115,7 @@ fails!(
     scene::shift,
     Kind::FailingExt4,
     Journal::Elsewhere,
-    4
+    3
 );
 fails!(
     ext4_with_the_journal_on_it,
@@ -123,7 +123,7 @@ fails!(
     scene::shift,
     Kind::FailingExt4,
     Journal::OnTheDevice,
-    4
+    3
 );
 fails!(
     xfs_with_the_journal_elsewhere,
@@ -131,7 +131,7 @@ fails!(
     scene::shift,
     Kind::FailingXfs,
     Journal::Elsewhere,
-    4
+    3
 );
 fails!(
     xfs_with_the_journal_on_it,
@@ -139,7 +139,7 @@ fails!(
     scene::shift,
     Kind::FailingXfs,
     Journal::OnTheDevice,
-    4
+    3
 );
 fails!(
     a_migration,
@@ -147,5 +147,5 @@ fails!(
     scene::migrate,
     Kind::FailingExt4,
     Journal::Elsewhere,
-    4
+    3
 );

@@ -165,7 +165,7 @@ fn an_inode_on_which_a_call_fails() {
         .flat_map(|&(call, errors)| errors.iter().map(move |&errno| (call, errno)))
         .flat_map(|(call, errno)| inodes.iter().map(move |inode| (call, errno, inode)))
         .collect();
-    let each = if long() { 1 } else { 23 };
+    let each = if long() { 1 } else { 53 };
     let mut failed = 0;
     for (n, (call, errno, inode)) in all.into_iter().enumerate().step_by(each) {
         let keep_going = n % 2 == 1;
@@ -338,6 +338,7 @@ fn a_journal_that_cannot_be_written() {
     let scene = scene::shift_in_many_frames(Kind::Ext4);
     let mut numbers = Numbers::seeded(41);
     for &(call, errors) in JOURNAL_TROUBLE {
+        let errors = if long() { errors } else { &errors[..1] };
         for &errno in errors {
             let places: Vec<u64> = match long() {
                 true => (0..12).collect(),
@@ -388,7 +389,7 @@ fn a_filesystem_that_turns_read_only_midway() {
     let it = Place::new();
     let events = it.scene.events();
     let mut numbers = Numbers::seeded(42);
-    let (cases, mut failed) = (if long() { 60 } else { 6 }, 0);
+    let (cases, mut failed) = (if long() { 60 } else { 4 }, 0);
     for case in 0..cases {
         let n = numbers.below(events);
         let keep_going = case % 2 == 1;
@@ -515,7 +516,7 @@ fn a_journal_that_is_removed_under_the_run() {
     let events = scene.events();
     let mut numbers = Numbers::seeded(43);
     let mut undone = 0;
-    let cases = if long() { events } else { 8 };
+    let cases = if long() { events } else { 6 };
     for case in 0..cases {
         let n = if long() { case } else { numbers.below(events) };
         let idshift = Idshift::new();
@@ -556,7 +557,7 @@ fn a_journal_that_is_removed_under_the_run() {
         std::fs::create_dir_all(idshift.journals()).unwrap();
         promise.held();
     }
-    assert!(undone > 2, "only {undone} undone");
+    assert!(undone > 1, "only {undone} undone");
 }
 
 /// Back to the start without a journal.
@@ -570,7 +571,7 @@ fn inodes_that_vanish_and_appear_during_the_walk() {
          one that is gone is reported",
     );
     let mut numbers = Numbers::seeded(44);
-    for _ in 0..if long() { 40 } else { 4 } {
+    for _ in 0..if long() { 40 } else { 3 } {
         let fs = TestFs::new(Kind::Tmpfs);
         let top = tree::specimens(&fs.path().join("tree"));
         let (gone, new) = (top.join("dir/below/fifo"), top.join("dir/new"));
@@ -642,7 +643,7 @@ fn a_clock_that_jumps() {
         jumped
     };
     let clocks = ["+0", "-3d", "+10y", "-20y", "+1s", "-1d"];
-    for case in 0..if long() { 60 } else { 4 } {
+    for case in 0..if long() { 60 } else { 2 } {
         let idshift = Idshift::new();
         let mut clock = || clocks[numbers.below(6) as usize];
         let (first, second, third) = (clock(), clock(), clock());
@@ -674,7 +675,7 @@ fn two_runs_at_once() {
     let idshift = Idshift::new();
     let inner = it.scene.top.join("dir");
     let mut refused = 0;
-    for round in 0..if long() { 200 } else { 20 } {
+    for round in 0..if long() { 200 } else { 10 } {
         let shift =
             |path: &Path| idshift.spawn(["shift", "--json", "--map", MAP, path.to_str().unwrap()]);
         let children = match round % 2 {

@@ -131,31 +131,31 @@ macro_rules! journal_cut {
     };
 }
 
-journal_cut!(journal_of_a_shift, "`shift`", scene::shift, 10);
+journal_cut!(journal_of_a_shift, "`shift`", scene::shift, 6);
 journal_cut!(
     journal_of_many_frames,
     "`shift` in many frames",
     scene::shift_in_many_frames,
-    12
+    7
 );
 journal_cut!(
     journal_of_immutable_inodes,
     "`shift --immutable=clear`",
     scene::shift_immutable,
-    6
+    3
 );
 journal_cut!(
     journal_of_a_manifest,
     "`shift --from-manifest`",
     scene::from_manifest,
-    10
+    6
 );
-journal_cut!(journal_of_a_preparation, "`prepare`", scene::prepare, 6);
+journal_cut!(journal_of_a_preparation, "`prepare`", scene::prepare, 3);
 journal_cut!(
     journal_of_a_migration,
     "`docker migrate`",
     scene::migrate,
-    10
+    6
 );
 
 /// Kills a run at some event, after the tree was synced at some earlier one, and cuts its
@@ -237,33 +237,33 @@ tree_cut!(
     "`shift` on ext4",
     scene::shift,
     Kind::Ext4,
-    6
+    3
 );
 tree_cut!(
     tree_of_a_shift_on_xfs,
     "`shift` on xfs",
     scene::shift,
     Kind::Xfs,
-    4
+    3
 );
 tree_cut!(
     tree_of_immutable_inodes,
     "`shift --immutable=clear`",
     scene::shift_immutable,
     Kind::Ext4,
-    4
+    3
 );
 tree_cut!(
     tree_of_a_preparation,
     "`prepare`",
     scene::prepare,
     Kind::Ext4,
-    6
+    3
 );
 tree_cut!(
     tree_of_a_migration,
     "`docker migrate`",
     scene::migrate,
     Kind::Ext4,
-    6
+    3
 );
