@@ -18,8 +18,7 @@ use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::shown::shell_word;
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{
-    Dir, DirPath, Identity, LookError, Looked, Names, Pin, Root, Stat, attributes, flags, look,
-    process,
+    Dir, DirPath, Identity, LookError, Looked, Names, Root, Stat, attributes, flags, look, process,
 };
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{Change, Extra, Flags, Outcome, Ownership};
@@ -273,8 +272,7 @@ impl<'a, S: Sink> Decider<'a, S> {
             found.push(dir.child(name, stat.identity, stat.dev));
         } else if links.guards() {
             // That an inode has one name says nothing where it has lost the one it was opened by.
-            let lost = |pin: &Pin| !looked.kept_name && !pin.keeps_name(c_name);
-            if stat.nlink > 1 || looked.pin.as_ref().is_some_and(lost) {
+            if stat.nlink > 1 || !looked.kept_name {
                 links.put_off(&stat, dir, name);
                 return ControlFlow::Continue(());
             }

@@ -32,7 +32,7 @@ pub struct Looked {
     pub present: Result<Present, ReadError>,
     /// The inode, pinned, if that was wanted.
     pub pin: Option<Pin>,
-    /// It is proven that it had this name all the while. Else [`Pin::keeps_name`] may tell.
+    /// It is proven that it had this name all the while. Always true for a directory, which has one.
     pub kept_name: bool,
 }
 
@@ -121,11 +121,12 @@ fn look_by_pin(
     let stat = pin.stat().map_err(failed("statx"))?;
     let present = attributes::present(&pin);
     let is_wanted = is_wanted(wants, n, &stat, &present);
+    let kept_name = stat.is_dir() || pin.keeps_name(name);
     Ok(Looked {
         stat,
         present,
         pin: is_wanted.then_some(pin),
-        kept_name: false,
+        kept_name,
     })
 }
 
