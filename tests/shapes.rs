@@ -122,15 +122,19 @@ fn size(short: usize, full: usize) -> usize {
     if long() { full } else { short }
 }
 
-const HOW: &str = "shift, verify, rollback, prepare, and journal show, dry run and manifest where paths are not gigabytes";
+macro_rules! how {
+    () => {
+        "shift, verify, rollback, prepare, and journal show, dry run and manifest where paths are not gigabytes"
+    };
+}
 
 #[test]
 fn a_directory_of_very_many_entries() {
     let promise = Promise::new(
         FILE,
         "Hostile trees",
-        "A directory of a million entries is gone through in bounded memory",
-        HOW,
+        "A directory of very many entries is gone through in bounded memory",
+        concat!("20,000, in the long form 1,000,000: ", how!()),
     );
     shape("wide", size(20_000, 1_000_000)).goes_through(160 << 10, true, &promise);
 }
@@ -140,8 +144,8 @@ fn directories_inside_one_another() {
     let promise = Promise::new(
         FILE,
         "Hostile trees",
-        "100,000 directories inside one another are gone through in bounded memory",
-        HOW,
+        "Directories inside one another, however deep, are gone through in bounded memory",
+        concat!("5,000, in the long form 100,000: ", how!()),
     );
     shape("deep", size(5_000, 100_000)).goes_through(300 << 10, false, &promise);
     // A path is as long as the way is deep.
@@ -153,8 +157,8 @@ fn an_inode_of_very_many_names() {
     let promise = Promise::new(
         FILE,
         "Hostile trees",
-        "An inode of two million names is changed once, in bounded memory",
-        HOW,
+        "An inode of very many names is changed once, in bounded memory",
+        concat!("20,000, in the long form 2,000,000: ", how!()),
     );
     shape("linked", size(20_000, 2_000_000)).goes_through(400 << 10, true, &promise);
 }
