@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -114,6 +115,20 @@ pub struct ShiftArgs {
     pub run: RunArgs,
 }
 
+/// How hard a command works: less, where others need the machine meanwhile
+#[derive(Debug, Args)]
+pub struct EffortArgs {
+    /// Threads [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// At most so many inodes a second
+    #[arg(long, value_name = "INODES")]
+    pub rate: Option<NonZeroU32>,
+    /// Give way to every other process that wants the processor or the disk
+    #[arg(long)]
+    pub nice: bool,
+}
+
 /// What is done about an inode that a flag keeps from being changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Immutable {
@@ -140,9 +155,9 @@ pub struct RunArgs {
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
-    /// Threads [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: EffortArgs,
     /// Leave out what matches, and everything below it. Relative to PATH; `*` stops at a slash,
     /// `**` does not
     #[arg(long, value_name = "GLOB")]
@@ -307,9 +322,9 @@ pub struct RollbackArgs {
     /// Use only the first N frames of a journal that is damaged behind them
     #[arg(long, value_name = "N")]
     pub up_to: Option<u32>,
-    /// Threads [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: EffortArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
@@ -325,9 +340,9 @@ pub struct ResumeArgs {
     /// Journal: an id or its number, a path, or `latest`
     #[arg(default_value = "latest")]
     pub journal: String,
-    /// Threads [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: EffortArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
@@ -361,9 +376,9 @@ pub struct VerifyArgs {
     /// Also look at what is mounted below PATH
     #[arg(long)]
     pub cross_mounts: bool,
-    /// Threads [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: EffortArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
@@ -477,9 +492,9 @@ pub struct AuditArgs {
     /// The daemon
     #[command(flatten)]
     pub daemon: DaemonArgs,
-    /// Threads [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: EffortArgs,
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
@@ -529,9 +544,9 @@ pub struct CarryArgs {
     /// Leave and report what cannot be shifted, instead of changing nothing
     #[arg(long)]
     pub keep_going: bool,
-    /// Threads [default: one for each processor]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: EffortArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,

@@ -10,12 +10,13 @@
 //! - `summary`, `json`: a report for people and for programs
 //! - `terminal`: progress while it runs
 //! - `text`: paths and numbers as people can read them
-//! - `signals`: stopping in good order
+//! - `effort`: how hard a command works, and stopping it in good order
 
 pub mod args;
 mod check;
 mod docker;
 mod doctor;
+mod effort;
 pub mod exit;
 mod findings;
 mod journal;
@@ -26,7 +27,6 @@ mod probe;
 mod resume;
 mod rollback;
 mod shift;
-mod signals;
 mod summary;
 mod terminal;
 mod text;

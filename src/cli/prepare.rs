@@ -5,7 +5,6 @@ use std::path::Path;
 use super::args::PrepareArgs;
 use super::exit::{Exit, Failure};
 use super::shift::{direction, open_manifest, print_report, request};
-use super::signals;
 use super::summary::Of;
 use super::terminal::Terminal;
 use super::text::{path, printable};
@@ -15,7 +14,7 @@ use crate::volume::prepare::{Preparation, PrepareRequest};
 
 /// Runs it.
 pub fn run(args: &PrepareArgs) -> Result<Exit, Failure> {
-    let stop = signals::stop_on_signals();
+    let stop = args.run.effort.begin();
     let run = &args.run;
     let to_stdout = run.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && run.output.json {

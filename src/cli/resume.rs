@@ -2,8 +2,7 @@
 
 use super::args::ResumeArgs;
 use super::exit::{Exit, Failure};
-use super::shift::{jobs, print_report};
-use super::signals;
+use super::shift::print_report;
 use super::summary::Of;
 use super::terminal::Terminal;
 use crate::engine;
@@ -11,7 +10,7 @@ use crate::record::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
-    let stop = signals::stop_on_signals();
+    let stop = args.effort.begin();
     let store = Store::at(&args.store.journal_dir);
     let path = match args.journal.as_str() {
         "latest" => store.latest("resumed", |journal| journal.state.is_open())?,
@@ -19,7 +18,7 @@ pub fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
     };
     let journal = Journal::open(&path)?;
     let monitor = Terminal::new(args.output.quiet);
-    let report = engine::resume(&journal, jobs(args.jobs), &monitor, &stop);
+    let report = engine::resume(&journal, args.effort.threads(), &monitor, &stop);
     monitor.clear();
     let report = report?;
     print_report(&report, Of::Shift, &args.output, false, None);

@@ -2,8 +2,7 @@
 
 use super::args::RollbackArgs;
 use super::exit::{Exit, Failure};
-use super::shift::{jobs, print_report};
-use super::signals;
+use super::shift::print_report;
 use super::summary::Of;
 use super::terminal::Terminal;
 use crate::engine::{self, RollbackOptions};
@@ -11,7 +10,7 @@ use crate::record::{Journal, State, Store};
 
 /// Runs it.
 pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
-    let stop = signals::stop_on_signals();
+    let stop = args.effort.begin();
     let store = Store::at(&args.store.journal_dir);
     let path = match args.journal.as_str() {
         "latest" => store.latest("rolled back", |journal| {
@@ -26,7 +25,7 @@ pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
     let options = RollbackOptions {
         dry_run: args.dry_run,
         force: args.force,
-        jobs: jobs(args.jobs),
+        jobs: args.effort.threads(),
     };
     let monitor = Terminal::new(args.output.quiet);
     let report = engine::rollback(&journal, options, &monitor, &stop);

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Immutable, RunArgs, ShiftArgs};
 use super::exit::{Exit, Failure};
+use super::json;
 use super::summary::{Of, summary};
 use super::terminal::Terminal;
 use super::text::say;
-use super::{json, signals};
 use crate::engine::{self, Refusal, Report, ShiftRequest};
 use crate::fs::shown::shown;
 use crate::idmap::Direction;
@@ -18,7 +18,7 @@ use crate::record::manifest::{Manifest, ManifestWriter};
 
 /// Runs it.
 pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
-    let stop = signals::stop_on_signals();
+    let stop = args.run.effort.begin();
     let store = Store::at(&args.run.store.journal_dir);
     let to_stdout = args.run.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && args.run.output.json {
@@ -69,7 +69,7 @@ pub fn request(
         paths: paths.to_vec(),
         map: args.map.resolve()?,
         direction,
-        jobs: jobs(args.jobs),
+        jobs: args.effort.threads(),
         walk: WalkOptions {
             exclude: args.exclude.clone(),
             cross_mounts: args.cross_mounts,
@@ -117,7 +117,7 @@ fn reviewed_request(
         paths: roots,
         map: header.map.clone(),
         direction: header.direction,
-        jobs: jobs(args.run.jobs),
+        jobs: args.run.effort.threads(),
         walk: WalkOptions {
             keep_going: args.run.keep_going,
             ..header.walk.clone()
@@ -189,12 +189,4 @@ pub fn direction(reverse: bool) -> Direction {
         true => Direction::OutOf,
         false => Direction::Into,
     }
-}
-
-/// As many threads as were asked for, else one for each processor this process may use.
-pub fn jobs(asked: Option<std::num::NonZeroUsize>) -> usize {
-    asked.map_or_else(
-        || std::thread::available_parallelism().map_or(1, usize::from),
-        usize::from,
-    )
 }

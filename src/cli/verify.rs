@@ -2,8 +2,7 @@
 
 use super::args::VerifyArgs;
 use super::exit::{Exit, Failure};
-use super::shift::{direction, jobs, print_report};
-use super::signals;
+use super::shift::{direction, print_report};
 use super::summary::Of;
 use super::terminal::Terminal;
 use crate::engine::{self, ShiftRequest};
@@ -12,11 +11,11 @@ use crate::record::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
-    let stop = signals::stop_on_signals();
+    let stop = args.effort.begin();
     let monitor = Terminal::new(args.output.quiet);
     let report = match args.map.is_given() {
         true => engine::verify_map(&request(args)?, &monitor, &stop),
-        false => engine::verify_journal(&journal(args)?, jobs(args.jobs), &monitor, &stop),
+        false => engine::verify_journal(&journal(args)?, args.effort.threads(), &monitor, &stop),
     };
     monitor.clear();
     let report = report?;
@@ -29,7 +28,7 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         paths: args.what.clone(),
         map: args.map.resolve()?,
         direction: direction(args.reverse),
-        jobs: jobs(args.jobs),
+        jobs: args.effort.threads(),
         walk: WalkOptions {
             exclude: args.exclude.clone(),
             cross_mounts: args.cross_mounts,

@@ -99,6 +99,7 @@ impl Visit for Since<'_> {
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
         let all = self.may_have_new(dir);
+        self.stop.take_turn(names.len());
         for (name, kind) in names.with_kinds() {
             if self.stop.is_asked() {
                 return ControlFlow::Break(());

@@ -159,7 +159,9 @@ impl<'a, S: Sink> Decider<'a, S> {
             run,
             sink,
             tally: Tally::default(),
-            group: (process::descriptors_for_pins() / 4).clamp(1, GROUP),
+            group: run
+                .stop
+                .group((process::descriptors_for_pins() / 4).clamp(1, GROUP)),
         }
     }
 
@@ -228,6 +230,7 @@ impl<'a, S: Sink> Decider<'a, S> {
             return ControlFlow::Break(());
         }
         let (names, rules) = self.rules(&dir.path, names, rule);
+        self.run.stop.take_turn(names.len());
         // Without attributes, the numbers say whether there is anything to be done.
         let wants = |n: usize, stat: &Stat, _| S::Held::IS_PIN && self.changes(rules[n], stat);
         let looked = look(dir.as_fd(), &names, wants);

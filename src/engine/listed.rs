@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::decide::Run;
+use super::flush::flushing;
 use super::replay::{Act, GiveUp, Goal, Replay};
 use super::request::check_journal_not_in_use;
 use super::shift::{Walked, sync};
@@ -38,7 +39,7 @@ pub(super) fn carry_out(
             monitor: run.monitor,
             stop: run.stop,
         };
-        let replayed = replay.run(jobs)?;
+        let replayed = flushing(run.roots, run.walk.cross_mounts, || replay.run(jobs))?;
         tally = replayed.tally;
         if replayed.cut_short {
             match run.stop.is_asked() {

@@ -15,12 +15,14 @@
 //! - `way`: the way to the directory that a replay is at
 //! - `roots`: the trees of a journal, opened again
 //! - [`mod@rollback`], [`mod@resume`], [`verify`]: the three uses of a replay
+//! - `flush`: writing out what a run changes while it goes on
 //! - [`created`]: what came into being since a run
 //! - [`monitor`], [`report`], [`stop`]: how a run talks, ends and is ended
 
 pub mod aim;
 pub mod created;
 pub mod decide;
+mod flush;
 pub mod links;
 pub mod listed;
 pub mod monitor;

@@ -200,7 +200,9 @@ impl<'a> Worker<'a> {
             roots,
             over,
             way: Way::default(),
-            group: (process::descriptors_for_pins() / 4).clamp(1, GROUP),
+            group: replay
+                .stop
+                .group((process::descriptors_for_pins() / 4).clamp(1, GROUP)),
             late: Vec::new(),
             known: Vec::new(),
             tally: Tally::default(),
@@ -271,6 +273,7 @@ impl<'a> Worker<'a> {
         let is_top = |entry: &Entry<'_>| entry.name.0 == b".";
         let alike = entries.chunk_by(|one, next| !is_top(one) && !is_top(next));
         for group in alike.flat_map(|alike| alike.chunks(most)) {
+            self.replay.stop.take_turn(group.len());
             if self.is_over() {
                 return;
             }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
+use super::flush::flushing;
 use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
 use super::request::{check_is_root, check_journal_not_in_use};
 use super::shift::sync;
@@ -216,7 +217,14 @@ fn replay(
         monitor,
         stop,
     };
-    let mut replayed = replay.run(options.jobs)?;
+    let mut replayed = match options.dry_run {
+        true => replay.run(options.jobs)?,
+        false => {
+            let roots = roots::open_all(journal);
+            let cross_mounts = journal.header.walk.cross_mounts;
+            flushing(&roots, cross_mounts, || replay.run(options.jobs))?
+        }
+    };
     replayed.tally.steps = brought.done;
     for problem in brought.problems {
         monitor.problem(&problem);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::decide::{Decider, Run};
+use super::flush::flushing;
 use super::request::{exclude_set, host, root_line, tool};
 use super::rollback;
 use super::settle::walk_and_settle;
@@ -68,7 +69,9 @@ pub(super) fn walk_journalling(
     let bytes = Arc::new(AtomicU64::new(0));
     let writer = Writer::start(appender, Arc::clone(&bytes));
     let visitor = || Decider::new(run, JournalSink::new(&writer, &bytes));
-    let tally = walk_and_settle(run, roots, jobs, visitor);
+    let tally = flushing(run.roots, run.walk.cross_mounts, || {
+        walk_and_settle(run, roots, jobs, visitor)
+    });
     let (appender, written) = writer.close();
     Walked {
         tally,

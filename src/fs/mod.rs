@@ -35,6 +35,7 @@ pub mod shown;
 pub mod space;
 pub mod stat;
 pub mod structure;
+mod sys;
 pub mod tries;
 pub mod walk;
 

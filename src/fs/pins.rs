@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use super::Pin;
+use super::{Pin, sys};
 
 /// Pins that are let go of together: descriptors that follow one another are closed by one system
 /// call (`close_range(2)`, Linux 5.9), others one by one.
@@ -51,23 +51,13 @@ fn close_run(run: &mut Vec<OwnedFd>) {
     let (Some(first), Some(last)) = (run.first(), run.last()) else {
         return;
     };
-    if close_range(first.as_raw_fd(), last.as_raw_fd()) {
+    if sys::close_range(first.as_raw_fd(), last.as_raw_fd()) {
         // They are closed; nobody may close these numbers again.
         run.drain(..).for_each(|fd| {
             let _: RawFd = fd.into_raw_fd();
         });
     }
     run.clear();
-}
-
-/// Whether the kernel closed all of them.
-fn close_range(first: RawFd, last: RawFd) -> bool {
-    let (Ok(first), Ok(last)) = (u32::try_from(first), u32::try_from(last)) else {
-        return false;
-    };
-    // SAFETY: the call touches no memory. Every descriptor of the range is owned by the caller, who
-    // gives up that ownership when it succeeds and keeps it when it fails (ENOSYS: before Linux 5.9).
-    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
 }
 
 #[cfg(test)]

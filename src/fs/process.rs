@@ -5,6 +5,8 @@ use std::cell::Cell;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::sys;
+
 thread_local! {
     static OWN_WORKING_DIRECTORY: Cell<bool> = const { Cell::new(false) };
 }
@@ -22,6 +24,14 @@ pub fn separate_thread() {
 /// Whether the calling thread may change its working directory without others noticing.
 pub fn has_own_working_directory() -> bool {
     OWN_WORKING_DIRECTORY.get()
+}
+
+/// Gives way to every other process that wants the processor (`setpriority(2)`, 19) or the disk
+/// (`ioprio_set(2)`, the idle class). Threads made from now on do too; where the kernel refuses, they
+/// do not.
+pub fn give_way() {
+    let _ = rustix::process::setpriority_process(None, 19);
+    let _ = sys::set_io_idle();
 }
 
 /// Raises the soft limit of open descriptors to the hard one; keeps the old where that is refused.

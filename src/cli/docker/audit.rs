@@ -5,8 +5,6 @@ use console::style;
 use super::super::args::AuditArgs;
 use super::super::exit::{Exit, Failure};
 use super::super::findings;
-use super::super::shift::jobs;
-use super::super::signals;
 use super::super::terminal::Terminal;
 use super::super::text::{bytes, columns, count, inodes, one_line, path, say};
 use super::refused;
@@ -23,8 +21,8 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
-    let (monitor, stop) = (Terminal::new(args.json), signals::stop_on_signals());
-    let jobs = jobs(args.jobs);
+    let (monitor, stop) = (Terminal::new(args.json), args.effort.begin());
+    let jobs = args.effort.threads();
     let found = audit(&data_root, &remap_to, &daemon_json, jobs, &monitor, &stop);
     monitor.clear();
     if stop.is_asked() {

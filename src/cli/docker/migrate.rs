@@ -4,8 +4,7 @@ use std::path::Path;
 
 use super::super::args::CarryArgs;
 use super::super::exit::{Exit, Failure};
-use super::super::shift::{jobs, open_manifest, print_report};
-use super::super::signals;
+use super::super::shift::{open_manifest, print_report};
 use super::super::summary::Of;
 use super::super::terminal::Terminal;
 use super::super::text::{bytes, inodes, path, printable};
@@ -22,7 +21,7 @@ use crate::record::Store;
 
 /// Runs it.
 pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, Failure> {
-    let stop = signals::stop_on_signals();
+    let stop = args.effort.begin();
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
@@ -53,7 +52,7 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
         data_root: data_root.clone(),
         direction,
         copy: None,
-        jobs: jobs(args.jobs),
+        jobs: args.effort.threads(),
         keep_going: args.keep_going,
         set_userns_host: args.set_userns_host,
         bind_mounts: args.bind_mounts,

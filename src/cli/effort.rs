@@ -1,0 +1,33 @@
+//! How hard a command works, and stopping it in good order.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::args::EffortArgs;
+use crate::engine::Stop;
+use crate::fs::process;
+
+impl EffortArgs {
+    /// Threads to use.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.jobs.map_or_else(all, |n| n.get())
+    }
+
+    /// Gives way to others where that is asked for. The result is raised by SIGINT, SIGTERM and
+    /// SIGHUP, and keeps to the rate.
+    pub fn begin(&self) -> Stop {
+        if self.nice {
+            process::give_way();
+        }
+        let stop = match self.rate {
+            Some(a_second) => Stop::at_rate(a_second),
+            None => Stop::new(),
+        };
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // A handler that cannot be had leaves the default: the process ends, which the journal
+            // is made for too.
+            let _ = signal_hook::flag::register(signal, stop.flag());
+        }
+        stop
+    }
+}
