@@ -247,6 +247,12 @@ impl<'a, S: Sink> Decider<'a, S> {
         matches!(outcome, Outcome::Change(_))
     }
 
+    /// Whether an inode is to be changed, as far as can be told without reading its attributes.
+    fn may_change(&self, rule: Rule, looked: &Looked) -> bool {
+        let plain = matches!(looked.present, Ok(present) if !present.any());
+        !plain || self.changes(rule, &looked.stat)
+    }
+
     /// What one name was found to mean.
     fn name(
         &mut self,
@@ -273,7 +279,7 @@ impl<'a, S: Sink> Decider<'a, S> {
         let links = &self.run.links;
         if stat.is_dir() {
             found.push(dir.child(name, stat.identity, stat.dev));
-        } else if links.guards() {
+        } else if links.guards() && self.may_change(rule, &looked) {
             // That an inode has one name says nothing where it has lost the one it was opened by.
             if stat.nlink > 1 || !looked.kept_name {
                 links.put_off(&stat, dir, name);

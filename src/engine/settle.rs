@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use super::decide::{Decider, Met, Run};
 use super::links::{Key, PutOff};
 use super::sink::Sink;
 use super::{ProblemKind, Tally};
+use crate::fs::climb::Climb;
 use crate::fs::moment::{Moment, tick};
 use crate::fs::walk::{Visit, walk};
 use crate::fs::{Dir, DirPath, Looked, Pin, Root, Stat, attributes, process};
@@ -206,12 +208,9 @@ struct Known<'p> {
 fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
     let mut places = places(inodes);
     let mut known: Vec<Known<'_>> = inodes.iter().map(|_| Known::default()).collect();
-    let open = |place: &Place<'_>| {
-        let root = run.roots[place.path.root].pin.as_fd();
-        Dir::open_from_root(root, Arc::clone(place.path))
-    };
+    let mut dirs = Dirs::new(run, places.len());
     for (p, place) in places.iter_mut().enumerate() {
-        let Ok(dir) = open(place) else {
+        let Ok(dir) = dirs.open(p, place.path) else {
             // It is gone, or elsewhere: then no name is in it.
             place.still = true;
             continue;
@@ -229,6 +228,7 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
             }
         }
     }
+    dirs.look_again();
     for (p, place) in places.iter().enumerate() {
         let firsts = place
             .names
@@ -238,7 +238,7 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
         if firsts.is_empty() {
             continue;
         }
-        let dir = open(place);
+        let dir = dirs.open(p, place.path);
         for (i, name) in firsts {
             match dir
                 .as_ref()
@@ -252,9 +252,12 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
             }
         }
     }
-    for place in &mut places {
+    dirs.look_again();
+    for (p, place) in places.iter_mut().enumerate() {
         if let Some(moment) = &place.moment {
-            place.still = open(place).is_ok_and(|dir| moment.is_still(dir.as_fd()));
+            place.still = dirs
+                .open(p, place.path)
+                .is_ok_and(|dir| moment.is_still(dir.as_fd()));
         }
         for &(i, _) in &place.names {
             known[i].moved |= !place.still;
@@ -287,6 +290,44 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
         _ => Found::Gone,
     };
     known.into_iter().map(found).collect()
+}
+
+/// The directories of the places: held open through all three looks, so that each is found once;
+/// found anew for each look where they are too many.
+///
+/// One that is held may be moved meanwhile, with the names in it. Those names still are the inode's, and
+/// are counted as such: what matters is that there is no further one.
+struct Dirs<'r> {
+    run: &'r Run<'r>,
+    climb: Climb,
+    held: Vec<Option<Rc<Dir>>>,
+}
+
+impl<'r> Dirs<'r> {
+    fn new(run: &'r Run<'r>, places: usize) -> Dirs<'r> {
+        let few = places <= process::descriptors_for_directories();
+        Dirs {
+            run,
+            climb: Climb::default(),
+            held: vec![None; if few { places } else { 0 }],
+        }
+    }
+
+    fn open(&mut self, place: usize, path: &Arc<DirPath>) -> rustix::io::Result<Rc<Dir>> {
+        if let Some(Some(dir)) = self.held.get(place) {
+            return Ok(Rc::clone(dir));
+        }
+        let root = self.run.roots[path.root].pin.as_fd();
+        let dir = Rc::new(self.climb.open(root, path)?);
+        if let Some(held) = self.held.get_mut(place) {
+            *held = Some(Rc::clone(&dir));
+        }
+        Ok(dir)
+    }
+
+    fn look_again(&mut self) {
+        self.climb = Climb::default();
+    }
 }
 
 /// The directories of all names, and each name once, also where its directory was met on two ways.

@@ -149,6 +149,15 @@ pub fn open_dir(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd
     }
 }
 
+/// A handle of the directory that `path` ends in, for going on from there.
+pub(super) fn open_on_the_way(parent: BorrowedFd<'_>, path: &DirPath) -> Result<OwnedFd> {
+    open_path(parent, &path.name)
+}
+
+fn open_path(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
+    rustix::fs::openat(parent, name, READ_DIR | OFlags::PATH, Mode::empty())
+}
+
 impl Dir {
     /// Opens the directory that `path` ends in from its open `parent`, and makes sure it is the
     /// inode that `path` says.
@@ -167,15 +176,15 @@ impl Dir {
         let mut here: Option<OwnedFd> = None;
         for name in path.tail(path.depth) {
             let parent = here.as_ref().map_or(root, AsFd::as_fd);
-            here = Some(rustix::fs::openat(
-                parent,
-                name,
-                READ_DIR | OFlags::PATH,
-                Mode::empty(),
-            )?);
+            here = Some(open_path(parent, name)?);
         }
-        let dir = open_dir(here.as_ref().map_or(root, AsFd::as_fd), c".")?;
-        Dir::checked(dir, path)
+        Dir::open_here(here.as_ref().map_or(root, AsFd::as_fd), path)
+    }
+
+    /// Opens the directory that a handle means for reading, and makes sure it is the inode that
+    /// `path` says.
+    pub(super) fn open_here(handle: BorrowedFd<'_>, path: Arc<DirPath>) -> Result<Dir> {
+        Dir::checked(open_dir(handle, c".")?, path)
     }
 
     fn checked(fd: OwnedFd, path: Arc<DirPath>) -> Result<Dir> {

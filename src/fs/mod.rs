@@ -5,6 +5,7 @@
 //! - [`stat`]: what `statx(2)` says of a pinned inode
 //! - [`attributes`]: its ACLs and its file capability
 //! - [`mod@apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
+//! - [`climb`]: opening directories one after the other that lie near each other
 //! - [`dir`]: an open directory, its names, the way to it from the root
 //! - [`shown`]: names as people may see them
 //! - [`moment`]: proving that the names of a directory stayed what they were
@@ -20,6 +21,7 @@
 
 pub mod apply;
 pub mod attributes;
+pub mod climb;
 pub mod dir;
 pub mod flags;
 pub mod in_use;
