@@ -5,9 +5,11 @@
 //! - `tree`: the trees, made from a seed
 //! - `floor`: the system calls alone, names known beforehand
 //! - `runs`: running a program and taking its time, again and again, in turn with others
+//! - `reader`: somebody else's reads while a run gives way
 //! - `table`: medians, spreads, ratios; for people, as JSON, as a plot
 
 mod floor;
+mod reader;
 mod runs;
 mod table;
 mod tree;
@@ -90,6 +92,8 @@ fn measure(options: &Options) -> std::io::Result<Table> {
     let mut table = Table::default();
     mixed(&bench, options, &mut table)?;
     shapes(&bench, options, &mut table)?;
+    debian(&bench, &mut table)?;
+    polite(&bench, options, &mut table)?;
     growth(&bench, options, &mut table)?;
     Ok(table)
 }
@@ -98,6 +102,7 @@ fn measure(options: &Options) -> std::io::Result<Table> {
 fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result<()> {
     let ours = bench.tree("mixed-ours", |path| tree::mixed(path, options.inodes))?;
     let theirs = bench.tree("mixed-theirs", |path| tree::mixed(path, options.inodes))?;
+    let fuid = bench.tree("mixed-fuidshift", |path| tree::mixed(path, options.inodes))?;
     let count = ours.inodes as f64;
     let [shift, again, rollback, dry, one, cold] = bench.series();
     let [chown, find, fuidshift, floor, chown_cold] = bench.series();
@@ -125,7 +130,7 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
         bench.forget()?;
         chown_cold.take(bench.run("chown", &["-hR", "0:0"], &theirs.path)?);
         bench.settle()?;
-        fuidshift.take(bench.fuidshift(&theirs.path)?);
+        fuidshift.take(bench.fuidshift(&fuid.path)?);
     }
     table.ratio("shift", &shift, "chown -R", &chown, 0.85);
     table.ratio("shift", &shift, "fuidshift", &fuidshift, 0.18);
@@ -141,7 +146,51 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
         14.0,
     );
     table.per_inode = shift.median().seconds / count;
+    for tree in [&ours, &theirs, &fuid] {
+        bench.remove(tree)?;
+    }
     Ok(())
+}
+
+/// The journal of a Debian root filesystem: the archive that the tests have made, if they have run.
+fn debian(bench: &Bench, table: &mut Table) -> std::io::Result<()> {
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-cache");
+    let entries = std::fs::read_dir(cache).into_iter().flatten().flatten();
+    let mut archives = entries.map(|entry| entry.path());
+    let is_debian = |path: &PathBuf| path.to_string_lossy().contains("/debian-");
+    let Some(archive) = archives.find(is_debian) else {
+        eprintln!("no Debian root filesystem: `tests/run` makes one");
+        return Ok(());
+    };
+    let tree = bench.tree("debian", |path| tree::unpacked(&archive, path))?;
+    bench.settle()?;
+    bench.idshift(&["shift"], &tree.path)?;
+    let bytes = bench.journal_bytes()? as f64 / tree.inodes as f64;
+    table.figure("journal of a Debian root, bytes an inode", bytes, 14.0);
+    bench.remove(&tree)
+}
+
+/// Inodes a second of a run that gives way.
+const POLITE: u32 = 20_000;
+
+/// What somebody else's reads take while a dry run gives way, to what they take by themselves.
+fn polite(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result<()> {
+    let tree = bench.tree("polite", |path| tree::mixed(path, 100_000))?;
+    let reader = reader::Reader::new(&bench.dir("reader")?)?;
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        alone.extend(reader.read()?);
+        let mut child = bench.polite_dry_run(&tree.path, POLITE)?;
+        beside.extend(reader.read()?);
+        child.kill()?;
+        child.wait()?;
+    }
+    for (what, part) in [("median", 0.5), ("99th percentile", 0.99)] {
+        let ratio = reader::percentile(&mut beside, part) / reader::percentile(&mut alone, part);
+        let what = format!("read latency beside --nice --rate {POLITE}, {what}");
+        table.figure(&what, ratio, 1.1);
+    }
+    bench.remove(&tree)
 }
 
 /// Trees of extreme shapes, per inode against the mixed tree.
@@ -172,16 +221,20 @@ fn growth(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Resul
     if options.full {
         sizes.extend([1_000_000, 3_000_000]);
     }
+    let (mut per_inode, mut memory) = (Vec::new(), 0);
     for size in sizes {
         let tree = bench.tree(&format!("growth-{size}"), |path| tree::mixed(path, size))?;
-        let [shift, chown, find] = bench.series();
-        for _ in 0..options.rounds.min(3) {
+        let [shift, chown, find, fuidshift] = bench.series();
+        for round in 0..options.rounds.min(3) {
             bench.settle()?;
             shift.take(bench.idshift(&["shift"], &tree.path)?);
             bench.idshift_on_journal("rollback")?;
             bench.settle()?;
             chown.take(bench.run("chown", &["-hR", "0:0"], &tree.path)?);
             find.take(bench.find(&tree.path)?);
+            if round == 0 {
+                fuidshift.take(bench.fuidshift(&tree.path)?);
+            }
         }
         let Run {
             seconds,
@@ -193,10 +246,18 @@ fn growth(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Resul
             idshift: seconds,
             chown: chown.median().seconds,
             find: find.median().seconds,
+            fuidshift: fuidshift.median().seconds,
             memory_kib,
         });
+        per_inode.push((tree.inodes, seconds / tree.inodes as f64));
+        memory = memory.max(memory_kib);
         bench.remove(&tree)?;
     }
+    if let (Some(first), Some(last)) = (per_inode.first(), per_inode.last()) {
+        let what = format!("{} inodes, per inode to {}", last.0, first.0);
+        table.figure(&what, last.1 / first.1, 1.15);
+    }
+    table.figure("most memory, MiB", memory as f64 / 1024.0, 96.0);
     if let Some(plot) = &options.plot {
         std::fs::write(plot, table.plot())?;
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::floor;
@@ -131,9 +131,12 @@ impl Bench {
                 .stdout(Stdio::null())
                 .status()?;
         }
-        self.run("chown", &["-hR", "0:0"], tree)?;
         self.settle()?;
-        time(Command::new("fuidshift").arg(tree).arg("b:0:100000:65536"))
+        let run = time(Command::new("fuidshift").arg(tree).arg("b:0:100000:65536"))?;
+        // Back, for the next time: an ACL that is shifted twice makes it stop.
+        let mut back = Command::new("fuidshift");
+        time(back.arg(tree).args(["-r", "b:0:100000:65536"]))?;
+        Ok(run)
     }
 
     /// The floor, by its own clock: it reads the names first.
@@ -150,6 +153,24 @@ impl Bench {
             seconds,
             ..Run::default()
         })
+    }
+
+    /// `idshift shift --dry-run` that gives way to others, started and not waited for.
+    pub fn polite_dry_run(&self, tree: &Path, rate: u32) -> io::Result<Child> {
+        self.program()
+            .args(["shift", "--dry-run", "--quiet", "--nice", "--rate"])
+            .arg(rate.to_string())
+            .args(["--map", "b:0:100000:65536"])
+            .arg(tree)
+            .stdout(Stdio::null())
+            .spawn()
+    }
+
+    /// A directory for something else.
+    pub fn dir(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.place.join(name);
+        fs::create_dir_all(&path)?;
+        Ok(path)
     }
 
     fn program(&self) -> Command {
@@ -181,6 +202,9 @@ impl Bench {
     /// `idshift shift --dry-run --manifest`
     pub fn dry_run(&self, tree: &Path) -> io::Result<Run> {
         let manifest = self.place.join("manifest.jsonl");
+        if manifest.exists() {
+            fs::remove_file(&manifest)?;
+        }
         let mut program = self.program();
         program
             .args([

@@ -30,6 +30,7 @@ pub enum Row {
         idshift: f64,
         chown: f64,
         find: f64,
+        fuidshift: f64,
         memory_kib: i64,
     },
 }
@@ -98,10 +99,11 @@ impl Table {
                     idshift,
                     chown,
                     find,
+                    fuidshift,
                     memory_kib,
                 } => writeln!(
                     text,
-                    "{inodes:>9} inodes: shift {idshift:.3} s ({:.2} us each, {:.1} MiB), chown -R {chown:.3} s, find {find:.3} s",
+                    "{inodes:>9} inodes: shift {idshift:.3} s ({:.2} us each, {:.1} MiB), chown -R {chown:.3} s, find {find:.3} s, fuidshift {fuidshift:.3} s",
                     idshift / *inodes as f64 * 1e6,
                     *memory_kib as f64 / 1024.0
                 ),
@@ -136,9 +138,11 @@ impl Table {
                     idshift,
                     chown,
                     find,
+                    fuidshift,
                     memory_kib,
                 } => json!({
                     "inodes": inodes, "shift_s": idshift, "chown_s": chown, "find_s": find,
+                    "fuidshift_s": fuidshift,
                     "memory_kib": memory_kib,
                 }),
             })
@@ -147,7 +151,7 @@ impl Table {
 
     /// Time against inodes, as SVG.
     pub fn plot(&self) -> String {
-        let points: Vec<(f64, [f64; 3])> = self
+        let points: Vec<(f64, [f64; 4])> = self
             .rows
             .iter()
             .filter_map(|row| match row {
@@ -156,8 +160,9 @@ impl Table {
                     idshift,
                     chown,
                     find,
+                    fuidshift,
                     ..
-                } => Some((*inodes as f64, [*idshift, *chown, *find])),
+                } => Some((*inodes as f64, [*idshift, *chown, *find, *fuidshift])),
                 _ => None,
             })
             .collect();
@@ -200,9 +205,10 @@ impl Table {
             ("idshift shift", "#1060c0"),
             ("chown -R", "#c03010"),
             ("find -printf", "#888888"),
+            ("fuidshift", "#308030"),
         ];
         for (n, (name, colour)) in names.into_iter().enumerate() {
-            let line: Vec<String> = std::iter::once((0.0, [0.0; 3]))
+            let line: Vec<String> = std::iter::once((0.0, [0.0; 4]))
                 .chain(points.iter().copied())
                 .map(|(inodes, seconds)| format!("{:.1},{:.1}", x(inodes), y(seconds[n])))
                 .collect();

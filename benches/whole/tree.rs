@@ -113,3 +113,21 @@ pub fn deep(top: &Path, depth: usize) -> io::Result<usize> {
     }
     Ok(2 * depth + 1)
 }
+
+/// What an archive holds.
+pub fn unpacked(archive: &Path, top: &Path) -> io::Result<usize> {
+    fs::create_dir_all(top)?;
+    let status = std::process::Command::new("tar")
+        .args(["--zstd", "--xattrs", "--xattrs-include=*", "-xf"])
+        .arg(archive)
+        .arg("-C")
+        .arg(top)
+        .status()?;
+    match status.success() {
+        true => Ok(walkdir::WalkDir::new(top).into_iter().count()),
+        false => Err(io::Error::other(format!(
+            "{}: tar: {status}",
+            archive.display()
+        ))),
+    }
+}
