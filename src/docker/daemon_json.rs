@@ -3,8 +3,9 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::DockerError;
 use crate::fs::Root;
@@ -67,16 +68,21 @@ pub fn with_userns_remap(
     remap: Option<&str>,
     path: &Path,
 ) -> Result<String, DockerError> {
-    let mut settings: Map<String, Value> = match text.trim() {
-        "" => Map::new(),
+    // Values as they are written: a number may be larger than any type holds.
+    let mut settings: IndexMap<String, Box<RawValue>> = match text.trim() {
+        "" => IndexMap::new(),
         text => serde_json::from_str(text).map_err(|error| not_json(path, &error))?,
     };
-    let says = settings.get("userns-remap").and_then(Value::as_str);
-    if says == remap && (remap.is_some() || !settings.contains_key("userns-remap")) {
+    let says = settings.get("userns-remap");
+    let says = says.and_then(|value| serde_json::from_str::<String>(value.get()).ok());
+    if says.as_deref() == remap && (remap.is_some() || !settings.contains_key("userns-remap")) {
         return Ok(text.to_string());
     }
     match remap {
-        Some(remap) => settings.insert("userns-remap".into(), remap.into()),
+        Some(remap) => {
+            let value = to_raw_value(remap).map_err(|error| not_json(path, &error))?;
+            settings.insert("userns-remap".into(), value)
+        }
         None => settings.shift_remove("userns-remap"),
     };
     // Plain data with string keys: nothing that could fail.
@@ -171,6 +177,8 @@ fn not_json(path: &Path, error: &serde_json::Error) -> DockerError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -186,6 +194,12 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<Value>(&out).unwrap(),
             serde_json::json!({"b": 1, "a": {"z": [1.50, "<"]}})
+        );
+        let huge = format!("{{\"a\": {}, \"b\": 1.10}}", "2".repeat(90));
+        let set = with_userns_remap(&huge, Some("default"), path).unwrap();
+        assert!(
+            set.contains(&"2".repeat(90)) && set.contains("1.10"),
+            "{set}"
         );
         assert!(with_userns_remap("{", None, path).is_err());
         let made = with_userns_remap("", Some("default"), path).unwrap();
