@@ -65,7 +65,8 @@ impl Since<'_> {
     }
 
     /// Whether names may have come into a directory since the run began: then its mtime is later
-    /// than that, and its ctime too, which unlike an mtime nobody can set back.
+    /// than that; and its ctime, which unlike an mtime nobody can set back, is later than the run's
+    /// end, unless they came while the run went on.
     fn may_have_new(&self, dir: &Dir) -> bool {
         let Some(finished) = self.finished else {
             return true;

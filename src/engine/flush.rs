@@ -1,5 +1,6 @@
 //! Writing out what a run changes while it goes on, so that there is little to wait for at its end.
 
+use std::io;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
@@ -11,18 +12,28 @@ use crate::fs::Root;
 /// once.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// Does the work, and meanwhile has the filesystems of the trees written out again and again. Nothing
-/// relies on that: the run's end waits for a sync of its own.
-pub(super) fn flushing<T>(roots: &[Root], cross_mounts: bool, work: impl FnOnce() -> T) -> T {
+/// Does the work, and meanwhile has the filesystems of the trees written out again and again. The run's
+/// end waits for a sync of its own; but the kernel tells of a write that failed only once, so whoever
+/// ends the run has to heed what came of these.
+pub(super) fn flushing<T>(
+    roots: &[Root],
+    cross_mounts: bool,
+    work: impl FnOnce() -> T,
+) -> (T, io::Result<()>) {
     let (working, over) = bounded::<()>(0);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let flusher = scope.spawn(|| {
+            let mut flushed = Ok(());
             while over.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
-                let _ = sync(roots, cross_mounts);
+                flushed = flushed.and(sync(roots, cross_mounts));
             }
+            flushed
         });
         let result = work();
         drop(working);
-        result
+        match flusher.join() {
+            Ok(flushed) => (result, flushed),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     })
 }

@@ -1,6 +1,7 @@
 //! Inodes of several names, met name by name.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::fs::{DirPath, Stat};
@@ -86,7 +87,14 @@ impl Links {
     /// True for the first name of an inode that is met.
     pub fn is_first_name(&self, stat: &Stat) -> bool {
         let key = (stat.dev, stat.identity.ino);
-        lock(&self.met).insert(key, Vec::new()).is_none()
+        match lock(&self.met).entry(key) {
+            Entry::Vacant(first) => {
+                first.insert(Vec::new());
+                true
+            }
+            // Names that were put off stay so.
+            Entry::Occupied(_) => false,
+        }
     }
 
     /// Remembers a name for when all names were met.

@@ -26,6 +26,7 @@ pub(super) fn carry_out(
     jobs: usize,
 ) -> Result<Walked, JournalError> {
     let mut tally = Tally::default();
+    let mut written = Ok(());
     if !journal.has_mark(Mark::Stepping) {
         run.monitor.phase(Phase::Replaying, Some(journal.inodes));
         let replay = Replay {
@@ -39,7 +40,9 @@ pub(super) fn carry_out(
             monitor: run.monitor,
             stop: run.stop,
         };
-        let replayed = flushing(run.roots, run.walk.cross_mounts, || replay.run(jobs))?;
+        let (replayed, flushed) = flushing(run.roots, run.walk.cross_mounts, || replay.run(jobs));
+        let replayed = replayed?;
+        written = flushed;
         tally = replayed.tally;
         if replayed.cut_short {
             match run.stop.is_asked() {
@@ -48,8 +51,7 @@ pub(super) fn carry_out(
             }
         }
     }
-    let mut written = Ok(());
-    if !run.is_cut_short() && !journal.steps.is_empty() {
+    if written.is_ok() && !run.is_cut_short() && !journal.steps.is_empty() {
         written = take_steps(run, journal, &mut appender, &mut tally);
     }
     Ok(Walked {

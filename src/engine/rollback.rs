@@ -70,15 +70,16 @@ pub fn rollback(
         created::count(journal, &trees, options.jobs, &mut since, stop);
     }
     let replayed = match held {
-        None => replay(journal, &options, monitor, stop)?,
+        None => replay(journal, &options, monitor, stop)?.0,
         Some((_lock, mut appender)) => {
             let io = |source| io_error(journal, source);
             appender.mark(Mark::Undoing, 0).map_err(io)?;
-            let mut replayed = replay(journal, &options, monitor, stop)?;
+            let (mut replayed, flushed) = replay(journal, &options, monitor, stop)?;
             if !replayed.cut_short {
                 monitor.phase(Phase::Syncing, None);
                 let left = replayed.tally.left();
-                let ended = sync(&roots, journal.header.walk.cross_mounts)
+                let ended = flushed
+                    .and_then(|()| sync(&roots, journal.header.walk.cross_mounts))
                     .and_then(|()| appender.mark(Mark::Undone, left));
                 if let Err(error) = ended {
                     let problem = not_certain(journal, &error);
@@ -124,8 +125,9 @@ pub(super) fn undo(
     if let Some(appender) = &mut appender {
         let _ = appender.mark(Mark::Undoing, 0);
     }
-    let mut replayed = replay(&journal, &options, monitor, &Stop::new())?;
-    match sync(&roots::open_all(&journal), journal.header.walk.cross_mounts) {
+    let (mut replayed, flushed) = replay(&journal, &options, monitor, &Stop::new())?;
+    let roots = roots::open_all(&journal);
+    match flushed.and_then(|()| sync(&roots, journal.header.walk.cross_mounts)) {
         Err(error) => {
             let problem = not_certain(&journal, &error);
             monitor.problem(&problem);
@@ -182,13 +184,13 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     })
 }
 
-/// Undoes the steps, then the owners.
+/// Undoes the steps, then the owners; also gives what came of writing that out meanwhile.
 fn replay(
     journal: &Journal,
     options: &RollbackOptions,
     monitor: &dyn Monitor,
     stop: &Stop,
-) -> Result<Replayed, Refusal> {
+) -> Result<(Replayed, std::io::Result<()>), Refusal> {
     let steps = Steps::of(journal);
     let brought = match options.dry_run {
         true => Brought {
@@ -217,20 +219,21 @@ fn replay(
         monitor,
         stop,
     };
-    let mut replayed = match options.dry_run {
-        true => replay.run(options.jobs)?,
+    let (replayed, flushed) = match options.dry_run {
+        true => (replay.run(options.jobs), Ok(())),
         false => {
             let roots = roots::open_all(journal);
             let cross_mounts = journal.header.walk.cross_mounts;
-            flushing(&roots, cross_mounts, || replay.run(options.jobs))?
+            flushing(&roots, cross_mounts, || replay.run(options.jobs))
         }
     };
+    let mut replayed = replayed?;
     replayed.tally.steps = brought.done;
     for problem in brought.problems {
         monitor.problem(&problem);
         replayed.tally.problem(problem);
     }
-    Ok(replayed)
+    Ok((replayed, flushed))
 }
 
 fn appender(journal: &Journal) -> Result<crate::record::writer::Appender, Refusal> {

@@ -210,12 +210,27 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
     let mut known: Vec<Known<'_>> = inodes.iter().map(|_| Known::default()).collect();
     let mut dirs = Dirs::new(run, places.len());
     for (p, place) in places.iter_mut().enumerate() {
-        let Ok(dir) = dirs.open(p, place.path) else {
-            // It is gone, or elsewhere: then no name is in it.
-            place.still = true;
-            continue;
+        let dir = match dirs.open(p, place.path) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT) => {
+                // It is gone: then no name is in it.
+                place.still = true;
+                continue;
+            }
+            // Something else has its name: it was moved, and may come back.
+            Err(Errno::STALE | Errno::NOTDIR | Errno::LOOP) => continue,
+            Err(errno) => {
+                for &(i, name) in &place.names {
+                    known[i].failed = Some((p, name, errno));
+                }
+                continue;
+            }
         };
         place.moment = Moment::of(dir.as_fd());
+        if let Err(errno) = dir.wait_for_renames() {
+            let &(i, name) = &place.names[0];
+            known[i].failed = Some((p, name, errno));
+        }
         for &(i, name) in &place.names {
             let known = &mut known[i];
             match pin(&dir, name) {

@@ -68,15 +68,15 @@ pub(super) fn walk_journalling(
 ) -> Walked {
     let bytes = Arc::new(AtomicU64::new(0));
     let writer = Writer::start(appender, Arc::clone(&bytes));
-    let visitor = || Decider::new(run, JournalSink::new(&writer, &bytes));
-    let tally = flushing(run.roots, run.walk.cross_mounts, || {
+    let visitor = || Decider::new(run, JournalSink::new(&writer, &bytes, run.stop));
+    let (tally, flushed) = flushing(run.roots, run.walk.cross_mounts, || {
         walk_and_settle(run, roots, jobs, visitor)
     });
     let (appender, written) = writer.close();
     Walked {
         tally,
         appender,
-        written,
+        written: written.and(flushed),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldhash::fast::RandomState;
 
 use super::decide::Run;
-use super::{Problem, ProblemKind, Tally};
+use super::{Problem, ProblemKind, Stop, Tally};
 use crate::fs::{self, DirPath, Identity, Pin, Pins, attributes, process};
 use crate::record::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
 use crate::record::writer::{Durable, JournalBroken, Writer};
@@ -80,6 +80,9 @@ pub struct JournalSink<'a> {
     writer: &'a Writer,
     written: &'a AtomicU64,
     most: usize,
+    /// Batches that may wait for the disk at once. None where the run keeps to a rate: what was read of an
+    /// inode must not be old by the time it is changed.
+    in_flight: usize,
     batch: Batch,
     pins: Pins,
     sealed: VecDeque<Sealed>,
@@ -92,7 +95,7 @@ struct Sealed {
     durable: Durable,
 }
 
-/// Batches of one thread that may wait for the disk at once.
+/// Batches of one thread that may wait for the disk at once, without a rate.
 const IN_FLIGHT: usize = 2;
 
 /// Inodes of a batch, at most.
@@ -106,12 +109,17 @@ const TURN: usize = 128;
 
 impl<'a> JournalSink<'a> {
     /// One thread's. `written` is where the journal thread counts.
-    pub fn new(writer: &'a Writer, written: &'a AtomicU64) -> Self {
+    pub fn new(writer: &'a Writer, written: &'a AtomicU64, stop: &Stop) -> Self {
         let pins_each = process::descriptors_for_pins() / (IN_FLIGHT + 1);
+        let most = stop.group(pins_each.clamp(1, BATCH));
         JournalSink {
             writer,
             written,
-            most: pins_each.clamp(1, BATCH),
+            most,
+            in_flight: match stop.has_rate() {
+                true => 0,
+                false => IN_FLIGHT,
+            },
             batch: Batch::default(),
             pins: Pins::default(),
             sealed: VecDeque::new(),
@@ -143,10 +151,10 @@ impl<'a> JournalSink<'a> {
         if self.pins.len() >= enough {
             self.seal();
         }
-        match self.sealed.len() > IN_FLIGHT {
-            true => self.wait_for_oldest(run, tally),
-            false => ControlFlow::Continue(()),
+        while self.sealed.len() > self.in_flight {
+            self.wait_for_oldest(run, tally)?;
         }
+        ControlFlow::Continue(())
     }
 
     fn wait_for_oldest(&mut self, run: &Run<'_>, tally: &mut Tally) -> ControlFlow<()> {

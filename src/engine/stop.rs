@@ -58,6 +58,11 @@ impl Stop {
         Arc::clone(&self.asked)
     }
 
+    /// Whether there is a rate.
+    pub fn has_rate(&self) -> bool {
+        self.rate.is_some()
+    }
+
     /// How many inodes may be taken together, of `most`.
     pub fn group(&self, most: usize) -> usize {
         match &self.rate {

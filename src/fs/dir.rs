@@ -195,6 +195,16 @@ impl Dir {
         Ok(Dir { fd, path })
     }
 
+    /// Waits for renames that are under way: the kernel sets a directory's ctime before the new name can be
+    /// seen, and holds the directory's lock from the one to the other, which reading it takes too.
+    pub fn wait_for_renames(&self) -> Result<()> {
+        let mut room = [MaybeUninit::<u8>::uninit(); LONGEST_ENTRY];
+        match RawDir::new(&self.fd, &mut room).next() {
+            Some(Err(errno)) => Err(errno),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the next names into `names`, which is emptied first.
     pub fn read_names(&self, buffer: &mut Vec<u8>, names: &mut Names) -> Result<Read> {
         names.clear();

@@ -6,8 +6,8 @@
 //! the working directory is cheap, but a name can come to mean another inode between two calls.
 //!
 //! It cannot do so without the directory's ctime changing ([`moment`](super::moment)). So: note the directory's ctime, ask by name, open the pins that are wanted, look at
-//! the ctime again. Where it is the same, each name meant one inode all the while, the one that is pinned.
-//! Where it has changed, everything that was learnt is thrown away and asked again through pins.
+//! the ctime again. Where it is the same, and each pin is the inode that was asked about, each name meant that one
+//! all the while. Else everything that was learnt is thrown away and asked again through pins.
 //!
 //! Only a mount can change what a name means and leave the directory as it is; the pins are therefore opened
 //! with `RESOLVE_NO_XDEV` (`openat2(2)`), which a mount makes fail.
@@ -97,7 +97,10 @@ fn look_by_name(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Look
     let pin = match is_wanted(wants, n, &stat, &present) {
         false => None,
         true => match Pin::at_same_mount(rustix::fs::CWD, name) {
-            Ok(pin) => Some(pin),
+            // A rename that was under way before the directory's ctime was noted may come to be seen
+            // only now (the kernel sets the ctime first): then this is another inode.
+            Ok(pin) if pin.stat().is_ok_and(|now| now.is_as(&stat)) => Some(pin),
+            Ok(_) => return None,
             Err(Errno::XDEV | Errno::NOSYS) => return None,
             Err(errno) => return Some(Err(failed("open")(errno))),
         },

@@ -2,6 +2,10 @@
 //!
 //! No name can come, go or come to mean another inode without its directory's ctime changing, and nobody
 //! but the clock sets a ctime (`inode(7)`). Only a mount can cover a name and leave the directory as it is.
+//!
+//! The kernel sets the ctime before a new name can be seen. So a rename that was under way when the ctime was
+//! noted may come to be seen after: whoever relies on a moment also compares what they opened, or
+//! [waits for renames](super::Dir::wait_for_renames) first.
 
 use std::cell::Cell;
 use std::os::fd::BorrowedFd;

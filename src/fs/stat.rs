@@ -124,6 +124,12 @@ impl Stat {
         }
     }
 
+    /// Whether another look found the same inode, unchanged.
+    pub fn is_as(&self, other: &Stat) -> bool {
+        let key = |stat: &Stat| (stat.dev, stat.identity, stat.changed, stat.nlink);
+        key(self) == key(other)
+    }
+
     /// True for a directory.
     pub fn is_dir(&self) -> bool {
         self.file_type == FileType::Directory
