@@ -284,6 +284,12 @@ fn a_directory_in_use_is_refused_with_process_and_container() {
         ];
         let command = ["tiny:1", "/bin/busybox", "sleep", "1000"];
         let id = daemon.docker(&[&run[..], options, &command].concat());
+        // A container counts as running a moment before the runtime has made way for its program.
+        let pid = daemon.docker(&["inspect", "-f", "{{.State.Pid}}", "user1"]);
+        let command = format!("/proc/{}/comm", pid.trim());
+        while fs::read_to_string(&command).unwrap().trim() != "busybox" {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
         if is_paused {
             daemon.docker(&["pause", "user1"]);
         }
