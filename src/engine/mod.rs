@@ -6,7 +6,7 @@
 //! - [`decide`]: what happens to one inode
 //! - [`links`]: inodes of several names
 //! - `settle`: deciding on inodes whose names had to be met first
-//! - [`sink`]: where changes go
+//! - [`sink`], [`manifest_sink`]: where changes go
 //! - [`review`]: applying a reviewed manifest
 //! - [`plan`]: a change of a host that is worked out whole before it begins
 //! - [`listed`]: carrying out a journal that holds everything that is to be done
@@ -25,6 +25,7 @@ pub mod decide;
 mod flush;
 pub mod links;
 pub mod listed;
+pub mod manifest_sink;
 pub mod monitor;
 pub mod plan;
 pub mod replay;

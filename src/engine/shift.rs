@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use super::decide::{Decider, Run};
 use super::flush::flushing;
+use super::manifest_sink::{ManifestSink, SharedManifest};
 use super::request::{exclude_set, host, root_line, tool};
 use super::rollback;
 use super::settle::walk_and_settle;
-use super::sink::{JournalSink, ManifestSink, SharedManifest};
+use super::sink::JournalSink;
 use super::{
     Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stop, Tally,
 };

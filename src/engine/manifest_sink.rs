@@ -1,0 +1,244 @@
+//! What would change, into a manifest that all threads of a dry run share.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::fast::RandomState;
+
+use super::decide::Run;
+use super::sink::Sink;
+use super::{Problem, ProblemKind, Tally};
+use crate::fs::{DirPath, Identity};
+use crate::record::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
+use crate::record::{Transition, name};
+
+/// Writes what would change into a manifest that all threads share; without one it only counts.
+pub struct ManifestSink<'a> {
+    manifest: Option<&'a SharedManifest>,
+    lines: Vec<u8>,
+    /// The directory last met.
+    dir: Option<KnownDir>,
+    /// The transition last met, and its text.
+    latest: Option<(Transition, Vec<u8>)>,
+    transitions: HashMap<Transition, Vec<u8>, RandomState>,
+}
+
+/// A manifest that several threads write to, and the first error doing so.
+pub struct SharedManifest {
+    writer: Mutex<ManifestWriter>,
+    error: Mutex<Option<std::io::Error>>,
+}
+
+impl SharedManifest {
+    /// For this writer, whose header is already written.
+    pub fn new(writer: ManifestWriter) -> SharedManifest {
+        SharedManifest {
+            writer: Mutex::new(writer),
+            error: Mutex::new(None),
+        }
+    }
+
+    fn write(&self, lines: &[u8]) -> Result<(), ()> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write(lines).map_err(|error| {
+            let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert(error);
+        })
+    }
+
+    /// The writer again, for the summary; or what went wrong.
+    pub fn into_writer(self) -> std::io::Result<ManifestWriter> {
+        match self
+            .error
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            Some(error) => Err(error),
+            None => Ok(self
+                .writer
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+}
+
+/// Lines are handed over in pieces of this size.
+const MANIFEST_BUFFER: usize = 256 << 10;
+
+impl<'a> ManifestSink<'a> {
+    /// One thread's.
+    pub fn new(manifest: Option<&'a SharedManifest>) -> Self {
+        ManifestSink {
+            manifest,
+            lines: Vec::new(),
+            dir: None,
+            latest: None,
+            transitions: HashMap::default(),
+        }
+    }
+
+    fn line(&mut self, line: &ManifestLine) {
+        if self.manifest.is_some() {
+            self.lines.extend_from_slice(&line.to_bytes());
+        }
+    }
+
+    fn hand_over(&mut self, run: &Run<'_>) -> ControlFlow<()> {
+        let Some(manifest) = self.manifest else {
+            return ControlFlow::Continue(());
+        };
+        match manifest.write(&std::mem::take(&mut self.lines)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(()) => run.give_up(),
+        }
+    }
+
+    /// `"path":"…"`, the directory's part of it from the last time.
+    fn path(&mut self, run: &Run<'_>, dir: &Arc<DirPath>, name: &[u8]) {
+        let is_same = |known: &KnownDir| Arc::ptr_eq(&known.dir, dir);
+        if !self.dir.as_ref().is_some_and(is_same) {
+            self.dir = Some(KnownDir::new(run, dir));
+        }
+        match &self.dir {
+            Some(KnownDir {
+                json: Some(json), ..
+            }) if name != b"." && name::is_plain(name) => {
+                self.lines.extend_from_slice(json);
+                self.lines.extend_from_slice(name);
+                self.lines.push(b'"');
+            }
+            _ => {
+                let path = run.path(dir, name);
+                let path = LinePath::new(path.as_os_str().as_encoded_bytes());
+                let line = serde_json::to_vec(&path).unwrap_or_default();
+                self.lines.extend_from_slice(&line[1..line.len() - 1]);
+            }
+        }
+    }
+
+    /// What a line of this transition ends in.
+    fn transition(&mut self, transition: Transition) {
+        let is_latest = |(latest, _): &(Transition, Vec<u8>)| *latest == transition;
+        if !self.latest.as_ref().is_some_and(is_latest) {
+            // Few trees have many; one that has must not fill the memory.
+            if self.transitions.len() >= MOST_TRANSITIONS {
+                self.transitions.clear();
+            }
+            let rendered = self
+                .transitions
+                .entry(transition.clone())
+                .or_insert_with_key(render);
+            self.latest = Some((transition, rendered.clone()));
+        }
+        if let Some((_, rendered)) = &self.latest {
+            self.lines.extend_from_slice(rendered);
+        }
+    }
+}
+
+/// Transitions whose text is kept.
+const MOST_TRANSITIONS: usize = 4096;
+
+/// A directory whose path has been written before.
+struct KnownDir {
+    dir: Arc<DirPath>,
+    /// `"path":"…/`, the beginning of a JSON string, where nothing in it needs more.
+    json: Option<Vec<u8>>,
+}
+
+impl KnownDir {
+    fn new(run: &Run<'_>, dir: &Arc<DirPath>) -> KnownDir {
+        let path = run.path(dir, b".").into_os_string().into_encoded_bytes();
+        let json = name::is_plain(&path).then(|| [b"\"path\":\"", &path[..], b"/"].concat());
+        KnownDir {
+            dir: Arc::clone(dir),
+            json,
+        }
+    }
+}
+
+impl Sink for ManifestSink<'_> {
+    type Held = ();
+
+    fn change(
+        &mut self,
+        run: &Run<'_>,
+        tally: &mut Tally,
+        dir: &Arc<DirPath>,
+        name: &[u8],
+        (): (),
+        identity: Identity,
+        transition: Transition,
+    ) -> ControlFlow<()> {
+        tally.changes(&transition, 1);
+        if self.manifest.is_none() {
+            return ControlFlow::Continue(());
+        }
+        self.lines.extend_from_slice(b"{\"kind\":\"change\",");
+        self.path(run, dir, name);
+        let mut digits = itoa::Buffer::new();
+        self.lines.extend_from_slice(b",\"ino\":");
+        self.lines
+            .extend_from_slice(digits.format(identity.ino).as_bytes());
+        if identity.born != 0 {
+            self.lines.extend_from_slice(b",\"born\":");
+            self.lines
+                .extend_from_slice(digits.format(identity.born).as_bytes());
+        }
+        self.transition(transition);
+        match self.lines.len() >= MANIFEST_BUFFER {
+            true => self.hand_over(run),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn left(&mut self, problem: &Problem) {
+        let note = match problem.kind {
+            ProblemKind::Unmapped => "unmapped",
+            ProblemKind::Failed => "failed",
+            ProblemKind::Conflict => "conflict",
+        };
+        self.line(&ManifestLine::Note(NoteLine {
+            path: LinePath::new(problem.path.as_os_str().as_encoded_bytes()),
+            note: note.into(),
+            reason: problem.reason.clone(),
+        }));
+    }
+
+    fn mount(&mut self, path: &Path) {
+        self.line(&ManifestLine::Note(NoteLine {
+            path: LinePath::new(path.as_os_str().as_encoded_bytes()),
+            note: "mount".into(),
+            reason: "is a mount point; --cross-mounts goes on below it".into(),
+        }));
+    }
+
+    fn finish(&mut self, run: &Run<'_>, _tally: &mut Tally, _whole: bool) {
+        let _ = self.hand_over(run);
+    }
+}
+
+/// What all change lines of one transition end in.
+fn render(transition: &Transition) -> Vec<u8> {
+    #[derive(serde::Serialize)]
+    struct Rest<'a> {
+        r#type: crate::ownership::FileType,
+        before: &'a crate::ownership::Ownership,
+        after: &'a crate::ownership::Ownership,
+        #[serde(skip_serializing_if = "crate::ownership::Flags::is_empty")]
+        flags: crate::ownership::Flags,
+    }
+    let rest = Rest {
+        r#type: transition.file_type,
+        before: &transition.change.before,
+        after: &transition.change.after,
+        flags: transition.held,
+    };
+    // `{"type":…}` loses its brace and takes a comma instead.
+    let mut bytes = serde_json::to_vec(&rest).unwrap_or_default();
+    bytes[0] = b',';
+    bytes.push(b'\n');
+    bytes
+}
