@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
@@ -272,12 +273,21 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
         for pid in &self.alive {
             let _ = kill(*pid, Signal::SIGKILL);
         }
-        while let Some(pid) = self.alive.pop_last() {
-            while let Ok(status) = waitpid(pid, Some(WaitPidFlag::__WALL)) {
-                if matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
-                    break;
+        // A thread that was just made may be heard of only now, and the process is not over before it is.
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD | WaitPidFlag::WNOHANG;
+        loop {
+            match waitpid(None, Some(flags)) {
+                Ok(WaitStatus::StillAlive) if self.alive.is_empty() => break,
+                Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
+                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
+                    self.alive.remove(&pid);
                 }
-                let _ = ptrace::cont(pid, None);
+                Ok(status) => {
+                    for pid in status.pid() {
+                        let _ = ptrace::cont(pid, None);
+                    }
+                }
+                Err(_) => break,
             }
         }
     }
