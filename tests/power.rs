@@ -109,8 +109,13 @@ fn journal_cut_everywhere(build: Build, most: u64, promise: &Promise) {
         promise.held();
     }
     println!("{} cases, {lost} lost something", promise.cases());
-    // Which event of a run is which differs a little from run to run: batches follow the disk's speed.
-    assert!(lost > 0, "of {} none lost anything", promise.cases());
+    // Which event of a run is which differs a little from run to run, as batches follow the disk's speed: a
+    // few cuts may all miss, many cannot.
+    assert!(
+        lost > 0 || !long(),
+        "of {} none lost anything",
+        promise.cases()
+    );
 }
 
 const JOURNAL: &str = "power cut at each system call between a write of the journal and its sync: what was not synced is lost \
