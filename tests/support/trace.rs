@@ -283,7 +283,7 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
                     self.alive.remove(&pid);
                 }
                 Ok(status) => {
-                    for pid in status.pid() {
+                    if let Some(pid) = status.pid() {
                         let _ = ptrace::cont(pid, None);
                     }
                 }
