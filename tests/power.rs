@@ -8,8 +8,15 @@ use support::scene::{self, Build, Ended, Scene};
 use support::trace::{self, Event, Then};
 use support::{Idshift, Kind, Numbers, Promise, long};
 
-/// Kills a command at its `n`-th event and cuts the power: its journal loses what was not synced.
-/// Whether that was anything.
+/// Whether a power cut can lose something of a journal now. Before it has its name, it is no journal
+/// yet.
+fn is_risky(disk: &Disk, idshift: &Idshift) -> bool {
+    disk.is_at_risk() && !idshift.journal_files().is_empty()
+}
+
+/// Kills a command at the `n`-th of its risky events and cuts the power: its journal loses what was
+/// not synced. Whether that was anything. (Events are not counted from the start: batches follow
+/// the disk's speed, so which of all is risky differs from run to run.)
 fn cut_at(
     command: &std::process::Command,
     idshift: &Idshift,
@@ -19,11 +26,11 @@ fn cut_at(
 ) -> bool {
     let mut disk = Disk::default();
     disk.names_synced = !idshift.journal_files().is_empty();
-    let mut events = 0;
+    let mut risky = 0;
     trace::run(command, |event| {
         disk.hear(event, idshift.journals());
-        events += 1;
-        match events > n {
+        risky += u64::from(is_risky(&disk, idshift));
+        match risky > n {
             true => Then::Kill,
             false => Then::GoOn,
         }
@@ -38,19 +45,14 @@ fn cut_at(
     disk.cut(&journal, how, numbers)
 }
 
-/// The events of a run at which a power cut can lose something of the journal: at all others a
-/// power cut leaves of it what a kill leaves.
-fn risky_events(scene: &Scene) -> Vec<u64> {
+/// How many events of a run are risky: at all others a power cut leaves of the journal what a kill
+/// leaves.
+fn risky_events(scene: &Scene) -> u64 {
     let idshift = Idshift::new();
-    let mut disk = Disk::default();
-    let (mut events, mut risky) = (0, Vec::new());
+    let (mut disk, mut risky) = (Disk::default(), 0);
     trace::run(&scene.command(&idshift), |event| {
         disk.hear(event, idshift.journals());
-        // Before it has its name, it is no journal yet.
-        if disk.is_at_risk() && !idshift.journal_files().is_empty() {
-            risky.push(events);
-        }
-        events += 1;
+        risky += u64::from(is_risky(&disk, &idshift));
         Then::GoOn
     });
     idshift.rollback();
@@ -63,10 +65,7 @@ fn journal_cut_everywhere(build: Build, most: u64, promise: &Promise) {
     let scene = build(Kind::Ext4);
     let risky = risky_events(&scene);
     let mut numbers = Numbers::seeded(21);
-    let all: Vec<(u64, Cut)> = risky
-        .into_iter()
-        .flat_map(|n| CUTS.map(|how| (n, how)))
-        .collect();
+    let all: Vec<(u64, Cut)> = (0..risky).flat_map(|n| CUTS.map(|how| (n, how))).collect();
     let each = match long() {
         true => 1,
         // No multiple of the number of cuts, so that each kind comes about.
@@ -93,7 +92,7 @@ fn journal_cut_everywhere(build: Build, most: u64, promise: &Promise) {
                 scene.resume_to_end(&idshift, &format!("{when}, resumed"));
             }
             1 => {
-                let again = numbers.below(60);
+                let again = numbers.below(6);
                 let how = CUTS[numbers.below(7) as usize];
                 cut_at(
                     &scene.rollback(&idshift),
@@ -109,11 +108,9 @@ fn journal_cut_everywhere(build: Build, most: u64, promise: &Promise) {
         promise.held();
     }
     println!("{} cases, {lost} lost something", promise.cases());
-    // Which event of a run is which differs a little from run to run, as batches follow the disk's speed: a
-    // few cuts may all miss, many cannot.
     assert!(
-        lost > 0 || !long(),
-        "of {} none lost anything",
+        lost * 4 > promise.cases(),
+        "of {} only {lost} lost anything",
         promise.cases()
     );
 }
