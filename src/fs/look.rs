@@ -113,6 +113,9 @@ fn look_by_name(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Look
     }))
 }
 
+/// A name that is moved just then is looked up anew so often before it counts as always moving.
+const TRIES: u32 = 16;
+
 fn look_by_pin(
     dir: BorrowedFd<'_>,
     n: usize,
@@ -120,17 +123,27 @@ fn look_by_pin(
     wants: &impl Wants,
 ) -> Result<Looked, LookError> {
     let failed = |call| move |errno| LookError { call, errno };
-    let pin = Pin::at(dir, name).map_err(failed("open"))?;
-    let stat = pin.stat().map_err(failed("statx"))?;
-    let present = attributes::present(&pin);
-    let is_wanted = is_wanted(wants, n, &stat, &present);
-    let kept_name = stat.is_dir() || pin.keeps_name(name);
-    Ok(Looked {
-        stat,
-        present,
-        pin: is_wanted.then_some(pin),
-        kept_name,
-    })
+    let mut tries = 1;
+    loop {
+        let pin = Pin::at(dir, name).map_err(failed("open"))?;
+        let stat = pin.stat().map_err(failed("statx"))?;
+        let kept_name = match stat.is_dir() {
+            true => Some(true),
+            false => pin.keeps_name(name),
+        };
+        if kept_name == Some(false) && tries < TRIES {
+            tries += 1;
+            continue;
+        }
+        let present = attributes::present(&pin);
+        let is_wanted = is_wanted(wants, n, &stat, &present);
+        return Ok(Looked {
+            stat,
+            present,
+            pin: is_wanted.then_some(pin),
+            kept_name: kept_name == Some(true),
+        });
+    }
 }
 
 /// Makes the directory the calling thread's working directory, for names to be used in. `None` where
@@ -152,6 +165,7 @@ mod tests {
     use std::fs;
     use std::os::fd::AsFd;
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -271,6 +285,32 @@ mod tests {
             fs::write(place.path().join("a"), "").unwrap();
             assert!(begin(dir.as_fd()).is_none());
         });
+    }
+
+    #[test]
+    fn a_name_that_is_moved_all_the_time_is_looked_up_until_it_keeps_still() {
+        let place = place();
+        let (a, c) = (place.path().join("a"), place.path().join("c"));
+        let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+        let met = AtomicUsize::new(0);
+        let still = AtomicUsize::new(0);
+        const LOOKS: usize = 500;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while met.load(Ordering::Relaxed) < LOOKS {
+                    std::thread::sleep(Duration::from_micros(20));
+                    fs::rename(&a, &c).unwrap();
+                    fs::rename(&c, &a).unwrap();
+                }
+            });
+            while met.load(Ordering::Relaxed) < LOOKS {
+                if let Ok(looked) = look_by_pin(dir.as_fd(), 0, c"a", &|_, _: &Stat, _| true) {
+                    still.fetch_add(usize::from(looked.kept_name), Ordering::Relaxed);
+                    met.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        assert_eq!(still.into_inner(), LOOKS);
     }
 
     #[test]

@@ -77,16 +77,17 @@ impl Pin {
 
 impl Pin {
     /// Whether the name it was opened by still means the inode, and did so ever since: the kernel
-    /// then gives that name as the end of the handle's path (`proc_pid_fd(5)`). False also where
-    /// that cannot be told: too deep for a path, or a name that reads like a deleted one's.
-    pub fn keeps_name(&self, name: &CStr) -> bool {
+    /// then gives that name as the end of the handle's path (`proc_pid_fd(5)`). `None` where that cannot
+    /// be told: too deep for a path, or a name that reads like a deleted one's.
+    pub fn keeps_name(&self, name: &CStr) -> Option<bool> {
         let name = name.to_bytes();
+        if name.ends_with(b" (deleted)") {
+            return None;
+        }
         let target = self.with_proc_path(|path| rustix::fs::readlink(path, Vec::new()));
-        !name.ends_with(b" (deleted)")
-            && target.is_ok_and(|target| {
-                let rest = target.to_bytes().strip_suffix(name);
-                rest.is_some_and(|rest| rest.ends_with(b"/"))
-            })
+        let target = target.ok()?;
+        let rest = target.to_bytes().strip_suffix(name);
+        Some(rest.is_some_and(|rest| rest.ends_with(b"/")))
     }
 }
 
