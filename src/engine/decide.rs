@@ -12,13 +12,14 @@ use globset::GlobSet;
 use rustix::io::Errno;
 
 use super::aim::{Aim, Every, Rule};
-use super::links::{Elsewhere, Links, Outside};
+use super::links::{Elsewhere, Key, Links, Outside, key};
 use super::sink::{Held, Sink};
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::shown::shell_word;
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{
-    Dir, DirPath, Identity, LookError, Looked, Names, Root, Stat, attributes, flags, look, process,
+    Dir, DirPath, First, Identity, LookError, Looked, Names, Root, Stat, attributes, flags, look,
+    process,
 };
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{Change, Extra, Flags, Outcome, Ownership};
@@ -128,6 +129,10 @@ pub struct Decider<'a, S> {
     tally: Tally,
     /// Names that are looked at, and may be open, at once.
     group: usize,
+    /// Of the group before, most were to be changed.
+    changes_most: bool,
+    /// Inodes of this group that have several names, all of them in it at one moment.
+    all_here: Vec<Key>,
 }
 
 /// Why an inode with these flags is not changed.
@@ -149,6 +154,31 @@ pub(super) struct Met<'n> {
     pub(super) elsewhere: Option<(u32, u32)>,
 }
 
+/// The inodes that have several names, all of them among these.
+fn all_names_among(
+    dir: &DirPath,
+    names: &[&CStr],
+    looks: &[Result<Looked, LookError>],
+) -> Vec<Key> {
+    let mut found = Vec::new();
+    for (name, looked) in names.iter().zip(looks) {
+        if let Ok(Looked { stat, .. }) = looked
+            && stat.nlink > 1
+            && !stat.is_dir()
+            // A file mounted over another one is no name of it.
+            && !stat.crosses_mount(dir.dev)
+        {
+            found.push((key(stat), stat.nlink, *name));
+        }
+    }
+    found.sort_unstable();
+    // A directory that is changed may have given a name twice.
+    found.dedup();
+    let same = found.chunk_by(|one, next| one.0 == next.0);
+    let whole = same.filter(|same| same.iter().all(|one| one.1 as usize == same.len()));
+    whole.map(|same| same[0].0).collect()
+}
+
 /// Names of one group.
 const GROUP: usize = 256;
 
@@ -162,6 +192,8 @@ impl<'a, S: Sink> Decider<'a, S> {
             group: run
                 .stop
                 .group((process::descriptors_for_pins() / 4).clamp(1, GROUP)),
+            changes_most: S::Held::IS_PIN,
+            all_here: Vec::new(),
         }
     }
 
@@ -233,10 +265,24 @@ impl<'a, S: Sink> Decider<'a, S> {
         self.run.stop.take_turn(names.len());
         // Without attributes, the numbers say whether there is anything to be done.
         let wants = |n: usize, stat: &Stat, _| S::Held::IS_PIN && self.changes(rules[n], stat);
-        let looked = look(dir.as_fd(), &names, wants);
-        for ((name, rule), looked) in names.iter().zip(rules).zip(looked) {
+        let first = match self.changes_most {
+            true => First::Pin,
+            false => First::Numbers,
+        };
+        let looks = look(dir.as_fd(), &names, dir.still_since(), first, wants);
+        if !looks.at_one_moment {
+            dir.has_changed();
+        }
+        self.all_here = match self.run.links.guards() && looks.at_one_moment {
+            true => all_names_among(&dir.path, &names, &looks.each),
+            false => Vec::new(),
+        };
+        let changed = self.tally.seen - self.tally.already;
+        for ((name, rule), looked) in names.iter().zip(rules).zip(looks.each) {
             self.name(&dir.path, name, rule, looked, found)?;
         }
+        let changed = self.tally.seen - self.tally.already - changed;
+        self.changes_most = S::Held::IS_PIN && changed * 2 > names.len() as u64;
         ControlFlow::Continue(())
     }
 
@@ -279,6 +325,10 @@ impl<'a, S: Sink> Decider<'a, S> {
         let links = &self.run.links;
         if stat.is_dir() {
             found.push(dir.child(name, stat.identity, stat.dev));
+        } else if self.all_here.contains(&key(&stat)) {
+            if !links.is_first_name(&stat) {
+                return ControlFlow::Continue(());
+            }
         } else if links.guards() && self.may_change(rule, &looked) {
             // That an inode has one name says nothing where it has lost the one it was opened by.
             if stat.nlink > 1 || !looked.kept_name {

@@ -21,6 +21,11 @@ pub enum Outside {
 /// Device and inode number.
 pub type Key = (u64, u64);
 
+/// The inode's.
+pub fn key(stat: &Stat) -> Key {
+    (stat.dev, stat.identity.ino)
+}
+
 /// Some names of one directory.
 #[derive(Debug)]
 pub struct NamesIn {
@@ -61,6 +66,7 @@ pub struct Elsewhere {
 #[derive(Default)]
 pub struct Links {
     outside: Outside,
+    /// With the names that were put off; none where it was decided on.
     met: Mutex<HashMap<Key, Vec<NamesIn>>>,
     elsewhere: Mutex<Vec<Elsewhere>>,
 }
@@ -86,30 +92,33 @@ impl Links {
 
     /// True for the first name of an inode that is met.
     pub fn is_first_name(&self, stat: &Stat) -> bool {
-        let key = (stat.dev, stat.identity.ino);
-        match lock(&self.met).entry(key) {
+        match lock(&self.met).entry(key(stat)) {
             Entry::Vacant(first) => {
                 first.insert(Vec::new());
                 true
             }
-            // Names that were put off stay so.
             Entry::Occupied(_) => false,
         }
     }
 
-    /// Remembers a name for when all names were met.
+    /// Remembers a name for when all names were met; nothing where the inode was decided on already.
     pub fn put_off(&self, stat: &Stat, dir: &Arc<DirPath>, name: &[u8]) {
-        let mut met = lock(&self.met);
-        let all = met.entry((stat.dev, stat.identity.ino)).or_default();
-        match all.last_mut().filter(|last| Arc::ptr_eq(&last.dir, dir)) {
-            Some(last) => {
-                last.names.extend_from_slice(name);
-                last.names.push(0);
+        let anew = || NamesIn {
+            dir: Arc::clone(dir),
+            names: [name, b"\0"].concat(),
+        };
+        match lock(&self.met).entry(key(stat)) {
+            Entry::Vacant(first) => {
+                first.insert(vec![anew()]);
             }
-            None => all.push(NamesIn {
-                dir: Arc::clone(dir),
-                names: [name, b"\0"].concat(),
-            }),
+            Entry::Occupied(mut met) => match met.get_mut().last_mut() {
+                None => {}
+                Some(last) if Arc::ptr_eq(&last.dir, dir) => {
+                    last.names.extend_from_slice(name);
+                    last.names.push(0);
+                }
+                Some(_) => met.get_mut().push(anew()),
+            },
         }
     }
 

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::steps::Move;
 use super::way::Way;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally, roots};
-use crate::fs::{self, LookError, Looked, Pin, Pins, Root, Stat, attributes, process};
+use crate::fs::{self, First, LookError, Looked, Pin, Pins, Root, Stat, attributes, process};
 use crate::ownership::{Change, Extra, FileType, Flags, Ownership, Standing};
 use crate::record::journal::Piece;
 use crate::record::line::{DirLine, Entry};
@@ -338,7 +338,7 @@ impl<'a> Worker<'a> {
         };
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let looked = match self.way.open(pinned.pin.as_fd(), self.within(pinned)) {
-            Ok(dir) => fs::look(dir, &names, wants),
+            Ok(dir) => fs::look(dir, &names, None, First::Numbers, wants).each,
             Err(errno) => {
                 let call = "open";
                 names

@@ -22,7 +22,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::decide::{Decider, Met, Run};
-use super::links::{Key, PutOff};
+use super::links::{Key, PutOff, key};
 use super::sink::Sink;
 use super::{ProblemKind, Tally};
 use crate::fs::climb::Climb;
@@ -226,11 +226,11 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
                 continue;
             }
         };
-        place.moment = Moment::of(dir.as_fd());
-        if let Err(errno) = dir.wait_for_renames() {
+        if let Err(errno) = dir.note_moment() {
             let &(i, name) = &place.names[0];
             known[i].failed = Some((p, name, errno));
         }
+        place.moment = dir.still_since();
         for &(i, name) in &place.names {
             let known = &mut known[i];
             match pin(&dir, name) {
@@ -376,8 +376,4 @@ fn pin(dir: &Dir, name: &[u8]) -> rustix::io::Result<(Pin, Stat)> {
     let pin = Pin::at(dir.as_fd(), &name)?;
     let stat = pin.stat()?;
     Ok((pin, stat))
-}
-
-fn key(stat: &Stat) -> Key {
-    (stat.dev, stat.identity.ino)
 }

@@ -6,8 +6,8 @@
 //! the working directory is cheap, but a name can come to mean another inode between two calls.
 //!
 //! It cannot do so without the directory's ctime changing ([`moment`](super::moment)). So: note the directory's ctime, ask by name, open the pins that are wanted, look at
-//! the ctime again. Where it is the same, and each pin is the inode that was asked about, each name meant that one
-//! all the while. Else everything that was learnt is thrown away and asked again through pins.
+//! the ctime again. Where it is the same, each name meant one inode all the while. Else everything that was
+//! learnt is thrown away and asked again through pins.
 //!
 //! Only a mount can change what a name means and leave the directory as it is; the pins are therefore opened
 //! with `RESOLVE_NO_XDEV` (`openat2(2)`), which a mount makes fail.
@@ -51,27 +51,61 @@ pub trait Wants: Fn(usize, &Stat, Present) -> bool {}
 
 impl<F: Fn(usize, &Stat, Present) -> bool> Wants for F {}
 
+/// What is asked first of each name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// Its numbers, by name: where most inodes will not be wanted.
+    Numbers,
+    /// A pin, and then the numbers through it: a call less where most will be.
+    Pin,
+}
+
+/// What some names of a directory were found to mean.
+#[derive(Debug)]
+pub struct Looks {
+    /// Each, in the order of the names.
+    pub each: Vec<Result<Looked, LookError>>,
+    /// No name of the directory moved from before the first look until after the last one.
+    pub at_one_moment: bool,
+}
+
 /// Looks at some names of a directory, each one component; few enough for all of them to be pinned
-/// at once.
+/// at once. `still_since`: what the directory says of itself ([`Dir::still_since`](super::Dir::still_since)).
 ///
 /// An inode whose attributes cannot be listed, or that has any of interest, is always pinned.
 pub fn look(
     dir: BorrowedFd<'_>,
     names: &[&CStr],
+    still_since: Option<Moment>,
+    first: First,
     wants: impl Wants,
-) -> Vec<Result<Looked, LookError>> {
-    if let Some(moment) = begin(dir) {
+) -> Looks {
+    let (since, first) = match still_since {
+        Some(moment) => (Some(moment), first),
+        // The directory was not read since: what was opened is to be compared with what was asked before.
+        None => (Moment::of(dir), First::Numbers),
+    };
+    if let Some(moment) = since.filter(|moment| begin(dir, moment)) {
         let by_name = names.iter().enumerate();
-        let by_name = by_name.map(|(n, name)| look_by_name(n, name, &wants));
-        let looked: Option<Vec<_>> = by_name.collect();
-        if let Some(looked) = looked.filter(|_| moment.is_still(dir)) {
-            return looked;
+        let by_name = by_name.map(|(n, name)| match first {
+            First::Numbers => numbers_first(n, name, &wants),
+            First::Pin => pin_first(n, name, &wants),
+        });
+        let each: Option<Vec<_>> = by_name.collect();
+        if let Some(each) = each.filter(|_| moment.is_still(dir)) {
+            return Looks {
+                each,
+                at_one_moment: still_since.is_some(),
+            };
         }
     }
     let by_pin = names.iter().enumerate();
-    by_pin
-        .map(|(n, name)| look_by_pin(dir, n, name, &wants))
-        .collect()
+    Looks {
+        each: by_pin
+            .map(|(n, name)| look_by_pin(dir, n, name, &wants))
+            .collect(),
+        at_one_moment: false,
+    }
 }
 
 fn is_wanted(
@@ -86,9 +120,12 @@ fn is_wanted(
     }
 }
 
+fn failed(call: &'static str) -> impl Fn(Errno) -> LookError {
+    move |errno| LookError { call, errno }
+}
+
 /// Asks by name in the working directory; `None` when that cannot be relied on.
-fn look_by_name(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Looked, LookError>> {
-    let failed = |call| move |errno| LookError { call, errno };
+fn numbers_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Looked, LookError>> {
     let stat = match stat_at(rustix::fs::CWD, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(errno) => return Some(Err(failed("statx")(errno))),
@@ -113,6 +150,27 @@ fn look_by_name(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Look
     }))
 }
 
+/// The same, where it is known that no rename was under way.
+fn pin_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Looked, LookError>> {
+    let present = attributes::present_by_name(name);
+    let pin = match Pin::at_same_mount(rustix::fs::CWD, name) {
+        Ok(pin) => pin,
+        Err(Errno::XDEV | Errno::NOSYS) => return None,
+        Err(errno) => return Some(Err(failed("open")(errno))),
+    };
+    let stat = match pin.stat() {
+        Ok(stat) => stat,
+        Err(errno) => return Some(Err(failed("statx")(errno))),
+    };
+    let is_wanted = is_wanted(wants, n, &stat, &present);
+    Some(Ok(Looked {
+        stat,
+        present,
+        pin: is_wanted.then_some(pin),
+        kept_name: true,
+    }))
+}
+
 /// A name that is moved just then is looked up anew so often before it counts as always moving.
 const TRIES: u32 = 16;
 
@@ -122,7 +180,6 @@ fn look_by_pin(
     name: &CStr,
     wants: &impl Wants,
 ) -> Result<Looked, LookError> {
-    let failed = |call| move |errno| LookError { call, errno };
     let mut tries = 1;
     loop {
         let pin = Pin::at(dir, name).map_err(failed("open"))?;
@@ -146,16 +203,13 @@ fn look_by_pin(
     }
 }
 
-/// Makes the directory the calling thread's working directory, for names to be used in. `None` where
-/// that a name has moved could go unnoticed: by [`Moment::of`], or because the filesystem is not known
-/// to keep ctimes, or the thread shares its working directory with others.
-fn begin(dir: BorrowedFd<'_>) -> Option<Moment> {
-    if !process::has_own_working_directory() {
-        return None;
-    }
-    let moment = Moment::of(dir).filter(|moment| moment.is_reliable(dir))?;
-    rustix::process::fchdir(dir).ok()?;
-    Some(moment)
+/// Makes the directory the calling thread's working directory, for names to be used in. False where
+/// that a name has moved could go unnoticed, because the filesystem is not known to keep ctimes, or the
+/// thread shares its working directory with others.
+fn begin(dir: BorrowedFd<'_>, moment: &Moment) -> bool {
+    process::has_own_working_directory()
+        && moment.is_reliable(dir)
+        && rustix::process::fchdir(dir).is_ok()
 }
 
 #[cfg(test)]
@@ -196,18 +250,26 @@ mod tests {
     }
 
     /// Looks at both files; `meanwhile` happens after the first was looked at, once.
-    fn look_at_both(place: &Path, meanwhile: impl Fn()) -> Vec<Result<Looked, LookError>> {
+    fn look_at_both(
+        place: &Path,
+        first: First,
+        meanwhile: impl Fn(),
+    ) -> Vec<Result<Looked, LookError>> {
         let dir = open_dir(rustix::fs::CWD, place).unwrap();
         let names = ["a", "b"].map(|name| CString::new(name).unwrap());
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let happened = Cell::new(false);
-        look(dir.as_fd(), &names, |n, _, _| {
+        let still_since = Moment::of(dir.as_fd());
+        let wants = |n, _: &Stat, _| {
             if n == 0 && !happened.replace(true) {
                 meanwhile();
             }
             true
-        })
+        };
+        look(dir.as_fd(), &names, still_since, first, wants).each
     }
+
+    const BOTH: [First; 2] = [First::Numbers, First::Pin];
 
     fn assert_each_is_one_inode(looked: &[Result<Looked, LookError>]) {
         for one in looked {
@@ -219,62 +281,76 @@ mod tests {
 
     #[test]
     fn names_are_looked_up_in_the_directory() {
-        let place = place();
-        on_a_thread(|| {
-            let looked = look_at_both(place.path(), || {});
-            assert_each_is_one_inode(&looked);
-            assert_eq!(
-                looked[1].as_ref().unwrap().stat.identity.ino,
-                ino(place.path().join("b"))
-            );
-        });
+        for first in BOTH {
+            let place = place();
+            on_a_thread(|| {
+                let looked = look_at_both(place.path(), first, || {});
+                assert_each_is_one_inode(&looked);
+                assert_eq!(
+                    looked[1].as_ref().unwrap().stat.identity.ino,
+                    ino(place.path().join("b"))
+                );
+            });
+        }
     }
 
     #[test]
     fn what_moved_meanwhile_is_looked_at_again_and_is_one_inode() {
-        let place = place();
-        on_a_thread(|| {
-            let looked = look_at_both(place.path(), || {
-                fs::rename(place.path().join("a"), place.path().join("c")).unwrap();
-                fs::rename(place.path().join("b"), place.path().join("a")).unwrap();
-                fs::rename(place.path().join("c"), place.path().join("b")).unwrap();
+        for first in BOTH {
+            let place = place();
+            on_a_thread(|| {
+                let looked = look_at_both(place.path(), first, || {
+                    fs::rename(place.path().join("a"), place.path().join("c")).unwrap();
+                    fs::rename(place.path().join("b"), place.path().join("a")).unwrap();
+                    fs::rename(place.path().join("c"), place.path().join("b")).unwrap();
+                });
+                assert_each_is_one_inode(&looked);
+                for (n, name) in ["a", "b"].into_iter().enumerate() {
+                    let found = looked[n].as_ref().unwrap().stat.identity.ino;
+                    assert_eq!(found, ino(place.path().join(name)), "{name} as it is now");
+                }
             });
-            assert_each_is_one_inode(&looked);
-            for (n, name) in ["a", "b"].into_iter().enumerate() {
-                let found = looked[n].as_ref().unwrap().stat.identity.ino;
-                assert_eq!(found, ino(place.path().join(name)), "{name} as it is now");
-            }
-        });
+        }
     }
 
     #[test]
     fn what_went_away_meanwhile_is_an_error_of_its_own() {
-        let place = place();
-        on_a_thread(|| {
-            let looked = look_at_both(place.path(), || {
-                fs::remove_file(place.path().join("b")).unwrap();
+        for first in BOTH {
+            let place = place();
+            on_a_thread(|| {
+                let looked = look_at_both(place.path(), first, || {
+                    fs::remove_file(place.path().join("b")).unwrap();
+                });
+                assert_eq!(looked[1].as_ref().unwrap_err().errno, Errno::NOENT);
+                assert!(looked[0].is_ok());
             });
-            assert_eq!(looked[1].as_ref().unwrap_err().errno, Errno::NOENT);
-            assert!(looked[0].is_ok());
-        });
+        }
     }
 
     #[test]
     fn a_mount_that_came_meanwhile_is_not_taken_for_the_file() {
-        let place = place();
-        on_a_thread(|| {
-            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
-            let none: Option<&str> = None;
-            let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
-            nix::mount::mount(none, "/", none, private, none).unwrap();
-            let (a, b) = (place.path().join("a"), place.path().join("b"));
-            let looked = look_at_both(place.path(), || {
-                let bind = nix::mount::MsFlags::MS_BIND;
-                nix::mount::mount(Some(&b), &a, none, bind, none).unwrap();
+        for first in BOTH {
+            let place = place();
+            on_a_thread(|| {
+                nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+                let none: Option<&str> = None;
+                let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
+                nix::mount::mount(none, "/", none, private, none).unwrap();
+                let (a, b) = (place.path().join("a"), place.path().join("b"));
+                let itself = ino(&a);
+                let looked = look_at_both(place.path(), first, || {
+                    let bind = nix::mount::MsFlags::MS_BIND;
+                    nix::mount::mount(Some(&b), &a, none, bind, none).unwrap();
+                });
+                assert_each_is_one_inode(&looked);
+                let stat = looked[0].as_ref().unwrap().stat;
+                match first {
+                    First::Numbers => assert!(stat.mount_root),
+                    // It was pinned before.
+                    First::Pin => assert_eq!(stat.identity.ino, itself),
+                }
             });
-            assert_each_is_one_inode(&looked);
-            assert!(looked[0].as_ref().unwrap().stat.mount_root);
-        });
+        }
     }
 
     #[test]
@@ -283,7 +359,7 @@ mod tests {
         on_a_thread(|| {
             let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
             fs::write(place.path().join("a"), "").unwrap();
-            assert!(begin(dir.as_fd()).is_none());
+            assert!(Moment::of(dir.as_fd()).is_none());
         });
     }
 
@@ -317,7 +393,7 @@ mod tests {
     fn a_shared_working_directory_is_left_alone() {
         let here = std::env::current_dir().unwrap();
         let place = place();
-        let looked = look_at_both(place.path(), || {});
+        let looked = look_at_both(place.path(), First::Numbers, || {});
         assert_each_is_one_inode(&looked);
         assert_eq!(std::env::current_dir().unwrap(), here);
     }

@@ -4,8 +4,9 @@
 //! but the clock sets a ctime (`inode(7)`). Only a mount can cover a name and leave the directory as it is.
 //!
 //! The kernel sets the ctime before a new name can be seen. So a rename that was under way when the ctime was
-//! noted may come to be seen after: whoever relies on a moment also compares what they opened, or
-//! [waits for renames](super::Dir::wait_for_renames) first.
+//! noted may come to be seen after. But it holds the directory's lock from the one to the other (`vfs_rename` in
+//! `fs/namei.c`), and reading the directory takes that lock too (`iterate_dir` in `fs/readdir.c`): a [`Dir`](super::Dir)
+//! therefore notes the moment before it is read, and only answers for its names after.
 
 use std::cell::Cell;
 use std::os::fd::BorrowedFd;
@@ -18,7 +19,7 @@ use rustix::time::{ClockId, clock_getres, clock_gettime};
 use super::stat::{Stat, stat};
 
 /// A directory at the time its names began to be used.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Moment {
     changed: (i64, u32),
     dev: u64,
@@ -40,10 +41,14 @@ pub fn tick() -> Duration {
 }
 
 impl Moment {
-    /// Notes the present moment. `None` where a change could go unnoticed, because the directory was
-    /// changed just now.
+    /// Notes the present moment.
     pub fn of(dir: BorrowedFd<'_>) -> Option<Moment> {
-        let Stat { changed, dev, .. } = stat(dir).ok()?;
+        Moment::as_seen(&stat(dir).ok()?)
+    }
+
+    /// The moment of a look at the directory just now. `None` where a change could go unnoticed, because
+    /// the directory was changed just before.
+    pub fn as_seen(&Stat { changed, dev, .. }: &Stat) -> Option<Moment> {
         let now = clock_gettime(ClockId::RealtimeCoarse);
         let age = nanoseconds(now.tv_sec, now.tv_nsec) - nanoseconds(changed.0, changed.1.into());
         let settled = age > 2 * tick().as_nanos().cast_signed();

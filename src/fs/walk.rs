@@ -273,7 +273,9 @@ impl<'a, V: Visit> Walker<'a, V> {
                 self.enter(Dir::open_from_root(root, Arc::clone(&path)), &path)?;
             }
             Work::Anew(Shareable::Names(path, names)) => {
-                match Dir::open_from_root(self.root_fd(&path), Arc::clone(&path)) {
+                let dir = Dir::open_from_root(self.root_fd(&path), Arc::clone(&path));
+                let noted = dir.and_then(|dir| dir.note_moment().map(|()| dir));
+                match noted {
                     Ok(dir) => self.visit(&OpenDir::new(dir, &self.open), &names)?,
                     Err(errno) => self.visitor.unreadable(&path, errno)?,
                 }
