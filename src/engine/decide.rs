@@ -18,8 +18,8 @@ use super::{Monitor, Problem, ProblemKind, Stop, Tally};
 use crate::fs::shown::shell_word;
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{
-    Dir, DirPath, First, Identity, LookError, Looked, Names, Root, Stat, attributes, flags, look,
-    process,
+    Dir, DirPath, First, How, Identity, LookError, Looked, Names, Root, Stat, attributes, flags,
+    look, process,
 };
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{Change, Extra, Flags, Outcome, Ownership};
@@ -265,14 +265,15 @@ impl<'a, S: Sink> Decider<'a, S> {
         self.run.stop.take_turn(names.len());
         // Without attributes, the numbers say whether there is anything to be done.
         let wants = |n: usize, stat: &Stat, _| S::Held::IS_PIN && self.changes(rules[n], stat);
-        let first = match self.changes_most {
-            true => First::Pin,
-            false => First::Numbers,
+        let how = How {
+            watch: &dir.watch,
+            first: match self.changes_most {
+                true => First::Pin,
+                false => First::Numbers,
+            },
+            keeps_names: self.run.links.guards(),
         };
-        let looks = look(dir.as_fd(), &names, dir.still_since(), first, wants);
-        if !looks.at_one_moment {
-            dir.has_changed();
-        }
+        let looks = look(dir.as_fd(), &names, how, wants);
         self.all_here = match self.run.links.guards() && looks.at_one_moment {
             true => all_names_among(&dir.path, &names, &looks.each),
             false => Vec::new(),

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::steps::Move;
 use super::way::Way;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally, roots};
-use crate::fs::{self, First, LookError, Looked, Pin, Pins, Root, Stat, attributes, process};
+use crate::fs::{self, First, How, LookError, Looked, Pin, Pins, Root, Stat, attributes, process};
 use crate::ownership::{Change, Extra, FileType, Flags, Ownership, Standing};
 use crate::record::journal::Piece;
 use crate::record::line::{DirLine, Entry};
@@ -130,6 +130,7 @@ impl Replay<'_> {
                                 first.get_or_insert(error);
                             }
                         }
+                        worker.late();
                         worker.tally
                     })
                 })
@@ -163,15 +164,20 @@ struct Worker<'a> {
     way: Way,
     /// Inodes that are looked at, and may be open, at once.
     group: usize,
-    /// Directories that are to be changed, once all in them that the frame names are.
+    /// What is asked of them first: of the group before, most were to be changed, or not.
+    first: First,
+    /// Of inodes that are changed.
+    pins: Pins,
+    /// Directories that are to be changed.
     late: Vec<Late>,
+    most_late: usize,
     /// Where entries were renamed: the way as the journal knows it.
     known: Vec<Name>,
     tally: Tally,
 }
 
 /// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
-/// new is slow to look at: so it comes last.
+/// new is slow to look at: so it comes after what the journal has next, which is mostly in it.
 struct Late {
     pin: Pin,
     flags: (Flags, Flags),
@@ -184,6 +190,9 @@ struct Late {
 /// Inodes of one group.
 const GROUP: usize = 256;
 
+/// Directories that wait to be changed.
+const LATE: usize = 1024;
+
 /// Why an inode is not where the journal says.
 const GONE: &str = "is gone, or was renamed";
 const REPLACED: &str = "another inode has its name now";
@@ -195,15 +204,17 @@ impl<'a> Worker<'a> {
         roots: &'a [Result<Root, String>],
         over: &'a AtomicBool,
     ) -> Self {
+        let pins = process::descriptors_for_pins() / 4;
         Worker {
             replay,
             roots,
             over,
             way: Way::default(),
-            group: replay
-                .stop
-                .group((process::descriptors_for_pins() / 4).clamp(1, GROUP)),
+            group: replay.stop.group(pins.clamp(1, GROUP)),
+            first: First::Pin,
+            pins: Pins::default(),
             late: Vec::new(),
+            most_late: replay.stop.group(pins.clamp(1, LATE)),
             known: Vec::new(),
             tally: Tally::default(),
         }
@@ -218,7 +229,7 @@ impl<'a> Worker<'a> {
 
     fn frame(&mut self, frame: u32) -> Result<(), JournalError> {
         let mut transitions = Transitions::new();
-        self.way = Way::default();
+        self.way.try_again();
         self.known.clear();
         for piece in self.replay.journal.read(frame)? {
             match piece {
@@ -240,7 +251,6 @@ impl<'a> Worker<'a> {
                 break;
             }
         }
-        self.late();
         Ok(())
     }
 
@@ -292,20 +302,29 @@ impl<'a> Worker<'a> {
                 entries.iter().map(gone).collect()
             }
         };
-        let mut pins = Pins::default();
+        let pinned =
+            |looked: &Result<Looked, Trouble>| matches!(looked, Ok(it) if it.pin.is_some());
+        let wanted = looked.iter().filter(|looked| pinned(looked)).count();
+        self.first = match wanted * 2 > looked.len() {
+            true => First::Pin,
+            false => First::Numbers,
+        };
         for (entry, looked) in entries.iter().zip(looked) {
             if self.is_over() {
                 return;
             }
             self.tally.seen += 1;
             let transition = &transitions[&entry.own];
-            let result = looked.and_then(|it| self.entry(root, entry, transition, it, &mut pins));
+            let result = looked.and_then(|it| self.entry(root, entry, transition, it));
             if let Err((kind, reason)) = result {
                 let path = self.path(root, entry.name);
                 self.problem(Problem { path, kind, reason });
             }
         }
-        if self.late.len() >= self.group {
+        if self.pins.len() >= self.group {
+            self.pins = Pins::default();
+        }
+        if self.late.len() >= self.most_late {
             self.late();
         }
     }
@@ -338,7 +357,14 @@ impl<'a> Worker<'a> {
         };
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let looked = match self.way.open(pinned.pin.as_fd(), self.within(pinned)) {
-            Ok(dir) => fs::look(dir, &names, None, First::Numbers, wants).each,
+            Ok((dir, watch)) => {
+                let how = How {
+                    watch,
+                    first: self.first,
+                    keeps_names: false,
+                };
+                fs::look(dir, &names, how, wants).each
+            }
             Err(errno) => {
                 let call = "open";
                 names
@@ -353,7 +379,7 @@ impl<'a> Worker<'a> {
     /// Turns to a line's directory.
     fn go(&mut self, line: &DirLine) {
         if self.replay.moves.is_empty() {
-            self.way.go(line.keep, &line.path);
+            self.way.go(line.root, line.keep, &line.path);
         } else {
             self.known.truncate(line.keep);
             self.known.extend(line.path.iter().cloned());
@@ -375,14 +401,7 @@ impl<'a> Worker<'a> {
             true => name.clone(),
             false => now.pop()?,
         };
-        let keep = self
-            .way
-            .levels
-            .iter()
-            .zip(&now)
-            .take_while(|(level, name)| level.name == **name)
-            .count();
-        self.way.go(keep, &now[keep..]);
+        self.way.go(root, 0, &now);
         Some(name)
     }
 
@@ -415,7 +434,6 @@ impl<'a> Worker<'a> {
         entry: &Entry<'_>,
         transition: &Rc<Transition>,
         looked: Looked,
-        pins: &mut Pins,
     ) -> Result<(), Trouble> {
         let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
         let failed = |reason: String| (ProblemKind::Failed, reason);
@@ -481,7 +499,7 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let brought = self.bring(&pin, flags, &now, transition);
-        pins.push(pin);
+        self.pins.push(pin);
         brought?;
         self.count(transition);
         Ok(())

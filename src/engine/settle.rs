@@ -226,11 +226,11 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
                 continue;
             }
         };
-        if let Err(errno) = dir.note_moment() {
+        if let Err(errno) = dir.watch.begin(dir.as_fd()) {
             let &(i, name) = &place.names[0];
             known[i].failed = Some((p, name, errno));
         }
-        place.moment = dir.still_since();
+        place.moment = dir.watch.since();
         for &(i, name) in &place.names {
             let known = &mut known[i];
             match pin(&dir, name) {

@@ -2,55 +2,94 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::fs::dir::open_dir;
+use crate::fs::moment::Watch;
 use crate::fs::process;
 use crate::fs::stat::stat;
 use crate::record::Name;
 
 /// The way to the directory a replay is at, as open handles: each name is opened once, from the
 /// handle before it, and followed never.
-#[derive(Default)]
 pub(super) struct Way {
-    pub(super) levels: Vec<Level>,
+    /// Number of the tree it lies in.
+    tree: usize,
+    levels: Vec<Level>,
+    /// Handles kept open at most; deeper ways close the outer ones and open them again when needed.
+    most_open: usize,
     open: usize,
+    /// The root is not open for reading: nothing is known of its names.
+    root: Watch,
     /// Known not to lead anywhere from this level on.
     broken: Option<(usize, Errno)>,
 }
 
-pub(super) struct Level {
-    pub(super) name: Name,
-    fd: Option<OwnedFd>,
+struct Level {
+    name: Name,
+    open: Option<Open>,
 }
 
-const ON_THE_WAY: OFlags = OFlags::PATH
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+struct Open {
+    fd: OwnedFd,
+    watch: Watch,
+}
 
-/// Handles kept open; deeper ways close the outer ones and open them again when needed.
 const MOST_OPEN: usize = 256;
 
-impl Way {
-    /// Keeps the outer `keep` levels and turns to `names` below them.
-    pub(super) fn go(&mut self, keep: usize, names: &[Name]) {
-        for level in self.levels.drain(keep.min(self.levels.len())..) {
-            self.open -= usize::from(level.fd.is_some());
+impl Default for Way {
+    fn default() -> Way {
+        Way {
+            tree: 0,
+            levels: Vec::new(),
+            most_open: MOST_OPEN.min(process::descriptors_for_directories()),
+            open: 0,
+            root: Watch::default(),
+            broken: None,
         }
+    }
+}
+
+impl Way {
+    /// Turns to `names` below the outer `keep` levels, in a tree. What is open on the way there stays open.
+    pub(super) fn go(&mut self, tree: usize, keep: usize, names: &[Name]) {
+        if tree != self.tree {
+            self.cut(0);
+            self.tree = tree;
+        }
+        let inner = self.levels.get(keep..).unwrap_or_default();
+        let same = inner.iter().zip(names);
+        let same = same
+            .take_while(|(level, name)| level.name == **name)
+            .count();
+        let (keep, names) = (keep + same, &names[same..]);
+        self.cut(keep);
         let names = names.iter().cloned();
         self.levels
-            .extend(names.map(|name| Level { name, fd: None }));
+            .extend(names.map(|name| Level { name, open: None }));
+    }
+
+    /// Keeps the outer `keep` levels.
+    fn cut(&mut self, keep: usize) {
+        for level in self.levels.drain(keep.min(self.levels.len())..) {
+            self.open -= usize::from(level.open.is_some());
+        }
         if self.broken.is_some_and(|(level, _)| level >= keep) {
             self.broken = None;
         }
+    }
+
+    /// Tries again what did not lead anywhere.
+    pub(super) fn try_again(&mut self) {
+        self.broken = None;
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.levels.iter().map(|level| &level.name.0[..])
     }
 
-    /// The directory's handle. `within`: the device of a tree that mounts in it are no part of.
+    /// The directory's handle, and since when its names stand still. `within`: the device of a tree
+    /// that mounts in it are no part of.
     ///
     /// # Errors
     /// `EXDEV` for such a mount.
@@ -58,25 +97,17 @@ impl Way {
         &'r mut self,
         root: BorrowedFd<'r>,
         within: Option<u64>,
-    ) -> rustix::io::Result<BorrowedFd<'r>> {
+    ) -> rustix::io::Result<(BorrowedFd<'r>, &'r Watch)> {
         if let Some((_, errno)) = self.broken {
             return Err(errno);
         }
-        let last_open = self.levels.iter().rposition(|level| level.fd.is_some());
+        let last_open = self.levels.iter().rposition(|level| level.open.is_some());
         for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
-            let parent = match i.checked_sub(1).and_then(|i| self.levels[i].fd.as_ref()) {
-                Some(fd) => fd.as_fd(),
-                None => root,
-            };
-            let name = &self.levels[i].name.0[..];
-            let opened = rustix::fs::openat(parent, name, ON_THE_WAY, Mode::empty());
-            let inside = opened.and_then(|fd| match within {
-                Some(dev) if stat(&fd)?.crosses_mount(dev) => Err(Errno::XDEV),
-                _ => Ok(fd),
-            });
-            match inside {
-                Ok(fd) => {
-                    self.levels[i].fd = Some(fd);
+            let above = i.checked_sub(1).and_then(|i| self.levels[i].open.as_ref());
+            let parent = above.map_or(root, |open| open.fd.as_fd());
+            match Open::at(parent, &self.levels[i].name, within) {
+                Ok(open) => {
+                    self.levels[i].open = Some(open);
                     self.open += 1;
                 }
                 Err(errno) => {
@@ -86,30 +117,39 @@ impl Way {
             }
             self.close_outer(i);
         }
-        Ok(self
-            .levels
-            .last()
-            .and_then(|level| level.fd.as_ref())
-            .map_or(root, AsFd::as_fd))
+        match self.levels.last().and_then(|level| level.open.as_ref()) {
+            None => Ok((root, &self.root)),
+            Some(Open { fd, watch }) => {
+                watch.begin(fd.as_fd())?;
+                Ok((fd.as_fd(), watch))
+            }
+        }
     }
 
     /// Closes the outer half when too many are open; `keep` and what follows it stay.
     fn close_outer(&mut self, keep: usize) {
-        let most = MOST_OPEN.min(process::descriptors_for_directories());
-        if self.open < most {
+        if self.open < self.most_open {
             return;
         }
-        let mut surplus = most / 2;
-        for level in self.levels[..keep]
-            .iter_mut()
-            .filter(|level| level.fd.is_some())
-        {
-            level.fd = None;
+        let outer = self.levels[..keep].iter_mut();
+        let open = outer.filter(|level| level.open.is_some());
+        for level in open.take(self.most_open / 2) {
+            level.open = None;
             self.open -= 1;
-            surplus -= 1;
-            if surplus == 0 {
-                return;
-            }
+        }
+    }
+}
+
+impl Open {
+    fn at(parent: BorrowedFd<'_>, name: &Name, within: Option<u64>) -> rustix::io::Result<Open> {
+        let fd = open_dir(parent, &name.0[..])?;
+        let stat = stat(&fd)?;
+        match within {
+            Some(dev) if stat.crosses_mount(dev) => Err(Errno::XDEV),
+            _ => Ok(Open {
+                watch: Watch::seen(&stat),
+                fd,
+            }),
         }
     }
 }

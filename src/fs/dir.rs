@@ -1,6 +1,5 @@
 //! An open directory, its names, and the way to it from the root of the walk.
 
-use std::cell::Cell;
 use std::ffi::{CStr, OsStr};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,7 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::{Errno, Result};
 use rustix::path::Arg;
 
-use super::moment::Moment;
+use super::moment::Watch;
 use super::stat::{Identity, stat};
 
 /// The way to a directory: which root, and the names from there. Shared between all below it, so
@@ -128,9 +127,8 @@ pub struct Dir {
     fd: OwnedFd,
     /// The way to it.
     pub path: Arc<DirPath>,
-    /// Noted, but not to be relied on before the directory is read.
-    noted: Cell<Option<Moment>>,
-    still_since: Cell<Option<Moment>>,
+    /// Since when its names stand still.
+    pub watch: Watch,
 }
 
 impl AsFd for Dir {
@@ -197,53 +195,16 @@ impl Dir {
         if now.identity != path.identity || now.dev != path.dev {
             return Err(Errno::STALE);
         }
-        Ok(Dir {
-            fd,
-            path,
-            noted: Cell::new(Moment::as_seen(&now)),
-            still_since: Cell::new(None),
-        })
-    }
-
-    /// Since when no name has come, gone or come to mean something else, as far as is known yet; `None`
-    /// where that cannot be told, or before it was read.
-    pub fn still_since(&self) -> Option<Moment> {
-        self.still_since.get()
-    }
-
-    /// Names have moved.
-    pub fn has_changed(&self) {
-        self.still_since.set(None);
-    }
-
-    /// For a directory of which no names are read: so that [`still_since`](Dir::still_since) can be asked.
-    pub fn note_moment(&self) -> Result<()> {
-        let mut room = [MaybeUninit::<u8>::uninit(); LONGEST_ENTRY];
-        self.noting(|| match RawDir::new(&self.fd, &mut room).next() {
-            Some(Err(errno)) => Err(errno),
-            _ => Ok(()),
-        })
-    }
-
-    /// Notes the moment, where none is noted, and then reads, which waits for renames that are under way.
-    fn noting<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
-        let noted = self.noted.take();
-        let noted = match (noted, self.still_since.get()) {
-            (None, None) => Moment::of(self.fd.as_fd()),
-            _ => noted,
-        };
-        let read = read()?;
-        if noted.is_some() {
-            self.still_since.set(noted);
-        }
-        Ok(read)
+        let watch = Watch::seen(&now);
+        Ok(Dir { fd, path, watch })
     }
 
     /// Reads the next names into `names`, which is emptied first.
     pub fn read_names(&self, buffer: &mut Vec<u8>, names: &mut Names) -> Result<Read> {
         names.clear();
         buffer.reserve(NAMES_BUFFER);
-        self.noting(|| self.read(buffer, names))
+        self.watch
+            .reading(self.fd.as_fd(), || self.read(buffer, names))
     }
 
     fn read(&self, buffer: &mut Vec<u8>, names: &mut Names) -> Result<Read> {

@@ -19,7 +19,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::attributes::{self, Present, ReadError};
-use super::moment::Moment;
+use super::moment::{Moment, Watch};
 use super::stat::{Stat, stat_at};
 use super::{Pin, process};
 
@@ -32,7 +32,7 @@ pub struct Looked {
     pub present: Result<Present, ReadError>,
     /// The inode, pinned, if that was wanted.
     pub pin: Option<Pin>,
-    /// It is proven that it had this name all the while. Always true for a directory, which has one.
+    /// It is proven that it had this name all the while. True for a directory, which has one.
     pub kept_name: bool,
 }
 
@@ -69,20 +69,26 @@ pub struct Looks {
     pub at_one_moment: bool,
 }
 
+/// How names are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'w> {
+    /// The directory's.
+    pub watch: &'w Watch,
+    /// What is asked first.
+    pub first: First,
+    /// Whether [`Looked::kept_name`] is to be told.
+    pub keeps_names: bool,
+}
+
 /// Looks at some names of a directory, each one component; few enough for all of them to be pinned
-/// at once. `still_since`: what the directory says of itself ([`Dir::still_since`](super::Dir::still_since)).
+/// at once.
 ///
 /// An inode whose attributes cannot be listed, or that has any of interest, is always pinned.
-pub fn look(
-    dir: BorrowedFd<'_>,
-    names: &[&CStr],
-    still_since: Option<Moment>,
-    first: First,
-    wants: impl Wants,
-) -> Looks {
-    let (since, first) = match still_since {
-        Some(moment) => (Some(moment), first),
-        // The directory was not read since: what was opened is to be compared with what was asked before.
+pub fn look(dir: BorrowedFd<'_>, names: &[&CStr], how: How<'_>, wants: impl Wants) -> Looks {
+    let watched = how.watch.since();
+    let (since, first) = match watched {
+        Some(moment) => (Some(moment), how.first),
+        // The directory was not read since: what is opened is to be compared with what was asked before.
         None => (Moment::of(dir), First::Numbers),
     };
     if let Some(moment) = since.filter(|moment| begin(dir, moment)) {
@@ -95,14 +101,15 @@ pub fn look(
         if let Some(each) = each.filter(|_| moment.is_still(dir)) {
             return Looks {
                 each,
-                at_one_moment: still_since.is_some(),
+                at_one_moment: watched.is_some(),
             };
         }
     }
+    how.watch.has_changed();
     let by_pin = names.iter().enumerate();
     Looks {
         each: by_pin
-            .map(|(n, name)| look_by_pin(dir, n, name, &wants))
+            .map(|(n, name)| look_by_pin(dir, (n, name), how.keeps_names, &wants))
             .collect(),
         at_one_moment: false,
     }
@@ -176,8 +183,8 @@ const TRIES: u32 = 16;
 
 fn look_by_pin(
     dir: BorrowedFd<'_>,
-    n: usize,
-    name: &CStr,
+    (n, name): (usize, &CStr),
+    keeps_names: bool,
     wants: &impl Wants,
 ) -> Result<Looked, LookError> {
     let mut tries = 1;
@@ -186,7 +193,8 @@ fn look_by_pin(
         let stat = pin.stat().map_err(failed("statx"))?;
         let kept_name = match stat.is_dir() {
             true => Some(true),
-            false => pin.keeps_name(name),
+            false if keeps_names => pin.keeps_name(name),
+            false => None,
         };
         if kept_name == Some(false) && tries < TRIES {
             tries += 1;
@@ -259,14 +267,21 @@ mod tests {
         let names = ["a", "b"].map(|name| CString::new(name).unwrap());
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let happened = Cell::new(false);
-        let still_since = Moment::of(dir.as_fd());
+        let watch = Watch::default();
+        watch.begin(dir.as_fd()).unwrap();
+        assert!(watch.since().is_some());
         let wants = |n, _: &Stat, _| {
             if n == 0 && !happened.replace(true) {
                 meanwhile();
             }
             true
         };
-        look(dir.as_fd(), &names, still_since, first, wants).each
+        let how = How {
+            watch: &watch,
+            first,
+            keeps_names: true,
+        };
+        look(dir.as_fd(), &names, how, wants).each
     }
 
     const BOTH: [First; 2] = [First::Numbers, First::Pin];
@@ -380,7 +395,9 @@ mod tests {
                 }
             });
             while met.load(Ordering::Relaxed) < LOOKS {
-                if let Ok(looked) = look_by_pin(dir.as_fd(), 0, c"a", &|_, _: &Stat, _| true) {
+                if let Ok(looked) =
+                    look_by_pin(dir.as_fd(), (0, c"a"), true, &|_, _: &Stat, _| true)
+                {
                     still.fetch_add(usize::from(looked.kept_name), Ordering::Relaxed);
                     met.fetch_add(1, Ordering::Relaxed);
                 }

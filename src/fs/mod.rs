@@ -44,7 +44,7 @@ pub mod walk;
 pub use apply::apply;
 pub use dir::{Dir, DirPath, Names};
 pub use flags::apply_despite;
-pub use look::{First, LookError, Looked, look};
+pub use look::{First, How, LookError, Looked, look};
 pub use pin::Pin;
 pub use pins::Pins;
 pub use root::{Above, Root};

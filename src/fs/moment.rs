@@ -5,15 +5,17 @@
 //!
 //! The kernel sets the ctime before a new name can be seen. So a rename that was under way when the ctime was
 //! noted may come to be seen after. But it holds the directory's lock from the one to the other (`vfs_rename` in
-//! `fs/namei.c`), and reading the directory takes that lock too (`iterate_dir` in `fs/readdir.c`): a [`Dir`](super::Dir)
-//! therefore notes the moment before it is read, and only answers for its names after.
+//! `fs/namei.c`), and reading the directory takes that lock too (`iterate_dir` in `fs/readdir.c`): a [`Watch`]
+//! therefore notes the moment before the directory is read, and only answers for its names after.
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use rustix::fs::FsWord;
+use rustix::fs::{FsWord, RawDir, SeekFrom};
+use rustix::io::Result;
 use rustix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::stat::{Stat, stat};
@@ -70,6 +72,66 @@ impl Moment {
     /// Whether every name still means what it meant at that moment.
     pub fn is_still(&self, dir: BorrowedFd<'_>) -> bool {
         stat(dir).is_ok_and(|now| now.changed == self.changed)
+    }
+}
+
+/// Since when the names of a directory stand still, as far as one open handle of it knows.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Not to be relied on before the directory is read.
+    noted: Cell<Option<Moment>>,
+    since: Cell<Option<Moment>>,
+}
+
+impl Watch {
+    /// Of a directory that was looked at just now.
+    pub fn seen(stat: &Stat) -> Watch {
+        Watch {
+            noted: Cell::new(Moment::as_seen(stat)),
+            since: Cell::new(None),
+        }
+    }
+
+    /// `None` where that cannot be told, or before the directory was read.
+    pub fn since(&self) -> Option<Moment> {
+        self.since.get()
+    }
+
+    /// Names have moved.
+    pub fn has_changed(&self) {
+        self.since.set(None);
+    }
+
+    /// Reads the directory.
+    pub fn reading<T>(&self, dir: BorrowedFd<'_>, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.note(dir);
+        let read = read()?;
+        if let Some(noted) = self.noted.take() {
+            self.since.set(Some(noted));
+        }
+        Ok(read)
+    }
+
+    /// Reads nothing of a directory that is open for reading and of which nobody reads names, so that
+    /// [`since`](Watch::since) can be asked.
+    pub fn begin(&self, dir: BorrowedFd<'_>) -> Result<()> {
+        self.note(dir);
+        if self.noted.get().is_none() {
+            return Ok(());
+        }
+        // At its end there is nothing to read, so that only the lock is waited for.
+        let _ = rustix::fs::seek(dir, SeekFrom::End(0));
+        let mut room = [MaybeUninit::<u8>::uninit(); 512];
+        self.reading(dir, || match RawDir::new(dir, &mut room).next() {
+            Some(Err(errno)) => Err(errno),
+            _ => Ok(()),
+        })
+    }
+
+    fn note(&self, dir: BorrowedFd<'_>) {
+        if self.noted.get().is_none() && self.since.get().is_none() {
+            self.noted.set(Moment::of(dir));
+        }
     }
 }
 

@@ -274,8 +274,8 @@ impl<'a, V: Visit> Walker<'a, V> {
             }
             Work::Anew(Shareable::Names(path, names)) => {
                 let dir = Dir::open_from_root(self.root_fd(&path), Arc::clone(&path));
-                let noted = dir.and_then(|dir| dir.note_moment().map(|()| dir));
-                match noted {
+                let watched = dir.and_then(|dir| dir.watch.begin(dir.as_fd()).map(|()| dir));
+                match watched {
                     Ok(dir) => self.visit(&OpenDir::new(dir, &self.open), &names)?,
                     Err(errno) => self.visitor.unreadable(&path, errno)?,
                 }
