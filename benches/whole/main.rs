@@ -6,9 +6,11 @@
 //! - `floor`: the system calls alone, names known beforehand
 //! - `runs`: running a program and taking its time, again and again, in turn with others
 //! - `reader`: somebody else's reads while a run gives way
-//! - `table`: medians, spreads, ratios; for people, as JSON, as a plot
+//! - `table`: medians, spreads, ratios; for people, and as JSON
+//! - `plot`: time against inodes
 
 mod floor;
+mod plot;
 mod reader;
 mod runs;
 mod table;
@@ -105,7 +107,7 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
     let fuid = bench.tree("mixed-fuidshift", |path| tree::mixed(path, options.inodes))?;
     let count = ours.inodes as f64;
     let [shift, again, rollback, dry, one, cold] = bench.series();
-    let [chown, find, fuidshift, floor, chown_cold] = bench.series();
+    let [chown, chown_sync, find, fuidshift, floor, chown_cold] = bench.series();
     let mut journal_bytes = 0;
     for _ in 0..options.rounds {
         bench.settle()?;
@@ -115,7 +117,11 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
         rollback.take(bench.idshift_on_journal("rollback")?);
         dry.take(bench.dry_run(&ours.path)?);
         bench.settle()?;
-        chown.take(bench.run("chown", &["-hR", "100000:100000"], &theirs.path)?);
+        // Each gives owners that are not those of before.
+        let chowned = bench.run("chown", &["-hR", "100000:100000"], &theirs.path)?;
+        let synced = bench.run("sync", &["-f"], &theirs.path)?;
+        chown.take(chowned);
+        chown_sync.take(chowned.and(synced));
         find.take(bench.find(&theirs.path)?);
         bench.settle()?;
         floor.take(bench.floor(&theirs.path)?);
@@ -123,23 +129,26 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
         one.take(bench.idshift(&["shift", "--jobs", "1"], &ours.path)?);
         bench.idshift_on_journal("rollback")?;
     }
-    for _ in 0..options.rounds.min(3) {
+    for owner in ["1:1", "2:2", "3:3"] {
         bench.forget()?;
         cold.take(bench.idshift(&["shift"], &ours.path)?);
         bench.idshift_on_journal("rollback")?;
         bench.forget()?;
-        chown_cold.take(bench.run("chown", &["-hR", "0:0"], &theirs.path)?);
+        chown_cold.take(bench.run("chown", &["-hR", owner], &theirs.path)?);
         bench.settle()?;
         fuidshift.take(bench.fuidshift(&fuid.path)?);
     }
-    table.ratio("shift", &shift, "chown -R", &chown, 0.85);
-    table.ratio("shift", &shift, "fuidshift", &fuidshift, 0.18);
-    table.ratio("rollback", &rollback, "chown -R", &chown, 1.0);
-    table.ratio("dry run, manifest", &dry, "find -printf", &find, 0.65);
-    table.ratio("shift, cold", &cold, "chown -R, cold", &chown_cold, 0.8);
-    table.ratio("second shift", &again, "find -printf", &find, 0.7);
-    table.ratio("shift", &shift, "floor", &floor, 1.25);
-    table.ratio("shift --jobs 1", &one, "chown -R", &chown, 1.6);
+    table.ratio(("shift", &shift), ("chown -R", &chown), 0.85);
+    let synced = "chown -R, sync -f";
+    table.ratio(("shift", &shift), (synced, &chown_sync), None);
+    table.ratio(("rollback", &rollback), (synced, &chown_sync), None);
+    table.ratio(("shift", &shift), ("fuidshift", &fuidshift), 0.18);
+    table.ratio(("rollback", &rollback), ("chown -R", &chown), 1.0);
+    table.ratio(("dry run, manifest", &dry), ("find -printf", &find), 0.65);
+    table.ratio(("shift, cold", &cold), ("chown -R, cold", &chown_cold), 0.8);
+    table.ratio(("second shift", &again), ("find -printf", &find), 0.7);
+    table.ratio(("shift", &shift), ("floor", &floor), 1.25);
+    table.ratio(("shift --jobs 1", &one), ("chown -R", &chown), 1.6);
     table.figure(
         "journal, bytes an inode",
         journal_bytes as f64 / count,
@@ -259,7 +268,7 @@ fn growth(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Resul
     }
     table.figure("most memory, MiB", memory as f64 / 1024.0, 96.0);
     if let Some(plot) = &options.plot {
-        std::fs::write(plot, table.plot())?;
+        std::fs::write(plot, plot::plot(table))?;
     }
     Ok(())
 }

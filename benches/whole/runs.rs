@@ -18,6 +18,16 @@ pub struct Run {
     pub memory_kib: i64,
 }
 
+impl Run {
+    /// One after the other.
+    pub fn and(self, next: Run) -> Run {
+        Run {
+            seconds: self.seconds + next.seconds,
+            memory_kib: self.memory_kib.max(next.memory_kib),
+        }
+    }
+}
+
 /// Runs of one program, taken in turn with those of others.
 #[derive(Default)]
 pub struct Series(RefCell<Vec<Run>>);

@@ -1,4 +1,4 @@
-//! Medians, spreads and ratios: for people, as JSON, as a plot.
+//! Medians, spreads and ratios: for people, and as JSON.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ pub enum Row {
         spread: (f64, f64),
         other_median: f64,
         other_spread: (f64, f64),
-        limit: f64,
+        limit: Option<f64>,
     },
     /// A figure that has a limit.
     Figure {
@@ -45,8 +45,13 @@ pub struct Table {
 }
 
 impl Table {
-    /// Adds one program's time to another's; below `limit` is good.
-    pub fn ratio(&mut self, what: &str, series: &Series, to: &str, other: &Series, limit: f64) {
+    /// Adds one program's time to another's; below `limit`, where there is one, is good.
+    pub fn ratio(
+        &mut self,
+        (what, series): (&str, &Series),
+        (to, other): (&str, &Series),
+        limit: impl Into<Option<f64>>,
+    ) {
         self.rows.push(Row::Ratio {
             what: what.into(),
             to: to.into(),
@@ -54,7 +59,7 @@ impl Table {
             spread: series.spread(),
             other_median: other.median().seconds,
             other_spread: other.spread(),
-            limit,
+            limit: limit.into(),
         });
     }
 
@@ -84,12 +89,13 @@ impl Table {
                     limit,
                 } => writeln!(
                     text,
-                    "{what:<27} {median:>6.3} ({:.3}-{:.3})   {to:<18} {other_median:>6.3} ({:.3}-{:.3})   {:>5.2}  {limit:.2}",
+                    "{what:<27} {median:>6.3} ({:.3}-{:.3})   {to:<18} {other_median:>6.3} ({:.3}-{:.3})   {:>5.2}  {}",
                     spread.0,
                     spread.1,
                     other_spread.0,
                     other_spread.1,
-                    median / other_median
+                    median / other_median,
+                    limit.map_or_else(String::new, |limit| format!("{limit:.2}"))
                 ),
                 Row::Figure { what, value, limit } => {
                     writeln!(text, "{what:<90} {value:>5.2}  {limit:.2}")
@@ -147,91 +153,5 @@ impl Table {
                 }),
             })
             .collect()
-    }
-
-    /// Time against inodes, as SVG.
-    pub fn plot(&self) -> String {
-        let points: Vec<(f64, [f64; 4])> = self
-            .rows
-            .iter()
-            .filter_map(|row| match row {
-                Row::Growth {
-                    inodes,
-                    idshift,
-                    chown,
-                    find,
-                    fuidshift,
-                    ..
-                } => Some((*inodes as f64, [*idshift, *chown, *find, *fuidshift])),
-                _ => None,
-            })
-            .collect();
-        let most_inodes = points.iter().map(|point| point.0).fold(1.0, f64::max);
-        let most_seconds = points
-            .iter()
-            .flat_map(|point| point.1)
-            .fold(0.001, f64::max);
-        let (left, top, width, height) = (60.0, 20.0, 520.0, 300.0);
-        let x = |inodes: f64| left + width * inodes / most_inodes;
-        let y = |seconds: f64| top + height * (1.0 - seconds / most_seconds);
-        let mut svg = String::from(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"720\" height=\"370\" font-family=\"sans-serif\" font-size=\"12\">\n\
-             <rect width=\"720\" height=\"370\" fill=\"white\"/>\n",
-        );
-        let _ = writeln!(
-            svg,
-            "<path d=\"M{left} {top} V{} H{}\" fill=\"none\" stroke=\"black\"/>",
-            top + height,
-            left + width
-        );
-        for step in 0..=4 {
-            let part = f64::from(step) / 4.0;
-            let _ = writeln!(
-                svg,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{:.1} s</text>",
-                left - 6.0,
-                y(most_seconds * part) + 4.0,
-                most_seconds * part
-            );
-            let _ = writeln!(
-                svg,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{:.0}k</text>",
-                x(most_inodes * part),
-                top + height + 18.0,
-                most_inodes * part / 1000.0
-            );
-        }
-        let names = [
-            ("idshift shift", "#1060c0"),
-            ("chown -R", "#c03010"),
-            ("find -printf", "#888888"),
-            ("fuidshift", "#308030"),
-        ];
-        for (n, (name, colour)) in names.into_iter().enumerate() {
-            let line: Vec<String> = std::iter::once((0.0, [0.0; 4]))
-                .chain(points.iter().copied())
-                .map(|(inodes, seconds)| format!("{:.1},{:.1}", x(inodes), y(seconds[n])))
-                .collect();
-            let _ = writeln!(
-                svg,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-                line.join(" ")
-            );
-            if let Some((inodes, seconds)) = points.last() {
-                let _ = writeln!(
-                    svg,
-                    "<text x=\"{}\" y=\"{}\" fill=\"{colour}\">{name}</text>",
-                    x(*inodes) + 6.0,
-                    y(seconds[n]) + 4.0
-                );
-            }
-        }
-        let _ = writeln!(
-            svg,
-            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">inodes</text>\n</svg>",
-            left + width / 2.0,
-            top + height + 40.0
-        );
-        svg
     }
 }

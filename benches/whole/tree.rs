@@ -25,15 +25,15 @@ impl Numbers {
 
 /// 10 % directories, 5 % symlinks, 1 % hard links, some ACLs, capabilities and set-id bits; owners
 /// as services have them. Gives the number of inodes.
+///
+/// Each directory lies in one of those before it, any: ways of some ten names, as in trees that grew.
 pub fn mixed(top: &Path, inodes: usize) -> io::Result<usize> {
     let mut numbers = Numbers(42);
     let owners = [0, 0, 0, 33, 999, 1000];
     fs::create_dir_all(top)?;
     let mut dirs = vec![top.to_path_buf()];
     for n in 1..inodes / 10 {
-        let recent = dirs.len().saturating_sub(400);
-        let parent = recent + numbers.below(dirs.len() - recent);
-        let path = dirs[parent].join(format!("dir-{n:05}"));
+        let path = dirs[numbers.below(dirs.len())].join(format!("dir-{n:05}"));
         fs::create_dir(&path)?;
         dirs.push(path);
     }
