@@ -4,7 +4,8 @@
 mod support;
 
 use support::scene::{self, Build, Scene, is_unfinished};
-use support::{Idshift, Kind, Numbers, Promise, long, trace};
+use support::trace::{self, Event, Then};
+use support::{Idshift, Kind, Numbers, Promise, long};
 
 /// What is done after a kill.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,6 +112,50 @@ killed!(
     Kind::Ext4,
     7
 );
+/// In the short form too: between an inode's change and its flag's coming back there is just one place.
+#[test]
+fn a_flag_that_was_cleared_for_a_moment_is_put_back() {
+    let promise = Promise::new(
+        env!("CARGO_CRATE_NAME"),
+        "Crash",
+        "A flag that `--immutable=clear` took for a moment comes back",
+        "kill -9 before each call that clears or sets a flag; each time resumed, and rolled back",
+    );
+    let scene = scene::shift_immutable(Kind::Ext4);
+    let mut numbers = Numbers::seeded(12);
+    let kill_at_flag = |idshift: &Idshift, n: u64| {
+        let mut flags = 0;
+        let run = trace::run(&scene.command(idshift), |event| {
+            let is_one = matches!(event, Event::Before(call) if call.name == "ioctl");
+            flags += u64::from(is_one);
+            match flags > n {
+                true => Then::Kill,
+                false => Then::GoOn,
+            }
+        });
+        run.signal == Some(9)
+    };
+    for n in 0.. {
+        let mut killed = false;
+        for ending in [Ending::Resume, Ending::Rollback] {
+            let idshift = Idshift::new();
+            killed = kill_at_flag(&idshift, n);
+            ending.bring(
+                &scene,
+                &idshift,
+                &mut numbers,
+                &format!("killed at flag {n}"),
+            );
+        }
+        if !killed {
+            // Four are changed.
+            assert_eq!(n, 8, "flags cleared and set");
+            break;
+        }
+        promise.held_in(2);
+    }
+}
+
 killed!(
     from_manifest,
     "`shift --from-manifest`",

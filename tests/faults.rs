@@ -221,6 +221,41 @@ fn an_inode_on_which_a_call_fails() {
     assert!(failed * 3 > promise.cases(), "only {failed} hit");
 }
 
+/// One whose owner was changed already when another of its calls fails: it is put back at once.
+#[test]
+fn an_inode_whose_change_fails_half_way() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "An inode whose change fails half way is put back before the run goes on",
+        "each call after the first on each inode that takes several fails once, with `--keep-going`; then rolled back",
+    );
+    let it = Place::new();
+    for (call, name) in [
+        ("setxattr", "acl"),
+        ("fchmodat", "setuid"),
+        ("setxattr", "capability"),
+        ("setxattr", "all"),
+        ("fchmodat", "all"),
+        ("setxattr", "dir"),
+    ] {
+        let inode = it.scene.top.join(name);
+        let when = format!("{call} gives EIO once on {name}");
+        let idshift = Idshift::new();
+        let mut hits = 0;
+        let run = trace::run_failing(&it.scene.command_with(&idshift, &["--keep-going"]), |one| {
+            let is_it = hits == 0 && one.name == call && one.inode().as_ref() == Some(&inode);
+            hits += u64::from(is_it);
+            is_it.then_some(Errno::EIO)
+        });
+        assert_eq!((run.code, hits), (Some(3), 1), "{when}: {run}");
+        assert!(!run.text().contains("putting it back"), "{when}: {run}");
+        it.left_is_reported(&run, &when);
+        it.scene.roll_back(&idshift, &when);
+        promise.held();
+    }
+}
+
 /// The flags that a path has, as `lsattr` prints them.
 fn flags(path: &Path) -> String {
     let told = support::output("lsattr", ["-d", path.to_str().unwrap()]).stdout;
@@ -377,6 +412,55 @@ fn a_journal_that_cannot_be_written() {
             }
         }
     }
+}
+
+/// The kernel tells of a write that failed once: the sync at a run's end is fine again.
+#[test]
+fn a_write_out_that_fails_once_on_the_way() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "A write-out that fails once on the way is not forgotten: a run is undone, a rollback says that it is not certain",
+        "EIO for the first syncfs of a run long enough to be written out on the way, none for those after; a walk, a \
+         manifest, a rollback",
+    );
+    // All inodes take longer than it takes until the first is written out.
+    let slowly = ["--rate", "2"];
+    let failing_once = |command: &Command| {
+        let mut syncs = 0;
+        let run = trace::run_failing(command, |call| {
+            syncs += u64::from(call.name == "syncfs");
+            (call.name == "syncfs" && syncs == 1).then_some(Errno::EIO)
+        });
+        assert!(syncs > 1, "only {syncs} syncs, none on the way: {run}");
+        run
+    };
+    let a_run = |build: scene::Build| {
+        let scene = build(Kind::Ext4);
+        let idshift = Idshift::new();
+        let run = failing_once(&scene.command_with(&idshift, &slowly));
+        assert_eq!(run.code, Some(1), "{run}");
+        assert_eq!(run.json()["ending"], "rolled-back", "{run}");
+        scene.is_at_start(&format!("a write-out failed: {run}"));
+    };
+    let a_rollback = || {
+        let scene = scene::shift(Kind::Ext4);
+        let idshift = Idshift::new();
+        Run::of(&mut scene.command(&idshift)).exits(0);
+        let mut rollback = scene.rollback(&idshift);
+        let run = failing_once(rollback.args(slowly));
+        assert_eq!(run.code, Some(3), "{run}");
+        assert!(run.text().contains("may not be on the disk yet"), "{run}");
+        scene.is_at_start(&format!("a write-out failed: {run}"));
+        // It can be asked for once more.
+        scene.roll_back(&idshift, "once more");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| a_run(scene::shift));
+        scope.spawn(|| a_run(scene::from_manifest));
+        scope.spawn(a_rollback);
+    });
+    promise.held_in(3);
 }
 
 /// A filesystem on which nothing can be written any more, from some moment of the run on.

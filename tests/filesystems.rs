@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::{
-    Idshift, Kind, MAP, ROOTLESS, Run, Snapshot, TestFs, assert_same, idshift::shift_args, tree,
+    Idshift, Kind, MAP, ROOTLESS, Run, Snapshot, TestFs, assert_same, idshift::shift_args, sh, tree,
 };
 
 /// One module for each filesystem, with each of the promises as a test.
@@ -160,6 +160,34 @@ fn a_filesystem_that_keeps_no_owners_is_refused() {
         .exits(4)
         .says("vfat");
     assert_same(&start, &Snapshot::of(&fs.path()), "after the refusal");
+}
+
+/// chown takes set-id bits and the capability also of what has only an owner left to be shifted.
+#[test]
+fn what_is_shifted_in_part_loses_nothing() {
+    let fs = TestFs::new(Kind::Ext4);
+    let tree = fs.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    let file = |name: &str, uid: u32, gid: u32| {
+        let path = tree.join(name);
+        std::fs::write(&path, name).unwrap();
+        std::os::unix::fs::chown(&path, Some(uid), Some(gid)).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    for (name, uid, gid) in [("none", 0, 0), ("owner", 100_000, 0), ("group", 0, 100_033)] {
+        let (capable, setid) = (
+            file(name, uid, gid),
+            file(&format!("{name}-setid"), uid, gid),
+        );
+        sh("setcap", ["-n", "100000", "cap_net_raw+ep", &capable]);
+        sh("chmod", ["6755", &setid]);
+    }
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    idshift.shift(&tree);
+    assert_same(&start.shifted(&[MAP]), &Snapshot::of(&tree), "shifted");
+    idshift.rollback();
+    assert_same(&start, &Snapshot::of(&tree), "rolled back");
 }
 
 #[test]

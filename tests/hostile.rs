@@ -3,19 +3,20 @@
 
 mod support;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 use support::adversary::Adversary;
-use support::promise::Promise;
-use support::{Idshift, Kind, MAP, Numbers, Run, Snapshot, TestFs, assert_same, long, script, sh};
+use support::hostile::{is_harmless, json_lines, make_canary, outside, run};
+use support::{
+    Idshift, Kind, MAP, Numbers, Promise, Run, Snapshot, TestFs, assert_same, long, trace,
+};
 
 const FILE: &str = env!("CARGO_CRATE_NAME");
 
@@ -35,23 +36,8 @@ impl Scene {
         let tree = fs.path().join("house/tree");
         let canary = fs.path().join("canary");
         fs::create_dir_all(&tree).unwrap();
-        fs::create_dir_all(canary.join("directory")).unwrap();
         fs::set_permissions(fs.path().join("house"), PermissionsExt::from_mode(0o700)).unwrap();
-        for (n, mode) in [0o600, 0o644, 0o4755, 0o2755, 0o640]
-            .into_iter()
-            .enumerate()
-        {
-            let file = canary.join(format!("file{n}"));
-            fs::write(&file, "somebody else's").unwrap();
-            chown(&file, Some(n as u32 % 2 * 1000), Some(0)).unwrap();
-            fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
-        }
-        let path = |name: &str| canary.join(name).into_os_string();
-        sh(
-            "setfacl",
-            [OsString::from("-m"), "u:33:rw".into(), path("file4")],
-        );
-        sh("setcap", [OsString::from("cap_net_raw+ep"), path("file1")]);
+        make_canary(&canary);
         let before = outside(&canary);
         Scene {
             fs,
@@ -78,66 +64,6 @@ impl Scene {
             }
         }
     }
-}
-
-/// What must stay of what is outside: everything but how many names a file has.
-fn outside(canary: &Path) -> Snapshot {
-    Snapshot::of(canary).edited(|lines| {
-        for line in lines.values_mut() {
-            line.as_object_mut().unwrap().remove("nlink");
-        }
-    })
-}
-
-#[track_caller]
-fn json_lines(run: &Run) -> Vec<Value> {
-    let text = std::str::from_utf8(&run.stdout).expect("UTF-8");
-    let parse =
-        |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    text.lines().map(parse).collect()
-}
-
-/// Most memory that a run may take, KiB. A debug build of it takes some 30 MiB.
-const MOST_KIB: u64 = 160 << 10;
-/// Longest that a run may take, seconds.
-const LONGEST: &str = "120";
-
-/// Runs the program; it ends, by itself, with one of its own exit codes, within bounds.
-#[track_caller]
-fn run(idshift: &Idshift, args: &[&str]) -> Run {
-    let facts = idshift.journals().join("facts.json");
-    let command = idshift.command(args);
-    let run = Run::of(
-        Command::new("python3")
-            .arg(script("measure.py"))
-            .arg(&facts)
-            .arg(LONGEST)
-            .arg(command.get_program())
-            .args(command.get_args()),
-    );
-    let facts: Value = serde_json::from_slice(&fs::read(facts).unwrap()).unwrap();
-    assert_eq!(facts["hung"], false, "{run}");
-    assert!(facts["kib"].as_u64().unwrap() < MOST_KIB, "{facts}: {run}");
-    assert!(matches!(run.code, Some(0 | 1 | 3 | 4)), "{run}");
-    assert!(!run.stderr.contains("panicked"), "{run}");
-    is_harmless(&run.stderr, &run);
-    if args.contains(&"--json") {
-        json_lines(&run);
-    } else if !args.contains(&"-") {
-        is_harmless(&run.text(), &run);
-    }
-    run
-}
-
-/// Nothing steers the terminal, and each line is the program's own.
-#[track_caller]
-fn is_harmless(text: &str, run: &Run) {
-    let harmful = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}');
-    assert!(!text.contains(harmful), "{text:?}\n{run}");
-    assert!(
-        !text.lines().any(|line| line.starts_with("idshift: done")),
-        "{run}"
-    );
 }
 
 /// One after the other, all that a person may do with a tree.
@@ -287,5 +213,89 @@ fn nothing_outside_a_hostile_tree_changes_and_nothing_hangs() {
         let done = while_an_adversary_is_at_work(kind, if long() { 300 } else { 10 }, &promise);
         println!("{kind:?}: {done} things were done to the tree");
         assert!(done > 1000, "an adversary that did only {done} things");
+    }
+}
+
+/// Who cannot write to a file may be able to link it into the tree.
+#[test]
+fn a_file_with_a_name_outside_is_left() {
+    let promise = Promise::new(
+        FILE,
+        "Hostile trees",
+        "A file that has a name outside fails a run, which is undone; with `--keep-going` it is left and reported",
+        "second names, in the tree, of files outside; shift and its dry run, a rollback of the rest",
+    );
+    let scene = Scene::new(Kind::Ext4);
+    fs::write(scene.tree.join("own"), "").unwrap();
+    for n in 0..5 {
+        let name = format!("file{n}");
+        fs::hard_link(scene.canary.join(&name), scene.tree.join(&name)).unwrap();
+    }
+    let start = outside(&scene.tree);
+    let idshift = Idshift::new();
+    for (more, code) in [(&[][..], 1), (&["--keep-going"], 3), (&["--dry-run"], 3)] {
+        let run = idshift.shift_with(&scene.tree, more).exits(code);
+        let named = run.text().matches("of its 2 names in the tree").count();
+        // Without --keep-going the first one ends it.
+        assert_eq!(named, if code == 1 { 1 } else { 5 }, "{run}");
+        assert_same(&scene.before, &outside(&scene.canary), "outside");
+        if more == ["--keep-going"] {
+            idshift.rollback();
+        }
+        assert_same(&start, &outside(&scene.tree), "the tree");
+        scene.is_not_in(&idshift);
+        promise.held();
+    }
+}
+
+/// Each time that the name is opened it means somebody else's file, and before that is asked how many names
+/// it has, the one in the tree is gone: it looks like a file of one name.
+#[test]
+fn a_file_that_has_a_name_in_the_tree_only_while_it_is_opened_is_left() {
+    let promise = Promise::new(
+        FILE,
+        "Hostile trees",
+        "A file that has a name in the tree only while it is opened is left",
+        "linked before each open, unlinked before each statx, by ptrace, without end or some times",
+    );
+    let scene = Scene::new(Kind::Ext4);
+    let name = scene.tree.join("name");
+    let theirs = scene.canary.join("file0");
+    for times in [1, 8, 40, u64::MAX] {
+        fs::hard_link(&theirs, &name).unwrap();
+        let idshift = Idshift::new();
+        let args = [
+            "shift",
+            "--json",
+            "--jobs",
+            "1",
+            "--keep-going",
+            "--map",
+            MAP,
+        ];
+        let command = idshift.command(args.into_iter().chain(scene.tree.to_str()));
+        let (mut opened, mut asked) = (0, 0);
+        let run = trace::run_failing(&command, |call| {
+            if call.inode().as_ref() == Some(&name) && opened < times {
+                match call.name {
+                    "openat" | "openat2" if !name.exists() => {
+                        fs::hard_link(&theirs, &name).unwrap();
+                        opened += 1;
+                    }
+                    "statx" if name.exists() => {
+                        fs::remove_file(&name).unwrap();
+                        asked += 1;
+                    }
+                    _ => {}
+                }
+            }
+            None
+        });
+        assert!(asked > 0, "never asked about: {run}");
+        assert!(matches!(run.code, Some(0 | 3)), "{run}");
+        assert_same(&scene.before, &outside(&scene.canary), "outside");
+        scene.is_not_in(&idshift);
+        let _ = fs::remove_file(&name);
+        promise.held();
     }
 }

@@ -184,7 +184,8 @@ fn tree_cut_everywhere(build: Build, kind: Kind, most: u64, promise: &Promise) {
         false => (events / most) | 1,
     };
     let mut lost = 0;
-    for n in (0..=events).step_by(each as usize) {
+    // A run that came to its end is always one of them.
+    for n in (0..events).step_by(each as usize).chain([events]) {
         let idshift = Idshift::new();
         // None at all, or one somewhere on the way.
         let synced_at = (n % 3 != 0).then(|| numbers.below(n + 1));
@@ -266,3 +267,74 @@ tree_cut!(
     Kind::Ext4,
     3
 );
+
+/// What a run says that failed and undid itself is right as well, also where what it had done was on the
+/// disk already.
+#[test]
+fn a_failed_run_that_says_it_is_undone_is_so_on_the_disk() {
+    let promise = Promise::new(
+        env!("CARGO_CRATE_NAME"),
+        "Power loss",
+        "A run that failed and says that everything is undone: it is so on the disk",
+        "a call on one inode fails, what was changed until then is synced; power cut as soon as the run has ended",
+    );
+    let scene = scene::shift(Kind::Ext4);
+    scene.fs.sync();
+    for n in if long() { (1..12).collect() } else { vec![9] } {
+        let idshift = Idshift::new();
+        let mut at = 0;
+        let run = trace::run_failing(&scene.command(&idshift), |call| {
+            let changes = call.name == "fchownat";
+            at += u64::from(changes);
+            (changes && at == n).then(|| {
+                scene.fs.sync();
+                nix::errno::Errno::EIO
+            })
+        });
+        let when = format!("fchownat {n} fails: {run}");
+        assert_eq!(run.json()["ending"], "rolled-back", "{when}");
+        scene.fs.lose_power();
+        scene.is_at_start(&format!("{when}, and a power cut"));
+        promise.held();
+    }
+}
+
+/// Once a run has begun with its steps, a resume believes that all owners are done: they must be on the disk.
+#[test]
+fn steps_that_have_begun_find_their_owners_on_the_disk() {
+    let promise = Promise::new(
+        env!("CARGO_CRATE_NAME"),
+        "Power loss",
+        "Steps begin when all owners are on the disk: a run cut off there is finished or undone",
+        "power cut before the first system call of the first step of `docker migrate` and of `prepare`; then resumed, and \
+         rolled back",
+    );
+    let builds: [Build; 2] = [scene::migrate, scene::prepare];
+    for build in builds {
+        let scene = build(Kind::Ext4);
+        scene.fs.sync();
+        let idshift = Idshift::new();
+        let mut owners = 0;
+        let run = trace::run(&scene.command(&idshift), |event| {
+            let Event::Before(call) = event else {
+                return Then::GoOn;
+            };
+            owners += u64::from(call.name == "fchownat");
+            let steps = ["openat", "mkdirat", "renameat", "renameat2", "fsetxattr"];
+            let is_there = call
+                .inode()
+                .is_some_and(|path| path.starts_with(&scene.top));
+            match steps.contains(&call.name) && is_there {
+                true => Then::Kill,
+                false => Then::GoOn,
+            }
+        });
+        assert_eq!(run.signal, Some(9), "{run}");
+        assert!(owners > 10, "killed after {owners} owners: {run}");
+        scene.fs.lose_power();
+        let when = format!("{}: power cut before the first step", scene.name);
+        scene.resume_to_end(&idshift, &when);
+        scene.roll_back(&idshift, &when);
+        promise.held();
+    }
+}

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -706,6 +706,37 @@ fn a_second_run_on_the_same_or_a_nested_tree_is_told_who_holds_it() {
         "after the first run",
     );
     second.shift(&tree);
+}
+
+/// In containers that share `/run`, two runs may have the same process number.
+#[test]
+fn a_run_of_the_same_process_number_is_another_run() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree::wide(&fs.path().join("tree"), 60_000);
+    let other = tree::plain_zoo(&fs.path().join("other"));
+    let idshift = [Idshift::new(), Idshift::new(), Idshift::new()];
+    // Each is process 1 of a namespace.
+    let first = |n: usize, tree: &Path| {
+        let command = idshift[n].command(shift_args(tree, &[MAP], &["--rate", "30000"]));
+        let mut alone = Command::new("unshare");
+        alone.args(["--pid", "--fork", "--mount-proc", "--kill-child=KILL"]);
+        alone.arg(command.get_program()).args(command.get_args());
+        alone.stdout(Stdio::piped()).stderr(Stdio::piped());
+        alone.spawn().unwrap()
+    };
+    let holder = first(0, &tree);
+    let until = Instant::now() + Duration::from_secs(20);
+    while !has_journalled_changes(&idshift[0]) {
+        assert!(Instant::now() < until, "no journal appeared");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // It waits for nobody, and holds what is its own.
+    Run::wait(first(1, &other)).exits(0);
+    let refused = Run::wait(first(2, &tree)).exits(4);
+    refused.says("is working on");
+    let mut holder = holder;
+    assert!(holder.try_wait().unwrap().is_none(), "it was over before");
+    Run::wait(holder).exits(0);
 }
 
 #[test]

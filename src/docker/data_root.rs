@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -13,6 +13,7 @@ use super::container::{Bind, Container, bind_mounts};
 use super::daemon_json::DaemonJson;
 use crate::fs::dir::open_dir;
 use crate::fs::shown::{shell_word, shown};
+use crate::fs::structure::read_file;
 
 /// Where dockerd keeps its data unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/docker";
@@ -183,19 +184,14 @@ pub fn names(dir: &Path) -> Result<Vec<String>, DockerError> {
     Ok(names)
 }
 
-/// A file's text; `None` where there is no such file. Its atime stays.
+/// A file's text; `None` where there is no such file. Its atime stays. A symlink is not followed, and a fifo
+/// or a device in its place not waited for.
 pub(super) fn read_text(path: &Path) -> Result<Option<String>, DockerError> {
-    let mut options = fs::File::options();
-    options.read(true).custom_flags(nix::libc::O_NOFOLLOW);
-    let quiet = options
-        .clone()
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NOATIME)
-        .open(path);
-    let file = match quiet {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => options.open(path),
-        result => result,
-    };
-    match file.and_then(io::read_to_string) {
+    let read = read_file(rustix::fs::CWD, path.as_os_str().as_bytes());
+    let text = read.and_then(|(bytes, _)| {
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    });
+    match text {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         result => result.map(Some).map_err(DockerError::io(path)),
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::DockerError;
 use super::data_root::{ASIDE, DockerRoot};
+use crate::fs::dir::open_dir;
 use crate::fs::shown::shown;
 use crate::fs::structure::read_file;
 use crate::fs::{Pin, Stat};
@@ -48,9 +49,10 @@ impl Steps<'_> {
         if before == after {
             return Ok(());
         }
-        let pin = std::fs::File::open(dir).map_err(DockerError::io(dir))?;
+        let failed = |errno: rustix::io::Errno| DockerError::io(dir)(errno.into());
+        let handle = open_dir(rustix::fs::CWD, dir).map_err(failed)?;
         let (_, mtime) =
-            read_file(pin.as_fd(), name.as_bytes()).map_err(DockerError::io(dir.join(name)))?;
+            read_file(handle.as_fd(), name.as_bytes()).map_err(DockerError::io(dir.join(name)))?;
         let inside = self.inside.map(String::as_str);
         let way = inside.into_iter().chain(["containers", id, name]);
         self.steps.push(Step::Rewrite {

@@ -319,3 +319,67 @@ impl Names {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::fs::Pin;
+
+    /// A directory with a directory `in` that was met, and one beside it.
+    fn met() -> (tempfile::TempDir, OwnedFd, Arc<DirPath>) {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["in", "beside"] {
+            fs::create_dir(place.path().join(name)).unwrap();
+        }
+        let top = open_dir(rustix::fs::CWD, place.path()).unwrap();
+        let here = stat(&top).unwrap();
+        let root = DirPath::root(0, here.identity, here.dev);
+        let met = Pin::at(top.as_fd(), c"in").unwrap().stat().unwrap();
+        let path = root.child(b"in", met.identity, met.dev);
+        (place, top, path)
+    }
+
+    /// Both ways to a directory: from its open parent, and from the root.
+    fn open(top: &OwnedFd, path: &Arc<DirPath>) -> [Option<Errno>; 2] {
+        [
+            Dir::open_named(top.as_fd(), Arc::clone(path)).err(),
+            Dir::open_from_root(top.as_fd(), Arc::clone(path)).err(),
+        ]
+    }
+
+    #[test]
+    fn another_directory_of_that_name_is_not_entered() {
+        let (place, top, path) = met();
+        assert_eq!(open(&top, &path), [None, None]);
+        let at = |name: &str| place.path().join(name);
+        fs::rename(at("in"), at("away")).unwrap();
+        fs::rename(at("beside"), at("in")).unwrap();
+        assert_eq!(open(&top, &path), [Some(Errno::STALE); 2]);
+    }
+
+    #[test]
+    fn a_symlink_is_not_entered_though_it_leads_to_the_directory_that_was_met() {
+        let (place, top, path) = met();
+        let at = |name: &str| place.path().join(name);
+        fs::rename(at("in"), at("away")).unwrap();
+        symlink("away", at("in")).unwrap();
+        for errno in open(&top, &path) {
+            assert!(
+                matches!(errno, Some(Errno::NOTDIR | Errno::LOOP)),
+                "{errno:?}"
+            );
+        }
+        // On the way as well.
+        fs::create_dir(at("away/below")).unwrap();
+        let below = Pin::path(&at("away/below")).unwrap().stat().unwrap();
+        let below = path.child(b"below", below.identity, below.dev);
+        let errno = Dir::open_from_root(top.as_fd(), below).err();
+        assert!(
+            matches!(errno, Some(Errno::NOTDIR | Errno::LOOP)),
+            "{errno:?}"
+        );
+    }
+}

@@ -226,6 +226,7 @@ mod tests {
     use std::ffi::CString;
     use std::fs;
     use std::os::fd::AsFd;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
@@ -326,6 +327,58 @@ mod tests {
                 }
             });
         }
+    }
+
+    /// The kernel sets a directory's ctime before a name can be seen to have moved: so what was asked about
+    /// and what is then opened can be two inodes though the ctime stays as it was noted.
+    #[test]
+    fn a_rename_that_the_directory_does_not_tell_is_seen_by_the_inode() {
+        let place = place();
+        let at = |name: &str| place.path().join(name);
+        on_a_thread(|| {
+            rustix::process::chdir(place.path()).unwrap();
+            let look = |meanwhile: &dyn Fn()| {
+                look_by_name(0, c"a", &|_, _: &Stat, _| {
+                    meanwhile();
+                    true
+                })
+            };
+            let exchange = || {
+                fs::rename(at("a"), at("c")).unwrap();
+                fs::rename(at("b"), at("a")).unwrap();
+            };
+            assert!(look(&|| {}).is_some_and(|looked| looked.is_ok()));
+            assert!(look(&exchange).is_none(), "another inode");
+            // The same inode with one more name, or in another state, is not what was asked about either.
+            let link = || fs::hard_link(at("a"), at("d")).unwrap();
+            assert!(look(&link).is_none(), "one more name");
+            let touch = || {
+                std::thread::sleep(Duration::from_millis(20));
+                fs::set_permissions(at("a"), fs::Permissions::from_mode(0o700)).unwrap();
+            };
+            assert!(look(&touch).is_none(), "another mode");
+        });
+    }
+
+    #[test]
+    fn what_moved_meanwhile_and_is_not_pinned_is_looked_at_again_too() {
+        let place = place();
+        let at = |name: &str| place.path().join(name);
+        on_a_thread(|| {
+            let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+            let happened = Cell::new(false);
+            let looked = look(dir.as_fd(), &[c"a", c"b"], |n, _, _| {
+                // The first was asked about already, and is not held by anything.
+                if n == 1 && !happened.replace(true) {
+                    fs::rename(at("a"), at("c")).unwrap();
+                    fs::write(at("a"), "another").unwrap();
+                }
+                false
+            });
+            let first = looked[0].as_ref().unwrap();
+            assert!(first.pin.is_none());
+            assert_eq!(first.stat.identity.ino, ino(at("a")), "a as it is now");
+        });
     }
 
     #[test]

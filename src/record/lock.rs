@@ -4,7 +4,7 @@
 //! let go also when it is killed. The place is the same for every run of the host, whatever its
 //! `--journal-dir`.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -96,12 +96,8 @@ impl RunLock {
                 })?;
             }
         }
-        let path = place.join(std::process::id().to_string());
-        let mut file = lock(
-            open(&path, true).map_err(at(&path))?,
-            FlockArg::LockExclusive,
-        )
-        .map_err(at(&path))?;
+        let (path, file) = own_file(place).map_err(at(place))?;
+        let mut file = lock(file, FlockArg::LockExclusive).map_err(at(&path))?;
         let holder = Holder {
             pid: std::process::id(),
             command: one_line(&command_line()),
@@ -169,15 +165,30 @@ fn check_other(path: &Path, roots: &[Root]) -> Result<(), Other> {
     Ok(())
 }
 
+/// A file that nobody else has. Where `/run` is shared between containers, a process of another may have the same
+/// number.
+fn own_file(place: &Path) -> io::Result<(PathBuf, File)> {
+    let pid = std::process::id();
+    for n in 0.. {
+        let path = place.join(format!("{pid}.{n}"));
+        let made = options().create_new(true).open(&path);
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|file| (path, file)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 fn open(path: &Path, create: bool) -> io::Result<File> {
-    File::options()
-        .read(true)
-        .write(true)
-        .create(create)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(path)
+    options().create(create).truncate(false).open(path)
+}
+
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.read(true).write(true).mode(0o600);
+    options.custom_flags(nix::libc::O_NOFOLLOW);
+    options
 }
 
 fn lock(file: File, how: FlockArg) -> io::Result<Flock<File>> {

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Somebody who can write in a tree, and uses that while another program goes through it.
 
-    adversary.py TREE CANARY SEED
+    adversary.py [--no-links] TREE CANARY SEED [PLACE...]
 
 Keeps renaming, swapping directories for symlinks to CANARY, files for hard links to its files, for
 fifos, devices and sockets, and making names that steer terminals. CANARY lies outside of TREE, on the
-same filesystem. A second process looks at the canary all the time; when anything of it has changed,
+same filesystem. --no-links: without the hard links, which keep some commands from doing anything. Each PLACE
+is a path, of any entry, that is now and then put aside for a moment while something else is there.
+
+A second process looks at the canary all the time; when anything of it has changed,
 it says so on stdout. Runs until its stdin is closed; then the tree is left without links to the
 canary, and the number of things done is printed.
 """
@@ -63,9 +66,11 @@ def watch(canary):
 
 
 class Adversary:
-    def __init__(self, canary, seed):
+    def __init__(self, canary, seed, places):
         self.random = random.Random(seed)
         self.canary = canary
+        self.places = places
+        self.aside = []
         self.files = [os.path.join(canary, name) for name in sorted(os.listdir(canary))]
         self.files = [path for path in self.files if os.path.isfile(path)]
 
@@ -136,15 +141,49 @@ class Adversary:
             self.gone(here)
             os.rename(away, here)
 
+    def swap_place(self):
+        """Something else in the place of an entry. Meanwhile that may get another place itself."""
+        here = self.random.choice(self.places)
+        away = os.path.join(os.path.dirname(self.canary), b"aside%d" % len(self.aside))
+        os.rename(here, away)
+        self.aside.append((here, away))
+        kind = self.random.randrange(5)
+        if kind == 0:
+            os.symlink(self.canary, here)
+        elif kind == 1:
+            os.symlink(self.random.choice(self.files), here)
+        elif kind == 2:
+            os.mkfifo(here, 0o666)
+        elif kind == 3:
+            os.link(self.random.choice(self.files), here, follow_symlinks=False)
+        else:
+            os.mkdir(here)
+        for _ in range(self.random.randrange(200)):
+            os.lstat(here)
+        self.put_back()
+
+    def put_back(self):
+        left = []
+        for here, away in self.aside:
+            try:
+                if os.path.lexists(here):
+                    (os.rmdir if stat.S_ISDIR(os.lstat(here).st_mode) else os.unlink)(here)
+                os.rename(away, here)
+            except OSError:
+                left.append((here, away))
+        self.aside = left
+
     def move(self):
         first, second = self.random.choice(((self.dir, self.dir), (self.file, self.file)))
         exchange(first(), second())
 
-    def run(self, until):
+    def run(self, until, links):
         done = 0
         for n in range(DIRS):
             os.makedirs(b"d%d/sub/sub" % n, exist_ok=True)
-        actions = [self.swap_for_link] * 4 + [self.swap_for_kind, self.swap_directory, self.move]
+        actions = [self.swap_for_link] * 4 * links
+        actions += [self.swap_for_kind, self.swap_directory, self.move]
+        actions += [self.swap_place] * bool(self.places)
         while not until():
             for _ in range(20):
                 try:
@@ -168,7 +207,9 @@ class Adversary:
 
 
 def main():
-    tree, canary, seed = os.fsencode(sys.argv[1]), os.fsencode(sys.argv[2]), int(sys.argv[3])
+    args = [os.fsencode(arg) for arg in sys.argv[1:]]
+    links = args[0] != b"--no-links"
+    tree, canary, seed, *places = args if links else args[1:]
     os.umask(0)
     os.chdir(tree)
     watcher = os.fork()
@@ -176,8 +217,9 @@ def main():
         watch(canary)
         os._exit(0)
     try:
-        adversary = Adversary(canary, seed)
-        done = adversary.run(lambda: select.select([0], [], [], 0)[0])
+        adversary = Adversary(canary, int(seed), places)
+        done = adversary.run(lambda: select.select([0], [], [], 0)[0], links)
+        adversary.put_back()
         adversary.clean()
     finally:
         os.kill(watcher, signal.SIGKILL)

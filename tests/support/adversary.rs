@@ -1,8 +1,12 @@
 //! Somebody who changes a tree while the program goes through it.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::script;
 
@@ -13,13 +17,45 @@ pub struct Adversary {
 
 impl Adversary {
     pub fn start(tree: &Path, canary: &Path, seed: u64) -> Adversary {
+        Adversary::start_with(&[], tree, canary, seed, &[])
+    }
+
+    /// With options, and with places that it puts something else into.
+    pub fn start_with(
+        options: &[&str],
+        tree: &Path,
+        canary: &Path,
+        seed: u64,
+        places: &[PathBuf],
+    ) -> Adversary {
         let mut command = Command::new("python3");
-        command.arg(script("adversary.py")).args([tree, canary]);
-        command.arg(seed.to_string());
+        command.arg(script("adversary.py")).args(options);
+        command.args([tree, canary]).arg(seed.to_string());
+        command.args(places);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Adversary {
             child: command.spawn().expect("python3 starts"),
         }
+    }
+
+    /// Does something while it stands still.
+    pub fn at_rest<T>(all: &[Adversary], what: impl FnOnce() -> T) -> T {
+        let tell = |signal| {
+            for one in all {
+                kill(Pid::from_raw(one.child.id() as i32), signal).expect("it is there");
+            }
+        };
+        tell(Signal::SIGSTOP);
+        for one in all {
+            // `T`: stopped (`proc_pid_stat(5)`); it may be in a system call until then.
+            let stat = format!("/proc/{}/stat", one.child.id());
+            while !std::fs::read_to_string(&stat).is_ok_and(|text| text.contains(") T ")) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let result = what();
+        tell(Signal::SIGCONT);
+        result
     }
 
     /// Ends it; the number of things it did.

@@ -29,6 +29,7 @@ with open(out, "w") as file:
     facts = {"hung": hung, "kib": used.ru_maxrss, "seconds": time.monotonic() - start}
     json.dump(facts, file)
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    if -code != signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 sys.exit(code)

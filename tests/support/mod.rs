@@ -4,6 +4,7 @@
 //! - [`daemon`]: a real Docker daemon of the test's own
 //! - [`docker`]: data-roots to carry, and what a user sees of them
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
+//! - [`hostile`]: what must not change, hang or be steered while somebody is at work
 //! - [`idshift`]: the program, run with a journal directory of its own
 //! - [`inputs`]: what must hold of whatever bytes come in from outside
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
@@ -26,6 +27,7 @@ pub mod daemon;
 pub mod device;
 pub mod docker;
 pub mod filesystem;
+pub mod hostile;
 pub mod idshift;
 pub mod inputs;
 pub mod journal;

@@ -116,7 +116,13 @@ pub fn prepare(kind: Kind) -> Scene {
 /// A data-root of Docker's, made by hand.
 pub fn migrate(kind: Kind) -> Scene {
     let fs = TestFs::new(kind);
-    let top = fs.path().join("docker");
+    let top = data_root(&fs.path().join("docker"));
+    let args = docker_args("migrate", &top, &["--set-userns-host"]);
+    Scene::new("docker migrate", fs, top, args, ()).with_steps()
+}
+
+/// Makes what a plain daemon would have left there, and the user that it is to be remapped to.
+pub fn data_root(top: &Path) -> PathBuf {
     let make = |below: &str| {
         let path = top.join(below);
         fs::create_dir_all(&path).unwrap();
@@ -132,7 +138,7 @@ pub fn migrate(kind: Kind) -> Scene {
     ] {
         make(below);
     }
-    fs::set_permissions(&top, fs::Permissions::from_mode(0o711)).unwrap();
+    fs::set_permissions(top, fs::Permissions::from_mode(0o711)).unwrap();
     fs::write(top.join("image/overlay2/imagedb/content/sha256/abc"), "{}").unwrap();
     let diff = make("overlay2/0123").join("diff");
     tree::specimens(&diff);
@@ -153,23 +159,20 @@ pub fn migrate(kind: Kind) -> Scene {
         fs::write(container.join(name), name).unwrap();
     }
     // The user has to be there, as on a host that is about to use it.
-    let data_root = top.to_str().unwrap().to_string();
-    let args = |more: &str| -> Vec<String> {
-        let args = [
-            "docker",
-            "migrate",
-            "--daemon-json",
-            "/nonexistent",
-            "--data-root",
-        ];
-        let args = args.into_iter().chain([data_root.as_str(), more]);
-        args.map(String::from).collect()
-    };
     let idshift = Idshift::new();
-    idshift.run(args("--create-user")).exits(0);
+    idshift
+        .run(docker_args("migrate", top, &["--create-user"]))
+        .exits(0);
     idshift.rollback();
-    let args = args("--set-userns-host");
-    Scene::new("docker migrate", fs, top, args, ()).with_steps()
+    top.to_path_buf()
+}
+
+/// `docker migrate` or `docker revert`; nothing of this machine's own daemon is looked at.
+pub fn docker_args(what: &str, top: &Path, more: &[&str]) -> Vec<String> {
+    let top = top.to_str().unwrap();
+    let daemon = ["--daemon-json", "/nonexistent", "--data-root", top];
+    let args = ["docker", what].into_iter().chain(daemon);
+    args.chain(more.iter().copied()).map(String::from).collect()
 }
 
 fn shift_args(tree: &Path) -> Vec<String> {
