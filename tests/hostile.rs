@@ -299,3 +299,53 @@ fn a_file_that_has_a_name_in_the_tree_only_while_it_is_opened_is_left() {
         promise.held();
     }
 }
+
+/// It has one name in the tree and one outside; whoever counts its names in the tree one after the other counts
+/// two.
+#[test]
+fn a_file_whose_name_is_wherever_it_is_looked_for_is_left() {
+    let promise = Promise::new(
+        FILE,
+        "Hostile trees",
+        "A file whose name in the tree is moved to wherever it is looked for next is not counted twice, and left",
+        "before each system call on one of two names it is moved there, by ptrace",
+    );
+    let theirs = |scene: &Scene| scene.canary.join("file0");
+    for at_first in ["a", "b"] {
+        let scene = Scene::new(Kind::Ext4);
+        let names = ["a", "b"].map(|name| scene.tree.join(name));
+        names.iter().for_each(|name| fs::write(name, "").unwrap());
+        let mut here = scene.tree.join(at_first);
+        fs::remove_file(&here).unwrap();
+        fs::hard_link(theirs(&scene), &here).unwrap();
+        // Long enough ago for names to be looked up together.
+        std::thread::sleep(Duration::from_millis(50));
+        let idshift = Idshift::new();
+        let args = [
+            "shift",
+            "--json",
+            "--jobs",
+            "1",
+            "--keep-going",
+            "--map",
+            MAP,
+        ];
+        let command = idshift.command(args.into_iter().chain(scene.tree.to_str()));
+        let mut moves = 0;
+        let run = trace::run_failing(&command, |call| {
+            if let Some(there) = call.inode().filter(|path| names.contains(path))
+                && there != here
+            {
+                fs::rename(&here, &there).unwrap();
+                here = there;
+                moves += 1;
+            }
+            None
+        });
+        assert!(moves > 2, "moved only {moves} times: {run}");
+        assert_eq!(run.code, Some(3), "{run}");
+        assert_same(&scene.before, &outside(&scene.canary), "outside");
+        scene.is_not_in(&idshift);
+        promise.held();
+    }
+}

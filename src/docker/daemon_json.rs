@@ -71,7 +71,7 @@ pub fn with_userns_remap(
     // Values as they are written: a number may be larger than any type holds.
     let mut settings: IndexMap<String, Box<RawValue>> = match text.trim() {
         "" => IndexMap::new(),
-        text => serde_json::from_str(text).map_err(|error| not_json(path, &error))?,
+        _ => serde_json::from_str(text).map_err(|error| not_json(path, &error))?,
     };
     let says = settings.get("userns-remap");
     let says = says.and_then(|value| serde_json::from_str::<String>(value.get()).ok());

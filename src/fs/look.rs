@@ -338,7 +338,7 @@ mod tests {
         on_a_thread(|| {
             rustix::process::chdir(place.path()).unwrap();
             let look = |meanwhile: &dyn Fn()| {
-                look_by_name(0, c"a", &|_, _: &Stat, _| {
+                numbers_first(0, c"a", &|_, _: &Stat, _| {
                     meanwhile();
                     true
                 })
@@ -362,23 +362,32 @@ mod tests {
 
     #[test]
     fn what_moved_meanwhile_and_is_not_pinned_is_looked_at_again_too() {
-        let place = place();
-        let at = |name: &str| place.path().join(name);
-        on_a_thread(|| {
-            let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
-            let happened = Cell::new(false);
-            let looked = look(dir.as_fd(), &[c"a", c"b"], |n, _, _| {
-                // The first was asked about already, and is not held by anything.
-                if n == 1 && !happened.replace(true) {
-                    fs::rename(at("a"), at("c")).unwrap();
-                    fs::write(at("a"), "another").unwrap();
-                }
-                false
+        for first in BOTH {
+            let place = place();
+            let at = |name: &str| place.path().join(name);
+            on_a_thread(|| {
+                let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+                let watch = Watch::default();
+                watch.begin(dir.as_fd()).unwrap();
+                let how = How {
+                    watch: &watch,
+                    first,
+                    keeps_names: true,
+                };
+                let happened = Cell::new(false);
+                let looks = look(dir.as_fd(), &[c"a", c"b"], how, |n, _, _| {
+                    // The first was asked about already, and is not held by anything.
+                    if n == 1 && !happened.replace(true) {
+                        fs::rename(at("a"), at("c")).unwrap();
+                        fs::write(at("a"), "another").unwrap();
+                    }
+                    false
+                });
+                let one = looks.each[0].as_ref().unwrap();
+                assert!(one.pin.is_none() && !looks.at_one_moment);
+                assert_eq!(one.stat.identity.ino, ino(at("a")), "a as it is now");
             });
-            let first = looked[0].as_ref().unwrap();
-            assert!(first.pin.is_none());
-            assert_eq!(first.stat.identity.ino, ino(at("a")), "a as it is now");
-        });
+        }
     }
 
     #[test]
