@@ -6,6 +6,7 @@
 //! - [`batch`]: changes on their way into a journal
 //! - [`frame`]: lines as one durable, checked unit of a file
 //! - [`journal`]: a journal read back, whole or torn
+//! - `reading`: reading it frame by frame
 //! - [`writer`]: the thread that makes lines durable
 //! - [`store`]: the directory the journals are in
 //! - [`trust`]: whether somebody else could have written a record
@@ -19,6 +20,7 @@ pub mod line;
 pub mod lock;
 pub mod manifest;
 pub mod name;
+mod reading;
 pub mod step;
 pub mod store;
 pub mod trust;

@@ -1,0 +1,370 @@
+//! Reading a journal frame by frame, and what its frames must agree on.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Step;
+use super::frame::{self, Damaged, Found, HEAD};
+use super::journal::{Journal, JournalError, Place, State};
+use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
+use super::trust::{self, Distrust};
+
+/// The lines of some text, without their newlines.
+pub(super) fn split_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+}
+
+/// What the lines of one frame must agree on.
+#[derive(Default)]
+struct FrameCheck {
+    owns: HashSet<u32>,
+    depth: usize,
+}
+
+impl FrameCheck {
+    fn own(&mut self, n: u32) {
+        self.owns.insert(n);
+    }
+
+    fn dir(&mut self, line: &DirLine, roots: usize) -> Result<(), String> {
+        if line.root >= roots {
+            return Err(format!("dir line: there is no root {}", line.root));
+        }
+        if line.keep > self.depth {
+            let (keep, depth) = (line.keep, self.depth);
+            return Err(format!("dir line: it keeps {keep} names of {depth}"));
+        }
+        if let Some(own) = line.owns.iter().find(|own| !self.owns.contains(own)) {
+            return Err(format!("dir line: there is no change {own}"));
+        }
+        self.depth = line.keep + line.path.len();
+        Ok(())
+    }
+}
+
+/// What one frame says.
+#[derive(Default)]
+struct Content {
+    header: Option<Header>,
+    steps: Vec<Step>,
+    marks: Vec<MarkLine>,
+    inodes: u64,
+}
+
+/// Fewer frames are not worth a thread.
+const FRAMES_A_THREAD: usize = 8;
+
+/// A journal while it is being read.
+pub(super) struct Reading<'a> {
+    path: &'a Path,
+    file: File,
+    length: u64,
+    offset: u64,
+    frames: Vec<Place>,
+    header: Option<Header>,
+    steps: Vec<Step>,
+    marks: Vec<MarkLine>,
+    inodes: u64,
+    torn: bool,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn begin(path: &'a Path) -> Result<Reading<'a>, JournalError> {
+        let io = |source| JournalError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        let file = trust::open(path).map_err(|distrust| match distrust {
+            Distrust::Reason(reason) => JournalError::NotTrusted {
+                path: path.to_path_buf(),
+                reason,
+            },
+            Distrust::Io(source) => io(source),
+        })?;
+        Reading::of(path, file)
+    }
+
+    pub(super) fn of(path: &'a Path, file: File) -> Result<Reading<'a>, JournalError> {
+        let metadata = file.metadata().map_err(|source| JournalError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Reading {
+            path,
+            length: metadata.len(),
+            file,
+            offset: 0,
+            frames: Vec::new(),
+            header: None,
+            steps: Vec::new(),
+            marks: Vec::new(),
+            inodes: 0,
+            torn: false,
+        })
+    }
+
+    /// Goes from head to head to the last frame that is whole, and reads only that: a turn has a
+    /// frame of its own, so a last frame of changes means that the run was going on.
+    pub(super) fn skim(&mut self) -> Result<(), JournalError> {
+        let mut places = Vec::new();
+        let mut offset = self.offset;
+        while offset + HEAD as u64 <= self.length {
+            let head = self.bytes_at(offset, HEAD as u64)?;
+            let Some((_, len)) = frame::read_head(&head) else {
+                break;
+            };
+            places.push((self.frames.len() + places.len(), offset));
+            offset += (HEAD + len) as u64;
+        }
+        for (number, offset) in places.into_iter().rev() {
+            self.offset = offset;
+            if let Ok(Found::Whole { lines, .. }) = self.find_frame(number as u32)? {
+                let content = self.content(number as u32, &lines)?;
+                self.marks.extend(content.marks);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads to the end, or the first `most` frames.
+    pub(super) fn up_to(mut self, most: u32) -> Result<Journal, JournalError> {
+        // The header first: what follows is checked against it.
+        if most > 0 && self.next_frame()? {
+            self.whole_frames(most as usize - 1);
+        }
+        while self.frames.len() < most as usize && self.next_frame()? {}
+        self.finish()
+    }
+
+    /// Reads frames, all processors at once, up to the first with which anything is the matter:
+    /// what it is, [`next_frame`](Reading::next_frame) says.
+    fn whole_frames(&mut self, most: usize) {
+        let places = self.places(most);
+        let first = self.frames.len();
+        let contents: Vec<OnceLock<Content>> = places.iter().map(|_| OnceLock::new()).collect();
+        let next = AtomicUsize::new(0);
+        let read_some = || {
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&Place { offset, len }) = places.get(n) else {
+                    return;
+                };
+                let number = (first + n) as u32;
+                let bytes = self.bytes_at(offset, len.into());
+                let found = bytes.map(|bytes| frame::decode(number, offset, &bytes));
+                let Ok(Ok(Found::Whole { lines, .. })) = found else {
+                    return;
+                };
+                match self.content(number, &lines) {
+                    Ok(content) => _ = contents[n].set(content),
+                    Err(_) => return,
+                }
+            }
+        };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 1..processors.min(places.len() / FRAMES_A_THREAD) {
+                scope.spawn(read_some);
+            }
+            read_some();
+        });
+        for (place, content) in places.into_iter().zip(contents) {
+            let Some(content) = content.into_inner() else {
+                return;
+            };
+            self.take(place, content);
+        }
+    }
+
+    /// Where the next frames lie, if their heads can be believed.
+    fn places(&self, most: usize) -> Vec<Place> {
+        let mut places = Vec::new();
+        let mut offset = self.offset;
+        while places.len() < most && offset + HEAD as u64 <= self.length {
+            let head = self.bytes_at(offset, HEAD as u64).unwrap_or_default();
+            let Some((_, len)) = frame::read_head(&head) else {
+                break;
+            };
+            let len = HEAD as u64 + len as u64;
+            if offset + len > self.length {
+                break;
+            }
+            places.push(Place {
+                offset,
+                len: len as u32,
+            });
+            offset += len;
+        }
+        places
+    }
+
+    /// The next frame was found whole.
+    fn take(&mut self, place: Place, content: Content) {
+        self.header = self.header.take().or(content.header);
+        self.steps.extend(content.steps);
+        self.marks.extend(content.marks);
+        self.inodes += content.inodes;
+        self.offset = place.offset + u64::from(place.len);
+        self.frames.push(place);
+    }
+
+    /// Reads one more frame; `false` at the end.
+    pub(super) fn next_frame(&mut self) -> Result<bool, JournalError> {
+        let number = self.frames.len() as u32;
+        match self.find_frame(number)? {
+            Ok(Found::Whole { lines, len }) => {
+                let content = self.content(number, &lines)?;
+                let (offset, len) = (self.offset, len as u32);
+                self.take(Place { offset, len }, content);
+                Ok(true)
+            }
+            Ok(Found::End) => Ok(false),
+            Ok(Found::Torn) => {
+                self.torn = true;
+                Ok(false)
+            }
+            // A file that does not even begin like a journal is some other file.
+            Err(error) if number == 0 => Err(JournalError::NotAJournal {
+                path: self.path.to_path_buf(),
+                reason: error.reason,
+            }),
+            Err(error) => Err(self.damaged(number, error.reason)),
+        }
+    }
+
+    /// Looks at the frame that should begin here: at no more bytes than its head says, and where it
+    /// is not whole, at whether anything stands behind it.
+    fn find_frame(&self, number: u32) -> Result<Result<Found, Damaged>, JournalError> {
+        // More than a frame that was cut off has behind it of room set aside.
+        const BEHIND: u64 = 64 << 20;
+        let rest = self.length - self.offset;
+        let head = self.bytes(rest.min(HEAD as u64))?;
+        let len = frame::read_head(&head).map_or(0, |(_, len)| len as u64);
+        let frame_len = HEAD as u64 + len;
+        if len > 0 && frame_len <= rest {
+            let whole = frame::decode(number, self.offset, &self.bytes(frame_len)?);
+            if let Ok(Found::Whole { .. }) = whole {
+                return Ok(whole);
+            }
+        }
+        let seen = self.bytes(rest.min(frame_len + BEHIND))?;
+        Ok(frame::decode(number, self.offset, &seen))
+    }
+
+    fn bytes(&self, len: u64) -> Result<Vec<u8>, JournalError> {
+        self.bytes_at(self.offset, len)
+    }
+
+    fn bytes_at(&self, offset: u64, len: u64) -> Result<Vec<u8>, JournalError> {
+        let mut bytes = vec![0; len as usize];
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|source| JournalError::Io {
+                path: self.path.to_path_buf(),
+                source,
+            })?;
+        Ok(bytes)
+    }
+
+    fn damaged(&self, frame: u32, reason: String) -> JournalError {
+        JournalError::Damaged {
+            path: self.path.to_path_buf(),
+            frame,
+            offset: self.offset,
+            reason,
+        }
+    }
+
+    /// A frame is whole and does not hold what it should.
+    fn wrong(&self, number: u32, reason: String) -> JournalError {
+        match number {
+            0 => JournalError::NotAJournal {
+                path: self.path.to_path_buf(),
+                reason,
+            },
+            _ => self.damaged(number, reason),
+        }
+    }
+
+    /// What the lines of a frame say, if that makes sense.
+    fn content(&self, number: u32, lines: &[u8]) -> Result<Content, JournalError> {
+        let mut content = Content::default();
+        let mut frame = FrameCheck::default();
+        let mut header = self.header.as_ref();
+        for text in split_lines(lines) {
+            if number == 0 && header.is_none() {
+                self.check_format(text)?;
+            }
+            let roots = header.map_or(0, |header| header.roots.len());
+            let line = Line::parse(text).map_err(|reason| self.wrong(number, reason))?;
+            match line {
+                Line::Header(new) if header.is_none() => {
+                    new.check().map_err(|reason| self.wrong(number, reason))?;
+                    header = Some(content.header.insert(*new));
+                }
+                Line::Header(_) => return Err(self.damaged(number, "a second header".into())),
+                Line::Own(own) => frame.own(own.n),
+                Line::Dir(dir) => {
+                    frame
+                        .dir(&dir, roots)
+                        .map_err(|reason| self.damaged(number, reason))?;
+                    content.inodes += dir.names.len() as u64;
+                }
+                Line::Step(step) => {
+                    step.check(roots)
+                        .map_err(|reason| self.damaged(number, reason))?;
+                    content.steps.push(*step);
+                }
+                Line::Mark(mark) => content.marks.push(mark),
+            }
+        }
+        Ok(content)
+    }
+
+    /// Looks at the version alone, before the rest, which a later version may have changed.
+    fn check_format(&self, text: &[u8]) -> Result<(), JournalError> {
+        let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+        match value["format"].as_u64() {
+            Some(format) if format > u64::from(line::FORMAT) => Err(JournalError::Newer {
+                path: self.path.to_path_buf(),
+                format,
+                tool: value["tool"].as_str().unwrap_or("unknown").to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Journal, JournalError> {
+        let Some(header) = self.header else {
+            return Err(JournalError::Empty {
+                path: self.path.to_path_buf(),
+            });
+        };
+        let state = match self.marks.last().map(|line| line.mark) {
+            None | Some(Mark::Listed | Mark::Stepping | Mark::Interrupted | Mark::Resumed) => {
+                State::Unfinished
+            }
+            Some(Mark::Finished) => State::Finished,
+            Some(Mark::Undoing) => State::Undoing,
+            Some(Mark::Undone) => State::Undone,
+        };
+        Ok(Journal {
+            path: self.path.to_path_buf(),
+            header,
+            state,
+            steps: self.steps,
+            marks: self.marks,
+            inodes: self.inodes,
+            tail_bytes: self.length - self.offset,
+            torn: self.torn,
+            frames: self.frames,
+            file: self.file,
+        })
+    }
+}
