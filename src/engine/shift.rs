@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use super::decide::{Decider, Run};
 use super::flush::flushing;
 use super::manifest_sink::{ManifestSink, SharedManifest};
@@ -167,14 +169,30 @@ pub(super) fn sync(roots: &[Root], cross_mounts: bool) -> std::io::Result<()> {
         return Ok(());
     }
     for root in roots {
-        let dir = match root.stat.is_dir() {
-            true => dir::open_dir(root.pin.as_fd(), c".")?,
-            false => {
-                let parent = root.path.parent().unwrap_or(Path::new("/"));
-                std::fs::File::open(parent)?.into()
-            }
-        };
-        rustix::fs::syncfs(dir)?;
+        sync_root(root)?;
+    }
+    Ok(())
+}
+
+/// Any directory of the filesystem will do: a tree whose top cannot be opened any more may have been
+/// changed all the same.
+fn sync_root(root: &Root) -> std::io::Result<()> {
+    let is_dir = root.stat.is_dir();
+    let top = match is_dir {
+        true => dir::open_dir(root.pin.as_fd(), c"."),
+        false => Err(Errno::NOTDIR),
+    };
+    let errno = match top {
+        Ok(top) => return Ok(rustix::fs::syncfs(top)?),
+        Err(errno) => errno,
+    };
+    let above = root.path.parent().unwrap_or(Path::new("/"));
+    let above = dir::open_dir(rustix::fs::CWD, above)?;
+    match rustix::fs::fstat(&above)?.st_dev == root.stat.dev {
+        true => rustix::fs::syncfs(above)?,
+        false if is_dir => return Err(errno.into()),
+        // A file with a mount of its own.
+        false => nix::unistd::sync(),
     }
     Ok(())
 }
