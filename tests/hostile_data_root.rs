@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -201,7 +201,7 @@ fn metadata_that_is_something_else() {
         )
     };
     let is_chosen = |n: usize, place: &str, thing: Thing| {
-        long() || n.is_multiple_of(41) || (waits(thing) && place.ends_with("config.v2.json"))
+        long() || n.is_multiple_of(67) || (waits(thing) && place.ends_with("config.v2.json"))
     };
     let mut done = 0;
     for (n, (place, thing)) in all.into_iter().enumerate() {
@@ -592,4 +592,39 @@ fn a_data_root_in_which_every_place_is_swapped_all_the_time() {
         HOW,
     );
     while_an_adversary_is_at_work(true, if long() { 600 } else { 5 }, &promise);
+}
+
+/// `cp` goes by paths: where it is let into another directory, it copies that.
+#[test]
+fn a_copy_is_made_only_where_nobody_else_can_get_in() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "`docker migrate --copy` copies only while nobody but root can get into the data-root",
+        "data-roots that others, or a group, can search",
+    );
+    let scene = migrate(Kind::Tmpfs);
+    let top = &scene.top;
+    let idshift = Idshift::new();
+    let own = |gid: u32, mode: u32| {
+        std::os::unix::fs::chown(top, Some(0), Some(gid)).unwrap();
+        fs::set_permissions(top, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (gid, mode) in [(0, 0o711), (33, 0o710), (0, 0o755)] {
+        own(gid, mode);
+        let start = docker::snapshot(top);
+        for more in [&["--copy"][..], &["--copy", "--dry-run"]] {
+            let refused = docker_run(&idshift, "migrate", top, more).exits(4);
+            assert!(refused.stderr.contains("chmod 0710"), "{refused}");
+        }
+        docker::same(&start, &docker::snapshot(top), "refused");
+        promise.held();
+    }
+    for (gid, mode) in [(0, 0o710), (33, 0o700)] {
+        own(gid, mode);
+        docker_run(&idshift, "migrate", top, &["--copy"]).exits(0);
+        run(&idshift, &["rollback", "latest"]).exits(0);
+        fs::remove_dir_all(top.join("idshift-copy-100000.100000")).unwrap();
+        promise.held();
+    }
 }

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use super::DockerError;
 use super::data_root::{COPY, DockerRoot, plain_names};
 use crate::engine::{Monitor, Phase, Stop};
-use crate::fs::shown::shown;
+use crate::fs::shown::{shell_word, shown};
 use crate::fs::space::{self, Amount};
 
 /// A copy that can be made.
@@ -37,6 +37,7 @@ impl PlannedCopy {
     /// There is not, or a copy would not be whole, or an earlier one is in the way.
     pub fn of(data_root: &Path, range: &str) -> Result<PlannedCopy, DockerError> {
         let top = fs::canonicalize(data_root).map_err(DockerError::io(data_root))?;
+        check_is_closed(&top)?;
         let name = format!("{COPY}{range}");
         let staging = top.join(&name);
         if staging.symlink_metadata().is_ok() {
@@ -168,6 +169,29 @@ impl PlannedCopy {
             return Err(DockerError::in_the_way(staging, why));
         }
         Ok(())
+    }
+}
+
+/// `cp` goes by paths. Somebody who can write in a volume meanwhile could let it into any directory of the host,
+/// and what it reads there would be theirs in the copy. Who is in the data-root is found out before; this keeps
+/// everybody else out.
+fn check_is_closed(top: &Path) -> Result<(), DockerError> {
+    let found = fs::metadata(top).map_err(DockerError::io(top))?;
+    let others = found.mode() & 0o001 != 0;
+    let group = found.mode() & 0o010 != 0 && found.gid() != 0;
+    match found.uid() == 0 && !others && !group {
+        true => Ok(()),
+        false => Err(DockerError::in_the_way(
+            top,
+            format!(
+                "can be entered by others than root (it is {}:{} {:04o}), who could have a copy hold more than is here. \
+                 Close it with `chown root:root {path} && chmod 0710 {path}`, as a daemon that is not remapped has it",
+                found.uid(),
+                found.gid(),
+                found.mode() & 0o7777,
+                path = shell_word(top),
+            ),
+        )),
     }
 }
 
