@@ -579,7 +579,7 @@ fn a_volume_and_a_layer_that_somebody_changes_all_the_time() {
          that is not theirs is rolled back to the byte",
         HOW,
     );
-    while_an_adversary_is_at_work(false, if long() { 600 } else { 5 }, &promise);
+    while_an_adversary_is_at_work(false, if long() { 300 } else { 5 }, &promise);
 }
 
 #[test]
@@ -591,7 +591,7 @@ fn a_data_root_in_which_every_place_is_swapped_all_the_time() {
          be undone is said",
         HOW,
     );
-    while_an_adversary_is_at_work(true, if long() { 600 } else { 5 }, &promise);
+    while_an_adversary_is_at_work(true, if long() { 300 } else { 5 }, &promise);
 }
 
 /// `cp` goes by paths: where it is let into another directory, it copies that.
