@@ -328,6 +328,8 @@ impl<'a, S: Sink> Decider<'a, S> {
             found.push(dir.child(name, stat.identity, stat.dev));
         } else if self.all_here.contains(&key(&stat)) {
             if !links.is_first_name(&stat) {
+                // Where it was put off by a name that may be gone by then, this one is looked up too.
+                links.put_off(&stat, dir, name);
                 return ControlFlow::Continue(());
             }
         } else if links.guards() && self.may_change(rule, &looked) {

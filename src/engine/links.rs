@@ -146,3 +146,39 @@ impl Links {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::fs::dir::open_dir;
+    use crate::fs::stat::stat;
+
+    #[test]
+    fn a_name_of_an_inode_that_waits_for_its_other_names_waits_too_and_none_of_one_decided_on() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir(at("d")).unwrap();
+        let waiting = stat(open_dir(rustix::fs::CWD, place.path()).unwrap()).unwrap();
+        let decided = stat(open_dir(rustix::fs::CWD, &*at("d")).unwrap()).unwrap();
+        let one = DirPath::root(0, waiting.identity, waiting.dev);
+        let other = one.child(b"d", decided.identity, decided.dev);
+
+        let links = Links::new(Outside::Left);
+        links.put_off(&waiting, &one, b"c");
+        assert!(!links.is_first_name(&waiting));
+        links.put_off(&waiting, &other, b"a");
+        links.put_off(&waiting, &other, b"b");
+        assert!(links.is_first_name(&decided));
+        links.put_off(&decided, &one, b"x");
+
+        let put_off = links.take();
+        let [PutOff { inode, names }] = &put_off[..] else {
+            panic!("{put_off:?}");
+        };
+        assert_eq!(*inode, key(&waiting));
+        let names: Vec<_> = names.iter().flat_map(NamesIn::iter).collect();
+        assert_eq!(names, [b"c", b"a", b"b"]);
+    }
+}

@@ -171,6 +171,8 @@ struct Worker<'a> {
     /// Directories that are to be changed.
     late: Vec<Late>,
     most_late: usize,
+    /// Bytes of their paths.
+    late_bytes: usize,
     /// Where entries were renamed: the way as the journal knows it.
     known: Vec<Name>,
     tally: Tally,
@@ -190,8 +192,9 @@ struct Late {
 /// Inodes of one group.
 const GROUP: usize = 256;
 
-/// Directories that wait to be changed.
+/// Directories that wait to be changed, and bytes of their paths.
 const LATE: usize = 1024;
+const LATE_BYTES: usize = 4 << 20;
 
 /// Why an inode is not where the journal says.
 const GONE: &str = "is gone, or was renamed";
@@ -215,6 +218,7 @@ impl<'a> Worker<'a> {
             pins: Pins::default(),
             late: Vec::new(),
             most_late: replay.stop.group(pins.clamp(1, LATE)),
+            late_bytes: 0,
             known: Vec::new(),
             tally: Tally::default(),
         }
@@ -256,6 +260,7 @@ impl<'a> Worker<'a> {
 
     /// Changes the directories that were put off.
     fn late(&mut self) {
+        self.late_bytes = 0;
         for late in std::mem::take(&mut self.late) {
             if self.is_over() {
                 return;
@@ -324,7 +329,7 @@ impl<'a> Worker<'a> {
         if self.pins.len() >= self.group {
             self.pins = Pins::default();
         }
-        if self.late.len() >= self.most_late {
+        if self.late.len() >= self.most_late || self.late_bytes >= LATE_BYTES {
             self.late();
         }
     }
@@ -489,12 +494,14 @@ impl<'a> Worker<'a> {
         // What differs from what is wanted was pinned.
         let pin = pin.ok_or_else(|| failed(Errno::STALE.to_string()))?;
         if stat.is_dir() {
+            let path = self.path(root, entry.name);
+            self.late_bytes += path.as_os_str().len();
             self.late.push(Late {
                 pin,
                 flags,
                 now,
                 transition: Rc::clone(transition),
-                path: self.path(root, entry.name),
+                path,
             });
             return Ok(());
         }

@@ -226,10 +226,7 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
                 continue;
             }
         };
-        if let Err(errno) = dir.watch.begin(dir.as_fd()) {
-            let &(i, name) = &place.names[0];
-            known[i].failed = Some((p, name, errno));
-        }
+        dir.watch.begin(dir.as_fd());
         place.moment = dir.watch.since();
         for &(i, name) in &place.names {
             let known = &mut known[i];

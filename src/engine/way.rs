@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::fs::dir::open_dir;
+use crate::fs::dir::{open_dir, open_dir_of_mount};
 use crate::fs::moment::Watch;
 use crate::fs::process;
 use crate::fs::stat::stat;
@@ -19,8 +19,8 @@ pub(super) struct Way {
     /// Handles kept open at most; deeper ways close the outer ones and open them again when needed.
     most_open: usize,
     open: usize,
-    /// The root is not open for reading: nothing is known of its names.
-    root: Watch,
+    /// The tree's top, open for reading.
+    top: Option<Open>,
     /// Known not to lead anywhere from this level on.
     broken: Option<(usize, Errno)>,
 }
@@ -44,7 +44,7 @@ impl Default for Way {
             levels: Vec::new(),
             most_open: MOST_OPEN.min(process::descriptors_for_directories()),
             open: 0,
-            root: Watch::default(),
+            top: None,
             broken: None,
         }
     }
@@ -55,6 +55,7 @@ impl Way {
     pub(super) fn go(&mut self, tree: usize, keep: usize, names: &[Name]) {
         if tree != self.tree {
             self.cut(0);
+            self.top = None;
             self.tree = tree;
         }
         let inner = self.levels.get(keep..).unwrap_or_default();
@@ -95,7 +96,7 @@ impl Way {
     /// `EXDEV` for such a mount.
     pub(super) fn open<'r>(
         &'r mut self,
-        root: BorrowedFd<'r>,
+        root: BorrowedFd<'_>,
         within: Option<u64>,
     ) -> rustix::io::Result<(BorrowedFd<'r>, &'r Watch)> {
         if let Some((_, errno)) = self.broken {
@@ -105,7 +106,7 @@ impl Way {
         for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
             let above = i.checked_sub(1).and_then(|i| self.levels[i].open.as_ref());
             let parent = above.map_or(root, |open| open.fd.as_fd());
-            match Open::at(parent, &self.levels[i].name, within) {
+            match Open::at(parent, &self.levels[i].name.0, within) {
                 Ok(open) => {
                     self.levels[i].open = Some(open);
                     self.open += 1;
@@ -117,13 +118,13 @@ impl Way {
             }
             self.close_outer(i);
         }
-        match self.levels.last().and_then(|level| level.open.as_ref()) {
-            None => Ok((root, &self.root)),
-            Some(Open { fd, watch }) => {
-                watch.begin(fd.as_fd())?;
-                Ok((fd.as_fd(), watch))
-            }
-        }
+        let top = match &mut self.top {
+            Some(top) => top,
+            none => none.insert(Open::at(root, b".", None)?),
+        };
+        let last = self.levels.last().and_then(|level| level.open.as_ref());
+        let Open { fd, watch } = last.unwrap_or(top);
+        Ok((fd.as_fd(), watch))
     }
 
     /// Closes the outer half when too many are open; `keep` and what follows it stay.
@@ -141,8 +142,11 @@ impl Way {
 }
 
 impl Open {
-    fn at(parent: BorrowedFd<'_>, name: &Name, within: Option<u64>) -> rustix::io::Result<Open> {
-        let fd = open_dir(parent, &name.0[..])?;
+    fn at(parent: BorrowedFd<'_>, name: &[u8], within: Option<u64>) -> rustix::io::Result<Open> {
+        let fd = match within {
+            Some(_) => open_dir_of_mount(parent, name)?,
+            None => open_dir(parent, name)?,
+        };
         let stat = stat(&fd)?;
         match within {
             Some(dev) if stat.crosses_mount(dev) => Err(Errno::XDEV),

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode, OFlags, RawDir};
+use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::{Errno, Result};
 use rustix::path::Arg;
 
@@ -148,6 +148,20 @@ pub fn open_dir(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd
     let quiet = READ_DIR | OFlags::NOATIME;
     match rustix::fs::openat(parent, name, quiet, Mode::empty()) {
         Err(Errno::PERM) => rustix::fs::openat(parent, name, READ_DIR, Mode::empty()),
+        result => result,
+    }
+}
+
+/// The same, of a directory that no mount covers (`RESOLVE_NO_XDEV`, `openat2(2)`): one that is covered is
+/// not even opened, as a filesystem with somebody behind it may hear of that, and not answer.
+///
+/// # Errors
+/// `EXDEV` at a mount, where the kernel knows `openat2` (Linux 5.6).
+pub fn open_dir_of_mount(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd> {
+    let quiet = READ_DIR | OFlags::NOATIME;
+    let resolve = ResolveFlags::NO_XDEV;
+    match rustix::fs::openat2(parent, name, quiet, Mode::empty(), resolve) {
+        Err(Errno::PERM | Errno::NOSYS) => open_dir(parent, name),
         result => result,
     }
 }

@@ -10,7 +10,8 @@
 //! learnt is thrown away and asked again through pins.
 //!
 //! Only a mount can change what a name means and leave the directory as it is; the pins are therefore opened
-//! with `RESOLVE_NO_XDEV` (`openat2(2)`), which a mount makes fail.
+//! with `RESOLVE_NO_XDEV` (`openat2(2)`), which a mount makes fail, and the kernel is asked whether any mount came or
+//! went ([`mounts`](super::mounts)).
 
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
@@ -19,9 +20,9 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::attributes::{self, Present, ReadError};
-use super::moment::{Moment, Watch};
+use super::moment::{Moment, Watch, wait_for_changes};
 use super::stat::{Stat, stat_at};
-use super::{Pin, process};
+use super::{Pin, mounts, process};
 
 /// What a name was found to mean.
 #[derive(Debug)]
@@ -85,32 +86,24 @@ pub struct How<'w> {
 ///
 /// An inode whose attributes cannot be listed, or that has any of interest, is always pinned.
 pub fn look(dir: BorrowedFd<'_>, names: &[&CStr], how: How<'_>, wants: impl Wants) -> Looks {
-    let watched = how.watch.since();
-    let (since, first) = match watched {
-        Some(moment) => (Some(moment), how.first),
-        // The directory was not read since: what is opened is to be compared with what was asked before.
-        None => (Moment::of(dir), First::Numbers),
-    };
-    if let Some(moment) = since.filter(|moment| begin(dir, moment)) {
+    how.watch.begin(dir);
+    if let Some(moment) = how.watch.since().filter(|moment| begin(dir, moment)) {
         let by_name = names.iter().enumerate();
-        let by_name = by_name.map(|(n, name)| match first {
+        let by_name = by_name.map(|(n, name)| match how.first {
             First::Numbers => numbers_first(n, name, &wants),
             First::Pin => pin_first(n, name, &wants),
         });
         let each: Option<Vec<_>> = by_name.collect();
-        if let Some(each) = each.filter(|_| moment.is_still(dir)) {
+        if let Some(each) = each.filter(|_| moment.is_still(dir) && !mounts::have_changed()) {
             return Looks {
                 each,
-                at_one_moment: watched.is_some(),
+                at_one_moment: true,
             };
         }
     }
     how.watch.has_changed();
-    let by_pin = names.iter().enumerate();
     Looks {
-        each: by_pin
-            .map(|(n, name)| look_by_pin(dir, (n, name), how.keeps_names, &wants))
-            .collect(),
+        each: look_by_pins(dir, names, how.keeps_names, &wants),
         at_one_moment: false,
     }
 }
@@ -141,11 +134,11 @@ fn numbers_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Loo
     let pin = match is_wanted(wants, n, &stat, &present) {
         false => None,
         true => match Pin::at_same_mount(rustix::fs::CWD, name) {
-            // A rename that was under way before the directory's ctime was noted may come to be seen
-            // only now (the kernel sets the ctime first): then this is another inode.
+            // Nothing should be able to make this another inode; it costs little to make sure, as few
+            // are pinned here.
             Ok(pin) if pin.stat().is_ok_and(|now| now.is_as(&stat)) => Some(pin),
             Ok(_) => return None,
-            Err(Errno::XDEV | Errno::NOSYS) => return None,
+            Err(Errno::XDEV | Errno::NOSYS | Errno::PERM) => return None,
             Err(errno) => return Some(Err(failed("open")(errno))),
         },
     };
@@ -162,7 +155,7 @@ fn pin_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Looked,
     let present = attributes::present_by_name(name);
     let pin = match Pin::at_same_mount(rustix::fs::CWD, name) {
         Ok(pin) => pin,
-        Err(Errno::XDEV | Errno::NOSYS) => return None,
+        Err(Errno::XDEV | Errno::NOSYS | Errno::PERM) => return None,
         Err(errno) => return Some(Err(failed("open")(errno))),
     };
     let stat = match pin.stat() {
@@ -178,37 +171,82 @@ fn pin_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Looked,
     }))
 }
 
-/// A name that is moved just then is looked up anew so often before it counts as always moving.
+/// What is moved just then is looked up anew so often before it counts as always moving.
 const TRIES: u32 = 16;
 
-fn look_by_pin(
+/// Asks through pins.
+fn look_by_pins(
     dir: BorrowedFd<'_>,
-    (n, name): (usize, &CStr),
+    names: &[&CStr],
     keeps_names: bool,
     wants: &impl Wants,
-) -> Result<Looked, LookError> {
-    let mut tries = 1;
-    loop {
-        let pin = Pin::at(dir, name).map_err(failed("open"))?;
-        let stat = pin.stat().map_err(failed("statx"))?;
-        let kept_name = match stat.is_dir() {
-            true => Some(true),
-            false if keeps_names => pin.keeps_name(name),
-            false => None,
-        };
-        if kept_name == Some(false) && tries < TRIES {
-            tries += 1;
-            continue;
+) -> Vec<Result<Looked, LookError>> {
+    let mut found: Vec<Option<Result<Looked, LookError>>> = names.iter().map(|_| None).collect();
+    let mut pending: Vec<usize> = (0..names.len()).collect();
+    for tries in 1..=TRIES {
+        let pinned = std::mem::take(&mut pending).into_iter();
+        let pinned: Vec<_> = pinned.map(|n| (n, pin(dir, names[n]))).collect();
+        // A name that is being taken away is still there, with one name less on the inode.
+        let waited = keeps_names && wait_for_changes(dir);
+        for (n, pinned) in pinned {
+            let looked = pinned.map(|(pin, stat)| {
+                let kept_name = match stat.is_dir() {
+                    true => Some(true),
+                    false if waited => pin.keeps_name(names[n]),
+                    false => None,
+                };
+                let present = attributes::present(&pin);
+                let is_wanted = is_wanted(wants, n, &stat, &present);
+                let looked = Looked {
+                    stat,
+                    present,
+                    pin: is_wanted.then_some(pin),
+                    kept_name: kept_name == Some(true),
+                };
+                (looked, kept_name == Some(false))
+            });
+            if matches!(looked, Ok((_, true))) && tries < TRIES {
+                pending.push(n);
+            }
+            found[n] = Some(looked.map(|(looked, _)| looked));
         }
-        let present = attributes::present(&pin);
-        let is_wanted = is_wanted(wants, n, &stat, &present);
-        return Ok(Looked {
-            stat,
-            present,
-            pin: is_wanted.then_some(pin),
-            kept_name: kept_name == Some(true),
-        });
+        // An inode of one name that was found by two was moved from the one to the other, and something
+        // else may have been moved past.
+        for n in found_twice(&found) {
+            if tries == TRIES {
+                found[n] = Some(Err(failed("open")(Errno::STALE)));
+            } else if !pending.contains(&n) {
+                pending.push(n);
+            }
+        }
+        if pending.is_empty() {
+            break;
+        }
     }
+    found.into_iter().flatten().collect()
+}
+
+fn pin(dir: BorrowedFd<'_>, name: &CStr) -> Result<(Pin, Stat), LookError> {
+    let pin = Pin::at(dir, name).map_err(failed("open"))?;
+    let stat = pin.stat().map_err(failed("statx"))?;
+    Ok((pin, stat))
+}
+
+/// The names that cannot all be right.
+fn found_twice(found: &[Option<Result<Looked, LookError>>]) -> Vec<usize> {
+    let mut by_inode = Vec::new();
+    for (n, one) in found.iter().enumerate() {
+        if let Some(Ok(Looked { stat, .. })) = one
+            && (stat.nlink == 1 || stat.is_dir())
+            && !stat.mount_root
+        {
+            by_inode.push(((stat.dev, stat.identity.ino), n));
+        }
+    }
+    by_inode.sort_unstable();
+    let same = by_inode.chunk_by(|one, next| one.0 == next.0);
+    let twice = same.filter(|same| same.len() > 1);
+    twice.flatten().map(|(_, n)| *n).collect()
 }
 
 /// Makes the directory the calling thread's working directory, for names to be used in. False where
@@ -217,6 +255,7 @@ fn look_by_pin(
 fn begin(dir: BorrowedFd<'_>, moment: &Moment) -> bool {
     process::has_own_working_directory()
         && moment.is_reliable(dir)
+        && !mounts::have_changed()
         && rustix::process::fchdir(dir).is_ok()
 }
 
@@ -269,7 +308,7 @@ mod tests {
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let happened = Cell::new(false);
         let watch = Watch::default();
-        watch.begin(dir.as_fd()).unwrap();
+        watch.begin(dir.as_fd());
         assert!(watch.since().is_some());
         let wants = |n, _: &Stat, _| {
             if n == 0 && !happened.replace(true) {
@@ -368,7 +407,7 @@ mod tests {
             on_a_thread(|| {
                 let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
                 let watch = Watch::default();
-                watch.begin(dir.as_fd()).unwrap();
+                watch.begin(dir.as_fd());
                 let how = How {
                     watch: &watch,
                     first,
@@ -414,18 +453,12 @@ mod tests {
                 let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
                 nix::mount::mount(none, "/", none, private, none).unwrap();
                 let (a, b) = (place.path().join("a"), place.path().join("b"));
-                let itself = ino(&a);
                 let looked = look_at_both(place.path(), first, || {
                     let bind = nix::mount::MsFlags::MS_BIND;
                     nix::mount::mount(Some(&b), &a, none, bind, none).unwrap();
                 });
                 assert_each_is_one_inode(&looked);
-                let stat = looked[0].as_ref().unwrap().stat;
-                match first {
-                    First::Numbers => assert!(stat.mount_root),
-                    // It was pinned before.
-                    First::Pin => assert_eq!(stat.identity.ino, itself),
-                }
+                assert!(looked[0].as_ref().unwrap().stat.mount_root);
             });
         }
     }
@@ -457,15 +490,44 @@ mod tests {
                 }
             });
             while met.load(Ordering::Relaxed) < LOOKS {
-                if let Ok(looked) =
-                    look_by_pin(dir.as_fd(), (0, c"a"), true, &|_, _: &Stat, _| true)
-                {
+                let looked = look_by_pins(dir.as_fd(), &[c"a"], true, &|_, _: &Stat, _| true);
+                if let [Ok(looked)] = &looked[..] {
                     still.fetch_add(usize::from(looked.kept_name), Ordering::Relaxed);
                     met.fetch_add(1, Ordering::Relaxed);
                 }
             }
         });
         assert_eq!(still.into_inner(), LOOKS);
+    }
+
+    #[test]
+    fn two_names_that_are_exchanged_between_the_looks_are_two_inodes() {
+        let place = place();
+        let [a, b, c] = ["a", "b", "c"].map(|name| place.path().join(name));
+        let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+        let done = AtomicUsize::new(0);
+        const LOOKS: usize = 500;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while done.load(Ordering::Relaxed) < LOOKS {
+                    std::thread::sleep(Duration::from_micros(5));
+                    fs::rename(&a, &c).unwrap();
+                    fs::rename(&b, &a).unwrap();
+                    fs::rename(&c, &b).unwrap();
+                }
+            });
+            while done.load(Ordering::Relaxed) < LOOKS {
+                let looked = look_by_pins(dir.as_fd(), &[c"a", c"b"], true, &|_, _: &Stat, _| true);
+                if let [Ok(a), Ok(b)] = &looked[..] {
+                    let inode = |looked: &Looked| looked.stat.identity.ino;
+                    if inode(a) == inode(b) {
+                        done.store(LOOKS, Ordering::Relaxed);
+                        panic!("one inode, found by two names");
+                    }
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - [`dir`]: an open directory, its names, the way to it from the root
 //! - [`shown`]: names as people may see them
 //! - [`moment`]: proving that the names of a directory stayed what they were
+//! - [`mounts`]: whether mounts came or went
 //! - [`mod@look`]: what the names of a directory mean, many at a time
 //! - [`structure`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
@@ -27,6 +28,7 @@ pub mod flags;
 pub mod in_use;
 pub mod look;
 pub mod moment;
+pub mod mounts;
 pub mod pin;
 pub mod pins;
 pub mod places;

@@ -7,6 +7,7 @@
 //! noted may come to be seen after. But it holds the directory's lock from the one to the other (`vfs_rename` in
 //! `fs/namei.c`), and reading the directory takes that lock too (`iterate_dir` in `fs/readdir.c`): a [`Watch`]
 //! therefore notes the moment before the directory is read, and only answers for its names after.
+//! The same goes for a name that is taken away: it is still found while the inode has one name less already.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -14,8 +15,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use rustix::fs::{FsWord, RawDir, SeekFrom};
-use rustix::io::Result;
+use rustix::fs::{FsWord, RawDir};
+use rustix::io::{Errno, Result};
 use rustix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::stat::{Stat, stat};
@@ -25,6 +26,7 @@ use super::stat::{Stat, stat};
 pub struct Moment {
     changed: (i64, u32),
     dev: u64,
+    encrypted: bool,
 }
 
 /// Filesystems of which it is known that every change of a directory's names sets its ctime from the
@@ -50,16 +52,33 @@ impl Moment {
 
     /// The moment of a look at the directory just now. `None` where a change could go unnoticed, because
     /// the directory was changed just before.
-    pub fn as_seen(&Stat { changed, dev, .. }: &Stat) -> Option<Moment> {
+    pub fn as_seen(stat: &Stat) -> Option<Moment> {
+        let &Stat {
+            changed,
+            dev,
+            encrypted,
+            ..
+        } = stat;
         let now = clock_gettime(ClockId::RealtimeCoarse);
         let age = nanoseconds(now.tv_sec, now.tv_nsec) - nanoseconds(changed.0, changed.1.into());
-        let settled = age > 2 * tick().as_nanos().cast_signed();
-        settled.then_some(Moment { changed, dev })
+        // No part of a second: maybe the filesystem keeps whole ones (ext2 to ext4 with inodes of 128 bytes).
+        let grain = match changed.1 {
+            0 => Duration::from_secs(1),
+            _ => Duration::ZERO,
+        };
+        let settled = age > (grain + 2 * tick()).as_nanos().cast_signed();
+        settled.then_some(Moment {
+            changed,
+            dev,
+            encrypted,
+        })
     }
 
-    /// Whether it can be relied on: the directory's filesystem is one known to keep ctimes.
+    /// Whether names can be relied on: the directory's filesystem is one known to keep ctimes, and its names
+    /// do not mean something else once a key is there (`fscrypt` in the kernel's documentation).
     pub fn is_reliable(&self, dir: BorrowedFd<'_>) -> bool {
         match LAST.get() {
+            _ if self.encrypted => false,
             Some((dev, keeps)) if dev == self.dev => keeps,
             _ => {
                 let keeps = rustix::fs::fstatfs(dir).is_ok_and(|fs| KNOWN.contains(&fs.f_type));
@@ -112,26 +131,31 @@ impl Watch {
         Ok(read)
     }
 
-    /// Reads nothing of a directory that is open for reading and of which nobody reads names, so that
-    /// [`since`](Watch::since) can be asked.
-    pub fn begin(&self, dir: BorrowedFd<'_>) -> Result<()> {
+    /// Makes sure that [`since`](Watch::since) says something where it can.
+    pub fn begin(&self, dir: BorrowedFd<'_>) {
         self.note(dir);
-        if self.noted.get().is_none() {
-            return Ok(());
+        if let Some(noted) = self.noted.get()
+            && wait_for_changes(dir)
+        {
+            self.noted.set(None);
+            self.since.set(Some(noted));
         }
-        // At its end there is nothing to read, so that only the lock is waited for.
-        let _ = rustix::fs::seek(dir, SeekFrom::End(0));
-        let mut room = [MaybeUninit::<u8>::uninit(); 512];
-        self.reading(dir, || match RawDir::new(dir, &mut room).next() {
-            Some(Err(errno)) => Err(errno),
-            _ => Ok(()),
-        })
     }
 
     fn note(&self, dir: BorrowedFd<'_>) {
         if self.noted.get().is_none() && self.since.get().is_none() {
             self.noted.set(Moment::of(dir));
         }
+    }
+}
+
+/// Waits for changes of a directory's names that are under way: reading it takes its lock. Nothing is
+/// read, as no name has room. False where it is not open for reading.
+pub fn wait_for_changes(dir: BorrowedFd<'_>) -> bool {
+    let mut no_room = [MaybeUninit::<u8>::uninit(); 16];
+    match RawDir::new(dir, &mut no_room).next() {
+        None | Some(Err(Errno::INVAL)) => true,
+        Some(_) => false,
     }
 }
 
@@ -142,4 +166,63 @@ fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
 thread_local! {
     /// The filesystem last asked about, and whether it is one of [`KNOWN`].
     static LAST: Cell<Option<(u64, bool)>> = const { Cell::new(None) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::fs::dir::open_dir;
+
+    /// A directory that was changed so long ago, the way a filesystem of whole seconds shows it, or one
+    /// of nanoseconds.
+    fn changed(ago: Duration, whole_seconds: bool) -> Stat {
+        let place = tempfile::tempdir().unwrap();
+        let mut stat = stat(open_dir(rustix::fs::CWD, place.path()).unwrap()).unwrap();
+        let then = SystemTime::now() - ago;
+        let then = then.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        stat.changed = match whole_seconds {
+            true => (then.as_secs().cast_signed(), 0),
+            false => (then.as_secs().cast_signed(), then.subsec_nanos().max(1)),
+        };
+        stat
+    }
+
+    #[test]
+    fn a_change_in_the_second_of_the_one_before_would_go_unnoticed_where_whole_seconds_are_kept() {
+        let millis = Duration::from_millis;
+        assert!(Moment::as_seen(&changed(millis(100), false)).is_some());
+        assert!(Moment::as_seen(&changed(millis(1), false)).is_none());
+        // Shown as up to a second older than it is.
+        assert!(Moment::as_seen(&changed(millis(0), true)).is_none());
+        assert!(Moment::as_seen(&changed(millis(2100), true)).is_some());
+    }
+
+    #[test]
+    fn waiting_for_changes_reads_no_name() {
+        let place = tempfile::tempdir().unwrap();
+        for n in 0..100 {
+            fs::write(place.path().join(format!("{n}")), "").unwrap();
+        }
+        let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+        let mut buffer = vec![MaybeUninit::uninit(); 512];
+        let mut names = 0;
+        while wait_for_changes(dir.as_fd()) {
+            let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
+            match entries.next() {
+                None => break,
+                Some(entry) => names += usize::from(!entry.unwrap().file_name().is_empty()),
+            }
+            while !entries.is_buffer_empty() {
+                names += usize::from(entries.next().is_some());
+            }
+        }
+        assert_eq!(names, 102, "and `.` and `..`");
+        assert!(!wait_for_changes(
+            crate::fs::Pin::path(place.path()).unwrap().as_fd()
+        ));
+    }
 }

@@ -48,6 +48,8 @@ pub struct Stat {
     pub immutable: bool,
     /// `chattr +a`: its owner cannot be changed.
     pub append_only: bool,
+    /// Its content, or a directory's names, are encrypted by the filesystem (`fscrypt`).
+    pub encrypted: bool,
     /// Last change of the inode; for a directory, of its names too: seconds and nanoseconds.
     pub changed: (i64, u32),
     /// Last change of its content; for a directory, of its names.
@@ -100,6 +102,7 @@ impl From<&Statx> for Stat {
             knows_mounts: x.stx_attributes_mask.contains(MOUNT_ROOT),
             immutable: x.stx_attributes.contains(StatxAttributes::IMMUTABLE),
             append_only: x.stx_attributes.contains(StatxAttributes::APPEND),
+            encrypted: x.stx_attributes.contains(StatxAttributes::ENCRYPTED),
             changed: (x.stx_ctime.tv_sec, x.stx_ctime.tv_nsec),
             modified: (x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec),
         }

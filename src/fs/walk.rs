@@ -273,9 +273,7 @@ impl<'a, V: Visit> Walker<'a, V> {
                 self.enter(Dir::open_from_root(root, Arc::clone(&path)), &path)?;
             }
             Work::Anew(Shareable::Names(path, names)) => {
-                let dir = Dir::open_from_root(self.root_fd(&path), Arc::clone(&path));
-                let watched = dir.and_then(|dir| dir.watch.begin(dir.as_fd()).map(|()| dir));
-                match watched {
+                match Dir::open_from_root(self.root_fd(&path), Arc::clone(&path)) {
                     Ok(dir) => self.visit(&OpenDir::new(dir, &self.open), &names)?,
                     Err(errno) => self.visitor.unreadable(&path, errno)?,
                 }

@@ -1,0 +1,62 @@
+//! Whether mounts came or went.
+
+use std::cell::RefCell;
+use std::fs::File;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+thread_local! {
+    /// Open in the thread's own table.
+    static MOUNTS: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
+/// Whether any mount came or went since the calling thread asked last; false when it asks for the first
+/// time, true where that cannot be told. The kernel says so of an open `mountinfo` (`proc_pid_mountinfo(5)`:
+/// a change is a priority event, once).
+pub fn have_changed() -> bool {
+    MOUNTS.with_borrow_mut(|mounts| {
+        if mounts.is_none() {
+            *mounts = File::open("/proc/thread-self/mountinfo").ok();
+            return mounts.is_none();
+        }
+        let Some(file) = mounts else {
+            return true;
+        };
+        let mut fds = [PollFd::new(file, PollFlags::PRI)];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut fds, Some(&at_once)) != Ok(0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+
+    #[test]
+    fn a_mount_is_told_once() {
+        let place = tempfile::tempdir().unwrap();
+        let none: Option<&str> = None;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                unshare(CloneFlags::CLONE_NEWNS).unwrap();
+                let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+                mount(none, "/", none, private, none).unwrap();
+                assert!(!have_changed(), "asked for the first time");
+                assert!(!have_changed());
+                let tmpfs = Some("tmpfs");
+                mount(tmpfs, place.path(), tmpfs, MsFlags::empty(), none).unwrap();
+                assert!(have_changed());
+                assert!(!have_changed());
+                nix::mount::umount(place.path()).unwrap();
+                assert!(have_changed());
+                assert!(!have_changed());
+            });
+        });
+    }
+}
