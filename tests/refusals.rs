@@ -664,8 +664,32 @@ fn has_journalled_changes(idshift: &Idshift) -> bool {
         .any(|file| frames(&fs::read(file).unwrap()).len() >= 2)
 }
 
-/// A run that is stopped in the middle: its journal is there, its end is not.
-fn stopped_midway(idshift: &Idshift, tree: &Path) -> Child {
+/// A run that is stopped in the middle; it does not outlive a test that fails.
+struct Stopped(Option<Child>);
+
+impl Stopped {
+    fn pid(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
+    fn go_on(mut self) -> Run {
+        let child = self.0.take().unwrap();
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGCONT).unwrap();
+        Run::wait(child)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Its journal is there, its end is not.
+fn stopped_midway(idshift: &Idshift, tree: &Path) -> Stopped {
     let child = idshift.spawn(shift_args(tree, &[MAP], &["--jobs", "1"]));
     let until = Instant::now() + Duration::from_secs(20);
     while !has_journalled_changes(idshift) {
@@ -673,7 +697,7 @@ fn stopped_midway(idshift: &Idshift, tree: &Path) -> Child {
         std::thread::sleep(Duration::from_micros(200));
     }
     kill(Pid::from_raw(child.id() as i32), Signal::SIGSTOP).unwrap();
-    child
+    Stopped(Some(child))
 }
 
 #[test]
@@ -684,7 +708,7 @@ fn a_second_run_on_the_same_or_a_nested_tree_is_told_who_holds_it() {
     let (first, second) = (Idshift::new(), Idshift::new());
     let start = Snapshot::of(&tree);
     let holder = stopped_midway(&first, &tree);
-    let pid = holder.id().to_string();
+    let pid = holder.pid().to_string();
 
     for place in [&*tree, &tree.join("0003"), &fs.path().join("top")] {
         for more in [&[][..], &["--allow-in-use"]] {
@@ -698,8 +722,7 @@ fn a_second_run_on_the_same_or_a_nested_tree_is_told_who_holds_it() {
     first.run(["rollback", "latest"]).exits(4).says(&pid);
     first.run(["resume", "latest"]).exits(4).says(&pid);
 
-    kill(Pid::from_raw(holder.id() as i32), Signal::SIGCONT).unwrap();
-    Run::wait(holder).exits(0);
+    holder.go_on().exits(0);
     assert_same(
         &start.shifted(&[MAP]),
         &Snapshot::of(&tree),

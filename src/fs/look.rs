@@ -11,7 +11,7 @@
 //!
 //! Only a mount can change what a name means and leave the directory as it is; the pins are therefore opened
 //! with `RESOLVE_NO_XDEV` (`openat2(2)`), which a mount makes fail, and the kernel is asked whether any mount came or
-//! went ([`mounts`](super::mounts)).
+//! went ([`mounts`]).
 
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
