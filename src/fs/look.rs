@@ -20,7 +20,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::attributes::{self, Present, ReadError};
-use super::moment::{Moment, Watch, wait_for_changes};
+use super::moment::{Moment, Watch, is_known, wait_for_changes};
 use super::stat::{Stat, stat_at};
 use super::{Pin, mounts, process};
 
@@ -124,7 +124,8 @@ fn failed(call: &'static str) -> impl Fn(Errno) -> LookError {
     move |errno| LookError { call, errno }
 }
 
-/// Asks by name in the working directory; `None` when that cannot be relied on.
+/// Asks by name in the working directory, where it is known that no change of it was under way; `None` when
+/// the answer cannot be relied on.
 fn numbers_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Looked, LookError>> {
     let stat = match stat_at(rustix::fs::CWD, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
@@ -150,7 +151,7 @@ fn numbers_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Loo
     }))
 }
 
-/// The same, where it is known that no rename was under way.
+/// The same, and all are pinned.
 fn pin_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Looked, LookError>> {
     let present = attributes::present_by_name(name);
     let pin = match Pin::at_same_mount(rustix::fs::CWD, name) {
@@ -212,7 +213,7 @@ fn look_by_pins(
         }
         // An inode of one name that was found by two was moved from the one to the other, and something
         // else may have been moved past.
-        for n in found_twice(&found) {
+        for n in found_twice(dir, &found) {
             if tries == TRIES {
                 found[n] = Some(Err(failed("open")(Errno::STALE)));
             } else if !pending.contains(&n) {
@@ -232,13 +233,15 @@ fn pin(dir: BorrowedFd<'_>, name: &CStr) -> Result<(Pin, Stat), LookError> {
     Ok((pin, stat))
 }
 
-/// The names that cannot all be right.
-fn found_twice(found: &[Option<Result<Looked, LookError>>]) -> Vec<usize> {
+/// The names that cannot all be right; none where inodes may share a number, or a mount be taken for one.
+fn found_twice(dir: BorrowedFd<'_>, found: &[Option<Result<Looked, LookError>>]) -> Vec<usize> {
     let mut by_inode = Vec::new();
     for (n, one) in found.iter().enumerate() {
         if let Some(Ok(Looked { stat, .. })) = one
             && (stat.nlink == 1 || stat.is_dir())
+            && stat.knows_mounts
             && !stat.mount_root
+            && is_known(dir, stat.dev)
         {
             by_inode.push(((stat.dev, stat.identity.ino), n));
         }

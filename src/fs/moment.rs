@@ -77,20 +77,25 @@ impl Moment {
     /// Whether names can be relied on: the directory's filesystem is one known to keep ctimes, and its names
     /// do not mean something else once a key is there (`fscrypt` in the kernel's documentation).
     pub fn is_reliable(&self, dir: BorrowedFd<'_>) -> bool {
-        match LAST.get() {
-            _ if self.encrypted => false,
-            Some((dev, keeps)) if dev == self.dev => keeps,
-            _ => {
-                let keeps = rustix::fs::fstatfs(dir).is_ok_and(|fs| KNOWN.contains(&fs.f_type));
-                LAST.set(Some((self.dev, keeps)));
-                keeps
-            }
-        }
+        !self.encrypted && is_known(dir, self.dev)
     }
 
     /// Whether every name still means what it meant at that moment.
     pub fn is_still(&self, dir: BorrowedFd<'_>) -> bool {
         stat(dir).is_ok_and(|now| now.changed == self.changed)
+    }
+}
+
+/// Whether a directory, which lies on this device, is on one of the filesystems of which it is known that they
+/// keep ctimes, and give each inode a number of its own.
+pub fn is_known(dir: BorrowedFd<'_>, dev: u64) -> bool {
+    match LAST.get() {
+        Some((last, known)) if last == dev => known,
+        _ => {
+            let known = rustix::fs::fstatfs(dir).is_ok_and(|fs| KNOWN.contains(&fs.f_type));
+            LAST.set(Some((dev, known)));
+            known
+        }
     }
 }
 
