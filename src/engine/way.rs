@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::fs::dir::{open_dir, open_dir_of_mount};
+use crate::fs::dir::{open_dir, open_dir_of_mount, open_unread};
 use crate::fs::moment::Watch;
 use crate::fs::process;
 use crate::fs::stat::stat;
@@ -118,12 +118,13 @@ impl Way {
             }
             self.close_outer(i);
         }
-        let top = match &mut self.top {
-            Some(top) => top,
-            none => none.insert(Open::at(root, b".", None)?),
+        let Open { fd, watch } = match self.levels.last().and_then(|level| level.open.as_ref()) {
+            Some(last) => last,
+            None => match &mut self.top {
+                Some(top) => top,
+                none => none.insert(Open::at(root, b".", None)?),
+            },
         };
-        let last = self.levels.last().and_then(|level| level.open.as_ref());
-        let Open { fd, watch } = last.unwrap_or(top);
         Ok((fd.as_fd(), watch))
     }
 
@@ -144,8 +145,13 @@ impl Way {
 impl Open {
     fn at(parent: BorrowedFd<'_>, name: &[u8], within: Option<u64>) -> rustix::io::Result<Open> {
         let fd = match within {
-            Some(_) => open_dir_of_mount(parent, name)?,
-            None => open_dir(parent, name)?,
+            Some(_) => open_dir_of_mount(parent, name),
+            None => open_dir(parent, name),
+        };
+        let fd = match fd {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) | Ok(_) => fd?,
+            // What cannot be read can still be gone through; only its names are slower to look at.
+            Err(_) => open_unread(parent, name)?,
         };
         let stat = stat(&fd)?;
         match within {

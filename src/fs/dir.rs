@@ -166,13 +166,14 @@ pub fn open_dir_of_mount(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Resul
     }
 }
 
-/// A handle of the directory that `path` ends in, for going on from there.
-pub(super) fn open_on_the_way(parent: BorrowedFd<'_>, path: &DirPath) -> Result<OwnedFd> {
-    open_path(parent, &path.name)
+/// A handle of the directory `name` in `parent` that nothing can be read through.
+pub fn open_unread(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
+    rustix::fs::openat(parent, name, READ_DIR | OFlags::PATH, Mode::empty())
 }
 
-fn open_path(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
-    rustix::fs::openat(parent, name, READ_DIR | OFlags::PATH, Mode::empty())
+/// A handle of the directory that `path` ends in, for going on from there.
+pub(super) fn open_on_the_way(parent: BorrowedFd<'_>, path: &DirPath) -> Result<OwnedFd> {
+    open_unread(parent, &path.name)
 }
 
 impl Dir {
@@ -193,7 +194,7 @@ impl Dir {
         let mut here: Option<OwnedFd> = None;
         for name in path.tail(path.depth) {
             let parent = here.as_ref().map_or(root, AsFd::as_fd);
-            here = Some(open_path(parent, name)?);
+            here = Some(open_unread(parent, name)?);
         }
         Dir::open_here(here.as_ref().map_or(root, AsFd::as_fd), path)
     }
