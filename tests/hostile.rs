@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -297,6 +298,55 @@ fn a_file_that_has_a_name_in_the_tree_only_while_it_is_opened_is_left() {
         scene.is_not_in(&idshift);
         let _ = fs::remove_file(&name);
         promise.held();
+    }
+}
+
+/// In a directory whose changes are written at once (`chattr +D`) a name that is taken away is found for some
+/// time after its inode counts one name less: it looks like a file of one name that keeps it.
+#[test]
+fn a_file_whose_name_in_the_tree_is_being_taken_away_is_left() {
+    let promise = Promise::new(
+        FILE,
+        "Hostile trees",
+        "A file whose name in the tree is being taken away, while its inode counts one name less already, is left",
+        "linked and unlinked without end in a directory with `chattr +D`, which makes that take long",
+    );
+    let scene = Scene::new(Kind::Ext4);
+    for n in 0..300 {
+        fs::write(scene.tree.join(format!("f{n}")), "").unwrap();
+    }
+    let chattr = Command::new("chattr").arg("+D").arg(&scene.tree).status();
+    assert!(chattr.unwrap().success());
+    let (theirs, name) = (scene.canary.join("file0"), scene.tree.join("aaa"));
+    let runs = if long() { 200 } else { 40 };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                fs::hard_link(&theirs, &name).unwrap();
+                std::thread::sleep(Duration::from_micros(200));
+                fs::remove_file(&name).unwrap();
+            }
+        });
+        let _over = Over(&over);
+        for _ in 0..runs {
+            let idshift = Idshift::new();
+            let run = idshift.shift_with(&scene.tree, &["--keep-going", "--allow-in-use"]);
+            assert!(matches!(run.code, Some(0 | 3)), "{run}");
+            assert_same(&scene.before, &outside(&scene.canary), "outside");
+            scene.is_not_in(&idshift);
+            idshift.run(["rollback", "latest", "--json"]);
+            promise.held();
+        }
+    });
+}
+
+/// Ends somebody's loop, also when a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
