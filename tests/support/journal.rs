@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 /// Bytes of the skippable zstd frame before each frame: magic, size, number, length, CRC-32.
-const HEAD: usize = 20;
+pub const HEAD: usize = 20;
 const MAGIC: u32 = 0x184D_2A5E;
 
 /// Where each whole frame is, its head included.
