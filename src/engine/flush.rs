@@ -1,18 +1,33 @@
 //! Writing out what a run changes while it goes on, so that there is little to wait for at its end.
 
 use std::io;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::{RecvTimeoutError, bounded};
+use crossbeam_channel::{Sender, bounded};
 
 use super::shift::sync;
 use crate::fs::Root;
 
-/// Before the first writing-out: what is done sooner than that has little to wait for at its end.
-const FIRST: Duration = Duration::from_secs(5);
+/// Inodes changed between two writings-out. Of 256 bytes each, as ext4 has them, they are 12 MiB of inode
+/// tables; a run that changes fewer has little to wait for at its end, and lets other writers be.
+const ENOUGH: u64 = 50_000;
 
-/// Between two of them: a block of inodes that are changed one after the other is mostly written once.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Counts what has been changed, and asks for a writing-out each time that it is enough.
+pub struct Changed {
+    inodes: AtomicU64,
+    flush: Sender<()>,
+}
+
+impl Changed {
+    /// So many more inodes were changed.
+    pub(super) fn count(&self, inodes: u64) {
+        let before = self.inodes.fetch_add(inodes, Ordering::Relaxed);
+        if before / ENOUGH != (before + inodes) / ENOUGH {
+            // Not taken: the last one still goes on, and who is asked already need not be asked again.
+            let _ = self.flush.try_send(());
+        }
+    }
+}
 
 /// Does the work, and meanwhile has the filesystems of the trees written out again and again. The run's
 /// end waits for a sync of its own; but the kernel tells of a write that failed only once, so whoever
@@ -20,20 +35,21 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) fn flushing<T>(
     roots: &[Root],
     cross_mounts: bool,
-    work: impl FnOnce() -> T,
+    work: impl FnOnce(&Changed) -> T,
 ) -> (T, io::Result<()>) {
-    let (working, over) = bounded::<()>(0);
+    let (flush, asked) = bounded(1);
+    let changed = Changed {
+        inodes: AtomicU64::new(0),
+        flush,
+    };
     std::thread::scope(|scope| {
         let flusher = scope.spawn(|| {
-            let (mut flushed, mut pause) = (Ok(()), FIRST);
-            while over.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                flushed = flushed.and(sync(roots, cross_mounts));
-                pause = PAUSE;
-            }
-            flushed
+            asked
+                .into_iter()
+                .fold(Ok(()), |flushed, ()| flushed.and(sync(roots, cross_mounts)))
         });
-        let result = work();
-        drop(working);
+        let result = work(&changed);
+        drop(changed);
         match flusher.join() {
             Ok(flushed) => (result, flushed),
             Err(panic) => std::panic::resume_unwind(panic),

@@ -40,7 +40,9 @@ pub(super) fn carry_out(
             monitor: run.monitor,
             stop: run.stop,
         };
-        let (replayed, flushed) = flushing(run.roots, run.walk.cross_mounts, || replay.run(jobs));
+        let (replayed, flushed) = flushing(run.roots, run.walk.cross_mounts, |changed| {
+            replay.run(jobs, Some(changed))
+        });
         let replayed = replayed?;
         written = flushed;
         tally = replayed.tally;

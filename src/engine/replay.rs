@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::io::Errno;
 
+use super::flush::Changed;
 use super::steps::Move;
 use super::way::Way;
 use super::{Monitor, Problem, ProblemKind, Stop, Tally, roots};
@@ -103,11 +104,11 @@ pub struct Replayed {
 
 impl Replay<'_> {
     /// Goes through all frames with `jobs` threads: no inode is in two frames, so their order does
-    /// not matter.
+    /// not matter. What is changed is counted in `changed`.
     ///
     /// # Errors
     /// The journal cannot be read any more.
-    pub fn run(&self, jobs: usize) -> Result<Replayed, JournalError> {
+    pub fn run(&self, jobs: usize, changed: Option<&Changed>) -> Result<Replayed, JournalError> {
         let roots = roots::open_each(&self.journal.header.roots);
         let next = AtomicU32::new(0);
         let over = AtomicBool::new(false);
@@ -117,7 +118,7 @@ impl Replay<'_> {
                 .map(|_| {
                     scope.spawn(|| {
                         process::separate_thread();
-                        let mut worker = Worker::new(self, &roots, &over);
+                        let mut worker = Worker::new(self, &roots, &over, changed);
                         while !worker.is_over() {
                             let frame = next.fetch_add(1, Ordering::Relaxed);
                             if frame >= self.journal.frames() {
@@ -161,6 +162,7 @@ struct Worker<'a> {
     replay: &'a Replay<'a>,
     roots: &'a [Result<Root, String>],
     over: &'a AtomicBool,
+    changed: Option<&'a Changed>,
     way: Way,
     /// Inodes that are looked at, and may be open, at once.
     group: usize,
@@ -206,12 +208,14 @@ impl<'a> Worker<'a> {
         replay: &'a Replay<'a>,
         roots: &'a [Result<Root, String>],
         over: &'a AtomicBool,
+        changed: Option<&'a Changed>,
     ) -> Self {
         let pins = process::descriptors_for_pins() / 4;
         Worker {
             replay,
             roots,
             over,
+            changed,
             way: Way::default(),
             group: replay.stop.group(pins.clamp(1, GROUP)),
             first: First::Pin,
@@ -538,6 +542,9 @@ impl<'a> Worker<'a> {
         transition: &Transition,
     ) -> Result<(), Trouble> {
         let wanted = self.replay.goal.side(&transition.change);
+        if let Some(changed) = self.changed {
+            changed.count(1);
+        }
         fs::apply_despite(pin, transition.file_type, flags, now, wanted)
             .map_err(|error| (ProblemKind::Failed, error.to_string()))
     }

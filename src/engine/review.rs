@@ -60,7 +60,7 @@ pub fn apply_manifest(
             monitor,
             stop,
         };
-        let mut found = compare.run(request.jobs)?.tally;
+        let mut found = compare.run(request.jobs, None)?.tally;
         if found.left() > 0 {
             let _ = std::fs::remove_file(&path);
             return Ok(Report {

@@ -220,11 +220,13 @@ fn replay(
         stop,
     };
     let (replayed, flushed) = match options.dry_run {
-        true => (replay.run(options.jobs), Ok(())),
+        true => (replay.run(options.jobs, None), Ok(())),
         false => {
             let roots = roots::open_all(journal);
             let cross_mounts = journal.header.walk.cross_mounts;
-            flushing(&roots, cross_mounts, || replay.run(options.jobs))
+            flushing(&roots, cross_mounts, |changed| {
+                replay.run(options.jobs, Some(changed))
+            })
         }
     };
     let mut replayed = replayed?;

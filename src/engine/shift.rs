@@ -71,9 +71,9 @@ pub(super) fn walk_journalling(
 ) -> Walked {
     let bytes = Arc::new(AtomicU64::new(0));
     let writer = Writer::start(appender, Arc::clone(&bytes));
-    let visitor = || Decider::new(run, JournalSink::new(&writer, &bytes, run.stop));
-    let (tally, flushed) = flushing(run.roots, run.walk.cross_mounts, || {
-        walk_and_settle(run, roots, jobs, visitor)
+    let (tally, flushed) = flushing(run.roots, run.walk.cross_mounts, |changed| {
+        let sink = || JournalSink::new(&writer, &bytes, changed, run.stop);
+        walk_and_settle(run, roots, jobs, || Decider::new(run, sink()))
     });
     let (appender, written) = writer.close();
     Walked {

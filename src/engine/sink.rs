@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decide::Run;
+use super::flush::Changed;
 use super::{Problem, ProblemKind, Stop, Tally};
 use crate::fs::{self, DirPath, Identity, Pin, Pins, attributes, process};
 use crate::record::writer::{Durable, JournalBroken, Writer};
@@ -76,6 +77,7 @@ pub trait Sink {
 pub struct JournalSink<'a> {
     writer: &'a Writer,
     written: &'a AtomicU64,
+    changed: &'a Changed,
     most: usize,
     /// Batches that may wait for the disk at once. None where the run keeps to a rate: what was read of an
     /// inode must not be old by the time it is changed.
@@ -106,12 +108,18 @@ const TURN: usize = 128;
 
 impl<'a> JournalSink<'a> {
     /// One thread's. `written` is where the journal thread counts.
-    pub fn new(writer: &'a Writer, written: &'a AtomicU64, stop: &Stop) -> Self {
+    pub fn new(
+        writer: &'a Writer,
+        written: &'a AtomicU64,
+        changed: &'a Changed,
+        stop: &Stop,
+    ) -> Self {
         let pins_each = process::descriptors_for_pins() / (IN_FLIGHT + 1);
         let most = stop.group(pins_each.clamp(1, BATCH));
         JournalSink {
             writer,
             written,
+            changed,
             most,
             in_flight: match stop.has_rate() {
                 true => 0,
@@ -174,6 +182,7 @@ impl<'a> JournalSink<'a> {
             return run.give_up();
         }
         run.monitor.journalled(self.written.load(Ordering::Relaxed));
+        self.changed.count(sealed.pins.len() as u64);
         apply(run, tally, &sealed.batch, &sealed.pins)
     }
 }

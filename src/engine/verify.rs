@@ -40,7 +40,7 @@ pub fn verify_journal(
         monitor,
         stop,
     };
-    let mut replayed = replay.run(jobs)?;
+    let mut replayed = replay.run(jobs, None)?;
     for problem in steps.differences(goal) {
         monitor.problem(&problem);
         replayed.tally.problem(problem);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{Idshift, Kind, MAP, Run, TestFs, docker, output, sh, trace, tree};
+use super::{Idshift, Kind, MAP, Run, TestFs, docker, output, script, sh, trace, tree};
 
 /// A run that can be repeated: what it works on is as at the start again once it is rolled back.
 pub struct Scene {
@@ -50,8 +50,26 @@ pub type Build = fn(Kind) -> Scene;
 pub fn shift(kind: Kind) -> Scene {
     let fs = TestFs::new(kind);
     let top = tree::specimens(&fs.path().join("tree"));
+    shift_of(fs, top)
+}
+
+/// The same with so many inodes that they are written out on the way.
+pub fn shift_large(kind: Kind) -> Scene {
+    let (fs, top) = large(kind);
+    shift_of(fs, top)
+}
+
+fn shift_of(fs: TestFs, top: PathBuf) -> Scene {
     let args = shift_args(&top);
     Scene::new("shift", fs, top, args, ())
+}
+
+fn large(kind: Kind) -> (TestFs, PathBuf) {
+    let fs = TestFs::new(kind);
+    let top = fs.path().join("tree");
+    let args = [script("wide.py"), top.clone(), "55000".into()];
+    output("python3", args);
+    (fs, top)
 }
 
 /// The same, in frames of a few inodes each.
@@ -87,6 +105,16 @@ pub const IMMUTABLE: [(&str, &str); 5] = [
 pub fn from_manifest(kind: Kind) -> Scene {
     let fs = TestFs::new(kind);
     let top = tree::specimens(&fs.path().join("tree"));
+    from_manifest_of(fs, top)
+}
+
+/// The same with so many inodes that they are written out on the way.
+pub fn from_manifest_large(kind: Kind) -> Scene {
+    let (fs, top) = large(kind);
+    from_manifest_of(fs, top)
+}
+
+fn from_manifest_of(fs: TestFs, top: PathBuf) -> Scene {
     let kept = tempfile::tempdir().unwrap();
     let manifest = kept.path().join("manifest.jsonl");
     let manifest = manifest.to_str().unwrap();
