@@ -1,6 +1,9 @@
 //! `/etc/docker/daemon.json` (`dockerd(8)`): what of it matters here.
 
+use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -50,11 +53,23 @@ impl DaemonJson {
     /// # Errors
     /// It cannot be read, or is not a JSON object.
     pub fn read(path: &Path) -> Result<DaemonJson, DockerError> {
-        match std::fs::read_to_string(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(DaemonJson::default()),
+        match read_regular(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(DaemonJson::default()),
             Err(error) => Err(DockerError::io(path)(error)),
             Ok(text) => serde_json::from_str(&text).map_err(|error| not_json(path, &error)),
         }
+    }
+}
+
+/// A fifo would be waited for.
+fn read_regular(path: &Path) -> io::Result<String> {
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => io::read_to_string(&mut file),
+        false => Err(io::Error::other("is not a regular file")),
     }
 }
 
@@ -180,6 +195,15 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn a_fifo_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("daemon.json");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = DaemonJson::read(&fifo).unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
 
     #[test]
     fn every_other_setting_stays() {

@@ -44,9 +44,11 @@ pub(super) fn flushing<T>(
     };
     std::thread::scope(|scope| {
         let flusher = scope.spawn(|| {
-            asked
-                .into_iter()
-                .fold(Ok(()), |flushed, ()| flushed.and(sync(roots, cross_mounts)))
+            let mut flushed = Ok(());
+            for () in asked {
+                flushed = flushed.and(sync(roots, cross_mounts));
+            }
+            flushed
         });
         let result = work(&changed);
         drop(changed);

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+use procfs::process::{MountInfo, Process};
 use rustix::fs::StatVfsMountFlags;
 use thiserror::Error;
 
@@ -208,6 +209,9 @@ enum Obstacle {
     Server,
     /// Nothing is mounted there yet.
     NotYetMounted,
+    /// A change copies a file up: it gets another birth, on some another number, and loses its other names
+    /// (`overlayfs.rst`).
+    CopiesUp,
 }
 
 impl Obstacle {
@@ -222,6 +226,10 @@ impl Obstacle {
                 "where the other side keeps the files and decides who may give one away"
             }
             Obstacle::NotYetMounted => "a mount point where nothing is mounted yet",
+            Obstacle::CopiesUp => {
+                "where a file that changes its owner is copied, becomes another inode and loses its other names, \
+                 so that this could not be undone"
+            }
         }
     }
 
@@ -238,11 +246,15 @@ impl Obstacle {
             }
             Obstacle::Server => "Run idshift where the files are kept, on the directory shared",
             Obstacle::NotYetMounted => "Enter the directory (`ls` on it) so that it is mounted",
+            Obstacle::CopiesUp => {
+                "Shift the directories that it is made of while it is not mounted (`findmnt -t overlay` shows them), \
+                 or move the files to a filesystem on disk"
+            }
         }
     }
 }
 
-use Obstacle::{Kernel, NoOwners, NotYetMounted, Server, WrittenOnce};
+use Obstacle::{CopiesUp, Kernel, NoOwners, NotYetMounted, Server, WrittenOnce};
 
 /// `f_type` of the filesystems that are refused: `statfs(2)`, `linux/magic.h` and, for those not in
 /// either, the filesystem's own source.
@@ -299,14 +311,16 @@ const REFUSED: &[(u32, &str, Obstacle)] = &[
     (0x786f_4256, "vboxsf", Server),
     (0xbacb_acbc, "vmhgfs", Server),
     (0x0000_0187, "autofs", NotYetMounted),
+    (0x6175_6673, "aufs", CopiesUp),
+    (0x794c_7630, "overlay", CopiesUp),
 ];
 
 /// Refuses a root whose filesystem cannot keep the owners it is given.
 ///
-/// Every type that is not refused by name passes: ext4, xfs, btrfs, f2fs, zfs, bcachefs, tmpfs and
-/// overlay keep owners as they should, and a type nobody has thought of is more likely a disk's than
+/// Every type that is not refused by name passes: ext4, xfs, btrfs, f2fs, zfs, bcachefs and tmpfs
+/// keep owners as they should, and a type nobody has thought of is more likely a disk's than
 /// not. The cluster filesystems (ceph, lustre, gfs2, ocfs2, gpfs) pass, because there this machine's
-/// root is root. FUSE passes too: one `f_type` covers virtiofs, fuse-overlayfs and mergerfs, which
+/// root is root. FUSE passes too: one `f_type` covers virtiofs and mergerfs, which
 /// keep owners, and sshfs, which may not. Where a chown is turned down after all the run stops at the
 /// first one and undoes itself.
 pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> {
@@ -334,18 +348,55 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// Refuses a root on an overlay, also one in user space, which its `f_type` does not tell; with `crossing`,
+/// one that holds an overlay too.
+///
+/// # Errors
+/// Names the root, or the mount point below it.
+pub fn check_no_overlay(path: &Path, crossing: bool) -> Result<(), Refusal> {
+    let mounts = mounts().map_err(|error| Refusal::Unknown {
+        path: path.to_owned(),
+        source: io::Error::other(error),
+    })?;
+    let below = |mount: &&MountInfo| crossing && mount.mount_point.starts_with(path);
+    let below = mounts.iter().filter(below);
+    let at = |mount: &MountInfo| match mount.mount_point.starts_with(path) {
+        true => mount.mount_point.clone(),
+        false => path.to_owned(),
+    };
+    for mount in mount_of(path, &mounts).into_iter().chain(below) {
+        if let Some(name) = OVERLAYS.iter().find(|name| **name == mount.fs_type) {
+            return Err(Refusal::Filesystem {
+                path: at(mount),
+                name,
+                why: CopiesUp.why(),
+                help: CopiesUp.help(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// As `proc_pid_mountinfo(5)` shows their types.
+const OVERLAYS: &[&str] = &["overlay", "fuse.fuse-overlayfs", "fuse-overlayfs"];
+
+fn mounts() -> procfs::ProcResult<Vec<MountInfo>> {
+    let mounts = Process::myself()?.mountinfo()?;
+    Ok(mounts.into_iter().collect())
+}
+
+/// The mount that a path is on: of those on one mount point, the last is on top.
+fn mount_of<'a>(path: &Path, mounts: &'a [MountInfo]) -> Option<&'a MountInfo> {
+    mounts
+        .iter()
+        .filter(|mount| path.starts_with(&mount.mount_point))
+        .max_by_key(|mount| mount.mount_point.as_os_str().len())
+}
+
 /// Whether the filesystem is mounted with project quotas (`xfs(5)`, `ext4(5)`).
 pub fn has_project_quotas(path: &Path) -> bool {
-    let mounts = procfs::process::Process::myself().and_then(|me| me.mountinfo());
-    let holds = |mount: &&procfs::process::MountInfo| path.starts_with(&mount.mount_point);
-    let mount = mounts.ok().and_then(|all| {
-        let all: Vec<_> = all.into_iter().collect();
-        all.iter()
-            .filter(holds)
-            .max_by_key(|mount| mount.mount_point.as_os_str().len())
-            .cloned()
-    });
-    mount.is_some_and(|mount| {
+    let mounts = mounts().unwrap_or_default();
+    mount_of(path, &mounts).is_some_and(|mount| {
         ["prjquota", "pquota"]
             .iter()
             .any(|option| mount.super_options.contains_key(*option))

@@ -189,7 +189,9 @@ pub fn meet(a: &[(u64, u64)], b: &[(u64, u64)]) -> bool {
     a.first().is_some_and(|top| b.contains(top)) || b.first().is_some_and(|top| a.contains(top))
 }
 
-/// Device and inode of a place and of everything above it, innermost first.
+/// Device and inode number of a place and of everything above it, innermost first. Not its birth: on an
+/// overlay that changes when a directory is copied up, as a run does, and then two runs on one tree would
+/// not see each other. That a number is used again can only keep two runs apart for nothing.
 pub fn lineage_of(path: &Path) -> io::Result<Vec<(u64, u64)>> {
     let pin = Pin::path(path)?;
     let stat = pin.stat()?;

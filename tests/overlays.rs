@@ -1,0 +1,105 @@
+//! An overlay copies up what changes: what was shifted through it could not be undone.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use support::snapshot::assert_same;
+use support::{Idshift, Kind, MAP, Snapshot, TestFs, sh};
+
+/// An overlay inside of a tree, its layers outside.
+struct Overlay {
+    top: PathBuf,
+    merged: PathBuf,
+    fs: TestFs,
+}
+
+impl Overlay {
+    fn new() -> Overlay {
+        let fs = TestFs::new(Kind::Ext4);
+        let top = fs.path().join("top");
+        for dir in ["top/merged", "lower/dir", "upper", "work"] {
+            fs::create_dir_all(fs.path().join(dir)).unwrap();
+        }
+        let lower = fs.path().join("lower");
+        fs::write(lower.join("dir/one"), "one").unwrap();
+        fs::hard_link(lower.join("dir/one"), lower.join("dir/two")).unwrap();
+        let at = |name: &str| fs.path().join(name).display().to_string();
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            at("lower"),
+            at("upper"),
+            at("work")
+        );
+        let merged = top.join("merged");
+        let args = ["-t", "overlay", "overlay", "-o", &options];
+        sh("mount", args.into_iter().chain([merged.to_str().unwrap()]));
+        Overlay { top, merged, fs }
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.merged).status();
+    }
+}
+
+#[test]
+fn an_overlay_is_refused_with_what_to_do_instead() {
+    let it = Overlay::new();
+    let start = Snapshot::of(&it.merged);
+    let dir = it.merged.join("dir");
+    for path in [&it.merged, &dir] {
+        let path = path.to_str().unwrap();
+        for args in [
+            &["shift", "--map", MAP, path][..],
+            &["prepare", "--map", MAP, "--owner", "999:999", path],
+        ] {
+            let run = Idshift::new().run(args).exits(4);
+            run.says(path)
+                .says("is on overlay")
+                .says("Shift the directories");
+        }
+    }
+    assert_same(&start, &Snapshot::of(&it.merged), "refused");
+    assert_eq!(fs::read_dir(it.fs.path().join("upper")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_tree_that_holds_an_overlay_is_refused_only_if_mounts_are_crossed() {
+    let it = Overlay::new();
+    let top = it.top.to_str().unwrap();
+    let idshift = Idshift::new();
+    let args = [
+        "shift",
+        "--allow-in-use",
+        "--cross-mounts",
+        "--map",
+        MAP,
+        top,
+    ];
+    let run = idshift.run(args).exits(4);
+    run.says(it.merged.to_str().unwrap()).says("is on overlay");
+    idshift
+        .run(["shift", "--allow-in-use", "--map", MAP, top])
+        .exits(0);
+    assert_eq!(fs::read_dir(it.fs.path().join("upper")).unwrap().count(), 0);
+    idshift.rollback();
+}
+
+#[test]
+fn the_layers_of_an_overlay_that_is_not_mounted_are_shifted_and_brought_back() {
+    let it = Overlay::new();
+    sh("umount", [&it.merged]);
+    let lower = it.fs.path().join("lower");
+    let start = Snapshot::of(&lower);
+    let idshift = Idshift::new();
+    idshift
+        .run(["shift", "--map", MAP, lower.to_str().unwrap()])
+        .exits(0);
+    assert!(Snapshot::of(&lower).lines() != start.lines());
+    idshift.rollback();
+    assert_same(&start, &Snapshot::of(&lower), "brought back");
+}
