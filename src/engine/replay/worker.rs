@@ -1,4 +1,4 @@
-//! What a journal says, compared with the disk and brought about.
+//! One thread of a replay: frame by frame, what is to be done about each inode.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
@@ -6,159 +6,26 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use super::flush::Changed;
-use super::steps::Move;
-use super::way::Way;
-use super::{Monitor, Problem, ProblemKind, Stop, Tally, roots};
+use super::{Act, GiveUp, Goal, Replay};
+use crate::engine::flush::Changed;
+use crate::engine::steps::Move;
+use crate::engine::way::Way;
+use crate::engine::{Problem, ProblemKind, Tally};
 use crate::fs::{self, First, How, LookError, Looked, Pin, Pins, Root, Stat, attributes, process};
 use crate::ownership::{Change, Extra, FileType, Flags, Ownership, Standing};
 use crate::record::journal::Piece;
 use crate::record::line::{DirLine, Entry};
-use crate::record::{Journal, JournalError, Name, Transition};
-
-/// Which side of its changes a replay wants on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// As before the run: rollback.
-    Before,
-    /// As after it: resume, verify.
-    After,
-}
-
-impl Goal {
-    /// The side of a change that is wanted.
-    fn side(self, change: &Change) -> &Ownership {
-        match self {
-            Goal::Before => &change.before,
-            Goal::After => &change.after,
-        }
-    }
-
-    /// The other one.
-    fn other(self, change: &Change) -> &Ownership {
-        match self {
-            Goal::Before => &change.after,
-            Goal::After => &change.before,
-        }
-    }
-}
-
-/// What is done about an inode that is not as wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// It is changed.
-    Change,
-    /// It is counted as to be changed: a dry run.
-    Count,
-    /// It is reported as a conflict: verify.
-    Report,
-}
-
-/// What ends a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GiveUp {
-    /// Nothing: what goes wrong is reported.
-    Never,
-    /// An inode that cannot be read or changed.
-    OnFailure,
-    /// That, and an inode that is not what the journal says.
-    OnConflict,
-}
-
-/// How a journal is gone through.
-pub struct Replay<'a> {
-    /// The journal.
-    pub journal: &'a Journal,
-    /// What is wanted.
-    pub goal: Goal,
-    /// Inodes half way between before and after are the journal's doing: true while a run or a
-    /// rollback of it has not ended.
-    pub between_is_ours: bool,
-    /// An inode that somebody changed since is given the wanted ownership all the same.
-    pub force: bool,
-    /// What is done.
-    pub act: Act,
-    /// What ends the replay before its end.
-    pub give_up: GiveUp,
-    /// Entries that steps renamed since: what is below them is looked for in their new places.
-    pub moves: &'a [Move],
-    /// Hears of progress.
-    pub monitor: &'a dyn Monitor,
-    /// Asks to stop; between two inodes.
-    pub stop: &'a Stop,
-}
-
-/// How a replay went.
-pub struct Replayed {
-    /// Counts.
-    pub tally: Tally,
-    /// It was stopped before its end, on request or by the first trouble of a strict one.
-    pub cut_short: bool,
-}
-
-impl Replay<'_> {
-    /// Goes through all frames with `jobs` threads: no inode is in two frames, so their order does
-    /// not matter. What is changed is counted in `changed`.
-    ///
-    /// # Errors
-    /// The journal cannot be read any more.
-    pub fn run(&self, jobs: usize, changed: Option<&Changed>) -> Result<Replayed, JournalError> {
-        let roots = roots::open_each(&self.journal.header.roots);
-        let next = AtomicU32::new(0);
-        let over = AtomicBool::new(false);
-        let broken: Mutex<Option<JournalError>> = Mutex::new(None);
-        let tallies = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..jobs)
-                .map(|_| {
-                    scope.spawn(|| {
-                        process::separate_thread();
-                        let mut worker = Worker::new(self, &roots, &over, changed);
-                        while !worker.is_over() {
-                            let frame = next.fetch_add(1, Ordering::Relaxed);
-                            if frame >= self.journal.frames() {
-                                break;
-                            }
-                            if let Err(error) = worker.frame(frame) {
-                                over.store(true, Ordering::Relaxed);
-                                let mut first =
-                                    broken.lock().unwrap_or_else(PoisonError::into_inner);
-                                first.get_or_insert(error);
-                            }
-                        }
-                        worker.late();
-                        worker.tally
-                    })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| match thread.join() {
-                    Ok(tally) => tally,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-                .collect::<Vec<_>>()
-        });
-        match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(Replayed {
-                tally: Tally::sum(tallies),
-                cut_short: over.load(Ordering::Relaxed),
-            }),
-        }
-    }
-}
+use crate::record::{JournalError, Name, Transition};
 
 /// Changes of a frame by number.
 type Transitions = HashMap<u32, Rc<Transition>>;
 
 /// One thread of a replay.
-struct Worker<'a> {
+pub(super) struct Worker<'a> {
     replay: &'a Replay<'a>,
     roots: &'a [Result<Root, String>],
     over: &'a AtomicBool,
@@ -177,7 +44,7 @@ struct Worker<'a> {
     late_bytes: usize,
     /// Where entries were renamed: the way as the journal knows it.
     known: Vec<Name>,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
@@ -204,7 +71,7 @@ const REPLACED: &str = "another inode has its name now";
 const MOUNTED: &str = "something is mounted on its way now";
 
 impl<'a> Worker<'a> {
-    fn new(
+    pub(super) fn new(
         replay: &'a Replay<'a>,
         roots: &'a [Result<Root, String>],
         over: &'a AtomicBool,
@@ -228,14 +95,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         if self.replay.stop.is_asked() {
             self.over.store(true, Ordering::Relaxed);
         }
         self.over.load(Ordering::Relaxed)
     }
 
-    fn frame(&mut self, frame: u32) -> Result<(), JournalError> {
+    pub(super) fn frame(&mut self, frame: u32) -> Result<(), JournalError> {
         let mut transitions = Transitions::new();
         self.way.try_again();
         self.known.clear();
@@ -263,7 +130,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Changes the directories that were put off.
-    fn late(&mut self) {
+    pub(super) fn late(&mut self) {
         self.late_bytes = 0;
         for late in std::mem::take(&mut self.late) {
             if self.is_over() {

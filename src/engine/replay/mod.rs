@@ -1,0 +1,147 @@
+//! What a journal says, compared with the disk and brought about.
+
+mod worker;
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use self::worker::Worker;
+use super::flush::Changed;
+use super::steps::Move;
+use super::{Monitor, Stop, Tally, roots};
+use crate::fs::process;
+use crate::ownership::{Change, Ownership};
+use crate::record::{Journal, JournalError};
+
+/// Which side of its changes a replay wants on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// As before the run: rollback.
+    Before,
+    /// As after it: resume, verify.
+    After,
+}
+
+impl Goal {
+    /// The side of a change that is wanted.
+    fn side(self, change: &Change) -> &Ownership {
+        match self {
+            Goal::Before => &change.before,
+            Goal::After => &change.after,
+        }
+    }
+
+    /// The other one.
+    fn other(self, change: &Change) -> &Ownership {
+        match self {
+            Goal::Before => &change.after,
+            Goal::After => &change.before,
+        }
+    }
+}
+
+/// What is done about an inode that is not as wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It is changed.
+    Change,
+    /// It is counted as to be changed: a dry run.
+    Count,
+    /// It is reported as a conflict: verify.
+    Report,
+}
+
+/// What ends a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveUp {
+    /// Nothing: what goes wrong is reported.
+    Never,
+    /// An inode that cannot be read or changed.
+    OnFailure,
+    /// That, and an inode that is not what the journal says.
+    OnConflict,
+}
+
+/// How a journal is gone through.
+pub struct Replay<'a> {
+    /// The journal.
+    pub journal: &'a Journal,
+    /// What is wanted.
+    pub goal: Goal,
+    /// Inodes half way between before and after are the journal's doing: true while a run or a
+    /// rollback of it has not ended.
+    pub between_is_ours: bool,
+    /// An inode that somebody changed since is given the wanted ownership all the same.
+    pub force: bool,
+    /// What is done.
+    pub act: Act,
+    /// What ends the replay before its end.
+    pub give_up: GiveUp,
+    /// Entries that steps renamed since: what is below them is looked for in their new places.
+    pub moves: &'a [Move],
+    /// Hears of progress.
+    pub monitor: &'a dyn Monitor,
+    /// Asks to stop; between two inodes.
+    pub stop: &'a Stop,
+}
+
+/// How a replay went.
+pub struct Replayed {
+    /// Counts.
+    pub tally: Tally,
+    /// It was stopped before its end, on request or by the first trouble of a strict one.
+    pub cut_short: bool,
+}
+
+impl Replay<'_> {
+    /// Goes through all frames with `jobs` threads: no inode is in two frames, so their order does
+    /// not matter. What is changed is counted in `changed`.
+    ///
+    /// # Errors
+    /// The journal cannot be read any more.
+    pub fn run(&self, jobs: usize, changed: Option<&Changed>) -> Result<Replayed, JournalError> {
+        let roots = roots::open_each(&self.journal.header.roots);
+        let next = AtomicU32::new(0);
+        let over = AtomicBool::new(false);
+        let broken: Mutex<Option<JournalError>> = Mutex::new(None);
+        let tallies = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..jobs)
+                .map(|_| {
+                    scope.spawn(|| {
+                        process::separate_thread();
+                        let mut worker = Worker::new(self, &roots, &over, changed);
+                        while !worker.is_over() {
+                            let frame = next.fetch_add(1, Ordering::Relaxed);
+                            if frame >= self.journal.frames() {
+                                break;
+                            }
+                            if let Err(error) = worker.frame(frame) {
+                                over.store(true, Ordering::Relaxed);
+                                let mut first =
+                                    broken.lock().unwrap_or_else(PoisonError::into_inner);
+                                first.get_or_insert(error);
+                            }
+                        }
+                        worker.late();
+                        worker.tally
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| match thread.join() {
+                    Ok(tally) => tally,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                })
+                .collect::<Vec<_>>()
+        });
+        match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(Replayed {
+                tally: Tally::sum(tallies),
+                cut_short: over.load(Ordering::Relaxed),
+            }),
+        }
+    }
+}

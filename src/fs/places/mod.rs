@@ -1,0 +1,137 @@
+//! Which places are shifted at all.
+//!
+//! Two questions, asked of every root before anything is read below it: is it part of the running
+//! system ([`check_system_path`]), and can its filesystem keep the owners it is given
+//! ([`check_filesystem`]).
+
+mod filesystem;
+mod system;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use self::filesystem::{
+    check_filesystem, check_no_overlay, has_project_quotas, has_subvolumes,
+};
+pub use self::system::check_system_path;
+
+use super::shown::shown;
+use crate::ownership::FileType;
+
+/// Why a root is left alone.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// The path belongs to the operating system, or merely holds what belongs to others.
+    #[error(
+        "{}: {why}. Name the directory that is meant, or add --allow-system-path if it is this one",
+        shown(path)
+    )]
+    System {
+        /// The root.
+        path: PathBuf,
+        /// What it is.
+        why: &'static str,
+    },
+    /// A directory that a Docker daemon works in.
+    #[error(
+        "{path}: is a Docker data-root, in which not everything belongs to containers. \
+         `idshift docker migrate --data-root {path}` carries it over",
+        path = shown(path)
+    )]
+    DataRoot {
+        /// The root.
+        path: PathBuf,
+    },
+    /// What a daemon listens on, or what is no file at all.
+    #[error(
+        "{}: is {kind}; shifting it gives a container's user rights on what is behind it. \
+         Name the directory that is meant, or add --allow-system-path if it is this one",
+        shown(path)
+    )]
+    Kind {
+        /// The root.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The mount is read-only.
+    #[error(
+        "{}: the filesystem is mounted read-only, so no owner can be changed. \
+         `mount -o remount,rw` on its mount point helps where the filesystem itself is writable",
+        shown(path)
+    )]
+    ReadOnly {
+        /// The root.
+        path: PathBuf,
+    },
+    /// The filesystem cannot keep the owners it is given.
+    #[error("{}: is on {name}, {why}. {help}", shown(path))]
+    Filesystem {
+        /// The root.
+        path: PathBuf,
+        /// The filesystem's type.
+        name: &'static str,
+        /// Why it cannot.
+        why: &'static str,
+        /// What can be done instead.
+        help: &'static str,
+    },
+    /// The kernel does not tell what the filesystem is.
+    #[error(
+        "{}: cannot tell what filesystem it is on: {source}. `stat -f` on it shows whether it answers",
+        shown(path)
+    )]
+    Unknown {
+        /// The root.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl Refusal {
+    /// The filesystem shows whatever owners it is mounted with.
+    pub fn is_of_mount_options(&self) -> bool {
+        matches!(self, Refusal::Filesystem { why, .. } if *why == filesystem::Obstacle::NoOwners.why())
+    }
+}
+
+/// Refuses a directory that a Docker daemon works in, plain or remapped.
+///
+/// # Errors
+/// Names the command that is meant.
+pub fn check_no_data_root(path: &Path) -> Result<(), Refusal> {
+    let is_one = [
+        "containers",
+        "image",
+        "network/files",
+        "volumes/metadata.db",
+    ]
+    .iter()
+    .all(|below| path.join(below).exists());
+    match is_one {
+        true => Err(Refusal::DataRoot {
+            path: path.to_path_buf(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a root that is no directory and no file: a socket such as docker.sock, a device.
+///
+/// # Errors
+/// Says what it is.
+pub fn check_kind(root: &super::Root) -> Result<(), Refusal> {
+    let kind = match root.stat.file_type {
+        FileType::Socket => "a socket",
+        FileType::BlockDevice => "a block device",
+        FileType::CharDevice => "a character device",
+        _ => return Ok(()),
+    };
+    Err(Refusal::Kind {
+        path: root.path.clone(),
+        kind,
+    })
+}
