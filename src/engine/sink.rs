@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decide::Run;
 use super::flush::Changed;
+use super::kept::Kept;
 use super::{Problem, ProblemKind, Stop, Tally};
 use crate::fs::{self, DirPath, Identity, Pin, Pins, attributes, process};
 use crate::record::writer::{Durable, JournalBroken, Writer};
@@ -192,6 +193,7 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> Contro
     let transitions = batch.transitions();
     let mut done = vec![0u64; transitions.len()];
     let mut flow = ControlFlow::Continue(());
+    let mut kept = Kept::default();
     for ((dir, name, own), pin) in batch.inodes().zip(pins.iter()) {
         let Transition {
             file_type,
@@ -199,11 +201,14 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> Contro
             held,
         } = &transitions[own as usize];
         let (before, after) = (&change.before, &change.after);
-        match fs::apply_despite(pin, *file_type, (*held, *held), before, after) {
+        let applied = fs::apply_despite(pin, *file_type, (*held, *held), before, after)
+            .map_err(|error| error.to_string())
+            .and_then(|()| kept.check(dir.dev, pin, before, after));
+        match applied {
             Ok(()) => done[own as usize] += 1,
             Err(error) => {
                 let reason = match put_back(pin, &transitions[own as usize]) {
-                    Ok(()) => error.to_string(),
+                    Ok(()) => error,
                     Err(also) => format!("{error}, and putting it back failed: {also}"),
                 };
                 let path = run.path(dir, name);

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::{Act, GiveUp, Goal, Replay};
 use crate::engine::flush::Changed;
+use crate::engine::kept::Kept;
 use crate::engine::steps::Move;
 use crate::engine::way::Way;
 use crate::engine::{Problem, ProblemKind, Tally};
@@ -44,12 +45,14 @@ pub(super) struct Worker<'a> {
     late_bytes: usize,
     /// Where entries were renamed: the way as the journal knows it.
     known: Vec<Name>,
+    kept: Kept,
     pub(super) tally: Tally,
 }
 
 /// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
 /// new is slow to look at: so it comes after what the journal has next, which is mostly in it.
 struct Late {
+    device: u64,
     pin: Pin,
     flags: (Flags, Flags),
     now: Ownership,
@@ -91,6 +94,7 @@ impl<'a> Worker<'a> {
             most_late: replay.stop.group(pins.clamp(1, LATE)),
             late_bytes: 0,
             known: Vec::new(),
+            kept: Kept::default(),
             tally: Tally::default(),
         }
     }
@@ -136,7 +140,12 @@ impl<'a> Worker<'a> {
             if self.is_over() {
                 return;
             }
-            match self.bring(&late.pin, late.flags, &late.now, &late.transition) {
+            match self.bring(
+                (late.device, &late.pin),
+                late.flags,
+                &late.now,
+                &late.transition,
+            ) {
                 Ok(()) => self.count(&late.transition),
                 Err((kind, reason)) => {
                     let path = late.path;
@@ -340,7 +349,7 @@ impl<'a> Worker<'a> {
                 && self.lost_flags(&stat, transition.held)
                 && self.replay.act == Act::Change
             {
-                self.bring(pin, flags, &now, transition)?;
+                self.bring((stat.dev, pin), flags, &now, transition)?;
             }
             self.tally.already += 1;
             return Ok(());
@@ -368,6 +377,7 @@ impl<'a> Worker<'a> {
             let path = self.path(root, entry.name);
             self.late_bytes += path.as_os_str().len();
             self.late.push(Late {
+                device: stat.dev,
                 pin,
                 flags,
                 now,
@@ -376,7 +386,7 @@ impl<'a> Worker<'a> {
             });
             return Ok(());
         }
-        let brought = self.bring(&pin, flags, &now, transition);
+        let brought = self.bring((stat.dev, &pin), flags, &now, transition);
         self.pins.push(pin);
         brought?;
         self.count(transition);
@@ -402,8 +412,8 @@ impl<'a> Worker<'a> {
 
     /// Changes one inode.
     fn bring(
-        &self,
-        pin: &Pin,
+        &mut self,
+        (device, pin): (u64, &Pin),
         flags: (Flags, Flags),
         now: &Ownership,
         transition: &Transition,
@@ -413,7 +423,9 @@ impl<'a> Worker<'a> {
             changed.count(1);
         }
         fs::apply_despite(pin, transition.file_type, flags, now, wanted)
-            .map_err(|error| (ProblemKind::Failed, error.to_string()))
+            .map_err(|error| error.to_string())
+            .and_then(|()| self.kept.check(device, pin, now, wanted))
+            .map_err(|reason| (ProblemKind::Failed, reason))
     }
 
     /// Counts an inode that was brought, or is to be.

@@ -192,7 +192,12 @@ pub fn check_no_overlay(path: &Path, crossing: bool) -> Result<(), Refusal> {
 }
 
 /// As `proc_pid_mountinfo(5)` shows their types.
-const OVERLAYS: &[&str] = &["overlay", "fuse.fuse-overlayfs", "fuse-overlayfs"];
+const OVERLAYS: &[&str] = &[
+    "overlay",
+    "fuse.fuse-overlayfs",
+    "fuse-overlayfs",
+    "fuse.unionfs",
+];
 
 fn mounts() -> procfs::ProcResult<Vec<MountInfo>> {
     let mounts = Process::myself()?.mountinfo()?;
