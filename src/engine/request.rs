@@ -236,7 +236,7 @@ impl ShiftRequest {
                 places::check_no_data_root(&root.path)?;
             }
             places::check_filesystem(std::os::fd::AsFd::as_fd(&root.pin), &root.path)?;
-            places::check_no_overlay(&root.path, self.walk.cross_mounts)?;
+            places::check_mounts(&root.path, self.walk.cross_mounts)?;
         }
         check_is_root(trees.first().map_or(Path::new("/"), |root| &root.path))?;
         if !self.allow_in_use {

@@ -26,6 +26,8 @@ pub(super) enum Obstacle {
     /// A change copies a file up: it gets another birth, on some another number, and loses its other names
     /// (`overlayfs.rst`).
     CopiesUp,
+    /// Ids have 16 bits on the disk. What is above is shown until the inode is read again.
+    NarrowIds,
 }
 
 impl Obstacle {
@@ -40,6 +42,7 @@ impl Obstacle {
                 "where the other side keeps the files and decides who may give one away"
             }
             Obstacle::NotYetMounted => "a mount point where nothing is mounted yet",
+            Obstacle::NarrowIds => "whose ids have 16 bits, so that it loses those above 65535",
             Obstacle::CopiesUp => {
                 "where a file that changes its owner is copied, becomes another inode and loses its other names, \
                  so that this could not be undone"
@@ -60,6 +63,9 @@ impl Obstacle {
             }
             Obstacle::Server => "Run idshift where the files are kept, on the directory shared",
             Obstacle::NotYetMounted => "Enter the directory (`ls` on it) so that it is mounted",
+            Obstacle::NarrowIds => {
+                "Mount it without nouid32 if it is ext4, or move the files to a filesystem whose ids have 32 bits"
+            }
             Obstacle::CopiesUp => {
                 "Shift the directories that it is made of while it is not mounted (`findmnt -t overlay` shows them), \
                  or move the files to a filesystem on disk"
@@ -68,7 +74,7 @@ impl Obstacle {
     }
 }
 
-use Obstacle::{CopiesUp, Kernel, NoOwners, NotYetMounted, Server, WrittenOnce};
+use Obstacle::{CopiesUp, Kernel, NarrowIds, NoOwners, NotYetMounted, Server, WrittenOnce};
 
 /// `f_type` of the filesystems that are refused: `statfs(2)`, `linux/magic.h` and, for those not in
 /// either, the filesystem's own source.
@@ -124,6 +130,13 @@ const REFUSED: &[(u32, &str, Obstacle)] = &[
     (0xfe53_4d42, "smb3", Server),
     (0x786f_4256, "vboxsf", Server),
     (0xbacb_acbc, "vmhgfs", Server),
+    (0x0000_adff, "affs", NarrowIds),
+    (0x0000_72b6, "jffs2", NarrowIds),
+    (0x0000_137f, "minix", NarrowIds),
+    (0x0000_138f, "minix", NarrowIds),
+    (0x0000_2468, "minix", NarrowIds),
+    (0x0000_2478, "minix", NarrowIds),
+    (0x0000_4d5a, "minix", NarrowIds),
     (0x0000_0187, "autofs", NotYetMounted),
     (0x6175_6673, "aufs", CopiesUp),
     (0x794c_7630, "overlay", CopiesUp),
@@ -147,7 +160,7 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
     if let Some((name, obstacle)) = obstacle_on(magic) {
         return Err(Refusal::Filesystem {
             path: path.to_owned(),
-            name,
+            name: name.into(),
             why: obstacle.why(),
             help: obstacle.help(),
         });
@@ -162,33 +175,43 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Refuses a root on an overlay, also one in user space, which its `f_type` does not tell; with `crossing`,
-/// one that holds an overlay too.
+/// Refuses a root by its mount where the `f_type` does not tell: an overlay in user space, ext4 that keeps half
+/// of an id. With `crossing`, also one with such a mount, or an overlay, below it.
 ///
 /// # Errors
 /// Names the root, or the mount point below it.
-pub fn check_no_overlay(path: &Path, crossing: bool) -> Result<(), Refusal> {
+pub fn check_mounts(path: &Path, crossing: bool) -> Result<(), Refusal> {
     let mounts = mounts().map_err(|error| Refusal::Unknown {
         path: path.to_owned(),
         source: io::Error::other(error),
     })?;
-    let below = |mount: &&MountInfo| crossing && mount.mount_point.starts_with(path);
-    let below = mounts.iter().filter(below);
-    let at = |mount: &MountInfo| match mount.mount_point.starts_with(path) {
-        true => mount.mount_point.clone(),
-        false => path.to_owned(),
-    };
-    for mount in mount_of(path, &mounts).into_iter().chain(below) {
-        if let Some(name) = OVERLAYS.iter().find(|name| **name == mount.fs_type) {
+    let own = mount_of(path, &mounts)
+        .into_iter()
+        .map(|mount| (path, mount));
+    let below = mounts
+        .iter()
+        .map(|mount| (&*mount.mount_point, mount))
+        .filter(|(point, _)| crossing && point.starts_with(path));
+    for (path, mount) in own.chain(below) {
+        if let Some(obstacle) = obstacle_of(mount) {
             return Err(Refusal::Filesystem {
-                path: at(mount),
-                name,
-                why: CopiesUp.why(),
-                help: CopiesUp.help(),
+                path: path.to_owned(),
+                name: mount.fs_type.clone().into(),
+                why: obstacle.why(),
+                help: obstacle.help(),
             });
         }
     }
     Ok(())
+}
+
+fn obstacle_of(mount: &MountInfo) -> Option<Obstacle> {
+    if OVERLAYS.contains(&&*mount.fs_type) {
+        return Some(CopiesUp);
+    }
+    // ext4(5).
+    let narrow = mount.super_options.contains_key("nouid32");
+    narrow.then_some(NarrowIds)
 }
 
 /// As `proc_pid_mountinfo(5)` shows their types.
@@ -252,7 +275,7 @@ mod tests {
         );
         assert!(matches!(
             refusal_for("/sys"),
-            Some(Refusal::Filesystem { name: "sysfs", .. })
+            Some(Refusal::Filesystem { name, .. }) if name == "sysfs"
         ));
     }
 

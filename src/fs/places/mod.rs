@@ -7,14 +7,13 @@
 mod filesystem;
 mod system;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use self::filesystem::{
-    check_filesystem, check_no_overlay, has_project_quotas, has_subvolumes,
-};
+pub use self::filesystem::{check_filesystem, check_mounts, has_project_quotas, has_subvolumes};
 pub use self::system::check_system_path;
 
 use super::shown::shown;
@@ -72,7 +71,7 @@ pub enum Refusal {
         /// The root.
         path: PathBuf,
         /// The filesystem's type.
-        name: &'static str,
+        name: Cow<'static, str>,
         /// Why it cannot.
         why: &'static str,
         /// What can be done instead.

@@ -1,4 +1,5 @@
-//! An overlay copies up what changes: what was shifted through it could not be undone.
+//! Filesystems that would not give back what was shifted on them: an overlay copies up what changes, ids of 16 bits are
+//! cut off.
 
 mod support;
 
@@ -6,8 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::snapshot::assert_same;
-use support::{Idshift, Kind, MAP, Snapshot, TestFs, sh};
+use support::{Idshift, Kind, MAP, Snapshot, TestFs, assert_same, sh};
 
 /// An overlay inside of a tree, its layers outside.
 struct Overlay {
@@ -102,4 +102,15 @@ fn the_layers_of_an_overlay_that_is_not_mounted_are_shifted_and_brought_back() {
     assert!(Snapshot::of(&lower).lines() != start.lines());
     idshift.rollback();
     assert_same(&start, &Snapshot::of(&lower), "brought back");
+}
+
+#[test]
+fn a_filesystem_that_keeps_half_of_an_id_is_refused() {
+    let fs = TestFs::new(Kind::Ext4);
+    let at = fs.path();
+    sh("mount", ["-o", "remount,nouid32", at.to_str().unwrap()]);
+    let tree = at.join("tree");
+    fs::create_dir(&tree).unwrap();
+    let run = Idshift::new().run(["shift", "--map", MAP, tree.to_str().unwrap()]);
+    run.exits(4).says("ids have 16 bits").says("nouid32");
 }
