@@ -10,6 +10,7 @@
 //! - [`shown`]: names as people may see them
 //! - [`moment`]: proving that the names of a directory stayed what they were
 //! - [`mounts`]: whether mounts came or went
+//! - [`mount_table`]: which there are
 //! - [`mod@look`]: what the names of a directory mean, many at a time
 //! - [`structure`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
@@ -28,6 +29,7 @@ pub mod flags;
 pub mod in_use;
 pub mod look;
 pub mod moment;
+pub mod mount_table;
 pub mod mounts;
 pub mod pin;
 pub mod pins;

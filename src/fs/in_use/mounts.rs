@@ -6,20 +6,18 @@
 //! the other; where the mount is attached, and under which name, plays no part.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use procfs::process::MountInfo;
 use rustix::fs::{Mode, OFlags};
 
 use super::Tree;
 use super::overlay;
 use super::place::{Place, Seeker, Standing, open_directory};
 use super::processes::{Process, view_key};
+use crate::fs::mount_table;
 
 const THIS_THREAD: &str = "/proc/thread-self";
 
@@ -48,28 +46,20 @@ pub(super) fn of_this_thread() -> io::Result<Vec<Mount>> {
 }
 
 fn read(thread: &Path) -> io::Result<Vec<Mount>> {
-    let table = fs::read(thread.join("mountinfo"))?;
-    table
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(Mount::from_line)
-        .collect()
+    let mounts = mount_table::read(thread)?;
+    mounts.into_iter().map(Mount::of).collect()
 }
 
 impl Mount {
-    fn from_line(line: &[u8]) -> io::Result<Mount> {
-        let line = escape(line);
-        let info = MountInfo::from_line(&line).map_err(io::Error::other)?;
-        // The parsed options keep one value of each name; an overlay can have many `lowerdir+`.
-        let options = line.rsplit(' ').next().unwrap_or_default();
-        let is_overlay = info.fs_type == "overlay";
+    fn of(mount: mount_table::Mount) -> io::Result<Mount> {
+        let is_overlay = mount.info.fs_type == "overlay";
         Ok(Mount {
-            id: u64::try_from(info.mnt_id).map_err(io::Error::other)?,
-            parent: u64::try_from(info.pid).map_err(io::Error::other)?,
-            filesystem: info.majmin,
-            root: unescaped_path(info.root.as_bytes()),
-            point: unescaped_path(info.mount_point.as_os_str().as_encoded_bytes()),
-            overlay: is_overlay.then(|| options.as_bytes().to_vec()),
+            id: u64::try_from(mount.info.mnt_id).map_err(io::Error::other)?,
+            parent: u64::try_from(mount.info.pid).map_err(io::Error::other)?,
+            filesystem: mount.info.majmin,
+            root: mount.root,
+            point: mount.point,
+            overlay: is_overlay.then(|| mount.options.into_bytes()),
         })
     }
 
@@ -97,40 +87,6 @@ impl Mount {
         }
         standing
     }
-}
-
-/// Writes the bytes that are not ASCII as the kernel writes a blank: `\ooo`. The parser takes text,
-/// and a name can be any bytes.
-fn escape(line: &[u8]) -> String {
-    let mut text = String::with_capacity(line.len());
-    for &byte in line {
-        match byte.is_ascii() {
-            true => text.push(byte.into()),
-            false => text.push_str(&format!("\\{byte:03o}")),
-        }
-    }
-    text
-}
-
-/// Turns `\ooo` back into the byte it stands for.
-pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after
-            .get(..3)
-            .and_then(|digits| str::from_utf8(digits).ok());
-        let octal = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        (rest, _) = match (first, octal) {
-            (b'\\', Some(byte)) => (&after[3..], bytes.push(byte)),
-            _ => (after, bytes.push(first)),
-        };
-    }
-    bytes
-}
-
-fn unescaped_path(text: &[u8]) -> PathBuf {
-    PathBuf::from(OsString::from_vec(unescape(text)))
 }
 
 /// Where a tree lies.
@@ -347,28 +303,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_whatever_bytes_its_names_have() {
-        let line =
-            b"36 35 98:0 /a\\040b\xff /mnt/\xc3\xa4\\134 rw master:1 - ext4 /dev/x rw,errors=x"
-                .as_slice();
-        let mount = Mount::from_line(line).unwrap();
-        assert_eq!(
-            (mount.id, mount.parent, mount.filesystem.as_str()),
-            (36, 35, "98:0")
-        );
-        assert_eq!(mount.root.as_os_str().as_encoded_bytes(), b"/a b\xff");
-        assert_eq!(mount.point, Path::new("/mnt/\u{e4}\\"));
-        assert_eq!(mount.overlay, None);
-    }
-
-    #[test]
-    fn the_options_of_an_overlay_are_kept_as_they_are() {
-        let line = b"9 1 0:40 / /m rw - overlay overlay rw,lowerdir+=/a,lowerdir+=/b";
-        let mount = Mount::from_line(line).unwrap();
-        assert_eq!(mount.overlay.unwrap(), b"rw,lowerdir+=/a,lowerdir+=/b");
-    }
-
-    #[test]
     fn a_mount_stands_to_a_tree_as_its_root_does() {
         let homes = [Home {
             filesystem: "8:1".to_owned(),
@@ -385,7 +319,7 @@ mod tests {
             ("8:2", "/srv/x", Standing::Apart),
         ] {
             let line = format!("2 1 {filesystem} {root} /m rw - ext4 none rw");
-            let mount = Mount::from_line(line.as_bytes()).unwrap();
+            let mount = Mount::of(mount_table::from_line(line.as_bytes()).unwrap()).unwrap();
             assert_eq!(mount.standing(&homes), standing, "{filesystem} {root}");
         }
     }

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::mounts::unescape;
 use super::place::{Seeker, open_directory_in};
+use crate::fs::mount_table::unescape;
 
 /// Whether a layer of the overlay lies in a tree.
 ///

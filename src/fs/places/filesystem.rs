@@ -1,14 +1,13 @@
 //! Whether a filesystem keeps the owners that it is given, by its type and its mount.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use procfs::process::{MountInfo, Process};
 use rustix::fs::StatVfsMountFlags;
 
 use super::Refusal;
 use crate::fs::Root;
+use crate::fs::mount_table::{self, Mount};
 
 /// What keeps a filesystem's owners from being changed.
 #[derive(Clone, Copy)]
@@ -181,22 +180,22 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
 /// # Errors
 /// Names the root, or the mount point below it.
 pub fn check_mounts(path: &Path, crossing: bool) -> Result<(), Refusal> {
-    let mounts = mounts().map_err(|error| Refusal::Unknown {
+    let mounts = mount_table::of_this_thread().map_err(|source| Refusal::Unknown {
         path: path.to_owned(),
-        source: io::Error::other(error),
+        source,
     })?;
     let own = mount_of(path, &mounts)
         .into_iter()
         .map(|mount| (path, mount));
     let below = mounts
         .iter()
-        .map(|mount| (&*mount.mount_point, mount))
+        .map(|mount| (&*mount.point, mount))
         .filter(|(point, _)| crossing && point.starts_with(path));
     for (path, mount) in own.chain(below) {
         if let Some(obstacle) = obstacle_of(mount) {
             return Err(Refusal::Filesystem {
                 path: path.to_owned(),
-                name: mount.fs_type.clone().into(),
+                name: mount.info.fs_type.clone().into(),
                 why: obstacle.why(),
                 help: obstacle.help(),
             });
@@ -205,12 +204,12 @@ pub fn check_mounts(path: &Path, crossing: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn obstacle_of(mount: &MountInfo) -> Option<Obstacle> {
-    if OVERLAYS.contains(&&*mount.fs_type) {
+fn obstacle_of(mount: &Mount) -> Option<Obstacle> {
+    if OVERLAYS.contains(&&*mount.info.fs_type) {
         return Some(CopiesUp);
     }
     // ext4(5).
-    let narrow = mount.super_options.contains_key("nouid32");
+    let narrow = mount.info.super_options.contains_key("nouid32");
     narrow.then_some(NarrowIds)
 }
 
@@ -222,26 +221,21 @@ const OVERLAYS: &[&str] = &[
     "fuse.unionfs",
 ];
 
-fn mounts() -> procfs::ProcResult<Vec<MountInfo>> {
-    let mounts = Process::myself()?.mountinfo()?;
-    Ok(mounts.into_iter().collect())
-}
-
 /// The mount that a path is on: of those on one mount point, the last is on top.
-fn mount_of<'a>(path: &Path, mounts: &'a [MountInfo]) -> Option<&'a MountInfo> {
+fn mount_of<'a>(path: &Path, mounts: &'a [Mount]) -> Option<&'a Mount> {
     mounts
         .iter()
-        .filter(|mount| path.starts_with(&mount.mount_point))
-        .max_by_key(|mount| mount.mount_point.as_os_str().len())
+        .filter(|mount| path.starts_with(&mount.point))
+        .max_by_key(|mount| mount.point.as_os_str().len())
 }
 
 /// Whether the filesystem is mounted with project quotas (`xfs(5)`, `ext4(5)`).
 pub fn has_project_quotas(path: &Path) -> bool {
-    let mounts = mounts().unwrap_or_default();
+    let mounts = mount_table::of_this_thread().unwrap_or_default();
     mount_of(path, &mounts).is_some_and(|mount| {
         ["prjquota", "pquota"]
             .iter()
-            .any(|option| mount.super_options.contains_key(*option))
+            .any(|option| mount.info.super_options.contains_key(*option))
     })
 }
 

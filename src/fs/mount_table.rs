@@ -1,0 +1,117 @@
+//! `mountinfo` (`proc_pid_mountinfo(5)`), whatever bytes the names in it have.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use procfs::process::MountInfo;
+
+/// One line of it.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// What its fields say; `root` and `mount_point` are not to be used, they are still escaped.
+    pub info: MountInfo,
+    /// The directory of the filesystem that it shows.
+    pub root: PathBuf,
+    /// Where, as seen from the root of the process that was asked.
+    pub point: PathBuf,
+    /// The filesystem's options as they stand there. Those in `info` have one value of each name; an overlay can have
+    /// many `lowerdir+`.
+    pub options: String,
+}
+
+/// The mounts that the calling thread sees, which may have a namespace of its own.
+///
+/// # Errors
+/// It cannot be read, or is not as the kernel writes it.
+pub fn of_this_thread() -> io::Result<Vec<Mount>> {
+    read(Path::new("/proc/thread-self"))
+}
+
+/// The mounts that a thread sees, given its directory in `/proc`.
+///
+/// # Errors
+/// As [`of_this_thread`].
+pub fn read(thread: &Path) -> io::Result<Vec<Mount>> {
+    let table = std::fs::read(thread.join("mountinfo"))?;
+    table
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(from_line)
+        .collect()
+}
+
+pub(super) fn from_line(line: &[u8]) -> io::Result<Mount> {
+    let line = escape(line);
+    let info = MountInfo::from_line(&line).map_err(io::Error::other)?;
+    let options = line.rsplit(' ').next().unwrap_or_default();
+    Ok(Mount {
+        root: unescaped_path(info.root.as_bytes()),
+        point: unescaped_path(info.mount_point.as_os_str().as_encoded_bytes()),
+        options: options.to_string(),
+        info,
+    })
+}
+
+/// Writes the bytes that are not ASCII as the kernel writes a blank: `\ooo`. The parser takes text,
+/// and a name can be any bytes.
+fn escape(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    for &byte in line {
+        match byte.is_ascii() {
+            true => text.push(byte.into()),
+            false => text.push_str(&format!("\\{byte:03o}")),
+        }
+    }
+    text
+}
+
+/// Turns `\ooo` back into the byte it stands for.
+pub fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after
+            .get(..3)
+            .and_then(|digits| str::from_utf8(digits).ok());
+        let octal = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        (rest, _) = match (first, octal) {
+            (b'\\', Some(byte)) => (&after[3..], bytes.push(byte)),
+            _ => (after, bytes.push(first)),
+        };
+    }
+    bytes
+}
+
+fn unescaped_path(text: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(unescape(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_whatever_bytes_its_names_have() {
+        let line =
+            b"36 35 98:0 /a\\040b\xff /mnt/\xc3\xa4\\134 rw master:1 - ext4 /dev/x rw,errors=x"
+                .as_slice();
+        let mount = from_line(line).unwrap();
+        let info = &mount.info;
+        assert_eq!(
+            (info.mnt_id, info.pid, info.majmin.as_str()),
+            (36, 35, "98:0")
+        );
+        assert_eq!(info.fs_type, "ext4");
+        assert_eq!(mount.root.as_os_str().as_encoded_bytes(), b"/a b\xff");
+        assert_eq!(mount.point, Path::new("/mnt/\u{e4}\\"));
+    }
+
+    #[test]
+    fn the_options_of_an_overlay_are_kept_as_they_are() {
+        let line = b"9 1 0:40 / /m rw - overlay overlay rw,lowerdir+=/a,lowerdir+=/b";
+        let mount = from_line(line).unwrap();
+        assert_eq!(mount.options, "rw,lowerdir+=/a,lowerdir+=/b");
+    }
+}
