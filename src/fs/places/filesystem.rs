@@ -257,6 +257,7 @@ fn obstacle_on(magic: u32) -> Option<(&'static str, Obstacle)> {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::io;
 
     use super::*;
 
