@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -536,15 +536,15 @@ fn while_an_adversary_is_at_work(swaps_places: bool, seconds: u64, promise: &Pro
             true => PLACES.iter().map(|below| place.top().join(below)).collect(),
             false => Vec::new(),
         };
-        let adversaries = THEIRS.map(|theirs| {
-            let theirs = place.top().join(theirs);
+        let open = |theirs| (theirs, File::open(place.top().join(theirs)).unwrap());
+        let adversaries = THEIRS.map(open).map(|(theirs, dir)| {
             // One of them at the daemon's own places is enough.
             let places = if theirs.ends_with("_data") {
                 &places[..]
             } else {
                 &[]
             };
-            Adversary::start_with(options, &theirs, &place.canary, seed, places)
+            Adversary::start_with(options, &dir, &place.canary, seed, places)
         });
         carried += commands(
             &place,

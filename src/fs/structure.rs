@@ -185,9 +185,12 @@ struct New {
     name: Vec<u8>,
 }
 
-/// Removes what a run left that was killed while it wrote a new file for this name.
+/// Removes what a run left that was killed while it wrote a new file for this name. A directory is not that.
 pub fn remove_unfinished(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    remove_file(dir, &[name, NEW].concat())
+    match remove_file(dir, &[name, NEW].concat()) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(()),
+        removed => removed,
+    }
 }
 
 /// What the name of a file that is not in its place yet ends in.
@@ -197,7 +200,10 @@ impl New {
     fn make(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<New> {
         let name = [name, NEW].concat();
         // What a run that was killed left behind.
-        remove_file(dir, &name)?;
+        remove_file(dir, &name).map_err(|error| {
+            let name = String::from_utf8_lossy(&name);
+            io::Error::new(error.kind(), format!("{name} is in the way: {error}"))
+        })?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = RawMode::RUSR | RawMode::WUSR;
         let file = rustix::fs::openat(dir, &name[..], flags | OFlags::CLOEXEC, mode)?;

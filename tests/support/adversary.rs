@@ -1,6 +1,8 @@
 //! Somebody who changes a tree while the program goes through it.
 
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,20 +19,22 @@ pub struct Adversary {
 
 impl Adversary {
     pub fn start(tree: &Path, canary: &Path, seed: u64) -> Adversary {
-        Adversary::start_with(&[], tree, canary, seed, &[])
+        Adversary::start_with(&[], &File::open(tree).unwrap(), canary, seed, &[])
     }
 
-    /// With options, and with places that it puts something else into.
+    /// With options, and with places that it puts something else into. Its tree is open: another one may be at its
+    /// path by now.
     pub fn start_with(
         options: &[&str],
-        tree: &Path,
+        tree: &File,
         canary: &Path,
         seed: u64,
         places: &[PathBuf],
     ) -> Adversary {
         let mut command = Command::new("python3");
         command.arg(script("adversary.py")).args(options);
-        command.args([tree, canary]).arg(seed.to_string());
+        command.current_dir(format!("/proc/self/fd/{}", tree.as_raw_fd()));
+        command.arg(".").arg(canary).arg(seed.to_string());
         command.args(places);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Adversary {
