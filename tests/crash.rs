@@ -63,18 +63,23 @@ fn killed_everywhere(build: Build, kind: Kind, most: u64, promise: &Promise) {
         true => 1,
         false => (all.len() as u64 / most) | 1,
     };
-    let mut kills = 0;
     for (n, ending) in all.into_iter().step_by(each as usize) {
         // A store of its own, as no other journal must be taken for this run's.
         let idshift = Idshift::new();
-        kills += u64::from(trace::kill_at(&scene.command(&idshift), n));
+        let killed = trace::kill_at(&scene.command(&idshift), n);
+        assert!(
+            killed || n + ONE_FRAME_LESS >= events,
+            "event {n} of {events} was not hit"
+        );
         let when = format!("killed at event {n} of {events}");
         ending.bring(&scene, &idshift, &mut numbers, &when);
         promise.held();
     }
-    let cases = promise.cases();
-    assert!(kills + 2 >= cases, "of {cases} runs, only {kills} were hit");
 }
+
+/// Events before and after a `pwrite64`, an `fdatasync`, and a `pwrite64` of room and its `fdatasync`: what one run may make fewer
+/// of than another, as the journal's thread takes what was handed in meanwhile into one frame.
+const ONE_FRAME_LESS: u64 = 8;
 
 const HOW: &str = "kill -9 before and after each system call that changes the disk; each time resumed, \
                    rolled back, rolled back with two more kills, resumed with one more kill and rolled back";

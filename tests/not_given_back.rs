@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{Idshift, Kind, MAP, Snapshot, TestFs, assert_same, sh};
+use support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, sh};
 
 /// An overlay inside of a tree, its layers outside.
 struct Overlay {
@@ -106,11 +106,38 @@ fn the_layers_of_an_overlay_that_is_not_mounted_are_shifted_and_brought_back() {
 
 #[test]
 fn a_filesystem_that_keeps_half_of_an_id_is_refused() {
+    let refused = |fs: &TestFs| {
+        let tree = fs.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        let run = Idshift::new().run(["shift", "--map", MAP, tree.to_str().unwrap()]);
+        run.exits(4).says("ids have 16 bits").says("nouid32");
+    };
+    let asked = TestFs::new(Kind::Ext4);
+    sh(
+        "mount",
+        ["-o", "remount,nouid32", asked.path().to_str().unwrap()],
+    );
+    refused(&asked);
+    // The mount table does not show what is the filesystem's own default.
+    let by_default = TestFs::new(Kind::NarrowExt4);
+    refused(&by_default);
+}
+
+#[test]
+fn root_without_the_capabilities_it_takes_is_refused() {
     let fs = TestFs::new(Kind::Ext4);
-    let at = fs.path();
-    sh("mount", ["-o", "remount,nouid32", at.to_str().unwrap()]);
-    let tree = at.join("tree");
-    fs::create_dir(&tree).unwrap();
-    let run = Idshift::new().run(["shift", "--map", MAP, tree.to_str().unwrap()]);
-    run.exits(4).says("ids have 16 bits").says("nouid32");
+    let file = fs.path().join("file");
+    fs::write(&file, "").unwrap();
+    sh("chown", ["5:5".as_ref(), file.as_os_str()]);
+    sh("chmod", ["2755".as_ref(), file.as_os_str()]);
+    for capability in ["chown", "dac_override", "fowner", "fsetid", "setfcap"] {
+        let idshift = Idshift::new();
+        let command = idshift.command(["shift", "--map", MAP, file.to_str().unwrap()]);
+        let mut without = Command::new("setpriv");
+        let drop = format!("-{capability}");
+        without.args(["--bounding-set", &drop, "--inh-caps", &drop]);
+        without.arg(command.get_program()).args(command.get_args());
+        let run = Run::of(&mut without).exits(4);
+        run.says(&format!("CAP_{}", capability.to_uppercase()));
+    }
 }

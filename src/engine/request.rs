@@ -83,10 +83,12 @@ pub enum Refusal {
         reason: String,
     },
     /// Only root may change owners.
-    #[error("{path}: changing owners takes root (CAP_CHOWN and CAP_FOWNER). Run it with sudo; --dry-run works without, where it can read", path = shown(path))]
+    #[error("{path}: changing owners takes root with {missing}, which this process lacks. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = shown(path))]
     NotRoot {
         /// The first tree, or the journal.
         path: PathBuf,
+        /// `CAP_CHOWN` and the like.
+        missing: String,
     },
     /// Somebody is using the tree; of several, the first is named.
     #[error(
@@ -236,7 +238,7 @@ impl ShiftRequest {
                 places::check_no_data_root(&root.path)?;
             }
             places::check_filesystem(std::os::fd::AsFd::as_fd(&root.pin), &root.path)?;
-            places::check_mounts(&root.path, self.walk.cross_mounts)?;
+            places::check_mounts(root, self.walk.cross_mounts)?;
         }
         check_is_root(trees.first().map_or(Path::new("/"), |root| &root.path))?;
         if !self.allow_in_use {
@@ -299,10 +301,12 @@ pub(super) fn host() -> String {
 }
 
 pub(super) fn check_is_root(path: &std::path::Path) -> Result<(), Refusal> {
-    match nix::unistd::geteuid().is_root() {
+    let missing = process::missing_capabilities();
+    match missing.is_empty() {
         true => Ok(()),
         false => Err(Refusal::NotRoot {
             path: path.to_path_buf(),
+            missing: missing.join(", "),
         }),
     }
 }

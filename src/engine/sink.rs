@@ -194,7 +194,7 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> Contro
     let mut done = vec![0u64; transitions.len()];
     let mut flow = ControlFlow::Continue(());
     let mut kept = Kept::default();
-    for ((dir, name, own), pin) in batch.inodes().zip(pins.iter()) {
+    for ((dir, name, identity, own), pin) in batch.inodes().zip(pins.iter()) {
         let Transition {
             file_type,
             change,
@@ -203,7 +203,7 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> Contro
         let (before, after) = (&change.before, &change.after);
         let applied = fs::apply_despite(pin, *file_type, (*held, *held), before, after)
             .map_err(|error| error.to_string())
-            .and_then(|()| kept.check(dir.dev, pin, before, after));
+            .and_then(|()| kept.check((dir.dev, identity), pin, before, after));
         match applied {
             Ok(()) => done[own as usize] += 1,
             Err(error) => {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustix::thread::CapabilitySet;
 
 use super::sys;
 
@@ -58,4 +59,22 @@ pub fn descriptors_for_directories() -> usize {
 /// How many pins a thread may hold: half of its descriptors.
 pub fn descriptors_for_pins() -> usize {
     (descriptors().saturating_sub(RESERVED) / 2).max(4)
+}
+/// What changing any inode, and putting it back, takes (`capabilities(7)`). Without `CAP_FSETID`, `chmod` drops a
+/// set-group-ID bit and says that all went well; without `CAP_SETFCAP`, a capability that a chown took cannot be given back.
+const NEEDED: [(CapabilitySet, &str); 5] = [
+    (CapabilitySet::CHOWN, "CAP_CHOWN"),
+    (CapabilitySet::DAC_OVERRIDE, "CAP_DAC_OVERRIDE"),
+    (CapabilitySet::FOWNER, "CAP_FOWNER"),
+    (CapabilitySet::FSETID, "CAP_FSETID"),
+    (CapabilitySet::SETFCAP, "CAP_SETFCAP"),
+];
+
+/// The capabilities that this process lacks to change owners. All, where the kernel does not tell.
+pub fn missing_capabilities() -> Vec<&'static str> {
+    let sets = rustix::thread::capabilities(None);
+    let has = sets.map_or(CapabilitySet::empty(), |sets| sets.effective);
+    let lacks =
+        |(one, name): &(CapabilitySet, &'static str)| (!has.contains(*one)).then_some(*name);
+    NEEDED.iter().filter_map(lacks).collect()
 }

@@ -104,9 +104,9 @@ impl Batch {
         self.latest
     }
 
-    /// The inodes in the order they were added: their directory, their name, and the number of
+    /// The inodes in the order they were added: their directory, their name, what they are, and the number of
     /// their transition.
-    pub fn inodes(&self) -> impl Iterator<Item = (&Arc<DirPath>, &[u8], u32)> {
+    pub fn inodes(&self) -> impl Iterator<Item = (&Arc<DirPath>, &[u8], Identity, u32)> {
         let mut dirs = self.dirs.iter().peekable();
         let mut start = 0;
         self.entries
@@ -123,7 +123,8 @@ impl Batch {
                 }
                 let name = &self.name_bytes[start..entry.name_end];
                 start = entry.name_end;
-                dirs.peek().map(|dir| (&dir.path, name, entry.own))
+                dirs.peek()
+                    .map(|dir| (&dir.path, name, entry.identity, entry.own))
             })
     }
 
@@ -302,7 +303,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(&read, &expected);
-            let again: Vec<_> = batch.inodes().map(|(dir, name, own)| {
+            let again: Vec<_> = batch.inodes().map(|(dir, name, _, own)| {
                 let way: Vec<Vec<u8>> = dir.tail(dir.depth).into_iter().map(<[u8]>::to_vec).collect();
                 (way, name.to_vec(), batch.transitions()[own as usize].change.before.uid)
             }).collect();

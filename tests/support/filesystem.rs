@@ -17,6 +17,8 @@ use super::{need_root, sh};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Ext4,
+    /// With ids of 16 bits, by its own default.
+    NarrowExt4,
     Xfs,
     Btrfs,
     Tmpfs,
@@ -34,7 +36,7 @@ pub enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
-            Kind::Ext4 | Kind::FailingExt4 => "ext4",
+            Kind::Ext4 | Kind::NarrowExt4 | Kind::FailingExt4 => "ext4",
             Kind::Xfs | Kind::FailingXfs => "xfs",
             Kind::Btrfs => "btrfs",
             Kind::Tmpfs | Kind::TinyTmpfs => "tmpfs",
@@ -49,6 +51,11 @@ impl Kind {
             Kind::Ext4 | Kind::FailingExt4 => {
                 Some(&["mkfs.ext4", "-q", "-F", "-b", "4096", "-N", "100000"])
             }
+            Kind::NarrowExt4 => Some(&[
+                "sh",
+                "-c",
+                "mkfs.ext4 -q -F $0 && tune2fs -o uid16 $0 >/dev/null",
+            ]),
             Kind::Xfs | Kind::FailingXfs => Some(&["mkfs.xfs", "-q", "-f"]),
             Kind::Btrfs => Some(&["mkfs.btrfs", "-q", "-f"]),
             Kind::Vfat => Some(&["mkfs.vfat"]),

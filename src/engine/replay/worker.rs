@@ -52,7 +52,7 @@ pub(super) struct Worker<'a> {
 /// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
 /// new is slow to look at: so it comes after what the journal has next, which is mostly in it.
 struct Late {
-    device: u64,
+    stat: Stat,
     pin: Pin,
     flags: (Flags, Flags),
     now: Ownership,
@@ -141,7 +141,7 @@ impl<'a> Worker<'a> {
                 return;
             }
             match self.bring(
-                (late.device, &late.pin),
+                (&late.stat, &late.pin),
                 late.flags,
                 &late.now,
                 &late.transition,
@@ -349,7 +349,7 @@ impl<'a> Worker<'a> {
                 && self.lost_flags(&stat, transition.held)
                 && self.replay.act == Act::Change
             {
-                self.bring((stat.dev, pin), flags, &now, transition)?;
+                self.bring((&stat, pin), flags, &now, transition)?;
             }
             self.tally.already += 1;
             return Ok(());
@@ -377,7 +377,7 @@ impl<'a> Worker<'a> {
             let path = self.path(root, entry.name);
             self.late_bytes += path.as_os_str().len();
             self.late.push(Late {
-                device: stat.dev,
+                stat,
                 pin,
                 flags,
                 now,
@@ -386,7 +386,7 @@ impl<'a> Worker<'a> {
             });
             return Ok(());
         }
-        let brought = self.bring((stat.dev, &pin), flags, &now, transition);
+        let brought = self.bring((&stat, &pin), flags, &now, transition);
         self.pins.push(pin);
         brought?;
         self.count(transition);
@@ -413,7 +413,7 @@ impl<'a> Worker<'a> {
     /// Changes one inode.
     fn bring(
         &mut self,
-        (device, pin): (u64, &Pin),
+        (stat, pin): (&Stat, &Pin),
         flags: (Flags, Flags),
         now: &Ownership,
         transition: &Transition,
@@ -424,7 +424,7 @@ impl<'a> Worker<'a> {
         }
         fs::apply_despite(pin, transition.file_type, flags, now, wanted)
             .map_err(|error| error.to_string())
-            .and_then(|()| self.kept.check(device, pin, now, wanted))
+            .and_then(|()| self.kept.check((stat.dev, stat.identity), pin, now, wanted))
             .map_err(|reason| (ProblemKind::Failed, reason))
     }
 

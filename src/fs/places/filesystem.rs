@@ -106,6 +106,7 @@ const REFUSED: &[(u32, &str, Obstacle)] = &[
     (0x7472_6163, "tracefs", Kernel),
     (0xabba_1974, "xenfs", Kernel),
     (0x2011_bab0, "exfat", NoOwners),
+    (0xc299_3d87, "omfs", NoOwners),
     (0x0000_4d44, "vfat", NoOwners),
     (0x0000_4244, "hfs", NoOwners),
     (0xf995_e849, "hpfs", NoOwners),
@@ -179,18 +180,20 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
 ///
 /// # Errors
 /// Names the root, or the mount point below it.
-pub fn check_mounts(path: &Path, crossing: bool) -> Result<(), Refusal> {
-    let mounts = mount_table::of_this_thread().map_err(|source| Refusal::Unknown {
-        path: path.to_owned(),
+pub fn check_mounts(root: &Root, crossing: bool) -> Result<(), Refusal> {
+    let unknown = |source| Refusal::Unknown {
+        path: root.path.clone(),
         source,
-    })?;
-    let own = mount_of(path, &mounts)
-        .into_iter()
-        .map(|mount| (path, mount));
+    };
+    let mounts = mount_table::of_this_thread().map_err(unknown)?;
+    let own = mount_table::id_of(&root.pin).map_err(unknown)?;
+    // A chroot whose top is no mount point does not show its own.
+    let own = mounts.iter().filter(|mount| mount.info.mnt_id == own);
+    let own = own.map(|mount| (&*root.path, mount));
     let below = mounts
         .iter()
         .map(|mount| (&*mount.point, mount))
-        .filter(|(point, _)| crossing && point.starts_with(path));
+        .filter(|(point, _)| crossing && point.starts_with(&root.path));
     for (path, mount) in own.chain(below) {
         if let Some(obstacle) = obstacle_of(mount) {
             return Err(Refusal::Filesystem {
@@ -205,20 +208,46 @@ pub fn check_mounts(path: &Path, crossing: bool) -> Result<(), Refusal> {
 }
 
 fn obstacle_of(mount: &Mount) -> Option<Obstacle> {
-    if OVERLAYS.contains(&&*mount.info.fs_type) {
+    let fs_type = &*mount.info.fs_type;
+    let by_name = REFUSED.iter().find(|entry| entry.1 == fs_type);
+    let by_name = by_name.map(|entry| entry.2);
+    if let Some(found @ (CopiesUp | NarrowIds)) = by_name {
+        return Some(found);
+    }
+    if OVERLAYS.contains(&fs_type) {
         return Some(CopiesUp);
     }
-    // ext4(5).
-    let narrow = mount.info.super_options.contains_key("nouid32");
-    narrow.then_some(NarrowIds)
+    let has = |option: &str| mount.info.super_options.contains_key(option);
+    // jfs, hfsplus and udf have an owner of their own on the disk; in memory it is the top's alone.
+    if (has("uid") || has("gid")) && !IN_MEMORY.contains(&fs_type) {
+        return Some(NoOwners);
+    }
+    has_narrow_ids(mount).then_some(NarrowIds)
 }
 
-/// As `proc_pid_mountinfo(5)` shows their types.
+const IN_MEMORY: &[&str] = &["tmpfs", "ramfs", "hugetlbfs"];
+
+/// Whether ext4 is mounted with `nouid32`. The mount table leaves it out where `tune2fs -o uid16` made it the default.
+fn has_narrow_ids(mount: &Mount) -> bool {
+    let name = std::fs::canonicalize(format!("/sys/dev/block/{}", mount.info.majmin)).ok();
+    let name = name.as_deref().and_then(Path::file_name);
+    let options = name.map(|name| {
+        Path::new("/proc/fs")
+            .join(&mount.info.fs_type)
+            .join(name)
+            .join("options")
+    });
+    let options = options.and_then(|path| std::fs::read_to_string(path).ok());
+    mount.info.super_options.contains_key("nouid32")
+        || options.is_some_and(|text| text.lines().any(|option| option == "nouid32"))
+}
+
+/// Those in user space, as `proc_pid_mountinfo(5)` shows their types.
 const OVERLAYS: &[&str] = &[
-    "overlay",
     "fuse.fuse-overlayfs",
     "fuse-overlayfs",
     "fuse.unionfs",
+    "fuse.unionfs-fuse",
 ];
 
 /// The mount that a path is on: of those on one mount point, the last is on top.
@@ -279,6 +308,27 @@ mod tests {
         let (name, obstacle) = obstacle_on(0x6969).unwrap();
         assert_eq!(name, "nfs");
         assert!(obstacle.help().contains("where the files are kept"));
+    }
+
+    #[test]
+    fn a_mount_tells_what_the_type_does_not() {
+        for (what, obstacle) in [
+            ("ext4 /dev/x rw", None),
+            ("ext4 /dev/x rw,resuid=5,resgid=5", None),
+            ("tmpfs none rw,uid=1000", None),
+            ("fuse.bindfs x rw,user_id=0,group_id=0", None),
+            ("ext4 /dev/x rw,nouid32", Some(NarrowIds)),
+            ("jffs2 /dev/x rw", Some(NarrowIds)),
+            ("jfs /dev/x rw,uid=5", Some(NoOwners)),
+            ("hfsplus /dev/x rw,gid=5", Some(NoOwners)),
+            ("overlay none rw", Some(CopiesUp)),
+            ("fuse.fuse-overlayfs x rw", Some(CopiesUp)),
+        ] {
+            let line = format!("36 35 0:0 / /m rw - {what}");
+            let mount = mount_table::from_line(line.as_bytes()).unwrap();
+            let why = obstacle_of(&mount).map(Obstacle::why);
+            assert_eq!(why, obstacle.map(Obstacle::why), "{what}");
+        }
     }
 
     #[test]
