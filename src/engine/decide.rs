@@ -12,6 +12,7 @@ use globset::GlobSet;
 use rustix::io::Errno;
 
 use super::aim::{Aim, Every, Rule};
+use super::disks::Disks;
 use super::links::{Elsewhere, Key, Links, Outside, key};
 use super::sink::{Held, Sink};
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
@@ -30,6 +31,8 @@ use crate::record::line::WalkOptions;
 pub struct Run<'a> {
     /// The trees.
     pub roots: &'a [Root],
+    /// What they are on.
+    pub(super) disks: Disks,
     /// The map.
     pub map: &'a IdMap,
     /// Which way.
@@ -69,6 +72,7 @@ impl<'a> Run<'a> {
     ) -> Run<'a> {
         Run {
             roots,
+            disks: Disks::of(roots, walk.cross_mounts),
             map,
             direction,
             aim: &Every(Rule::Map),

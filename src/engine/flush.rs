@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::shift::sync;
-use crate::fs::Root;
+use super::disks::Disks;
 
 /// Inodes changed between two writings-out. Of 256 bytes each, as ext4 has them, they are 12 MiB of inode
 /// tables; a run that changes fewer has little to wait for at its end, and lets other writers be.
@@ -32,11 +31,7 @@ impl Changed {
 /// Does the work, and meanwhile has the filesystems of the trees written out again and again. The run's
 /// end waits for a sync of its own; but the kernel tells of a write that failed only once, so whoever
 /// ends the run has to heed what came of these.
-pub(super) fn flushing<T>(
-    roots: &[Root],
-    cross_mounts: bool,
-    work: impl FnOnce(&Changed) -> T,
-) -> (T, io::Result<()>) {
+pub(super) fn flushing<T>(disks: &Disks, work: impl FnOnce(&Changed) -> T) -> (T, io::Result<()>) {
     let (flush, asked) = bounded(1);
     let changed = Changed {
         inodes: AtomicU64::new(0),
@@ -46,7 +41,7 @@ pub(super) fn flushing<T>(
         let flusher = scope.spawn(|| {
             let mut flushed = Ok(());
             for () in asked {
-                flushed = flushed.and(sync(roots, cross_mounts));
+                flushed = flushed.and(disks.sync());
             }
             flushed
         });

@@ -6,7 +6,7 @@ use super::decide::Run;
 use super::flush::flushing;
 use super::replay::{Act, GiveUp, Goal, Replay};
 use super::request::check_journal_not_in_use;
-use super::shift::{Walked, sync};
+use super::shift::Walked;
 use super::steps::Steps;
 use super::{Phase, Problem, Tally};
 use crate::record::writer::Appender;
@@ -40,9 +40,7 @@ pub(super) fn carry_out(
             monitor: run.monitor,
             stop: run.stop,
         };
-        let (replayed, flushed) = flushing(run.roots, run.walk.cross_mounts, |changed| {
-            replay.run(jobs, Some(changed))
-        });
+        let (replayed, flushed) = flushing(&run.disks, |changed| replay.run(jobs, Some(changed)));
         let replayed = replayed?;
         written = flushed;
         tally = replayed.tally;
@@ -86,7 +84,7 @@ fn take_steps(
             run.gave_up.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        sync(run.roots, run.walk.cross_mounts)?;
+        run.disks.sync()?;
         appender.mark(Mark::Stepping, 0)?;
     }
     let mut brought = Steps::of(journal).bring(Goal::After, false);

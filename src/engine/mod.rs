@@ -16,6 +16,7 @@
 //! - `roots`: the trees of a journal, opened again
 //! - [`mod@rollback`], [`mod@resume`], [`verify`]: the three uses of a replay
 //! - `kept`: whether a filesystem keeps the owners it is given
+//! - `disks`: the filesystems of a run's trees, to be written out
 //! - `flush`: writing out what a run changes while it goes on
 //! - [`created`]: what came into being since a run
 //! - [`monitor`], [`report`], [`stop`]: how a run talks, ends and is ended
@@ -23,6 +24,7 @@
 pub mod aim;
 pub mod created;
 pub mod decide;
+mod disks;
 mod flush;
 mod kept;
 pub mod links;

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
+use super::decide::Run;
+use super::disks::Disks;
 use super::flush::flushing;
 use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
 use super::request::{check_is_root, check_journal_not_in_use};
-use super::shift::sync;
 use super::steps::{Brought, Steps};
 use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Tally};
 use super::{created, roots};
@@ -63,6 +64,7 @@ pub fn rollback(
         }
     };
     process::raise_descriptor_limit();
+    let disks = Disks::of(&roots, journal.header.walk.cross_mounts);
     // Where steps moved things, what is new is told by the place it has in the end.
     let moves = !journal.steps.is_empty();
     let mut since = Tally::default();
@@ -70,22 +72,26 @@ pub fn rollback(
         created::count(journal, &trees, options.jobs, &mut since, stop);
     }
     let replayed = match held {
-        None => replay(journal, &options, monitor, stop)?.0,
+        None => replay(journal, &options, &disks, monitor, stop)?.0,
         Some((_lock, mut appender)) => {
             let io = |source| io_error(journal, source);
             appender.mark(Mark::Undoing, 0).map_err(io)?;
-            let (mut replayed, flushed) = replay(journal, &options, monitor, stop)?;
-            if !replayed.cut_short {
-                monitor.phase(Phase::Syncing, None);
-                let left = replayed.tally.left();
-                let ended = flushed
-                    .and_then(|()| sync(&roots, journal.header.walk.cross_mounts))
-                    .and_then(|()| appender.mark(Mark::Undone, left));
-                if let Err(error) = ended {
-                    let problem = not_certain(journal, &error);
-                    monitor.problem(&problem);
-                    replayed.tally.problem(problem);
+            let (mut replayed, flushed) = replay(journal, &options, &disks, monitor, stop)?;
+            let ended = match replayed.cut_short {
+                // The one that goes on would not be told.
+                true => flushed,
+                false => {
+                    monitor.phase(Phase::Syncing, None);
+                    let left = replayed.tally.left();
+                    flushed
+                        .and_then(|()| disks.sync())
+                        .and_then(|()| appender.mark(Mark::Undone, left))
                 }
+            };
+            if let Err(error) = ended {
+                let problem = not_certain(journal, &error);
+                monitor.problem(&problem);
+                replayed.tally.problem(problem);
             }
             let _ = appender.close();
             replayed
@@ -106,12 +112,7 @@ pub fn rollback(
 
 /// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop
 /// it half way. `file`: the journal, which may have been removed meanwhile.
-pub(super) fn undo(
-    path: &Path,
-    file: File,
-    monitor: &dyn Monitor,
-    jobs: usize,
-) -> Result<Tally, Refusal> {
+pub(super) fn undo(path: &Path, file: File, run: &Run<'_>, jobs: usize) -> Result<Tally, Refusal> {
     let second = file.try_clone();
     let journal = Journal::read_from(path, file)?;
     let options = RollbackOptions {
@@ -125,12 +126,12 @@ pub(super) fn undo(
     if let Some(appender) = &mut appender {
         let _ = appender.mark(Mark::Undoing, 0);
     }
-    let (mut replayed, flushed) = replay(&journal, &options, monitor, &Stop::new())?;
-    let roots = roots::open_all(&journal);
-    match flushed.and_then(|()| sync(&roots, journal.header.walk.cross_mounts)) {
+    let (mut replayed, flushed) =
+        replay(&journal, &options, &run.disks, run.monitor, &Stop::new())?;
+    match flushed.and_then(|()| run.disks.sync()) {
         Err(error) => {
             let problem = not_certain(&journal, &error);
-            monitor.problem(&problem);
+            run.monitor.problem(&problem);
             replayed.tally.problem(problem);
         }
         Ok(()) => {
@@ -188,6 +189,7 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
 fn replay(
     journal: &Journal,
     options: &RollbackOptions,
+    disks: &Disks,
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<(Replayed, std::io::Result<()>), Refusal> {
@@ -221,13 +223,7 @@ fn replay(
     };
     let (replayed, flushed) = match options.dry_run {
         true => (replay.run(options.jobs, None), Ok(())),
-        false => {
-            let roots = roots::open_all(journal);
-            let cross_mounts = journal.header.walk.cross_mounts;
-            flushing(&roots, cross_mounts, |changed| {
-                replay.run(options.jobs, Some(changed))
-            })
-        }
+        false => flushing(disks, |changed| replay.run(options.jobs, Some(changed))),
     };
     let mut replayed = replayed?;
     replayed.tally.steps = brought.done;

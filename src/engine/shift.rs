@@ -1,13 +1,10 @@
 //! Walk, map, journal, apply; or, for a dry run, walk, map, manifest.
 
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-
-use rustix::io::Errno;
 
 use super::decide::{Decider, Run};
 use super::flush::flushing;
@@ -19,7 +16,7 @@ use super::sink::JournalSink;
 use super::{
     Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stop, Tally,
 };
-use crate::fs::{Root, dir};
+use crate::fs::Root;
 use crate::record::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
 use crate::record::writer::{Appender, Writer};
 use crate::record::{Mark, Step, Store};
@@ -71,7 +68,7 @@ pub(super) fn walk_journalling(
 ) -> Walked {
     let bytes = Arc::new(AtomicU64::new(0));
     let writer = Writer::start(appender, Arc::clone(&bytes));
-    let (tally, flushed) = flushing(run.roots, run.walk.cross_mounts, |changed| {
+    let (tally, flushed) = flushing(&run.disks, |changed| {
         let sink = || JournalSink::new(&writer, &bytes, changed, run.stop);
         walk_and_settle(run, roots, jobs, || Decider::new(run, sink()))
     });
@@ -105,7 +102,7 @@ pub(super) fn conclude(
         (false, true) => appender.mark(Mark::Interrupted, 0),
         (false, false) => {
             run.monitor.phase(Phase::Syncing, None);
-            sync(run.roots, run.walk.cross_mounts)?;
+            run.disks.sync()?;
             appender.mark(Mark::Finished, tally.left())
         }
     });
@@ -144,7 +141,7 @@ pub(super) fn conclude(
 fn undo(run: &Run<'_>, tally: &mut Tally, journal: (&Path, File), jobs: usize) -> Ending {
     let why = std::mem::take(&mut tally.problems);
     let (path, file) = journal;
-    match rollback::undo(path, file, run.monitor, jobs) {
+    match rollback::undo(path, file, run, jobs) {
         Ok(undone) if undone.left() == 0 => Ending::RolledBack { why },
         Ok(undone) => {
             tally.problems = undone.problems;
@@ -159,42 +156,6 @@ fn undo(run: &Run<'_>, tally: &mut Tally, journal: (&Path, File), jobs: usize) -
             Ending::Stuck { why }
         }
     }
-}
-
-/// Waits until the disks have every change, so that a journal which says so is right also after a
-/// power cut.
-pub(super) fn sync(roots: &[Root], cross_mounts: bool) -> std::io::Result<()> {
-    if cross_mounts {
-        nix::unistd::sync();
-        return Ok(());
-    }
-    for root in roots {
-        sync_root(root)?;
-    }
-    Ok(())
-}
-
-/// Any directory of the filesystem will do: a tree whose top cannot be opened any more may have been
-/// changed all the same.
-fn sync_root(root: &Root) -> std::io::Result<()> {
-    let is_dir = root.stat.is_dir();
-    let top = match is_dir {
-        true => dir::open_dir(root.pin.as_fd(), c"."),
-        false => Err(Errno::NOTDIR),
-    };
-    let errno = match top {
-        Ok(top) => return Ok(rustix::fs::syncfs(top)?),
-        Err(errno) => errno,
-    };
-    let above = root.path.parent().unwrap_or(Path::new("/"));
-    let above = dir::open_dir(rustix::fs::CWD, above)?;
-    match rustix::fs::fstat(&above)?.st_dev == root.stat.dev {
-        true => rustix::fs::syncfs(above)?,
-        false if is_dir => return Err(errno.into()),
-        // A file with a mount of its own.
-        false => nix::unistd::sync(),
-    }
-    Ok(())
 }
 
 /// Says what a shift would do; changes nothing, takes no lock, needs no root where it can read.
