@@ -1,5 +1,6 @@
 //! `mountinfo` (`proc_pid_mountinfo(5)`), whatever bytes the names in it have.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -11,14 +12,22 @@ use procfs::process::MountInfo;
 /// One line of it.
 #[derive(Clone, Debug)]
 pub struct Mount {
-    /// What its fields say; `root` and `mount_point` are not to be used, they are still escaped.
-    pub info: MountInfo,
+    /// Its number.
+    pub id: i32,
+    /// The number of the mount that it is on.
+    pub parent: i32,
+    /// The filesystem, by the device number of its superblock: `MAJOR:MINOR`. `st_dev` may be another: each subvolume of
+    /// btrfs has its own.
+    pub device: String,
+    /// The filesystem's type, with a subtype as in `fuse.sshfs`.
+    pub fs_type: String,
     /// The directory of the filesystem that it shows.
     pub root: PathBuf,
     /// Where, as seen from the root of the process that was asked.
     pub point: PathBuf,
-    /// The filesystem's options as they stand there. Those in `info` have one value of each name; an overlay can have
-    /// many `lowerdir+`.
+    /// The filesystem's options, one value of each name.
+    pub settings: HashMap<String, Option<String>>,
+    /// The same as they stand there: an overlay can have many `lowerdir+`.
     pub options: String,
 }
 
@@ -61,10 +70,14 @@ pub(super) fn from_line(line: &[u8]) -> io::Result<Mount> {
     let info = MountInfo::from_line(&line).map_err(io::Error::other)?;
     let options = line.rsplit(' ').next().unwrap_or_default();
     Ok(Mount {
+        id: info.mnt_id,
+        parent: info.pid,
         root: unescaped_path(info.root.as_bytes()),
         point: unescaped_path(info.mount_point.as_os_str().as_encoded_bytes()),
         options: options.to_string(),
-        info,
+        device: info.majmin,
+        fs_type: info.fs_type,
+        settings: info.super_options,
     })
 }
 
@@ -112,12 +125,11 @@ mod tests {
             b"36 35 98:0 /a\\040b\xff /mnt/\xc3\xa4\\134 rw master:1 - ext4 /dev/x rw,errors=x"
                 .as_slice();
         let mount = from_line(line).unwrap();
-        let info = &mount.info;
         assert_eq!(
-            (info.mnt_id, info.pid, info.majmin.as_str()),
+            (mount.id, mount.parent, mount.device.as_str()),
             (36, 35, "98:0")
         );
-        assert_eq!(info.fs_type, "ext4");
+        assert_eq!(mount.fs_type, "ext4");
         assert_eq!(mount.root.as_os_str().as_encoded_bytes(), b"/a b\xff");
         assert_eq!(mount.point, Path::new("/mnt/\u{e4}\\"));
     }

@@ -52,11 +52,11 @@ fn read(thread: &Path) -> io::Result<Vec<Mount>> {
 
 impl Mount {
     fn of(mount: mount_table::Mount) -> io::Result<Mount> {
-        let is_overlay = mount.info.fs_type == "overlay";
+        let is_overlay = mount.fs_type == "overlay";
         Ok(Mount {
-            id: u64::try_from(mount.info.mnt_id).map_err(io::Error::other)?,
-            parent: u64::try_from(mount.info.pid).map_err(io::Error::other)?,
-            filesystem: mount.info.majmin,
+            id: u64::try_from(mount.id).map_err(io::Error::other)?,
+            parent: u64::try_from(mount.parent).map_err(io::Error::other)?,
+            filesystem: mount.device,
             root: mount.root,
             point: mount.point,
             overlay: is_overlay.then(|| mount.options.into_bytes()),

@@ -1,13 +1,14 @@
 //! Whether a filesystem keeps the owners that it is given, by its type and its mount.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
 
 use super::Refusal;
-use crate::fs::Root;
 use crate::fs::mount_table::{self, Mount};
+use crate::fs::{Pin, Root};
 
 /// What keeps a filesystem's owners from being changed.
 #[derive(Clone, Copy)]
@@ -186,10 +187,8 @@ pub fn check_mounts(root: &Root, crossing: bool) -> Result<(), Refusal> {
         source,
     };
     let mounts = mount_table::of_this_thread().map_err(unknown)?;
-    let own = mount_table::id_of(&root.pin).map_err(unknown)?;
-    // A chroot whose top is no mount point does not show its own.
-    let own = mounts.iter().filter(|mount| mount.info.mnt_id == own);
-    let own = own.map(|mount| (&*root.path, mount));
+    let own = mount_of(root.pin.as_fd(), &mounts).map_err(unknown)?;
+    let own = own.into_iter().map(|mount| (&*root.path, mount));
     let below = mounts
         .iter()
         .map(|mount| (&*mount.point, mount))
@@ -198,7 +197,7 @@ pub fn check_mounts(root: &Root, crossing: bool) -> Result<(), Refusal> {
         if let Some(obstacle) = obstacle_of(mount) {
             return Err(Refusal::Filesystem {
                 path: path.to_owned(),
-                name: mount.info.fs_type.clone().into(),
+                name: mount.fs_type.clone().into(),
                 why: obstacle.why(),
                 help: obstacle.help(),
             });
@@ -208,16 +207,17 @@ pub fn check_mounts(root: &Root, crossing: bool) -> Result<(), Refusal> {
 }
 
 fn obstacle_of(mount: &Mount) -> Option<Obstacle> {
-    let fs_type = &*mount.info.fs_type;
-    let by_name = REFUSED.iter().find(|entry| entry.1 == fs_type);
-    let by_name = by_name.map(|entry| entry.2);
-    if let Some(found @ (CopiesUp | NarrowIds)) = by_name {
-        return Some(found);
+    let fs_type = &*mount.fs_type;
+    match REFUSED.iter().find(|entry| entry.1 == fs_type) {
+        Some(&(.., found @ (CopiesUp | NarrowIds))) => return Some(found),
+        // Where it is a root's, its `f_type` told; below one it fails the run, unless it is excluded.
+        Some(_) => return None,
+        None => {}
     }
     if OVERLAYS.contains(&fs_type) {
         return Some(CopiesUp);
     }
-    let has = |option: &str| mount.info.super_options.contains_key(option);
+    let has = |option: &str| mount.settings.contains_key(option);
     // jfs, hfsplus and udf have an owner of their own on the disk; in memory it is the top's alone.
     if (has("uid") || has("gid")) && !IN_MEMORY.contains(&fs_type) {
         return Some(NoOwners);
@@ -229,16 +229,16 @@ const IN_MEMORY: &[&str] = &["tmpfs", "ramfs", "hugetlbfs"];
 
 /// Whether ext4 is mounted with `nouid32`. The mount table leaves it out where `tune2fs -o uid16` made it the default.
 fn has_narrow_ids(mount: &Mount) -> bool {
-    let name = std::fs::canonicalize(format!("/sys/dev/block/{}", mount.info.majmin)).ok();
+    let name = std::fs::canonicalize(format!("/sys/dev/block/{}", mount.device)).ok();
     let name = name.as_deref().and_then(Path::file_name);
     let options = name.map(|name| {
         Path::new("/proc/fs")
-            .join(&mount.info.fs_type)
+            .join(&mount.fs_type)
             .join(name)
             .join("options")
     });
     let options = options.and_then(|path| std::fs::read_to_string(path).ok());
-    mount.info.super_options.contains_key("nouid32")
+    mount.settings.contains_key("nouid32")
         || options.is_some_and(|text| text.lines().any(|option| option == "nouid32"))
 }
 
@@ -250,22 +250,23 @@ const OVERLAYS: &[&str] = &[
     "fuse.unionfs-fuse",
 ];
 
-/// The mount that a path is on: of those on one mount point, the last is on top.
-fn mount_of<'a>(path: &Path, mounts: &'a [Mount]) -> Option<&'a Mount> {
-    mounts
-        .iter()
-        .filter(|mount| path.starts_with(&mount.point))
-        .max_by_key(|mount| mount.point.as_os_str().len())
+/// The mount that an open inode is on. A chroot whose top is no mount point does not show its own.
+fn mount_of<'a>(handle: BorrowedFd<'_>, mounts: &'a [Mount]) -> io::Result<Option<&'a Mount>> {
+    let id = mount_table::id_of(handle)?;
+    Ok(mounts.iter().find(|mount| mount.id == id))
 }
 
-/// Whether the filesystem is mounted with project quotas (`xfs(5)`, `ext4(5)`).
+/// Whether the filesystem is mounted with project quotas (`xfs(5)`, `ext4(5)`). Not, where that cannot be told.
 pub fn has_project_quotas(path: &Path) -> bool {
-    let mounts = mount_table::of_this_thread().unwrap_or_default();
-    mount_of(path, &mounts).is_some_and(|mount| {
-        ["prjquota", "pquota"]
-            .iter()
-            .any(|option| mount.info.super_options.contains_key(*option))
-    })
+    let settings = || {
+        let (pin, mounts) = (Pin::path(path)?, mount_table::of_this_thread()?);
+        let mount = mount_of(pin.as_fd(), &mounts)?;
+        io::Result::Ok(mount.map(|mount| mount.settings.clone()))
+    };
+    let settings = settings().ok().flatten().unwrap_or_default();
+    ["prjquota", "pquota"]
+        .iter()
+        .any(|option| settings.contains_key(*option))
 }
 
 /// Whether one mount of it may hold several inodes of a number: btrfs, where each subvolume counts
@@ -286,7 +287,6 @@ fn obstacle_on(magic: u32) -> Option<(&'static str, Obstacle)> {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::io;
 
     use super::*;
 
@@ -317,6 +317,7 @@ mod tests {
             ("ext4 /dev/x rw,resuid=5,resgid=5", None),
             ("tmpfs none rw,uid=1000", None),
             ("fuse.bindfs x rw,user_id=0,group_id=0", None),
+            ("devpts none rw,gid=5", None),
             ("ext4 /dev/x rw,nouid32", Some(NarrowIds)),
             ("jffs2 /dev/x rw", Some(NarrowIds)),
             ("jfs /dev/x rw,uid=5", Some(NoOwners)),
