@@ -1,5 +1,5 @@
-//! Filesystems that would not give back what was shifted on them: an overlay copies up what changes, ids of 16 bits are
-//! cut off.
+//! What would not be given back is refused: an overlay copies up what changes, ids of 16 bits are cut off, a process
+//! without the capabilities loses bits.
 
 mod support;
 
@@ -124,20 +124,35 @@ fn a_filesystem_that_keeps_half_of_an_id_is_refused() {
 }
 
 #[test]
-fn root_without_the_capabilities_it_takes_is_refused() {
+fn who_lacks_what_giving_back_takes_is_refused() {
     let fs = TestFs::new(Kind::Ext4);
     let file = fs.path().join("file");
     fs::write(&file, "").unwrap();
-    sh("chown", ["5:5".as_ref(), file.as_os_str()]);
-    sh("chmod", ["2755".as_ref(), file.as_os_str()]);
-    for capability in ["chown", "dac_override", "fowner", "fsetid", "setfcap"] {
+    let refused = |options: &[&str], lacks: &str| {
         let idshift = Idshift::new();
         let command = idshift.command(["shift", "--map", MAP, file.to_str().unwrap()]);
         let mut without = Command::new("setpriv");
-        let drop = format!("-{capability}");
-        without.args(["--bounding-set", &drop, "--inh-caps", &drop]);
+        without.args(options);
         without.arg(command.get_program()).args(command.get_args());
         let run = Run::of(&mut without).exits(4);
-        run.says(&format!("CAP_{}", capability.to_uppercase()));
+        run.says(&format!("takes {lacks}, which this process lacks"));
+    };
+    let all = ["chown", "dac_override", "fowner", "fsetid", "setfcap"];
+    for capability in all {
+        let drop = format!("-{capability}");
+        let lacks = format!("CAP_{}", capability.to_uppercase());
+        refused(&["--bounding-set", &drop, "--inh-caps", &drop], &lacks);
     }
+    // Somebody who has them, and whose the journal would be.
+    let has = all.map(|capability| format!("+{capability}")).join(",");
+    let somebody = ["--reuid", "1000", "--clear-groups"];
+    let keeping = [
+        "--securebits",
+        "+no_setuid_fixup",
+        "--inh-caps",
+        &has,
+        "--ambient-caps",
+        &has,
+    ];
+    refused(&[&somebody[..], &keeping].concat(), "uid 0");
 }

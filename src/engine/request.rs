@@ -83,11 +83,11 @@ pub enum Refusal {
         reason: String,
     },
     /// Only root may change owners.
-    #[error("{path}: changing owners takes root with {missing}, which this process lacks. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = shown(path))]
+    #[error("{path}: changing owners takes {missing}, which this process lacks. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = shown(path))]
     NotRoot {
         /// The first tree, or the journal.
         path: PathBuf,
-        /// `CAP_CHOWN` and the like.
+        /// `uid 0`, `CAP_CHOWN` and the like.
         missing: String,
     },
     /// Somebody is using the tree; of several, the first is named.
@@ -301,7 +301,11 @@ pub(super) fn host() -> String {
 }
 
 pub(super) fn check_is_root(path: &std::path::Path) -> Result<(), Refusal> {
-    let missing = process::missing_capabilities();
+    let mut missing = process::missing_capabilities();
+    if !nix::unistd::geteuid().is_root() {
+        // Its journals would be another's.
+        missing.insert(0, "uid 0");
+    }
     match missing.is_empty() {
         true => Ok(()),
         false => Err(Refusal::NotRoot {

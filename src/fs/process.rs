@@ -62,7 +62,7 @@ pub fn descriptors_for_pins() -> usize {
 }
 /// What changing any inode, and putting it back, takes (`capabilities(7)`). Without `CAP_FSETID`, `chmod` drops a
 /// set-group-ID bit and says that all went well; without `CAP_SETFCAP`, a capability that a chown took cannot be given back.
-const NEEDED: [(CapabilitySet, &str); 5] = [
+const NEEDED: &[(CapabilitySet, &str)] = &[
     (CapabilitySet::CHOWN, "CAP_CHOWN"),
     (CapabilitySet::DAC_OVERRIDE, "CAP_DAC_OVERRIDE"),
     (CapabilitySet::FOWNER, "CAP_FOWNER"),
