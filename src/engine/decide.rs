@@ -61,7 +61,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run that has not begun.
+    /// A run that has not begun. Opens what its trees are on.
     pub fn new(
         roots: &'a [Root],
         map: &'a IdMap,

@@ -3,7 +3,7 @@
 use crate::fs::{Identity, Pin};
 use crate::ownership::Ownership;
 
-/// Some filesystems say yes to a chown and forget it (ntfs-3g without `permissions`, vfat with `quiet`), some
+/// Some filesystems say yes to a chown and forget it (ntfs-3g without `permissions`), some
 /// make another inode of what changes (overlays: those that are known are refused before). So the first change on a
 /// filesystem is looked at again.
 #[derive(Default)]

@@ -232,3 +232,23 @@ fn at(nanoseconds: i64) -> Timestamps {
         last_modification: time,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_in_the_place_of_a_new_file_is_left_and_named() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = File::open(place.path()).unwrap();
+        std::fs::write(place.path().join("file"), "old").unwrap();
+        let taken = place.path().join("file.idshift-new");
+        std::fs::create_dir(&taken).unwrap();
+        remove_unfinished(dir.as_fd(), b"file").unwrap();
+        let error = replace_file(dir.as_fd(), b"file", b"new", None).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("file.idshift-new is in the way"), "{told}");
+        assert!(taken.is_dir());
+        assert_eq!(std::fs::read(place.path().join("file")).unwrap(), b"old");
+    }
+}
