@@ -83,7 +83,7 @@ pub enum Refusal {
         reason: String,
     },
     /// Only root may change owners.
-    #[error("{path}: changing owners takes {missing}, which this process lacks. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = shown(path))]
+    #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = shown(path))]
     NotRoot {
         /// The first tree, or the journal.
         path: PathBuf,
