@@ -94,6 +94,7 @@ fn short(error: &JournalError) -> &'static str {
         JournalError::Newer { .. } => "from a newer idshift",
         JournalError::Damaged { .. } => "damaged",
         JournalError::NotTrusted { .. } => "others could have written it",
+        JournalError::GoneOn { .. } => "being written",
         JournalError::Io { .. } | JournalError::NotAJournal { .. } => "not readable",
     }
 }

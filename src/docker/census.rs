@@ -31,7 +31,7 @@ const ENOUGH: u64 = 10_000;
 /// host ids.
 pub fn census(dir: &Path, user: Option<(u32, u32)>, write: bool) -> Option<Census> {
     let root = Root::open(dir).ok()?;
-    if !root.stat.is_dir() {
+    if !root.is_dir() {
         return None;
     }
     let counter = || Counter {

@@ -263,7 +263,7 @@ fn safe_to_revert(mut sources: Vec<PathBuf>, top: &Path) -> Vec<PathBuf> {
         let Some(root) = real.ok().and_then(|real| Root::open(&real).ok()) else {
             continue;
         };
-        let kind = root.stat.file_type;
+        let kind = root.file_type;
         let is_data = matches!(kind, FileType::Directory | FileType::File);
         let is_ours = root.path.starts_with(top) || top.starts_with(&root.path);
         let is_new = !safe.iter().any(|other| root.path.starts_with(other));

@@ -87,7 +87,7 @@ impl Visit for Since<'_> {
     type Output = Tally;
 
     fn root(&mut self, _number: usize, root: &Root) -> ControlFlow<(), Enter> {
-        ControlFlow::Continue(match root.stat.is_dir() {
+        ControlFlow::Continue(match root.is_dir() {
             true => Enter::Yes,
             false => Enter::No,
         })

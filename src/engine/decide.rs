@@ -475,16 +475,21 @@ impl<S: Sink> Visit for Decider<'_, S> {
     type Output = Tally;
 
     fn root(&mut self, number: usize, root: &Root) -> ControlFlow<(), Enter> {
-        let path = DirPath::root(number, root.stat.identity, root.stat.dev);
-        let pin = match root.pin.try_clone() {
-            Ok(pin) => pin,
-            Err(errno) => {
-                self.failed(&path, b".", "dup", errno)?;
+        let path = DirPath::root(number, root.identity, root.dev);
+        let read = root.pin.try_clone().map_err(|errno| ("dup", errno));
+        let read = read.and_then(|pin| match pin.stat() {
+            Ok(stat) => Ok((pin, stat)),
+            Err(errno) => Err(("statx", errno)),
+        });
+        let (pin, stat) = match read {
+            Ok(read) => read,
+            Err((call, errno)) => {
+                self.failed(&path, b".", call, errno)?;
                 return ControlFlow::Continue(Enter::No);
             }
         };
         let looked = Looked {
-            stat: root.stat,
+            stat,
             present: attributes::present(&pin),
             pin: Some(pin),
             kept_name: true,
@@ -493,13 +498,13 @@ impl<S: Sink> Visit for Decider<'_, S> {
             name: b".",
             rule: self.run.aim.root(number),
             looked,
-            elsewhere: match root.stat.is_dir() || !self.run.links.guards() {
+            elsewhere: match root.is_dir() || !self.run.links.guards() {
                 true => None,
-                false => Some((1, root.stat.nlink)).filter(|&(met, names)| met < names),
+                false => Some((1, stat.nlink)).filter(|&(met, names)| met < names),
             },
         };
         self.inode(&path, met)?;
-        ControlFlow::Continue(match root.stat.is_dir() {
+        ControlFlow::Continue(match root.is_dir() {
             true => Enter::Yes,
             false => Enter::No,
         })

@@ -51,7 +51,7 @@ impl Disks {
 /// Any directory of the filesystem will do: a tree whose top cannot be opened any more may have been
 /// changed all the same.
 fn open(root: &Root) -> io::Result<Option<File>> {
-    let is_dir = root.stat.is_dir();
+    let is_dir = root.is_dir();
     let top = match is_dir {
         true => dir::open_dir(root.pin.as_fd(), c"."),
         false => Err(Errno::NOTDIR),
@@ -62,7 +62,7 @@ fn open(root: &Root) -> io::Result<Option<File>> {
     };
     let above = root.path.parent().unwrap_or(Path::new("/"));
     let above = dir::open_dir(rustix::fs::CWD, above)?;
-    match rustix::fs::fstat(&above)?.st_dev == root.stat.dev {
+    match rustix::fs::fstat(&above)?.st_dev == root.dev {
         true => Ok(Some(above.into())),
         false if is_dir => Err(errno.into()),
         // A file with a mount of its own.

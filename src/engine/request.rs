@@ -282,7 +282,7 @@ impl ShiftRequest {
 pub(super) fn root_line(root: &Root) -> RootLine {
     RootLine {
         path: Name::from(root.path.as_path()),
-        identity: root.stat.identity,
+        identity: root.identity,
         steps_only: false,
     }
 }
@@ -332,8 +332,8 @@ fn check_not_in_use(roots: &[Root], monitor: &dyn Monitor) -> Result<(), Refusal
         .iter()
         .map(|root| Tree {
             path: root.path.clone(),
-            dev: root.stat.dev,
-            ino: root.stat.identity.ino,
+            dev: root.dev,
+            ino: root.identity.ino,
         })
         .collect();
     match in_use::users_of(&trees) {

@@ -78,14 +78,11 @@ pub fn resume(
     };
     let exclude = exclude_set(&header.walk.exclude)?;
     let trees = header.roots.iter().filter(|root| !root.steps_only).count();
-    let _lock = RunLock::take(&roots[..trees])?;
+    let lock = RunLock::take(&roots[..trees])?;
     process::raise_descriptor_limit();
-    let io = |source| {
-        let path = journal.path.clone();
-        Refusal::Journal(JournalError::Io { path, source })
-    };
-    let mut appender = journal.append().map_err(io)?;
-    appender.mark(Mark::Resumed, 0).map_err(io)?;
+    let mut appender = journal.append(&lock)?;
+    let marked = appender.mark(Mark::Resumed, 0);
+    marked.map_err(|source| Refusal::journal(&journal.path, source))?;
 
     let (map, direction) = (&header.map, header.direction);
     let mut run = Run::new(&roots, map, direction, &header.walk, monitor, stop);

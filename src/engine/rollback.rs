@@ -60,7 +60,9 @@ pub fn rollback(
         true => None,
         false => {
             check_is_root(&journal.path)?;
-            Some((RunLock::take(&trees)?, appender(journal)?))
+            let lock = RunLock::take(&trees)?;
+            let appender = journal.append(&lock)?;
+            Some((lock, appender))
         }
     };
     process::raise_descriptor_limit();
@@ -232,10 +234,6 @@ fn replay(
         replayed.tally.problem(problem);
     }
     Ok((replayed, flushed))
-}
-
-fn appender(journal: &Journal) -> Result<crate::record::writer::Appender, Refusal> {
-    journal.append().map_err(|source| io_error(journal, source))
 }
 
 fn io_error(journal: &Journal, source: std::io::Error) -> Refusal {

@@ -12,7 +12,7 @@ pub(super) fn open(line: &RootLine) -> Result<Root, String> {
     let path = line.path.as_path();
     match Root::open(path) {
         Ok(root) if root.path != path => Err("a symlink is on its way now".to_string()),
-        Ok(root) if root.stat.identity == line.identity => Ok(root),
+        Ok(root) if root.identity == line.identity => Ok(root),
         Ok(_) => Err("the tree's top is another inode now".to_string()),
         Err(error) => Err(error.to_string()),
     }

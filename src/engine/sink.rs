@@ -207,8 +207,14 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> Contro
         match applied {
             Ok(()) => done[own as usize] += 1,
             Err(error) => {
-                let reason = match put_back(pin, &transitions[own as usize]) {
+                let transition = &transitions[own as usize];
+                let reason = match put_back(pin, transition) {
                     Ok(()) => error,
+                    // A call can fail that would have changed nothing: what counts is what the inode is now.
+                    Err(_) if is_as_wanted(pin, identity, transition) => {
+                        done[own as usize] += 1;
+                        continue;
+                    }
                     Err(also) => format!("{error}, and putting it back failed: {also}"),
                 };
                 let path = run.path(dir, name);
@@ -236,6 +242,17 @@ fn put_back(pin: &Pin, transition: &Transition) -> Result<(), String> {
     let before = &transition.change.before;
     fs::apply_despite(pin, transition.file_type, flags, &now, before)
         .map_err(|error| error.to_string())
+}
+
+/// Whether it is still the same inode, and has all of its change.
+fn is_as_wanted(pin: &Pin, identity: Identity, transition: &Transition) -> bool {
+    let wanted = &transition.change.after;
+    pin.stat().is_ok_and(|stat| {
+        let now = attributes::read(pin, &stat);
+        stat.identity == identity
+            && now.is_ok_and(|now| now == *wanted)
+            && transition.held.without(stat.flags()).is_empty()
+    })
 }
 
 impl Sink for JournalSink<'_> {

@@ -398,7 +398,7 @@ impl<'a> Steps<'a> {
         let way = &place.path[..place.path.len() - 1];
         way.iter().try_fold(top, |dir, name| {
             let dir = open(dir.as_fd(), &name.0)?;
-            match !self.cross_mounts && stat(&dir)?.crosses_mount(root.stat.dev) {
+            match !self.cross_mounts && stat(&dir)?.crosses_mount(root.dev) {
                 true => Err(io::Error::other("a mount is on its way now")),
                 false => Ok(dir),
             }

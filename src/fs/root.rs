@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::Pin;
 use super::resolve::{Resolved, resolve};
 use super::shown::shown;
-use super::stat::{Stat, stat};
+use super::stat::{Identity, Stat, stat};
 use crate::ownership::FileType;
 
 /// The top of a tree: a directory or a single file, pinned.
@@ -21,8 +21,12 @@ pub struct Root {
     pub path: PathBuf,
     /// Its pin.
     pub pin: Pin,
-    /// What `statx` said when it was opened.
-    pub stat: Stat,
+    /// Its `st_dev`.
+    pub dev: u64,
+    /// Which inode it is.
+    pub identity: Identity,
+    /// What it is. Owner and mode are not kept: another run may change them until this one has its lock.
+    pub file_type: FileType,
     /// Device and inode of itself and of each directory above it, innermost first. Two trees meet
     /// when one's own pair is in the other's list.
     pub lineage: Vec<(u64, u64)>,
@@ -117,9 +121,16 @@ impl Root {
         Ok(Root {
             path: real,
             pin,
-            stat,
+            dev: stat.dev,
+            identity: stat.identity,
+            file_type: stat.file_type,
             lineage,
         })
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.file_type == FileType::Directory
     }
 
     /// Pins a path that was found to have no symlinks a while ago.
@@ -159,7 +170,7 @@ impl Root {
         let mut above = Vec::new();
         for (path, pair) in self.path.ancestors().zip(&self.lineage).skip(1) {
             let pin = match &here {
-                None if !self.stat.is_dir() => Pin::exactly(path),
+                None if !self.is_dir() => Pin::exactly(path),
                 None => Pin::above(&self.pin),
                 Some(below) => Pin::above(below),
             };

@@ -296,7 +296,7 @@ impl<'a, V: Visit> Walker<'a, V> {
     fn root(&mut self, number: usize) -> ControlFlow<()> {
         let root = &self.roots[number];
         if self.visitor.root(number, root)? == Enter::Yes {
-            let path = DirPath::root(number, root.stat.identity, root.stat.dev);
+            let path = DirPath::root(number, root.identity, root.dev);
             let dir = Dir::open_from_root(root.pin.as_fd(), Arc::clone(&path));
             self.enter(dir, &path)?;
         }

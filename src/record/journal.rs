@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,7 +10,8 @@ use thiserror::Error;
 
 use super::frame::{self, Found};
 use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
-use super::reading::{Reading, split_lines};
+use super::lock::RunLock;
+use super::reading::{AsOf, Reading, has_frame, split_lines};
 use super::writer::Appender;
 use super::{Step, Transition};
 use crate::fs::shown::shown;
@@ -108,6 +109,15 @@ pub enum JournalError {
         /// The journal file.
         path: PathBuf,
     },
+    /// Somebody went on with it.
+    #[error(
+        "{path}: was written to since it was read: another idshift was at work on it. Run the command again",
+        path = shown(path)
+    )]
+    GoneOn {
+        /// The journal file.
+        path: PathBuf,
+    },
     /// It is no journal.
     #[error("{path}: is not a journal of idshift: {reason}", path = shown(path))]
     NotAJournal {
@@ -146,6 +156,9 @@ pub struct Journal {
     pub torn: bool,
     pub(super) file: File,
     pub(super) frames: Vec<Place>,
+    pub(super) as_of: AsOf,
+    /// Only its first frames were asked for, and it has more.
+    pub(super) is_cut: bool,
 }
 
 /// What a journal says of itself, without its changes: quickly read, however long it is.
@@ -267,21 +280,32 @@ impl Journal {
         }
     }
 
-    /// Opens the file for more frames behind the last whole one.
+    /// Opens the file for more frames behind the last whole one; what stands behind it goes. Whoever may
+    /// write to a journal holds the lock of its trees ([`RunLock`]), and what the journal said before the
+    /// lock was taken may not be all of it any more.
     ///
     /// # Errors
-    /// Also when another file has its place now.
-    pub fn append(&self) -> io::Result<Appender> {
+    /// [`JournalError::GoneOn`]: it is not what it was when it was read. Also when another file has its
+    /// place now.
+    pub fn append(&self, _lock: &RunLock) -> Result<Appender, JournalError> {
+        let io = |source| JournalError::Io {
+            path: self.path.clone(),
+            source,
+        };
         let file = File::options()
             .read(true)
             .write(true)
             .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(&self.path)?;
-        let (read, found) = (self.file.metadata()?, file.metadata()?);
-        if (read.dev(), read.ino()) != (found.dev(), found.ino()) {
-            return Err(rustix::io::Errno::STALE.into());
+            .open(&self.path)
+            .map_err(io)?;
+        // Times can stand still for some milliseconds, so what was written is looked for too.
+        let same = file.metadata().map_err(io)?;
+        let more = !self.is_cut && has_frame(&file, self.frames(), self.bytes()).map_err(io)?;
+        if AsOf::of(&same) != self.as_of || more {
+            let path = self.path.clone();
+            return Err(JournalError::GoneOn { path });
         }
-        self.append_to(file)
+        self.append_to(file).map_err(io)
     }
 
     /// The same, of its file that is open for writing already.

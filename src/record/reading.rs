@@ -1,8 +1,9 @@
 //! Reading a journal frame by frame, and what its frames must agree on.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,6 +57,42 @@ struct Content {
     inodes: u64,
 }
 
+/// A journal's file at the time it began to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AsOf {
+    place: (u64, u64),
+    length: u64,
+    written: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl AsOf {
+    pub(super) fn of(file: &Metadata) -> AsOf {
+        AsOf {
+            place: (file.dev(), file.ino()),
+            length: file.len(),
+            written: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
+
+/// Whether a whole frame of this number begins there.
+pub(super) fn has_frame(file: &File, number: u32, offset: u64) -> io::Result<bool> {
+    let mut rest = Vec::new();
+    let mut head = [0; HEAD];
+    if file.read_at(&mut head, offset)? == HEAD
+        && let Some((found, len)) = frame::read_head(&head)
+        && found == number
+    {
+        rest.resize(HEAD + len, 0);
+        let read = file.read_at(&mut rest, offset)?;
+        rest.truncate(read);
+    }
+    let found = frame::decode(number, offset, &rest);
+    Ok(matches!(found, Ok(Found::Whole { .. })))
+}
+
 /// Fewer frames are not worth a thread.
 const FRAMES_A_THREAD: usize = 8;
 
@@ -63,6 +100,7 @@ const FRAMES_A_THREAD: usize = 8;
 pub(super) struct Reading<'a> {
     path: &'a Path,
     file: File,
+    as_of: AsOf,
     length: u64,
     offset: u64,
     frames: Vec<Place>,
@@ -71,6 +109,7 @@ pub(super) struct Reading<'a> {
     marks: Vec<MarkLine>,
     inodes: u64,
     torn: bool,
+    is_cut: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -96,6 +135,7 @@ impl<'a> Reading<'a> {
         })?;
         Ok(Reading {
             path,
+            as_of: AsOf::of(&metadata),
             length: metadata.len(),
             file,
             offset: 0,
@@ -105,6 +145,7 @@ impl<'a> Reading<'a> {
             marks: Vec::new(),
             inodes: 0,
             torn: false,
+            is_cut: false,
         })
     }
 
@@ -138,7 +179,11 @@ impl<'a> Reading<'a> {
         if most > 0 && self.next_frame()? {
             self.whole_frames(most as usize - 1);
         }
-        while self.frames.len() < most as usize && self.next_frame()? {}
+        let mut more = true;
+        while more && self.frames.len() < most as usize {
+            more = self.next_frame()?;
+        }
+        self.is_cut = more;
         self.finish()
     }
 
@@ -365,6 +410,8 @@ impl<'a> Reading<'a> {
             torn: self.torn,
             frames: self.frames,
             file: self.file,
+            as_of: self.as_of,
+            is_cut: self.is_cut,
         })
     }
 }

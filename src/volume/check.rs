@@ -180,10 +180,15 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
     let is_old = runtime.as_ref().is_some_and(Program::looks_up_as_container);
     let parents_matter = request.old_runtime || is_old;
 
+    let stat = root
+        .pin
+        .stat()
+        .map_err(|errno| VolumeError::io(&root.path)(errno.into()))?;
     let failed = tried.iter().find(|one| !one.works()).copied();
     let seen = Seen {
         root: &root,
-        ownership: &ownership(&root),
+        stat: &stat,
+        ownership: &ownership(&root, &stat),
         filesystem: places::check_filesystem(root.pin.as_fd(), &root.path).err(),
         user: &request.user,
         host_ids,
@@ -207,7 +212,7 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
         }
     }
     Ok(Checked {
-        owner: Owner::of(&root.stat, &request.map),
+        owner: Owner::of(&stat, &request.map),
         path: root.path,
         is_symlink,
         user: request.user.clone(),
@@ -255,8 +260,7 @@ fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
 }
 
 /// With the ACL, where it can be read.
-fn ownership(root: &Root) -> Ownership {
-    let stat = &root.stat;
+fn ownership(root: &Root, stat: &Stat) -> Ownership {
     attributes::read(&root.pin, stat)
         .unwrap_or_else(|_| Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default()))
 }

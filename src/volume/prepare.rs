@@ -209,7 +209,7 @@ impl Building<'_> {
         // Links on the way are followed once, here.
         let root = Root::open(&there.join("."))
             .map_err(|error| VolumeError::of_root(&there.join("."), &error))?;
-        if !root.stat.is_dir() {
+        if !root.is_dir() {
             return Err(VolumeError::path(there, "is no directory"));
         }
         can_be_changed(&root.pin, &root.path)?;
@@ -256,9 +256,10 @@ impl Building<'_> {
         for (root, is_missing) in self.below.drain(..) {
             let mut found = closed_above(&root, map)?;
             if is_missing && !may_search(&root.pin, map)? {
-                let Root {
-                    path, pin, stat, ..
-                } = root;
+                let Root { path, pin, .. } = root;
+                let stat = pin
+                    .stat()
+                    .map_err(|errno| VolumeError::io(&path)(errno.into()))?;
                 found.push(Above { path, pin, stat });
             }
             for parent in found {

@@ -16,6 +16,8 @@ pub struct Seen<'a> {
     pub root: &'a Root,
     /// Whose it is.
     pub ownership: &'a Ownership,
+    /// What `statx` says of it.
+    pub stat: &'a Stat,
     /// Why its filesystem would not take other owners.
     pub filesystem: Option<Refusal>,
     /// Who is to use it.
@@ -55,10 +57,6 @@ impl Seen<'_> {
         shell_word(&self.root.path)
     }
 
-    fn stat(&self) -> &Stat {
-        &self.root.stat
-    }
-
     /// The path's owner is on the container's side of the map already.
     fn is_shifted(&self) -> bool {
         let side = self.map.uids.map(self.ownership.uid, Direction::Into);
@@ -83,7 +81,7 @@ impl Seen<'_> {
 
     /// Read 4, write 2, execute 1.
     fn wanted(&self) -> u8 {
-        match (self.stat().is_dir(), self.write) {
+        match (self.stat.is_dir(), self.write) {
             (true, true) => 0o7,
             (true, false) => 0o5,
             (false, true) => 0o6,
@@ -99,7 +97,7 @@ impl Seen<'_> {
     }
 
     fn open_to_owner(&self) -> String {
-        let letters = match self.stat().is_dir() {
+        let letters = match self.stat.is_dir() {
             true => "rwx",
             false => "rw",
         };
@@ -166,8 +164,8 @@ fn against(seen: &Seen<'_>, what: Try, errno: Errno) -> Vec<String> {
         Errno::NOSPC | Errno::DQUOT => {
             "the filesystem, or the user's quota, is full: make room".into()
         }
-        Errno::PERM if seen.stat().immutable => format!("chattr -i {path}"),
-        Errno::PERM if seen.stat().append_only => format!("chattr -a {path}"),
+        Errno::PERM if seen.stat.immutable => format!("chattr -i {path}"),
+        Errno::PERM if seen.stat.append_only => format!("chattr -a {path}"),
         _ if what == Try::Connect => format!(
             "setfacl -m u:{}:rw {path}, if the container may do all that what listens there can do",
             seen.host_ids.0

@@ -31,6 +31,7 @@ pub mod hostile;
 pub mod idshift;
 pub mod inputs;
 pub mod journal;
+pub mod place;
 pub mod power;
 pub mod promise;
 pub mod scene;

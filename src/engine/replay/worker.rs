@@ -455,7 +455,7 @@ impl<'a> Worker<'a> {
     /// The device that nothing may leave, unless the run crossed mounts.
     fn within(&self, root: &Root) -> Option<u64> {
         let crosses = self.replay.journal.header.walk.cross_mounts;
-        (!crosses).then_some(root.stat.dev)
+        (!crosses).then_some(root.dev)
     }
 }
 

@@ -87,9 +87,12 @@ pub struct Tree {
 /// Finds the processes that use any of the trees: at most one [`Use`] for each process and
 /// [`How`], by process id.
 ///
-/// This process, its threads and the kernel's threads are left out. So is what cannot be seen: a
-/// process that ends meanwhile, or that this user may not look at. Only root gets the whole answer,
-/// and nothing holds the answer still: a process can start the moment after.
+/// This process, its threads and the kernel's threads are left out. So is what other processes of
+/// this program hold, where they see the same files: who of them may change a tree, a lock decides
+/// ([`RunLock`](crate::record::lock::RunLock)), and two runs that took each other for users would
+/// both go away. So is what cannot be seen: a process that ends meanwhile, or that this user may not
+/// look at. Only root gets the whole answer, and nothing holds the answer still: a process can start
+/// the moment after.
 ///
 /// It is an error when a path no longer leads to its tree, when `/proc` is not mounted, and on
 /// kernels that do not tell an inode's mount (before Linux 5.8).
@@ -110,7 +113,8 @@ pub fn users_of(trees: &[Tree]) -> io::Result<Vec<Use>> {
     for (process, mount_point) in mounts::uses(&homes, own_mounts, &this, &processes, &mut seeker) {
         found.add(process, How::MountPoint, mount_point);
     }
-    for process in &processes {
+    let others = processes.iter().filter(|one| !one.is_another(&this));
+    for process in others {
         process.holdings(&mut seeker, |how, path| found.add(process, how, path));
     }
     found.uses.sort_by_key(|one| one.pid);

@@ -80,6 +80,19 @@ impl Process {
             .find_map(|group| container_of(&group.pathname))
     }
 
+    /// Whether it runs the same program as `this` process, in the same mount namespace: then the two
+    /// meet at the same lock.
+    pub fn is_another(&self, this: &Process) -> bool {
+        let key = |process: &Process, link: &str| {
+            let place = Place::of(&process.threads.first()?.join(link)).ok()?;
+            Some((place.dev, place.ino))
+        };
+        ["exe", "ns/mnt"].iter().all(|link| {
+            let of_this = key(this, link);
+            of_this.is_some() && key(self, link) == of_this
+        })
+    }
+
     /// Reports what it holds of the trees, the first of each kind.
     pub fn holdings(&self, seeker: &mut Seeker, mut report: impl FnMut(How, PathBuf)) {
         for thread in &self.threads {

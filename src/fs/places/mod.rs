@@ -123,7 +123,7 @@ pub fn check_no_data_root(path: &Path) -> Result<(), Refusal> {
 /// # Errors
 /// Says what it is.
 pub fn check_kind(root: &super::Root) -> Result<(), Refusal> {
-    let kind = match root.stat.file_type {
+    let kind = match root.file_type {
         FileType::Socket => "a socket",
         FileType::BlockDevice => "a block device",
         FileType::CharDevice => "a character device",

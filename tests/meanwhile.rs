@@ -1,0 +1,290 @@
+//! What goes on beside a run: files that come and go, another run, a clock that is set.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use support::place::Place;
+use support::trace::{self, Event, Then};
+use support::{
+    Idshift, Kind, MAP, Numbers, Promise, Run, Snapshot, TestFs, assert_same, long, scene, tree,
+};
+
+const FILE: &str = env!("CARGO_CRATE_NAME");
+const PART: &str = "Faults";
+
+#[test]
+fn inodes_that_vanish_and_appear_during_the_walk() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "What vanishes or appears during the walk harms nothing else",
+        "one inode removed, and others made, at some system call; all the rest is shifted, then rolled back, and the \
+         one that is gone is reported",
+    );
+    let mut numbers = Numbers::seeded(44);
+    for _ in 0..if long() { 40 } else { 3 } {
+        let fs = TestFs::new(Kind::Tmpfs);
+        let top = tree::specimens(&fs.path().join("tree"));
+        let (gone, new) = (top.join("dir/below/fifo"), top.join("dir/new"));
+        let start = Snapshot::of(&top);
+        let idshift = Idshift::new();
+        let command = idshift.command([
+            "shift",
+            "--json",
+            "--jobs",
+            "1",
+            "--map",
+            MAP,
+            top.to_str().unwrap(),
+        ]);
+        let (n, mut at) = (numbers.below(60), 0);
+        let run = trace::run(&command, |_: Event<'_>| {
+            if at == n {
+                std::fs::remove_file(&gone).unwrap();
+                std::fs::write(&new, "new").unwrap();
+            }
+            at += 1;
+            Then::GoOn
+        });
+        let when = format!("changed at event {n}");
+        let run = run.exits(0);
+        // Directories keep their own times.
+        let apart = |path: &[u8]| {
+            [&b"dir"[..], b"dir/below", b"dir/below/fifo", b"dir/new"].contains(&path)
+        };
+        let now = Snapshot::of(&top);
+        assert_same(
+            &start.shifted(&[MAP]).without(apart),
+            &now.without(apart),
+            &format!("{when}: {run}"),
+        );
+        let undone = idshift.run(["rollback", "latest", "--json"]);
+        let conflicts = undone.problem_paths();
+        let only_gone = conflicts.iter().all(|path| Path::new(path) == gone);
+        assert!(only_gone, "{when}: {undone}");
+        assert_eq!(
+            undone.code,
+            Some(if conflicts.is_empty() { 0 } else { 3 }),
+            "{when}: {undone}"
+        );
+        assert_same(
+            &start.clone().without(apart),
+            &Snapshot::of(&top).without(apart),
+            &when,
+        );
+        promise.held();
+    }
+}
+
+/// How long another command is given while one stands still: it may wait for that one's lock.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs a command, and at its `n`-th call that reads or changes anything of the disk another one, which is over
+/// before that call is made unless it waits for the first.
+fn meet(first: &Command, n: u64, second: Command) -> [Run; 2] {
+    let (mut at, mut second, mut other) = (0, Some(second), None);
+    let first = trace::run_failing(first, |_| {
+        if at >= n
+            && let Some(mut command) = second.take()
+        {
+            // A thread's own: whoever traces the first waits for all children of this one.
+            let thread = std::thread::spawn(move || Run::of(&mut command));
+            let begun = Instant::now();
+            while !thread.is_finished() && begun.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other = Some(thread);
+        }
+        at += 1;
+        None
+    });
+    // It may make fewer calls than it did.
+    let other = match (other, second) {
+        (Some(thread), _) => thread.join().unwrap(),
+        (None, command) => Run::of(&mut command.unwrap()),
+    };
+    [first, other]
+}
+
+/// How many calls a command makes.
+fn calls(command: &Command) -> u64 {
+    let mut calls = 0;
+    trace::run_failing(command, |_| {
+        calls += 1;
+        None
+    });
+    calls
+}
+
+/// All calls, or some of them, and as many of the last ones: the lock is taken late.
+fn moments(calls: u64, some: u64, numbers: &mut Numbers) -> Vec<u64> {
+    let late = calls.saturating_sub(60);
+    match long() {
+        true => (0..calls).collect(),
+        false => (0..some)
+            .flat_map(|_| [numbers.below(calls), late + numbers.below(calls - late)])
+            .collect(),
+    }
+}
+
+fn shift(idshift: &Idshift, tree: &Path, more: &[&str]) -> Command {
+    idshift.command(support::idshift::shift_args(tree, &[MAP], more))
+}
+
+#[test]
+fn two_runs_at_once() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "Of two runs at once on overlapping trees one works and the other is refused, or they come one after the other",
+        "begun on a directory of the tree at each call of a run on all of it, and the other way round; all is shifted \
+         once, and both rolled back",
+    );
+    let it = Place::new();
+    let trees = [it.scene.top.clone(), it.scene.top.join("dir")];
+    let inner = Snapshot::of(&trees[1]);
+    let mut numbers = Numbers::seeded(46);
+    let mut refused = 0;
+    for (first, second) in [(0, 1), (1, 0)] {
+        let alone = Idshift::new();
+        let calls = calls(&shift(&alone, &trees[first], &[]));
+        alone.rollback();
+        for n in moments(calls, 5, &mut numbers) {
+            let idshift = Idshift::new();
+            let runs = meet(
+                &shift(&idshift, &trees[first], &[]),
+                n,
+                shift(&idshift, &trees[second], &[]),
+            );
+            let codes = [runs[0].code, runs[1].code];
+            let when = format!(
+                "tree {first}, the other from call {n} of {calls} on: {}\n{}",
+                runs[0], runs[1]
+            );
+            assert!(
+                codes.iter().all(|code| [Some(0), Some(4)].contains(code)),
+                "{when}"
+            );
+            assert!(codes.contains(&Some(0)), "{when}");
+            refused += codes.iter().filter(|code| **code == Some(4)).count();
+            let top_is_shifted = codes[first] == Some(0);
+            match top_is_shifted {
+                true => it.scene.is_at_end(&when),
+                false => assert_same(&inner.shifted(&[MAP]), &Snapshot::of(&trees[1]), &when),
+            }
+            // Newest first, until none is left.
+            while idshift.run(["rollback", "latest"]).code == Some(0) {}
+            it.scene.is_at_start(&when);
+            promise.held();
+        }
+    }
+    assert!(refused > 0, "they never met");
+}
+
+#[test]
+fn a_shift_beside_a_dry_run_of_the_same_tree() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "A dry run in the tree is no user of it: a run works beside it",
+        "a run begun and ended at each call of a dry run of the same tree; rolled back",
+    );
+    let it = Place::new();
+    let mut numbers = Numbers::seeded(47);
+    let dry = |idshift: &Idshift| shift(idshift, &it.scene.top, &["--dry-run"]);
+    let calls = calls(&dry(&Idshift::new()));
+    for n in moments(calls, 5, &mut numbers) {
+        let idshift = Idshift::new();
+        let runs = meet(&dry(&idshift), n, shift(&idshift, &it.scene.top, &[]));
+        let when = format!("from call {n} of {calls} on: {}\n{}", runs[0], runs[1]);
+        assert_eq!(runs[1].code, Some(0), "{when}");
+        it.scene.is_at_end(&when);
+        it.scene.roll_back(&idshift, &when);
+        promise.held();
+    }
+}
+
+/// What a journal said before the lock was there may not be all of it.
+#[test]
+fn a_rollback_and_a_resume_at_once() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "Of a rollback and a resume of the same run at once none acts on what the other has made old",
+        "a run killed half way; a resume begun and ended at each call of a rollback, and the other way round; rolled back",
+    );
+    let scene = scene::shift_in_many_frames(Kind::Ext4);
+    let half = scene.events() / 2;
+    let mut numbers = Numbers::seeded(48);
+    let mut refused = 0;
+    for rollback_first in [true, false] {
+        let pair = |idshift: &Idshift| match rollback_first {
+            true => (scene.rollback(idshift), scene.resume(idshift)),
+            false => (scene.resume(idshift), scene.rollback(idshift)),
+        };
+        let killed = || {
+            let idshift = Idshift::new();
+            assert!(trace::kill_at(&scene.command(&idshift), half));
+            idshift
+        };
+        let alone = killed();
+        let calls = calls(&pair(&alone).0);
+        scene.roll_back(&alone, "alone");
+        for n in moments(calls, 8, &mut numbers) {
+            let idshift = killed();
+            let (first, second) = pair(&idshift);
+            let runs = meet(&first, n, second);
+            let when = format!(
+                "the rollback first: {rollback_first}, the other from call {n} of {calls} on: {}\n{}",
+                runs[0], runs[1]
+            );
+            for run in &runs {
+                assert!([Some(0), Some(4)].contains(&run.code), "{when}");
+                refused += usize::from(run.stderr.contains("was written to since it was read"));
+            }
+            scene.roll_back(&idshift, &when);
+            promise.held();
+        }
+    }
+    assert!(refused > 0, "none was too late");
+}
+
+#[test]
+fn a_clock_that_jumps() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "A clock that jumps changes nothing of what is done, and not which journal is the latest",
+        "run, resume and rollback under faketime with clocks days and years apart, forwards and backwards, after kills",
+    );
+    let scene = scene::shift(Kind::Ext4);
+    let events = scene.events();
+    let mut numbers = Numbers::seeded(45);
+    let jump = |command: Command, by: &str| {
+        let mut jumped = Command::new("faketime");
+        jumped.args(["-f", by]).arg(command.get_program());
+        jumped.args(command.get_args());
+        jumped
+    };
+    let clocks = ["+0", "-3d", "+10y", "-20y", "+1s", "-1d"];
+    for case in 0..if long() { 60 } else { 2 } {
+        let idshift = Idshift::new();
+        let mut clock = || clocks[numbers.below(6) as usize];
+        let (first, second, third) = (clock(), clock(), clock());
+        // One that is over, so that there is an older journal.
+        Run::of(&mut jump(scene.command(&idshift), first)).exits(0);
+        Run::of(&mut jump(scene.rollback(&idshift), second)).exits(0);
+        let n = numbers.below(events);
+        trace::kill_at(&jump(scene.command(&idshift), second), n);
+        let when = format!("clocks {first}, {second}, {third}, killed at {n}");
+        if case % 2 == 0 && scene::is_unfinished(&idshift) {
+            let resumed = Run::of(&mut jump(scene.resume(&idshift), third)).exits(0);
+            scene.is_at_end(&format!("{when}: {resumed}"));
+        }
+        scene.roll_back(&idshift, &when);
+        promise.held();
+    }
+}
