@@ -107,7 +107,15 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
     let fuid = bench.tree("mixed-fuidshift", |path| tree::mixed(path, options.inodes))?;
     let count = ours.inodes as f64;
     let [shift, again, rollback, dry, one, cold] = bench.series();
-    let [chown, chown_sync, find, fuidshift, floor, chown_cold] = bench.series();
+    let [
+        chown,
+        chown_sync,
+        find,
+        fuidshift,
+        floor,
+        whole_floor,
+        chown_cold,
+    ] = bench.series();
     let mut journal_bytes = 0;
     for _ in 0..options.rounds {
         bench.settle()?;
@@ -125,6 +133,11 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
         find.take(bench.find(&theirs.path)?);
         bench.settle()?;
         floor.take(bench.floor(&theirs.path)?);
+        bench.settle()?;
+        // The floor leaves the owner of the top alone, and gives the rest to root.
+        bench.run("chown", &["-hR", "100000:100000"], &theirs.path)?;
+        bench.settle()?;
+        whole_floor.take(bench.whole_floor(&theirs.path)?);
         bench.settle()?;
         one.take(bench.idshift(&["shift", "--jobs", "1"], &ours.path)?);
         bench.idshift_on_journal("rollback")?;
@@ -148,6 +161,9 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
     table.ratio(("shift, cold", &cold), ("chown -R, cold", &chown_cold), 0.8);
     table.ratio(("second shift", &again), ("find -printf", &find), 0.7);
     table.ratio(("shift", &shift), ("floor", &floor), 1.25);
+    let whole = ("floor, names read, synced", &whole_floor);
+    table.ratio(("shift", &shift), whole, None);
+    table.ratio(whole, ("chown -R", &chown), None);
     table.ratio(("shift --jobs 1", &one), ("chown -R", &chown), 1.6);
     table.figure(
         "journal, bytes an inode",

@@ -10,15 +10,22 @@ thread_local! {
     static MOUNTS: RefCell<Option<File>> = const { RefCell::new(None) };
 }
 
-/// Whether any mount came or went since the calling thread asked last; false when it asks for the first
-/// time, true where that cannot be told. The kernel says so of an open `mountinfo` (`proc_pid_mountinfo(5)`:
-/// a change is a priority event, once).
-pub fn have_changed() -> bool {
+/// Sees to it that whatever mount comes or goes from now on is told by [`have_changed`] to the calling
+/// thread; false where that cannot be.
+pub fn are_watched() -> bool {
     MOUNTS.with_borrow_mut(|mounts| {
         if mounts.is_none() {
             *mounts = File::open("/proc/thread-self/mountinfo").ok();
-            return mounts.is_none();
         }
+        mounts.is_some()
+    })
+}
+
+/// Whether any mount came or went since the calling thread asked last, or first saw to
+/// [being told](are_watched); true where that cannot be told. The kernel says so of an open `mountinfo`
+/// (`proc_pid_mountinfo(5)`: a change is a priority event, once).
+pub fn have_changed() -> bool {
+    MOUNTS.with_borrow(|mounts| {
         let Some(file) = mounts else {
             return true;
         };
@@ -47,7 +54,8 @@ mod tests {
                 unshare(CloneFlags::CLONE_NEWNS).unwrap();
                 let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
                 mount(none, "/", none, private, none).unwrap();
-                assert!(!have_changed(), "asked for the first time");
+                assert!(have_changed(), "not watched yet");
+                assert!(are_watched());
                 assert!(!have_changed());
                 let tmpfs = Some("tmpfs");
                 mount(tmpfs, place.path(), tmpfs, MsFlags::empty(), none).unwrap();
