@@ -314,6 +314,18 @@ fn a_bad_frame_in_the_middle_is_named_and_stops_a_rollback() {
     let changed = there.differing_inodes(&undone);
     assert!(!changed.is_empty());
     assert_eq!(run.count("changed"), changed.len() as u64, "{run}");
+    // What stands behind says what the other owners were.
+    let whole = format!("{}.whole", it.journal.display());
+    assert!(run.stderr.contains(&whole), "{run}");
+    let kept = std::fs::read(whole).unwrap();
+    assert_eq!(
+        kept[all[bad].start..].len(),
+        it.bytes[all[bad].start..].len()
+    );
+    assert!(
+        kept[all[bad].end..] == it.bytes[all[bad].end..],
+        "all of it is kept"
+    );
 }
 
 #[test]

@@ -334,6 +334,30 @@ fn a_removed_file_is_drift_too() {
 }
 
 #[test]
+fn what_is_done_already_is_not_said_to_be_done_again() {
+    let it = reviewed("manifest.jsonl");
+    it.apply(&[]).exits(0);
+    let end = Snapshot::of(&it.tree);
+    let journals = it.idshift.journal_files();
+    let again = it.apply(&[]).exits(0);
+    assert_eq!(again.count("changed"), 0, "{again}");
+    assert_eq!(it.idshift.journal_files(), journals);
+
+    // Half of it: undoing the rest would undo this, too.
+    it.idshift.rollback();
+    assert_same(&it.start, &Snapshot::of(&it.tree), "rolled back");
+    let other = Idshift::new();
+    let dir = it.tree.join("acls");
+    other.shift_with(&dir, &["--allow-outside-links"]).exits(0);
+    let half = Snapshot::of(&it.tree);
+    it.apply(&[]).exits(4).says("already").says("--dry-run");
+    assert_same(&half, &Snapshot::of(&it.tree), "refused");
+    other.rollback();
+    it.apply(&[]).exits(0);
+    assert_same(&end, &Snapshot::of(&it.tree), "applied");
+}
+
+#[test]
 fn another_tree_in_its_place_is_drift_for_all_of_it() {
     let it = reviewed("manifest.jsonl");
     fs::rename(&it.tree, it.fs.path().join("moved")).unwrap();

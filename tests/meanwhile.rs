@@ -119,11 +119,12 @@ fn calls(command: &Command) -> u64 {
     calls
 }
 
-/// All calls, or some of them, and as many of the last ones: the lock is taken late.
+/// Some calls, and as many of the last ones: the lock is taken late, after all processes were looked at. In
+/// the long form each of those, and each sixteenth of the others.
 fn moments(calls: u64, some: u64, numbers: &mut Numbers) -> Vec<u64> {
-    let late = calls.saturating_sub(60);
+    let late = calls.saturating_sub(if long() { 160 } else { 60 });
     match long() {
-        true => (0..calls).collect(),
+        true => (0..late).step_by(16).chain(late..calls).collect(),
         false => (0..some)
             .flat_map(|_| [numbers.below(calls), late + numbers.below(calls - late)])
             .collect(),
@@ -243,13 +244,110 @@ fn a_rollback_and_a_resume_at_once() {
             );
             for run in &runs {
                 assert!([Some(0), Some(4)].contains(&run.code), "{when}");
-                refused += usize::from(run.stderr.contains("was written to since it was read"));
+                refused += usize::from(
+                    run.stderr
+                        .contains("another idshift is at work on it, or was"),
+                );
             }
             scene.roll_back(&idshift, &when);
             promise.held();
         }
     }
     assert!(refused > 0, "none was too late");
+}
+
+/// Runs that take steps, some of which change no owner in any tree.
+const WITH_STEPS: [scene::Build; 2] = [scene::prepare, scene::migrate];
+
+#[test]
+fn a_run_with_steps_and_its_rollback_at_once() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "A rollback of a run that still goes on, its steps too, is held off or refused, and takes no record with it",
+        "a rollback begun and ended at each call of `prepare` and of `docker migrate`; then rolled back",
+    );
+    let mut numbers = Numbers::seeded(49);
+    for build in WITH_STEPS {
+        let scene = build(Kind::Ext4);
+        let alone = Idshift::new();
+        let calls = calls(&scene.command(&alone));
+        scene.roll_back(&alone, "alone");
+        for n in moments(calls, 6, &mut numbers) {
+            let idshift = Idshift::new();
+            let runs = meet(&scene.command(&idshift), n, scene.rollback(&idshift));
+            let when = format!("call {n} of {calls} on: {}\n{}", runs[0], runs[1]);
+            assert_eq!(runs[0].code, Some(0), "{when}");
+            assert!([Some(0), Some(4)].contains(&runs[1].code), "{when}");
+            if runs[1].code == Some(4) {
+                scene.is_at_end(&when);
+            }
+            scene.roll_back(&idshift, &when);
+            promise.held();
+        }
+    }
+}
+
+#[test]
+fn a_run_with_steps_twice_at_once() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "Of a run with steps that is begun twice at once, one does all of it, and the other does not say that it did",
+        "the same command begun and ended at each call of `prepare` and of `docker migrate`; then each is rolled back",
+    );
+    let mut numbers = Numbers::seeded(50);
+    for build in WITH_STEPS {
+        let scene = build(Kind::Ext4);
+        let alone = Idshift::new();
+        let calls = calls(&scene.command(&alone));
+        scene.roll_back(&alone, "alone");
+        for n in moments(calls, 6, &mut numbers) {
+            let idshift = Idshift::new();
+            let runs = meet(&scene.command(&idshift), n, scene.command(&idshift));
+            let when = format!("call {n} of {calls} on: {}\n{}", runs[0], runs[1]);
+            assert!(runs.iter().any(|run| run.code == Some(0)), "{when}");
+            scene.is_at_end(&when);
+            let finished = idshift.journal_files().len();
+            assert_eq!(finished, 1, "{when}");
+            scene.roll_back(&idshift, &when);
+            promise.held();
+        }
+    }
+}
+
+#[test]
+fn journals_pruned_while_one_is_rolled_back() {
+    let promise = Promise::new(
+        FILE,
+        PART,
+        "`journal prune` leaves a journal that is being rolled back",
+        "all journals that are over pruned at each call of a rollback",
+    );
+    let mut scene = scene::shift_in_many_frames(Kind::Ext4);
+    let mut numbers = Numbers::seeded(51);
+    let alone = Idshift::new();
+    Run::of(&mut scene.command(&alone)).exits(0);
+    let calls = calls(&scene.rollback(&alone));
+    scene.is_at_start("alone");
+    for n in moments(calls, 8, &mut numbers) {
+        let idshift = Idshift::new();
+        Run::of(&mut scene.command(&idshift)).exits(0);
+        let prune = idshift.command(["journal", "prune", "--older-than", "0"]);
+        let runs = meet(&scene.rollback(&idshift), n, prune);
+        let when = format!("call {n} of {calls} on: {}\n{}", runs[0], runs[1]);
+        assert_eq!(runs[1].code, Some(0), "{when}");
+        match runs[0].code {
+            Some(0) => scene.is_at_start(&when),
+            // It was over, and not yet taken up: no journal leads back.
+            Some(4) => {
+                scene.is_at_end(&when);
+                scene = scene::shift_in_many_frames(Kind::Ext4);
+            }
+            _ => panic!("{when}"),
+        }
+        promise.held();
+    }
 }
 
 #[test]

@@ -294,24 +294,28 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
                 .map_err(Failure::usage)?,
         )
         .map_err(Failure::usage)?;
-    let mut going = store.never_begun()?;
-    for path in store.files()? {
-        let goes = match Journal::open(&path) {
-            Ok(journal) => match journal.state {
-                State::Undone => journal.left() == 0 || journal.time() < limit,
-                State::Finished => journal.time() < limit,
-                State::Unfinished | State::Undoing => false,
-            },
-            Err(JournalError::Empty { .. }) => true,
-            Err(_) => false,
-        };
-        if goes {
-            going.push(path);
+    let is_of_no_use = |path: &Path| match Journal::open(path) {
+        Ok(journal) => match journal.state {
+            State::Undone => journal.left() == 0 || journal.time() < limit,
+            State::Finished => journal.time() < limit,
+            State::Unfinished | State::Undoing => false,
+        },
+        Err(JournalError::Empty { .. }) => true,
+        Err(_) => false,
+    };
+    let never_begun = store.never_begun()?;
+    let goes = |path: &Path| never_begun.iter().any(|one| one == path) || is_of_no_use(path);
+    let all = never_begun.iter().cloned().chain(store.files()?);
+    let mut going: Vec<_> = all.filter(|path| goes(path)).collect();
+    if !dry_run {
+        let mut removed = Vec::new();
+        for path in going {
+            let is_gone = Store::remove(&path, goes);
+            if is_gone.map_err(|error| Failure::refused(format!("{}: {error}", shown(&path))))? {
+                removed.push(path);
+            }
         }
-    }
-    for path in going.iter().filter(|_| !dry_run) {
-        std::fs::remove_file(path)
-            .map_err(|error| Failure::refused(format!("{}: {error}", shown(path))))?;
+        going = removed;
     }
     if as_json {
         say!(

@@ -6,6 +6,8 @@ use super::shift::print_report;
 use super::summary::Of;
 use super::terminal::Terminal;
 use crate::engine::{self, RollbackOptions};
+use crate::fs::shown::shown;
+use crate::record::journal::whole_copy;
 use crate::record::{Journal, State, Store};
 
 /// Runs it.
@@ -36,5 +38,12 @@ pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
         false => Of::Rollback,
     };
     print_report(&report, of, &args.output, false, None);
+    let whole = whole_copy(&path);
+    if args.up_to.is_some() && !args.dry_run && whole.exists() {
+        eprintln!(
+            "The journal as it was, with what comes behind, is kept: {}",
+            shown(&whole)
+        );
+    }
     Ok(Exit::from(&report))
 }

@@ -14,6 +14,7 @@ use super::request::{ShiftRequest, exclude_set};
 use super::settle::walk_and_settle;
 use super::shift::{Dry, conclude, dry_walk};
 use super::sink::ListSink;
+use super::steps::Steps;
 use super::{Aim, Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::Root;
 use crate::record::line::Line;
@@ -97,8 +98,9 @@ impl Plan<'_> {
     /// [`Refusal`]: nothing was changed.
     pub fn hold(&self, store: &Store, monitor: &dyn Monitor) -> Result<RunLock, Refusal> {
         let roots = self.open_roots()?;
-        let trees = &roots[..self.request.paths.len()];
-        self.request.clear_to_change(trees, store, monitor)
+        let (trees, step_roots) = roots.split_at(self.request.paths.len());
+        self.request
+            .clear_to_change(trees, step_roots, store, monitor)
     }
 
     /// Does it. First all of it goes into the journal, and when any inode cannot be shifted and
@@ -115,8 +117,8 @@ impl Plan<'_> {
         let start = Instant::now();
         let request = &self.request;
         let roots = self.open_roots()?;
-        let trees = &roots[..request.paths.len()];
-        let _lock = request.clear_to_change(trees, store, monitor)?;
+        let (trees, step_roots) = roots.split_at(request.paths.len());
+        let _lock = request.clear_to_change(trees, step_roots, store, monitor)?;
         let mut run = self.run(&roots, monitor, stop)?;
         let (appender, path) = store.create(request.header(&roots, true))?;
 
@@ -155,6 +157,16 @@ impl Plan<'_> {
             });
         }
         let journal = Journal::open(&path)?;
+        if let Some(step) = Steps::of(&journal).first_taken() {
+            let _ = std::fs::remove_file(&path);
+            return Err(Refusal::NotThisOne {
+                path: step.path,
+                reason: format!(
+                    "{}: another run was at work since this one was planned. Run the command again",
+                    step.reason
+                ),
+            });
+        }
         let give_up = match request.walk.keep_going {
             true => GiveUp::Never,
             false => GiveUp::OnConflict,

@@ -226,9 +226,12 @@ impl ShiftRequest {
     }
 
     /// Everything that must hold before a file may be changed; the lock is held from here on.
+    ///
+    /// In `step_roots`, only names are changed.
     pub(super) fn clear_to_change(
         &self,
         trees: &[Root],
+        step_roots: &[Root],
         store: &Store,
         monitor: &dyn Monitor,
     ) -> Result<RunLock, Refusal> {
@@ -249,7 +252,7 @@ impl ShiftRequest {
         }
         store.open_for_writing()?;
         store.check_outside(trees)?;
-        let lock = RunLock::take(trees)?;
+        let lock = RunLock::take(trees, step_roots)?;
         store.check_no_unfinished(trees)?;
         process::raise_descriptor_limit();
         Ok(lock)

@@ -31,7 +31,7 @@ pub fn apply_manifest(
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
     let roots = request.open_roots()?;
-    let _lock = request.clear_to_change(&roots, store, monitor)?;
+    let _lock = request.clear_to_change(&roots, &[], store, monitor)?;
     let mut header = request.header(&roots, true);
     // The trees as they were reviewed: one that was replaced since is a conflict.
     header.roots.clone_from(&manifest.header.roots);
@@ -61,6 +61,25 @@ pub fn apply_manifest(
             stop,
         };
         let mut found = compare.run(request.jobs, None)?.tally;
+        if found.left() == 0 && found.already > 0 {
+            let _ = std::fs::remove_file(&path);
+            if found.changed == 0 {
+                return Ok(Report {
+                    journal: None,
+                    ending: Ending::Done,
+                    tally: found,
+                    elapsed: start.elapsed(),
+                });
+            }
+            return Err(Refusal::NotThisOne {
+                path: manifest.path.clone(),
+                reason: format!(
+                    "{} of its {} inodes are as it wants them already, so it is not of the tree as it is now, and \
+                     undoing it would undo that as well. Make a new one with --dry-run --manifest",
+                    found.already, manifest.changes
+                ),
+            });
+        }
         if found.left() > 0 {
             let _ = std::fs::remove_file(&path);
             return Ok(Report {
@@ -146,6 +165,7 @@ fn list(
                 .append(&batch.lines())
                 .map_err(ListError::Journal)?;
         }
+        manifest.check_unchanged().map_err(ListError::Manifest)?;
         appender.mark(Mark::Listed, 0).map_err(ListError::Journal)
     };
     let result = all();

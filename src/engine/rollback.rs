@@ -53,17 +53,20 @@ pub fn rollback(
         };
         return Ok(report);
     }
-    let (roots, trees) = (roots::open_all(journal), roots::open_trees(journal));
+    let (roots, trees) = roots::open_all(journal);
+    let (trees, step_roots) = roots.split_at(trees);
     check_journal_not_in_use(journal, monitor)?;
-    check_steps(journal, options.force)?;
-    let held = match options.dry_run {
+    let lock = match options.dry_run {
         true => None,
         false => {
             check_is_root(&journal.path)?;
-            let lock = RunLock::take(&trees)?;
-            let appender = journal.append(&lock)?;
-            Some((lock, appender))
+            Some(RunLock::take(trees, step_roots)?)
         }
+    };
+    check_steps(journal, options.force)?;
+    let held = match lock {
+        None => None,
+        Some(lock) => Some((journal.append(&lock)?, lock)),
     };
     process::raise_descriptor_limit();
     let disks = Disks::of(&roots, journal.header.walk.cross_mounts);
@@ -71,11 +74,11 @@ pub fn rollback(
     let moves = !journal.steps.is_empty();
     let mut since = Tally::default();
     if !moves {
-        created::count(journal, &trees, options.jobs, &mut since, stop);
+        created::count(journal, trees, options.jobs, &mut since, stop);
     }
     let replayed = match held {
         None => replay(journal, &options, &disks, monitor, stop)?.0,
-        Some((_lock, mut appender)) => {
+        Some((mut appender, _lock)) => {
             let io = |source| io_error(journal, source);
             appender.mark(Mark::Undoing, 0).map_err(io)?;
             let (mut replayed, flushed) = replay(journal, &options, &disks, monitor, stop)?;
@@ -104,7 +107,7 @@ pub fn rollback(
         report.ending = Ending::Interrupted;
     } else {
         if moves {
-            created::count(journal, &trees, options.jobs, &mut since, stop);
+            created::count(journal, trees, options.jobs, &mut since, stop);
         }
         report.tally.add(since);
     }

@@ -23,13 +23,17 @@ pub(super) fn open_each(lines: &[RootLine]) -> Vec<Result<Root, String>> {
     lines.iter().map(open).collect()
 }
 
-/// The roots that are what they were.
-pub(super) fn open_all(journal: &Journal) -> Vec<Root> {
-    let lines = journal.header.roots.iter();
-    lines.filter_map(|line| open(line).ok()).collect()
+/// The roots that are what they were, trees in which owners are changed first, and how many of those there
+/// are; in the others only steps are taken.
+pub(super) fn open_all(journal: &Journal) -> (Vec<Root>, usize) {
+    let mut roots = open_trees(journal);
+    let trees = roots.len();
+    let others = journal.header.roots.iter().filter(|line| line.steps_only);
+    roots.extend(others.filter_map(|line| open(line).ok()));
+    (roots, trees)
 }
 
-/// Those of them in which owners were changed.
+/// The trees that are what they were.
 pub(super) fn open_trees(journal: &Journal) -> Vec<Root> {
     let lines = journal.header.roots.iter().filter(|line| !line.steps_only);
     lines.filter_map(|line| open(line).ok()).collect()

@@ -172,6 +172,14 @@ impl<'a> Steps<'a> {
         self.steps.iter().filter_map(differs).collect()
     }
 
+    /// The first step that is taken already. The disk does not say so of all of them before those that they
+    /// build on are taken.
+    pub fn first_taken(&self) -> Option<Problem> {
+        let is_taken = |step: &&Step| matches!(self.taken(step), Ok(Taken::Yes | Taken::Half));
+        let step = self.steps.iter().find(is_taken)?;
+        Some(self.problem(step, io::Error::other("is done already")))
+    }
+
     fn problem(&self, step: &Step, error: io::Error) -> Problem {
         let place = step.places()[0];
         Problem {

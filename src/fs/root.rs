@@ -156,6 +156,21 @@ impl Root {
         }
     }
 
+    /// Makes sure that it still is where it was when it was opened, and so is everything above it.
+    ///
+    /// # Errors
+    /// Somebody moved it, or put something else in its place.
+    pub fn check_in_place(&self) -> Result<(), RootError> {
+        match Root::open(&self.path) {
+            Ok(now) if now.path == self.path && now.lineage == self.lineage => Ok(()),
+            Ok(now) => Err(RootError::Moved {
+                path: self.path.clone(),
+                target: now.path,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The directories above it, innermost first, each opened from the one below: what they are
     /// called by now plays no part.
     ///
@@ -237,4 +252,26 @@ fn parent_of(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
 
 fn stat_pair(handle: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
     stat(handle).map(|now| (now.dev, now.identity.ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_moved_with_what_is_above_it_is_not_in_its_place() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().canonicalize().unwrap();
+        let at = |path: &str| place.join(path);
+        std::fs::create_dir_all(at("above/tree")).unwrap();
+        let root = Root::open(&at("above/tree")).unwrap();
+        root.check_in_place().unwrap();
+        std::fs::rename(at("above"), at("away")).unwrap();
+        assert!(root.check_in_place().is_err(), "gone");
+        std::fs::create_dir_all(at("above/tree")).unwrap();
+        assert!(root.check_in_place().is_err(), "another");
+        std::fs::remove_dir(at("above/tree")).unwrap();
+        std::fs::rename(at("away/tree"), at("above/tree")).unwrap();
+        assert!(root.check_in_place().is_err(), "below another directory");
+    }
 }

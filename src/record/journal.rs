@@ -1,7 +1,7 @@
 //! A journal read back, whole or torn.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,11 @@ use thiserror::Error;
 
 use super::frame::{self, Found};
 use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
-use super::lock::RunLock;
+use super::lock::{self, RunLock};
 use super::reading::{AsOf, Reading, has_frame, split_lines};
 use super::writer::Appender;
 use super::{Step, Transition};
-use crate::fs::shown::shown;
+use crate::fs::shown::{shell_word, shown};
 
 /// How far the run of a journal got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +111,9 @@ pub enum JournalError {
     },
     /// Somebody went on with it.
     #[error(
-        "{path}: was written to since it was read: another idshift was at work on it. Run the command again",
-        path = shown(path)
+        "{path}: another idshift is at work on it, or was since it was read; nothing was done. \
+         `idshift journal show {word}` says how it stands",
+        path = shown(path), word = shell_word(path)
     )]
     GoneOn {
         /// The journal file.
@@ -285,8 +286,11 @@ impl Journal {
     /// lock was taken may not be all of it any more.
     ///
     /// # Errors
-    /// [`JournalError::GoneOn`]: it is not what it was when it was read. Also when another file has its
+    /// [`JournalError::GoneOn`]: it is not what it was when it was read, or another process has it open for
+    /// more. Also when another file has its
     /// place now.
+    ///
+    /// Of a journal of which only the first frames were asked for, the whole one is kept beside it.
     pub fn append(&self, _lock: &RunLock) -> Result<Appender, JournalError> {
         let io = |source| JournalError::Io {
             path: self.path.clone(),
@@ -298,12 +302,20 @@ impl Journal {
             .custom_flags(nix::libc::O_NOFOLLOW)
             .open(&self.path)
             .map_err(io)?;
+        let gone_on = || JournalError::GoneOn {
+            path: self.path.clone(),
+        };
+        if !lock::claim(&file).map_err(io)? {
+            return Err(gone_on());
+        }
         // Times can stand still for some milliseconds, so what was written is looked for too.
         let same = file.metadata().map_err(io)?;
         let more = !self.is_cut && has_frame(&file, self.frames(), self.bytes()).map_err(io)?;
         if AsOf::of(&same) != self.as_of || more {
-            let path = self.path.clone();
-            return Err(JournalError::GoneOn { path });
+            return Err(gone_on());
+        }
+        if self.is_cut {
+            keep_whole(&self.path, &file).map_err(io)?;
         }
         self.append_to(file).map_err(io)
     }
@@ -312,4 +324,34 @@ impl Journal {
     pub fn append_to(&self, file: File) -> io::Result<Appender> {
         Appender::new(file, self.frames(), self.bytes())
     }
+}
+
+/// The file that keeps what a journal was before it went on from one of its first frames.
+pub fn whole_copy(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".whole");
+    name.into()
+}
+
+/// Frames behind a damaged one say what owners were, and nothing else does: they are not thrown away.
+fn keep_whole(path: &Path, journal: &File) -> io::Result<()> {
+    let whole = whole_copy(path);
+    if whole.try_exists()? {
+        // It went on from there once already.
+        return Ok(());
+    }
+    let part = whole.with_extension("part");
+    let mut copy = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(&part)?;
+    let mut all = journal.try_clone()?;
+    all.rewind()?;
+    io::copy(&mut all, &mut copy)?;
+    copy.sync_all()?;
+    std::fs::rename(&part, &whole)?;
+    File::open(whole.parent().unwrap_or(Path::new(".")))?.sync_all()
 }

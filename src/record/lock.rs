@@ -1,4 +1,4 @@
-//! One run at a time on a tree.
+//! One run at a time on a tree, and on a directory in which names are changed.
 //!
 //! Each run keeps a small file in `/run/idshift`, locked as long as it lives (`flock(2)`) and so
 //! let go also when it is killed. The place is the same for every run of the host, whatever its
@@ -10,10 +10,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Name;
+use crate::fs::root::RootError;
 use crate::fs::shown::{one_line, shown};
 use crate::fs::{Root, root};
 
@@ -44,6 +47,9 @@ pub enum LockError {
         /// What it was started as.
         command: String,
     },
+    /// A tree was moved before the lock was there.
+    #[error(transparent)]
+    Moved(#[from] RootError),
     /// The lock files cannot be used.
     #[error("{path}: {source}; the lock that keeps two runs apart cannot be taken", path = shown(path))]
     Io {
@@ -65,11 +71,18 @@ struct Holder {
 struct Tree {
     path: Name,
     lineage: Vec<(u64, u64)>,
+    /// Only names in the directory itself are changed.
+    #[serde(default)]
+    steps_only: bool,
 }
 
 impl RunLock {
-    /// Takes the trees for this process.
-    pub fn take(roots: &[Root]) -> Result<RunLock, LockError> {
+    /// Takes trees for this process, and directories in which it takes steps only; once it has them, each
+    /// of them lies where it lay when it was opened.
+    pub fn take(trees: &[Root], step_roots: &[Root]) -> Result<RunLock, LockError> {
+        let ours = trees.iter().map(|root| Tree::of(root, false));
+        let ours = ours.chain(step_roots.iter().map(|root| Tree::of(root, true)));
+        let ours: Vec<Tree> = ours.collect();
         let place = Path::new(PLACE);
         let at = |path: &Path| {
             let path = path.to_path_buf();
@@ -90,7 +103,7 @@ impl RunLock {
         for entry in std::fs::read_dir(place).map_err(at(place))? {
             let path = entry.map_err(at(place))?.path();
             if path != gate {
-                check_other(&path, roots).map_err(|error| match error {
+                check_other(&path, &ours).map_err(|error| match error {
                     Other::Held(held) => held,
                     Other::Io(source) => at(&path)(source),
                 })?;
@@ -101,12 +114,29 @@ impl RunLock {
         let holder = Holder {
             pid: std::process::id(),
             command: one_line(&command_line()),
-            trees: roots.iter().map(Tree::of).collect(),
+            trees: ours,
         };
         file.set_len(0)
             .and_then(|()| file.write_all(&serde_json::to_vec(&holder)?))
             .map_err(at(&path))?;
-        Ok(RunLock { path, _file: file })
+        let lock = RunLock { path, _file: file };
+        // Another run may have moved them until now.
+        for root in trees.iter().chain(step_roots) {
+            root.check_in_place()?;
+        }
+        Ok(lock)
+    }
+}
+
+/// Takes a journal for whoever has this file open, until the last handle of it is closed; false where another
+/// has it. Trees that are gone hold nobody off, and not all who touch a journal touch a tree.
+///
+/// A filesystem that knows no such locks (`flock(2)`: some network filesystems) holds nobody off either.
+pub fn claim(journal: &File) -> io::Result<bool> {
+    match rustix::fs::flock(journal, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -118,11 +148,28 @@ impl Drop for RunLock {
 }
 
 impl Tree {
-    fn of(root: &Root) -> Tree {
+    fn of(root: &Root, steps_only: bool) -> Tree {
         Tree {
             path: Name::from(root.path.as_path()),
             lineage: root.lineage.clone(),
+            steps_only,
         }
+    }
+
+    /// Whether two runs must not have these at once: trees that hold one another, a directory and the tree
+    /// that it lies in, or twice the same directory.
+    fn meets(&self, other: &Tree) -> bool {
+        match (self.steps_only, other.steps_only) {
+            (false, false) => root::meet(&self.lineage, &other.lineage),
+            (true, true) => self.lineage.first() == other.lineage.first(),
+            (true, false) => self.is_in(other),
+            (false, true) => other.is_in(self),
+        }
+    }
+
+    fn is_in(&self, tree: &Tree) -> bool {
+        let top = tree.lineage.first();
+        top.is_some_and(|top| self.lineage.contains(top))
     }
 }
 
@@ -132,7 +179,7 @@ enum Other {
 }
 
 /// Looks at another run's file: removes it when its run is gone, else compares the trees.
-fn check_other(path: &Path, roots: &[Root]) -> Result<(), Other> {
+fn check_other(path: &Path, ours: &[Tree]) -> Result<(), Other> {
     let mut file = match open(path, false) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -140,7 +187,11 @@ fn check_other(path: &Path, roots: &[Root]) -> Result<(), Other> {
     };
     file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(_unheld) => {
-            return std::fs::remove_file(path).map_err(Other::Io);
+            return match std::fs::remove_file(path) {
+                // Its run came to its end just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.map_err(Other::Io),
+            };
         }
         Err((file, _)) => file,
     };
@@ -150,12 +201,9 @@ fn check_other(path: &Path, roots: &[Root]) -> Result<(), Other> {
         .map_err(Other::Io)?;
     let holder: Holder = serde_json::from_slice(&text).map_err(|e| Other::Io(e.into()))?;
     for theirs in &holder.trees {
-        if let Some(ours) = roots
-            .iter()
-            .find(|ours| root::meet(&ours.lineage, &theirs.lineage))
-        {
+        if let Some(ours) = ours.iter().find(|ours| ours.meets(theirs)) {
             return Err(Other::Held(LockError::Held {
-                path: ours.path.clone(),
+                path: ours.path.as_path().to_path_buf(),
                 theirs: theirs.path.as_path().to_path_buf(),
                 pid: holder.pid,
                 command: holder.command,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::line::{FORMAT, RootLine, WalkOptions};
+use super::reading::AsOf;
 use super::trust::{self, Distrust};
 use super::{Name, Step};
 use crate::fs::Identity;
@@ -181,12 +182,26 @@ pub enum ManifestError {
         /// The manifest.
         path: PathBuf,
     },
+    /// It is not what it was when it was read.
+    #[error("{path}: was written anew while it was read, so it is not what was reviewed; nothing was done", path = shown(path))]
+    Changed {
+        /// The manifest.
+        path: PathBuf,
+    },
     /// There is no summary at the end.
     #[error("{path}: was cut off: it does not end in a summary line. Make a new one with `idshift shift --dry-run --manifest FILE`", path = shown(path))]
     CutOff {
         /// The manifest.
         path: PathBuf,
     },
+}
+
+fn as_of(path: &Path) -> Result<AsOf, ManifestError> {
+    let metadata = std::fs::metadata(path).map_err(|source| ManifestError::Io {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    Ok(AsOf::of(&metadata))
 }
 
 /// Where a manifest goes.
@@ -244,7 +259,9 @@ fn is_compressed(path: &Path) -> bool {
 /// A manifest that has been read through once and is whole.
 #[derive(Debug)]
 pub struct Manifest {
-    path: PathBuf,
+    /// The file.
+    pub path: PathBuf,
+    as_of: AsOf,
     /// What the dry run was asked.
     pub header: ManifestHeader,
     /// Inodes it would change.
@@ -256,6 +273,7 @@ pub struct Manifest {
 impl Manifest {
     /// Reads it through: every line is understood and the last is its summary.
     pub fn open(path: &Path) -> Result<Manifest, ManifestError> {
+        let as_of = as_of(path)?;
         let mut header = None;
         let mut changes = 0;
         let mut troubles = 0;
@@ -291,6 +309,7 @@ impl Manifest {
         match header {
             Some(header) if whole => Ok(Manifest {
                 path: path.to_path_buf(),
+                as_of,
                 header,
                 changes,
                 troubles,
@@ -315,6 +334,19 @@ impl Manifest {
             Ok(_) => None,
             Err(error) => Some(Err(error)),
         }))
+    }
+
+    /// Makes sure that what was read of it until now is what it was when it was opened.
+    ///
+    /// # Errors
+    /// [`ManifestError::Changed`].
+    pub fn check_unchanged(&self) -> Result<(), ManifestError> {
+        match as_of(&self.path)? == self.as_of {
+            true => Ok(()),
+            false => Err(ManifestError::Changed {
+                path: self.path.clone(),
+            }),
+        }
     }
 
     fn reviewed(&self, line: u64, change: ChangeLine) -> Result<Reviewed, ManifestError> {

@@ -11,6 +11,7 @@ use walkdir::WalkDir;
 
 use super::journal::{Journal, JournalError, Outline, State};
 use super::line::{Header, Line};
+use super::lock;
 use super::trust::{self, Distrust};
 use super::writer::Appender;
 use crate::fs::shown::shown;
@@ -253,15 +254,23 @@ impl Store {
     /// header is durable: whoever sees a journal sees its header.
     pub fn create(&self, mut header: Header) -> Result<(Appender, PathBuf), StoreError> {
         self.open_for_writing()?;
-        loop {
+        for tries in 0.. {
             let last = self.files()?.last().map_or(0, |path| number_of(path));
             let time = header.time.strftime("%Y%m%dT%H%M%SZ");
             header.id = format!("{:04}-{time}", last + 1);
             let path = self.place.join(format!("{}{SUFFIX}", header.id));
-            let unfinished = self
-                .place
-                .join(format!("{}.{}{NEW}", header.id, std::process::id()));
-            match self.begin(&header, &unfinished, &path) {
+            let unfinished =
+                self.place
+                    .join(format!("{}.{tries}.{}{NEW}", header.id, std::process::id()));
+            let file = match new_file(&unfinished) {
+                // In another container, a process of this number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                made => made.map_err(|source| StoreError::Io {
+                    path: unfinished.clone(),
+                    source,
+                })?,
+            };
+            match self.begin(&header, file, &unfinished, &path) {
                 Ok(appender) => return Ok((appender, path)),
                 // Nothing was done under it.
                 Err(error) => {
@@ -276,22 +285,39 @@ impl Store {
                 }
             }
         }
+        Err(self.io(io::ErrorKind::AlreadyExists.into()))
     }
 
-    fn begin(&self, header: &Header, unfinished: &Path, path: &Path) -> io::Result<Appender> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(unfinished)?;
+    fn begin(
+        &self,
+        header: &Header,
+        file: File,
+        unfinished: &Path,
+        path: &Path,
+    ) -> io::Result<Appender> {
+        lock::claim(&file)?;
         let mut appender = Appender::new(file, 0, 0)?;
         appender.append(&Line::Header(Box::new(header.clone())).to_bytes())?;
         put_in_place(unfinished, path)?;
         File::open(&self.place)?.sync_all()?;
         Ok(appender)
+    }
+
+    /// Removes a file that `goes` says is of no more use, and still says so once no idshift is at work on it;
+    /// whether it is gone.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(path: &Path, goes: impl Fn(&Path) -> bool) -> io::Result<bool> {
+        let file = File::options()
+            .read(true)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(path)?;
+        let is_free = lock::claim(&file)? && goes(path);
+        if is_free {
+            std::fs::remove_file(path)?;
+        }
+        Ok(is_free)
     }
 
     /// Files of runs that were killed before their journal was in its place: nothing was done.
@@ -313,6 +339,15 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Gives a file its name, which nobody must have yet.

@@ -341,6 +341,10 @@ impl StepList {
     fn make(&mut self, path: &Path, made: Made) -> Result<(), VolumeError> {
         let there = path.ancestors().find(|dir| dir.is_dir()).unwrap_or(path);
         let below = path.strip_prefix(there).unwrap_or(Path::new(""));
+        if below.as_os_str().is_empty() {
+            let reason = "was made just now, by somebody else. Run the command again";
+            return Err(VolumeError::path(path, reason));
+        }
         let names: Vec<&[u8]> = below.iter().map(|name| name.as_encoded_bytes()).collect();
         let at = Place::new(self.root(there), names);
         self.steps.push(Step::MakeDir { at, made });

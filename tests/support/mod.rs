@@ -40,6 +40,7 @@ pub mod trace;
 pub mod tree;
 pub mod userns;
 pub mod volume;
+pub mod zoo;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -80,17 +80,16 @@ impl Process {
             .find_map(|group| container_of(&group.pathname))
     }
 
-    /// Whether it runs the same program as `this` process, in the same mount namespace: then the two
-    /// meet at the same lock.
+    /// Whether it runs the same program as `this` process and sees the same files: then the two meet at
+    /// the same lock.
     pub fn is_another(&self, this: &Process) -> bool {
-        let key = |process: &Process, link: &str| {
-            let place = Place::of(&process.threads.first()?.join(link)).ok()?;
-            Some((place.dev, place.ino))
+        let key = |process: &Process| {
+            let thread = process.threads.first()?;
+            let program = Place::of(&thread.join("exe")).ok()?;
+            Some((program.dev, program.ino, view_key(thread)?))
         };
-        ["exe", "ns/mnt"].iter().all(|link| {
-            let of_this = key(this, link);
-            of_this.is_some() && key(self, link) == of_this
-        })
+        let of_this = key(this);
+        of_this.is_some() && key(self) == of_this
     }
 
     /// Reports what it holds of the trees, the first of each kind.
