@@ -53,7 +53,10 @@ impl Ending {
 /// Kills a run at each of its events, or at some of them; `most` cases in the short form.
 fn killed_everywhere(build: Build, kind: Kind, most: u64, promise: &Promise) {
     let scene = build(kind);
-    let events = scene.events();
+    // As most runs come to, whose journal's thread made neither more frames nor fewer.
+    let mut counts = [(); 5].map(|()| scene.events());
+    counts.sort_unstable();
+    let events = counts[2];
     let mut numbers = Numbers::seeded(11);
     let all: Vec<(u64, Ending)> = (0..events)
         .flat_map(|n| ENDINGS.map(|ending| (n, ending)))

@@ -109,26 +109,43 @@ fn meet(first: &Command, n: u64, second: Command) -> [Run; 2] {
     [first, other]
 }
 
-/// How many calls a command makes.
-fn calls(command: &Command) -> u64 {
-    let mut calls = 0;
-    trace::run_failing(command, |_| {
-        calls += 1;
-        None
-    });
-    calls
+/// The calls of a command.
+#[derive(Clone, Copy)]
+struct Calls {
+    number: u64,
+    /// The one by which the lock is asked for.
+    lock: u64,
 }
 
-/// Some calls, and as many of the last ones: the lock is taken late, after all processes were looked at. In
-/// the long form each of those, and each sixteenth of the others.
-fn moments(calls: u64, some: u64, numbers: &mut Numbers) -> Vec<u64> {
-    let late = calls.saturating_sub(if long() { 160 } else { 60 });
+fn calls(command: &Command) -> Calls {
+    let (mut number, mut lock) = (0, None);
+    trace::run_failing(command, |call| {
+        let is_lock = call
+            .inode()
+            .is_some_and(|path| path.ends_with("idshift/gate"));
+        if is_lock && lock.is_none() {
+            lock = Some(number);
+        }
+        number += 1;
+        None
+    });
+    let lock = lock.unwrap_or(number - 1);
+    Calls { number, lock }
+}
+
+/// The moments about the lock, some others, and as many of the last ones. In the long form each of the last, and
+/// each sixteenth of the others.
+fn moments(calls: Calls, some: u64, numbers: &mut Numbers) -> Vec<u64> {
+    let Calls { number, lock } = calls;
+    let late = number.saturating_sub(if long() { 160 } else { 60 });
+    let mut moments = vec![lock.saturating_sub(1), lock, lock + 2];
     match long() {
-        true => (0..late).step_by(16).chain(late..calls).collect(),
-        false => (0..some)
-            .flat_map(|_| [numbers.below(calls), late + numbers.below(calls - late)])
-            .collect(),
+        true => moments.extend((0..late).step_by(16).chain(late..number)),
+        false => moments.extend(
+            (0..some).flat_map(|_| [numbers.below(number), late + numbers.below(number - late)]),
+        ),
     }
+    moments
 }
 
 fn shift(idshift: &Idshift, tree: &Path, more: &[&str]) -> Command {
@@ -162,8 +179,8 @@ fn two_runs_at_once() {
             );
             let codes = [runs[0].code, runs[1].code];
             let when = format!(
-                "tree {first}, the other from call {n} of {calls} on: {}\n{}",
-                runs[0], runs[1]
+                "tree {first}, the other from call {n} of {} on: {}\n{}",
+                calls.number, runs[0], runs[1]
             );
             assert!(
                 codes.iter().all(|code| [Some(0), Some(4)].contains(code)),
@@ -200,7 +217,10 @@ fn a_shift_beside_a_dry_run_of_the_same_tree() {
     for n in moments(calls, 5, &mut numbers) {
         let idshift = Idshift::new();
         let runs = meet(&dry(&idshift), n, shift(&idshift, &it.scene.top, &[]));
-        let when = format!("from call {n} of {calls} on: {}\n{}", runs[0], runs[1]);
+        let when = format!(
+            "from call {n} of {} on: {}\n{}",
+            calls.number, runs[0], runs[1]
+        );
         assert_eq!(runs[1].code, Some(0), "{when}");
         it.scene.is_at_end(&when);
         it.scene.roll_back(&idshift, &when);
@@ -239,8 +259,8 @@ fn a_rollback_and_a_resume_at_once() {
             let (first, second) = pair(&idshift);
             let runs = meet(&first, n, second);
             let when = format!(
-                "the rollback first: {rollback_first}, the other from call {n} of {calls} on: {}\n{}",
-                runs[0], runs[1]
+                "the rollback first: {rollback_first}, the other from call {n} of {} on: {}\n{}",
+                calls.number, runs[0], runs[1]
             );
             for run in &runs {
                 assert!([Some(0), Some(4)].contains(&run.code), "{when}");
@@ -276,7 +296,7 @@ fn a_run_with_steps_and_its_rollback_at_once() {
         for n in moments(calls, 6, &mut numbers) {
             let idshift = Idshift::new();
             let runs = meet(&scene.command(&idshift), n, scene.rollback(&idshift));
-            let when = format!("call {n} of {calls} on: {}\n{}", runs[0], runs[1]);
+            let when = format!("call {n} of {} on: {}\n{}", calls.number, runs[0], runs[1]);
             assert_eq!(runs[0].code, Some(0), "{when}");
             assert!([Some(0), Some(4)].contains(&runs[1].code), "{when}");
             if runs[1].code == Some(4) {
@@ -305,7 +325,7 @@ fn a_run_with_steps_twice_at_once() {
         for n in moments(calls, 6, &mut numbers) {
             let idshift = Idshift::new();
             let runs = meet(&scene.command(&idshift), n, scene.command(&idshift));
-            let when = format!("call {n} of {calls} on: {}\n{}", runs[0], runs[1]);
+            let when = format!("call {n} of {} on: {}\n{}", calls.number, runs[0], runs[1]);
             assert!(runs.iter().any(|run| run.code == Some(0)), "{when}");
             scene.is_at_end(&when);
             let finished = idshift.journal_files().len();
@@ -335,7 +355,7 @@ fn journals_pruned_while_one_is_rolled_back() {
         Run::of(&mut scene.command(&idshift)).exits(0);
         let prune = idshift.command(["journal", "prune", "--older-than", "0"]);
         let runs = meet(&scene.rollback(&idshift), n, prune);
-        let when = format!("call {n} of {calls} on: {}\n{}", runs[0], runs[1]);
+        let when = format!("call {n} of {} on: {}\n{}", calls.number, runs[0], runs[1]);
         assert_eq!(runs[1].code, Some(0), "{when}");
         match runs[0].code {
             Some(0) => scene.is_at_start(&when),

@@ -7,7 +7,7 @@ use super::summary::Of;
 use super::terminal::Terminal;
 use crate::engine::{self, RollbackOptions};
 use crate::fs::shown::shown;
-use crate::record::journal::whole_copy;
+use crate::record::journal::kept_whole;
 use crate::record::{Journal, State, Store};
 
 /// Runs it.
@@ -38,8 +38,8 @@ pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
         false => Of::Rollback,
     };
     print_report(&report, of, &args.output, false, None);
-    let whole = whole_copy(&path);
-    if args.up_to.is_some() && !args.dry_run && whole.exists() {
+    let acted = args.up_to.is_some() && !args.dry_run;
+    if let Some(whole) = kept_whole(&path).filter(|_| acted) {
         eprintln!(
             "The journal as it was, with what comes behind, is kept: {}",
             shown(&whole)

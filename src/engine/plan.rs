@@ -98,9 +98,7 @@ impl Plan<'_> {
     /// [`Refusal`]: nothing was changed.
     pub fn hold(&self, store: &Store, monitor: &dyn Monitor) -> Result<RunLock, Refusal> {
         let roots = self.open_roots()?;
-        let (trees, step_roots) = roots.split_at(self.request.paths.len());
-        self.request
-            .clear_to_change(trees, step_roots, store, monitor)
+        self.request.clear_to_change(&roots, store, monitor)
     }
 
     /// Does it. First all of it goes into the journal, and when any inode cannot be shifted and
@@ -117,8 +115,8 @@ impl Plan<'_> {
         let start = Instant::now();
         let request = &self.request;
         let roots = self.open_roots()?;
-        let (trees, step_roots) = roots.split_at(request.paths.len());
-        let _lock = request.clear_to_change(trees, step_roots, store, monitor)?;
+        let trees = &roots[..request.paths.len()];
+        let _lock = request.clear_to_change(&roots, store, monitor)?;
         let mut run = self.run(&roots, monitor, stop)?;
         let (appender, path) = store.create(request.header(&roots, true))?;
 

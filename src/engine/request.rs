@@ -227,14 +227,14 @@ impl ShiftRequest {
 
     /// Everything that must hold before a file may be changed; the lock is held from here on.
     ///
-    /// In `step_roots`, only names are changed.
+    /// In roots behind the request's own paths, only names are changed.
     pub(super) fn clear_to_change(
         &self,
-        trees: &[Root],
-        step_roots: &[Root],
+        roots: &[Root],
         store: &Store,
         monitor: &dyn Monitor,
     ) -> Result<RunLock, Refusal> {
+        let trees = &roots[..self.paths.len()];
         for root in trees {
             if !self.allow_system_path {
                 places::check_system_path(&root.path)?;
@@ -252,7 +252,7 @@ impl ShiftRequest {
         }
         store.open_for_writing()?;
         store.check_outside(trees)?;
-        let lock = RunLock::take(trees, step_roots)?;
+        let lock = RunLock::take(roots)?;
         store.check_no_unfinished(trees)?;
         process::raise_descriptor_limit();
         Ok(lock)

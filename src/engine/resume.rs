@@ -77,8 +77,7 @@ pub fn resume(
         false => HashSet::new(),
     };
     let exclude = exclude_set(&header.walk.exclude)?;
-    let trees = header.roots.iter().filter(|root| !root.steps_only).count();
-    let lock = RunLock::take(&roots[..trees], &roots[trees..])?;
+    let lock = RunLock::take(&roots)?;
     process::raise_descriptor_limit();
     let mut appender = journal.append(&lock)?;
     let marked = appender.mark(Mark::Resumed, 0);

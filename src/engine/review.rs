@@ -31,7 +31,7 @@ pub fn apply_manifest(
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
     let roots = request.open_roots()?;
-    let _lock = request.clear_to_change(&roots, &[], store, monitor)?;
+    let _lock = request.clear_to_change(&roots, store, monitor)?;
     let mut header = request.header(&roots, true);
     // The trees as they were reviewed: one that was replaced since is a conflict.
     header.roots.clone_from(&manifest.header.roots);
@@ -46,56 +46,53 @@ pub fn apply_manifest(
     }
     let journal = Journal::open(&path)?;
     let all_or_nothing = !request.walk.keep_going;
-    if all_or_nothing {
-        // All drift is found, and told, before anything is changed.
-        monitor.phase(Phase::Comparing, Some(journal.inodes));
-        let compare = Replay {
-            journal: &journal,
-            goal: Goal::After,
-            between_is_ours: false,
-            force: false,
-            act: Act::Count,
-            give_up: GiveUp::Never,
-            moves: &[],
-            monitor,
-            stop,
-        };
-        let mut found = compare.run(request.jobs, None)?.tally;
-        if found.left() == 0 && found.already > 0 {
-            let _ = std::fs::remove_file(&path);
-            if found.changed == 0 {
-                return Ok(Report {
-                    journal: None,
-                    ending: Ending::Done,
-                    tally: found,
-                    elapsed: start.elapsed(),
-                });
-            }
-            return Err(Refusal::NotThisOne {
-                path: manifest.path.clone(),
-                reason: format!(
-                    "{} of its {} inodes are as it wants them already, so it is not of the tree as it is now, and \
-                     undoing it would undo that as well. Make a new one with --dry-run --manifest",
-                    found.already, manifest.changes
-                ),
-            });
-        }
-        if found.left() > 0 {
-            let _ = std::fs::remove_file(&path);
-            return Ok(Report {
-                journal: None,
-                ending: Ending::RolledBack {
-                    why: std::mem::take(&mut found.problems),
-                },
-                tally: Tally {
-                    changed: 0,
-                    owners: HashMap::new(),
-                    kinds: HashMap::new(),
-                    ..found
-                },
-                elapsed: start.elapsed(),
-            });
-        }
+    // All drift is found, and told, before anything is changed.
+    monitor.phase(Phase::Comparing, Some(journal.inodes));
+    let compare = Replay {
+        journal: &journal,
+        goal: Goal::After,
+        between_is_ours: false,
+        force: false,
+        act: Act::Count,
+        give_up: GiveUp::Never,
+        moves: &[],
+        monitor,
+        stop,
+    };
+    let compared = compare.run(request.jobs, None)?;
+    let mut found = compared.tally;
+    let ending = match (compared.cut_short, found.changed, found.left()) {
+        (true, _, _) => Some(Ending::Interrupted),
+        (false, _, 1..) if all_or_nothing => Some(Ending::RolledBack {
+            why: std::mem::take(&mut found.problems),
+        }),
+        (false, 0, 0) => Some(Ending::Done),
+        _ => None,
+    };
+    if let Some(ending) = ending {
+        let _ = std::fs::remove_file(&path);
+        return Ok(Report {
+            journal: None,
+            ending,
+            tally: Tally {
+                changed: 0,
+                owners: HashMap::new(),
+                kinds: HashMap::new(),
+                ..found
+            },
+            elapsed: start.elapsed(),
+        });
+    }
+    if found.already > 0 {
+        let _ = std::fs::remove_file(&path);
+        return Err(Refusal::NotThisOne {
+            path: manifest.path.clone(),
+            reason: format!(
+                "{} of its {} inodes are as it wants them already, so it is not of the tree as it is now, and \
+                 undoing it would undo that as well. Make a new one with --dry-run --manifest",
+                found.already, manifest.changes
+            ),
+        });
     }
     let (map, direction) = (&request.map, request.direction);
     let run = Run::new(&roots, map, direction, &request.walk, monitor, stop);

@@ -54,13 +54,13 @@ pub fn rollback(
         return Ok(report);
     }
     let (roots, trees) = roots::open_all(journal);
-    let (trees, step_roots) = roots.split_at(trees);
+    let trees = &roots[..trees];
     check_journal_not_in_use(journal, monitor)?;
     let lock = match options.dry_run {
         true => None,
         false => {
             check_is_root(&journal.path)?;
-            Some(RunLock::take(trees, step_roots)?)
+            Some(RunLock::take(&roots)?)
         }
     };
     check_steps(journal, options.force)?;

@@ -35,7 +35,7 @@ pub fn shift(
     let start = Instant::now();
     let roots = request.open_roots()?;
     let exclude = exclude_set(&request.walk.exclude)?;
-    let _lock = request.clear_to_change(&roots, &[], store, monitor)?;
+    let _lock = request.clear_to_change(&roots, store, monitor)?;
     let (appender, journal) = store.create(request.header(&roots, false))?;
 
     let mut run = Run::new(

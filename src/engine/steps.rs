@@ -172,12 +172,30 @@ impl<'a> Steps<'a> {
         self.steps.iter().filter_map(differs).collect()
     }
 
-    /// The first step that is taken already. The disk does not say so of all of them before those that they
-    /// build on are taken.
+    /// The first step that is taken already, before any was. Of one in whose place an earlier one puts or takes
+    /// away something, the disk does not say so yet.
     pub fn first_taken(&self) -> Option<Problem> {
-        let is_taken = |step: &&Step| matches!(self.taken(step), Ok(Taken::Yes | Taken::Half));
-        let step = self.steps.iter().find(is_taken)?;
-        Some(self.problem(step, io::Error::other("is done already")))
+        let mut moving: Vec<&Place> = Vec::new();
+        for step in self.steps {
+            let places = step.places();
+            let is_moving = |place: &&Place| {
+                let holds =
+                    |it: &&&Place| it.root == place.root && place.path.starts_with(&it.path);
+                moving.iter().any(|it| holds(&it))
+            };
+            let is_nothing =
+                matches!(step, Step::SetOwnership { before, after, .. } if before == after);
+            if !is_nothing
+                && !places.iter().any(is_moving)
+                && matches!(self.taken(step), Ok(Taken::Yes | Taken::Half))
+            {
+                return Some(self.problem(step, io::Error::other("is done already")));
+            }
+            if !matches!(step, Step::SetOwnership { .. } | Step::Rewrite { .. }) {
+                moving.extend(places);
+            }
+        }
+        None
     }
 
     fn problem(&self, step: &Step, error: io::Error) -> Problem {

@@ -1,11 +1,12 @@
 //! A journal read back, whole or torn.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use thiserror::Error;
 
 use super::frame::{self, Found};
@@ -13,7 +14,7 @@ use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
 use super::lock::{self, RunLock};
 use super::reading::{AsOf, Reading, has_frame, split_lines};
 use super::writer::Appender;
-use super::{Step, Transition};
+use super::{Step, Transition, trust};
 use crate::fs::shown::{shell_word, shown};
 
 /// How far the run of a journal got.
@@ -285,12 +286,11 @@ impl Journal {
     /// write to a journal holds the lock of its trees ([`RunLock`]), and what the journal said before the
     /// lock was taken may not be all of it any more.
     ///
+    /// Of a journal of which only the first frames were asked for, the whole one is kept ([`kept_whole`]).
+    ///
     /// # Errors
     /// [`JournalError::GoneOn`]: it is not what it was when it was read, or another process has it open for
-    /// more. Also when another file has its
-    /// place now.
-    ///
-    /// Of a journal of which only the first frames were asked for, the whole one is kept beside it.
+    /// more. Also when another file has its place now.
     pub fn append(&self, _lock: &RunLock) -> Result<Appender, JournalError> {
         let io = |source| JournalError::Io {
             path: self.path.clone(),
@@ -315,7 +315,8 @@ impl Journal {
             return Err(gone_on());
         }
         if self.is_cut {
-            keep_whole(&self.path, &file).map_err(io)?;
+            let first = cut(&self.path, &file, self.bytes()).map_err(io)?;
+            return self.append_to(first).map_err(io);
         }
         self.append_to(file).map_err(io)
     }
@@ -326,32 +327,57 @@ impl Journal {
     }
 }
 
-/// The file that keeps what a journal was before it went on from one of its first frames.
-pub fn whole_copy(path: &Path) -> PathBuf {
+/// Where a journal is kept as it was before a rollback of its first frames; `None` where there was none.
+pub fn kept_whole(path: &Path) -> Option<PathBuf> {
+    let names = (1..).map(|n| whole_name(path, n));
+    names.take_while(|name| name.exists()).last()
+}
+
+fn whole_name(path: &Path, n: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".whole");
+    if n > 1 {
+        name.push(n.to_string());
+    }
     name.into()
 }
 
-/// Frames behind a damaged one say what owners were, and nothing else does: they are not thrown away.
-fn keep_whole(path: &Path, journal: &File) -> io::Result<()> {
-    let whole = whole_copy(path);
-    if whole.try_exists()? {
-        // It went on from there once already.
-        return Ok(());
+/// Puts a file of a journal's first frames in its place and keeps the whole one beside it, by the first name that
+/// is free: frames behind a damaged one say what owners were, and nothing else does. What stands behind the first
+/// frames is not read: the disk may not give it.
+fn cut(path: &Path, journal: &File, bytes: u64) -> io::Result<File> {
+    for n in 1.. {
+        let whole = whole_name(path, n);
+        let made = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&whole);
+        let mut new = match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made?,
+        };
+        let mut first = journal.try_clone()?;
+        first.rewind()?;
+        let put = io::copy(&mut first.take(bytes), &mut new)
+            .and_then(|_| new.sync_all())
+            .and_then(|()| lock::claim(&new))
+            .and_then(|_| {
+                Ok(renameat_with(
+                    CWD,
+                    &whole,
+                    CWD,
+                    path,
+                    RenameFlags::EXCHANGE,
+                )?)
+            });
+        if let Err(error) = put {
+            let _ = std::fs::remove_file(&whole);
+            return Err(error);
+        }
+        File::open(trust::directory_of(path))?.sync_all()?;
+        return Ok(new);
     }
-    let part = whole.with_extension("part");
-    let mut copy = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(&part)?;
-    let mut all = journal.try_clone()?;
-    all.rewind()?;
-    io::copy(&mut all, &mut copy)?;
-    copy.sync_all()?;
-    std::fs::rename(&part, &whole)?;
-    File::open(whole.parent().unwrap_or(Path::new(".")))?.sync_all()
+    Err(io::ErrorKind::AlreadyExists.into())
 }

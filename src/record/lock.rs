@@ -1,4 +1,4 @@
-//! One run at a time on a tree, and on a directory in which names are changed.
+//! One run at a time on a tree, and below a directory in which names are changed.
 //!
 //! Each run keeps a small file in `/run/idshift`, locked as long as it lives (`flock(2)`) and so
 //! let go also when it is killed. The place is the same for every run of the host, whatever its
@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, FsWord};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -71,18 +71,13 @@ struct Holder {
 struct Tree {
     path: Name,
     lineage: Vec<(u64, u64)>,
-    /// Only names in the directory itself are changed.
-    #[serde(default)]
-    steps_only: bool,
 }
 
 impl RunLock {
-    /// Takes trees for this process, and directories in which it takes steps only; once it has them, each
-    /// of them lies where it lay when it was opened.
-    pub fn take(trees: &[Root], step_roots: &[Root]) -> Result<RunLock, LockError> {
-        let ours = trees.iter().map(|root| Tree::of(root, false));
-        let ours = ours.chain(step_roots.iter().map(|root| Tree::of(root, true)));
-        let ours: Vec<Tree> = ours.collect();
+    /// Takes trees for this process, and directories below which it takes steps; once it has them, each of
+    /// them lies where it lay when it was opened.
+    pub fn take(roots: &[Root]) -> Result<RunLock, LockError> {
+        let ours: Vec<Tree> = roots.iter().map(Tree::of).collect();
         let place = Path::new(PLACE);
         let at = |path: &Path| {
             let path = path.to_path_buf();
@@ -95,7 +90,7 @@ impl RunLock {
             .map_err(at(place))?;
         // Held while the others are looked at and our own file is made.
         let gate = place.join("gate");
-        let _gate = lock(
+        let held_gate = lock(
             open(&gate, true).map_err(at(&gate))?,
             FlockArg::LockExclusive,
         )
@@ -120,19 +115,26 @@ impl RunLock {
             .and_then(|()| file.write_all(&serde_json::to_vec(&holder)?))
             .map_err(at(&path))?;
         let lock = RunLock { path, _file: file };
+        drop(held_gate);
         // Another run may have moved them until now.
-        for root in trees.iter().chain(step_roots) {
+        for root in roots {
             root.check_in_place()?;
         }
         Ok(lock)
     }
 }
 
+/// There such a lock keeps its own process from reading through another handle (`flock(2)`): `cifs`, `smb2`.
+const SMB: [FsWord; 2] = [0xFF53_4D42, 0xFE53_4D42];
+
 /// Takes a journal for whoever has this file open, until the last handle of it is closed; false where another
 /// has it. Trees that are gone hold nobody off, and not all who touch a journal touch a tree.
 ///
 /// A filesystem that knows no such locks (`flock(2)`: some network filesystems) holds nobody off either.
 pub fn claim(journal: &File) -> io::Result<bool> {
+    if SMB.contains(&rustix::fs::fstatfs(journal)?.f_type) {
+        return Ok(true);
+    }
     match rustix::fs::flock(journal, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
@@ -148,28 +150,11 @@ impl Drop for RunLock {
 }
 
 impl Tree {
-    fn of(root: &Root, steps_only: bool) -> Tree {
+    fn of(root: &Root) -> Tree {
         Tree {
             path: Name::from(root.path.as_path()),
             lineage: root.lineage.clone(),
-            steps_only,
         }
-    }
-
-    /// Whether two runs must not have these at once: trees that hold one another, a directory and the tree
-    /// that it lies in, or twice the same directory.
-    fn meets(&self, other: &Tree) -> bool {
-        match (self.steps_only, other.steps_only) {
-            (false, false) => root::meet(&self.lineage, &other.lineage),
-            (true, true) => self.lineage.first() == other.lineage.first(),
-            (true, false) => self.is_in(other),
-            (false, true) => other.is_in(self),
-        }
-    }
-
-    fn is_in(&self, tree: &Tree) -> bool {
-        let top = tree.lineage.first();
-        top.is_some_and(|top| self.lineage.contains(top))
     }
 }
 
@@ -201,7 +186,10 @@ fn check_other(path: &Path, ours: &[Tree]) -> Result<(), Other> {
         .map_err(Other::Io)?;
     let holder: Holder = serde_json::from_slice(&text).map_err(|e| Other::Io(e.into()))?;
     for theirs in &holder.trees {
-        if let Some(ours) = ours.iter().find(|ours| ours.meets(theirs)) {
+        if let Some(ours) = ours
+            .iter()
+            .find(|ours| root::meet(&ours.lineage, &theirs.lineage))
+        {
             return Err(Other::Held(LockError::Held {
                 path: ours.path.as_path().to_path_buf(),
                 theirs: theirs.path.as_path().to_path_buf(),

@@ -311,6 +311,8 @@ impl Store {
     pub fn remove(path: &Path, goes: impl Fn(&Path) -> bool) -> io::Result<bool> {
         let file = File::options()
             .read(true)
+            // Some network filesystems give the lock only to who may write.
+            .write(true)
             .custom_flags(nix::libc::O_NOFOLLOW)
             .open(path)?;
         let is_free = lock::claim(&file)? && goes(path);

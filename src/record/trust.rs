@@ -114,7 +114,8 @@ pub fn check_above(path: &Path) -> Result<(), Distrust> {
     check_each(&levels(open_dir(there)?, there)?)
 }
 
-fn directory_of(file: &Path) -> &Path {
+/// The directory that a file is in.
+pub(super) fn directory_of(file: &Path) -> &Path {
     match file.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
