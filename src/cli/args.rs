@@ -319,7 +319,7 @@ pub struct RollbackArgs {
     /// Also inodes whose ownership was changed since, where it is the same inode
     #[arg(long)]
     pub force: bool,
-    /// Use only the first N frames of a journal that is damaged behind them
+    /// Use only the first N frames of a journal that is damaged behind them; the whole one is kept beside it
     #[arg(long, value_name = "N")]
     pub up_to: Option<u32>,
     /// How hard it works
