@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use support::place::Place;
+use support::scene::Scene;
 use support::trace::{self, Event, Then};
 use support::{
     Idshift, Kind, MAP, Numbers, Promise, Run, Snapshot, TestFs, assert_same, long, scene, tree,
@@ -82,16 +83,20 @@ fn inodes_that_vanish_and_appear_during_the_walk() {
 /// How long another command is given while one stands still: it may wait for that one's lock.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs a command, and at its `n`-th call that reads or changes anything of the disk another one, which is over
-/// before that call is made unless it waits for the first.
-fn meet(first: &Command, n: u64, second: Command) -> [Run; 2] {
+/// Runs a command, and at its `n`-th call that reads or changes anything of the disk does something else, which is
+/// over before that call is made unless it waits for the first.
+fn meet<T: Send + 'static>(
+    first: &Command,
+    n: u64,
+    second: impl FnOnce() -> T + Send + 'static,
+) -> (Run, T) {
     let (mut at, mut second, mut other) = (0, Some(second), None);
     let first = trace::run_failing(first, |_| {
         if at >= n
-            && let Some(mut command) = second.take()
+            && let Some(second) = second.take()
         {
             // A thread's own: whoever traces the first waits for all children of this one.
-            let thread = std::thread::spawn(move || Run::of(&mut command));
+            let thread = std::thread::spawn(second);
             let begun = Instant::now();
             while !thread.is_finished() && begun.elapsed() < PATIENCE {
                 std::thread::sleep(Duration::from_millis(5));
@@ -104,9 +109,14 @@ fn meet(first: &Command, n: u64, second: Command) -> [Run; 2] {
     // It may make fewer calls than it did.
     let other = match (other, second) {
         (Some(thread), _) => thread.join().unwrap(),
-        (None, command) => Run::of(&mut command.unwrap()),
+        (None, second) => second.unwrap()(),
     };
-    [first, other]
+    (first, other)
+}
+
+/// Runs one command, and at its `n`-th call another.
+fn both(first: &Command, n: u64, mut second: Command) -> [Run; 2] {
+    meet(first, n, move || Run::of(&mut second)).into()
 }
 
 /// The calls of a command.
@@ -172,7 +182,7 @@ fn two_runs_at_once() {
         alone.rollback();
         for n in moments(calls, 5, &mut numbers) {
             let idshift = Idshift::new();
-            let runs = meet(
+            let runs = both(
                 &shift(&idshift, &trees[first], &[]),
                 n,
                 shift(&idshift, &trees[second], &[]),
@@ -216,7 +226,7 @@ fn a_shift_beside_a_dry_run_of_the_same_tree() {
     let calls = calls(&dry(&Idshift::new()));
     for n in moments(calls, 5, &mut numbers) {
         let idshift = Idshift::new();
-        let runs = meet(&dry(&idshift), n, shift(&idshift, &it.scene.top, &[]));
+        let runs = both(&dry(&idshift), n, shift(&idshift, &it.scene.top, &[]));
         let when = format!(
             "from call {n} of {} on: {}\n{}",
             calls.number, runs[0], runs[1]
@@ -257,7 +267,7 @@ fn a_rollback_and_a_resume_at_once() {
         for n in moments(calls, 8, &mut numbers) {
             let idshift = killed();
             let (first, second) = pair(&idshift);
-            let runs = meet(&first, n, second);
+            let runs = both(&first, n, second);
             let when = format!(
                 "the rollback first: {rollback_first}, the other from call {n} of {} on: {}\n{}",
                 calls.number, runs[0], runs[1]
@@ -276,8 +286,30 @@ fn a_rollback_and_a_resume_at_once() {
     assert!(refused > 0, "none was too late");
 }
 
-/// Runs that take steps, some of which change no owner in any tree.
-const WITH_STEPS: [scene::Build; 2] = [scene::prepare, scene::migrate];
+/// Tries each moment of runs that take steps, some of which change no owner in any tree. `second` is begun then;
+/// `check` sees what came of the two.
+fn beside_steps(
+    seed: u64,
+    promise: &Promise,
+    second: impl Fn(&Scene, &Idshift) -> Command,
+    check: impl Fn(&Scene, &Idshift, &[Run; 2], &str),
+) {
+    let mut numbers = Numbers::seeded(seed);
+    for build in [scene::prepare, scene::migrate] {
+        let scene = build(Kind::Ext4);
+        let alone = Idshift::new();
+        let calls = calls(&scene.command(&alone));
+        scene.roll_back(&alone, "alone");
+        for n in moments(calls, 6, &mut numbers) {
+            let idshift = Idshift::new();
+            let runs = both(&scene.command(&idshift), n, second(&scene, &idshift));
+            let when = format!("call {n} of {} on: {}\n{}", calls.number, runs[0], runs[1]);
+            check(&scene, &idshift, &runs, &when);
+            scene.roll_back(&idshift, &when);
+            promise.held();
+        }
+    }
+}
 
 #[test]
 fn a_run_with_steps_and_its_rollback_at_once() {
@@ -287,25 +319,13 @@ fn a_run_with_steps_and_its_rollback_at_once() {
         "A rollback of a run that still goes on, its steps too, is held off or refused, and takes no record with it",
         "a rollback begun and ended at each call of `prepare` and of `docker migrate`; then rolled back",
     );
-    let mut numbers = Numbers::seeded(49);
-    for build in WITH_STEPS {
-        let scene = build(Kind::Ext4);
-        let alone = Idshift::new();
-        let calls = calls(&scene.command(&alone));
-        scene.roll_back(&alone, "alone");
-        for n in moments(calls, 6, &mut numbers) {
-            let idshift = Idshift::new();
-            let runs = meet(&scene.command(&idshift), n, scene.rollback(&idshift));
-            let when = format!("call {n} of {} on: {}\n{}", calls.number, runs[0], runs[1]);
-            assert_eq!(runs[0].code, Some(0), "{when}");
-            assert!([Some(0), Some(4)].contains(&runs[1].code), "{when}");
-            if runs[1].code == Some(4) {
-                scene.is_at_end(&when);
-            }
-            scene.roll_back(&idshift, &when);
-            promise.held();
+    beside_steps(49, &promise, Scene::rollback, |scene, _, runs, when| {
+        assert_eq!(runs[0].code, Some(0), "{when}");
+        assert!([Some(0), Some(4)].contains(&runs[1].code), "{when}");
+        if runs[1].code == Some(4) {
+            scene.is_at_end(when);
         }
-    }
+    });
 }
 
 #[test]
@@ -316,24 +336,16 @@ fn a_run_with_steps_twice_at_once() {
         "Of a run with steps that is begun twice at once, one does all of it, and the other does not say that it did",
         "the same command begun and ended at each call of `prepare` and of `docker migrate`; then each is rolled back",
     );
-    let mut numbers = Numbers::seeded(50);
-    for build in WITH_STEPS {
-        let scene = build(Kind::Ext4);
-        let alone = Idshift::new();
-        let calls = calls(&scene.command(&alone));
-        scene.roll_back(&alone, "alone");
-        for n in moments(calls, 6, &mut numbers) {
-            let idshift = Idshift::new();
-            let runs = meet(&scene.command(&idshift), n, scene.command(&idshift));
-            let when = format!("call {n} of {} on: {}\n{}", calls.number, runs[0], runs[1]);
+    beside_steps(
+        50,
+        &promise,
+        Scene::command,
+        |scene, idshift, runs, when| {
             assert!(runs.iter().any(|run| run.code == Some(0)), "{when}");
-            scene.is_at_end(&when);
-            let finished = idshift.journal_files().len();
-            assert_eq!(finished, 1, "{when}");
-            scene.roll_back(&idshift, &when);
-            promise.held();
-        }
-    }
+            scene.is_at_end(when);
+            assert_eq!(idshift.journal_files().len(), 1, "{when}");
+        },
+    );
 }
 
 #[test]
@@ -341,33 +353,36 @@ fn journals_pruned_while_one_is_rolled_back() {
     let promise = Promise::new(
         FILE,
         PART,
-        "`journal prune` leaves a journal that is being rolled back",
-        "all journals that are over pruned at each call of a rollback",
+        "`journal prune` leaves a journal that a rollback has taken up since it was found to be over",
+        "a rollback begun, and killed half way, at each call of a prune of all that is over; then rolled back",
     );
-    let mut scene = scene::shift_in_many_frames(Kind::Ext4);
-    let mut numbers = Numbers::seeded(51);
-    let alone = Idshift::new();
-    Run::of(&mut scene.command(&alone)).exits(0);
-    let calls = calls(&scene.rollback(&alone));
-    scene.is_at_start("alone");
-    for n in moments(calls, 8, &mut numbers) {
+    let scene = scene::shift_in_many_frames(Kind::Ext4);
+    let finished = || {
         let idshift = Idshift::new();
         Run::of(&mut scene.command(&idshift)).exits(0);
-        let prune = idshift.command(["journal", "prune", "--older-than", "0"]);
-        let runs = meet(&scene.rollback(&idshift), n, prune);
-        let when = format!("call {n} of {} on: {}\n{}", calls.number, runs[0], runs[1]);
-        assert_eq!(runs[1].code, Some(0), "{when}");
-        match runs[0].code {
-            Some(0) => scene.is_at_start(&when),
-            // It was over, and not yet taken up: no journal leads back.
-            Some(4) => {
-                scene.is_at_end(&when);
-                scene = scene::shift_in_many_frames(Kind::Ext4);
-            }
-            _ => panic!("{when}"),
+        idshift
+    };
+    let prune = |idshift: &Idshift| idshift.command(["journal", "prune", "--older-than", "0"]);
+    let alone = finished();
+    let half = trace::count(&scene.rollback(&alone)) / 2;
+    let number = calls(&prune(&alone)).number;
+    for n in 0..number {
+        let idshift = finished();
+        let rollback = scene.rollback(&idshift);
+        let (run, is_killed) = meet(&prune(&idshift), n, move || trace::kill_at(&rollback, half));
+        let when = format!("call {n} of {number} on: {run}");
+        run.exits(0);
+        if !is_killed {
+            // It was removed before the rollback began, and so it is at each call from here on.
+            assert!(idshift.journal_files().is_empty(), "{when}");
+            scene.is_at_end(&when);
+            break;
         }
+        assert_eq!(idshift.journal_files().len(), 1, "{when}");
+        scene.roll_back(&idshift, &when);
         promise.held();
     }
+    assert!(promise.cases() > 3, "it was removed at once");
 }
 
 #[test]

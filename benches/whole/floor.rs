@@ -30,17 +30,15 @@ pub fn asked(args: &mut impl Iterator<Item = String>) -> Option<ExitCode> {
         WHOLE_WORD => true,
         _ => return None,
     };
-    Some({
-        let tree = args.next().unwrap_or_default();
-        match floor(Path::new(&tree), is_whole) {
-            Ok(seconds) => {
-                println!("{seconds}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("{tree}: {error}");
-                ExitCode::FAILURE
-            }
+    let tree = args.next().unwrap_or_default();
+    Some(match floor(Path::new(&tree), is_whole) {
+        Ok(seconds) => {
+            println!("{seconds}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{tree}: {error}");
+            ExitCode::FAILURE
         }
     })
 }

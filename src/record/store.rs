@@ -314,7 +314,12 @@ impl Store {
             // Some network filesystems give the lock only to who may write.
             .write(true)
             .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(path)?;
+            .open(path);
+        let file = match file {
+            // Somebody else removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
         let is_free = lock::claim(&file)? && goes(path);
         if is_free {
             std::fs::remove_file(path)?;
