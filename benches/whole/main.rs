@@ -224,12 +224,19 @@ fn shapes(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Resul
     let wide = bench.tree("wide", |path| tree::wide(path, wide_names))?;
     let deep = bench.tree("deep", |path| tree::deep(path, 20_000))?;
     for (name, tree) in [("one wide directory", &wide), ("a deep chain", &deep)] {
-        let [shift] = bench.series();
+        let [shift, chown] = bench.series();
         for _ in 0..options.rounds.min(3) {
             bench.settle()?;
             shift.take(bench.idshift(&["shift"], &tree.path)?);
             bench.idshift_on_journal("rollback")?;
+            bench.settle()?;
+            chown.take(bench.run("chown", &["-hR", "0:0"], &tree.path)?);
         }
+        table.ratio(
+            (&format!("{name}, shift"), &shift),
+            ("chown -R", &chown),
+            None,
+        );
         let per_inode = shift.median().seconds / tree.inodes as f64;
         table.figure(
             &format!("{name}, per inode to mixed"),

@@ -75,9 +75,7 @@ pub struct Bench {
 impl Bench {
     /// In this directory, which is emptied.
     pub fn new(place: &Path) -> io::Result<Bench> {
-        if place.exists() {
-            fs::remove_dir_all(place)?;
-        }
+        remove(place)?;
         fs::create_dir_all(place)?;
         Ok(Bench {
             place: place.to_path_buf(),
@@ -95,7 +93,7 @@ impl Bench {
 
     /// Removes a tree.
     pub fn remove(&self, tree: &Tree) -> io::Result<()> {
-        fs::remove_dir_all(&tree.path)
+        remove(&tree.path)
     }
 
     /// Empty series.
@@ -251,8 +249,13 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.place);
+        let _ = remove(&self.place);
     }
+}
+
+/// Removes what there is at a path. The standard library opens a directory for each level, all at once.
+fn remove(path: &Path) -> io::Result<()> {
+    time(Command::new("rm").arg("-rf").arg(path)).map(|_| ())
 }
 
 /// Runs a command to its end; it must succeed.

@@ -7,9 +7,11 @@ use crate::engine::Stop;
 use crate::fs::process;
 
 impl EffortArgs {
-    /// Threads to use.
+    /// Threads to use. Two for each processor: on a disk that the kernel knows nothing of yet, one of them
+    /// works while the other waits; where nothing is waited for, more threads do not cost anything.
     pub fn threads(&self) -> usize {
-        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        let each = if self.nice { 1 } else { 2 };
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get()) * each;
         self.jobs.map_or_else(all, |n| n.get())
     }
 

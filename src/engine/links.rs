@@ -1,8 +1,10 @@
 //! Inodes of several names, met name by name.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
+use indexmap::map::Entry;
 
 use crate::fs::{DirPath, Stat};
 
@@ -31,6 +33,8 @@ pub fn key(stat: &Stat) -> Key {
 pub struct NamesIn {
     /// The directory.
     pub dir: Arc<DirPath>,
+    /// When it was met, among all: directories met one after the other lie near each other.
+    pub nth: usize,
     /// The names, each with a NUL behind it.
     names: Vec<u8>,
 }
@@ -52,6 +56,13 @@ pub struct PutOff {
     pub names: Vec<NamesIn>,
 }
 
+impl PutOff {
+    /// How many names it was met by.
+    pub fn count_names(&self) -> usize {
+        self.names.iter().map(|some| some.iter().count()).sum()
+    }
+}
+
 /// An inode that has names elsewhere.
 pub struct Elsewhere {
     /// A directory of it that was met.
@@ -66,9 +77,17 @@ pub struct Elsewhere {
 #[derive(Default)]
 pub struct Links {
     outside: Outside,
-    /// With the names that were put off; none where it was decided on.
-    met: Mutex<HashMap<Key, Vec<NamesIn>>>,
+    met: Mutex<Met>,
     elsewhere: Mutex<Vec<Elsewhere>>,
+}
+
+/// What was met so far.
+#[derive(Default)]
+struct Met {
+    /// In the order they were met, with the names that were put off; none where it was decided on.
+    inodes: IndexMap<Key, Vec<NamesIn>, RandomState>,
+    /// Names put off, those next to each other in one directory as one.
+    put_off: usize,
 }
 
 impl Links {
@@ -92,7 +111,7 @@ impl Links {
 
     /// True for the first name of an inode that is met.
     pub fn is_first_name(&self, stat: &Stat) -> bool {
-        match lock(&self.met).entry(key(stat)) {
+        match lock(&self.met).inodes.entry(key(stat)) {
             Entry::Vacant(first) => {
                 first.insert(Vec::new());
                 true
@@ -103,29 +122,33 @@ impl Links {
 
     /// Remembers a name for when all names were met; nothing where the inode was decided on already.
     pub fn put_off(&self, stat: &Stat, dir: &Arc<DirPath>, name: &[u8]) {
-        let anew = || NamesIn {
-            dir: Arc::clone(dir),
-            names: [name, b"\0"].concat(),
+        let Met { inodes, put_off } = &mut *lock(&self.met);
+        let names = match inodes.entry(key(stat)) {
+            Entry::Vacant(first) => first.insert(Vec::new()),
+            Entry::Occupied(met) if met.get().is_empty() => return,
+            Entry::Occupied(met) => met.into_mut(),
         };
-        match lock(&self.met).entry(key(stat)) {
-            Entry::Vacant(first) => {
-                first.insert(vec![anew()]);
+        match names.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.dir, dir) => {
+                last.names.extend_from_slice(name);
+                last.names.push(0);
             }
-            Entry::Occupied(mut met) => match met.get_mut().last_mut() {
-                None => {}
-                Some(last) if Arc::ptr_eq(&last.dir, dir) => {
-                    last.names.extend_from_slice(name);
-                    last.names.push(0);
-                }
-                Some(_) => met.get_mut().push(anew()),
-            },
+            _ => {
+                *put_off += 1;
+                names.push(NamesIn {
+                    dir: Arc::clone(dir),
+                    nth: *put_off,
+                    names: [name, b"\0"].concat(),
+                });
+            }
         }
     }
 
-    /// All that was put off.
+    /// All that was put off, in the order it was met.
     pub fn take(&self) -> Vec<PutOff> {
         let met = std::mem::take(&mut *lock(&self.met));
         let put_off = met
+            .inodes
             .into_iter()
             .filter(|(_, names)| !names.is_empty())
             .map(|(inode, names)| PutOff { inode, names });

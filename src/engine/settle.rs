@@ -45,15 +45,19 @@ pub(super) fn walk_and_settle<'a, S: Sink>(
     tally
 }
 
-/// Names looked at together.
+/// Names looked at together, at most.
 const NAMES: usize = 16384;
+
+/// And at least: a directory that has names of two pieces is opened for each.
+const FEW_NAMES: usize = 256;
 
 fn settle<'a, S: Sink>(
     put_off: &[PutOff],
     jobs: usize,
     decider: impl Fn() -> Decider<'a, S> + Sync,
 ) -> Tally {
-    let chunks = chunks(put_off, process::descriptors_for_pins() / 4);
+    let names: Vec<usize> = put_off.iter().map(PutOff::count_names).collect();
+    let chunks = chunks(&names, jobs, process::descriptors_for_pins() / 4);
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let work = || {
@@ -77,19 +81,21 @@ fn settle<'a, S: Sink>(
     })
 }
 
-/// Pieces of so many names, or of one inode, and of no more inodes than may be open.
-fn chunks(put_off: &[PutOff], most: usize) -> Vec<Range<usize>> {
+/// Pieces of some inodes, of which it is known how many names each has, for so many threads: of no more names
+/// than are looked at together or of one inode, and of no more inodes than may be open.
+fn chunks(names: &[usize], jobs: usize, most: usize) -> Vec<Range<usize>> {
+    let share = names.iter().sum::<usize>().div_ceil(jobs);
+    let most_names = share.clamp(FEW_NAMES, NAMES);
     let mut chunks = Vec::new();
-    let (mut start, mut names) = (0, 0);
-    for (i, inode) in put_off.iter().enumerate() {
-        let count: usize = inode.names.iter().map(|some| some.iter().count()).sum();
-        if i > start && (names + count > NAMES || i - start >= most.max(1)) {
+    let (mut start, mut together) = (0, 0);
+    for (i, &count) in names.iter().enumerate() {
+        if i > start && (together + count > most_names || i - start >= most.max(1)) {
             chunks.push(start..i);
-            (start, names) = (i, 0);
+            (start, together) = (i, 0);
         }
-        names += count;
+        together += count;
     }
-    chunks.push(start..put_off.len());
+    chunks.push(start..names.len());
     chunks
 }
 
@@ -187,6 +193,8 @@ impl Here {
 /// A directory in which names are looked up.
 struct Place<'p> {
     path: &'p Arc<DirPath>,
+    /// When it was met, among all.
+    nth: usize,
     /// When the looking began; `None` where it was changed just before.
     moment: Option<Moment>,
     still: bool,
@@ -352,6 +360,7 @@ fn places<'p>(inodes: &[&'p PutOff]) -> Vec<Place<'p>> {
             let p = *number.entry(key).or_insert_with(|| {
                 places.push(Place {
                     path: &some.dir,
+                    nth: some.nth,
                     moment: None,
                     still: false,
                     names: Vec::new(),
@@ -361,6 +370,8 @@ fn places<'p>(inodes: &[&'p PutOff]) -> Vec<Place<'p>> {
             places[p].names.extend(some.iter().map(|name| (i, name)));
         }
     }
+    // As the walk met them, so that the next one is not far from the one before.
+    places.sort_unstable_by_key(|place| place.nth);
     for place in &mut places {
         place.names.sort_unstable();
         place.names.dedup();
@@ -373,4 +384,30 @@ fn pin(dir: &Dir, name: &[u8]) -> rustix::io::Result<(Pin, Stat)> {
     let pin = Pin::at(dir.as_fd(), &name)?;
     let stat = pin.stat()?;
     Ok((pin, stat))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_inode_is_in_one_piece_and_no_thread_has_more_than_its_share(
+            names in proptest::collection::vec(1..3000usize, 1..200),
+            jobs in 1..9usize,
+            most in 0..50usize,
+        ) {
+            let chunks = chunks(&names, jobs, most);
+            let all: Vec<usize> = chunks.iter().cloned().flatten().collect();
+            prop_assert_eq!(all, (0..names.len()).collect::<Vec<_>>());
+            let share = names.iter().sum::<usize>().div_ceil(jobs).max(FEW_NAMES);
+            for chunk in chunks {
+                let together: usize = names[chunk.clone()].iter().sum();
+                prop_assert!(chunk.len() == 1 || together <= share.min(NAMES));
+                prop_assert!(!chunk.is_empty() && chunk.len() <= most.max(1));
+            }
+        }
+    }
 }

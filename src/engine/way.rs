@@ -1,6 +1,10 @@
 //! The way to the directory that a replay is at.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::io::Errno;
 
@@ -26,8 +30,38 @@ pub(super) struct Way {
 }
 
 struct Level {
-    name: Name,
+    trail: Rc<Trail>,
     open: Option<Open>,
+}
+
+/// The names down to a directory, for messages: it can be kept when the way has turned elsewhere, and costs
+/// one name a level, as it shares those above.
+pub(super) struct Trail {
+    name: Name,
+    above: Option<Rc<Trail>>,
+}
+
+impl Trail {
+    /// The directory's path in a tree that is at `top`. `None`: it is the top.
+    pub(super) fn path(trail: Option<&Trail>, top: &Path) -> PathBuf {
+        let levels = std::iter::successors(trail, |trail| trail.above.as_deref());
+        let mut names: Vec<&OsStr> = levels
+            .map(|trail| OsStr::from_bytes(&trail.name.0))
+            .collect();
+        names.push(top.as_os_str());
+        names.into_iter().rev().collect()
+    }
+}
+
+impl Drop for Trail {
+    /// Lets go of the levels above one by one: a deep way would overflow the stack if each dropped the one
+    /// above inside its own drop.
+    fn drop(&mut self) {
+        let mut above = self.above.take();
+        while let Some(mut trail) = above.and_then(Rc::into_inner) {
+            above = trail.above.take();
+        }
+    }
 }
 
 struct Open {
@@ -61,13 +95,15 @@ impl Way {
         let inner = self.levels.get(keep..).unwrap_or_default();
         let same = inner.iter().zip(names);
         let same = same
-            .take_while(|(level, name)| level.name == **name)
+            .take_while(|(level, name)| level.trail.name == **name)
             .count();
         let (keep, names) = (keep + same, &names[same..]);
         self.cut(keep);
-        let names = names.iter().cloned();
-        self.levels
-            .extend(names.map(|name| Level { name, open: None }));
+        for name in names.iter().cloned() {
+            let above = self.trail().cloned();
+            let trail = Rc::new(Trail { name, above });
+            self.levels.push(Level { trail, open: None });
+        }
     }
 
     /// Keeps the outer `keep` levels.
@@ -85,8 +121,9 @@ impl Way {
         self.broken = None;
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.levels.iter().map(|level| &level.name.0[..])
+    /// The names on the way; `None` at the top of a tree.
+    pub(super) fn trail(&self) -> Option<&Rc<Trail>> {
+        self.levels.last().map(|level| &level.trail)
     }
 
     /// The directory's handle, and since when its names stand still. `within`: the device of a tree
@@ -106,7 +143,7 @@ impl Way {
         for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
             let above = i.checked_sub(1).and_then(|i| self.levels[i].open.as_ref());
             let parent = above.map_or(root, |open| open.fd.as_fd());
-            match Open::at(parent, &self.levels[i].name.0, within) {
+            match Open::at(parent, &self.levels[i].trail.name.0, within) {
                 Ok(open) => {
                     self.levels[i].open = Some(open);
                     self.open += 1;

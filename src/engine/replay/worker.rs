@@ -1,9 +1,8 @@
 //! One thread of a replay: frame by frame, what is to be done about each inode.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +13,7 @@ use super::{Act, GiveUp, Goal, Replay};
 use crate::engine::flush::Changed;
 use crate::engine::kept::Kept;
 use crate::engine::steps::Move;
-use crate::engine::way::Way;
+use crate::engine::way::{Trail, Way};
 use crate::engine::{Problem, ProblemKind, Tally};
 use crate::fs::{self, First, How, LookError, Looked, Pin, Pins, Root, Stat, attributes, process};
 use crate::ownership::{Change, Extra, FileType, Flags, Ownership, Standing};
@@ -41,8 +40,6 @@ pub(super) struct Worker<'a> {
     /// Directories that are to be changed.
     late: Vec<Late>,
     most_late: usize,
-    /// Bytes of their paths.
-    late_bytes: usize,
     /// Where entries were renamed: the way as the journal knows it.
     known: Vec<Name>,
     kept: Kept,
@@ -57,16 +54,17 @@ struct Late {
     flags: (Flags, Flags),
     now: Ownership,
     transition: Rc<Transition>,
-    /// For messages.
-    path: PathBuf,
+    /// For messages: the tree, the way to where it lies, its name there.
+    root: usize,
+    trail: Option<Rc<Trail>>,
+    name: Name,
 }
 
 /// Inodes of one group.
 const GROUP: usize = 256;
 
-/// Directories that wait to be changed, and bytes of their paths.
+/// Directories that wait to be changed.
 const LATE: usize = 1024;
-const LATE_BYTES: usize = 4 << 20;
 
 /// Why an inode is not where the journal says.
 const GONE: &str = "is gone, or was renamed";
@@ -92,7 +90,6 @@ impl<'a> Worker<'a> {
             pins: Pins::default(),
             late: Vec::new(),
             most_late: replay.stop.group(pins.clamp(1, LATE)),
-            late_bytes: 0,
             known: Vec::new(),
             kept: Kept::default(),
             tally: Tally::default(),
@@ -135,7 +132,6 @@ impl<'a> Worker<'a> {
 
     /// Changes the directories that were put off.
     pub(super) fn late(&mut self) {
-        self.late_bytes = 0;
         for late in std::mem::take(&mut self.late) {
             if self.is_over() {
                 return;
@@ -148,7 +144,7 @@ impl<'a> Worker<'a> {
             ) {
                 Ok(()) => self.count(&late.transition),
                 Err((kind, reason)) => {
-                    let path = late.path;
+                    let path = self.path(late.root, late.trail.as_deref(), &late.name);
                     self.problem(Problem { path, kind, reason });
                 }
             }
@@ -202,14 +198,15 @@ impl<'a> Worker<'a> {
             let transition = &transitions[&entry.own];
             let result = looked.and_then(|it| self.entry(root, entry, transition, it));
             if let Err((kind, reason)) = result {
-                let path = self.path(root, entry.name);
+                let trail = self.way.trail().cloned();
+                let path = self.path(root, trail.as_deref(), entry.name);
                 self.problem(Problem { path, kind, reason });
             }
         }
         if self.pins.len() >= self.group {
             self.pins = Pins::default();
         }
-        if self.late.len() >= self.most_late || self.late_bytes >= LATE_BYTES {
+        if self.late.len() >= self.most_late {
             self.late();
         }
     }
@@ -303,9 +300,9 @@ impl<'a> Worker<'a> {
         self.tally.problem(problem);
     }
 
-    fn path(&self, root: usize, name: &Name) -> PathBuf {
-        let mut path = PathBuf::from(self.replay.journal.header.roots[root].path.clone());
-        path.extend(self.way.names().map(OsStr::from_bytes));
+    fn path(&self, root: usize, trail: Option<&Trail>, name: &Name) -> PathBuf {
+        let top = self.replay.journal.header.roots[root].path.as_path();
+        let mut path = Trail::path(trail, top);
         if name.0 != b"." {
             path.push(name.as_path());
         }
@@ -374,15 +371,15 @@ impl<'a> Worker<'a> {
         // What differs from what is wanted was pinned.
         let pin = pin.ok_or_else(|| failed(Errno::STALE.to_string()))?;
         if stat.is_dir() {
-            let path = self.path(root, entry.name);
-            self.late_bytes += path.as_os_str().len();
             self.late.push(Late {
                 stat,
                 pin,
                 flags,
                 now,
                 transition: Rc::clone(transition),
-                path,
+                root,
+                trail: self.way.trail().cloned(),
+                name: entry.name.clone(),
             });
             return Ok(());
         }
