@@ -225,12 +225,12 @@ fn shapes(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Resul
     let deep = bench.tree("deep", |path| tree::deep(path, 20_000))?;
     for (name, tree) in [("one wide directory", &wide), ("a deep chain", &deep)] {
         let [shift, chown] = bench.series();
-        for _ in 0..options.rounds.min(3) {
+        for owner in ["1:1", "2:2", "3:3"] {
             bench.settle()?;
             shift.take(bench.idshift(&["shift"], &tree.path)?);
             bench.idshift_on_journal("rollback")?;
             bench.settle()?;
-            chown.take(bench.run("chown", &["-hR", "0:0"], &tree.path)?);
+            chown.take(bench.run("chown", &["-hR", owner], &tree.path)?);
         }
         table.ratio(
             (&format!("{name}, shift"), &shift),
