@@ -180,7 +180,7 @@ fn two_runs_at_once() {
         let alone = Idshift::new();
         let calls = calls(&shift(&alone, &trees[first], &[]));
         alone.rollback();
-        for n in moments(calls, 5, &mut numbers) {
+        for n in moments(calls, 3, &mut numbers) {
             let idshift = Idshift::new();
             let runs = both(
                 &shift(&idshift, &trees[first], &[]),
@@ -224,7 +224,7 @@ fn a_shift_beside_a_dry_run_of_the_same_tree() {
     let mut numbers = Numbers::seeded(47);
     let dry = |idshift: &Idshift| shift(idshift, &it.scene.top, &["--dry-run"]);
     let calls = calls(&dry(&Idshift::new()));
-    for n in moments(calls, 5, &mut numbers) {
+    for n in moments(calls, 3, &mut numbers) {
         let idshift = Idshift::new();
         let runs = both(&dry(&idshift), n, shift(&idshift, &it.scene.top, &[]));
         let when = format!(
@@ -264,7 +264,7 @@ fn a_rollback_and_a_resume_at_once() {
         let alone = killed();
         let calls = calls(&pair(&alone).0);
         scene.roll_back(&alone, "alone");
-        for n in moments(calls, 8, &mut numbers) {
+        for n in moments(calls, 5, &mut numbers) {
             let idshift = killed();
             let (first, second) = pair(&idshift);
             let runs = both(&first, n, second);
@@ -300,7 +300,7 @@ fn beside_steps(
         let alone = Idshift::new();
         let calls = calls(&scene.command(&alone));
         scene.roll_back(&alone, "alone");
-        for n in moments(calls, 6, &mut numbers) {
+        for n in moments(calls, 4, &mut numbers) {
             let idshift = Idshift::new();
             let runs = both(&scene.command(&idshift), n, second(&scene, &idshift));
             let when = format!("call {n} of {} on: {}\n{}", calls.number, runs[0], runs[1]);
