@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{chown, lchown};
 use std::path::PathBuf;
 
+use support::scene;
 use support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, tree};
 
 struct Shifted {
@@ -281,4 +283,22 @@ fn verify_says_whether_the_disk_is_what_the_journal_says() {
     verify().exits(0);
     by_map(&["--reverse"]).exits(0);
     by_map(&[]).exits(3);
+}
+
+#[test]
+fn verify_names_renamed_entries_by_where_they_are_now() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let top = scene::data_root(&fs.path().join("docker"));
+    let idshift = Idshift::new();
+    let args = scene::docker_args("migrate", &top, &["--set-userns-host"]);
+    idshift.run(args).exits(0);
+    let range = top.join("100000.100000");
+    let renamed = range.join("containers");
+    let below = range.join("overlay2/0123/diff/dir/below");
+    for changed in [&top, &renamed, &below] {
+        lchown(changed, Some(7), Some(7)).unwrap();
+    }
+    let run = idshift.run(["verify", "latest", "--json"]).exits(3);
+    let named: BTreeSet<PathBuf> = run.problem_paths().iter().map(PathBuf::from).collect();
+    assert_eq!(named, BTreeSet::from([top, renamed, below]), "{run}");
 }

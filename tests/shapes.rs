@@ -2,12 +2,14 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use support::journal::{frame, frames, lines};
 use support::promise::Promise;
 use support::{Idshift, Kind, MAP, Run, TestFs, long, output, script};
 
@@ -161,4 +163,74 @@ fn an_inode_of_very_many_names() {
         concat!("20,000, in the long form 2,000,000: ", how!()),
     );
     shape("linked", size(20_000, 2_000_000)).goes_through(400 << 10, true, &promise);
+}
+
+/// Two threads' batches alternate in a journal, so that a replay may have to turn from the end of one deep way
+/// to that of another for each directory that it is to change.
+#[test]
+fn directories_at_the_ends_of_two_deep_ways_by_turns() {
+    let promise = Promise::new(
+        FILE,
+        "Hostile trees",
+        "A replay that turns from one deep way to another and back, again and again, takes bounded memory",
+        "800 directories at the ends of two ways of 600 long names, by turns: rollback",
+    );
+    let shape = shape("forked", 600);
+    shape.idshift.shift(&shape.tree);
+    let path = shape.idshift.the_journal();
+    by_turns(&path);
+    let rollback = ["rollback", "latest", "--jobs", "1"].map(OsStr::new);
+    let (run, kib) = shape.run(&rollback);
+    assert!(kib < 64 << 10, "{kib} KiB: {run}");
+    shape.belongs_to(0);
+    promise.held();
+}
+
+/// Rewrites a journal of a `forked` tree: the last directories of both ways by turns, each in a frame of its own.
+fn by_turns(path: &Path) {
+    let journal = fs::read(path).unwrap();
+    let mut turns: [Vec<String>; 2] = Default::default();
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for range in frames(&journal) {
+        let (mut owns, mut way) = (BTreeMap::new(), Vec::new());
+        for line in lines(&journal[range.clone()]).lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            match line["kind"].as_str().unwrap() {
+                "own" => _ = owns.insert(line["n"].as_u64().unwrap(), line),
+                "dir" => {
+                    way.truncate(line["keep"].as_u64().unwrap() as usize);
+                    way.extend(line["path"].as_array().unwrap().iter().cloned());
+                    let column = |name: &str| line[name].as_array().cloned().unwrap_or_default();
+                    let sums = |name| {
+                        let each = column(name).into_iter().map(|step| step.as_i64().unwrap());
+                        each.scan(0, |sum, step| {
+                            Some({
+                                *sum += step;
+                                *sum
+                            })
+                        })
+                    };
+                    let entries = column("names").into_iter().zip(column("owns"));
+                    for (((name, own), ino), born) in entries.zip(sums("inos")).zip(sums("borns")) {
+                        let own = &owns[&own.as_u64().unwrap()];
+                        let one = json!({"kind": "dir", "root": 0, "keep": 0, "path": way, "names": [name],
+                            "inos": [ino], "borns": [born], "owns": [own["n"]]});
+                        let lines = format!("{own}\n{one}\n");
+                        match way.len() < 600 {
+                            true => before.push(lines),
+                            false => turns[usize::from(way[0] == "b")].push(lines),
+                        }
+                    }
+                }
+                "mark" => after.push(format!("{line}\n")),
+                _ => before.push(format!("{line}\n")),
+            }
+        }
+    }
+    let [a, b] = turns;
+    assert_eq!((a.len(), b.len()), (400, 400));
+    let by_turns = a.into_iter().zip(b).flat_map(|(a, b)| [a, b]);
+    let all = before.into_iter().chain(by_turns).chain(after);
+    let frames = all.zip(0..).flat_map(|(lines, n)| frame(n, &lines));
+    fs::write(path, frames.collect::<Vec<u8>>()).unwrap();
 }

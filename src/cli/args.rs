@@ -118,7 +118,7 @@ pub struct ShiftArgs {
 /// How hard a command works: less, where others need the machine meanwhile
 #[derive(Debug, Args)]
 pub struct EffortArgs {
-    /// Threads [default: two for each processor, one with --nice]
+    /// Threads [default: 2 a processor, 16 at most; 1 with --nice or --rate]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
     /// At most so many inodes a second

@@ -6,13 +6,18 @@ use super::args::EffortArgs;
 use crate::engine::Stop;
 use crate::fs::process;
 
+/// Threads, where the operator does not say: each of them holds thousands of inodes open, and all wait for one
+/// journal.
+const MOST: usize = 16;
+
 impl EffortArgs {
     /// Threads to use. Two for each processor: on a disk that the kernel knows nothing of yet, one of them
     /// works while the other waits; where nothing is waited for, more threads do not cost anything.
     pub fn threads(&self) -> usize {
-        let each = if self.nice { 1 } else { 2 };
+        let held_back = self.nice || self.rate.is_some();
+        let each = if held_back { 1 } else { 2 };
         let all = || std::thread::available_parallelism().map_or(1, |n| n.get()) * each;
-        self.jobs.map_or_else(all, |n| n.get())
+        self.jobs.map_or_else(|| all().min(MOST), |n| n.get())
     }
 
     /// Gives way to others where that is asked for. The result is raised by SIGINT, SIGTERM and

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::Builder;
 
 use super::DockerError;
 use super::data_root::{COPY, DockerRoot, plain_names};
@@ -149,7 +150,14 @@ impl PlannedCopy {
             .spawn()
             .map_err(DockerError::io(cp))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let complaints = std::thread::spawn(move || first_lines(stderr));
+        let complaints = match Builder::new().spawn(move || first_lines(stderr)) {
+            Ok(complaints) => complaints,
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(DockerError::io(cp)(error));
+            }
+        };
         // A line an inode.
         for _ in BufReader::new(stdout.expect("piped")).split(b'\n') {
             monitor.progress(1, 0);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Builder;
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -38,7 +39,8 @@ pub(super) fn flushing<T>(disks: &Disks, work: impl FnOnce(&Changed) -> T) -> (T
         flush,
     };
     std::thread::scope(|scope| {
-        let flusher = scope.spawn(|| {
+        // Where there is no thread for it, all is left to the sync at the end.
+        let flusher = Builder::new().spawn_scoped(scope, || {
             let mut flushed = Ok(());
             for () in asked {
                 flushed = flushed.and(disks.sync());
@@ -47,7 +49,8 @@ pub(super) fn flushing<T>(disks: &Disks, work: impl FnOnce(&Changed) -> T) -> (T
         });
         let result = work(&changed);
         drop(changed);
-        match flusher.join() {
+        let flushed = flusher.map_or(Ok(Ok(())), |flusher| flusher.join());
+        match flushed {
             Ok(flushed) => (result, flushed),
             Err(panic) => std::panic::resume_unwind(panic),
         }

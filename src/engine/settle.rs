@@ -27,6 +27,7 @@ use super::sink::Sink;
 use super::{ProblemKind, Tally};
 use crate::fs::climb::Climb;
 use crate::fs::moment::{Moment, tick};
+use crate::fs::threads::on_threads;
 use crate::fs::walk::{Visit, walk};
 use crate::fs::{Dir, DirPath, Looked, Pin, Root, Stat, attributes, process};
 
@@ -57,39 +58,35 @@ fn settle<'a, S: Sink>(
     decider: impl Fn() -> Decider<'a, S> + Sync,
 ) -> Tally {
     let names: Vec<usize> = put_off.iter().map(PutOff::count_names).collect();
-    let chunks = chunks(&names, jobs, process::descriptors_for_pins() / 4);
+    let chunks = chunks(&names, jobs);
     let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        let work = || {
-            process::separate_thread();
-            let mut decider = decider();
-            while let Some(chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if settle_chunk(&mut decider, &put_off[chunk.clone()]).is_none() {
-                    break;
+    let tallies = on_threads(jobs.min(chunks.len()), || {
+        let mut decider = decider();
+        // Each is open from when it was looked at until it is decided on.
+        let together = process::descriptors_for_pins() / 4;
+        let together = decider.run().stop.group(together.max(1));
+        let mine = || chunks.get(next.fetch_add(1, Ordering::Relaxed));
+        'over: while let Some(chunk) = mine() {
+            for some in put_off[chunk.clone()].chunks(together) {
+                if settle_some(&mut decider, some).is_none() {
+                    break 'over;
                 }
             }
-            decider.finish()
-        };
-        let threads: Vec<_> = (0..jobs.min(chunks.len()))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let tallies = threads.into_iter().map(|thread| match thread.join() {
-            Ok(tally) => tally,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        Tally::sum(tallies)
-    })
+        }
+        decider.finish()
+    });
+    Tally::sum(tallies)
 }
 
 /// Pieces of some inodes, of which it is known how many names each has, for so many threads: of no more names
-/// than are looked at together or of one inode, and of no more inodes than may be open.
-fn chunks(names: &[usize], jobs: usize, most: usize) -> Vec<Range<usize>> {
+/// than are looked at together, or of one inode.
+fn chunks(names: &[usize], jobs: usize) -> Vec<Range<usize>> {
     let share = names.iter().sum::<usize>().div_ceil(jobs);
     let most_names = share.clamp(FEW_NAMES, NAMES);
     let mut chunks = Vec::new();
     let (mut start, mut together) = (0, 0);
     for (i, &count) in names.iter().enumerate() {
-        if i > start && (together + count > most_names || i - start >= most.max(1)) {
+        if i > start && together + count > most_names {
             chunks.push(start..i);
             (start, together) = (i, 0);
         }
@@ -103,13 +100,15 @@ fn chunks(names: &[usize], jobs: usize, most: usize) -> Vec<Range<usize>> {
 const TRIES: u32 = 8;
 
 /// `None`: the run is over.
-fn settle_chunk<S: Sink>(decider: &mut Decider<'_, S>, chunk: &[PutOff]) -> Option<()> {
-    let mut pending: Vec<&PutOff> = chunk.iter().collect();
+fn settle_some<S: Sink>(decider: &mut Decider<'_, S>, some: &[PutOff]) -> Option<()> {
+    let mut pending: Vec<&PutOff> = some.iter().collect();
     for attempt in 0..TRIES {
         if attempt > 0 {
             // Also what this run did to the directories has to be past.
             std::thread::sleep(tick() * 2 * attempt.min(4) + Duration::from_millis(1));
         }
+        let names = pending.iter().map(|inode| inode.count_names()).sum();
+        decider.run().stop.take_turn(names);
         if decider.run().is_cut_short() {
             return None;
         }
@@ -325,7 +324,7 @@ struct Dirs<'r> {
 
 impl<'r> Dirs<'r> {
     fn new(run: &'r Run<'r>, places: usize) -> Dirs<'r> {
-        let few = places <= process::descriptors_for_directories();
+        let few = places <= process::descriptors_for_directories() / 2;
         Dirs {
             run,
             climb: Climb::default(),
@@ -397,16 +396,15 @@ mod tests {
         fn every_inode_is_in_one_piece_and_no_thread_has_more_than_its_share(
             names in proptest::collection::vec(1..3000usize, 1..200),
             jobs in 1..9usize,
-            most in 0..50usize,
         ) {
-            let chunks = chunks(&names, jobs, most);
+            let chunks = chunks(&names, jobs);
             let all: Vec<usize> = chunks.iter().cloned().flatten().collect();
             prop_assert_eq!(all, (0..names.len()).collect::<Vec<_>>());
             let share = names.iter().sum::<usize>().div_ceil(jobs).max(FEW_NAMES);
             for chunk in chunks {
                 let together: usize = names[chunk.clone()].iter().sum();
                 prop_assert!(chunk.len() == 1 || together <= share.min(NAMES));
-                prop_assert!(!chunk.is_empty() && chunk.len() <= most.max(1));
+                prop_assert!(!chunk.is_empty());
             }
         }
     }

@@ -86,7 +86,8 @@ impl Default for Way {
 
 impl Way {
     /// Turns to `names` below the outer `keep` levels, in a tree. What is open on the way there stays open.
-    pub(super) fn go(&mut self, tree: usize, keep: usize, names: &[Name]) {
+    /// How many levels are new: a [`Trail`] kept from before shares none of these.
+    pub(super) fn go(&mut self, tree: usize, keep: usize, names: &[Name]) -> usize {
         if tree != self.tree {
             self.cut(0);
             self.top = None;
@@ -104,6 +105,7 @@ impl Way {
             let trail = Rc::new(Trail { name, above });
             self.levels.push(Level { trail, open: None });
         }
+        names.len()
     }
 
     /// Keeps the outer `keep` levels.

@@ -19,7 +19,8 @@ impl Default for Climb {
     fn default() -> Climb {
         Climb {
             kept: HashMap::new(),
-            most: process::descriptors_for_directories().clamp(1, 16384),
+            // The other half is for the directories that it opens.
+            most: (process::descriptors_for_directories() / 2).clamp(1, 16384),
         }
     }
 }

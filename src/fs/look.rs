@@ -281,7 +281,7 @@ mod tests {
     fn on_a_thread(test: impl FnOnce() + Send) {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
-                process::separate_thread();
+                process::separate_thread(1);
                 test();
             });
             thread.join().unwrap();

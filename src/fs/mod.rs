@@ -19,6 +19,7 @@
 //! - [`tries`]: what a process may do with a directory or file, tried
 //! - [`space`]: room on a filesystem
 //! - [`places`], [`in_use`]: where and when a tree must be left alone
+//! - [`threads`]: several threads for one piece of work
 //! - [`process`]: what a thread needs of the kernel before it may walk
 
 pub mod apply;
@@ -42,6 +43,7 @@ pub mod space;
 pub mod stat;
 pub mod structure;
 mod sys;
+pub mod threads;
 pub mod tries;
 pub mod walk;
 

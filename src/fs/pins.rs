@@ -72,7 +72,7 @@ mod tests {
         // A thread with a table of its own: no other test opens or closes in it.
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                crate::fs::process::separate_thread();
+                crate::fs::process::separate_thread(1);
                 let open = || Pin::path(Path::new("/")).unwrap();
                 let raw = |pin: &Pin| std::os::fd::AsFd::as_fd(pin).as_raw_fd();
                 let mut pins = Pins::default();

@@ -10,15 +10,19 @@ use super::sys;
 
 thread_local! {
     static OWN_WORKING_DIRECTORY: Cell<bool> = const { Cell::new(false) };
+    /// Threads that work with the calling thread's descriptor table.
+    static SHARERS: Cell<usize> = const { Cell::new(1) };
 }
 
 /// Gives the calling thread a descriptor table and a working directory of its own (`unshare(2)`,
 /// `CLONE_FILES` and `CLONE_FS`): opening and closing then shares no lock with other threads.
 /// Descriptors open before keep their numbers.
 ///
-/// Where the kernel refuses, the thread goes on sharing: slower, nothing else.
-pub fn separate_thread() {
-    let _ = unshare(CloneFlags::CLONE_FILES);
+/// Where the kernel refuses (Docker's seccomp profile does), the thread goes on sharing: slower, and each of the
+/// `jobs` threads that do so has its part of the descriptors.
+pub fn separate_thread(jobs: usize) {
+    let shares = unshare(CloneFlags::CLONE_FILES).is_err();
+    SHARERS.set(if shares { jobs } else { 1 });
     OWN_WORKING_DIRECTORY.set(unshare(CloneFlags::CLONE_FS).is_ok());
 }
 
@@ -42,10 +46,11 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// How many descriptors one thread may use. The limit counts for each table by itself.
+/// How many descriptors the calling thread may use. The limit counts for each table by itself.
 fn descriptors() -> usize {
     let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-    usize::try_from(soft).unwrap_or(usize::MAX).min(1 << 20)
+    let all = usize::try_from(soft).unwrap_or(usize::MAX).min(1 << 20);
+    all.saturating_sub(RESERVED) / SHARERS.get()
 }
 
 /// Kept free for what is open already and for the record.
@@ -53,13 +58,14 @@ const RESERVED: usize = 32;
 
 /// How many directories a thread may keep open: a quarter of its descriptors.
 pub fn descriptors_for_directories() -> usize {
-    (descriptors().saturating_sub(RESERVED) / 4).max(4)
+    (descriptors() / 4).max(4)
 }
 
 /// How many pins a thread may hold: half of its descriptors.
 pub fn descriptors_for_pins() -> usize {
-    (descriptors().saturating_sub(RESERVED) / 2).max(4)
+    (descriptors() / 2).max(4)
 }
+
 /// What changing any inode, and putting it back, takes (`capabilities(7)`). Without `CAP_FSETID`, `chmod` drops a
 /// set-group-ID bit and says that all went well; without `CAP_SETFCAP`, a capability that a chown took cannot be given back.
 const NEEDED: &[(CapabilitySet, &str)] = &[

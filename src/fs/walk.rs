@@ -20,6 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 
 use super::dir::{Dir, DirPath, Names, Read};
+use super::threads::on_threads;
 use super::{Root, process};
 
 /// What one thread does with what it walks past. `Break` ends the walk on all threads.
@@ -61,24 +62,8 @@ pub fn walk<V: Visit>(
     jobs: usize,
     visitor: impl Fn() -> V + Sync,
 ) -> Vec<V::Output> {
-    let shared = Shared::new(roots.len(), jobs);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..jobs)
-            .map(|_| {
-                scope.spawn(|| {
-                    process::separate_thread();
-                    Walker::new(roots, &shared, visitor()).run()
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(output) => output,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
+    let shared = Shared::new(roots.len());
+    on_threads(jobs, || Walker::new(roots, &shared, visitor()).run())
 }
 
 /// Work that any thread can take up.
@@ -91,6 +76,8 @@ enum Shareable {
 
 struct Queue {
     work: VecDeque<Shareable>,
+    /// Threads that have begun: work that is not queued is with one of them.
+    begun: usize,
     waiting: usize,
 }
 
@@ -100,20 +87,19 @@ struct Shared {
     /// Threads waiting for which nothing has been queued yet.
     hungry: AtomicUsize,
     over: AtomicBool,
-    jobs: usize,
 }
 
 impl Shared {
-    fn new(roots: usize, jobs: usize) -> Shared {
+    fn new(roots: usize) -> Shared {
         Shared {
             queue: Mutex::new(Queue {
                 work: (0..roots).map(Shareable::Root).collect(),
+                begun: 0,
                 waiting: 0,
             }),
             wake: Condvar::new(),
             hungry: AtomicUsize::new(0),
             over: AtomicBool::new(false),
-            jobs,
         }
     }
 
@@ -141,7 +127,7 @@ impl Shared {
                 self.count_hungry(&queue);
                 return Some(work);
             }
-            if queue.waiting == self.jobs {
+            if queue.waiting == queue.begun {
                 drop(queue);
                 self.end();
                 return None;
@@ -247,6 +233,7 @@ impl<'a, V: Visit> Walker<'a, V> {
 
     fn run(mut self) -> V::Output {
         let _end_on_panic = EndOnPanic(self.shared);
+        self.shared.lock().begun += 1;
         while let Some(work) = self.next() {
             if self.step(work).is_break() {
                 self.shared.end();

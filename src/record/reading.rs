@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::Builder;
 
 use super::Step;
 use super::frame::{self, Damaged, Found, HEAD};
@@ -215,7 +216,8 @@ impl<'a> Reading<'a> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         std::thread::scope(|scope| {
             for _ in 1..processors.min(places.len() / FRAMES_A_THREAD) {
-                scope.spawn(read_some);
+                // Where there is no thread for it, the others read.
+                let _ = Builder::new().spawn_scoped(scope, read_some);
             }
             read_some();
         });

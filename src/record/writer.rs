@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use jiff::Timestamp;
@@ -138,8 +139,12 @@ impl Durable {
 /// disk becomes one frame: one wait serves them all.
 pub struct Writer {
     commits: Sender<Commit>,
-    thread: JoinHandle<(Appender, io::Result<()>)>,
+    /// Or why there is none.
+    thread: Result<JoinHandle<Written>, Box<Written>>,
 }
+
+/// The journal's end, and what kept it from being written.
+type Written = (Appender, io::Result<()>);
 
 /// How many hand-ins may wait; walking threads wait themselves beyond that.
 const QUEUE: usize = 64;
@@ -148,10 +153,26 @@ const QUEUE: usize = 64;
 const FRAME_BYTES: usize = 1 << 20;
 
 impl Writer {
-    /// Starts the thread. `written` counts the bytes that are durable.
-    pub fn start(appender: Appender, written: std::sync::Arc<AtomicU64>) -> Writer {
+    /// Starts the thread. `written` counts the bytes that are durable. Where no thread can be had, this is a
+    /// journal that cannot be written.
+    pub fn start(appender: Appender, written: Arc<AtomicU64>) -> Writer {
         let (commits, receiver) = bounded(QUEUE);
-        let thread = std::thread::spawn(move || write(appender, &receiver, &written));
+        let (hand, appender_for_it) = bounded(1);
+        let thread = Builder::new().spawn(move || {
+            let appender = appender_for_it.recv().expect("it is handed over at once");
+            write(appender, &receiver, &written)
+        });
+        let thread = match thread {
+            Ok(thread) => {
+                // It waits for nothing else.
+                let _ = hand.send(appender);
+                Ok(thread)
+            }
+            Err(error) => {
+                let error = io::Error::new(error.kind(), format!("no thread for it: {error}"));
+                Err(Box::new((appender, Err(error))))
+            }
+        };
         Writer { commits, thread }
     }
 
@@ -168,11 +189,12 @@ impl Writer {
     /// # Errors
     /// What kept the journal from being written. The appender then stands behind the last frame
     /// that is durable.
-    pub fn close(self) -> (Appender, io::Result<()>) {
+    pub fn close(self) -> Written {
         drop(self.commits);
-        match self.thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+        match self.thread.map(JoinHandle::join) {
+            Ok(Ok(written)) => written,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(written) => *written,
         }
     }
 }

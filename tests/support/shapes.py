@@ -4,6 +4,7 @@
     shapes.py wide DIR N     one directory with N files
     shapes.py deep DIR N     N directories inside one another, a file in each hundredth
     shapes.py linked DIR N   one inode with N names, in directories of 10,000
+    shapes.py forked DIR N   two chains of N directories with long names, and 400 directories at the end of each
 
     shapes.py check DIR UID prints how many inodes belong to somebody else
 """
@@ -33,6 +34,17 @@ def make(shape, top, count):
             below = os.open("d", FLAGS, dir_fd=here)
             os.close(here)
             here = below
+    elif shape == "forked":
+        for chain in "ab":
+            down = here
+            for name in [chain] + ["d" * 200] * (count - 1):
+                os.mkdir(name, dir_fd=down)
+                below = os.open(name, FLAGS, dir_fd=down)
+                if down != here:
+                    os.close(down)
+                down = below
+            for n in range(400):
+                os.mkdir(f"{n}", dir_fd=down)
     else:
         file("first", here)
         for n in range(1, count):

@@ -189,11 +189,11 @@ class Zoo:
         self.xattr("xattrs/fifo", "trusted.note", b"on the fifo")
 
     def deep(self):
-        """1,000 short names, then 30 long ones: a path of about 8,000 bytes."""
+        """1,000 short names, then 32 long ones: a path of more than twice PATH_MAX."""
         top = os.open(".", os.O_RDONLY)
         self.dir("deep", 1000, 1000)
         os.chdir("deep")
-        for number, name in enumerate(["d"] * 1000 + ["long" * 50] * 30):
+        for number, name in enumerate(["d"] * 1000 + ["long" * 50] * 32):
             self.dir(name, IDS[number % 4], IDS[number % 3])
             if number % 100 == 99:
                 self.file("file", IDS[number % 3], IDS[number % 4])

@@ -10,7 +10,7 @@ use self::worker::Worker;
 use super::flush::Changed;
 use super::steps::Move;
 use super::{Monitor, Stop, Tally, roots};
-use crate::fs::process;
+use crate::fs::threads::on_threads;
 use crate::ownership::{Change, Ownership};
 use crate::record::{Journal, JournalError};
 
@@ -105,36 +105,22 @@ impl Replay<'_> {
         let next = AtomicU32::new(0);
         let over = AtomicBool::new(false);
         let broken: Mutex<Option<JournalError>> = Mutex::new(None);
-        let tallies = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..jobs)
-                .map(|_| {
-                    scope.spawn(|| {
-                        process::separate_thread();
-                        let mut worker = Worker::new(self, &roots, &over, changed);
-                        while !worker.is_over() {
-                            let frame = next.fetch_add(1, Ordering::Relaxed);
-                            if frame >= self.journal.frames() {
-                                break;
-                            }
-                            if let Err(error) = worker.frame(frame) {
-                                over.store(true, Ordering::Relaxed);
-                                let mut first =
-                                    broken.lock().unwrap_or_else(PoisonError::into_inner);
-                                first.get_or_insert(error);
-                            }
-                        }
-                        worker.late();
-                        worker.tally
-                    })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| match thread.join() {
-                    Ok(tally) => tally,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-                .collect::<Vec<_>>()
+        let jobs = jobs.min(self.journal.frames().max(1) as usize);
+        let tallies = on_threads(jobs, || {
+            let mut worker = Worker::new(self, &roots, &over, changed);
+            while !worker.is_over() {
+                let frame = next.fetch_add(1, Ordering::Relaxed);
+                if frame >= self.journal.frames() {
+                    break;
+                }
+                if let Err(error) = worker.frame(frame) {
+                    over.store(true, Ordering::Relaxed);
+                    let mut first = broken.lock().unwrap_or_else(PoisonError::into_inner);
+                    first.get_or_insert(error);
+                }
+            }
+            worker.late();
+            worker.tally
         });
         match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),

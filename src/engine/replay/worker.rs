@@ -40,6 +40,8 @@ pub(super) struct Worker<'a> {
     /// Directories that are to be changed.
     late: Vec<Late>,
     most_late: usize,
+    /// Levels of ways that they keep, at most.
+    late_levels: usize,
     /// Where entries were renamed: the way as the journal knows it.
     known: Vec<Name>,
     kept: Kept,
@@ -66,6 +68,9 @@ const GROUP: usize = 256;
 /// Directories that wait to be changed.
 const LATE: usize = 1024;
 
+/// Levels of the ways to them, of some hundred bytes each with long names: a deep tree's ways would fill the memory.
+const LATE_LEVELS: usize = 1 << 16;
+
 /// Why an inode is not where the journal says.
 const GONE: &str = "is gone, or was renamed";
 const REPLACED: &str = "another inode has its name now";
@@ -90,6 +95,7 @@ impl<'a> Worker<'a> {
             pins: Pins::default(),
             late: Vec::new(),
             most_late: replay.stop.group(pins.clamp(1, LATE)),
+            late_levels: 0,
             known: Vec::new(),
             kept: Kept::default(),
             tally: Tally::default(),
@@ -132,6 +138,7 @@ impl<'a> Worker<'a> {
 
     /// Changes the directories that were put off.
     pub(super) fn late(&mut self) {
+        self.late_levels = 0;
         for late in std::mem::take(&mut self.late) {
             if self.is_over() {
                 return;
@@ -176,8 +183,14 @@ impl<'a> Worker<'a> {
 
     /// Some inodes of one directory, few enough for all of them to be open at once.
     fn entries(&mut self, root: usize, entries: &[Entry<'_>], transitions: &Transitions) {
+        let renamed = match entries {
+            [one] => self.name_now(root, one.name),
+            _ => None,
+        };
+        let by_its_name_now = renamed.as_ref().map(|name| [Entry { name, ..entries[0] }]);
+        let entries = by_its_name_now.as_ref().map_or(entries, |one| one);
         let looked = match &self.roots[root] {
-            Ok(pinned) => self.look(pinned, root, entries, transitions),
+            Ok(pinned) => self.look(pinned, entries, transitions),
             Err(reason) => {
                 let gone = |_| Err((ProblemKind::Conflict, reason.clone()));
                 entries.iter().map(gone).collect()
@@ -215,7 +228,6 @@ impl<'a> Worker<'a> {
     fn look(
         &mut self,
         pinned: &'a Root,
-        root: usize,
         entries: &[Entry<'_>],
         transitions: &Transitions,
     ) -> Vec<Result<Looked, Trouble>> {
@@ -230,13 +242,7 @@ impl<'a> Worker<'a> {
         {
             return vec![look_at_root(pinned)];
         }
-        let renamed = entries
-            .first()
-            .and_then(|one| self.name_now(root, one.name));
-        let names: Vec<CString> = match &renamed {
-            Some(name) => vec![c_name(name)],
-            None => entries.iter().map(|entry| c_name(entry.name)).collect(),
-        };
+        let names: Vec<CString> = entries.iter().map(|entry| c_name(entry.name)).collect();
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let looked = match self.way.open(pinned.pin.as_fd(), self.within(pinned)) {
             Ok((dir, watch)) => {
@@ -261,14 +267,15 @@ impl<'a> Worker<'a> {
     /// Turns to a line's directory.
     fn go(&mut self, line: &DirLine) {
         if self.replay.moves.is_empty() {
-            self.way.go(line.root, line.keep, &line.path);
+            self.turn(line.root, line.keep, &line.path);
         } else {
             self.known.truncate(line.keep);
             self.known.extend(line.path.iter().cloned());
         }
     }
 
-    /// Where entries were renamed: turns to the directory that `name` is in now; its name there.
+    /// Where entries were renamed, and each is looked at by itself: turns to the directory that `name` is in
+    /// now; its name there.
     fn name_now(&mut self, root: usize, name: &Name) -> Option<Name> {
         if self.replay.moves.is_empty() {
             return None;
@@ -283,8 +290,15 @@ impl<'a> Worker<'a> {
             true => name.clone(),
             false => now.pop()?,
         };
-        self.way.go(root, 0, &now);
+        self.turn(root, 0, &now);
         Some(name)
+    }
+
+    fn turn(&mut self, root: usize, keep: usize, names: &[Name]) {
+        self.late_levels += self.way.go(root, keep, names);
+        if self.late_levels >= LATE_LEVELS {
+            self.late();
+        }
     }
 
     fn problem(&mut self, problem: Problem) {

@@ -7,7 +7,7 @@ use super::Call;
 /// What a system call means for the disk.
 pub enum Meaning {
     Changes(&'static str),
-    /// It reads something of an inode.
+    /// It reads something of an inode, or is to do with threads: a test may want it to fail.
     Reads(&'static str),
     Harmless,
     /// Nobody has said.
@@ -81,7 +81,7 @@ const CHANGES: &[(c_long, &str)] = calls! {
 const READS: &[(c_long, &str)] = calls! {
     SYS_fgetxattr "fgetxattr", SYS_flistxattr "flistxattr", SYS_getdents64 "getdents64",
     SYS_getxattr "getxattr", SYS_lgetxattr "lgetxattr", SYS_listxattr "listxattr",
-    SYS_llistxattr "llistxattr", SYS_statx "statx",
+    SYS_llistxattr "llistxattr", SYS_statx "statx", SYS_clone "clone", SYS_clone3 "clone3",
 };
 
 const HARMLESS: &[c_long] = &[
@@ -157,8 +157,6 @@ const HARMLESS: &[c_long] = &[
     SYS_clock_getres,
     SYS_clock_gettime,
     SYS_clock_nanosleep,
-    SYS_clone,
-    SYS_clone3,
     SYS_close,
     SYS_close_range,
     SYS_connect,
