@@ -1,0 +1,16 @@
+# What must pass before a change is taken.
+ci:
+    .ci/run
+
+# All tests; `just test --long` for the long forms.
+test *args:
+    tests/run {{args}}
+
+# Whole runs against other programs; see benches/README.md.
+bench *args:
+    cargo bench --bench whole -- {{args}}
+
+# Lints as in CI.
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
