@@ -137,8 +137,8 @@ fn whatever_a_container_shares_with_the_host_or_another_is_there_again() {
 #[test]
 fn the_map_is_the_one_that_the_daemon_makes_of_the_files() {
     need_root();
-    let mut host = Host::new();
-    let etc = host.own_etc();
+    let host = Host::new();
+    let etc = Path::new("/etc");
     let idshift = Idshift::new();
     let plain = host.start(&[]);
     plain.import_tiny("tiny:1");
@@ -206,8 +206,8 @@ fn the_map_is_the_one_that_the_daemon_makes_of_the_files() {
 #[test]
 fn a_host_without_the_user_gets_it_only_with_the_rest() {
     need_root();
-    let mut host = Host::new();
-    let etc = host.own_etc();
+    let host = Host::new();
+    let etc = Path::new("/etc");
     let idshift = Idshift::new();
     let of_etc = |name: &str| fs::read_to_string(etc.join(name)).unwrap_or_default();
     for name in ["passwd", "group", "shadow", "gshadow", "subuid", "subgid"] {
@@ -244,8 +244,7 @@ fn a_host_without_the_user_gets_it_only_with_the_rest() {
     let carried = |what: &str, more: &[&str]| {
         let top = host.data_root.to_str().unwrap();
         let args = ["docker", what, "--data-root", top, "--write-daemon-json"];
-        let command = idshift.command([&args[..], more].concat());
-        support::Run::of(&mut host.command(command))
+        idshift.run([&args[..], more].concat())
     };
     carried("migrate", &["--create-user"]).exits(0);
     assert!(of_etc("subuid").contains("dockremap:165536:65536"));
@@ -259,7 +258,7 @@ fn a_host_without_the_user_gets_it_only_with_the_rest() {
     assert!(root.ends_with("165536.100000"), "{root}");
     // Whoever goes by that is helped.
     let args = ["docker", "revert", "--data-root", &root];
-    let mistaken = support::Run::of(&mut host.command(idshift.command(args))).exits(4);
+    let mistaken = idshift.run(args).exits(4);
     assert!(
         mistaken
             .stderr

@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, chown, lchown};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use support::isolation::isolate;
 use support::{Kind, MAP, Snapshot, TestFs, assert_same, output, sh, tree};
 
 fn in_tree(program: &str, args: &[&str], tree: &Path) {
@@ -248,4 +249,42 @@ fn mounts_are_gone_after_a_test() {
             .contains(image.to_str().unwrap())
     );
     drop(before);
+}
+
+#[test]
+fn what_a_test_changes_of_the_host_is_its_own() {
+    support::need_root();
+    isolate();
+    sh(
+        "useradd",
+        ["-m", "-k", "/nonexistent", "-b", "/run", "idshift-someone"],
+    );
+    for path in [
+        "/etc/docker/daemon.json",
+        "/etc/subuid",
+        "/run/idshift-mine",
+    ] {
+        fs::write(path, "idshift-someone").unwrap();
+    }
+    // The first process has the host's own view.
+    let host = |path: &str| fs::read_to_string(format!("/proc/1/root{path}")).unwrap_or_default();
+    for path in [
+        "/etc/passwd",
+        "/etc/group",
+        "/etc/docker/daemon.json",
+        "/etc/subuid",
+    ] {
+        let own = fs::read_to_string(path).unwrap();
+        assert!(own.contains("idshift-someone"), "{path}");
+        assert!(!host(path).contains("idshift-someone"), "{path}");
+    }
+    assert_eq!(host("/run/idshift-mine"), "");
+    // A test that is to begin anew can.
+    support::isolation::own_etc();
+    assert!(
+        !fs::read_to_string("/etc/passwd")
+            .unwrap()
+            .contains("someone")
+    );
+    assert!(!Path::new("/etc/docker/daemon.json").exists());
 }

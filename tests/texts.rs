@@ -6,8 +6,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 fn idshift(args: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_idshift");
-    Command::new(program)
+    Command::new(support::Idshift::program())
         .args(args)
         .env("COLUMNS", "100")
         .output()

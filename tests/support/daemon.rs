@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use super::isolation::isolate;
 use super::{Run, output, sh};
 
 /// Directories for a daemon, whether it runs or not.
@@ -18,8 +19,6 @@ pub struct Host {
     run: TempDir,
     data: TempDir,
     pub data_root: PathBuf,
-    /// Where its `/etc` is, if it has one of its own.
-    etc: Option<PathBuf>,
 }
 
 impl Host {
@@ -29,6 +28,7 @@ impl Host {
 
     /// With its data below this directory.
     pub fn on(place: &Path) -> Host {
+        isolate();
         let run = tempfile::Builder::new().prefix("idd-").tempdir_in("/run");
         let data = tempfile::Builder::new()
             .prefix("idshift-docker-")
@@ -45,30 +45,7 @@ impl Host {
             run,
             data,
             data_root,
-            etc: None,
         }
-    }
-
-    /// Gives the host an `/etc` of its own, a copy of this machine's, and says where it is.
-    pub fn own_etc(&mut self) -> PathBuf {
-        let etc = self.beside().join("etc");
-        sh("cp", ["-a".as_ref(), "/etc".as_ref(), etc.as_os_str()]);
-        self.etc = Some(etc.clone());
-        etc
-    }
-
-    /// A command as this host runs it, with its `/etc`.
-    pub fn command(&self, command: Command) -> Command {
-        let Some(etc) = &self.etc else {
-            return command;
-        };
-        let mut inside = Command::new("unshare");
-        inside.args(["-m", "--propagation", "private", "sh", "-c"]);
-        inside
-            .arg("mount --bind \"$0\" /etc && exec \"$@\"")
-            .arg(etc);
-        inside.arg(command.get_program()).args(command.get_args());
-        inside
     }
 
     /// Room beside the data-root.
@@ -95,8 +72,7 @@ impl Host {
             .arg(run.join("pid"))
             .args(["-H", &self.socket(), "--bridge=none", "--iptables=false"])
             .args(args);
-        let child = self
-            .command(dockerd)
+        let child = dockerd
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)

@@ -222,7 +222,7 @@ pub fn docker_args<'a>(what: &'a str, host: &'a Host) -> Vec<&'a str> {
 
 fn carry(what: &str, idshift: &Idshift, host: &Host, more: &[&str]) -> Run {
     let args = [&docker_args(what, host)[..], more].concat();
-    Run::of(&mut host.command(idshift.command(args)))
+    idshift.run(args)
 }
 
 pub fn migrate(idshift: &Idshift, host: &Host, more: &[&str]) -> Run {
@@ -236,7 +236,7 @@ pub fn audit(host: &Host) -> Run {
 pub fn audit_with(host: &Host, more: &[&str]) -> Run {
     let mut command = Command::new(Idshift::program());
     command.args(docker_args("audit", host)).args(more);
-    Run::of(&mut host.command(command))
+    Run::of(&mut command)
 }
 
 pub fn revert(idshift: &Idshift, host: &Host, more: &[&str]) -> Run {

@@ -1,16 +1,15 @@
 //! Real filesystems: images on loop devices, or in memory.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
 use super::device::Device;
+use super::isolation::isolate;
 use super::{need_root, sh};
 
 /// Filesystem types the tests make.
@@ -93,7 +92,7 @@ impl TestFs {
             .expect("a directory");
         // Also those who are not root are to get there.
         std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
-        keep_mounts_to_this_thread();
+        isolate();
         let device = match kind {
             Kind::FailingExt4 | Kind::FailingXfs => Some(Device::new(IMAGE_BYTES)),
             _ => None,
@@ -184,7 +183,7 @@ impl TestFs {
     }
 
     fn mount_at(&self, at: &Path) {
-        keep_mounts_to_this_thread();
+        isolate();
         match self.kind.maker() {
             Some(maker) => {
                 let image = self.image();
@@ -258,16 +257,4 @@ impl Drop for TestFs {
             }
         }
     }
-}
-
-/// Gives this thread, and what it starts, a mount namespace of its own: whatever a test leaves
-/// mounted, even when it is killed, goes with it.
-fn keep_mounts_to_this_thread() {
-    thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
-    if DONE.replace(true) {
-        return;
-    }
-    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).expect("private mounts");
 }

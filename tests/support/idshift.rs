@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::MAP;
+use super::isolation::isolate;
 
 /// The program with a journal directory of its own.
 pub struct Idshift {
@@ -18,6 +19,7 @@ pub struct Idshift {
 
 impl Idshift {
     pub fn new() -> Idshift {
+        isolate();
         let journals = tempfile::Builder::new()
             .prefix("idshift-journals-")
             .tempdir();
@@ -28,6 +30,7 @@ impl Idshift {
 
     /// With its journal directory in this one.
     pub fn with_journals_in(place: &Path) -> Idshift {
+        isolate();
         let journals = tempfile::Builder::new()
             .prefix("journals-")
             .tempdir_in(place);
@@ -36,8 +39,9 @@ impl Idshift {
         }
     }
 
-    /// The program itself.
+    /// The program itself; whoever starts it from a test does so with that test's own `/etc`.
     pub fn program() -> &'static Path {
+        isolate();
         Path::new(env!("CARGO_BIN_EXE_idshift"))
     }
 

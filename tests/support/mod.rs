@@ -7,6 +7,7 @@
 //! - [`hostile`]: what must not change, hang or be steered while somebody is at work
 //! - [`idshift`]: the program, run with a journal directory of its own
 //! - [`inputs`]: what must hold of whatever bytes come in from outside
+//! - [`isolation`]: a test's own `/etc` and `/run`: no test touches the host
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
 //! - [`scene`]: small runs of every kind, to be cut short at every place
 //! - [`snapshot`]: what a tree is, and what it must be after a shift
@@ -30,6 +31,7 @@ pub mod filesystem;
 pub mod hostile;
 pub mod idshift;
 pub mod inputs;
+pub mod isolation;
 pub mod journal;
 pub mod place;
 pub mod power;

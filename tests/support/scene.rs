@@ -149,7 +149,7 @@ pub fn migrate(kind: Kind) -> Scene {
     Scene::new("docker migrate", fs, top, args, ()).with_steps()
 }
 
-/// Makes what a plain daemon would have left there, and the user that it is to be remapped to.
+/// Makes what a plain daemon would have left there.
 pub fn data_root(top: &Path) -> PathBuf {
     let make = |below: &str| {
         let path = top.join(below);
@@ -186,12 +186,6 @@ pub fn data_root(top: &Path) -> PathBuf {
     for name in ["hostname", "resolv.conf", "4567-json.log"] {
         fs::write(container.join(name), name).unwrap();
     }
-    // The user has to be there, as on a host that is about to use it.
-    let idshift = Idshift::new();
-    idshift
-        .run(docker_args("migrate", top, &["--create-user"]))
-        .exits(0);
-    idshift.rollback();
     top.to_path_buf()
 }
 
