@@ -23,6 +23,9 @@
 //! rollback / resume: journal -> Change (swapped / pending) -> compare with the disk -> apply
 //! ```
 
+// They panic where the output is gone: `cli::output` writes instead.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod cli;
 pub mod docker;
 pub mod engine;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::adversary::Adversary;
-use support::hostile::{is_harmless, json_lines, make_canary, outside, run};
+use support::hostile::{is_harmless, make_canary, outside, run};
 use support::{
     Idshift, Kind, MAP, Numbers, Promise, Run, Snapshot, TestFs, assert_same, long, trace,
 };
@@ -59,7 +59,7 @@ impl Scene {
                 "--json".as_ref(),
                 journal.as_ref(),
             ]);
-            for line in json_lines(&shown) {
+            for line in shown.json()["lines"].as_array().into_iter().flatten() {
                 let ino = line["ino"].as_u64();
                 assert!(!ino.is_some_and(|ino| theirs.contains(&ino)), "{line}");
             }
@@ -168,7 +168,7 @@ fn check(args: &[&str]) -> Run {
     let run = Run::of(Command::new(Idshift::program()).args(args));
     assert!(matches!(run.code, Some(0 | 3 | 4)), "{run}");
     match args.contains(&"--json") {
-        true => drop(json_lines(&run)),
+        true => drop(run.json()),
         false => is_harmless(&run.text(), &run),
     }
     is_harmless(&run.stderr, &run);

@@ -16,7 +16,7 @@ use crate::volume::user::ContainerUser;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done · 1 failed, and undone · 2 usage · 3 done, some inodes left as they were \
-                  · 4 refused before anything was changed · 130 interrupted\n\n\
+                  · 4 refused before anything was changed · 74 done, but output was lost · 130 interrupted\n\n\
                   Look first, then shift, and undo:\n  \
                   idshift shift --dry-run /srv/data\n  \
                   idshift shift /srv/data\n  \
@@ -403,7 +403,7 @@ pub enum JournalCommand {
         /// Journals
         #[command(flatten)]
         store: StoreArgs,
-        /// Print JSON, one object a line
+        /// Print one JSON object on stdout
         #[arg(long)]
         json: bool,
     },
@@ -414,7 +414,7 @@ pub enum JournalCommand {
         /// Journals
         #[command(flatten)]
         store: StoreArgs,
-        /// Print JSON, one object a line
+        /// Print one JSON object on stdout
         #[arg(long)]
         json: bool,
     },
@@ -425,7 +425,7 @@ pub enum JournalCommand {
         /// Journals
         #[command(flatten)]
         store: StoreArgs,
-        /// Print one JSON object
+        /// Print one JSON object on stdout
         #[arg(long)]
         json: bool,
     },
@@ -440,7 +440,7 @@ pub enum JournalCommand {
         /// Journals
         #[command(flatten)]
         store: StoreArgs,
-        /// Print one JSON object
+        /// Print one JSON object on stdout
         #[arg(long)]
         json: bool,
     },

@@ -4,7 +4,9 @@ use console::style;
 
 use super::args::CheckArgs;
 use super::exit::{Exit, Failure};
-use super::text::{columns, count, one_line, path, say};
+use super::json::Invocation;
+use super::output::say;
+use super::text::{columns, count, one_line, path};
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{self, DockerRoot};
 use crate::docker::remap::Remap;
@@ -14,7 +16,7 @@ use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
-pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+pub fn run(args: &CheckArgs, call: &Invocation) -> Result<Exit, Failure> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Failure::refused(format!(
             "{}: trying it as a container's user takes root. Run it with sudo",
@@ -43,7 +45,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Failure> {
         true => {
             let mut value = serde_json::to_value(&checked).map_err(Failure::refused)?;
             value["works"] = checked.works().into();
-            say!("{value}");
+            call.print("done", value);
         }
         false => print(&checked, args.read_only),
     }

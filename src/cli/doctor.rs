@@ -5,13 +5,14 @@ use console::style;
 use super::args::DoctorArgs;
 use super::exit::{Exit, Failure};
 use super::findings;
-use super::text::say;
+use super::json::Invocation;
+use super::output::say;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::doctor::{self, Daemon};
 use crate::host::Level;
 
 /// Runs it.
-pub fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
+pub fn run(args: &DoctorArgs, call: &Invocation) -> Result<Exit, Failure> {
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json);
     let found = doctor::doctor(&Daemon {
         data_root: args.daemon.data_root.as_deref(),
@@ -22,9 +23,9 @@ pub fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let worst = found.iter().map(|finding| finding.level).max();
     let worst = worst.unwrap_or(Level::Ok);
     if args.json {
-        say!(
-            "{}",
-            serde_json::json!({"verdict": worst, "findings": found})
+        call.print(
+            "done",
+            serde_json::json!({"verdict": worst, "findings": found}),
         );
     } else {
         let verdict = match worst {

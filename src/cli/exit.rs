@@ -18,6 +18,8 @@ pub enum Exit {
     SomeLeft = 3,
     /// Refused before anything was changed.
     Refused = 4,
+    /// Done, and what there was to say could not be written (`EX_IOERR` of sysexits.h).
+    OutputLost = 74,
     /// Stopped on request.
     Interrupted = 130,
 }

@@ -2,7 +2,8 @@
 
 use console::style;
 
-use super::text::{one_line, say};
+use super::output::say;
+use super::text::one_line;
 use crate::host::{Finding, Level};
 
 /// All of one width, with colour and without.

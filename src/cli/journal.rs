@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::args::{JournalArgs, JournalCommand};
 use super::exit::{Exit, Failure};
-use super::json::path_value;
-use super::text::{self, say};
+use super::json::{Invocation, path_value};
+use super::output::{self, say, tell};
+use super::text;
 use crate::fs::shown::shown;
 use crate::record::journal::Piece;
 use crate::record::line::DirLine;
@@ -19,25 +20,21 @@ use crate::record::store::id_of;
 use crate::record::{Journal, JournalError, Name, State, Store, Transition};
 
 /// Runs one of them.
-pub fn run(args: &JournalArgs) -> Result<Exit, Failure> {
+pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
-        JournalCommand::List { store, json } => list(&Store::at(&store.journal_dir), *json),
-        JournalCommand::Show {
-            journal,
-            store,
-            json,
-        } => show(&find(&Store::at(&store.journal_dir), journal)?, *json),
-        JournalCommand::Check {
-            journal,
-            store,
-            json,
-        } => check(&find(&Store::at(&store.journal_dir), journal)?, *json),
+        JournalCommand::List { store, .. } => list(&Store::at(&store.journal_dir), call),
+        JournalCommand::Show { journal, store, .. } => {
+            show(&find(&Store::at(&store.journal_dir), journal)?, call)
+        }
+        JournalCommand::Check { journal, store, .. } => {
+            check(&find(&Store::at(&store.journal_dir), journal)?, call)
+        }
         JournalCommand::Prune {
             older_than,
             dry_run,
             store,
-            json,
-        } => prune(&Store::at(&store.journal_dir), *older_than, *dry_run, *json),
+            ..
+        } => prune(&Store::at(&store.journal_dir), *older_than, *dry_run, call),
     }
 }
 
@@ -48,17 +45,18 @@ fn find(store: &Store, name: &str) -> Result<PathBuf, Failure> {
     })
 }
 
-fn list(store: &Store, as_json: bool) -> Result<Exit, Failure> {
+fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
     let mut rows = vec![
         ["id", "state", "command", "roots", "inodes"]
             .map(String::from)
             .to_vec(),
     ];
+    let mut all: Vec<Value> = Vec::new();
     let mut exit = Exit::Done;
     for path in store.files()? {
         let id = text::one_line(id_of(&path).unwrap_or_default());
         match Journal::open(&path) {
-            Ok(journal) if as_json => say!("{}", facts(&journal)),
+            Ok(journal) if call.json => all.push(facts(&journal)),
             Ok(journal) => rows.push(vec![
                 id,
                 journal.state.to_string(),
@@ -72,14 +70,15 @@ fn list(store: &Store, as_json: bool) -> Result<Exit, Failure> {
             ]),
             Err(error) => {
                 exit = Exit::SomeLeft;
-                match as_json {
-                    true => say!("{}", json!({"id": id, "error": error.to_string()})),
+                match call.json {
+                    true => all.push(json!({"id": id, "error": error.to_string()})),
                     false => rows.push(vec![id, format!("unusable: {}", short(&error))]),
                 }
             }
         }
     }
-    if !as_json {
+    call.print("done", json!({"journals": all}));
+    if !call.json {
         match rows.len() {
             1 => say!("No journals in {}.", text::path(store.place())),
             _ => say!("{}", text::table(&rows).trim_end()),
@@ -126,25 +125,30 @@ fn facts(journal: &Journal) -> Value {
     })
 }
 
-fn check(path: &Path, as_json: bool) -> Result<Exit, Failure> {
+/// The same in an object that has a command and roots of its own.
+fn own_facts(journal: &Journal) -> Value {
+    let mut facts = facts(journal);
+    if let Value::Object(members) = &mut facts {
+        let command = members.remove("command");
+        members.insert("journal_command".into(), command.unwrap_or_default());
+    }
+    facts
+}
+
+fn check(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
     let journal = match Journal::open(path) {
         Ok(journal) => journal,
         Err(error @ JournalError::Damaged { .. }) => {
-            if as_json {
-                say!(
-                    "{}",
-                    json!({"path": path_value(path), "error": error.to_string()})
-                );
-            }
-            return Err(Failure {
-                exit: Exit::SomeLeft,
-                message: error.to_string(),
-            });
+            let error = error.to_string();
+            call.print("failed", json!({"path": path_value(path), "error": error}));
+            tell!("idshift: {}", text::printable(&error));
+            return Ok(Exit::SomeLeft);
         }
         Err(error) => return Err(error.into()),
     };
-    if as_json {
-        say!("{}", facts(&journal));
+    call.is_of_journal(&journal.header);
+    if call.json {
+        call.print("done", own_facts(&journal));
         return Ok(Exit::Done);
     }
     say!(
@@ -161,51 +165,116 @@ fn check(path: &Path, as_json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn show(path: &Path, as_json: bool) -> Result<Exit, Failure> {
+/// A journal names more than fits into memory: it is printed while it is read.
+fn show(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
     let journal = Journal::open(path)?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    match print_changes(&journal, as_json, &mut out) {
-        Err(Trouble::Journal(error)) => Err(error.into()),
-        // Whoever read it has seen enough.
-        Err(Trouble::Output) | Ok(()) => Ok(Exit::Done),
+    call.is_of_journal(&journal.header);
+    let shown = output::stdout()
+        .map_err(Trouble::Output)
+        .and_then(|stdout| {
+            let mut out = io::BufWriter::new(stdout.lock());
+            match call.json {
+                true => print_object(&journal, call, &mut out)?,
+                false => {
+                    print_header(&journal, &mut out)?;
+                    print_changes(&journal, &mut Lines::Text, &mut out)?;
+                }
+            }
+            Ok(out.flush()?)
+        });
+    match shown {
+        Ok(()) => Ok(Exit::Done),
+        Err(Trouble::Output(error)) => {
+            output::keep_error("standard output", Err(error));
+            Ok(Exit::Done)
+        }
+        Err(Trouble::Journal(error)) => {
+            // The object was begun, and is closed with how it ended.
+            if call.json {
+                say!(
+                    "],\"ending\":\"refused\",\"error\":{}}}",
+                    json!(error.to_string())
+                );
+            }
+            tell!("idshift: {}", text::printable(&error.to_string()));
+            Ok(Exit::Refused)
+        }
     }
 }
 
 enum Trouble {
     Journal(JournalError),
-    Output,
+    Output(io::Error),
 }
 
 impl From<io::Error> for Trouble {
-    fn from(_: io::Error) -> Trouble {
-        Trouble::Output
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Output(error)
     }
 }
 
-fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Result<(), Trouble> {
-    if as_json {
-        writeln!(out, "{}", facts(journal))?;
-    } else {
-        let header = &journal.header;
-        writeln!(
-            out,
-            "{} {} {}: {}",
-            text::one_line(&header.command),
-            header.direction,
-            roots(journal),
-            journal.state
-        )?;
-        writeln!(
-            out,
-            "map {}, begun {} on {}",
-            header.map,
-            header.time,
-            text::one_line(&header.host)
-        )?;
-        for mark in &journal.marks {
-            writeln!(out, "{:?} {}", mark.mark, mark.time)?;
-        }
+/// How changes are printed.
+enum Lines {
+    Text,
+    /// Elements of an array, and whether there was one before.
+    Json {
+        is_next: bool,
+    },
+}
+
+impl Lines {
+    fn element(&mut self, line: &ManifestLine, out: &mut impl Write) -> io::Result<()> {
+        let Lines::Json { is_next } = self else {
+            return Ok(());
+        };
+        let separator = if *is_next { ",\n" } else { "\n" };
+        *is_next = true;
+        out.write_all(separator.as_bytes())?;
+        out.write_all(line.to_bytes().trim_ascii_end())
     }
+}
+
+/// The facts of a journal, and `lines`: what a manifest would have, one element a line.
+fn print_object(journal: &Journal, call: &Invocation, out: &mut impl Write) -> Result<(), Trouble> {
+    let mut members = call.members();
+    if let Value::Object(facts) = own_facts(journal) {
+        members.extend(facts.into_iter().filter(|(name, _)| name != "roots"));
+    }
+    let head = Value::Object(members).to_string();
+    write!(
+        out,
+        "{},\"lines\":[",
+        head.strip_suffix('}').unwrap_or(&head)
+    )?;
+    print_changes(journal, &mut Lines::Json { is_next: false }, out)?;
+    writeln!(out, "],\"ending\":\"done\"}}")?;
+    Ok(())
+}
+
+fn print_header(journal: &Journal, out: &mut impl Write) -> io::Result<()> {
+    let header = &journal.header;
+    writeln!(
+        out,
+        "{} {} {}: {}",
+        text::one_line(&header.command),
+        header.direction,
+        roots(journal),
+        journal.state
+    )?;
+    writeln!(
+        out,
+        "map {}, begun {} on {}",
+        header.map,
+        header.time,
+        text::one_line(&header.host)
+    )?;
+    for mark in &journal.marks {
+        writeln!(out, "{:?} {}", mark.mark, mark.time)?;
+    }
+    Ok(())
+}
+
+fn print_changes(journal: &Journal, how: &mut Lines, out: &mut impl Write) -> Result<(), Trouble> {
     for frame in 0..journal.frames() {
         let mut owns: HashMap<u32, Transition> = HashMap::new();
         let mut way: Vec<Name> = Vec::new();
@@ -217,22 +286,23 @@ fn print_changes(journal: &Journal, as_json: bool, out: &mut impl Write) -> Resu
                 Piece::Dir(line) => {
                     way.truncate(line.keep);
                     way.extend(line.path.iter().cloned());
-                    print_dir(journal, &line, &way, &owns, as_json, out)?;
+                    print_dir(journal, &line, &way, &owns, how, out)?;
                 }
             }
         }
     }
     for step in &journal.steps {
-        match as_json {
-            true => out.write_all(&ManifestLine::Step(Box::new(step.clone())).to_bytes())?,
-            false => writeln!(
+        match how {
+            Lines::Json { .. } => {
+                how.element(&ManifestLine::Step(Box::new(step.clone())), out)?;
+            }
+            Lines::Text => writeln!(
                 out,
                 "{}",
                 text::one_line(&step.describe(&journal.header.roots))
             )?,
         }
     }
-    out.flush()?;
     Ok(())
 }
 
@@ -241,7 +311,7 @@ fn print_dir(
     line: &DirLine,
     way: &[Name],
     owns: &HashMap<u32, Transition>,
-    as_json: bool,
+    how: &mut Lines,
     out: &mut impl Write,
 ) -> Result<(), Trouble> {
     let root = journal.header.roots.get(line.root);
@@ -258,7 +328,7 @@ fn print_dir(
             _ => dir.join(entry.name.as_path()),
         };
         let change = &transition.change;
-        if as_json {
+        if matches!(how, Lines::Json { .. }) {
             let line = ManifestLine::Change(Box::new(ChangeLine {
                 path: LinePath::new(path.as_os_str().as_encoded_bytes()),
                 file_type: transition.file_type,
@@ -267,7 +337,7 @@ fn print_dir(
                 after: change.after.clone(),
                 flags: transition.held,
             }));
-            out.write_all(&line.to_bytes())?;
+            how.element(&line, out)?;
         } else {
             let (before, after) = (&change.before, &change.after);
             let extra = if before.extra.is_some() { " +" } else { "" };
@@ -286,7 +356,12 @@ fn print_dir(
     Ok(())
 }
 
-fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result<Exit, Failure> {
+fn prune(
+    store: &Store,
+    older_than: u32,
+    dry_run: bool,
+    call: &Invocation,
+) -> Result<Exit, Failure> {
     let days = i64::from(older_than).days();
     let limit = Timestamp::now()
         .checked_sub(
@@ -317,11 +392,9 @@ fn prune(store: &Store, older_than: u32, dry_run: bool, as_json: bool) -> Result
         }
         going = removed;
     }
-    if as_json {
-        say!(
-            "{}",
-            json!({"removed": going.iter().map(|path| path_value(path)).collect::<Vec<_>>(), "dry_run": dry_run})
-        );
+    if call.json {
+        let removed: Vec<Value> = going.iter().map(|path| path_value(path)).collect();
+        call.print("done", json!({"removed": removed}));
         return Ok(Exit::Done);
     }
     let verb = if dry_run {

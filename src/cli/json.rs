@@ -1,15 +1,185 @@
-//! A report for programs: one JSON object.
+//! What programs read: one JSON object, whatever comes of a command.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use clap::CommandFactory;
+use serde_json::{Map, Value, json};
+
+use super::args::{Cli, Command, DockerCommand, JournalCommand, RunArgs};
+use super::exit::{Exit, Failure};
+use super::output::say;
 
 use crate::engine::{Ending, Problem, Report};
 use crate::record::Name;
+use crate::record::line::Header;
 use crate::record::store::id_of;
 
-/// The object that `--json` prints. `docs/formats.md` describes it.
-pub fn report(report: &Report, manifest: Option<&Path>) -> Value {
+/// Version of the objects.
+const FORMAT: u32 = 1;
+
+/// What was asked for: the members that every object begins with.
+#[derive(Debug, Default)]
+pub struct Invocation {
+    /// `shift`, `journal list`, `docker migrate`.
+    command: String,
+    /// The trees. Those of a journal are known when it has been read.
+    roots: Vec<PathBuf>,
+    dry_run: bool,
+    /// Whether an object is asked for.
+    pub json: bool,
+}
+
+impl Invocation {
+    /// Of a command line that is understood.
+    pub fn of(command: &Command) -> Invocation {
+        let run = |name, paths: &[PathBuf], run: &RunArgs| {
+            Invocation::new(name, paths, run.dry_run, run.output.json)
+        };
+        match command {
+            Command::Shift(args) => run("shift", &args.paths, &args.run),
+            Command::Prepare(args) => run("prepare", &args.paths, &args.run),
+            Command::Rollback(args) => {
+                Invocation::new("rollback", &[], args.dry_run, args.output.json)
+            }
+            Command::Resume(args) => Invocation::new("resume", &[], false, args.output.json),
+            Command::Verify(args) => {
+                let paths = args.map.is_given().then_some(&args.what[..]);
+                Invocation::new("verify", paths.unwrap_or_default(), false, args.output.json)
+            }
+            Command::Journal(args) => match &args.command {
+                JournalCommand::List { json, .. } => {
+                    Invocation::new("journal list", &[], false, *json)
+                }
+                JournalCommand::Show { json, .. } => {
+                    Invocation::new("journal show", &[], false, *json)
+                }
+                JournalCommand::Check { json, .. } => {
+                    Invocation::new("journal check", &[], false, *json)
+                }
+                JournalCommand::Prune { json, dry_run, .. } => {
+                    Invocation::new("journal prune", &[], *dry_run, *json)
+                }
+            },
+            Command::Check(args) => {
+                Invocation::new("check", std::slice::from_ref(&args.path), false, args.json)
+            }
+            Command::Doctor(args) => Invocation::new("doctor", &[], false, args.json),
+            Command::Docker(args) => match &args.command {
+                DockerCommand::Audit(args) => {
+                    Invocation::new("docker audit", &[], false, args.json)
+                }
+                DockerCommand::Migrate(args) => {
+                    let args = &args.carry;
+                    Invocation::new("docker migrate", &[], args.dry_run, args.output.json)
+                }
+                DockerCommand::Revert(args) => {
+                    Invocation::new("docker revert", &[], args.dry_run, args.output.json)
+                }
+            },
+            Command::Probe(_) => Invocation::default(),
+        }
+    }
+
+    /// Of a command line that is not understood, as far as its words tell.
+    pub fn of_words(words: &[String]) -> Invocation {
+        let mut known = Cli::command();
+        let mut command = Vec::new();
+        for word in words {
+            if let Some(next) = known.find_subcommand(word).cloned() {
+                command.push(word.as_str());
+                known = next;
+            }
+        }
+        let has = |option: &str| {
+            words
+                .iter()
+                .take_while(|word| *word != "--")
+                .any(|word| word == option)
+        };
+        Invocation::new(&command.join(" "), &[], has("--dry-run"), has("--json"))
+    }
+
+    fn new(command: &str, paths: &[PathBuf], dry_run: bool, json: bool) -> Invocation {
+        let mut invocation = Invocation {
+            command: command.to_string(),
+            roots: Vec::new(),
+            dry_run,
+            json,
+        };
+        invocation.is_of(paths);
+        invocation
+    }
+
+    /// Which trees it is of, once that is known.
+    pub fn is_of(&mut self, roots: &[PathBuf]) {
+        let real = |path: &PathBuf| {
+            std::fs::canonicalize(path)
+                .or_else(|_| std::path::absolute(path))
+                .unwrap_or_else(|_| path.clone())
+        };
+        self.roots = roots.iter().map(real).collect();
+    }
+
+    /// That it is of a journal's trees.
+    pub fn is_of_journal(&mut self, header: &Header) {
+        let roots = header.roots.iter();
+        self.roots = roots.map(|root| root.path.clone().into()).collect();
+    }
+
+    /// The members that every object begins with.
+    pub fn members(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        members.insert("format".into(), FORMAT.into());
+        members.insert("command".into(), self.command.clone().into());
+        members.insert("roots".into(), paths(&self.roots).into());
+        members.insert("dry_run".into(), self.dry_run.into());
+        members
+    }
+
+    /// The whole object: how it ended, and what is said of that. A member that every object has keeps its meaning.
+    pub fn object(&self, ending: &str, more: Value) -> Value {
+        let mut members = self.members();
+        members.insert("ending".into(), ending.into());
+        if let Value::Object(more) = more {
+            for (name, value) in more {
+                members.entry(name).or_insert(value);
+            }
+        }
+        members.into()
+    }
+
+    /// Prints the object, where one is asked for.
+    pub fn print(&self, ending: &str, more: Value) {
+        if self.json {
+            say!("{}", self.object(ending, more));
+        }
+    }
+
+    /// The object of a command that did not get to a report.
+    pub fn print_failure(&self, failure: &Failure) {
+        let ending = match failure.exit {
+            Exit::Usage => "usage",
+            Exit::Interrupted => "interrupted",
+            Exit::Refused => "refused",
+            _ => "failed",
+        };
+        self.print(ending, json!({"error": failure.message}));
+    }
+}
+
+/// Prints the object of a report. `docs/formats.md` describes it.
+pub fn print_report(invocation: &Invocation, report: &Report, manifest: Option<&Path>) {
+    let ending = match &report.ending {
+        Ending::Done => "done",
+        Ending::Interrupted => "interrupted",
+        Ending::RolledBack { .. } => "rolled-back",
+        Ending::Stuck { .. } => "stuck",
+        Ending::Nothing { .. } => "nothing",
+    };
+    invocation.print(ending, members(report, manifest));
+}
+
+fn members(report: &Report, manifest: Option<&Path>) -> Value {
     let tally = &report.tally;
     let mut owners: Vec<_> = tally.owners.iter().collect();
     owners.sort();
@@ -23,15 +193,12 @@ pub fn report(report: &Report, manifest: Option<&Path>) -> Value {
             })
         })
         .collect();
-    let (ending, why) = match &report.ending {
-        Ending::Done => ("done", vec![]),
-        Ending::Interrupted => ("interrupted", vec![]),
-        Ending::RolledBack { why } => ("rolled-back", problems(why)),
-        Ending::Stuck { why } => ("stuck", problems(why)),
-        Ending::Nothing { why } => ("nothing", vec![json!({"reason": why})]),
+    let why = match &report.ending {
+        Ending::Done | Ending::Interrupted => vec![],
+        Ending::RolledBack { why } | Ending::Stuck { why } => problems(why),
+        Ending::Nothing { why } => vec![json!({"reason": why})],
     };
     json!({
-        "ending": ending,
         "why": why,
         "journal": report.journal.as_deref().and_then(id_of),
         "journal_path": report.journal.as_deref().map(path_value),

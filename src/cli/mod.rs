@@ -8,6 +8,7 @@
 //! - `docker/`: `idshift docker`, likewise
 //! - `map_args`: the map, from `--map` or from `/etc/subuid` and `/etc/subgid`
 //! - `summary`, `json`: a report for people and for programs
+//! - `output`: stdout and stderr, and what comes of output that is lost
 //! - `terminal`: progress while it runs
 //! - `text`: paths and numbers as people can read them
 //! - `effort`: how hard a command works, and stopping it in good order
@@ -22,6 +23,7 @@ mod findings;
 mod journal;
 mod json;
 mod map_args;
+mod output;
 mod prepare;
 mod probe;
 mod resume;
@@ -38,35 +40,58 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use exit::{Exit, Failure};
+use json::Invocation;
+use output::tell;
 
 /// Runs one command line; prints what there is to say; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let exit = match error.use_stderr() {
-                true => Exit::Usage,
-                false => Exit::Done,
-            };
-            // Nothing is left to say where even this cannot be printed.
-            let _ = error.print();
-            return exit;
-        }
+    let args: Vec<OsString> = args.into_iter().collect();
+    let exit = match Cli::try_parse_from(&args) {
+        Ok(cli) => run_command(&cli.command),
+        Err(error) => not_understood(&args, &error),
     };
-    let result = match cli.command {
-        Command::Shift(args) => shift::run(&args),
-        Command::Rollback(args) => rollback::run(&args),
-        Command::Resume(args) => resume::run(&args),
-        Command::Verify(args) => verify::run(&args),
-        Command::Journal(args) => journal::run(&args),
-        Command::Prepare(args) => prepare::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Probe(args) => probe::run(&args),
-        Command::Docker(args) => docker::run(&args),
+    output::finish(exit)
+}
+
+fn run_command(command: &Command) -> Exit {
+    let mut invocation = Invocation::of(command);
+    let call = &mut invocation;
+    let result = match command {
+        Command::Shift(args) => shift::run(args, call),
+        Command::Rollback(args) => rollback::run(args, call),
+        Command::Resume(args) => resume::run(args, call),
+        Command::Verify(args) => verify::run(args, call),
+        Command::Journal(args) => journal::run(args, call),
+        Command::Prepare(args) => prepare::run(args, call),
+        Command::Check(args) => check::run(args, call),
+        Command::Doctor(args) => doctor::run(args, call),
+        Command::Probe(args) => probe::run(args),
+        Command::Docker(args) => docker::run(args, call),
     };
-    result.unwrap_or_else(|Failure { exit, message }| {
-        eprintln!("idshift: {}", text::printable(&message));
+    result.unwrap_or_else(|failure| {
+        invocation.print_failure(&failure);
+        let Failure { exit, message } = failure;
+        tell!("idshift: {}", text::printable(&message));
         exit
     })
+}
+
+/// Help and the version, and what is wrong with a command line.
+fn not_understood(args: &[OsString], error: &clap::Error) -> Exit {
+    if !error.use_stderr() {
+        output::keep_error(
+            "standard output",
+            output::stdout().and_then(|_| error.print()),
+        );
+        return Exit::Done;
+    }
+    let words: Vec<String> = args
+        .iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    Invocation::of_words(&words)
+        .print_failure(&Failure::usage(error.render().to_string().trim_end()));
+    output::keep_error("standard error", error.print());
+    Exit::Usage
 }

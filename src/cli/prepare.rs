@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::args::PrepareArgs;
 use super::exit::{Exit, Failure};
+use super::json::Invocation;
+use super::output::tell;
 use super::shift::{direction, open_manifest, print_report, request};
 use super::summary::Of;
 use super::terminal::Terminal;
@@ -13,7 +15,7 @@ use crate::record::Store;
 use crate::volume::prepare::{Preparation, PrepareRequest};
 
 /// Runs it.
-pub fn run(args: &PrepareArgs) -> Result<Exit, Failure> {
+pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.run.effort.begin();
     let run = &args.run;
     let to_stdout = run.manifest.as_deref() == Some(Path::new("-"));
@@ -44,12 +46,19 @@ pub fn run(args: &PrepareArgs) -> Result<Exit, Failure> {
         }
     };
     monitor.clear();
-    print_report(&report, of, &run.output, to_stdout, run.manifest.as_deref());
+    print_report(
+        call,
+        &report,
+        of,
+        &run.output,
+        to_stdout,
+        run.manifest.as_deref(),
+    );
     let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if done && !run.output.quiet {
         for note in told(&prepared, run.dry_run) {
             // What programs read is on stdout.
-            eprintln!("{}", printable(&note));
+            tell!("{}", printable(&note));
         }
     }
     Ok(Exit::from(&report))

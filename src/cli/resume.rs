@@ -2,6 +2,7 @@
 
 use super::args::ResumeArgs;
 use super::exit::{Exit, Failure};
+use super::json::Invocation;
 use super::shift::print_report;
 use super::summary::Of;
 use super::terminal::Terminal;
@@ -9,7 +10,7 @@ use crate::engine;
 use crate::record::{Journal, Store};
 
 /// Runs it.
-pub fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
+pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.effort.begin();
     let store = Store::at(&args.store.journal_dir);
     let path = match args.journal.as_str() {
@@ -17,10 +18,11 @@ pub fn run(args: &ResumeArgs) -> Result<Exit, Failure> {
         name => store.find(name)?,
     };
     let journal = Journal::open(&path)?;
+    call.is_of_journal(&journal.header);
     let monitor = Terminal::new(args.output.quiet);
     let report = engine::resume(&journal, args.effort.threads(), &monitor, &stop);
     monitor.clear();
     let report = report?;
-    print_report(&report, Of::Shift, &args.output, false, None);
+    print_report(call, &report, Of::Shift, &args.output, false, None);
     Ok(Exit::from(&report))
 }

@@ -2,6 +2,8 @@
 
 use super::args::RollbackArgs;
 use super::exit::{Exit, Failure};
+use super::json::Invocation;
+use super::output::tell;
 use super::shift::print_report;
 use super::summary::Of;
 use super::terminal::Terminal;
@@ -11,7 +13,7 @@ use crate::record::journal::kept_whole;
 use crate::record::{Journal, State, Store};
 
 /// Runs it.
-pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
+pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.effort.begin();
     let store = Store::at(&args.store.journal_dir);
     let path = match args.journal.as_str() {
@@ -24,6 +26,7 @@ pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
         Some(frames) => Journal::open_up_to(&path, frames)?,
         None => Journal::open(&path)?,
     };
+    call.is_of_journal(&journal.header);
     let options = RollbackOptions {
         dry_run: args.dry_run,
         force: args.force,
@@ -37,10 +40,10 @@ pub fn run(args: &RollbackArgs) -> Result<Exit, Failure> {
         true => Of::RollbackDryRun,
         false => Of::Rollback,
     };
-    print_report(&report, of, &args.output, false, None);
+    print_report(call, &report, of, &args.output, false, None);
     let acted = args.up_to.is_some() && !args.dry_run;
     if let Some(whole) = kept_whole(&path).filter(|_| acted) {
-        eprintln!(
+        tell!(
             "The journal as it was, with what comes behind, is kept: {}",
             shown(&whole)
         );

@@ -1,14 +1,13 @@
 //! `idshift shift`
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::args::{Immutable, RunArgs, ShiftArgs};
 use super::exit::{Exit, Failure};
-use super::json;
+use super::json::{self, Invocation};
+use super::output::{self, say};
 use super::summary::{Of, summary};
 use super::terminal::Terminal;
-use super::text::say;
 use crate::engine::{self, Refusal, Report, ShiftRequest};
 use crate::fs::shown::shown;
 use crate::idmap::Direction;
@@ -17,7 +16,7 @@ use crate::record::line::WalkOptions;
 use crate::record::manifest::{Manifest, ManifestWriter};
 
 /// Runs it.
-pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
+pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.run.effort.begin();
     let store = Store::at(&args.run.store.journal_dir);
     let to_stdout = args.run.manifest.as_deref() == Some(Path::new("-"));
@@ -30,6 +29,7 @@ pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
     let (report, of) = if let Some(path) = &args.from_manifest {
         let manifest = Manifest::open(path)?;
         let request = reviewed_request(args, path, &manifest)?;
+        call.is_of(&request.paths);
         let report = engine::apply_manifest(&manifest, &request, &store, &monitor, &stop);
         (report, Of::Shift)
     } else if args.run.dry_run {
@@ -50,7 +50,7 @@ pub fn run(args: &ShiftArgs) -> Result<Exit, Failure> {
     };
     monitor.clear();
     let report = report?;
-    print(&report, of, args, to_stdout);
+    print(&report, of, args, call, to_stdout);
     Ok(Exit::from(&report))
 }
 
@@ -132,7 +132,11 @@ fn reviewed_request(
 /// Opens a manifest for writing; `-` is stdout.
 pub fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
     if path == Path::new("-") {
-        return Ok((ManifestWriter::stream(Box::new(std::io::stdout())), path));
+        let stdout = output::stdout().map_err(|source| Refusal::ManifestOutput {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        return Ok((ManifestWriter::stream(Box::new(stdout)), path));
     }
     match ManifestWriter::file(path) {
         Ok(writer) => Ok((writer, path)),
@@ -143,8 +147,9 @@ pub fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
     }
 }
 
-fn print(report: &Report, of: Of, args: &ShiftArgs, stdout_is_taken: bool) {
+fn print(report: &Report, of: Of, args: &ShiftArgs, call: &Invocation, stdout_is_taken: bool) {
     print_report(
+        call,
         report,
         of,
         &args.run.output,
@@ -162,25 +167,23 @@ fn print(report: &Report, of: Of, args: &ShiftArgs, stdout_is_taken: bool) {
 
 /// Prints a report: JSON to stdout where that is asked for, and what people read beside it.
 pub fn print_report(
+    call: &Invocation,
     report: &Report,
     of: Of,
-    output: &super::args::OutputArgs,
+    options: &super::args::OutputArgs,
     stdout_is_taken: bool,
     manifest: Option<&Path>,
 ) {
-    if output.json {
-        // A reader that has gone away has seen what it wanted.
-        let _ = writeln!(std::io::stdout(), "{}", json::report(report, manifest));
-    }
+    json::print_report(call, report, manifest);
     let failed = matches!(Exit::from(report), Exit::Failed | Exit::Interrupted);
-    if output.quiet && !failed {
+    if options.quiet && !failed {
         return;
     }
-    let text = summary(report, of, output.verbose);
-    let _ = match output.json || stdout_is_taken || failed {
-        true => write!(std::io::stderr(), "{text}"),
-        false => write!(std::io::stdout(), "{text}"),
-    };
+    let text = summary(report, of, options.verbose);
+    match options.json || stdout_is_taken || failed {
+        true => output::to_stderr(format_args!("{text}")),
+        false => output::to_stdout(format_args!("{text}")),
+    }
 }
 
 /// Which way `--reverse` means.

@@ -3,15 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-/// Prints to stdout. A reader that has gone away has seen what it wanted: that is no error.
-macro_rules! say {
-    ($($what:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($what)*);
-    }};
-}
-pub(super) use say;
-
 use crate::fs::shown::shown;
 pub use crate::fs::shown::{one_line, shell_word};
 

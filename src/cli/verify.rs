@@ -1,25 +1,33 @@
 //! `idshift verify`
 
+use std::path::Path;
+
 use super::args::VerifyArgs;
 use super::exit::{Exit, Failure};
+use super::json::Invocation;
 use super::shift::{direction, print_report};
 use super::summary::Of;
 use super::terminal::Terminal;
 use crate::engine::{self, ShiftRequest};
+use crate::fs::shown::shown;
 use crate::record::line::WalkOptions;
 use crate::record::{Journal, Store};
 
 /// Runs it.
-pub fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
+pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.effort.begin();
     let monitor = Terminal::new(args.output.quiet);
     let report = match args.map.is_given() {
         true => engine::verify_map(&request(args)?, &monitor, &stop),
-        false => engine::verify_journal(&journal(args)?, args.effort.threads(), &monitor, &stop),
+        false => {
+            let journal = journal(args)?;
+            call.is_of_journal(&journal.header);
+            engine::verify_journal(&journal, args.effort.threads(), &monitor, &stop)
+        }
     };
     monitor.clear();
     let report = report?;
-    print_report(&report, Of::Verify, &args.output, false, None);
+    print_report(call, &report, Of::Verify, &args.output, false, None);
     Ok(Exit::from(&report))
 }
 
@@ -52,12 +60,15 @@ fn journal(args: &VerifyArgs) -> Result<Journal, Failure> {
     let name = name.to_string_lossy();
     let path = match &*name {
         "latest" => store.latest("verified", |_| true)?,
-        name => store.find(name)?,
+        name => store
+            .find(name)
+            .map_err(|error| match Path::new(name).is_dir() {
+                true => Failure::usage(format!(
+                    "{}: is a tree; name its map too, with --map or --subid",
+                    shown(Path::new(name))
+                )),
+                false => error.into(),
+            })?,
     };
-    if path.is_dir() {
-        return Err(Failure::usage(format!(
-            "{name}: is a tree; name its map too, with --map or --subid"
-        )));
-    }
     Ok(Journal::open(&path)?)
 }

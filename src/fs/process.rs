@@ -39,6 +39,11 @@ pub fn give_way() {
     let _ = sys::set_io_idle();
 }
 
+/// Whether the program was started without a stdout.
+pub fn stdout_was_closed() -> bool {
+    sys::stdout_was_closed()
+}
+
 /// Raises the soft limit of open descriptors to the hard one; keeps the old where that is refused.
 pub fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Closes the descriptors `first` to `last` (`close_range(2)`, Linux 5.9), all of which the caller owns and
 /// gives up. False: none of them is closed.
@@ -27,4 +28,25 @@ pub(super) fn set_io_idle() -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Run by the loader before `main`, as the runtime of Rust opens `/dev/null` in the place of a closed stdout: what
+/// is written there would be lost with every sign of success.
+// SAFETY: functions of this section take what a C constructor does, and this one uses nothing of the runtime.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_STDOUT: extern "C" fn() = {
+    extern "C" fn look() {
+        // SAFETY: the call touches no memory.
+        let is_closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
+        STDOUT_WAS_CLOSED.store(is_closed, Ordering::Relaxed);
+    }
+    look
+};
+
+/// Whether the program was started without a stdout.
+pub(super) fn stdout_was_closed() -> bool {
+    STDOUT_WAS_CLOSED.load(Ordering::Relaxed)
 }

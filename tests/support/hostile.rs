@@ -39,14 +39,6 @@ pub fn outside(canary: &Path) -> Snapshot {
     })
 }
 
-#[track_caller]
-pub fn json_lines(run: &Run) -> Vec<Value> {
-    let text = std::str::from_utf8(&run.stdout).expect("UTF-8");
-    let parse =
-        |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    text.lines().map(parse).collect()
-}
-
 /// Most memory that a run may take, KiB. A debug build of it takes some 30 MiB.
 const MOST_KIB: u64 = 160 << 10;
 /// Longest that a run may take, seconds.
@@ -77,7 +69,7 @@ pub fn run_command(idshift: &Idshift, command: &Command, args: &[&str]) -> Run {
     assert!(!run.stderr.contains("panicked"), "{run}");
     is_harmless(&run.stderr, &run);
     if args.contains(&"--json") {
-        json_lines(&run);
+        run.json();
     } else if !args.contains(&"-") {
         is_harmless(&run.text(), &run);
     }

@@ -5,8 +5,10 @@ use console::style;
 use super::super::args::AuditArgs;
 use super::super::exit::{Exit, Failure};
 use super::super::findings;
+use super::super::json::Invocation;
+use super::super::output::say;
 use super::super::terminal::Terminal;
-use super::super::text::{bytes, columns, count, inodes, one_line, path, say};
+use super::super::text::{bytes, columns, count, inodes, one_line, path};
 use super::refused;
 use crate::docker::audit::containers::Troubled;
 use crate::docker::audit::{Audit, audit};
@@ -17,15 +19,17 @@ use crate::docker::data_root;
 use crate::host::Level;
 
 /// Runs it.
-pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
+pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
+    call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
     let (monitor, stop) = (Terminal::new(args.json), args.effort.begin());
     let jobs = args.effort.threads();
     let found = audit(&data_root, &remap_to, &daemon_json, jobs, &monitor, &stop);
     monitor.clear();
     if stop.is_asked() {
+        call.print("interrupted", serde_json::json!({}));
         return Ok(Exit::Interrupted);
     }
     let found = found.map_err(refused)?;
@@ -33,7 +37,7 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
         true => {
             let mut value = serde_json::to_value(&found).map_err(Failure::refused)?;
             value["verdict"] = serde_json::to_value(found.verdict()).map_err(Failure::refused)?;
-            say!("{value}");
+            call.print("done", value);
         }
         false => print(&found),
     }

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::super::args::CarryArgs;
 use super::super::exit::{Exit, Failure};
+use super::super::json::Invocation;
+use super::super::output::tell;
 use super::super::shift::{open_manifest, print_report};
 use super::super::summary::Of;
 use super::super::terminal::Terminal;
@@ -20,10 +22,16 @@ use crate::idmap::Direction;
 use crate::record::Store;
 
 /// Runs it.
-pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, Failure> {
+pub fn run(
+    args: &CarryArgs,
+    direction: Direction,
+    copy: bool,
+    call: &mut Invocation,
+) -> Result<Exit, Failure> {
     let stop = args.effort.begin();
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
+    call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
     let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && args.output.json {
@@ -90,7 +98,8 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
             let made = copy.make(&monitor, &stop);
             if stop.is_asked() {
                 monitor.clear();
-                eprintln!("Interrupted. Nothing was changed, and the copy is removed.");
+                call.print("interrupted", serde_json::json!({}));
+                tell!("Interrupted. Nothing was changed, and the copy is removed.");
                 return Ok(Exit::Interrupted);
             }
             made.map_err(refused)?;
@@ -111,6 +120,7 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
         false => Of::Shift,
     };
     print_report(
+        call,
         &report,
         of,
         &args.output,
@@ -124,7 +134,7 @@ pub fn run(args: &CarryArgs, direction: Direction, copy: bool) -> Result<Exit, F
         }
         for note in notes {
             // What programs read is on stdout.
-            eprintln!("{}", printable(&note));
+            tell!("{}", printable(&note));
         }
     }
     Ok(Exit::from(&report))
