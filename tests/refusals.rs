@@ -189,9 +189,13 @@ const TABLE: &[(&[&str], i32, &[&str])] = &[
         4,
         &["TREE/no/manifest", "No such file"],
     ),
-    (&["rollback", "latest"], 4, &["journal list"]),
-    (&["resume", "latest"], 4, &["journal list"]),
-    (&["verify", "latest"], 4, &["journal list"]),
+    (
+        &["rollback", "latest"],
+        4,
+        &["no journals", "--journal-dir"],
+    ),
+    (&["resume", "latest"], 4, &["no journals", "--journal-dir"]),
+    (&["verify", "latest"], 4, &["no journals", "--journal-dir"]),
     (&["rollback", "TREE.txt"], 4, &["TREE.txt"]),
     (
         &["journal", "show", "no-such-journal"],

@@ -206,9 +206,10 @@ fn a_second_one_changes_nothing() {
         .run(["rollback", journal.to_str().unwrap(), "--json"])
         .exits(0);
     assert_eq!(run.count("changed"), 0, "{run}");
+    assert_eq!(run.json()["ending"], "nothing", "{run}");
     assert_same(&it.start, &it.now(), "after the second rollback");
-    // There is nothing left that `latest` could mean.
-    it.rollback(&[]).exits(4);
+    // That run is over, and `latest` means no other.
+    it.rollback(&[]).exits(4).says("rolled back");
 }
 
 #[test]
@@ -231,15 +232,152 @@ fn a_dry_run_changes_nothing() {
     assert_same(&it.start, &it.now(), "after the rollback");
 }
 
+/// Two trees, each with a run of its own, the second one later.
+fn two_runs() -> (Shifted, PathBuf, Snapshot) {
+    let it = shifted();
+    let second = tree::specimens(&it.tree.with_file_name("second"));
+    let start = Snapshot::of(&second);
+    it.idshift.shift(&second);
+    (it, second, start)
+}
+
+/// Ids of the journals, oldest first.
+fn ids(idshift: &Idshift) -> Vec<String> {
+    let id = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.strip_suffix(".jsonl.zst").unwrap().to_string()
+    };
+    idshift.journal_files().iter().map(id).collect()
+}
+
+#[test]
+fn latest_never_steps_back_past_the_newest_run() {
+    let (it, second, start) = two_runs();
+    let first_shifted = it.now();
+    let ids = ids(&it.idshift);
+    it.rollback(&[]).exits(0);
+    assert_same(&start, &Snapshot::of(&second), "the newest run is undone");
+    for (command, more) in [
+        ("rollback", &[][..]),
+        ("rollback", &["--force"]),
+        ("rollback", &["--dry-run"]),
+        ("resume", &[]),
+    ] {
+        let args = [command, "latest"];
+        let run = it.idshift.run(args.iter().chain(more)).exits(4);
+        run.says(&ids[1])
+            .says(second.to_str().unwrap())
+            .says("rolled back")
+            .says("journal list");
+    }
+    assert_same(&first_shifted, &it.now(), "the older run is left alone");
+    it.idshift.run(["rollback", &ids[0]]).exits(0);
+    assert_same(&it.start, &it.now(), "the older one was named");
+}
+
+#[test]
+fn latest_is_the_newest_run_also_when_that_failed_and_was_undone() {
+    let it = shifted();
+    let there = it.now();
+    // What cannot be shifted is met after some frames were written.
+    let second = tree::wide(&it.tree.with_file_name("second"), 3000);
+    fs::create_dir_all(second.join("0000/deep/down")).unwrap();
+    fs::write(second.join("0000/deep/down/unmapped"), "").unwrap();
+    let unmapped = second.join("0000/deep/down/unmapped");
+    lchown(unmapped, Some(4_000_000), Some(4_000_000)).unwrap();
+    let start = Snapshot::of(&second);
+    it.idshift.shift_with(&second, &["--jobs", "1"]).exits(1);
+    assert_same(&start, &Snapshot::of(&second), "failed and undone");
+    assert_eq!(it.idshift.journal_files().len(), 2, "its journal is kept");
+    it.rollback(&[]).exits(4).says(second.to_str().unwrap());
+    assert_same(&there, &it.now(), "the older run is left alone");
+}
+
+#[test]
+fn what_is_acted_on_is_named_before() {
+    let (it, second, _) = two_runs();
+    let id = &ids(&it.idshift)[1];
+    let facts = |run: &Run| {
+        let json = run.json();
+        assert_eq!(json["journal"], **id, "{run}");
+        let named = &json["run"];
+        assert_eq!(named["command"], "shift", "{run}");
+        assert_eq!(named["direction"], "into", "{run}");
+        assert_eq!(named["id"], **id, "{run}");
+        assert_eq!(json["roots"][0], second.to_str().unwrap(), "{run}");
+        let time = named["time"].as_str().unwrap();
+        assert!(time.starts_with("20") && time.ends_with('Z'), "{run}");
+    };
+    let is_named = |run: &Run| {
+        let first = run.stderr.lines().next().unwrap_or_default();
+        for part in [&**id, "shift", second.to_str().unwrap(), "UTC"] {
+            assert!(first.contains(part), "{part:?} is not in {first:?}\n{run}");
+        }
+    };
+    for more in [&["--dry-run"][..], &[]] {
+        let run = it.rollback(more).exits(0);
+        facts(&run);
+        is_named(&run);
+    }
+    // Cut short, it is named by resume.
+    let journal = &it.idshift.journal_files()[1];
+    let bytes = fs::read(journal).unwrap();
+    let frames = support::journal::frames(&bytes);
+    fs::write(journal, &bytes[..frames[2].start]).unwrap();
+    let run = it.idshift.resume();
+    facts(&run);
+    is_named(&run);
+    let quiet = it.idshift.run(["rollback", "--quiet"]).exits(0);
+    assert_eq!(quiet.stderr, "");
+}
+
+/// A journal says what became of its run; what a later run did to the tree, the disk says.
+#[test]
+fn rolled_back_already_is_said_of_what_the_disk_was_seen_to_be() {
+    let it = shifted();
+    let there = it.now();
+    it.idshift.reverse(&it.tree);
+    let ids = ids(&it.idshift);
+    let rollback = |n: usize| it.idshift.run(["rollback", &ids[n], "--json"]).exits(0);
+    // Everything is as before the first run already.
+    rollback(0);
+    assert_same(&it.start, &it.now(), "the first undone");
+    rollback(1);
+    assert_same(&there, &it.now(), "the second undone: shifted again");
+    let dry = it.idshift.run(["rollback", &ids[0], "--json", "--dry-run"]);
+    assert!(dry.exits(0).count("changed") > 0);
+    assert_same(&there, &it.now(), "after a dry run");
+    assert!(rollback(0).count("changed") > 0);
+    assert_same(&it.start, &it.now(), "the first undone once more");
+    assert_eq!(rollback(0).json()["ending"], "nothing");
+}
+
+#[test]
+fn what_is_changed_since_a_rollback_is_reported_by_another_one_and_left() {
+    let it = shifted();
+    let id = &ids(&it.idshift)[0];
+    it.rollback(&[]).exits(0);
+    lchown(it.tree.join("owners/0-0"), Some(7), Some(7)).unwrap();
+    let changed = it.now();
+    let journal = fs::read(it.idshift.the_journal()).unwrap();
+    let run = it.idshift.run(["rollback", id, "--json"]).exits(3);
+    assert_eq!((run.count("conflicts"), run.count("changed")), (1, 0));
+    assert_same(&changed, &it.now(), "after the second rollback");
+    assert!(journal == fs::read(it.idshift.the_journal()).unwrap());
+    it.idshift.run(["rollback", id, "--force"]).exits(0);
+    assert_same(&it.start, &it.now(), "after the forced rollback");
+}
+
 #[test]
 fn runs_are_undone_one_after_the_other_newest_first() {
     let it = shifted();
     let there = it.now();
     it.idshift.reverse(&it.tree);
+    let ids = ids(&it.idshift);
     assert_same(&it.start, &it.now(), "after the way back");
     it.rollback(&[]).exits(0);
     assert_same(&there, &it.now(), "after the rollback of the way back");
-    it.rollback(&[]).exits(0);
+    it.idshift.run(["rollback", &ids[0]]).exits(0);
     assert_same(&it.start, &it.now(), "after the rollback of the shift");
 }
 

@@ -47,7 +47,15 @@ fn redact(word: &str) -> String {
         let digits = text.chars().filter(char::is_ascii_digit).count();
         (text.contains('.') || digits > 2) && digits + text.matches('.').count() == text.len()
     };
-    let shown = if bare.starts_with('(') && bare.contains("/s)") {
+    let is_like = |pattern: &str| {
+        let kind = |c: char| if c.is_ascii_digit() { '0' } else { c };
+        bare.chars().map(kind).eq(pattern.chars())
+    };
+    let shown = if is_like("0000-00-00") {
+        "DATE".to_string()
+    } else if is_like("00:00:00") {
+        "CLOCK".to_string()
+    } else if bare.starts_with('(') && bare.contains("/s)") {
         "(RATE).".to_string()
     } else if is_measured(bare) {
         "N".to_string()

@@ -305,6 +305,7 @@ pub struct ProbeArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "An inode that was changed, replaced or removed since the run is reported and left.\n\n\
+    `latest` is the newest run. When that one is rolled back already, an older one has to be named.\n\n\
     Examples:\n  \
     idshift rollback --dry-run latest\n  \
     idshift rollback 0007-20260102T030405Z"
@@ -335,7 +336,10 @@ pub struct RollbackArgs {
 
 /// `idshift resume`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  idshift resume latest")]
+#[command(
+    after_help = "`latest` is the newest run. When that one is over, an older one has to be named.\n\n\
+    Example:\n  idshift resume latest"
+)]
 pub struct ResumeArgs {
     /// Journal: an id or its number, a path, or `latest`
     #[arg(default_value = "latest")]

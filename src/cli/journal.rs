@@ -39,10 +39,7 @@ pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 }
 
 fn find(store: &Store, name: &str) -> Result<PathBuf, Failure> {
-    Ok(match name {
-        "latest" => store.latest("shown", |_| true)?,
-        name => store.find(name)?,
-    })
+    Ok(store.find(name)?)
 }
 
 fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
@@ -146,7 +143,7 @@ fn check(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    call.is_of_journal(&journal.header);
+    call.is_of_journal(&journal);
     if call.json {
         call.print("done", own_facts(&journal));
         return Ok(Exit::Done);
@@ -168,7 +165,7 @@ fn check(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
 /// A journal names more than fits into memory: it is printed while it is read.
 fn show(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
     let journal = Journal::open(path)?;
-    call.is_of_journal(&journal.header);
+    call.is_of_journal(&journal);
     let shown = output::stdout()
         .map_err(Trouble::Output)
         .and_then(|stdout| {

@@ -10,9 +10,8 @@ use super::exit::{Exit, Failure};
 use super::output::say;
 
 use crate::engine::{Ending, Problem, Report};
-use crate::record::Name;
-use crate::record::line::Header;
 use crate::record::store::id_of;
+use crate::record::{Journal, Name};
 
 /// Version of the objects.
 const FORMAT: u32 = 1;
@@ -25,6 +24,8 @@ pub struct Invocation {
     /// The trees. Those of a journal are known when it has been read.
     roots: Vec<PathBuf>,
     dry_run: bool,
+    /// The earlier run that it is about.
+    run: Option<Value>,
     /// Whether an object is asked for.
     pub json: bool,
 }
@@ -104,6 +105,7 @@ impl Invocation {
             command: command.to_string(),
             roots: Vec::new(),
             dry_run,
+            run: None,
             json,
         };
         invocation.is_of(paths);
@@ -121,9 +123,17 @@ impl Invocation {
     }
 
     /// That it is of a journal's trees.
-    pub fn is_of_journal(&mut self, header: &Header) {
+    pub fn is_of_journal(&mut self, journal: &Journal) {
+        let header = &journal.header;
         let roots = header.roots.iter();
         self.roots = roots.map(|root| root.path.clone().into()).collect();
+        self.run = Some(json!({
+            "id": id_of(&journal.path),
+            "path": path_value(&journal.path),
+            "command": header.command,
+            "direction": header.direction,
+            "time": header.time,
+        }));
     }
 
     /// The members that every object begins with.
@@ -133,6 +143,9 @@ impl Invocation {
         members.insert("command".into(), self.command.clone().into());
         members.insert("roots".into(), paths(&self.roots).into());
         members.insert("dry_run".into(), self.dry_run.into());
+        if let Some(run) = &self.run {
+            members.insert("run".into(), run.clone());
+        }
         members
     }
 

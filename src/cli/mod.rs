@@ -7,6 +7,7 @@
 //! - `findings`: what was looked at on a host, for people
 //! - `docker/`: `idshift docker`, likewise
 //! - `map_args`: the map, from `--map` or from `/etc/subuid` and `/etc/subgid`
+//! - `named`: the run that a command acts on, said before it does
 //! - `summary`, `json`: a report for people and for programs
 //! - `output`: stdout and stderr, and what comes of output that is lost
 //! - `terminal`: progress while it runs
@@ -23,6 +24,7 @@ mod findings;
 mod journal;
 mod json;
 mod map_args;
+mod named;
 mod output;
 mod prepare;
 mod probe;

@@ -3,6 +3,7 @@
 use super::args::ResumeArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
+use super::named;
 use super::shift::print_report;
 use super::summary::Of;
 use super::terminal::Terminal;
@@ -13,12 +14,10 @@ use crate::record::{Journal, Store};
 pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.effort.begin();
     let store = Store::at(&args.store.journal_dir);
-    let path = match args.journal.as_str() {
-        "latest" => store.latest("resumed", |journal| journal.state.is_open())?,
-        name => store.find(name)?,
-    };
-    let journal = Journal::open(&path)?;
-    call.is_of_journal(&journal.header);
+    let journal = Journal::open(&store.find(&args.journal)?)?;
+    call.is_of_journal(&journal);
+    named::check_not_over(&args.journal, &journal, !journal.state.is_open(), &store)?;
+    named::announce("Resuming", &journal, &args.output);
     let monitor = Terminal::new(args.output.quiet);
     let report = engine::resume(&journal, args.effort.threads(), &monitor, &stop);
     monitor.clear();

@@ -3,6 +3,7 @@
 use super::args::RollbackArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
+use super::named;
 use super::output::tell;
 use super::shift::print_report;
 use super::summary::Of;
@@ -16,17 +17,22 @@ use crate::record::{Journal, State, Store};
 pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.effort.begin();
     let store = Store::at(&args.store.journal_dir);
-    let path = match args.journal.as_str() {
-        "latest" => store.latest("rolled back", |journal| {
-            journal.state != State::Undone || journal.left > 0
-        })?,
-        name => store.find(name)?,
-    };
+    let path = store.find(&args.journal)?;
     let journal = match args.up_to {
         Some(frames) => Journal::open_up_to(&path, frames)?,
         None => Journal::open(&path)?,
     };
-    call.is_of_journal(&journal.header);
+    call.is_of_journal(&journal);
+    let is_over = journal.state == State::Undone && journal.left() == 0;
+    named::check_not_over(&args.journal, &journal, is_over, &store)?;
+    named::announce(
+        match args.dry_run {
+            true => "Would roll back",
+            false => "Rolling back",
+        },
+        &journal,
+        &args.output,
+    );
     let options = RollbackOptions {
         dry_run: args.dry_run,
         force: args.force,

@@ -1,14 +1,14 @@
 //! A report for people.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use console::style;
 
-use super::text::{bytes, count, inodes, path, seconds, shell_word, table};
+use super::text::{bytes, count, inodes, path, seconds, table};
 use crate::engine::{Ending, Problem, Report};
 use crate::ownership::FileType;
-use crate::record::store::{DEFAULT_PLACE, id_of};
+use crate::record::Journal;
+use crate::record::store::argument;
 
 /// What a report is of: the words differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,37 +253,31 @@ fn next_step(text: &mut String, report: &Report, of: Of) {
     let Some(journal) = &report.journal else {
         return;
     };
-    let name = journal_argument(journal);
+    let name = argument(journal);
     let show = |text: &mut String, what: &str, verb: &str| {
         let _ = writeln!(text, "  {what} idshift {verb} {name}");
     };
     match (&report.ending, of) {
-        (Ending::Interrupted, Of::Shift) => {
+        (Ending::Interrupted, Of::Shift | Of::Rollback) | (Ending::Stuck { .. }, _) => {
             text.push('\n');
-            show(text, "Go on with:", "resume");
-            show(text, "Undo with: ", "rollback");
-        }
-        (Ending::Interrupted, Of::Rollback) | (Ending::Stuck { .. }, _) => {
-            text.push('\n');
-            show(text, "Go on with:", "rollback");
+            match Journal::outline(journal) {
+                Ok(outline) if outline.can_resume => {
+                    show(text, "Go on with:", "resume");
+                    show(text, "Undo with: ", "rollback");
+                }
+                Ok(_) => show(text, "Go on with:", "rollback"),
+                Err(error) => _ = writeln!(text, "  The journal is of no use any more: {error}"),
+            }
         }
         (Ending::Done, Of::Shift) => {
             let size = std::fs::metadata(journal).map_or(0, |metadata| metadata.len());
             let _ = writeln!(text, "\n  Journal:   {} ({})", path(journal), bytes(size));
             show(text, "Undo with:", "rollback");
         }
-        (Ending::Done, Of::Rollback) if report.tally.conflicts > 0 => {
+        (Ending::Done, Of::Rollback) if report.tally.forcible > 0 => {
             text.push('\n');
             show(text, "Also what was changed since:", "rollback --force");
         }
         _ => {}
-    }
-}
-
-/// How a journal is named on the next command line.
-pub fn journal_argument(journal: &Path) -> String {
-    match (id_of(journal), journal.parent()) {
-        (Some(id), Some(place)) if place == Path::new(DEFAULT_PLACE) => shell_word(Path::new(id)),
-        _ => shell_word(journal),
     }
 }

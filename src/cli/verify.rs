@@ -5,6 +5,7 @@ use std::path::Path;
 use super::args::VerifyArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
+use super::named;
 use super::shift::{direction, print_report};
 use super::summary::Of;
 use super::terminal::Terminal;
@@ -21,7 +22,8 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         true => engine::verify_map(&request(args)?, &monitor, &stop),
         false => {
             let journal = journal(args)?;
-            call.is_of_journal(&journal.header);
+            call.is_of_journal(&journal);
+            named::announce("Verifying", &journal, &args.output);
             engine::verify_journal(&journal, args.effort.threads(), &monitor, &stop)
         }
     };
@@ -58,17 +60,14 @@ fn journal(args: &VerifyArgs) -> Result<Journal, Failure> {
     };
     let store = Store::at(&args.store.journal_dir);
     let name = name.to_string_lossy();
-    let path = match &*name {
-        "latest" => store.latest("verified", |_| true)?,
-        name => store
-            .find(name)
-            .map_err(|error| match Path::new(name).is_dir() {
-                true => Failure::usage(format!(
-                    "{}: is a tree; name its map too, with --map or --subid",
-                    shown(Path::new(name))
-                )),
-                false => error.into(),
-            })?,
-    };
+    let path = store
+        .find(&name)
+        .map_err(|error| match Path::new(&*name).is_dir() {
+            true => Failure::usage(format!(
+                "{}: is a tree; name its map too, with --map or --subid",
+                shown(Path::new(&*name))
+            )),
+            false => error.into(),
+        })?;
     Ok(Journal::open(&path)?)
 }

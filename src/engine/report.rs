@@ -51,6 +51,8 @@ pub struct Tally {
     pub failed: u64,
     /// Inodes that are not what the record says.
     pub conflicts: u64,
+    /// Of the conflicts, those that `rollback --force` undoes all the same.
+    pub forcible: u64,
     /// Mount points not crossed.
     pub mounts: u64,
     /// Names left out by a glob.
@@ -106,6 +108,7 @@ impl Tally {
         self.unmapped += other.unmapped;
         self.failed += other.failed;
         self.conflicts += other.conflicts;
+        self.forcible += other.forcible;
         self.mounts += other.mounts;
         self.excluded += other.excluded;
         self.vanished += other.vanished;

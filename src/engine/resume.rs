@@ -13,6 +13,7 @@ use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::{Identity, places, process};
 use crate::record::journal::Piece;
 use crate::record::lock::RunLock;
+use crate::record::store::argument;
 use crate::record::{Journal, JournalError, Mark, State};
 
 /// Finishes the run of a journal: first what the journal announces and the disk does not have yet,
@@ -31,12 +32,13 @@ pub fn resume(
         path: journal.path.clone(),
         reason: reason.to_string(),
     };
+    let rollback = format!("`idshift rollback {}`", argument(&journal.path));
     match journal.state {
         State::Unfinished => {}
         State::Undoing => {
-            return Err(not_this(
-                "a rollback of it was begun; finish that with `idshift rollback`",
-            ));
+            return Err(not_this(&format!(
+                "a rollback of it was begun; finish that with {rollback}"
+            )));
         }
         State::Finished | State::Undone => {
             return Ok(Report {
@@ -51,10 +53,10 @@ pub fn resume(
     }
     let header = &journal.header;
     if header.listed_first && !journal.has_mark(Mark::Listed) {
-        return Err(not_this(
+        return Err(not_this(&format!(
             "the run ended before it knew everything that is to be done, and nothing was changed. \
-             Close it with `idshift rollback`, then start again",
-        ));
+             Close it with {rollback}, then start again"
+        )));
     }
     let mut roots = Vec::new();
     for line in &header.roots {
@@ -65,10 +67,10 @@ pub fn resume(
     }
     let many = header.walk.cross_mounts || roots.iter().any(places::has_subvolumes);
     if header.walk.assume_unshifted && many {
-        return Err(not_this(
+        return Err(not_this(&format!(
             "ids do not tell what is shifted, and across several filesystems or subvolumes inode \
-             numbers do not either. Undo it with `idshift rollback` and start again",
-        ));
+             numbers do not either. Undo it with {rollback} and start again"
+        )));
     }
     check_is_root(&journal.path)?;
     check_journal_not_in_use(journal, monitor)?;

@@ -14,6 +14,7 @@ use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop,
 use super::{created, roots};
 use crate::fs::process;
 use crate::record::lock::RunLock;
+use crate::record::store::argument;
 use crate::record::{Journal, JournalError, Mark, State};
 
 /// How to roll back.
@@ -47,11 +48,20 @@ pub fn rollback(
         ending: Ending::Done,
         elapsed: start.elapsed(),
     };
-    if journal.state == State::Undone && journal.left() == 0 {
-        report.ending = Ending::Nothing {
-            why: "it is rolled back already".into(),
-        };
-        return Ok(report);
+    if journal.state == State::Undone && journal.left() == 0 && !options.force {
+        let looked = look(journal, &options, monitor, stop)?;
+        if looked.tally.changed == 0 && looked.tally.steps == 0 {
+            report.ending = match (looked.cut_short, looked.tally.left()) {
+                (true, _) => Ending::Interrupted,
+                (false, 0) => Ending::Nothing {
+                    why: "it is rolled back already".into(),
+                },
+                (false, _) => Ending::Done,
+            };
+            report.tally = looked.tally;
+            report.elapsed = start.elapsed();
+            return Ok(report);
+        }
     }
     let (roots, trees) = roots::open_all(journal);
     let trees = &roots[..trees];
@@ -155,8 +165,9 @@ fn not_certain(journal: &Journal, error: &std::io::Error) -> Problem {
         path: journal.path.clone(),
         kind: ProblemKind::Failed,
         reason: format!(
-            "what was undone may not be on the disk yet, or is not on record: {error}. Roll it back once more \
-             when that is mended"
+            "what was undone may not be on the disk yet, or is not on record: {error}. When that is mended, roll \
+             it back once more: `idshift rollback {}`",
+            argument(&journal.path)
         ),
     }
 }
@@ -184,10 +195,26 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     Err(Refusal::NotThisOne {
         path: first.path.clone(),
         reason: format!(
-            "{}{more}. {revert}`idshift rollback --force` undoes the rest and leaves this as it is",
-            first.reason
+            "{}{more}. {revert}`idshift rollback --force {}` undoes the rest and leaves this as it is",
+            first.reason,
+            argument(&journal.path)
         ),
     })
+}
+
+/// What there is to undo: a journal knows what its rollback did, not what was done to the tree since.
+fn look(
+    journal: &Journal,
+    options: &RollbackOptions,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Replayed, Refusal> {
+    let options = RollbackOptions {
+        dry_run: true,
+        ..*options
+    };
+    let untouched = Disks::of(&[], false);
+    Ok(replay(journal, &options, &untouched, monitor, stop)?.0)
 }
 
 /// Undoes the steps, then the owners; also gives what came of writing that out meanwhile.

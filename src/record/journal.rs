@@ -13,6 +13,7 @@ use super::frame::{self, Found};
 use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
 use super::lock::{self, RunLock};
 use super::reading::{AsOf, Reading, has_frame, split_lines};
+use super::store::argument;
 use super::writer::Appender;
 use super::{Step, Transition, trust};
 use crate::fs::shown::{shell_word, shown};
@@ -88,8 +89,8 @@ pub enum JournalError {
     /// A frame is damaged.
     #[error(
         "{path}: frame {frame} at byte {offset} is damaged: {reason}. The {frame} frames before it \
-         are whole: --up-to {frame} acts on just these",
-        path = shown(path)
+         are whole: `idshift rollback --up-to {frame} {word}` undoes just these",
+        path = shown(path), word = shell_word(path)
     )]
     Damaged {
         /// The journal file.
@@ -103,8 +104,9 @@ pub enum JournalError {
     },
     /// Not even the header is there: nothing was done under this journal.
     #[error(
-        "{path}: holds no whole header. The run ended before it changed anything; `idshift journal prune` removes the file",
-        path = shown(path)
+        "{path}: holds no whole header. The run ended before it changed anything; \
+         `idshift journal prune --journal-dir {dir}` removes the file",
+        path = shown(path), dir = shell_word(trust::directory_of(path))
     )]
     Empty {
         /// The journal file.
@@ -170,8 +172,25 @@ pub struct Outline {
     pub header: Header,
     /// How far it got.
     pub state: State,
-    /// Inodes that the last turn left as they were.
-    pub left: u64,
+    /// Whether there is anything that a resume could go on with.
+    pub can_resume: bool,
+}
+
+impl Outline {
+    /// How its run is ended, for people: commands that work. `None` where it is over.
+    pub fn ways_on(&self, path: &Path) -> Option<String> {
+        let word = argument(path);
+        match self.state {
+            State::Undoing => Some(format!(
+                "Finish its rollback with `idshift rollback {word}` first"
+            )),
+            State::Unfinished if self.can_resume => Some(format!(
+                "Finish it with `idshift resume {word}` or undo it with `idshift rollback {word}` first"
+            )),
+            State::Unfinished => Some(format!("Undo it with `idshift rollback {word}` first")),
+            State::Finished | State::Undone => None,
+        }
+    }
 }
 
 /// One piece of a frame's content, in order.
@@ -208,7 +227,7 @@ impl Journal {
         let journal = reading.finish()?;
         Ok(Outline {
             state: journal.state,
-            left: journal.left(),
+            can_resume: journal.can_resume(),
             header: journal.header,
         })
     }
@@ -221,6 +240,14 @@ impl Journal {
     /// Inodes that the last turn left as they were.
     pub fn left(&self) -> u64 {
         self.marks.last().map_or(0, |line| line.left)
+    }
+
+    /// Whether a resume can go on with it, as far as the journal says.
+    pub fn can_resume(&self) -> bool {
+        let walk = &self.header.walk;
+        // Its first mark says that it knows all that is to be done.
+        let is_known = !self.header.listed_first || !self.marks.is_empty();
+        self.state == State::Unfinished && is_known && !(walk.assume_unshifted && walk.cross_mounts)
     }
 
     /// Whether a mark of this kind was ever made.

@@ -9,16 +9,19 @@ use rustix::io::Errno;
 use thiserror::Error;
 use walkdir::WalkDir;
 
-use super::journal::{Journal, JournalError, Outline, State};
+use super::journal::{Journal, JournalError, State};
 use super::line::{Header, Line};
 use super::lock;
 use super::trust::{self, Distrust};
 use super::writer::Appender;
-use crate::fs::shown::shown;
+use crate::fs::shown::{one_line, shell_word, shown};
 use crate::fs::{Root, root};
 
 /// Where journals are kept unless `--journal-dir` says otherwise.
 pub const DEFAULT_PLACE: &str = "/var/lib/idshift";
+
+/// The name of the newest run's journal.
+pub const LATEST: &str = "latest";
 
 const SUFFIX: &str = ".jsonl.zst";
 
@@ -68,7 +71,10 @@ pub enum StoreError {
         tree: PathBuf,
     },
     /// No journal has this name.
-    #[error("no journal {name} in {path}; `idshift journal list --journal-dir {path}` shows what is there", path = shown(path))]
+    #[error(
+        "no journal {name} in {path}; `idshift journal list --journal-dir {word}` shows what is there",
+        name = one_line(name), path = shown(path), word = shell_word(path)
+    )]
     NoSuchJournal {
         /// What was asked for.
         name: String,
@@ -76,17 +82,18 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// There is none that `latest` could mean.
-    #[error("no journal in {path} can still be {wanted}; `idshift journal list --journal-dir {path}` shows what is there", path = shown(path))]
-    NoLatest {
+    #[error(
+        "{path}: there are no journals here. Name the directory that the run was given with --journal-dir DIR",
+        path = shown(path)
+    )]
+    NoJournals {
         /// The directory.
         path: PathBuf,
-        /// What was to be done with it.
-        wanted: &'static str,
     },
     /// A run that was not ended covers the same tree.
     #[error(
-        "{tree}: journal {id} covers it and is {state}. Finish it with `idshift resume {journal}` or undo it with `idshift rollback {journal}` first",
-        tree = shown(tree), journal = shown(journal)
+        "{tree}: journal {id} covers it and is {state}. {ways_on}",
+        tree = shown(tree)
     )]
     Unfinished {
         /// The tree.
@@ -95,8 +102,8 @@ pub enum StoreError {
         id: String,
         /// How far it is.
         state: State,
-        /// Its file.
-        journal: PathBuf,
+        /// What helps.
+        ways_on: String,
     },
     /// A journal that could cover the same tree cannot be read.
     #[error(
@@ -174,8 +181,11 @@ impl Store {
         Ok(files)
     }
 
-    /// The file that an id, its number or a path means.
+    /// The file that `latest`, an id, its number or a path means.
     pub fn find(&self, name: &str) -> Result<PathBuf, StoreError> {
+        if name == LATEST {
+            return self.latest();
+        }
         let by_id = self.place.join(format!("{name}{SUFFIX}"));
         let by_path = PathBuf::from(name);
         // `7` and `0007` mean the journal whose id begins so.
@@ -201,23 +211,21 @@ impl Store {
         }
     }
 
-    /// The newest journal that something can be done with. `wanted` says in a word what.
-    pub fn latest(
-        &self,
-        wanted: &'static str,
-        is_such: impl Fn(&Outline) -> bool,
-    ) -> Result<PathBuf, StoreError> {
+    /// The newest run's journal, whatever became of that run.
+    ///
+    /// # Errors
+    /// Also when there is none.
+    fn latest(&self) -> Result<PathBuf, StoreError> {
         for path in self.files()?.into_iter().rev() {
             match Journal::outline(&path) {
-                Ok(journal) if is_such(&journal) => return Ok(path),
-                Ok(_) | Err(JournalError::Empty { .. }) => {}
-                // The newest may be the one that is meant; who asks for it hears what is wrong.
-                Err(_) => return Ok(path),
+                // Its run ended before it began.
+                Err(JournalError::Empty { .. }) => {}
+                // One that cannot be read may be the one that is meant; who asks for it hears what is wrong.
+                Ok(_) | Err(_) => return Ok(path),
             }
         }
-        Err(StoreError::NoLatest {
+        Err(StoreError::NoJournals {
             path: self.place.clone(),
-            wanted,
         })
     }
 
@@ -229,9 +237,9 @@ impl Store {
                 Err(JournalError::Empty { .. }) => continue,
                 Err(error) => return Err(error.into()),
             };
-            if !journal.state.is_open() {
+            let Some(ways_on) = journal.ways_on(&path) else {
                 continue;
-            }
+            };
             let trees = journal.header.roots.iter().filter(|root| !root.steps_only);
             for theirs in trees {
                 if let Some(ours) = roots
@@ -242,7 +250,7 @@ impl Store {
                         tree: ours.path.clone(),
                         id: journal.header.id,
                         state: journal.state,
-                        journal: path,
+                        ways_on,
                     });
                 }
             }
@@ -373,6 +381,15 @@ fn put_in_place(from: &Path, to: &Path) -> io::Result<()> {
 /// The journal id in a file's name.
 pub fn id_of(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()?.strip_suffix(SUFFIX)
+}
+
+/// How a journal is named on a command line: by its id where the program looks for it there anyway, else by
+/// its path.
+pub fn argument(journal: &Path) -> String {
+    match (id_of(journal), journal.parent()) {
+        (Some(id), Some(place)) if place == Path::new(DEFAULT_PLACE) => shell_word(Path::new(id)),
+        _ => shell_word(journal),
+    }
 }
 
 /// The number an id begins with; 0 for a file somebody named otherwise.

@@ -330,7 +330,7 @@ impl Scene {
             if undone.code != Some(0) {
                 // One before had come to its end.
                 assert_eq!(undone.code, Some(4), "{when}: {undone}");
-                undone.says("can still be rolled back");
+                undone.says("rolled back already");
             }
         }
         self.is_at_start(when);

@@ -371,6 +371,7 @@ impl<'a> Worker<'a> {
                 return Err(conflict(&format!("is {is}, and should be {should}")));
             }
             _ if !self.may_change(change, &now, transition.file_type) => {
+                self.tally.forcible += 1;
                 let (is, was) = (summary(&now), summary(other));
                 return Err(conflict(&format!(
                     "was changed since: it is {is}, not {was}"
