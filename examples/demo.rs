@@ -41,7 +41,13 @@ fn demo() -> io::Result<()> {
 
     let tree_arg = tree.to_string_lossy().into_owned();
     let journal_dir = format!("--journal-dir={}", journals.display());
-    idshift(&["shift", "--map=b:0:100000:65536", &journal_dir, &tree_arg])?;
+    idshift(&[
+        "shift",
+        "--map=b:0:100000:65536",
+        "--allow-home",
+        &journal_dir,
+        &tree_arg,
+    ])?;
     show("After:", &tree)?;
     if picture(&tree)? == start {
         return Err(io::Error::other("the shift changed nothing"));

@@ -33,5 +33,6 @@ pub mod fs;
 pub mod host;
 pub mod idmap;
 pub mod ownership;
+pub mod preflight;
 pub mod record;
 pub mod volume;

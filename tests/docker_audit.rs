@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -70,27 +70,8 @@ impl Root {
 fn audit(args: &[&str]) -> Run {
     let mut command = Command::new(Idshift::program());
     command.args(["docker", "audit", "--daemon-json", "/nonexistent"]);
-    // Nobody's ranges are needed: the test's user has some.
-    command.args(["--userns-remap", &user()]).args(args);
+    command.args(args);
     Run::of(&mut command)
-}
-
-/// A user with ranges; where the host has none, `--create-user` makes it, as dockerd would.
-fn user() -> String {
-    let idshift = Idshift::new();
-    let nowhere = tempfile::tempdir().unwrap();
-    let root = nowhere.path().to_str().unwrap();
-    // It stops for want of data, after the user is there.
-    idshift.run([
-        "docker",
-        "migrate",
-        "--create-user",
-        "--daemon-json",
-        "/nonexistent",
-        "--data-root",
-        root,
-    ]);
-    "default".into()
 }
 
 fn bind(source: &Path, rw: bool) -> Value {
@@ -320,6 +301,89 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
 }
 
 #[test]
+fn what_a_login_account_works_with_stays_unless_it_is_asked_for() {
+    let mut root = Root::new();
+    let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let home = dir_of(beside.path(), "leo");
+    let (work, data) = (dir_of(&home, "work"), dir_of(beside.path(), "data"));
+    let plain = dir_of(beside.path(), "plain");
+    let file = data.join("file");
+    fs::write(&file, "").unwrap();
+    for path in [&home, &work, &file] {
+        chown(path, Some(1000), Some(1000)).unwrap();
+    }
+    let account = format!("leo:x:1000:1000::{}:/bin/bash\n", home.display());
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write("/etc/passwd", passwd + &account).unwrap();
+    let at = |path: &Path| bind(path, true);
+    let mounts = json!({"/h": at(&home), "/w": at(&work), "/d": at(&data), "/p": at(&plain)});
+    root.container("web", json!({"MountPoints": mounts}), json!({}));
+    // Ids of a volume are those of containers.
+    let volume = root.make("volumes/named/_data");
+    chown(&volume, Some(1000), Some(1000)).unwrap();
+
+    let (_, told) = root.audit();
+    for (source, words) in [
+        (&home, "is the home of leo (uid 1000)"),
+        (&work, "lies in "),
+        (&data, "holds files of leo (uid 1000)"),
+    ] {
+        let mounts = told["bind_mounts"].as_array().unwrap();
+        let is_it = |it: &&Value| it["source"] == source.to_str().unwrap();
+        let found = mounts.iter().find(is_it).unwrap();
+        assert_eq!(found["kind"], "account", "{found}");
+        assert_eq!(found["account"]["name"], "leo", "{found}");
+        let advice = found["advice"].as_str().unwrap();
+        let command = format!("idshift prepare --allow-home {}", source.display());
+        assert!(
+            advice.contains(words) && advice.ends_with(&command),
+            "{advice}"
+        );
+    }
+
+    let idshift = Idshift::new();
+    let top = root.dir.path().to_str().unwrap();
+    let migrate = |more: &[&str]| {
+        let args = [
+            "docker",
+            "migrate",
+            "--daemon-json",
+            "/nonexistent",
+            "--data-root",
+            top,
+        ];
+        idshift
+            .run([&args[..], &["--bind-mounts"], more].concat())
+            .exits(0)
+    };
+    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+    for more in [&["--dry-run"][..], &[]] {
+        let run = migrate(more);
+        for source in [&home, &work, &data] {
+            let words = format!("Bind mount {} stays as it is: it ", source.display());
+            assert!(run.stderr.contains(&words), "{run}");
+        }
+        assert!(run.stderr.contains("--allow-home takes it along"), "{run}");
+        assert_eq!(
+            (owner(&home), owner(&work), owner(&file)),
+            (1000, 1000, 1000)
+        );
+    }
+    assert_eq!(owner(&plain), 100_000);
+    assert_eq!(
+        owner(&root.path("100000.100000/volumes/named/_data")),
+        101_000
+    );
+    idshift.rollback();
+    migrate(&["--allow-home"]);
+    assert_eq!(
+        (owner(&home), owner(&work), owner(&file)),
+        (101_000, 101_000, 101_000)
+    );
+}
+
+#[test]
 fn what_stands_in_the_way_is_told() {
     let root = Root::new();
     let (code, told) = root.audit();
@@ -386,7 +450,7 @@ fn what_stands_in_the_way_is_told() {
             "/nonexistent/docker",
         ),
         (
-            &["--data-root", "/var/tmp", "--userns-remap", "nosuchuser"],
+            &["--userns-remap", "default", "--userns-remap", "nosuchuser"],
             "cannot be used multiple times",
         ),
     ] {

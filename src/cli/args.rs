@@ -184,6 +184,10 @@ pub struct RunArgs {
     /// Shift although PATH is part of the system, such as /etc
     #[arg(long)]
     pub allow_system_path: bool,
+    /// Shift although PATH is, holds or lies in the home of an account that people log in to, or files
+    /// belong to one: the account can no longer use them
+    #[arg(long)]
+    pub allow_home: bool,
     /// Nothing below PATH was shifted before: needed where the map's two sides overlap
     #[arg(long)]
     pub assume_unshifted: bool,
@@ -566,6 +570,10 @@ pub struct MigrateArgs {
     /// can)
     #[arg(long, conflicts_with = "manifest")]
     pub copy: bool,
+    /// With --bind-mounts: also homes and files of accounts that people log in to, who can no longer use
+    /// them
+    #[arg(long, requires = "bind_mounts")]
+    pub allow_home: bool,
     /// The rest
     #[command(flatten)]
     pub carry: CarryArgs,

@@ -80,6 +80,7 @@ pub fn request(
         },
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,
+        allow_home: args.allow_home,
         service: false,
         command: command.into(),
     })
@@ -124,6 +125,7 @@ fn reviewed_request(
         },
         allow_in_use: args.run.allow_in_use,
         allow_system_path: args.run.allow_system_path,
+        allow_home: args.run.allow_home,
         service: false,
         command: "shift".into(),
     })

@@ -47,6 +47,7 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         },
         allow_in_use: true,
         allow_system_path: true,
+        allow_home: true,
         service: false,
         command: "verify".into(),
     })

@@ -19,6 +19,8 @@ use crate::fs::tries::Try;
 use crate::fs::{Pin, Root, Stat, places};
 use crate::idmap::{Direction, Mapped};
 use crate::ownership::FileType;
+use crate::preflight::accounts::{Account, LoginAccounts};
+use crate::preflight::homes::{self, Claim};
 use crate::volume::parents::closed_above;
 use crate::volume::probe::{Answer, Question, What, ask};
 use crate::volume::user::{ContainerUser, seen_inside};
@@ -43,6 +45,8 @@ pub enum Advice {
     System,
     /// Never to be shifted by hand: it is in the data-root, and goes along as far as it should.
     DataRoot,
+    /// Only to be shifted with a flag of its own: somebody who logs in to this host works with it.
+    Account,
     /// It is to be shifted.
     Prepare,
     /// It should be shifted for this container and not for that one, which is not remapped.
@@ -81,6 +85,12 @@ pub struct BindMount {
     pub closed_parents: Vec<PathBuf>,
     /// What is to be done about it.
     pub kind: Advice,
+    /// Who would lose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+    /// What that account has to do with it.
+    #[serde(skip)]
+    pub claim: Option<Claim>,
     /// The same for people: a command, where one helps.
     pub advice: String,
 }
@@ -93,16 +103,24 @@ pub struct Look<'a> {
     pub moved: &'a Moved,
     /// The range; none where nobody knows it.
     pub remap: Option<&'a Remap>,
+    /// The accounts whose files stay theirs; none where they need not.
+    pub accounts: Option<LoginAccounts>,
     found: Vec<BindMount>,
 }
 
 impl<'a> Look<'a> {
     /// At the containers of this root.
-    pub fn new(root: &'a DockerRoot, moved: &'a Moved, remap: Option<&'a Remap>) -> Look<'a> {
+    pub fn new(
+        root: &'a DockerRoot,
+        moved: &'a Moved,
+        remap: Option<&'a Remap>,
+        accounts: Option<LoginAccounts>,
+    ) -> Look<'a> {
         Look {
             root,
             moved,
             remap,
+            accounts,
             found: Vec::new(),
         }
     }
@@ -178,7 +196,8 @@ impl<'a> Look<'a> {
         let host_ids = user.as_ref().zip(remap);
         let host_ids = host_ids.and_then(|(user, remap)| user.on_host(&remap.map).ok());
         let wanted = seen.filter(|_| is_ours && remap.is_some());
-        let holds = wanted.and_then(|(real, _)| census(real, host_ids, bind.writable));
+        let holds = wanted
+            .and_then(|(real, _)| census(real, host_ids, bind.writable, self.accounts.as_ref()));
         let closed = match (seen, remap) {
             (Some((real, _)), Some(remap)) if is_ours => {
                 let root = Root::open(real).ok();
@@ -198,6 +217,16 @@ impl<'a> Look<'a> {
                 _ => Advice::Prepare,
             }
         });
+        let claim = match kind {
+            Advice::Prepare => real
+                .as_deref()
+                .and_then(|real| self.claim(real, holds.as_ref())),
+            _ => None,
+        };
+        let (kind, advice) = match &claim {
+            Some(claim) => (Advice::Account, self.words_of_claim(claim, &bind.source)),
+            None => (kind.clone(), words(&kind, &bind.source, self.remap)),
+        };
         BindMount {
             container: container.to_string(),
             owner: stat.map(|stat| format!("{}:{} {}", stat.uid, stat.gid, stat.mode)),
@@ -207,7 +236,9 @@ impl<'a> Look<'a> {
                 format!("{uid}:{gid}")
             }),
             holds,
-            advice: words(&kind, &bind.source, self.remap),
+            account: claim.as_ref().map(|claim| claim.account().clone()),
+            claim,
+            advice,
             kind,
             source: bind.source,
             destination: bind.destination,
@@ -217,6 +248,18 @@ impl<'a> Look<'a> {
             writable: tried.map(|tried| tried.writes),
             closed_parents: closed.into_iter().map(|parent| parent.path).collect(),
         }
+    }
+
+    /// What somebody who logs in to this host has to do with it.
+    fn claim(&self, real: &Path, holds: Option<&Census>) -> Option<Claim> {
+        let root = Root::open(real).ok()?;
+        let inside = || holds?.account.clone().map(Claim::HoldsFiles);
+        homes::claim(&root, self.accounts.as_ref()?).or_else(inside)
+    }
+
+    fn words_of_claim(&self, claim: &Claim, source: &Path) -> String {
+        let prepare = prepare_command(self.remap, " --allow-home", source);
+        format!("nothing: it {claim}. If that is meant: {prepare}")
     }
 
     /// What is so whoever the container runs as.
@@ -268,13 +311,15 @@ fn try_it(pin: &Pin, user: &ContainerUser, remap: &Remap) -> Option<Can> {
     Some(Can { reads, writes })
 }
 
+fn prepare_command(remap: Option<&Remap>, more: &str, source: &Path) -> String {
+    let user = remap.map(|remap| remap.user.as_str());
+    let user = user.filter(|user| *user != DEFAULT_USER);
+    let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
+    format!("idshift prepare{subid}{more} {}", shell_word(source))
+}
+
 fn words(advice: &Advice, source: &Path, remap: Option<&Remap>) -> String {
-    let prepare = || {
-        let user = remap.map(|remap| remap.user.as_str());
-        let user = user.filter(|user| *user != DEFAULT_USER);
-        let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
-        format!("idshift prepare{subid} {}", shell_word(source))
-    };
+    let prepare = || prepare_command(remap, "", source);
     match advice {
         Advice::NotThere => "nothing: it is not there".into(),
         Advice::NotRemapped => "nothing: the container is not remapped".into(),
@@ -291,7 +336,7 @@ fn words(advice: &Advice, source: &Path, remap: Option<&Remap>) -> String {
             "never shift it by hand: a part of the data-root, most of it nobody's in a remapped container; --userns=host sees all"
                 .into()
         }
-        Advice::Prepare => prepare(),
+        Advice::Prepare | Advice::Account => prepare(),
         Advice::Shared(other) => format!(
             "{}, unless {other} needs it as it is: that container binds it too and is not remapped",
             prepare()

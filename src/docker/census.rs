@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::fs::walk::{Enter, Visit, walk};
 use crate::fs::{Dir, DirPath, Names, Pin, Root, Stat};
 use crate::ownership::FileType;
+use crate::preflight::accounts::{Account, LoginAccounts};
 
 /// Whose the entries of a directory are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -20,16 +21,24 @@ pub struct Census {
     pub owners: BTreeMap<String, u64>,
     /// Inodes that a certain user could not read, or write where that is wanted.
     pub closed: u64,
-    /// There are more than were looked at.
+    /// There are more than were counted.
     pub more: bool,
+    /// Who logs in to this host and owns one of them; all were looked at for that.
+    #[serde(skip)]
+    pub account: Option<Account>,
 }
 
-/// As many are looked at.
+/// As many are counted.
 const ENOUGH: u64 = 10_000;
 
 /// Counts owners below a directory; `None` of anything else. `closed` counts for the user with these
 /// host ids.
-pub fn census(dir: &Path, user: Option<(u32, u32)>, write: bool) -> Option<Census> {
+pub fn census(
+    dir: &Path,
+    user: Option<(u32, u32)>,
+    write: bool,
+    accounts: Option<&LoginAccounts>,
+) -> Option<Census> {
     let root = Root::open(dir).ok()?;
     if !root.is_dir() {
         return None;
@@ -37,6 +46,7 @@ pub fn census(dir: &Path, user: Option<(u32, u32)>, write: bool) -> Option<Censu
     let counter = || Counter {
         user,
         write,
+        accounts,
         seen: 0,
         census: Census::default(),
     };
@@ -44,14 +54,34 @@ pub fn census(dir: &Path, user: Option<(u32, u32)>, write: bool) -> Option<Censu
     walk(&[root], 1, counter).pop()
 }
 
-struct Counter {
+struct Counter<'a> {
     user: Option<(u32, u32)>,
     write: bool,
+    accounts: Option<&'a LoginAccounts>,
     seen: u64,
     census: Census,
 }
 
-impl Counter {
+impl Counter<'_> {
+    fn count(&mut self, stat: &Stat) -> ControlFlow<()> {
+        if self.census.account.is_none() {
+            let owner = |accounts: &LoginAccounts| accounts.owner(stat.uid);
+            self.census.account = self.accounts.and_then(owner);
+        }
+        if self.seen == ENOUGH {
+            self.census.more = true;
+            return match self.accounts.is_some() && self.census.account.is_none() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            };
+        }
+        self.seen += 1;
+        self.census.closed += u64::from(self.is_closed(stat));
+        let owner = format!("{}:{}", stat.uid, stat.gid);
+        *self.census.owners.entry(owner).or_default() += 1;
+        ControlFlow::Continue(())
+    }
+
     fn is_closed(&self, stat: &Stat) -> bool {
         let Some((uid, gid)) = self.user else {
             return false;
@@ -72,7 +102,7 @@ impl Counter {
     }
 }
 
-impl Visit for Counter {
+impl Visit for Counter<'_> {
     type Output = Census;
 
     fn root(&mut self, _number: usize, _root: &Root) -> ControlFlow<(), Enter> {
@@ -92,14 +122,7 @@ impl Visit for Counter {
             if stat.crosses_mount(dir.path.dev) {
                 continue;
             }
-            if self.seen == ENOUGH {
-                self.census.more = true;
-                return ControlFlow::Break(());
-            }
-            self.seen += 1;
-            self.census.closed += u64::from(self.is_closed(&stat));
-            let owner = format!("{}:{}", stat.uid, stat.gid);
-            *self.census.owners.entry(owner).or_default() += 1;
+            self.count(&stat)?;
             if stat.is_dir() {
                 found.push(dir.path.child(name.to_bytes(), stat.identity, stat.dev));
             }
@@ -133,11 +156,11 @@ mod tests {
         file("open", 0o644);
         file("closed", 0o640);
         let nobody = Some((4_000_000, 4_000_000));
-        let found = census(dir.path(), nobody, false).unwrap();
+        let found = census(dir.path(), nobody, false, None).unwrap();
         assert_eq!((found.closed, found.more), (1, false));
         assert_eq!(found.owners.values().sum::<u64>(), 2);
-        assert_eq!(census(dir.path(), nobody, true).unwrap().closed, 2);
-        assert_eq!(census(dir.path(), None, true).unwrap().closed, 0);
-        assert_eq!(census(&dir.path().join("open"), nobody, false), None);
+        assert_eq!(census(dir.path(), nobody, true, None).unwrap().closed, 2);
+        assert_eq!(census(dir.path(), None, true, None).unwrap().closed, 0);
+        assert_eq!(census(&dir.path().join("open"), nobody, false, None), None);
     }
 }

@@ -110,6 +110,11 @@ impl Layout {
 const DEEP: usize = 3;
 
 impl Aim for Layout {
+    /// The data-root; behind it come the directories that containers bind.
+    fn is_of_containers(&self, number: usize) -> bool {
+        number == 0
+    }
+
     /// The data-root is the first tree; bind mounts that go along are the others.
     fn root(&self, number: usize) -> Rule {
         match number {

@@ -18,6 +18,8 @@ use crate::engine::{Plan, ShiftRequest};
 use crate::fs::{Root, places};
 use crate::idmap::Direction;
 use crate::ownership::{FileType, Mode};
+use crate::preflight::accounts::LoginAccounts;
+use crate::preflight::homes::Claim;
 use crate::record::Step;
 use crate::record::line::WalkOptions;
 use crate::record::step::{Made, Place};
@@ -39,6 +41,8 @@ pub struct MigrateRequest {
     pub set_userns_host: bool,
     /// Host directories that containers bind go along, where that is safe.
     pub bind_mounts: bool,
+    /// Also those that login accounts of this host work with.
+    pub allow_home: bool,
     /// Files with names outside the data-root change too, for whoever uses those.
     pub allow_outside_links: bool,
     /// `daemon.json` is to say so too: the file, and the value of `userns-remap`.
@@ -57,6 +61,8 @@ pub struct Migration {
     pub set_aside: Option<String>,
     /// Host directories that go along.
     pub bind_mounts: Vec<PathBuf>,
+    /// Host directories that stay, as somebody who logs in to this host works with them.
+    pub claimed: Vec<(PathBuf, Claim)>,
     /// Names of containers that are marked for the host's user namespace.
     pub marked: Vec<String>,
     /// Names of containers that a remapped daemon will not start, and why.
@@ -127,6 +133,7 @@ impl Migration {
             }
             steps.rewrite(&dir, &files.id, "hostconfig.json", hostconfig, after)?;
         }
+        let mut claimed = Vec::new();
         let bind_mounts = match (request.bind_mounts, into) {
             (false, _) => Vec::new(),
             (true, true) => {
@@ -137,12 +144,19 @@ impl Migration {
                     );
                     return Err(DockerError::in_the_way(&top, why));
                 }
-                let mut look = Look::new(&docker_root, &moved, Some(remap));
+                let accounts = (!request.allow_home).then(LoginAccounts::of_host);
+                let mut look = Look::new(&docker_root, &moved, Some(remap), accounts);
                 for ((container, files), obstacle) in all.iter().zip(&obstacles) {
                     let is_host = container.userns_mode == "host" || obstacle.is_some();
                     look.at(container, files, is_host)?;
                 }
-                to_prepare(&look.all())
+                let mounts = look.all();
+                claimed.extend(
+                    mounts
+                        .iter()
+                        .filter_map(|mount| Some((mount.source.clone(), mount.claim.clone()?))),
+                );
+                to_prepare(&mounts)
             }
             (true, false) => {
                 let mut sources = Vec::new();
@@ -226,6 +240,7 @@ impl Migration {
                 },
                 allow_in_use: false,
                 allow_system_path: true,
+                allow_home: request.allow_home,
                 service: true,
                 command: match into {
                     true => "docker migrate".into(),
@@ -233,6 +248,7 @@ impl Migration {
                 },
             },
             bind_mounts,
+            claimed,
             step_roots,
             steps,
             elsewhere,

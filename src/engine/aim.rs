@@ -68,6 +68,12 @@ pub trait Aim: Sync {
 
     /// The rule for a name, in a directory for which [`Aim::all_in`] has no answer.
     fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule;
+
+    /// Whether the ids in the tree with this number are known to be those of containers: none of its files
+    /// is an account's of this host, whatever its id.
+    fn is_of_containers(&self, _number: usize) -> bool {
+        false
+    }
 }
 
 /// The same rule for every inode of every tree.

@@ -24,6 +24,8 @@ use crate::fs::{
 };
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{Change, Extra, Flags, Outcome, Ownership};
+use crate::preflight::accounts::{Account, LoginAccounts};
+use crate::preflight::homes::Claim;
 use crate::record::Transition;
 use crate::record::line::WalkOptions;
 
@@ -41,6 +43,8 @@ pub struct Run<'a> {
     pub aim: &'a dyn Aim,
     /// How the walk is limited.
     pub walk: &'a WalkOptions,
+    /// Accounts that no file is taken from; none where that is allowed.
+    pub accounts: Option<LoginAccounts>,
     /// The globs of what is left out.
     pub exclude: Option<GlobSet>,
     /// Trouble is collected, not stopped over: for a dry run, and for `--keep-going`.
@@ -77,6 +81,7 @@ impl<'a> Run<'a> {
             direction,
             aim: &Every(Rule::Map),
             walk,
+            accounts: None,
             exclude: None,
             carry_on: walk.keep_going,
             done: HashSet::new(),
@@ -99,6 +104,13 @@ impl<'a> Run<'a> {
             true => root.clone(),
             false => root.join(below),
         }
+    }
+
+    /// Who would lose an inode of this tree that gets another owner.
+    fn loser(&self, root: usize, before: &Ownership, after: &Ownership) -> Option<Account> {
+        let accounts = self.accounts.as_ref()?;
+        let is_taken = before.uid != after.uid && !self.aim.is_of_containers(root);
+        accounts.owner(before.uid).filter(|_| is_taken)
     }
 
     /// Counts an inode left as it is; ends the run over it unless it carries on.
@@ -401,6 +413,10 @@ impl<'a, S: Sink> Decider<'a, S> {
                 return self.left(ProblemKind::Unmapped, dir, name, unmapped.to_string());
             }
         };
+        if let Some(account) = self.run.loser(dir.root, &before, &after) {
+            let reason = format!("{}; --allow-home shifts it too", Claim::Owner(account));
+            return self.left(ProblemKind::Failed, dir, name, reason);
+        }
         if let Some(names) = elsewhere {
             return self.elsewhere(dir, name, names);
         }

@@ -60,6 +60,7 @@ impl Plan<'_> {
         let (map, direction) = (&request.map, request.direction);
         let mut run = Run::new(roots, map, direction, &request.walk, monitor, stop);
         run.aim = self.aim;
+        run.accounts = request.accounts();
         run.exclude = exclude_set(&request.walk.exclude)?;
         if !request.walk.outside_links {
             run.links = Links::new(Outside::Refused);

@@ -12,6 +12,8 @@ use crate::fs::root::RootError;
 use crate::fs::shown::{one_line, shell_word, shown};
 use crate::fs::{Root, process};
 use crate::idmap::{Direction, IdMap, Overlap};
+use crate::preflight::accounts::LoginAccounts;
+use crate::preflight::homes::{self, Claim};
 use crate::record::line::{Header, RootLine, WalkOptions};
 use crate::record::lock::{LockError, RunLock};
 use crate::record::manifest::ManifestError;
@@ -37,6 +39,8 @@ pub struct ShiftRequest {
     pub allow_in_use: bool,
     /// System directories are shifted too.
     pub allow_system_path: bool,
+    /// Homes and files of login accounts are shifted too.
+    pub allow_home: bool,
     /// The trees are a service's own, which must not run meanwhile, and which side of the map its
     /// files are on is known.
     pub service: bool,
@@ -53,6 +57,17 @@ pub enum Refusal {
     /// A place that must not be shifted.
     #[error(transparent)]
     Place(#[from] places::Refusal),
+    /// A login account works with it.
+    #[error(
+        "{path}: {claim}. Name a directory that only containers use, or add --allow-home if it is this one",
+        path = shown(path)
+    )]
+    Account {
+        /// The tree.
+        path: PathBuf,
+        /// Whose it is.
+        claim: Claim,
+    },
     /// Two of the paths hold one another.
     #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = shown(inner), outer = shown(outer))]
     Nested {
@@ -210,6 +225,7 @@ impl ShiftRequest {
             }
             roots.push(root);
         }
+        self.check_accounts(&roots)?;
         // Whoever carries a service knows which side each of its files is on.
         let is_known = self.walk.assume_unshifted || self.service;
         if let Some(overlap) = self.map.sides_overlap()
@@ -223,6 +239,25 @@ impl ShiftRequest {
             });
         }
         Ok(roots)
+    }
+
+    /// Refuses what login accounts work with. A service's own trees were looked at by whoever carries it.
+    fn check_accounts(&self, roots: &[Root]) -> Result<(), Refusal> {
+        let Some(accounts) = self.accounts().filter(|_| !self.service) else {
+            return Ok(());
+        };
+        for root in roots {
+            if let Some(claim) = homes::claim(root, &accounts) {
+                let path = root.path.clone();
+                return Err(Refusal::Account { path, claim });
+            }
+        }
+        Ok(())
+    }
+
+    /// The accounts whose files stay theirs.
+    pub fn accounts(&self) -> Option<LoginAccounts> {
+        (!self.allow_home).then(LoginAccounts::of_host)
     }
 
     /// Everything that must hold before a file may be changed; the lock is held from here on.

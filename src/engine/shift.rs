@@ -46,6 +46,7 @@ pub fn shift(
         monitor,
         stop,
     );
+    run.accounts = request.accounts();
     run.exclude = exclude;
     monitor.phase(Phase::Shifting, None);
     let walked = walk_journalling(&run, &roots, appender, request.jobs);
@@ -171,6 +172,7 @@ pub fn dry_run(
     let roots = request.open_roots()?;
     let (map, direction) = (&request.map, request.direction);
     let mut run = Run::new(&roots, map, direction, &request.walk, monitor, stop);
+    run.accounts = request.accounts();
     run.exclude = exclude_set(&request.walk.exclude)?;
     let dry = Dry {
         request,

@@ -13,6 +13,7 @@ use crate::fs::{Above, Pin, Root, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
 use crate::ownership::{Mode, grant_search};
+use crate::preflight::homes::{self, Claim};
 use crate::record::Step;
 use crate::record::step::{Made, Place};
 
@@ -213,6 +214,7 @@ impl Building<'_> {
             return Err(VolumeError::path(there, "is no directory"));
         }
         can_be_changed(&root.pin, &root.path)?;
+        self.check_no_home(&root)?;
         let below = absolute.strip_prefix(there).unwrap_or(Path::new(""));
         let mut dir = root.path.clone();
         let names: Vec<_> = below.components().collect();
@@ -242,6 +244,23 @@ impl Building<'_> {
         }
         self.below.push((root, true));
         Ok(())
+    }
+
+    /// Refuses to make something for a container in a home: it would be refused the next time.
+    fn check_no_home(&self, there: &Root) -> Result<(), VolumeError> {
+        let Some(accounts) = self.request.shift.accounts() else {
+            return Ok(());
+        };
+        match homes::claim(there, &accounts) {
+            Some(claim @ (Claim::InHome(_) | Claim::Home(_))) if claim.account().uid != 0 => {
+                let account = claim.account();
+                let reason = format!(
+                    "is the home of {account}, or lies in it. Name a place elsewhere, or add --allow-home if it is this one"
+                );
+                Err(VolumeError::path(&there.path, reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Of the directories above all paths that are there, those which the container's root may not

@@ -59,8 +59,10 @@ pub const MAP: &str = "b:0:100000:65536";
 /// The map of a rootless engine: its sides overlap.
 pub const ROOTLESS: [&str; 2] = ["b:0:1000:1", "b:1:100000:65535"];
 
-/// Stops a test that cannot work here, instead of letting it pass without having tested anything.
+/// Stops a test that cannot work here, instead of letting it pass without having tested anything; gives
+/// it its own view of the host.
 pub fn need_root() {
+    isolation::isolate();
     let root = nix::unistd::geteuid().is_root();
     assert!(root, "mounts and owners take root: run tests/run as root");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::args::CarryArgs;
+use super::super::args::{CarryArgs, MigrateArgs};
 use super::super::exit::{Exit, Failure};
 use super::super::json::Invocation;
 use super::super::output::tell;
@@ -21,13 +21,38 @@ use crate::engine::{Outcome, Report, Stop};
 use crate::idmap::Direction;
 use crate::record::Store;
 
-/// Runs it.
-pub fn run(
-    args: &CarryArgs,
+/// What only a migration can be told.
+pub struct Way {
     direction: Direction,
     copy: bool,
-    call: &mut Invocation,
-) -> Result<Exit, Failure> {
+    allow_home: bool,
+}
+
+impl Way {
+    /// A revert: accounts get back what is theirs.
+    pub const OUT: Way = Way {
+        direction: Direction::OutOf,
+        copy: false,
+        allow_home: true,
+    };
+
+    /// A migration.
+    pub fn into(args: &MigrateArgs) -> Way {
+        Way {
+            direction: Direction::Into,
+            copy: args.copy,
+            allow_home: args.allow_home,
+        }
+    }
+}
+
+/// Runs it.
+pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Failure> {
+    let Way {
+        direction,
+        copy,
+        allow_home,
+    } = way;
     let stop = args.effort.begin();
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
@@ -64,6 +89,7 @@ pub fn run(
         keep_going: args.keep_going,
         set_userns_host: args.set_userns_host,
         bind_mounts: args.bind_mounts,
+        allow_home,
         allow_outside_links: args.allow_outside_links,
         daemon_json: args
             .write_daemon_json
@@ -197,6 +223,12 @@ fn told(migration: &Migration) -> Vec<String> {
     }
     for bind in &migration.bind_mounts {
         notes.push(format!("Bind mount {} goes along.", path(bind)));
+    }
+    for (bind, claim) in &migration.claimed {
+        notes.push(format!(
+            "Bind mount {} stays as it is: it {claim}. --allow-home takes it along.",
+            path(bind)
+        ));
     }
     for name in &migration.marked {
         notes.push(format!("Container {name} is marked --userns=host."));

@@ -7,14 +7,13 @@ use super::args::{DockerArgs, DockerCommand};
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
 use crate::docker::DockerError;
-use crate::idmap::Direction;
 
 /// Runs one of them.
 pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
         DockerCommand::Audit(args) => audit::run(args, call),
-        DockerCommand::Migrate(args) => migrate::run(&args.carry, Direction::Into, args.copy, call),
-        DockerCommand::Revert(args) => migrate::run(args, Direction::OutOf, false, call),
+        DockerCommand::Migrate(args) => migrate::run(&args.carry, migrate::Way::into(args), call),
+        DockerCommand::Revert(args) => migrate::run(args, migrate::Way::OUT, call),
     }
 }
 

@@ -22,6 +22,7 @@ use super::moved::Moved;
 use super::remap::Remap;
 use crate::engine::{Monitor, Stop};
 use crate::host::{Finding, Level};
+use crate::preflight::accounts::LoginAccounts;
 use containers::Troubled;
 use work::Work;
 
@@ -97,7 +98,8 @@ pub fn audit(
     let (_, stay) = plain_names(&top)?;
     // Any other place will do to tell what is in the data-root.
     let moved = Moved::new(&top, &top.join("remapped"), stay)?;
-    let mut look = Look::new(&root, &moved, remap.as_ref());
+    let accounts = Some(LoginAccounts::of_host());
+    let mut look = Look::new(&root, &moved, remap.as_ref(), accounts);
     let mut troubled = Vec::new();
     let reasons = obstacles(all.iter().map(|(container, _)| container));
     for ((container, files), why) in all.iter().zip(reasons) {

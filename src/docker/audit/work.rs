@@ -58,6 +58,7 @@ pub fn look_through(
         keep_going: true,
         set_userns_host: false,
         bind_mounts: false,
+        allow_home: false,
         allow_outside_links: false,
         daemon_json: None,
     };
