@@ -437,3 +437,94 @@ fn one_whose_lines_were_damaged_is_refused_with_the_line() {
         assert_same(&it.start, &it.now(), from);
     }
 }
+
+#[test]
+fn nobody_but_its_owner_reads_a_manifest() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let top = tree::plain_zoo(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    for name in [
+        "new.jsonl",
+        "new.jsonl.zst",
+        "old.jsonl",
+        "old.jsonl.zst",
+        "link",
+    ] {
+        let manifest = fs.path().join(name);
+        let file = match name {
+            "link" => {
+                let file = fs.path().join("led to");
+                std::os::unix::fs::symlink(&file, &manifest).unwrap();
+                file
+            }
+            _ => manifest.clone(),
+        };
+        if !name.starts_with("new") {
+            // What others could read, and what was longer.
+            fs::write(&file, vec![b'x'; 1 << 20]).unwrap();
+            fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+                .unwrap();
+        }
+        dry_run(&idshift, &top, &manifest).exits(0);
+        assert_eq!(mode(&file), 0o600, "{name}");
+        idshift::record::manifest::Manifest::open(&file).unwrap();
+    }
+    // An ACL of the directory is none of the manifest's.
+    output(
+        "setfacl",
+        ["-d", "-m", "u:1234:rwx", fs.path().to_str().unwrap()],
+    );
+    let manifest = fs.path().join("acl.jsonl");
+    dry_run(&idshift, &top, &manifest).exits(0);
+    assert_eq!(mode(&manifest), 0o600);
+    let acl = output("getfacl", ["-pe", manifest.to_str().unwrap()]).stdout;
+    let acl = String::from_utf8(acl).unwrap();
+    assert!(acl.contains("#effective:---"), "{acl}");
+}
+
+#[test]
+fn a_manifest_is_not_written_into_the_file_of_another_user() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let top = tree::plain_zoo(&fs.path().join("tree"));
+    let theirs = fs.path().join("theirs");
+    fs::write(&theirs, "theirs").unwrap();
+    chown(&theirs, Some(1234), Some(1234)).unwrap();
+    let run = dry_run(&Idshift::new(), &top, &theirs).exits(4);
+    let run = run
+        .says(theirs.to_str().unwrap())
+        .says("belongs to user 1234");
+    run.says("Remove it, or name another file");
+    assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+}
+
+#[test]
+fn a_manifest_goes_into_a_pipe_as_it_is() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let top = tree::plain_zoo(&fs.path().join("tree"));
+    let pipe = fs.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+    let reader = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || fs::read(pipe).unwrap())
+    };
+    dry_run(&Idshift::new(), &top, &pipe).exits(0);
+    let read = String::from_utf8(reader.join().unwrap()).unwrap();
+    assert!(
+        read.lines().last().unwrap().contains("\"summary\""),
+        "{read}"
+    );
+    assert_eq!(fs::metadata(&pipe).unwrap().mode() & 0o7777, 0o644);
+}
+
+#[test]
+fn a_path_that_is_not_there_is_named_and_not_the_manifest() {
+    let it = reviewed("manifest.jsonl");
+    let nothing = it.fs.path().join("nothing");
+    let run = it.apply(&[nothing.to_str().unwrap()]).exits(4);
+    let first = run.stderr.lines().next().unwrap();
+    assert!(
+        first.starts_with(&format!("idshift: {}: No such file", nothing.display())),
+        "{run}"
+    );
+}

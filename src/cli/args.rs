@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -115,12 +115,15 @@ pub struct ShiftArgs {
     pub run: RunArgs,
 }
 
+/// More threads make nothing faster, and the memory and the mappings of thousands cannot be had.
+const MOST_JOBS: i64 = 256;
+
 /// How hard a command works: less, where others need the machine meanwhile
 #[derive(Debug, Args)]
 pub struct EffortArgs {
-    /// Threads [default: 2 a processor, 16 at most; 1 with --nice or --rate]
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<NonZeroUsize>,
+    /// Threads, 1 to 256 [default: 2 per CPU, at most 16; 1 with --nice or --rate]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_JOBS))]
+    pub jobs: Option<u16>,
     /// At most so many inodes a second
     #[arg(long, value_name = "INODES")]
     pub rate: Option<NonZeroU32>,

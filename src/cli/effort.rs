@@ -17,7 +17,7 @@ impl EffortArgs {
         let held_back = self.nice || self.rate.is_some();
         let each = if held_back { 1 } else { 2 };
         let all = || std::thread::available_parallelism().map_or(1, |n| n.get()) * each;
-        self.jobs.map_or_else(|| all().min(MOST), |n| n.get())
+        self.jobs.map_or_else(|| all().min(MOST), usize::from)
     }
 
     /// Gives way to others where that is asked for. The result is raised by SIGINT, SIGTERM and

@@ -98,8 +98,16 @@ fn reviewed_request(
         .iter()
         .map(|root| root.path.clone().into())
         .collect();
-    let given: Result<Vec<PathBuf>, _> = args.paths.iter().map(std::fs::canonicalize).collect();
-    let given = given.map_err(|error| Failure::refused(format!("{}: {error}", shown(path))))?;
+    let real = |given: &PathBuf| {
+        std::fs::canonicalize(given).map_err(|error| {
+            Failure::refused(format!(
+                "{}: {error}. Leave the paths out: the manifest names them",
+                shown(given)
+            ))
+        })
+    };
+    let given: Result<Vec<PathBuf>, _> = args.paths.iter().map(real).collect();
+    let given = given?;
     if !given.is_empty() && given != roots {
         let reason =
             "was made for other paths. Leave the paths out: the manifest names them".into();

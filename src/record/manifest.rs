@@ -1,7 +1,8 @@
 //! A dry run's result, for a person and for a later run. `docs/formats.md` describes it.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -217,7 +218,7 @@ enum Out {
 impl ManifestWriter {
     /// Into a file, compressed when its name ends in `.zst`.
     pub fn file(path: &Path) -> io::Result<ManifestWriter> {
-        let file = File::create(path)?;
+        let file = create_private(path)?;
         let out = if is_compressed(path) {
             let mut encoder = zstd::stream::write::Encoder::new(file, 0)?;
             encoder.include_checksum(true)?;
@@ -250,6 +251,30 @@ impl ManifestWriter {
             Out::Zstd(out) => out.finish().and_then(|file| file.sync_data()),
         }
     }
+}
+
+/// Opens a file that nobody but its owner can read, before the first byte is in it: a manifest of a migration holds the
+/// environment of containers. What is no regular file (a pipe, a terminal) is written to as it is.
+fn create_private(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    let there = file.metadata()?;
+    if !there.is_file() {
+        return Ok(file);
+    }
+    // Root may write to anybody's file, and its owner may read it whatever its mode is.
+    if there.uid() != nix::unistd::geteuid().as_raw() {
+        let owner = there.uid();
+        return Err(io::Error::other(format!(
+            "is there and belongs to user {owner}, who could read what is private. Remove it, or name another file"
+        )));
+    }
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.set_len(0)?;
+    Ok(file)
 }
 
 fn is_compressed(path: &Path) -> bool {
