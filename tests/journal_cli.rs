@@ -603,3 +603,99 @@ fn names_of_any_bytes_are_shown_without_harm() {
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
+
+#[test]
+fn long_journals_are_listed_without_being_read() {
+    let it = journalled();
+    for n in 2..40 {
+        fs::copy(
+            &it.journal,
+            it.journal.with_file_name(format!("{n:04}-copy.jsonl.zst")),
+        )
+        .unwrap();
+    }
+    let time = |args: &[&str]| {
+        let start = std::time::Instant::now();
+        it.idshift.run(args).exits(0);
+        start.elapsed()
+    };
+    let nothing = time(&["journal", "list", "--help"]);
+    let one = time(&["journal", "check", "1"]) - nothing;
+    let all = time(&["journal", "list"]) - nothing;
+    assert!(
+        all < one * 8,
+        "39 are listed in {all:?}, one is read in {one:?}"
+    );
+}
+
+#[test]
+fn a_list_is_right_about_journals_of_every_kind() {
+    let it = journalled();
+    let inodes = it.start.inodes().len();
+    let frames = frames(&it.bytes);
+    let last = frames.last().unwrap().clone();
+    let changes = frames[frames.len() - 2].clone();
+    let listed = |bytes: &[u8]| {
+        it.write(bytes);
+        let run = it.idshift.run(["journal", "list", "--json"]);
+        (run.json()["journals"][0].clone(), run.code)
+    };
+    let (whole, code) = listed(&it.bytes);
+    assert_eq!((&whole["state"], code), (&"finished".into(), Some(0)));
+    assert_eq!(
+        (&whole["inodes"], &whole["frames"]),
+        (&inodes.into(), &frames.len().into())
+    );
+    // Room behind it, as a killed run leaves.
+    let (room, _) = listed(&[&it.bytes[..], &[0; 100_000]].concat());
+    assert_eq!(
+        (&room["state"], &room["torn"]),
+        (&"finished".into(), &false.into())
+    );
+    // Its last turn was not written whole: it was going on.
+    let (torn, code) = listed(&it.bytes[..last.end - 1]);
+    assert_eq!(
+        (&torn["state"], &torn["torn"]),
+        (&"unfinished".into(), &true.into())
+    );
+    assert_eq!((&torn["inodes"], code), (&inodes.into(), Some(0)));
+    // The head of one in the middle, and what stands behind the last.
+    for at in [changes.start + 9, last.start + 9] {
+        let mut bytes = it.bytes.clone();
+        bytes[at] ^= 0xff;
+        let (damaged, code) = listed(&bytes);
+        assert!(
+            damaged["error"].as_str().unwrap().contains("is damaged"),
+            "{damaged}"
+        );
+        assert_eq!(code, Some(3));
+    }
+    let (damaged, _) = listed(&[&it.bytes[..], &b"x".repeat(5000)].concat());
+    assert!(
+        damaged["error"].as_str().unwrap().contains("is damaged"),
+        "{damaged}"
+    );
+    // One of a version that did not count is read to its end.
+    let older: Vec<u8> = frames
+        .iter()
+        .zip(0..)
+        .flat_map(|(one, n)| {
+            let text = lines(&it.bytes[one.clone()]);
+            let text: Vec<String> = text.lines().map(without_counts).collect();
+            frame(n, &format!("{}\n", text.join("\n")))
+        })
+        .collect();
+    let (older, code) = listed(&older);
+    assert_eq!((&older["inodes"], code), (&inodes.into(), Some(0)));
+    assert_eq!(older["state"], "finished");
+}
+
+/// A line as it was before turns said what a journal names.
+fn without_counts(line: &str) -> String {
+    let mut value: Value = serde_json::from_str(line).unwrap();
+    if value["kind"] == "mark" {
+        let members = value.as_object_mut().unwrap();
+        assert!(members.remove("inodes").is_some() && members.remove("steps").is_some());
+    }
+    value.to_string()
+}

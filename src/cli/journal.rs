@@ -13,8 +13,8 @@ use super::json::{Invocation, path_value};
 use super::output::{self, say, tell};
 use super::text;
 use crate::fs::shown::shown;
-use crate::record::journal::Piece;
-use crate::record::line::DirLine;
+use crate::record::journal::{Overview, Piece};
+use crate::record::line::{DirLine, Header};
 use crate::record::manifest::{ChangeLine, LinePath, ManifestLine};
 use crate::record::store::id_of;
 use crate::record::{Journal, JournalError, Name, State, Store, Transition};
@@ -52,8 +52,8 @@ fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for path in store.files()? {
         let id = text::one_line(id_of(&path).unwrap_or_default());
-        match Journal::open(&path) {
-            Ok(journal) if call.json => all.push(facts(&journal)),
+        match Journal::overview(&path) {
+            Ok(journal) if call.json => all.push(facts(&path, &journal)),
             Ok(journal) => rows.push(vec![
                 id,
                 journal.state.to_string(),
@@ -62,8 +62,8 @@ fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
                     text::one_line(&journal.header.command),
                     journal.header.direction
                 ),
-                roots(&journal),
-                text::count(journal.inodes),
+                roots(&journal.header),
+                text::count(journal.named.inodes),
             ]),
             Err(error) => {
                 exit = Exit::SomeLeft;
@@ -95,36 +95,36 @@ fn short(error: &JournalError) -> &'static str {
     }
 }
 
-fn roots(journal: &Journal) -> String {
-    let roots = journal.header.roots.iter();
+fn roots(header: &Header) -> String {
+    let roots = header.roots.iter();
     roots
         .map(|root| text::path(root.path.as_path()))
         .collect::<Vec<_>>()
         .join(" ")
 }
 
-fn facts(journal: &Journal) -> Value {
+fn facts(path: &Path, journal: &Overview) -> Value {
     json!({
         "id": journal.header.id,
-        "path": path_value(&journal.path),
+        "path": path_value(path),
         "state": journal.state.to_string(),
         "command": journal.header.command,
         "direction": journal.header.direction,
         "map": journal.header.map,
         "roots": journal.header.roots,
         "time": journal.header.time,
-        "inodes": journal.inodes,
-        "steps": journal.steps.len(),
-        "left": journal.left(),
-        "frames": journal.frames(),
-        "bytes": journal.bytes(),
+        "inodes": journal.named.inodes,
+        "steps": journal.named.steps,
+        "left": journal.left,
+        "frames": journal.frames,
+        "bytes": journal.bytes,
         "torn": journal.torn,
     })
 }
 
 /// The same in an object that has a command and roots of its own.
 fn own_facts(journal: &Journal) -> Value {
-    let mut facts = facts(journal);
+    let mut facts = facts(&journal.path, &Overview::from(journal));
     if let Value::Object(members) = &mut facts {
         let command = members.remove("command");
         members.insert("journal_command".into(), command.unwrap_or_default());
@@ -255,7 +255,7 @@ fn print_header(journal: &Journal, out: &mut impl Write) -> io::Result<()> {
         "{} {} {}: {}",
         text::one_line(&header.command),
         header.direction,
-        roots(journal),
+        roots(header),
         journal.state
     )?;
     writeln!(

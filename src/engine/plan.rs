@@ -17,7 +17,7 @@ use super::sink::ListSink;
 use super::steps::Steps;
 use super::{Aim, Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::Root;
-use crate::record::line::Line;
+use crate::record::line::{Line, Named};
 use crate::record::lock::RunLock;
 use crate::record::manifest::ManifestWriter;
 use crate::record::writer::{Appender, Writer};
@@ -206,15 +206,17 @@ impl Plan<'_> {
         // A frame is read whole into memory.
         const FRAME: usize = 1 << 20;
         let mut lines = Vec::new();
+        let mut named = Named::default();
         for step in &self.steps {
+            named.steps += 1;
             lines.extend_from_slice(&Line::Step(Box::new(step.clone())).to_bytes());
             if lines.len() >= FRAME {
-                appender.append(&std::mem::take(&mut lines))?;
+                appender.append(&std::mem::take(&mut lines), std::mem::take(&mut named))?;
             }
         }
         match lines.is_empty() {
             true => Ok(()),
-            false => appender.append(&lines),
+            false => appender.append(&lines, named),
         }
     }
 }

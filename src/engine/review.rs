@@ -12,6 +12,7 @@ use super::shift::conclude;
 use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
 use crate::fs::{DirPath, Identity};
 use crate::ownership::Change;
+use crate::record::line::Named;
 use crate::record::manifest::{Manifest, ManifestError};
 use crate::record::store::StoreError;
 use crate::record::writer::Appender;
@@ -154,19 +155,26 @@ fn list(
             if batch.len() >= BATCH {
                 let full = std::mem::take(&mut batch);
                 monitor.progress(full.len() as u64, 0);
-                appender.append(&full.lines()).map_err(ListError::Journal)?;
+                append(&mut appender, &full)?;
             }
         }
         if !batch.is_empty() {
-            appender
-                .append(&batch.lines())
-                .map_err(ListError::Journal)?;
+            append(&mut appender, &batch)?;
         }
         manifest.check_unchanged().map_err(ListError::Manifest)?;
         appender.mark(Mark::Listed, 0).map_err(ListError::Journal)
     };
     let result = all();
     (appender, result)
+}
+
+fn append(appender: &mut Appender, batch: &Batch) -> Result<(), ListError> {
+    let named = Named {
+        inodes: batch.len() as u64,
+        steps: 0,
+    };
+    let appended = appender.append(&batch.lines(), named);
+    appended.map_err(ListError::Journal)
 }
 
 /// The way to a directory, sharing with the last one what they have in common.

@@ -135,7 +135,7 @@ impl<'a> JournalSink<'a> {
     fn seal(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         let pins = std::mem::take(&mut self.pins);
-        let durable = self.writer.commit(batch.lines());
+        let durable = self.writer.commit(batch.lines(), batch.len());
         self.sealed.push_back(Sealed {
             batch,
             pins,
@@ -310,7 +310,7 @@ impl<'a> ListSink<'a> {
     fn hand_over(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         // Whoever closes the writer hears of an error.
-        drop(self.writer.commit(batch.lines()));
+        drop(self.writer.commit(batch.lines(), batch.len()));
     }
 }
 

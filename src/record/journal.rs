@@ -10,7 +10,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use thiserror::Error;
 
 use super::frame::{self, Found};
-use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
+use super::line::{self, DirLine, Header, Line, Mark, MarkLine, Named};
 use super::lock::{self, RunLock};
 use super::reading::{AsOf, Reading, has_frame, split_lines};
 use super::store::argument;
@@ -193,6 +193,45 @@ impl Outline {
     }
 }
 
+/// What is told of a journal in a list.
+#[derive(Debug)]
+pub struct Overview {
+    /// What the run was asked to do.
+    pub header: Header,
+    /// How far it got.
+    pub state: State,
+    /// Inodes that the last turn left as they were.
+    pub left: u64,
+    /// What it names.
+    pub named: Named,
+    /// Its frames.
+    pub frames: u32,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Whether a last frame was cut off.
+    pub torn: bool,
+}
+
+impl Overview {
+    pub(super) fn of(journal: &Journal, named: Named, frames: u32, bytes: u64) -> Overview {
+        Overview {
+            state: journal.state,
+            left: journal.left(),
+            torn: journal.torn,
+            header: journal.header.clone(),
+            named,
+            frames,
+            bytes,
+        }
+    }
+}
+
+impl From<&Journal> for Overview {
+    fn from(journal: &Journal) -> Overview {
+        Overview::of(journal, journal.named(), journal.frames(), journal.bytes())
+    }
+}
+
 /// One piece of a frame's content, in order.
 pub enum Piece {
     /// Defines or redefines a numbered change.
@@ -230,6 +269,26 @@ impl Journal {
             can_resume: journal.can_resume(),
             header: journal.header,
         })
+    }
+
+    /// What a list tells of it: from its header, the heads of its frames and its last frame, where that is a turn
+    /// that says what it names; else all of it is read. What is not right between heads goes unnoticed here.
+    pub fn overview(path: &Path) -> Result<Overview, JournalError> {
+        let mut reading = Reading::begin(path)?;
+        if reading.next_frame()?
+            && let Some(overview) = reading.overview()?
+        {
+            return Ok(overview);
+        }
+        Journal::open(path).map(|journal| Overview::from(&journal))
+    }
+
+    /// What it names.
+    pub fn named(&self) -> Named {
+        Named {
+            inodes: self.inodes,
+            steps: self.steps.len() as u64,
+        }
     }
 
     /// How many frames hold changes; the header's, number 0, is one that holds none.
@@ -350,7 +409,7 @@ impl Journal {
 
     /// The same, of its file that is open for writing already.
     pub fn append_to(&self, file: File) -> io::Result<Appender> {
-        Appender::new(file, self.frames(), self.bytes())
+        Appender::new(file, self.frames(), self.bytes(), self.named())
     }
 }
 

@@ -257,8 +257,27 @@ pub struct MarkLine {
     /// Inodes that were left as they were: failures and conflicts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left: u64,
+    /// What the journal names up to here; none in those of older versions.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Named>,
     /// When.
     pub time: Timestamp,
+}
+
+/// What a journal, or a frame of it, names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// Inodes whose ownership changes.
+    pub inodes: u64,
+    /// Steps beside that.
+    pub steps: u64,
+}
+
+impl std::ops::AddAssign for Named {
+    fn add_assign(&mut self, more: Named) {
+        self.inodes += more.inodes;
+        self.steps += more.steps;
+    }
 }
 
 fn is_zero(n: &u64) -> bool {

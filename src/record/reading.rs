@@ -11,7 +11,7 @@ use std::thread::Builder;
 
 use super::Step;
 use super::frame::{self, Damaged, Found, HEAD};
-use super::journal::{Journal, JournalError, Place, State};
+use super::journal::{Journal, JournalError, Overview, Place, State};
 use super::line::{self, DirLine, Header, Line, Mark, MarkLine};
 use super::trust::{self, Distrust};
 
@@ -153,25 +153,42 @@ impl<'a> Reading<'a> {
     /// Goes from head to head to the last frame that is whole, and reads only that: a turn has a
     /// frame of its own, so a last frame of changes means that the run was going on.
     pub(super) fn skim(&mut self) -> Result<(), JournalError> {
-        let mut places = Vec::new();
-        let mut offset = self.offset;
-        while offset + HEAD as u64 <= self.length {
-            let head = self.bytes_at(offset, HEAD as u64)?;
-            let Some((_, len)) = frame::read_head(&head) else {
-                break;
-            };
-            places.push((self.frames.len() + places.len(), offset));
-            offset += (HEAD + len) as u64;
-        }
-        for (number, offset) in places.into_iter().rev() {
-            self.offset = offset;
-            if let Ok(Found::Whole { lines, .. }) = self.find_frame(number as u32)? {
-                let content = self.content(number as u32, &lines)?;
+        for (number, place) in self.places(usize::MAX).into_iter().enumerate().rev() {
+            let number = (self.frames.len() + number) as u32;
+            self.offset = place.offset;
+            if let Ok(Found::Whole { lines, .. }) = self.find_frame(number)? {
+                let content = self.content(number, &lines)?;
                 self.marks.extend(content.marks);
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// What a list tells, where the last frame says all of it and nothing but a torn frame stands behind.
+    pub(super) fn overview(mut self) -> Result<Option<Overview>, JournalError> {
+        let places = self.places(usize::MAX);
+        let Some(last) = places.last() else {
+            return Ok(None);
+        };
+        let number = (self.frames.len() + places.len() - 1) as u32;
+        self.offset = last.offset;
+        let Ok(Found::Whole { lines, .. }) = self.find_frame(number)? else {
+            return Ok(None);
+        };
+        let content = self.content(number, &lines)?;
+        let Some(named) = content.marks.last().and_then(|mark| mark.named) else {
+            return Ok(None);
+        };
+        let end = last.offset + u64::from(last.len);
+        self.marks = content.marks;
+        self.offset = end;
+        match self.find_frame(number + 1)? {
+            Ok(Found::End) => {}
+            Ok(Found::Torn) => self.torn = true,
+            Ok(Found::Whole { .. }) | Err(_) => return Ok(None),
+        }
+        Ok(Some(Overview::of(&self.finish()?, named, number + 1, end)))
     }
 
     /// Reads to the end, or the first `most` frames.
@@ -234,10 +251,14 @@ impl<'a> Reading<'a> {
         let mut places = Vec::new();
         let mut offset = self.offset;
         while places.len() < most && offset + HEAD as u64 <= self.length {
-            let head = self.bytes_at(offset, HEAD as u64).unwrap_or_default();
-            let Some((_, len)) = frame::read_head(&head) else {
+            let mut head = [0; HEAD];
+            let read = self.file.read_exact_at(&mut head, offset);
+            let Some((number, len)) = read.ok().and_then(|()| frame::read_head(&head)) else {
                 break;
             };
+            if number as usize != self.frames.len() + places.len() {
+                break;
+            }
             let len = HEAD as u64 + len as u64;
             if offset + len > self.length {
                 break;

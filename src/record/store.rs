@@ -10,7 +10,7 @@ use thiserror::Error;
 use walkdir::WalkDir;
 
 use super::journal::{Journal, JournalError, State};
-use super::line::{Header, Line};
+use super::line::{Header, Line, Named};
 use super::lock;
 use super::trust::{self, Distrust};
 use super::writer::Appender;
@@ -304,8 +304,9 @@ impl Store {
         path: &Path,
     ) -> io::Result<Appender> {
         lock::claim(&file)?;
-        let mut appender = Appender::new(file, 0, 0)?;
-        appender.append(&Line::Header(Box::new(header.clone())).to_bytes())?;
+        let mut appender = Appender::new(file, 0, 0, Named::default())?;
+        let line = Line::Header(Box::new(header.clone()));
+        appender.append(&line.to_bytes(), Named::default())?;
         put_in_place(unfinished, path)?;
         File::open(&self.place)?.sync_all()?;
         Ok(appender)

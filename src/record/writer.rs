@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use jiff::Timestamp;
 
 use super::frame::Encoder;
-use super::line::{Line, Mark, MarkLine};
+use super::line::{Line, Mark, MarkLine, Named};
 
 /// The growing end of a journal file.
 ///
@@ -24,6 +24,7 @@ pub struct Appender {
     next_frame: u32,
     end: u64,
     room_to: u64,
+    named: Named,
 }
 
 const FIRST_ROOM: u64 = 256 << 10;
@@ -31,8 +32,8 @@ const MOST_ROOM_AT_ONCE: u64 = 8 << 20;
 
 impl Appender {
     /// Goes on after frame number `next_frame - 1`, which ends at `end`; what stands behind it (a
-    /// torn frame, room not used) goes.
-    pub fn new(file: File, next_frame: u32, end: u64) -> io::Result<Appender> {
+    /// torn frame, room not used) goes. The frames before name what `named` says.
+    pub fn new(file: File, next_frame: u32, end: u64, named: Named) -> io::Result<Appender> {
         file.set_len(end)?;
         let mut appender = Appender {
             file,
@@ -40,16 +41,17 @@ impl Appender {
             next_frame,
             end,
             room_to: end,
+            named,
         };
         appender.make_room(FIRST_ROOM)?;
         Ok(appender)
     }
 
-    /// Adds lines as one frame and makes them durable.
+    /// Adds lines as one frame and makes them durable; `named`: what they name.
     ///
     /// # Errors
     /// When they are not durable; nothing they announce may be done then.
-    pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    pub fn append(&mut self, lines: &[u8], named: Named) -> io::Result<()> {
         let frame = self.encoder.encode(self.next_frame, lines)?;
         self.make_room(frame.len() as u64)?;
         self.file.write_all_at(&frame, self.end)?;
@@ -60,6 +62,7 @@ impl Appender {
         }
         self.end += frame.len() as u64;
         self.next_frame += 1;
+        self.named += named;
         Ok(())
     }
 
@@ -69,7 +72,14 @@ impl Appender {
     /// As [`Appender::append`].
     pub fn mark(&mut self, mark: Mark, left: u64) -> io::Result<()> {
         let time = Timestamp::now();
-        self.append(&Line::Mark(MarkLine { mark, left, time }).to_bytes())
+        let named = Some(self.named);
+        let line = Line::Mark(MarkLine {
+            mark,
+            left,
+            named,
+            time,
+        });
+        self.append(&line.to_bytes(), Named::default())
     }
 
     fn make_room(&mut self, needed: u64) -> io::Result<()> {
@@ -109,6 +119,7 @@ impl Appender {
 /// Lines to be made durable, and whom to tell.
 struct Commit {
     lines: Vec<u8>,
+    named: Named,
     durable: Sender<()>,
 }
 
@@ -176,11 +187,19 @@ impl Writer {
         Writer { commits, thread }
     }
 
-    /// Hands in lines. They are durable once the answer comes true.
-    pub fn commit(&self, lines: Vec<u8>) -> Durable {
+    /// Hands in lines that name so many inodes. They are durable once the answer comes true.
+    pub fn commit(&self, lines: Vec<u8>, inodes: usize) -> Durable {
+        let named = Named {
+            inodes: inodes as u64,
+            steps: 0,
+        };
         let (durable, waiter) = bounded(1);
         // Refused only when the thread has ended over an error: then the waiter hears of it.
-        let _ = self.commits.send(Commit { lines, durable });
+        let _ = self.commits.send(Commit {
+            lines,
+            named,
+            durable,
+        });
         Durable(waiter)
     }
 
@@ -204,14 +223,20 @@ fn write(
     commits: &Receiver<Commit>,
     written: &AtomicU64,
 ) -> (Appender, io::Result<()>) {
-    while let Ok(Commit { mut lines, durable }) = commits.recv() {
+    while let Ok(first) = commits.recv() {
+        let Commit {
+            mut lines,
+            mut named,
+            durable,
+        } = first;
         let mut waiters = vec![durable];
         while lines.len() < FRAME_BYTES {
             let Ok(next) = commits.try_recv() else { break };
             lines.extend_from_slice(&next.lines);
+            named += next.named;
             waiters.push(next.durable);
         }
-        if let Err(error) = appender.append(&lines) {
+        if let Err(error) = appender.append(&lines, named) {
             return (appender, Err(error));
         }
         written.store(appender.bytes(), Ordering::Relaxed);
