@@ -3,6 +3,7 @@
 //! - [`adversary`]: somebody who changes a tree while the program goes through it
 //! - [`daemon`]: a real Docker daemon of the test's own
 //! - [`docker`]: data-roots to carry, and what a user sees of them
+//! - [`engine_host`]: a whole host with systemd and a Docker of another release, booted and rebooted
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
 //! - [`hostile`]: what must not change, hang or be steered while somebody is at work
 //! - [`idshift`]: the program, run with a journal directory of its own
@@ -27,6 +28,7 @@ pub mod adversary;
 pub mod daemon;
 pub mod device;
 pub mod docker;
+pub mod engine_host;
 pub mod filesystem;
 pub mod hostile;
 pub mod idshift;
