@@ -11,11 +11,11 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::daemon::{Daemon, Host};
 use support::docker::{REMAPPED, same};
 use support::volume::{acl, check, directory, mode, owned, place, set_acl, snapshot};
@@ -744,7 +744,7 @@ fn a_map_of_several_ranges_is_the_one_that_is_tried() {
 }
 
 #[test]
-fn a_check_changes_nothing_but_times_of_the_directory() {
+fn a_check_leaves_no_trace_but_the_ctime_of_the_directory() {
     let place = place();
     let top = directory(&place.path().join("top"), (100_005, 100_005), 0o755);
     fs::write(top.join("file"), "x").unwrap();
@@ -755,4 +755,76 @@ fn a_check_changes_nothing_but_times_of_the_directory() {
         check(&top.join("file"), &[&["--as", "5:5"], more].concat());
     }
     same(&before, &snapshot(&top), "after checks");
+}
+
+#[test]
+fn a_check_and_an_audit_leave_the_times_of_a_directory() {
+    let place = place();
+    let top = directory(&place.path().join("top"), (100_005, 100_005), 0o755);
+    let below = directory(&top.join("below"), (100_005, 100_005), 0o755);
+    // A directory's atime is written where it is not newer than the last change (`relatime`).
+    let then = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 7);
+    let times = fs::FileTimes::new().set_modified(then).set_accessed(then);
+    for dir in [&below, &top] {
+        fs::File::open(dir).unwrap().set_times(times).unwrap();
+    }
+    let kept = |when: &str| {
+        for dir in [&top, &below] {
+            let found = fs::metadata(dir).unwrap();
+            assert_eq!(found.modified().unwrap(), then, "mtime {when}");
+            assert_eq!(found.accessed().unwrap(), then, "atime {when}");
+        }
+    };
+    for user in ["5:5", "0:0", "77:77"] {
+        for more in [&[][..], &["--recursive"], &["--read-only"]] {
+            check(&top, &[&["--as", user], more].concat());
+            // Of what is below, only its owner may leave the atime.
+            if user == "5:5" || more != ["--recursive"] {
+                kept(&format!("{user} {more:?}"));
+            }
+            fs::File::open(&below).unwrap().set_times(times).unwrap();
+        }
+    }
+    let bind = json!({"Type": "bind", "Source": top, "Destination": "/m", "RW": true});
+    let root = place.path().join("docker");
+    for dir in [
+        "image/overlay2",
+        "network/files",
+        "volumes",
+        "containers/1234",
+    ] {
+        fs::create_dir_all(root.join(dir)).unwrap();
+    }
+    let config = json!({"Name": "/web", "Driver": "overlay2", "Config": {"User": "5:5"}, "MountPoints": {"/m": bind}});
+    fs::write(
+        root.join("containers/1234/config.v2.json"),
+        config.to_string(),
+    )
+    .unwrap();
+    fs::write(root.join("containers/1234/hostconfig.json"), "{}").unwrap();
+    let mut audit = Command::new(Idshift::program());
+    audit.args([
+        "docker",
+        "audit",
+        "--daemon-json",
+        "/nonexistent",
+        "--data-root",
+    ]);
+    let told = Run::of(audit.arg(&root));
+    assert!(told.text().contains(top.to_str().unwrap()), "{told}");
+    kept("audit");
+}
+
+#[test]
+fn a_change_by_somebody_else_during_a_check_shows_in_the_times() {
+    let place = place();
+    let dir = directory(&place.path().join("dir"), (100_005, 100_005), 0o755);
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let times = fs::FileTimes::new().set_modified(then);
+    fs::File::open(&dir).unwrap().set_times(times).unwrap();
+    let mut slow = slow_check(&dir);
+    fs::write(dir.join("new"), "").unwrap();
+    assert!(slow.wait().unwrap().success());
+    assert!(fs::metadata(&dir).unwrap().modified().unwrap() > then);
+    assert_eq!(probes(&dir), 1, "only what somebody made");
 }

@@ -242,7 +242,7 @@ pub struct PrepareArgs {
 #[derive(Debug, Args)]
 #[command(
     group = clap::ArgGroup::new("who").required(true).args(["as", "container", "image_user"]),
-    after_help = "Tries it, as that user, in a user namespace with the map: lists, makes a file of its own, writes, reads, renames and deletes it. Nothing of it is left; times of the directory change.\n\n\
+    after_help = "Tries it, as that user, in a user namespace with the map: lists, makes a file of its own, writes, reads, renames and deletes it. Nothing of it is left; the directory keeps its times, but for the ctime.\n\n\
     Exit codes: 0 everything asked for works · 3 it does not · 4 could not be tried\n\n\
     Examples:\n  \
     idshift check /root/data/rabbitmq --as 999:999\n  \

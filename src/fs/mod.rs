@@ -17,6 +17,7 @@
 //! - [`resolve`]: where a path leads, and by whose symlinks
 //! - [`root`]: a tree as the operator names it
 //! - [`tries`]: what a process may do with a directory or file, tried
+//! - [`kept_times`]: a directory's times put back after that
 //! - [`space`]: room on a filesystem
 //! - [`places`], [`in_use`]: where and when a tree must be left alone
 //! - [`threads`]: several threads for one piece of work
@@ -28,6 +29,7 @@ pub mod climb;
 pub mod dir;
 pub mod flags;
 pub mod in_use;
+pub mod kept_times;
 pub mod look;
 pub mod moment;
 pub mod mount_table;

@@ -193,9 +193,7 @@ pub fn sweep_probes(dir: BorrowedFd<'_>, beginning: &[u8]) {
 }
 
 fn list(dir: BorrowedFd<'_>) -> Result<(), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let handle = open(dir, c".", flags, Mode::empty())?;
-    rustix::fs::Dir::new(handle)?.try_for_each(|entry| entry.map(|_| ()))
+    rustix::fs::Dir::new(open_dir(dir, c".")?)?.try_for_each(|entry| entry.map(|_| ()))
 }
 
 fn open(

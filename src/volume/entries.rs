@@ -2,18 +2,14 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags, StatxFlags};
+use rustix::fs::{Access, AtFlags, Dir, StatxFlags};
 use rustix::io::Errno;
 
 use super::probe::Answer;
 use super::user::OVERFLOW;
+use crate::fs::dir::open_dir;
 use crate::ownership::FileType;
 use crate::record::Name;
-
-const OPEN: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// Asks the kernel about each entry, down to this depth, or all the way. Mounts below are entered: a
 /// bind mount of Docker's brings them along.
@@ -32,9 +28,7 @@ pub fn look_below(
 ) -> Result<(), String> {
     let mut looked = 0;
     // A directory that is open stays so until all below it is seen: no name leads through another.
-    let open = |dir: BorrowedFd<'_>, name: &[u8]| {
-        rustix::fs::openat(dir, name, OPEN, Mode::empty()).and_then(Dir::new::<OwnedFd>)
-    };
+    let open = |dir: BorrowedFd<'_>, name: &[u8]| open_dir(dir, name).and_then(Dir::new::<OwnedFd>);
     let mut levels = vec![open(top, b".").map_err(|errno| errno.to_string())?];
     let mut way: Vec<Vec<u8>> = Vec::new();
     while let Some(here) = levels.last_mut() {

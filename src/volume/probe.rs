@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::VolumeError;
 use super::user::ContainerUser;
 use crate::fs::Pin;
+use crate::fs::kept_times::KeptTimes;
 use crate::fs::tries::{self, Tried};
 use crate::idmap::{IdMap, RangeMap};
 use crate::record::Name;
@@ -106,9 +107,11 @@ pub fn ask(
         What::Use { probe, .. } => probe.as_ref().map(ProbeFile::names),
         _ => None,
     };
-    if probe.is_some() {
+    let has_probe = probe.is_some();
+    if has_probe {
         tries::sweep_probes(pin.as_fd(), PROBE.as_bytes());
     }
+    let times = KeptTimes::of(pin);
     let mut child = Command::new("/proc/self/exe")
         .arg(SUBCOMMAND)
         .arg(json)
@@ -143,8 +146,13 @@ pub fn ask(
         let _ = child.kill();
     }
     let status = child.wait().map_err(|error| failed("wait", error))?;
-    if let Some([a, b]) = probe.filter(|_| !status.success()) {
-        tries::remove_probe(pin.as_fd(), &[&a, &b]);
+    let names = probe.unwrap_or_default();
+    let names = names.each_ref().map(CString::as_c_str);
+    if has_probe && !status.success() {
+        tries::remove_probe(pin.as_fd(), &names);
+    }
+    if let Some(times) = times {
+        times.put_back(&names);
     }
     told?;
     match status.success() {

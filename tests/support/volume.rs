@@ -54,7 +54,7 @@ pub fn prepare(idshift: &Idshift, path: &Path, args: &[&str]) -> Run {
     Run::of(command.arg(path).args(args))
 }
 
-/// Every inode of a tree; without the access times of directories, which a check lists as anybody
+/// Every inode of a tree; without the access times of directories below, which a check lists as anybody
 /// would.
 pub fn snapshot(top: &Path) -> Vec<String> {
     let strip = |line: &String| {
