@@ -11,7 +11,9 @@ use super::DockerError;
 use super::census::{Census, census};
 use super::container::{Bind, Container};
 use super::data_root::{ContainerFiles, DockerRoot};
-use super::moved::Moved;
+use super::inventory::volumes::VolumeElsewhere;
+use super::inventory::{Whose, whose};
+use super::moved::{Moved, real};
 use super::remap::{DEFAULT_USER, Remap};
 use super::run_as;
 use crate::fs::shown::shell_word;
@@ -47,6 +49,8 @@ pub enum Advice {
     DataRoot,
     /// Only to be shifted with a flag of its own: somebody who logs in to this host works with it.
     Account,
+    /// Nothing: somebody keeps it in the data-root, and it is shifted on the way.
+    Carried,
     /// It is to be shifted.
     Prepare,
     /// It should be shifted for this container and not for that one, which is not remapped.
@@ -105,6 +109,8 @@ pub struct Look<'a> {
     pub remap: Option<&'a Remap>,
     /// The accounts whose files stay theirs; none where they need not.
     pub accounts: Option<LoginAccounts>,
+    /// Also at what lies outside of the docker root.
+    pub host_binds: bool,
     found: Vec<BindMount>,
 }
 
@@ -121,11 +127,13 @@ impl<'a> Look<'a> {
             moved,
             remap,
             accounts,
+            host_binds: true,
             found: Vec::new(),
         }
     }
 
-    /// The bind mounts of one container; `is_host`: it is not remapped.
+    /// The bind mounts of one container, and those of its volumes that are as good as one; `is_host`:
+    /// it is not remapped.
     ///
     /// # Errors
     /// Its metadata is not what dockerd writes.
@@ -134,8 +142,20 @@ impl<'a> Look<'a> {
         container: &Container,
         files: &ContainerFiles,
         is_host: bool,
+        volumes: &[VolumeElsewhere],
     ) -> Result<(), DockerError> {
-        let binds = files.bind_mounts(self.root)?;
+        let mut binds = files.bind_mounts(self.root)?;
+        // Of those that are not remapped, it is only asked where they meet others.
+        binds.retain(|bind| {
+            self.host_binds || is_host || whose(self.moved, &real(&bind.source)) != Whose::Host
+        });
+        for (name, bind) in files.local_volumes(self.root)? {
+            let found = volumes.iter().find(|volume| volume.volume == name);
+            binds.extend(found.and_then(|volume| {
+                let source = volume.dir.clone()?;
+                Some(Bind { source, ..bind })
+            }));
+        }
         if binds.is_empty() {
             return Ok(());
         }
@@ -145,6 +165,23 @@ impl<'a> Look<'a> {
             self.found.push(found);
         }
         Ok(())
+    }
+
+    /// A volume that no container uses.
+    pub fn at_unused(&mut self, volume: &VolumeElsewhere) {
+        let Some(dir) = &volume.dir else {
+            return;
+        };
+        if self.found.iter().all(|it| real(&it.source) != *dir) {
+            let bind = Bind {
+                source: dir.clone(),
+                destination: String::new(),
+                writable: true,
+            };
+            let name = format!("(volume {})", volume.volume);
+            let found = self.bind_mount(&name, bind, None, false);
+            self.found.push(found);
+        }
     }
 
     /// All that were looked at. What a container that is not remapped binds too is nothing to be
@@ -157,20 +194,19 @@ impl<'a> Look<'a> {
         let unmapped: Vec<(PathBuf, String)> = unmapped
             .map(|it| (it.source.clone(), it.container.clone()))
             .collect();
-        for mount in self
-            .found
-            .iter_mut()
-            .filter(|it| it.kind == Advice::Prepare)
-        {
+        let mut found = std::mem::take(&mut self.found);
+        for mount in &mut found {
             let meets = |other: &&(PathBuf, String)| {
                 other.0.starts_with(&mount.source) || mount.source.starts_with(&other.0)
             };
-            if let Some((_, container)) = unmapped.iter().find(meets) {
+            let other = unmapped.iter().find(meets);
+            if let (Advice::Prepare | Advice::Carried, Some((_, container))) = (&mount.kind, other)
+            {
                 mount.kind = Advice::Shared(container.clone());
-                mount.advice = words(&mount.kind, &mount.source, self.remap);
+                mount.advice = self.words(&mount.kind, &mount.source);
             }
         }
-        self.found
+        found
     }
 
     fn bind_mount(
@@ -206,6 +242,7 @@ impl<'a> Look<'a> {
             }
             _ => Vec::new(),
         };
+        let is_own = seen.is_some_and(|(real, _)| whose(self.moved, real) == Whose::Own);
         let kind = fixed.unwrap_or_else(|| {
             let side = remap.zip(stat);
             let side = side.map(|(remap, stat)| remap.map.uids.map(stat.uid, Direction::Into));
@@ -214,10 +251,12 @@ impl<'a> Look<'a> {
             match side {
                 Some(Mapped::Already) => Advice::InRange,
                 _ if can && all => Advice::Usable,
+                _ if is_own => Advice::Carried,
                 _ => Advice::Prepare,
             }
         });
         let claim = match kind {
+            // Of what is in the data-root, nobody but root makes use without Docker.
             Advice::Prepare => real
                 .as_deref()
                 .and_then(|real| self.claim(real, holds.as_ref())),
@@ -225,7 +264,7 @@ impl<'a> Look<'a> {
         };
         let (kind, advice) = match &claim {
             Some(claim) => (Advice::Account, self.words_of_claim(claim, &bind.source)),
-            None => (kind.clone(), words(&kind, &bind.source, self.remap)),
+            None => (kind.clone(), self.words(&kind, &bind.source)),
         };
         BindMount {
             container: container.to_string(),
@@ -262,6 +301,41 @@ impl<'a> Look<'a> {
         format!("nothing: it {claim}. If that is meant: {prepare}")
     }
 
+    fn words(&self, advice: &Advice, source: &Path) -> String {
+        let moved_to = self.moved.new_place(&real(source));
+        let prepare = || {
+            let path = moved_to.as_deref().unwrap_or(source);
+            prepare_command(self.remap, "", path)
+        };
+        match advice {
+        Advice::NotThere => "nothing: it is not there".into(),
+        Advice::NotRemapped => "nothing: the container is not remapped".into(),
+        Advice::InRange => "nothing: it is in the range already".into(),
+        Advice::Usable => "nothing: it can be used as it is".into(),
+        Advice::Socket => {
+            "never shift a socket: run the container with --userns=host, or let it talk through a group".into()
+        }
+        Advice::Device => "never shift a device: the container uses it as far as its mode lets all".into(),
+        Advice::System => {
+            "never shift a part of the system: the container sees it as nobody's, and reads what all may read".into()
+        }
+        Advice::DataRoot => {
+            "never shift it by hand: a part of the data-root, most of it nobody's in a remapped container; --userns=host sees all"
+                .into()
+        }
+        Advice::Carried => "nothing: it goes along with the data-root, shifted".into(),
+        Advice::Prepare | Advice::Account => prepare(),
+        Advice::Shared(other) if moved_to.is_some() => format!(
+            "it goes along with the data-root as it is: {other} binds it too and is not remapped. Afterwards: {}",
+            prepare()
+        ),
+        Advice::Shared(other) => format!(
+            "{}, unless {other} needs it as it is: that container binds it too and is not remapped",
+            prepare()
+        ),
+    }
+    }
+
     /// What is so whoever the container runs as.
     fn fixed(&self, seen: Option<(&Path, Stat)>, is_host: bool) -> Option<Advice> {
         let Some((real, stat)) = seen else {
@@ -274,7 +348,9 @@ impl<'a> Look<'a> {
             FileType::Socket => Some(Advice::Socket),
             _ if real.extension() == Some(OsStr::new("sock")) => Some(Advice::Socket),
             FileType::CharDevice | FileType::BlockDevice => Some(Advice::Device),
-            _ if self.moved.holds(real) => Some(Advice::DataRoot),
+            _ if matches!(whose(self.moved, real), Whose::Daemon | Whose::Content) => {
+                Some(Advice::DataRoot)
+            }
             _ if self.root.path.starts_with(real) => Some(Advice::System),
             _ if places::check_system_path(real).is_err() => Some(Advice::System),
             _ => None,
@@ -311,37 +387,12 @@ fn try_it(pin: &Pin, user: &ContainerUser, remap: &Remap) -> Option<Can> {
     Some(Can { reads, writes })
 }
 
-fn prepare_command(remap: Option<&Remap>, more: &str, source: &Path) -> String {
+/// The command that shifts a directory into the range, or with more options out of it.
+pub fn prepare_command(remap: Option<&Remap>, more: &str, path: &Path) -> String {
     let user = remap.map(|remap| remap.user.as_str());
     let user = user.filter(|user| *user != DEFAULT_USER);
     let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
-    format!("idshift prepare{subid}{more} {}", shell_word(source))
-}
-
-fn words(advice: &Advice, source: &Path, remap: Option<&Remap>) -> String {
-    let prepare = || prepare_command(remap, "", source);
-    match advice {
-        Advice::NotThere => "nothing: it is not there".into(),
-        Advice::NotRemapped => "nothing: the container is not remapped".into(),
-        Advice::InRange => "nothing: it is in the range already".into(),
-        Advice::Usable => "nothing: it can be used as it is".into(),
-        Advice::Socket => {
-            "never shift a socket: run the container with --userns=host, or let it talk through a group".into()
-        }
-        Advice::Device => "never shift a device: the container uses it as far as its mode lets all".into(),
-        Advice::System => {
-            "never shift a part of the system: the container sees it as nobody's, and reads what all may read".into()
-        }
-        Advice::DataRoot => {
-            "never shift it by hand: a part of the data-root, most of it nobody's in a remapped container; --userns=host sees all"
-                .into()
-        }
-        Advice::Prepare | Advice::Account => prepare(),
-        Advice::Shared(other) => format!(
-            "{}, unless {other} needs it as it is: that container binds it too and is not remapped",
-            prepare()
-        ),
-    }
+    format!("idshift prepare{subid}{more} {}", shell_word(path))
 }
 
 /// The sources that are to be shifted, each tree once.

@@ -37,6 +37,32 @@ struct MountPoint<'a> {
 struct Spec<'a> {
     #[serde(borrow, rename = "Source")]
     source: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "VolumeOptions")]
+    volume: Option<VolumeOptions<'a>>,
+}
+
+/// Of a volume that is made when the container is, `--mount type=volume,volume-opt=device=PATH`.
+#[derive(Deserialize)]
+struct VolumeOptions<'a> {
+    #[serde(borrow, default, rename = "DriverConfig")]
+    driver: Option<DriverConfig<'a>>,
+}
+
+#[derive(Deserialize)]
+struct DriverConfig<'a> {
+    #[serde(borrow, default, rename = "Options")]
+    options: Option<BTreeMap<String, &'a RawValue>>,
+}
+
+impl<'a> Spec<'a> {
+    /// The values that may be paths.
+    fn paths(self) -> impl Iterator<Item = &'a RawValue> {
+        let driver = self.volume.and_then(|volume| volume.driver);
+        let mut options = driver.and_then(|driver| driver.options).unwrap_or_default();
+        [self.source, options.remove("device")]
+            .into_iter()
+            .flatten()
+    }
 }
 
 #[derive(Deserialize)]
@@ -65,7 +91,7 @@ pub fn move_config(text: &str, new_path: NewPath<'_>) -> serde_json::Result<Stri
     ];
     for mount in config.mount_points.unwrap_or_default().into_values() {
         values.push(mount.source);
-        values.push(mount.spec.and_then(|spec| spec.source));
+        values.extend(mount.spec.into_iter().flat_map(Spec::paths).map(Some));
     }
     let edits = values.into_iter().flatten().map(|value| (value, new_path));
     Ok(edited(text, edits))
@@ -79,7 +105,7 @@ pub fn move_config(text: &str, new_path: NewPath<'_>) -> serde_json::Result<Stri
 pub fn move_hostconfig(text: &str, new_path: NewPath<'_>) -> serde_json::Result<String> {
     let config: HostConfig = serde_json::from_str(text)?;
     let mounts = config.mounts.unwrap_or_default();
-    let sources = mounts.into_iter().filter_map(|mount| mount.source);
+    let sources = mounts.into_iter().flat_map(Spec::paths);
     // `SOURCE:DESTINATION`, `SOURCE:DESTINATION:OPTIONS`; no source has a colon in it.
     let new_bind = |bind: &str| {
         let (source, rest) = bind.split_once(':')?;
@@ -94,7 +120,10 @@ pub fn move_hostconfig(text: &str, new_path: NewPath<'_>) -> serde_json::Result<
 }
 
 /// Exchanges strings that are given as pieces of `text`.
-fn edited<'a>(text: &'a str, values: impl Iterator<Item = (&'a RawValue, NewPath<'a>)>) -> String {
+pub(super) fn edited<'a>(
+    text: &'a str,
+    values: impl Iterator<Item = (&'a RawValue, NewPath<'a>)>,
+) -> String {
     let mut edits: Vec<(usize, usize, String)> = values
         .filter_map(|(value, new)| {
             let raw = value.get();
@@ -275,30 +304,57 @@ pub struct Bind {
 /// # Errors
 /// It is not what dockerd writes.
 pub fn bind_mounts(config: &str) -> serde_json::Result<Vec<Bind>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase", default)]
-    #[derive(Default)]
-    struct Mount {
-        r#type: String,
-        source: PathBuf,
-        destination: String,
-        #[serde(rename = "RW")]
-        rw: bool,
+    let all = mount_points(config)?.into_iter();
+    Ok(all
+        .filter(|mount| mount.r#type == "bind")
+        .map(Bind::from)
+        .collect())
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Mount {
+    r#type: String,
+    name: String,
+    driver: String,
+    source: PathBuf,
+    destination: String,
+    #[serde(rename = "RW")]
+    rw: bool,
+}
+
+impl From<Mount> for Bind {
+    fn from(mount: Mount) -> Bind {
+        Bind {
+            source: mount.source,
+            destination: mount.destination,
+            writable: mount.rw,
+        }
     }
+}
+
+fn mount_points(config: &str) -> serde_json::Result<Vec<Mount>> {
     #[derive(Deserialize)]
     struct Mounts {
         #[serde(rename = "MountPoints", default)]
         all: Option<BTreeMap<String, Mount>>,
     }
     let mounts: Mounts = serde_json::from_str(config)?;
-    let binds = mounts.all.unwrap_or_default().into_values();
-    Ok(binds
-        .filter(|mount| mount.r#type == "bind")
-        .map(|mount| Bind {
-            source: mount.source,
-            destination: mount.destination,
-            writable: mount.rw,
-        })
+    Ok(mounts.all.unwrap_or_default().into_values().collect())
+}
+
+/// The volumes of the `local` driver in the text of `config.v2.json`: their names, and each as if it
+/// were a bind mount of what Docker says its source is.
+///
+/// # Errors
+/// It is not what dockerd writes.
+pub fn local_volumes(config: &str) -> serde_json::Result<Vec<(String, Bind)>> {
+    let all = mount_points(config)?;
+    let local =
+        |mount: &Mount| mount.r#type == "volume" && matches!(&mount.driver[..], "" | "local");
+    let all = all.into_iter().filter(local);
+    Ok(all
+        .map(|mount| (mount.name.clone(), mount.into()))
         .collect())
 }
 
@@ -308,22 +364,9 @@ pub fn bind_mounts(config: &str) -> serde_json::Result<Vec<Bind>> {
 /// # Errors
 /// It is not what dockerd writes.
 pub fn volume_drivers(config: &str) -> serde_json::Result<Vec<(String, String)>> {
-    #[derive(Deserialize, Default)]
-    #[serde(rename_all = "PascalCase", default)]
-    struct Mount {
-        r#type: String,
-        name: String,
-        driver: String,
-    }
-    #[derive(Deserialize)]
-    struct Mounts {
-        #[serde(rename = "MountPoints", default)]
-        all: Option<BTreeMap<String, Mount>>,
-    }
-    let mounts: Mounts = serde_json::from_str(config)?;
     let foreign =
         |mount: &Mount| mount.r#type == "volume" && !matches!(&mount.driver[..], "" | "local");
-    let all = mounts.all.unwrap_or_default().into_values().filter(foreign);
+    let all = mount_points(config)?.into_iter().filter(foreign);
     Ok(all.map(|mount| (mount.name, mount.driver)).collect())
 }
 

@@ -9,10 +9,10 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use super::DockerError;
-use super::container::{Bind, Container, bind_mounts};
+use super::container::{Bind, Container, bind_mounts, local_volumes};
 use super::daemon_json::DaemonJson;
 use crate::fs::dir::open_dir;
-use crate::fs::shown::{shell_word, shown};
+use crate::fs::shown::shell_word;
 use crate::fs::structure::read_file;
 
 /// Where dockerd keeps its data unless told otherwise.
@@ -114,38 +114,6 @@ impl std::fmt::Display for Holds {
             count(*containers, "container"),
             count(*volumes, "volume")
         )
-    }
-}
-
-/// A volume of the local driver.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volume {
-    /// Its name.
-    pub name: String,
-    /// Where its content is, when it is not in its own directory.
-    pub elsewhere: Option<Elsewhere>,
-}
-
-/// A volume whose content is not in the data-root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Elsewhere {
-    /// The volume.
-    pub volume: String,
-    /// What is there instead, for people: `none /srv/data`.
-    pub what: String,
-    /// The directory of this host that holds it, where it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dir: Option<PathBuf>,
-}
-
-impl std::fmt::Display for Elsewhere {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Elsewhere { volume, what, dir } = self;
-        write!(f, "{volume} is {what}: what is in there is not shifted")?;
-        match dir {
-            Some(dir) => write!(f, "; idshift prepare {} shifts it", shell_word(dir)),
-            None => Ok(()),
-        }
     }
 }
 
@@ -303,68 +271,15 @@ impl DockerRoot {
         Ok(all)
     }
 
-    /// The volumes of the local driver.
+    /// Names of the volumes of the local driver.
     ///
     /// # Errors
-    /// One's options cannot be read.
-    pub fn volumes(&self) -> Result<Vec<Volume>, DockerError> {
-        let mut volumes = Vec::new();
-        for name in self.names("volumes")? {
-            let dir = self.path.join("volumes").join(&name);
-            if !dir.join("_data").is_dir() {
-                continue;
-            }
-            let elsewhere = match link(&dir).or_else(|| link(&dir.join("_data"))) {
-                Some(target) => Some(Elsewhere {
-                    volume: name.clone(),
-                    what: format!("a symlink to {}", shown(&target)),
-                    dir: Some(target),
-                }),
-                None => volume_mount(&name, &dir.join("opts.json"))?,
-            };
-            volumes.push(Volume { name, elsewhere });
-        }
-        Ok(volumes)
+    /// The directory cannot be read.
+    pub fn volumes(&self) -> Result<Vec<String>, DockerError> {
+        let mut names = self.names("volumes")?;
+        names.retain(|name| self.path.join("volumes").join(name).join("_data").is_dir());
+        Ok(names)
     }
-}
-
-/// Where a symlink leads.
-fn link(path: &Path) -> Option<PathBuf> {
-    let is_link = path.symlink_metadata().ok()?.is_symlink();
-    is_link.then(|| fs::canonicalize(path).ok()).flatten()
-}
-
-/// What a volume's options mount on its `_data` (moby `volume/local/local_unix.go`, `optsConfig`):
-/// options that only limit its size mount nothing.
-fn volume_mount(volume: &str, path: &Path) -> Result<Option<Elsewhere>, DockerError> {
-    #[derive(serde::Deserialize, Default)]
-    #[serde(default, rename_all = "PascalCase")]
-    struct Options {
-        mount_type: String,
-        mount_device: String,
-        mount_opts: String,
-    }
-    let Some(text) = read_text(path)? else {
-        return Ok(None);
-    };
-    let options: Option<Options> =
-        serde_json::from_str(&text).map_err(|error| not_json(path, &error))?;
-    let options = options.unwrap_or_default();
-    let device = &options.mount_device;
-    let mut words = options.mount_opts.split(',');
-    let is_bind = words.any(|word| matches!(word, "bind" | "rbind"));
-    let kind = match &options.mount_type[..] {
-        "" | "none" if is_bind => "bind",
-        kind => kind,
-    };
-    Ok((!device.is_empty()).then(|| Elsewhere {
-        volume: volume.to_string(),
-        what: format!(
-            "a mount of {} when it is used",
-            [kind, device].join(" ").trim()
-        ),
-        dir: is_bind.then(|| device.into()),
-    }))
 }
 
 /// That a file of dockerd's does not parse.
@@ -399,6 +314,27 @@ impl ContainerFiles {
     /// It is not what dockerd writes.
     pub fn bind_mounts(&self, root: &DockerRoot) -> Result<Vec<Bind>, DockerError> {
         bind_mounts(&self.config)
+            .map_err(|error| not_json(&root.path.join("containers").join(&self.id), &error))
+    }
+
+    /// What it binds, where it is remapped.
+    ///
+    /// # Errors
+    /// It is not what dockerd writes.
+    pub fn bind_sources_if_remapped(&self, root: &DockerRoot) -> Result<Vec<PathBuf>, DockerError> {
+        if self.parse(root)?.userns_mode == "host" {
+            return Ok(Vec::new());
+        }
+        let binds = self.bind_mounts(root)?.into_iter();
+        Ok(binds.map(|bind| bind.source).collect())
+    }
+
+    /// Its volumes of the local driver, each as a bind mount.
+    ///
+    /// # Errors
+    /// It is not what dockerd writes.
+    pub fn local_volumes(&self, root: &DockerRoot) -> Result<Vec<(String, Bind)>, DockerError> {
+        local_volumes(&self.config)
             .map_err(|error| not_json(&root.path.join("containers").join(&self.id), &error))
     }
 }

@@ -26,6 +26,29 @@ pub struct Layout {
     pub others: HashSet<Vec<u8>>,
     /// Volumes whose content is elsewhere.
     pub elsewhere: HashSet<Vec<u8>>,
+    /// Trees in the docker root that somebody keeps there and containers bind: names from the docker
+    /// root.
+    pub own_trees: Vec<Vec<Vec<u8>>>,
+    /// An id does not tell which side of the map it is on.
+    pub sides_overlap: bool,
+}
+
+/// Whether what has this way from a docker root belongs to containers.
+pub fn is_content(way: &[&[u8]]) -> bool {
+    matches!(
+        way,
+        [b"containers", _, b"hostname" | b"hosts" | b"resolv.conf"]
+            | [b"containers", _, b"mounts", _, ..]
+            | [b"volumes", _, b"_data", ..]
+            | [
+                b"overlay2" | b"fuse-overlayfs",
+                _,
+                b"diff" | b"work" | b"merged",
+                ..
+            ]
+            | [b"vfs", b"dir", _, ..]
+            | [b"btrfs", b"subvolumes", _, ..]
+    )
 }
 
 /// The bits that the container's root needs on a directory it passes through.
@@ -57,36 +80,36 @@ impl Layout {
         }
     }
 
+    /// The rule for a tree of somebody's own, and for what is passed on the way to one. It may be in
+    /// the range already.
+    fn own(&self, way: &[&[u8]]) -> Option<Rule> {
+        let begins_alike = |tree: &Vec<Vec<u8>>| tree.iter().zip(way).all(|(a, b)| a == b);
+        let near = self.own_trees.iter().filter(|tree| begins_alike(tree));
+        let shortest = near.map(Vec::len).min()?;
+        match way {
+            _ if shortest <= way.len() && self.sides_overlap => Some(self.content()),
+            _ if shortest <= way.len() => Some(Rule::Map),
+            [] | [b"volumes"] | [b"volumes", _] => None,
+            _ => Some(Rule::Keep),
+        }
+    }
+
     /// The rule for what has this way from the docker root; not for what is below it.
     fn rule(&self, way: &[&[u8]]) -> Rule {
+        if let Some(rule) = self.own(way) {
+            return rule;
+        }
         match way {
-            [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => self.passage(),
-            [b"containers", _, b"hostname" | b"hosts" | b"resolv.conf"]
-            | [b"containers", _, b"mounts", ..] => self.content(),
-            [b"containers", ..] => Rule::Skip,
-
-            [b"volumes"] | [b"volumes", _] => Rule::Keep,
-            [b"volumes", name, b"_data", ..] => match self.elsewhere.contains(*name) {
-                true => Rule::Skip,
-                false => self.content(),
-            },
-            [b"volumes", ..] => Rule::Skip,
-
-            [b"overlay2" | b"fuse-overlayfs"] => self.passage(),
+            [b"volumes", name, b"_data", ..] if self.elsewhere.contains(*name) => Rule::Skip,
             [b"overlay2" | b"fuse-overlayfs", b"l", ..] => Rule::Skip,
-            [b"overlay2" | b"fuse-overlayfs", _] => self.passage(),
-            [
-                b"overlay2" | b"fuse-overlayfs",
-                _,
-                b"diff" | b"work" | b"merged",
-                ..,
-            ] => self.content(),
-            [b"overlay2" | b"fuse-overlayfs", ..] => Rule::Skip,
+            _ if is_content(way) => self.content(),
 
+            [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => self.passage(),
+            [b"volumes"] | [b"volumes", _] => Rule::Keep,
+            [b"overlay2" | b"fuse-overlayfs"] | [b"overlay2" | b"fuse-overlayfs", _] => {
+                self.passage()
+            }
             [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => self.passage(),
-            [b"vfs", b"dir", ..] | [b"btrfs", b"subvolumes", ..] => self.content(),
-            [b"vfs" | b"btrfs", ..] => Rule::Skip,
-
             _ => Rule::Skip,
         }
     }
@@ -134,8 +157,9 @@ impl Aim for Layout {
         let way = dir.tail(dir.depth);
         match self.below_docker_root(&way).map(|way| self.rule(way)) {
             None => Some(Rule::Skip),
-            // `mounts` is passed through, and what is in it is the containers'.
-            Some(Rule::Set { .. }) => None,
+            // `mounts` is passed through, and what is in it is the containers'. So is what leads to
+            // a tree of somebody's own.
+            Some(Rule::Set { .. } | Rule::Keep) => None,
             Some(rule) => Some(rule),
         }
     }
@@ -164,6 +188,15 @@ mod tests {
             inside: inside.map(str::to_string),
             others: HashSet::from([b"200000.200000".to_vec()]),
             elsewhere: HashSet::from([b"nfs".to_vec()]),
+            own_trees: vec![
+                ["appdata", "web", "a", "b"]
+                    .map(|name| name.as_bytes().to_vec())
+                    .to_vec(),
+                ["volumes", "bare"]
+                    .map(|name| name.as_bytes().to_vec())
+                    .to_vec(),
+            ],
+            sides_overlap: false,
         }
     }
 
@@ -225,6 +258,16 @@ mod tests {
             ("volumes/nfs/_data", Rule::Skip),
             ("volumes/metadata.db", Rule::Keep),
             ("image", Rule::Skip),
+            ("appdata", Rule::Keep),
+            ("appdata/web", Rule::Keep),
+            ("appdata/web/a", Rule::Keep),
+            ("appdata/web/a/b", Rule::Map),
+            ("appdata/web/a/b/c/d", Rule::Map),
+            ("appdata/web/a/c", Rule::Skip),
+            ("appdata/web/a/c/d", Rule::Skip),
+            ("appdata/db", Rule::Skip),
+            ("volumes/bare", Rule::Map),
+            ("volumes/bare/_other/x", Rule::Map),
             ("200000.200000", Rule::Skip),
         ] {
             assert_eq!(rule(&plain, path), expected, "{path}");

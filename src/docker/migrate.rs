@@ -3,26 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::bind_mounts::{Look, to_prepare};
 use super::container::{Container, move_config, move_hostconfig, obstacles, set_userns_host};
 use super::daemon_json;
 use super::data_root::{
-    ContainerFiles, DockerRoot, Elsewhere, canonical, is_remapped_name, names, not_json,
-    plain_names,
+    ContainerFiles, DockerRoot, canonical, is_remapped_name, names, not_json, plain_names,
 };
+use super::inventory::{HostBinds, Inventory};
 use super::layout::Layout;
 use super::moved::Moved;
 use super::remap::Remap;
 use super::steps::Steps;
 use crate::engine::{Plan, ShiftRequest};
-use crate::fs::{Root, places};
 use crate::idmap::Direction;
-use crate::ownership::{FileType, Mode};
+use crate::ownership::Mode;
 use crate::preflight::accounts::LoginAccounts;
-use crate::preflight::homes::Claim;
-use crate::record::Step;
-use crate::record::line::WalkOptions;
+use crate::record::line::{RootLine, WalkOptions};
 use crate::record::step::{Made, Place};
+use crate::record::{Journal, Step, Store};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -43,6 +40,8 @@ pub struct MigrateRequest {
     pub bind_mounts: bool,
     /// Also those that login accounts of this host work with.
     pub allow_home: bool,
+    /// Out of the range: host directories that went into it with this data-root.
+    pub shifted_before: Vec<PathBuf>,
     /// Files with names outside the data-root change too, for whoever uses those.
     pub allow_outside_links: bool,
     /// `daemon.json` is to say so too: the file, and the value of `userns-remap`.
@@ -55,14 +54,10 @@ pub struct Migration {
     step_roots: Vec<PathBuf>,
     layout: Layout,
     steps: Vec<Step>,
-    /// Volumes that are left out because their content is elsewhere.
-    pub elsewhere: Vec<Elsewhere>,
+    /// What becomes of all that is in and around the data-root.
+    pub inventory: Inventory,
     /// Where an unused docker root was in the way and goes.
     pub set_aside: Option<String>,
-    /// Host directories that go along.
-    pub bind_mounts: Vec<PathBuf>,
-    /// Host directories that stay, as somebody who logs in to this host works with them.
-    pub claimed: Vec<(PathBuf, Claim)>,
     /// Names of containers that are marked for the host's user namespace.
     pub marked: Vec<String>,
     /// Names of containers that a remapped daemon will not start, and why.
@@ -133,42 +128,32 @@ impl Migration {
             }
             steps.rewrite(&dir, &files.id, "hostconfig.json", hostconfig, after)?;
         }
-        let mut claimed = Vec::new();
-        let bind_mounts = match (request.bind_mounts, into) {
-            (false, _) => Vec::new(),
-            (true, true) => {
-                if let Some(overlap) = remap.map.sides_overlap() {
-                    let why = format!(
-                        "{overlap}, so an id does not tell whether a file that containers bind is shifted already. \
-                         Migrate without --bind-mounts, and shift those that are not: idshift prepare --assume-unshifted"
-                    );
-                    return Err(DockerError::in_the_way(&top, why));
-                }
+        let inventory = match into {
+            true => {
+                check_binds_are_told_apart(request, remap, &top)?;
+                let each = all.iter().zip(&obstacles).map(|((container, files), why)| {
+                    let is_host = container.userns_mode == "host" || why.is_some();
+                    (container, files, is_host)
+                });
                 let accounts = (!request.allow_home).then(LoginAccounts::of_host);
-                let mut look = Look::new(&docker_root, &moved, Some(remap), accounts);
-                for ((container, files), obstacle) in all.iter().zip(&obstacles) {
-                    let is_host = container.userns_mode == "host" || obstacle.is_some();
-                    look.at(container, files, is_host)?;
-                }
-                let mounts = look.all();
-                claimed.extend(
-                    mounts
-                        .iter()
-                        .filter_map(|mount| Some((mount.source.clone(), mount.claim.clone()?))),
-                );
-                to_prepare(&mounts)
+                let binds = match request.bind_mounts {
+                    true => HostBinds::Shifted,
+                    false => HostBinds::Left,
+                };
+                Inventory::take(&docker_root, &moved, Some(remap), each, binds, accounts)?
             }
-            (true, false) => {
-                let mut sources = Vec::new();
-                for (container, files) in &all {
-                    if container.userns_mode != "host" {
-                        let binds = files.bind_mounts(&docker_root)?.into_iter();
-                        sources.extend(binds.map(|bind| bind.source));
-                    }
+            false => {
+                let mut sources = request.shifted_before.clone();
+                for (_, files) in &all {
+                    sources.extend(files.bind_sources_if_remapped(&docker_root)?);
                 }
-                safe_to_revert(sources, &top)
+                Inventory::take_back(&moved, remap, sources, request.bind_mounts)?
             }
         };
+        inventory.check()?;
+        for edit in inventory.edits() {
+            steps.edit(edit, &from, &now)?;
+        }
 
         let set_aside;
         if into {
@@ -203,7 +188,7 @@ impl Migration {
         }
         let trees: Vec<PathBuf> = [top.clone()]
             .into_iter()
-            .chain(bind_mounts.clone())
+            .chain(inventory.in_place.clone())
             .collect();
         let mut step_roots = Vec::new();
         let mut steps = steps.steps;
@@ -217,8 +202,6 @@ impl Migration {
             }
         }
 
-        let volumes = docker_root.volumes()?.into_iter();
-        let elsewhere: Vec<Elsewhere> = volumes.filter_map(|volume| volume.elsewhere).collect();
         let bytes = |name: &String| name.clone().into_bytes();
         Ok(Migration {
             layout: Layout {
@@ -226,7 +209,13 @@ impl Migration {
                 root_gid: remap.root.1,
                 inside,
                 others: others.iter().map(bytes).collect(),
-                elsewhere: elsewhere.iter().map(|it| bytes(&it.volume)).collect(),
+                elsewhere: inventory
+                    .volumes
+                    .iter()
+                    .map(|it| bytes(&it.volume))
+                    .collect(),
+                own_trees: inventory.own_trees.clone(),
+                sides_overlap: remap.map.sides_overlap().is_some(),
             },
             request: ShiftRequest {
                 paths: trees,
@@ -247,11 +236,9 @@ impl Migration {
                     false => "docker revert".into(),
                 },
             },
-            bind_mounts,
-            claimed,
+            inventory,
             step_roots,
             steps,
-            elsewhere,
             set_aside,
             marked,
             will_not_start,
@@ -269,25 +256,42 @@ impl Migration {
     }
 }
 
-/// The bind mounts of a remapped daemon that can be shifted out of the range: real directories and
-/// files, no part of the system and none of the data-root, each tree once.
-fn safe_to_revert(mut sources: Vec<PathBuf>, top: &Path) -> Vec<PathBuf> {
-    sources.sort();
-    let mut safe: Vec<PathBuf> = Vec::new();
-    for source in sources {
-        let real = std::fs::canonicalize(source);
-        let Some(root) = real.ok().and_then(|real| Root::open(&real).ok()) else {
+/// The host directories that went into the range with this data-root, as the journals have it that are
+/// still there.
+pub fn shifted_before(store: &Store, data_root: &Path) -> Vec<PathBuf> {
+    let Ok(top) = canonical(data_root) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for file in store.files().unwrap_or_default() {
+        let Ok(journal) = Journal::outline(&file) else {
             continue;
         };
-        let kind = root.file_type;
-        let is_data = matches!(kind, FileType::Directory | FileType::File);
-        let is_ours = root.path.starts_with(top) || top.starts_with(&root.path);
-        let is_new = !safe.iter().any(|other| root.path.starts_with(other));
-        if is_data && is_new && !is_ours && places::check_system_path(&root.path).is_ok() {
-            safe.push(root.path);
+        let path = |line: &RootLine| PathBuf::from(line.path.clone());
+        let mut trees = journal.header.roots.iter().filter(|line| !line.steps_only);
+        let is_of_root = trees.next().is_some_and(|line| path(line) == top);
+        if is_of_root && journal.header.command == "docker migrate" {
+            found.extend(trees.map(path));
         }
     }
-    safe
+    found
+}
+
+fn check_binds_are_told_apart(
+    request: &MigrateRequest,
+    remap: &Remap,
+    top: &Path,
+) -> Result<(), DockerError> {
+    match remap.map.sides_overlap() {
+        Some(overlap) if request.bind_mounts => Err(DockerError::in_the_way(
+            top,
+            format!(
+                "{overlap}, so an id does not tell whether a file that containers bind is shifted already. \
+                 Migrate without --bind-mounts, and shift those that are not: idshift prepare --assume-unshifted"
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_has_content(

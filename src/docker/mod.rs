@@ -7,6 +7,7 @@
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
+//! - [`inventory`]: what becomes of each thing in and around a data-root
 //! - [`census`]: whose the inodes of a directory are
 //! - [`moved`]: where paths lead once the docker root has another place
 //! - [`copy`]: a copy of the plain root for a migration that leaves it alone
@@ -27,6 +28,7 @@ pub mod create_user;
 pub mod daemon_json;
 pub mod data_root;
 pub mod doctor;
+pub mod inventory;
 pub mod layout;
 pub mod migrate;
 pub mod moved;

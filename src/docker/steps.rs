@@ -1,17 +1,20 @@
 //! The steps of a migration as they come together.
 
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::DockerError;
 use super::data_root::{ASIDE, DockerRoot};
+use super::inventory::volumes::Edit;
 use crate::fs::dir::open_dir;
 use crate::fs::shown::shown;
-use crate::fs::structure::read_file;
+use crate::fs::structure::{read_file, read_link};
 use crate::fs::{Pin, Stat};
 use crate::ownership::{FileType, Mode};
-use crate::record::Step;
 use crate::record::step::{Content, Made, Place};
+use crate::record::{Name, Step};
 
 /// Why an entry of a data-root cannot be carried by renaming it; `None` when it can.
 pub fn not_renamed(path: &Path, stat: &Stat) -> Option<String> {
@@ -65,6 +68,50 @@ impl Steps<'_> {
                 text: after,
                 mtime_ns: None,
             },
+        });
+        Ok(())
+    }
+
+    /// What a volume needs to keep its content: its symlink or its options. `from` is the docker root
+    /// that was looked at, `now` where it is.
+    pub fn edit(&mut self, edit: &Edit, from: &Path, now: &Path) -> Result<(), DockerError> {
+        let (Edit::Link { at, .. } | Edit::Options { at, .. }) = edit;
+        let below = at.strip_prefix(from).unwrap_or(at);
+        let path = now.join(below);
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(());
+        };
+        let name = name.as_bytes();
+        let failed = |errno: rustix::io::Errno| DockerError::io(dir)(errno.into());
+        let handle = open_dir(rustix::fs::CWD, dir).map_err(failed)?;
+        let inside = self.inside.map(OsStr::new);
+        let way = inside.into_iter().chain(below.iter());
+        let at = Place::new(0, way.map(OsStrExt::as_bytes));
+        let io = DockerError::io(&path);
+        self.steps.push(match edit {
+            Edit::Link { target, .. } => {
+                let (before, mtime_ns) = read_link(handle.as_fd(), name).map_err(io)?;
+                Step::Relink {
+                    at,
+                    before: Name(before),
+                    after: Name::from(target.as_path()),
+                    mtime_ns,
+                }
+            }
+            Edit::Options { before, after, .. } => {
+                let (_, mtime) = read_file(handle.as_fd(), name).map_err(io)?;
+                Step::Rewrite {
+                    at,
+                    before: Content {
+                        text: before.clone(),
+                        mtime_ns: Some(mtime),
+                    },
+                    after: Content {
+                        text: after.clone(),
+                        mtime_ns: None,
+                    },
+                }
+            }
         });
         Ok(())
     }

@@ -191,7 +191,10 @@ impl<'a> Steps<'a> {
             {
                 return Some(self.problem(step, io::Error::other("is done already")));
             }
-            if !matches!(step, Step::SetOwnership { .. } | Step::Rewrite { .. }) {
+            if !matches!(
+                step,
+                Step::SetOwnership { .. } | Step::Rewrite { .. } | Step::Relink { .. }
+            ) {
                 moving.extend(places);
             }
         }
@@ -233,7 +236,7 @@ impl<'a> Steps<'a> {
 
     /// Removes what a run left that was killed before a file was in its place.
     fn sweep(&self, step: &Step) -> io::Result<()> {
-        if let Step::Rewrite { at, .. } | Step::Create { at, .. } = step {
+        if let Step::Rewrite { at, .. } | Step::Relink { at, .. } | Step::Create { at, .. } = step {
             let at = &self.place_now(at);
             structure::remove_unfinished(self.parent(at)?.as_fd(), last(at))?;
         }
@@ -255,6 +258,7 @@ impl<'a> Steps<'a> {
                 let text = after.text.as_bytes();
                 structure::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
             }
+            Step::Relink { at, after, .. } => self.relink(at, after, None),
             Step::SetOwnership { after, .. } => self.own(step, after),
             Step::Create { at, content, made } => {
                 let dir = self.parent(at)?;
@@ -278,6 +282,12 @@ impl<'a> Steps<'a> {
                 let text = before.text.as_bytes();
                 structure::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
             }
+            Step::Relink {
+                at,
+                before,
+                mtime_ns,
+                ..
+            } => self.relink(at, before, Some(*mtime_ns)),
             Step::SetOwnership { before, .. } => self.own(step, before),
             Step::Create { at, .. } => {
                 let dir = self.parent(at)?;
@@ -324,6 +334,17 @@ impl<'a> Steps<'a> {
                     other("the file was changed since")
                 }
             }
+            Step::Relink {
+                at, before, after, ..
+            } => {
+                let at = &self.place_now(at);
+                let dir = self.parent(at)?;
+                match structure::read_link(dir.as_fd(), last(at))? {
+                    (now, _) if now == after.0 => Ok(Taken::Yes),
+                    (now, _) if now == before.0 => Ok(Taken::No),
+                    _ => other("the symlink was changed since"),
+                }
+            }
             Step::SetOwnership { before, after, .. } => {
                 let (_, stat, now) = self.owned(step)?;
                 let (before, after) = (before.clone(), after.clone());
@@ -362,6 +383,12 @@ impl<'a> Steps<'a> {
         }
         let now = attributes::read(&pin, &stat).map_err(io::Error::other)?;
         Ok((pin, stat, now))
+    }
+
+    fn relink(&self, at: &Place, target: &Name, mtime_ns: Option<i64>) -> io::Result<()> {
+        let at = &self.place_now(at);
+        let dir = self.parent(at)?;
+        structure::replace_link(dir.as_fd(), last(at), &target.0, mtime_ns)
     }
 
     fn own(&self, step: &Step, wanted: &Ownership) -> io::Result<()> {

@@ -99,8 +99,12 @@ pub fn read_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)>
     let (mut file, stat) = open_regular(dir, name)?;
     let mut bytes = Vec::with_capacity(stat.st_size as usize);
     file.read_to_end(&mut bytes)?;
+    Ok((bytes, mtime_of(&stat)))
+}
+
+fn mtime_of(stat: &rustix::fs::Stat) -> i64 {
     let nanoseconds = i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
-    Ok((bytes, nanoseconds as i64))
+    nanoseconds as i64
 }
 
 fn open_regular(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(File, rustix::fs::Stat)> {
@@ -160,6 +164,37 @@ pub fn replace_file(
     new.fill(content, mtime_ns)?;
     rustix::fs::renameat(dir, &new.name[..], dir, name)?;
     Ok(())
+}
+
+/// Where a symlink leads, as it says, with its time of last modification in nanoseconds since 1970.
+pub fn read_link(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)> {
+    let target = rustix::fs::readlinkat(dir, name, Vec::new()).map_err(|errno| match errno {
+        Errno::INVAL => io::Error::other("is not a symlink"),
+        errno => errno.into(),
+    })?;
+    let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok((target.into_bytes(), mtime_of(&found)))
+}
+
+/// Puts a symlink with another target into the place of one, with the same owner: at any moment the
+/// name means the old symlink or the new one.
+pub fn replace_link(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    target: &[u8],
+    mtime_ns: Option<i64>,
+) -> io::Result<()> {
+    let old = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let new = [name, NEW].concat();
+    remove_unfinished(dir, name)?;
+    rustix::fs::symlinkat(target, dir, &new[..])?;
+    let (uid, gid) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    rustix::fs::chownat(dir, &new[..], Some(uid), Some(gid), flags)?;
+    if let Some(nanoseconds) = mtime_ns {
+        rustix::fs::utimensat(dir, &new[..], &at(nanoseconds), flags)?;
+    }
+    Ok(rustix::fs::renameat(dir, &new[..], dir, name)?)
 }
 
 fn copy_attributes(old: &File, new: &OwnedFd) -> io::Result<()> {

@@ -104,6 +104,17 @@ pub enum Step {
         /// What it holds.
         after: Content,
     },
+    /// A symlink gets another target. Its owner stays, its inode does not.
+    Relink {
+        /// Where.
+        at: Place,
+        /// Where it led, as it said.
+        before: Name,
+        /// Where it leads, as it says.
+        after: Name,
+        /// Time of its last modification, nanoseconds since 1970.
+        mtime_ns: i64,
+    },
     /// One inode gets another ownership, and nothing below it does.
     SetOwnership {
         /// Where.
@@ -146,6 +157,7 @@ impl Step {
             Step::MakeDir { at, .. }
             | Step::RemoveDir { at, .. }
             | Step::Rewrite { at, .. }
+            | Step::Relink { at, .. }
             | Step::SetOwnership { at, .. }
             | Step::Create { at, .. } => vec![at],
             Step::Rename { from, to, .. } => vec![from, to],
@@ -180,6 +192,9 @@ impl Step {
             Step::RemoveDir { at, .. } => format!("remove directory {}", path(at)),
             Step::Rename { from, to, .. } => format!("rename {} -> {}", path(from), path(to)),
             Step::Rewrite { at, .. } => format!("rewrite {}", path(at)),
+            Step::Relink { at, after, .. } => {
+                format!("symlink {} -> {}", path(at), shown(after.as_path()))
+            }
             Step::SetOwnership { at, after, .. } => match after.acl() {
                 Some(acl) => format!("set the ACL of {} to {acl}", path(at)),
                 None => format!(
@@ -229,6 +244,12 @@ mod tests {
                 at: at.clone(),
                 before: content("x"),
                 after: content("y\n"),
+            },
+            Step::Relink {
+                at: at.clone(),
+                before: Name(b"../x".to_vec()),
+                after: Name(b"/y\xff".to_vec()),
+                mtime_ns: 7,
             },
             Step::SetOwnership {
                 at: at.clone(),

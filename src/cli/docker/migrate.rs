@@ -11,11 +11,12 @@ use super::super::summary::Of;
 use super::super::terminal::Terminal;
 use super::super::text::{bytes, inodes, path, printable};
 use super::refused;
+use crate::docker::bind_mounts::Advice;
 use crate::docker::copy::PlannedCopy;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root;
-use crate::docker::migrate::{MigrateRequest, Migration};
+use crate::docker::migrate::{MigrateRequest, Migration, shifted_before};
 use crate::docker::remap::Remap;
 use crate::engine::{Outcome, Report, Stop};
 use crate::idmap::Direction;
@@ -80,6 +81,7 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
         Some(new) => new.remap.clone(),
         None => Remap::resolve(&remap_to).map_err(refused)?,
     };
+    let store = Store::at(&args.store.journal_dir);
     let mut notes = Vec::new();
     let request = MigrateRequest {
         data_root: data_root.clone(),
@@ -90,15 +92,21 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
         set_userns_host: args.set_userns_host,
         bind_mounts: args.bind_mounts,
         allow_home,
+        shifted_before: match into {
+            true => Vec::new(),
+            false => shifted_before(&store, &data_root),
+        },
         allow_outside_links: args.allow_outside_links,
         daemon_json: args
             .write_daemon_json
             .then(|| (args.daemon.daemon_json.clone(), remap_to.clone())),
     };
     let migration = Migration::prepare(&request, &remap).map_err(refused)?;
-    let store = Store::at(&args.store.journal_dir);
+    if !args.dry_run {
+        migration.inventory.check_unmounted().map_err(refused)?;
+    }
     let monitor = Terminal::new(args.output.quiet);
-    notes.extend(told(&migration));
+    notes.extend(told(&migration, &remap, args.dry_run));
     let copy = copy.then(|| PlannedCopy::of(&data_root, &remap.dir_name()));
     let copy = copy.transpose().map_err(refused)?;
     notes.extend(copy.iter().map(|copy| told_copy(copy, args.dry_run)));
@@ -211,23 +219,42 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
 }
 
 /// What a person should know of a plan.
-fn told(migration: &Migration) -> Vec<String> {
+fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(aside) = &migration.set_aside {
         notes.push(format!(
             "An unused docker root was in the way; it is kept as {aside}."
         ));
     }
-    for volume in &migration.elsewhere {
+    let inventory = &migration.inventory;
+    for volume in &inventory.volumes {
         notes.push(format!("Volume {volume}."));
     }
-    for bind in &migration.bind_mounts {
+    let carried = inventory.bind_mounts.iter();
+    for mount in carried.filter(|mount| mount.kind == Advice::Carried) {
+        notes.push(format!(
+            "Bind mount {} of {} goes along with the data-root, shifted.",
+            path(&mount.source),
+            mount.container
+        ));
+    }
+    for bind in &inventory.in_place {
         notes.push(format!("Bind mount {} goes along.", path(bind)));
     }
-    for (bind, claim) in &migration.claimed {
+    for (bind, claim) in inventory.claimed() {
         notes.push(format!(
             "Bind mount {} stays as it is: it {claim}. --allow-home takes it along.",
             path(bind)
+        ));
+    }
+    for (dir, command) in inventory.left_shifted(remap) {
+        let (stays, too) = match dry_run {
+            true => ("would stay", ", and so does --bind-mounts"),
+            false => ("stays", ""),
+        };
+        notes.push(format!(
+            "{} {stays} shifted, and containers are not remapped any more: {command} shifts it back{too}.",
+            path(dir)
         ));
     }
     for name in &migration.marked {

@@ -13,11 +13,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::DockerError;
-use super::bind_mounts::{BindMount, Look};
+use super::bind_mounts::BindMount;
 use super::container::obstacles;
 use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
-use super::data_root::{DockerRoot, Elsewhere, Holds, canonical, plain_names};
+use super::data_root::{DockerRoot, Holds, canonical, plain_names};
+use super::inventory::volumes::VolumeElsewhere;
+use super::inventory::{HostBinds, Inventory};
 use super::moved::Moved;
 use super::remap::Remap;
 use crate::engine::{Monitor, Stop};
@@ -48,8 +50,8 @@ pub struct Audit {
     pub containers: Vec<Troubled>,
     /// Host bind mounts.
     pub bind_mounts: Vec<BindMount>,
-    /// Volumes whose content is elsewhere: not shifted.
-    pub volumes_elsewhere: Vec<Elsewhere>,
+    /// Volumes whose content is elsewhere, and what becomes of it.
+    pub volumes_elsewhere: Vec<VolumeElsewhere>,
 }
 
 impl Audit {
@@ -96,13 +98,13 @@ pub fn audit(
         }
     }
     let (_, stay) = plain_names(&top)?;
-    // Any other place will do to tell what is in the data-root.
-    let moved = Moved::new(&top, &top.join("remapped"), stay)?;
+    // Without a range, any other place will do to tell what is in the data-root.
+    let inner = remap.as_ref().map_or("remapped".into(), Remap::dir_name);
+    let moved = Moved::new(&top, &top.join(&inner), stay)?;
     let accounts = Some(LoginAccounts::of_host());
-    let mut look = Look::new(&root, &moved, remap.as_ref(), accounts);
     let mut troubled = Vec::new();
     let reasons = obstacles(all.iter().map(|(container, _)| container));
-    for ((container, files), why) in all.iter().zip(reasons) {
+    for ((container, files), why) in all.iter().zip(&reasons) {
         let why = why.as_deref();
         troubled.extend(containers::troubles(
             container,
@@ -111,8 +113,23 @@ pub fn audit(
             &root,
             remap.as_ref(),
         ));
+    }
+    let each = all.iter().zip(&reasons).map(|((container, files), why)| {
         let is_host = container.userns_mode == "host" || why.is_some();
-        look.at(container, files, is_host)?;
+        (container, files, is_host)
+    });
+    let inventory = Inventory::take(
+        &root,
+        &moved,
+        remap.as_ref(),
+        each,
+        HostBinds::LookedAt,
+        accounts,
+    )?;
+    findings.extend(inventory.findings());
+    if let Some(remap) = remap.as_ref().filter(|_| !top.join(&inner).is_symlink()) {
+        let remapped = DockerRoot::at(top.join(&inner));
+        findings.extend(of_remapped_root(&remapped, &top, remap)?);
     }
     let running = all.into_iter().filter(|(container, _)| container.running);
     let running: Vec<String> = running.map(|(container, _)| container.name).collect();
@@ -131,8 +148,6 @@ pub fn audit(
             Err(_) => {}
         }
     }
-    let volumes = root.volumes()?.into_iter();
-    let bind_mounts = look.all();
     Ok(Audit {
         data_root: top,
         remap: remap.map(|remap| format!("{}, {}", remap.user, remap.map)),
@@ -142,7 +157,25 @@ pub fn audit(
         findings,
         running,
         containers: troubled,
-        bind_mounts,
-        volumes_elsewhere: volumes.filter_map(|volume| volume.elsewhere).collect(),
+        bind_mounts: inventory.bind_mounts,
+        volumes_elsewhere: inventory.volumes,
     })
+}
+
+/// What containers of a remapped daemon bind and `docker revert` would have to shift back.
+fn of_remapped_root(
+    root: &DockerRoot,
+    top: &Path,
+    remap: &Remap,
+) -> Result<Option<Finding>, DockerError> {
+    if root.holds()?.is_shell() {
+        return Ok(None);
+    }
+    let moved = Moved::new(&root.path, top, Vec::new())?;
+    let mut sources = Vec::new();
+    for files in root.container_files()? {
+        sources.extend(files.bind_sources_if_remapped(root)?);
+    }
+    let inventory = Inventory::take_back(&moved, remap, sources, false)?;
+    Ok(inventory.shifted_finding(remap))
 }

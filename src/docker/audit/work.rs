@@ -59,6 +59,7 @@ pub fn look_through(
         set_userns_host: false,
         bind_mounts: false,
         allow_home: false,
+        shifted_before: Vec::new(),
         allow_outside_links: false,
         daemon_json: None,
     };

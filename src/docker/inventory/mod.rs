@@ -1,0 +1,390 @@
+//! What becomes of each thing in and around a data-root: carried, shifted where it lies, left or
+//! refused, and what that points to it has to be rewritten.
+//!
+//! This is the one place that decides it. `audit` prints the decisions, [`migrate`](super::migrate)
+//! carries them out in both directions. `docs/docker.md` has the table.
+//!
+//! - [`volumes`]: volumes whose content is elsewhere
+//! - [`mounts`]: what is mounted below the docker root
+//! - [`bind_mounts`](super::bind_mounts): what containers bind
+
+pub mod mounts;
+pub mod volumes;
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::DockerError;
+use super::bind_mounts::{Advice, BindMount, Look, prepare_command, to_prepare};
+use super::census::census;
+use super::container::Container;
+use super::data_root::{ContainerFiles, DockerRoot, names};
+use super::layout::is_content;
+use super::moved::{Moved, real};
+use super::remap::Remap;
+use crate::fs::shown::shown;
+use crate::fs::{Root, places};
+use crate::host::Finding;
+use crate::idmap::{Direction, Mapped, RangeMap};
+use crate::ownership::FileType;
+use crate::preflight::accounts::LoginAccounts;
+use crate::preflight::homes::Claim;
+use mounts::{MountPoint, mount_points};
+use volumes::{Edit, VolumeElsewhere, volumes_elsewhere};
+
+/// What becomes of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disposition {
+    /// It goes along with the data-root, and its owners are shifted.
+    Carried,
+    /// It stays where it is, and its owners are shifted.
+    ShiftedInPlace,
+    /// It stays as it is.
+    Left,
+    /// Nothing is carried as long as it is so.
+    Refused,
+}
+
+/// What becomes of what containers bind of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostBinds {
+    /// It is looked at, for people.
+    LookedAt,
+    /// It is shifted where that is safe.
+    Shifted,
+    /// Nothing.
+    Left,
+}
+
+/// Whose a place is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The containers': shifted in any case.
+    Content,
+    /// The daemon's own.
+    Daemon,
+    /// In the docker root, and not the daemon's: somebody keeps data of his own there.
+    Own,
+    /// Outside of the docker root.
+    Host,
+}
+
+/// Names that daemons make in a docker root (moby `daemon/daemon.go` and what it starts; old ones too).
+const DAEMON_NAMES: &[&str] = &[
+    "aufs",
+    "btrfs",
+    "builder",
+    "buildkit",
+    "containerd",
+    "containers",
+    "devicemapper",
+    "engine-id",
+    "fuse-overlayfs",
+    "image",
+    "network",
+    "nuke-graph-directory.sh",
+    "overlay",
+    "overlay2",
+    "overlayfs",
+    "plugins",
+    "rootfs",
+    "runtimes",
+    "secrets",
+    "swarm",
+    "tmp",
+    "tmp-old",
+    "trust",
+    "unmount-on-shutdown",
+    "vfs",
+    "volumes",
+    "zfs",
+];
+
+/// Whose a place is, given its path without symlinks.
+pub fn whose(moved: &Moved, real: &Path) -> Whose {
+    if moved.new_place(real).is_none() {
+        return match real.starts_with(moved.from()) {
+            // Another range's root, or what was set aside.
+            true => Whose::Daemon,
+            false => Whose::Host,
+        };
+    }
+    let way = way_below(moved.from(), real);
+    let names: Vec<&[u8]> = way.iter().map(Vec::as_slice).collect();
+    if is_content(&names) {
+        return Whose::Content;
+    }
+    match names[..] {
+        [b"volumes", name] => match name {
+            b"metadata.db" | b"backingFsBlockDev" => Whose::Daemon,
+            _ if real.join("_data").exists() => Whose::Daemon,
+            _ => Whose::Own,
+        },
+        [b"volumes", _, b"opts.json"] => Whose::Daemon,
+        [b"volumes", _, _, ..] => Whose::Own,
+        [first, ..] if DAEMON_NAMES.iter().all(|name| name.as_bytes() != first) => Whose::Own,
+        _ => Whose::Daemon,
+    }
+}
+
+fn way_below(from: &Path, path: &Path) -> Vec<Vec<u8>> {
+    let below = path.strip_prefix(from).unwrap_or(Path::new(""));
+    below.iter().map(|name| name.as_bytes().to_vec()).collect()
+}
+
+/// What is in and around a docker root beside what the daemon's layout says.
+pub struct Inventory {
+    /// Volumes whose content is elsewhere.
+    pub volumes: Vec<VolumeElsewhere>,
+    /// What is mounted below it.
+    pub mounts: Vec<MountPoint>,
+    /// What containers bind.
+    pub bind_mounts: Vec<BindMount>,
+    /// Directories in the docker root that are nobody's but their owner's, and whose owners are
+    /// shifted: the names that lead there from it.
+    pub own_trees: Vec<Vec<Vec<u8>>>,
+    /// Directories and files of the host that are shifted where they lie, each tree once.
+    pub in_place: Vec<PathBuf>,
+    /// Those that are in the range and stay so, though the data-root goes out of it; by the paths
+    /// that they have afterwards.
+    left_shifted: Vec<PathBuf>,
+    shifts_host_binds: bool,
+}
+
+impl Inventory {
+    /// Looks at a docker root that is about to go into the range. Each container comes with
+    /// whether it is not remapped. `accounts`: whose files stay theirs.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn take<'c>(
+        root: &DockerRoot,
+        moved: &Moved,
+        remap: Option<&Remap>,
+        containers: impl IntoIterator<Item = (&'c Container, &'c ContainerFiles, bool)>,
+        host_binds: HostBinds,
+        accounts: Option<LoginAccounts>,
+    ) -> Result<Inventory, DockerError> {
+        let mut volumes = volumes_elsewhere(moved)?;
+        let mut look = Look::new(root, moved, remap, accounts);
+        look.host_binds = host_binds != HostBinds::Left;
+        for (container, files, is_host) in containers {
+            look.at(container, files, is_host, &volumes)?;
+        }
+        for volume in &volumes {
+            look.at_unused(volume);
+        }
+        let bind_mounts = look.all();
+        for volume in &mut volumes {
+            volume.decide(&bind_mounts, host_binds);
+        }
+        let carried = bind_mounts.iter().filter(|it| it.kind == Advice::Carried);
+        Ok(Inventory {
+            mounts: mount_points_of(moved, &volumes)?,
+            own_trees: carried
+                .map(|it| way_below(moved.from(), &real(&it.source)))
+                .collect(),
+            in_place: match host_binds {
+                HostBinds::Shifted => to_prepare(&bind_mounts),
+                HostBinds::LookedAt | HostBinds::Left => Vec::new(),
+            },
+            left_shifted: Vec::new(),
+            shifts_host_binds: host_binds == HostBinds::Shifted,
+            volumes,
+            bind_mounts,
+        })
+    }
+
+    /// The same of one that is about to go out of the range. `sources`: what containers bind, and
+    /// what was shifted with the data-root before. What of it is not in the range stays as it is, so
+    /// that nobody has to be asked who can use it.
+    ///
+    /// # Errors
+    /// As of [`Inventory::take`].
+    pub fn take_back(
+        moved: &Moved,
+        remap: &Remap,
+        sources: Vec<PathBuf>,
+        with_binds: bool,
+    ) -> Result<Inventory, DockerError> {
+        let mut volumes = volumes_elsewhere(moved)?;
+        let of_volumes = volumes.iter().filter_map(|volume| volume.dir.clone());
+        let all: Vec<PathBuf> = sources
+            .iter()
+            .map(|it| real(it))
+            .chain(of_volumes)
+            .collect();
+        let (own, others): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|path| whose(moved, path) == Whose::Own);
+        let mut shifted = shiftable(others, moved);
+        shifted.retain(|path| is_in_range(path, remap));
+        for volume in &mut volumes {
+            volume.decide_back(&own, &shifted, remap, with_binds);
+        }
+        let (in_place, mut left_shifted) = match with_binds {
+            true => (shifted, Vec::new()),
+            false => (Vec::new(), shifted),
+        };
+        left_shifted.extend(forgotten(moved, remap, &own)?);
+        Ok(Inventory {
+            mounts: mount_points_of(moved, &volumes)?,
+            volumes,
+            bind_mounts: Vec::new(),
+            own_trees: own.iter().map(|it| way_below(moved.from(), it)).collect(),
+            in_place,
+            left_shifted,
+            shifts_host_binds: with_binds,
+        })
+    }
+
+    /// What would be shifted in place, were it not for somebody who logs in to this host.
+    pub fn claimed(&self) -> impl Iterator<Item = (&Path, &Claim)> {
+        let of_host = self.bind_mounts.iter().filter(|_| self.shifts_host_binds);
+        of_host.filter_map(|mount| Some((mount.source.as_path(), mount.claim.as_ref()?)))
+    }
+
+    /// What an audit has to say of it.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mounts = self.mounts.iter().filter(|mount| !mount.by_daemon);
+        let mut findings: Vec<Finding> = mounts
+            .map(|mount| Finding::error("mounts", mount.refusal().to_string()))
+            .collect();
+        let refused = self.volumes.iter();
+        let refused = refused.filter(|volume| volume.becomes == Disposition::Refused);
+        findings.extend(refused.map(|volume| Finding::error("volumes", volume.to_string())));
+        findings
+    }
+
+    /// Each directory that stays shifted, with the command that shifts it back.
+    pub fn left_shifted(&self, remap: &Remap) -> impl Iterator<Item = (&Path, String)> {
+        let command = |path| prepare_command(Some(remap), " --reverse", path);
+        let paths = self.left_shifted.iter().map(PathBuf::as_path);
+        paths.map(move |path| (path, command(path)))
+    }
+
+    /// What of the host stays shifted when the data-root goes out of the range.
+    pub fn shifted_finding(&self, remap: &Remap) -> Option<Finding> {
+        let all: Vec<(&Path, String)> = self.left_shifted(remap).collect();
+        let paths: Vec<String> = all
+            .iter()
+            .map(|(path, _)| shown(path).to_string())
+            .collect();
+        let commands: Vec<&str> = all.iter().map(|(_, command)| command.as_str()).collect();
+        (!all.is_empty()).then(|| {
+            let found = format!("shifted, and bound by containers: {}", paths.join(", "));
+            Finding::warning("bind mounts", found).remedy(format!(
+                "idshift docker revert --bind-mounts shifts them back too; afterwards: {}",
+                commands.join("; ")
+            ))
+        })
+    }
+
+    /// What has to be rewritten for volumes.
+    pub fn edits(&self) -> impl Iterator<Item = &Edit> {
+        self.volumes.iter().flat_map(|volume| &volume.edits)
+    }
+
+    /// What keeps the docker root from being carried for as long as its containers run, or until what
+    /// they left is unmounted.
+    ///
+    /// # Errors
+    /// The first of it.
+    pub fn check_unmounted(&self) -> Result<(), DockerError> {
+        match self.mounts.first() {
+            Some(mount) => Err(mount.refusal()),
+            None => Ok(()),
+        }
+    }
+
+    /// What keeps the docker root from being carried.
+    ///
+    /// # Errors
+    /// The first of it.
+    pub fn check(&self) -> Result<(), DockerError> {
+        if let Some(mount) = self.mounts.iter().find(|mount| !mount.by_daemon) {
+            return Err(mount.refusal());
+        }
+        let is_refused = |volume: &&VolumeElsewhere| volume.becomes == Disposition::Refused;
+        match self.volumes.iter().find(is_refused) {
+            Some(volume) => Err(DockerError::in_the_way(
+                &volume.path,
+                format!("is {}: {}", volume.what, volume.advice),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn mount_points_of(
+    moved: &Moved,
+    volumes: &[VolumeElsewhere],
+) -> Result<Vec<MountPoint>, DockerError> {
+    let devices = volumes.iter().filter(|volume| volume.is_mounted);
+    let devices: Vec<&str> = devices.map(|volume| volume.volume.as_str()).collect();
+    mount_points(moved, &devices)
+}
+
+/// Those of the host's directories and files that may be shifted at all, each tree once: no part of
+/// the system and none of the data-root.
+fn shiftable(mut paths: Vec<PathBuf>, moved: &Moved) -> Vec<PathBuf> {
+    paths.sort();
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        let Ok(root) = Root::open(&path) else {
+            continue;
+        };
+        let is_data = matches!(root.file_type, FileType::Directory | FileType::File);
+        let data_root = moved.data_root();
+        let is_ours = root.path.starts_with(data_root) || data_root.starts_with(&root.path);
+        let is_new = !found.iter().any(|other| root.path.starts_with(other));
+        if is_data && is_new && !is_ours && places::check_system_path(&root.path).is_ok() {
+            found.push(root.path);
+        }
+    }
+    found
+}
+
+/// Whether something belongs to the range, or anything in it as far as a look takes.
+fn is_in_range(path: &Path, remap: &Remap) -> bool {
+    let is_shifted = |uid: u32, gid: u32| {
+        let of = |map: &RangeMap, id| matches!(map.map(id, Direction::OutOf), Mapped::To(_));
+        of(&remap.map.uids, uid) || of(&remap.map.gids, gid)
+    };
+    let top = path.symlink_metadata();
+    let owners = census(path, None, false, None).map(|census| census.owners);
+    let mut owners = owners.iter().flatten().filter_map(|(owner, _)| {
+        let (uid, gid) = owner.split_once(':')?;
+        Some((uid.parse().ok()?, gid.parse().ok()?))
+    });
+    top.is_ok_and(|top| is_shifted(top.uid(), top.gid()))
+        || owners.any(|(uid, gid)| is_shifted(uid, gid))
+}
+
+/// What somebody keeps in the docker root that is in the range though no container binds it any more.
+fn forgotten(moved: &Moved, remap: &Remap, known: &[PathBuf]) -> Result<Vec<PathBuf>, DockerError> {
+    let mut found = Vec::new();
+    let mut dirs = vec![moved.from().to_path_buf(), moved.from().join("volumes")];
+    while let Some(dir) = dirs.pop() {
+        for path in names(&dir)?.iter().map(|name| dir.join(name)) {
+            if whose(moved, &path) != Whose::Own || known.contains(&path) || is_link(&path) {
+                continue;
+            }
+            if known.iter().any(|known| known.starts_with(&path)) {
+                dirs.push(path);
+            } else if is_in_range(&path, remap) {
+                found.extend(moved.new_place(&path));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_link(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|found| found.is_symlink())
+}

@@ -1,0 +1,96 @@
+//! What is mounted below a docker root.
+
+use std::path::{Path, PathBuf};
+
+use crate::docker::DockerError;
+use crate::docker::moved::Moved;
+use crate::fs::shown::{shell_word, shown};
+use crate::fs::{Pin, mount_table};
+
+/// A mount point below a docker root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountPoint {
+    /// Where.
+    pub path: PathBuf,
+    /// What, as `findmnt` says it: `tmpfs`, `ext4`.
+    pub fs_type: String,
+    /// Where it is to be mounted afterwards.
+    pub new_path: PathBuf,
+    /// The daemon mounts it for a container that runs, and unmounts it.
+    pub by_daemon: bool,
+}
+
+/// The mount points below the docker root, as this process sees them. `devices`: names of volumes that the
+/// daemon mounts when they are used.
+///
+/// # Errors
+/// `/proc` does not tell.
+pub fn mount_points(moved: &Moved, devices: &[&str]) -> Result<Vec<MountPoint>, DockerError> {
+    let table =
+        mount_table::of_this_thread().map_err(DockerError::io("/proc/thread-self/mountinfo"))?;
+    let mut found: Vec<MountPoint> = Vec::new();
+    for mount in table {
+        let below = mount.point.strip_prefix(moved.from());
+        let Some(new_path) = moved.new_place(&mount.point) else {
+            continue;
+        };
+        let Ok(below) = below else { continue };
+        // One that another hides is no concern.
+        let is_there = Pin::path(&mount.point).and_then(|pin| pin.stat());
+        if below.as_os_str().is_empty() || !is_there.is_ok_and(|stat| stat.mount_root) {
+            continue;
+        }
+        found.retain(|other| other.path != mount.point);
+        found.push(MountPoint {
+            by_daemon: is_of_daemon(below, devices),
+            path: mount.point,
+            fs_type: mount.fs_type,
+            new_path,
+        });
+    }
+    Ok(found)
+}
+
+/// Whether the daemon mounts something there itself (moby `daemon/graphdriver/overlay2`, `container/container_unix.go`,
+/// `volume/local`, `plugin/manager_linux.go`).
+fn is_of_daemon(below: &Path, devices: &[&str]) -> bool {
+    let way: Vec<&str> = below.iter().filter_map(|name| name.to_str()).collect();
+    match &way[..] {
+        [
+            "overlay2" | "fuse-overlayfs" | "overlay" | "aufs",
+            _,
+            "merged" | "mnt",
+            ..,
+        ]
+        | ["containers", _, _, ..]
+        | ["devicemapper" | "zfs" | "rootfs" | "buildkit", _, ..]
+        | ["plugins", _, ..] => true,
+        ["volumes", name, "_data"] => devices.contains(name),
+        _ => false,
+    }
+}
+
+impl MountPoint {
+    /// Why the data-root is not carried with it.
+    pub fn refusal(&self) -> DockerError {
+        let (path, new) = (shell_word(&self.path), shell_word(&self.new_path));
+        let why = match self.by_daemon {
+            true => format!(
+                "is a mount ({}) of a container that runs, or one that a killed daemon left. \
+                 `systemctl stop docker.socket docker` stops the daemon; what is still mounted then goes with `umount {path}`",
+                self.fs_type
+            ),
+            false => format!(
+                "is a mount point ({}): what is mounted below a data-root is neither renamed nor shifted with it. \
+                 `umount {path}`, migrate, mount it at {new} (in /etc/fstab too), and shift it with `idshift prepare {new}`",
+                self.fs_type
+            ),
+        };
+        DockerError::in_the_way(&self.path, why)
+    }
+
+    /// The same, for a list of findings.
+    pub fn found(&self) -> String {
+        format!("{} is a mount point ({})", shown(&self.path), self.fs_type)
+    }
+}
