@@ -13,7 +13,7 @@
 //! - [`steps`]: what a journal does besides changing owners
 //! - [`replay`]: what a journal says, compared with the disk and brought about
 //! - `way`: the way to the directory that a replay is at
-//! - `roots`: the trees of a journal, opened again
+//! - `roots`: the trees of a journal, opened again; `there`: whether all of them are there
 //! - [`mod@rollback`], [`mod@resume`], [`verify`]: the three uses of a replay
 //! - `kept`: whether a filesystem keeps the owners it is given
 //! - `disks`: the filesystems of a run's trees, to be written out
@@ -44,6 +44,7 @@ pub mod shift;
 pub mod sink;
 pub mod steps;
 pub mod stop;
+mod there;
 pub mod verify;
 mod way;
 

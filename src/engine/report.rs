@@ -73,6 +73,8 @@ pub struct Tally {
     pub mount_paths: Vec<PathBuf>,
     /// Inodes that came into being since, the first of them.
     pub created_paths: Vec<PathBuf>,
+    /// Directories of which each has the name of another one that a journal knows, the first of them.
+    pub replaced_dirs: Vec<PathBuf>,
 }
 
 impl Tally {
@@ -128,6 +130,10 @@ impl Tally {
             .mount_paths
             .into_iter()
             .for_each(|p| push_listed(&mut self.mount_paths, p));
+        other
+            .replaced_dirs
+            .into_iter()
+            .for_each(|p| push_listed(&mut self.replaced_dirs, p));
         other
             .created_paths
             .into_iter()

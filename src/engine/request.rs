@@ -155,6 +155,23 @@ pub enum Refusal {
         /// Why.
         source: std::io::Error,
     },
+    /// A tree of a journal is not there, or is another one.
+    #[error(
+        "{path}: {reason}. Is its filesystem not mounted? `findmnt --target {above}` shows what is mounted \
+         there. Nothing was done, and the journal is as it was. If the tree is gone for good, \
+         `idshift rollback --force {journal}` undoes what is still there",
+        path = shown(path), above = shell_word(above)
+    )]
+    TreeMissing {
+        /// The tree.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// It, or the directory above it that is there.
+        above: PathBuf,
+        /// The journal, as a command line names it.
+        journal: String,
+    },
     /// What is asked and what the record says do not fit.
     #[error("{path}: {reason}", path = shown(path))]
     NotThisOne {

@@ -7,8 +7,8 @@ use super::decide::Run;
 use super::listed::carry_out;
 use super::replay::GiveUp;
 use super::request::{check_is_root, check_journal_not_in_use, exclude_set};
-use super::roots;
 use super::shift::{conclude, walk_journalling};
+use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::{Identity, places, process};
 use crate::record::journal::Piece;
@@ -58,13 +58,7 @@ pub fn resume(
              Close it with {rollback}, then start again"
         )));
     }
-    let mut roots = Vec::new();
-    for line in &header.roots {
-        roots.push(roots::open(line).map_err(|reason| Refusal::NotThisOne {
-            path: line.path.as_path().to_path_buf(),
-            reason: format!("{reason}. `idshift rollback` undoes what is still there"),
-        })?);
-    }
+    let roots = there::open_all(journal)?;
     let many = header.walk.cross_mounts || roots.iter().any(places::has_subvolumes);
     if header.walk.assume_unshifted && many {
         return Err(not_this(&format!(
@@ -73,6 +67,7 @@ pub fn resume(
         )));
     }
     check_is_root(&journal.path)?;
+    there::check_crossed(journal, jobs, stop)?;
     check_journal_not_in_use(journal, monitor)?;
     let done = match header.walk.assume_unshifted {
         true => journalled(journal)?,

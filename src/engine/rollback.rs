@@ -11,7 +11,7 @@ use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
 use super::request::{check_is_root, check_journal_not_in_use};
 use super::steps::{Brought, Steps};
 use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Tally};
-use super::{created, roots};
+use super::{created, roots, there};
 use crate::fs::process;
 use crate::record::lock::RunLock;
 use crate::record::store::argument;
@@ -48,6 +48,10 @@ pub fn rollback(
         ending: Ending::Done,
         elapsed: start.elapsed(),
     };
+    if !options.force {
+        there::open_all(journal)?;
+        there::check_crossed(journal, options.jobs, stop)?;
+    }
     if journal.state == State::Undone && journal.left() == 0 && !options.force {
         let looked = look(journal, &options, monitor, stop)?;
         if looked.tally.changed == 0 && looked.tally.steps == 0 {

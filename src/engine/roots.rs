@@ -1,6 +1,7 @@
 //! The trees of a journal, opened again.
 
 use crate::fs::Root;
+use crate::fs::root::RootError;
 use crate::record::Journal;
 use crate::record::line::RootLine;
 
@@ -14,6 +15,8 @@ pub(super) fn open(line: &RootLine) -> Result<Root, String> {
         Ok(root) if root.path != path => Err("a symlink is on its way now".to_string()),
         Ok(root) if root.identity == line.identity => Ok(root),
         Ok(_) => Err("the tree's top is another inode now".to_string()),
+        // Whoever hears of it is told the path already.
+        Err(RootError::Open { source, .. }) => Err(source.to_string()),
         Err(error) => Err(error.to_string()),
     }
 }

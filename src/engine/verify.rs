@@ -7,6 +7,7 @@ use super::replay::{Act, GiveUp, Goal, Replay};
 use super::request::exclude_set;
 use super::sink::DifferenceSink;
 use super::steps::Steps;
+use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
 use crate::fs::process;
 use crate::fs::walk::walk;
@@ -21,6 +22,7 @@ pub fn verify_journal(
     stop: &Stop,
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
+    there::open_all(journal)?;
     process::raise_descriptor_limit();
     monitor.phase(Phase::Comparing, Some(journal.inodes));
     let goal = match journal.state {

@@ -220,6 +220,21 @@ impl TestFs {
         sh("mount", args.chain([&*image, at]));
     }
 
+    /// Runs something while it is not mounted where it belongs.
+    pub fn while_unmounted(&self, run: impl FnOnce()) {
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        let here = self.path();
+        let move_mount = |from: &Path, to: &Path| {
+            mount(Some(from), to, None::<&str>, MsFlags::MS_MOVE, None::<&str>).expect("moved");
+        };
+        move_mount(&here, elsewhere.path());
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        move_mount(elsewhere.path(), &here);
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
     pub fn make_read_only(&self) {
         self.remount(MsFlags::MS_RDONLY);
     }

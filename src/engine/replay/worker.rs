@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::{Act, GiveUp, Goal, Replay};
 use crate::engine::flush::Changed;
 use crate::engine::kept::Kept;
+use crate::engine::report::push_listed;
 use crate::engine::steps::Move;
 use crate::engine::way::{Trail, Way};
 use crate::engine::{Problem, ProblemKind, Tally};
@@ -338,6 +339,11 @@ impl<'a> Worker<'a> {
         } = looked;
         let is_it = stat.identity == entry.identity && stat.file_type == transition.file_type;
         if !is_it {
+            if stat.is_dir() && transition.file_type == FileType::Directory {
+                let trail = self.way.trail().cloned();
+                let path = self.path(root, trail.as_deref(), entry.name);
+                push_listed(&mut self.tally.replaced_dirs, path);
+            }
             return Err(conflict(REPLACED));
         }
         let within = self.roots[root].as_ref().ok();

@@ -1,0 +1,68 @@
+//! Whether the trees of a journal are there: what is not mounted must not count as gone, or as undone.
+
+use std::path::{Path, PathBuf};
+
+use super::replay::{Act, GiveUp, Goal, Replay};
+use super::{Refusal, Silent, Stop, roots};
+use crate::fs::Root;
+use crate::record::Journal;
+use crate::record::line::RootLine;
+use crate::record::store::argument;
+
+/// All roots of a journal, in its order.
+///
+/// # Errors
+/// [`Refusal::TreeMissing`]: one of them is not what it was.
+pub(super) fn open_all(journal: &Journal) -> Result<Vec<Root>, Refusal> {
+    let lines = journal.header.roots.iter();
+    let open = |line: &RootLine| {
+        roots::open(line).map_err(|reason| missing(journal, line.path.as_path(), reason))
+    };
+    lines.map(open).collect()
+}
+
+/// Of a run that crossed mount points: refuses where a directory is another one now, as it is where its
+/// filesystem is not mounted.
+///
+/// # Errors
+/// [`Refusal::TreeMissing`]; or the journal cannot be read any more.
+pub(super) fn check_crossed(journal: &Journal, jobs: usize, stop: &Stop) -> Result<(), Refusal> {
+    if !journal.header.walk.cross_mounts {
+        return Ok(());
+    }
+    let replay = Replay {
+        journal,
+        goal: Goal::Before,
+        between_is_ours: true,
+        force: false,
+        act: Act::Count,
+        give_up: GiveUp::Never,
+        moves: &[],
+        monitor: &Silent,
+        stop,
+    };
+    let looked = replay.run(jobs, None)?;
+    match looked.tally.replaced_dirs.first() {
+        Some(path) => Err(missing(
+            journal,
+            path,
+            "another directory is in its place".into(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn missing(journal: &Journal, path: &Path, reason: String) -> Refusal {
+    Refusal::TreeMissing {
+        path: path.to_path_buf(),
+        reason,
+        above: there(path),
+        journal: argument(&journal.path),
+    }
+}
+
+/// The path, or what is there of it.
+fn there(path: &Path) -> PathBuf {
+    let there = path.ancestors().find(|above| above.is_dir());
+    there.unwrap_or(Path::new("/")).to_path_buf()
+}
