@@ -3,10 +3,11 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
 
 use support::zoo::Zoo;
-use support::{Kind, MAP, Snapshot, TestFs, assert_same, sh, tree};
+use support::{Kind, MAP, Snapshot, TestFs, assert_same, output, sh, tree};
 
 fn is_below(path: &[u8], dir: &str) -> bool {
     path.strip_prefix(dir.as_bytes())
@@ -65,7 +66,16 @@ fn a_bind_mount_inside_is_a_mount_point_too() {
 fn what_a_glob_excludes_is_left() {
     let it = Zoo::new(Kind::Ext4);
     type IsLeft = fn(&[u8]) -> bool;
-    let cases: [(&[&str], IsLeft); 4] = [
+    let absolute = it.tree.join("owners/");
+    let cases: [(&[&str], IsLeft); 8] = [
+        (&["owners/"], |path| is_below(path, "owners")),
+        (&[".//owners"], |path| is_below(path, "owners")),
+        (&[absolute.to_str().unwrap()], |path| {
+            is_below(path, "owners")
+        }),
+        (&["./modes//file-*"], |path| {
+            path.starts_with(b"modes/file-")
+        }),
         (&["owners"], |path| is_below(path, "owners")),
         (&["modes/file-*"], |path| path.starts_with(b"modes/file-")),
         (&["**/inside"], |path| path.ends_with(b"/inside")),
@@ -82,6 +92,78 @@ fn what_a_glob_excludes_is_left() {
         it.idshift.rollback();
         assert_same(&it.start, &Snapshot::of(&it.tree), "after the rollback");
     }
+}
+
+#[test]
+fn an_exclude_that_matches_nothing_is_told() {
+    let it = Zoo::new(Kind::Tmpfs);
+    let elsewhere = it.fs.path().join("elsewhere");
+    fs::create_dir_all(elsewhere.join("owners")).unwrap();
+    let globs = [
+        "--exclude",
+        "owners",
+        "--exclude",
+        "no-such/",
+        "--exclude",
+        "x/\n",
+    ];
+    for more in [&[][..], &["--dry-run"]] {
+        let run = it
+            .idshift
+            .shift_with(&it.tree, &[&globs[..], more].concat())
+            .exits(0);
+        let unmatched = &run.json()["excludes_without_match"];
+        assert_eq!(unmatched, &serde_json::json!(["no-such/", "x/\n"]));
+        run.says("Warning: --exclude no-such/ matched nothing");
+    }
+    let verified = it.idshift.run([
+        "verify",
+        "--map",
+        MAP,
+        it.tree.to_str().unwrap(),
+        "--exclude=no",
+    ]);
+    assert!(
+        verified
+            .text()
+            .contains("Warning: --exclude no matched nothing"),
+        "{verified}"
+    );
+    it.idshift.rollback();
+    let tree = it.tree.to_str().unwrap();
+    for glob in ["", ".", "./", tree, "/no/such/place", "/"] {
+        for command in ["shift", "prepare"] {
+            let args = [command, "--map", MAP, tree, "--exclude", glob];
+            it.idshift.run(args).exits(2).says("--exclude");
+        }
+    }
+    // What is absolute is of one tree, also by the way that was given.
+    let link = it.fs.path().join("link");
+    symlink(it.fs.path(), &link).unwrap();
+    let at = |below: &str| link.join(below).to_str().unwrap().to_string();
+    let (tree, owners) = (at("tree"), at("tree/owners"));
+    let args = [
+        "shift",
+        "--map",
+        MAP,
+        &tree,
+        elsewhere.to_str().unwrap(),
+        "--exclude",
+        &owners,
+    ];
+    it.idshift.run(args).exits(0);
+    let uid = |path: &Path| fs::metadata(path).unwrap().uid();
+    assert_eq!(
+        (uid(&elsewhere.join("owners")), uid(&it.tree.join("owners"))),
+        (100_000, 0)
+    );
+    let journal = it.idshift.journal_files().pop().unwrap();
+    let journal = String::from_utf8_lossy(&output("zstdcat", [journal]).stdout).into_owned();
+    let real = it.tree.join("owners");
+    assert!(
+        journal.contains(real.to_str().unwrap()),
+        "who resumes knows real paths only"
+    );
 }
 
 /// A symlink in the tree to a place outside is shifted itself; the place is not.

@@ -161,8 +161,8 @@ pub struct RunArgs {
     /// How hard it works
     #[command(flatten)]
     pub effort: EffortArgs,
-    /// Leave out what matches, and everything below it. Relative to PATH; `*` stops at a slash,
-    /// `**` does not
+    /// Leave out what matches, and everything below it. Relative to PATH, or absolute; `*` stops at a
+    /// slash, `**` does not; a slash at the end means nothing
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Report what cannot be shifted and go on, instead of undoing everything

@@ -225,6 +225,7 @@ fn members(report: &Report, manifest: Option<&Path>) -> Value {
         "skipped": tally.mounts + tally.excluded + tally.vanished,
         "skipped_mounts": paths(&tally.mount_paths),
         "excluded": tally.excluded,
+        "excludes_without_match": tally.unmatched_excludes,
         "vanished": tally.vanished,
         "steps": tally.steps,
         "created_since": tally.created,

@@ -213,6 +213,10 @@ fn rest(text: &mut String, report: &Report, of: Of) {
             let _ = writeln!(text, "  {} {what}", count(n));
         }
     }
+    for glob in &tally.unmatched_excludes {
+        let glob = super::text::one_line(glob);
+        let _ = writeln!(text, "  Warning: --exclude {glob} matched nothing");
+    }
 }
 
 fn list(text: &mut String, what: &str, paths: &[std::path::PathBuf], all: u64, most: usize) {

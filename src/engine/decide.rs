@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use globset::GlobSet;
 use rustix::io::Errno;
 
 use super::aim::{Aim, Every, Rule};
 use super::disks::Disks;
+use super::exclude::Excludes;
 use super::links::{Elsewhere, Key, Links, Outside, key};
 use super::sink::{Held, Sink};
 use super::{Monitor, Problem, ProblemKind, Stop, Tally};
@@ -45,8 +45,8 @@ pub struct Run<'a> {
     pub walk: &'a WalkOptions,
     /// Accounts that no file is taken from; none where that is allowed.
     pub accounts: Option<LoginAccounts>,
-    /// The globs of what is left out.
-    pub exclude: Option<GlobSet>,
+    /// What is left out.
+    pub exclude: Option<Excludes>,
     /// Trouble is collected, not stopped over: for a dry run, and for `--keep-going`.
     pub carry_on: bool,
     /// Inodes that the journal already has, with the number of their tree: only needed where an id
@@ -121,6 +121,12 @@ impl<'a> Run<'a> {
             true => ControlFlow::Continue(()),
             false => self.give_up(),
         }
+    }
+
+    /// Globs of what is to be left out that matched nothing; of a walk that came to its end.
+    pub(super) fn unmatched_excludes(&self) -> Vec<String> {
+        let excludes = self.exclude.as_ref().filter(|_| !self.is_cut_short());
+        excludes.map(Excludes::unmatched).unwrap_or_default()
     }
 
     /// Ends the run.
@@ -252,7 +258,7 @@ impl<'a, S: Sink> Decider<'a, S> {
         for name in names {
             let bytes = name.to_bytes();
             if let Some(exclude) = &self.run.exclude
-                && exclude.is_match(dir.join(bytes))
+                && exclude.matches(dir.root, &dir.join(bytes))
             {
                 self.tally.excluded += 1;
                 continue;

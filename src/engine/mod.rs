@@ -25,6 +25,7 @@ pub mod aim;
 pub mod created;
 pub mod decide;
 mod disks;
+pub mod exclude;
 mod flush;
 mod kept;
 pub mod links;

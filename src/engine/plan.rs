@@ -10,7 +10,7 @@ use super::decide::{Decider, Run};
 use super::links::{Links, Outside};
 use super::listed::carry_out;
 use super::replay::GiveUp;
-use super::request::{ShiftRequest, exclude_set};
+use super::request::ShiftRequest;
 use super::settle::walk_and_settle;
 use super::shift::{Dry, conclude, dry_walk};
 use super::sink::ListSink;
@@ -61,7 +61,7 @@ impl Plan<'_> {
         let mut run = Run::new(roots, map, direction, &request.walk, monitor, stop);
         run.aim = self.aim;
         run.accounts = request.accounts();
-        run.exclude = exclude_set(&request.walk.exclude)?;
+        run.exclude = request.excludes(roots)?;
         if !request.walk.outside_links {
             run.links = Links::new(Outside::Refused);
         }

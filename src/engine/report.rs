@@ -75,6 +75,8 @@ pub struct Tally {
     pub created_paths: Vec<PathBuf>,
     /// Directories of which each has the name of another one that a journal knows, the first of them.
     pub replaced_dirs: Vec<PathBuf>,
+    /// Globs of `--exclude` that matched nothing.
+    pub unmatched_excludes: Vec<String>,
 }
 
 impl Tally {
@@ -104,6 +106,7 @@ impl Tally {
 
     /// Adds another thread's counts.
     pub fn add(&mut self, other: Tally) {
+        self.unmatched_excludes.extend(other.unmatched_excludes);
         self.seen += other.seen;
         self.changed += other.changed;
         self.already += other.already;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use thiserror::Error;
 
 use super::decide::{elsewhere, elsewhere_help};
@@ -20,6 +19,7 @@ use crate::record::manifest::ManifestError;
 use crate::record::store::StoreError;
 use crate::record::{Journal, JournalError, Name, Store};
 
+use super::exclude::{self, Excludes};
 use super::{Monitor, Phase, roots};
 
 /// A shift as the operator asks for it.
@@ -277,6 +277,19 @@ impl ShiftRequest {
         (!self.allow_home).then(LoginAccounts::of_host)
     }
 
+    /// How the walk is limited, for records.
+    pub(super) fn recorded_walk(&self, roots: &[Root]) -> WalkOptions {
+        WalkOptions {
+            exclude: exclude::recorded(&self.walk.exclude, roots, &self.paths),
+            ..self.walk.clone()
+        }
+    }
+
+    /// What the walk leaves out; the trees come first among the roots.
+    pub(super) fn excludes(&self, roots: &[Root]) -> Result<Option<Excludes>, Refusal> {
+        Excludes::new(&self.walk.exclude, &roots[..self.paths.len()], &self.paths)
+    }
+
     /// Everything that must hold before a file may be changed; the lock is held from here on.
     ///
     /// In roots behind the request's own paths, only names are changed.
@@ -328,7 +341,7 @@ impl ShiftRequest {
             direction: self.direction,
             map: self.map.clone(),
             roots: roots.iter().enumerate().map(line).collect(),
-            walk: self.walk.clone(),
+            walk: self.recorded_walk(roots),
             listed_first,
         }
     }
@@ -396,24 +409,4 @@ fn check_not_in_use(roots: &[Root], monitor: &dyn Monitor) -> Result<(), Refusal
         Ok(uses) => Err(Refusal::InUse(roots[0].path.clone(), uses)),
         Err(error) => Err(Refusal::UseUnknown(error)),
     }
-}
-
-/// The globs as one matcher; none where there are none.
-pub(super) fn exclude_set(globs: &[String]) -> Result<Option<GlobSet>, Refusal> {
-    if globs.is_empty() {
-        return Ok(None);
-    }
-    let bad = |glob: &str, error: globset::Error| Refusal::Glob {
-        glob: glob.to_string(),
-        reason: error.kind().to_string(),
-    };
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        let parsed = GlobBuilder::new(glob)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| bad(glob, error))?;
-        set.add(parsed);
-    }
-    set.build().map(Some).map_err(|error| bad("", error))
 }

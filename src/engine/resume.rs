@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::decide::Run;
+use super::exclude::Excludes;
 use super::listed::carry_out;
 use super::replay::GiveUp;
-use super::request::{check_is_root, check_journal_not_in_use, exclude_set};
+use super::request::{check_is_root, check_journal_not_in_use};
 use super::shift::{conclude, walk_journalling};
 use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
@@ -73,7 +74,7 @@ pub fn resume(
         true => journalled(journal)?,
         false => HashSet::new(),
     };
-    let exclude = exclude_set(&header.walk.exclude)?;
+    let exclude = Excludes::new(&header.walk.exclude, &roots, &[])?;
     let lock = RunLock::take(&roots)?;
     process::raise_descriptor_limit();
     let mut appender = journal.append(&lock)?;

@@ -43,6 +43,7 @@ pub(super) fn walk_and_settle<'a, S: Sink>(
     if !put_off.is_empty() && !run.is_cut_short() {
         tally.add(settle(&put_off, jobs, decider));
     }
+    tally.unmatched_excludes = run.unmatched_excludes();
     tally
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::decide::{Decider, Run};
 use super::flush::flushing;
 use super::manifest_sink::{ManifestSink, SharedManifest};
-use super::request::{exclude_set, host, root_line, tool};
+use super::request::{host, root_line, tool};
 use super::rollback;
 use super::settle::walk_and_settle;
 use super::sink::JournalSink;
@@ -34,7 +34,7 @@ pub fn shift(
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
     let roots = request.open_roots()?;
-    let exclude = exclude_set(&request.walk.exclude)?;
+    let exclude = request.excludes(&roots)?;
     let _lock = request.clear_to_change(&roots, store, monitor)?;
     let (appender, journal) = store.create(request.header(&roots, false))?;
 
@@ -173,7 +173,7 @@ pub fn dry_run(
     let (map, direction) = (&request.map, request.direction);
     let mut run = Run::new(&roots, map, direction, &request.walk, monitor, stop);
     run.accounts = request.accounts();
-    run.exclude = exclude_set(&request.walk.exclude)?;
+    run.exclude = request.excludes(&roots)?;
     let dry = Dry {
         request,
         trees: roots.len(),
@@ -258,6 +258,6 @@ fn manifest_header(request: &ShiftRequest, roots: &[Root]) -> ManifestHeader {
         direction: request.direction,
         map: request.map.clone(),
         roots: roots.iter().map(root_line).collect(),
-        walk: request.walk.clone(),
+        walk: request.recorded_walk(roots),
     }
 }

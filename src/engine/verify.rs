@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::decide::{Decider, Run};
 use super::replay::{Act, GiveUp, Goal, Replay};
-use super::request::exclude_set;
 use super::sink::DifferenceSink;
 use super::steps::Steps;
 use super::there;
@@ -75,11 +74,12 @@ pub fn verify_map(
         monitor,
         stop,
     );
-    run.exclude = exclude_set(&request.walk.exclude)?;
+    run.exclude = request.excludes(&roots)?;
     run.carry_on = true;
     monitor.phase(Phase::Comparing, None);
     let visitor = || Decider::new(&run, DifferenceSink);
-    let tally = Tally::sum(walk(&roots, request.jobs, visitor));
+    let mut tally = Tally::sum(walk(&roots, request.jobs, visitor));
+    tally.unmatched_excludes = run.unmatched_excludes();
     Ok(Report {
         journal: None,
         tally,
