@@ -7,18 +7,19 @@ use super::named;
 use super::shift::print_report;
 use super::summary::Of;
 use super::terminal::Terminal;
-use crate::engine;
+use crate::engine::{self, Monitor, Phase};
 use crate::record::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.effort.begin();
     let store = Store::at(&args.store.journal_dir);
+    let monitor = Terminal::new(args.output.quiet);
+    monitor.phase(Phase::Reading, None);
     let journal = Journal::open(&store.find(&args.journal)?)?;
     call.is_of_journal(&journal);
     named::check_not_over(&args.journal, &journal, !journal.state.is_open(), &store)?;
-    named::announce("Resuming", &journal, &args.output);
-    let monitor = Terminal::new(args.output.quiet);
+    monitor.suspend(|| named::announce("Resuming", &journal, &args.output));
     let report = engine::resume(&journal, args.effort.threads(), &monitor, &stop);
     monitor.clear();
     let report = report?;

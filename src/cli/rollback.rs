@@ -8,7 +8,7 @@ use super::output::tell;
 use super::shift::print_report;
 use super::summary::Of;
 use super::terminal::Terminal;
-use crate::engine::{self, RollbackOptions};
+use crate::engine::{self, Monitor, Phase, RollbackOptions};
 use crate::fs::shown::shown;
 use crate::record::journal::kept_whole;
 use crate::record::{Journal, State, Store};
@@ -18,6 +18,8 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     let stop = args.effort.begin();
     let store = Store::at(&args.store.journal_dir);
     let path = store.find(&args.journal)?;
+    let monitor = Terminal::new(args.output.quiet);
+    monitor.phase(Phase::Reading, None);
     let journal = match args.up_to {
         Some(frames) => Journal::open_up_to(&path, frames)?,
         None => Journal::open(&path)?,
@@ -25,20 +27,16 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     call.is_of_journal(&journal);
     let is_over = journal.state == State::Undone && journal.left() == 0;
     named::check_not_over(&args.journal, &journal, is_over, &store)?;
-    named::announce(
-        match args.dry_run {
-            true => "Would roll back",
-            false => "Rolling back",
-        },
-        &journal,
-        &args.output,
-    );
+    let doing = match args.dry_run {
+        true => "Would roll back",
+        false => "Rolling back",
+    };
+    monitor.suspend(|| named::announce(doing, &journal, &args.output));
     let options = RollbackOptions {
         dry_run: args.dry_run,
         force: args.force,
         jobs: args.effort.threads(),
     };
-    let monitor = Terminal::new(args.output.quiet);
     let report = engine::rollback(&journal, options, &monitor, &stop);
     monitor.clear();
     let report = report?;

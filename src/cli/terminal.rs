@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text;
 use crate::engine::{Monitor, Phase};
@@ -30,7 +30,10 @@ impl Terminal {
             true => ProgressDrawTarget::hidden(),
             false => ProgressDrawTarget::stderr(),
         };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = ProgressBar::with_draw_target(None, target).with_prefix("starting");
+        if let Ok(style) = ProgressStyle::with_template(template(false, false, 0)) {
+            bar.set_style(style);
+        }
         if !bar.is_hidden() {
             bar.enable_steady_tick(TICK);
         }
@@ -48,6 +51,11 @@ impl Terminal {
         self.bar.finish_and_clear();
     }
 
+    /// Prints something without the line in between.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
     /// Whether it is time to show something new, so that drawing costs the walk nothing.
     fn is_due(&self) -> bool {
         let now = self.start.elapsed().as_millis() as u64;
@@ -60,39 +68,85 @@ impl Terminal {
     }
 }
 
+/// A command that is refused leaves no line behind either.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn label(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Reading => "reading the journal",
+        Phase::CheckingUse => "checking for users",
+        Phase::Copying => "copying",
+        Phase::Shifting => "shifting",
+        Phase::Looking => "looking",
+        Phase::LookingForNew => "looking for new",
+        Phase::Listing => "listing changes",
+        Phase::Replaying => "changing owners",
+        Phase::Undoing => "undoing",
+        Phase::Comparing => "comparing",
+        Phase::Stepping => "renaming",
+        Phase::Syncing => "syncing",
+    }
+}
+
+/// Whether a phase tells of inodes.
+fn counts(phase: Phase) -> bool {
+    match phase {
+        Phase::Copying
+        | Phase::Shifting
+        | Phase::Looking
+        | Phase::Listing
+        | Phase::Replaying
+        | Phase::Undoing
+        | Phase::Comparing => true,
+        Phase::Reading
+        | Phase::CheckingUse
+        | Phase::LookingForNew
+        | Phase::Stepping
+        | Phase::Syncing => false,
+    }
+}
+
+/// A line that fits: a wide element takes what is left, all else is as long as its numbers.
+fn template(counts: bool, is_total_known: bool, columns: u16) -> &'static str {
+    match (counts, is_total_known) {
+        (false, _) => "{spinner} {prefix} {elapsed} {wide_msg}",
+        (true, false) => "{spinner} {prefix} {human_pos} inodes {per_sec:0} {elapsed} {wide_msg}",
+        (true, true) if columns >= 120 => {
+            "{spinner} {prefix} [{bar:24}] {human_pos}/{human_len} {per_sec:0} {eta} left {wide_msg}"
+        }
+        (true, true) if columns >= 80 => {
+            "{spinner} {prefix} {human_pos}/{human_len} {per_sec:0} {eta} left {wide_msg}"
+        }
+        (true, true) => "{spinner} {prefix} {human_pos}/{human_len} {eta} left {wide_msg}",
+    }
+}
+
 impl Monitor for Terminal {
     fn phase(&self, phase: Phase, inodes: Option<u64>) {
         if self.bar.is_hidden() {
             return;
         }
-        let name = match phase {
-            Phase::CheckingUse => "looking for users of the tree",
-            Phase::Copying => "copying",
-            Phase::Shifting => "shifting",
-            Phase::Looking => "looking",
-            Phase::Listing => "writing the journal",
-            Phase::Replaying => "carrying out the journal",
-            Phase::Undoing => "undoing",
-            Phase::Comparing => "comparing",
-            Phase::Stepping => "renaming",
-            Phase::Syncing => "waiting for the disk",
-        };
-        let template = match inodes {
-            Some(_) => {
-                "{spinner} {prefix} [{bar:24}] {human_pos}/{human_len} {per_sec} {elapsed} {wide_msg}"
-            }
-            None => "{spinner} {prefix} {human_pos} inodes {per_sec} {elapsed} {wide_msg}",
-        };
+        // A total of none tells nothing of how much there is to do.
+        let inodes = inodes.filter(|inodes| *inodes > 0 && counts(phase));
+        let columns = console::Term::stderr().size().1;
+        let template = template(counts(phase), inodes.is_some(), columns);
+        self.bar.reset();
+        self.bar.set_message("");
+        self.bar.set_prefix(label(phase));
+        // The line is drawn at any time: it is never of a total that is not there.
+        if let Some(inodes) = inodes {
+            self.bar.set_length(inodes);
+        }
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
-        self.bar.set_prefix(name);
-        self.bar.set_message("");
-        match inodes {
-            Some(inodes) => self.bar.set_length(inodes),
-            None => self.bar.unset_length(),
+        if inodes.is_none() {
+            self.bar.unset_length();
         }
-        self.bar.reset();
     }
 
     fn progress(&self, seen: u64, changed: u64) {
@@ -108,7 +162,7 @@ impl Monitor for Terminal {
         }
         let journal = match self.journalled.load(Ordering::Relaxed) {
             0 => String::new(),
-            bytes => format!("journal {} · ", text::bytes(bytes)),
+            bytes => format!("journal {} · ", HumanBytes(bytes)),
         };
         // The outermost three names tell where it is, and fit.
         let path = dir.to_path();

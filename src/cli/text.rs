@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use indicatif::{HumanBytes, HumanCount};
+
 use crate::fs::shown::shown;
 pub use crate::fs::shown::{one_line, shell_word};
 
@@ -20,15 +22,7 @@ pub fn path(path: &Path) -> String {
 
 /// `1234567` as `1,234,567`.
 pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(n).to_string()
 }
 
 /// `1 inode`, `2 inodes`.
@@ -39,13 +33,9 @@ pub fn inodes(n: u64) -> String {
     }
 }
 
-/// Bytes as B, KiB, MiB.
+/// Bytes as B, KiB, MiB, GiB.
 pub fn bytes(n: u64) -> String {
-    match n {
-        0..1024 => format!("{n} B"),
-        1024..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
-        _ => format!("{:.1} MiB", n as f64 / 1_048_576.0),
-    }
+    HumanBytes(n).to_string()
 }
 
 /// `0.42 s`, `71 s`.
@@ -94,15 +84,4 @@ fn aligned(rows: &[Vec<String>], gap: &str, last: console::Alignment) -> String 
         text.push('\n');
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_grouped_by_thousands() {
-        let shown = [0, 999, 1000, 12_345, 1_234_567].map(count);
-        assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
-    }
 }

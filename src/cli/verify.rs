@@ -9,7 +9,7 @@ use super::named;
 use super::shift::{direction, print_report};
 use super::summary::Of;
 use super::terminal::Terminal;
-use crate::engine::{self, ShiftRequest};
+use crate::engine::{self, Monitor, Phase, ShiftRequest};
 use crate::fs::shown::shown;
 use crate::record::line::WalkOptions;
 use crate::record::{Journal, Store};
@@ -21,9 +21,10 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let report = match args.map.is_given() {
         true => engine::verify_map(&request(args)?, &monitor, &stop),
         false => {
+            monitor.phase(Phase::Reading, None);
             let journal = journal(args)?;
             call.is_of_journal(&journal);
-            named::announce("Verifying", &journal, &args.output);
+            monitor.suspend(|| named::announce("Verifying", &journal, &args.output));
             engine::verify_journal(&journal, args.effort.threads(), &monitor, &stop)
         }
     };

@@ -8,6 +8,8 @@ use crate::fs::DirPath;
 /// What a run is busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Reading a journal to its end.
+    Reading,
     /// Looking for who uses the tree.
     CheckingUse,
     /// Copying trees.
@@ -16,6 +18,8 @@ pub enum Phase {
     Shifting,
     /// Walking only.
     Looking,
+    /// Looking for what came into being since a run.
+    LookingForNew,
     /// Putting all that is to be done into the journal.
     Listing,
     /// Renaming and rewriting.

@@ -88,6 +88,7 @@ pub fn rollback(
     let moves = !journal.steps.is_empty();
     let mut since = Tally::default();
     if !moves {
+        monitor.phase(Phase::LookingForNew, None);
         created::count(journal, trees, options.jobs, &mut since, stop);
     }
     let replayed = match held {
@@ -121,6 +122,7 @@ pub fn rollback(
         report.ending = Ending::Interrupted;
     } else {
         if moves {
+            monitor.phase(Phase::LookingForNew, None);
             created::count(journal, trees, options.jobs, &mut since, stop);
         }
         report.tally.add(since);
