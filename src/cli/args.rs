@@ -494,7 +494,8 @@ pub struct DaemonArgs {
 /// `idshift docker audit`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 ready · 3 something stands in the way · 4 the data-root cannot be read\n\n\
+    after_help = "Exit codes: 0 ready · 3 something stands in the way · 4 images are where they cannot be carried, or the data-root cannot \
+                  be read\n\n\
     Examples:\n  \
     idshift docker audit\n  \
     idshift docker audit --data-root /srv/docker --userns-remap app --json"

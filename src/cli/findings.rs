@@ -24,12 +24,16 @@ pub fn print(findings: &[Finding]) {
         let (level, what) = (word(finding.level), finding.what);
         say!("  {level} {what:<width$} {}", one_line(&finding.found));
         if let Some(remedy) = &finding.remedy {
-            say!(
-                "  {:indent$} -> {}",
-                "",
-                one_line(remedy),
-                indent = width + 8
-            );
+            let mut mark = "->";
+            for line in remedy.lines() {
+                say!(
+                    "  {:indent$} {mark} {}",
+                    "",
+                    one_line(line),
+                    indent = width + 8
+                );
+                mark = "  ";
+            }
         }
     }
 }

@@ -198,7 +198,10 @@ impl DockerRoot {
 
     /// The storage drivers that have images here: mostly one.
     pub fn drivers(&self) -> Result<Vec<String>, DockerError> {
-        self.names("image")
+        // Docker 29 keeps a file beside them.
+        let mut names = self.names("image")?;
+        names.retain(|name| self.path.join("image").join(name).is_dir());
+        Ok(names)
     }
 
     /// Refuses layers that are not plain directories.
@@ -235,14 +238,27 @@ impl DockerRoot {
             ..Holds::default()
         };
         for driver in self.drivers()? {
-            let image = format!("image/{driver}");
-            let content = self.names(&format!("{image}/imagedb/content/sha256"))?;
-            let layers = self.names(&format!("{image}/layerdb/sha256"))?;
-            let mounts = self.names(&format!("{image}/layerdb/mounts"))?;
-            holds.images += content.len();
-            holds.layers += layers.len() + mounts.len();
+            let of_driver = self.graph_driver_holds(&driver)?;
+            holds.images += of_driver.images;
+            holds.layers += of_driver.layers;
         }
         Ok(holds)
+    }
+
+    /// Counts what one storage driver has.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn graph_driver_holds(&self, driver: &str) -> Result<Holds, DockerError> {
+        let image = format!("image/{driver}");
+        let content = self.names(&format!("{image}/imagedb/content/sha256"))?;
+        let layers = self.names(&format!("{image}/layerdb/sha256"))?;
+        let mounts = self.names(&format!("{image}/layerdb/mounts"))?;
+        Ok(Holds {
+            images: content.len(),
+            layers: layers.len() + mounts.len(),
+            ..Holds::default()
+        })
     }
 
     fn container_ids(&self) -> Result<Vec<String>, DockerError> {

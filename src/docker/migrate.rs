@@ -8,6 +8,7 @@ use super::daemon_json;
 use super::data_root::{
     ContainerFiles, DockerRoot, canonical, is_remapped_name, names, not_json, plain_names,
 };
+use super::image_store::{self, ContainerdStore};
 use super::inventory::{HostBinds, Inventory};
 use super::layout::Layout;
 use super::moved::Moved;
@@ -84,7 +85,6 @@ impl Migration {
         };
         let now = inside.as_ref().map_or(top.clone(), |name| top.join(name));
         let docker_root = DockerRoot::at(&now);
-        check_has_content(&docker_root, request.direction, &top)?;
         docker_root.check_drivers()?;
 
         let mut steps = Steps {
@@ -102,6 +102,10 @@ impl Migration {
             .map(parse)
             .collect();
         let all = all?;
+        let containers = all.iter().map(|(container, _)| container);
+        let store = ContainerdStore::of(&docker_root, &top, containers)?;
+        store.check(&docker_root, request.direction, Some(remap))?;
+        check_has_content(&docker_root, request.direction, &top)?;
         let obstacles = match into {
             true => obstacles(all.iter().map(|(container, _)| container)),
             false => vec![None; all.len()],
@@ -180,9 +184,14 @@ impl Migration {
                 }
             }
         } else {
+            store.check_plain_root(&top)?;
             set_aside = steps.set_plain_shell_aside(&plain)?;
+            let aside = store.drivers_to_set_aside();
+            steps.set_drivers_aside(&inner, aside)?;
             for name in names(&from)? {
-                steps.rename(&[&inner, &name], &[&name])?;
+                if !aside.contains(&name) {
+                    steps.rename(&[&inner, &name], &[&name])?;
+                }
             }
             steps.remove_dir(&inner)?;
         }
@@ -299,7 +308,7 @@ fn check_has_content(
     direction: Direction,
     top: &Path,
 ) -> Result<(), DockerError> {
-    if root.path.is_dir() && !root.holds()?.is_shell() {
+    if root.path.is_dir() && (!root.holds()?.is_shell() || image_store::has_images(root)) {
         return Ok(());
     }
     let remapped: Vec<String> = names(top)?
@@ -307,6 +316,9 @@ fn check_has_content(
         .filter(|name| is_remapped_name(name))
         .collect();
     let there = match &remapped[..] {
+        _ if image_store::was_used(root) => {
+            "its daemon used the containerd image store, which cannot be carried, and there are no images in it either".into()
+        }
         [] => "and there is no remapped root either. Is it the right --data-root?".to_string(),
         names => format!("beside it there is {}", names.join(", ")),
     };

@@ -4,6 +4,7 @@
 //! - [`create_user`]: the user and ranges that dockerd makes for itself
 //! - [`daemon_json`]: the daemon's configuration file
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
+//! - [`image_store`]: images and container files that are in containerd
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
@@ -28,6 +29,7 @@ pub mod create_user;
 pub mod daemon_json;
 pub mod data_root;
 pub mod doctor;
+pub mod image_store;
 pub mod inventory;
 pub mod layout;
 pub mod migrate;
@@ -65,6 +67,19 @@ pub enum DockerError {
     /// The range cannot be read from `/etc/subuid` and `/etc/subgid`.
     #[error(transparent)]
     Subid(#[from] SubidError),
+    /// Images or container files are in containerd, where nothing is carried from.
+    #[error(
+        "{path}: {what} in the containerd image store, which the daemon does not show afterwards. {remedy}",
+        path = shown(path)
+    )]
+    InContainerd {
+        /// The docker root.
+        path: PathBuf,
+        /// What is there: `the container web and its image are`.
+        what: String,
+        /// What helps.
+        remedy: String,
+    },
     /// Something of the data-root stands in the way.
     #[error("{path}: {reason}", path = shown(path))]
     InTheWay {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::DockerError;
 use super::data_root::{ASIDE, DockerRoot};
+use super::image_store;
 use super::inventory::volumes::Edit;
 use crate::fs::dir::open_dir;
 use crate::fs::shown::shown;
@@ -171,8 +172,9 @@ impl Steps<'_> {
         if path.symlink_metadata().is_err() {
             return Ok(None);
         }
-        let holds = DockerRoot::at(&path).holds()?;
-        if !holds.is_shell() {
+        let root = DockerRoot::at(&path);
+        let holds = root.holds()?;
+        if !holds.is_shell() || image_store::has_images(&root) {
             return Err(DockerError::in_the_way(
                 path,
                 format!(
@@ -184,6 +186,39 @@ impl Steps<'_> {
         let aside = self.aside_name(inner);
         self.rename(&[inner], &[&aside])?;
         Ok(Some(aside))
+    }
+
+    /// Sets the empty directories of storage drivers in `<uid>.<gid>` aside.
+    pub fn set_drivers_aside(
+        &mut self,
+        inner: &str,
+        drivers: &[String],
+    ) -> Result<(), DockerError> {
+        if drivers.is_empty() {
+            return Ok(());
+        }
+        let aside = self.aside_name(inner);
+        self.make_dir(&[&aside]);
+        self.make_dir(&[&aside, "image"]);
+        for driver in drivers {
+            self.rename(&[inner, "image", driver], &[&aside, "image", driver])?;
+            if self.top.join(inner).join(driver).is_dir() {
+                self.rename(&[inner, driver], &[&aside, driver])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A directory that is root's alone.
+    fn make_dir(&mut self, way: &[&str]) {
+        self.steps.push(Step::MakeDir {
+            at: Place::new(0, way),
+            made: Made {
+                uid: 0,
+                gid: 0,
+                mode: Mode::from_st_mode(0o700),
+            },
+        });
     }
 
     /// The same for a plain daemon's names in the data-root.

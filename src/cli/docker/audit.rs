@@ -41,6 +41,9 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         }
         false => print(&found),
     }
+    if !found.is_carried {
+        return Ok(Exit::Refused);
+    }
     Ok(match found.verdict() {
         Level::Ok | Level::Warning => Exit::Done,
         Level::Error => Exit::SomeLeft,

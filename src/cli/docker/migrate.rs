@@ -68,8 +68,9 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
     let into = direction == Direction::Into;
     if into && daemon_json.uses_containerd_store() {
         return Err(Failure::refused(format!(
-            "{}: sets features.containerd-snapshotter, and with userns-remap dockerd does not start then. Take it out; \
-             `idshift docker audit` says what becomes of the images",
+            "{}: sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older ones \
+             show nothing of what is there. docker save the images, set it to false, restart the daemon, and docker \
+             load them; then migrate. `idshift docker audit` says more",
             path(&args.daemon.daemon_json)
         )));
     }

@@ -18,12 +18,14 @@ use super::container::obstacles;
 use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::data_root::{DockerRoot, Holds, canonical, plain_names};
+use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
 use super::inventory::{HostBinds, Inventory};
 use super::moved::Moved;
 use super::remap::Remap;
 use crate::engine::{Monitor, Stop};
 use crate::host::{Finding, Level};
+use crate::idmap::Direction;
 use crate::preflight::accounts::LoginAccounts;
 use containers::Troubled;
 use work::Work;
@@ -52,6 +54,8 @@ pub struct Audit {
     pub bind_mounts: Vec<BindMount>,
     /// Volumes whose content is elsewhere, and what becomes of it.
     pub volumes_elsewhere: Vec<VolumeElsewhere>,
+    /// Images and container files are where a migration can carry them.
+    pub is_carried: bool,
 }
 
 impl Audit {
@@ -97,6 +101,10 @@ pub fn audit(
             Err(error) => findings.push(Finding::error("container metadata", error.to_string())),
         }
     }
+    let store = ContainerdStore::of(&root, &top, all.iter().map(|(container, _)| container))?;
+    let store = store.check(&root, Direction::Into, remap.as_ref());
+    let is_carried = store.is_ok() && !daemon_json.uses_containerd_store();
+    findings.extend(readiness::image_store(&root, store));
     let (_, stay) = plain_names(&top)?;
     // Without a range, any other place will do to tell what is in the data-root.
     let inner = remap.as_ref().map_or("remapped".into(), Remap::dir_name);
@@ -159,6 +167,7 @@ pub fn audit(
         containers: troubled,
         bind_mounts: inventory.bind_mounts,
         volumes_elsewhere: inventory.volumes,
+        is_carried,
     })
 }
 

@@ -7,6 +7,7 @@ use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{ASIDE, COPY, DockerRoot, is_remapped_name, names};
 use crate::docker::doctor::{driver, in_use_root, parents, ranges};
+use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::not_renamed;
 use crate::fs::in_use::{self, Tree};
@@ -35,22 +36,35 @@ pub fn host(
     }
     findings.push(kernel::user_namespaces());
     findings.extend(runtime::dockerd().map(|docker| Finding::ok("Docker", docker.version)));
-    findings.extend(image_store(daemon_json));
+    findings.extend(store_switched_on(daemon_json));
     findings
 }
 
-fn image_store(daemon_json: &DaemonJson) -> Option<Finding> {
+fn store_switched_on(daemon_json: &DaemonJson) -> Option<Finding> {
     daemon_json.uses_containerd_store().then(|| {
         Finding::error(
             "image store",
-            "daemon.json sets features.containerd-snapshotter: images are in containerd, where userns-remap does not \
-             reach, and dockerd refuses to start with both",
+            "daemon.json sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and \
+             older ones show nothing of what is there",
         )
-        .remedy(
-            "docker save the images, take the setting out, docker load them after the migration; volumes are carried, \
-             and bind mounts",
-        )
+        .remedy("docker save the images, set it to false, restart the daemon, and docker load them; then migrate")
     })
+}
+
+/// Images and container files that are in containerd.
+pub fn image_store(root: &DockerRoot, checked: Result<(), DockerError>) -> Option<Finding> {
+    const WHAT: &str = "containerd store";
+    match checked {
+        Err(DockerError::InContainerd { path, what, remedy }) => {
+            let found = format!(
+                "{}: {what} in the containerd image store, and cannot be carried",
+                shown(&path)
+            );
+            Some(Finding::error(WHAT, found).remedy(remedy))
+        }
+        Err(error) => Some(Finding::error(WHAT, error.to_string())),
+        Ok(()) => image_store::unused(root).map(|found| Finding::warning(WHAT, found)),
+    }
 }
 
 /// The data-root itself.

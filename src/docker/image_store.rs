@@ -1,0 +1,330 @@
+//! Images and container files that a daemon keeps in containerd: no migration carries them yet.
+//!
+//! Docker 29 keeps them there on a new host, 23 to 28 with `"features": {"containerd-snapshotter": true}`. A
+//! remapped Docker 29 does not use containerd for them; a remapped 23 to 28 does, in another containerd namespace
+//! (`moby-<uid>.<gid>`), and sees nothing of the plain daemon's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::DockerError;
+use super::container::Container;
+use super::data_root::{DockerRoot, names};
+use super::remap::Remap;
+use crate::fs::shown::{shell_word, shown};
+use crate::idmap::Direction;
+
+/// Where containerd keeps its data unless its configuration says otherwise.
+const DEFAULT_CONTAINERD: &str = "/var/lib/containerd";
+
+/// Where that configuration is.
+const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+
+/// Storage drivers that containerd has no snapshotter of the same name of.
+const GRAPH_DRIVERS_ONLY: [&str; 6] = [
+    "overlay2",
+    "vfs",
+    "aufs",
+    "devicemapper",
+    "overlay",
+    "windowsfilter",
+];
+
+/// What of a docker root is in the containerd image store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerdStore {
+    /// Containers that have their files there: id and name.
+    containers: Vec<(String, String)>,
+    /// A daemon with that store worked in this docker root, and there are images.
+    has_images: bool,
+    /// Storage drivers whose directories are there with no image, layer or container.
+    empty_drivers: Vec<String>,
+    /// A storage driver has images or layers here too.
+    beside_graph_driver: bool,
+    /// containerd's directories that were looked at.
+    containerd: Vec<PathBuf>,
+}
+
+impl ContainerdStore {
+    /// Looks for it.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn of<'a>(
+        root: &DockerRoot,
+        top: &Path,
+        all: impl IntoIterator<Item = &'a Container>,
+    ) -> Result<ContainerdStore, DockerError> {
+        let in_store = |container: &&Container| is_snapshot(root, container);
+        let containers = all.into_iter().filter(in_store);
+        let containers = containers.map(|it| (it.id.clone(), it.name.clone()));
+        let containers: Vec<_> = containers.collect();
+        let containerd = containerd_dirs(top, &root.path);
+        let (mut empty_drivers, mut beside_graph_driver) = (Vec::new(), false);
+        for driver in root.drivers()? {
+            match root.graph_driver_holds(&driver)?.is_shell() {
+                true => empty_drivers.push(driver),
+                false => beside_graph_driver = true,
+            }
+        }
+        Ok(ContainerdStore {
+            has_images: was_used(root) && has_content(&containerd),
+            containers,
+            empty_drivers,
+            beside_graph_driver,
+            containerd,
+        })
+    }
+
+    /// Refuses to let anything of it vanish.
+    ///
+    /// # Errors
+    /// The daemon that is started after it would not show something.
+    pub fn check(
+        &self,
+        root: &DockerRoot,
+        direction: Direction,
+        remap: Option<&Remap>,
+    ) -> Result<(), DockerError> {
+        let stays_hidden = match direction {
+            // What a storage driver has is what the daemon shows today too.
+            Direction::Into => self.containers.is_empty() && self.beside_graph_driver,
+            Direction::OutOf => self.is_plain_daemons(remap),
+        };
+        if !self.is_there() || stays_hidden {
+            return Ok(());
+        }
+        Err(DockerError::InContainerd {
+            path: root.path.clone(),
+            what: self.what(),
+            remedy: match (direction, self.beside_graph_driver) {
+                (Direction::OutOf, true) => empty_the_driver(),
+                _ => remedy(direction, &root.path),
+            },
+        })
+    }
+
+    /// Refuses a revert after which a plain daemon would not show images that it has now.
+    ///
+    /// # Errors
+    /// The plain daemon has images in containerd.
+    pub fn check_plain_root(&self, top: &Path) -> Result<(), DockerError> {
+        // What was run in the data-root would be set aside with it.
+        let stays_visible = !self.beside_graph_driver && !top.join("containerd/daemon").is_dir();
+        match stays_visible || !has_images(&DockerRoot::at(top)) {
+            true => Ok(()),
+            false => Err(DockerError::in_the_way(
+                top,
+                "has images of a plain daemon in the containerd image store. Two roots cannot be made one: start a plain \
+                 daemon, `docker save` what you need of it, and remove the images with `docker rmi`",
+            )),
+        }
+    }
+
+    /// Storage drivers without anything that have to be set aside, so that a plain daemon takes up its containerd
+    /// image store again: it prefers any storage driver whose directory it finds.
+    pub fn drivers_to_set_aside(&self) -> &[String] {
+        match self.is_there() {
+            true => &self.empty_drivers,
+            false => &[],
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        !self.containers.is_empty() || self.has_images
+    }
+
+    /// Whether all of it was made by a daemon that was not remapped, so that a plain daemon shows it again.
+    fn is_plain_daemons(&self, remap: Option<&Remap>) -> bool {
+        if self.beside_graph_driver {
+            return self.containers.is_empty();
+        }
+        // A remapped daemon that made a storage driver's directory does not use the store.
+        let made_driver = !self.empty_drivers.is_empty();
+        let remapped = remap.map(|remap| format!("moby-{}/", remap.dir_name()));
+        let (mut plain, mut other) = (0, 0);
+        for (id, _) in &self.containers {
+            match self.namespace_of(id).as_deref() {
+                Some("moby/") => plain += 1,
+                Some(name) if remapped.as_deref() == Some(name) => other += 1,
+                Some(_) => other += 1,
+                None if made_driver => plain += 1,
+                None => other += 1,
+            }
+        }
+        other == 0 && (plain > 0 || made_driver)
+    }
+
+    /// The containerd namespace, with a slash, in which this container's files are. The snapshotter's database has
+    /// the key `NAMESPACE/NUMBER/ID` in it, as text.
+    fn namespace_of(&self, id: &str) -> Option<String> {
+        let databases = self.containerd.iter().flat_map(|dir| snapshotters(dir));
+        databases.into_iter().find_map(|dir| {
+            let bytes = fs::read(dir.join("metadata.db")).ok()?;
+            namespace_in(&bytes, id)
+        })
+    }
+
+    fn what(&self) -> String {
+        let names: Vec<&str> = self
+            .containers
+            .iter()
+            .map(|(_, name)| name.as_str())
+            .collect();
+        match &names[..] {
+            [] => "its images are".into(),
+            [name] => format!("the container {name} and its image are"),
+            names if names.len() <= 5 => {
+                format!("the containers {} and their images are", names.join(", "))
+            }
+            names => format!("{} containers and their images are", names.len()),
+        }
+    }
+}
+
+fn remedy(direction: Direction, root: &Path) -> String {
+    const SAVE: &str = "docker save -o /root/images.tar $(docker image ls --filter dangling=false --format '{{.Repository}}:{{.Tag}}')";
+    let (kept, daemon, again) = match direction {
+        Direction::Into => (
+            "a plain",
+            "\"features\": {\"containerd-snapshotter\": false} in daemon.json",
+            "idshift docker migrate",
+        ),
+        Direction::OutOf => (
+            "the remapped",
+            "\"features\": {\"containerd-snapshotter\": false} in daemon.json",
+            "idshift docker revert",
+        ),
+    };
+    format!(
+        "Volumes can be carried, this cannot yet. With {kept} daemon that uses the store:\n  \
+         1. docker commit CONTAINER IMAGE:TAG   for each container whose files matter\n  \
+         2. {SAVE}\n  \
+         3. docker rm CONTAINER   for all of them; their volumes stay\n  \
+         4. set {daemon}, systemctl restart docker, docker load -i /root/images.tar\n  \
+         5. stop the daemon, and {again} --data-root {}",
+        shell_word(match direction {
+            Direction::Into => root,
+            Direction::OutOf => root.parent().unwrap_or(root),
+        })
+    )
+}
+
+/// What helps where a remapped daemon has made images in a storage driver since.
+fn empty_the_driver() -> String {
+    "A plain daemon would go on with the images that the remapped daemon has in its storage driver. With the remapped \
+     daemon: docker save those that you need, then docker rm and docker rmi all of them. Stop it, and run \
+     idshift docker revert again"
+        .into()
+}
+
+/// Whether a container's files are a snapshot of containerd.
+fn is_snapshot(root: &DockerRoot, container: &Container) -> bool {
+    let driver = container.driver.as_str();
+    if driver.is_empty() || GRAPH_DRIVERS_ONLY.contains(&driver) {
+        return false;
+    }
+    // btrfs, zfs and fuse-overlayfs are names of both.
+    let mount = format!("image/{driver}/layerdb/mounts/{}", container.id);
+    let is_graph_driver = root.path.join("image").join(driver).is_dir();
+    !is_graph_driver && !root.path.join(mount).exists()
+}
+
+/// Whether a daemon with that store worked here: its BuildKit keeps `buildkit/containerd-<snapshotter>`.
+pub fn was_used(root: &DockerRoot) -> bool {
+    let buildkit = names(&root.path.join("buildkit")).unwrap_or_default();
+    buildkit.iter().any(|name| name.starts_with("containerd-"))
+        || root.path.join("image/identity-cache.db").is_file()
+}
+
+/// Whether images are in the containerd image store that a daemon used from this docker root.
+pub fn has_images(root: &DockerRoot) -> bool {
+    let parent = root.path.parent().unwrap_or(&root.path);
+    was_used(root) && has_content(&containerd_dirs(parent, &root.path))
+}
+
+/// Where it may be: run by dockerd in the data-root, or a service of the host.
+fn containerd_dirs(top: &Path, root: &Path) -> Vec<PathBuf> {
+    let config = fs::read_to_string(CONTAINERD_CONFIG).unwrap_or_default();
+    let said = config.lines().take_while(|line| !line.starts_with('['));
+    let said = said.filter_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "root").then(|| PathBuf::from(value.trim().trim_matches(['"', '\''])))
+    });
+    let service = said.last().unwrap_or(DEFAULT_CONTAINERD.into());
+    let mut dirs: Vec<PathBuf> = [root, top]
+        .map(|dir| dir.join("containerd/daemon"))
+        .into_iter()
+        .chain([service])
+        .filter(|dir| dir.is_dir())
+        .collect();
+    dirs.dedup();
+    dirs
+}
+
+/// Whether any content is there; where no directory of containerd is found, nobody knows that there is none.
+fn has_content(containerd: &[PathBuf]) -> bool {
+    let blobs = |dir: &PathBuf| {
+        let blobs = names(&dir.join("io.containerd.content.v1.content/blobs/sha256"));
+        blobs.is_ok_and(|blobs| !blobs.is_empty())
+    };
+    containerd.is_empty() || containerd.iter().any(blobs)
+}
+
+fn snapshotters(containerd: &Path) -> Vec<PathBuf> {
+    let names = names(containerd).unwrap_or_default().into_iter();
+    let names = names.filter(|name| name.starts_with("io.containerd.snapshotter.v1."));
+    names.map(|name| containerd.join(name)).collect()
+}
+
+/// `NAMESPACE/` of the key `NAMESPACE/NUMBER/ID` in a database.
+fn namespace_in(database: &[u8], id: &str) -> Option<String> {
+    let key = format!("/{id}");
+    let key = key.as_bytes();
+    let hits = database.windows(key.len()).enumerate();
+    hits.filter(|(_, window)| *window == key)
+        .find_map(|(at, _)| {
+            let before = &database[..at];
+            let digits = before
+                .iter()
+                .rev()
+                .take_while(|b| b.is_ascii_digit())
+                .count();
+            let before = before[..at - digits].strip_suffix(b"/")?;
+            let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+            let len = before.iter().rev().take_while(is_name).count();
+            let name = std::str::from_utf8(&before[before.len() - len..]).ok()?;
+            // A length or flag that looks like a letter may stand before it.
+            let start = name.rfind("moby")?;
+            Some(format!("{}/", &name[start..]))
+        })
+}
+
+/// What an operator should know of a store that a daemon does not use any more.
+pub fn unused(root: &DockerRoot) -> Option<String> {
+    let in_use = root.drivers().is_ok_and(|drivers| !drivers.is_empty());
+    (in_use && has_images(root)).then(|| {
+        format!(
+            "{} was used with the containerd image store too; images in it are not shown by a daemon that uses a storage \
+             driver, and are not carried",
+            shown(&root.path)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshots_key_names_the_namespace_of_a_container() {
+        let id = "5a1f0426dbfa6ffb1679b0ddbc7449364dc6e1b7118b4b606f4a6ef98e66c7cb";
+        let of = |text: String| namespace_in(text.as_bytes(), id);
+        let plain = format!("\x10\0xmoby/4/{id}-init\0moby/5/{id}s");
+        assert_eq!(of(plain), Some("moby/".into()));
+        let remapped = format!("\0\0moby-100000.100000/12/{id}");
+        assert_eq!(of(remapped), Some("moby-100000.100000/".into()));
+        assert_eq!(of("moby/5/0af78e9d913c".into()), None);
+        assert_eq!(of(format!("/{id}")), None);
+    }
+}
