@@ -155,3 +155,64 @@ fn without_unshare(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec it only makes a system call.
     unsafe { command.pre_exec(install) }
 }
+
+#[test]
+fn too_few_descriptors_are_refused_before_anything_is_changed() {
+    let tree = Tree::new(1500);
+    let idshift = Idshift::new();
+    for limit in [12, 64] {
+        let limited = |command: Command, shares: bool| {
+            let mut limited = Command::new("prlimit");
+            limited
+                .arg(format!("--nofile={limit}:{limit}"))
+                .arg(command.get_program())
+                .args(command.get_args());
+            if shares {
+                without_unshare(&mut limited);
+            }
+            Run::of(&mut limited)
+        };
+        let when = format!("{limit} descriptors");
+        for shares in [false, true] {
+            let run = limited(tree.shift(&idshift, "16"), shares);
+            if limit < 64 {
+                let run = run.exits(4).says(&format!("may have {limit} files open"));
+                run.says("needs 64").says("ulimit -n 1024");
+                tree.is_at_start(&when);
+                assert!(idshift.journal_files().is_empty());
+                continue;
+            }
+            run.exits(0);
+            tree.is_shifted(&when);
+            limited(rollback(&idshift, "16"), shares).exits(0);
+            tree.is_at_start(&when);
+            limited(rollback(&idshift, "16"), shares).exits(4);
+        }
+        if limit < 64 {
+            for args in [
+                ["rollback", "latest"],
+                ["resume", "latest"],
+                ["verify", "latest"],
+            ] {
+                limited(idshift.command(args), false)
+                    .exits(4)
+                    .says("needs 64");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_threads_than_make_sense_are_a_usage_error() {
+    let tree = Tree::new(1500);
+    let idshift = Idshift::new();
+    for jobs in ["0", "257", "100000", "99999999999999999999"] {
+        let run = Run::of(&mut tree.shift(&idshift, jobs)).exits(2);
+        run.says("--jobs");
+    }
+    tree.is_at_start("after all were refused");
+    Run::of(&mut tree.shift(&idshift, "256")).exits(0);
+    tree.is_shifted("with 256 threads");
+    Run::of(&mut rollback(&idshift, "256")).exits(0);
+    tree.is_at_start("rolled back with 256 threads");
+}

@@ -4,7 +4,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::args::EffortArgs;
 use crate::engine::Stop;
-use crate::fs::process;
+use crate::fs::process::{self, TooFewDescriptors};
 
 /// Threads, where the operator does not say: each of them holds thousands of inodes open, and all wait for one
 /// journal.
@@ -17,12 +17,17 @@ impl EffortArgs {
         let held_back = self.nice || self.rate.is_some();
         let each = if held_back { 1 } else { 2 };
         let all = || std::thread::available_parallelism().map_or(1, |n| n.get()) * each;
-        self.jobs.map_or_else(|| all().min(MOST), usize::from)
+        let wanted = self.jobs.map_or_else(|| all().min(MOST), usize::from);
+        wanted.min(process::most_threads())
     }
 
     /// Gives way to others where that is asked for. The result is raised by SIGINT, SIGTERM and
     /// SIGHUP, and keeps to the rate.
-    pub fn begin(&self) -> Stop {
+    ///
+    /// # Errors
+    /// This process may not open as many files as any run needs.
+    pub fn begin(&self) -> Result<Stop, TooFewDescriptors> {
+        process::raise_descriptor_limit()?;
         if self.nice {
             process::give_way();
         }
@@ -35,6 +40,6 @@ impl EffortArgs {
             // is made for too.
             let _ = signal_hook::flag::register(signal, stop.flag());
         }
-        stop
+        Ok(stop)
     }
 }

@@ -16,7 +16,7 @@ use crate::volume::prepare::{Preparation, PrepareRequest};
 
 /// Runs it.
 pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.run.effort.begin();
+    let stop = args.run.effort.begin().map_err(Failure::refused)?;
     let run = &args.run;
     let to_stdout = run.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && run.output.json {

@@ -12,7 +12,7 @@ use crate::record::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.begin();
+    let stop = args.effort.begin().map_err(Failure::refused)?;
     let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
     monitor.phase(Phase::Reading, None);

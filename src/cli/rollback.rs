@@ -15,7 +15,7 @@ use crate::record::{Journal, State, Store};
 
 /// Runs it.
 pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.begin();
+    let stop = args.effort.begin().map_err(Failure::refused)?;
     let store = Store::at(&args.store.journal_dir);
     let path = store.find(&args.journal)?;
     let monitor = Terminal::new(args.output.quiet);

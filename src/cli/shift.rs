@@ -17,7 +17,7 @@ use crate::record::manifest::{Manifest, ManifestWriter};
 
 /// Runs it.
 pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.run.effort.begin();
+    let stop = args.run.effort.begin().map_err(Failure::refused)?;
     let store = Store::at(&args.run.store.journal_dir);
     let to_stdout = args.run.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && args.run.output.json {

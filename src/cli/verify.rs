@@ -16,7 +16,7 @@ use crate::record::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.begin();
+    let stop = args.effort.begin().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.quiet);
     let report = match args.map.is_given() {
         true => engine::verify_map(&request(args)?, &monitor, &stop),

@@ -319,7 +319,6 @@ impl ShiftRequest {
         store.check_outside(trees)?;
         let lock = RunLock::take(roots)?;
         store.check_no_unfinished(trees)?;
-        process::raise_descriptor_limit();
         Ok(lock)
     }
 

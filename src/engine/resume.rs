@@ -11,7 +11,7 @@ use super::request::{check_is_root, check_journal_not_in_use};
 use super::shift::{conclude, walk_journalling};
 use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
-use crate::fs::{Identity, places, process};
+use crate::fs::{Identity, places};
 use crate::record::journal::Piece;
 use crate::record::lock::RunLock;
 use crate::record::store::argument;
@@ -76,7 +76,6 @@ pub fn resume(
     };
     let exclude = Excludes::new(&header.walk.exclude, &roots, &[])?;
     let lock = RunLock::take(&roots)?;
-    process::raise_descriptor_limit();
     let mut appender = journal.append(&lock)?;
     let marked = appender.mark(Mark::Resumed, 0);
     marked.map_err(|source| Refusal::journal(&journal.path, source))?;

@@ -12,7 +12,6 @@ use super::request::{check_is_root, check_journal_not_in_use};
 use super::steps::{Brought, Steps};
 use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Tally};
 use super::{created, roots, there};
-use crate::fs::process;
 use crate::record::lock::RunLock;
 use crate::record::store::argument;
 use crate::record::{Journal, JournalError, Mark, State};
@@ -82,7 +81,6 @@ pub fn rollback(
         None => None,
         Some(lock) => Some((journal.append(&lock)?, lock)),
     };
-    process::raise_descriptor_limit();
     let disks = Disks::of(&roots, journal.header.walk.cross_mounts);
     // Where steps moved things, what is new is told by the place it has in the end.
     let moves = !journal.steps.is_empty();

@@ -197,7 +197,6 @@ pub(super) fn dry_walk(
     manifest: Option<(ManifestWriter, &Path)>,
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
-    crate::fs::process::raise_descriptor_limit();
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |source| Refusal::ManifestOutput { path, source }

@@ -8,7 +8,6 @@ use super::sink::DifferenceSink;
 use super::steps::Steps;
 use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
-use crate::fs::process;
 use crate::fs::walk::walk;
 use crate::record::{Journal, State};
 
@@ -22,7 +21,6 @@ pub fn verify_journal(
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
     there::open_all(journal)?;
-    process::raise_descriptor_limit();
     monitor.phase(Phase::Comparing, Some(journal.inodes));
     let goal = match journal.state {
         State::Unfinished | State::Finished => Goal::After,
@@ -65,7 +63,6 @@ pub fn verify_map(
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
     let roots = request.open_roots()?;
-    process::raise_descriptor_limit();
     let mut run = Run::new(
         &roots,
         &request.map,

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::thread::CapabilitySet;
+use thiserror::Error;
 
 use super::sys;
 
@@ -44,10 +45,35 @@ pub fn stdout_was_closed() -> bool {
     sys::stdout_was_closed()
 }
 
+/// With fewer descriptors than this a run could stop midway, and could not even undo itself.
+const FEWEST_DESCRIPTORS: u64 = 64;
+
+/// This process may not have as many files open as a run needs.
+#[derive(Debug, Error)]
+#[error(
+    "this process may have {limit} files open at a time, and idshift needs {FEWEST_DESCRIPTORS}. Raise the limit, with \
+     `ulimit -n 1024` or LimitNOFILE= of its unit, and run it again; nothing was changed"
+)]
+pub struct TooFewDescriptors {
+    /// The hard limit.
+    pub limit: u64,
+}
+
 /// Raises the soft limit of open descriptors to the hard one; keeps the old where that is refused.
-pub fn raise_descriptor_limit() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+///
+/// # Errors
+/// There are too few for any run.
+pub fn raise_descriptor_limit() -> Result<(), TooFewDescriptors> {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return Ok(());
+    };
+    let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    };
+    match limit < FEWEST_DESCRIPTORS {
+        true => Err(TooFewDescriptors { limit }),
+        false => Ok(()),
     }
 }
 
@@ -58,17 +84,31 @@ fn descriptors() -> usize {
     all.saturating_sub(RESERVED) / SHARERS.get()
 }
 
+/// How many threads there are descriptors for. The limit is of a table, and counts for all threads where they have to
+/// share theirs.
+pub fn most_threads() -> usize {
+    let has_own = || unshare(CloneFlags::CLONE_FILES).is_ok();
+    let tried = std::thread::Builder::new().spawn(has_own);
+    match tried.map(std::thread::JoinHandle::join) {
+        Ok(Ok(true)) => usize::MAX,
+        _ => ((descriptors() * SHARERS.get()) / (2 * FEWEST_EACH)).max(1),
+    }
+}
+
+/// Of each kind, however few there are.
+const FEWEST_EACH: usize = 4;
+
 /// Kept free for what is open already and for the record.
 const RESERVED: usize = 32;
 
 /// How many directories a thread may keep open: a quarter of its descriptors.
 pub fn descriptors_for_directories() -> usize {
-    (descriptors() / 4).max(4)
+    (descriptors() / 4).max(FEWEST_EACH)
 }
 
 /// How many pins a thread may hold: half of its descriptors.
 pub fn descriptors_for_pins() -> usize {
-    (descriptors() / 2).max(4)
+    (descriptors() / 2).max(FEWEST_EACH)
 }
 
 /// What changing any inode, and putting it back, takes (`capabilities(7)`). Without `CAP_FSETID`, `chmod` drops a

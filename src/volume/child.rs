@@ -51,7 +51,7 @@ fn try_all(question: &str, out: &mut impl Write) -> Result<(), String> {
     // Where it cannot even be entered and listed there is nothing more to say.
     let open = tried[0].works() && tried[1].works();
     if open && depth != Some(0) {
-        raise_descriptor_limit();
+        let _ = raise_descriptor_limit();
         entries::look_below(handle, question.user.uid, probe.is_some(), depth, &mut say)?;
     }
     Ok(())

@@ -24,7 +24,8 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
-    let (monitor, stop) = (Terminal::new(args.json), args.effort.begin());
+    let stop = args.effort.begin().map_err(Failure::refused)?;
+    let monitor = Terminal::new(args.json);
     let jobs = args.effort.threads();
     let found = audit(&data_root, &remap_to, &daemon_json, jobs, &monitor, &stop);
     monitor.clear();

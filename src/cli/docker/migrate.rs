@@ -54,7 +54,7 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
         copy,
         allow_home,
     } = way;
-    let stop = args.effort.begin();
+    let stop = args.effort.begin().map_err(Failure::refused)?;
     let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     call.is_of(std::slice::from_ref(&data_root));
