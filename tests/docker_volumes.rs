@@ -381,6 +381,7 @@ fn what_somebody_keeps_in_the_data_root_is_shifted_where_containers_bind_it() {
         place.data(&at(below));
     }
     chown(at("appdata/done/file"), Some(100_033), Some(100_033)).unwrap();
+    place.data(&at("kept"));
     symlink("web", at("appdata/current")).unwrap();
     let text = |below: &str| at(below).to_str().unwrap().to_string();
     place.container(
@@ -408,6 +409,8 @@ fn what_somebody_keeps_in_the_data_root_is_shifted_where_containers_bind_it() {
     for words in [
         "nothing: it goes along with the data-root, shifted",
         "two binds it too and is not remapped",
+        &format!("needs {}", root.join(INNER).join("appdata/web").display()),
+        "kept: not Docker's; goes along as it is",
     ] {
         assert!(audited.text().contains(words), "{words:?} in {audited}");
     }

@@ -16,7 +16,7 @@ use super::inventory::{Whose, whose};
 use super::moved::{Moved, real};
 use super::remap::{DEFAULT_USER, Remap};
 use super::run_as;
-use crate::fs::shown::shell_word;
+use crate::fs::shown::{shell_word, shown};
 use crate::fs::tries::Try;
 use crate::fs::{Pin, Root, Stat, places};
 use crate::idmap::{Direction, Mapped};
@@ -192,12 +192,13 @@ impl<'a> Look<'a> {
             .iter()
             .filter(|it| it.kind == Advice::NotRemapped);
         let unmapped: Vec<(PathBuf, String)> = unmapped
-            .map(|it| (it.source.clone(), it.container.clone()))
+            .map(|it| (real(&it.source), it.container.clone()))
             .collect();
         let mut found = std::mem::take(&mut self.found);
         for mount in &mut found {
+            let place = real(&mount.source);
             let meets = |other: &&(PathBuf, String)| {
-                other.0.starts_with(&mount.source) || mount.source.starts_with(&other.0)
+                other.0.starts_with(&place) || place.starts_with(&other.0)
             };
             let other = unmapped.iter().find(meets);
             if let (Advice::Prepare | Advice::Carried, Some((_, container))) = (&mount.kind, other)
@@ -297,16 +298,14 @@ impl<'a> Look<'a> {
     }
 
     fn words_of_claim(&self, claim: &Claim, source: &Path) -> String {
-        let prepare = prepare_command(self.remap, " --allow-home", source);
+        let prepare = prepare_command(self.remap, " --allow-home", &real(source));
         format!("nothing: it {claim}. If that is meant: {prepare}")
     }
 
     fn words(&self, advice: &Advice, source: &Path) -> String {
-        let moved_to = self.moved.new_place(&real(source));
-        let prepare = || {
-            let path = moved_to.as_deref().unwrap_or(source);
-            prepare_command(self.remap, "", path)
-        };
+        let place = real(source);
+        let moved_to = self.moved.new_place(&place);
+        let prepare = || prepare_command(self.remap, "", moved_to.as_deref().unwrap_or(&place));
         match advice {
         Advice::NotThere => "nothing: it is not there".into(),
         Advice::NotRemapped => "nothing: the container is not remapped".into(),
@@ -323,7 +322,10 @@ impl<'a> Look<'a> {
             "never shift it by hand: a part of the data-root, most of it nobody's in a remapped container; --userns=host sees all"
                 .into()
         }
-        Advice::Carried => "nothing: it goes along with the data-root, shifted".into(),
+        Advice::Carried => format!(
+                "nothing: it goes along with the data-root, shifted; a compose file that names it needs {}",
+                shown(moved_to.as_deref().unwrap_or(&place))
+            ),
         Advice::Prepare | Advice::Account => prepare(),
         Advice::Shared(other) if moved_to.is_some() => format!(
             "it goes along with the data-root as it is: {other} binds it too and is not remapped. Afterwards: {}",

@@ -173,6 +173,10 @@ pub fn data_root(top: &Path) -> PathBuf {
     // In a plain root an id of the range is one that no container of the range can have.
     fs::remove_file(diff.join("shifted")).unwrap();
     fs::write(top.join("volumes/named/_data"), "x").unwrap();
+    // Leads out of the data-root and in again, so that it is rewritten.
+    let name = top.file_name().unwrap().to_str().unwrap();
+    let target = format!("../../../{name}/image");
+    std::os::unix::fs::symlink(target, make("volumes/linked").join("_data")).unwrap();
     let container = make("containers/4567");
     let config = json!({"Name": "/web", "Driver": "overlay2", "Config": {"User": "1000:1000"},
         "HostnamePath": container.join("hostname"), "ResolvConfPath": container.join("resolv.conf"),

@@ -152,6 +152,8 @@ pub struct Inventory {
     /// Those that are in the range and stay so, though the data-root goes out of it; by the paths
     /// that they have afterwards.
     left_shifted: Vec<PathBuf>,
+    /// Names of what somebody keeps in the docker root and no container binds.
+    carried_as_is: Vec<String>,
     shifts_host_binds: bool,
 }
 
@@ -183,11 +185,18 @@ impl Inventory {
             volume.decide(&bind_mounts, host_binds);
         }
         let carried = bind_mounts.iter().filter(|it| it.kind == Advice::Carried);
+        let own_trees: Vec<_> = carried
+            .map(|it| way_below(moved.from(), &real(&it.source)))
+            .collect();
+        let mut carried_as_is = names(moved.from())?;
+        carried_as_is.retain(|name| {
+            let is_bound = own_trees.iter().any(|tree| tree[0] == name.as_bytes());
+            !is_bound && whose(moved, &moved.from().join(name)) == Whose::Own
+        });
         Ok(Inventory {
             mounts: mount_points_of(moved, &volumes)?,
-            own_trees: carried
-                .map(|it| way_below(moved.from(), &real(&it.source)))
-                .collect(),
+            own_trees,
+            carried_as_is,
             in_place: match host_binds {
                 HostBinds::Shifted => to_prepare(&bind_mounts),
                 HostBinds::LookedAt | HostBinds::Left => Vec::new(),
@@ -238,6 +247,7 @@ impl Inventory {
             own_trees: own.iter().map(|it| way_below(moved.from(), it)).collect(),
             in_place,
             left_shifted,
+            carried_as_is: Vec::new(),
             shifts_host_binds: with_binds,
         })
     }
@@ -257,6 +267,10 @@ impl Inventory {
         let refused = self.volumes.iter();
         let refused = refused.filter(|volume| volume.becomes == Disposition::Refused);
         findings.extend(refused.map(|volume| Finding::error("volumes", volume.to_string())));
+        if !self.carried_as_is.is_empty() {
+            let found = format!("{}: not Docker's", self.carried_as_is.join(", "));
+            findings.push(Finding::ok("other data", found + "; goes along as it is"));
+        }
         findings
     }
 

@@ -47,6 +47,11 @@ impl std::fmt::Display for VolumeElsewhere {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} is {}: {}", self.volume, self.what, self.advice)?;
         match &self.rewritten {
+            Some(new) if self.is_mounted => write!(
+                f,
+                "; it is rewritten to {new}, and a compose file that names it needs that too",
+                new = shown(Path::new(new))
+            ),
             Some(new) => write!(f, "; it is rewritten to {}", shown(Path::new(new))),
             None => Ok(()),
         }
