@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use support::daemon::{Daemon, Host};
 use support::docker::*;
-use support::{Idshift, Kind, Run, TestFs, need_root, scene};
+use support::{Idshift, Kind, Run, TestFs, need_root, scene, sh};
 use tempfile::TempDir;
 
 const INNER: &str = "100000.100000";
@@ -340,6 +340,22 @@ fn what_is_mounted_in_a_data_root_is_refused_with_what_to_do() {
         drop(mounted);
         same(&start, &snapshot(&root), below);
     }
+    // A volume that is shown elsewhere too.
+    let shown = place.beside("shown");
+    fs::create_dir(&shown).unwrap();
+    sh(
+        "mount",
+        [
+            "--bind".as_ref(),
+            root.join("volumes/v0/_data").as_os_str(),
+            shown.as_os_str(),
+        ],
+    );
+    let refused = place.run(&idshift, "migrate", &[]);
+    sh("umount", [&shown]);
+    let refused = refused.exits(4);
+    assert!(refused.stderr.contains("in use by process"), "{refused}");
+
     // A daemon that was killed left it: until then, it is its own.
     let left = TestFs::mount_inside(Kind::Tmpfs, &shm);
     place.audit().exits(0);
@@ -364,6 +380,28 @@ fn what_is_mounted_in_a_data_root_is_refused_with_what_to_do() {
     );
     drop(mounted);
     place.run(&idshift, "revert", &[]).exits(0);
+}
+
+#[test]
+fn a_volume_that_leads_out_and_in_again_is_refused_with_what_to_do() {
+    let place = Place::new();
+    let shared = place.data(&place.root.join("shared"));
+    fs::create_dir(place.beside("way")).unwrap();
+    symlink(&shared, place.beside("way/_data")).unwrap();
+    symlink("../../way", place.root.join("volumes/chain")).unwrap();
+    let help = format!("Make the volume a symlink to {}", shared.display());
+    let audited = place.audit().exits(3);
+    assert!(audited.text().contains(&help), "{audited}");
+    let idshift = Idshift::new();
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = place.run(&idshift, "migrate", more).exits(4);
+        assert!(refused.stderr.contains(&help), "{refused}");
+    }
+    fs::remove_file(place.root.join("volumes/chain")).unwrap();
+    place.linked("chain", &shared);
+    place.run(&idshift, "migrate", &[]).exits(0);
+    let data = place.root.join(INNER).join("volumes/chain/_data/file");
+    assert_eq!(owner(&data), 100_033);
 }
 
 #[test]
