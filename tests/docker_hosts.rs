@@ -429,3 +429,84 @@ fn containers_that_outlive_their_daemon_are_in_the_way() {
     host.start(&[]).docker(&["start", "lives"]);
     assert!(Path::new(&host.data_root).join("overlay2").is_dir());
 }
+
+/// What a message has between backticks, run by a shell.
+fn run_advice(said: &str) {
+    let advice = said.split('`').nth(1).unwrap_or_else(|| panic!("{said}"));
+    sh("sh", ["-ec", advice]);
+}
+
+#[test]
+fn who_has_no_ranges_is_told_of_all_that_is_missing_at_once() {
+    need_root();
+    let idshift = Idshift::new();
+    let tree = tempfile::tempdir().unwrap();
+    let etc = |name: &str| Path::new("/etc").join(name);
+    let lose = |names: &[&str], user: &str| {
+        for name in names {
+            let text = fs::read_to_string(etc(name)).unwrap();
+            let others = text
+                .lines()
+                .filter(|line| !line.starts_with(&format!("{user}:")));
+            fs::write(
+                etc(name),
+                others.map(|line| format!("{line}\n")).collect::<String>(),
+            )
+            .unwrap();
+        }
+    };
+    let shift = |more: &[&str]| {
+        let path = tree.path().to_str().unwrap();
+        idshift.run([&["shift", "--dry-run", path], more].concat())
+    };
+    // Nothing at all: no user, no ranges, not even the files.
+    lose(&["passwd", "group"], "dockremap");
+    for name in ["subuid", "subgid"] {
+        fs::remove_file(etc(name)).unwrap();
+    }
+    let said = shift(&[])
+        .exits(4)
+        .says("there is no user dockremap")
+        .stderr;
+    assert!(
+        said.contains("useradd") && said.contains("--add-subgids"),
+        "{said}"
+    );
+    run_advice(&said);
+    shift(&[]).exits(0);
+    // One range of two, beside somebody else's.
+    lose(&["subgid"], "dockremap");
+    fs::write(etc("subgid"), "me:100000:65536\n").unwrap();
+    let said = shift(&[]).exits(4).says("165536-231071").stderr;
+    assert!(
+        !said.contains("useradd") && !said.contains("--add-subuids"),
+        "{said}"
+    );
+    let audit = |user: &str| {
+        let args = [
+            "docker",
+            "audit",
+            "--daemon-json=/nonexistent",
+            "--data-root=/tmp",
+            "--json",
+        ];
+        idshift_audit(&[&args[..], &["--userns-remap", user]].concat())
+    };
+    run_advice(&said);
+    shift(&[]).exits(0);
+    // Another user, as the daemon wants it.
+    sh("useradd", ["-r", "-s", "/bin/false", "app"]);
+    let told = audit("app");
+    assert!(
+        told.contains("user app has no range in /etc/subuid and /etc/subgid"),
+        "{told}"
+    );
+    run_advice(&told);
+    assert!(!audit("app").contains("has no range"));
+    shift(&["--subid", "app"]).exits(0);
+}
+
+fn idshift_audit(args: &[&str]) -> String {
+    let mut command = std::process::Command::new(Idshift::program());
+    support::Run::of(command.args(args)).text()
+}

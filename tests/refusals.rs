@@ -160,6 +160,12 @@ const TABLE: &[(&[&str], i32, &[&str])] = &[
         &["--no-such-flag"],
     ),
     (&["no-such-command"], 2, &["no-such-command"]),
+    // Whose group is not stated.
+    (
+        &["prepare", "--map", MAP, "--owner", "999", "TREE"],
+        2,
+        &["--owner", "999:999", "999:0"],
+    ),
     // Where the map or the record comes from.
     (
         &["shift", "--subid", "idshift-no-such-user", "TREE"],

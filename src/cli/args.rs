@@ -217,8 +217,9 @@ pub struct PrepareArgs {
     /// Directories to prepare, or single files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Give everything to this user of the container; ids in ACLs and capabilities are shifted
-    #[arg(long, value_name = "UID[:GID]")]
+    /// Give everything to this user and group of the container; ids in ACLs and capabilities are
+    /// shifted
+    #[arg(long, value_name = "UID:GID", value_parser = ContainerUser::with_group)]
     pub owner: Option<ContainerUser>,
     /// Make directories that are missing, for --owner or else for the container's root
     #[arg(long)]

@@ -1,9 +1,10 @@
 //! The map, from `--map` or from `/etc/subuid` and `/etc/subgid`.
 
-use nix::unistd::User;
+use nix::unistd::{Uid, User};
 
 use super::args::MapArgs;
 use super::exit::Failure;
+use crate::host::missing_ranges::MissingRanges;
 use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
 
 /// The user whose lines dockerd reads for `--userns-remap=default`.
@@ -21,15 +22,25 @@ impl MapArgs {
             return IdMap::from_specs(&self.maps).map_err(Failure::usage);
         }
         let user = self.subid.as_deref().unwrap_or(DEFAULT_USER);
-        let uid = match user.parse() {
-            Ok(uid) => Some(uid),
-            Err(_) => User::from_name(user)
-                .ok()
-                .flatten()
-                .map(|user| user.uid.as_raw()),
+        let number = user.parse().ok();
+        let account = match number {
+            Some(uid) => User::from_uid(Uid::from_raw(uid)),
+            None => User::from_name(user),
         };
+        let account = account.ok().flatten();
+        let uid = number.or(account.as_ref().map(|account| account.uid.as_raw()));
         let subuid = read("/etc/subuid")?;
         let subgid = read("/etc/subgid")?;
+        // A number alone is no name for a new account.
+        if number.is_none() || account.is_some() {
+            let name = account.as_ref().map_or(user, |account| &account.name);
+            let missing = MissingRanges::of(name, uid, [&subuid, &subgid]);
+            if let Some(missing) = missing.filter(MissingRanges::has_any) {
+                return Err(Failure::refused(format!(
+                    "{missing}. Or name the map: --map b:0:HOST:SIZE, for example --map b:0:100000:65536"
+                )));
+            }
+        }
         map_from_subid(user, uid, &subuid, &subgid, Reader::Any).map_err(Failure::refused)
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::DockerError;
+use crate::host::missing_ranges::MissingRanges;
 use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
 
 /// The user that `default` means to dockerd.
@@ -69,6 +70,15 @@ impl Remap {
             return Err(bad(format!("there is no group {group} in /etc/group")));
         }
         let (uids, gids) = (subid_file("/etc/subuid")?, subid_file("/etc/subgid")?);
+        let uid = Some(found.uid.as_raw());
+        let missing = MissingRanges::of(&found.name, uid, [&uids, &gids]);
+        if let Some(missing) = missing.filter(MissingRanges::has_any) {
+            let create = match found.name == DEFAULT_USER {
+                true => ". `idshift docker migrate --create-user` does so too",
+                false => "",
+            };
+            return Err(bad(format!("{missing}{create}")));
+        }
         Remap::of_lines(&found.name, Some(found.uid.as_raw()), &uids, &gids)
     }
 

@@ -3,6 +3,7 @@
 //! - [`finding`]: one thing that was looked at
 //! - [`kernel`]: user namespaces and the calls this program likes to have
 //! - [`calls`]: whether the kernel has a system call
+//! - [`missing_ranges`]: what a user lacks to be remapped to
 //! - [`subids`]: `/etc/subuid` and `/etc/subgid` as a whole
 //! - [`filesystem`]: what can be kept on a filesystem
 //! - [`runtime`]: the installed container runtime and the daemon
@@ -12,6 +13,7 @@ pub mod calls;
 pub mod filesystem;
 pub mod finding;
 pub mod kernel;
+pub mod missing_ranges;
 pub mod runtime;
 pub mod security;
 pub mod subids;

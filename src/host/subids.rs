@@ -3,6 +3,7 @@
 use nix::unistd::User;
 
 use super::Finding;
+use super::missing_ranges::MissingRanges;
 use crate::idmap::{SubidFile, SubidLine};
 
 /// A range that is shorter has no room for the ids of usual images, 65534 being nobody.
@@ -12,10 +13,11 @@ const USUAL: u32 = 65_536;
 pub fn findings(user: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let accounts = accounts();
+    let fix = fix(user);
     for path in ["/etc/subuid", "/etc/subgid"] {
         let text = std::fs::read(path).unwrap_or_default();
         findings.extend(match SubidFile::parse(&text, path) {
-            Ok(file) => of_file(&file, path, user, &accounts),
+            Ok(file) => of_file(&file, path, user, fix.as_deref(), &accounts),
             Err(error) => vec![Finding::error(name_of(path), error.to_string())],
         });
     }
@@ -27,6 +29,16 @@ fn name_of(path: &str) -> &'static str {
         "/etc/subuid" => "subuid",
         _ => "subgid",
     }
+}
+
+/// The commands that give the user what it lacks in the two files.
+fn fix(user: &str) -> Option<String> {
+    let file = |path| SubidFile::parse(&std::fs::read(path).unwrap_or_default(), path).ok();
+    let (uids, gids) = (file("/etc/subuid")?, file("/etc/subgid")?);
+    let uid = User::from_name(user).ok().flatten();
+    let uid = uid.map(|user| user.uid.as_raw());
+    let missing = MissingRanges::of(user, uid, [&uids, &gids])?;
+    missing.has_any().then(|| missing.command_line())
 }
 
 /// An id of a host account, and what it is called.
@@ -49,6 +61,7 @@ fn of_file(
     file: &SubidFile,
     path: &'static str,
     user: &str,
+    fix: Option<&str>,
     accounts: &[Vec<Account>; 2],
 ) -> Vec<Finding> {
     let what = name_of(path);
@@ -57,9 +70,8 @@ fn of_file(
     let mut findings = Vec::new();
     match &own[..] {
         [] => findings.push(
-            Finding::error(what, format!("{path} has no line for {user}")).remedy(
-                "idshift docker migrate --create-user, or usermod --add-subuids and --add-subgids",
-            ),
+            Finding::error(what, format!("{path} has no line for {user}"))
+                .remedy(fix.unwrap_or("a range of 65536 ids in it that no other user has")),
         ),
         lines => {
             let ids: u64 = lines.iter().map(|line| u64::from(line.count)).sum();
@@ -150,7 +162,7 @@ mod tests {
     fn levels(text: &str) -> Vec<(Level, String)> {
         let file = SubidFile::parse(text.as_bytes(), "/etc/subuid").unwrap();
         let accounts = [vec![(100_007, "eve".to_string())], Vec::new()];
-        let found = of_file(&file, "/etc/subuid", "dockremap", &accounts);
+        let found = of_file(&file, "/etc/subuid", "dockremap", None, &accounts);
         found.into_iter().map(|f| (f.level, f.found)).collect()
     }
 

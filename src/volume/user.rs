@@ -28,6 +28,22 @@ impl ContainerUser {
         groups: Vec::new(),
     };
 
+    /// `UID:GID`: of what is given away, the group is not guessed. The image decides about the group of its
+    /// user, and `docker run --user UID` takes 0 where the image does not know that user.
+    ///
+    /// # Errors
+    /// Says what is missing.
+    pub fn with_group(text: &str) -> Result<ContainerUser, String> {
+        let user: ContainerUser = text.parse()?;
+        match text.contains(':') {
+            true => Ok(user),
+            false => Err(format!(
+                "the group is missing: {text}:{text} where it has the same number, {text}:0 for the group root. \
+                 `docker run --rm IMAGE id` shows what the image has"
+            )),
+        }
+    }
+
     /// The ids its processes have on the host.
     ///
     /// # Errors
@@ -106,6 +122,17 @@ mod tests {
         for bad in ["", ":", "a", "1:", "1:b", "-1", "+1", "4294967295", "1:2:3"] {
             assert!(bad.parse::<ContainerUser>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_group_of_an_owner_is_not_guessed() {
+        let owner = ContainerUser::with_group("999:0").unwrap();
+        assert_eq!((owner.uid, owner.gid), (999, 0));
+        let missing = ContainerUser::with_group("999").unwrap_err();
+        assert!(
+            missing.contains("999:999") && missing.contains("999:0"),
+            "{missing}"
+        );
     }
 
     #[test]
