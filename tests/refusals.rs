@@ -249,7 +249,7 @@ fn a_read_only_filesystem_is_refused() {
         .says(it.path())
         .says("read-only");
     it.is_unchanged("after the refusal");
-    it.idshift.shift_with(&it.tree, &["--dry-run"]).exits(0);
+    it.idshift.shift_with(&it.tree, &["--dry-run"]).exits(4);
 }
 
 #[test]

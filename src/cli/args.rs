@@ -505,6 +505,9 @@ pub struct AuditArgs {
     /// The daemon
     #[command(flatten)]
     pub daemon: DaemonArgs,
+    /// Journals, for runs that are not finished
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// How hard it works
     #[command(flatten)]
     pub effort: EffortArgs,

@@ -10,6 +10,7 @@ use super::exit::{Exit, Failure};
 use super::output::say;
 
 use crate::engine::{Ending, Problem, Report};
+use crate::preflight::Passing;
 use crate::record::store::id_of;
 use crate::record::{Journal, Name};
 
@@ -231,9 +232,18 @@ fn members(report: &Report, manifest: Option<&Path>) -> Value {
         "created_since": tally.created,
         "created_paths": paths(&tally.created_paths),
         "problems": problems(&tally.problems),
+        "would_refuse": would_refuse(&report.would_refuse),
         "owners": owners,
         "elapsed_s": report.elapsed.as_secs_f64(),
     })
+}
+
+/// Why a real run would be refused now.
+fn would_refuse(found: &[Passing]) -> Vec<Value> {
+    found
+        .iter()
+        .map(|one| json!({"kind": one.kind(), "reason": one.to_string()}))
+        .collect()
 }
 
 fn paths(paths: &[std::path::PathBuf]) -> Vec<Value> {

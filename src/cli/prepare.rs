@@ -35,15 +35,13 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
     let monitor = Terminal::new(run.output.quiet);
     let plan = prepared.plan();
+    let store = Store::at(&run.store.journal_dir);
     let (report, of) = match run.dry_run {
         true => {
             let manifest = run.manifest.as_deref().map(open_manifest).transpose()?;
-            (plan.dry_run(manifest, &monitor, &stop)?, Of::DryRun)
+            (plan.dry_run(&store, manifest, &monitor, &stop)?, Of::DryRun)
         }
-        false => {
-            let store = Store::at(&run.store.journal_dir);
-            (plan.carry_out(&store, &monitor, &stop)?, Of::Shift)
-        }
+        false => (plan.carry_out(&store, &monitor, &stop)?, Of::Shift),
     };
     monitor.clear();
     print_report(

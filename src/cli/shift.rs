@@ -40,7 +40,7 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             .as_deref()
             .map(|path| open_manifest(path))
             .transpose()?;
-        let report = engine::dry_run(&request, manifest, &monitor, &stop);
+        let report = engine::dry_run(&request, &store, manifest, &monitor, &stop);
         (report, Of::DryRun)
     } else {
         (

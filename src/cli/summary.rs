@@ -81,6 +81,15 @@ pub fn summary(report: &Report, of: Of, verbose: bool) -> String {
         }
         _ => {}
     }
+    for one in &report.would_refuse {
+        let text_of_one = one.to_string();
+        let mut lines = text_of_one.lines();
+        let first = lines.next().unwrap_or_default();
+        let _ = writeln!(text, "\nA real run would be refused now: {first}");
+        for line in lines {
+            let _ = writeln!(text, "{line}");
+        }
+    }
     next_step(&mut text, report, of);
     text
 }

@@ -74,12 +74,14 @@ impl Plan<'_> {
     /// [`Refusal`]; also when the manifest cannot be written.
     pub fn dry_run(
         &self,
+        store: &Store,
         manifest: Option<(ManifestWriter, &Path)>,
         monitor: &dyn Monitor,
         stop: &Stop,
     ) -> Result<Report, Refusal> {
         let roots = self.open_roots()?;
         let mut run = self.run(&roots, monitor, stop)?;
+        let would_refuse = self.request.would_refuse(&roots, store, monitor)?;
         let dry = Dry {
             request: &self.request,
             trees: self.request.paths.len(),
@@ -88,7 +90,10 @@ impl Plan<'_> {
         let report = dry_walk(&mut run, &dry, manifest)?;
         match outside_links(&run) {
             Some(refusal) => Err(refusal),
-            None => Ok(report),
+            None => Ok(Report {
+                would_refuse,
+                ..report
+            }),
         }
     }
 
@@ -153,6 +158,7 @@ impl Plan<'_> {
                 },
                 tally: found,
                 elapsed: start.elapsed(),
+                would_refuse: Vec::new(),
             });
         }
         let journal = Journal::open(&path)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ownership::FileType;
+use crate::preflight::Passing;
 use crate::record::Transition;
 
 /// Why an inode was left as it is.
@@ -186,7 +187,7 @@ pub enum Ending {
 }
 
 /// What a run did, whole.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Report {
     /// The journal file; none for a dry run, or when nothing had to be changed.
     pub journal: Option<PathBuf>,
@@ -196,6 +197,8 @@ pub struct Report {
     pub ending: Ending,
     /// Wall time.
     pub elapsed: Duration,
+    /// Of a dry run: why a real one would be refused now.
+    pub would_refuse: Vec<Passing>,
 }
 
 /// A report in a word: what exit codes are made of.

@@ -1,18 +1,17 @@
 //! What the operator asks, and the checks before anything starts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::decide::{elsewhere, elsewhere_help};
-use crate::fs::in_use::{self, Tree, Use};
-use crate::fs::places;
+use crate::fs::Root;
 use crate::fs::root::RootError;
-use crate::fs::shown::{one_line, shell_word, shown};
-use crate::fs::{Root, process};
+use crate::fs::shown::{shell_word, shown};
 use crate::idmap::{Direction, IdMap, Overlap};
 use crate::preflight::accounts::LoginAccounts;
-use crate::preflight::homes::{self, Claim};
+use crate::preflight::passing::check_not_in_use;
+use crate::preflight::{Lasting, Passing, Preflight};
 use crate::record::line::{Header, RootLine, WalkOptions};
 use crate::record::lock::{LockError, RunLock};
 use crate::record::manifest::ManifestError;
@@ -54,20 +53,12 @@ pub enum Refusal {
     /// A path cannot be a root.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// A place that must not be shifted.
+    /// A check before the first change found what time does not cure.
     #[error(transparent)]
-    Place(#[from] places::Refusal),
-    /// A login account works with it.
-    #[error(
-        "{path}: {claim}. Name a directory that only containers use, or add --allow-home if it is this one",
-        path = shown(path)
-    )]
-    Account {
-        /// The tree.
-        path: PathBuf,
-        /// Whose it is.
-        claim: Claim,
-    },
+    Lasting(#[from] Lasting),
+    /// A check before the first change found what is in the way now.
+    #[error(transparent)]
+    Passing(#[from] Passing),
     /// Two of the paths hold one another.
     #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = shown(inner), outer = shown(outer))]
     Nested {
@@ -97,26 +88,6 @@ pub enum Refusal {
         /// What is wrong.
         reason: String,
     },
-    /// Only root may change owners.
-    #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = shown(path))]
-    NotRoot {
-        /// The first tree, or the journal.
-        path: PathBuf,
-        /// `uid 0`, `CAP_CHOWN` and the like.
-        missing: String,
-    },
-    /// Somebody is using the tree; of several, the first is named.
-    #[error(
-        "{}\n  Stop what uses the tree, or add --allow-in-use if you know that it takes no harm",
-        in_use_text(.0, .1)
-    )]
-    InUse(PathBuf, Vec<Use>),
-    /// Somebody is using the directory of a service that must be stopped.
-    #[error(
-        "{}\n  It must be stopped first; a daemon and its containers with `systemctl stop docker.socket docker`",
-        in_use_text(.0, .1)
-    )]
-    ServiceRuns(PathBuf, Vec<Use>),
     /// Files of the tree have names elsewhere.
     #[error(
         "{path}: {}{more}. {}",
@@ -130,11 +101,6 @@ pub enum Refusal {
         /// How many more there are, in words.
         more: String,
     },
-    /// Who is using the tree could not be found out.
-    #[error(
-        "/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing"
-    )]
-    UseUnknown(std::io::Error),
     /// Another run works on it.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -182,36 +148,7 @@ pub enum Refusal {
     },
 }
 
-fn in_use_text(tree: &Path, uses: &[Use]) -> String {
-    let mut text = String::new();
-    for (i, one) in uses.iter().enumerate().take(10) {
-        let (pid, command) = (one.pid, one_line(&one.command));
-        let start = match i {
-            0 => format!("{}: is in use", shown(tree)),
-            _ => "\n  and".to_string(),
-        };
-        text.push_str(&format!("{start} by process {pid} ({command})"));
-        if let Some(container) = &one.container {
-            text.push_str(&format!(" in container {}", one_line(container)));
-        }
-        // As the process knows it: in a container that is another path.
-        text.push_str(&format!(": {} {}", one.how, shown(&one.path)));
-    }
-    if uses.len() > 10 {
-        text.push_str(&format!("\n  and {} more", uses.len() - 10));
-    }
-    text
-}
-
 impl Refusal {
-    /// The same, where the tree is a service's own.
-    fn of_service(self) -> Refusal {
-        match self {
-            Refusal::InUse(tree, uses) => Refusal::ServiceRuns(tree, uses),
-            other => other,
-        }
-    }
-
     /// A journal cannot be written.
     pub(super) fn journal(path: &std::path::Path, source: std::io::Error) -> Refusal {
         Refusal::Journal(JournalError::Io {
@@ -242,7 +179,6 @@ impl ShiftRequest {
             }
             roots.push(root);
         }
-        self.check_accounts(&roots)?;
         // Whoever carries a service knows which side each of its files is on.
         let is_known = self.walk.assume_unshifted || self.service;
         if let Some(overlap) = self.map.sides_overlap()
@@ -256,20 +192,6 @@ impl ShiftRequest {
             });
         }
         Ok(roots)
-    }
-
-    /// Refuses what login accounts work with. A service's own trees were looked at by whoever carries it.
-    fn check_accounts(&self, roots: &[Root]) -> Result<(), Refusal> {
-        let Some(accounts) = self.accounts().filter(|_| !self.service) else {
-            return Ok(());
-        };
-        for root in roots {
-            if let Some(claim) = homes::claim(root, &accounts) {
-                let path = root.path.clone();
-                return Err(Refusal::Account { path, claim });
-            }
-        }
-        Ok(())
     }
 
     /// The accounts whose files stay theirs.
@@ -290,36 +212,69 @@ impl ShiftRequest {
         Excludes::new(&self.walk.exclude, &roots[..self.paths.len()], &self.paths)
     }
 
-    /// Everything that must hold before a file may be changed; the lock is held from here on.
+    /// Asks the checks before the first change. In roots behind the request's own paths, only names are changed.
+    fn ask_preflight<T>(
+        &self,
+        roots: &[Root],
+        store: &Store,
+        ask: impl FnOnce(&Preflight<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let excludes = self.excludes(roots)?;
+        // A service's own trees were looked at by whoever carries it.
+        let accounts = self.accounts().filter(|_| !self.service);
+        ask(&Preflight {
+            trees: &roots[..self.paths.len()],
+            store,
+            accounts: accounts.as_ref(),
+            is_excluded: &|tree, below| {
+                excludes
+                    .as_ref()
+                    .is_some_and(|excludes| excludes.matches(tree, below))
+            },
+            cross_mounts: self.walk.cross_mounts,
+            allow_in_use: self.allow_in_use,
+            allow_system_path: self.allow_system_path,
+            service: self.service,
+        })
+    }
+
+    /// What would keep a run from starting now; for a dry run.
     ///
-    /// In roots behind the request's own paths, only names are changed.
+    /// # Errors
+    /// What would keep it from starting at any time.
+    pub(super) fn would_refuse(
+        &self,
+        roots: &[Root],
+        store: &Store,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<Passing>, Refusal> {
+        self.ask_preflight(roots, store, |preflight| {
+            preflight.check_lasting()?;
+            monitor.phase(Phase::CheckingUse, None);
+            Ok(preflight.passing())
+        })
+    }
+
+    /// Everything that must hold before a file may be changed; the lock is held from here on.
     pub(super) fn clear_to_change(
         &self,
         roots: &[Root],
         store: &Store,
         monitor: &dyn Monitor,
     ) -> Result<RunLock, Refusal> {
-        let trees = &roots[..self.paths.len()];
-        for root in trees {
-            if !self.allow_system_path {
-                places::check_system_path(&root.path)?;
-                places::check_no_data_root(&root.path)?;
+        self.ask_preflight(roots, store, |preflight| {
+            preflight.check_lasting()?;
+            monitor.phase(Phase::CheckingUse, None);
+            if let Some(first) = preflight.passing().into_iter().next() {
+                return Err(first.into());
             }
-            places::check_filesystem(std::os::fd::AsFd::as_fd(&root.pin), &root.path)?;
-            places::check_mounts(root, self.walk.cross_mounts)?;
-        }
-        check_is_root(trees.first().map_or(Path::new("/"), |root| &root.path))?;
-        if !self.allow_in_use {
-            check_not_in_use(trees, monitor).map_err(|refusal| match self.service {
-                true => refusal.of_service(),
-                false => refusal,
-            })?;
-        }
-        store.open_for_writing()?;
-        store.check_outside(trees)?;
-        let lock = RunLock::take(roots)?;
-        store.check_no_unfinished(trees)?;
-        Ok(lock)
+            store.open_for_writing()?;
+            let lock = RunLock::take(roots)?;
+            // Another run may have ended, and a mount have come, since they were looked at.
+            preflight.check_lasting()?;
+            store.check_no_unfinished(preflight.trees)?;
+            Ok(lock)
+        })
     }
 
     /// The journal's first line.
@@ -367,21 +322,6 @@ pub(super) fn host() -> String {
     )
 }
 
-pub(super) fn check_is_root(path: &std::path::Path) -> Result<(), Refusal> {
-    let mut missing = process::missing_capabilities();
-    if !nix::unistd::geteuid().is_root() {
-        // Its journals would be another's.
-        missing.insert(0, "uid 0");
-    }
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(Refusal::NotRoot {
-            path: path.to_path_buf(),
-            missing: missing.join(", "),
-        }),
-    }
-}
-
 /// A service that must be stopped for a run must be stopped for the end of it and its undoing too.
 pub(super) fn check_journal_not_in_use(
     journal: &Journal,
@@ -390,22 +330,7 @@ pub(super) fn check_journal_not_in_use(
     if !journal.header.is_of_service() {
         return Ok(());
     }
-    check_not_in_use(&roots::open_trees(journal), monitor).map_err(Refusal::of_service)
-}
-
-fn check_not_in_use(roots: &[Root], monitor: &dyn Monitor) -> Result<(), Refusal> {
     monitor.phase(Phase::CheckingUse, None);
-    let trees: Vec<Tree> = roots
-        .iter()
-        .map(|root| Tree {
-            path: root.path.clone(),
-            dev: root.dev,
-            ino: root.identity.ino,
-        })
-        .collect();
-    match in_use::users_of(&trees) {
-        Ok(uses) if uses.is_empty() => Ok(()),
-        Ok(uses) => Err(Refusal::InUse(roots[0].path.clone(), uses)),
-        Err(error) => Err(Refusal::UseUnknown(error)),
-    }
+    check_not_in_use(&roots::open_trees(journal), true)?;
+    Ok(())
 }

@@ -7,11 +7,12 @@ use super::decide::Run;
 use super::exclude::Excludes;
 use super::listed::carry_out;
 use super::replay::GiveUp;
-use super::request::{check_is_root, check_journal_not_in_use};
+use super::request::check_journal_not_in_use;
 use super::shift::{conclude, walk_journalling};
 use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::{Identity, places};
+use crate::preflight::passing::check_is_root;
 use crate::record::journal::Piece;
 use crate::record::lock::RunLock;
 use crate::record::store::argument;
@@ -49,6 +50,7 @@ pub fn resume(
                     why: format!("it is {} already", journal.state),
                 },
                 elapsed: start.elapsed(),
+                would_refuse: Vec::new(),
             });
         }
     }

@@ -82,6 +82,7 @@ pub fn apply_manifest(
                 ..found
             },
             elapsed: start.elapsed(),
+            would_refuse: Vec::new(),
         });
     }
     if found.already > 0 {

@@ -8,10 +8,11 @@ use super::decide::Run;
 use super::disks::Disks;
 use super::flush::flushing;
 use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
-use super::request::{check_is_root, check_journal_not_in_use};
+use super::request::check_journal_not_in_use;
 use super::steps::{Brought, Steps};
 use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Tally};
 use super::{created, roots, there};
+use crate::preflight::passing::check_is_root;
 use crate::record::lock::RunLock;
 use crate::record::store::argument;
 use crate::record::{Journal, JournalError, Mark, State};
@@ -46,6 +47,7 @@ pub fn rollback(
         tally: Tally::default(),
         ending: Ending::Done,
         elapsed: start.elapsed(),
+        would_refuse: Vec::new(),
     };
     if !options.force {
         there::open_all(journal)?;

@@ -135,6 +135,7 @@ pub(super) fn conclude(
         tally,
         ending,
         elapsed: start.elapsed(),
+        would_refuse: Vec::new(),
     }
 }
 
@@ -159,12 +160,14 @@ fn undo(run: &Run<'_>, tally: &mut Tally, journal: (&Path, File), jobs: usize) -
     }
 }
 
-/// Says what a shift would do; changes nothing, takes no lock, needs no root where it can read.
+/// Says what a shift would do, and what would keep it from starting now; changes nothing, takes no lock, needs no
+/// root where it can read.
 ///
 /// # Errors
-/// [`Refusal`]; also when the manifest cannot be written.
+/// [`Refusal`], as a shift where time does not cure it; also when the manifest cannot be written.
 pub fn dry_run(
     request: &ShiftRequest,
+    store: &Store,
     manifest: Option<(ManifestWriter, &Path)>,
     monitor: &dyn Monitor,
     stop: &Stop,
@@ -174,12 +177,17 @@ pub fn dry_run(
     let mut run = Run::new(&roots, map, direction, &request.walk, monitor, stop);
     run.accounts = request.accounts();
     run.exclude = request.excludes(&roots)?;
+    let would_refuse = request.would_refuse(&roots, store, monitor)?;
     let dry = Dry {
         request,
         trees: roots.len(),
         steps: &[],
     };
-    dry_walk(&mut run, &dry, manifest)
+    let report = dry_walk(&mut run, &dry, manifest)?;
+    Ok(Report {
+        would_refuse,
+        ..report
+    })
 }
 
 /// What a dry run is of.
@@ -245,6 +253,7 @@ pub(super) fn dry_walk(
             false => Ending::Done,
         },
         elapsed: start.elapsed(),
+        would_refuse: Vec::new(),
     })
 }
 

@@ -52,6 +52,7 @@ pub fn verify_journal(
             false => Ending::Done,
         },
         elapsed: start.elapsed(),
+        would_refuse: Vec::new(),
     })
 }
 
@@ -85,5 +86,6 @@ pub fn verify_map(
             false => Ending::Done,
         },
         elapsed: start.elapsed(),
+        would_refuse: Vec::new(),
     })
 }

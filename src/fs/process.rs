@@ -121,6 +121,16 @@ const NEEDED: &[(CapabilitySet, &str)] = &[
     (CapabilitySet::SETFCAP, "CAP_SETFCAP"),
 ];
 
+/// What this process lacks to change any owner and to write journals that are root's: `uid 0`, capabilities.
+pub fn lacks_to_change_owners() -> Vec<&'static str> {
+    let mut missing = missing_capabilities();
+    if !nix::unistd::geteuid().is_root() {
+        // Its journals would be another's.
+        missing.insert(0, "uid 0");
+    }
+    missing
+}
+
 /// The capabilities that this process lacks to change owners. All, where the kernel does not tell.
 pub fn missing_capabilities() -> Vec<&'static str> {
     let sets = rustix::thread::capabilities(None);

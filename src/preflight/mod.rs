@@ -1,7 +1,46 @@
-//! What is checked before anything is changed.
+//! Every check before the first change: one list, which dry run, audit and run all ask.
+//!
+//! What a check finds is of one of two types, and the type says what a dry run makes of it:
+//!
+//! - [`Lasting`]: time does not cure it. The dry run is refused as the run is.
+//! - [`Passing`]: it is so now and can be over later. The dry run goes on and says that a run would be refused now.
+//!
+//! What the checks need to know of a host:
 //!
 //! - [`accounts`]: the accounts of this host that people log in to
 //! - [`homes`]: whether a tree is theirs
 
 pub mod accounts;
 pub mod homes;
+mod lasting;
+pub mod passing;
+
+use std::path::Path;
+
+use crate::fs::Root;
+use crate::record::Store;
+use accounts::LoginAccounts;
+
+pub use lasting::Lasting;
+pub use passing::Passing;
+
+/// What is to be changed, and what the operator allows.
+#[derive(Clone, Copy)]
+pub struct Preflight<'a> {
+    /// The trees whose inodes change owners.
+    pub trees: &'a [Root],
+    /// Where the journal goes.
+    pub store: &'a Store,
+    /// Whose trees are not changed.
+    pub accounts: Option<&'a LoginAccounts>,
+    /// Whether a path is left out, given the number of its tree and its place in that.
+    pub is_excluded: &'a dyn Fn(usize, &Path) -> bool,
+    /// What is mounted below the trees is changed too.
+    pub cross_mounts: bool,
+    /// Trees that are in use are changed too.
+    pub allow_in_use: bool,
+    /// System directories are changed too.
+    pub allow_system_path: bool,
+    /// The trees are a service's own, which must not run meanwhile.
+    pub service: bool,
+}

@@ -79,10 +79,6 @@ impl RunLock {
     pub fn take(roots: &[Root]) -> Result<RunLock, LockError> {
         let ours: Vec<Tree> = roots.iter().map(Tree::of).collect();
         let place = Path::new(PLACE);
-        let at = |path: &Path| {
-            let path = path.to_path_buf();
-            move |source| LockError::Io { path, source }
-        };
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -121,6 +117,43 @@ impl RunLock {
             root.check_in_place()?;
         }
         Ok(lock)
+    }
+}
+
+impl RunLock {
+    /// Makes sure that no other run works on these trees now; takes nothing that a run could wait for, and leaves
+    /// nothing.
+    ///
+    /// # Errors
+    /// One does.
+    pub fn check_free(roots: &[Root]) -> Result<(), LockError> {
+        let ours: Vec<Tree> = roots.iter().map(Tree::of).collect();
+        let place = Path::new(PLACE);
+        let entries = match std::fs::read_dir(place) {
+            // No run was ever made since the host was started.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(at(place))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(at(place))?.path();
+            // One that has ended since, or has not written what it holds, holds nothing yet.
+            let file = open(&path, false).ok();
+            let held = file.and_then(|mut file| Some((held_by(&mut file, &ours).ok()??, file)));
+            if let Some((held, file)) = held
+                && Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+            {
+                return Err(held);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> LockError {
+    let path = path.to_path_buf();
+    move |source| LockError::Io {
+        path: path.clone(),
+        source,
     }
 }
 
@@ -180,25 +213,37 @@ fn check_other(path: &Path, ours: &[Tree]) -> Result<(), Other> {
         }
         Err((file, _)) => file,
     };
-    let mut text = Vec::new();
-    file.rewind()
-        .and_then(|()| file.read_to_end(&mut text).map(drop))
-        .map_err(Other::Io)?;
-    let holder: Holder = serde_json::from_slice(&text).map_err(|e| Other::Io(e.into()))?;
-    for theirs in &holder.trees {
-        if let Some(ours) = ours
-            .iter()
-            .find(|ours| root::meet(&ours.lineage, &theirs.lineage))
-        {
-            return Err(Other::Held(LockError::Held {
-                path: ours.path.as_path().to_path_buf(),
-                theirs: theirs.path.as_path().to_path_buf(),
-                pid: holder.pid,
-                command: holder.command,
-            }));
-        }
+    match held_by(&mut file, ours).map_err(Other::Io)? {
+        Some(held) => Err(Other::Held(held)),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether a run's file names a tree that meets one of ours.
+fn held_by(file: &mut File, ours: &[Tree]) -> io::Result<Option<LockError>> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut text)?;
+    let holder: Holder = serde_json::from_slice(&text)?;
+    let meet = |theirs: &Tree| {
+        let ours = ours
+            .iter()
+            .find(|ours| root::meet(&ours.lineage, &theirs.lineage))?;
+        Some((
+            ours.path.as_path().to_path_buf(),
+            theirs.path.as_path().to_path_buf(),
+        ))
+    };
+    Ok(holder
+        .trees
+        .iter()
+        .find_map(meet)
+        .map(|(path, theirs)| LockError::Held {
+            path,
+            theirs,
+            pid: holder.pid,
+            command: holder.command,
+        }))
 }
 
 /// A file that nobody else has. Where `/run` is shared between containers, a process of another may have the same

@@ -135,27 +135,54 @@ impl Store {
     /// Makes the directory where it is missing, and makes sure that nobody else can write to it or put
     /// another in its place.
     pub fn open_for_writing(&self) -> Result<(), StoreError> {
-        let private = |distrust| match distrust {
-            Distrust::Io(error) => self.io(error),
-            Distrust::Reason(reason) => StoreError::NotPrivate {
-                path: self.place.clone(),
-                reason,
-            },
-        };
-        if !self.place.is_dir() {
-            trust::check_above(&self.place).map_err(private)?;
-        }
+        self.check_writable()?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.place)
             .map_err(|error| self.io(error))?;
-        trust::check_directory(&self.place).map_err(private)
+        self.check_private()
+    }
+
+    /// Makes sure that journals can be kept here, where the directory is missing too; makes nothing.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        let there = self.nearest();
+        rustix::fs::access(there, rustix::fs::Access::WRITE_OK)
+            .map_err(|errno| self.io(errno.into()))?;
+        match there == self.place && self.place.is_dir() {
+            true => self.check_private(),
+            false => trust::check_above(&self.place).map_err(|distrust| self.distrust(distrust)),
+        }
+    }
+
+    /// The directory, or the last one on the way to it that is there.
+    fn nearest(&self) -> &Path {
+        let mut ways = self.place.ancestors();
+        let there = ways.find(|way| way.as_os_str().is_empty() || way.exists());
+        match there {
+            Some(way) if !way.as_os_str().is_empty() => way,
+            _ => Path::new("."),
+        }
+    }
+
+    fn check_private(&self) -> Result<(), StoreError> {
+        trust::check_directory(&self.place).map_err(|distrust| self.distrust(distrust))
+    }
+
+    fn distrust(&self, distrust: Distrust) -> StoreError {
+        match distrust {
+            Distrust::Io(error) => self.io(error),
+            Distrust::Reason(reason) => StoreError::NotPrivate {
+                path: self.place.clone(),
+                reason,
+            },
+        }
     }
 
     /// Refuses a store inside one of the trees: it would be shifted, and journalled, itself.
     pub fn check_outside(&self, roots: &[Root]) -> Result<(), StoreError> {
-        let lineage = root::lineage_of(&self.place).map_err(|error| self.io(error))?;
+        let real = std::fs::canonicalize(self.nearest()).map_err(|error| self.io(error))?;
+        let lineage = root::lineage_of(&real).map_err(|error| self.io(error))?;
         match roots.iter().find(|root| lineage.contains(&root.lineage[0])) {
             Some(root) => Err(StoreError::InsideTree {
                 path: self.place.clone(),

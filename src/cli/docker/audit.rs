@@ -17,6 +17,7 @@ use crate::docker::census::Census;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root;
 use crate::host::Level;
+use crate::record::Store;
 
 /// Runs it.
 pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -27,7 +28,16 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.effort.begin().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.json);
     let jobs = args.effort.threads();
-    let found = audit(&data_root, &remap_to, &daemon_json, jobs, &monitor, &stop);
+    let store = Store::at(&args.store.journal_dir);
+    let found = audit(
+        &data_root,
+        &remap_to,
+        &daemon_json,
+        &store,
+        jobs,
+        &monitor,
+        &stop,
+    );
     monitor.clear();
     if stop.is_asked() {
         call.print("interrupted", serde_json::json!({}));

@@ -125,7 +125,9 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
     let report = match (args.dry_run, &copy) {
         (true, _) => {
             let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
-            migration.plan().dry_run(manifest, &monitor, &stop)?
+            migration
+                .plan()
+                .dry_run(&store, manifest, &monitor, &stop)?
         }
         (false, None) => migration.plan().carry_out(&store, &monitor, &stop)?,
         (false, Some(copy)) => {

@@ -27,6 +27,7 @@ use crate::engine::{Monitor, Stop};
 use crate::host::{Finding, Level};
 use crate::idmap::Direction;
 use crate::preflight::accounts::LoginAccounts;
+use crate::record::Store;
 use containers::Troubled;
 use work::Work;
 
@@ -78,6 +79,7 @@ pub fn audit(
     data_root: &Path,
     remap_to: &str,
     daemon_json: &DaemonJson,
+    journals: &Store,
     jobs: usize,
     monitor: &dyn Monitor,
     stop: &Stop,
@@ -144,8 +146,9 @@ pub fn audit(
     findings.extend(readiness::daemon(&top, &running));
     let mut work = None;
     if let Some(remap) = &remap {
-        match work::look_through(&top, remap, jobs, monitor, stop) {
-            Ok(found) => {
+        match work::look_through(&top, remap, journals, jobs, monitor, stop) {
+            Ok((found, would_refuse)) => {
+                findings.extend(work::refused_now(&would_refuse));
                 findings.extend(found.findings());
                 work = Some(found);
             }

@@ -11,6 +11,8 @@ use crate::engine::{Monitor, Refusal, Stop};
 use crate::fs::shown::shown;
 use crate::host::Finding;
 use crate::idmap::Direction;
+use crate::preflight::Passing;
+use crate::record::Store;
 
 /// What a migration would have to do.
 #[derive(Clone, Debug, Serialize)]
@@ -41,15 +43,18 @@ const TIMES_A_DRY_RUN: f64 = 4.0;
 
 /// Works the migration out, as a dry run does.
 ///
+/// Also what would keep it from starting now.
+///
 /// # Errors
-/// Why it would be refused, for people.
+/// Why it would be refused at any time, for people.
 pub fn look_through(
     top: &Path,
     remap: &Remap,
+    store: &Store,
     jobs: usize,
     monitor: &dyn Monitor,
     stop: &Stop,
-) -> Result<Work, String> {
+) -> Result<(Work, Vec<Passing>), String> {
     let request = MigrateRequest {
         data_root: top.to_path_buf(),
         direction: Direction::Into,
@@ -65,7 +70,7 @@ pub fn look_through(
     };
     let dry_run = |request: &MigrateRequest| {
         let migration = Migration::prepare(request, remap).map_err(|error| error.to_string())?;
-        Ok::<_, String>(migration.plan().dry_run(None, monitor, stop))
+        Ok::<_, String>(migration.plan().dry_run(store, None, monitor, stop))
     };
     let (report, outside_links) = match dry_run(&request)? {
         Err(refusal @ Refusal::OutsideLinks { .. }) => {
@@ -85,7 +90,7 @@ pub fn look_through(
         let area: PathBuf = below.components().take(2).collect();
         *troubles.entry(shown(&area).to_string()).or_default() += 1;
     }
-    Ok(Work {
+    let work = Work {
         inodes: report.tally.seen,
         to_shift: report.tally.changed,
         steps: report.tally.steps,
@@ -93,7 +98,23 @@ pub fn look_through(
         seconds: report.elapsed.as_secs_f64() * TIMES_A_DRY_RUN,
         troubles: troubles.into_iter().collect(),
         outside_links,
-    })
+    };
+    Ok((work, report.would_refuse))
+}
+
+/// What keeps a migration from starting now, beside the daemon: of that, [`super::readiness::daemon`] tells more.
+pub fn refused_now(would_refuse: &[Passing]) -> Vec<Finding> {
+    let not_of_daemon = would_refuse.iter().filter_map(|one| {
+        let what = match one {
+            Passing::InUse(..) | Passing::ServiceRuns(..) | Passing::UseUnknown(_) => return None,
+            // The audit itself does with what it can read.
+            Passing::NotRoot { .. } => return None,
+            Passing::Held(_) => "another run",
+            Passing::Unfinished(_) => "unfinished run",
+        };
+        Some(Finding::error(what, one.to_string()))
+    });
+    not_of_daemon.collect()
 }
 
 impl Work {

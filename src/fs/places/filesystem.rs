@@ -1,10 +1,12 @@
 //! Whether a filesystem keeps the owners that it is given, by its type and its mount.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{Access, StatVfsMountFlags};
+use rustix::io::Errno;
 
 use super::Refusal;
 use crate::fs::mount_table::{self, Mount};
@@ -164,53 +166,138 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
             name: name.into(),
             why: obstacle.why(),
             help: obstacle.help(),
+            below: false,
         });
     }
     // Of the mount as much as of the filesystem: a bind mount can be read-only alone (statvfs(3)).
     let flags = rustix::fs::fstatvfs(fd).map_err(unknown)?.f_flag;
     if flags.contains(StatVfsMountFlags::RDONLY) {
-        return Err(Refusal::ReadOnly {
+        return Err(read_only(fd, path));
+    }
+    // A subvolume can be read-only by itself: the kernel says so before it asks who may write.
+    if is_btrfs(magic) && may_write(fd) == Err(Errno::ROFS) {
+        return Err(Refusal::ReadOnlySubvolume {
             path: path.to_owned(),
+            subvolume: subvolume_of(path),
         });
     }
     Ok(())
 }
 
+fn may_write(fd: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let link = format!("/proc/thread-self/fd/{}", fd.as_raw_fd());
+    rustix::fs::access(link, Access::WRITE_OK)
+}
+
+/// The nearest directory above that is the top of a subvolume.
+fn subvolume_of(path: &Path) -> PathBuf {
+    /// `BTRFS_FIRST_FREE_OBJECTID`
+    const TOP: u64 = 256;
+    let is_top = |dir: &&Path| dir.metadata().is_ok_and(|found| found.ino() == TOP);
+    path.ancestors().find(is_top).unwrap_or(path).to_owned()
+}
+
+fn read_only(fd: BorrowedFd<'_>, path: &Path) -> Refusal {
+    let mounts = mount_table::of_this_thread().unwrap_or_default();
+    match mount_of(fd, &mounts) {
+        Ok(Some(mount)) => read_only_mount(path, mount, false),
+        _ => Refusal::ReadOnly {
+            path: path.to_owned(),
+            point: path.to_owned(),
+            remount: REMOUNT,
+            below: false,
+        },
+    }
+}
+
+const REMOUNT: &str = "mount -o remount,rw";
+
+/// A bind mount can be read-only while its filesystem is not.
+fn read_only_mount(path: &Path, mount: &Mount, below: bool) -> Refusal {
+    Refusal::ReadOnly {
+        path: path.to_owned(),
+        point: mount.point.clone(),
+        remount: match mount.settings.contains_key("ro") {
+            true => REMOUNT,
+            false => "mount -o remount,bind,rw",
+        },
+        below,
+    }
+}
+
 /// Refuses a root by its mount where the `f_type` does not tell: an overlay in user space, ext4 that keeps half
-/// of an id. With `crossing`, also one with such a mount, or an overlay, below it.
+/// of an id. With `crossing`, also one with a mount below it that cannot be changed, unless `is_excluded` says of its
+/// path, relative to the root, that it is left out.
 ///
 /// # Errors
 /// Names the root, or the mount point below it.
-pub fn check_mounts(root: &Root, crossing: bool) -> Result<(), Refusal> {
+pub fn check_mounts(
+    root: &Root,
+    crossing: bool,
+    is_excluded: impl Fn(&Path) -> bool,
+) -> Result<(), Refusal> {
     let unknown = |source| Refusal::Unknown {
         path: root.path.clone(),
         source,
     };
     let mounts = mount_table::of_this_thread().map_err(unknown)?;
     let own = mount_of(root.pin.as_fd(), &mounts).map_err(unknown)?;
-    let own = own.into_iter().map(|mount| (&*root.path, mount));
-    let below = mounts
-        .iter()
-        .map(|mount| (&*mount.point, mount))
-        .filter(|(point, _)| crossing && point.starts_with(&root.path));
-    for (path, mount) in own.chain(below) {
-        if let Some(obstacle) = obstacle_of(mount) {
-            return Err(Refusal::Filesystem {
-                path: path.to_owned(),
-                name: mount.fs_type.clone().into(),
-                why: obstacle.why(),
-                help: obstacle.help(),
-            });
+    // What its own `f_type` says, [`check_filesystem`] has told.
+    if let Some(mount) = own
+        && let Some(obstacle) = obstacle_of(mount)
+    {
+        return Err(refused_mount(&root.path, mount, obstacle, false));
+    }
+    for mount in mounts.iter().filter(|_| crossing) {
+        let Ok(below) = mount.point.strip_prefix(&root.path) else {
+            continue;
+        };
+        let is_top = below.as_os_str().is_empty();
+        let left_out = below.ancestors().any(&is_excluded);
+        let is_covered = mounts
+            .iter()
+            .any(|other| other.parent == mount.id && other.point == mount.point);
+        if is_top || left_out || is_covered {
+            continue;
+        }
+        if let Some(obstacle) = obstacle_of(mount).or_else(|| obstacle_named(&mount.fs_type)) {
+            return Err(refused_mount(&mount.point, mount, obstacle, true));
+        }
+        if mount.read_only {
+            return Err(read_only_mount(&mount.point, mount, true));
         }
     }
     Ok(())
 }
 
+fn refused_mount(path: &Path, mount: &Mount, obstacle: Obstacle, below: bool) -> Refusal {
+    Refusal::Filesystem {
+        path: path.to_owned(),
+        name: mount.fs_type.clone().into(),
+        why: obstacle.why(),
+        help: obstacle.help(),
+        below,
+    }
+}
+
+/// What the type of a mount says, as its `f_type` would.
+fn obstacle_named(fs_type: &str) -> Option<Obstacle> {
+    // `nfs4` and `cifs`' younger name have the `f_type` of the older ones.
+    let name = match fs_type {
+        "nfs4" => "nfs",
+        other => other,
+    };
+    REFUSED
+        .iter()
+        .find(|entry| entry.1 == name)
+        .map(|&(.., obstacle)| obstacle)
+}
+
 fn obstacle_of(mount: &Mount) -> Option<Obstacle> {
     let fs_type = &*mount.fs_type;
-    match REFUSED.iter().find(|entry| entry.1 == fs_type) {
-        Some(&(.., found @ (CopiesUp | NarrowIds))) => return Some(found),
-        // Where it is a root's, its `f_type` told; below one it fails the run, unless it is excluded.
+    match obstacle_named(fs_type) {
+        Some(found @ (CopiesUp | NarrowIds)) => return Some(found),
+        // A root's `f_type` told.
         Some(_) => return None,
         None => {}
     }
@@ -272,9 +359,13 @@ pub fn has_project_quotas(path: &Path) -> bool {
 /// Whether one mount of it may hold several inodes of a number: btrfs, where each subvolume counts
 /// on its own.
 pub fn has_subvolumes(root: &Root) -> bool {
+    rustix::fs::fstatfs(root.pin.as_fd()).is_ok_and(|found| is_btrfs(found.f_type as u32))
+}
+
+fn is_btrfs(magic: u32) -> bool {
     /// `linux/magic.h`, `BTRFS_SUPER_MAGIC`.
     const BTRFS: u32 = 0x9123_683e;
-    rustix::fs::fstatfs(root.pin.as_fd()).is_ok_and(|found| found.f_type as u32 == BTRFS)
+    magic == BTRFS
 }
 
 fn obstacle_on(magic: u32) -> Option<(&'static str, Obstacle)> {

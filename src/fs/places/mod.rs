@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use self::filesystem::{check_filesystem, check_mounts, has_project_quotas, has_subvolumes};
 pub use self::system::check_system_path;
 
-use super::shown::shown;
+use super::shown::{shell_word, shown};
 use crate::ownership::FileType;
 
 /// Why a root is left alone.
@@ -57,16 +57,34 @@ pub enum Refusal {
     },
     /// The mount is read-only.
     #[error(
-        "{}: the filesystem is mounted read-only, so no owner can be changed. \
-         `mount -o remount,rw` on its mount point helps where the filesystem itself is writable",
-        shown(path)
+        "{}: is mounted read-only, so no owner can be changed. `{remount} {}` makes it writable where the \
+         filesystem can be written{}",
+        shown(path), shell_word(point), below_help(*.below)
     )]
     ReadOnly {
+        /// The root, or what is mounted below it.
+        path: PathBuf,
+        /// Its mount point.
+        point: PathBuf,
+        /// The command that makes it writable.
+        remount: &'static str,
+        /// It is mounted below the root.
+        below: bool,
+    },
+    /// A subvolume of btrfs that is read-only, as snapshots often are.
+    #[error(
+        "{}: is in the read-only subvolume {}, so no owner can be changed. Shift a writable snapshot of it \
+         (`btrfs subvolume snapshot {word} NEW`), or make it writable: `btrfs property set -ts {word} ro false`",
+        shown(path), shown(subvolume), word = shell_word(subvolume)
+    )]
+    ReadOnlySubvolume {
         /// The root.
         path: PathBuf,
+        /// The subvolume.
+        subvolume: PathBuf,
     },
     /// The filesystem cannot keep the owners it is given.
-    #[error("{}: is on {name}, {why}. {help}", shown(path))]
+    #[error("{}: is on {name}, {why}. {help}{}", shown(path), below_help(*.below))]
     Filesystem {
         /// The root.
         path: PathBuf,
@@ -76,6 +94,8 @@ pub enum Refusal {
         why: &'static str,
         /// What can be done instead.
         help: &'static str,
+        /// It is mounted below the root.
+        below: bool,
     },
     /// The kernel does not tell what the filesystem is.
     #[error(
@@ -88,6 +108,14 @@ pub enum Refusal {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+/// What also helps of a mount below the tree.
+fn below_help(below: bool) -> &'static str {
+    match below {
+        true => "; or leave it out, with --exclude or without --cross-mounts",
+        false => "",
+    }
 }
 
 impl Refusal {

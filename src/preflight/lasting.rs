@@ -1,0 +1,64 @@
+//! What time does not cure.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Preflight;
+use super::homes::{self, Claim};
+use crate::fs::shown::shown;
+use crate::fs::{places, process};
+use crate::record::store::StoreError;
+
+/// Why the trees cannot be changed, now or later.
+#[derive(Debug, Error)]
+pub enum Lasting {
+    /// A place that must not be changed, or that cannot keep what it is given.
+    #[error(transparent)]
+    Place(#[from] places::Refusal),
+    /// A login account works with it.
+    #[error(
+        "{path}: {claim}. Name a directory that only containers use, or add --allow-home if it is this one",
+        path = shown(path)
+    )]
+    Account {
+        /// The tree.
+        path: PathBuf,
+        /// Whose it is.
+        claim: Claim,
+    },
+    /// Journals cannot be kept where they are to be.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Preflight<'_> {
+    /// Checks all that time does not cure. Changes nothing, so it can be asked again under the lock.
+    ///
+    /// # Errors
+    /// The first thing found.
+    pub fn check_lasting(&self) -> Result<(), Lasting> {
+        for (n, root) in self.trees.iter().enumerate() {
+            if !self.allow_system_path {
+                places::check_system_path(&root.path)?;
+                places::check_no_data_root(&root.path)?;
+            }
+            places::check_filesystem(root.pin.as_fd(), &root.path)?;
+            places::check_mounts(root, self.cross_mounts, |below| {
+                (self.is_excluded)(n, below)
+            })?;
+            let claim = self.accounts.and_then(|known| homes::claim(root, known));
+            if let Some(claim) = claim {
+                let path = root.path.clone();
+                return Err(Lasting::Account { path, claim });
+            }
+        }
+        // Who is not root cannot look into root's journal directory, and would have to run it as root.
+        if process::lacks_to_change_owners().is_empty() {
+            self.store.check_writable()?;
+            self.store.check_outside(self.trees)?;
+        }
+        Ok(())
+    }
+}

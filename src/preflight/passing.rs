@@ -1,0 +1,139 @@
+//! What can be over later: who is using the trees, another run on them, and who is asking.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::Preflight;
+use crate::fs::in_use::{self, Tree, Use};
+use crate::fs::shown::{one_line, shown};
+use crate::fs::{Root, process};
+use crate::record::lock::{LockError, RunLock};
+use crate::record::store::StoreError;
+
+/// Why the trees cannot be changed now.
+#[derive(Debug, Error)]
+pub enum Passing {
+    /// Only root may change owners.
+    #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = shown(path))]
+    NotRoot {
+        /// The first tree, or the journal.
+        path: PathBuf,
+        /// `uid 0`, `CAP_CHOWN` and the like.
+        missing: String,
+    },
+    /// Somebody is using the tree; of several, the first is named.
+    #[error(
+        "{}\n  Stop what uses the tree, or add --allow-in-use if you know that it takes no harm",
+        in_use_text(.0, .1)
+    )]
+    InUse(PathBuf, Vec<Use>),
+    /// Somebody is using the directory of a service that must be stopped.
+    #[error(
+        "{}\n  It must be stopped first; a daemon and its containers with `systemctl stop docker.socket docker`",
+        in_use_text(.0, .1)
+    )]
+    ServiceRuns(PathBuf, Vec<Use>),
+    /// Who is using the tree could not be found out.
+    #[error(
+        "/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing"
+    )]
+    UseUnknown(std::io::Error),
+    /// Another run works on it.
+    #[error(transparent)]
+    Held(#[from] LockError),
+    /// Another run on it has not ended.
+    #[error(transparent)]
+    Unfinished(#[from] StoreError),
+}
+
+impl Passing {
+    /// A word for programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Passing::NotRoot { .. } => "not-root",
+            Passing::InUse(..) | Passing::ServiceRuns(..) => "in-use",
+            Passing::UseUnknown(_) => "use-unknown",
+            Passing::Held(_) => "other-run",
+            Passing::Unfinished(_) => "unfinished-run",
+        }
+    }
+}
+
+impl Preflight<'_> {
+    /// All that keeps a run from starting now. Changes nothing.
+    pub fn passing(&self) -> Vec<Passing> {
+        let first = self.trees.first().map_or(Path::new("/"), |root| &root.path);
+        let not_root = check_is_root(first).err();
+        let is_root = not_root.is_none();
+        let mut found: Vec<Passing> = not_root.into_iter().collect();
+        if !self.allow_in_use {
+            found.extend(check_not_in_use(self.trees, self.service).err());
+        }
+        // Locks and journals are root's to read.
+        if is_root {
+            // The journal of a run that is at work is unfinished, and is not to be resumed.
+            let free = RunLock::check_free(self.trees).map_err(Passing::from);
+            let unfinished = || self.store.check_no_unfinished(self.trees);
+            found.extend(free.and_then(|()| Ok(unfinished()?)).err());
+        }
+        found
+    }
+}
+
+/// Makes sure that this process may change any owner, and put it back.
+///
+/// # Errors
+/// [`Passing::NotRoot`].
+pub fn check_is_root(path: &Path) -> Result<(), Passing> {
+    let missing = process::lacks_to_change_owners();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Passing::NotRoot {
+            path: path.to_path_buf(),
+            missing: missing.join(", "),
+        }),
+    }
+}
+
+/// Makes sure that nobody uses the trees; with `service`, that the service whose they are is stopped.
+///
+/// # Errors
+/// Who uses them, or why that cannot be told.
+pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), Passing> {
+    let trees: Vec<Tree> = roots
+        .iter()
+        .map(|root| Tree {
+            path: root.path.clone(),
+            dev: root.dev,
+            ino: root.identity.ino,
+        })
+        .collect();
+    match in_use::users_of(&trees) {
+        Ok(uses) if uses.is_empty() => Ok(()),
+        Ok(uses) if service => Err(Passing::ServiceRuns(roots[0].path.clone(), uses)),
+        Ok(uses) => Err(Passing::InUse(roots[0].path.clone(), uses)),
+        Err(error) => Err(Passing::UseUnknown(error)),
+    }
+}
+
+fn in_use_text(tree: &Path, uses: &[Use]) -> String {
+    let mut text = String::new();
+    for (i, one) in uses.iter().enumerate().take(10) {
+        let (pid, command) = (one.pid, one_line(&one.command));
+        let start = match i {
+            0 => format!("{}: is in use", shown(tree)),
+            _ => "\n  and".to_string(),
+        };
+        text.push_str(&format!("{start} by process {pid} ({command})"));
+        if let Some(container) = &one.container {
+            text.push_str(&format!(" in container {}", one_line(container)));
+        }
+        // As the process knows it: in a container that is another path.
+        text.push_str(&format!(": {} {}", one.how, shown(&one.path)));
+    }
+    if uses.len() > 10 {
+        text.push_str(&format!("\n  and {} more", uses.len() - 10));
+    }
+    text
+}
