@@ -116,8 +116,8 @@ fn an_inode_on_which_a_call_fails() {
                     it.scene.is_at_start(&when)
                 }
                 // The very call that is to put it back fails as well.
-                (Some(1), false) => {
-                    assert_eq!(run.json()["ending"], "stuck", "{when}: {run}");
+                (Some(5), false) => {
+                    assert_eq!(run.json()["ending"], "rollback-incomplete", "{when}: {run}");
                     let now = it.now();
                     let left: Vec<u64> = it.start.differing_inodes(&now).into_iter().collect();
                     let ino = inode.symlink_metadata().unwrap().ino();
@@ -345,8 +345,8 @@ fn a_filesystem_that_turns_read_only_midway() {
             Some(4) => it.scene.is_at_start(&when),
             Some(3) => it.left_is_reported(&run, &when),
             Some(1) if run.json()["ending"] == "rolled-back" => it.scene.is_at_start(&when),
-            Some(1) => {
-                assert_eq!(run.json()["ending"], "stuck", "{when}: {run}");
+            Some(5) => {
+                assert_eq!(run.json()["ending"], "rollback-incomplete", "{when}: {run}");
                 let left = it.start.differing_inodes(&it.now());
                 let reported = run.problem_paths();
                 let named = |ino: &u64| {

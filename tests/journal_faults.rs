@@ -76,7 +76,8 @@ fn a_journal_that_cannot_be_written() {
                     });
                     match run.code {
                         Some(0) => scene.is_at_end(&when),
-                        Some(1) if run.json()["ending"] == "stuck" => {
+                        Some(5) => {
+                            assert_eq!(run.json()["ending"], "rollback-incomplete");
                             // It is undone, but whether that is on the disk is not known.
                             assert_eq!(call, "syncfs", "{when}: {run}");
                             scene.is_at_start(&when);
@@ -258,13 +259,28 @@ fn few_descriptors() {
         match run.code {
             Some(0) => it.scene.is_at_end(&when),
             // 127: not even its libraries could be opened.
-            Some(1 | 4 | 127) => {
+            Some(4 | 127) => {
                 it.scene.is_at_start(&when);
                 assert!(limit < 40, "{when}");
+                assert!(idshift.journal_files().is_empty(), "{when}");
             }
             _ => panic!("{when}"),
         }
         it.scene.roll_back(&idshift, &when);
         promise.held();
     }
+    // Nor is a rollback begun that could not be ended.
+    let idshift = Idshift::new();
+    Run::of(&mut it.scene.command(&idshift)).exits(0);
+    let there = std::fs::read(idshift.the_journal()).unwrap();
+    for limit in [9, 12, 13, 16, 20] {
+        let inner = it.scene.rollback(&idshift);
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={limit}:{limit}"));
+        command.arg(inner.get_program()).args(inner.get_args());
+        Run::of(&mut command).exits(4);
+        assert!(there == std::fs::read(idshift.the_journal()).unwrap());
+        it.scene.is_at_end("refused");
+    }
+    it.scene.roll_back(&idshift, "with enough of them");
 }

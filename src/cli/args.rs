@@ -16,7 +16,7 @@ use crate::volume::user::ContainerUser;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done · 1 failed, and undone · 2 usage · 3 done, some inodes left as they were \
-                  · 4 refused before anything was changed · 74 done, but output was lost · 130 interrupted\n\n\
+                  · 4 refused before anything was changed · 5 failed, and could not be undone completely · 74 done, but output was lost · 130 interrupted\n\n\
                   Look first, then shift, and undo:\n  \
                   idshift shift --dry-run /srv/data\n  \
                   idshift shift /srv/data\n  \

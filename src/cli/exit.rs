@@ -18,6 +18,8 @@ pub enum Exit {
     SomeLeft = 3,
     /// Refused before anything was changed.
     Refused = 4,
+    /// It failed, and what had been done could not be undone completely.
+    Stuck = 5,
     /// Done, and what there was to say could not be written (`EX_IOERR` of sysexits.h).
     OutputLost = 74,
     /// Stopped on request.
@@ -36,6 +38,7 @@ impl From<&Report> for Exit {
             Outcome::Done => Exit::Done,
             Outcome::SomeLeft => Exit::SomeLeft,
             Outcome::Failed => Exit::Failed,
+            Outcome::Stuck => Exit::Stuck,
             Outcome::Interrupted => Exit::Interrupted,
         }
     }

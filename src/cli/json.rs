@@ -187,7 +187,7 @@ pub fn print_report(invocation: &Invocation, report: &Report, manifest: Option<&
         Ending::Done => "done",
         Ending::Interrupted => "interrupted",
         Ending::RolledBack { .. } => "rolled-back",
-        Ending::Stuck { .. } => "stuck",
+        Ending::Stuck { .. } => "rollback-incomplete",
         Ending::Nothing { .. } => "nothing",
     };
     invocation.print(ending, members(report, manifest));

@@ -185,7 +185,10 @@ pub fn print_report(
     manifest: Option<&Path>,
 ) {
     json::print_report(call, report, manifest);
-    let failed = matches!(Exit::from(report), Exit::Failed | Exit::Interrupted);
+    let failed = matches!(
+        Exit::from(report),
+        Exit::Failed | Exit::Stuck | Exit::Interrupted
+    );
     if options.quiet && !failed {
         return;
     }

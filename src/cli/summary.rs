@@ -111,7 +111,7 @@ fn headline(report: &Report, of: Of) -> String {
             bad("Failed and undone")
         ),
         (Ending::Stuck { .. }, _) => {
-            format!("{}.", bad("Failed, and could not be undone for everything"))
+            format!("{}.", bad("Failed; rollback incomplete"))
         }
         (Ending::Done, Of::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
         (Ending::Done, Of::DryRun) => {

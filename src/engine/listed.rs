@@ -88,6 +88,7 @@ fn take_steps(
         appender.mark(Mark::Stepping, 0)?;
     }
     let mut brought = Steps::of(journal).bring(Goal::After, false);
+    tally.begun += journal.steps.len() as u64;
     tally.steps += brought.done;
     if let Some(problem) = brought.problems.pop() {
         let problem = Problem {

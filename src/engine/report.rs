@@ -44,6 +44,8 @@ pub struct Tally {
     pub seen: u64,
     /// Inodes changed, or for a dry run to be changed.
     pub changed: u64,
+    /// Inodes and steps of which a change was begun: where there are none, the disk is as it was.
+    pub begun: u64,
     /// Inodes that were as wanted.
     pub already: u64,
     /// Inodes with an id outside the map.
@@ -110,6 +112,7 @@ impl Tally {
         self.unmatched_excludes.extend(other.unmatched_excludes);
         self.seen += other.seen;
         self.changed += other.changed;
+        self.begun += other.begun;
         self.already += other.already;
         self.unmapped += other.unmapped;
         self.failed += other.failed;
@@ -174,7 +177,7 @@ pub enum Ending {
         /// What could not be done.
         why: Vec<Problem>,
     },
-    /// Something could not be done, and undoing did not work for everything either.
+    /// Something could not be done, and not everything that was done before is undone.
     Stuck {
         /// What could not be done.
         why: Vec<Problem>,
@@ -208,8 +211,10 @@ pub enum Outcome {
     Done,
     /// Some inodes are left as they were.
     SomeLeft,
-    /// Failed.
+    /// Failed, and undone.
     Failed,
+    /// Failed, and could not be undone completely.
+    Stuck,
     /// Stopped on request.
     Interrupted,
 }
@@ -219,7 +224,8 @@ impl Report {
     pub fn outcome(&self) -> Outcome {
         match self.ending {
             Ending::Interrupted => Outcome::Interrupted,
-            Ending::RolledBack { .. } | Ending::Stuck { .. } => Outcome::Failed,
+            Ending::RolledBack { .. } => Outcome::Failed,
+            Ending::Stuck { .. } => Outcome::Stuck,
             Ending::Nothing { .. } => Outcome::Done,
             Ending::Done if self.tally.left() > 0 => Outcome::SomeLeft,
             Ending::Done => Outcome::Done,

@@ -104,6 +104,8 @@ pub fn resume(
         walked.tally.add(replayed);
         walked.tally.seen = seen;
     }
+    // What the run did before is not known from this part of it.
+    walked.tally.begun += journal.inodes;
     Ok(conclude(&run, walked, journal.path.clone(), jobs, start))
 }
 

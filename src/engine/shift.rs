@@ -98,6 +98,8 @@ pub(super) fn conclude(
     let interrupted = run.interrupted.load(Ordering::Relaxed);
     // The header's frame alone announces nothing: nothing was changed, and nothing can be undone.
     let is_empty = appender.frames() <= 1;
+    // What was announced and not begun needs no undoing, and is not said to have been done.
+    let is_untouched = is_empty || tally.begun == 0;
     let marked = written.and_then(|()| match (gave_up || is_empty, interrupted) {
         (true, _) => Ok(()),
         (false, true) => appender.mark(Mark::Interrupted, 0),
@@ -120,18 +122,19 @@ pub(super) fn conclude(
     let (file, _) = appender.close();
     let failed = gave_up || marked.is_err();
     let ending = match (failed, interrupted) {
-        (true, _) if is_empty => Ending::RolledBack {
+        (true, _) if is_untouched => Ending::RolledBack {
             why: std::mem::take(&mut tally.problems),
         },
         (true, _) => undo(run, &mut tally, (&journal, file), jobs),
         (false, true) => Ending::Interrupted,
         (false, false) => Ending::Done,
     };
-    if is_empty {
+    let is_of_no_use = is_empty || failed && is_untouched;
+    if is_of_no_use {
         let _ = std::fs::remove_file(&journal);
     }
     Report {
-        journal: (!is_empty).then_some(journal),
+        journal: (!is_of_no_use).then_some(journal),
         tally,
         ending,
         elapsed: start.elapsed(),

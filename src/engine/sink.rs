@@ -201,6 +201,7 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> Contro
             held,
         } = &transitions[own as usize];
         let (before, after) = (&change.before, &change.after);
+        tally.begun += 1;
         let applied = fs::apply_despite(pin, *file_type, (*held, *held), before, after)
             .map_err(|error| error.to_string())
             .and_then(|()| kept.check((dir.dev, identity), pin, before, after));

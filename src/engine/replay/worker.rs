@@ -437,6 +437,7 @@ impl<'a> Worker<'a> {
         transition: &Transition,
     ) -> Result<(), Trouble> {
         let wanted = self.replay.goal.side(&transition.change);
+        self.tally.begun += 1;
         if let Some(changed) = self.changed {
             changed.count(1);
         }
