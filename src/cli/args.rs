@@ -550,8 +550,9 @@ pub struct CarryArgs {
     /// with --userns=host
     #[arg(long)]
     pub set_userns_host: bool,
-    /// Also shift the host directories that containers bind, those for which the audit proposes it:
-    /// none of the system's, no sockets
+    /// Also shift the host directories that containers bind, or that are volumes (o=bind, symlinks),
+    /// those for which the audit proposes it: none of the system's, no sockets. For revert: shift back
+    /// those that are in the range
     #[arg(long)]
     pub bind_mounts: bool,
     /// Also change files that have further names (hard links) outside the data-root
