@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -323,8 +323,25 @@ fn what_a_login_account_works_with_stays_unless_it_is_asked_for() {
     // Ids of a volume are those of containers.
     let volume = root.make("volumes/named/_data");
     chown(&volume, Some(1000), Some(1000)).unwrap();
+    // Content that is elsewhere is shifted as a bind mount, if at all.
+    let (linked, device) = (dir_of(&home, "linked"), dir_of(&home, "device"));
+    symlink(&linked, root.make("volumes/link").join("_data")).unwrap();
+    root.make("volumes/device/_data");
+    let options = json!({"MountType": "none", "MountOpts": "bind", "MountDevice": device, "Quota": {"Size": 0}});
+    fs::write(root.path("volumes/device/opts.json"), options.to_string()).unwrap();
 
     let (_, told) = root.audit();
+    for (name, dir) in [("link", &linked), ("device", &device)] {
+        let volumes = told["volumes_elsewhere"].as_array().unwrap();
+        let found = volumes.iter().find(|it| it["volume"] == name).unwrap();
+        let advice = found["advice"].as_str().unwrap();
+        let command = format!("idshift prepare --allow-home {}", dir.display());
+        assert_eq!(found["becomes"], "left", "{found}");
+        assert!(
+            advice.contains("the home of leo") && advice.ends_with(&command),
+            "{advice}"
+        );
+    }
     for (source, words) in [
         (&home, "is the home of leo (uid 1000)"),
         (&work, "lies in "),
@@ -361,11 +378,12 @@ fn what_a_login_account_works_with_stays_unless_it_is_asked_for() {
     let owner = |path: &Path| fs::metadata(path).unwrap().uid();
     for more in [&["--dry-run"][..], &[]] {
         let run = migrate(more);
-        for source in [&home, &work, &data] {
+        for source in [&home, &work, &data, &linked, &device] {
             let words = format!("Bind mount {} stays as it is: it ", source.display());
             assert!(run.stderr.contains(&words), "{run}");
         }
         assert!(run.stderr.contains("--allow-home takes it along"), "{run}");
+        assert_eq!((owner(&linked), owner(&device)), (0, 0));
         assert_eq!(
             (owner(&home), owner(&work), owner(&file)),
             (1000, 1000, 1000)
@@ -382,6 +400,27 @@ fn what_a_login_account_works_with_stays_unless_it_is_asked_for() {
         (owner(&home), owner(&work), owner(&file)),
         (101_000, 101_000, 101_000)
     );
+    assert_eq!((owner(&linked), owner(&device)), (100_000, 100_000));
+    // What stays in the range is named with a command that works.
+    let args = [
+        "docker",
+        "revert",
+        "--daemon-json",
+        "/nonexistent",
+        "--data-root",
+        top,
+    ];
+    let told = idshift.run(args).exits(0).stderr;
+    let command = format!("idshift prepare --reverse --allow-home {}", home.display());
+    assert!(told.contains(&command), "{told}");
+    let args = [
+        "prepare",
+        "--reverse",
+        "--allow-home",
+        home.to_str().unwrap(),
+    ];
+    idshift.run(args).exits(0);
+    assert_eq!((owner(&home), owner(&linked)), (1000, 0));
 }
 
 #[test]

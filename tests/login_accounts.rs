@@ -208,6 +208,26 @@ fn files_of_a_login_account_stay_its_own_wherever_they_are() {
 }
 
 #[test]
+fn advice_for_a_home_has_the_flag() {
+    let host = Host::new();
+    let work = host.path("home/leo/work");
+    let mut check = std::process::Command::new(Idshift::program());
+    check
+        .args(["check", "--map", MAP, "--as", "5:5"])
+        .arg(&work);
+    let told = Run::of(&mut check).exits(3).text();
+    let advice = told
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("idshift prepare"));
+    let advice = advice.unwrap_or_else(|| panic!("{told}"));
+    assert!(advice.contains(" --allow-home "), "{advice}");
+    let args = advice.split(' ').skip(1);
+    host.idshift.run(args).exits(0);
+    assert_eq!(fs::metadata(work).unwrap().uid(), 100_005);
+}
+
+#[test]
 fn a_reviewed_manifest_of_a_home_takes_the_flag_too() {
     let host = Host::new();
     let home = host.path("home/leo");

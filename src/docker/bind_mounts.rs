@@ -389,8 +389,14 @@ fn try_it(pin: &Pin, user: &ContainerUser, remap: &Remap) -> Option<Can> {
     Some(Can { reads, writes })
 }
 
+/// The command that shifts a path out of the range.
+pub fn reverse_command(remap: &Remap, path: &Path) -> String {
+    let more = format!(" --reverse{}", homes::flag(path));
+    prepare_command(Some(remap), &more, path)
+}
+
 /// The command that shifts a directory into the range, or with more options out of it.
-pub fn prepare_command(remap: Option<&Remap>, more: &str, path: &Path) -> String {
+fn prepare_command(remap: Option<&Remap>, more: &str, path: &Path) -> String {
     let user = remap.map(|remap| remap.user.as_str());
     let user = user.filter(|user| *user != DEFAULT_USER);
     let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));

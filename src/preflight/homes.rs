@@ -79,6 +79,13 @@ pub fn claim(root: &Root, accounts: &LoginAccounts) -> Option<Claim> {
     }
 }
 
+/// The flag that a command for this path takes, with a space before it.
+pub fn flag(path: &Path) -> &'static str {
+    let root = Root::open(path).ok();
+    let claim = root.and_then(|root| claim(&root, &LoginAccounts::of_host()));
+    claim.map_or("", |_| " --allow-home")
+}
+
 /// Accounts that no list names: the owners of the directories above, and of what is in it.
 fn unlisted(root: &Root, accounts: &LoginAccounts) -> Vec<Account> {
     if !accounts.may_have_more() {

@@ -9,6 +9,7 @@ use crate::fs::tries::{Tried, Try};
 use crate::fs::{Root, Stat};
 use crate::idmap::{Direction, IdMap, Mapped};
 use crate::ownership::{Outcome, Ownership, access, map_ownership};
+use crate::preflight::homes;
 
 /// What is known of a path and of who is to use it.
 pub struct Seen<'a> {
@@ -46,7 +47,8 @@ pub enum Entries {
 impl Seen<'_> {
     /// `idshift prepare PATH`
     pub fn prepare(&self) -> String {
-        format!("idshift prepare{} {}", self.map_words, self.word())
+        let home = homes::flag(&self.root.path);
+        format!("idshift prepare{}{home} {}", self.map_words, self.word())
     }
 
     fn prepare_for_user(&self) -> String {

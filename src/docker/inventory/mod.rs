@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::DockerError;
-use super::bind_mounts::{Advice, BindMount, Look, prepare_command, to_prepare};
+use super::bind_mounts::{Advice, BindMount, Look, reverse_command, to_prepare};
 use super::census::census;
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
@@ -276,7 +276,7 @@ impl Inventory {
 
     /// Each directory that stays shifted, with the command that shifts it back.
     pub fn left_shifted(&self, remap: &Remap) -> impl Iterator<Item = (&Path, String)> {
-        let command = |path| prepare_command(Some(remap), " --reverse", path);
+        let command = |path| reverse_command(remap, path);
         let paths = self.left_shifted.iter().map(PathBuf::as_path);
         paths.map(move |path| (path, command(path)))
     }

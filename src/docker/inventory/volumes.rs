@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Disposition, HostBinds, Whose, is_link, whose};
 use crate::docker::DockerError;
-use crate::docker::bind_mounts::{Advice, BindMount, prepare_command};
+use crate::docker::bind_mounts::{Advice, BindMount, reverse_command};
 use crate::docker::container::{NewPath, edited};
 use crate::docker::data_root::{names, not_json, read_text};
 use crate::docker::moved::{Moved, real};
@@ -168,7 +168,7 @@ impl VolumeElsewhere {
                 Disposition::Left,
                 format!(
                     "what is in there stays shifted; {} shifts it back, and so does --bind-mounts",
-                    prepare_command(Some(remap), " --reverse", dir)
+                    reverse_command(remap, dir)
                 ),
             ),
             _ => (Disposition::Left, "left as it is".into()),
