@@ -388,6 +388,9 @@ pub struct VerifyArgs {
     /// Also look at what is mounted below PATH
     #[arg(long)]
     pub cross_mounts: bool,
+    /// With --map or --subid: everything below PATH was shifted. Needed where the map's two sides overlap
+    #[arg(long)]
+    pub assume_shifted: bool,
     /// How hard it works
     #[command(flatten)]
     pub effort: EffortArgs,

@@ -19,7 +19,7 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let stop = args.effort.begin().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.quiet);
     let report = match args.map.is_given() {
-        true => engine::verify_map(&request(args)?, &monitor, &stop),
+        true => engine::verify_map(&request(args)?, args.assume_shifted, &monitor, &stop),
         false => {
             monitor.phase(Phase::Reading, None);
             let journal = journal(args)?;

@@ -11,6 +11,8 @@ pub enum Rule {
     Map,
     /// Its ids go through the map, and none of them is known to be on the target side already.
     MapAll,
+    /// It is on the target side of the map, also where its ids are on the other side too.
+    Expect,
     /// It is given to one owner; ids in its ACLs and capability go through the map.
     Give {
         /// Owner, a host id.
@@ -40,6 +42,7 @@ impl Rule {
         let after = match self {
             Rule::Map => return ownership::map_ownership(before, map, direction),
             Rule::MapAll => return ownership::map_all_of_ownership(before, map, direction),
+            Rule::Expect => return ownership::expect_ownership(before, map, direction),
             Rule::Give { uid, gid } => {
                 return ownership::give_ownership(before, (uid, gid), map, direction);
             }

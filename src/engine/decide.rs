@@ -79,7 +79,10 @@ impl<'a> Run<'a> {
             disks: Disks::of(roots, walk.cross_mounts),
             map,
             direction,
-            aim: &Every(Rule::Map),
+            aim: match walk.assume_unshifted {
+                true => &Every(Rule::MapAll),
+                false => &Every(Rule::Map),
+            },
             walk,
             accounts: None,
             exclude: None,

@@ -47,6 +47,7 @@ impl Plan<'_> {
         for path in &self.step_roots {
             roots.push(Root::open_exactly(path)?);
         }
+        self.request.check_mount_views(&roots)?;
         Ok(roots)
     }
 

@@ -1,6 +1,6 @@
 //! What the operator asks, and the checks before anything starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -10,6 +10,7 @@ use crate::fs::root::RootError;
 use crate::fs::shown::{shell_word, shown};
 use crate::idmap::{Direction, IdMap, Overlap};
 use crate::preflight::accounts::LoginAccounts;
+use crate::preflight::mount_views::{self, MountViewError, Walked};
 use crate::preflight::passing::check_not_in_use;
 use crate::preflight::{Lasting, Passing, Preflight};
 use crate::record::line::{Header, RootLine, WalkOptions};
@@ -59,6 +60,9 @@ pub enum Refusal {
     /// A check before the first change found what is in the way now.
     #[error(transparent)]
     Passing(#[from] Passing),
+    /// What is seen of the trees is not what is on disk, or is seen twice.
+    #[error(transparent)]
+    MountView(#[from] MountViewError),
     /// Two of the paths hold one another.
     #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = shown(inner), outer = shown(outer))]
     Nested {
@@ -69,8 +73,8 @@ pub enum Refusal {
     },
     /// The map's two sides meet.
     #[error(
-        "the map {map}: {overlap}, so an id does not tell whether a file is already shifted. If you know that nothing below {path} was shifted before, add --assume-unshifted",
-        path = shown(path)
+        "the map {map}: {overlap}, so an id does not tell whether a file is already shifted. {}",
+        if_known(*.is_verified, path)
     )]
     Undecidable {
         /// The first tree.
@@ -79,6 +83,8 @@ pub enum Refusal {
         map: IdMap,
         /// Where its sides meet.
         overlap: Overlap,
+        /// The trees are only looked at.
+        is_verified: bool,
     },
     /// An exclude glob is none.
     #[error("--exclude {glob}: {reason}. A glob is relative to the path: `cache/**`, `*.tmp`")]
@@ -158,9 +164,48 @@ impl Refusal {
     }
 }
 
+/// What helps where the ids do not tell.
+fn if_known(is_verified: bool, path: &Path) -> String {
+    let path = shown(path);
+    match is_verified {
+        true => {
+            format!("If you know that everything below {path} was shifted, add --assume-shifted")
+        }
+        false => format!(
+            "If you know that nothing below {path} was shifted before, add --assume-unshifted"
+        ),
+    }
+}
+
 impl ShiftRequest {
     /// Opens the trees and checks all that can be checked without taking anything.
     pub(super) fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
+        let roots = self.open_trees()?;
+        // Whoever carries a service knows which side each of its files is on.
+        if !self.walk.assume_unshifted && !self.service {
+            self.check_decidable(&roots, false)?;
+        }
+        Ok(roots)
+    }
+
+    /// Refuses a map under which an id does not tell whether a file is shifted.
+    pub(super) fn check_decidable(&self, roots: &[Root], is_verified: bool) -> Result<(), Refusal> {
+        let Some(overlap) = self.map.sides_overlap() else {
+            return Ok(());
+        };
+        Err(Refusal::Undecidable {
+            path: roots
+                .first()
+                .map(|root| root.path.clone())
+                .unwrap_or_default(),
+            map: self.map.clone(),
+            overlap,
+            is_verified,
+        })
+    }
+
+    /// Opens the trees, whatever the map.
+    pub(super) fn open_trees(&self) -> Result<Vec<Root>, Refusal> {
         let mut roots: Vec<Root> = Vec::new();
         for path in &self.paths {
             let root = Root::open(path)?;
@@ -179,19 +224,13 @@ impl ShiftRequest {
             }
             roots.push(root);
         }
-        // Whoever carries a service knows which side each of its files is on.
-        let is_known = self.walk.assume_unshifted || self.service;
-        if let Some(overlap) = self.map.sides_overlap()
-            && !is_known
-        {
-            let first = roots.first().map(|root| root.path.clone());
-            return Err(Refusal::Undecidable {
-                path: first.unwrap_or_default(),
-                map: self.map.clone(),
-                overlap,
-            });
-        }
+        self.check_mount_views(&roots)?;
         Ok(roots)
+    }
+
+    /// Refuses what is seen through an idmapped mount, or twice.
+    pub(super) fn check_mount_views(&self, roots: &[Root]) -> Result<(), Refusal> {
+        check_mount_views(roots, &self.paths, &self.walk)
     }
 
     /// The accounts whose files stay theirs.
@@ -272,6 +311,7 @@ impl ShiftRequest {
             let lock = RunLock::take(roots)?;
             // Another run may have ended, and a mount have come, since they were looked at.
             preflight.check_lasting()?;
+            self.check_mount_views(roots)?;
             store.check_no_unfinished(preflight.trees)?;
             Ok(lock)
         })
@@ -320,6 +360,31 @@ pub(super) fn host() -> String {
         |_| String::new(),
         |name| name.to_string_lossy().into_owned(),
     )
+}
+
+/// Refuses trees that are seen through an idmapped mount, or twice. The trees come first among the roots; in the
+/// others only names are changed.
+pub(super) fn check_mount_views<P>(
+    roots: &[Root],
+    trees: &[P],
+    walk: &WalkOptions,
+) -> Result<(), Refusal>
+where
+    P: AsRef<Path>,
+{
+    let given: Vec<PathBuf> = trees
+        .iter()
+        .map(|path| path.as_ref().to_path_buf())
+        .collect();
+    let excludes = Excludes::new(&walk.exclude, &roots[..trees.len()], &given)?;
+    let walked = Walked {
+        cross_mounts: walk.cross_mounts,
+        is_excluded: &|tree, below| {
+            let excludes = excludes.as_ref();
+            excludes.is_some_and(|excludes| excludes.matches(tree, below))
+        },
+    };
+    Ok(mount_views::check(roots, trees.len(), walked)?)
 }
 
 /// A service that must be stopped for a run must be stopped for the end of it and its undoing too.

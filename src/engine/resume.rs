@@ -7,7 +7,7 @@ use super::decide::Run;
 use super::exclude::Excludes;
 use super::listed::carry_out;
 use super::replay::GiveUp;
-use super::request::check_journal_not_in_use;
+use super::request::{check_journal_not_in_use, check_mount_views};
 use super::shift::{conclude, walk_journalling};
 use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
@@ -78,6 +78,9 @@ pub fn resume(
     };
     let exclude = Excludes::new(&header.walk.exclude, &roots, &[])?;
     let lock = RunLock::take(&roots)?;
+    let trees = header.roots.iter().filter(|root| !root.steps_only);
+    let trees: Vec<_> = trees.map(|root| root.path.as_path()).collect();
+    check_mount_views(&roots, &trees, &header.walk)?;
     let mut appender = journal.append(&lock)?;
     let marked = appender.mark(Mark::Resumed, 0);
     marked.map_err(|source| Refusal::journal(&journal.path, source))?;

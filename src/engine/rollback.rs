@@ -8,7 +8,7 @@ use super::decide::Run;
 use super::disks::Disks;
 use super::flush::flushing;
 use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
-use super::request::check_journal_not_in_use;
+use super::request::{check_journal_not_in_use, check_mount_views};
 use super::steps::{Brought, Steps};
 use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Tally};
 use super::{created, roots, there};
@@ -78,6 +78,8 @@ pub fn rollback(
             Some(RunLock::take(&roots)?)
         }
     };
+    let paths: Vec<_> = trees.iter().map(|root| &root.path).collect();
+    check_mount_views(&roots, &paths, &journal.header.walk)?;
     check_steps(journal, options.force)?;
     let held = match lock {
         None => None,

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::aim::{Every, Rule};
 use super::decide::{Decider, Run};
 use super::replay::{Act, GiveUp, Goal, Replay};
 use super::sink::DifferenceSink;
@@ -56,14 +57,22 @@ pub fn verify_journal(
     })
 }
 
-/// Whether every inode of the trees is on the target side of a map.
+/// Whether every inode of the trees is on the target side of a map. `assume_shifted`: an id that is on both sides
+/// counts as shifted.
+///
+/// # Errors
+/// [`Refusal`]; also where ids do not tell and nothing is assumed.
 pub fn verify_map(
     request: &ShiftRequest,
+    assume_shifted: bool,
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
-    let roots = request.open_roots()?;
+    let roots = request.open_trees()?;
+    if !assume_shifted {
+        request.check_decidable(&roots, true)?;
+    }
     let mut run = Run::new(
         &roots,
         &request.map,
@@ -74,6 +83,9 @@ pub fn verify_map(
     );
     run.exclude = request.excludes(&roots)?;
     run.carry_on = true;
+    if assume_shifted {
+        run.aim = &Every(Rule::Expect);
+    }
     monitor.phase(Phase::Comparing, None);
     let visitor = || Decider::new(&run, DifferenceSink);
     let mut tally = Tally::sum(walk(&roots, request.jobs, visitor));

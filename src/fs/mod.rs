@@ -11,6 +11,7 @@
 //! - [`moment`]: proving that the names of a directory stayed what they were
 //! - [`mounts`]: whether mounts came or went
 //! - [`mount_table`]: which there are
+//! - [`mount_view`]: which files are seen through them, and where
 //! - [`mod@look`]: what the names of a directory mean, many at a time
 //! - [`structure`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
@@ -33,6 +34,7 @@ pub mod kept_times;
 pub mod look;
 pub mod moment;
 pub mod mount_table;
+pub mod mount_view;
 pub mod mounts;
 pub mod pin;
 pub mod pins;

@@ -27,6 +27,8 @@ pub struct Mount {
     pub point: PathBuf,
     /// Nothing can be changed through it: the mount is read-only, or the filesystem.
     pub read_only: bool,
+    /// The ids that are seen through it are not those on disk (`mount_setattr(2)`).
+    pub idmapped: bool,
     /// The filesystem's options, one value of each name.
     pub settings: HashMap<String, Option<String>>,
     /// The same as they stand there: an overlay can have many `lowerdir+`.
@@ -78,6 +80,7 @@ pub(super) fn from_line(line: &[u8]) -> io::Result<Mount> {
         point: unescaped_path(info.mount_point.as_os_str().as_encoded_bytes()),
         options: options.to_string(),
         read_only: info.mount_options.contains_key("ro") || info.super_options.contains_key("ro"),
+        idmapped: info.mount_options.contains_key("idmapped"),
         device: info.majmin,
         fs_type: info.fs_type,
         settings: info.super_options,

@@ -93,6 +93,11 @@ impl Range {
         self.size
     }
 
+    /// Whether it maps each id to itself.
+    pub fn is_identity(&self) -> bool {
+        self.container == self.host
+    }
+
     /// The host id of a container id in it.
     pub fn to_host(&self, id: u32) -> Option<u32> {
         let offset = id.checked_sub(self.container)?;

@@ -121,12 +121,12 @@ impl RangeMap {
     }
 
     /// A range whose container side shares an id with the host side of a range, maybe of itself.
-    /// Where there is one, an id does not tell which side a file is on.
+    /// Where there is one, an id does not tell which side a file is on. An id that is mapped to itself is the same
+    /// on both sides, so there is nothing to tell.
     pub fn sides_overlap(&self) -> Option<(Range, Range)> {
-        let pairs = self
-            .ranges
-            .iter()
-            .flat_map(|a| self.ranges.iter().map(move |b| (*a, *b)));
+        // Host ids are in one range only, so the ids of an identity range are no other range's.
+        let changing = self.ranges.iter().filter(|range| !range.is_identity());
+        let pairs = changing.flat_map(|a| self.ranges.iter().map(move |b| (*a, *b)));
         let mut shared = pairs.filter(|(a, b)| meet(a.container(), a.size(), b.host(), b.size()));
         shared.next()
     }
@@ -230,6 +230,54 @@ mod tests {
         );
         let docker = RangeMap::new([range(0, 100_000, 65536)]).unwrap();
         assert_eq!(docker.sides_overlap(), None);
+    }
+
+    #[test]
+    fn an_id_that_is_mapped_to_itself_is_not_ambiguous() {
+        let passed_through = [
+            range(0, 100_000, 1000),
+            range(1000, 1000, 1),
+            range(1001, 101_001, 64535),
+        ];
+        let map = RangeMap::new(passed_through).unwrap();
+        assert_eq!(map.sides_overlap(), None);
+        assert_eq!(map.map(1000, Direction::Into), Mapped::To(1000));
+        assert_eq!(map.map(1000, Direction::OutOf), Mapped::To(1000));
+        // A range that meets itself elsewhere still is.
+        let shifted = RangeMap::new([range(0, 50, 100)]).unwrap();
+        assert!(shifted.sides_overlap().is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_sides_do_not_overlap_mapping_twice_is_mapping_once(
+            ranges in proptest::collection::vec((0u32..300, 0u32..300, 1u32..60), 1..5),
+            id in 0u32..400,
+        ) {
+            let ranges = ranges.into_iter().map(|(container, host, size)| range(container, host, size));
+            let Ok(map) = RangeMap::new(ranges) else { return Ok(()) };
+            if map.sides_overlap().is_none() {
+                for direction in [Direction::Into, Direction::OutOf] {
+                    if let Mapped::To(once) = map.map(id, direction) {
+                        let twice = map.map(once, direction);
+                        prop_assert!(twice == Mapped::Already || twice == Mapped::To(once));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn where_no_id_changes_twice_over_the_sides_do_not_overlap(
+            ranges in proptest::collection::vec((0u32..60, 0u32..60, 1u32..20), 1..4),
+        ) {
+            let ranges = ranges.into_iter().map(|(container, host, size)| range(container, host, size));
+            let Ok(map) = RangeMap::new(ranges) else { return Ok(()) };
+            let is_ambiguous = (0..100).any(|id| {
+                let (into, out) = (map.map(id, Direction::Into), map.map(id, Direction::OutOf));
+                matches!((into, out), (Mapped::To(into), Mapped::To(_)) if into != id)
+            });
+            prop_assert_eq!(map.sides_overlap().is_some(), is_ambiguous);
+        }
     }
 
     #[test]

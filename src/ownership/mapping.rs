@@ -87,6 +87,23 @@ pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Directio
     }
 }
 
+/// Whether what is said to be shifted can be: `Already` where every id is on the target side, whatever else it
+/// is on, else as [`map_ownership`].
+pub fn expect_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Outcome {
+    // A capability of the host names no id that the way back could miss.
+    let of_host = before
+        .extra
+        .as_deref()
+        .and_then(|extra| extra.capability.as_ref())
+        .is_some_and(|capability| capability.rootid.is_none());
+    let keeps_root = map.uids.map(0, Direction::Into) == Mapped::To(0);
+    let is_there = !of_host || direction == Direction::OutOf || keeps_root;
+    match map_all_of_ownership(before, map, direction.opposite()) {
+        Outcome::Already | Outcome::Change(_) if is_there => Outcome::Already,
+        _ => map_ownership(before, map, direction),
+    }
+}
+
 /// Gives an inode to `owner`, a host uid and gid, whatever its own were. Named ACL entries and a
 /// capability's root go through the map; the mode stays.
 pub fn give_ownership(
@@ -231,6 +248,23 @@ mod tests {
 
     fn ownership(json: &str) -> Ownership {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_is_said_to_be_shifted_is_where_the_target_side_has_it() {
+        let map = map("b:0:50:100");
+        for (uid, direction, is_there) in [
+            (49, Direction::Into, false),
+            (50, Direction::Into, true),
+            (149, Direction::Into, true),
+            (150, Direction::Into, false),
+            (99, Direction::OutOf, true),
+            (100, Direction::OutOf, false),
+        ] {
+            let before = ownership(&format!(r#"{{"uid":{uid},"gid":60,"mode":"0644"}}"#));
+            let outcome = expect_ownership(&before, &map, direction);
+            assert_eq!(outcome == Outcome::Already, is_there, "{uid} {direction}");
+        }
     }
 
     #[test]

@@ -28,7 +28,9 @@ pub use capability::{Capability, CapabilityError};
 pub use file_type::FileType;
 pub use flags::Flags;
 pub use grant::grant_search;
-pub use mapping::{Outcome, Unmapped, give_ownership, map_all_of_ownership, map_ownership};
+pub use mapping::{
+    Outcome, Unmapped, expect_ownership, give_ownership, map_all_of_ownership, map_ownership,
+};
 pub use mode::Mode;
 pub use owned::{Change, Extra, Ownership};
 pub use standing::Standing;

@@ -8,11 +8,13 @@
 //! What the checks need to know of a host:
 //!
 //! - [`accounts`]: the accounts of this host that people log in to
+//! - [`mount_views`]: whether what is seen of a tree is what is on disk, and is seen once
 //! - [`homes`]: whether a tree is theirs
 
 pub mod accounts;
 pub mod homes;
 mod lasting;
+pub mod mount_views;
 pub mod passing;
 
 use std::path::Path;

@@ -66,6 +66,7 @@ impl Preparation {
         };
         let rule = match owner {
             Some((uid, gid)) => Rule::Give { uid, gid },
+            None if shift.walk.assume_unshifted => Rule::MapAll,
             None => Rule::Map,
         };
         let mut building = Building {
