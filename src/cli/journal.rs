@@ -50,6 +50,7 @@ fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
     ];
     let mut all: Vec<Value> = Vec::new();
     let mut exit = Exit::Done;
+    store.check_there()?;
     for path in store.files()? {
         let id = text::one_line(id_of(&path).unwrap_or_default());
         match Journal::overview(&path) {
@@ -375,6 +376,7 @@ fn prune(
         Err(JournalError::Empty { .. }) => true,
         Err(_) => false,
     };
+    store.check_there()?;
     let never_begun = store.never_begun()?;
     let goes = |path: &Path| never_begun.iter().any(|one| one == path) || is_of_no_use(path);
     let all = never_begun.iter().cloned().chain(store.files()?);

@@ -8,6 +8,7 @@
 //! - [`journal`]: a journal read back, whole or torn
 //! - `reading`: reading it frame by frame
 //! - [`writer`]: the thread that makes lines durable
+//! - `last_id`: the highest number a journal ever had
 //! - [`store`]: the directory the journals are in
 //! - [`trust`]: whether somebody else could have written a record
 //! - [`lock`]: one run at a time on a tree
@@ -16,6 +17,7 @@
 pub mod batch;
 pub mod frame;
 pub mod journal;
+mod last_id;
 pub mod line;
 pub mod lock;
 pub mod manifest;

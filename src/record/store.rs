@@ -10,6 +10,7 @@ use thiserror::Error;
 use walkdir::WalkDir;
 
 use super::journal::{Journal, JournalError, State};
+use super::last_id::LastId;
 use super::line::{Header, Line, Named};
 use super::lock;
 use super::trust::{self, Distrust};
@@ -78,6 +79,24 @@ pub enum StoreError {
     NoSuchJournal {
         /// What was asked for.
         name: String,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A number that several journals have.
+    #[error("{name} could be any of {ids}. Name it by its whole id", name = one_line(name), ids = one_line(ids))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// Their ids.
+        ids: String,
+    },
+    /// The directory that was named is not there.
+    #[error(
+        "{path}: there is no such journal directory. Name the directory that the run was given with \
+         --journal-dir DIR; where it was given none, that is {DEFAULT_PLACE}",
+        path = shown(path)
+    )]
+    NoDirectory {
         /// The directory.
         path: PathBuf,
     },
@@ -192,6 +211,19 @@ impl Store {
         }
     }
 
+    /// Makes sure that a directory that was named is there. The default one comes with the first run.
+    pub fn check_there(&self) -> Result<(), StoreError> {
+        match std::fs::metadata(&self.place) {
+            Ok(found) if found.is_dir() => Ok(()),
+            Ok(_) => Err(self.io(io::ErrorKind::NotADirectory.into())),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(error)),
+            Err(_) if self.place == Path::new(DEFAULT_PLACE) => Ok(()),
+            Err(_) => Err(StoreError::NoDirectory {
+                path: self.place.clone(),
+            }),
+        }
+    }
+
     /// The journal files, oldest run first. A store that does not exist has none.
     pub fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
         if !self.place.exists() {
@@ -211,26 +243,32 @@ impl Store {
     /// The file that `latest`, an id, its number or a path means.
     pub fn find(&self, name: &str) -> Result<PathBuf, StoreError> {
         if name == LATEST {
+            self.check_there()?;
             return self.latest();
         }
         let by_id = self.place.join(format!("{name}{SUFFIX}"));
         let by_path = PathBuf::from(name);
         // `7` and `0007` mean the journal whose id begins so.
         let number = name.parse::<u64>().ok().filter(|number| *number > 0);
-        let by_number = match number {
-            Some(number) => self
-                .files()?
-                .into_iter()
-                .find(|path| number_of(path) == number),
-            None => None,
+        let mut by_number = match number {
+            Some(_) => self.files()?,
+            None => Vec::new(),
         };
+        by_number.retain(|path| Some(number_of(path)) == number);
         if !name.contains('/') && by_id.exists() {
             Ok(by_id)
-        } else if let Some(found) = by_number {
+        } else if by_number.len() > 1 {
+            let ids = by_number.iter().filter_map(|path| id_of(path));
+            Err(StoreError::Ambiguous {
+                name: name.to_string(),
+                ids: ids.collect::<Vec<_>>().join(", "),
+            })
+        } else if let Some(found) = by_number.pop() {
             Ok(found)
         } else if by_path.is_file() {
             Ok(by_path)
         } else {
+            self.check_there()?;
             Err(StoreError::NoSuchJournal {
                 name: name.to_string(),
                 path: self.place.clone(),
@@ -289,10 +327,11 @@ impl Store {
     /// header is durable: whoever sees a journal sees its header.
     pub fn create(&self, mut header: Header) -> Result<(Appender, PathBuf), StoreError> {
         self.open_for_writing()?;
+        let last_id = LastId::lock(&self.place).map_err(|error| self.io(error))?;
         for tries in 0.. {
-            let last = self.files()?.last().map_or(0, |path| number_of(path));
+            let number = self.next_number(&last_id)?;
             let time = header.time.strftime("%Y%m%dT%H%M%SZ");
-            header.id = format!("{:04}-{time}", last + 1);
+            header.id = format!("{number:04}-{time}");
             let path = self.place.join(format!("{}{SUFFIX}", header.id));
             let unfinished =
                 self.place
@@ -321,6 +360,17 @@ impl Store {
             }
         }
         Err(self.io(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// A number that no journal had yet, and from now on none gets.
+    fn next_number(&self, last_id: &LastId) -> Result<u64, StoreError> {
+        let newest = self.files()?.last().map_or(0, |path| number_of(path));
+        let io = |error| self.io(error);
+        let last = newest.max(last_id.read().map_err(io)?);
+        let used_up = || self.io(io::Error::other("all journal numbers are used up"));
+        let number = last.checked_add(1).ok_or_else(used_up)?;
+        last_id.raise(number).map_err(io)?;
+        Ok(number)
     }
 
     fn begin(
@@ -358,6 +408,7 @@ impl Store {
         };
         let is_free = lock::claim(&file)? && goes(path);
         if is_free {
+            LastId::lock(trust::directory_of(path))?.raise(number_of(path))?;
             std::fs::remove_file(path)?;
         }
         Ok(is_free)
