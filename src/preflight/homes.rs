@@ -119,7 +119,10 @@ enum Relation {
 
 /// Directories that homes are in: many homes are in one.
 #[derive(Default)]
-struct Parents(HashMap<PathBuf, Option<(PathBuf, Vec<(u64, u64)>)>>);
+struct Parents(HashMap<PathBuf, Option<Parent>>);
+
+/// Its real path, and device and inode of it and of what is above it.
+type Parent = (PathBuf, Vec<(u64, u64)>);
 
 impl Parents {
     /// By path, and by inode where it is mounted in two places. A home is not opened: it may be mounted
