@@ -293,9 +293,11 @@ fn a_data_root_in_use_is_left_alone_by_all_that_would_change_it() {
     );
     let scene = migrate(Kind::Ext4);
     let top = &scene.top;
-    let in_volumes = |inner: bool| match inner {
-        true => Worker::in_directory(&top.join(INNER).join("volumes")),
-        false => Worker::in_directory(&top.join("volumes")),
+    // Where it is at that moment.
+    let in_volumes = || {
+        let places = [top.join("volumes"), top.join(INNER).join("volumes")];
+        let place = places.iter().find(|place| place.is_dir());
+        Worker::in_directory(place.unwrap())
     };
     let refused = |run: Run| {
         let run = run.exits(4);
@@ -303,7 +305,7 @@ fn a_data_root_in_use_is_left_alone_by_all_that_would_change_it() {
         promise.held();
     };
     let idshift = Idshift::new();
-    let worker = in_volumes(false);
+    let worker = in_volumes();
     refused(docker_run(&idshift, "migrate", top, &[]));
     scene.is_at_start("in use");
     drop(worker);
@@ -311,13 +313,13 @@ fn a_data_root_in_use_is_left_alone_by_all_that_would_change_it() {
     // Killed before its first step, and after its last.
     let events = scene.events();
     assert!(trace::kill_at(&scene.command(&idshift), events / 3));
-    let worker = in_volumes(false);
+    let worker = in_volumes();
     refused(run(&idshift, &["resume", "latest"]));
     refused(run(&idshift, &["rollback", "latest"]));
     drop(worker);
     run(&idshift, &["resume", "latest"]).exits(0);
     scene.is_at_end("resumed");
-    let worker = in_volumes(true);
+    let worker = in_volumes();
     refused(docker_run(&idshift, "revert", top, &[]));
     refused(run(&idshift, &["rollback", "latest"]));
     scene.is_at_end("in use");
@@ -338,7 +340,7 @@ fn a_data_root_in_use_is_left_alone_by_all_that_would_change_it() {
             if matches!(event, trace::Event::Before(call) if call.name == "fchownat") {
                 at += 1;
                 if at == n {
-                    worker = Some(in_volumes(false));
+                    worker = Some(in_volumes());
                 }
             }
             Then::GoOn

@@ -9,6 +9,7 @@ use super::args::{Cli, Command, DockerCommand, JournalCommand, RunArgs};
 use super::exit::{Exit, Failure};
 use super::output::say;
 
+use crate::engine::steps::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::preflight::Passing;
 use crate::record::store::id_of;
@@ -27,6 +28,8 @@ pub struct Invocation {
     dry_run: bool,
     /// The earlier run that it is about.
     run: Option<Value>,
+    /// The trees are a Docker daemon's own.
+    service: bool,
     /// Whether an object is asked for.
     pub json: bool,
 }
@@ -107,6 +110,7 @@ impl Invocation {
             roots: Vec::new(),
             dry_run,
             run: None,
+            service: command.starts_with("docker "),
             json,
         };
         invocation.is_of(paths);
@@ -127,6 +131,7 @@ impl Invocation {
     pub fn is_of_journal(&mut self, journal: &Journal) {
         let header = &journal.header;
         let roots = header.roots.iter();
+        self.service = header.is_of_service();
         self.roots = roots.map(|root| root.path.clone().into()).collect();
         self.run = Some(json!({
             "id": id_of(&journal.path),
@@ -135,6 +140,11 @@ impl Invocation {
             "direction": header.direction,
             "time": header.time,
         }));
+    }
+
+    /// Whether the trees are a Docker daemon's own.
+    pub fn is_of_service(&self) -> bool {
+        self.service
     }
 
     /// The members that every object begins with.
@@ -229,6 +239,7 @@ fn members(report: &Report, manifest: Option<&Path>) -> Value {
         "excludes_without_match": tally.unmatched_excludes,
         "vanished": tally.vanished,
         "steps": tally.steps,
+        "set_aside": set_aside(&tally.set_aside),
         "created_since": tally.created,
         "created_paths": paths(&tally.created_paths),
         "problems": problems(&tally.problems),
@@ -244,6 +255,11 @@ fn would_refuse(found: &[Passing]) -> Vec<Value> {
         .iter()
         .map(|one| json!({"kind": one.kind(), "reason": one.to_string()}))
         .collect()
+}
+
+fn set_aside(all: &[SetAside]) -> Vec<Value> {
+    let one = |it: &SetAside| json!({"from": path_value(&it.from), "to": path_value(&it.to)});
+    all.iter().map(one).collect()
 }
 
 fn paths(paths: &[std::path::PathBuf]) -> Vec<Value> {

@@ -192,7 +192,7 @@ pub fn print_report(
     if options.quiet && !failed {
         return;
     }
-    let text = summary(report, of, options.verbose);
+    let text = summary(report, of, call.is_of_service(), options.verbose);
     match options.json || stdout_is_taken || failed {
         true => output::to_stderr(format_args!("{text}")),
         false => output::to_stdout(format_args!("{text}")),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use console::style;
 
 use super::text::{bytes, count, inodes, path, seconds, table};
+use crate::engine::steps::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::ownership::FileType;
 use crate::record::Journal;
@@ -29,7 +30,9 @@ pub enum Of {
 const FEW: usize = 10;
 
 /// The summary of a run, several lines.
-pub fn summary(report: &Report, of: Of, verbose: bool) -> String {
+///
+/// `service`: the trees are a Docker daemon's own.
+pub fn summary(report: &Report, of: Of, service: bool, verbose: bool) -> String {
     let most = if verbose { usize::MAX } else { FEW };
     let mut text = headline(report, of);
     text.push('\n');
@@ -90,7 +93,12 @@ pub fn summary(report: &Report, of: Of, verbose: bool) -> String {
             let _ = writeln!(text, "{line}");
         }
     }
+    set_aside(&mut text, &report.tally.set_aside);
     next_step(&mut text, report, of);
+    let goes_on = matches!(report.ending, Ending::Interrupted | Ending::Stuck { .. });
+    if service && goes_on && report.journal.is_some() {
+        text.push_str("\n  Start no Docker daemon before one of these has ended.\n");
+    }
     text
 }
 
@@ -258,6 +266,19 @@ fn problems(text: &mut String, problems: &[Problem], all: u64, most: usize) {
                 false => "",
             }
         );
+    }
+}
+
+fn set_aside(text: &mut String, all: &[SetAside]) {
+    if all.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\nIn the way, made by somebody else meanwhile, and kept:"
+    );
+    for SetAside { from, to } in all {
+        let _ = writeln!(text, "  {} is now {}", path(from), path(to));
     }
 }
 

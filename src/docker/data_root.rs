@@ -24,6 +24,9 @@ pub const ASIDE: &str = "idshift-aside-";
 /// What the name of a copy that is being made begins with.
 pub const COPY: &str = "idshift-copy-";
 
+/// What the name of what a run keeps out of sight begins with, as long as it goes on.
+pub const MOVING: &str = "idshift-moving-";
+
 /// The data-root that is meant: as given, as `daemon.json` says, or the default.
 pub fn find(given: Option<&Path>, daemon_json: &DaemonJson) -> PathBuf {
     let said = daemon_json.data_root.as_deref().filter(|p| !p.is_empty());
@@ -175,7 +178,9 @@ pub fn is_remapped_name(name: &str) -> bool {
 /// Names in a data-root that are the plain daemon's.
 pub fn plain_names(data_root: &Path) -> Result<(Vec<String>, Vec<String>), DockerError> {
     Ok(names(data_root)?.into_iter().partition(|name| {
-        let ours = [ASIDE, COPY].iter().any(|prefix| name.starts_with(prefix));
+        let ours = [ASIDE, COPY, MOVING]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
         !is_remapped_name(name) && !ours && name != "lost+found"
     }))
 }

@@ -56,7 +56,7 @@ const PASSABLE: Mode = Mode::from_st_mode(0o710);
 
 impl Layout {
     /// A directory that the container's root passes through.
-    fn passage(&self) -> Rule {
+    pub(super) fn passage(&self) -> Rule {
         match self.direction {
             Direction::Into => Rule::Set {
                 uid: 0,
@@ -141,7 +141,8 @@ impl Aim for Layout {
     /// The data-root is the first tree; bind mounts that go along are the others.
     fn root(&self, number: usize) -> Rule {
         match number {
-            0 => self.passage(),
+            // A step of its own changes it, as a daemon that tries to start meanwhile changes it too.
+            0 => Rule::Keep,
             _ => Rule::Map,
         }
     }

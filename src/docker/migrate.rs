@@ -6,20 +6,19 @@ use super::DockerError;
 use super::container::{Container, move_config, move_hostconfig, obstacles, set_userns_host};
 use super::daemon_json;
 use super::data_root::{
-    ContainerFiles, DockerRoot, canonical, is_remapped_name, names, not_json, plain_names,
+    ContainerFiles, DockerRoot, MOVING, canonical, is_remapped_name, names, not_json, plain_names,
 };
 use super::image_store::{self, ContainerdStore};
 use super::inventory::{HostBinds, Inventory};
 use super::layout::Layout;
 use super::moved::Moved;
 use super::remap::Remap;
-use super::steps::Steps;
+use super::steps::{GUARDED, Steps, times};
 use crate::engine::{Plan, ShiftRequest};
 use crate::idmap::Direction;
-use crate::ownership::Mode;
 use crate::preflight::accounts::LoginAccounts;
 use crate::record::line::{RootLine, WalkOptions};
-use crate::record::step::{Made, Place};
+use crate::record::step::Place;
 use crate::record::{Journal, Step, Store};
 
 /// What is asked.
@@ -55,6 +54,7 @@ pub struct Migration {
     step_roots: Vec<PathBuf>,
     layout: Layout,
     steps: Vec<Step>,
+    steps_before: usize,
     /// What becomes of all that is in and around the data-root.
     pub inventory: Inventory,
     /// Where an unused docker root was in the way and goes.
@@ -87,11 +87,8 @@ impl Migration {
         let docker_root = DockerRoot::at(&now);
         docker_root.check_drivers()?;
 
-        let mut steps = Steps {
-            top: &top,
-            inside: inside.as_ref(),
-            steps: Vec::new(),
-        };
+        let copy = request.copy.as_deref();
+        let mut steps = Steps::new(&top, copy, &inner)?;
         let (plain, others) = plain_names(&top)?;
         let moved = Moved::new(&from, &to, if into { others.clone() } else { Vec::new() })?;
         let new_path = |path: &str| moved.path(path);
@@ -156,76 +153,87 @@ impl Migration {
         };
         inventory.check()?;
         for edit in inventory.edits() {
-            steps.edit(edit, &from, &now)?;
+            steps.edit(edit, &from, &now, into.then_some(&inner))?;
         }
 
+        let hidden: Vec<String> = steps.hidden.clone();
+        let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
         let set_aside;
         if into {
+            if inside.is_none() {
+                steps.block(&[], &hidden)?;
+            }
             set_aside = steps.set_shell_aside(&inner)?;
-            steps.steps.push(Step::MakeDir {
-                at: Place::new(0, [&inner]),
-                made: Made {
-                    uid: 0,
-                    gid: remap.root.1,
-                    mode: Mode::from_st_mode(0o710),
-                },
-            });
-            match &inside {
-                None => {
-                    for name in &plain {
-                        steps.rename(&[name], &[&inner, name])?;
-                    }
-                }
-                Some(copy) => {
-                    for name in names(&now)? {
-                        steps.rename(&[copy, &name], &[&inner, &name])?;
-                    }
-                    steps.remove_dir(copy)?;
-                }
+            steps.make_root(&inner, remap.root.1);
+            steps.guard(&[&inner]);
+            let carried = match &inside {
+                None => plain.clone(),
+                Some(_) => names(&now)?,
+            };
+            for name in carried.iter().filter(|name| *name != GUARDED) {
+                let from = inside.as_deref().into_iter().chain([&name[..]]);
+                steps.rename(&from.collect::<Vec<_>>(), &[&inner, name])?;
             }
         } else {
             store.check_plain_root(&top)?;
+            steps.early.push(times(Place::new(0, [&inner]), &from)?);
+            steps.block(&[&inner], &hidden)?;
             set_aside = steps.set_plain_shell_aside(&plain)?;
             let aside = store.drivers_to_set_aside();
             steps.set_drivers_aside(&inner, aside)?;
             for name in names(&from)? {
-                if !aside.contains(&name) {
+                if !aside.contains(&name) && name != GUARDED {
                     steps.rename(&[&inner, &name], &[&name])?;
                 }
             }
-            steps.remove_dir(&inner)?;
         }
+        let bytes = |name: &String| name.clone().into_bytes();
+        let layout = Layout {
+            direction: request.direction,
+            root_gid: remap.root.1,
+            inside: inside.clone(),
+            others: others.iter().map(bytes).collect(),
+            elsewhere: inventory
+                .volumes
+                .iter()
+                .map(|it| bytes(&it.volume))
+                .collect(),
+            own_trees: inventory.own_trees.clone(),
+            sides_overlap: remap.map.sides_overlap().is_some(),
+        };
+        steps.own_top(layout.passage())?;
+        let to_root: &[&str] = if into { &[&inner] } else { &[] };
+        steps.unblock(&now.join(GUARDED), to_root)?;
         let trees: Vec<PathBuf> = [top.clone()]
             .into_iter()
             .chain(inventory.in_place.clone())
             .collect();
         let mut step_roots = Vec::new();
-        let mut steps = steps.steps;
         if let Some((path, value)) = &request.daemon_json {
             let value = into.then_some(&value[..]);
             let (root, step) = daemon_json::step(path, value, trees.len())?;
             if !step.is_empty() {
+                let dir = Place::new(trees.len(), [""; 0]);
+                steps.late.push(times(dir, &root)?);
                 step_roots.push(root);
-                // Last: a daemon that is started early must not find the option without the data.
-                steps.extend(step);
+                // A daemon that is started early must not find the option without the data.
+                steps.late.extend(step);
             }
         }
-
-        let bytes = |name: &String| name.clone().into_bytes();
+        // Last: until the daemon is told where its data is now, the one of before must not start without it.
+        match (into, &inside) {
+            (true, None) => steps.remove_guard(&[]),
+            (true, Some(copy)) => steps.remove_dir(copy)?,
+            (false, _) => {
+                steps.remove_guard(&[&inner]);
+                steps.remove_dir(&inner)?;
+            }
+        }
+        let steps_before = steps.early.len();
+        let steps = [steps.early, steps.late].concat();
         Ok(Migration {
-            layout: Layout {
-                direction: request.direction,
-                root_gid: remap.root.1,
-                inside,
-                others: others.iter().map(bytes).collect(),
-                elsewhere: inventory
-                    .volumes
-                    .iter()
-                    .map(|it| bytes(&it.volume))
-                    .collect(),
-                own_trees: inventory.own_trees.clone(),
-                sides_overlap: remap.map.sides_overlap().is_some(),
-            },
+            layout,
+            steps_before,
             request: ShiftRequest {
                 paths: trees,
                 map: remap.map.clone(),
@@ -261,6 +269,7 @@ impl Migration {
             step_roots: self.step_roots.clone(),
             aim: &self.layout,
             steps: self.steps.clone(),
+            steps_before: self.steps_before,
         }
     }
 }
@@ -308,10 +317,18 @@ fn check_has_content(
     direction: Direction,
     top: &Path,
 ) -> Result<(), DockerError> {
+    let all = names(top)?;
+    if all.iter().any(|name| name.starts_with(MOVING)) {
+        return Err(DockerError::in_the_way(
+            top,
+            "a migration or its reverse was interrupted here. `idshift resume` finishes it, `idshift rollback` undoes it; \
+             start no Docker daemon before one of them has",
+        ));
+    }
     if root.path.is_dir() && (!root.holds()?.is_shell() || image_store::has_images(root)) {
         return Ok(());
     }
-    let remapped: Vec<String> = names(top)?
+    let remapped: Vec<String> = all
         .into_iter()
         .filter(|name| is_remapped_name(name))
         .collect();

@@ -3,17 +3,18 @@
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::data_root::{ASIDE, DockerRoot};
+use super::data_root::{ASIDE, DockerRoot, MOVING};
 use super::image_store;
 use super::inventory::volumes::Edit;
+use crate::engine::Rule;
 use crate::fs::dir::open_dir;
 use crate::fs::shown::shown;
-use crate::fs::structure::{read_file, read_link};
-use crate::fs::{Pin, Stat};
-use crate::ownership::{FileType, Mode};
+use crate::fs::structure::{mtime_ns, read_file, read_link};
+use crate::fs::{Pin, Stat, attributes};
+use crate::ownership::{FileType, Mode, Ownership};
 use crate::record::step::{Content, Made, Place};
 use crate::record::{Name, Step};
 
@@ -31,16 +32,45 @@ pub fn not_renamed(path: &Path, stat: &Stat) -> Option<String> {
     })
 }
 
+/// What keeps a daemon from starting on half of its data: a file where it needs its directory `containers`.
+pub(super) const GUARDED: &str = "containers";
+
+/// What that file holds.
+const GUARD: &str = "idshift is moving this Docker data-root, or was interrupted while it did.\n\
+    This file keeps a Docker daemon from starting on half of its data. Do not remove it.\n\
+    `idshift resume` finishes the move and `idshift rollback` undoes it; both remove this file.\n";
+
 /// Steps as they come together; their root 0 is the data-root.
+///
+/// The order: the docker root's `containers` gives its place to a guard, and so is `containers` where the other
+/// daemon would look for it; everything else is renamed. Then owners change, metadata is rewritten, and `containers`
+/// takes its new place last. At any moment no daemon starts, or one does that finds everything.
 pub(super) struct Steps<'a> {
     pub top: &'a Path,
-    /// The docker root's name in the data-root, where it is not the data-root itself.
-    pub inside: Option<&'a String>,
-    /// In order.
-    pub steps: Vec<Step>,
+    /// Where `containers` is while the owners change, in the data-root.
+    pub hidden: Vec<String>,
+    /// Before the owners change.
+    pub early: Vec<Step>,
+    /// After.
+    pub late: Vec<Step>,
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    /// For a docker root that is carried itself, or for a copy of it.
+    pub fn new(top: &'a Path, copy: Option<&str>, inner: &str) -> Result<Steps<'a>, DockerError> {
+        let mut steps = Steps {
+            top,
+            hidden: match copy {
+                Some(copy) => vec![copy.to_string(), GUARDED.to_string()],
+                None => vec![format!("{MOVING}{inner}")],
+            },
+            early: Vec::new(),
+            late: Vec::new(),
+        };
+        steps.early.push(times(Place::new(0, [""; 0]), top)?);
+        Ok(steps)
+    }
+
     /// A metadata file of a container, if it changes.
     pub fn rewrite(
         &mut self,
@@ -57,10 +87,15 @@ impl Steps<'_> {
         let handle = open_dir(rustix::fs::CWD, dir).map_err(failed)?;
         let (_, mtime) =
             read_file(handle.as_fd(), name.as_bytes()).map_err(DockerError::io(dir.join(name)))?;
-        let inside = self.inside.map(String::as_str);
-        let way = inside.into_iter().chain(["containers", id, name]);
-        self.steps.push(Step::Rewrite {
-            at: Place::new(0, way),
+        let hidden = self.hidden.iter().map(String::as_str);
+        let way: Vec<&str> = hidden.chain([id]).collect();
+        let times = times(Place::new(0, &way), dir)?;
+        // Both files of a container come one after the other.
+        if !self.late.iter().rev().take(2).any(|step| *step == times) {
+            self.late.push(times);
+        }
+        self.late.push(Step::Rewrite {
+            at: Place::new(0, way.into_iter().chain([name])),
             before: Content {
                 text: before.to_string(),
                 mtime_ns: Some(mtime),
@@ -74,8 +109,14 @@ impl Steps<'_> {
     }
 
     /// What a volume needs to keep its content: its symlink or its options. `from` is the docker root
-    /// that was looked at, `now` where it is.
-    pub fn edit(&mut self, edit: &Edit, from: &Path, now: &Path) -> Result<(), DockerError> {
+    /// that was looked at, `now` where it is, `to` its name in the data-root when the other renames are done.
+    pub fn edit(
+        &mut self,
+        edit: &Edit,
+        from: &Path,
+        now: &Path,
+        to: Option<&String>,
+    ) -> Result<(), DockerError> {
         let (Edit::Link { at, .. } | Edit::Options { at, .. }) = edit;
         let below = at.strip_prefix(from).unwrap_or(at);
         let path = now.join(below);
@@ -85,11 +126,13 @@ impl Steps<'_> {
         let name = name.as_bytes();
         let failed = |errno: rustix::io::Errno| DockerError::io(dir)(errno.into());
         let handle = open_dir(rustix::fs::CWD, dir).map_err(failed)?;
-        let inside = self.inside.map(OsStr::new);
-        let way = inside.into_iter().chain(below.iter());
-        let at = Place::new(0, way.map(OsStrExt::as_bytes));
+        let way: Vec<&OsStr> = to.map(OsStr::new).into_iter().chain(below).collect();
+        let way: Vec<&[u8]> = way.into_iter().map(OsStrExt::as_bytes).collect();
+        let times = times(Place::new(0, &way[..way.len() - 1]), dir)?;
+        self.late.push(times);
+        let at = Place::new(0, way);
         let io = DockerError::io(&path);
-        self.steps.push(match edit {
+        self.late.push(match edit {
             Edit::Link { target, .. } => {
                 let (before, mtime_ns) = read_link(handle.as_fd(), name).map_err(io)?;
                 Step::Relink {
@@ -117,23 +160,131 @@ impl Steps<'_> {
         Ok(())
     }
 
+    fn path(&self, names: &[&str]) -> PathBuf {
+        names
+            .iter()
+            .fold(self.top.to_path_buf(), |path, name| path.join(name))
+    }
+
+    /// What is at a path, if it can be carried by renaming it.
+    fn carried(&self, path: &Path) -> Result<Stat, DockerError> {
+        let failed = |errno: rustix::io::Errno| DockerError::io(path)(errno.into());
+        let stat = Pin::path(path).and_then(|pin| pin.stat()).map_err(failed)?;
+        match not_renamed(path, &stat) {
+            None => Ok(stat),
+            Some(why) => {
+                let help =
+                    "Move it into the data-root's filesystem first; docs/docker.md has another way";
+                Err(DockerError::in_the_way(path, format!("{why}. {help}")))
+            }
+        }
+    }
+
     /// An entry goes from one place in the data-root to another.
     pub fn rename(&mut self, from: &[&str], to: &[&str]) -> Result<(), DockerError> {
-        let path = from.iter().fold(self.top.to_path_buf(), |p, n| p.join(n));
-        let failed = |errno: rustix::io::Errno| DockerError::io(&path)(errno.into());
-        let stat = Pin::path(&path)
-            .and_then(|pin| pin.stat())
-            .map_err(failed)?;
-        if let Some(why) = not_renamed(&path, &stat) {
-            let help =
-                "Move it into the data-root's filesystem first; docs/docker.md has another way";
-            return Err(DockerError::in_the_way(&path, format!("{why}. {help}")));
-        }
-        self.steps.push(Step::Rename {
+        let stat = self.carried(&self.path(from))?;
+        self.early.push(Step::Rename {
             from: Place::new(0, from),
             to: Place::new(0, to),
             identity: stat.identity,
         });
+        Ok(())
+    }
+
+    /// `containers` of the docker root at `root` gives its place to a guard and goes to `to`. Where there is none, a
+    /// guard is made.
+    pub fn block(&mut self, root: &[&str], to: &[&str]) -> Result<(), DockerError> {
+        let from: Vec<&str> = root.iter().copied().chain([GUARDED]).collect();
+        if self.path(&from).symlink_metadata().is_err() {
+            self.guard(root);
+            return Ok(());
+        }
+        let stat = self.carried(&self.path(&from))?;
+        self.early
+            .push(times(Place::new(0, &from), &self.path(&from))?);
+        self.early.push(Step::Block {
+            from: Place::new(0, from),
+            to: Place::new(0, to),
+            identity: stat.identity,
+            content: GUARD.to_string(),
+        });
+        Ok(())
+    }
+
+    /// A guard where a daemon would make `containers`.
+    pub fn guard(&mut self, root: &[&str]) {
+        let at = root.iter().copied().chain([GUARDED]);
+        self.early.push(Step::Create {
+            at: Place::new(0, at),
+            content: GUARD.to_string(),
+            made: GUARD_OWNER,
+        });
+    }
+
+    /// `containers`, which is at `now`, goes from its hidden place to where a guard is in `root`. Where there is
+    /// none, the guard goes.
+    pub fn unblock(&mut self, now: &Path, root: &[&str]) -> Result<(), DockerError> {
+        if now.symlink_metadata().is_err() {
+            self.remove_guard(root);
+            return Ok(());
+        }
+        let stat = self.carried(now)?;
+        let to = root.iter().copied().chain([GUARDED]);
+        self.late.push(Step::Unblock {
+            from: Place::new(0, &self.hidden),
+            to: Place::new(0, to),
+            identity: stat.identity,
+            content: GUARD.to_string(),
+        });
+        Ok(())
+    }
+
+    /// The guard of a docker root that is no more.
+    pub fn remove_guard(&mut self, root: &[&str]) {
+        let at = root.iter().copied().chain([GUARDED]);
+        self.late.push(Step::Remove {
+            at: Place::new(0, at),
+            content: GUARD.to_string(),
+            made: GUARD_OWNER,
+        });
+    }
+
+    /// The docker root of a remapped daemon comes into being.
+    pub fn make_root(&mut self, inner: &str, root_gid: u32) {
+        self.early.push(Step::MakeDir {
+            at: Place::new(0, [inner]),
+            made: Made {
+                uid: 0,
+                gid: root_gid,
+                mode: Mode::from_st_mode(0o710),
+            },
+        });
+    }
+
+    /// The data-root itself gets the owner that this daemon gives it.
+    pub fn own_top(&mut self, rule: Rule) -> Result<(), DockerError> {
+        let Rule::Set { uid, gid, at_least } = rule else {
+            return Ok(());
+        };
+        let failed = |errno: rustix::io::Errno| DockerError::io(self.top)(errno.into());
+        let pin = Pin::path(self.top).map_err(failed)?;
+        let stat = pin.stat().map_err(failed)?;
+        let before = attributes::read(&pin, &stat)
+            .map_err(|error| DockerError::in_the_way(self.top, error.to_string()))?;
+        let after = Ownership {
+            uid,
+            gid,
+            mode: before.mode.with(at_least),
+            extra: before.extra.clone(),
+        };
+        if before != after {
+            self.late.push(Step::SetOwnership {
+                at: Place::new(0, [""; 0]),
+                identity: stat.identity,
+                before,
+                after,
+            });
+        }
         Ok(())
     }
 
@@ -143,7 +294,7 @@ impl Steps<'_> {
         let stat = Pin::path(&path)
             .and_then(|pin| pin.stat())
             .map_err(failed)?;
-        self.steps.push(Step::RemoveDir {
+        self.late.push(Step::RemoveDir {
             at: Place::new(0, [name]),
             made: Made {
                 uid: stat.uid,
@@ -198,6 +349,9 @@ impl Steps<'_> {
             return Ok(());
         }
         let aside = self.aside_name(inner);
+        let image = self.path(&[inner, "image"]);
+        self.early
+            .push(times(Place::new(0, [inner, "image"]), &image)?);
         self.make_dir(&[&aside]);
         self.make_dir(&[&aside, "image"]);
         for driver in drivers {
@@ -211,7 +365,7 @@ impl Steps<'_> {
 
     /// A directory that is root's alone.
     fn make_dir(&mut self, way: &[&str]) {
-        self.steps.push(Step::MakeDir {
+        self.early.push(Step::MakeDir {
             at: Place::new(0, way),
             made: Made {
                 uid: 0,
@@ -221,12 +375,13 @@ impl Steps<'_> {
         });
     }
 
-    /// The same for a plain daemon's names in the data-root.
+    /// The same for a plain daemon's names in the data-root; a guard is in the place of its `containers`.
     pub fn set_plain_shell_aside(
         &mut self,
         plain: &[String],
     ) -> Result<Option<String>, DockerError> {
         if plain.is_empty() {
+            self.guard(&[]);
             return Ok(None);
         }
         let holds = DockerRoot::at(self.top).holds()?;
@@ -240,7 +395,7 @@ impl Steps<'_> {
             ));
         }
         let aside = self.aside_name("plain");
-        self.steps.push(Step::MakeDir {
+        self.early.push(Step::MakeDir {
             at: Place::new(0, [&aside]),
             made: Made {
                 uid: 0,
@@ -248,9 +403,24 @@ impl Steps<'_> {
                 mode: Mode::from_st_mode(0o700),
             },
         });
-        for name in plain {
+        self.block(&[], &[&aside, GUARDED])?;
+        for name in plain.iter().filter(|name| *name != GUARDED) {
             self.rename(&[name], &[&aside, name])?;
         }
         Ok(Some(aside))
     }
 }
+
+/// The directory at `path`, which steps know as `at`, gets its time back when they are undone.
+pub(super) fn times(at: Place, path: &Path) -> Result<Step, DockerError> {
+    let failed = |errno: rustix::io::Errno| DockerError::io(path)(errno.into());
+    let dir = open_dir(rustix::fs::CWD, path).map_err(failed)?;
+    let mtime_ns = mtime_ns(dir).map_err(DockerError::io(path))?;
+    Ok(Step::Times { at, mtime_ns })
+}
+
+const GUARD_OWNER: Made = Made {
+    uid: 0,
+    gid: 0,
+    mode: Mode::from_st_mode(0o644),
+};

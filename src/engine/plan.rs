@@ -34,6 +34,8 @@ pub struct Plan<'a> {
     pub aim: &'a dyn Aim,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// So many of them are taken before any owner is changed.
+    pub steps_before: usize,
 }
 
 impl Plan<'_> {
@@ -125,7 +127,10 @@ impl Plan<'_> {
         let trees = &roots[..request.paths.len()];
         let _lock = request.clear_to_change(&roots, store, monitor)?;
         let mut run = self.run(&roots, monitor, stop)?;
-        let (appender, path) = store.create(request.header(&roots, true))?;
+        let mut header = request.header(&roots, true);
+        header.format = header.format.max(steps_format(&self.steps));
+        header.steps_before = self.steps_before;
+        let (appender, path) = store.create(header)?;
 
         // All that stands in the way is to be told at once.
         run.carry_on = true;
@@ -163,7 +168,7 @@ impl Plan<'_> {
             });
         }
         let journal = Journal::open(&path)?;
-        if let Some(step) = Steps::of(&journal).first_taken() {
+        if let Some(step) = Steps::of(&journal).first_changed() {
             let _ = std::fs::remove_file(&path);
             return Err(Refusal::NotThisOne {
                 path: step.path,
@@ -226,6 +231,11 @@ impl Plan<'_> {
             false => appender.append(&lines, named),
         }
     }
+}
+
+/// The earliest format that has all these steps.
+pub(super) fn steps_format(steps: &[Step]) -> u32 {
+    steps.iter().map(Step::format).max().unwrap_or(1)
 }
 
 /// Names outside the trees, where the request minds them.

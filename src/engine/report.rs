@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::steps::SetAside;
 use crate::ownership::FileType;
 use crate::preflight::Passing;
 use crate::record::Transition;
@@ -66,6 +67,8 @@ pub struct Tally {
     pub created: u64,
     /// Steps taken or undone, or for a dry run to be.
     pub steps: u64,
+    /// What was in the way of steps, made by somebody else meanwhile, and is kept elsewhere.
+    pub set_aside: Vec<SetAside>,
     /// Changed inodes by kind.
     pub kinds: HashMap<FileType, u64>,
     /// Changed inodes by owners.
@@ -123,6 +126,7 @@ impl Tally {
         self.vanished += other.vanished;
         self.created += other.created;
         self.steps += other.steps;
+        self.set_aside.extend(other.set_aside);
         for (kind, count) in other.kinds {
             *self.kinds.entry(kind).or_default() += count;
         }

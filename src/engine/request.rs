@@ -327,6 +327,7 @@ impl ShiftRequest {
         };
         Header {
             format: self.walk.format(),
+            steps_before: 0,
             tool: tool(),
             id: String::new(),
             time: jiff::Timestamp::now(),

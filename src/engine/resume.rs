@@ -6,9 +6,11 @@ use std::time::Instant;
 use super::decide::Run;
 use super::exclude::Excludes;
 use super::listed::carry_out;
-use super::replay::GiveUp;
+use super::replay::{GiveUp, Goal};
 use super::request::{check_journal_not_in_use, check_mount_views};
+use super::rollback::and_more;
 use super::shift::{conclude, walk_journalling};
+use super::steps::Steps;
 use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
 use crate::fs::{Identity, places};
@@ -61,6 +63,7 @@ pub fn resume(
              Close it with {rollback}, then start again"
         )));
     }
+    check_steps(journal)?;
     let roots = there::open_all(journal)?;
     let many = header.walk.cross_mounts || roots.iter().any(places::has_subvolumes);
     if header.walk.assume_unshifted && many {
@@ -110,6 +113,33 @@ pub fn resume(
     // What the run did before is not known from this part of it.
     walked.tally.begun += journal.inodes;
     Ok(conclude(&run, walked, journal.path.clone(), jobs, start))
+}
+
+/// Whether every step that is not taken can be. Before the first is, so that nothing is left half way.
+fn check_steps(journal: &Journal) -> Result<(), Refusal> {
+    let rollback = format!("`idshift rollback {}`", argument(&journal.path));
+    let steps = Steps::of(journal);
+    if steps.not_guarded() {
+        return Err(Refusal::NotThisOne {
+            path: journal.path.clone(),
+            reason:
+                "the run ended before it changed anything, and what there is may be another now. \
+                     Close it with `idshift rollback`, then start again"
+                    .into(),
+        });
+    }
+    let obstacles = steps.obstacles(Goal::After);
+    match obstacles.first() {
+        None => Ok(()),
+        Some(first) => Err(Refusal::NotThisOne {
+            path: first.path.clone(),
+            reason: format!(
+                "{}{}. Nothing was changed. {rollback} undoes what was done",
+                first.reason,
+                and_more(obstacles.len())
+            ),
+        }),
+    }
 }
 
 /// Every inode that the journal names, with the number of its tree. Grows with the journal: only for

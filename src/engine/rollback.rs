@@ -1,6 +1,7 @@
 //! Undoing a run.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use super::disks::Disks;
 use super::flush::flushing;
 use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
 use super::request::{check_journal_not_in_use, check_mount_views};
-use super::steps::{Brought, Steps};
+use super::steps::{Move, Steps};
 use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Tally};
 use super::{created, roots, there};
 use crate::preflight::passing::check_is_root;
@@ -185,20 +186,23 @@ fn not_certain(journal: &Journal, error: &std::io::Error) -> Problem {
 fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let obstacles = match force {
         true => Vec::new(),
-        false => Steps::of(journal).obstacles(),
+        false => Steps::of(journal).obstacles(Goal::Before),
     };
     let Some(first) = obstacles.first() else {
         return Ok(());
     };
-    let more = match obstacles.len() {
-        1 => String::new(),
-        n => format!(" (and {} more)", n - 1),
-    };
-    let revert = match journal.header.is_of_service() {
-        true => {
+    let more = and_more(obstacles.len());
+    let is_open = journal.state == State::Unfinished;
+    let revert = match (journal.header.is_of_service(), is_open) {
+        (true, true) => &format!(
+            "Where a daemon has been running since, `idshift resume {}` finishes the run, and then `idshift docker revert` \
+                 takes the daemon's new data along; ",
+            argument(&journal.path)
+        ),
+        (true, false) => {
             "Where a daemon has been running since, `idshift docker revert` takes its new data along; "
         }
-        false => "",
+        (false, _) => "",
     };
     Err(Refusal::NotThisOne {
         path: first.path.clone(),
@@ -225,7 +229,15 @@ fn look(
     Ok(replay(journal, &options, &untouched, monitor, stop)?.0)
 }
 
-/// Undoes the steps, then the owners; also gives what came of writing that out meanwhile.
+/// How many more there are than the one that is named.
+pub(super) fn and_more(all: usize) -> String {
+    match all {
+        0 | 1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    }
+}
+
+/// Undoes the late steps, the owners, then the early steps; also gives what came of writing that out meanwhile.
 fn replay(
     journal: &Journal,
     options: &RollbackOptions,
@@ -234,17 +246,60 @@ fn replay(
     stop: &Stop,
 ) -> Result<(Replayed, std::io::Result<()>), Refusal> {
     let steps = Steps::of(journal);
-    let brought = match options.dry_run {
-        true => Brought {
-            done: steps.count(Goal::Before),
-            problems: Vec::new(),
-        },
-        false => steps.bring(Goal::Before, options.force),
-    };
-    let moves = match options.dry_run {
-        true => steps.moves(),
-        false => Vec::new(),
-    };
+    let mut tally = Tally::default();
+    if options.dry_run {
+        tally.steps = steps.count(Goal::Before);
+    } else if !undo_steps(&steps, steps.late(), options, monitor, &mut tally) {
+        return Ok(ended(tally));
+    }
+    // Before a daemon is kept from starting no owner is changed, nor after all are put back.
+    if !steps.not_guarded() {
+        let (mut replayed, flushed) =
+            replay_owners(journal, &steps.moves(), options, disks, monitor, stop)?;
+        replayed.tally.add(tally);
+        if replayed.cut_short || flushed.is_err() {
+            return Ok((replayed, flushed));
+        }
+        tally = replayed.tally;
+    }
+    if !options.dry_run {
+        undo_steps(&steps, steps.early(), options, monitor, &mut tally);
+    }
+    Ok(ended(tally))
+}
+
+fn ended(tally: Tally) -> (Replayed, std::io::Result<()>) {
+    let cut_short = false;
+    (Replayed { tally, cut_short }, Ok(()))
+}
+
+/// Whether it may go on from there.
+fn undo_steps(
+    steps: &Steps<'_>,
+    which: Range<usize>,
+    options: &RollbackOptions,
+    monitor: &dyn Monitor,
+    tally: &mut Tally,
+) -> bool {
+    let brought = steps.bring(Goal::Before, which, options.force);
+    tally.steps += brought.done;
+    tally.set_aside.extend(brought.set_aside);
+    let is_fine = brought.problems.is_empty();
+    for problem in brought.problems {
+        monitor.problem(&problem);
+        tally.problem(problem);
+    }
+    is_fine || options.force
+}
+
+fn replay_owners(
+    journal: &Journal,
+    moves: &[Move],
+    options: &RollbackOptions,
+    disks: &Disks,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<(Replayed, std::io::Result<()>), Refusal> {
     monitor.phase(Phase::Undoing, Some(journal.inodes));
     let replay = Replay {
         journal,
@@ -257,7 +312,7 @@ fn replay(
             false => Act::Change,
         },
         give_up: GiveUp::Never,
-        moves: &moves,
+        moves,
         monitor,
         stop,
     };
@@ -265,13 +320,7 @@ fn replay(
         true => (replay.run(options.jobs, None), Ok(())),
         false => flushing(disks, |changed| replay.run(options.jobs, Some(changed))),
     };
-    let mut replayed = replayed?;
-    replayed.tally.steps = brought.done;
-    for problem in brought.problems {
-        monitor.problem(&problem);
-        replayed.tally.problem(problem);
-    }
-    Ok((replayed, flushed))
+    Ok((replayed?, flushed))
 }
 
 fn io_error(journal: &Journal, source: std::io::Error) -> Refusal {

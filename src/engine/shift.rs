@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::decide::{Decider, Run};
 use super::flush::flushing;
 use super::manifest_sink::{ManifestSink, SharedManifest};
+use super::plan::steps_format;
 use super::request::{host, root_line, tool};
 use super::rollback;
 use super::settle::walk_and_settle;
@@ -215,7 +216,9 @@ pub(super) fn dry_walk(
     let mut shared = None;
     let mut place = None;
     if let Some((mut writer, path)) = manifest {
-        let header = ManifestLine::Header(Box::new(manifest_header(dry.request, run.roots)));
+        let mut header = manifest_header(dry.request, run.roots);
+        header.format = header.format.max(steps_format(dry.steps));
+        let header = ManifestLine::Header(Box::new(header));
         writer.write(&header.to_bytes()).map_err(failed(path))?;
         for step in dry.steps {
             let line = ManifestLine::Step(Box::new(step.clone()));

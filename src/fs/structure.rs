@@ -50,7 +50,8 @@ pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()
     }
 }
 
-fn is_empty(dir: &OwnedFd) -> io::Result<bool> {
+/// Whether a directory, open for reading, holds nothing.
+pub fn is_empty(dir: &OwnedFd) -> io::Result<bool> {
     for entry in rustix::fs::Dir::read_from(dir)? {
         let name = entry?.file_name().to_owned();
         if name.as_c_str() != c"." && name.as_c_str() != c".." {
@@ -88,10 +89,44 @@ pub fn rename(
         Some(stat) if stat.identity == identity => {}
         _ => return Err(Errno::STALE.into()),
     }
+    move_entry(from, to)
+}
+
+/// The same for whatever inode has the name.
+pub fn move_entry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> io::Result<()> {
     let flags = RenameFlags::NOREPLACE;
     Ok(rustix::fs::renameat_with(
         from.0, from.1, to.0, to.1, flags,
     )?)
+}
+
+/// Two entries of one filesystem get each other's place, in one moment.
+pub fn exchange(one: (BorrowedFd<'_>, &[u8]), other: (BorrowedFd<'_>, &[u8])) -> io::Result<()> {
+    let flags = RenameFlags::EXCHANGE;
+    Ok(rustix::fs::renameat_with(
+        one.0, one.1, other.0, other.1, flags,
+    )?)
+}
+
+/// When a directory or file was last modified, in nanoseconds since 1970.
+pub fn mtime_ns(file: impl AsFd) -> io::Result<i64> {
+    let stat = rustix::fs::fstat(file)?;
+    Ok(stat.st_mtime * 1_000_000_000 + stat.st_mtime_nsec as i64)
+}
+
+/// Sets it; the time of the last access stays.
+pub fn set_mtime(file: impl AsFd, nanoseconds: i64) -> io::Result<()> {
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: nanoseconds.div_euclid(1_000_000_000),
+            tv_nsec: nanoseconds.rem_euclid(1_000_000_000) as _,
+        },
+    };
+    Ok(rustix::fs::futimens(file, &times)?)
 }
 
 /// A small file read whole, with its time of last modification in nanoseconds since 1970.

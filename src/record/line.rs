@@ -10,7 +10,7 @@ use crate::ownership::{Change, FileType, Flags, Ownership};
 
 /// The latest format of journals and manifests. This program reads it and all before it, and writes
 /// the earliest that says what is to be said.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// First line of a journal: what the run was asked to do, enough to go on with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct Header {
         skip_serializing_if = "std::ops::Not::not"
     )]
     pub listed_first: bool,
+    /// So many of the first steps are taken before any owner is changed, and undone after all are (format 3).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub steps_before: usize,
 }
 
 impl Header {
@@ -278,6 +281,10 @@ impl std::ops::AddAssign for Named {
         self.inodes += more.inodes;
         self.steps += more.steps;
     }
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 fn is_zero(n: &u64) -> bool {

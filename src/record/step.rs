@@ -16,7 +16,7 @@ use crate::ownership::{Mode, Ownership};
 pub struct Place {
     /// Which root.
     pub root: usize,
-    /// The names from there, at least one; none only for an ownership: the root itself.
+    /// The names from there, at least one; none only for an ownership or times: the root itself.
     pub path: Vec<Name>,
 }
 
@@ -64,8 +64,8 @@ pub struct Made {
     pub mode: Mode,
 }
 
-/// One step. Steps are taken in the journal's order, after all owners are changed, and undone in
-/// the opposite order, before any owner is.
+/// One step. Steps are taken in the journal's order and undone in the opposite order. Owners are changed after
+/// the first [`Header::steps_before`](super::line::Header::steps_before) of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Step {
@@ -137,6 +137,59 @@ pub enum Step {
         #[serde(flatten)]
         made: Made,
     },
+    /// A file goes; undone, it is made anew.
+    Remove {
+        /// Where.
+        at: Place,
+        /// What it holds.
+        content: String,
+        /// What it is like.
+        #[serde(flatten)]
+        made: Made,
+    },
+    /// An entry gets another place, and in the same moment a file takes the place it had: a guard, which
+    /// keeps a daemon that needs a directory there from starting.
+    Block {
+        /// Where it was, and the guard is.
+        from: Place,
+        /// Where it goes.
+        to: Place,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+        /// What the guard holds.
+        content: String,
+    },
+    /// An entry takes the place of a guard: the opposite of [`Step::Block`].
+    Unblock {
+        /// Where it was.
+        from: Place,
+        /// Where the guard was, and it goes.
+        to: Place,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+        /// What the guard holds.
+        content: String,
+    },
+    /// Nothing is done; undone, a directory gets back the time of its last modification.
+    Times {
+        /// Which directory. No names: the root itself.
+        at: Place,
+        /// Nanoseconds since 1970.
+        mtime_ns: i64,
+    },
+}
+
+/// An entry that a step gives another place.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved<'a> {
+    /// Where it was.
+    pub from: &'a Place,
+    /// Where it goes.
+    pub to: &'a Place,
+    /// Its inode.
+    pub identity: Identity,
 }
 
 /// What a rewritten file holds.
@@ -159,8 +212,53 @@ impl Step {
             | Step::Rewrite { at, .. }
             | Step::Relink { at, .. }
             | Step::SetOwnership { at, .. }
-            | Step::Create { at, .. } => vec![at],
-            Step::Rename { from, to, .. } => vec![from, to],
+            | Step::Create { at, .. }
+            | Step::Remove { at, .. }
+            | Step::Times { at, .. } => vec![at],
+            Step::Rename { from, to, .. }
+            | Step::Block { from, to, .. }
+            | Step::Unblock { from, to, .. } => vec![from, to],
+        }
+    }
+
+    /// The entry that it gives another place.
+    pub fn moved(&self) -> Option<Moved<'_>> {
+        match self {
+            Step::Rename { from, to, identity }
+            | Step::Block {
+                from, to, identity, ..
+            }
+            | Step::Unblock {
+                from, to, identity, ..
+            } => Some(Moved {
+                from,
+                to,
+                identity: *identity,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What the file holds that it puts into a place or takes away from one.
+    pub fn file_content(&self) -> Option<&str> {
+        match self {
+            Step::Create { content, .. }
+            | Step::Remove { content, .. }
+            | Step::Block { content, .. }
+            | Step::Unblock { content, .. } => Some(content),
+            _ => None,
+        }
+    }
+
+    /// The first format that has this kind of step.
+    pub fn format(&self) -> u32 {
+        match self {
+            Step::Relink { .. }
+            | Step::Remove { .. }
+            | Step::Block { .. }
+            | Step::Unblock { .. }
+            | Step::Times { .. } => 3,
+            _ => 1,
         }
     }
 
@@ -169,7 +267,7 @@ impl Step {
     /// # Errors
     /// Which is not, for people.
     pub fn check(&self, roots: usize) -> Result<(), String> {
-        let may_be_root = matches!(self, Step::SetOwnership { .. });
+        let may_be_root = matches!(self, Step::SetOwnership { .. } | Step::Times { .. });
         self.places().into_iter().try_for_each(|place| {
             if place.path.is_empty() && !may_be_root {
                 return Err("step line: a place without a name".into());
@@ -206,6 +304,18 @@ impl Step {
                 ),
             },
             Step::Create { at, .. } => format!("create {}", path(at)),
+            Step::Remove { at, .. } => format!("remove {}", path(at)),
+            Step::Block { from, to, .. } => {
+                format!(
+                    "rename {} -> {}, with a guard in its place",
+                    path(from),
+                    path(to)
+                )
+            }
+            Step::Unblock { from, to, .. } => {
+                format!("rename {} -> {}, which a guard had", path(from), path(to))
+            }
+            Step::Times { at, .. } => format!("remember the times of {}", path(at)),
         }
     }
 }
@@ -261,10 +371,28 @@ mod tests {
                 .unwrap(),
             },
             Step::Create {
-                at,
+                at: at.clone(),
                 content: "z".into(),
                 made,
             },
+            Step::Remove {
+                at: at.clone(),
+                content: "z".into(),
+                made,
+            },
+            Step::Block {
+                from: at.clone(),
+                to: Place::new(0, ["c"]),
+                identity: Identity { ino: 7, born: 9 },
+                content: "guard".into(),
+            },
+            Step::Unblock {
+                from: Place::new(0, ["c"]),
+                to: at.clone(),
+                identity: Identity { ino: 7, born: 9 },
+                content: "guard".into(),
+            },
+            Step::Times { at, mtime_ns: 5 },
         ] {
             let json = serde_json::to_string(&step).unwrap();
             assert_eq!(serde_json::from_str::<Step>(&json).unwrap(), step, "{json}");

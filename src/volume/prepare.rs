@@ -8,7 +8,9 @@ use super::VolumeError;
 use super::parents::{ClosedParent, closed_above, may_search};
 use super::user::ContainerUser;
 use crate::engine::{Every, Plan, Rule, ShiftRequest};
+use crate::fs::dir::open_dir;
 use crate::fs::shown::{shell_word, shown};
+use crate::fs::structure::mtime_ns;
 use crate::fs::{Above, Pin, Root, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
@@ -122,6 +124,7 @@ impl Preparation {
             step_roots: self.step_roots.clone(),
             aim: &self.aim,
             steps: self.steps.clone(),
+            steps_before: 0,
         }
     }
 }
@@ -366,7 +369,18 @@ impl StepList {
             return Err(VolumeError::path(path, reason));
         }
         let names: Vec<&[u8]> = below.iter().map(|name| name.as_encoded_bytes()).collect();
-        let at = Place::new(self.root(there), names);
+        let root = self.root(there);
+        let above = Place::new(root, [""; 0]);
+        let is_known = |step: &Step| matches!(step, Step::Times { at, .. } if *at == above);
+        if !self.steps.iter().any(is_known) {
+            let dir = open_dir(rustix::fs::CWD, there)
+                .map_err(|errno| VolumeError::io(there)(errno.into()))?;
+            self.steps.push(Step::Times {
+                at: above,
+                mtime_ns: mtime_ns(dir).map_err(VolumeError::io(there))?,
+            });
+        }
+        let at = Place::new(root, names);
         self.steps.push(Step::MakeDir { at, made });
         Ok(())
     }

@@ -253,6 +253,16 @@ impl Scene {
         self.is_at_start("after an uninterrupted run and its rollback");
     }
 
+    /// What it is like before the run.
+    pub fn start(&self) -> &[String] {
+        &self.start
+    }
+
+    /// What it is like after the run.
+    pub fn end(&self) -> &[String] {
+        &self.end
+    }
+
     fn look(&self) -> Vec<String> {
         let mut lines = docker::snapshot(&self.top);
         if self.has_flags {

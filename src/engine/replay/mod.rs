@@ -78,7 +78,7 @@ pub struct Replay<'a> {
     pub act: Act,
     /// What ends the replay before its end.
     pub give_up: GiveUp,
-    /// Entries that steps renamed since: what is below them is looked for in their new places.
+    /// Entries that steps renamed since, in order: what is below them is looked for in their new places.
     pub moves: &'a [Move],
     /// Hears of progress.
     pub monitor: &'a dyn Monitor,

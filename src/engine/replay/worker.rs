@@ -45,6 +45,8 @@ pub(super) struct Worker<'a> {
     late_levels: usize,
     /// Where entries were renamed: the way as the journal knows it.
     known: Vec<Name>,
+    /// Some entries of that directory were renamed, and each is looked for by itself.
+    scatters: bool,
     kept: Kept,
     pub(super) tally: Tally,
 }
@@ -98,6 +100,7 @@ impl<'a> Worker<'a> {
             most_late: replay.stop.group(pins.clamp(1, LATE)),
             late_levels: 0,
             known: Vec::new(),
+            scatters: false,
             kept: Kept::default(),
             tally: Tally::default(),
         }
@@ -163,10 +166,10 @@ impl<'a> Worker<'a> {
         let (seen, changed) = (self.tally.seen, self.tally.changed);
         self.go(line);
         let entries: Vec<Entry<'_>> = line.entries().collect();
-        // Where entries were renamed, each may be in another directory now.
-        let most = match self.replay.moves.is_empty() {
-            true => self.group,
-            false => 1,
+        // Where entries of this directory were renamed, each may be in another one now.
+        let most = match self.scatters {
+            false => self.group,
+            true => 1,
         };
         // The top of a tree has no name to be looked at with others.
         let is_top = |entry: &Entry<'_>| entry.name.0 == b".";
@@ -269,24 +272,34 @@ impl<'a> Worker<'a> {
     fn go(&mut self, line: &DirLine) {
         if self.replay.moves.is_empty() {
             self.turn(line.root, line.keep, &line.path);
-        } else {
-            self.known.truncate(line.keep);
-            self.known.extend(line.path.iter().cloned());
+            return;
+        }
+        self.known.truncate(line.keep);
+        self.known.extend(line.path.iter().cloned());
+        let mut now = self.known.clone();
+        self.scatters = false;
+        for one in self.replay.moves {
+            let parent = one.from.path.split_last().map(|(_, above)| above);
+            self.scatters |= one.from.root == line.root && parent == Some(&now[..]);
+            now = one.apply(line.root, &now).unwrap_or(now);
+        }
+        if !self.scatters {
+            self.turn(line.root, 0, &now);
         }
     }
 
     /// Where entries were renamed, and each is looked at by itself: turns to the directory that `name` is in
     /// now; its name there.
     fn name_now(&mut self, root: usize, name: &Name) -> Option<Name> {
-        if self.replay.moves.is_empty() {
+        if !self.scatters {
             return None;
         }
         let mut way = self.known.clone();
         if name.0 != b"." {
             way.push(name.clone());
         }
-        let moved = |m: &Move| m.apply(root, &way);
-        let mut now = self.replay.moves.iter().find_map(moved).unwrap_or(way);
+        let moved = |way: Vec<Name>, m: &Move| m.apply(root, &way).unwrap_or(way);
+        let mut now = self.replay.moves.iter().fold(way, moved);
         let name = match name.0 == b"." {
             true => name.clone(),
             false => now.pop()?,

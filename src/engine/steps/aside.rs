@@ -1,0 +1,130 @@
+//! What a daemon made while a run was cut short, where it is in the way: empty directories go, all else is set
+//! aside.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use super::Goal;
+use super::place::{Roots, last};
+use super::survey::{Survey, Surveyor};
+use crate::fs::structure::{self, Owner};
+use crate::fs::{Identity, Stat};
+use crate::ownership::Mode;
+use crate::record::Step;
+use crate::record::step::{Moved, Place};
+
+/// The name, at the top of a tree, of the directory that holds what was set aside.
+const ASIDE: &str = "idshift-aside-between";
+
+/// Something that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it was.
+    pub from: PathBuf,
+    /// Where it is.
+    pub to: PathBuf,
+}
+
+/// Makes room in all places that steps are about to use.
+pub(super) fn make_room(
+    surveyor: &Surveyor<'_>,
+    survey: &Survey,
+    goal: Goal,
+) -> io::Result<Vec<SetAside>> {
+    let mut all = Vec::new();
+    for (place, is_needed) in used_places(surveyor, survey, goal) {
+        let Some(stat) = surveyor.roots.look(&place)? else {
+            continue;
+        };
+        if is_ours(surveyor, survey, &place, &stat) || remove_empty(surveyor.roots, &place, &stat) {
+            continue;
+        }
+        if is_needed {
+            all.push(set_aside(surveyor.roots, &place)?);
+        }
+    }
+    Ok(all)
+}
+
+/// The places in which steps put something, or back, and whether they are about to.
+fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, goal: Goal) -> Vec<(Place, bool)> {
+    let mut places: Vec<(Place, bool)> = Vec::new();
+    for (n, step) in surveyor.steps.iter().enumerate() {
+        let is_moved = survey.is_moved(n);
+        let (place, is_needed) = match step {
+            Step::Rename { from, .. } | Step::Block { from, .. } | Step::Unblock { from, .. }
+                if is_moved =>
+            {
+                (from, goal == Goal::Before)
+            }
+            Step::Rename { to, .. } | Step::Block { to, .. } | Step::Unblock { to, .. } => {
+                (to, goal == Goal::After)
+            }
+            Step::Create { at, .. } if surveyor.is_guarded(at) => (at, goal == Goal::After),
+            Step::Remove { at, .. } if surveyor.is_guarded(at) => (at, goal == Goal::Before),
+            _ => continue,
+        };
+        places.push((surveyor.place_now(survey, n, place), is_needed));
+    }
+    places
+}
+
+fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &Place, stat: &Stat) -> bool {
+    let ids: HashSet<Identity> = surveyor
+        .steps
+        .iter()
+        .filter_map(|step| step.moved().map(|it| it.identity))
+        .collect();
+    let is_made_dir = |(n, step): (usize, &Step)| match step {
+        Step::MakeDir { at, .. } | Step::RemoveDir { at, .. } => {
+            surveyor.place_now(survey, n, at) == *place
+        }
+        // What was made anew in the place of what is renamed from here, or to here.
+        Step::Rename { .. } => step.moved().is_some_and(|Moved { from, to, .. }| {
+            let expected = if survey.is_moved(n) { to } else { from };
+            surveyor.place_now(survey, n, expected) == *place
+        }),
+        _ => false,
+    };
+    ids.contains(&stat.identity)
+        || (stat.is_dir() && surveyor.steps.iter().enumerate().any(is_made_dir))
+        || surveyor.holds_guard(place)
+}
+
+fn remove_empty(roots: &Roots<'_>, place: &Place, stat: &Stat) -> bool {
+    // `rmdir(2)` refuses what is not empty.
+    stat.is_dir()
+        && roots.parent(place).is_ok_and(|dir| {
+            rustix::fs::unlinkat(&dir, last(place), rustix::fs::AtFlags::REMOVEDIR).is_ok()
+        })
+}
+
+/// Renames an entry into a directory of its own at the top of its tree.
+pub(super) fn set_aside(roots: &Roots<'_>, place: &Place) -> io::Result<SetAside> {
+    for n in 1.. {
+        let name = match n {
+            1 => ASIDE.to_string(),
+            n => format!("{ASIDE}-{n}"),
+        };
+        let dir = Place::new(place.root, [name.as_bytes()]);
+        let to = Place::new(place.root, [name.as_bytes(), last(place)]);
+        if roots.look(&to)?.is_some() {
+            continue;
+        }
+        let owner = Owner {
+            uid: 0,
+            gid: 0,
+            mode: Mode::from_st_mode(0o700),
+        };
+        structure::make_dir(roots.parent(&dir)?.as_fd(), last(&dir), owner)?;
+        let (from_dir, to_dir) = (roots.parent(place)?, roots.parent(&to)?);
+        structure::move_entry((from_dir.as_fd(), last(place)), (to_dir.as_fd(), last(&to)))?;
+        return Ok(SetAside {
+            from: roots.path(place),
+            to: roots.path(&to),
+        });
+    }
+    unreachable!("a directory holds fewer names than there are numbers")
+}

@@ -1,0 +1,538 @@
+//! The steps of a journal, compared with the disk and brought about.
+//!
+//! - `survey`: where each stands, before the first is taken or undone
+//! - `aside`: what a daemon made meanwhile, out of the way
+//! - `place`: where they are on the disk
+
+mod aside;
+mod place;
+mod survey;
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+
+pub use self::aside::SetAside;
+use self::aside::make_room;
+use self::place::{Roots, last};
+pub use self::survey::StepState;
+use self::survey::{Survey, Surveyor, owned};
+use super::replay::Goal;
+use super::{Problem, ProblemKind};
+use crate::fs::apply;
+use crate::fs::shown::shown;
+use crate::fs::structure::{self, Owner};
+use crate::ownership::{Mode, Ownership};
+use crate::record::step::{Made, Place};
+use crate::record::{Journal, Name, Step};
+
+/// How taking or undoing steps went.
+#[derive(Clone, Debug, Default)]
+pub struct Brought {
+    /// Steps that were taken or undone.
+    pub done: u64,
+    /// Steps that could not be.
+    pub problems: Vec<Problem>,
+    /// What was in the way and is kept elsewhere.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// An entry that a step renamed.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Where it was.
+    pub from: Place,
+    /// Where it is.
+    pub to: Place,
+}
+
+impl Move {
+    /// Where something at or below `from` is now.
+    pub fn apply(&self, root: usize, way: &[Name]) -> Option<Vec<Name>> {
+        let is_it = root == self.from.root && root == self.to.root;
+        let below = way.strip_prefix(&self.from.path[..])?;
+        is_it.then(|| [&self.to.path[..], below].concat())
+    }
+}
+
+/// A journal's steps and the trees they are taken in.
+pub struct Steps<'a> {
+    steps: &'a [Step],
+    /// So many of them come before the owners.
+    before: usize,
+    roots: Roots<'a>,
+    /// The trees are a daemon's own.
+    is_service: bool,
+    /// What a daemon made that tried to start while it was kept from that is nobody's.
+    forgives: bool,
+}
+
+impl<'a> Steps<'a> {
+    /// Of this journal.
+    pub fn of(journal: &'a Journal) -> Steps<'a> {
+        Steps {
+            steps: &journal.steps,
+            before: journal.header.steps_before.min(journal.steps.len()),
+            roots: Roots::of(journal),
+            is_service: journal.header.is_of_service(),
+            forgives: journal.header.is_of_service() && journal.state.is_open(),
+        }
+    }
+
+    /// The steps that are taken before owners are changed, and undone after.
+    pub fn early(&self) -> Range<usize> {
+        0..self.before
+    }
+
+    /// The steps that are taken after owners are changed, and undone before.
+    pub fn late(&self) -> Range<usize> {
+        self.before..self.steps.len()
+    }
+
+    /// Takes or undoes some of the steps, once it is known that all can be; unless `force` says to do
+    /// what can be done.
+    pub fn bring(&self, goal: Goal, which: Range<usize>, force: bool) -> Brought {
+        let mut brought = Brought::default();
+        let survey = self.survey();
+        if !force {
+            brought.problems = self.obstacles_in(&survey, goal);
+            if !brought.problems.is_empty() {
+                return brought;
+            }
+        }
+        if let Err(error) = self.bring_some(&survey, goal, which, force, &mut brought) {
+            brought.problems.push(error);
+        }
+        brought
+    }
+
+    fn bring_some(
+        &self,
+        survey: &Survey,
+        goal: Goal,
+        which: Range<usize>,
+        force: bool,
+        brought: &mut Brought,
+    ) -> Result<(), Problem> {
+        let surveyor = self.surveyor();
+        for n in which.clone() {
+            self.sweep(&surveyor, survey, n)
+                .map_err(|error| self.problem(n, &error))?;
+        }
+        if self.is_forgiving(survey) {
+            brought.set_aside = make_room(&surveyor, survey, goal)
+                .map_err(|error| self.problem(which.start, &error))?;
+        }
+        let mut order: Vec<usize> = which.collect();
+        if goal == Goal::Before {
+            order.reverse();
+        }
+        for n in order {
+            let result = match (&survey.states[n], goal) {
+                (Ok(StepState::Done), Goal::After) | (Ok(StepState::Pending), Goal::Before) => {
+                    continue;
+                }
+                // It is of no matter here, or is passed over.
+                (Err(_), _) if !survey.matters(n, &self.steps[n], goal) => continue,
+                (Err(error), _) if force => {
+                    brought.problems.push(self.problem(n, error));
+                    continue;
+                }
+                (_, Goal::After) => self.take(&self.steps[n]),
+                (_, Goal::Before) => self.undo(&self.steps[n], brought),
+            };
+            match result {
+                Ok(()) => brought.done += u64::from(self.counts(n)),
+                Err(error) if force => brought.problems.push(self.problem(n, &error)),
+                Err(error) => return Err(self.problem(n, &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in the way of taking or undoing all steps: one that is neither taken nor not taken, or a
+    /// place that somebody else has. Changes nothing.
+    pub fn obstacles(&self, goal: Goal) -> Vec<Problem> {
+        self.obstacles_in(&self.survey(), goal)
+    }
+
+    fn obstacles_in(&self, survey: &Survey, goal: Goal) -> Vec<Problem> {
+        let obstacle = |n: usize| match &survey.states[n] {
+            Err(error) => survey
+                .matters(n, &self.steps[n], goal)
+                .then(|| self.problem(n, error)),
+            Ok(state) if *state == wanted(goal) => None,
+            Ok(_) if self.is_forgiving(survey) => None,
+            Ok(_) => self
+                .occupied(n, goal)
+                .or_else(|| self.holds_more(survey, n, goal))
+                .map(|error| self.problem(n, &error)),
+        };
+        (0..self.steps.len()).filter_map(obstacle).collect()
+    }
+
+    /// Whether something has the place that an entry goes to, or back to, which no other step puts there or
+    /// takes away.
+    fn occupied(&self, n: usize, goal: Goal) -> Option<io::Error> {
+        let Step::Rename { from, to, .. } = &self.steps[n] else {
+            return None;
+        };
+        let (place, others) = match goal {
+            Goal::Before => (from, &self.steps[n + 1..]),
+            Goal::After => (to, &self.steps[..n]),
+        };
+        let ours = others.iter().any(|step| step.places().contains(&place));
+        match self.roots.look(place) {
+            Ok(None) => None,
+            Ok(Some(_)) if ours => None,
+            Ok(Some(_)) if goal == Goal::After => {
+                Some(io::Error::other("something has its new place"))
+            }
+            Ok(Some(_)) => Some(io::Error::other("something new has its old place")),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// Whether a directory that a service's run made, and that goes when it is undone, holds what no step put there.
+    fn holds_more(&self, survey: &Survey, n: usize, goal: Goal) -> Option<io::Error> {
+        let Step::MakeDir { at, .. } = &self.steps[n] else {
+            return None;
+        };
+        if goal == Goal::After || !self.is_service {
+            return None;
+        }
+        let at = self.surveyor().place_now(survey, n, at);
+        let is_known = |name: &Name| {
+            let path = [&at.path[..], std::slice::from_ref(name)].concat();
+            let root = at.root;
+            let place = &Place { root, path };
+            self.steps.iter().any(|step| step.places().contains(&place))
+        };
+        let names = self.roots.names(&at).ok()?;
+        let more = names.iter().find(|name| !is_known(name))?;
+        Some(io::Error::other(format!(
+            "{} was made in it since",
+            shown(more.as_path())
+        )))
+    }
+
+    /// Why a run that was cut short must not go on: it had not come to keep a daemon from starting, so that what
+    /// there is may not be what was listed.
+    pub fn not_guarded(&self) -> bool {
+        let survey = self.survey();
+        let mut guards = self.steps[self.early()].iter().enumerate();
+        guards.any(|(n, step)| matches!(step, Step::Block { .. }) && !survey.is_moved(n))
+    }
+
+    /// How many steps are not as they should be: what a dry run counts.
+    pub fn count(&self, goal: Goal) -> u64 {
+        self.differences(goal).len() as u64
+    }
+
+    /// Where renamed entries are now: to be applied one after the other.
+    pub fn moves(&self) -> Vec<Move> {
+        let survey = self.survey();
+        let moved = |(n, step): (usize, &Step)| {
+            let it = step.moved().filter(|_| survey.is_moved(n))?;
+            Some(Move {
+                from: it.from.clone(),
+                to: it.to.clone(),
+            })
+        };
+        self.steps.iter().enumerate().filter_map(moved).collect()
+    }
+
+    /// The steps that are not as they should be.
+    pub fn differences(&self, goal: Goal) -> Vec<Problem> {
+        let survey = self.survey();
+        let differs = |n: &usize| {
+            let why = match &survey.states[*n] {
+                Ok(state) if *state == wanted(goal) => return None,
+                Ok(StepState::Partial) => "is half done".to_string(),
+                Ok(StepState::Pending) => "is not done".to_string(),
+                Ok(StepState::Done) => "is not undone".to_string(),
+                Err(_) if !survey.matters(*n, &self.steps[*n], goal) => return None,
+                Err(error) => error.to_string(),
+            };
+            Some(self.problem(*n, &io::Error::other(why)))
+        };
+        (0..self.steps.len())
+            .filter(|n| self.counts(*n))
+            .filter_map(|n| differs(&n))
+            .collect()
+    }
+
+    /// The first step that is not as it was when they were planned, before any was taken.
+    pub fn first_changed(&self) -> Option<Problem> {
+        let survey = self.survey();
+        let is_nothing = |n: usize| match &self.steps[n] {
+            Step::SetOwnership { before, after, .. } => before == after,
+            _ => !self.counts(n),
+        };
+        let changed = |n: usize| match &survey.states[n] {
+            Ok(StepState::Pending) => None,
+            Ok(_) if is_nothing(n) => self.other_times(n),
+            Ok(_) => Some(self.problem(n, &io::Error::other("is done already"))),
+            Err(error) => Some(self.problem(n, error)),
+        };
+        (0..self.steps.len()).find_map(changed)
+    }
+
+    /// A daemon that was started since has put something else into its data-root, if only for a moment.
+    fn other_times(&self, n: usize) -> Option<Problem> {
+        let Step::Times { at, mtime_ns } = &self.steps[n] else {
+            return None;
+        };
+        let is_service = self.forgives && !self.roots.lines()[at.root].steps_only;
+        let now = self.roots.dir(at).and_then(structure::mtime_ns);
+        let other = is_service && now.is_ok_and(|now| now != *mtime_ns);
+        other.then(|| self.problem(n, &io::Error::other("something was made or removed in it")))
+    }
+
+    /// Times are only put back.
+    fn counts(&self, n: usize) -> bool {
+        !matches!(self.steps[n], Step::Times { .. })
+    }
+
+    fn problem(&self, n: usize, error: &io::Error) -> Problem {
+        let step = &self.steps[n];
+        let place = step.places()[0];
+        Problem {
+            path: self.roots.path(place),
+            kind: ProblemKind::Conflict,
+            reason: format!("{}: {error}", step.describe(self.roots.lines())),
+        }
+    }
+
+    fn survey(&self) -> Survey {
+        let strict = Surveyor {
+            steps: self.steps,
+            roots: &self.roots,
+            forgives: false,
+        };
+        let survey = strict.survey();
+        match self.is_forgiving(&survey) {
+            true => self.surveyor().survey(),
+            false => survey,
+        }
+    }
+
+    fn surveyor(&self) -> Surveyor<'_> {
+        Surveyor {
+            steps: self.steps,
+            roots: &self.roots,
+            forgives: self.forgives,
+        }
+    }
+
+    /// Once the last guard of the data has gone, a daemon may have been running on it.
+    fn is_forgiving(&self, survey: &Survey) -> bool {
+        let is_last = |step: &Step| matches!(step, Step::Unblock { .. });
+        let is_released = self.steps.iter().rposition(is_last);
+        self.forgives && !is_released.is_some_and(|n| survey.is_moved(n))
+    }
+
+    /// Removes what a run left that was killed before a file was in its place.
+    fn sweep(&self, surveyor: &Surveyor<'_>, survey: &Survey, n: usize) -> io::Result<()> {
+        let place = match &self.steps[n] {
+            Step::Rewrite { at, .. }
+            | Step::Relink { at, .. }
+            | Step::Create { at, .. }
+            | Step::Remove { at, .. } => at,
+            Step::Block { to, .. } if !survey.is_moved(n) => to,
+            Step::Unblock { from, .. } if survey.is_moved(n) => from,
+            _ => return Ok(()),
+        };
+        let place = &surveyor.place_now(survey, n, place);
+        let dir = match self.roots.parent(place) {
+            Ok(dir) => dir,
+            Err(_) => return Ok(()),
+        };
+        let at = (dir.as_fd(), last(place));
+        structure::remove_unfinished(at.0, at.1)?;
+        match &self.steps[n] {
+            Step::Block { content, .. } if guard_is_at(at, content) => {
+                structure::remove_file(at.0, at.1)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&self, step: &Step) -> io::Result<()> {
+        match step {
+            Step::MakeDir { at, made } => self.make(at, made),
+            Step::RemoveDir { at, .. } => match self.remove_dir(at) {
+                // All that was carried has left it: the rest is of a daemon that was started there since.
+                Err(error)
+                    if self.is_service && error.kind() == io::ErrorKind::DirectoryNotEmpty =>
+                {
+                    Ok(())
+                }
+                removed => removed,
+            },
+            Step::Rename { from, to, .. } => self.rename(from, to),
+            Step::Rewrite { at, after, .. } => {
+                let dir = self.roots.parent(at)?;
+                let text = after.text.as_bytes();
+                structure::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
+            }
+            Step::Relink { at, after, .. } => self.relink(at, after, None),
+            Step::SetOwnership { after, .. } => self.own(step, after),
+            Step::Create { at, content, made } => self.create(at, content, made),
+            Step::Remove { at, content, .. } => self.remove(at, content),
+            Step::Block {
+                from, to, content, ..
+            } => self.block(from, to, content),
+            Step::Unblock {
+                from, to, content, ..
+            } => self.unblock(from, to, content),
+            Step::Times { .. } => Ok(()),
+        }
+    }
+
+    fn undo(&self, step: &Step, brought: &mut Brought) -> io::Result<()> {
+        match step {
+            Step::MakeDir { at, .. } => match self.remove_dir(at) {
+                // What a daemon made in it, while it was kept from the rest, stays with it.
+                Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    let aside = aside::set_aside(&self.roots, at)?;
+                    brought.set_aside.push(aside);
+                    Ok(())
+                }
+                removed => removed,
+            },
+            Step::RemoveDir { at, made } => self.make(at, made),
+            Step::Rename { from, to, .. } => self.rename(to, from),
+            Step::Rewrite { at, before, .. } => {
+                let dir = self.roots.parent(at)?;
+                let text = before.text.as_bytes();
+                structure::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
+            }
+            Step::Relink {
+                at,
+                before,
+                mtime_ns,
+                ..
+            } => self.relink(at, before, Some(*mtime_ns)),
+            Step::SetOwnership { before, .. } => self.own(step, before),
+            Step::Create { at, content, .. } => self.remove(at, content),
+            Step::Remove { at, content, made } => self.create(at, content, made),
+            Step::Block {
+                from, to, content, ..
+            } => self.unblock(to, from, content),
+            Step::Unblock {
+                from, to, content, ..
+            } => self.block(to, from, content),
+            Step::Times { at, mtime_ns } => match self.roots.dir(at) {
+                Ok(dir) => structure::set_mtime(dir, *mtime_ns),
+                // It came with the run, or is gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Whatever has the place is renamed: that it is what is meant, or may be, was found out before. What is
+    /// gone is gone.
+    fn rename(&self, from: &Place, to: &Place) -> io::Result<()> {
+        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
+        let moved =
+            structure::move_entry((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
+        match moved {
+            Err(error) if self.forgives && error.kind() == io::ErrorKind::NotFound => Ok(()),
+            moved => moved,
+        }
+    }
+
+    /// Gives an entry another place and leaves a guard in the one it had.
+    fn block(&self, from: &Place, to: &Place, content: &str) -> io::Result<()> {
+        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
+        let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
+        // One that was killed after it made the guard has it there.
+        match structure::look(to.0, to.1)? {
+            None => structure::create_file(to.0, to.1, content.as_bytes(), GUARD)?,
+            Some(_) if guard_is_at(to, content) => {}
+            Some(_) => return Err(rustix::io::Errno::EXIST.into()),
+        }
+        structure::exchange(from, to)
+    }
+
+    /// Gives an entry the place of a guard.
+    fn unblock(&self, from: &Place, to: &Place, content: &str) -> io::Result<()> {
+        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
+        let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
+        // One that was killed before it removed the guard has it where the entry was.
+        if !guard_is_at(from, content) {
+            match structure::look(to.0, to.1)? {
+                None => return structure::move_entry(from, to),
+                Some(_) if guard_is_at(to, content) => structure::exchange(from, to)?,
+                Some(_) => return Err(rustix::io::Errno::EXIST.into()),
+            }
+        }
+        structure::remove_file(from.0, from.1)
+    }
+
+    fn create(&self, at: &Place, content: &str, made: &Made) -> io::Result<()> {
+        let dir = self.roots.parent(at)?;
+        structure::create_file(dir.as_fd(), last(at), content.as_bytes(), owner(made))
+    }
+
+    /// Removes a file if it holds this.
+    fn remove(&self, at: &Place, content: &str) -> io::Result<()> {
+        let dir = match self.roots.parent(at) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            dir => dir?,
+        };
+        match guard_is_at((dir.as_fd(), last(at)), content) {
+            true => structure::remove_file(dir.as_fd(), last(at)),
+            false => Ok(()),
+        }
+    }
+
+    fn relink(&self, at: &Place, target: &Name, mtime_ns: Option<i64>) -> io::Result<()> {
+        let dir = self.roots.parent(at)?;
+        structure::replace_link(dir.as_fd(), last(at), &target.0, mtime_ns)
+    }
+
+    fn own(&self, step: &Step, wanted: &Ownership) -> io::Result<()> {
+        let (pin, stat, now) = owned(&self.roots, step, step.places()[0])?;
+        apply(&pin, stat.file_type, &now, wanted).map_err(io::Error::other)
+    }
+
+    fn make(&self, at: &Place, made: &Made) -> io::Result<()> {
+        let dir = self.roots.parent(at)?;
+        structure::make_dir(dir.as_fd(), last(at), owner(made))
+    }
+
+    fn remove_dir(&self, at: &Place) -> io::Result<()> {
+        let dir = self.roots.parent(at)?;
+        structure::remove_dir(dir.as_fd(), last(at))
+    }
+}
+
+/// Anybody may read why the daemon does not start.
+const GUARD: Owner = Owner {
+    uid: 0,
+    gid: 0,
+    mode: Mode::from_st_mode(0o644),
+};
+
+fn guard_is_at((dir, name): (BorrowedFd<'_>, &[u8]), content: &str) -> bool {
+    let now = structure::read_file(dir, name);
+    now.is_ok_and(|(now, _)| now == content.as_bytes())
+}
+
+fn wanted(goal: Goal) -> StepState {
+    match goal {
+        Goal::Before => StepState::Pending,
+        Goal::After => StepState::Done,
+    }
+}
+
+fn owner(made: &Made) -> Owner {
+    Owner {
+        uid: made.uid,
+        gid: made.gid,
+        mode: made.mode,
+    }
+}
