@@ -359,7 +359,10 @@ fn what_is_mounted_in_a_data_root_is_refused_with_what_to_do() {
     // A daemon that was killed left it: until then, it is its own.
     let left = TestFs::mount_inside(Kind::Tmpfs, &shm);
     place.audit().exits(0);
-    place.run(&idshift, "migrate", &["--dry-run"]).exits(0);
+    let dry = place
+        .run(&idshift, "migrate", &["--dry-run", "--json"])
+        .exits(0);
+    assert_eq!(dry.json()["would_refuse"][0]["kind"], "mounted", "{dry}");
     let refused = place.run(&idshift, "migrate", &[]).exits(4);
     for words in [
         "systemctl stop docker.socket docker",

@@ -39,6 +39,14 @@ pub enum Passing {
         "/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing"
     )]
     UseUnknown(std::io::Error),
+    /// Something is mounted in the tree that was meant to be unmounted when its user ended.
+    #[error("{path}: {reason}", path = shown(path))]
+    Mounted {
+        /// Where.
+        path: PathBuf,
+        /// What, and what helps.
+        reason: String,
+    },
     /// Another run works on it.
     #[error(transparent)]
     Held(#[from] LockError),
@@ -54,6 +62,7 @@ impl Passing {
             Passing::NotRoot { .. } => "not-root",
             Passing::InUse(..) | Passing::ServiceRuns(..) => "in-use",
             Passing::UseUnknown(_) => "use-unknown",
+            Passing::Mounted { .. } => "mounted",
             Passing::Held(_) => "other-run",
             Passing::Unfinished(_) => "unfinished-run",
         }

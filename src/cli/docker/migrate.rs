@@ -103,10 +103,13 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
             .then(|| (args.daemon.daemon_json.clone(), remap_to.clone())),
     };
     let migration = Migration::prepare(&request, &remap).map_err(refused)?;
-    if !args.dry_run {
-        migration.inventory.check_unmounted().map_err(refused)?;
-    }
     let monitor = Terminal::new(args.output.quiet);
+    let mounted = migration.inventory.still_mounted();
+    if let (Some(mounted), false) = (&mounted, args.dry_run) {
+        // Whoever uses it is told first.
+        migration.plan().hold(&store, &monitor)?;
+        return Err(Failure::refused(mounted));
+    }
     notes.extend(told(&migration, &remap, args.dry_run));
     let copy = copy.then(|| PlannedCopy::of(&data_root, &remap.dir_name()));
     let copy = copy.transpose().map_err(refused)?;
@@ -125,9 +128,10 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
     let report = match (args.dry_run, &copy) {
         (true, _) => {
             let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
-            migration
-                .plan()
-                .dry_run(&store, manifest, &monitor, &stop)?
+            let plan = migration.plan();
+            let mut report = plan.dry_run(&store, manifest, &monitor, &stop)?;
+            report.would_refuse.extend(mounted);
+            report
         }
         (false, None) => migration.plan().carry_out(&store, &monitor, &stop)?,
         (false, Some(copy)) => {

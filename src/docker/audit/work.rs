@@ -109,6 +109,8 @@ pub fn refused_now(would_refuse: &[Passing]) -> Vec<Finding> {
             Passing::InUse(..) | Passing::ServiceRuns(..) | Passing::UseUnknown(_) => return None,
             // The audit itself does with what it can read.
             Passing::NotRoot { .. } => return None,
+            // The inventory tells of it.
+            Passing::Mounted { .. } => return None,
             Passing::Held(_) => "another run",
             Passing::Unfinished(_) => "unfinished run",
         };

@@ -30,6 +30,7 @@ use crate::fs::{Root, places};
 use crate::host::Finding;
 use crate::idmap::{Direction, Mapped, RangeMap};
 use crate::ownership::FileType;
+use crate::preflight::Passing;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
 use mounts::{MountPoint, mount_points};
@@ -264,6 +265,10 @@ impl Inventory {
         let mut findings: Vec<Finding> = mounts
             .map(|mount| Finding::error("mounts", mount.refusal().to_string()))
             .collect();
+        if let Some(mounted) = self.mounts.iter().find(|mount| mount.by_daemon) {
+            let found = mounted.refusal().to_string();
+            findings.push(Finding::warning("mounts", found));
+        }
         let refused = self.volumes.iter();
         let refused = refused.filter(|volume| volume.becomes == Disposition::Refused);
         findings.extend(refused.map(|volume| Finding::error("volumes", volume.to_string())));
@@ -305,14 +310,11 @@ impl Inventory {
 
     /// What keeps the docker root from being carried for as long as its containers run, or until what
     /// they left is unmounted.
-    ///
-    /// # Errors
-    /// The first of it.
-    pub fn check_unmounted(&self) -> Result<(), DockerError> {
-        match self.mounts.first() {
-            Some(mount) => Err(mount.refusal()),
-            None => Ok(()),
-        }
+    pub fn still_mounted(&self) -> Option<Passing> {
+        self.mounts.first().map(|mount| Passing::Mounted {
+            path: mount.path.clone(),
+            reason: mount.reason(),
+        })
     }
 
     /// What keeps the docker root from being carried.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::docker::DockerError;
 use crate::docker::moved::Moved;
-use crate::fs::shown::{shell_word, shown};
+use crate::fs::shown::shell_word;
 use crate::fs::{Pin, mount_table};
 
 /// A mount point below a docker root.
@@ -73,8 +73,13 @@ fn is_of_daemon(below: &Path, devices: &[&str]) -> bool {
 impl MountPoint {
     /// Why the data-root is not carried with it.
     pub fn refusal(&self) -> DockerError {
+        DockerError::in_the_way(&self.path, self.reason())
+    }
+
+    /// The same, for whoever names the path himself.
+    pub fn reason(&self) -> String {
         let (path, new) = (shell_word(&self.path), shell_word(&self.new_path));
-        let why = match self.by_daemon {
+        match self.by_daemon {
             true => format!(
                 "is a mount ({}) of a container that runs, or one that a killed daemon left. \
                  `systemctl stop docker.socket docker` stops the daemon; what is still mounted then goes with `umount {path}`",
@@ -85,12 +90,6 @@ impl MountPoint {
                  `umount {path}`, migrate, mount it at {new} (in /etc/fstab too), and shift it with `idshift prepare {new}`",
                 self.fs_type
             ),
-        };
-        DockerError::in_the_way(&self.path, why)
-    }
-
-    /// The same, for a list of findings.
-    pub fn found(&self) -> String {
-        format!("{} is a mount point ({})", shown(&self.path), self.fs_type)
+        }
     }
 }
