@@ -294,3 +294,75 @@ fn an_unfinished_run_refuses_the_run_now_and_the_dry_run_says_so() {
     it.idshift.rollback();
     it.passes(&it.tree(), &[]);
 }
+
+#[test]
+fn what_is_behind_a_loop_device_is_in_use_until_it_is_released_as_told() {
+    let it = Host::new(Kind::Ext4);
+    let at = it.at("mounted");
+    let _mounted = it.squashfs_at(&at);
+    // The name it has now counts, not the one that it was mounted by.
+    fs::rename(it.at("image"), it.tree().join("inside/renamed")).unwrap();
+    let run = it.refuses_now(&it.tree(), "in-use").says("backing file");
+    do_as_told(&run, "umount");
+    let image = it.tree().join("inside/renamed");
+    sh("losetup", ["-f", image.to_str().unwrap()]);
+    let run = it.refuses_now(&it.tree(), "in-use").says("/dev/loop");
+    do_as_told(&run, "losetup -d");
+    it.passes(&it.tree(), &[]);
+}
+
+#[test]
+fn a_swap_file_is_in_use_until_it_is_released_as_told() {
+    let it = Host::new(Kind::Ext4);
+    let swap = it.tree().join("inside/swap file");
+    fs::write(&swap, vec![0; 1 << 20]).unwrap();
+    fs::set_permissions(&swap, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    sh("mkswap", [&swap]);
+    sh("swapon", [&swap]);
+    let run = it.run(&it.tree(), &[]);
+    let dry = it.run(&it.tree(), &["--dry-run", "--json"]);
+    sh("swapoff", [&swap]);
+    let run = run.exits(4).says("swap file").says("`swapoff ");
+    assert_eq!(dry.exits(0).json()["would_refuse"][0]["kind"], "in-use");
+    drop(run);
+    it.passes(&it.tree(), &[]);
+}
+
+#[test]
+fn a_tree_below_a_layer_of_a_mounted_overlay_is_in_use_until_it_is_unmounted_as_told() {
+    let it = Host::new(Kind::Ext4);
+    for (lower, upper) in [("tree", "upper"), ("lower", "tree")] {
+        let at = [lower, upper, "work", "merged"].map(|name| it.at(name));
+        for dir in &at {
+            fs::create_dir_all(dir).unwrap();
+        }
+        let [lower, upper, work, merged] = at.map(|dir| dir.display().to_string());
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        let options = ["-t", "overlay", "-o", &options];
+        let _mounted = Mounted::new(&options, Path::new("none"), Path::new(&merged));
+        let run = it.refuses_now(&it.tree().join("inside"), "in-use");
+        do_as_told(&run.says(&merged), "umount");
+        it.passes(&it.tree().join("inside"), &[]);
+    }
+}
+
+#[test]
+fn overlays_that_a_dead_daemon_left_are_unmounted_as_told() {
+    let it = Host::new(Kind::Ext4);
+    let top = scene::data_root(&it.at("docker"));
+    let layer = top.join("overlay2/left");
+    for dir in ["diff", "work", "merged"] {
+        fs::create_dir_all(layer.join(dir)).unwrap();
+    }
+    let at = |name: &str| layer.join(name).display().to_string();
+    let (diff, work, merged) = (at("diff"), at("work"), at("merged"));
+    let lower = it.at("tree").display().to_string();
+    let options = format!("lowerdir={lower},upperdir={diff},workdir={work}");
+    let options = ["-t", "overlay", "-o", &options];
+    let _mounted = Mounted::new(&options, Path::new("none"), Path::new(&merged));
+    let args = |more: &[&str]| scene::docker_args("migrate", &top, more);
+    let run = it.idshift.run(args(&[])).exits(4);
+    assert!(!run.stderr.contains("systemctl"), "{run}");
+    do_as_told(&run, "umount");
+    it.idshift.run(args(&[])).exits(0);
+}

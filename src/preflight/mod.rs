@@ -13,6 +13,7 @@
 
 pub mod accounts;
 pub mod homes;
+pub mod in_use;
 mod lasting;
 pub mod mount_views;
 pub mod passing;

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::Preflight;
 use crate::fs::in_use::{self, Tree, Use};
-use crate::fs::shown::{one_line, shown};
+use crate::fs::shown::shown;
 use crate::fs::{Root, process};
 use crate::record::lock::{LockError, RunLock};
 use crate::record::store::StoreError;
@@ -24,14 +24,12 @@ pub enum Passing {
     },
     /// Somebody is using the tree; of several, the first is named.
     #[error(
-        "{}\n  Stop what uses the tree, or add --allow-in-use if you know that it takes no harm",
-        in_use_text(.0, .1)
+        "{}\n  {}", super::in_use::users(.0, .1), super::in_use::remedy(.0, .1)
     )]
     InUse(PathBuf, Vec<Use>),
     /// Somebody is using the directory of a service that must be stopped.
     #[error(
-        "{}\n  It must be stopped first; a daemon and its containers with `systemctl stop docker.socket docker`",
-        in_use_text(.0, .1)
+        "{}\n  {}", super::in_use::users(.0, .1), super::in_use::remedy_of_service(.0, .1)
     )]
     ServiceRuns(PathBuf, Vec<Use>),
     /// Who is using the tree could not be found out.
@@ -124,25 +122,4 @@ pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), Passing> {
         Ok(uses) => Err(Passing::InUse(roots[0].path.clone(), uses)),
         Err(error) => Err(Passing::UseUnknown(error)),
     }
-}
-
-fn in_use_text(tree: &Path, uses: &[Use]) -> String {
-    let mut text = String::new();
-    for (i, one) in uses.iter().enumerate().take(10) {
-        let (pid, command) = (one.pid, one_line(&one.command));
-        let start = match i {
-            0 => format!("{}: is in use", shown(tree)),
-            _ => "\n  and".to_string(),
-        };
-        text.push_str(&format!("{start} by process {pid} ({command})"));
-        if let Some(container) = &one.container {
-            text.push_str(&format!(" in container {}", one_line(container)));
-        }
-        // As the process knows it: in a container that is another path.
-        text.push_str(&format!(": {} {}", one.how, shown(&one.path)));
-    }
-    if uses.len() > 10 {
-        text.push_str(&format!("\n  and {} more", uses.len() - 10));
-    }
-    text
 }

@@ -14,6 +14,7 @@ use crate::fs::in_use::{self, Tree};
 use crate::fs::shown::shown;
 use crate::fs::{Pin, Stat, places};
 use crate::host::{Finding, kernel, runtime, subids};
+use crate::preflight::in_use::{remedy_of_service, users};
 
 /// The host, its ranges and its daemon's settings. `new_user` is what would be made where there are
 /// no ranges.
@@ -102,15 +103,19 @@ pub fn daemon(top: &Path, running: &[String]) -> Vec<Finding> {
         Ok(uses) => uses,
         Err(error) => return vec![Finding::warning(WHAT, format!("/proc: {error}"))],
     };
-    let Some(first) = uses.first() else {
+    if uses.is_empty() {
         return vec![Finding::ok(WHAT, "is stopped")];
+    }
+    let daemon = uses.iter().find(|one| one.command == "dockerd");
+    let found = match daemon {
+        Some(daemon) => format!(
+            "is running: process {} ({}) uses the data-root",
+            daemon.pid, daemon.command
+        ),
+        None => format!("is stopped, and {}", users(top, &uses[..1])),
     };
-    let found = format!(
-        "is running: process {} ({}) uses the data-root",
-        first.pid, first.command
-    );
-    let stop = "systemctl stop docker.socket docker, before migrate";
-    let mut findings = vec![Finding::warning(WHAT, found).remedy(stop)];
+    let help = format!("{}, before migrate", remedy_of_service(top, &uses));
+    let mut findings = vec![Finding::warning(WHAT, found).remedy(help)];
     if !running.is_empty() {
         let found = format!("{} running: {}", running.len(), running.join(", "));
         findings.push(

@@ -3,6 +3,7 @@
 //! - `processes`: the processes there are, and what each of them holds
 //! - `mounts`: every mount in every mount namespace, and which of them show part of a tree
 //! - `overlay`: the directories that an overlay mount is made of
+//! - `kernel`: files that the kernel itself has open
 //! - `place`: whether an inode lies in a tree
 //!
 //! Nothing is decided by comparing path names alone. A process's file is looked at through
@@ -10,6 +11,7 @@
 //! when walking up from its directory reaches the tree's device and inode number, or when it was
 //! reached through a mount whose root lies in the tree.
 
+mod kernel;
 mod mounts;
 mod overlay;
 mod place;
@@ -23,16 +25,18 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use mounts::Home;
+use mounts::{Home, MountUse};
 use place::Seeker;
 use processes::Process;
+
+use crate::fs::shown::shell_word;
 
 /// One way in which one process uses a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
-    /// The process.
+    /// The process; 0 where it is the kernel itself.
     pub pid: u32,
-    /// Its name, as `ps -o comm` shows it.
+    /// Its name, as `ps -o comm` shows it, or that of a loop device.
     pub command: String,
     /// In what way.
     pub how: How,
@@ -40,6 +44,34 @@ pub struct Use {
     pub path: PathBuf,
     /// The first twelve digits of the id of the container it runs in.
     pub container: Option<String>,
+    /// What ends the use, where no process has to be stopped for it.
+    pub release: Option<Release>,
+}
+
+/// What ends a use of a tree; shown as a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// A mount of our own mount namespace.
+    Unmount(PathBuf),
+    /// A mount in the mount namespace of this process.
+    UnmountIn(u32, PathBuf),
+    /// A swap file.
+    SwapOff(PathBuf),
+    /// A loop device that is not mounted.
+    DetachLoop(PathBuf),
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Release::Unmount(point) => write!(f, "umount {}", shell_word(point)),
+            Release::UnmountIn(pid, point) => {
+                write!(f, "nsenter -t {pid} -m umount {}", shell_word(point))
+            }
+            Release::SwapOff(file) => write!(f, "swapoff {}", shell_word(file)),
+            Release::DetachLoop(device) => write!(f, "losetup -d {}", shell_word(device)),
+        }
+    }
 }
 
 /// In what way a process uses a tree.
@@ -58,6 +90,10 @@ pub enum How {
     /// Its mount namespace has a mount made from the tree or from something inside: a bind mount,
     /// or an overlay with a layer there. The process is the namespace's first.
     MountPoint,
+    /// The kernel swaps to it.
+    SwapFile,
+    /// A loop device has its blocks there.
+    BackingFile,
 }
 
 impl fmt::Display for How {
@@ -69,6 +105,8 @@ impl fmt::Display for How {
             How::Executable => "program",
             How::MappedFile => "mapped file",
             How::MountPoint => "mount",
+            How::SwapFile => "swap file",
+            How::BackingFile => "backing file",
         })
     }
 }
@@ -84,8 +122,8 @@ pub struct Tree {
     pub ino: u64,
 }
 
-/// Finds the processes that use any of the trees: at most one [`Use`] for each process and
-/// [`How`], by process id.
+/// Finds the processes that use any of the trees, at most one [`Use`] for each process and [`How`], mounts, each by
+/// itself, and what the kernel has open; by process id.
 ///
 /// This process, its threads and the kernel's threads are left out. So is what other processes of
 /// this program hold, where they see the same files: who of them may change a tree, a lock decides
@@ -106,13 +144,25 @@ pub fn users_of(trees: &[Tree]) -> io::Result<Vec<Use>> {
         .map(|tree| Home::find(tree, &own_mounts))
         .collect::<io::Result<Vec<_>>>()?;
     let mut seeker = Seeker::new(trees.iter().map(|tree| (tree.dev, tree.ino)));
+    let kernel_files = kernel::files(&own_mounts);
     let processes = processes::all()?;
     let this = Process::this()?;
 
     let mut found = Found::default();
-    for (process, mount_point) in mounts::uses(&homes, own_mounts, &this, &processes, &mut seeker) {
-        found.add(process, How::MountPoint, mount_point);
+    for one in mounts::uses(&homes, own_mounts, &this, &processes, &mut seeker) {
+        found.add_mount(&one);
     }
+    let of_kernel = kernel_files
+        .into_iter()
+        .filter(|file| seeker.holds_path(&file.path));
+    found.uses.extend(of_kernel.map(|file| Use {
+        pid: 0,
+        command: file.user,
+        how: file.how,
+        path: file.path,
+        container: None,
+        release: Some(file.release),
+    }));
     let others = processes.iter().filter(|one| !one.is_another(&this));
     for process in others {
         process.holdings(&mut seeker, |how, path| found.add(process, how, path));
@@ -129,6 +179,25 @@ struct Found {
 }
 
 impl Found {
+    /// Each mount has to be taken down by itself, but for those that go with a container.
+    fn add_mount(&mut self, mount: &MountUse<'_>) {
+        let (process, point) = (mount.process, mount.point.clone());
+        if !mount.is_ours && process.container().is_some() {
+            return self.add(process, How::MountPoint, point);
+        }
+        self.uses.push(Use {
+            pid: process.pid,
+            command: process.command.clone(),
+            how: How::MountPoint,
+            path: point.clone(),
+            container: None,
+            release: Some(match mount.is_ours {
+                true => Release::Unmount(point),
+                false => Release::UnmountIn(process.pid, point),
+            }),
+        });
+    }
+
     fn add(&mut self, process: &Process, how: How, path: PathBuf) {
         if self.known.insert((process.pid, how)) {
             self.uses.push(Use {
@@ -137,6 +206,7 @@ impl Found {
                 how,
                 path,
                 container: process.container(),
+                release: None,
             });
         }
     }

@@ -63,6 +63,16 @@ impl Mount {
         })
     }
 
+    /// Whether it shows the filesystem on this device, `MAJOR:MINOR`.
+    pub fn is_of(&self, device: &str) -> bool {
+        self.filesystem == device
+    }
+
+    /// Where it is attached.
+    pub fn point(&self) -> &Path {
+        &self.point
+    }
+
     fn standing(&self, homes: &[Home]) -> Standing {
         // A root that was removed since it was mounted: its old name may be another's by now.
         if self
@@ -98,6 +108,15 @@ pub(super) struct Home {
     path: PathBuf,
     /// The mount through which it was named.
     mount: u64,
+    /// Device and inode number of the directories above it, as far as they are on that mount.
+    above: Vec<(u64, u64)>,
+}
+
+/// Device and inode number of directories that hold a tree.
+pub(super) type Above = HashSet<(u64, u64)>;
+
+fn above(homes: &[Home]) -> Above {
+    homes.iter().flat_map(|home| home.above.clone()).collect()
 }
 
 impl Home {
@@ -112,10 +131,11 @@ impl Home {
         }
         let link = format!("{THIS_THREAD}/fd/{}", handle.as_raw_fd());
         let name = fs::read_link(link).map_err(|error| failure(tree, error))?;
+        let above = directories_above(&name, &place);
         mounts
             .iter()
             .find(|mount| mount.id == place.mount)
-            .and_then(|mount| Home::below(mount, &name))
+            .and_then(|mount| Home::below(mount, &name, above))
             .ok_or_else(|| {
                 let why =
                     "its mount is not in /proc/self/mountinfo; inside a chroot it is not shown";
@@ -123,13 +143,24 @@ impl Home {
             })
     }
 
-    fn below(mount: &Mount, name: &Path) -> Option<Home> {
+    fn below(mount: &Mount, name: &Path, above: Vec<(u64, u64)>) -> Option<Home> {
         Some(Home {
             filesystem: mount.filesystem.clone(),
             path: mount.root.join(name.strip_prefix(&mount.point).ok()?),
             mount: mount.id,
+            above,
         })
     }
+}
+
+/// The directories above a tree on its mount. What is above its mount point is no part of a layer that holds it.
+fn directories_above(name: &Path, tree: &Place) -> Vec<(u64, u64)> {
+    name.ancestors()
+        .skip(1)
+        .map_while(|dir| Place::of(dir).ok())
+        .take_while(|dir| dir.mount == tree.mount)
+        .map(|dir| (dir.dev, dir.ino))
+        .collect()
 }
 
 fn failure(tree: &Tree, error: io::Error) -> io::Error {
@@ -149,6 +180,16 @@ struct View {
     mounts: Vec<Mount>,
 }
 
+/// A mount made from a tree.
+pub(super) struct MountUse<'a> {
+    /// The first process of its namespace.
+    pub process: &'a Process,
+    /// Where it is attached, as that process names it.
+    pub point: PathBuf,
+    /// It is in the namespace of this process.
+    pub is_ours: bool,
+}
+
 /// Finds the mounts made from a tree or from something inside, with the process whose namespace
 /// each is in. Tells the seeker what every mount shows.
 ///
@@ -159,7 +200,7 @@ pub(super) fn uses<'a>(
     this: &'a Process,
     processes: &'a [Process],
     seeker: &mut Seeker,
-) -> Vec<(&'a Process, PathBuf)> {
+) -> Vec<MountUse<'a>> {
     let views = views(own, processes);
     let mut within = HashSet::new();
     for mount in views.iter().flat_map(|view| &view.mounts) {
@@ -169,7 +210,7 @@ pub(super) fn uses<'a>(
             within.insert(mount.id);
         }
     }
-    within.extend(overlays_within(&views, seeker));
+    within.extend(overlays_within(&views, seeker, &above(homes)));
 
     let family = Family::of(&views);
     let mut known: HashSet<_> = homes
@@ -188,7 +229,11 @@ pub(super) fn uses<'a>(
                 continue;
             }
             let process = view.process.map_or(this, |number| &processes[number]);
-            uses.push((process, mount.point.clone()));
+            uses.push(MountUse {
+                process,
+                point: mount.point.clone(),
+                is_ours: number == 0,
+            });
             // Of ours only: two containers can look alike and are two uses all the same.
             if number == 0 {
                 known.insert(lineage);
@@ -235,7 +280,8 @@ fn views(own: Vec<Mount>, processes: &[Process]) -> Vec<View> {
 
 /// Finds the mounts of overlays that have a layer in a tree, and tells the seeker of them: what is
 /// open through such a mount is in use as much as what is open in the layer.
-fn overlays_within(views: &[View], seeker: &mut Seeker) -> HashSet<u64> {
+/// So it is with one that has a layer in which a tree lies, `above` being the directories above the trees.
+fn overlays_within(views: &[View], seeker: &mut Seeker, above: &Above) -> HashSet<u64> {
     let mut mounts_of: HashMap<&str, Vec<u64>> = HashMap::new();
     for mount in views.iter().flat_map(|view| &view.mounts) {
         if mount.overlay.is_some() {
@@ -255,7 +301,8 @@ fn overlays_within(views: &[View], seeker: &mut Seeker) -> HashSet<u64> {
                 continue;
             };
             let is_new = !within.contains(&mount.id);
-            if is_new && overlay::has_layer_within(seeker, options, &mount.point, &roots) {
+            if is_new && overlay::has_layer_that_meets(seeker, above, options, &mount.point, &roots)
+            {
                 for &id in &mounts_of[mount.filesystem.as_str()] {
                     seeker.know_mount(id, Standing::Within);
                     within.insert(id);
@@ -308,6 +355,7 @@ mod tests {
             filesystem: "8:1".to_owned(),
             path: PathBuf::from("/srv/x"),
             mount: 1,
+            above: Vec::new(),
         }];
         for (filesystem, root, standing) in [
             ("8:1", "/srv/x", Standing::Within),

@@ -6,17 +6,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::place::{Seeker, open_directory_in};
+use super::mounts::Above;
+use super::place::{Place, Seeker, open_directory_in};
 use crate::fs::mount_table::unescape;
 
-/// Whether a layer of the overlay lies in a tree.
+/// Whether a layer of the overlay lies in a tree, or a tree in a layer.
 ///
 /// The kernel shows the layers as they were given to `mount(2)`, in the names of the process that
 /// mounted it. They are looked up in the view of each of `roots`. A relative one (Docker mounts so
 /// when the list of layers grows long) is tried against each directory above the mount point and
-/// above the layers that are absolute: that it exists there, inside a tree, is proof enough.
-pub(super) fn has_layer_within(
+/// above the layers that are absolute: that it exists there and meets a tree is proof enough.
+pub(super) fn has_layer_that_meets(
     seeker: &mut Seeker,
+    above: &Above,
     options: &[u8],
     mount_point: &Path,
     roots: &[&OwnedFd],
@@ -35,8 +37,12 @@ pub(super) fn has_layer_within(
     });
     candidates.into_iter().any(|layer| {
         roots.iter().any(|root| {
+            let meets = |dir: OwnedFd| {
+                let place = Place::of_handle(&dir)?;
+                Ok(above.contains(&(place.dev, place.ino)) || seeker.holds_directory(dir)?)
+            };
             open_directory_in(root, &layer)
-                .and_then(|dir| seeker.holds_directory(dir))
+                .and_then(meets)
                 .unwrap_or(false)
         })
     })

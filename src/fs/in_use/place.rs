@@ -207,6 +207,17 @@ impl Seeker {
         is_held.then(|| std::fs::read_link(link).unwrap_or_else(|_| link.to_owned()))
     }
 
+    /// Whether a file lies in a tree that the kernel has open under this name of ours.
+    pub fn holds_path(&mut self, path: &Path) -> bool {
+        let (Ok(file), Ok(top)) = (Place::of(path), open_directory(Path::new("/"))) else {
+            return false;
+        };
+        match self.at_once(&file) {
+            Some(answer) => answer,
+            None => self.holds_file(&file, path, &top).unwrap_or(false),
+        }
+    }
+
     /// Whether a file lies in a tree that the kernel names `path`. The name is only believed when
     /// its directory holds this very inode under it; `None` when it does not.
     fn holds_file(&mut self, file: &Place, path: &Path, top: &OwnedFd) -> Option<bool> {

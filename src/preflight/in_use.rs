@@ -1,0 +1,269 @@
+//! Who uses a tree, and what ends that, for people.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::fs::in_use::{Release, Use};
+use crate::fs::shown::{one_line, shown};
+
+/// Users that are named.
+const NAMED: usize = 10;
+
+/// The users of a tree.
+pub fn users(tree: &Path, uses: &[Use]) -> String {
+    let mut text = format!("{}: is in use", shown(tree));
+    for (n, one) in uses.iter().enumerate().take(NAMED) {
+        text += if n == 0 { " by " } else { "\n  and by " };
+        text += &user(tree, one);
+    }
+    if uses.len() > NAMED {
+        text += &format!("\n  and {} more", uses.len() - NAMED);
+    }
+    text
+}
+
+fn user(tree: &Path, one: &Use) -> String {
+    let command = one_line(&one.command);
+    // As the process knows it: in a container that is another path.
+    let path = shown(&one.path);
+    let who = match (&one.release, &one.container) {
+        (Some(Release::Unmount(_)), _) if one.pid != 0 => {
+            return format!("what is mounted at {path}");
+        }
+        (_, Some(id)) => {
+            let name = container_name(tree, id).unwrap_or_else(|| id.clone());
+            format!(
+                "process {} ({command}) in container {}",
+                one.pid,
+                one_line(&name)
+            )
+        }
+        (_, None) if one.pid == 0 => command,
+        (_, None) => format!("process {} ({command})", one.pid),
+    };
+    format!("{who}: {} {path}", one.how)
+}
+
+/// What ends the uses of any tree.
+pub(super) fn remedy(tree: &Path, uses: &[Use]) -> String {
+    let mut commands = Commands::of(tree, uses);
+    if !commands.containers.is_empty() {
+        let names = commands.containers.join(" ");
+        commands.first.push(format!("`docker stop {names}`"));
+    }
+    let end = "or add --allow-in-use if you know that it takes no harm";
+    match commands.joined() {
+        None => format!("Stop what uses the tree, {end}"),
+        Some(commands) if uses.iter().all(is_ended_by_command) => {
+            format!("{commands} ends that; {end}")
+        }
+        Some(commands) => format!("Stop what uses the tree, {end}; {commands} ends a part of that"),
+    }
+}
+
+fn is_ended_by_command(one: &Use) -> bool {
+    one.release.is_some() || one.container.is_some()
+}
+
+/// What ends the uses of a daemon's directory.
+pub fn remedy_of_service(tree: &Path, uses: &[Use]) -> String {
+    let daemon = uses.iter().find(|one| one.command == "dockerd");
+    let mut commands = Commands::of(tree, uses);
+    let names = commands.containers.join(" ");
+    if let Some(daemon) = daemon {
+        // It takes down its mounts itself.
+        let mut told = format!("Stop the daemon: `{}`", stop_daemon(daemon));
+        if !names.is_empty() {
+            told = format!(
+                "Stop the containers, `docker stop {names}`, then the daemon: `{}`",
+                stop_daemon(daemon)
+            );
+        }
+        return told;
+    }
+    if !names.is_empty() {
+        return match Path::new("/run/systemd/system").exists() {
+            true => format!(
+                "These containers outlive their daemon (live-restore). Stop them: \
+                 `systemctl start docker && docker stop {names} && systemctl stop docker.socket docker`"
+            ),
+            false => format!(
+                "These containers outlive their daemon (live-restore). Start it, `docker stop {names}`, and stop it"
+            ),
+        };
+    }
+    let others = uses.iter().filter(|one| !is_ended_by_command(one));
+    let pids: BTreeSet<String> = others.map(|one| one.pid.to_string()).collect();
+    if !pids.is_empty() {
+        let pids: Vec<String> = pids.into_iter().collect();
+        commands.first.push(format!("`kill {}`", pids.join(" ")));
+    }
+    let commands = commands.joined().unwrap_or_default();
+    format!("No daemon runs on it, and that must end before: {commands}")
+}
+
+/// How the daemon that runs on this host is stopped.
+fn stop_daemon(daemon: &Use) -> String {
+    let groups =
+        std::fs::read_to_string(format!("/proc/{}/cgroup", daemon.pid)).unwrap_or_default();
+    if groups.contains("snap.docker.") {
+        "snap stop docker".into()
+    } else if groups.lines().any(|line| line.ends_with("/docker.service")) {
+        "systemctl stop docker.socket docker".into()
+    } else {
+        format!("kill {}", daemon.pid)
+    }
+}
+
+/// Commands that end uses, and containers that have to be stopped.
+struct Commands {
+    first: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl Commands {
+    fn of(tree: &Path, uses: &[Use]) -> Commands {
+        // What is mounted last is taken down first.
+        let releases = uses.iter().rev().filter_map(|one| one.release.as_ref());
+        let mut known = BTreeSet::new();
+        let commands = releases.map(|release| format!("`{release}`"));
+        let first = commands
+            .filter(|command| known.insert(command.clone()))
+            .take(NAMED)
+            .collect();
+        let ids: BTreeSet<&String> = uses
+            .iter()
+            .filter_map(|one| one.container.as_ref())
+            .collect();
+        let name = |id: &String| container_name(tree, id).unwrap_or_else(|| id.clone());
+        Commands {
+            first,
+            containers: ids.into_iter().map(name).collect(),
+        }
+    }
+
+    fn joined(&self) -> Option<String> {
+        (!self.first.is_empty()).then(|| self.first.join(", "))
+    }
+}
+
+/// The name of a container, by the beginning of its id: in the tree, where that is a data-root, in that of a daemon
+/// that runs, or in the usual one.
+fn container_name(tree: &Path, id: &str) -> Option<String> {
+    let roots = [tree.to_path_buf()].into_iter().chain(data_roots());
+    let usual = PathBuf::from("/var/lib/docker");
+    roots.chain([usual]).find_map(|root| {
+        let remapped = std::fs::read_dir(&root).into_iter().flatten().flatten();
+        let remapped = remapped.map(|entry| entry.path()).filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(|first: char| first.is_ascii_digit()) && name.contains('.')
+        });
+        [root.clone()]
+            .into_iter()
+            .chain(remapped)
+            .find_map(|root| name_in(&root, id))
+    })
+}
+
+fn name_in(root: &Path, id: &str) -> Option<String> {
+    let containers = std::fs::read_dir(root.join("containers")).ok()?;
+    let is_it = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(id);
+    let mut found = containers
+        .flatten()
+        .filter(|entry| is_it(&entry.file_name()));
+    let config = std::fs::read(found.next()?.path().join("config.v2.json")).ok()?;
+    let config: serde_json::Value = serde_json::from_slice(&config).ok()?;
+    Some(config["Name"].as_str()?.trim_start_matches('/').to_string())
+}
+
+/// The data-roots on the command lines of daemons that run.
+fn data_roots() -> Vec<PathBuf> {
+    let processes = procfs::process::all_processes()
+        .into_iter()
+        .flatten()
+        .flatten();
+    let lines = processes.filter_map(|process| {
+        let is_daemon = process.stat().is_ok_and(|stat| stat.comm == "dockerd");
+        is_daemon.then(|| process.cmdline().ok())?
+    });
+    lines.filter_map(|line| data_root_of(&line)).collect()
+}
+
+fn data_root_of(line: &[String]) -> Option<PathBuf> {
+    let options = ["--data-root", "--graph", "-g"];
+    line.iter().enumerate().find_map(|(n, word)| {
+        options.iter().find_map(|option| {
+            let value = word.strip_prefix(option)?;
+            match value.strip_prefix('=') {
+                Some(value) => Some(PathBuf::from(value)),
+                None if value.is_empty() => line.get(n + 1).map(PathBuf::from),
+                None => None,
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_root_is_read_off_a_command_line() {
+        for (line, expected) in [
+            ("dockerd --data-root /srv/d -H fd://", Some("/srv/d")),
+            ("dockerd --data-root=/srv/d", Some("/srv/d")),
+            ("dockerd -g /srv/d", Some("/srv/d")),
+            ("dockerd -H fd://", None),
+        ] {
+            let words: Vec<String> = line.split(' ').map(String::from).collect();
+            assert_eq!(data_root_of(&words), expected.map(PathBuf::from), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_container_is_called_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = "0123456789abcdef";
+        let at = dir.path().join("100000.100000/containers").join(id);
+        std::fs::create_dir_all(&at).unwrap();
+        std::fs::write(at.join("config.v2.json"), r#"{"Name":"/web"}"#).unwrap();
+        assert_eq!(
+            container_name(dir.path(), "0123456789ab").as_deref(),
+            Some("web")
+        );
+    }
+
+    fn one(pid: u32, command: &str, container: Option<&str>, release: Option<Release>) -> Use {
+        Use {
+            pid,
+            command: command.into(),
+            how: crate::fs::in_use::How::MountPoint,
+            path: "/d/merged".into(),
+            container: container.map(String::from),
+            release,
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_what_ends_the_use() {
+        let tree = Path::new("/nonexistent/d");
+        let mount = || {
+            one(
+                1,
+                "systemd",
+                None,
+                Some(Release::Unmount("/d/merged".into())),
+            )
+        };
+        let stale = remedy_of_service(tree, &[mount()]);
+        assert!(stale.ends_with("`umount /d/merged`"), "{stale}");
+        let alive = remedy_of_service(tree, &[mount(), one(77, "sh", Some("0123456789ab"), None)]);
+        assert!(
+            alive.contains("live-restore") && alive.contains("docker stop 0123456789ab"),
+            "{alive}"
+        );
+        let daemon = remedy_of_service(tree, &[mount(), one(u32::MAX, "dockerd", None, None)]);
+        assert!(daemon.contains(&format!("`kill {}`", u32::MAX)), "{daemon}");
+        assert!(!daemon.contains("umount"), "{daemon}");
+    }
+}
