@@ -81,8 +81,8 @@ impl MountPoint {
         let (path, new) = (shell_word(&self.path), shell_word(&self.new_path));
         match self.by_daemon {
             true => format!(
-                "is a mount ({}) of a container that runs, or one that a killed daemon left. \
-                 `systemctl stop docker.socket docker` stops the daemon; what is still mounted then goes with `umount {path}`",
+                "is a mount ({}) of a container that runs, or one that a dead daemon left. Stop the containers and the \
+                 daemon if they run; what is still mounted then goes with `umount {path}`",
                 self.fs_type
             ),
             false => format!(
