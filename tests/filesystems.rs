@@ -128,6 +128,52 @@ fn rootless(kind: Kind) {
     assert_same(&start, &Snapshot::of(&tree), "after the rollback");
 }
 
+/// One of its two files has names in two directories, and its directories are changed by the run itself.
+fn linked_across_directories(fs: &TestFs) -> PathBuf {
+    let tree = fs.path().join("z");
+    std::fs::create_dir_all(tree.join("d")).unwrap();
+    std::fs::write(tree.join("a"), "content").unwrap();
+    std::fs::hard_link(tree.join("a"), tree.join("d/b")).unwrap();
+    tree
+}
+
+#[test]
+fn hard_links_across_directories_are_shifted_where_timestamps_have_whole_seconds() {
+    let mut kinds = vec![Kind::Ext2OfSmallInodes, Kind::Ext4OfSmallInodes];
+    if support::long() {
+        kinds.extend([Kind::Ext3OfSmallInodes, Kind::Ext4]);
+    }
+    for kind in kinds {
+        let fs = TestFs::new(kind);
+        let tree = linked_across_directories(&fs);
+        let start = Snapshot::of(&tree);
+        let path = tree.to_str().unwrap();
+        let idshift = Idshift::new();
+        let began = std::time::Instant::now();
+        for ahead in [false, true] {
+            if ahead {
+                fs.put_ctimes_ahead(&["/z", "/z/d", "/z/a"]);
+            }
+            // A plan looks at all of it before it changes anything, a shift after.
+            for args in [
+                &["shift", "--map", MAP, path][..],
+                &["prepare", "--map", MAP, path],
+            ] {
+                idshift.run(args).exits(0);
+                assert_same(
+                    &start.shifted(&[MAP]),
+                    &Snapshot::of(&tree),
+                    &format!("{kind:?}"),
+                );
+                idshift.rollback();
+                assert_same(&start, &Snapshot::of(&tree), &format!("{kind:?}: back"));
+            }
+        }
+        let took = began.elapsed().as_secs();
+        assert!(took < 40, "{kind:?}: {took} s");
+    }
+}
+
 #[test]
 fn a_filesystem_without_acls_and_xattrs_is_shifted_all_the_same() {
     let fs = TestFs::new(Kind::Ramfs);

@@ -26,7 +26,8 @@ use super::links::{Key, PutOff, key};
 use super::sink::Sink;
 use super::{ProblemKind, Tally};
 use crate::fs::climb::Climb;
-use crate::fs::moment::{Moment, tick};
+use crate::fs::moment::{Moment, settles_in, tick};
+use crate::fs::stat::stat;
 use crate::fs::threads::on_threads;
 use crate::fs::walk::{Visit, walk};
 use crate::fs::{Dir, DirPath, Looked, Pin, Root, Stat, attributes, process};
@@ -103,17 +104,20 @@ const TRIES: u32 = 8;
 /// `None`: the run is over.
 fn settle_some<S: Sink>(decider: &mut Decider<'_, S>, some: &[PutOff]) -> Option<()> {
     let mut pending: Vec<&PutOff> = some.iter().collect();
+    let mut unsettled = Duration::ZERO;
     for attempt in 0..TRIES {
         if attempt > 0 {
-            // Also what this run did to the directories has to be past.
-            std::thread::sleep(tick() * 2 * attempt.min(4) + Duration::from_millis(1));
+            // Also what this run did to the directories has to be past: where whole seconds are kept, that takes one.
+            let pause = tick() * 2 * attempt.min(4) + Duration::from_millis(1);
+            std::thread::sleep(pause + unsettled);
         }
         let names = pending.iter().map(|inode| inode.count_names()).sum();
         decider.run().stop.take_turn(names);
         if decider.run().is_cut_short() {
             return None;
         }
-        let found = look(decider.run(), &pending);
+        let (found, settling) = look(decider.run(), &pending);
+        unsettled = settling;
         let mut moving = Vec::new();
         for (inode, found) in pending.into_iter().zip(found) {
             match found {
@@ -213,7 +217,9 @@ struct Known<'p> {
     moved: bool,
 }
 
-fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
+/// What came of each, and how long the directories take until it can be told of all.
+fn look(run: &Run<'_>, inodes: &[&PutOff]) -> (Vec<Found>, Duration) {
+    let mut settling = Duration::ZERO;
     let mut places = places(inodes);
     let mut known: Vec<Known<'_>> = inodes.iter().map(|_| Known::default()).collect();
     let mut dirs = Dirs::new(run, places.len());
@@ -236,6 +242,11 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
         };
         dir.watch.begin(dir.as_fd());
         place.moment = dir.watch.since();
+        if place.moment.is_none()
+            && let Ok(stat) = stat(&*dir)
+        {
+            settling = settling.max(settles_in(&stat));
+        }
         for &(i, name) in &place.names {
             let known = &mut known[i];
             match pin(&dir, name) {
@@ -309,7 +320,7 @@ fn look(run: &Run<'_>, inodes: &[&PutOff]) -> Vec<Found> {
         }
         _ => Found::Gone,
     };
-    known.into_iter().map(found).collect()
+    (known.into_iter().map(found).collect(), settling)
 }
 
 /// The directories of the places: held open through all three looks, so that each is found once;

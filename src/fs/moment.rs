@@ -27,6 +27,8 @@ pub struct Moment {
     changed: (i64, u32),
     dev: u64,
     encrypted: bool,
+    /// Its ctime was still to come: the clock was set back since. A change sets another one, until the clock gets there.
+    ahead: bool,
 }
 
 /// Filesystems of which it is known that every change of a directory's names sets its ctime from the
@@ -59,18 +61,12 @@ impl Moment {
             encrypted,
             ..
         } = stat;
-        let now = clock_gettime(ClockId::RealtimeCoarse);
-        let age = nanoseconds(now.tv_sec, now.tv_nsec) - nanoseconds(changed.0, changed.1.into());
-        // No part of a second: maybe the filesystem keeps whole ones (ext2 to ext4 with inodes of 128 bytes).
-        let grain = match changed.1 {
-            0 => Duration::from_secs(1),
-            _ => Duration::ZERO,
-        };
-        let settled = age > (grain + 2 * tick()).as_nanos().cast_signed();
-        settled.then_some(Moment {
+        let (age, margin) = (age(changed), margin(changed));
+        (age.abs() > margin).then_some(Moment {
             changed,
             dev,
             encrypted,
+            ahead: age < 0,
         })
     }
 
@@ -82,8 +78,37 @@ impl Moment {
 
     /// Whether every name still means what it meant at that moment.
     pub fn is_still(&self, dir: BorrowedFd<'_>) -> bool {
-        stat(dir).is_ok_and(|now| now.changed == self.changed)
+        let has_passed = || self.ahead && age(self.changed) >= -margin(self.changed);
+        stat(dir).is_ok_and(|now| now.changed == self.changed) && !has_passed()
     }
+}
+
+/// How long until a change of a directory that was looked at just now could no longer go unnoticed; at most some
+/// seconds.
+pub fn settles_in(stat: &Stat) -> Duration {
+    let left = margin(stat.changed) - age(stat.changed);
+    let left = u64::try_from(left).unwrap_or_default();
+    let longest = 2 * margin(stat.changed);
+    match i128::from(left) > longest {
+        true => Duration::ZERO,
+        false => Duration::from_nanos(left),
+    }
+}
+
+/// Nanoseconds since a ctime, by the clock that it is from; less than none where it is still to come.
+fn age(changed: (i64, u32)) -> i128 {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    nanoseconds(now.tv_sec, now.tv_nsec) - nanoseconds(changed.0, changed.1.into())
+}
+
+/// Nanoseconds around a ctime in which another change may set the same one.
+fn margin(changed: (i64, u32)) -> i128 {
+    // No part of a second: maybe the filesystem keeps whole ones (ext2 to ext4 with inodes of 128 bytes).
+    let grain = match changed.1 {
+        0 => Duration::from_secs(1),
+        _ => Duration::ZERO,
+    };
+    (grain + 2 * tick()).as_nanos().cast_signed()
 }
 
 /// Whether a directory, which lies on this device, is on one of the filesystems of which it is known that they
@@ -204,6 +229,30 @@ mod tests {
         // Shown as up to a second older than it is.
         assert!(Moment::as_seen(&changed(millis(0), true)).is_none());
         assert!(Moment::as_seen(&changed(millis(2100), true)).is_some());
+    }
+
+    #[test]
+    fn a_ctime_that_is_still_to_come_is_another_than_the_one_a_change_would_set() {
+        let mut stat = changed(Duration::ZERO, true);
+        stat.changed.0 += 3600;
+        let moment = Moment::as_seen(&stat).unwrap();
+        assert!(moment.ahead);
+        stat.changed.0 -= 3600;
+        assert!(Moment::as_seen(&stat).is_none(), "the clock is about there");
+    }
+
+    #[test]
+    fn how_long_a_directory_takes_to_settle_is_known_and_short() {
+        let millis = Duration::from_millis;
+        for (ago, whole) in [(0, true), (0, false), (1, false)] {
+            let stat = changed(millis(ago), whole);
+            let wait = settles_in(&stat);
+            assert!(wait > Duration::ZERO && wait < millis(3000), "{wait:?}");
+        }
+        assert_eq!(settles_in(&changed(millis(5000), true)), Duration::ZERO);
+        let mut ahead = changed(Duration::ZERO, true);
+        ahead.changed.0 += 3600;
+        assert_eq!(settles_in(&ahead), Duration::ZERO);
     }
 
     #[test]

@@ -16,6 +16,10 @@ use super::{need_root, sh};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Ext4,
+    /// With inodes of 128 bytes, and so with timestamps of whole seconds.
+    Ext2OfSmallInodes,
+    Ext3OfSmallInodes,
+    Ext4OfSmallInodes,
     /// With ids of 16 bits, by its own default.
     NarrowExt4,
     Xfs,
@@ -35,7 +39,9 @@ pub enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
-            Kind::Ext4 | Kind::NarrowExt4 | Kind::FailingExt4 => "ext4",
+            Kind::Ext2OfSmallInodes => "ext2",
+            Kind::Ext3OfSmallInodes => "ext3",
+            Kind::Ext4 | Kind::Ext4OfSmallInodes | Kind::NarrowExt4 | Kind::FailingExt4 => "ext4",
             Kind::Xfs | Kind::FailingXfs => "xfs",
             Kind::Btrfs => "btrfs",
             Kind::Tmpfs | Kind::TinyTmpfs => "tmpfs",
@@ -50,6 +56,9 @@ impl Kind {
             Kind::Ext4 | Kind::FailingExt4 => {
                 Some(&["mkfs.ext4", "-q", "-F", "-b", "4096", "-N", "100000"])
             }
+            Kind::Ext2OfSmallInodes => Some(&["mkfs.ext2", "-q", "-F", "-I", "128"]),
+            Kind::Ext3OfSmallInodes => Some(&["mkfs.ext3", "-q", "-F", "-I", "128"]),
+            Kind::Ext4OfSmallInodes => Some(&["mkfs.ext4", "-q", "-F", "-I", "128"]),
             Kind::NarrowExt4 => Some(&[
                 "sh",
                 "-c",
@@ -144,6 +153,25 @@ impl TestFs {
         );
         umount2(&self.path(), MntFlags::empty()).expect("umount");
         std::fs::rename(left, &image).expect("rename");
+        self.mount_image(&self.path());
+    }
+
+    /// Makes these, by their paths from its top, as if the clock had been set back since they were changed last.
+    pub fn put_ctimes_ahead(&self, paths: &[&str]) {
+        umount2(&self.path(), MntFlags::empty()).expect("umount");
+        for path in paths {
+            let set = format!("set_inode_field {path} ctime @0x7f000000");
+            let image = self.image();
+            sh(
+                "debugfs",
+                [
+                    "-w".as_ref(),
+                    "-R".as_ref(),
+                    set.as_ref(),
+                    image.as_os_str(),
+                ],
+            );
+        }
         self.mount_image(&self.path());
     }
 
