@@ -328,3 +328,42 @@ fn nothing_is_taken_for_shifted_where_the_operator_says_that_nothing_is() {
         .says("100 is outside the map");
     assert_same(&before, &Snapshot::of(&top), "undone");
 }
+
+#[test]
+fn a_run_on_a_bind_mount_of_a_tree_is_refused_while_the_run_on_the_tree_lasts_and_until_it_is_ended()
+ {
+    let fs = TestFs::new(Kind::Ext4);
+    let (tree, bound) = (fs.path().join("tree"), fs.path().join("bound"));
+    fs::create_dir_all(tree.join("part")).unwrap();
+    fs::create_dir(&bound).unwrap();
+    for n in 0..300 {
+        fs::write(tree.join(format!("part/{n}")), "").unwrap();
+    }
+    let _bound = Mounted::bind(&tree.join("part"), &bound);
+    let idshift = Idshift::new();
+    let shift = |path: &Path| {
+        [
+            "shift",
+            "--map",
+            MAP,
+            "--allow-in-use",
+            path.to_str().unwrap(),
+        ]
+        .map(String::from)
+    };
+    // 300 inodes, 50 a second.
+    let slow = shift(&tree)
+        .into_iter()
+        .chain(["--rate", "50"].map(String::from));
+    let first = idshift.spawn(slow);
+    while idshift.journal_files().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let second = idshift.run(shift(&bound));
+    sh("kill", ["-KILL", &first.id().to_string()]);
+    Run::wait(first);
+    second.exits(4).says("is working on");
+    idshift.run(shift(&bound)).exits(4).says("rollback");
+    idshift.rollback();
+    idshift.run(shift(&bound)).exits(0);
+}

@@ -19,6 +19,7 @@
 //! - [`root`]: a tree as the operator names it
 //! - [`tries`]: what a process may do with a directory or file, tried
 //! - [`kept_times`]: a directory's times put back after that
+//! - [`source_path`]: where in its filesystem a file lies, whatever mount it is seen through
 //! - [`space`]: room on a filesystem
 //! - [`places`], [`in_use`]: where and when a tree must be left alone
 //! - [`threads`]: several threads for one piece of work
@@ -43,6 +44,7 @@ pub mod process;
 pub mod resolve;
 pub mod root;
 pub mod shown;
+pub mod source_path;
 pub mod space;
 pub mod stat;
 pub mod structure;

@@ -6,6 +6,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Name;
+use crate::fs::mount_table::{self, Mount};
 use crate::fs::root::RootError;
 use crate::fs::shown::{one_line, shown};
+use crate::fs::source_path::SourcePath;
 use crate::fs::{Root, root};
 
 const PLACE: &str = "/run/idshift";
@@ -71,13 +74,15 @@ struct Holder {
 struct Tree {
     path: Name,
     lineage: Vec<(u64, u64)>,
+    /// Tells that one of two trees is a bind mount of the other, or of a part of it.
+    source: Option<SourcePath>,
 }
 
 impl RunLock {
     /// Takes trees for this process, and directories below which it takes steps; once it has them, each of
     /// them lies where it lay when it was opened.
     pub fn take(roots: &[Root]) -> Result<RunLock, LockError> {
-        let ours: Vec<Tree> = roots.iter().map(Tree::of).collect();
+        let ours = Tree::of_all(roots);
         let place = Path::new(PLACE);
         DirBuilder::new()
             .recursive(true)
@@ -127,7 +132,7 @@ impl RunLock {
     /// # Errors
     /// One does.
     pub fn check_free(roots: &[Root]) -> Result<(), LockError> {
-        let ours: Vec<Tree> = roots.iter().map(Tree::of).collect();
+        let ours = Tree::of_all(roots);
         let place = Path::new(PLACE);
         let entries = match std::fs::read_dir(place) {
             // No run was ever made since the host was started.
@@ -183,11 +188,24 @@ impl Drop for RunLock {
 }
 
 impl Tree {
-    fn of(root: &Root) -> Tree {
+    fn of_all(roots: &[Root]) -> Vec<Tree> {
+        // Without a list of mounts it goes by the directories above.
+        let mounts = mount_table::of_this_thread().unwrap_or_default();
+        roots.iter().map(|root| Tree::of(root, &mounts)).collect()
+    }
+
+    fn of(root: &Root, mounts: &[Mount]) -> Tree {
         Tree {
             path: Name::from(root.path.as_path()),
             lineage: root.lineage.clone(),
+            source: SourcePath::of(root.pin.as_fd(), &root.path, mounts).unwrap_or_default(),
         }
+    }
+
+    fn meets(&self, other: &Tree) -> bool {
+        let sources = self.source.as_ref().zip(other.source.as_ref());
+        root::meet(&self.lineage, &other.lineage)
+            || sources.is_some_and(|(source, other)| source.meets(other))
     }
 }
 
@@ -226,9 +244,7 @@ fn held_by(file: &mut File, ours: &[Tree]) -> io::Result<Option<LockError>> {
     file.read_to_end(&mut text)?;
     let holder: Holder = serde_json::from_slice(&text)?;
     let meet = |theirs: &Tree| {
-        let ours = ours
-            .iter()
-            .find(|ours| root::meet(&ours.lineage, &theirs.lineage))?;
+        let ours = ours.iter().find(|ours| ours.meets(theirs))?;
         Some((
             ours.path.as_path().to_path_buf(),
             theirs.path.as_path().to_path_buf(),

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,8 @@ use super::lock;
 use super::trust::{self, Distrust};
 use super::writer::Appender;
 use crate::fs::shown::{one_line, shell_word, shown};
-use crate::fs::{Root, root};
+use crate::fs::source_path::SourcePath;
+use crate::fs::{Pin, Root, mount_table, root};
 
 /// Where journals are kept unless `--journal-dir` says otherwise.
 pub const DEFAULT_PLACE: &str = "/var/lib/idshift";
@@ -478,10 +480,20 @@ fn number_of(path: &Path) -> u64 {
     digits.parse().unwrap_or(0)
 }
 
+/// Whether one of the two shows a part of the other by a bind mount.
+fn is_bind_mount(ours: &Root, theirs: &Path) -> io::Result<bool> {
+    let mounts = mount_table::of_this_thread()?;
+    let ours = SourcePath::of(ours.pin.as_fd(), &ours.path, &mounts)?;
+    let theirs = SourcePath::of(Pin::exactly(theirs)?.as_fd(), theirs, &mounts)?;
+    Ok(ours
+        .zip(theirs)
+        .is_some_and(|(ours, theirs)| ours.meets(&theirs)))
+}
+
 /// Whether a tree of a journal and a tree that is asked for now hold one another.
 fn covers(ours: &Root, theirs: &Path) -> bool {
     match root::lineage_of(theirs) {
-        Ok(lineage) => ours.meets(&lineage),
+        Ok(lineage) => ours.meets(&lineage) || is_bind_mount(ours, theirs).unwrap_or(false),
         // It is gone, or cannot be reached: only its path is left to go by.
         Err(_) => ours.path.starts_with(theirs) || theirs.starts_with(&ours.path),
     }
