@@ -240,6 +240,10 @@ fn a_host_without_the_user_gets_it_only_with_the_rest() {
     assert!(!of_etc("passwd").contains("dockremap"));
 
     let json = etc.join("docker/daemon.json");
+    // Where Debian's unit and other init systems have dockerd's options.
+    fs::create_dir_all(etc.join("default")).unwrap();
+    let options = format!("DOCKER_OPTS=\"--data-root {}\"\n", host.data_root.display());
+    fs::write(etc.join("default/docker"), options).unwrap();
     fs::remove_dir_all(etc.join("docker")).unwrap();
     let carried = |what: &str, more: &[&str]| {
         let top = host.data_root.to_str().unwrap();

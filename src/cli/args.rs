@@ -483,16 +483,17 @@ pub enum DockerCommand {
 /// Which daemon.
 #[derive(Clone, Debug, Args)]
 pub struct DaemonArgs {
-    /// Docker's data-root [default: as daemon.json says, else /var/lib/docker]
+    /// Docker's data-root [default: as dockerd is started here, else /var/lib/docker]
     #[arg(long, value_name = "DIR")]
     pub data_root: Option<PathBuf>,
     /// Whom the daemon remaps to, as dockerd takes it: default, USER, USER:GROUP, UID or UID:GID
-    /// [default: as daemon.json says, else default]
+    /// [default: as dockerd is started here, else default]
     #[arg(long, value_name = "USER")]
     pub userns_remap: Option<String>,
-    /// The daemon's configuration file
-    #[arg(long, value_name = "FILE", default_value = crate::docker::daemon_json::DEFAULT_PATH)]
-    pub daemon_json: PathBuf,
+    /// The daemon's configuration file [default: as dockerd is started here, else
+    /// /etc/docker/daemon.json]
+    #[arg(long, value_name = "FILE")]
+    pub daemon_json: Option<PathBuf>,
 }
 
 /// `idshift docker audit`

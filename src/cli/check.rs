@@ -8,6 +8,7 @@ use super::json::Invocation;
 use super::output::say;
 use super::text::{columns, count, one_line, path};
 use crate::docker::daemon_json::DaemonJson;
+use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{self, DockerRoot};
 use crate::docker::remap::Remap;
 use crate::docker::run_as;
@@ -26,7 +27,9 @@ pub fn run(args: &CheckArgs, call: &Invocation) -> Result<Exit, Failure> {
     let daemon = match args.map.is_given() && args.r#as.is_some() {
         // Nothing is asked of the daemon.
         true => DaemonJson::default(),
-        false => DaemonJson::read(&args.daemon.daemon_json).map_err(Failure::refused)?,
+        false => DaemonStart::of_host(args.daemon.daemon_json.as_deref())
+            .settings()
+            .map_err(Failure::refused)?,
     };
     let (map, map_words) = map(args, &daemon)?;
     let mut user = user(args, &daemon, &map)?;

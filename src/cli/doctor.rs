@@ -7,17 +7,18 @@ use super::exit::{Exit, Failure};
 use super::findings;
 use super::json::Invocation;
 use super::output::say;
-use crate::docker::daemon_json::DaemonJson;
+use crate::docker::daemon_start::DaemonStart;
 use crate::docker::doctor::{self, Daemon};
 use crate::host::Level;
 
 /// Runs it.
 pub fn run(args: &DoctorArgs, call: &Invocation) -> Result<Exit, Failure> {
-    let daemon_json = DaemonJson::read(&args.daemon.daemon_json);
+    let start = DaemonStart::of_host(args.daemon.daemon_json.as_deref());
+    let daemon_json = start.settings();
     let found = doctor::doctor(&Daemon {
         data_root: args.daemon.data_root.as_deref(),
         userns_remap: args.daemon.userns_remap.as_deref(),
-        daemon_json_path: &args.daemon.daemon_json,
+        start: &start,
         daemon_json,
     });
     let worst = found.iter().map(|finding| finding.level).max();

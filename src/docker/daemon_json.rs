@@ -1,19 +1,21 @@
 //! `/etc/docker/daemon.json` (`dockerd(8)`): what of it matters here.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::DockerError;
 use crate::fs::Root;
 use crate::fs::shown::shown;
 use crate::fs::structure::{look, read_file};
+use crate::host::runtime;
 use crate::ownership::Mode;
 use crate::record::Step;
 use crate::record::step::{Content, Made, Place};
@@ -22,16 +24,13 @@ use crate::record::step::{Content, Made, Place};
 pub const DEFAULT_PATH: &str = "/etc/docker/daemon.json";
 
 /// The settings that matter here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DaemonJson {
     /// The data-root, where it is not the default.
-    #[serde(rename = "data-root", alias = "graph")]
     pub data_root: Option<String>,
     /// Whom it remaps to; empty means nobody.
-    #[serde(rename = "userns-remap")]
     pub userns_remap: Option<String>,
     /// Switches, by name.
-    #[serde(default)]
     pub features: std::collections::BTreeMap<String, bool>,
 }
 
@@ -51,24 +50,144 @@ impl DaemonJson {
     /// Reads it; one that is not there says nothing.
     ///
     /// # Errors
-    /// It cannot be read, or is not a JSON object.
+    /// It cannot be read, or dockerd would not start with it.
     pub fn read(path: &Path) -> Result<DaemonJson, DockerError> {
         match read_regular(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(DaemonJson::default()),
             Err(error) => Err(DockerError::io(path)(error)),
-            Ok(text) => serde_json::from_str(&text).map_err(|error| not_json(path, &error)),
+            Ok(bytes) => DaemonJson::parse(&bytes, Reader::of_host, path),
+        }
+    }
+
+    fn parse(
+        bytes: &[u8],
+        reader: impl Fn() -> Reader,
+        path: &Path,
+    ) -> Result<DaemonJson, DockerError> {
+        let bad = |error| not_json(path, &error);
+        let text = decoded(bytes, &reader, path)?;
+        let settings = first_object(&text, &reader).map_err(bad)?;
+        let value = |names: &[&str]| -> Result<Option<String>, DockerError> {
+            let raw = names.iter().find_map(|name| settings.get(*name));
+            raw.map_or(Ok(None), |raw| serde_json::from_str(raw.get()).map_err(bad))
+        };
+        let features: Option<BTreeMap<String, Option<bool>>> = match settings.get("features") {
+            Some(raw) => serde_json::from_str(raw.get()).map_err(bad)?,
+            None => None,
+        };
+        // What is null is off.
+        let features = features.unwrap_or_default().into_iter();
+        Ok(DaemonJson {
+            data_root: value(&["data-root", "graph"])?,
+            userns_remap: value(&["userns-remap"])?,
+            features: features
+                .map(|(name, on)| (name, on.unwrap_or_default()))
+                .collect(),
+        })
+    }
+}
+
+/// Which dockerd reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// Before 23: of several JSON objects the first counts; a byte order mark or an empty file is an error.
+    Before23,
+    /// From 23 on: exactly one JSON object, UTF-8 or with a byte order mark; an empty file says nothing.
+    From23,
+}
+
+impl Reader {
+    fn of_host() -> Reader {
+        match runtime::dockerd().and_then(|docker| docker.major()) {
+            Some(major) if major < 23 => Reader::Before23,
+            _ => Reader::From23,
         }
     }
 }
 
+/// The file's text, without a byte order mark. The reader matters only to what is out of the ordinary.
+fn decoded(bytes: &[u8], reader: &impl Fn() -> Reader, path: &Path) -> Result<String, DockerError> {
+    let refuse = |what: &str| {
+        let why = format!(
+            "{what}, and the dockerd of this host does not start with it; correct it first"
+        );
+        Err(DockerError::in_the_way(path, why))
+    };
+    let units = |pair: fn([u8; 2]) -> u16| -> Vec<u16> {
+        bytes[2..]
+            .chunks_exact(2)
+            .map(|two| pair([two[0], two[1]]))
+            .collect()
+    };
+    let text = match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        [0xff, 0xfe, ..] => String::from_utf16(&units(u16::from_le_bytes)).ok(),
+        [0xfe, 0xff, ..] => String::from_utf16(&units(u16::from_be_bytes)).ok(),
+        _ => {
+            let text = String::from_utf8(bytes.to_vec()).ok();
+            let is_empty = text.as_ref().is_some_and(|text| text.trim().is_empty());
+            return match text {
+                Some(_) if is_empty && reader() == Reader::Before23 => refuse("is empty"),
+                Some(text) => Ok(text),
+                None => refuse("is neither UTF-8 nor UTF-16"),
+            };
+        }
+    };
+    match text {
+        Some(text) if reader() == Reader::From23 => Ok(text),
+        Some(_) => refuse("begins with a byte order mark"),
+        None => refuse("is neither UTF-8 nor UTF-16"),
+    }
+}
+
+/// Settings by name, values as they are written; of a name that is there twice the last counts.
+type Settings = IndexMap<String, Box<RawValue>>;
+
+fn first_object(text: &str, reader: &impl Fn() -> Reader) -> serde_json::Result<Settings> {
+    if text.trim().is_empty() {
+        return Ok(Settings::new());
+    }
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<Option<Settings>>();
+    let first = objects.next().transpose()?.flatten().unwrap_or_default();
+    let rest = &text[objects.byte_offset()..];
+    match rest.trim().is_empty() || reader() == Reader::Before23 {
+        true => Ok(first),
+        // For its message about what follows.
+        false => serde_json::from_str(text),
+    }
+}
+
+/// The text of the file with `userns-remap` set or taken out.
+///
+/// # Errors
+/// It cannot be read, or cannot be rewritten without loss.
+pub fn text_with(path: &Path, remap: Option<&str>) -> Result<String, DockerError> {
+    let bytes = match read_regular(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        result => result.map_err(DockerError::io(path))?,
+    };
+    let before = String::from_utf8(bytes).map_err(|_| not_plain(path))?;
+    with_userns_remap(&before, remap, path)
+}
+
+fn not_plain(path: &Path) -> DockerError {
+    let why = "is not plain UTF-8, so it is not rewritten. Save it as UTF-8 without a byte order mark, or set userns-remap in \
+               it yourself and leave out --write-daemon-json";
+    DockerError::in_the_way(path, why)
+}
+
 /// A fifo would be waited for.
-fn read_regular(path: &Path) -> io::Result<String> {
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::options()
         .read(true)
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(path)?;
     match file.metadata()?.is_file() {
-        true => io::read_to_string(&mut file),
+        true => {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        }
         false => Err(io::Error::other("is not a regular file")),
     }
 }
@@ -83,10 +202,22 @@ pub fn with_userns_remap(
     remap: Option<&str>,
     path: &Path,
 ) -> Result<String, DockerError> {
+    if text.starts_with('\u{feff}') {
+        return Err(not_plain(path));
+    }
     // Values as they are written: a number may be larger than any type holds.
-    let mut settings: IndexMap<String, Box<RawValue>> = match text.trim() {
-        "" => IndexMap::new(),
-        _ => serde_json::from_str(text).map_err(|error| not_json(path, &error))?,
+    let mut settings: Settings = match text.trim() {
+        "" => Settings::new(),
+        _ => serde_json::from_str(text).map_err(|error| match error.classify() {
+            Category::Syntax if first_object(text, &|| Reader::Before23).is_ok() => {
+                DockerError::in_the_way(
+                    path,
+                    "holds more than one JSON object, of which dockerd before 23 reads the first and later ones none. \
+                     Put all settings into one",
+                )
+            }
+            _ => not_json(path, &error),
+        })?,
     };
     let says = settings.get("userns-remap");
     let says = says.and_then(|value| serde_json::from_str::<String>(value.get()).ok());
@@ -153,12 +284,7 @@ pub fn step(
         }),
         (Some(_), remap) => {
             let (bytes, mtime) = read_file(handle.as_fd(), name).map_err(DockerError::io(path))?;
-            let before = String::from_utf8(bytes).map_err(|_| {
-                DockerError::in_the_way(
-                    path,
-                    "is not UTF-8; dockerd would not start with it either",
-                )
-            })?;
+            let before = String::from_utf8(bytes).map_err(|_| not_plain(path))?;
             let after = with_userns_remap(&before, remap, path)?;
             (before != after).then_some(Step::Rewrite {
                 at,

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
+use super::audit::readiness::command_line;
 use super::daemon_json::DaemonJson;
+use super::daemon_start::DaemonStart;
 use super::data_root::{self, DockerRoot, names};
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::Pin;
@@ -18,9 +20,9 @@ pub struct Daemon<'a> {
     pub data_root: Option<&'a Path>,
     /// Whom it remaps to.
     pub userns_remap: Option<&'a str>,
-    /// Its configuration file.
-    pub daemon_json_path: &'a Path,
-    /// What that says.
+    /// How it is started.
+    pub start: &'a DaemonStart,
+    /// What its command line and its configuration file say.
     pub daemon_json: Result<DaemonJson, DockerError>,
 }
 
@@ -44,6 +46,7 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     };
     findings.extend(subids::findings(of_user));
     findings.push(configuration(daemon));
+    findings.extend(command_line(daemon.start));
     findings.push(match top.is_dir() {
         true => driver(&in_use_root(&top, remap.as_ref().ok())),
         false => Finding::warning(
@@ -136,10 +139,10 @@ pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
 
 fn configuration(daemon: &Daemon<'_>) -> Finding {
     const WHAT: &str = "daemon.json";
-    let path = shown(daemon.daemon_json_path);
+    let path = shown(&daemon.start.config);
     match &daemon.daemon_json {
         Err(error) => Finding::error(WHAT, error.to_string()),
-        Ok(_) if !daemon.daemon_json_path.exists() => {
+        Ok(_) if !daemon.start.config.exists() => {
             Finding::ok(WHAT, format!("{path} is not there; userns-remap is off unless dockerd is told so"))
         }
         Ok(settings) if settings.uses_containerd_store() => Finding::error(

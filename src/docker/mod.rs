@@ -3,6 +3,7 @@
 //! - [`remap`]: whom `--userns-remap` means, and the map that the daemon makes of it
 //! - [`create_user`]: the user and ranges that dockerd makes for itself
 //! - [`daemon_json`]: the daemon's configuration file
+//! - [`daemon_start`]: how dockerd is started on this host
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
 //! - [`image_store`]: images and container files that are in containerd
 //! - [`layout`]: pure: which inode of it gets which owner
@@ -27,6 +28,7 @@ pub mod container;
 pub mod copy;
 pub mod create_user;
 pub mod daemon_json;
+pub mod daemon_start;
 pub mod data_root;
 pub mod doctor;
 pub mod image_store;

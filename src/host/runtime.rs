@@ -27,6 +27,15 @@ impl std::fmt::Display for Program {
 const OPENS_SOURCE_FIRST: (u32, u32) = (1, 1);
 
 impl Program {
+    /// The first number of the version.
+    pub fn major(&self) -> Option<u32> {
+        self.version
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
+    }
+
     /// Whether this is a runc that looks up the source of a bind mount as the container's root.
     pub fn looks_up_as_container(&self) -> bool {
         let numbers: Option<Vec<u32>> = self

@@ -14,14 +14,15 @@ use crate::docker::audit::containers::Troubled;
 use crate::docker::audit::{Audit, audit};
 use crate::docker::bind_mounts::BindMount;
 use crate::docker::census::Census;
-use crate::docker::daemon_json::DaemonJson;
+use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::host::Level;
 use crate::record::Store;
 
 /// Runs it.
 pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
+    let start = DaemonStart::of_host(args.daemon.daemon_json.as_deref());
+    let daemon_json = start.settings().map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
@@ -32,7 +33,7 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let found = audit(
         &data_root,
         &remap_to,
-        &daemon_json,
+        (&start, &daemon_json),
         &store,
         jobs,
         &monitor,

@@ -14,7 +14,7 @@ use super::refused;
 use crate::docker::bind_mounts::Advice;
 use crate::docker::copy::PlannedCopy;
 use crate::docker::create_user::NewUser;
-use crate::docker::daemon_json::DaemonJson;
+use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::docker::migrate::{MigrateRequest, Migration, shifted_before};
 use crate::docker::remap::Remap;
@@ -55,7 +55,8 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
         allow_home,
     } = way;
     let stop = args.effort.begin().map_err(Failure::refused)?;
-    let daemon_json = DaemonJson::read(&args.daemon.daemon_json).map_err(refused)?;
+    let start = DaemonStart::of_host(args.daemon.daemon_json.as_deref());
+    let daemon_json = start.settings().map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
@@ -71,7 +72,7 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
             "{}: sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older ones \
              show nothing of what is there. docker save the images, set it to false, restart the daemon, and docker \
              load them; then migrate. `idshift docker audit` says more",
-            path(&args.daemon.daemon_json)
+            path(&start.config)
         )));
     }
     let new_user = match args.create_user && remap_to == "default" {
@@ -82,6 +83,10 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
         Some(new) => new.remap.clone(),
         None => Remap::resolve(&remap_to).map_err(refused)?,
     };
+    let writes = args.write_daemon_json
+        && start
+            .check_write(direction, &remap_to, &data_root)
+            .map_err(refused)?;
     let store = Store::at(&args.store.journal_dir);
     let mut notes = Vec::new();
     let request = MigrateRequest {
@@ -98,9 +103,7 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
             false => shifted_before(&store, &data_root),
         },
         allow_outside_links: args.allow_outside_links,
-        daemon_json: args
-            .write_daemon_json
-            .then(|| (args.daemon.daemon_json.clone(), remap_to.clone())),
+        daemon_json: writes.then(|| (start.config.clone(), remap_to.clone())),
     };
     let migration = Migration::prepare(&request, &remap).map_err(refused)?;
     let monitor = Terminal::new(args.output.quiet);
@@ -171,7 +174,7 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
     if !args.output.quiet {
         let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
         if done && !args.dry_run {
-            notes.push(next(args, direction, &data_root, &remap_to));
+            notes.push(start.next(direction, writes, &remap_to, &data_root));
         }
         for note in notes {
             // What programs read is on stdout.
@@ -273,20 +276,4 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
         ));
     }
     notes
-}
-
-/// How the daemon is started on what there is now.
-fn next(args: &CarryArgs, direction: Direction, data_root: &Path, remap_to: &str) -> String {
-    let file = path(&args.daemon.daemon_json);
-    match (direction, args.write_daemon_json) {
-        (_, true) => format!("Now start the daemon: {file} says it all."),
-        (Direction::Into, false) => format!(
-            "Now start the daemon on {} with --userns-remap={remap_to}, or with \"userns-remap\": \"{remap_to}\" in {file}.",
-            path(data_root)
-        ),
-        (Direction::OutOf, false) => format!(
-            "Now start the daemon on {} without --userns-remap, and without \"userns-remap\" in {file}.",
-            path(data_root)
-        ),
-    }
 }

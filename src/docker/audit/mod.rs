@@ -17,6 +17,7 @@ use super::bind_mounts::BindMount;
 use super::container::obstacles;
 use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
+use super::daemon_start::DaemonStart;
 use super::data_root::{DockerRoot, Holds, canonical, plain_names};
 use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
@@ -78,7 +79,7 @@ impl Audit {
 pub fn audit(
     data_root: &Path,
     remap_to: &str,
-    daemon_json: &DaemonJson,
+    (start, daemon_json): (&DaemonStart, &DaemonJson),
     journals: &Store,
     jobs: usize,
     monitor: &dyn Monitor,
@@ -93,6 +94,7 @@ pub fn audit(
         _ => None,
     };
     let mut findings = readiness::host(&resolved, new_user.as_ref(), daemon_json);
+    findings.extend(readiness::command_line(start));
     let remap = resolved.ok().or(new_user.map(|new| new.remap));
     findings.extend(readiness::data_root(&root, remap.as_ref())?);
 

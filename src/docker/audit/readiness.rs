@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::docker::DockerError;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
+use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{ASIDE, COPY, DockerRoot, is_remapped_name, names};
 use crate::docker::doctor::{driver, in_use_root, parents, ranges};
 use crate::docker::image_store;
@@ -39,6 +40,17 @@ pub fn host(
     findings.extend(runtime::dockerd().map(|docker| Finding::ok("Docker", docker.version)));
     findings.extend(store_switched_on(daemon_json));
     findings
+}
+
+/// The options that dockerd is started with, and those that are given twice.
+pub fn command_line(start: &DaemonStart) -> Option<Finding> {
+    const WHAT: &str = "dockerd's options";
+    match start.check() {
+        // What is the matter with the file is told elsewhere.
+        Err(_) if start.settings().is_err() => None,
+        Err(error) => Some(Finding::error(WHAT, error.to_string())),
+        Ok(()) => start.words().map(|words| Finding::ok(WHAT, words)),
+    }
 }
 
 fn store_switched_on(daemon_json: &DaemonJson) -> Option<Finding> {

@@ -1,0 +1,125 @@
+//! Pure: the options of dockerd that matter here.
+
+use super::{Source, Word};
+
+/// An option that is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Its value.
+    pub value: String,
+    /// What gives it.
+    pub source: Source,
+}
+
+/// The options of one command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `--data-root`, `-g`, `--graph`
+    pub data_root: Option<Said>,
+    /// `--userns-remap`
+    pub userns_remap: Option<Said>,
+    /// `--config-file`
+    pub config_file: Option<Said>,
+    /// `--exec-root`
+    pub exec_root: Option<Said>,
+}
+
+impl Options {
+    /// Of the words after the program; of an option that is given twice the last counts (`pflag`).
+    pub fn of(words: &[Word]) -> Options {
+        let mut options = Options::default();
+        let mut words = words.iter().skip(1);
+        while let Some(word) = words.next() {
+            let Some((name, value)) = option(&word.text) else {
+                continue;
+            };
+            let Some(place) = options.place(name) else {
+                continue;
+            };
+            let value = match value {
+                Some(value) => Some(value.to_string()),
+                None => words.next().map(|next| next.text.clone()),
+            };
+            *place = value.map(|value| Said {
+                value,
+                source: word.source.clone(),
+            });
+        }
+        options
+    }
+
+    fn place(&mut self, name: &str) -> Option<&mut Option<Said>> {
+        match name {
+            "data-root" | "graph" => Some(&mut self.data_root),
+            "userns-remap" => Some(&mut self.userns_remap),
+            "config-file" => Some(&mut self.config_file),
+            "exec-root" => Some(&mut self.exec_root),
+            _ => None,
+        }
+    }
+
+    /// Those that may be in the configuration file too.
+    pub fn both(&self) -> impl Iterator<Item = (&'static str, &Said)> {
+        let all = [
+            ("data-root", &self.data_root),
+            ("userns-remap", &self.userns_remap),
+            ("exec-root", &self.exec_root),
+        ];
+        all.into_iter()
+            .filter_map(|(name, said)| Some((name, said.as_ref()?)))
+    }
+
+    /// All that are given.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Said)> {
+        let config = self.config_file.as_ref().map(|said| ("config-file", said));
+        self.both().chain(config)
+    }
+}
+
+/// Name and value of `--name=value`, `--name`, `-gVALUE`, `-g=VALUE`, `-Dg`.
+fn option(text: &str) -> Option<(&str, Option<&str>)> {
+    if let Some(long) = text.strip_prefix("--") {
+        return Some(match long.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (long, None),
+        });
+    }
+    let short = text.strip_prefix('-')?;
+    // -D is the only short option of dockerd without a value.
+    let value = short.trim_start_matches('D').strip_prefix('g')?;
+    let value = value.strip_prefix('=').unwrap_or(value);
+    Some(("data-root", (!value.is_empty()).then_some(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_an_option_is_read() {
+        let of = |line: &str| {
+            let word = |text: &str| Word {
+                text: text.into(),
+                source: Source::Snap,
+            };
+            let words: Vec<Word> = line.split(' ').map(word).collect();
+            Options::of(&words)
+        };
+        let root = |line: &str| of(line).data_root.map(|said| said.value);
+        for line in [
+            "dockerd --data-root /d",
+            "dockerd --data-root=/d -H fd://",
+            "dockerd -g /d",
+            "dockerd -g=/d",
+            "dockerd -g/d",
+            "dockerd -Dg /d",
+            "dockerd --graph=/d",
+            "dockerd -g /other --data-root /d",
+        ] {
+            assert_eq!(root(line), Some("/d".into()), "{line}");
+        }
+        assert_eq!(root("dockerd -H fd:// --group g"), None);
+        let remap = of("dockerd --userns-remap default").userns_remap;
+        assert_eq!(remap.map(|said| said.value), Some("default".into()));
+    }
+}
