@@ -80,7 +80,7 @@ fn same_but_for_times_of(dir: &str, expected: &Snapshot, found: &Snapshot, when:
 #[test]
 fn what_was_given_to_somebody_else_since_is_left_unless_forced() {
     let it = shifted();
-    let path = "capabilities/with-all";
+    let path = "acls/file";
     lchown(it.tree.join(path), Some(4711), Some(4711)).unwrap();
     let changed = it.now();
     let run = it.rollback(&[]).exits(3).says(path);
@@ -96,12 +96,20 @@ fn what_was_given_to_somebody_else_since_is_left_unless_forced() {
     assert_same(&it.start, &it.now(), "after the forced rollback");
 }
 
+/// Owner and mode of a path, and what extended attributes it has.
+fn access(snapshot: &Snapshot, path: &str) -> [serde_json::Value; 4] {
+    let line = snapshot.at(path);
+    ["uid", "gid", "mode", "xattrs"].map(|key| line[key].clone())
+}
+
+/// What somebody took away since is not given again, and what somebody set since is not handed to the old owner.
 #[test]
-fn a_changed_acl_or_mode_is_a_conflict_too() {
-    for (path, program, change) in [
-        ("acls/file", "setfacl", "-b"),
-        ("capabilities/effective", "setcap", "-r"),
-        ("owners/1000-1000", "chmod", "u+s"),
+fn a_changed_acl_or_mode_is_a_conflict_and_stays_also_when_the_owner_is_forced_back() {
+    for (path, program, change, is_kept) in [
+        ("acls/file", "setfacl", "-b", true),
+        ("capabilities/effective", "setcap", "-r", true),
+        ("owners/1000-1000", "chmod", "600", true),
+        ("owners/1000-1000", "chmod", "u+s", false),
     ] {
         let it = shifted();
         support::sh(program, [change.as_ref(), it.tree.join(path).as_os_str()]);
@@ -109,9 +117,32 @@ fn a_changed_acl_or_mode_is_a_conflict_too() {
         let run = it.rollback(&[]).exits(3);
         assert_eq!(run.count("conflicts"), 1, "{run}");
         assert_same(&it.start_but_for(&changed, path), &it.now(), path);
-        it.rollback(&["--force"]).exits(0);
-        assert_same(&it.start, &it.now(), "after the forced rollback");
+        let run = it.rollback(&["--force"]).exits(if is_kept { 3 } else { 0 });
+        let now = it.now();
+        let [uid, gid, mode, xattrs] = access(&now, path);
+        let [was_uid, was_gid, ..] = access(&it.start, path);
+        assert_eq!((uid, gid), (was_uid, was_gid), "the owner is back: {run}");
+        let expected = if is_kept { &changed } else { &it.start };
+        let [_, _, kept_mode, kept_xattrs] = access(expected, path);
+        assert_eq!((mode, xattrs), (kept_mode, kept_xattrs), "{change}: {run}");
+        assert_same(&it.start_but_for(&now, path), &now, "all the rest");
     }
+}
+
+#[test]
+fn a_capability_that_a_chown_took_is_not_given_again_to_what_another_owner_had() {
+    let it = shifted();
+    let path = "capabilities/with-all";
+    lchown(it.tree.join(path), Some(4711), Some(4711)).unwrap();
+    let run = it.rollback(&["--force"]).exits(3).says(path);
+    let now = it.now();
+    let (found, start) = (access(&now, path), access(&it.start, path));
+    assert_eq!(found[..2], start[..2], "{run}");
+    assert!(
+        !found[3].to_string().contains("security.capability"),
+        "{run}"
+    );
+    assert_same(&it.start_but_for(&now, path), &now, "all the rest");
 }
 
 #[test]

@@ -325,7 +325,8 @@ pub struct RollbackArgs {
     /// Change nothing, say what would be undone
     #[arg(long)]
     pub dry_run: bool,
-    /// Also inodes whose ownership was changed since, where it is the same inode; and without the trees that are gone
+    /// Also inodes that were changed since, where it is the same inode: their owner is put back, a newer
+    /// mode, ACL or missing capability stays. And without the trees that are gone
     #[arg(long)]
     pub force: bool,
     /// Use only the first N frames of a journal that is damaged behind them; the whole one is kept beside it

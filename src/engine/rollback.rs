@@ -106,9 +106,14 @@ pub fn rollback(
                 false => {
                     monitor.phase(Phase::Syncing, None);
                     let left = replayed.tally.left();
+                    // One that is left may be half done where the run did not come to its end.
+                    let conflicts = match journal.may_be_half_done() {
+                        true => 0,
+                        false => replayed.tally.conflicts,
+                    };
                     flushed
                         .and_then(|()| disks.sync())
-                        .and_then(|()| appender.mark(Mark::Undone, left))
+                        .and_then(|()| appender.mark_with_conflicts(Mark::Undone, left, conflicts))
                 }
             };
             if let Err(error) = ended {
@@ -305,7 +310,7 @@ fn replay_owners(
         journal,
         goal: Goal::Before,
         // What a run or a rollback failed over may have been left half way.
-        between_is_ours: journal.state.is_open() || journal.left() > 0,
+        between_is_ours: journal.may_be_half_done(),
         force: options.force,
         act: match options.dry_run {
             true => Act::Count,

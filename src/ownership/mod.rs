@@ -8,6 +8,7 @@
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
 //! - [`access`]: what somebody may do with an inode
 //! - [`flags`]: what keeps an inode from being changed
+//! - `give_back`: what a forced rollback gives an inode that was changed since
 //! - [`grant`]: one more user who may search a directory
 //! - [`standing`]: how far a change of it got
 
@@ -17,6 +18,7 @@ mod acl_text;
 pub mod capability;
 pub mod file_type;
 pub mod flags;
+mod give_back;
 pub mod grant;
 pub mod mapping;
 pub mod mode;

@@ -301,6 +301,13 @@ impl Journal {
         self.marks.last().map_or(0, |line| line.left)
     }
 
+    /// Whether an inode between both sides of its change may be so because of the run or its undoing: either
+    /// has not ended, or failed over some. What was a conflict was not touched.
+    pub fn may_be_half_done(&self) -> bool {
+        let failed = |line: &MarkLine| line.left > line.conflicts;
+        self.state.is_open() || self.marks.last().is_some_and(failed)
+    }
+
     /// Whether a resume can go on with it, as far as the journal says.
     pub fn can_resume(&self) -> bool {
         let walk = &self.header.walk;

@@ -260,6 +260,9 @@ pub struct MarkLine {
     /// Inodes that were left as they were: failures and conflicts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left: u64,
+    /// Of those, the ones that were not what the journal says, and were not touched.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub conflicts: u64,
     /// What the journal names up to here; none in those of older versions.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub named: Option<Named>,

@@ -71,11 +71,17 @@ impl Appender {
     /// # Errors
     /// As [`Appender::append`].
     pub fn mark(&mut self, mark: Mark, left: u64) -> io::Result<()> {
+        self.mark_with_conflicts(mark, left, 0)
+    }
+
+    /// The same, and says how many of those that are left were not touched.
+    pub fn mark_with_conflicts(&mut self, mark: Mark, left: u64, conflicts: u64) -> io::Result<()> {
         let time = Timestamp::now();
         let named = Some(self.named);
         let line = Line::Mark(MarkLine {
             mark,
             left,
+            conflicts,
             named,
             time,
         });

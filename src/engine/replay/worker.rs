@@ -449,7 +449,12 @@ impl<'a> Worker<'a> {
         now: &Ownership,
         transition: &Transition,
     ) -> Result<(), Trouble> {
-        let wanted = self.replay.goal.side(&transition.change);
+        let change = &transition.change;
+        let forced = self.replay.force
+            && self.replay.goal == Goal::Before
+            && !self.is_ours(change, now, transition.file_type);
+        let given_back = forced.then(|| change.give_back(now));
+        let wanted = given_back.as_ref().unwrap_or(self.replay.goal.side(change));
         self.tally.begun += 1;
         if let Some(changed) = self.changed {
             changed.count(1);
@@ -457,7 +462,16 @@ impl<'a> Worker<'a> {
         fs::apply_despite(pin, transition.file_type, flags, now, wanted)
             .map_err(|error| error.to_string())
             .and_then(|()| self.kept.check((stat.dev, stat.identity), pin, now, wanted))
-            .map_err(|reason| (ProblemKind::Failed, reason))
+            .map_err(|reason| (ProblemKind::Failed, reason))?;
+        if wanted == self.replay.goal.side(change) {
+            return Ok(());
+        }
+        self.count(transition);
+        let (is, was) = (summary(wanted), summary(&change.before));
+        let reason = format!(
+            "has its owner back, and keeps what was changed since: it is {is}, and was {was}"
+        );
+        Err((ProblemKind::Conflict, reason))
     }
 
     /// Counts an inode that was brought, or is to be.
@@ -476,12 +490,16 @@ impl<'a> Worker<'a> {
     }
 
     fn may_change(&self, change: &Change, now: &Ownership, file_type: FileType) -> bool {
-        self.replay.force
-            || match change.standing(now, file_type) {
-                Standing::Before | Standing::After => true,
-                Standing::Between => self.replay.between_is_ours,
-                Standing::Foreign => false,
-            }
+        self.replay.force || self.is_ours(change, now, file_type)
+    }
+
+    /// Whether an inode is what the run, or its undoing, left of it.
+    fn is_ours(&self, change: &Change, now: &Ownership, file_type: FileType) -> bool {
+        match change.standing(now, file_type) {
+            Standing::Before | Standing::After => true,
+            Standing::Between => self.replay.between_is_ours,
+            Standing::Foreign => false,
+        }
     }
 
     /// The device that nothing may leave, unless the run crossed mounts.
