@@ -24,6 +24,7 @@ pub fn run(args: &CheckArgs, call: &Invocation) -> Result<Exit, Failure> {
             path(&args.path)
         )));
     }
+    crate::preflight::host::check().map_err(Failure::refused)?;
     let daemon = match args.map.is_given() && args.r#as.is_some() {
         // Nothing is asked of the daemon.
         true => DaemonJson::default(),

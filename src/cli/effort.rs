@@ -4,7 +4,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::args::EffortArgs;
 use crate::engine::Stop;
-use crate::fs::process::{self, TooFewDescriptors};
+use crate::fs::process;
+use crate::preflight::host::{self, HostLacks};
 
 /// Threads, where the operator does not say: each of them holds thousands of inodes open, and all wait for one
 /// journal.
@@ -25,9 +26,9 @@ impl EffortArgs {
     /// SIGHUP, and keeps to the rate.
     ///
     /// # Errors
-    /// This process may not open as many files as any run needs.
-    pub fn begin(&self) -> Result<Stop, TooFewDescriptors> {
-        process::raise_descriptor_limit()?;
+    /// The host lacks what every run needs.
+    pub fn begin(&self) -> Result<Stop, HostLacks> {
+        host::check()?;
         if self.nice {
             process::give_way();
         }

@@ -8,6 +8,7 @@
 //! - `docker/`: `idshift docker`, likewise
 //! - `map_args`: the map, from `--map` or from `/etc/subuid` and `/etc/subgid`
 //! - `named`: the run that a command acts on, said before it does
+//! - `privileges`: who may run what
 //! - `summary`, `json`: a report for people and for programs
 //! - `output`: stdout and stderr, and what comes of output that is lost
 //! - `terminal`: progress while it runs
@@ -27,6 +28,7 @@ mod map_args;
 mod named;
 mod output;
 mod prepare;
+mod privileges;
 mod probe;
 mod resume;
 mod rollback;
@@ -58,7 +60,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn run_command(command: &Command) -> Exit {
     let mut invocation = Invocation::of(command);
     let call = &mut invocation;
-    let result = match command {
+    let result = privileges::check(command).and_then(|()| match command {
         Command::Shift(args) => shift::run(args, call),
         Command::Rollback(args) => rollback::run(args, call),
         Command::Resume(args) => resume::run(args, call),
@@ -69,7 +71,7 @@ fn run_command(command: &Command) -> Exit {
         Command::Doctor(args) => doctor::run(args, call),
         Command::Probe(args) => probe::run(args),
         Command::Docker(args) => docker::run(args, call),
-    };
+    });
     result.unwrap_or_else(|failure| {
         invocation.print_failure(&failure);
         let Failure { exit, message } = failure;

@@ -12,6 +12,7 @@ use crate::idmap::{Direction, IdMap, Overlap};
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::mount_views::{self, MountViewError, Walked};
 use crate::preflight::passing::check_not_in_use;
+use crate::preflight::user_namespace::{self, NoSuchId};
 use crate::preflight::{Lasting, Passing, Preflight};
 use crate::record::line::{Header, RootLine, WalkOptions};
 use crate::record::lock::{LockError, RunLock};
@@ -86,6 +87,9 @@ pub enum Refusal {
         /// The trees are only looked at.
         is_verified: bool,
     },
+    /// The namespace lacks an id.
+    #[error(transparent)]
+    NoSuchId(#[from] NoSuchId),
     /// An exclude glob is none.
     #[error("--exclude {glob}: {reason}. A glob is relative to the path: `cache/**`, `*.tmp`")]
     Glob {
@@ -225,6 +229,7 @@ impl ShiftRequest {
             roots.push(root);
         }
         self.check_mount_views(&roots)?;
+        user_namespace::check(&self.map, self.direction)?;
         Ok(roots)
     }
 

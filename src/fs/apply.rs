@@ -9,12 +9,23 @@ use crate::ownership::{Extra, FileType, Ownership};
 
 /// The system call that would not change an inode, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{call}: {errno}")]
+#[error("{call}: {errno}{}", help(.call, *.errno))]
 pub struct ApplyError {
     /// The system call.
     pub call: &'static str,
     /// Its answer.
     pub errno: Errno,
+}
+
+/// What helps, where the answer alone does not tell.
+fn help(call: &str, errno: Errno) -> &'static str {
+    match (call, errno) {
+        ("fchownat", Errno::INVAL) => {
+            ". Its new owner or group is no id of this process's user namespace (/proc/self/uid_map, gid_map): run idshift \
+             on the host, outside of containers"
+        }
+        _ => "",
+    }
 }
 
 /// Takes a pinned inode from the ownership it has `now` to the one it is `wanted` to have.
@@ -73,4 +84,20 @@ fn chown(pin: &Pin, wanted: &Ownership) -> rustix::io::Result<()> {
 fn chmod(pin: &Pin, wanted: &Ownership) -> rustix::io::Result<()> {
     let mode = RawMode::from_raw_mode(wanted.mode.bits().into());
     pin.with_proc_path(|path| rustix::fs::chmod(path, mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_the_own_namespace_lacks_is_told_as_that() {
+        let told = failed("fchownat")(Errno::INVAL).to_string();
+        assert!(
+            told.contains("no id of this process's user namespace"),
+            "{told}"
+        );
+        let other = failed("fchownat")(Errno::PERM).to_string();
+        assert!(!other.contains("namespace"), "{other}");
+    }
 }

@@ -21,6 +21,10 @@ pub fn findings(dir: &Path) -> Vec<Finding> {
             let found = format!("{shown} is on a filesystem that is read-only");
             return vec![Finding::error(WHAT, found).remedy("mount -o remount,rw")];
         }
+        Err(Errno::ACCESS) if !rustix::process::geteuid().is_root() => {
+            let found = format!("{shown}: what it can keep was not tried: that takes root");
+            return vec![Finding::warning(WHAT, found).remedy("sudo idshift doctor")];
+        }
         Err(errno) => {
             let found = format!("{shown}: {errno}; what it can keep was not tried");
             return vec![Finding::warning(WHAT, found)];

@@ -10,13 +10,17 @@
 //! - [`accounts`]: the accounts of this host that people log in to
 //! - [`mount_views`]: whether what is seen of a tree is what is on disk, and is seen once
 //! - [`homes`]: whether a tree is theirs
+//! - [`host`]: what every run needs of the host and of the process's limits
+//! - [`user_namespace`]: whether the ids exist that files are to be given to
 
 pub mod accounts;
 pub mod homes;
+pub mod host;
 pub mod in_use;
 mod lasting;
 pub mod mount_views;
 pub mod passing;
+pub mod user_namespace;
 
 use std::path::Path;
 

@@ -1,0 +1,66 @@
+//! What a command needs of whoever runs it, told before anything else: what root alone can read would otherwise be
+//! taken for missing.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::args::{Command, JournalCommand};
+use super::exit::Failure;
+use super::text::path;
+
+/// Refuses a command whose first look would fail for want of rights.
+///
+/// # Errors
+/// It takes root.
+pub fn check(command: &Command) -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    match command {
+        Command::Rollback(args) if args.dry_run => journals(&args.store.journal_dir, &args.journal),
+        Command::Rollback(_) => Err(takes_root("rollback: changing owners")),
+        Command::Resume(_) => Err(takes_root("resume: changing owners")),
+        Command::Docker(_) => Err(takes_root("docker: reading a data-root")),
+        Command::Verify(args) if !args.map.is_given() => {
+            let name = args.what.first().map(|name| name.to_string_lossy());
+            journals(&args.store.journal_dir, &name.unwrap_or_default())
+        }
+        Command::Journal(args) => match &args.command {
+            JournalCommand::Show { store, journal, .. }
+            | JournalCommand::Check { store, journal, .. } => journals(&store.journal_dir, journal),
+            JournalCommand::List { store, .. } | JournalCommand::Prune { store, .. } => {
+                journals(&store.journal_dir, "")
+            }
+        },
+        // They say so themselves, of what they need.
+        Command::Verify(_)
+        | Command::Shift(_)
+        | Command::Prepare(_)
+        | Command::Check(_)
+        | Command::Doctor(_)
+        | Command::Probe(_) => Ok(()),
+    }
+}
+
+/// Journals are private. One that is named by its path may be this user's.
+fn journals(dir: &Path, name: &str) -> Result<(), Failure> {
+    let is_roots = match std::fs::metadata(dir) {
+        Ok(there) => there.uid() == 0,
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+    };
+    match is_roots && !name.contains('/') {
+        true => Err(takes_root(&format!(
+            "{}: reading root's journals",
+            path(dir)
+        ))),
+        false => Ok(()),
+    }
+}
+
+fn takes_root(what: &str) -> Failure {
+    Failure::refused(format!(
+        "{what} takes root, and this is uid {}. Run it with sudo; nothing was changed",
+        nix::unistd::geteuid()
+    ))
+}
