@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::engine_host::{EngineHost, Release};
 use support::need_root;
 
@@ -211,6 +213,46 @@ fn daemon_json_is_read_as_the_docker_of_the_host_reads_it() {
                     std::fs::read(host.path("/etc/docker/daemon.json")).unwrap(),
                     file
                 );
+            }
+        }
+    }
+}
+
+/// Docker is enabled, so it tries to start by itself at each boot.
+#[test]
+fn a_migration_that_a_reboot_cut_short_is_finished_or_undone() {
+    need_root();
+    let args = ["docker", "migrate", "--create-user", "--write-daemon-json"];
+    for release in [Release::Bookworm, Release::Trixie] {
+        let mut host = EngineHost::new(release);
+        host.import_tiny("tiny:1");
+        host.docker(&[
+            "run", "-v", "data:/d", "--name", "one", "tiny:1", "touch", "/d/f",
+        ]);
+        host.stop_docker();
+        for way in ["resume", "rollback"] {
+            let slowly = [&["idshift"], &args[..], &["--rate", "3"]].concat();
+            let mut migration = host.command(&slowly).spawn().unwrap();
+            let moving = host.path("/var/lib/docker/idshift-moving-100000.100000");
+            while !moving.exists() {
+                assert!(migration.try_wait().unwrap().is_none(), "too fast");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            host.cut_power();
+            migration.wait().unwrap();
+            host.boot();
+            assert!(!host.try_start_docker(), "it came up on half of its data");
+            let log = host.engine_log();
+            assert!(log.contains("not a directory"), "{log}");
+            host.idshift(&[way, "latest"]).exits(0);
+            host.start_docker();
+            let all = host.docker(&["ps", "-a", "--format", "{{.Names}}"]);
+            assert_eq!(all, "one", "{way}");
+            host.docker(&["start", "-a", "one"]);
+            host.stop_docker();
+            if way == "resume" {
+                host.idshift(&["docker", "revert", "--write-daemon-json"])
+                    .exits(0);
             }
         }
     }
