@@ -259,6 +259,7 @@ fn create_private(path: &Path) -> io::Result<File> {
     let file = File::options()
         .write(true)
         .create(true)
+        .truncate(false)
         .mode(0o600)
         .open(path)?;
     let there = file.metadata()?;
