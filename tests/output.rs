@@ -44,7 +44,6 @@ impl Place {
     /// Command lines that end in 0 and print something.
     fn that_print(&self) -> Vec<Vec<String>> {
         let tree = self.path("tree");
-        let none = self.path("none");
         let lines = [
             &["--help"][..],
             &["--version"],
@@ -58,7 +57,6 @@ impl Place {
             &["rollback", "--dry-run", "--json", "latest"],
             &["journal", "list"],
             &["journal", "list", "--json"],
-            &["journal", "list", "--journal-dir", &none],
             &["journal", "show", "latest"],
             &["journal", "show", "--json", "latest"],
             &["journal", "check", "latest"],
