@@ -102,6 +102,8 @@ const HARMLESS: &[c_long] = &[
     SYS_pidfd_send_signal,
     SYS_tkill,
     SYS_inotify_init1,
+    SYS_inotify_add_watch,
+    SYS_inotify_rm_watch,
     SYS_signalfd4,
     SYS_getcpu,
     SYS_clock_getres,
