@@ -354,7 +354,10 @@ fn what_is_mounted_in_a_data_root_is_refused_with_what_to_do() {
     let refused = place.run(&idshift, "migrate", &[]);
     sh("umount", [&shown]);
     let refused = refused.exits(4);
-    assert!(refused.stderr.contains("in use by what is mounted at"), "{refused}");
+    assert!(
+        refused.stderr.contains("in use by what is mounted at"),
+        "{refused}"
+    );
 
     // A daemon that was killed left it: until then, it is its own.
     let left = TestFs::mount_inside(Kind::Tmpfs, &shm);

@@ -167,7 +167,10 @@ pub fn users_of(trees: &[Tree]) -> io::Result<Vec<Use>> {
     for process in others {
         process.holdings(&mut seeker, |how, path| found.add(process, how, path));
     }
-    found.uses.sort_by_key(|one| one.pid);
+    // Who ends takes most mounts along: processes first.
+    found
+        .uses
+        .sort_by_key(|one| (matches!(one.release, Some(Release::Unmount(_))), one.pid));
     Ok(found.uses)
 }
 
