@@ -181,7 +181,8 @@ fn a_revert_lets_a_plain_docker_29_take_up_its_containerd_store_again() {
     }
     let before = snapshot(top);
     let idshift = Idshift::new();
-    carry(&idshift, "revert", top).exits(0);
+    let reverted = carry(&idshift, "revert", top).exits(0);
+    reverted.says("kept as idshift-aside-100000.100000");
     // It takes up any storage driver that it finds.
     for name in ["overlay2", "image/overlay2", "100000.100000"] {
         assert!(!top.join(name).exists(), "{name}");

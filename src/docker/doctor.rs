@@ -170,7 +170,7 @@ pub fn driver(root: &DockerRoot) -> Finding {
                  installations from Docker 29 on) they are in containerd, where userns-remap does not reach",
             )
             .remedy(
-                "docker save, then docker load into the remapped daemon; volumes and containers are carried all the same",
+                "where there are images: docker save, then docker load into the remapped daemon. Volumes are carried",
             ),
         },
     }

@@ -59,6 +59,8 @@ pub struct Migration {
     pub inventory: Inventory,
     /// Where an unused docker root was in the way and goes.
     pub set_aside: Option<String>,
+    /// Where the empty directories of storage drivers go, which would keep a plain daemon from the containerd store.
+    pub drivers_set_aside: Option<String>,
     /// Names of containers that are marked for the host's user namespace.
     pub marked: Vec<String>,
     /// Names of containers that a remapped daemon will not start, and why.
@@ -159,6 +161,7 @@ impl Migration {
         let hidden: Vec<String> = steps.hidden.clone();
         let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
         let set_aside;
+        let mut drivers_set_aside = None;
         if into {
             if inside.is_none() {
                 steps.block(&[], &hidden)?;
@@ -180,7 +183,7 @@ impl Migration {
             steps.block(&[&inner], &hidden)?;
             set_aside = steps.set_plain_shell_aside(&plain)?;
             let aside = store.drivers_to_set_aside();
-            steps.set_drivers_aside(&inner, aside)?;
+            drivers_set_aside = steps.set_drivers_aside(&inner, aside)?;
             for name in names(&from)? {
                 if !aside.contains(&name) && name != GUARDED {
                     steps.rename(&[&inner, &name], &[&name])?;
@@ -257,6 +260,7 @@ impl Migration {
             step_roots,
             steps,
             set_aside,
+            drivers_set_aside,
             marked,
             will_not_start,
         })

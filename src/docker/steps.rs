@@ -339,14 +339,14 @@ impl<'a> Steps<'a> {
         Ok(Some(aside))
     }
 
-    /// Sets the empty directories of storage drivers in `<uid>.<gid>` aside.
+    /// Sets the empty directories of storage drivers in `<uid>.<gid>` aside, and says where they are then.
     pub fn set_drivers_aside(
         &mut self,
         inner: &str,
         drivers: &[String],
-    ) -> Result<(), DockerError> {
+    ) -> Result<Option<String>, DockerError> {
         if drivers.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let aside = self.aside_name(inner);
         let image = self.path(&[inner, "image"]);
@@ -360,7 +360,7 @@ impl<'a> Steps<'a> {
                 self.rename(&[inner, driver], &[&aside, driver])?;
             }
         }
-        Ok(())
+        Ok(Some(aside))
     }
 
     /// A directory that is root's alone.

@@ -236,6 +236,12 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
             "An unused docker root was in the way; it is kept as {aside}."
         ));
     }
+    if let Some(aside) = &migration.drivers_set_aside {
+        notes.push(format!(
+            "The remapped daemon's storage driver holds nothing; its empty directories are kept as {aside}, so that \
+             the daemon finds its containerd image store. Remove them when all is there."
+        ));
+    }
     let inventory = &migration.inventory;
     for volume in &inventory.volumes {
         notes.push(format!("Volume {volume}."));
