@@ -13,6 +13,7 @@ use super::container::{Bind, Container, bind_mounts, local_volumes};
 use super::daemon_json::DaemonJson;
 use crate::fs::dir::open_dir;
 use crate::fs::shown::shell_word;
+use crate::fs::shown::shown;
 use crate::fs::structure::read_file;
 
 /// Where dockerd keeps its data unless told otherwise.
@@ -278,6 +279,10 @@ impl DockerRoot {
         let mut all = Vec::new();
         for id in self.container_ids()? {
             let dir = self.path.join("containers").join(&id);
+            if dir.symlink_metadata().is_ok_and(|found| found.is_file()) {
+                let why = "is a file among the directories of containers, and none of dockerd's. Move it out of the data-root";
+                return Err(DockerError::in_the_way(dir, why));
+            }
             let read = |name: &str| read_text(&dir.join(name));
             // A directory without it is what an interrupted `docker rm` left: dockerd passes it over.
             let Some(config) = read("config.v2.json")? else {
@@ -305,10 +310,27 @@ impl DockerRoot {
 
 /// That a file of dockerd's does not parse.
 pub(super) fn not_json(path: &Path, error: &serde_json::Error) -> DockerError {
-    DockerError::in_the_way(
-        path,
-        format!("{error}. It is not what dockerd writes; look at it before anything is moved"),
-    )
+    let is_empty = path
+        .metadata()
+        .is_ok_and(|file| file.is_file() && file.len() == 0);
+    let what = match is_empty {
+        true => "is empty".to_string(),
+        false => format!("is not what dockerd writes: {error}"),
+    };
+    // The directory of one container or volume.
+    let of_one = path.parent().filter(|dir| {
+        let kind = dir.parent().and_then(Path::file_name);
+        kind.is_some_and(|kind| kind == "containers" || kind == "volumes")
+    });
+    let help = match of_one {
+        Some(dir) => format!(
+            "dockerd cannot load it either. Restore the file, or, if it is of no more use, move {} out of the \
+             data-root while the daemon is stopped",
+            shown(dir)
+        ),
+        None => "Restore the file from a backup".into(),
+    };
+    DockerError::in_the_way(path, format!("{what}. {help}; then run this again"))
 }
 
 impl ContainerFiles {
@@ -319,10 +341,9 @@ impl ContainerFiles {
     pub fn parse(&self, root: &DockerRoot) -> Result<Container, DockerError> {
         let hostconfig = self.hostconfig.as_deref().unwrap_or("{}");
         Container::parse(&self.id, &self.config, hostconfig).map_err(|error| {
-            let is_whole = |text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-            let name = match is_whole(&self.config) {
-                true => "hostconfig.json",
-                false => "config.v2.json",
+            let name = match Container::parse(&self.id, &self.config, "{}") {
+                Ok(_) => "hostconfig.json",
+                Err(_) => "config.v2.json",
             };
             let dir = root.path.join("containers").join(&self.id);
             not_json(&dir.join(name), &error)

@@ -164,6 +164,7 @@ pub fn create_file(
     let new = New::make(dir, name)?;
     own(&new.file, owner)?;
     new.fill(content, None)?;
+    rustix::fs::fsync(&new.file)?;
     let flags = RenameFlags::NOREPLACE;
     rustix::fs::renameat_with(dir, &new.name[..], dir, name, flags)?;
     Ok(())
@@ -185,6 +186,35 @@ pub fn replace_file(
     content: &[u8],
     mtime_ns: Option<i64>,
 ) -> io::Result<()> {
+    let new = new_for(dir, name, content, mtime_ns)?;
+    rustix::fs::fsync(&new.file)?;
+    put_staged(dir, name)
+}
+
+/// Makes the file that is to take another's place, beside it. Many of them are synced together, and only then
+/// [`put_staged`]: each by itself would wait for the disk.
+pub fn stage_file(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    content: &[u8],
+    mtime_ns: Option<i64>,
+) -> io::Result<()> {
+    new_for(dir, name, content, mtime_ns).map(drop)
+}
+
+/// Puts a staged file, which is on the disk, into its place.
+pub fn put_staged(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    let new = [name, NEW].concat();
+    Ok(rustix::fs::renameat(dir, &new[..], dir, name)?)
+}
+
+/// A file with other content, and the owner, mode and extended attributes of the one that has the name.
+fn new_for(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    content: &[u8],
+    mtime_ns: Option<i64>,
+) -> io::Result<New> {
     let (old, stat) = open_regular(dir, name)?;
     let new = New::make(dir, name)?;
     own(
@@ -197,8 +227,7 @@ pub fn replace_file(
     )?;
     copy_attributes(&old, &new.file)?;
     new.fill(content, mtime_ns)?;
-    rustix::fs::renameat(dir, &new.name[..], dir, name)?;
-    Ok(())
+    Ok(new)
 }
 
 /// Where a symlink leads, as it says, with its time of last modification in nanoseconds since 1970.
@@ -286,7 +315,7 @@ impl New {
         if let Some(nanoseconds) = mtime_ns {
             rustix::fs::futimens(&self.file, &at(nanoseconds))?;
         }
-        file.sync_all()
+        Ok(())
     }
 }
 

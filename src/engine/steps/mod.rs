@@ -8,6 +8,7 @@ mod aside;
 mod place;
 mod survey;
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -23,7 +24,7 @@ use crate::fs::apply;
 use crate::fs::shown::shown;
 use crate::fs::structure::{self, Owner};
 use crate::ownership::{Mode, Ownership};
-use crate::record::step::{Made, Place};
+use crate::record::step::{Content, Made, Place};
 use crate::record::{Journal, Name, Step};
 
 /// How taking or undoing steps went.
@@ -58,6 +59,8 @@ impl Move {
 /// A journal's steps and the trees they are taken in.
 pub struct Steps<'a> {
     steps: &'a [Step],
+    /// Which of them give an entry another place: few.
+    moves: Vec<usize>,
     /// So many of them come before the owners.
     before: usize,
     roots: Roots<'a>,
@@ -72,6 +75,9 @@ impl<'a> Steps<'a> {
     pub fn of(journal: &'a Journal) -> Steps<'a> {
         Steps {
             steps: &journal.steps,
+            moves: (0..journal.steps.len())
+                .filter(|n| journal.steps[*n].moved().is_some())
+                .collect(),
             before: journal.header.steps_before.min(journal.steps.len()),
             roots: Roots::of(journal),
             is_service: journal.header.is_of_service(),
@@ -127,7 +133,15 @@ impl<'a> Steps<'a> {
         if goal == Goal::Before {
             order.reverse();
         }
-        for n in order {
+        // Of these, new files lie beside the places that they are to take.
+        let mut staged = HashSet::new();
+        let mut looked_at = 0;
+        for (i, n) in order.iter().copied().enumerate() {
+            if i >= looked_at {
+                looked_at = i + self.only_files(&order[i..]);
+                staged = self.stage(survey, goal, &order[i..looked_at]);
+                looked_at = looked_at.max(i + 1);
+            }
             let result = match (&survey.states[n], goal) {
                 (Ok(StepState::Done), Goal::After) | (Ok(StepState::Pending), Goal::Before) => {
                     continue;
@@ -138,6 +152,7 @@ impl<'a> Steps<'a> {
                     brought.problems.push(self.problem(n, error));
                     continue;
                 }
+                (_, _) if staged.contains(&n) => self.put_staged(&self.steps[n]),
                 (_, Goal::After) => self.take(&self.steps[n]),
                 (_, Goal::Before) => self.undo(&self.steps[n], brought),
             };
@@ -148,6 +163,56 @@ impl<'a> Steps<'a> {
             }
         }
         Ok(())
+    }
+
+    /// How many of the steps that come next give no entry another place.
+    fn only_files(&self, next: &[usize]) -> usize {
+        let of_file =
+            |n: &&usize| matches!(self.steps[**n], Step::Rewrite { .. } | Step::Times { .. });
+        next.iter().take_while(of_file).count()
+    }
+
+    /// Makes the new files of these rewrites, beside their places, and waits once for the disk to have them all.
+    /// Gives those that are prepared so; of any other, taking it says what is wrong.
+    fn stage(&self, survey: &Survey, goal: Goal, these: &[usize]) -> HashSet<usize> {
+        // Fewer wait for less by themselves than for all that others write to the filesystem.
+        const FEWEST: usize = 16;
+        let pending = match goal {
+            Goal::After => StepState::Pending,
+            Goal::Before => StepState::Done,
+        };
+        let rewritten = |n: &usize| match (&self.steps[*n], &survey.states[*n]) {
+            (Step::Rewrite { at, before, after }, Ok(state)) if *state == pending => {
+                Some((*n, at, if goal == Goal::After { after } else { before }))
+            }
+            _ => None,
+        };
+        let mut rewrites: Vec<_> = these.iter().filter_map(rewritten).collect();
+        let Some(&(_, &Place { root, .. }, _)) = rewrites.first() else {
+            return HashSet::new();
+        };
+        rewrites.retain(|(_, at, _)| at.root == root);
+        let path = Vec::new();
+        let top = self.roots.dir(&Place { root, path });
+        let (Ok(top), FEWEST..) = (top, rewrites.len()) else {
+            return HashSet::new();
+        };
+        let made = |(n, at, content): (usize, &Place, &Content)| {
+            let dir = self.roots.parent(at).ok()?;
+            let text = content.text.as_bytes();
+            structure::stage_file(dir.as_fd(), last(at), text, content.mtime_ns).ok()?;
+            Some(n)
+        };
+        let staged = rewrites.into_iter().filter_map(made).collect();
+        match rustix::fs::syncfs(&top) {
+            Ok(()) => staged,
+            Err(_) => HashSet::new(),
+        }
+    }
+
+    fn put_staged(&self, step: &Step) -> io::Result<()> {
+        let at = step.places()[0];
+        structure::put_staged(self.roots.parent(at)?.as_fd(), last(at))
     }
 
     /// What stands in the way of taking or undoing all steps: one that is neither taken nor not taken, or a
@@ -307,6 +372,7 @@ impl<'a> Steps<'a> {
     fn survey(&self) -> Survey {
         let strict = Surveyor {
             steps: self.steps,
+            moves: &self.moves,
             roots: &self.roots,
             forgives: false,
         };
@@ -320,6 +386,7 @@ impl<'a> Steps<'a> {
     fn surveyor(&self) -> Surveyor<'_> {
         Surveyor {
             steps: self.steps,
+            moves: &self.moves,
             roots: &self.roots,
             forgives: self.forgives,
         }

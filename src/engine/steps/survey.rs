@@ -5,6 +5,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 
 use super::place::{Roots, last};
@@ -66,6 +67,8 @@ impl Survey {
 /// How steps are looked at.
 pub(super) struct Surveyor<'a> {
     pub steps: &'a [Step],
+    /// Which of them give an entry another place, in order.
+    pub moves: &'a [usize],
     pub roots: &'a Roots<'a>,
     /// A run has not ended that keeps a daemon from starting: what a daemon that tried makes anew is nobody's.
     pub forgives: bool,
@@ -112,22 +115,23 @@ impl Surveyor<'_> {
             }
         };
         if n < survey.reached {
-            for Moved { from, to, .. } in self.steps[n + 1..survey.reached]
-                .iter()
-                .filter_map(Step::moved)
-            {
+            for Moved { from, to, .. } in self.moves_in(n + 1..survey.reached) {
                 apply(from, to);
             }
         } else {
-            for Moved { from, to, .. } in self.steps[survey.reached..n]
-                .iter()
-                .rev()
-                .filter_map(Step::moved)
-            {
+            for Moved { from, to, .. } in self.moves_in(survey.reached..n).rev() {
                 apply(to, from);
             }
         }
         place
+    }
+
+    /// The steps of a range that give an entry another place. There may be thousands of others between them.
+    fn moves_in(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = Moved<'_>> {
+        let first = self.moves.partition_point(|n| *n < range.start);
+        let end = self.moves.partition_point(|n| *n < range.end);
+        let these = self.moves.get(first..end).unwrap_or_default();
+        these.iter().filter_map(|n| self.steps[*n].moved())
     }
 
     fn state(&self, survey: &Survey, n: usize) -> io::Result<StepState> {
