@@ -238,8 +238,11 @@ impl Surveyor<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(without),
             dir => dir?,
         };
-        if look(dir.as_fd(), last(at))?.is_none() {
+        let Some(stat) = look(dir.as_fd(), last(at))? else {
             return Ok(without);
+        };
+        if stat.is_dir() && !self.is_guarded(at) {
+            return Err(io::Error::other("something new has its old place"));
         }
         match structure::read_file(dir.as_fd(), last(at)) {
             Ok((now, _)) if now == content.as_bytes() => Ok(with),
