@@ -27,15 +27,15 @@ fn add_containers(top: &Path) {
 }
 
 /// How often a command line waited for the disk to have one file.
-fn waits(command: &Command, counts: &Path) -> usize {
+fn waits(command: &Command, counts: &Path) -> (usize, Run) {
     let mut strace = Command::new("strace");
     strace
         .args(["-fqq", "-e", "trace=fsync,fdatasync", "-o"])
         .arg(counts)
         .arg(command.get_program())
         .args(command.get_args());
-    Run::of(&mut strace).exits(0);
-    fs::read_to_string(counts).unwrap().lines().count()
+    let run = Run::of(&mut strace).exits(0);
+    (fs::read_to_string(counts).unwrap().lines().count(), run)
 }
 
 #[test]
@@ -47,13 +47,21 @@ fn a_migration_does_not_wait_for_each_file_of_a_container() {
     let start = snapshot(&top);
     let idshift = Idshift::new();
     let counts = fs.path().join("counts");
-    let migrate = idshift.command(docker_args("migrate", &top, &[]));
-    let waited = waits(&migrate, &counts);
+    let migrate = idshift.command(docker_args("migrate", &top, &["--json"]));
+    let audit =
+        Run::of(Command::new(Idshift::program()).args(docker_args("audit", &top, &["--json"])));
+    let (waited, migrated) = waits(&migrate, &counts);
     assert!(waited < CONTAINERS / 2, "migrate waits {waited} times");
+    // What the audit said of it.
+    let work = &audit.json()["work"];
+    assert_eq!(work["steps"], migrated.json()["steps"], "{audit}");
+    let journal = fs::metadata(idshift.the_journal()).unwrap().len();
+    let estimate = work["journal_bytes"].as_u64().unwrap();
+    assert!(journal <= estimate, "{journal} bytes, estimated {estimate}");
     let config = format!("100000.100000/containers/{:064x}/config.v2.json", 7);
     let config = fs::read_to_string(top.join(config)).unwrap();
     assert!(config.contains("/100000.100000/containers/"), "{config}");
-    let waited = waits(&idshift.command(["rollback", "latest"]), &counts);
+    let (waited, _) = waits(&idshift.command(["rollback", "latest"]), &counts);
     assert!(waited < CONTAINERS / 2, "rollback waits {waited} times");
     assert_same_lines(&start, &snapshot(&top), "after the rollback");
     // Nothing that was to take a place is left beside it.

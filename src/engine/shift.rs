@@ -233,7 +233,8 @@ pub(super) fn dry_walk(
     let run = &*run;
     let visitor = || Decider::new(run, ManifestSink::new(shared.as_ref()));
     let mut tally = walk_and_settle(run, &run.roots[..dry.trees], dry.request.jobs, visitor);
-    tally.steps = dry.steps.len() as u64;
+    let counts = |step: &&Step| !matches!(step, Step::Times { .. });
+    tally.steps = dry.steps.iter().filter(counts).count() as u64;
 
     let interrupted = run.interrupted.load(Ordering::Relaxed);
     if let (Some(shared), Some(path)) = (shared, place) {

@@ -41,6 +41,10 @@ const JOURNAL_BYTES: u64 = 8;
 /// How much longer than a dry run a migration takes, measured likewise.
 const TIMES_A_DRY_RUN: f64 = 4.0;
 
+/// Bytes of journal, and seconds, of a rename or a rewrite: measured on 10,000 containers.
+const JOURNAL_BYTES_A_STEP: u64 = 200;
+const SECONDS_A_STEP: f64 = 0.000_35;
+
 /// Works the migration out, as a dry run does.
 ///
 /// Also what would keep it from starting now.
@@ -94,8 +98,11 @@ pub fn look_through(
         inodes: report.tally.seen,
         to_shift: report.tally.changed,
         steps: report.tally.steps,
-        journal_bytes: 4096 + JOURNAL_BYTES * report.tally.changed,
-        seconds: report.elapsed.as_secs_f64() * TIMES_A_DRY_RUN,
+        journal_bytes: 4096
+            + JOURNAL_BYTES * report.tally.changed
+            + JOURNAL_BYTES_A_STEP * report.tally.steps,
+        seconds: report.elapsed.as_secs_f64() * TIMES_A_DRY_RUN
+            + SECONDS_A_STEP * report.tally.steps as f64,
         troubles: troubles.into_iter().collect(),
         outside_links,
     };
