@@ -43,6 +43,17 @@ impl Call {
         fs::metadata(self.descriptor()).ok().map(|file| file.ino())
     }
 
+    /// Whether it starts a thread, no process (`clone(2)`).
+    pub fn starts_a_thread(&self) -> bool {
+        let flags = match self.name {
+            "clone" => self.args[0],
+            // The first member of a struct.
+            "clone3" => self.word_at(self.args[0]),
+            _ => 0,
+        };
+        flags & nix::libc::CLONE_THREAD as u64 != 0
+    }
+
     /// Eight bytes of the command's memory.
     fn word_at(&self, address: u64) -> u64 {
         let mut bytes = [0; 8];
