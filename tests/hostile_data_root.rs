@@ -327,15 +327,11 @@ fn a_data_root_in_use_is_left_alone_by_all_that_would_change_it() {
     scene.roll_back(&idshift, "no more in use");
 
     // While it is migrated: before the first owner, and before the last.
-    let mut owners = 0;
-    trace::run(&scene.command(&idshift), |event| {
-        let is_one = matches!(event, trace::Event::Before(call) if call.name == "fchownat");
-        owners += u64::from(is_one);
-        Then::GoOn
-    });
+    // Those of the steps come after the last look at who uses it.
+    let owners = Run::of(&mut scene.command(&idshift))
+        .exits(0)
+        .count("changed");
     scene.roll_back(&idshift, "counted");
-    // The very last is the data-root's own, a step after the last look at who uses it.
-    owners -= 1;
     for n in [1, owners] {
         let (mut at, mut worker) = (0, None);
         let run = trace::run(&scene.command(&idshift), |event| {
