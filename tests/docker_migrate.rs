@@ -28,7 +28,7 @@ fn everything_is_there_after_migrate_and_after_revert() {
     let text = audited.text();
     assert_eq!(audited.code, Some(0), "{audited}");
     for told in [
-        "Ready, with things to know",
+        "Ready, with warnings",
         "4 containers",
         "process",
         "privileged is privileged",

@@ -15,7 +15,7 @@ use crate::volume::user::ContainerUser;
     name = "idshift",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done · 1 failed, and undone · 2 usage · 3 done, some inodes left as they were \
+    after_help = "Exit codes: 0 done · 1 failed, and undone · 2 usage · 3 done, some inodes left as they were, or verify, check, audit, doctor or a dry run found problems \
                   · 4 refused before anything was changed · 5 failed, and could not be undone completely · 74 done, but output was lost · 130 interrupted\n\n\
                   Look first, then shift, and undo:\n  \
                   idshift shift --dry-run /srv/data\n  \
@@ -124,10 +124,10 @@ pub struct EffortArgs {
     /// Threads, 1 to 256 [default: 2 per CPU, at most 16; 1 with --nice or --rate]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_JOBS))]
     pub jobs: Option<u16>,
-    /// At most so many inodes a second
+    /// Limit to so many inodes per second
     #[arg(long, value_name = "INODES")]
     pub rate: Option<NonZeroU32>,
-    /// Give way to every other process that wants the processor or the disk
+    /// Run at the lowest CPU and I/O priority
     #[arg(long)]
     pub nice: bool,
 }
@@ -209,7 +209,7 @@ pub struct RunArgs {
     idshift prepare /srv/app\n  \
     Everything for the user that RabbitMQ's image runs as:\n    \
     idshift prepare /root/data/rabbitmq --owner 999:999 --create\n  \
-    Also for a runtime that minds a closed directory above, as runc before 1.1 does:\n    \
+    Also for a runtime that stops at a closed directory above, as runc before 1.1 does:\n    \
     idshift prepare /root/data/rabbitmq --owner 999:999 --fix-parents\n  \
     Back, for a plain daemon:\n    \
     idshift prepare --reverse /root/data/rabbitmq")]
@@ -228,7 +228,7 @@ pub struct PrepareArgs {
     /// u:ID:--x on each
     #[arg(long, conflicts_with = "reverse")]
     pub fix_parents: bool,
-    /// The runtime minds closed directories above, whatever is installed
+    /// Take the runtime for one that stops at closed directories above, whatever is installed
     #[arg(long)]
     pub old_runtime: bool,
     /// Out of the range: host ids become container ids
@@ -271,7 +271,7 @@ pub struct CheckArgs {
     /// Find every entry below that the user cannot use
     #[arg(long)]
     pub recursive: bool,
-    /// The runtime minds closed directories above, whatever is installed
+    /// Take the runtime for one that stops at closed directories above, whatever is installed
     #[arg(long)]
     pub old_runtime: bool,
     /// The map

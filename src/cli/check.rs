@@ -152,11 +152,11 @@ fn print(checked: &Checked, read_only: bool) {
                 "\n  {which} ({owner}) cannot be searched by the container's root, and this runtime stops there."
             ),
             (Some(runtime), false) => say!(
-                "\n  Note: {which} ({owner}) cannot be searched by the container's root. {} does not mind; runc before 1.1 does.",
+                "\n  Note: {which} ({owner}) cannot be searched by the container's root. {} is not affected; runc before 1.1 is.",
                 one_line(&runtime.to_string())
             ),
             (None, false) => say!(
-                "\n  Note: {which} ({owner}) cannot be searched by the container's root. runc from 1.1 on does not mind; older ones do."
+                "\n  Note: {which} ({owner}) cannot be searched by the container's root. runc 1.1 and later are not affected; older ones are."
             ),
         }
     }

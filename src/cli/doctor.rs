@@ -33,7 +33,7 @@ pub fn run(args: &DoctorArgs, call: &Invocation) -> Result<Exit, Failure> {
             Level::Ok => style("This host can run remapped containers")
                 .green()
                 .bold(),
-            Level::Warning => style("This host can run remapped containers, with things to know")
+            Level::Warning => style("This host can run remapped containers, with warnings")
                 .yellow()
                 .bold(),
             Level::Error => style("This host cannot run remapped containers yet")

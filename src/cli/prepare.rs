@@ -77,8 +77,8 @@ fn told(prepared: &Preparation, dry_run: bool) -> Vec<String> {
     }
     for parent in &prepared.closed {
         let runtime = match &prepared.runtime {
-            Some(runtime) => format!("{runtime} does not mind, runc before 1.1 does"),
-            None => "runc from 1.1 on does not mind, older ones do".into(),
+            Some(runtime) => format!("{runtime} is not affected, runc before 1.1 is"),
+            None => "runc 1.1 and later are not affected, older ones are".into(),
         };
         notes.push(format!(
             "{} ({}) cannot be searched by the container's root: {runtime}. --fix-parents lets it through.",

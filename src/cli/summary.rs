@@ -211,14 +211,14 @@ fn rest(text: &mut String, report: &Report, of: Of) {
         Of::Verify => "as they should be",
     };
     let stepped = match of {
-        Of::Rollback => "undone beside that",
-        Of::RollbackDryRun => "to be undone beside that",
-        Of::DryRun => "to be done beside that",
-        Of::Shift | Of::Verify => "done beside that",
+        Of::Rollback => "undone",
+        Of::RollbackDryRun => "to undo",
+        Of::DryRun => "to do",
+        Of::Shift | Of::Verify => "done",
     };
     if tally.steps > 0 {
         let noun = if tally.steps == 1 { "step" } else { "steps" };
-        let _ = writeln!(text, "  {} {noun} {stepped}", count(tally.steps));
+        let _ = writeln!(text, "  {} other {noun} {stepped}", count(tally.steps));
     }
     let facts = [
         (tally.already, as_wanted),

@@ -65,7 +65,7 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 fn print(audit: &Audit) {
     let verdict = match audit.verdict() {
         Level::Ok => style("Ready").green().bold().to_string(),
-        Level::Warning => style("Ready, with things to know")
+        Level::Warning => style("Ready, with warnings")
             .yellow()
             .bold()
             .to_string(),
@@ -175,7 +175,7 @@ fn bind_mounts(mounts: &[BindMount]) {
     closed.dedup();
     for dir in closed {
         say!(
-            "  {} cannot be searched by the container's root: runc from 1.1 on does not mind; for older ones, idshift prepare --fix-parents",
+            "  {} cannot be searched by the container's root: runc 1.1 and later are not affected; for older ones, idshift prepare --fix-parents",
             path(dir)
         );
     }

@@ -18,7 +18,7 @@ pub struct Troubled {
     pub remedy: String,
 }
 
-const MARK: &str = "migrate with --set-userns-host, or make it anew with --userns=host";
+const MARK: &str = "migrate with --set-userns-host, or recreate it with --userns=host";
 
 /// What is the matter with this one. `obstacle` is why it does not start remapped.
 pub fn troubles(
@@ -53,7 +53,7 @@ pub fn troubles(
         trouble(
             "runs with --userns=host: it will see its files owned by the range, so sudo and setuid programs misbehave"
                 .into(),
-            "make it anew without --userns=host where that is possible",
+            "recreate it without --userns=host where that is possible",
         );
     } else {
         let user = run_as::user_of(root, files).ok().zip(remap);

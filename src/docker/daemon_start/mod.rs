@@ -248,7 +248,12 @@ impl DaemonStart {
             );
         }
         match (direction, said) {
-            _ if written && said.is_none() => format!("Now start the daemon: {file} says it all."),
+            (Direction::Into, None) if written => {
+                format!("Now start the daemon: {file} has userns-remap.")
+            }
+            (Direction::OutOf, None) if written => {
+                format!("Now start the daemon: {file} has no userns-remap any more.")
+            }
             (Direction::Into, Some(said)) if said.value == remap_to => format!(
                 "Now start the daemon on {root}: {} has --userns-remap={remap_to}, and {file} stays as it is.",
                 said.source
