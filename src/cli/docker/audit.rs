@@ -65,10 +65,7 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 fn print(audit: &Audit) {
     let verdict = match audit.verdict() {
         Level::Ok => style("Ready").green().bold().to_string(),
-        Level::Warning => style("Ready, with warnings")
-            .yellow()
-            .bold()
-            .to_string(),
+        Level::Warning => style("Ready, with warnings").yellow().bold().to_string(),
         Level::Error => style("Not ready").red().bold().to_string(),
     };
     say!(
