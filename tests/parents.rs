@@ -230,7 +230,8 @@ impl Trap {
     /// Prepares the volume, with the user acting at a moment.
     fn run(&self, idshift: &Idshift, when: When, act: impl FnOnce()) -> Run {
         let mut strace = Command::new("strace");
-        // The first opens the volume when it is looked at, the second when it is changed.
+        // The first asks whether the kernel has this call, the second opens the volume when it is looked at, the
+        // third when it is changed.
         let delay = format!("inject=openat2:delay_enter=1500000:when={}", when as u8);
         strace
             .args([
@@ -266,8 +267,8 @@ impl Trap {
 
 #[derive(Clone, Copy)]
 enum When {
-    Looking = 1,
-    Doing = 2,
+    Looking = 2,
+    Doing = 3,
 }
 
 /// Waits until strace holds its child back in a system call.
