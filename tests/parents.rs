@@ -317,7 +317,7 @@ fn who_owns_a_parent_cannot_make_the_entry_or_the_volume_go_elsewhere() {
         let other = directory(&trap.home.join("way"), USER, 0o700);
         directory(&other.join("data"), USER, 0o755);
     });
-    assert_eq!(run.code, Some(1), "{run}");
+    assert_eq!(run.code, Some(4), "{run}");
     assert!(
         run.stderr.contains("another inode has its place now"),
         "{run}"

@@ -173,7 +173,7 @@ impl Plan<'_> {
             return Err(Refusal::NotThisOne {
                 path: step.path,
                 reason: format!(
-                    "{}: another run was at work since this one was planned. Run the command again",
+                    "{}. It was changed since the run was planned; run the command again",
                     step.reason
                 ),
             });
