@@ -13,7 +13,7 @@ use std::thread::Builder;
 use super::DockerError;
 use super::data_root::{COPY, DockerRoot, plain_names};
 use crate::engine::{Monitor, Phase, Stop};
-use crate::fs::shown::{shell_word, shown};
+use crate::fs::shown::shell_word;
 use crate::fs::space::{self, Amount};
 
 /// A copy that can be made.
@@ -41,15 +41,7 @@ impl PlannedCopy {
         check_is_closed(&top)?;
         let name = format!("{COPY}{range}");
         let staging = top.join(&name);
-        if staging.symlink_metadata().is_ok() {
-            return Err(DockerError::in_the_way(
-                &staging,
-                format!(
-                    "is left of an earlier --copy and belongs to nobody: `rm -rf {}`, then again",
-                    shown(&staging)
-                ),
-            ));
-        }
+        check_is_free(&staging)?;
         if DockerRoot::at(&top)
             .drivers()?
             .iter()
@@ -180,6 +172,20 @@ impl PlannedCopy {
     }
 }
 
+/// The place of a copy that is to be made.
+fn check_is_free(staging: &Path) -> Result<(), DockerError> {
+    match staging.symlink_metadata() {
+        Err(_) => Ok(()),
+        Ok(_) => Err(DockerError::in_the_way(
+            staging,
+            format!(
+                "is left of an earlier --copy and belongs to nobody: `rm -rf {}`, then again",
+                shell_word(staging)
+            ),
+        )),
+    }
+}
+
 /// `cp` goes by paths. Somebody who can write in a volume meanwhile could let it into any directory of the host,
 /// and what it reads there would be theirs in the copy. Who is in the data-root is found out before; this keeps
 /// everybody else out.
@@ -212,4 +218,19 @@ fn first_lines(stderr: Option<impl Read>) -> String {
         let _ = io::copy(&mut stderr, &mut io::sink());
     }
     String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_removes_an_old_copy_removes_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let staging = dir.path().join("docker data").join("idshift-copy-1.1");
+        fs::create_dir_all(&staging).unwrap();
+        let told = check_is_free(&staging).unwrap_err().to_string();
+        let command = format!("`rm -rf '{}'`", staging.display());
+        assert!(told.contains(&command), "{told}");
+    }
 }

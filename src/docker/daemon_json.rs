@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::DockerError;
 use crate::fs::Root;
-use crate::fs::shown::shown;
+use crate::fs::shown::shell_word;
 use crate::fs::structure::{look, read_file};
 use crate::host::runtime;
 use crate::ownership::Mode;
@@ -304,7 +304,7 @@ pub fn step(
 
 fn open(path: &Path, dir: &Path) -> Result<Root, DockerError> {
     Root::open(dir).map_err(|error| {
-        let help = format!("{error}. `mkdir -p {}` makes it", shown(dir));
+        let help = format!("{error}. `mkdir -p {}` makes it", shell_word(dir));
         DockerError::in_the_way(path, help)
     })
 }
@@ -329,6 +329,15 @@ mod tests {
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let error = DaemonJson::read(&fifo).unwrap_err().to_string();
         assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn the_command_that_makes_a_missing_directory_makes_that_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("a b").join("c");
+        let error = open(&missing.join("daemon.json"), &missing).err().unwrap();
+        let command = format!("`mkdir -p '{}'`", missing.display());
+        assert!(error.to_string().contains(&command), "{error}");
     }
 
     #[test]

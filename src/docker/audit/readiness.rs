@@ -12,7 +12,7 @@ use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::not_renamed;
 use crate::fs::in_use::{self, Tree};
-use crate::fs::shown::shown;
+use crate::fs::shown::{shell_word, shown};
 use crate::fs::{Pin, Stat, places};
 use crate::host::{Finding, kernel, runtime, subids};
 use crate::preflight::in_use::{remedy_of_service, users};
@@ -138,37 +138,45 @@ pub fn daemon(top: &Path, running: &[String]) -> Vec<Finding> {
     findings
 }
 
+fn left_over(top: &Path, name: &str) -> Finding {
+    let found = format!("{name} is left of an earlier migration; it stays");
+    let help = format!(
+        "rm -rf {}, when nothing in it is missed",
+        shell_word(&top.join(name))
+    );
+    Finding::ok(REMAPPED_ROOT, found).remedy(help)
+}
+
+const REMAPPED_ROOT: &str = "remapped root";
+
 fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> {
-    const WHAT: &str = "remapped root";
     let mut findings = Vec::new();
     let inner = remap.dir_name();
     for name in names(top)? {
         if name.starts_with(ASIDE) || name.starts_with(COPY) {
-            let found = format!("{name} is left of an earlier migration; it stays");
-            let help = format!(
-                "rm -rf {}, when nothing in it is missed",
-                shown(&top.join(&name))
-            );
-            findings.push(Finding::ok(WHAT, found).remedy(help));
+            findings.push(left_over(top, &name));
         }
         if !is_remapped_name(&name) {
             continue;
         }
         let holds = DockerRoot::at(top.join(&name)).holds()?;
         findings.push(if holds.is_shell() {
-            Finding::ok(WHAT, format!("{name} is there and unused; it is set aside"))
+            Finding::ok(
+                REMAPPED_ROOT,
+                format!("{name} is there and unused; it is set aside"),
+            )
         } else if name == inner && DockerRoot::at(top).holds()?.is_shell() {
             let found = format!(
                 "{name} holds {holds}, and the plain root nothing: this host is remapped already"
             );
-            Finding::error(WHAT, found)
+            Finding::error(REMAPPED_ROOT, found)
                 .remedy("nothing is to be migrated; idshift docker revert is the way back")
         } else if name == inner {
-            Finding::error(WHAT, format!("{name} holds {holds}"))
+            Finding::error(REMAPPED_ROOT, format!("{name} holds {holds}"))
                 .remedy("save what you need of it with a remapped daemon, then move it away")
         } else {
             let found = format!("{name}, of another range, holds {holds}; it stays");
-            Finding::warning(WHAT, found)
+            Finding::warning(REMAPPED_ROOT, found)
         });
     }
     Ok(findings)
@@ -222,4 +230,19 @@ fn quotas(top: &Path) -> Option<Finding> {
         )
         .remedy("user and group quotas, where you have them, must be set for the range's ids")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_removes_what_is_left_removes_nothing_else() {
+        let told = left_over(Path::new("/srv/docker data"), "idshift-copy-1.1");
+        let help = told.remedy.unwrap();
+        assert!(
+            help.starts_with("rm -rf '/srv/docker data/idshift-copy-1.1'"),
+            "{help}"
+        );
+    }
 }
