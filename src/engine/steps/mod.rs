@@ -316,6 +316,10 @@ impl<'a> Steps<'a> {
                 Ok(StepState::Partial) => "is half done".to_string(),
                 Ok(StepState::Pending) => "is not done".to_string(),
                 Ok(StepState::Done) => "is not undone".to_string(),
+                // No step keeps an owner from being what it should be.
+                Err(error) if matches!(self.steps[*n], Step::SetOwnership { .. }) => {
+                    error.to_string()
+                }
                 Err(_) if !survey.matters(*n, &self.steps[*n], goal) => return None,
                 Err(error) => error.to_string(),
             };
