@@ -319,7 +319,14 @@ fn latest_is_the_newest_run_also_when_that_failed_and_was_undone() {
     lchown(unmapped, Some(4_000_000), Some(4_000_000)).unwrap();
     let start = Snapshot::of(&second);
     // So few descriptors that some frames are carried out before it is met.
-    let args = ["shift", "--map", MAP, "--jobs", "1", second.to_str().unwrap()];
+    let args = [
+        "shift",
+        "--map",
+        MAP,
+        "--jobs",
+        "1",
+        second.to_str().unwrap(),
+    ];
     let command = it.idshift.command(args);
     let mut limited = Command::new("prlimit");
     limited.arg("--nofile=64:64").arg(command.get_program());
