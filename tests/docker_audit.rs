@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Idshift, Kind, Run, TestFs, need_root};
+use support::{Idshift, Kind, Run, TestFs, need_root, scene};
 use tempfile::TempDir;
 
 /// A data-root of a plain daemon.
@@ -496,5 +496,97 @@ fn what_stands_in_the_way_is_told() {
     ] {
         let run = audit(args);
         assert!(run.stderr.contains(words), "{run}");
+    }
+}
+
+#[test]
+fn what_is_immutable_is_told_with_the_option_that_shifts_it() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = scene::data_root(&fs.path().join("docker"));
+    let file = top.join("overlay2/0123/diff/plain");
+    let flags = |path: &Path| {
+        let listed = support::output("lsattr", ["-d", path.to_str().unwrap()]);
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        listed.split(' ').next().unwrap().to_string()
+    };
+    support::sh("chattr", ["+i", file.to_str().unwrap()]);
+    let idshift = Idshift::new();
+    let carry = |what: &str, more: &[&str]| idshift.run(scene::docker_args(what, &top, more));
+
+    let audit = |more: &[&str]| {
+        let args = scene::docker_args("audit", &top, more);
+        Run::of(Command::new(Idshift::program()).args(args))
+    };
+    let audited = audit(&[]).exits(3).text();
+    for words in [
+        "immutable inodes",
+        "overlay2/0123 (1)",
+        "migrate with --immutable=clear",
+    ] {
+        assert!(audited.contains(words), "{words:?} in {audited}");
+    }
+    assert!(!audited.contains("a larger range"), "{audited}");
+    // Both list it as what cannot be shifted.
+    for (more, code) in [(&["--dry-run"][..], 3), (&[], 1)] {
+        let told = carry("migrate", more).exits(code).to_string();
+        assert!(told.contains("--immutable=clear"), "{told}");
+    }
+
+    carry("migrate", &["--immutable=clear"]).exits(0);
+    let moved = top.join("100000.100000/overlay2/0123/diff/plain");
+    assert!(fs::metadata(&moved).unwrap().uid() >= 100_000);
+    assert!(flags(&moved).contains('i'), "{}", flags(&moved));
+    carry("revert", &[]).exits(1);
+    carry("revert", &["--immutable=clear"]).exits(0);
+    assert!(flags(&file).contains('i'), "{}", flags(&file));
+    carry("migrate", &["--immutable=clear"]).exits(0);
+    idshift.rollback();
+    assert!(flags(&file).contains('i'), "{}", flags(&file));
+    assert!(fs::metadata(&file).unwrap().uid() < 100_000);
+    support::sh("chattr", ["-i", file.to_str().unwrap()]);
+}
+
+#[test]
+fn an_account_inside_the_range_is_in_the_way_of_audit_dry_run_and_run_but_not_the_user_of_the_range()
+ {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = scene::data_root(&fs.path().join("docker"));
+    let idshift = Idshift::new();
+    let add = |file: &str, line: &str| {
+        let mut text = fs::read_to_string(file).unwrap();
+        text.push_str(line);
+        fs::write(file, text).unwrap();
+    };
+    let audit = |more: &[&str]| {
+        let args = scene::docker_args("audit", &top, more);
+        Run::of(Command::new(Idshift::program()).args(args))
+    };
+    let migrate = |more: &[&str]| idshift.run(scene::docker_args("migrate", &top, more));
+
+    // The container's root is jenkins itself.
+    add(
+        "/etc/passwd",
+        "jenkins:x:1005:1005::/nonexistent:/usr/sbin/nologin\n",
+    );
+    add("/etc/group", "jenkins:x:1005:\n");
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        fs::write(file, "jenkins:1005:1\njenkins:200000:65536\n").unwrap();
+    }
+    let to_jenkins = ["--userns-remap", "jenkins"];
+    let audited = audit(&to_jenkins).text();
+    assert!(!audited.contains("host accounts are inside"), "{audited}");
+    migrate(&[&to_jenkins[..], &["--dry-run"]].concat()).exits(0);
+    migrate(&to_jenkins).exits(0);
+    idshift.rollback();
+
+    add(
+        "/etc/passwd",
+        "eve:x:200007:200007::/nonexistent:/usr/sbin/nologin\n",
+    );
+    let audited = audit(&to_jenkins).exits(3).text();
+    assert!(audited.contains("eve (200007)"), "{audited}");
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = migrate(&[&to_jenkins[..], more].concat()).exits(4);
+        refused.says("eve (200007)").says("another range");
     }
 }

@@ -97,7 +97,7 @@ fn killed_anywhere(host: &Host, what: &'static str, text: &'static str) {
         let undone: Run = idshift.run(["rollback", "latest"]);
         if undone.code != Some(0) {
             // One that was to be killed had come to its end.
-            undone.exits(4).says("can still be rolled back");
+            undone.exits(4).says("rolled back already");
         }
         same(&start, &state(host), &format!("{when}, undone"));
         promise.held();

@@ -253,7 +253,7 @@ fn roll_back(idshift: &Idshift, when: &str) {
     if undone.code != Some(0) {
         assert_eq!(undone.code, Some(4), "{when}: {undone}");
         assert!(
-            undone.stderr.contains("can still be rolled back"),
+            undone.stderr.contains("rolled back already"),
             "{when}: {undone}"
         );
     }

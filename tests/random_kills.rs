@@ -128,7 +128,7 @@ fn kills_at_random_moments() {
         }
         let undone = Run::of(&mut then("rollback"));
         if undone.code != Some(0) {
-            undone.exits(4).says("can still be rolled back");
+            undone.exits(4).says("rolled back already");
         }
         is_same(&it.start, &look(&it.tree), &format!("{when}, rolled back"));
         promise.held_in(kills);

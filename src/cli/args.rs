@@ -566,6 +566,16 @@ pub struct CarryArgs {
     /// Leave and report what cannot be shifted, instead of changing nothing
     #[arg(long)]
     pub keep_going: bool,
+    /// What is immutable or append-only (chattr +i, +a) cannot be shifted; or the flag is cleared
+    /// while it is, and put back
+    #[arg(
+        long,
+        value_name = "refuse|clear",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub immutable: Immutable,
     /// How hard it works
     #[command(flatten)]
     pub effort: EffortArgs,

@@ -42,6 +42,8 @@ pub struct MigrateRequest {
     pub allow_home: bool,
     /// Out of the range: host directories that went into it with this data-root.
     pub shifted_before: Vec<PathBuf>,
+    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
+    pub clear_flags: bool,
     /// Files with names outside the data-root change too, for whoever uses those.
     pub allow_outside_links: bool,
     /// `daemon.json` is to say so too: the file, and the value of `userns-remap`.
@@ -245,6 +247,7 @@ impl Migration {
                 walk: WalkOptions {
                     keep_going: request.keep_going,
                     outside_links: request.allow_outside_links,
+                    clear_flags: request.clear_flags,
                     ..WalkOptions::default()
                 },
                 allow_in_use: false,

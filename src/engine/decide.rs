@@ -434,7 +434,7 @@ impl<'a, S: Sink> Decider<'a, S> {
         if !held.is_empty() && !clears {
             let path = self.run.path(dir, name);
             let reason = protected(held, &path);
-            return self.left(ProblemKind::Failed, dir, name, reason);
+            return self.left(ProblemKind::Protected, dir, name, reason);
         }
         let transition = Transition {
             file_type: stat.file_type,

@@ -197,7 +197,7 @@ impl Sink for ManifestSink<'_> {
     fn left(&mut self, problem: &Problem) {
         let note = match problem.kind {
             ProblemKind::Unmapped => "unmapped",
-            ProblemKind::Failed => "failed",
+            ProblemKind::Failed | ProblemKind::Protected => "failed",
             ProblemKind::Conflict => "conflict",
         };
         self.line(&ManifestLine::Note(NoteLine {

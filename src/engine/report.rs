@@ -17,6 +17,8 @@ pub enum ProblemKind {
     Unmapped,
     /// It could not be read or changed.
     Failed,
+    /// It is immutable or append-only (`chattr(1)`).
+    Protected,
     /// It is not what the journal or the manifest says it was.
     Conflict,
 }
@@ -99,6 +101,7 @@ impl Tally {
     pub fn problem(&mut self, problem: Problem) {
         match problem.kind {
             ProblemKind::Unmapped => self.unmapped += 1,
+            ProblemKind::Protected => self.failed += 1,
             ProblemKind::Failed => self.failed += 1,
             ProblemKind::Conflict => self.conflicts += 1,
         }

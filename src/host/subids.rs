@@ -92,7 +92,7 @@ fn of_file(
         "subuid" => &accounts[0],
         _ => &accounts[1],
     };
-    findings.extend(inhabited(&own, accounts, what));
+    findings.extend(inhabited(&own, accounts, what, user));
     findings
 }
 
@@ -135,10 +135,29 @@ fn overlaps(all: &[SubidLine], own: &[SubidLine], what: &'static str) -> Vec<Fin
 }
 
 /// Host accounts whose id is in one of these ranges.
-fn inhabited(own: &[SubidLine], accounts: &[Account], what: &'static str) -> Option<Finding> {
-    let lives_there = |&&(id, _): &&Account| {
-        own.iter()
-            .any(|line| line.start <= id && u64::from(id) < end(line))
+/// The first finding about accounts that have an id in the ranges of this user: containers' files would be theirs.
+pub fn accounts_inside(user: &str) -> Option<Finding> {
+    let accounts = accounts();
+    let uid = User::from_name(user).ok().flatten();
+    let uid = uid.map(|user| user.uid.as_raw());
+    let files = ["/etc/subuid", "/etc/subgid"].iter().zip(&accounts);
+    files.into_iter().find_map(|(path, accounts)| {
+        let text = std::fs::read(path).unwrap_or_default();
+        let file = SubidFile::parse(&text, path).ok()?;
+        inhabited(&file.lines_for(user, uid), accounts, name_of(path), user)
+    })
+}
+
+/// The user itself may be in its range: with `jenkins:1005:1` before its others, the container's root is jenkins.
+fn inhabited(
+    own: &[SubidLine],
+    accounts: &[Account],
+    what: &'static str,
+    user: &str,
+) -> Option<Finding> {
+    let lives_there = |(id, name): &&Account| {
+        let is_inside = |line: &SubidLine| line.start <= *id && u64::from(*id) < end(line);
+        name != user && own.iter().any(is_inside)
     };
     let names: Vec<String> = accounts
         .iter()

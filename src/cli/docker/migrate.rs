@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::args::{CarryArgs, MigrateArgs};
+use super::super::args::{CarryArgs, Immutable, MigrateArgs};
 use super::super::exit::{Exit, Failure};
 use super::super::json::Invocation;
 use super::super::output::tell;
@@ -19,6 +19,7 @@ use crate::docker::data_root;
 use crate::docker::migrate::{MigrateRequest, Migration, shifted_before};
 use crate::docker::remap::Remap;
 use crate::engine::{Outcome, Report, Stop};
+use crate::host::subids;
 use crate::idmap::Direction;
 use crate::record::Store;
 
@@ -83,6 +84,14 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
         Some(new) => new.remap.clone(),
         None => Remap::resolve(&remap_to).map_err(refused)?,
     };
+    if into && let Some(found) = subids::accounts_inside(&remap.user) {
+        let help = found.remedy.unwrap_or_default();
+        let file = found.what;
+        return Err(Failure::refused(format!(
+            "/etc/{file}: {}. Give {} {help}",
+            found.found, remap.user
+        )));
+    }
     let writes = args.write_daemon_json
         && start
             .check_write(direction, &remap_to, &data_root)
@@ -102,6 +111,7 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
             true => Vec::new(),
             false => shifted_before(&store, &data_root),
         },
+        clear_flags: args.immutable == Immutable::Clear,
         allow_outside_links: args.allow_outside_links,
         daemon_json: writes.then(|| (start.config.clone(), remap_to.clone())),
     };

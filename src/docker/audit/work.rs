@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::docker::migrate::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
-use crate::engine::{Monitor, Refusal, Stop};
+use crate::engine::{Monitor, ProblemKind, Refusal, Stop};
 use crate::fs::shown::shown;
 use crate::host::Finding;
 use crate::idmap::Direction;
@@ -30,6 +30,8 @@ pub struct Work {
     /// Layers and volumes with ids outside the range, or with other trouble, and how many inodes of
     /// each; of the first thousand.
     pub troubles: Vec<(String, u64)>,
+    /// The same, of immutable and append-only inodes.
+    pub protected: Vec<(String, u64)>,
     /// A file that has names outside the data-root, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside_links: Option<String>,
@@ -69,6 +71,7 @@ pub fn look_through(
         bind_mounts: false,
         allow_home: false,
         shifted_before: Vec::new(),
+        clear_flags: false,
         allow_outside_links: false,
         daemon_json: None,
     };
@@ -87,13 +90,17 @@ pub fn look_through(
         report => (report, None),
     };
     let report = report.map_err(|refusal| refusal.to_string())?;
-    let mut troubles: BTreeMap<String, u64> = BTreeMap::new();
-    for problem in &report.tally.problems {
-        let below = problem.path.strip_prefix(top).unwrap_or(&problem.path);
-        // `overlay2/LAYER`, `volumes/NAME`
-        let area: PathBuf = below.components().take(2).collect();
-        *troubles.entry(shown(&area).to_string()).or_default() += 1;
-    }
+    let of_kind = |is_wanted: &dyn Fn(ProblemKind) -> bool| {
+        let mut areas: BTreeMap<String, u64> = BTreeMap::new();
+        let problems = report.tally.problems.iter();
+        for problem in problems.filter(|problem| is_wanted(problem.kind)) {
+            let below = problem.path.strip_prefix(top).unwrap_or(&problem.path);
+            // `overlay2/LAYER`, `volumes/NAME`
+            let area: PathBuf = below.components().take(2).collect();
+            *areas.entry(shown(&area).to_string()).or_default() += 1;
+        }
+        areas.into_iter().collect()
+    };
     let work = Work {
         inodes: report.tally.seen,
         to_shift: report.tally.changed,
@@ -103,7 +110,8 @@ pub fn look_through(
             + JOURNAL_BYTES_A_STEP * report.tally.steps,
         seconds: report.elapsed.as_secs_f64() * TIMES_A_DRY_RUN
             + SECONDS_A_STEP * report.tally.steps as f64,
-        troubles: troubles.into_iter().collect(),
+        troubles: of_kind(&|kind| kind != ProblemKind::Protected),
+        protected: of_kind(&|kind| kind == ProblemKind::Protected),
         outside_links,
     };
     Ok((work, report.would_refuse))
@@ -133,8 +141,15 @@ impl Work {
         let mut findings: Vec<Finding> = links
             .map(|text| Finding::error("hard links", text.clone()))
             .collect();
+        let area = |(area, count): &(String, u64)| format!("{area} ({count})");
+        if !self.protected.is_empty() {
+            let areas: Vec<String> = self.protected.iter().map(area).collect();
+            let found = Finding::error("immutable inodes", areas.join(", "));
+            findings.push(found.remedy(
+                "migrate with --immutable=clear: the flag is cleared while an inode is shifted, and put back",
+            ));
+        }
         if !self.troubles.is_empty() {
-            let area = |(area, count): &(String, u64)| format!("{area} ({count})");
             let areas: Vec<String> = self.troubles.iter().map(area).collect();
             let found = Finding::error("inodes that cannot be shifted", areas.join(", "));
             findings.push(found.remedy(
