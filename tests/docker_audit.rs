@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Idshift, Kind, Run, TestFs, need_root, scene};
+use support::{Idshift, Kind, Run, TestFs, need_root, scene, trace};
 use tempfile::TempDir;
 
 /// A data-root of a plain daemon.
@@ -589,4 +589,53 @@ fn an_account_inside_the_range_is_in_the_way_of_audit_dry_run_and_run_but_not_th
         let refused = migrate(&[&to_jenkins[..], more].concat()).exits(4);
         refused.says("eve (200007)").says("another range");
     }
+}
+
+#[test]
+fn a_run_that_was_cut_short_is_told_by_audit_and_dry_run_with_what_ends_it() {
+    let scene = scene::migrate(Kind::Ext4);
+    let idshift = Idshift::new();
+    let journals = idshift.journals().to_str().unwrap().to_string();
+    let audit = || {
+        let args = scene::docker_args("audit", &scene.top, &["--journal-dir", &journals]);
+        Run::of(Command::new(Idshift::program()).args(args))
+    };
+    let events = scene.events();
+    // While it lists, while owners change, and between its last steps.
+    let mut unfinished = 0;
+    for n in [events / 8, events / 2, events - 6] {
+        assert!(trace::kill_at(&scene.command(&idshift), n));
+        if !scene::is_unfinished(&idshift) {
+            continue;
+        }
+        unfinished += 1;
+        let audited = audit();
+        assert_ne!(audited.code, Some(0), "{audited}");
+        let told = audited.to_string();
+        assert!(told.contains("rollback"), "killed at {n}: {audited}");
+        let dry = idshift.run(scene::docker_args("migrate", &scene.top, &["--dry-run"]));
+        assert!(dry.to_string().contains("rollback"), "killed at {n}: {dry}");
+        scene.roll_back(&idshift, "as advised");
+    }
+    assert!(unfinished > 0);
+}
+
+#[test]
+fn a_guard_in_the_place_of_containers_is_told_and_so_is_any_other_file() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = scene::data_root(&fs.path().join("docker"));
+    fs::remove_dir_all(top.join("containers")).unwrap();
+    let idshift = Idshift::new();
+    let migrate = || idshift.run(scene::docker_args("migrate", &top, &["--dry-run"]));
+    fs::write(
+        top.join("containers"),
+        "A run of idshift has not ended here.",
+    )
+    .unwrap();
+    migrate()
+        .exits(4)
+        .says("was interrupted here")
+        .says("idshift resume");
+    fs::write(top.join("containers"), "mine").unwrap();
+    migrate().exits(4).says("Move it out of the data-root");
 }

@@ -366,3 +366,44 @@ fn overlays_that_a_dead_daemon_left_are_unmounted_as_told() {
     do_as_told(&run, "umount");
     it.idshift.run(args(&[])).exits(0);
 }
+
+/// A snapshot below a tree is a subvolume and no mount.
+#[test]
+fn a_read_only_snapshot_below_a_tree_is_told_by_the_dry_run_as_by_the_run() {
+    let fs = TestFs::new(Kind::Btrfs);
+    let tree = fs.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let (live, snapshot) = (tree.join("live"), tree.join("snapshot"));
+    let text = |path: &Path| path.to_str().unwrap().to_string();
+    sh("btrfs", ["subvolume", "create", &text(&live)]);
+    fs::write(live.join("file"), "").unwrap();
+    sh(
+        "btrfs",
+        [
+            "subvolume",
+            "snapshot",
+            "-r",
+            &text(&live),
+            &text(&snapshot),
+        ],
+    );
+    let idshift = Idshift::new();
+    let run = |more: &[&str]| {
+        let args = ["shift", "--map", MAP, &text(&tree)].map(String::from);
+        let more = more.iter().copied().map(String::from);
+        idshift.run(args.into_iter().chain(more))
+    };
+    let remedy = format!("btrfs property set -ts {} ro false", text(&snapshot));
+    let dry = run(&["--dry-run"]).exits(3);
+    assert!(dry.to_string().contains(&remedy), "{dry}");
+    let failed = run(&[]).exits(1);
+    assert!(failed.to_string().contains(&remedy), "{failed}");
+    run(&["--exclude", "snapshot"]).exits(0);
+    idshift.rollback();
+    sh(
+        "btrfs",
+        ["property", "set", "-ts", &text(&snapshot), "ro", "false"],
+    );
+    run(&["--dry-run"]).exits(0);
+    run(&[]).exits(0);
+}

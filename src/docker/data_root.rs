@@ -19,6 +19,10 @@ use crate::fs::structure::read_file;
 /// Where dockerd keeps its data unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/docker";
 
+/// Of a data-root on which a run has not come to its end.
+pub const INTERRUPTED: &str = "a migration or its reverse was interrupted here. `idshift journal list` shows its journal: \
+     `idshift resume JOURNAL` finishes it, `idshift rollback JOURNAL` undoes it. Start no Docker daemon before one of them has";
+
 /// What the name of something that was set aside begins with.
 pub const ASIDE: &str = "idshift-aside-";
 
@@ -268,6 +272,20 @@ impl DockerRoot {
     }
 
     fn container_ids(&self) -> Result<Vec<String>, DockerError> {
+        let place = self.path.join("containers");
+        if place.symlink_metadata().is_ok_and(|found| found.is_file()) {
+            // A guard says what it is of, and what ends that.
+            let text = std::fs::read_to_string(&place).unwrap_or_default();
+            return Err(DockerError::in_the_way(
+                &place,
+                match text.contains("idshift") {
+                    true => INTERRUPTED,
+                    false => {
+                        "is a file, and dockerd keeps a directory there. Move it out of the data-root"
+                    }
+                },
+            ));
+        }
         self.names("containers")
     }
 

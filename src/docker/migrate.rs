@@ -6,7 +6,8 @@ use super::DockerError;
 use super::container::{Container, move_config, move_hostconfig, obstacles, set_userns_host};
 use super::daemon_json;
 use super::data_root::{
-    ContainerFiles, DockerRoot, MOVING, canonical, is_remapped_name, names, not_json, plain_names,
+    ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
+    plain_names,
 };
 use super::image_store::{self, ContainerdStore};
 use super::inventory::{HostBinds, Inventory};
@@ -326,11 +327,7 @@ fn check_has_content(
 ) -> Result<(), DockerError> {
     let all = names(top)?;
     if all.iter().any(|name| name.starts_with(MOVING)) {
-        return Err(DockerError::in_the_way(
-            top,
-            "a migration or its reverse was interrupted here. `idshift resume` finishes it, `idshift rollback` undoes it; \
-             start no Docker daemon before one of them has",
-        ));
+        return Err(DockerError::in_the_way(top, INTERRUPTED));
     }
     if root.path.is_dir() && (!root.holds()?.is_shell() || image_store::has_images(root)) {
         return Ok(());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
 
 use super::aim::{Aim, Every, Rule};
@@ -305,11 +306,27 @@ impl<'a, S: Sink> Decider<'a, S> {
         };
         let changed = self.tally.seen - self.tally.already;
         for ((name, rule), looked) in names.iter().zip(rules).zip(looks.each) {
-            self.name(&dir.path, name, rule, looked, found)?;
+            match &looked {
+                Ok(looked) if is_read_only_subvolume(dir, name, &looked.stat) => {
+                    self.tally.seen += 1;
+                    self.read_only(&dir.path, name.to_bytes())?;
+                }
+                _ => self.name(&dir.path, name, rule, looked, found)?,
+            }
         }
         let changed = self.tally.seen - self.tally.already - changed;
         self.changes_most = S::Held::IS_PIN && changed * 2 > names.len() as u64;
         ControlFlow::Continue(())
+    }
+
+    /// A subvolume in which nothing can be changed; it is not entered.
+    fn read_only(&mut self, dir: &DirPath, name: &[u8]) -> ControlFlow<()> {
+        let path = shell_word(&self.run.path(dir, name));
+        let reason = format!(
+            "is a read-only subvolume (a snapshot). Leave it out with --exclude, or make it writable: \
+             btrfs property set -ts {path} ro false"
+        );
+        self.left(ProblemKind::Failed, dir, name, reason)
     }
 
     /// Whether an inode without ACLs and capability is to be changed.
@@ -455,6 +472,14 @@ impl<'a, S: Sink> Decider<'a, S> {
             transition,
         )
     }
+}
+
+/// Subvolumes have device numbers of their own, and no mount of their own (`btrfs-subvolume(8)`).
+fn is_read_only_subvolume(dir: &Dir, name: &CStr, stat: &Stat) -> bool {
+    let is_subvolume =
+        stat.is_dir() && stat.dev != dir.path.dev && !stat.crosses_mount(dir.path.dev);
+    let may_write = || rustix::fs::accessat(dir.as_fd(), name, Access::WRITE_OK, AtFlags::empty());
+    is_subvolume && may_write() == Err(Errno::ROFS)
 }
 
 impl<'a, S: Sink> Decider<'a, S> {

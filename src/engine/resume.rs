@@ -122,10 +122,10 @@ fn check_steps(journal: &Journal) -> Result<(), Refusal> {
     if steps.not_guarded() {
         return Err(Refusal::NotThisOne {
             path: journal.path.clone(),
-            reason:
+            reason: format!(
                 "the run ended before it changed anything, and what there is may be another now. \
-                     Close it with `idshift rollback`, then start again"
-                    .into(),
+                 Close it with {rollback}, then start again"
+            ),
         });
     }
     let obstacles = steps.obstacles(Goal::After);

@@ -129,7 +129,8 @@ pub fn rollback(
     if replayed.cut_short {
         report.ending = Ending::Interrupted;
     } else {
-        if moves {
+        // In a dry run nothing was moved back: all would look new.
+        if moves && !options.dry_run {
             monitor.phase(Phase::LookingForNew, None);
             created::count(journal, trees, options.jobs, &mut since, stop);
         }
