@@ -4,11 +4,11 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{Idshift, MAP, Run, Snapshot, assert_same};
+use support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same};
 use tempfile::TempDir;
 
 /// A small tree that anybody may look at, and the program where anybody may run it.
@@ -223,4 +223,40 @@ fn who_is_not_root_is_told_so_and_nothing_else() {
         .find(|it| it["what"] == "filesystem")
         .unwrap();
     assert_eq!(filesystem["remedy"], "sudo idshift doctor", "{told:#}");
+}
+
+/// In a user namespace the kernel shows each id that the namespace lacks as 65534.
+#[test]
+fn an_owner_that_the_own_user_namespace_does_not_have_is_not_taken_for_nobody() {
+    let fs = TestFs::new(Kind::Ext4);
+    let tree = fs.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    for (name, id) in [("known", 33), ("unknown", 3_000_000)] {
+        fs::write(tree.join(name), "").unwrap();
+        chown(tree.join(name), Some(id), Some(id)).unwrap();
+    }
+    let inside = |args: &[&str]| {
+        let mut command = Command::new("python3");
+        let enter = support::script("enter.py");
+        command.arg(enter).args(["/", "b:0:0:200000", "--"]);
+        command.arg(Idshift::program());
+        Run::of(command.args(args).arg(&tree))
+    };
+    let dry = inside(&["shift", "--map", MAP, "--dry-run", "--json"]).exits(3);
+    assert_eq!(dry.count("changed"), 2, "{dry}");
+    assert_eq!(
+        dry.problem_paths(),
+        [tree.join("unknown").to_str().unwrap()],
+        "{dry}"
+    );
+    assert!(dry.to_string().contains("user namespace"), "{dry}");
+    let verified = inside(&["verify", "--map", MAP, "--json"]).exits(3);
+    assert!(
+        verified.to_string().contains("stands for every owner"),
+        "{verified}"
+    );
+    // On the host 65534 is an id like any other.
+    chown(tree.join("unknown"), Some(65_534), Some(65_534)).unwrap();
+    Idshift::new().shift(&tree).exits(0);
+    assert_eq!(fs::metadata(tree.join("unknown")).unwrap().uid(), 165_534);
 }

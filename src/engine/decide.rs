@@ -27,6 +27,7 @@ use crate::idmap::{Direction, IdMap};
 use crate::ownership::{Change, Extra, Flags, Outcome, Ownership};
 use crate::preflight::accounts::{Account, LoginAccounts};
 use crate::preflight::homes::Claim;
+use crate::preflight::user_namespace::OverflowIds;
 use crate::record::Transition;
 use crate::record::line::WalkOptions;
 
@@ -48,6 +49,8 @@ pub struct Run<'a> {
     pub accounts: Option<LoginAccounts>,
     /// What is left out.
     pub exclude: Option<Excludes>,
+    /// What is shown instead of an owner that is no id here.
+    overflow: OverflowIds,
     /// Trouble is collected, not stopped over: for a dry run, and for `--keep-going`.
     pub carry_on: bool,
     /// Inodes that the journal already has, with the number of their tree: only needed where an id
@@ -86,6 +89,7 @@ impl<'a> Run<'a> {
             },
             walk,
             accounts: None,
+            overflow: OverflowIds::of_this_process(),
             exclude: None,
             carry_on: walk.keep_going,
             done: HashSet::new(),
@@ -429,6 +433,14 @@ impl<'a, S: Sink> Decider<'a, S> {
             Ok(before) => before,
             Err(error) => return self.left(ProblemKind::Failed, dir, name, error.to_string()),
         };
+        if self.run.overflow.hide(before.uid, before.gid) {
+            let reason = format!(
+                "is shown as {}:{}, which stands for every owner that this user namespace does not have \
+                 (/proc/self/uid_map). Run idshift on the host, outside of containers",
+                before.uid, before.gid
+            );
+            return self.left(ProblemKind::Unmapped, dir, name, reason);
+        }
         let after = match rule.outcome(&before, self.run.map, self.run.direction) {
             Outcome::Change(after) => after,
             Outcome::Already => {

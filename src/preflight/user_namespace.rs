@@ -46,6 +46,35 @@ pub fn check(map: &IdMap, direction: Direction) -> Result<(), NoSuchId> {
     Ok(())
 }
 
+/// What the kernel shows in the place of ids that this process's user namespace does not have.
+#[derive(Clone, Copy, Debug)]
+pub struct OverflowIds {
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+impl OverflowIds {
+    /// Of this process. In the first user namespace, which has all ids, nothing is shown in another's place.
+    pub fn of_this_process() -> OverflowIds {
+        let shown = |map: &str, setting: &str| {
+            let text = std::fs::read_to_string(format!("/proc/self/{map}")).ok()?;
+            let has_all = ids_in(&text) == [0..=u32::MAX - 1];
+            let overflow = std::fs::read_to_string(format!("/proc/sys/kernel/{setting}"));
+            let overflow = overflow.ok().and_then(|text| text.trim().parse().ok());
+            (!has_all).then_some(overflow.unwrap_or(65_534))
+        };
+        OverflowIds {
+            uid: shown("uid_map", "overflowuid"),
+            gid: shown("gid_map", "overflowgid"),
+        }
+    }
+
+    /// Whether this owner or group may stand for one that is not known here: it is not to be taken for an id.
+    pub fn hide(self, uid: u32, gid: u32) -> bool {
+        self.uid == Some(uid) || self.gid == Some(gid)
+    }
+}
+
 /// The ids that exist inside, by the lines of a `uid_map`: inside id, outside id, size.
 fn ids_in(text: &str) -> Vec<RangeInclusive<u32>> {
     let range = |line: &str| {
