@@ -311,7 +311,10 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
         lines.lines().filter(of_kind).count() as u64
     };
     assert_eq!(kinds("change"), told["changed"].as_u64().unwrap());
-    assert_eq!(kinds("step"), told["steps"].as_u64().unwrap());
+    // Times that are only put back by a rollback are no step that is counted.
+    let times = lines.matches("\"do\":\"times\"").count() as u64;
+    assert!(times > 0, "{lines}");
+    assert_eq!(kinds("step") - times, told["steps"].as_u64().unwrap());
     assert!(lines.contains("\"do\":\"rename\"") && lines.contains("\"do\":\"rewrite\""));
 
     // An id outside the range: all of it or nothing.
