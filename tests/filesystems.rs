@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -336,4 +337,30 @@ fn a_deep_tree_is_walked_with_few_descriptors() {
         limited(&["rollback", "latest"]);
         assert_same(&start, &Snapshot::of(&tree), "after the rollback");
     }
+}
+
+#[test]
+fn a_data_root_with_hard_links_across_directories_is_migrated_where_timestamps_have_whole_seconds()
+{
+    let fs = TestFs::new(Kind::Ext4OfSmallInodes);
+    let top = support::scene::data_root(&fs.path().join("docker"));
+    let diff = top.join("overlay2/0123/diff");
+    std::fs::create_dir(diff.join("z")).unwrap();
+    std::fs::write(diff.join("a"), "").unwrap();
+    std::fs::hard_link(diff.join("a"), diff.join("z/b")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let start = Snapshot::of(&top);
+    let idshift = Idshift::new();
+    let began = std::time::Instant::now();
+    let migrate = support::scene::docker_args("migrate", &top, &["--set-userns-host"]);
+    idshift.run(migrate).exits(0);
+    let moved = top.join("100000.100000/overlay2/0123/diff");
+    for name in ["a", "z/b"] {
+        let found = std::fs::metadata(moved.join(name)).unwrap();
+        assert_eq!((found.uid(), found.nlink()), (100_000, 2), "{name}");
+    }
+    idshift.rollback();
+    assert!(began.elapsed().as_secs() < 40);
+    assert_eq!(std::fs::metadata(diff.join("z/b")).unwrap().uid(), 0);
+    assert_eq!(Snapshot::of(&top).inodes().len(), start.inodes().len());
 }
