@@ -1,7 +1,7 @@
 //! How dockerd is started on this host: its command line and the configuration file that it reads.
 //!
-//! - [`unit`]: `docker.service` with its drop-ins and environment files
-//! - [`command_line`]: the options of dockerd that matter here
+//! - `unit`: `docker.service` with its drop-ins and environment files
+//! - `command_line`: the options of dockerd that matter here
 
 mod command_line;
 mod unit;
