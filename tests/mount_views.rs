@@ -367,3 +367,34 @@ fn a_run_on_a_bind_mount_of_a_tree_is_refused_while_the_run_on_the_tree_lasts_an
     idshift.rollback();
     idshift.run(shift(&bound)).exits(0);
 }
+
+#[test]
+fn a_file_with_a_hard_link_in_another_of_the_trees_is_not_shifted_twice() {
+    let fs = TestFs::new(Kind::Ext4);
+    let (alone, tree) = (fs.path().join("u/alone"), fs.path().join("t"));
+    for dir in [fs.path().join("u"), tree.join("z")] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    for n in 0..400 {
+        fs::create_dir(tree.join(format!("{n}"))).unwrap();
+    }
+    fs::write(&alone, "").unwrap();
+    fs::hard_link(&alone, tree.join("z/in")).unwrap();
+    let idshift = Idshift::new();
+    let shift = |paths: &[&Path], more: &[&str]| {
+        let maps = ["shift", "--map", "b:0:5000:1", "--map", "b:1:100000:65535"];
+        let options = ["--assume-unshifted", "--allow-outside-links", "--jobs", "1"];
+        let paths = paths.iter().map(|path| path.to_str().unwrap());
+        let args = maps.into_iter().chain(options).chain(more.iter().copied());
+        idshift.run(args.chain(paths))
+    };
+    for paths in [[&*alone, &*tree], [&*tree, &*alone]] {
+        for more in [&["--dry-run"][..], &[]] {
+            let refused = shift(&paths, more).exits(4);
+            refused.says(alone.to_str().unwrap()).says("hard links");
+        }
+    }
+    assert_eq!(fs::metadata(&alone).unwrap().uid(), 0);
+    shift(&[&tree], &[]).exits(0);
+    assert_eq!(fs::metadata(&alone).unwrap().uid(), 5000);
+}
