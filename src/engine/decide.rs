@@ -53,9 +53,9 @@ pub struct Run<'a> {
     overflow: OverflowIds,
     /// Trouble is collected, not stopped over: for a dry run, and for `--keep-going`.
     pub carry_on: bool,
-    /// Inodes that the journal already has, with the number of their tree: only needed where an id
-    /// does not tell.
-    pub done: HashSet<(usize, Identity)>,
+    /// Inodes that the journal already has, with their device: only needed where an id does not tell. Not with
+    /// their tree, as hard links can lie in several.
+    pub done: HashSet<(u64, Identity)>,
     /// Inodes of several names that were met.
     pub links: Links,
     /// Hears of progress.
@@ -415,7 +415,7 @@ impl<'a, S: Sink> Decider<'a, S> {
             stat, present, pin, ..
         } = looked;
         self.tally.seen += 1;
-        if self.run.done.contains(&(dir.root, stat.identity)) {
+        if self.run.done.contains(&(stat.dev, stat.identity)) {
             self.tally.already += 1;
             return ControlFlow::Continue(());
         }
@@ -550,6 +550,12 @@ impl<S: Sink> Visit for Decider<'_, S> {
                 return ControlFlow::Continue(Enter::No);
             }
         };
+        let links = &self.run.links;
+        let is_linked_file = !root.is_dir() && stat.nlink > 1;
+        // Another of its names may lie in another of the trees. Where links are guarded it is refused below.
+        if is_linked_file && !links.guards() && !links.is_first_name(&stat) {
+            return ControlFlow::Continue(Enter::No);
+        }
         let looked = Looked {
             stat,
             present: attributes::present(&pin),

@@ -181,24 +181,6 @@ fn if_known(is_verified: bool, path: &Path) -> String {
     }
 }
 
-/// Refuses a file with hard links that is named beside other paths: another name of it may lie in one of those, and
-/// it would be met twice.
-fn check_no_linked_file(roots: &[Root]) -> Result<(), Refusal> {
-    let is_linked = |root: &&Root| {
-        let stat = root.pin.stat();
-        !root.is_dir() && stat.is_ok_and(|stat| stat.nlink > 1)
-    };
-    match roots.iter().find(is_linked) {
-        Some(root) if roots.len() > 1 => Err(Refusal::NotThisOne {
-            path: root.path.clone(),
-            reason: "has further names (hard links), and one of them may lie in another of the paths. Name it in a \
-                     command of its own, or the directory that it is in"
-                .into(),
-        }),
-        _ => Ok(()),
-    }
-}
-
 impl ShiftRequest {
     /// Opens the trees and checks all that can be checked without taking anything.
     pub(super) fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
@@ -246,7 +228,6 @@ impl ShiftRequest {
             }
             roots.push(root);
         }
-        check_no_linked_file(&roots)?;
         self.check_mount_views(&roots)?;
         user_namespace::check(&self.map, self.direction)?;
         Ok(roots)

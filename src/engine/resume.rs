@@ -13,7 +13,7 @@ use super::shift::{conclude, walk_journalling};
 use super::steps::Steps;
 use super::there;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
-use crate::fs::{Identity, places};
+use crate::fs::{Identity, Root, places};
 use crate::preflight::passing::check_is_root;
 use crate::record::journal::Piece;
 use crate::record::lock::RunLock;
@@ -76,7 +76,7 @@ pub fn resume(
     there::check_crossed(journal, jobs, stop)?;
     check_journal_not_in_use(journal, monitor)?;
     let done = match header.walk.assume_unshifted {
-        true => journalled(journal)?,
+        true => journalled(journal, &roots)?,
         false => HashSet::new(),
     };
     let exclude = Excludes::new(&header.walk.exclude, &roots, &[])?;
@@ -142,14 +142,15 @@ fn check_steps(journal: &Journal) -> Result<(), Refusal> {
     }
 }
 
-/// Every inode that the journal names, with the number of its tree. Grows with the journal: only for
+/// Every inode that the journal names, with its device: that of its tree, as no run that crosses mounts comes here. Grows with the journal: only for
 /// maps under which an id does not tell whether an inode is shifted.
-fn journalled(journal: &Journal) -> Result<HashSet<(usize, Identity)>, JournalError> {
+fn journalled(journal: &Journal, roots: &[Root]) -> Result<HashSet<(u64, Identity)>, JournalError> {
     let mut inodes = HashSet::new();
     for frame in 0..journal.frames() {
         for piece in journal.read(frame)? {
             if let Piece::Dir(line) = piece {
-                inodes.extend(line.entries().map(|entry| (line.root, entry.identity)));
+                let dev = roots[line.root].dev;
+                inodes.extend(line.entries().map(|entry| (dev, entry.identity)));
             }
         }
     }
