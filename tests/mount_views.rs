@@ -142,7 +142,7 @@ fn an_idmapped_mount_below_the_tree_is_refused_where_mounts_are_crossed() {
 }
 
 #[test]
-fn rollback_resume_and_a_manifest_are_refused_where_an_idmapped_mount_has_come() {
+fn a_rollback_and_a_manifest_are_refused_where_an_idmapped_mount_has_come() {
     let fs = TestFs::new(Kind::Ext4);
     let tree = tree(&fs);
     let path = tree.to_str().unwrap();
