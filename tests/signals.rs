@@ -150,11 +150,7 @@ impl Shooter {
             std::thread::sleep(Duration::from_micros(200));
         }
         self.wait_within(self.spread.get());
-        let run = end_with(child, signals);
-        if run.code == Some(0) {
-            self.spread.set(self.spread.get() * 0.7);
-        }
-        run
+        end_with(child, signals)
     }
 
     /// Repeats an attempt until enough of them hit the middle.
@@ -166,7 +162,11 @@ impl Shooter {
             } else {
                 How::Undo
             };
-            hits += usize::from(attempt(how) == Hit::Midway);
+            match attempt(how) {
+                Hit::Midway => hits += 1,
+                // Never too early: a shot waits for the first change.
+                Hit::Missed => self.spread.set(self.spread.get() * 0.7),
+            }
             if hits == wanted {
                 return;
             }

@@ -134,7 +134,6 @@ fn overlaps(all: &[SubidLine], own: &[SubidLine], what: &'static str) -> Vec<Fin
     pairs.into_iter().take(10).map(finding).collect()
 }
 
-/// Host accounts whose id is in one of these ranges.
 /// The first finding about accounts that have an id in the ranges of this user: containers' files would be theirs.
 pub fn accounts_inside(user: &str) -> Option<Finding> {
     let accounts = accounts();
@@ -148,7 +147,8 @@ pub fn accounts_inside(user: &str) -> Option<Finding> {
     })
 }
 
-/// The user itself may be in its range: with `jenkins:1005:1` before its others, the container's root is jenkins.
+/// Host accounts whose id is in one of these ranges. The user itself may be the container's root, as with `jenkins:1005:1`
+/// before its others.
 fn inhabited(
     own: &[SubidLine],
     accounts: &[Account],
@@ -157,7 +157,9 @@ fn inhabited(
 ) -> Option<Finding> {
     let lives_there = |(id, name): &&Account| {
         let is_inside = |line: &SubidLine| line.start <= *id && u64::from(*id) < end(line);
-        name != user && own.iter().any(is_inside)
+        let is_container_root =
+            || name == user && own.first().is_some_and(|line| line.start == *id);
+        own.iter().any(is_inside) && !is_container_root()
     };
     let names: Vec<String> = accounts
         .iter()
