@@ -5,6 +5,7 @@
 //! - [`daemon_json`]: the daemon's configuration file
 //! - [`daemon_start`]: how dockerd is started on this host
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
+//! - [`graph`]: layers and images of the overlay2 graph driver, written without a daemon
 //! - [`image_store`]: images and container files that are in containerd
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`container`]: pure: paths in a container's metadata
@@ -31,6 +32,7 @@ pub mod daemon_json;
 pub mod daemon_start;
 pub mod data_root;
 pub mod doctor;
+pub mod graph;
 pub mod image_store;
 pub mod inventory;
 pub mod layout;

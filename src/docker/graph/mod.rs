@@ -1,0 +1,23 @@
+//! Layers of Docker's overlay2 graph driver, written without a daemon.
+//!
+//! - [`digest`]: checked digests, and hashing what streams by
+//! - [`layer`]: pure: chain ids, and the names of layers' directories and links
+//! - [`store`]: `overlay2`, `layerdb`, `imagedb` and `repositories.json`
+//!
+//! An image is written so:
+//!
+//! ```text
+//! let layers = Layer::stack(&diff_ids)?;               // names only; equal where images share layers
+//! let store = GraphRoot::create(root)?;                // once, in a directory that the caller made
+//! for each layer that is not there yet:
+//!     let dir = store.add_dir(&layer.dir, true)?;      // then `diff` is renamed, copied or unpacked into `dir`
+//!     let entry = store.add_layer(&layer, content_size(diff)?)?;
+//! store.add_image(config, &metadata)?;                 // and at the end store.add_repositories
+//! ```
+//!
+//! A container has [`ContainerLayers`](layer::ContainerLayers): `add_dir` for its init layer (`true`) and its own
+//! (`false`), then `add_container`. Ids of files are container ids as they are in the image; the shift comes after.
+
+pub mod digest;
+pub mod layer;
+pub mod store;

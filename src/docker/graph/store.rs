@@ -1,0 +1,417 @@
+//! The files by which Docker's overlay2 driver and image store know layers, images and containers' mounts.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use super::digest::{Digest, HexId};
+use super::layer::{ContainerLayers, Layer, OverlayDir};
+use crate::fs::dir::open_dir;
+
+/// `image/overlay2` and `overlay2` of a docker root, made by [`GraphRoot::create`].
+///
+/// Everything is 0:0, with the modes that Docker gives. Nothing is synced: whoever makes a store syncs its filesystem
+/// once, before anything relies on it. No name that is there is overwritten.
+#[derive(Debug)]
+pub struct GraphRoot {
+    overlay: OwnedFd,
+    links: OwnedFd,
+    image: OwnedFd,
+    contents: OwnedFd,
+    metadata: OwnedFd,
+    layers: OwnedFd,
+    mounts: OwnedFd,
+}
+
+impl GraphRoot {
+    /// Makes both, empty, in this directory. A directory `image` may be there, as Docker 29 has one with a containerd
+    /// store too.
+    ///
+    /// # Errors
+    /// `overlay2` or `image/overlay2` is there already.
+    pub fn create(root: BorrowedFd<'_>) -> io::Result<GraphRoot> {
+        let image_top = match new_dir(root, "image", 0o700) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_dir(root, "image")?,
+            made => made?,
+        };
+        let overlay = new_dir(root, "overlay2", 0o710)?;
+        let image = new_dir(&image_top, "overlay2", 0o700)?;
+        let images = new_dir(&image, "imagedb", 0o700)?;
+        let (content, metadata) = (
+            new_dir(&images, "content", 0o700)?,
+            new_dir(&images, "metadata", 0o700)?,
+        );
+        let layers = new_dir(&image, "layerdb", 0o700)?;
+        Ok(GraphRoot {
+            links: new_dir(&overlay, "l", 0o700)?,
+            overlay,
+            contents: new_dir(&content, "sha256", 0o700)?,
+            metadata: new_dir(&metadata, "sha256", 0o700)?,
+            mounts: new_dir(&layers, "mounts", 0o755)?,
+            layers: new_dir(&layers, "sha256", 0o755)?,
+            image,
+        })
+    }
+
+    /// Makes a layer's directory in `overlay2`, without its `diff`, which has to be put or made there. A container's
+    /// own is not `committed`.
+    ///
+    /// # Errors
+    /// It is there already, or the disk is full.
+    pub fn add_dir(&self, dir: &OverlayDir, committed: bool) -> io::Result<OwnedFd> {
+        let made = new_dir(&self.overlay, dir.name(), 0o710)?;
+        let target = format!("../{}/diff", dir.name());
+        rustix::fs::symlinkat(&*target, &self.links, dir.link().as_str())?;
+        new_file(&made, "link", dir.link().as_str().as_bytes(), 0o644)?;
+        let lower = dir.lower();
+        if !lower.is_empty() {
+            new_dir(&made, "work", 0o700)?;
+            new_file(&made, "lower", lower.as_bytes(), 0o644)?;
+        }
+        if committed {
+            new_file(&made, "committed", b"", 0o600)?;
+        }
+        Ok(made)
+    }
+
+    /// Tells of a layer. `size` is what [`content_size`] says of its `diff`; the directory that is returned lacks
+    /// `tar-split.json.gz` ([`LayerEntry::tar_split`]).
+    ///
+    /// # Errors
+    /// The layer is there already, or the disk is full.
+    pub fn add_layer(&self, layer: &Layer, size: u64) -> io::Result<LayerEntry> {
+        let entry = new_dir(&self.layers, layer.chain_id.hex().as_str(), 0o700)?;
+        let cache_id = layer.dir.name();
+        new_file(&entry, "cache-id", cache_id.as_bytes(), 0o644)?;
+        new_file(&entry, "diff", layer.diff_id.to_string().as_bytes(), 0o644)?;
+        new_file(&entry, "size", size.to_string().as_bytes(), 0o644)?;
+        if let Some(parent) = &layer.parent {
+            new_file(&entry, "parent", parent.to_string().as_bytes(), 0o644)?;
+        }
+        Ok(LayerEntry(entry))
+    }
+
+    /// Tells of a container's layers.
+    ///
+    /// # Errors
+    /// The container is there already, or the disk is full.
+    pub fn add_container(&self, layers: &ContainerLayers) -> io::Result<()> {
+        let mount = new_dir(&self.mounts, layers.container.as_str(), 0o755)?;
+        new_file(&mount, "mount-id", layers.dir.name().as_bytes(), 0o644)?;
+        if let Some(init) = &layers.init {
+            new_file(&mount, "init-id", init.name().as_bytes(), 0o644)?;
+        }
+        if let Some(parent) = &layers.parent {
+            new_file(&mount, "parent", parent.to_string().as_bytes(), 0o644)?;
+        }
+        Ok(())
+    }
+
+    /// Puts an image's configuration there, byte for byte; its digest is the image's id.
+    ///
+    /// # Errors
+    /// The image is there already, or the disk is full.
+    pub fn add_image(&self, config: &[u8], metadata: &ImageMetadata) -> io::Result<HexId> {
+        let id = HexId::hash(config);
+        new_file(&self.contents, id.as_str(), config, 0o600)?;
+        if *metadata == ImageMetadata::default() {
+            return Ok(id);
+        }
+        let dir = new_dir(&self.metadata, id.as_str(), 0o700)?;
+        if let Some(time) = &metadata.last_updated {
+            new_file(&dir, "lastUpdated", time.as_bytes(), 0o600)?;
+        }
+        if let Some(parent) = &metadata.parent {
+            new_file(&dir, "parent", parent.to_string().as_bytes(), 0o600)?;
+        }
+        Ok(id)
+    }
+
+    /// Puts the names of images there, `repositories.json`.
+    ///
+    /// # Errors
+    /// The names are there already, or the disk is full.
+    pub fn add_repositories(&self, repositories: &Repositories) -> io::Result<()> {
+        let text = serde_json::to_vec(repositories)?;
+        new_file(&self.image, "repositories.json", &text, 0o600)
+    }
+}
+
+/// A layer's directory in `layerdb`.
+#[derive(Debug)]
+pub struct LayerEntry(OwnedFd);
+
+impl LayerEntry {
+    /// Makes `tar-split.json.gz`, for [`split_layer`](super::tar_split::split_layer) to write.
+    ///
+    /// # Errors
+    /// It is there already.
+    pub fn tar_split(&self) -> io::Result<std::fs::File> {
+        create(&self.0, "tar-split.json.gz", 0o644)
+    }
+}
+
+/// What Docker knows of an image beside its configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageMetadata {
+    /// When it was last tagged, RFC 3339 with nanoseconds.
+    pub last_updated: Option<String>,
+    /// The image that it was built on, as `docker build` without BuildKit notes it.
+    pub parent: Option<Digest>,
+}
+
+/// `repositories.json`: repository, then reference (`name:tag` or `name@digest`), then image id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Repositories {
+    #[serde(rename = "Repositories")]
+    repositories: BTreeMap<String, BTreeMap<String, Digest>>,
+}
+
+impl Repositories {
+    /// Adds a name; a reference has one image, and keeps the one that it has.
+    pub fn add(&mut self, repository: &str, reference: &str, image: &HexId) {
+        let references = self.repositories.entry(repository.into()).or_default();
+        let image = image.clone().into();
+        references.entry(reference.into()).or_insert(image);
+    }
+}
+
+/// The size that Docker gives a layer: of all that is no directory, each inode once.
+///
+/// # Errors
+/// Something cannot be read.
+pub fn content_size(diff: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut linked = std::collections::HashSet::new();
+    let mut size = 0;
+    let mut ahead = vec![open_dir(diff, ".")?];
+    // One descriptor for each level, not for each directory: names are taken before a directory is gone into.
+    let mut names: Vec<Vec<Vec<u8>>> = vec![sub_entries(&ahead[0], &mut linked, &mut size)?];
+    while let (Some(dir), Some(left)) = (ahead.last(), names.last_mut()) {
+        match left.pop() {
+            Some(name) => {
+                let below = open_dir(dir.as_fd(), &name[..])?;
+                names.push(sub_entries(&below, &mut linked, &mut size)?);
+                ahead.push(below);
+            }
+            None => {
+                ahead.pop();
+                names.pop();
+            }
+        }
+    }
+    Ok(size)
+}
+
+/// The directories in a directory; adds up the sizes of all else.
+fn sub_entries(
+    dir: &OwnedFd,
+    linked: &mut std::collections::HashSet<(u64, u64)>,
+    size: &mut u64,
+) -> io::Result<Vec<Vec<u8>>> {
+    let mut dirs = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => dirs.push(name.to_bytes().to_vec()),
+            _ if stat.st_nlink > 1 && !linked.insert((stat.st_dev, stat.st_ino)) => {}
+            _ => *size += stat.st_size.unsigned_abs(),
+        }
+    }
+    Ok(dirs)
+}
+
+/// Makes a directory that is not there, and opens it.
+pub(super) fn new_dir(parent: impl AsFd, name: &str, mode: u32) -> io::Result<OwnedFd> {
+    rustix::fs::mkdirat(&parent, name, Mode::RWXU)?;
+    let dir = open_dir(parent.as_fd(), name)?;
+    rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode))?;
+    Ok(dir)
+}
+
+fn create(dir: impl AsFd, name: &str, mode: u32) -> io::Result<std::fs::File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+    Ok(file.into())
+}
+
+fn new_file(dir: impl AsFd, name: &str, content: &[u8], mode: u32) -> io::Result<()> {
+    let file = create(dir, name, mode)?;
+    let mut left = content;
+    while !left.is_empty() {
+        match rustix::io::write(&file, left) {
+            Ok(count) => left = &left[count..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use super::*;
+
+    fn told(top: &Path) -> Vec<String> {
+        let entries = walkdir::WalkDir::new(top).min_depth(1).sort_by_file_name();
+        let line = |entry: walkdir::DirEntry| {
+            let below = entry.path().strip_prefix(top).unwrap().display();
+            let found = entry.metadata().unwrap();
+            let mode = found.permissions().mode() & 0o7777;
+            match entry.path_is_symlink() {
+                true => format!(
+                    "{below} -> {}",
+                    std::fs::read_link(entry.path()).unwrap().display()
+                ),
+                false if found.is_dir() => format!("{below}/ {mode:o}"),
+                false => {
+                    let text = std::fs::read_to_string(entry.path()).unwrap();
+                    format!("{below} {mode:o} {text}")
+                }
+            }
+        };
+        entries
+            .into_iter()
+            .map(|entry| line(entry.unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn the_files_are_dockers_own() {
+        let place = tempfile::tempdir().unwrap();
+        let top = std::fs::File::open(place.path()).unwrap();
+        std::fs::create_dir(place.path().join("image")).unwrap();
+        std::fs::set_permissions(place.path().join("image"), PermissionsExt::from_mode(0o700))
+            .unwrap();
+        let store = GraphRoot::create(top.as_fd()).unwrap();
+        let layers = Layer::stack(&[Digest::of(b"1"), Digest::of(b"2")]).unwrap();
+        for layer in &layers {
+            store.add_dir(&layer.dir, true).unwrap();
+            store.add_layer(layer, 7).unwrap().tar_split().unwrap();
+            assert!(store.add_layer(layer, 7).is_err(), "it is there");
+        }
+        let container = ContainerLayers::new(&HexId::hash(b"c"), layers.last(), true);
+        store
+            .add_dir(container.init.as_ref().unwrap(), true)
+            .unwrap();
+        store.add_dir(&container.dir, false).unwrap();
+        store.add_container(&container).unwrap();
+        let metadata = ImageMetadata {
+            last_updated: Some("2025-01-02T03:04:05.000000006Z".into()),
+            parent: Some(Digest::of(b"p")),
+        };
+        let image = store.add_image(b"{}", &metadata).unwrap();
+        let other = store.add_image(b"{ }", &ImageMetadata::default()).unwrap();
+        let mut names = Repositories::default();
+        names.add("app", "app:1", &image);
+        names.add("app", "app:1", &other);
+        store.add_repositories(&names).unwrap();
+
+        let (low, high) = (&layers[0], &layers[1]);
+        let init = container.init.as_ref().unwrap();
+        let (l0, l1, li, lc) = (
+            low.dir.link(),
+            high.dir.link(),
+            init.link(),
+            container.dir.link(),
+        );
+        let mut expected: Vec<String> = [
+            "image/ 700",
+            "image/overlay2/ 700",
+            "image/overlay2/imagedb/ 700",
+            "image/overlay2/imagedb/content/ 700",
+            "image/overlay2/imagedb/content/sha256/ 700",
+            "image/overlay2/imagedb/metadata/ 700",
+            "image/overlay2/imagedb/metadata/sha256/ 700",
+            "image/overlay2/layerdb/ 700",
+            "image/overlay2/layerdb/mounts/ 755",
+            "image/overlay2/layerdb/sha256/ 755",
+            "overlay2/ 710",
+            "overlay2/l/ 700",
+        ]
+        .map(String::from)
+        .to_vec();
+        let mut add = |line: String| expected.push(line);
+        let content = "image/overlay2/imagedb/content/sha256";
+        add(format!("{content}/{image} 600 {{}}"));
+        add(format!("{content}/{other} 600 {{ }}"));
+        let meta = format!("image/overlay2/imagedb/metadata/sha256/{image}");
+        add(format!("{meta}/ 700"));
+        add(format!(
+            "{meta}/lastUpdated 600 2025-01-02T03:04:05.000000006Z"
+        ));
+        add(format!("{meta}/parent 600 {}", Digest::of(b"p")));
+        add(format!(
+            "image/overlay2/repositories.json 600 {{\"Repositories\":{{\"app\":{{\"app:1\":\"sha256:{image}\"}}}}}}"
+        ));
+        for layer in &layers {
+            let entry = format!("image/overlay2/layerdb/sha256/{}", layer.chain_id.hex());
+            add(format!("{entry}/ 700"));
+            add(format!("{entry}/cache-id 644 {}", layer.dir.name()));
+            add(format!("{entry}/diff 644 {}", layer.diff_id));
+            add(format!("{entry}/size 644 7"));
+            add(format!("{entry}/tar-split.json.gz 644 "));
+            if let Some(parent) = &layer.parent {
+                add(format!("{entry}/parent 644 {parent}"));
+            }
+        }
+        let mount = format!("image/overlay2/layerdb/mounts/{}", container.container);
+        add(format!("{mount}/ 755"));
+        add(format!("{mount}/mount-id 644 {}", container.dir.name()));
+        add(format!("{mount}/init-id 644 {}", init.name()));
+        add(format!("{mount}/parent 644 {}", high.chain_id));
+        for (dir, lower, committed) in [
+            (&low.dir, String::new(), true),
+            (&high.dir, format!("l/{l0}"), true),
+            (init, format!("l/{l1}:l/{l0}"), true),
+            (&container.dir, format!("l/{li}:l/{l1}:l/{l0}"), false),
+        ] {
+            let at = format!("overlay2/{}", dir.name());
+            add(format!(
+                "overlay2/l/{} -> ../{}/diff",
+                dir.link(),
+                dir.name()
+            ));
+            add(format!("{at}/ 710"));
+            add(format!("{at}/link 644 {}", dir.link()));
+            if !lower.is_empty() {
+                add(format!("{at}/lower 644 {lower}"));
+                add(format!("{at}/work/ 700"));
+            }
+            if committed {
+                add(format!("{at}/committed 600 "));
+            }
+        }
+        assert_eq!(lc.as_str().len(), 26);
+        let mut found = told(place.path());
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
+        assert!(GraphRoot::create(top.as_fd()).is_err(), "it is there");
+    }
+
+    #[test]
+    fn an_inode_counts_once() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        std::fs::create_dir_all(path("a/b/c")).unwrap();
+        std::fs::write(path("a/b/c/f"), "12345").unwrap();
+        std::fs::hard_link(path("a/b/c/f"), path("f")).unwrap();
+        std::fs::write(path("a/g"), "1").unwrap();
+        std::os::unix::fs::symlink("to/there", path("s")).unwrap();
+        let top = std::fs::File::open(place.path()).unwrap();
+        assert_eq!(content_size(top.as_fd()).unwrap(), 5 + 1 + 8);
+    }
+}
