@@ -27,6 +27,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod cli;
+pub mod containerd;
 pub mod docker;
 pub mod engine;
 pub mod fs;

@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use idshift::containerd::bolt::{BoltError, Bucket, Database, Item};
 use idshift::docker::container::{self, Container};
 use idshift::docker::daemon_json::with_userns_remap;
 use idshift::idmap::subid::{Reader, SubidFile, map_from_subid};
@@ -33,6 +34,7 @@ pub const ALL: &[(&str, Holds)] = &[
     ("manifest", manifest),
     ("config", config),
     ("daemon_json", daemon_json),
+    ("bolt", bolt),
 ];
 
 /// `system.posix_acl_access`: read so that it can be put back byte for byte, or refused.
@@ -289,4 +291,37 @@ pub fn daemon_json(bytes: &[u8]) {
     if !text.trim().is_empty() {
         assert_eq!(others(text), others(&set));
     }
+}
+
+/// A database of containerd: read to its end or refused, and what was checked is read.
+pub fn bolt(bytes: &[u8]) {
+    let scratch = Scratch::new(bytes);
+    let database = match Database::open(&scratch.file()) {
+        Ok(database) => database,
+        Err(BoltError::Io { source, .. }) => panic!("{source}"),
+        Err(error) => return drop(error.to_string()),
+    };
+    let checked = database.check();
+    if let Err(BoltError::Io { source, .. }) = &checked {
+        panic!("{source}");
+    }
+    // Without the check, buckets may be in themselves.
+    let read = buckets_below(&database.root(), 6);
+    assert!(checked.is_err() || read.is_ok(), "{read:?}");
+}
+
+fn buckets_below(bucket: &Bucket<'_>, depth: usize) -> Result<usize, BoltError> {
+    let mut inner = Vec::new();
+    bucket.for_each(|key, item| {
+        if let Item::Bucket(bucket) = item {
+            inner.push((key.to_vec(), bucket));
+        }
+        Ok(())
+    })?;
+    let mut count = inner.len();
+    for (key, found) in inner.iter().filter(|_| depth > 0).take(3) {
+        assert!(bucket.bucket(key)?.is_some());
+        count += buckets_below(found, depth - 1)?;
+    }
+    Ok(count)
 }
