@@ -8,9 +8,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use idshift::fs::{DirPath, Identity};
 use idshift::idmap::{Direction, IdMap, MapSpec};
 use idshift::ownership::{
-    Acl, Capability, Change, FileType, Flags, Mode, Outcome, Ownership, map_ownership,
+    Acl, Capability, Change, FileType, Flags, Mode, Mapping, Ownership, map_ownership,
 };
-use idshift::record::{Batch, Transition};
+use idshift::journal::{Batch, Transition};
 
 fn map(specs: &[&str]) -> IdMap {
     let specs: Vec<MapSpec> = specs.iter().filter_map(|spec| spec.parse().ok()).collect();
@@ -62,7 +62,7 @@ fn attributes(c: &mut Criterion) {
 
 fn journal_lines(c: &mut Criterion) {
     let before = plain();
-    let Outcome::Change(after) =
+    let Mapping::Change(after) =
         map_ownership(&before, &map(&["b:0:100000:65536"]), Direction::Into)
     else {
         return;

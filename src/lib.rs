@@ -35,5 +35,5 @@ pub mod host;
 pub mod idmap;
 pub mod ownership;
 pub mod preflight;
-pub mod record;
+pub mod journal;
 pub mod volume;

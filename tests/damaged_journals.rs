@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use idshift::record::journal::Piece;
-use idshift::record::{Journal, JournalError};
+use idshift::journal::file::Section;
+use idshift::journal::{Journal, JournalError};
 use support::journal::frames;
 use support::promise::Promise;
 use support::{Idshift, Kind, Snapshot, TestFs, assert_same, long, sh};
@@ -85,8 +85,8 @@ fn read(path: &Path) -> Result<Content, JournalError> {
     let mut frames = Vec::new();
     for frame in 0..journal.frames() {
         let pieces = journal.read(frame)?.into_iter().map(|piece| match piece {
-            Piece::Own(n, transition) => format!("{n} {transition:?}"),
-            Piece::Dir(line) => format!("{line:?}"),
+            Section::Own(n, transition) => format!("{n} {transition:?}"),
+            Section::Dir(line) => format!("{line:?}"),
         });
         frames.push(pieces.collect::<Vec<_>>().join("\n"));
     }

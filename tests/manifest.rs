@@ -468,7 +468,7 @@ fn nobody_but_its_owner_reads_a_manifest() {
         }
         dry_run(&idshift, &top, &manifest).exits(0);
         assert_eq!(mode(&file), 0o600, "{name}");
-        idshift::record::manifest::Manifest::open(&file).unwrap();
+        idshift::journal::manifest::Manifest::open(&file).unwrap();
     }
     // An ACL of the directory is none of the manifest's.
     output(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::idmap::MapSpec;
-use crate::record::store::DEFAULT_PLACE;
+use crate::journal::store::DEFAULT_PLACE;
 use crate::volume::user::ContainerUser;
 
 /// Move file ownership into and out of user-namespace id ranges.
@@ -120,7 +120,7 @@ const MOST_JOBS: i64 = 256;
 
 /// How hard a command works: less, where others need the machine meanwhile
 #[derive(Debug, Args)]
-pub struct EffortArgs {
+pub struct LimitArgs {
     /// Threads, 1 to 256 [default: 2 per CPU, at most 16; 1 with --nice or --rate]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_JOBS))]
     pub jobs: Option<u16>,
@@ -160,7 +160,7 @@ pub struct RunArgs {
     pub store: StoreArgs,
     /// How hard it works
     #[command(flatten)]
-    pub effort: EffortArgs,
+    pub effort: LimitArgs,
     /// Leave out what matches, and everything below it. Relative to PATH, or absolute; `*` stops at a
     /// slash, `**` does not; a slash at the end means nothing
     #[arg(long, value_name = "GLOB")]
@@ -334,7 +334,7 @@ pub struct RollbackArgs {
     pub up_to: Option<u32>,
     /// How hard it works
     #[command(flatten)]
-    pub effort: EffortArgs,
+    pub effort: LimitArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
@@ -355,7 +355,7 @@ pub struct ResumeArgs {
     pub journal: String,
     /// How hard it works
     #[command(flatten)]
-    pub effort: EffortArgs,
+    pub effort: LimitArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
@@ -394,7 +394,7 @@ pub struct VerifyArgs {
     pub assume_shifted: bool,
     /// How hard it works
     #[command(flatten)]
-    pub effort: EffortArgs,
+    pub effort: LimitArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
@@ -478,7 +478,7 @@ pub enum DockerCommand {
     /// Carry everything of a stopped plain daemon into the root of a remapped one
     Migrate(MigrateArgs),
     /// The other direction: for a host that turns userns-remap off again
-    Revert(CarryArgs),
+    Revert(MigrationArgs),
 }
 
 /// Which daemon.
@@ -515,7 +515,7 @@ pub struct AuditArgs {
     pub store: StoreArgs,
     /// How hard it works
     #[command(flatten)]
-    pub effort: EffortArgs,
+    pub effort: LimitArgs,
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
@@ -534,7 +534,7 @@ pub struct AuditArgs {
     idshift rollback latest\n  \
     Later, with all that was made since:\n    \
     idshift docker revert --write-daemon-json")]
-pub struct CarryArgs {
+pub struct MigrationArgs {
     /// The daemon
     #[command(flatten)]
     pub daemon: DaemonArgs,
@@ -578,7 +578,7 @@ pub struct CarryArgs {
     pub immutable: Immutable,
     /// How hard it works
     #[command(flatten)]
-    pub effort: EffortArgs,
+    pub effort: LimitArgs,
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
@@ -600,5 +600,5 @@ pub struct MigrateArgs {
     pub allow_home: bool,
     /// The rest
     #[command(flatten)]
-    pub carry: CarryArgs,
+    pub carry: MigrationArgs,
 }

@@ -11,7 +11,7 @@ use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{self, DockerRoot};
 use crate::docker::remap::Remap;
-use crate::docker::run_as;
+use crate::docker::container_user;
 use crate::idmap::IdMap;
 use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
@@ -89,7 +89,7 @@ fn user(args: &CheckArgs, daemon: &DaemonJson, map: &IdMap) -> Result<ContainerU
         .map(DockerRoot::at)
         .collect();
     if let Some(name) = &args.container {
-        let found = run_as::of_container(&roots, name).map_err(Failure::refused)?;
+        let found = container_user::of_container(&roots, name).map_err(Failure::refused)?;
         if found.is_host {
             return Err(Failure::refused(format!(
                 "container {name} runs with --userns=host: it is not remapped, and has the host's own ids"
@@ -98,7 +98,7 @@ fn user(args: &CheckArgs, daemon: &DaemonJson, map: &IdMap) -> Result<ContainerU
         return Ok(found.user);
     }
     let image = args.image_user.as_deref().unwrap_or_default();
-    run_as::of_image(&roots, image).map_err(Failure::refused)
+    container_user::of_image(&roots, image).map_err(Failure::refused)
 }
 
 fn print(checked: &Checked, read_only: bool) {

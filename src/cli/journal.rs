@@ -12,12 +12,12 @@ use super::exit::{Exit, Failure};
 use super::json::{Invocation, path_value};
 use super::output::{self, say, tell};
 use super::text;
-use crate::fs::shown::shown;
-use crate::record::journal::{Overview, Piece};
-use crate::record::line::{DirLine, Header};
-use crate::record::manifest::{ChangeLine, LinePath, ManifestLine};
-use crate::record::store::id_of;
-use crate::record::{Journal, JournalError, Name, State, Store, Transition};
+use crate::fs::escape::escaped;
+use crate::journal::file::{Overview, Section};
+use crate::journal::record::{DirLine, Header};
+use crate::journal::manifest::{ChangeLine, LinePath, ManifestLine};
+use crate::journal::store::id_of;
+use crate::journal::{Journal, JournalError, Name, JournalState, Store, Transition};
 
 /// Runs one of them.
 pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -168,7 +168,7 @@ fn show(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
     let journal = Journal::open(path)?;
     call.is_of_journal(&journal);
     let shown = output::stdout()
-        .map_err(Trouble::Output)
+        .map_err(ShowError::Output)
         .and_then(|stdout| {
             let mut out = io::BufWriter::new(stdout.lock());
             match call.json {
@@ -182,11 +182,11 @@ fn show(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
         });
     match shown {
         Ok(()) => Ok(Exit::Done),
-        Err(Trouble::Output(error)) => {
+        Err(ShowError::Output(error)) => {
             output::keep_error("standard output", Err(error));
             Ok(Exit::Done)
         }
-        Err(Trouble::Journal(error)) => {
+        Err(ShowError::Journal(error)) => {
             // The object was begun, and is closed with how it ended.
             if call.json {
                 say!(
@@ -200,14 +200,14 @@ fn show(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
     }
 }
 
-enum Trouble {
+enum ShowError {
     Journal(JournalError),
     Output(io::Error),
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
-        Trouble::Output(error)
+impl From<io::Error> for ShowError {
+    fn from(error: io::Error) -> ShowError {
+        ShowError::Output(error)
     }
 }
 
@@ -233,7 +233,7 @@ impl Lines {
 }
 
 /// The facts of a journal, and `lines`: what a manifest would have, one element a line.
-fn print_object(journal: &Journal, call: &Invocation, out: &mut impl Write) -> Result<(), Trouble> {
+fn print_object(journal: &Journal, call: &Invocation, out: &mut impl Write) -> Result<(), ShowError> {
     let mut members = call.members();
     if let Value::Object(facts) = own_facts(journal) {
         members.extend(facts.into_iter().filter(|(name, _)| name != "roots"));
@@ -272,16 +272,16 @@ fn print_header(journal: &Journal, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn print_changes(journal: &Journal, how: &mut Lines, out: &mut impl Write) -> Result<(), Trouble> {
+fn print_changes(journal: &Journal, how: &mut Lines, out: &mut impl Write) -> Result<(), ShowError> {
     for frame in 0..journal.frames() {
         let mut owns: HashMap<u32, Transition> = HashMap::new();
         let mut way: Vec<Name> = Vec::new();
-        for piece in journal.read(frame).map_err(Trouble::Journal)? {
+        for piece in journal.read(frame).map_err(ShowError::Journal)? {
             match piece {
-                Piece::Own(n, transition) => {
+                Section::Own(n, transition) => {
                     owns.insert(n, transition);
                 }
-                Piece::Dir(line) => {
+                Section::Dir(line) => {
                     way.truncate(line.keep);
                     way.extend(line.path.iter().cloned());
                     print_dir(journal, &line, &way, &owns, how, out)?;
@@ -311,7 +311,7 @@ fn print_dir(
     owns: &HashMap<u32, Transition>,
     how: &mut Lines,
     out: &mut impl Write,
-) -> Result<(), Trouble> {
+) -> Result<(), ShowError> {
     let root = journal.header.roots.get(line.root);
     let mut dir = root
         .map(|root| PathBuf::from(root.path.clone()))
@@ -369,9 +369,9 @@ fn prune(
         .map_err(Failure::usage)?;
     let is_of_no_use = |path: &Path| match Journal::open(path) {
         Ok(journal) => match journal.state {
-            State::Undone => journal.left() == 0 || journal.time() < limit,
-            State::Finished => journal.time() < limit,
-            State::Unfinished | State::Undoing => false,
+            JournalState::Undone => journal.left() == 0 || journal.time() < limit,
+            JournalState::Finished => journal.time() < limit,
+            JournalState::Unfinished | JournalState::Undoing => false,
         },
         Err(JournalError::Empty { .. }) => true,
         Err(_) => false,
@@ -385,7 +385,7 @@ fn prune(
         let mut removed = Vec::new();
         for path in going {
             let is_gone = Store::remove(&path, goes);
-            if is_gone.map_err(|error| Failure::refused(format!("{}: {error}", shown(&path))))? {
+            if is_gone.map_err(|error| Failure::refused(format!("{}: {error}", escaped(&path))))? {
                 removed.push(path);
             }
         }

@@ -12,8 +12,8 @@ use super::output::say;
 use crate::engine::steps::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::preflight::Passing;
-use crate::record::store::id_of;
-use crate::record::{Journal, Name};
+use crate::journal::store::id_of;
+use crate::journal::{Journal, Name};
 
 /// Version of the objects.
 const FORMAT: u32 = 1;

@@ -7,16 +7,16 @@ use super::exit::{Exit, Failure};
 use super::json::Invocation;
 use super::output::tell;
 use super::shift::{direction, open_manifest, print_report, request};
-use super::summary::Of;
+use super::summary::SummaryKind;
 use super::terminal::Terminal;
 use super::text::{path, printable};
 use crate::engine::Outcome;
-use crate::record::Store;
+use crate::journal::Store;
 use crate::volume::prepare::{Preparation, PrepareRequest};
 
 /// Runs it.
 pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.run.effort.begin().map_err(Failure::refused)?;
+    let stop = args.run.effort.apply().map_err(Failure::refused)?;
     let run = &args.run;
     let to_stdout = run.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && run.output.json {
@@ -39,9 +39,9 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let (report, of) = match run.dry_run {
         true => {
             let manifest = run.manifest.as_deref().map(open_manifest).transpose()?;
-            (plan.dry_run(&store, manifest, &monitor, &stop)?, Of::DryRun)
+            (plan.dry_run(&store, manifest, &monitor, &stop)?, SummaryKind::DryRun)
         }
-        false => (plan.carry_out(&store, &monitor, &stop)?, Of::Shift),
+        false => (plan.execute(&store, &monitor, &stop)?, SummaryKind::Shift),
     };
     monitor.clear();
     print_report(

@@ -3,26 +3,26 @@
 use super::args::ResumeArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
-use super::named;
+use super::announce;
 use super::shift::print_report;
-use super::summary::Of;
+use super::summary::SummaryKind;
 use super::terminal::Terminal;
 use crate::engine::{self, Monitor, Phase};
-use crate::record::{Journal, Store};
+use crate::journal::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.begin().map_err(Failure::refused)?;
+    let stop = args.effort.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
     monitor.phase(Phase::Reading, None);
     let journal = Journal::open(&store.find(&args.journal)?)?;
     call.is_of_journal(&journal);
-    named::check_not_over(&args.journal, &journal, !journal.state.is_open(), &store)?;
-    monitor.suspend(|| named::announce("Resuming", &journal, &args.output));
+    announce::check_not_over(&args.journal, &journal, !journal.state.is_open(), &store)?;
+    monitor.suspend(|| announce::announce("Resuming", &journal, &args.output));
     let report = engine::resume(&journal, args.effort.threads(), &monitor, &stop);
     monitor.clear();
     let report = report?;
-    print_report(call, &report, Of::Shift, &args.output, false, None);
+    print_report(call, &report, SummaryKind::Shift, &args.output, false, None);
     Ok(Exit::from(&report))
 }

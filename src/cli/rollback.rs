@@ -3,19 +3,19 @@
 use super::args::RollbackArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
-use super::named;
+use super::announce;
 use super::output::tell;
 use super::shift::print_report;
-use super::summary::Of;
+use super::summary::SummaryKind;
 use super::terminal::Terminal;
 use crate::engine::{self, Monitor, Phase, RollbackOptions};
-use crate::fs::shown::shown;
-use crate::record::journal::kept_whole;
-use crate::record::{Journal, State, Store};
+use crate::fs::escape::escaped;
+use crate::journal::file::kept_whole;
+use crate::journal::{Journal, JournalState, Store};
 
 /// Runs it.
 pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.begin().map_err(Failure::refused)?;
+    let stop = args.effort.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.store.journal_dir);
     let path = store.find(&args.journal)?;
     let monitor = Terminal::new(args.output.quiet);
@@ -25,13 +25,13 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         None => Journal::open(&path)?,
     };
     call.is_of_journal(&journal);
-    let is_over = journal.state == State::Undone && journal.left() == 0;
-    named::check_not_over(&args.journal, &journal, is_over, &store)?;
+    let is_over = journal.state == JournalState::Undone && journal.left() == 0;
+    announce::check_not_over(&args.journal, &journal, is_over, &store)?;
     let doing = match args.dry_run {
         true => "Would roll back",
         false => "Rolling back",
     };
-    monitor.suspend(|| named::announce(doing, &journal, &args.output));
+    monitor.suspend(|| announce::announce(doing, &journal, &args.output));
     let options = RollbackOptions {
         dry_run: args.dry_run,
         force: args.force,
@@ -41,15 +41,15 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     monitor.clear();
     let report = report?;
     let of = match args.dry_run {
-        true => Of::RollbackDryRun,
-        false => Of::Rollback,
+        true => SummaryKind::RollbackDryRun,
+        false => SummaryKind::Rollback,
     };
     print_report(call, &report, of, &args.output, false, None);
     let acted = args.up_to.is_some() && !args.dry_run;
     if let Some(whole) = kept_whole(&path).filter(|_| acted) {
         tell!(
             "The journal as it was, with what comes behind, is kept: {}",
-            shown(&whole)
+            escaped(&whole)
         );
     }
     Ok(Exit::from(&report))

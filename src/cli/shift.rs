@@ -6,18 +6,18 @@ use super::args::{Immutable, RunArgs, ShiftArgs};
 use super::exit::{Exit, Failure};
 use super::json::{self, Invocation};
 use super::output::{self, say};
-use super::summary::{Of, summary};
+use super::summary::{SummaryKind, summary};
 use super::terminal::Terminal;
 use crate::engine::{self, Refusal, Report, ShiftRequest};
-use crate::fs::shown::shown;
+use crate::fs::escape::escaped;
 use crate::idmap::Direction;
-use crate::record::Store;
-use crate::record::line::WalkOptions;
-use crate::record::manifest::{Manifest, ManifestWriter};
+use crate::journal::Store;
+use crate::journal::record::WalkOptions;
+use crate::journal::manifest::{Manifest, ManifestWriter};
 
 /// Runs it.
 pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.run.effort.begin().map_err(Failure::refused)?;
+    let stop = args.run.effort.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.run.store.journal_dir);
     let to_stdout = args.run.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && args.run.output.json {
@@ -31,7 +31,7 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         let request = reviewed_request(args, path, &manifest)?;
         call.is_of(&request.paths);
         let report = engine::apply_manifest(&manifest, &request, &store, &monitor, &stop);
-        (report, Of::Shift)
+        (report, SummaryKind::Shift)
     } else if args.run.dry_run {
         let request = asked(args)?;
         let manifest = args
@@ -41,11 +41,11 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             .map(|path| open_manifest(path))
             .transpose()?;
         let report = engine::dry_run(&request, &store, manifest, &monitor, &stop);
-        (report, Of::DryRun)
+        (report, SummaryKind::DryRun)
     } else {
         (
             engine::shift(&asked(args)?, &store, &monitor, &stop),
-            Of::Shift,
+            SummaryKind::Shift,
         )
     };
     monitor.clear();
@@ -102,7 +102,7 @@ fn reviewed_request(
         std::fs::canonicalize(given).map_err(|error| {
             Failure::refused(format!(
                 "{}: {error}. Leave the paths out: the manifest names them",
-                shown(given)
+                escaped(given)
             ))
         })
     };
@@ -157,7 +157,7 @@ pub fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
     }
 }
 
-fn print(report: &Report, of: Of, args: &ShiftArgs, call: &Invocation, stdout_is_taken: bool) {
+fn print(report: &Report, of: SummaryKind, args: &ShiftArgs, call: &Invocation, stdout_is_taken: bool) {
     print_report(
         call,
         report,
@@ -166,7 +166,7 @@ fn print(report: &Report, of: Of, args: &ShiftArgs, call: &Invocation, stdout_is
         stdout_is_taken,
         args.run.manifest.as_deref(),
     );
-    if of == Of::DryRun && !args.run.output.quiet && !args.run.output.json {
+    if of == SummaryKind::DryRun && !args.run.output.quiet && !args.run.output.json {
         let Some(manifest) = args.run.manifest.as_deref().filter(|_| !stdout_is_taken) else {
             return;
         };
@@ -179,7 +179,7 @@ fn print(report: &Report, of: Of, args: &ShiftArgs, call: &Invocation, stdout_is
 pub fn print_report(
     call: &Invocation,
     report: &Report,
-    of: Of,
+    of: SummaryKind,
     options: &super::args::OutputArgs,
     stdout_is_taken: bool,
     manifest: Option<&Path>,

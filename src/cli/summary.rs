@@ -8,12 +8,12 @@ use super::text::{bytes, count, inodes, path, seconds, table};
 use crate::engine::steps::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::ownership::FileType;
-use crate::record::Journal;
-use crate::record::store::argument;
+use crate::journal::Journal;
+use crate::journal::store::argument;
 
 /// What a report is of: the words differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
+pub enum SummaryKind {
     /// `shift`, `resume`
     Shift,
     /// `shift --dry-run`
@@ -32,12 +32,12 @@ const FEW: usize = 10;
 /// The summary of a run, several lines.
 ///
 /// `service`: the trees are a Docker daemon's own.
-pub fn summary(report: &Report, of: Of, service: bool, verbose: bool) -> String {
+pub fn summary(report: &Report, of: SummaryKind, service: bool, verbose: bool) -> String {
     let most = if verbose { usize::MAX } else { FEW };
     let mut text = headline(report, of);
     text.push('\n');
     let stands = matches!(report.ending, Ending::Done | Ending::Interrupted);
-    if of != Of::Verify && stands {
+    if of != SummaryKind::Verify && stands {
         owners(&mut text, report);
     }
     if stands {
@@ -75,8 +75,8 @@ pub fn summary(report: &Report, of: Of, service: bool, verbose: bool) -> String 
         }
         _ if report.tally.left() > 0 => {
             let title = match of {
-                Of::Verify => "Not as it should be:",
-                Of::DryRun => "What cannot be shifted:",
+                SummaryKind::Verify => "Not as it should be:",
+                SummaryKind::DryRun => "What cannot be shifted:",
                 _ => "Left as they were:",
             };
             let _ = writeln!(text, "\n{title}");
@@ -102,7 +102,7 @@ pub fn summary(report: &Report, of: Of, service: bool, verbose: bool) -> String 
     text
 }
 
-fn headline(report: &Report, of: Of) -> String {
+fn headline(report: &Report, of: SummaryKind) -> String {
     let tally = &report.tally;
     let rate = tally.seen as f64 / report.elapsed.as_secs_f64().max(1e-6);
     let pace = format!("in {} ({}/s)", seconds(report.elapsed), count(rate as u64));
@@ -121,23 +121,23 @@ fn headline(report: &Report, of: Of) -> String {
         (Ending::Stuck { .. }, _) => {
             format!("{}.", bad("Failed; rollback incomplete"))
         }
-        (Ending::Done, Of::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
-        (Ending::Done, Of::DryRun) => {
+        (Ending::Done, SummaryKind::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
+        (Ending::Done, SummaryKind::DryRun) => {
             format!(
                 "{}: {of_seen} would change. Looked {pace}.",
                 good("Dry run")
             )
         }
-        (Ending::Done, Of::Rollback) => format!("{} {of_seen} {pace}.", good("Rolled back")),
-        (Ending::Done, Of::RollbackDryRun) => {
+        (Ending::Done, SummaryKind::Rollback) => format!("{} {of_seen} {pace}.", good("Rolled back")),
+        (Ending::Done, SummaryKind::RollbackDryRun) => {
             format!("{}: {of_seen} would be rolled back.", good("Dry run"))
         }
-        (Ending::Done, Of::Verify) if tally.left() == 0 => format!(
+        (Ending::Done, SummaryKind::Verify) if tally.left() == 0 => format!(
             "{}: all {} are what they should be. Looked {pace}.",
             good("Verified"),
             inodes(tally.seen)
         ),
-        (Ending::Done, Of::Verify) => format!(
+        (Ending::Done, SummaryKind::Verify) => format!(
             "{}: {} of {} are not what they should be.",
             bad("Differs"),
             count(tally.left()),
@@ -203,18 +203,18 @@ const KINDS: [(FileType, &str, &str); 7] = [
     (FileType::BlockDevice, "block device", "block devices"),
 ];
 
-fn rest(text: &mut String, report: &Report, of: Of) {
+fn rest(text: &mut String, report: &Report, of: SummaryKind) {
     let tally = &report.tally;
     let as_wanted = match of {
-        Of::Shift | Of::DryRun => "already shifted",
-        Of::Rollback | Of::RollbackDryRun => "already as before the run",
-        Of::Verify => "as they should be",
+        SummaryKind::Shift | SummaryKind::DryRun => "already shifted",
+        SummaryKind::Rollback | SummaryKind::RollbackDryRun => "already as before the run",
+        SummaryKind::Verify => "as they should be",
     };
     let stepped = match of {
-        Of::Rollback => "undone",
-        Of::RollbackDryRun => "to undo",
-        Of::DryRun => "to do",
-        Of::Shift | Of::Verify => "done",
+        SummaryKind::Rollback => "undone",
+        SummaryKind::RollbackDryRun => "to undo",
+        SummaryKind::DryRun => "to do",
+        SummaryKind::Shift | SummaryKind::Verify => "done",
     };
     if tally.steps > 0 {
         let noun = if tally.steps == 1 { "step" } else { "steps" };
@@ -226,7 +226,7 @@ fn rest(text: &mut String, report: &Report, of: Of) {
         (tally.vanished, "gone before they could be looked at"),
     ];
     for (n, what) in facts {
-        if n > 0 && !(of == Of::Verify && tally.left() == 0 && what == as_wanted) {
+        if n > 0 && !(of == SummaryKind::Verify && tally.left() == 0 && what == as_wanted) {
             let _ = writeln!(text, "  {} {what}", count(n));
         }
     }
@@ -283,7 +283,7 @@ fn set_aside(text: &mut String, all: &[SetAside]) {
 }
 
 /// The line that goes on from here.
-fn next_step(text: &mut String, report: &Report, of: Of) {
+fn next_step(text: &mut String, report: &Report, of: SummaryKind) {
     let Some(journal) = &report.journal else {
         return;
     };
@@ -292,7 +292,7 @@ fn next_step(text: &mut String, report: &Report, of: Of) {
         let _ = writeln!(text, "  {what} idshift {verb} {name}");
     };
     match (&report.ending, of) {
-        (Ending::Interrupted, Of::Shift | Of::Rollback) | (Ending::Stuck { .. }, _) => {
+        (Ending::Interrupted, SummaryKind::Shift | SummaryKind::Rollback) | (Ending::Stuck { .. }, _) => {
             text.push('\n');
             match Journal::outline(journal) {
                 Ok(outline) if outline.can_resume => {
@@ -303,12 +303,12 @@ fn next_step(text: &mut String, report: &Report, of: Of) {
                 Err(error) => _ = writeln!(text, "  The journal is of no use any more: {error}"),
             }
         }
-        (Ending::Done, Of::Shift) => {
+        (Ending::Done, SummaryKind::Shift) => {
             let size = std::fs::metadata(journal).map_or(0, |metadata| metadata.len());
             let _ = writeln!(text, "\n  Journal:   {} ({})", path(journal), bytes(size));
             show(text, "Undo with:", "rollback");
         }
-        (Ending::Done, Of::Rollback) if report.tally.forcible > 0 => {
+        (Ending::Done, SummaryKind::Rollback) if report.tally.forcible > 0 => {
             text.push('\n');
             show(text, "Also what was changed since:", "rollback --force");
         }

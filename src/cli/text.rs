@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
 
-use crate::fs::shown::shown;
-pub use crate::fs::shown::{one_line, shell_word};
+use crate::fs::escape::escaped;
+pub use crate::fs::escape::{one_line, shell_word};
 
 /// Text of several lines that can do a terminal no harm. Names in it went through [`one_line`] or
 /// `fs::shown` where they were put in, so that the lines are the program's own.
@@ -17,7 +17,7 @@ pub fn printable(text: &str) -> String {
 
 /// A path on one line of a terminal.
 pub fn path(path: &Path) -> String {
-    shown(path).to_string()
+    escaped(path).to_string()
 }
 
 /// `1234567` as `1,234,567`.

@@ -5,18 +5,18 @@ use std::path::Path;
 use super::args::VerifyArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
-use super::named;
+use super::announce;
 use super::shift::{direction, print_report};
-use super::summary::Of;
+use super::summary::SummaryKind;
 use super::terminal::Terminal;
 use crate::engine::{self, Monitor, Phase, ShiftRequest};
-use crate::fs::shown::shown;
-use crate::record::line::WalkOptions;
-use crate::record::{Journal, Store};
+use crate::fs::escape::escaped;
+use crate::journal::record::WalkOptions;
+use crate::journal::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.begin().map_err(Failure::refused)?;
+    let stop = args.effort.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.quiet);
     let report = match args.map.is_given() {
         true => engine::verify_map(&request(args)?, args.assume_shifted, &monitor, &stop),
@@ -24,13 +24,13 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             monitor.phase(Phase::Reading, None);
             let journal = journal(args)?;
             call.is_of_journal(&journal);
-            monitor.suspend(|| named::announce("Verifying", &journal, &args.output));
+            monitor.suspend(|| announce::announce("Verifying", &journal, &args.output));
             engine::verify_journal(&journal, args.effort.threads(), &monitor, &stop)
         }
     };
     monitor.clear();
     let report = report?;
-    print_report(call, &report, Of::Verify, &args.output, false, None);
+    print_report(call, &report, SummaryKind::Verify, &args.output, false, None);
     Ok(Exit::from(&report))
 }
 
@@ -67,7 +67,7 @@ fn journal(args: &VerifyArgs) -> Result<Journal, Failure> {
         .map_err(|error| match Path::new(&*name).is_dir() {
             true => Failure::usage(format!(
                 "{}: is a tree; name its map too, with --map or --subid",
-                shown(Path::new(&*name))
+                escaped(Path::new(&*name))
             )),
             false => error.into(),
         })?;

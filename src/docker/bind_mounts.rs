@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::DockerError;
-use super::census::{Census, census};
+use super::owner_stats::{OwnerStats, owner_stats};
 use super::container::{Bind, Container};
 use super::data_root::{ContainerFiles, DockerRoot};
 use super::inventory::volumes::VolumeElsewhere;
-use super::inventory::{Whose, whose};
-use super::moved::{Moved, real};
+use super::inventory::{PathOwner, whose};
+use super::path_rewriter::{PathRewriter, real};
 use super::remap::{DEFAULT_USER, Remap};
-use super::run_as;
-use crate::fs::shown::{shell_word, shown};
-use crate::fs::tries::Try;
-use crate::fs::{Pin, Root, Stat, places};
+use super::container_user;
+use crate::fs::escape::{shell_word, escaped};
+use crate::fs::access_probe::AccessKind;
+use crate::fs::{PinnedFile, Root, Stat, places};
 use crate::idmap::{Direction, Mapped};
 use crate::ownership::FileType;
 use crate::preflight::accounts::{Account, LoginAccounts};
@@ -75,7 +75,7 @@ pub struct BindMount {
     pub owner_inside: Option<String>,
     /// Whose the entries in it are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub holds: Option<Census>,
+    pub holds: Option<OwnerStats>,
     /// Whom the container runs as; `None` where that cannot be looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<ContainerUser>,
@@ -100,11 +100,11 @@ pub struct BindMount {
 }
 
 /// Looks at bind mounts, container by container.
-pub struct Look<'a> {
+pub struct BindMountSurvey<'a> {
     /// The docker root.
     pub root: &'a DockerRoot,
     /// The same, as what gets another place.
-    pub moved: &'a Moved,
+    pub moved: &'a PathRewriter,
     /// The range; none where nobody knows it.
     pub remap: Option<&'a Remap>,
     /// The accounts whose files stay theirs; none where they need not.
@@ -114,15 +114,15 @@ pub struct Look<'a> {
     found: Vec<BindMount>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> BindMountSurvey<'a> {
     /// At the containers of this root.
     pub fn new(
         root: &'a DockerRoot,
-        moved: &'a Moved,
+        moved: &'a PathRewriter,
         remap: Option<&'a Remap>,
         accounts: Option<LoginAccounts>,
-    ) -> Look<'a> {
-        Look {
+    ) -> BindMountSurvey<'a> {
+        BindMountSurvey {
             root,
             moved,
             remap,
@@ -147,7 +147,7 @@ impl<'a> Look<'a> {
         let mut binds = files.bind_mounts(self.root)?;
         // Of those that are not remapped, it is only asked where they meet others.
         binds.retain(|bind| {
-            self.host_binds || is_host || whose(self.moved, &real(&bind.source)) != Whose::Host
+            self.host_binds || is_host || whose(self.moved, &real(&bind.source)) != PathOwner::Host
         });
         for (name, bind) in files.local_volumes(self.root)? {
             let found = volumes.iter().find(|volume| volume.volume == name);
@@ -159,7 +159,7 @@ impl<'a> Look<'a> {
         if binds.is_empty() {
             return Ok(());
         }
-        let user = run_as::user_of(self.root, files).ok();
+        let user = container_user::user_of(self.root, files).ok();
         for bind in binds {
             let found = self.bind_mount(&container.name, bind, user.clone(), is_host);
             self.found.push(found);
@@ -221,7 +221,7 @@ impl<'a> Look<'a> {
         let remap = self.remap.filter(|_| !is_host);
         // Through symlinks, as the runtime goes.
         let real = std::fs::canonicalize(&bind.source).ok();
-        let pin = real.as_ref().and_then(|real| Pin::path(real).ok());
+        let pin = real.as_ref().and_then(|real| PinnedFile::path(real).ok());
         let stat = pin.as_ref().and_then(|pin| pin.stat().ok());
         let seen = real.as_deref().zip(stat);
         let fixed = self.fixed(seen, is_host);
@@ -234,7 +234,7 @@ impl<'a> Look<'a> {
         let host_ids = host_ids.and_then(|(user, remap)| user.on_host(&remap.map).ok());
         let wanted = seen.filter(|_| is_ours && remap.is_some());
         let holds = wanted
-            .and_then(|(real, _)| census(real, host_ids, bind.writable, self.accounts.as_ref()));
+            .and_then(|(real, _)| owner_stats(real, host_ids, bind.writable, self.accounts.as_ref()));
         let closed = match (seen, remap) {
             (Some((real, _)), Some(remap)) if is_ours => {
                 let root = Root::open(real).ok();
@@ -243,7 +243,7 @@ impl<'a> Look<'a> {
             }
             _ => Vec::new(),
         };
-        let is_own = seen.is_some_and(|(real, _)| whose(self.moved, real) == Whose::Own);
+        let is_own = seen.is_some_and(|(real, _)| whose(self.moved, real) == PathOwner::Own);
         let kind = fixed.unwrap_or_else(|| {
             let side = remap.zip(stat);
             let side = side.map(|(remap, stat)| remap.map.uids.map(stat.uid, Direction::Into));
@@ -291,7 +291,7 @@ impl<'a> Look<'a> {
     }
 
     /// What somebody who logs in to this host has to do with it.
-    fn claim(&self, real: &Path, holds: Option<&Census>) -> Option<Claim> {
+    fn claim(&self, real: &Path, holds: Option<&OwnerStats>) -> Option<Claim> {
         let root = Root::open(real).ok()?;
         let inside = || holds?.account.clone().map(Claim::HoldsFiles);
         homes::claim(&root, self.accounts.as_ref()?).or_else(inside)
@@ -304,7 +304,7 @@ impl<'a> Look<'a> {
 
     fn words(&self, advice: &Advice, source: &Path) -> String {
         let place = real(source);
-        let moved_to = self.moved.new_place(&place);
+        let moved_to = self.moved.new_path(&place);
         let prepare = || prepare_command(self.remap, "", moved_to.as_deref().unwrap_or(&place));
         match advice {
         Advice::NotThere => "nothing: it is not there".into(),
@@ -324,7 +324,7 @@ impl<'a> Look<'a> {
         }
         Advice::Carried => format!(
                 "nothing: it goes along with the data-root, shifted; a compose file that names it needs {}",
-                shown(moved_to.as_deref().unwrap_or(&place))
+                escaped(moved_to.as_deref().unwrap_or(&place))
             ),
         Advice::Prepare | Advice::Account => prepare(),
         Advice::Shared(other) if moved_to.is_some() => format!(
@@ -350,7 +350,7 @@ impl<'a> Look<'a> {
             FileType::Socket => Some(Advice::Socket),
             _ if real.extension() == Some(OsStr::new("sock")) => Some(Advice::Socket),
             FileType::CharDevice | FileType::BlockDevice => Some(Advice::Device),
-            _ if matches!(whose(self.moved, real), Whose::Daemon | Whose::Content) => {
+            _ if matches!(whose(self.moved, real), PathOwner::Daemon | PathOwner::Content) => {
                 Some(Advice::DataRoot)
             }
             _ if self.root.path.starts_with(real) => Some(Advice::System),
@@ -361,13 +361,13 @@ impl<'a> Look<'a> {
 }
 
 #[derive(Clone, Copy)]
-struct Can {
+struct UserAccess {
     reads: bool,
     writes: bool,
 }
 
 /// Tries without making anything; `None` where it cannot be tried, as without root.
-fn try_it(pin: &Pin, user: &ContainerUser, remap: &Remap) -> Option<Can> {
+fn try_it(pin: &PinnedFile, user: &ContainerUser, remap: &Remap) -> Option<UserAccess> {
     let question = Question {
         user: user.clone(),
         what: What::Look,
@@ -376,8 +376,8 @@ fn try_it(pin: &Pin, user: &ContainerUser, remap: &Remap) -> Option<Can> {
     ask(pin, &question, &remap.map, |answer| {
         if let Answer::Tried(tried) = answer {
             match tried.what {
-                Try::Write => writes &= tried.works(),
-                Try::Connect => {
+                AccessKind::Write => writes &= tried.works(),
+                AccessKind::Connect => {
                     reads &= tried.works();
                     writes &= tried.works();
                 }
@@ -386,7 +386,7 @@ fn try_it(pin: &Pin, user: &ContainerUser, remap: &Remap) -> Option<Can> {
         }
     })
     .ok()?;
-    Some(Can { reads, writes })
+    Some(UserAccess { reads, writes })
 }
 
 /// The command that shifts a path out of the range.

@@ -80,7 +80,7 @@ pub type NewPath<'a> = &'a dyn Fn(&str) -> Option<String>;
 ///
 /// # Errors
 /// It is not what dockerd writes.
-pub fn move_config(text: &str, new_path: NewPath<'_>) -> serde_json::Result<String> {
+pub fn rewrite_config(text: &str, new_path: NewPath<'_>) -> serde_json::Result<String> {
     let config: Config = serde_json::from_str(text)?;
     let mut values = vec![
         config.log_path,
@@ -102,7 +102,7 @@ pub fn move_config(text: &str, new_path: NewPath<'_>) -> serde_json::Result<Stri
 ///
 /// # Errors
 /// It is not what dockerd writes.
-pub fn move_hostconfig(text: &str, new_path: NewPath<'_>) -> serde_json::Result<String> {
+pub fn rewrite_hostconfig(text: &str, new_path: NewPath<'_>) -> serde_json::Result<String> {
     let config: HostConfig = serde_json::from_str(text)?;
     let mounts = config.mounts.unwrap_or_default();
     let sources = mounts.into_iter().flat_map(Spec::paths);
@@ -449,17 +449,17 @@ mod tests {
                 "Source\":\"/var/lib/docker/",
                 "Source\":\"/var/lib/docker/100000.100000/",
             );
-        assert_eq!(move_config(text, &into).unwrap(), expected);
-        assert_eq!(move_config(&expected, &out_of).unwrap(), text);
+        assert_eq!(rewrite_config(text, &into).unwrap(), expected);
+        assert_eq!(rewrite_config(&expected, &out_of).unwrap(), text);
     }
 
     #[test]
     fn binds_below_the_data_root_move() {
         let text = r#"{"Binds":["/var/lib/docker/volumes/v/_data:/x:ro","/srv/a:/b"],"Mounts":[{"Source":"/var/lib/docker/a"}],"UsernsMode":""}"#;
         let expected = r#"{"Binds":["/var/lib/docker/100000.100000/volumes/v/_data:/x:ro","/srv/a:/b"],"Mounts":[{"Source":"/var/lib/docker/100000.100000/a"}],"UsernsMode":""}"#;
-        assert_eq!(move_hostconfig(text, &into).unwrap(), expected);
+        assert_eq!(rewrite_hostconfig(text, &into).unwrap(), expected);
         assert_eq!(
-            move_hostconfig(r#"{"Binds":null}"#, &into).unwrap(),
+            rewrite_hostconfig(r#"{"Binds":null}"#, &into).unwrap(),
             r#"{"Binds":null}"#
         );
     }
@@ -479,8 +479,8 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_is_refused() {
-        assert!(move_config("{", &into).is_err());
-        assert!(move_hostconfig("[]x", &into).is_err());
+        assert!(rewrite_config("{", &into).is_err());
+        assert!(rewrite_hostconfig("[]x", &into).is_err());
     }
 
     #[test]

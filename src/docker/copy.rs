@@ -13,7 +13,7 @@ use std::thread::Builder;
 use super::DockerError;
 use super::data_root::{COPY, DockerRoot, plain_names};
 use crate::engine::{Monitor, Phase, Stop};
-use crate::fs::shown::shell_word;
+use crate::fs::escape::shell_word;
 use crate::fs::space::{self, Amount};
 
 /// A copy that can be made.

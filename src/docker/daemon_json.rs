@@ -13,12 +13,12 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::DockerError;
 use crate::fs::Root;
-use crate::fs::shown::shell_word;
-use crate::fs::structure::{look, read_file};
+use crate::fs::escape::shell_word;
+use crate::fs::file_ops::{stat_entry, read_file};
 use crate::host::runtime;
 use crate::ownership::Mode;
-use crate::record::Step;
-use crate::record::step::{Content, Made, Place};
+use crate::journal::Step;
+use crate::journal::step::{FileContent, NewDirectory, StepPath};
 
 /// Where dockerd looks for it unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/docker/daemon.json";
@@ -249,7 +249,7 @@ pub fn step(
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let made = |mode| Made {
+    let made = |mode| NewDirectory {
         uid: 0,
         gid: 0,
         mode: Mode::from_st_mode(mode),
@@ -261,20 +261,20 @@ pub fn step(
             return Ok((root.path, Vec::new()));
         };
         let make_dir = Step::MakeDir {
-            at: Place::new(root_number, [dir]),
+            at: StepPath::new(root_number, [dir]),
             made: made(0o755),
         };
         let create = Step::Create {
-            at: Place::new(root_number, [dir, name]),
+            at: StepPath::new(root_number, [dir, name]),
             content: with_userns_remap("", Some(remap), path)?,
             made: made(0o644),
         };
         return Ok((root.path, vec![make_dir, create]));
     }
     let root = open(path, dir)?;
-    let at = Place::new(root_number, [name]);
+    let at = StepPath::new(root_number, [name]);
     let handle = std::fs::File::open(&root.path).map_err(DockerError::io(&root.path))?;
-    let there = look(handle.as_fd(), name).map_err(|errno| DockerError::io(path)(errno.into()))?;
+    let there = stat_entry(handle.as_fd(), name).map_err(|errno| DockerError::io(path)(errno.into()))?;
     let step = match (there, remap) {
         (None, None) => None,
         (None, Some(remap)) => Some(Step::Create {
@@ -288,11 +288,11 @@ pub fn step(
             let after = with_userns_remap(&before, remap, path)?;
             (before != after).then_some(Step::Rewrite {
                 at,
-                before: Content {
+                before: FileContent {
                     text: before,
                     mtime_ns: Some(mtime),
                 },
-                after: Content {
+                after: FileContent {
                     text: after,
                     mtime_ns: None,
                 },

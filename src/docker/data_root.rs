@@ -12,9 +12,9 @@ use super::DockerError;
 use super::container::{Bind, Container, bind_mounts, local_volumes};
 use super::daemon_json::DaemonJson;
 use crate::fs::dir::open_dir;
-use crate::fs::shown::shell_word;
-use crate::fs::shown::shown;
-use crate::fs::structure::read_file;
+use crate::fs::escape::shell_word;
+use crate::fs::escape::escaped;
+use crate::fs::file_ops::read_file;
 
 /// Where dockerd keeps its data unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/docker";
@@ -344,7 +344,7 @@ pub(super) fn not_json(path: &Path, error: &serde_json::Error) -> DockerError {
         Some(dir) => format!(
             "dockerd cannot load it either. Restore the file, or, if it is of no more use, move {} out of the \
              data-root while the daemon is stopped",
-            shown(dir)
+            escaped(dir)
         ),
         None => "Restore the file from a backup".into(),
     };

@@ -8,8 +8,8 @@ use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{self, DockerRoot, names};
 use super::remap::{DEFAULT_USER, Remap};
-use crate::fs::Pin;
-use crate::fs::shown::{shell_word, shown};
+use crate::fs::PinnedFile;
+use crate::fs::escape::{shell_word, escaped};
 use crate::host::{Finding, filesystem, kernel, runtime, security, subids};
 use crate::idmap::IdMap;
 use crate::volume::probe::try_namespace;
@@ -53,7 +53,7 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
             "data-root",
             format!(
                 "{} is not there yet; --data-root names another",
-                shown(&top)
+                escaped(&top)
             ),
         ),
     });
@@ -93,7 +93,7 @@ fn namespace(map: &IdMap) -> Finding {
 
 /// The data-root, and what of it is mounted from another filesystem.
 fn filesystems(top: &Path) -> Vec<PathBuf> {
-    let look = |path: &Path| Pin::path(path).and_then(|pin| pin.stat());
+    let look = |path: &Path| PinnedFile::path(path).and_then(|pin| pin.stat());
     let mut places = vec![top.to_path_buf()];
     let mut known: Vec<u64> = look(top).iter().map(|stat| stat.dev).collect();
     for name in names(top).unwrap_or_default() {
@@ -139,7 +139,7 @@ pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
 
 fn configuration(daemon: &Daemon<'_>) -> Finding {
     const WHAT: &str = "daemon.json";
-    let path = shown(&daemon.start.config);
+    let path = escaped(&daemon.start.config);
     match &daemon.daemon_json {
         Err(error) => Finding::error(WHAT, error.to_string()),
         Ok(_) if !daemon.start.config.exists() => {
@@ -182,7 +182,7 @@ pub fn driver(root: &DockerRoot) -> Finding {
 pub fn parents(top: &Path, root_gid: Option<u32>) -> Finding {
     const WHAT: &str = "directories above";
     let closed = top.ancestors().skip(1).find(|dir| {
-        let stat = Pin::path(dir).and_then(|pin| pin.stat());
+        let stat = PinnedFile::path(dir).and_then(|pin| pin.stat());
         stat.is_ok_and(|stat| {
             let wanted = match root_gid == Some(stat.gid) {
                 true => 0o010,
@@ -197,7 +197,7 @@ pub fn parents(top: &Path, root_gid: Option<u32>) -> Finding {
             WHAT,
             format!(
                 "{} cannot be searched by others: a remapped daemon refuses to start",
-                shown(dir)
+                escaped(dir)
             ),
         )
         .remedy(format!("chmod o+x {}", shell_word(dir))),

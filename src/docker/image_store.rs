@@ -11,7 +11,7 @@ use super::DockerError;
 use super::container::Container;
 use super::data_root::{DockerRoot, names};
 use super::remap::Remap;
-use crate::fs::shown::{shell_word, shown};
+use crate::fs::escape::{shell_word, escaped};
 use crate::idmap::Direction;
 
 /// Where containerd keeps its data unless its configuration says otherwise.
@@ -307,7 +307,7 @@ pub fn unused(root: &DockerRoot) -> Option<String> {
         format!(
             "{} was used with the containerd image store too; images in it are not shown by a daemon that uses a storage \
              driver, and are not carried",
-            shown(&root.path)
+            escaped(&root.path)
         )
     })
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use crate::engine::{Aim, Rule};
+use crate::engine::{Policy, Rule};
 use crate::fs::DirPath;
 use crate::idmap::Direction;
 use crate::ownership::Mode;
@@ -56,7 +56,7 @@ const PASSABLE: Mode = Mode::from_st_mode(0o710);
 
 impl Layout {
     /// A directory that the container's root passes through.
-    pub(super) fn passage(&self) -> Rule {
+    pub(super) fn passage_rule(&self) -> Rule {
         match self.direction {
             Direction::Into => Rule::Set {
                 uid: 0,
@@ -73,7 +73,7 @@ impl Layout {
 
     /// What containers own. In a plain root all of it is a container's id. In a remapped one some is
     /// not: whiteouts that the kernel made are root's, and what `--userns=host` containers wrote.
-    fn content(&self) -> Rule {
+    fn content_rule(&self) -> Rule {
         match self.direction {
             Direction::Into => Rule::MapAll,
             Direction::OutOf => Rule::Map,
@@ -82,12 +82,12 @@ impl Layout {
 
     /// The rule for a tree of somebody's own, and for what is passed on the way to one. It may be in
     /// the range already.
-    fn own(&self, way: &[&[u8]]) -> Option<Rule> {
+    fn own_rule(&self, way: &[&[u8]]) -> Option<Rule> {
         let begins_alike = |tree: &Vec<Vec<u8>>| tree.iter().zip(way).all(|(a, b)| a == b);
         let near = self.own_trees.iter().filter(|tree| begins_alike(tree));
         let shortest = near.map(Vec::len).min()?;
         match way {
-            _ if shortest <= way.len() && self.sides_overlap => Some(self.content()),
+            _ if shortest <= way.len() && self.sides_overlap => Some(self.content_rule()),
             _ if shortest <= way.len() => Some(Rule::Map),
             [] | [b"volumes"] | [b"volumes", _] => None,
             _ => Some(Rule::Keep),
@@ -96,20 +96,20 @@ impl Layout {
 
     /// The rule for what has this way from the docker root; not for what is below it.
     fn rule(&self, way: &[&[u8]]) -> Rule {
-        if let Some(rule) = self.own(way) {
+        if let Some(rule) = self.own_rule(way) {
             return rule;
         }
         match way {
             [b"volumes", name, b"_data", ..] if self.elsewhere.contains(*name) => Rule::Skip,
             [b"overlay2" | b"fuse-overlayfs", b"l", ..] => Rule::Skip,
-            _ if is_content(way) => self.content(),
+            _ if is_content(way) => self.content_rule(),
 
-            [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => self.passage(),
+            [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => self.passage_rule(),
             [b"volumes"] | [b"volumes", _] => Rule::Keep,
             [b"overlay2" | b"fuse-overlayfs"] | [b"overlay2" | b"fuse-overlayfs", _] => {
-                self.passage()
+                self.passage_rule()
             }
-            [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => self.passage(),
+            [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => self.passage_rule(),
             _ => Rule::Skip,
         }
     }
@@ -132,7 +132,7 @@ impl Layout {
 /// From this depth on, below the docker root, the rule of a directory is that of all in it.
 const DEEP: usize = 3;
 
-impl Aim for Layout {
+impl Policy for Layout {
     /// The data-root; behind it come the directories that containers bind.
     fn is_of_containers(&self, number: usize) -> bool {
         number == 0
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn each_part_has_its_rule() {
         let plain = layout(None);
-        let passage = plain.passage();
+        let passage = plain.passage_rule();
         for (path, expected) in [
             ("containers", passage),
             ("containers/c", passage),

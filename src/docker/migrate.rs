@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::container::{Container, move_config, move_hostconfig, obstacles, set_userns_host};
+use super::container::{Container, rewrite_config, rewrite_hostconfig, obstacles, set_userns_host};
 use super::daemon_json;
 use super::data_root::{
     ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
@@ -12,15 +12,15 @@ use super::data_root::{
 use super::image_store::{self, ContainerdStore};
 use super::inventory::{HostBinds, Inventory};
 use super::layout::Layout;
-use super::moved::Moved;
+use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
-use super::steps::{GUARDED, Steps, times};
+use super::steps::{GUARDED, StepList, times};
 use crate::engine::{Plan, ShiftRequest};
 use crate::idmap::Direction;
 use crate::preflight::accounts::LoginAccounts;
-use crate::record::line::{RootLine, WalkOptions};
-use crate::record::step::Place;
-use crate::record::{Journal, Step, Store};
+use crate::journal::record::{RootLine, WalkOptions};
+use crate::journal::step::StepPath;
+use crate::journal::{Journal, Step, Store};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -93,9 +93,9 @@ impl Migration {
         docker_root.check_drivers()?;
 
         let copy = request.copy.as_deref();
-        let mut steps = Steps::new(&top, copy, &inner)?;
+        let mut steps = StepList::new(&top, copy, &inner)?;
         let (plain, others) = plain_names(&top)?;
-        let moved = Moved::new(&from, &to, if into { others.clone() } else { Vec::new() })?;
+        let moved = PathRewriter::new(&from, &to, if into { others.clone() } else { Vec::new() })?;
         let new_path = |path: &str| moved.path(path);
         let parse = |files: ContainerFiles| Ok((files.parse(&docker_root)?, files));
         let all: Result<Vec<(Container, ContainerFiles)>, DockerError> = docker_root
@@ -115,14 +115,14 @@ impl Migration {
         let (mut marked, mut will_not_start) = (Vec::new(), Vec::new());
         for ((container, files), obstacle) in all.iter().zip(&obstacles) {
             let dir = now.join("containers").join(&files.id);
-            let config = move_config(&files.config, &new_path)
+            let config = rewrite_config(&files.config, &new_path)
                 .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?;
             steps.rewrite(&dir, &files.id, "config.v2.json", &files.config, config)?;
             let Some(hostconfig) = &files.hostconfig else {
                 continue;
             };
             let bad = |error| not_json(&dir.join("hostconfig.json"), &error);
-            let mut after = move_hostconfig(hostconfig, &new_path).map_err(bad)?;
+            let mut after = rewrite_hostconfig(hostconfig, &new_path).map_err(bad)?;
             if let Some(why) = obstacle {
                 match request.set_userns_host {
                     true => {
@@ -146,14 +146,14 @@ impl Migration {
                     true => HostBinds::Shifted,
                     false => HostBinds::Left,
                 };
-                Inventory::take(&docker_root, &moved, Some(remap), each, binds, accounts)?
+                Inventory::for_migrate(&docker_root, &moved, Some(remap), each, binds, accounts)?
             }
             false => {
                 let mut sources = request.shifted_before.clone();
                 for (_, files) in &all {
                     sources.extend(files.bind_sources_if_remapped(&docker_root)?);
                 }
-                Inventory::take_back(&moved, remap, sources, request.bind_mounts)?
+                Inventory::for_revert(&moved, remap, sources, request.bind_mounts)?
             }
         };
         inventory.check()?;
@@ -182,7 +182,7 @@ impl Migration {
             }
         } else {
             store.check_plain_root(&top)?;
-            steps.early.push(times(Place::new(0, [&inner]), &from)?);
+            steps.early.push(times(StepPath::new(0, [&inner]), &from)?);
             steps.block(&[&inner], &hidden)?;
             set_aside = steps.set_plain_shell_aside(&plain)?;
             let aside = store.drivers_to_set_aside();
@@ -207,7 +207,7 @@ impl Migration {
             own_trees: inventory.own_trees.clone(),
             sides_overlap: remap.map.sides_overlap().is_some(),
         };
-        steps.own_top(layout.passage())?;
+        steps.own_top(layout.passage_rule())?;
         let to_root: &[&str] = if into { &[&inner] } else { &[] };
         steps.unblock(&now.join(GUARDED), to_root)?;
         let trees: Vec<PathBuf> = [top.clone()]
@@ -219,7 +219,7 @@ impl Migration {
             let value = into.then_some(&value[..]);
             let (root, step) = daemon_json::step(path, value, trees.len())?;
             if !step.is_empty() {
-                let dir = Place::new(trees.len(), [""; 0]);
+                let dir = StepPath::new(trees.len(), [""; 0]);
                 steps.late.push(times(dir, &root)?);
                 step_roots.push(root);
                 // A daemon that is started early must not find the option without the data.

@@ -24,7 +24,7 @@
 
 pub mod audit;
 pub mod bind_mounts;
-pub mod census;
+pub mod owner_stats;
 pub mod container;
 pub mod copy;
 pub mod create_user;
@@ -37,23 +37,23 @@ pub mod image_store;
 pub mod inventory;
 pub mod layout;
 pub mod migrate;
-pub mod moved;
+pub mod path_rewriter;
 pub mod remap;
-pub mod run_as;
+pub mod container_user;
 mod steps;
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::fs::shown::shown;
+use crate::fs::escape::escaped;
 use crate::idmap::SubidError;
 
 /// Why nothing is done with a data-root. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum DockerError {
     /// Something cannot be read.
-    #[error("{path}: {source}", path = shown(path))]
+    #[error("{path}: {source}", path = escaped(path))]
     Io {
         /// What.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub enum DockerError {
     /// Images or container files are in containerd, where nothing is carried from.
     #[error(
         "{path}: {what} in the containerd image store, which the daemon does not show afterwards. {remedy}",
-        path = shown(path)
+        path = escaped(path)
     )]
     InContainerd {
         /// The docker root.
@@ -85,7 +85,7 @@ pub enum DockerError {
         remedy: String,
     },
     /// Something of the data-root stands in the way.
-    #[error("{path}: {reason}", path = shown(path))]
+    #[error("{path}: {reason}", path = escaped(path))]
     InTheWay {
         /// What.
         path: PathBuf,

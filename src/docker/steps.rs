@@ -11,12 +11,12 @@ use super::image_store;
 use super::inventory::volumes::Edit;
 use crate::engine::Rule;
 use crate::fs::dir::open_dir;
-use crate::fs::shown::shown;
-use crate::fs::structure::{mtime_ns, read_file, read_link};
-use crate::fs::{Pin, Stat, attributes};
+use crate::fs::escape::escaped;
+use crate::fs::file_ops::{mtime_ns, read_file, read_link};
+use crate::fs::{PinnedFile, Stat, attributes};
 use crate::ownership::{FileType, Mode, Ownership};
-use crate::record::step::{Content, Made, Place};
-use crate::record::{Name, Step};
+use crate::journal::step::{FileContent, NewDirectory, StepPath};
+use crate::journal::{Name, Step};
 
 /// Why an entry of a data-root cannot be carried by renaming it; `None` when it can.
 pub fn not_renamed(path: &Path, stat: &Stat) -> Option<String> {
@@ -27,7 +27,7 @@ pub fn not_renamed(path: &Path, stat: &Stat) -> Option<String> {
         let target = std::fs::read_link(path).unwrap_or_default();
         format!(
             "is a symlink to {}: what is there is not followed",
-            shown(&target)
+            escaped(&target)
         )
     })
 }
@@ -45,7 +45,7 @@ const GUARD: &str = "idshift is moving this Docker data-root, or was interrupted
 /// The order: the docker root's `containers` gives its place to a guard, and so is `containers` where the other
 /// daemon would look for it; everything else is renamed. Then owners change, metadata is rewritten, and `containers`
 /// takes its new place last. At any moment no daemon starts, or one does that finds everything.
-pub(super) struct Steps<'a> {
+pub(super) struct StepList<'a> {
     pub top: &'a Path,
     /// Where `containers` is while the owners change, in the data-root.
     pub hidden: Vec<String>,
@@ -55,10 +55,10 @@ pub(super) struct Steps<'a> {
     pub late: Vec<Step>,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> StepList<'a> {
     /// For a docker root that is carried itself, or for a copy of it.
-    pub fn new(top: &'a Path, copy: Option<&str>, inner: &str) -> Result<Steps<'a>, DockerError> {
-        let mut steps = Steps {
+    pub fn new(top: &'a Path, copy: Option<&str>, inner: &str) -> Result<StepList<'a>, DockerError> {
+        let mut steps = StepList {
             top,
             hidden: match copy {
                 Some(copy) => vec![copy.to_string(), GUARDED.to_string()],
@@ -67,7 +67,7 @@ impl<'a> Steps<'a> {
             early: Vec::new(),
             late: Vec::new(),
         };
-        steps.early.push(times(Place::new(0, [""; 0]), top)?);
+        steps.early.push(times(StepPath::new(0, [""; 0]), top)?);
         Ok(steps)
     }
 
@@ -89,18 +89,18 @@ impl<'a> Steps<'a> {
             read_file(handle.as_fd(), name.as_bytes()).map_err(DockerError::io(dir.join(name)))?;
         let hidden = self.hidden.iter().map(String::as_str);
         let way: Vec<&str> = hidden.chain([id]).collect();
-        let times = times(Place::new(0, &way), dir)?;
+        let times = times(StepPath::new(0, &way), dir)?;
         // Both files of a container come one after the other.
         if !self.late.iter().rev().take(2).any(|step| *step == times) {
             self.late.push(times);
         }
         self.late.push(Step::Rewrite {
-            at: Place::new(0, way.into_iter().chain([name])),
-            before: Content {
+            at: StepPath::new(0, way.into_iter().chain([name])),
+            before: FileContent {
                 text: before.to_string(),
                 mtime_ns: Some(mtime),
             },
-            after: Content {
+            after: FileContent {
                 text: after,
                 mtime_ns: None,
             },
@@ -128,9 +128,9 @@ impl<'a> Steps<'a> {
         let handle = open_dir(rustix::fs::CWD, dir).map_err(failed)?;
         let way: Vec<&OsStr> = to.map(OsStr::new).into_iter().chain(below).collect();
         let way: Vec<&[u8]> = way.into_iter().map(OsStrExt::as_bytes).collect();
-        let times = times(Place::new(0, &way[..way.len() - 1]), dir)?;
+        let times = times(StepPath::new(0, &way[..way.len() - 1]), dir)?;
         self.late.push(times);
-        let at = Place::new(0, way);
+        let at = StepPath::new(0, way);
         let io = DockerError::io(&path);
         self.late.push(match edit {
             Edit::Link { target, .. } => {
@@ -146,11 +146,11 @@ impl<'a> Steps<'a> {
                 let (_, mtime) = read_file(handle.as_fd(), name).map_err(io)?;
                 Step::Rewrite {
                     at,
-                    before: Content {
+                    before: FileContent {
                         text: before.clone(),
                         mtime_ns: Some(mtime),
                     },
-                    after: Content {
+                    after: FileContent {
                         text: after.clone(),
                         mtime_ns: None,
                     },
@@ -169,7 +169,7 @@ impl<'a> Steps<'a> {
     /// What is at a path, if it can be carried by renaming it.
     fn carried(&self, path: &Path) -> Result<Stat, DockerError> {
         let failed = |errno: rustix::io::Errno| DockerError::io(path)(errno.into());
-        let stat = Pin::path(path).and_then(|pin| pin.stat()).map_err(failed)?;
+        let stat = PinnedFile::path(path).and_then(|pin| pin.stat()).map_err(failed)?;
         match not_renamed(path, &stat) {
             None => Ok(stat),
             Some(why) => {
@@ -184,8 +184,8 @@ impl<'a> Steps<'a> {
     pub fn rename(&mut self, from: &[&str], to: &[&str]) -> Result<(), DockerError> {
         let stat = self.carried(&self.path(from))?;
         self.early.push(Step::Rename {
-            from: Place::new(0, from),
-            to: Place::new(0, to),
+            from: StepPath::new(0, from),
+            to: StepPath::new(0, to),
             identity: stat.identity,
         });
         Ok(())
@@ -201,10 +201,10 @@ impl<'a> Steps<'a> {
         }
         let stat = self.carried(&self.path(&from))?;
         self.early
-            .push(times(Place::new(0, &from), &self.path(&from))?);
+            .push(times(StepPath::new(0, &from), &self.path(&from))?);
         self.early.push(Step::Block {
-            from: Place::new(0, from),
-            to: Place::new(0, to),
+            from: StepPath::new(0, from),
+            to: StepPath::new(0, to),
             identity: stat.identity,
             content: GUARD.to_string(),
         });
@@ -215,7 +215,7 @@ impl<'a> Steps<'a> {
     pub fn guard(&mut self, root: &[&str]) {
         let at = root.iter().copied().chain([GUARDED]);
         self.early.push(Step::Create {
-            at: Place::new(0, at),
+            at: StepPath::new(0, at),
             content: GUARD.to_string(),
             made: GUARD_OWNER,
         });
@@ -231,8 +231,8 @@ impl<'a> Steps<'a> {
         let stat = self.carried(now)?;
         let to = root.iter().copied().chain([GUARDED]);
         self.late.push(Step::Unblock {
-            from: Place::new(0, &self.hidden),
-            to: Place::new(0, to),
+            from: StepPath::new(0, &self.hidden),
+            to: StepPath::new(0, to),
             identity: stat.identity,
             content: GUARD.to_string(),
         });
@@ -243,7 +243,7 @@ impl<'a> Steps<'a> {
     pub fn remove_guard(&mut self, root: &[&str]) {
         let at = root.iter().copied().chain([GUARDED]);
         self.late.push(Step::Remove {
-            at: Place::new(0, at),
+            at: StepPath::new(0, at),
             content: GUARD.to_string(),
             made: GUARD_OWNER,
         });
@@ -252,8 +252,8 @@ impl<'a> Steps<'a> {
     /// The docker root of a remapped daemon comes into being.
     pub fn make_root(&mut self, inner: &str, root_gid: u32) {
         self.early.push(Step::MakeDir {
-            at: Place::new(0, [inner]),
-            made: Made {
+            at: StepPath::new(0, [inner]),
+            made: NewDirectory {
                 uid: 0,
                 gid: root_gid,
                 mode: Mode::from_st_mode(0o710),
@@ -267,7 +267,7 @@ impl<'a> Steps<'a> {
             return Ok(());
         };
         let failed = |errno: rustix::io::Errno| DockerError::io(self.top)(errno.into());
-        let pin = Pin::path(self.top).map_err(failed)?;
+        let pin = PinnedFile::path(self.top).map_err(failed)?;
         let stat = pin.stat().map_err(failed)?;
         let before = attributes::read(&pin, &stat)
             .map_err(|error| DockerError::in_the_way(self.top, error.to_string()))?;
@@ -279,7 +279,7 @@ impl<'a> Steps<'a> {
         };
         if before != after {
             self.late.push(Step::SetOwnership {
-                at: Place::new(0, [""; 0]),
+                at: StepPath::new(0, [""; 0]),
                 identity: stat.identity,
                 before,
                 after,
@@ -291,12 +291,12 @@ impl<'a> Steps<'a> {
     pub fn remove_dir(&mut self, name: &str) -> Result<(), DockerError> {
         let path = self.top.join(name);
         let failed = |errno: rustix::io::Errno| DockerError::io(&path)(errno.into());
-        let stat = Pin::path(&path)
+        let stat = PinnedFile::path(&path)
             .and_then(|pin| pin.stat())
             .map_err(failed)?;
         self.late.push(Step::RemoveDir {
-            at: Place::new(0, [name]),
-            made: Made {
+            at: StepPath::new(0, [name]),
+            made: NewDirectory {
                 uid: stat.uid,
                 gid: stat.gid,
                 mode: stat.mode,
@@ -351,7 +351,7 @@ impl<'a> Steps<'a> {
         let aside = self.aside_name(inner);
         let image = self.path(&[inner, "image"]);
         self.early
-            .push(times(Place::new(0, [inner, "image"]), &image)?);
+            .push(times(StepPath::new(0, [inner, "image"]), &image)?);
         self.make_dir(&[&aside]);
         self.make_dir(&[&aside, "image"]);
         for driver in drivers {
@@ -366,8 +366,8 @@ impl<'a> Steps<'a> {
     /// A directory that is root's alone.
     fn make_dir(&mut self, way: &[&str]) {
         self.early.push(Step::MakeDir {
-            at: Place::new(0, way),
-            made: Made {
+            at: StepPath::new(0, way),
+            made: NewDirectory {
                 uid: 0,
                 gid: 0,
                 mode: Mode::from_st_mode(0o700),
@@ -396,8 +396,8 @@ impl<'a> Steps<'a> {
         }
         let aside = self.aside_name("plain");
         self.early.push(Step::MakeDir {
-            at: Place::new(0, [&aside]),
-            made: Made {
+            at: StepPath::new(0, [&aside]),
+            made: NewDirectory {
                 uid: 0,
                 gid: 0,
                 mode: Mode::from_st_mode(0o700),
@@ -412,14 +412,14 @@ impl<'a> Steps<'a> {
 }
 
 /// The directory at `path`, which steps know as `at`, gets its time back when they are undone.
-pub(super) fn times(at: Place, path: &Path) -> Result<Step, DockerError> {
+pub(super) fn times(at: StepPath, path: &Path) -> Result<Step, DockerError> {
     let failed = |errno: rustix::io::Errno| DockerError::io(path)(errno.into());
     let dir = open_dir(rustix::fs::CWD, path).map_err(failed)?;
     let mtime_ns = mtime_ns(dir).map_err(DockerError::io(path))?;
     Ok(Step::Times { at, mtime_ns })
 }
 
-const GUARD_OWNER: Made = Made {
+const GUARD_OWNER: NewDirectory = NewDirectory {
     uid: 0,
     gid: 0,
     mode: Mode::from_st_mode(0o644),

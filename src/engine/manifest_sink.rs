@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 
-use super::decide::Run;
+use super::visitor::RunContext;
 use super::sink::Sink;
-use super::{Problem, ProblemKind, Tally};
+use super::{Problem, ProblemKind, Stats};
 use crate::fs::{DirPath, Identity};
-use crate::record::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
-use crate::record::{Transition, name};
+use crate::journal::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
+use crate::journal::{Transition, name};
 
 /// Writes what would change into a manifest that all threads share; without one it only counts.
 pub struct ManifestSink<'a> {
@@ -85,7 +85,7 @@ impl<'a> ManifestSink<'a> {
         }
     }
 
-    fn hand_over(&mut self, run: &Run<'_>) -> ControlFlow<()> {
+    fn hand_over(&mut self, run: &RunContext<'_>) -> ControlFlow<()> {
         let Some(manifest) = self.manifest else {
             return ControlFlow::Continue(());
         };
@@ -96,7 +96,7 @@ impl<'a> ManifestSink<'a> {
     }
 
     /// `"path":"…"`, the directory's part of it from the last time.
-    fn path(&mut self, run: &Run<'_>, dir: &Arc<DirPath>, name: &[u8]) {
+    fn path(&mut self, run: &RunContext<'_>, dir: &Arc<DirPath>, name: &[u8]) {
         let is_same = |known: &KnownDir| Arc::ptr_eq(&known.dir, dir);
         if !self.dir.as_ref().is_some_and(is_same) {
             self.dir = Some(KnownDir::new(run, dir));
@@ -149,7 +149,7 @@ struct KnownDir {
 }
 
 impl KnownDir {
-    fn new(run: &Run<'_>, dir: &Arc<DirPath>) -> KnownDir {
+    fn new(run: &RunContext<'_>, dir: &Arc<DirPath>) -> KnownDir {
         let path = run.path(dir, b".").into_os_string().into_encoded_bytes();
         let json = name::is_plain(&path).then(|| [b"\"path\":\"", &path[..], b"/"].concat());
         KnownDir {
@@ -164,15 +164,15 @@ impl Sink for ManifestSink<'_> {
 
     fn change(
         &mut self,
-        run: &Run<'_>,
-        tally: &mut Tally,
+        run: &RunContext<'_>,
+        tally: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         (): (),
         identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()> {
-        tally.changes(&transition, 1);
+        tally.add_changes(&transition, 1);
         if self.manifest.is_none() {
             return ControlFlow::Continue(());
         }
@@ -215,7 +215,7 @@ impl Sink for ManifestSink<'_> {
         }));
     }
 
-    fn finish(&mut self, run: &Run<'_>, _tally: &mut Tally, _whole: bool) {
+    fn finish(&mut self, run: &RunContext<'_>, _tally: &mut Stats, _whole: bool) {
         let _ = self.hand_over(run);
     }
 }

@@ -21,15 +21,15 @@
 //! - [`created`]: what came into being since a run
 //! - [`monitor`], [`report`], [`stop`]: how a run talks, ends and is ended
 
-pub mod aim;
-pub mod created;
-pub mod decide;
-mod disks;
+pub mod policy;
+pub mod new_inodes;
+pub mod visitor;
+mod filesystems;
 pub mod exclude;
-mod flush;
-mod kept;
-pub mod links;
-pub mod listed;
+mod writeback;
+mod chown_check;
+pub mod hardlinks;
+pub mod execute;
 pub mod manifest_sink;
 pub mod monitor;
 pub mod plan;
@@ -37,25 +37,25 @@ pub mod replay;
 pub mod report;
 pub mod request;
 pub mod resume;
-pub mod review;
+pub mod apply_manifest;
 pub mod rollback;
-mod roots;
-mod settle;
+mod reopen;
+mod hardlink_verify;
 pub mod shift;
 pub mod sink;
 pub mod steps;
 pub mod stop;
 mod there;
 pub mod verify;
-mod way;
+mod dir_cache;
 
-pub use aim::{Aim, Every, Rule};
+pub use policy::{Policy, Uniform, Rule};
 pub use monitor::{Monitor, Phase, Silent};
 pub use plan::Plan;
-pub use report::{Ending, Outcome, Problem, ProblemKind, Report, Tally};
+pub use report::{Ending, Outcome, Problem, ProblemKind, Report, Stats};
 pub use request::{Refusal, ShiftRequest};
 pub use resume::resume;
-pub use review::apply_manifest;
+pub use apply_manifest::apply_manifest;
 pub use rollback::{RollbackOptions, rollback};
 pub use shift::{dry_run, shift};
 pub use stop::Stop;

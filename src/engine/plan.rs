@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::decide::{Decider, Run};
-use super::links::{Links, Outside};
-use super::listed::carry_out;
-use super::replay::GiveUp;
+use super::visitor::{ShiftVisitor, RunContext};
+use super::hardlinks::{HardLinkTable, OutsideLinks};
+use super::execute::execute;
+use super::replay::FailurePolicy;
 use super::request::ShiftRequest;
-use super::settle::walk_and_settle;
+use super::hardlink_verify::walk_and_verify;
 use super::shift::{Dry, conclude, dry_walk};
 use super::sink::ListSink;
 use super::steps::Steps;
-use super::{Aim, Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
+use super::{Policy, Ending, Monitor, Phase, Refusal, Report, Stop, Stats};
 use crate::fs::Root;
-use crate::record::line::{Line, Named};
-use crate::record::lock::RunLock;
-use crate::record::manifest::ManifestWriter;
-use crate::record::writer::{Appender, Writer};
-use crate::record::{Journal, Mark, Step, Store};
+use crate::journal::record::{Record, NameCounts};
+use crate::journal::run_lock::RunLock;
+use crate::journal::manifest::ManifestWriter;
+use crate::journal::writer::{Appender, Writer};
+use crate::journal::{Journal, Mark, Step, Store};
 
 /// What is to be done.
 pub struct Plan<'a> {
@@ -31,7 +31,7 @@ pub struct Plan<'a> {
     /// Directories in which only steps are taken. The trees come first in the numbering of roots.
     pub step_roots: Vec<PathBuf>,
     /// What each inode becomes.
-    pub aim: &'a dyn Aim,
+    pub aim: &'a dyn Policy,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// So many of them are taken before any owner is changed.
@@ -58,15 +58,15 @@ impl Plan<'_> {
         roots: &'r [Root],
         monitor: &'r dyn Monitor,
         stop: &'r Stop,
-    ) -> Result<Run<'r>, Refusal> {
+    ) -> Result<RunContext<'r>, Refusal> {
         let request = &self.request;
         let (map, direction) = (&request.map, request.direction);
-        let mut run = Run::new(roots, map, direction, &request.walk, monitor, stop);
+        let mut run = RunContext::new(roots, map, direction, &request.walk, monitor, stop);
         run.aim = self.aim;
         run.accounts = request.accounts();
         run.exclude = request.excludes(roots)?;
         if !request.walk.outside_links {
-            run.links = Links::new(Outside::Refused);
+            run.links = HardLinkTable::new(OutsideLinks::Refused);
         }
         Ok(run)
     }
@@ -105,7 +105,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// [`Refusal`]: nothing was changed.
-    pub fn hold(&self, store: &Store, monitor: &dyn Monitor) -> Result<RunLock, Refusal> {
+    pub fn lock(&self, store: &Store, monitor: &dyn Monitor) -> Result<RunLock, Refusal> {
         let roots = self.open_roots()?;
         self.request.clear_to_change(&roots, store, monitor)
     }
@@ -115,7 +115,7 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// [`Refusal`]: nothing was changed. What goes wrong later is in the report.
-    pub fn carry_out(
+    pub fn execute(
         &self,
         store: &Store,
         monitor: &dyn Monitor,
@@ -135,7 +135,7 @@ impl Plan<'_> {
         // All that stands in the way is to be told at once.
         run.carry_on = true;
         monitor.phase(Phase::Listing, None);
-        let (appender, mut found, written) = self.list(&run, trees, appender, request.jobs);
+        let (appender, mut found, written) = self.journal_changes(&run, trees, appender, request.jobs);
         run.carry_on = request.walk.keep_going;
         let interrupted = run.interrupted.load(Ordering::Relaxed);
         let stands = found.left() > 0 && !request.walk.keep_going;
@@ -179,10 +179,10 @@ impl Plan<'_> {
             });
         }
         let give_up = match request.walk.keep_going {
-            true => GiveUp::Never,
-            false => GiveUp::OnConflict,
+            true => FailurePolicy::Never,
+            false => FailurePolicy::OnConflict,
         };
-        let mut walked = carry_out(&run, &journal, appender, false, give_up, request.jobs)?;
+        let mut walked = execute(&run, &journal, appender, false, give_up, request.jobs)?;
         // The inodes that stay as they are were met while the journal was written.
         found.changed = 0;
         found.owners.clear();
@@ -194,34 +194,34 @@ impl Plan<'_> {
     }
 
     /// Puts everything that is to be done into the journal.
-    fn list(
+    fn journal_changes(
         &self,
-        run: &Run<'_>,
+        run: &RunContext<'_>,
         trees: &[Root],
         appender: Appender,
         jobs: usize,
-    ) -> (Appender, Tally, std::io::Result<()>) {
+    ) -> (Appender, Stats, std::io::Result<()>) {
         let writer = Writer::start(appender, Arc::new(AtomicU64::new(0)));
-        let visitor = || Decider::new(run, ListSink::new(&writer));
-        let tally = walk_and_settle(run, trees, jobs, visitor);
+        let visitor = || ShiftVisitor::new(run, ListSink::new(&writer));
+        let tally = walk_and_verify(run, trees, jobs, visitor);
         let (mut appender, mut written) = writer.close();
         let whole = !run.is_cut_short() && (tally.left() == 0 || run.walk.keep_going);
         if written.is_ok() && whole {
             written = self
-                .list_steps(&mut appender)
+                .journal_steps(&mut appender)
                 .and_then(|()| appender.mark(Mark::Listed, 0));
         }
         (appender, tally, written)
     }
 
-    fn list_steps(&self, appender: &mut Appender) -> std::io::Result<()> {
+    fn journal_steps(&self, appender: &mut Appender) -> std::io::Result<()> {
         // A frame is read whole into memory.
         const FRAME: usize = 1 << 20;
         let mut lines = Vec::new();
-        let mut named = Named::default();
+        let mut named = NameCounts::default();
         for step in &self.steps {
             named.steps += 1;
-            lines.extend_from_slice(&Line::Step(Box::new(step.clone())).to_bytes());
+            lines.extend_from_slice(&Record::Step(Box::new(step.clone())).to_bytes());
             if lines.len() >= FRAME {
                 appender.append(&std::mem::take(&mut lines), std::mem::take(&mut named))?;
             }
@@ -239,8 +239,8 @@ pub(super) fn steps_format(steps: &[Step]) -> u32 {
 }
 
 /// Names outside the trees, where the request minds them.
-fn outside_links(run: &Run<'_>) -> Option<Refusal> {
-    let all = run.links.elsewhere();
+fn outside_links(run: &RunContext<'_>) -> Option<Refusal> {
+    let all = run.links.linked_outside();
     let first = all.first()?;
     Some(Refusal::OutsideLinks {
         path: run.path(&first.dir, &first.name),

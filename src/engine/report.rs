@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::steps::SetAside;
 use crate::ownership::FileType;
 use crate::preflight::Passing;
-use crate::record::Transition;
+use crate::journal::Transition;
 
 /// Why an inode was left as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -38,11 +38,11 @@ pub struct Problem {
 pub type Owners = ((u32, u32), (u32, u32));
 
 /// Problems and new inodes are listed by path up to this many; the rest are counted.
-pub const LISTED: usize = 1000;
+pub const MOST_LISTED: usize = 1000;
 
 /// Counts of one run, or of one thread's part of it.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub struct Stats {
     /// Inodes met: one with many names counts once.
     pub seen: u64,
     /// Inodes changed, or for a dry run to be changed.
@@ -87,9 +87,9 @@ pub struct Tally {
     pub unmatched_excludes: Vec<String>,
 }
 
-impl Tally {
+impl Stats {
     /// Counts changes of one kind.
-    pub fn changes(&mut self, transition: &Transition, count: u64) {
+    pub fn add_changes(&mut self, transition: &Transition, count: u64) {
         let (before, after) = (&transition.change.before, &transition.change.after);
         self.changed += count;
         *self.kinds.entry(transition.file_type).or_default() += count;
@@ -98,7 +98,7 @@ impl Tally {
     }
 
     /// Counts an inode left as it is.
-    pub fn problem(&mut self, problem: Problem) {
+    pub fn add_problem(&mut self, problem: Problem) {
         match problem.kind {
             ProblemKind::Unmapped => self.unmapped += 1,
             ProblemKind::Protected => self.failed += 1,
@@ -114,7 +114,7 @@ impl Tally {
     }
 
     /// Adds another thread's counts.
-    pub fn add(&mut self, other: Tally) {
+    pub fn add(&mut self, other: Stats) {
         self.unmatched_excludes.extend(other.unmatched_excludes);
         self.seen += other.seen;
         self.changed += other.changed;
@@ -155,10 +155,10 @@ impl Tally {
     }
 
     /// The counts of several threads together.
-    pub fn sum(tallies: impl IntoIterator<Item = Tally>) -> Tally {
+    pub fn sum(tallies: impl IntoIterator<Item = Stats>) -> Stats {
         tallies
             .into_iter()
-            .fold(Tally::default(), |mut sum, tally| {
+            .fold(Stats::default(), |mut sum, tally| {
                 sum.add(tally);
                 sum
             })
@@ -167,7 +167,7 @@ impl Tally {
 
 /// Adds to a list that is not to grow with the tree.
 pub fn push_listed<T>(list: &mut Vec<T>, item: T) {
-    if list.len() < LISTED {
+    if list.len() < MOST_LISTED {
         list.push(item);
     }
 }
@@ -202,7 +202,7 @@ pub struct Report {
     /// The journal file; none for a dry run, or when nothing had to be changed.
     pub journal: Option<PathBuf>,
     /// Counts.
-    pub tally: Tally,
+    pub tally: Stats,
     /// How it ended.
     pub ending: Ending,
     /// Wall time.

@@ -4,24 +4,24 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::decide::{elsewhere, elsewhere_help};
+use super::visitor::{elsewhere, elsewhere_help};
 use crate::fs::Root;
 use crate::fs::root::RootError;
-use crate::fs::shown::{shell_word, shown};
+use crate::fs::escape::{shell_word, escaped};
 use crate::idmap::{Direction, IdMap, Overlap};
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::mount_views::{self, MountViewError, Walked};
 use crate::preflight::passing::check_not_in_use;
 use crate::preflight::user_namespace::{self, NoSuchId};
 use crate::preflight::{Lasting, Passing, Preflight};
-use crate::record::line::{Header, RootLine, WalkOptions};
-use crate::record::lock::{LockError, RunLock};
-use crate::record::manifest::ManifestError;
-use crate::record::store::StoreError;
-use crate::record::{Journal, JournalError, Name, Store};
+use crate::journal::record::{Header, RootLine, WalkOptions};
+use crate::journal::run_lock::{LockError, RunLock};
+use crate::journal::manifest::ManifestError;
+use crate::journal::store::StoreError;
+use crate::journal::{Journal, JournalError, Name, Store};
 
 use super::exclude::{self, Excludes};
-use super::{Monitor, Phase, roots};
+use super::{Monitor, Phase, reopen};
 
 /// A shift as the operator asks for it.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ pub enum Refusal {
     #[error(transparent)]
     MountView(#[from] MountViewError),
     /// Two of the paths hold one another.
-    #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = shown(inner), outer = shown(outer))]
+    #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = escaped(inner), outer = escaped(outer))]
     Nested {
         /// The one inside.
         inner: PathBuf,
@@ -101,7 +101,7 @@ pub enum Refusal {
     /// Files of the tree have names elsewhere.
     #[error(
         "{path}: {}{more}. {}",
-        elsewhere(*.names), elsewhere_help(&shell_word(path)), path = shown(path)
+        elsewhere(*.names), elsewhere_help(&shell_word(path)), path = escaped(path)
     )]
     OutsideLinks {
         /// One of them.
@@ -124,7 +124,7 @@ pub enum Refusal {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A manifest cannot be written.
-    #[error("{path}: {source}; the manifest cannot be written there", path = shown(path))]
+    #[error("{path}: {source}; the manifest cannot be written there", path = escaped(path))]
     ManifestOutput {
         /// Where.
         path: PathBuf,
@@ -136,7 +136,7 @@ pub enum Refusal {
         "{path}: {reason}. Is its filesystem not mounted? `findmnt --target {above}` shows what is mounted \
          there. Nothing was done, and the journal is as it was. If the tree is gone for good, \
          `idshift rollback --force {journal}` undoes what is still there",
-        path = shown(path), above = shell_word(above)
+        path = escaped(path), above = shell_word(above)
     )]
     TreeMissing {
         /// The tree.
@@ -149,7 +149,7 @@ pub enum Refusal {
         journal: String,
     },
     /// What is asked and what the record says do not fit.
-    #[error("{path}: {reason}", path = shown(path))]
+    #[error("{path}: {reason}", path = escaped(path))]
     NotThisOne {
         /// The journal, manifest or tree.
         path: PathBuf,
@@ -170,7 +170,7 @@ impl Refusal {
 
 /// What helps where the ids do not tell.
 fn if_known(is_verified: bool, path: &Path) -> String {
-    let path = shown(path);
+    let path = escaped(path);
     match is_verified {
         true => {
             format!("If you know that everything below {path} was shifted, add --assume-shifted")
@@ -214,8 +214,8 @@ impl ShiftRequest {
         for path in &self.paths {
             let root = Root::open(path)?;
             for other in &roots {
-                if root.meets(&other.lineage) {
-                    let root_is_inner = root.lineage.contains(&other.lineage[0]);
+                if root.overlaps(&other.ancestor_ids) {
+                    let root_is_inner = root.ancestor_ids.contains(&other.ancestor_ids[0]);
                     let (inner, outer) = match root_is_inner {
                         true => (&root, other),
                         false => (other, &root),
@@ -402,6 +402,6 @@ pub(super) fn check_journal_not_in_use(
         return Ok(());
     }
     monitor.phase(Phase::CheckingUse, None);
-    check_not_in_use(&roots::open_trees(journal), true)?;
+    check_not_in_use(&reopen::open_trees(journal), true)?;
     Ok(())
 }

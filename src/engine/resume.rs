@@ -3,22 +3,22 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::decide::Run;
+use super::visitor::RunContext;
 use super::exclude::Excludes;
-use super::listed::carry_out;
-use super::replay::{GiveUp, Goal};
+use super::execute::execute;
+use super::replay::{FailurePolicy, Target};
 use super::request::{check_journal_not_in_use, check_mount_views};
 use super::rollback::and_more;
 use super::shift::{conclude, walk_journalling};
 use super::steps::Steps;
 use super::there;
-use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Tally};
+use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Stats};
 use crate::fs::{Identity, Root, places};
 use crate::preflight::passing::check_is_root;
-use crate::record::journal::Piece;
-use crate::record::lock::RunLock;
-use crate::record::store::argument;
-use crate::record::{Journal, JournalError, Mark, State};
+use crate::journal::file::Section;
+use crate::journal::run_lock::RunLock;
+use crate::journal::store::argument;
+use crate::journal::{Journal, JournalError, Mark, JournalState};
 
 /// Finishes the run of a journal: first what the journal announces and the disk does not have yet,
 /// then the part of the trees that the run had not come to.
@@ -38,16 +38,16 @@ pub fn resume(
     };
     let rollback = format!("`idshift rollback {}`", argument(&journal.path));
     match journal.state {
-        State::Unfinished => {}
-        State::Undoing => {
+        JournalState::Unfinished => {}
+        JournalState::Undoing => {
             return Err(not_this(&format!(
                 "a rollback of it was begun; finish that with {rollback}"
             )));
         }
-        State::Finished | State::Undone => {
+        JournalState::Finished | JournalState::Undone => {
             return Ok(Report {
                 journal: Some(journal.path.clone()),
-                tally: Tally::default(),
+                tally: Stats::default(),
                 ending: Ending::Nothing {
                     why: format!("it is {} already", journal.state),
                 },
@@ -89,14 +89,14 @@ pub fn resume(
     marked.map_err(|source| Refusal::journal(&journal.path, source))?;
 
     let (map, direction) = (&header.map, header.direction);
-    let mut run = Run::new(&roots, map, direction, &header.walk, monitor, stop);
+    let mut run = RunContext::new(&roots, map, direction, &header.walk, monitor, stop);
     run.exclude = exclude;
     // Somebody who changed or removed an inode since made no failure of the run.
     let give_up = match header.walk.keep_going {
-        true => GiveUp::Never,
-        false => GiveUp::OnFailure,
+        true => FailurePolicy::Never,
+        false => FailurePolicy::OnFailure,
     };
-    let mut walked = carry_out(&run, journal, appender, true, give_up, jobs)?;
+    let mut walked = execute(&run, journal, appender, true, give_up, jobs)?;
     if !run.is_cut_short() && !header.listed_first && walked.written.is_ok() {
         if header.walk.assume_unshifted {
             run.done = done;
@@ -128,7 +128,7 @@ fn check_steps(journal: &Journal) -> Result<(), Refusal> {
             ),
         });
     }
-    let obstacles = steps.obstacles(Goal::After);
+    let obstacles = steps.obstacles(Target::After);
     match obstacles.first() {
         None => Ok(()),
         Some(first) => Err(Refusal::NotThisOne {
@@ -148,7 +148,7 @@ fn journalled(journal: &Journal, roots: &[Root]) -> Result<HashSet<(u64, Identit
     let mut inodes = HashSet::new();
     for frame in 0..journal.frames() {
         for piece in journal.read(frame)? {
-            if let Piece::Dir(line) = piece {
+            if let Section::Dir(line) = piece {
                 let dev = roots[line.root].dev;
                 inodes.extend(line.entries().map(|entry| (dev, entry.identity)));
             }

@@ -5,18 +5,18 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-use super::decide::Run;
-use super::disks::Disks;
-use super::flush::flushing;
-use super::replay::{Act, GiveUp, Goal, Replay, Replayed};
+use super::visitor::RunContext;
+use super::filesystems::Filesystems;
+use super::writeback::with_writeback;
+use super::replay::{ReplayMode, FailurePolicy, Target, Replay, Replayed};
 use super::request::{check_journal_not_in_use, check_mount_views};
 use super::steps::{Move, Steps};
-use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Tally};
-use super::{created, roots, there};
+use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Stats};
+use super::{new_inodes, reopen, there};
 use crate::preflight::passing::check_is_root;
-use crate::record::lock::RunLock;
-use crate::record::store::argument;
-use crate::record::{Journal, JournalError, Mark, State};
+use crate::journal::run_lock::RunLock;
+use crate::journal::store::argument;
+use crate::journal::{Journal, JournalError, Mark, JournalState};
 
 /// How to roll back.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub fn rollback(
     let start = Instant::now();
     let mut report = Report {
         journal: Some(journal.path.clone()),
-        tally: Tally::default(),
+        tally: Stats::default(),
         ending: Ending::Done,
         elapsed: start.elapsed(),
         would_refuse: Vec::new(),
@@ -54,7 +54,7 @@ pub fn rollback(
         there::open_all(journal)?;
         there::check_crossed(journal, options.jobs, stop)?;
     }
-    if journal.state == State::Undone && journal.left() == 0 && !options.force {
+    if journal.state == JournalState::Undone && journal.left() == 0 && !options.force {
         let looked = look(journal, &options, monitor, stop)?;
         if looked.tally.changed == 0 && looked.tally.steps == 0 {
             report.ending = match (looked.cut_short, looked.tally.left()) {
@@ -69,7 +69,7 @@ pub fn rollback(
             return Ok(report);
         }
     }
-    let (roots, trees) = roots::open_all(journal);
+    let (roots, trees) = reopen::open_all(journal);
     let trees = &roots[..trees];
     check_journal_not_in_use(journal, monitor)?;
     let lock = match options.dry_run {
@@ -86,13 +86,13 @@ pub fn rollback(
         None => None,
         Some(lock) => Some((journal.append(&lock)?, lock)),
     };
-    let disks = Disks::of(&roots, journal.header.walk.cross_mounts);
+    let disks = Filesystems::of(&roots, journal.header.walk.cross_mounts);
     // Where steps moved things, what is new is told by the place it has in the end.
     let moves = !journal.steps.is_empty();
-    let mut since = Tally::default();
+    let mut since = Stats::default();
     if !moves {
         monitor.phase(Phase::LookingForNew, None);
-        created::count(journal, trees, options.jobs, &mut since, stop);
+        new_inodes::count(journal, trees, options.jobs, &mut since, stop);
     }
     let replayed = match held {
         None => replay(journal, &options, &disks, monitor, stop)?.0,
@@ -119,7 +119,7 @@ pub fn rollback(
             if let Err(error) = ended {
                 let problem = not_certain(journal, &error);
                 monitor.problem(&problem);
-                replayed.tally.problem(problem);
+                replayed.tally.add_problem(problem);
             }
             let _ = appender.close();
             replayed
@@ -132,7 +132,7 @@ pub fn rollback(
         // In a dry run nothing was moved back: all would look new.
         if moves && !options.dry_run {
             monitor.phase(Phase::LookingForNew, None);
-            created::count(journal, trees, options.jobs, &mut since, stop);
+            new_inodes::count(journal, trees, options.jobs, &mut since, stop);
         }
         report.tally.add(since);
     }
@@ -142,7 +142,7 @@ pub fn rollback(
 
 /// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop
 /// it half way. `file`: the journal, which may have been removed meanwhile.
-pub(super) fn undo(path: &Path, file: File, run: &Run<'_>, jobs: usize) -> Result<Tally, Refusal> {
+pub(super) fn undo(path: &Path, file: File, run: &RunContext<'_>, jobs: usize) -> Result<Stats, Refusal> {
     let second = file.try_clone();
     let journal = Journal::read_from(path, file)?;
     let options = RollbackOptions {
@@ -162,7 +162,7 @@ pub(super) fn undo(path: &Path, file: File, run: &Run<'_>, jobs: usize) -> Resul
         Err(error) => {
             let problem = not_certain(&journal, &error);
             run.monitor.problem(&problem);
-            replayed.tally.problem(problem);
+            replayed.tally.add_problem(problem);
         }
         Ok(()) => {
             if let Some(mut appender) = appender {
@@ -192,13 +192,13 @@ fn not_certain(journal: &Journal, error: &std::io::Error) -> Problem {
 fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let obstacles = match force {
         true => Vec::new(),
-        false => Steps::of(journal).obstacles(Goal::Before),
+        false => Steps::of(journal).obstacles(Target::Before),
     };
     let Some(first) = obstacles.first() else {
         return Ok(());
     };
     let more = and_more(obstacles.len());
-    let is_open = journal.state == State::Unfinished;
+    let is_open = journal.state == JournalState::Unfinished;
     let revert = match (journal.header.is_of_service(), is_open) {
         (true, true) => &format!(
             "Where a daemon has been running since, `idshift resume {}` finishes the run, and then `idshift docker revert` \
@@ -231,7 +231,7 @@ fn look(
         dry_run: true,
         ..*options
     };
-    let untouched = Disks::of(&[], false);
+    let untouched = Filesystems::of(&[], false);
     Ok(replay(journal, &options, &untouched, monitor, stop)?.0)
 }
 
@@ -247,14 +247,14 @@ pub(super) fn and_more(all: usize) -> String {
 fn replay(
     journal: &Journal,
     options: &RollbackOptions,
-    disks: &Disks,
+    disks: &Filesystems,
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<(Replayed, std::io::Result<()>), Refusal> {
     let steps = Steps::of(journal);
-    let mut tally = Tally::default();
+    let mut tally = Stats::default();
     if options.dry_run {
-        tally.steps = steps.count(Goal::Before);
+        tally.steps = steps.count(Target::Before);
     } else if !undo_steps(&steps, steps.late(), options, monitor, &mut tally) {
         return Ok(ended(tally));
     }
@@ -274,7 +274,7 @@ fn replay(
     Ok(ended(tally))
 }
 
-fn ended(tally: Tally) -> (Replayed, std::io::Result<()>) {
+fn ended(tally: Stats) -> (Replayed, std::io::Result<()>) {
     let cut_short = false;
     (Replayed { tally, cut_short }, Ok(()))
 }
@@ -285,15 +285,15 @@ fn undo_steps(
     which: Range<usize>,
     options: &RollbackOptions,
     monitor: &dyn Monitor,
-    tally: &mut Tally,
+    tally: &mut Stats,
 ) -> bool {
-    let brought = steps.bring(Goal::Before, which, options.force);
+    let brought = steps.apply(Target::Before, which, options.force);
     tally.steps += brought.done;
     tally.set_aside.extend(brought.set_aside);
     let is_fine = brought.problems.is_empty();
     for problem in brought.problems {
         monitor.problem(&problem);
-        tally.problem(problem);
+        tally.add_problem(problem);
     }
     is_fine || options.force
 }
@@ -302,29 +302,29 @@ fn replay_owners(
     journal: &Journal,
     moves: &[Move],
     options: &RollbackOptions,
-    disks: &Disks,
+    disks: &Filesystems,
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<(Replayed, std::io::Result<()>), Refusal> {
     monitor.phase(Phase::Undoing, Some(journal.inodes));
     let replay = Replay {
         journal,
-        goal: Goal::Before,
+        goal: Target::Before,
         // What a run or a rollback failed over may have been left half way.
-        between_is_ours: journal.may_be_half_done(),
+        accept_partial: journal.may_be_half_done(),
         force: options.force,
         act: match options.dry_run {
-            true => Act::Count,
-            false => Act::Change,
+            true => ReplayMode::Count,
+            false => ReplayMode::Change,
         },
-        give_up: GiveUp::Never,
+        give_up: FailurePolicy::Never,
         moves,
         monitor,
         stop,
     };
     let (replayed, flushed) = match options.dry_run {
         true => (replay.run(options.jobs, None), Ok(())),
-        false => flushing(disks, |changed| replay.run(options.jobs, Some(changed))),
+        false => with_writeback(disks, |changed| replay.run(options.jobs, Some(changed))),
     };
     Ok((replayed?, flushed))
 }

@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::decide::{Decider, Run};
-use super::flush::flushing;
+use super::visitor::{ShiftVisitor, RunContext};
+use super::writeback::with_writeback;
 use super::manifest_sink::{ManifestSink, SharedManifest};
 use super::plan::steps_format;
 use super::request::{host, root_line, tool};
 use super::rollback;
-use super::settle::walk_and_settle;
+use super::hardlink_verify::walk_and_verify;
 use super::sink::JournalSink;
 use super::{
-    Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stop, Tally,
+    Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stop, Stats,
 };
 use crate::fs::Root;
-use crate::record::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
-use crate::record::writer::{Appender, Writer};
-use crate::record::{Mark, Step, Store};
+use crate::journal::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
+use crate::journal::writer::{Appender, Writer};
+use crate::journal::{Mark, Step, Store};
 
 /// Shifts the trees. When an inode cannot be shifted and the request does not say `keep_going`,
 /// everything done before is undone.
@@ -39,7 +39,7 @@ pub fn shift(
     let _lock = request.clear_to_change(&roots, store, monitor)?;
     let (appender, journal) = store.create(request.header(&roots, false))?;
 
-    let mut run = Run::new(
+    let mut run = RunContext::new(
         &roots,
         &request.map,
         request.direction,
@@ -56,23 +56,23 @@ pub fn shift(
 
 /// A walk that is over, and the journal's end as it left it.
 pub(super) struct Walked {
-    pub(super) tally: Tally,
+    pub(super) tally: Stats,
     pub(super) appender: Appender,
     pub(super) written: std::io::Result<()>,
 }
 
 /// Walks trees of a run; what is to change goes through the journal onto the disk.
 pub(super) fn walk_journalling(
-    run: &Run<'_>,
+    run: &RunContext<'_>,
     roots: &[Root],
     appender: Appender,
     jobs: usize,
 ) -> Walked {
     let bytes = Arc::new(AtomicU64::new(0));
     let writer = Writer::start(appender, Arc::clone(&bytes));
-    let (tally, flushed) = flushing(&run.disks, |changed| {
+    let (tally, flushed) = with_writeback(&run.disks, |changed| {
         let sink = || JournalSink::new(&writer, &bytes, changed, run.stop);
-        walk_and_settle(run, roots, jobs, || Decider::new(run, sink()))
+        walk_and_verify(run, roots, jobs, || ShiftVisitor::new(run, sink()))
     });
     let (appender, written) = writer.close();
     Walked {
@@ -84,7 +84,7 @@ pub(super) fn walk_journalling(
 
 /// Ends a run: with a mark in the journal when all went well, else by undoing it.
 pub(super) fn conclude(
-    run: &Run<'_>,
+    run: &RunContext<'_>,
     walked: Walked,
     journal: PathBuf,
     jobs: usize,
@@ -117,7 +117,7 @@ pub(super) fn conclude(
             reason: format!("the journal cannot be written: {error}"),
         };
         run.monitor.problem(&problem);
-        tally.problem(problem);
+        tally.add_problem(problem);
     }
     // Room that is not given back is harmless: it reads as the journal's end.
     let (file, _) = appender.close();
@@ -144,7 +144,7 @@ pub(super) fn conclude(
 }
 
 /// Undoes what a failed run did.
-fn undo(run: &Run<'_>, tally: &mut Tally, journal: (&Path, File), jobs: usize) -> Ending {
+fn undo(run: &RunContext<'_>, tally: &mut Stats, journal: (&Path, File), jobs: usize) -> Ending {
     let why = std::mem::take(&mut tally.problems);
     let (path, file) = journal;
     match rollback::undo(path, file, run, jobs) {
@@ -154,7 +154,7 @@ fn undo(run: &Run<'_>, tally: &mut Tally, journal: (&Path, File), jobs: usize) -
             Ending::Stuck { why }
         }
         Err(error) => {
-            tally.problem(Problem {
+            tally.add_problem(Problem {
                 path: path.to_path_buf(),
                 kind: ProblemKind::Failed,
                 reason: error.to_string(),
@@ -178,7 +178,7 @@ pub fn dry_run(
 ) -> Result<Report, Refusal> {
     let roots = request.open_roots()?;
     let (map, direction) = (&request.map, request.direction);
-    let mut run = Run::new(&roots, map, direction, &request.walk, monitor, stop);
+    let mut run = RunContext::new(&roots, map, direction, &request.walk, monitor, stop);
     run.accounts = request.accounts();
     run.exclude = request.excludes(&roots)?;
     let would_refuse = request.would_refuse(&roots, store, monitor)?;
@@ -204,7 +204,7 @@ pub(super) struct Dry<'a> {
 
 /// Walks without changing anything; what would change goes into the manifest.
 pub(super) fn dry_walk(
-    run: &mut Run<'_>,
+    run: &mut RunContext<'_>,
     dry: &Dry<'_>,
     manifest: Option<(ManifestWriter, &Path)>,
 ) -> Result<Report, Refusal> {
@@ -231,8 +231,8 @@ pub(super) fn dry_walk(
     run.carry_on = true;
     run.monitor.phase(Phase::Looking, None);
     let run = &*run;
-    let visitor = || Decider::new(run, ManifestSink::new(shared.as_ref()));
-    let mut tally = walk_and_settle(run, &run.roots[..dry.trees], dry.request.jobs, visitor);
+    let visitor = || ShiftVisitor::new(run, ManifestSink::new(shared.as_ref()));
+    let mut tally = walk_and_verify(run, &run.roots[..dry.trees], dry.request.jobs, visitor);
     let counts = |step: &&Step| !matches!(step, Step::Times { .. });
     tally.steps = dry.steps.iter().filter(counts).count() as u64;
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::decide::Run;
-use super::flush::Changed;
-use super::kept::Kept;
-use super::{Problem, ProblemKind, Stop, Tally};
-use crate::fs::{self, DirPath, Identity, Pin, Pins, attributes, process};
-use crate::record::writer::{Durable, JournalBroken, Writer};
-use crate::record::{Batch, Transition};
+use super::visitor::RunContext;
+use super::writeback::ChangedCounter;
+use super::chown_check::ChownCheck;
+use super::{Problem, ProblemKind, Stop, Stats};
+use crate::fs::{self, DirPath, Identity, PinnedFile, PinnedFiles, attributes, process};
+use crate::journal::writer::{CommitTicket, JournalBroken, Writer};
+use crate::journal::{Batch, Transition};
 
 /// What a sink must have of an inode that is to change.
 pub trait Held: Sized {
@@ -20,13 +20,13 @@ pub trait Held: Sized {
     const IS_PIN: bool;
 
     /// From an inode that is pinned, or not.
-    fn of(pin: Option<Pin>) -> Option<Self>;
+    fn of(pin: Option<PinnedFile>) -> Option<Self>;
 }
 
-impl Held for Pin {
+impl Held for PinnedFile {
     const IS_PIN: bool = true;
 
-    fn of(pin: Option<Pin>) -> Option<Pin> {
+    fn of(pin: Option<PinnedFile>) -> Option<PinnedFile> {
         pin
     }
 }
@@ -35,7 +35,7 @@ impl Held for Pin {
 impl Held for () {
     const IS_PIN: bool = false;
 
-    fn of(_pin: Option<Pin>) -> Option<()> {
+    fn of(_pin: Option<PinnedFile>) -> Option<()> {
         Some(())
     }
 }
@@ -52,8 +52,8 @@ pub trait Sink {
     )]
     fn change(
         &mut self,
-        run: &Run<'_>,
-        tally: &mut Tally,
+        run: &RunContext<'_>,
+        tally: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         held: Self::Held,
@@ -68,7 +68,7 @@ pub trait Sink {
     fn mount(&mut self, _path: &Path) {}
 
     /// The walk is over for this thread; not `whole`: before its end.
-    fn finish(&mut self, run: &Run<'_>, tally: &mut Tally, whole: bool);
+    fn finish(&mut self, run: &RunContext<'_>, tally: &mut Stats, whole: bool);
 }
 
 /// Journals changes, waits until that is durable, and makes them through the pins they were read
@@ -78,21 +78,21 @@ pub trait Sink {
 pub struct JournalSink<'a> {
     writer: &'a Writer,
     written: &'a AtomicU64,
-    changed: &'a Changed,
+    changed: &'a ChangedCounter,
     most: usize,
     /// Batches that may wait for the disk at once. None where the run keeps to a rate: what was read of an
     /// inode must not be old by the time it is changed.
     in_flight: usize,
     batch: Batch,
-    pins: Pins,
-    sealed: VecDeque<Sealed>,
+    pins: PinnedFiles,
+    sealed: VecDeque<InFlight>,
 }
 
 /// A batch on its way to the disk: no inode of it is changed before `durable`.
-struct Sealed {
+struct InFlight {
     batch: Batch,
-    pins: Pins,
-    durable: Durable,
+    pins: PinnedFiles,
+    durable: CommitTicket,
 }
 
 /// Batches of one thread that may wait for the disk at once, without a rate.
@@ -112,7 +112,7 @@ impl<'a> JournalSink<'a> {
     pub fn new(
         writer: &'a Writer,
         written: &'a AtomicU64,
-        changed: &'a Changed,
+        changed: &'a ChangedCounter,
         stop: &Stop,
     ) -> Self {
         let pins_each = process::descriptors_for_pins() / (IN_FLIGHT + 1);
@@ -127,16 +127,16 @@ impl<'a> JournalSink<'a> {
                 false => IN_FLIGHT,
             },
             batch: Batch::default(),
-            pins: Pins::default(),
+            pins: PinnedFiles::default(),
             sealed: VecDeque::new(),
         }
     }
 
-    fn seal(&mut self) {
+    fn commit_batch(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         let pins = std::mem::take(&mut self.pins);
         let durable = self.writer.commit(batch.lines(), batch.len());
-        self.sealed.push_back(Sealed {
+        self.sealed.push_back(InFlight {
             batch,
             pins,
             durable,
@@ -146,7 +146,7 @@ impl<'a> JournalSink<'a> {
     /// Applies what has become durable meanwhile, and hands in what was gathered: as soon as
     /// nothing is on its way, so that inodes are changed while the processor still has them in its
     /// caches; the slower the journal's disk, the larger the batches.
-    fn turn(&mut self, run: &Run<'_>, tally: &mut Tally) -> ControlFlow<()> {
+    fn finish_batch(&mut self, run: &RunContext<'_>, tally: &mut Stats) -> ControlFlow<()> {
         while let Some(answer) = self.sealed.front().and_then(|oldest| oldest.durable.poll()) {
             self.apply_oldest(run, tally, answer)?;
         }
@@ -155,7 +155,7 @@ impl<'a> JournalSink<'a> {
             false => self.most,
         };
         if self.pins.len() >= enough {
-            self.seal();
+            self.commit_batch();
         }
         while self.sealed.len() > self.in_flight {
             self.wait_for_oldest(run, tally)?;
@@ -163,7 +163,7 @@ impl<'a> JournalSink<'a> {
         ControlFlow::Continue(())
     }
 
-    fn wait_for_oldest(&mut self, run: &Run<'_>, tally: &mut Tally) -> ControlFlow<()> {
+    fn wait_for_oldest(&mut self, run: &RunContext<'_>, tally: &mut Stats) -> ControlFlow<()> {
         match self.sealed.front().map(|oldest| oldest.durable.wait()) {
             Some(answer) => self.apply_oldest(run, tally, answer),
             None => ControlFlow::Continue(()),
@@ -172,8 +172,8 @@ impl<'a> JournalSink<'a> {
 
     fn apply_oldest(
         &mut self,
-        run: &Run<'_>,
-        tally: &mut Tally,
+        run: &RunContext<'_>,
+        tally: &mut Stats,
         answer: Result<(), JournalBroken>,
     ) -> ControlFlow<()> {
         let Some(sealed) = self.sealed.pop_front() else {
@@ -189,11 +189,11 @@ impl<'a> JournalSink<'a> {
 }
 
 /// Makes the changes of a batch whose record is durable.
-fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> ControlFlow<()> {
+fn apply(run: &RunContext<'_>, tally: &mut Stats, batch: &Batch, pins: &PinnedFiles) -> ControlFlow<()> {
     let transitions = batch.transitions();
     let mut done = vec![0u64; transitions.len()];
     let mut flow = ControlFlow::Continue(());
-    let mut kept = Kept::default();
+    let mut kept = ChownCheck::default();
     for ((dir, name, identity, own), pin) in batch.inodes().zip(pins.iter()) {
         let Transition {
             file_type,
@@ -220,7 +220,7 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> Contro
                 };
                 let path = run.path(dir, name);
                 let kind = ProblemKind::Failed;
-                flow = run.problem(tally, Problem { path, kind, reason });
+                flow = run.record_problem(tally, Problem { path, kind, reason });
                 if flow.is_break() {
                     break;
                 }
@@ -229,14 +229,14 @@ fn apply(run: &Run<'_>, tally: &mut Tally, batch: &Batch, pins: &Pins) -> Contro
     }
     for (transition, count) in transitions.iter().zip(done) {
         if count > 0 {
-            tally.changes(transition, count);
+            tally.add_changes(transition, count);
         }
     }
     flow
 }
 
 /// Undoes the half of a change that went through.
-fn put_back(pin: &Pin, transition: &Transition) -> Result<(), String> {
+fn put_back(pin: &PinnedFile, transition: &Transition) -> Result<(), String> {
     let stat = pin.stat().map_err(|errno| errno.to_string())?;
     let now = attributes::read(pin, &stat).map_err(|error| error.to_string())?;
     let flags = (stat.flags(), transition.held);
@@ -246,7 +246,7 @@ fn put_back(pin: &Pin, transition: &Transition) -> Result<(), String> {
 }
 
 /// Whether it is still the same inode, and has all of its change.
-fn is_as_wanted(pin: &Pin, identity: Identity, transition: &Transition) -> bool {
+fn is_as_wanted(pin: &PinnedFile, identity: Identity, transition: &Transition) -> bool {
     let wanted = &transition.change.after;
     pin.stat().is_ok_and(|stat| {
         let now = attributes::read(pin, &stat);
@@ -257,31 +257,31 @@ fn is_as_wanted(pin: &Pin, identity: Identity, transition: &Transition) -> bool 
 }
 
 impl Sink for JournalSink<'_> {
-    type Held = Pin;
+    type Held = PinnedFile;
 
     fn change(
         &mut self,
-        run: &Run<'_>,
-        tally: &mut Tally,
+        run: &RunContext<'_>,
+        tally: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
-        pin: Pin,
+        pin: PinnedFile,
         identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()> {
         self.batch.push(dir, name, identity, transition);
         self.pins.push(pin);
         match self.pins.len().is_multiple_of(TURN) || self.pins.len() >= self.most {
-            true => self.turn(run, tally),
+            true => self.finish_batch(run, tally),
             false => ControlFlow::Continue(()),
         }
     }
 
-    fn finish(&mut self, run: &Run<'_>, tally: &mut Tally, whole: bool) {
+    fn finish(&mut self, run: &RunContext<'_>, tally: &mut Stats, whole: bool) {
         // What was not handed in is dropped, and with it nothing is lost. What was handed in is
         // or will be in the journal: it is applied too, unless all is to be undone anyway.
         if whole && !self.batch.is_empty() {
-            self.seal();
+            self.commit_batch();
         }
         let gave_up = || run.gave_up.load(Ordering::Relaxed);
         while !self.sealed.is_empty() && !gave_up() {
@@ -320,15 +320,15 @@ impl Sink for ListSink<'_> {
 
     fn change(
         &mut self,
-        _run: &Run<'_>,
-        tally: &mut Tally,
+        _run: &RunContext<'_>,
+        tally: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         (): (),
         identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()> {
-        tally.changes(&transition, 1);
+        tally.add_changes(&transition, 1);
         self.batch.push(dir, name, identity, transition);
         if self.batch.len() >= BATCH {
             self.hand_over();
@@ -336,7 +336,7 @@ impl Sink for ListSink<'_> {
         ControlFlow::Continue(())
     }
 
-    fn finish(&mut self, _run: &Run<'_>, _tally: &mut Tally, _whole: bool) {
+    fn finish(&mut self, _run: &RunContext<'_>, _tally: &mut Stats, _whole: bool) {
         if !self.batch.is_empty() {
             self.hand_over();
         }
@@ -351,8 +351,8 @@ impl Sink for DifferenceSink {
 
     fn change(
         &mut self,
-        run: &Run<'_>,
-        tally: &mut Tally,
+        run: &RunContext<'_>,
+        tally: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         (): (),
@@ -365,8 +365,8 @@ impl Sink for DifferenceSink {
             kind: ProblemKind::Conflict,
             reason: format!("is not shifted: it belongs to {}:{}", now.uid, now.gid),
         };
-        run.problem(tally, problem)
+        run.record_problem(tally, problem)
     }
 
-    fn finish(&mut self, _run: &Run<'_>, _tally: &mut Tally, _whole: bool) {}
+    fn finish(&mut self, _run: &RunContext<'_>, _tally: &mut Stats, _whole: bool) {}
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::replay::{Act, GiveUp, Goal, Replay};
-use super::{Refusal, Silent, Stop, roots};
+use super::replay::{ReplayMode, FailurePolicy, Target, Replay};
+use super::{Refusal, Silent, Stop, reopen};
 use crate::fs::Root;
-use crate::record::Journal;
-use crate::record::line::RootLine;
-use crate::record::store::argument;
+use crate::journal::Journal;
+use crate::journal::record::RootLine;
+use crate::journal::store::argument;
 
 /// All roots of a journal, in its order.
 ///
@@ -16,7 +16,7 @@ use crate::record::store::argument;
 pub(super) fn open_all(journal: &Journal) -> Result<Vec<Root>, Refusal> {
     let lines = journal.header.roots.iter();
     let open = |line: &RootLine| {
-        roots::open(line).map_err(|reason| missing(journal, line.path.as_path(), reason))
+        reopen::open(line).map_err(|reason| missing(journal, line.path.as_path(), reason))
     };
     lines.map(open).collect()
 }
@@ -32,11 +32,11 @@ pub(super) fn check_crossed(journal: &Journal, jobs: usize, stop: &Stop) -> Resu
     }
     let replay = Replay {
         journal,
-        goal: Goal::Before,
-        between_is_ours: true,
+        goal: Target::Before,
+        accept_partial: true,
         force: false,
-        act: Act::Count,
-        give_up: GiveUp::Never,
+        act: ReplayMode::Count,
+        give_up: FailurePolicy::Never,
         moves: &[],
         monitor: &Silent,
         stop,

@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use super::aim::{Every, Rule};
-use super::decide::{Decider, Run};
-use super::replay::{Act, GiveUp, Goal, Replay};
+use super::policy::{Uniform, Rule};
+use super::visitor::{ShiftVisitor, RunContext};
+use super::replay::{ReplayMode, FailurePolicy, Target, Replay};
 use super::sink::DifferenceSink;
 use super::steps::Steps;
 use super::there;
-use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Tally};
+use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Stats};
 use crate::fs::walk::walk;
-use crate::record::{Journal, State};
+use crate::journal::{Journal, JournalState};
 
 /// Compares the disk with what a journal's run, or its rollback, left. Differences are conflicts
 /// in the report's counts; of an unfinished journal, all that is not done yet is a difference.
@@ -24,18 +24,18 @@ pub fn verify_journal(
     there::open_all(journal)?;
     monitor.phase(Phase::Comparing, Some(journal.inodes));
     let goal = match journal.state {
-        State::Unfinished | State::Finished => Goal::After,
-        State::Undoing | State::Undone => Goal::Before,
+        JournalState::Unfinished | JournalState::Finished => Target::After,
+        JournalState::Undoing | JournalState::Undone => Target::Before,
     };
     let steps = Steps::of(journal);
     let moves = steps.moves();
     let replay = Replay {
         journal,
         goal,
-        between_is_ours: false,
+        accept_partial: false,
         force: false,
-        act: Act::Report,
-        give_up: GiveUp::Never,
+        act: ReplayMode::Report,
+        give_up: FailurePolicy::Never,
         moves: &moves,
         monitor,
         stop,
@@ -43,7 +43,7 @@ pub fn verify_journal(
     let mut replayed = replay.run(jobs, None)?;
     for problem in steps.differences(goal) {
         monitor.problem(&problem);
-        replayed.tally.problem(problem);
+        replayed.tally.add_problem(problem);
     }
     Ok(Report {
         journal: Some(journal.path.clone()),
@@ -73,7 +73,7 @@ pub fn verify_map(
     if !assume_shifted {
         request.check_decidable(&roots, true)?;
     }
-    let mut run = Run::new(
+    let mut run = RunContext::new(
         &roots,
         &request.map,
         request.direction,
@@ -84,11 +84,11 @@ pub fn verify_map(
     run.exclude = request.excludes(&roots)?;
     run.carry_on = true;
     if assume_shifted {
-        run.aim = &Every(Rule::Expect);
+        run.aim = &Uniform(Rule::Expect);
     }
     monitor.phase(Phase::Comparing, None);
-    let visitor = || Decider::new(&run, DifferenceSink);
-    let mut tally = Tally::sum(walk(&roots, request.jobs, visitor));
+    let visitor = || ShiftVisitor::new(&run, DifferenceSink);
+    let mut tally = Stats::sum(walk(&roots, request.jobs, visitor));
     tally.unmatched_excludes = run.unmatched_excludes();
     Ok(Report {
         journal: None,

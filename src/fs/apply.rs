@@ -4,7 +4,7 @@ use rustix::fs::{AtFlags, Gid, Mode as RawMode, Uid};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::{Pin, attributes};
+use super::{PinnedFile, attributes};
 use crate::ownership::{Extra, FileType, Ownership};
 
 /// The system call that would not change an inode, and its answer.
@@ -35,7 +35,7 @@ fn help(call: &str, errno: Errno) -> &'static str {
 /// then ACLs, then the mode, and the capability last. Whatever is already as wanted costs no call.
 /// [`Change::standing`](crate::ownership::Change::standing) knows every state in between.
 pub fn apply(
-    pin: &Pin,
+    pin: &PinnedFile,
     file_type: FileType,
     now: &Ownership,
     wanted: &Ownership,
@@ -75,13 +75,13 @@ pub(super) fn failed(call: &'static str) -> impl Fn(Errno) -> ApplyError {
     move |errno| ApplyError { call, errno }
 }
 
-fn chown(pin: &Pin, wanted: &Ownership) -> rustix::io::Result<()> {
+fn chown(pin: &PinnedFile, wanted: &Ownership) -> rustix::io::Result<()> {
     let uid = Uid::from_raw(wanted.uid);
     let gid = Gid::from_raw(wanted.gid);
     rustix::fs::chownat(pin, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
 }
 
-fn chmod(pin: &Pin, wanted: &Ownership) -> rustix::io::Result<()> {
+fn chmod(pin: &PinnedFile, wanted: &Ownership) -> rustix::io::Result<()> {
     let mode = RawMode::from_raw_mode(wanted.mode.bits().into());
     pin.with_proc_path(|path| rustix::fs::chmod(path, mode))
 }

@@ -7,7 +7,7 @@ use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::{Pin, Stat};
+use super::{PinnedFile, Stat};
 use crate::ownership::{Acl, AclError, Capability, CapabilityError, Extra, Ownership};
 
 const ACCESS_ACL: &CStr = c"system.posix_acl_access";
@@ -39,14 +39,14 @@ pub enum ReadError {
 }
 
 /// The `Ownership` of a pinned inode whose numbers are already known.
-pub fn read(pin: &Pin, stat: &Stat) -> Result<Ownership, ReadError> {
+pub fn read(pin: &PinnedFile, stat: &Stat) -> Result<Ownership, ReadError> {
     read_present(pin, stat, present(pin)?)
 }
 
 /// The `Ownership` of an inode that was [looked](mod@super::look) at: one that is not pinned has none
 /// of the three attributes.
 pub fn read_looked(
-    pin: Option<&Pin>,
+    pin: Option<&PinnedFile>,
     stat: &Stat,
     present: Result<Present, ReadError>,
 ) -> Result<Ownership, ReadError> {
@@ -62,7 +62,7 @@ pub fn read_looked(
 }
 
 /// The same, when it is also known which attributes it has.
-fn read_present(pin: &Pin, stat: &Stat, present: Present) -> Result<Ownership, ReadError> {
+fn read_present(pin: &PinnedFile, stat: &Stat, present: Present) -> Result<Ownership, ReadError> {
     let extra = match present {
         Present::NONE => Extra::default(),
         present => read_extra(pin, present)?,
@@ -71,7 +71,7 @@ fn read_present(pin: &Pin, stat: &Stat, present: Present) -> Result<Ownership, R
 }
 
 /// Whether the filesystem keeps ACLs: some know none, some are mounted without.
-pub fn keeps_acls(pin: &Pin) -> bool {
+pub fn keeps_acls(pin: &PinnedFile) -> bool {
     let mut none = [0u8; 0];
     let asked = pin.with_proc_path(|path| rustix::fs::getxattr(path, ACCESS_ACL, &mut none[..]));
     asked != Err(Errno::OPNOTSUPP)
@@ -110,7 +110,7 @@ impl Present {
 }
 
 /// Lists a pinned inode's attributes: for nearly every inode that is the whole answer.
-pub fn present(pin: &Pin) -> Result<Present, ReadError> {
+pub fn present(pin: &PinnedFile) -> Result<Present, ReadError> {
     list(
         || pin.with_proc_path(|path| rustix::fs::listxattr_query(path)),
         |room| pin.with_proc_path(|path| rustix::fs::listxattr(path, room)),
@@ -158,7 +158,7 @@ fn list(
     }
 }
 
-fn read_extra(pin: &Pin, present: Present) -> Result<Extra, ReadError> {
+fn read_extra(pin: &PinnedFile, present: Present) -> Result<Extra, ReadError> {
     let acl = |wanted: bool, attribute: &CStr, name: &'static str| {
         if !wanted {
             return Ok(None);
@@ -188,7 +188,7 @@ fn read_extra(pin: &Pin, present: Present) -> Result<Extra, ReadError> {
 }
 
 /// One attribute's bytes; `None` when it went away since it was listed.
-fn value(pin: &Pin, attribute: &CStr) -> Result<Option<Vec<u8>>, ReadError> {
+fn value(pin: &PinnedFile, attribute: &CStr) -> Result<Option<Vec<u8>>, ReadError> {
     // XATTR_SIZE_MAX: no value is longer (linux/limits.h).
     let mut bytes = vec![0u8; 65536];
     match pin.with_proc_path(|path| rustix::fs::getxattr(path, attribute, &mut bytes[..])) {
@@ -207,24 +207,24 @@ fn system(call: &'static str, errno: Errno) -> ReadError {
 
 /// Sets, replaces or removes the access ACL. Setting one rewrites the mode's group bits from its
 /// mask (`acl(5)`).
-pub(super) fn write_acl(pin: &Pin, acl: Option<&Acl>) -> rustix::io::Result<()> {
+pub(super) fn write_acl(pin: &PinnedFile, acl: Option<&Acl>) -> rustix::io::Result<()> {
     write(pin, ACCESS_ACL, acl.map(Acl::encode))
 }
 
 /// Sets, replaces or removes a directory's default ACL.
-pub(super) fn write_default_acl(pin: &Pin, acl: Option<&Acl>) -> rustix::io::Result<()> {
+pub(super) fn write_default_acl(pin: &PinnedFile, acl: Option<&Acl>) -> rustix::io::Result<()> {
     write(pin, DEFAULT_ACL, acl.map(Acl::encode))
 }
 
 /// Sets, replaces or removes the file capability.
 pub(super) fn write_capability(
-    pin: &Pin,
+    pin: &PinnedFile,
     capability: Option<&Capability>,
 ) -> rustix::io::Result<()> {
     write(pin, CAPABILITY, capability.map(Capability::encode))
 }
 
-fn write(pin: &Pin, attribute: &CStr, value: Option<Vec<u8>>) -> rustix::io::Result<()> {
+fn write(pin: &PinnedFile, attribute: &CStr, value: Option<Vec<u8>>) -> rustix::io::Result<()> {
     pin.with_proc_path(|path| match &value {
         Some(bytes) => rustix::fs::setxattr(path, attribute, bytes, XattrFlags::empty()),
         None => match rustix::fs::removexattr(path, attribute) {

@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::{Errno, Result};
 use rustix::path::Arg;
 
-use super::moment::Watch;
+use super::dir_guard::DirGuard;
 use super::stat::{Identity, stat};
 
 /// The way to a directory: which root, and the names from there. Shared between all below it, so
@@ -128,7 +128,7 @@ pub struct Dir {
     /// The way to it.
     pub path: Arc<DirPath>,
     /// Since when its names stand still.
-    pub watch: Watch,
+    pub watch: DirGuard,
 }
 
 impl AsFd for Dir {
@@ -210,7 +210,7 @@ impl Dir {
         if now.identity != path.identity || now.dev != path.dev {
             return Err(Errno::STALE);
         }
-        let watch = Watch::seen(&now);
+        let watch = DirGuard::seen(&now);
         Ok(Dir { fd, path, watch })
     }
 
@@ -341,7 +341,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::fs::Pin;
+    use crate::fs::PinnedFile;
 
     /// A directory with a directory `in` that was met, and one beside it.
     fn met() -> (tempfile::TempDir, OwnedFd, Arc<DirPath>) {
@@ -352,7 +352,7 @@ mod tests {
         let top = open_dir(rustix::fs::CWD, place.path()).unwrap();
         let here = stat(&top).unwrap();
         let root = DirPath::root(0, here.identity, here.dev);
-        let met = Pin::at(top.as_fd(), c"in").unwrap().stat().unwrap();
+        let met = PinnedFile::at(top.as_fd(), c"in").unwrap().stat().unwrap();
         let path = root.child(b"in", met.identity, met.dev);
         (place, top, path)
     }
@@ -389,7 +389,7 @@ mod tests {
         }
         // On the way as well.
         fs::create_dir(at("away/below")).unwrap();
-        let below = Pin::path(&at("away/below")).unwrap().stat().unwrap();
+        let below = PinnedFile::path(&at("away/below")).unwrap().stat().unwrap();
         let below = path.child(b"below", below.identity, below.dev);
         let errno = Dir::open_from_root(top.as_fd(), below).err();
         assert!(

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{IFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Pin;
+use super::PinnedFile;
 use super::apply::{ApplyError, apply, failed};
 use crate::ownership::{FileType, Flags, Ownership};
 
@@ -15,7 +15,7 @@ use crate::ownership::{FileType, Flags, Ownership};
 /// # Errors
 /// As [`apply`]; the flags may then not be as they should, which is said.
 pub fn apply_despite(
-    pin: &Pin,
+    pin: &PinnedFile,
     file_type: FileType,
     (has, keeps): (Flags, Flags),
     now: &Ownership,
@@ -37,18 +37,18 @@ pub fn can_be_cleared(file_type: FileType) -> bool {
     matches!(file_type, FileType::File | FileType::Directory)
 }
 
-fn clear(pin: &Pin, file_type: FileType, flags: Flags) -> Result<(), ApplyError> {
+fn clear(pin: &PinnedFile, file_type: FileType, flags: Flags) -> Result<(), ApplyError> {
     change(pin, file_type, flags, |now, flags| now - flags)
         .map_err(failed("ioctl (clearing a flag)"))
 }
 
-fn set(pin: &Pin, file_type: FileType, flags: Flags) -> Result<(), ApplyError> {
+fn set(pin: &PinnedFile, file_type: FileType, flags: Flags) -> Result<(), ApplyError> {
     change(pin, file_type, flags, |now, flags| now | flags)
         .map_err(failed("ioctl (setting a flag)"))
 }
 
 fn change(
-    pin: &Pin,
+    pin: &PinnedFile,
     file_type: FileType,
     flags: Flags,
     how: impl FnOnce(IFlags, IFlags) -> IFlags,
@@ -68,7 +68,7 @@ fn change(
 }
 
 /// The calls take no `O_PATH` handle. A device or a fifo is never opened: that can do things.
-fn open(pin: &Pin, file_type: FileType) -> rustix::io::Result<OwnedFd> {
+fn open(pin: &PinnedFile, file_type: FileType) -> rustix::io::Result<OwnedFd> {
     if !can_be_cleared(file_type) {
         return Err(Errno::OPNOTSUPP);
     }

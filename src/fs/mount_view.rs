@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::mount_table::Mount;
+use super::mountinfo::Mount;
 
 /// A directory or file of a filesystem, as one mount shows it.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ fn join(top: &Path, below: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::mount_table::from_line;
+    use crate::fs::mountinfo::from_line;
 
     /// `ID PARENT DEVICE ROOT POINT` a line.
     fn table(lines: &[&str]) -> Vec<Mount> {

@@ -8,9 +8,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::Pin;
+use super::PinnedFile;
 use super::resolve::{Resolved, resolve};
-use super::shown::shown;
+use super::escape::escaped;
 use super::stat::{Identity, Stat, stat};
 use crate::ownership::FileType;
 
@@ -20,7 +20,7 @@ pub struct Root {
     /// Absolute path without symlinks.
     pub path: PathBuf,
     /// Its pin.
-    pub pin: Pin,
+    pub pin: PinnedFile,
     /// Its `st_dev`.
     pub dev: u64,
     /// Which inode it is.
@@ -29,16 +29,16 @@ pub struct Root {
     pub file_type: FileType,
     /// Device and inode of itself and of each directory above it, innermost first. Two trees meet
     /// when one's own pair is in the other's list.
-    pub lineage: Vec<(u64, u64)>,
+    pub ancestor_ids: Vec<(u64, u64)>,
 }
 
 /// A directory that a tree lies below.
 #[derive(Debug)]
-pub struct Above {
+pub struct Ancestor {
     /// Absolute path without symlinks.
     pub path: PathBuf,
     /// Its pin.
-    pub pin: Pin,
+    pub pin: PinnedFile,
     /// What `statx` said of it.
     pub stat: Stat,
 }
@@ -47,7 +47,7 @@ pub struct Above {
 #[derive(Debug, Error)]
 pub enum RootError {
     /// The kernel does not open it.
-    #[error("{path}: {source}", path = shown(path))]
+    #[error("{path}: {source}", path = escaped(path))]
     Open {
         /// As given.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum RootError {
     /// A symlink: which of the two is meant must not be guessed.
     #[error(
         "{path}: is a symlink to {target}; nothing is followed. Name the directory itself: {target}",
-        path = shown(path), target = shown(target)
+        path = escaped(path), target = escaped(target)
     )]
     Symlink {
         /// As given.
@@ -69,7 +69,7 @@ pub enum RootError {
     #[error(
         "{path}: goes by the symlink {link}, which belongs to uid {uid}, who may let it lead anywhere. \
          Name the directory by the way that it lies on: `realpath` shows where it leads now",
-        path = shown(path), link = shown(link)
+        path = escaped(path), link = escaped(link)
     )]
     Strangers {
         /// As given.
@@ -82,7 +82,7 @@ pub enum RootError {
     /// It leads elsewhere than it did.
     #[error(
         "{path}: leads to {target} since a moment ago: somebody is changing the directories above it",
-        path = shown(path), target = shown(target)
+        path = escaped(path), target = escaped(target)
     )]
     Moved {
         /// As it was found.
@@ -112,19 +112,19 @@ impl Root {
             }
         };
         // From here on it is what has this very path, whoever makes symlinks on the way meanwhile.
-        let pin = Pin::exactly(&real).map_err(|errno| failed(errno.into()))?;
+        let pin = PinnedFile::exactly(&real).map_err(|errno| failed(errno.into()))?;
         let stat = pin.stat().map_err(|errno| failed(errno.into()))?;
         if stat.file_type == FileType::Symlink {
             return Err(failed(Errno::LOOP.into()));
         }
-        let lineage = lineage(&pin, &stat, &real).map_err(failed)?;
+        let lineage = ancestor_ids(&pin, &stat, &real).map_err(failed)?;
         Ok(Root {
             path: real,
             pin,
             dev: stat.dev,
             identity: stat.identity,
             file_type: stat.file_type,
-            lineage,
+            ancestor_ids: lineage,
         })
     }
 
@@ -162,7 +162,7 @@ impl Root {
     /// Somebody moved it, or put something else in its place.
     pub fn check_in_place(&self) -> Result<(), RootError> {
         match Root::open(&self.path) {
-            Ok(now) if now.path == self.path && now.lineage == self.lineage => Ok(()),
+            Ok(now) if now.path == self.path && now.ancestor_ids == self.ancestor_ids => Ok(()),
             Ok(now) => Err(RootError::Moved {
                 path: self.path.clone(),
                 target: now.path,
@@ -176,18 +176,18 @@ impl Root {
     ///
     /// # Errors
     /// They are not those any more that it was opened below.
-    pub fn above(&self) -> Result<Vec<Above>, RootError> {
+    pub fn ancestors(&self) -> Result<Vec<Ancestor>, RootError> {
         let moved = |source: io::Error| RootError::Open {
             path: self.path.clone(),
             source,
         };
-        let mut here: Option<Pin> = None;
+        let mut here: Option<PinnedFile> = None;
         let mut above = Vec::new();
-        for (path, pair) in self.path.ancestors().zip(&self.lineage).skip(1) {
+        for (path, pair) in self.path.ancestors().zip(&self.ancestor_ids).skip(1) {
             let pin = match &here {
-                None if !self.is_dir() => Pin::exactly(path),
-                None => Pin::above(&self.pin),
-                Some(below) => Pin::above(below),
+                None if !self.is_dir() => PinnedFile::exactly(path),
+                None => PinnedFile::above(&self.pin),
+                Some(below) => PinnedFile::above(below),
             };
             let pin = pin.map_err(|errno| moved(errno.into()))?;
             let stat = pin.stat().map_err(|errno| moved(errno.into()))?;
@@ -196,35 +196,35 @@ impl Root {
             }
             here = Some(pin.try_clone().map_err(|errno| moved(errno.into()))?);
             let path = path.to_path_buf();
-            above.push(Above { path, pin, stat });
+            above.push(Ancestor { path, pin, stat });
         }
-        match self.path.ancestors().count() == self.lineage.len() {
+        match self.path.ancestors().count() == self.ancestor_ids.len() {
             true => Ok(above),
             false => Err(moved(Errno::STALE.into())),
         }
     }
 
     /// Whether one of the two trees holds the other.
-    pub fn meets(&self, lineage: &[(u64, u64)]) -> bool {
-        meet(&self.lineage, lineage)
+    pub fn overlaps(&self, lineage: &[(u64, u64)]) -> bool {
+        overlap(&self.ancestor_ids, lineage)
     }
 }
 
 /// Whether one of two trees holds the other, by their lineages.
-pub fn meet(a: &[(u64, u64)], b: &[(u64, u64)]) -> bool {
+pub fn overlap(a: &[(u64, u64)], b: &[(u64, u64)]) -> bool {
     a.first().is_some_and(|top| b.contains(top)) || b.first().is_some_and(|top| a.contains(top))
 }
 
 /// Device and inode number of a place and of everything above it, innermost first. Not its birth: on an
 /// overlay that changes when a directory is copied up, as a run does, and then two runs on one tree would
 /// not see each other. That a number is used again can only keep two runs apart for nothing.
-pub fn lineage_of(path: &Path) -> io::Result<Vec<(u64, u64)>> {
-    let pin = Pin::path(path)?;
+pub fn ancestor_ids_of(path: &Path) -> io::Result<Vec<(u64, u64)>> {
+    let pin = PinnedFile::path(path)?;
     let stat = pin.stat()?;
-    lineage(&pin, &stat, path)
+    ancestor_ids(&pin, &stat, path)
 }
 
-fn lineage(pin: &Pin, stat: &Stat, real: &Path) -> io::Result<Vec<(u64, u64)>> {
+fn ancestor_ids(pin: &PinnedFile, stat: &Stat, real: &Path) -> io::Result<Vec<(u64, u64)>> {
     let mut lineage = vec![(stat.dev, stat.identity.ino)];
     let mut here: OwnedFd = match stat.is_dir() {
         true => parent_of(pin)?,

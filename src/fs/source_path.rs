@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::mount_table::{self, Mount};
+use super::mountinfo::{self, Mount};
 
 /// A place in a filesystem. Bind mounts show one place under several paths; this is the same for all of them, in
 /// every mount namespace.
@@ -27,7 +27,7 @@ impl SourcePath {
     /// # Errors
     /// `/proc` does not tell which mount it is on.
     pub fn of(handle: impl AsFd, path: &Path, mounts: &[Mount]) -> io::Result<Option<SourcePath>> {
-        let id = mount_table::id_of(handle)?;
+        let id = mountinfo::id_of(handle)?;
         let mount = mounts.iter().find(|mount| mount.id == id);
         Ok(mount.and_then(|mount| {
             let below = path.strip_prefix(&mount.point).ok()?;

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags};
 use serde::{Deserialize, Serialize};
 
-use super::Pin;
+use super::PinnedFile;
 use crate::ownership::{FileType, Flags, Mode};
 
 /// What tells one inode of a filesystem from another, also after a number has been used again.
@@ -59,7 +59,7 @@ pub struct Stat {
 /// `STATX_ATTR_MOUNT_ROOT` (Linux 5.8).
 const MOUNT_ROOT: StatxAttributes = StatxAttributes::MOUNT_ROOT;
 
-impl Pin {
+impl PinnedFile {
     /// Reads the pinned inode's numbers. Triggers no automount.
     pub fn stat(&self) -> rustix::io::Result<Stat> {
         stat(self)

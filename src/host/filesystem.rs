@@ -8,13 +8,13 @@ use rustix::fs::{Gid, Mode, OFlags, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::Finding;
-use crate::fs::shown;
+use crate::fs::escape;
 use crate::ownership::Acl;
 
 /// Tries owners, ACLs, capabilities and overlay's attributes in a directory. Leaves nothing there.
 pub fn findings(dir: &Path) -> Vec<Finding> {
     const WHAT: &str = "filesystem";
-    let shown = shown::shown(dir);
+    let shown = escape::escaped(dir);
     let file = match nameless(dir) {
         Ok(file) => file,
         Err(Errno::ROFS) => {

@@ -5,8 +5,8 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, XattrFlags};
 use rustix::io::Errno;
 
-use super::{Finding, calls, filesystem};
-use crate::fs::Pin;
+use super::{Finding, syscalls, filesystem};
+use crate::fs::PinnedFile;
 
 /// What was found.
 pub fn findings() -> Vec<Finding> {
@@ -30,14 +30,14 @@ fn release() -> (String, (u32, u32)) {
 fn version() -> Finding {
     let (text, version) = release();
     let v3 = keeps_v3_capabilities().unwrap_or(version >= (4, 14));
-    let mount_roots = Pin::path(Path::new("/"))
+    let mount_roots = PinnedFile::path(Path::new("/"))
         .and_then(|pin| pin.stat())
         .is_ok_and(|stat| stat.knows_mounts);
     let features = [
         ("v3 file capabilities", v3),
         ("mount roots in statx", mount_roots),
-        ("idmapped mounts", calls::has_idmapped_mounts()),
-        ("*xattrat", calls::has_xattrat()),
+        ("idmapped mounts", syscalls::has_idmapped_mounts()),
+        ("*xattrat", syscalls::has_xattrat()),
     ];
     let said = features.map(|(what, has)| format!("{what} {}", if has { "yes" } else { "no" }));
     let found = format!("{text}: {}", said.join(", "));

@@ -9,7 +9,7 @@
 //! - [`runtime`]: the installed container runtime and the daemon
 //! - [`security`]: SELinux and AppArmor
 
-pub mod calls;
+pub mod syscalls;
 pub mod filesystem;
 pub mod finding;
 pub mod kernel;

@@ -8,7 +8,7 @@ use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 
 /// What an ownership becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Mapping {
     /// This one.
     Change(Ownership),
     /// It is on the target side as it is.
@@ -45,11 +45,11 @@ pub enum Unmapped {
 /// (version 3): void on the host, valid in the container. Out of it, one whose root becomes 0
 /// becomes version 2 again. An inode that has no ACL and no capability is mapped without
 /// allocating.
-pub fn map_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Outcome {
+pub fn map_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Mapping {
     match mapped(before, map, direction) {
-        Err(unmapped) => Outcome::Unmapped(unmapped),
-        Ok(after) if after == *before => Outcome::Already,
-        Ok(after) => Outcome::Change(after),
+        Err(unmapped) => Mapping::Unmapped(unmapped),
+        Ok(after) if after == *before => Mapping::Already,
+        Ok(after) => Mapping::Change(after),
     }
 }
 
@@ -58,7 +58,7 @@ pub fn map_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> O
 ///
 /// In a plain data-root 100050 is an id of a container that is larger than the range, and not what
 /// the container's 50 became.
-pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Outcome {
+pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Mapping {
     let there = |field, id, map: &RangeMap| {
         let already = map.map(id, direction) == Mapped::Already;
         already.then_some(Unmapped::Id { field, id })
@@ -82,14 +82,14 @@ pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Directio
         .or_else(|| there("gid", before.gid, &map.gids))
         .or_else(|| before.extra.as_deref().and_then(of_extra));
     match first {
-        Some(unmapped) => Outcome::Unmapped(unmapped),
+        Some(unmapped) => Mapping::Unmapped(unmapped),
         None => map_ownership(before, map, direction),
     }
 }
 
 /// Whether what is said to be shifted can be: `Already` where every id is on the target side, whatever else it
 /// is on, else as [`map_ownership`].
-pub fn expect_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Outcome {
+pub fn expect_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Mapping {
     // A capability of the host names no id that the way back could miss.
     let of_host = before
         .extra
@@ -99,7 +99,7 @@ pub fn expect_ownership(before: &Ownership, map: &IdMap, direction: Direction) -
     let keeps_root = map.uids.map(0, Direction::Into) == Mapped::To(0);
     let is_there = !of_host || direction == Direction::OutOf || keeps_root;
     match map_all_of_ownership(before, map, direction.opposite()) {
-        Outcome::Already | Outcome::Change(_) if is_there => Outcome::Already,
+        Mapping::Already | Mapping::Change(_) if is_there => Mapping::Already,
         _ => map_ownership(before, map, direction),
     }
 }
@@ -111,7 +111,7 @@ pub fn give_ownership(
     owner: (u32, u32),
     map: &IdMap,
     direction: Direction,
-) -> Outcome {
+) -> Mapping {
     let given = mapped_extra(before, map, direction).map(|extra| Ownership {
         uid: owner.0,
         gid: owner.1,
@@ -119,9 +119,9 @@ pub fn give_ownership(
         extra,
     });
     match given {
-        Err(unmapped) => Outcome::Unmapped(unmapped),
-        Ok(after) if after == *before => Outcome::Already,
-        Ok(after) => Outcome::Change(after),
+        Err(unmapped) => Mapping::Unmapped(unmapped),
+        Ok(after) if after == *before => Mapping::Already,
+        Ok(after) => Mapping::Change(after),
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
         ] {
             let before = ownership(&format!(r#"{{"uid":{uid},"gid":60,"mode":"0644"}}"#));
             let outcome = expect_ownership(&before, &map, direction);
-            assert_eq!(outcome == Outcome::Already, is_there, "{uid} {direction}");
+            assert_eq!(outcome == Mapping::Already, is_there, "{uid} {direction}");
         }
     }
 
@@ -287,13 +287,13 @@ mod tests {
             ),
         ] {
             let before = ownership(json);
-            let Outcome::Unmapped(why) = map_all_of_ownership(&before, &map, Direction::Into)
+            let Mapping::Unmapped(why) = map_all_of_ownership(&before, &map, Direction::Into)
             else {
                 panic!("{json}")
             };
             assert_eq!(why.to_string(), format!("{field} is outside the map"));
             let lenient = map_ownership(&before, &map, Direction::Into);
-            assert!(!matches!(lenient, Outcome::Unmapped(_)), "{json}");
+            assert!(!matches!(lenient, Mapping::Unmapped(_)), "{json}");
         }
         let plain = ownership(r#"{"uid":7,"gid":8,"mode":"0644"}"#);
         assert_eq!(
@@ -329,17 +329,17 @@ mod tests {
         #[test]
         fn out_of_gives_back_what_into_was_given(before in unshifted(1000), which in 0..MAPS.len()) {
             let map = map(MAPS[which]);
-            let Outcome::Change(inside) = map_ownership(&before, &map, Direction::Into) else {
+            let Mapping::Change(inside) = map_ownership(&before, &map, Direction::Into) else {
                 panic!("{before:?}");
             };
-            prop_assert_eq!(map_ownership(&inside, &map, Direction::Into), Outcome::Already);
-            prop_assert_eq!(map_ownership(&before, &map, Direction::OutOf), Outcome::Already);
-            prop_assert_eq!(map_ownership(&inside, &map, Direction::OutOf), Outcome::Change(before));
+            prop_assert_eq!(map_ownership(&inside, &map, Direction::Into), Mapping::Already);
+            prop_assert_eq!(map_ownership(&before, &map, Direction::OutOf), Mapping::Already);
+            prop_assert_eq!(map_ownership(&inside, &map, Direction::OutOf), Mapping::Change(before));
         }
 
         #[test]
         fn entries_stay_in_the_kernels_order(before in unshifted(1000), which in 0..MAPS.len()) {
-            if let Outcome::Change(after) = map_ownership(&before, &map(MAPS[which]), Direction::Into) {
+            if let Mapping::Change(after) = map_ownership(&before, &map(MAPS[which]), Direction::Into) {
                 for acl in [after.acl(), after.default_acl()].into_iter().flatten() {
                     let read = Acl::decode(&acl.encode());
                     prop_assert_eq!(read.as_ref(), Ok(acl));
@@ -360,7 +360,7 @@ mod tests {
         let map = map("u:0:100000:65536 g:0:300000:65536");
         assert_eq!(
             map_ownership(&before, &map, Direction::Into),
-            Outcome::Change(after)
+            Mapping::Change(after)
         );
     }
 
@@ -375,13 +375,13 @@ mod tests {
         let mut expected = cap(101_000);
         assert_eq!(
             map_ownership(&cap(1000), &map, Direction::Into),
-            Outcome::Change(expected.clone())
+            Mapping::Change(expected.clone())
         );
         expected = cap(1000);
         (expected.uid, expected.gid) = (0, 0);
         assert_eq!(
             map_ownership(&cap(101_000), &map, Direction::OutOf),
-            Outcome::Change(expected)
+            Mapping::Change(expected)
         );
     }
 
@@ -389,7 +389,7 @@ mod tests {
     fn what_is_outside_the_map_is_named() {
         let map = map("b:0:100000:1000");
         let said = |json: &str| match map_ownership(&ownership(json), &map, Direction::Into) {
-            Outcome::Unmapped(unmapped) => unmapped.to_string(),
+            Mapping::Unmapped(unmapped) => unmapped.to_string(),
             other => panic!("{other:?}"),
         };
         assert_eq!(
@@ -435,9 +435,9 @@ mod tests {
             ))
         };
         let outcome = map_ownership(&cap(0), &map, Direction::Into);
-        assert_eq!(outcome, Outcome::Already);
+        assert_eq!(outcome, Mapping::Already);
         let outcome = map_ownership(&cap(1), &map, Direction::Into);
-        assert_eq!(outcome, Outcome::Change(cap(100_000)));
+        assert_eq!(outcome, Mapping::Change(cap(100_000)));
     }
 
     #[test]
@@ -447,6 +447,6 @@ mod tests {
             r#"{"uid":5,"gid":5,"mode":"0755","capability":{"version":2,"effective":true,"permitted":"0x1","inheritable":"0x0"}}"#,
         );
         let outcome = map_ownership(&before, &map, Direction::Into);
-        assert_eq!(outcome, Outcome::Unmapped(Unmapped::NoContainerRoot));
+        assert_eq!(outcome, Mapping::Unmapped(Unmapped::NoContainerRoot));
     }
 }

@@ -22,8 +22,8 @@ mod give_back;
 pub mod grant;
 pub mod mapping;
 pub mod mode;
-pub mod owned;
-pub mod standing;
+pub mod ownership;
+pub mod apply_state;
 
 pub use acl::{Acl, AclError};
 pub use capability::{Capability, CapabilityError};
@@ -31,8 +31,8 @@ pub use file_type::FileType;
 pub use flags::Flags;
 pub use grant::grant_search;
 pub use mapping::{
-    Outcome, Unmapped, expect_ownership, give_ownership, map_all_of_ownership, map_ownership,
+    Mapping, Unmapped, expect_ownership, give_ownership, map_all_of_ownership, map_ownership,
 };
 pub use mode::Mode;
-pub use owned::{Change, Extra, Ownership};
-pub use standing::Standing;
+pub use ownership::{Change, Extra, Ownership};
+pub use apply_state::ApplyState;

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::accounts::{Account, LoginAccounts};
 use crate::fs::Root;
-use crate::fs::root::lineage_of;
-use crate::fs::shown::shown;
+use crate::fs::root::ancestor_ids_of;
+use crate::fs::escape::escaped;
 
 /// What a tree has to do with a login account.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -19,12 +19,12 @@ pub enum Claim {
     #[error("is the home of {0}, who could no longer use what is in it, nor log in with a key")]
     Home(Account),
     /// It is in the home.
-    #[error("lies in {home}, the home of {0}, who could no longer use it", home = shown(&.0.home))]
+    #[error("lies in {home}, the home of {0}, who could no longer use it", home = escaped(&.0.home))]
     InHome(Account),
     /// The home is in it.
     #[error(
         "holds {home}, the home of {0}{more}, who could no longer use what is in it",
-        home = shown(&.0.home), more = and_more(*.1)
+        home = escaped(&.0.home), more = and_more(*.1)
     )]
     HoldsHome(Account, usize),
     /// Files of the account are in it.
@@ -132,7 +132,7 @@ impl Parents {
         let (parent, name) = (home.parent()?, home.file_name()?);
         let known = self.0.entry(parent.to_path_buf()).or_insert_with(|| {
             let real = parent.canonicalize().ok()?;
-            let lineage = lineage_of(&real).ok()?;
+            let lineage = ancestor_ids_of(&real).ok()?;
             Some((real, lineage))
         });
         let (parent, lineage) = known.as_ref()?;
@@ -142,12 +142,12 @@ impl Parents {
             home = home.canonicalize().ok()?;
             found = home.metadata().ok()?;
         }
-        let own = root.lineage[0];
+        let own = root.ancestor_ids[0];
         let of_home = (found.dev(), found.ino());
         if root.path == home || own == of_home {
             return Some(Relation::Same);
         }
-        if root.path.starts_with(&home) || root.lineage.contains(&of_home) {
+        if root.path.starts_with(&home) || root.ancestor_ids.contains(&of_home) {
             return is_private(root, &home, account).then_some(Relation::Below);
         }
         // What holds root's home is the system's.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::fs::in_use::{Release, Use};
-use crate::fs::shown::{one_line, shown};
+use crate::fs::escape::{one_line, escaped};
 
 /// Users that are named.
 const NAMED: usize = 10;
 
 /// The users of a tree.
 pub fn users(tree: &Path, uses: &[Use]) -> String {
-    let mut text = format!("{}: is in use", shown(tree));
+    let mut text = format!("{}: is in use", escaped(tree));
     for (n, one) in uses.iter().enumerate().take(NAMED) {
         text += if n == 0 { " by " } else { "\n  and by " };
         text += &user(tree, one);
@@ -25,7 +25,7 @@ pub fn users(tree: &Path, uses: &[Use]) -> String {
 fn user(tree: &Path, one: &Use) -> String {
     let command = one_line(&one.command);
     // As the process knows it: in a container that is another path.
-    let path = shown(&one.path);
+    let path = escaped(&one.path);
     let who = match (&one.release, &one.container) {
         (Some(Release::Unmount(_)), _) if one.pid != 0 => {
             return format!("what is mounted at {path}");
@@ -237,7 +237,7 @@ mod tests {
         Use {
             pid,
             command: command.into(),
-            how: crate::fs::in_use::How::MountPoint,
+            how: crate::fs::in_use::UseKind::MountPoint,
             path: "/d/merged".into(),
             container: container.map(String::from),
             release,

@@ -7,20 +7,20 @@ use thiserror::Error;
 
 use super::Preflight;
 use super::homes::{self, Claim};
-use crate::fs::shown::shown;
+use crate::fs::escape::escaped;
 use crate::fs::{places, process};
-use crate::record::store::StoreError;
+use crate::journal::store::StoreError;
 
 /// Why the trees cannot be changed, now or later.
 #[derive(Debug, Error)]
 pub enum Lasting {
     /// A place that must not be changed, or that cannot keep what it is given.
     #[error(transparent)]
-    Place(#[from] places::Refusal),
+    Place(#[from] places::UnsuitableRoot),
     /// A login account works with it.
     #[error(
         "{path}: {claim}. Name a directory that only containers use, or add --allow-home if it is this one",
-        path = shown(path)
+        path = escaped(path)
     )]
     Account {
         /// The tree.

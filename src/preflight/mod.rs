@@ -25,7 +25,7 @@ pub mod user_namespace;
 use std::path::Path;
 
 use crate::fs::Root;
-use crate::record::Store;
+use crate::journal::Store;
 use accounts::LoginAccounts;
 
 pub use lasting::Lasting;

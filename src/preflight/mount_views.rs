@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::fs::Root;
-use crate::fs::mount_table::{self, Mount};
+use crate::fs::mountinfo::{self, Mount};
 use crate::fs::mount_view::View;
-use crate::fs::shown::{shell_word, shown};
+use crate::fs::escape::{shell_word, escaped};
 
 /// Why trees are not shifted by what is seen of them.
 #[derive(Debug, Error)]
@@ -16,7 +16,7 @@ pub enum MountViewError {
     /// The owners that are seen are not those on disk.
     #[error(
         "{path}: is seen through an idmapped mount ({point}), so its owners on disk are others than those shown. {}",
-        on_disk(point, below.as_deref()), path = shown(path), point = shown(point)
+        on_disk(point, below.as_deref()), path = escaped(path), point = escaped(point)
     )]
     Idmapped {
         /// The tree, or what is mounted below it.
@@ -30,7 +30,7 @@ pub enum MountViewError {
     #[error(
         "{one}: shows files that are also seen at {other} (a bind mount, or a filesystem mounted twice; \
          `findmnt {}` shows which), and each is to be shifted once. {}",
-        shell_word(point), once(.below.as_deref()), one = shown(one), other = shown(other)
+        shell_word(point), once(.below.as_deref()), one = escaped(one), other = escaped(other)
     )]
     SeenTwice {
         /// One of them.
@@ -43,7 +43,7 @@ pub enum MountViewError {
         below: Option<PathBuf>,
     },
     /// The mounts cannot be read.
-    #[error("{path}: cannot tell what is mounted there: {source}. Is /proc mounted? `mount -t proc proc /proc` helps", path = shown(path))]
+    #[error("{path}: cannot tell what is mounted there: {source}. Is /proc mounted? `mount -t proc proc /proc` helps", path = escaped(path))]
     Unknown {
         /// The tree.
         path: PathBuf,
@@ -95,11 +95,11 @@ pub fn check(roots: &[Root], trees: usize, walked: Walked<'_>) -> Result<(), Mou
         let path = path.to_path_buf();
         move |source| MountViewError::Unknown { path, source }
     };
-    let mounts = mount_table::of_this_thread().map_err(unknown(&first.path))?;
+    let mounts = mountinfo::of_this_thread().map_err(unknown(&first.path))?;
     let mut seen: Vec<View<'_>> = Vec::new();
     for (number, root) in roots.iter().enumerate() {
         let is_tree = number < trees;
-        let id = mount_table::id_of(&root.pin).map_err(unknown(&root.path))?;
+        let id = mountinfo::id_of(&root.pin).map_err(unknown(&root.path))?;
         // A chroot whose top is no mount point does not show its own.
         let own = mounts.iter().find(|mount| mount.id == id);
         let Some(view) = own.and_then(|own| View::at(&root.path, own, &mounts)) else {

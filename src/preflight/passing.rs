@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::Preflight;
-use crate::fs::in_use::{self, Tree, Use};
-use crate::fs::shown::shown;
+use crate::fs::in_use::{self, TreeInUse, Use};
+use crate::fs::escape::escaped;
 use crate::fs::{Root, process};
-use crate::record::lock::{LockError, RunLock};
-use crate::record::store::StoreError;
+use crate::journal::run_lock::{LockError, RunLock};
+use crate::journal::store::StoreError;
 
 /// Why the trees cannot be changed now.
 #[derive(Debug, Error)]
 pub enum Passing {
     /// Only root may change owners.
-    #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = shown(path))]
+    #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = escaped(path))]
     NotRoot {
         /// The first tree, or the journal.
         path: PathBuf,
@@ -38,7 +38,7 @@ pub enum Passing {
     )]
     UseUnknown(std::io::Error),
     /// Something is mounted in the tree that was meant to be unmounted when its user ended.
-    #[error("{path}: {reason}", path = shown(path))]
+    #[error("{path}: {reason}", path = escaped(path))]
     Mounted {
         /// Where.
         path: PathBuf,
@@ -108,9 +108,9 @@ pub fn check_is_root(path: &Path) -> Result<(), Passing> {
 /// # Errors
 /// Who uses them, or why that cannot be told.
 pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), Passing> {
-    let trees: Vec<Tree> = roots
+    let trees: Vec<TreeInUse> = roots
         .iter()
-        .map(|root| Tree {
+        .map(|root| TreeInUse {
             path: root.path.clone(),
             dev: root.dev,
             ino: root.identity.ino,

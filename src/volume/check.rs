@@ -13,13 +13,13 @@ use super::parents::{ClosedParent, closed_above};
 use super::probe::{Answer, ProbeFile, Question, What, ask};
 use super::remedy::{Entries, Seen, remedy};
 use super::user::{ContainerUser, seen_inside};
-use crate::fs::shown::{shell_word, shown};
-use crate::fs::tries::{Tried, Try};
-use crate::fs::{Pin, Root, Stat, attributes, places};
+use crate::fs::escape::{shell_word, escaped};
+use crate::fs::access_probe::{AccessResult, AccessKind};
+use crate::fs::{PinnedFile, Root, Stat, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::IdMap;
 use crate::ownership::{Extra, Ownership};
-use crate::record::name;
+use crate::journal::name;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct CheckRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// What.
-    pub step: Try,
+    pub step: AccessKind,
     /// Why not; `None` when it worked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -250,7 +250,7 @@ fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
     };
     let real = std::fs::canonicalize(path).map_err(|error| match std::fs::read_link(path) {
         Ok(target) => {
-            let reason = format!("is a symlink to {}: {error}", shown(&target));
+            let reason = format!("is a symlink to {}: {error}", escaped(&target));
             VolumeError::path(path, reason)
         }
         Err(_) => VolumeError::io(path)(error),
@@ -280,16 +280,16 @@ fn entries(unusable: &[Unusable], uid: u32) -> Entries {
 }
 
 /// Goes from handle to handle: a path may be longer than the kernel takes, and is changed by others.
-fn owner_below(top: &Pin, path: &Path, map: &IdMap) -> Option<Owner> {
+fn owner_below(top: &PinnedFile, path: &Path, map: &IdMap) -> Option<Owner> {
     let mut pin = top.try_clone().ok()?;
     for name in path {
-        pin = Pin::at(pin.as_fd(), &CString::new(name.as_bytes()).ok()?).ok()?;
+        pin = PinnedFile::at(pin.as_fd(), &CString::new(name.as_bytes()).ok()?).ok()?;
     }
     Some(Owner::of(&pin.stat().ok()?, map))
 }
 
-impl From<&Tried> for Step {
-    fn from(tried: &Tried) -> Step {
+impl From<&AccessResult> for Step {
+    fn from(tried: &AccessResult) -> Step {
         Step {
             step: tried.what,
             error: tried

@@ -12,7 +12,7 @@ use super::entries;
 use super::probe::{Answer, ProbeFile, Question, READY, What};
 use super::user::ContainerUser;
 use crate::fs::process::raise_descriptor_limit;
-use crate::fs::tries::{self, Tried};
+use crate::fs::access_probe::{self, AccessResult};
 
 /// Becomes the user, tries, and prints an answer a line.
 pub fn answer(question: &str, out: &mut impl Write) {
@@ -29,13 +29,13 @@ fn try_all(question: &str, out: &mut impl Write) -> Result<(), String> {
     let handle = stdin.as_fd();
     let mut say = |answer: Answer| say(out, &answer).map_err(|error| error.to_string());
     let (probe, depth) = match question.what {
-        What::Search => return say(Answer::Tried(tries::search(handle))),
+        What::Search => return say(Answer::Tried(access_probe::search(handle))),
         What::Look => return look(handle, &mut say),
         What::Use { probe, depth } => (probe, depth),
     };
     let stat = crate::fs::stat::stat(handle).map_err(|errno| errno.to_string())?;
     if !stat.is_dir() {
-        return tries::file(handle, stat.file_type, probe.is_some())
+        return access_probe::file(handle, stat.file_type, probe.is_some())
             .into_iter()
             .try_for_each(|tried| say(Answer::Tried(tried)));
     }
@@ -59,12 +59,12 @@ fn try_all(question: &str, out: &mut impl Write) -> Result<(), String> {
 
 /// Whatever is sent meanwhile has to wait until the probe file is removed. Only a SIGKILL does not:
 /// after that one the parent removes it, or the next check.
-fn try_directory(handle: BorrowedFd<'_>, probe: Option<&ProbeFile>) -> Vec<Tried> {
+fn try_directory(handle: BorrowedFd<'_>, probe: Option<&ProbeFile>) -> Vec<AccessResult> {
     let names = probe.map(ProbeFile::names);
     let names = names.as_ref().map(|[a, b]| [a.as_c_str(), b.as_c_str()]);
     let before = SigSet::thread_get_mask();
     let blocked = SigSet::all().thread_block();
-    let tried = tries::directory(handle, names.as_ref());
+    let tried = access_probe::directory(handle, names.as_ref());
     if let (Ok(before), Ok(())) = (before, blocked) {
         let _ = before.thread_set_mask();
     }
@@ -78,8 +78,8 @@ fn look(
 ) -> Result<(), String> {
     let stat = crate::fs::stat::stat(handle).map_err(|errno| errno.to_string())?;
     let tried = match stat.is_dir() {
-        true => tries::directory_unchanged(handle),
-        false => tries::file(handle, stat.file_type, true),
+        true => access_probe::directory_unchanged(handle),
+        false => access_probe::file(handle, stat.file_type, true),
     };
     tried
         .into_iter()

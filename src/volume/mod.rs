@@ -20,7 +20,7 @@ pub mod user;
 
 use std::path::{Path, PathBuf};
 
-use crate::fs::shown::shown;
+use crate::fs::escape::escaped;
 use thiserror::Error;
 
 use crate::fs::root::RootError;
@@ -29,7 +29,7 @@ use crate::fs::root::RootError;
 #[derive(Debug, Error)]
 pub enum VolumeError {
     /// Something cannot be read or started.
-    #[error("{path}: {source}", path = shown(path))]
+    #[error("{path}: {source}", path = escaped(path))]
     Io {
         /// What.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum VolumeError {
         source: std::io::Error,
     },
     /// A path cannot be used.
-    #[error("{path}: {reason}", path = shown(path))]
+    #[error("{path}: {reason}", path = escaped(path))]
     Path {
         /// Which.
         path: PathBuf,
@@ -65,7 +65,7 @@ impl VolumeError {
 
     /// What its message begins with is in ours already.
     fn of_root(path: &Path, error: &RootError) -> VolumeError {
-        let (text, prefix) = (error.to_string(), format!("{}: ", shown(path)));
+        let (text, prefix) = (error.to_string(), format!("{}: ", escaped(path)));
         VolumeError::path(path, text.strip_prefix(&prefix).unwrap_or(&text))
     }
 

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::VolumeError;
 use super::probe::{Answer, Question, What, ask};
 use super::user::ContainerUser;
-use crate::fs::{Above, Pin, Root, Stat, attributes};
+use crate::fs::{Ancestor, PinnedFile, Root, Stat, attributes};
 use crate::idmap::IdMap;
-use crate::record::name;
+use crate::journal::name;
 
 /// A directory that the container's root may not search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,8 +24,8 @@ pub struct ClosedParent {
     pub owner: String,
 }
 
-impl From<&Above> for ClosedParent {
-    fn from(above: &Above) -> ClosedParent {
+impl From<&Ancestor> for ClosedParent {
+    fn from(above: &Ancestor) -> ClosedParent {
         let Stat { uid, gid, mode, .. } = above.stat;
         ClosedParent {
             path: above.path.clone(),
@@ -38,9 +38,9 @@ impl From<&Above> for ClosedParent {
 ///
 /// # Errors
 /// They were moved meanwhile, or the child that tries could not.
-pub fn closed_above(root: &Root, map: &IdMap) -> Result<Vec<Above>, VolumeError> {
+pub fn closed_above(root: &Root, map: &IdMap) -> Result<Vec<Ancestor>, VolumeError> {
     let above = root
-        .above()
+        .ancestors()
         .map_err(|error| VolumeError::of_root(&root.path, &error))?;
     let mut closed = Vec::new();
     for dir in above.into_iter().rev() {
@@ -55,7 +55,7 @@ pub fn closed_above(root: &Root, map: &IdMap) -> Result<Vec<Above>, VolumeError>
 ///
 /// # Errors
 /// The child that tries could not.
-pub fn may_search(pin: &Pin, map: &IdMap) -> Result<bool, VolumeError> {
+pub fn may_search(pin: &PinnedFile, map: &IdMap) -> Result<bool, VolumeError> {
     if all_may_search(pin) {
         return Ok(true);
     }
@@ -73,7 +73,7 @@ pub fn may_search(pin: &Pin, map: &IdMap) -> Result<bool, VolumeError> {
 }
 
 /// Owner, group and others may, and no ACL says otherwise: nothing has to be tried.
-fn all_may_search(pin: &Pin) -> bool {
+fn all_may_search(pin: &PinnedFile) -> bool {
     let read = |stat| attributes::read(pin, &stat).ok();
     let ownership = pin.stat().ok().and_then(read);
     ownership.is_some_and(|found| found.mode.bits() & 0o111 == 0o111 && found.acl().is_none())

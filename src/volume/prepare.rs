@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use super::VolumeError;
 use super::parents::{ClosedParent, closed_above, may_search};
 use super::user::ContainerUser;
-use crate::engine::{Every, Plan, Rule, ShiftRequest};
+use crate::engine::{Uniform, Plan, Rule, ShiftRequest};
 use crate::fs::dir::open_dir;
-use crate::fs::shown::{shell_word, shown};
-use crate::fs::structure::mtime_ns;
-use crate::fs::{Above, Pin, Root, attributes, places};
+use crate::fs::escape::{shell_word, escaped};
+use crate::fs::file_ops::mtime_ns;
+use crate::fs::{Ancestor, PinnedFile, Root, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
 use crate::ownership::{Mode, grant_search};
 use crate::preflight::homes::{self, Claim};
-use crate::record::Step;
-use crate::record::step::{Made, Place};
+use crate::journal::Step;
+use crate::journal::step::{NewDirectory, StepPath};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct PrepareRequest {
 pub struct Preparation {
     request: ShiftRequest,
     step_roots: Vec<PathBuf>,
-    aim: Every,
+    aim: Uniform,
     steps: Vec<Step>,
     /// Directories that are made.
     pub made: Vec<PathBuf>,
@@ -111,7 +111,7 @@ impl Preparation {
             },
             step_roots: steps.roots,
             steps: steps.steps,
-            aim: Every(rule),
+            aim: Uniform(rule),
             opened,
             runtime,
         })
@@ -165,7 +165,7 @@ struct Building<'a> {
     new_owner: Option<(u32, u32)>,
     trees: Vec<PathBuf>,
     /// Directories to be made, outermost first.
-    made: Vec<(PathBuf, Made)>,
+    made: Vec<(PathBuf, NewDirectory)>,
     /// What is there of each path: the directories above it count; of a path that is missing, the
     /// last directory that is there counts too.
     below: Vec<(Root, IsMissing)>,
@@ -230,7 +230,7 @@ impl Building<'_> {
                 // What is on the way is the host's, and others may pass.
                 false => (0, 0),
             };
-            let made = Made {
+            let made = NewDirectory {
                 uid,
                 gid,
                 mode: MADE,
@@ -269,7 +269,7 @@ impl Building<'_> {
 
     /// Of the directories above all paths that are there, those which the container's root may not
     /// search.
-    fn closed_above(&mut self) -> Result<Vec<Above>, VolumeError> {
+    fn closed_above(&mut self) -> Result<Vec<Ancestor>, VolumeError> {
         if self.request.shift.direction == Direction::OutOf || !nix::unistd::geteuid().is_root() {
             return Ok(Vec::new());
         }
@@ -283,7 +283,7 @@ impl Building<'_> {
                 let stat = pin
                     .stat()
                     .map_err(|errno| VolumeError::io(&path)(errno.into()))?;
-                found.push(Above { path, pin, stat });
+                found.push(Ancestor { path, pin, stat });
             }
             for parent in found {
                 // What is prepared itself is open to the container afterwards.
@@ -324,8 +324,8 @@ impl StepList {
 
     /// Lets the container's root through a directory. The step says which inode is meant: whatever
     /// else has the path by then is left alone.
-    fn open(&mut self, above: &Above, shift: &ShiftRequest) -> Result<(PathBuf, u32), VolumeError> {
-        let Above { path, pin, stat } = above;
+    fn open(&mut self, above: &Ancestor, shift: &ShiftRequest) -> Result<(PathBuf, u32), VolumeError> {
+        let Ancestor { path, pin, stat } = above;
         if !attributes::keeps_acls(pin) {
             let help = format!(
                 "is on a filesystem that keeps no ACLs, and a closed directory is opened by nothing else. \
@@ -350,7 +350,7 @@ impl StepList {
         })?;
         let number = self.root(path);
         self.steps.push(Step::SetOwnership {
-            at: Place {
+            at: StepPath {
                 root: number,
                 path: Vec::new(),
             },
@@ -361,7 +361,7 @@ impl StepList {
         Ok((path.clone(), uid))
     }
 
-    fn make(&mut self, path: &Path, made: Made) -> Result<(), VolumeError> {
+    fn make(&mut self, path: &Path, made: NewDirectory) -> Result<(), VolumeError> {
         let there = path.ancestors().find(|dir| dir.is_dir()).unwrap_or(path);
         let below = path.strip_prefix(there).unwrap_or(Path::new(""));
         if below.as_os_str().is_empty() {
@@ -370,7 +370,7 @@ impl StepList {
         }
         let names: Vec<&[u8]> = below.iter().map(|name| name.as_encoded_bytes()).collect();
         let root = self.root(there);
-        let above = Place::new(root, [""; 0]);
+        let above = StepPath::new(root, [""; 0]);
         let is_known = |step: &Step| matches!(step, Step::Times { at, .. } if *at == above);
         if !self.steps.iter().any(is_known) {
             let dir = open_dir(rustix::fs::CWD, there)
@@ -380,7 +380,7 @@ impl StepList {
                 mtime_ns: mtime_ns(dir).map_err(VolumeError::io(there))?,
             });
         }
-        let at = Place::new(root, names);
+        let at = StepPath::new(root, names);
         self.steps.push(Step::MakeDir { at, made });
         Ok(())
     }
@@ -391,13 +391,13 @@ fn open(path: &Path) -> Result<Root, VolumeError> {
 }
 
 /// Refuses a directory on a filesystem that is read-only or keeps no owners.
-fn can_be_changed(pin: &Pin, path: &Path) -> Result<(), VolumeError> {
+fn can_be_changed(pin: &PinnedFile, path: &Path) -> Result<(), VolumeError> {
     places::check_filesystem(pin.as_fd(), path)
         .map_err(|error| VolumeError::path(path, strip(path, &error.to_string())))
 }
 
 /// The path stands before the message already.
 fn strip(path: &Path, message: &str) -> String {
-    let prefix = format!("{}: ", shown(path));
+    let prefix = format!("{}: ", escaped(path));
     message.strip_prefix(&prefix).unwrap_or(message).to_string()
 }

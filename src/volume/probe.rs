@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::VolumeError;
 use super::user::ContainerUser;
-use crate::fs::Pin;
-use crate::fs::kept_times::KeptTimes;
-use crate::fs::tries::{self, Tried};
+use crate::fs::PinnedFile;
+use crate::fs::times_guard::TimesGuard;
+use crate::fs::access_probe::{self, AccessResult};
 use crate::idmap::{IdMap, RangeMap};
-use crate::record::Name;
+use crate::journal::Name;
 
 /// The hidden subcommand that is the child.
 pub const SUBCOMMAND: &str = "probe";
@@ -52,7 +52,7 @@ pub enum What {
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// Something tried with the handle itself.
-    Tried(Tried),
+    Tried(AccessResult),
     /// An entry below that the user cannot use, by its path from there.
     Unusable {
         /// The path.
@@ -92,7 +92,7 @@ impl ProbeFile {
 /// # Errors
 /// The child could not be started, or made a user of the namespace.
 pub fn ask(
-    pin: &Pin,
+    pin: &PinnedFile,
     question: &Question,
     map: &IdMap,
     mut each: impl FnMut(Answer),
@@ -109,9 +109,9 @@ pub fn ask(
     };
     let has_probe = probe.is_some();
     if has_probe {
-        tries::sweep_probes(pin.as_fd(), PROBE.as_bytes());
+        access_probe::sweep_probes(pin.as_fd(), PROBE.as_bytes());
     }
-    let times = KeptTimes::of(pin);
+    let times = TimesGuard::of(pin);
     let mut child = Command::new("/proc/self/exe")
         .arg(SUBCOMMAND)
         .arg(json)
@@ -149,7 +149,7 @@ pub fn ask(
     let names = probe.unwrap_or_default();
     let names = names.each_ref().map(CString::as_c_str);
     if has_probe && !status.success() {
-        tries::remove_probe(pin.as_fd(), &names);
+        access_probe::remove_probe(pin.as_fd(), &names);
     }
     if let Some(times) = times {
         times.put_back(&names);
@@ -167,7 +167,7 @@ pub fn ask(
 /// Why it cannot be made.
 pub fn try_namespace(map: &IdMap) -> Result<(), VolumeError> {
     let top = Path::new("/");
-    let pin = Pin::path(top).map_err(|errno| VolumeError::io(top)(errno.into()))?;
+    let pin = PinnedFile::path(top).map_err(|errno| VolumeError::io(top)(errno.into()))?;
     let question = Question {
         user: ContainerUser::ROOT,
         what: What::Search,

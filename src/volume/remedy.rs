@@ -3,12 +3,12 @@
 use rustix::io::Errno;
 
 use super::user::ContainerUser;
-use crate::fs::places::{self, Refusal};
-use crate::fs::shown::shell_word;
-use crate::fs::tries::{Tried, Try};
+use crate::fs::places::{self, UnsuitableRoot};
+use crate::fs::escape::shell_word;
+use crate::fs::access_probe::{AccessResult, AccessKind};
 use crate::fs::{Root, Stat};
 use crate::idmap::{Direction, IdMap, Mapped};
-use crate::ownership::{Outcome, Ownership, access, map_ownership};
+use crate::ownership::{Mapping, Ownership, access, map_ownership};
 use crate::preflight::homes;
 
 /// What is known of a path and of who is to use it.
@@ -20,7 +20,7 @@ pub struct Seen<'a> {
     /// What `statx` says of it.
     pub stat: &'a Stat,
     /// Why its filesystem would not take other owners.
-    pub filesystem: Option<Refusal>,
+    pub filesystem: Option<UnsuitableRoot>,
     /// Who is to use it.
     pub user: &'a ContainerUser,
     /// Their ids on the host.
@@ -67,7 +67,7 @@ impl Seen<'_> {
 
     /// Whether owner, mode and ACL let the user do all of it once the path is shifted.
     fn shift_is_enough(&self) -> bool {
-        let Outcome::Change(shifted) = map_ownership(self.ownership, self.map, Direction::Into)
+        let Mapping::Change(shifted) = map_ownership(self.ownership, self.map, Direction::Into)
         else {
             return false;
         };
@@ -110,22 +110,22 @@ impl Seen<'_> {
     fn obstacle(&self, errno: Errno) -> Option<String> {
         let (uid, gid) = self.host_ids;
         let path = self.word();
-        if let Err(Refusal::System { why, .. }) = places::check_system_path(&self.root.path) {
+        if let Err(UnsuitableRoot::System { why, .. }) = places::check_system_path(&self.root.path) {
             return Some(format!(
                 "give the container a directory of its own: {path} {why}"
             ));
         }
         match self.filesystem.as_ref()? {
-            Refusal::Filesystem { name, .. } if self.mounted_with_owners() => Some(format!(
+            UnsuitableRoot::Filesystem { name, .. } if self.mounted_with_owners() => Some(format!(
                 "mount it with -o uid={uid},gid={gid}: {name} keeps no owners"
             )),
-            Refusal::Filesystem { name, help, .. } => Some(format!("{help}: {path} is on {name}")),
-            Refusal::ReadOnly { .. } if errno == Errno::ROFS || self.write => Some(
+            UnsuitableRoot::Filesystem { name, help, .. } => Some(format!("{help}: {path} is on {name}")),
+            UnsuitableRoot::ReadOnly { .. } if errno == Errno::ROFS || self.write => Some(
                 "mount -o remount,rw its filesystem, or let the container have it read-only: \
                  -v SOURCE:TARGET:ro"
                     .into(),
             ),
-            Refusal::ReadOnly { .. } => {
+            UnsuitableRoot::ReadOnly { .. } => {
                 Some("mount -o remount,rw its filesystem; then check again".into())
             }
             _ => None,
@@ -135,12 +135,12 @@ impl Seen<'_> {
     fn mounted_with_owners(&self) -> bool {
         self.filesystem
             .as_ref()
-            .is_some_and(Refusal::is_of_mount_options)
+            .is_some_and(UnsuitableRoot::is_of_mount_options)
     }
 }
 
 /// What helps: against the first thing that failed, or against entries that cannot be used.
-pub fn remedy(seen: &Seen<'_>, failed: Option<Tried>, entries: Entries) -> Vec<String> {
+pub fn remedy(seen: &Seen<'_>, failed: Option<AccessResult>, entries: Entries) -> Vec<String> {
     let errno = match failed.map(|failed| failed.errno) {
         Some(errno) => errno.map_or(Errno::ACCESS, Errno::from_raw_os_error),
         None if entries == Entries::Fine => return Vec::new(),
@@ -159,7 +159,7 @@ pub fn remedy(seen: &Seen<'_>, failed: Option<Tried>, entries: Entries) -> Vec<S
     }
 }
 
-fn against(seen: &Seen<'_>, what: Try, errno: Errno) -> Vec<String> {
+fn against(seen: &Seen<'_>, what: AccessKind, errno: Errno) -> Vec<String> {
     let path = seen.word();
     let is_own = seen.ownership.uid == seen.host_ids.0;
     vec![match errno {
@@ -168,7 +168,7 @@ fn against(seen: &Seen<'_>, what: Try, errno: Errno) -> Vec<String> {
         }
         Errno::PERM if seen.stat.immutable => format!("chattr -i {path}"),
         Errno::PERM if seen.stat.append_only => format!("chattr -a {path}"),
-        _ if what == Try::Connect => format!(
+        _ if what == AccessKind::Connect => format!(
             "setfacl -m u:{}:rw {path}, if the container may do all that what listens there can do",
             seen.host_ids.0
         ),

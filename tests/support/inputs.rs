@@ -13,10 +13,10 @@ use idshift::docker::daemon_json::with_userns_remap;
 use idshift::idmap::subid::{Reader, SubidFile, map_from_subid};
 use idshift::idmap::{Direction, IdMap, MapSpec, Mapped};
 use idshift::ownership::{Acl, Capability};
-use idshift::record::frame::Encoder;
-use idshift::record::journal::Piece;
-use idshift::record::manifest::Manifest;
-use idshift::record::{Journal, JournalError, Name};
+use idshift::journal::frame::Encoder;
+use idshift::journal::file::Section;
+use idshift::journal::manifest::Manifest;
+use idshift::journal::{Journal, JournalError, Name};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -163,7 +163,7 @@ pub fn journal(bytes: &[u8]) {
     for frame in 0..journal.frames() {
         let mut depth = 0;
         for piece in journal.read(frame).expect("it was whole") {
-            if let Piece::Dir(line) = piece {
+            if let Section::Dir(line) = piece {
                 assert!(line.root < journal.header.roots.len() && line.keep <= depth);
                 depth = line.keep + line.path.len();
                 assert!(
@@ -218,7 +218,7 @@ pub fn config(bytes: &[u8]) {
     };
     let into = |path: &str| exchanged(path, plain, remapped);
     let out_of = |path: &str| exchanged(path, remapped, plain);
-    for moved in [container::move_config, container::move_hostconfig] {
+    for moved in [container::rewrite_config, container::rewrite_hostconfig] {
         let Ok(there) = moved(text, &into) else {
             continue;
         };

@@ -13,11 +13,11 @@ use super::refused;
 use crate::docker::audit::containers::Troubled;
 use crate::docker::audit::{Audit, audit};
 use crate::docker::bind_mounts::BindMount;
-use crate::docker::census::Census;
+use crate::docker::owner_stats::OwnerStats;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::host::Level;
-use crate::record::Store;
+use crate::journal::Store;
 
 /// Runs it.
 pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -26,7 +26,7 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
-    let stop = args.effort.begin().map_err(Failure::refused)?;
+    let stop = args.effort.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.json);
     let jobs = args.effort.threads();
     let store = Store::at(&args.store.journal_dir);
@@ -113,7 +113,7 @@ fn print(audit: &Audit) {
 }
 
 /// The owners that have most in a directory, as the host has them.
-fn owners(holds: &Census) -> String {
+fn owners(holds: &OwnerStats) -> String {
     const SHOWN: usize = 3;
     let mut owners: Vec<(&String, &u64)> = holds.owners.iter().collect();
     owners.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::super::args::{CarryArgs, Immutable, MigrateArgs};
+use super::super::args::{MigrationArgs, Immutable, MigrateArgs};
 use super::super::exit::{Exit, Failure};
 use super::super::json::Invocation;
 use super::super::output::tell;
 use super::super::shift::{open_manifest, print_report};
-use super::super::summary::Of;
+use super::super::summary::SummaryKind;
 use super::super::terminal::Terminal;
 use super::super::text::{bytes, inodes, path, printable};
 use super::refused;
@@ -21,26 +21,26 @@ use crate::docker::remap::Remap;
 use crate::engine::{Outcome, Report, Stop};
 use crate::host::subids;
 use crate::idmap::Direction;
-use crate::record::Store;
+use crate::journal::Store;
 
 /// What only a migration can be told.
-pub struct Way {
+pub struct MigrationCommand {
     direction: Direction,
     copy: bool,
     allow_home: bool,
 }
 
-impl Way {
+impl MigrationCommand {
     /// A revert: accounts get back what is theirs.
-    pub const OUT: Way = Way {
+    pub const OUT: MigrationCommand = MigrationCommand {
         direction: Direction::OutOf,
         copy: false,
         allow_home: true,
     };
 
     /// A migration.
-    pub fn into(args: &MigrateArgs) -> Way {
-        Way {
+    pub fn into(args: &MigrateArgs) -> MigrationCommand {
+        MigrationCommand {
             direction: Direction::Into,
             copy: args.copy,
             allow_home: args.allow_home,
@@ -49,13 +49,13 @@ impl Way {
 }
 
 /// Runs it.
-pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Failure> {
-    let Way {
+pub fn run(args: &MigrationArgs, way: MigrationCommand, call: &mut Invocation) -> Result<Exit, Failure> {
+    let MigrationCommand {
         direction,
         copy,
         allow_home,
     } = way;
-    let stop = args.effort.begin().map_err(Failure::refused)?;
+    let stop = args.effort.apply().map_err(Failure::refused)?;
     let start = DaemonStart::of_host(args.daemon.daemon_json.as_deref());
     let daemon_json = start.settings().map_err(refused)?;
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
@@ -120,7 +120,7 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
     let mounted = migration.inventory.still_mounted();
     if let (Some(mounted), false) = (&mounted, args.dry_run) {
         // Whoever uses it is told first.
-        migration.plan().hold(&store, &monitor)?;
+        migration.plan().lock(&store, &monitor)?;
         return Err(Failure::refused(mounted));
     }
     notes.extend(told(&migration, &remap, args.dry_run));
@@ -130,7 +130,7 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
     if let Some(new) = &new_user {
         if !args.dry_run {
             // Only when nothing else stands in the way.
-            let held = migration.plan().hold(&store, &monitor)?;
+            let held = migration.plan().lock(&store, &monitor)?;
             make_user(new)?;
             drop(held);
         }
@@ -146,9 +146,9 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
             report.would_refuse.extend(mounted);
             report
         }
-        (false, None) => migration.plan().carry_out(&store, &monitor, &stop)?,
+        (false, None) => migration.plan().execute(&store, &monitor, &stop)?,
         (false, Some(copy)) => {
-            let held = migration.plan().hold(&store, &monitor)?;
+            let held = migration.plan().lock(&store, &monitor)?;
             let made = copy.make(&monitor, &stop);
             if stop.is_asked() {
                 monitor.clear();
@@ -170,8 +170,8 @@ pub fn run(args: &CarryArgs, way: Way, call: &mut Invocation) -> Result<Exit, Fa
     };
     monitor.clear();
     let of = match args.dry_run {
-        true => Of::DryRun,
-        false => Of::Shift,
+        true => SummaryKind::DryRun,
+        false => SummaryKind::Shift,
     };
     print_report(
         call,
@@ -221,7 +221,7 @@ fn carry_copy(
         ..request
     };
     let migration = Migration::prepare(&of_copy, remap).map_err(refused)?;
-    Ok(migration.plan().carry_out(store, monitor, stop)?)
+    Ok(migration.plan().execute(store, monitor, stop)?)
 }
 
 /// What a copy takes.

@@ -12,8 +12,8 @@ use crate::docker::DockerError;
 pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
         DockerCommand::Audit(args) => audit::run(args, call),
-        DockerCommand::Migrate(args) => migrate::run(&args.carry, migrate::Way::into(args), call),
-        DockerCommand::Revert(args) => migrate::run(args, migrate::Way::OUT, call),
+        DockerCommand::Migrate(args) => migrate::run(&args.carry, migrate::MigrationCommand::into(args), call),
+        DockerCommand::Revert(args) => migrate::run(args, migrate::MigrationCommand::OUT, call),
     }
 }
 

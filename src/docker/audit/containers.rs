@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::docker::container::{Container, volume_drivers};
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
 use crate::docker::remap::Remap;
-use crate::docker::run_as;
+use crate::docker::container_user;
 
 /// A container that will not work as it is.
 #[derive(Clone, Debug, Serialize)]
@@ -56,7 +56,7 @@ pub fn troubles(
             "recreate it without --userns=host where that is possible",
         );
     } else {
-        let user = run_as::user_of(root, files).ok().zip(remap);
+        let user = container_user::user_of(root, files).ok().zip(remap);
         if let Some(Err(error)) = user.map(|(user, remap)| user.on_host(&remap.map)) {
             trouble(
                 format!("runs as {error}"),

@@ -22,13 +22,13 @@ use super::data_root::{DockerRoot, Holds, canonical, plain_names};
 use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
 use super::inventory::{HostBinds, Inventory};
-use super::moved::Moved;
+use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use crate::engine::{Monitor, Stop};
 use crate::host::{Finding, Level};
 use crate::idmap::Direction;
 use crate::preflight::accounts::LoginAccounts;
-use crate::record::Store;
+use crate::journal::Store;
 use containers::Troubled;
 use work::Work;
 
@@ -112,7 +112,7 @@ pub fn audit(
     let (_, stay) = plain_names(&top)?;
     // Without a range, any other place will do to tell what is in the data-root.
     let inner = remap.as_ref().map_or("remapped".into(), Remap::dir_name);
-    let moved = Moved::new(&top, &top.join(&inner), stay)?;
+    let moved = PathRewriter::new(&top, &top.join(&inner), stay)?;
     let accounts = Some(LoginAccounts::of_host());
     let mut troubled = Vec::new();
     let reasons = obstacles(all.iter().map(|(container, _)| container));
@@ -130,7 +130,7 @@ pub fn audit(
         let is_host = container.userns_mode == "host" || why.is_some();
         (container, files, is_host)
     });
-    let inventory = Inventory::take(
+    let inventory = Inventory::for_migrate(
         &root,
         &moved,
         remap.as_ref(),
@@ -185,11 +185,11 @@ fn of_remapped_root(
     if root.holds()?.is_shell() {
         return Ok(None);
     }
-    let moved = Moved::new(&root.path, top, Vec::new())?;
+    let moved = PathRewriter::new(&root.path, top, Vec::new())?;
     let mut sources = Vec::new();
     for files in root.container_files()? {
         sources.extend(files.bind_sources_if_remapped(root)?);
     }
-    let inventory = Inventory::take_back(&moved, remap, sources, false)?;
+    let inventory = Inventory::for_revert(&moved, remap, sources, false)?;
     Ok(inventory.shifted_finding(remap))
 }

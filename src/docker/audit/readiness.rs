@@ -11,9 +11,9 @@ use crate::docker::doctor::{driver, in_use_root, parents, ranges};
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::not_renamed;
-use crate::fs::in_use::{self, Tree};
-use crate::fs::shown::{shell_word, shown};
-use crate::fs::{Pin, Stat, places};
+use crate::fs::in_use::{self, TreeInUse};
+use crate::fs::escape::{shell_word, escaped};
+use crate::fs::{PinnedFile, Stat, places};
 use crate::host::{Finding, kernel, runtime, subids};
 use crate::preflight::in_use::{remedy_of_service, users};
 
@@ -71,7 +71,7 @@ pub fn image_store(root: &DockerRoot, checked: Result<(), DockerError>) -> Optio
         Err(DockerError::InContainerd { path, what, remedy }) => {
             let found = format!(
                 "{}: {what} in the containerd image store, and cannot be carried",
-                shown(&path)
+                escaped(&path)
             );
             Some(Finding::error(WHAT, found).remedy(remedy))
         }
@@ -103,10 +103,10 @@ pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding
 /// Who has the data-root open: the daemon, mostly, and its containers.
 pub fn daemon(top: &Path, running: &[String]) -> Vec<Finding> {
     const WHAT: &str = "daemon";
-    let Ok(stat): Result<Stat, _> = Pin::path(top).and_then(|pin| pin.stat()) else {
+    let Ok(stat): Result<Stat, _> = PinnedFile::path(top).and_then(|pin| pin.stat()) else {
         return Vec::new();
     };
-    let tree = Tree {
+    let tree = TreeInUse {
         path: top.to_path_buf(),
         dev: stat.dev,
         ino: stat.identity.ino,
@@ -209,11 +209,11 @@ fn filesystems(root: &DockerRoot) -> Result<Vec<Finding>, DockerError> {
     let mut findings = Vec::new();
     for name in names(&root.path)? {
         let path = root.path.join(&name);
-        let Ok(stat) = Pin::path(&path).and_then(|pin| pin.stat()) else {
+        let Ok(stat) = PinnedFile::path(&path).and_then(|pin| pin.stat()) else {
             continue;
         };
         if let Some(why) = not_renamed(&path, &stat) {
-            let found = format!("{} {why}", shown(&path));
+            let found = format!("{} {why}", escaped(&path));
             let help = "move it into the data-root's filesystem; docs/docker.md has another way";
             findings.push(Finding::error("filesystems", found).remedy(help));
         }

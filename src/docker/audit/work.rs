@@ -8,11 +8,11 @@ use serde::Serialize;
 use crate::docker::migrate::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
 use crate::engine::{Monitor, ProblemKind, Refusal, Stop};
-use crate::fs::shown::shown;
+use crate::fs::escape::escaped;
 use crate::host::Finding;
 use crate::idmap::Direction;
 use crate::preflight::Passing;
-use crate::record::Store;
+use crate::journal::Store;
 
 /// What a migration would have to do.
 #[derive(Clone, Debug, Serialize)]
@@ -97,7 +97,7 @@ pub fn look_through(
             let below = problem.path.strip_prefix(top).unwrap_or(&problem.path);
             // `overlay2/LAYER`, `volumes/NAME`
             let area: PathBuf = below.components().take(2).collect();
-            *areas.entry(shown(&area).to_string()).or_default() += 1;
+            *areas.entry(escaped(&area).to_string()).or_default() += 1;
         }
         areas.into_iter().collect()
     };

@@ -4,7 +4,7 @@ use super::{Source, Word};
 
 /// An option that is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct OptionValue {
     /// Its value.
     pub value: String,
     /// What gives it.
@@ -15,13 +15,13 @@ pub struct Said {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// `--data-root`, `-g`, `--graph`
-    pub data_root: Option<Said>,
+    pub data_root: Option<OptionValue>,
     /// `--userns-remap`
-    pub userns_remap: Option<Said>,
+    pub userns_remap: Option<OptionValue>,
     /// `--config-file`
-    pub config_file: Option<Said>,
+    pub config_file: Option<OptionValue>,
     /// `--exec-root`
-    pub exec_root: Option<Said>,
+    pub exec_root: Option<OptionValue>,
 }
 
 impl Options {
@@ -40,7 +40,7 @@ impl Options {
                 Some(value) => Some(value.to_string()),
                 None => words.next().map(|next| next.text.clone()),
             };
-            *place = value.map(|value| Said {
+            *place = value.map(|value| OptionValue {
                 value,
                 source: word.source.clone(),
             });
@@ -48,7 +48,7 @@ impl Options {
         options
     }
 
-    fn place(&mut self, name: &str) -> Option<&mut Option<Said>> {
+    fn place(&mut self, name: &str) -> Option<&mut Option<OptionValue>> {
         match name {
             "data-root" | "graph" => Some(&mut self.data_root),
             "userns-remap" => Some(&mut self.userns_remap),
@@ -59,7 +59,7 @@ impl Options {
     }
 
     /// Those that may be in the configuration file too.
-    pub fn both(&self) -> impl Iterator<Item = (&'static str, &Said)> {
+    pub fn both(&self) -> impl Iterator<Item = (&'static str, &OptionValue)> {
         let all = [
             ("data-root", &self.data_root),
             ("userns-remap", &self.userns_remap),
@@ -70,7 +70,7 @@ impl Options {
     }
 
     /// All that are given.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Said)> {
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &OptionValue)> {
         let config = self.config_file.as_ref().map(|said| ("config-file", said));
         self.both().chain(config)
     }

@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 
 use super::DockerError;
 use super::daemon_json::{self, DaemonJson};
-use crate::fs::shown::{shell_word, shown};
+use crate::fs::escape::{shell_word, escaped};
 use crate::host::runtime;
 use crate::idmap::Direction;
-use command_line::{Options, Said};
+use command_line::{Options, OptionValue};
 
 /// Where the snap keeps its configuration and its data.
 const SNAP_CONFIG: &str = "/var/snap/docker/current/config/daemon.json";
@@ -43,7 +43,7 @@ enum Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::File(path) => write!(f, "{}", shown(path)),
+            Source::File(path) => write!(f, "{}", escaped(path)),
             Source::Process(pid) => write!(f, "the command line of process {pid} (dockerd)"),
             Source::Snap => write!(f, "the docker snap"),
         }
@@ -91,7 +91,7 @@ impl DaemonStart {
     /// The file cannot be read as dockerd would.
     pub fn settings(&self) -> Result<DaemonJson, DockerError> {
         let mut settings = DaemonJson::read(&self.config)?;
-        let value = |said: &Option<Said>| said.as_ref().map(|it| it.value.clone());
+        let value = |said: &Option<OptionValue>| said.as_ref().map(|it| it.value.clone());
         settings.data_root = value(&self.options.data_root).or(settings.data_root);
         settings.userns_remap = value(&self.options.userns_remap).or(settings.userns_remap);
         Ok(settings)
@@ -119,7 +119,7 @@ impl DaemonStart {
         Ok(())
     }
 
-    fn twice(&self, name: &str, said: &Said) -> DockerError {
+    fn twice(&self, name: &str, said: &OptionValue) -> DockerError {
         let why = format!(
             "sets {name}, and so does {} (--{name}): dockerd does not start with both. Take one of them out",
             said.source
@@ -175,12 +175,12 @@ impl DaemonStart {
             return Ok(());
         }
         let said = self.options.data_root.as_ref();
-        let said = said.map_or(shown(&self.config).to_string(), |it| it.source.to_string());
+        let said = said.map_or(escaped(&self.config).to_string(), |it| it.source.to_string());
         let why = format!(
             "is not written: the daemon that reads it starts on {} as {said} has it, not on {}. Run this again without \
              --write-daemon-json, and set userns-remap where that daemon gets its options",
-            shown(&its),
-            shown(data_root)
+            escaped(&its),
+            escaped(data_root)
         );
         Err(DockerError::in_the_way(&self.config, why))
     }
@@ -234,8 +234,8 @@ impl DaemonStart {
         remap_to: &str,
         data_root: &Path,
     ) -> String {
-        let file = shown(&self.config);
-        let root = shown(data_root);
+        let file = escaped(&self.config);
+        let root = escaped(data_root);
         let said = self.options.userns_remap.as_ref();
         if written && self.is_other {
             let more = match DaemonJson::read(&self.config) {

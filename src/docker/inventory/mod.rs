@@ -18,14 +18,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::DockerError;
-use super::bind_mounts::{Advice, BindMount, Look, reverse_command, to_prepare};
-use super::census::census;
+use super::bind_mounts::{Advice, BindMount, BindMountSurvey, reverse_command, to_prepare};
+use super::owner_stats::owner_stats;
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
 use super::layout::is_content;
-use super::moved::{Moved, real};
+use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
-use crate::fs::shown::shown;
+use crate::fs::escape::escaped;
 use crate::fs::{Root, places};
 use crate::host::Finding;
 use crate::idmap::{Direction, Mapped, RangeMap};
@@ -63,7 +63,7 @@ pub enum HostBinds {
 
 /// Whose a place is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum PathOwner {
     /// The containers': shifted in any case.
     Content,
     /// The daemon's own.
@@ -106,29 +106,29 @@ const DAEMON_NAMES: &[&str] = &[
 ];
 
 /// Whose a place is, given its path without symlinks.
-pub fn whose(moved: &Moved, real: &Path) -> Whose {
-    if moved.new_place(real).is_none() {
+pub fn whose(moved: &PathRewriter, real: &Path) -> PathOwner {
+    if moved.new_path(real).is_none() {
         return match real.starts_with(moved.from()) {
             // Another range's root, or what was set aside.
-            true => Whose::Daemon,
-            false => Whose::Host,
+            true => PathOwner::Daemon,
+            false => PathOwner::Host,
         };
     }
     let way = way_below(moved.from(), real);
     let names: Vec<&[u8]> = way.iter().map(Vec::as_slice).collect();
     if is_content(&names) {
-        return Whose::Content;
+        return PathOwner::Content;
     }
     match names[..] {
         [b"volumes", name] => match name {
-            b"metadata.db" | b"backingFsBlockDev" => Whose::Daemon,
-            _ if real.join("_data").exists() => Whose::Daemon,
-            _ => Whose::Own,
+            b"metadata.db" | b"backingFsBlockDev" => PathOwner::Daemon,
+            _ if real.join("_data").exists() => PathOwner::Daemon,
+            _ => PathOwner::Own,
         },
-        [b"volumes", _, b"opts.json"] => Whose::Daemon,
-        [b"volumes", _, _, ..] => Whose::Own,
-        [first, ..] if DAEMON_NAMES.iter().all(|name| name.as_bytes() != first) => Whose::Own,
-        _ => Whose::Daemon,
+        [b"volumes", _, b"opts.json"] => PathOwner::Daemon,
+        [b"volumes", _, _, ..] => PathOwner::Own,
+        [first, ..] if DAEMON_NAMES.iter().all(|name| name.as_bytes() != first) => PathOwner::Own,
+        _ => PathOwner::Daemon,
     }
 }
 
@@ -164,16 +164,16 @@ impl Inventory {
     ///
     /// # Errors
     /// Something cannot be read.
-    pub fn take<'c>(
+    pub fn for_migrate<'c>(
         root: &DockerRoot,
-        moved: &Moved,
+        moved: &PathRewriter,
         remap: Option<&Remap>,
         containers: impl IntoIterator<Item = (&'c Container, &'c ContainerFiles, bool)>,
         host_binds: HostBinds,
         accounts: Option<LoginAccounts>,
     ) -> Result<Inventory, DockerError> {
         let mut volumes = volumes_elsewhere(moved)?;
-        let mut look = Look::new(root, moved, remap, accounts);
+        let mut look = BindMountSurvey::new(root, moved, remap, accounts);
         look.host_binds = host_binds != HostBinds::Left;
         for (container, files, is_host) in containers {
             look.at(container, files, is_host, &volumes)?;
@@ -192,7 +192,7 @@ impl Inventory {
         let mut carried_as_is = names(moved.from())?;
         carried_as_is.retain(|name| {
             let is_bound = own_trees.iter().any(|tree| tree[0] == name.as_bytes());
-            !is_bound && whose(moved, &moved.from().join(name)) == Whose::Own
+            !is_bound && whose(moved, &moved.from().join(name)) == PathOwner::Own
         });
         Ok(Inventory {
             mounts: mount_points_of(moved, &volumes)?,
@@ -215,8 +215,8 @@ impl Inventory {
     ///
     /// # Errors
     /// As of [`Inventory::take`].
-    pub fn take_back(
-        moved: &Moved,
+    pub fn for_revert(
+        moved: &PathRewriter,
         remap: &Remap,
         sources: Vec<PathBuf>,
         with_binds: bool,
@@ -230,7 +230,7 @@ impl Inventory {
             .collect();
         let (own, others): (Vec<_>, Vec<_>) = all
             .into_iter()
-            .partition(|path| whose(moved, path) == Whose::Own);
+            .partition(|path| whose(moved, path) == PathOwner::Own);
         let mut shifted = shiftable(others, moved);
         shifted.retain(|path| is_in_range(path, remap));
         for volume in &mut volumes {
@@ -291,7 +291,7 @@ impl Inventory {
         let all: Vec<(&Path, String)> = self.left_shifted(remap).collect();
         let paths: Vec<String> = all
             .iter()
-            .map(|(path, _)| shown(path).to_string())
+            .map(|(path, _)| escaped(path).to_string())
             .collect();
         let commands: Vec<&str> = all.iter().map(|(_, command)| command.as_str()).collect();
         (!all.is_empty()).then(|| {
@@ -337,7 +337,7 @@ impl Inventory {
 }
 
 fn mount_points_of(
-    moved: &Moved,
+    moved: &PathRewriter,
     volumes: &[VolumeElsewhere],
 ) -> Result<Vec<MountPoint>, DockerError> {
     let devices = volumes.iter().filter(|volume| volume.is_mounted);
@@ -347,7 +347,7 @@ fn mount_points_of(
 
 /// Those of the host's directories and files that may be shifted at all, each tree once: no part of
 /// the system and none of the data-root.
-fn shiftable(mut paths: Vec<PathBuf>, moved: &Moved) -> Vec<PathBuf> {
+fn shiftable(mut paths: Vec<PathBuf>, moved: &PathRewriter) -> Vec<PathBuf> {
     paths.sort();
     let mut found: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -372,7 +372,7 @@ fn is_in_range(path: &Path, remap: &Remap) -> bool {
         of(&remap.map.uids, uid) || of(&remap.map.gids, gid)
     };
     let top = path.symlink_metadata();
-    let owners = census(path, None, false, None).map(|census| census.owners);
+    let owners = owner_stats(path, None, false, None).map(|census| census.owners);
     let mut owners = owners.iter().flatten().filter_map(|(owner, _)| {
         let (uid, gid) = owner.split_once(':')?;
         Some((uid.parse().ok()?, gid.parse().ok()?))
@@ -382,18 +382,18 @@ fn is_in_range(path: &Path, remap: &Remap) -> bool {
 }
 
 /// What somebody keeps in the docker root that is in the range though no container binds it any more.
-fn forgotten(moved: &Moved, remap: &Remap, known: &[PathBuf]) -> Result<Vec<PathBuf>, DockerError> {
+fn forgotten(moved: &PathRewriter, remap: &Remap, known: &[PathBuf]) -> Result<Vec<PathBuf>, DockerError> {
     let mut found = Vec::new();
     let mut dirs = vec![moved.from().to_path_buf(), moved.from().join("volumes")];
     while let Some(dir) = dirs.pop() {
         for path in names(&dir)?.iter().map(|name| dir.join(name)) {
-            if whose(moved, &path) != Whose::Own || known.contains(&path) || is_link(&path) {
+            if whose(moved, &path) != PathOwner::Own || known.contains(&path) || is_link(&path) {
                 continue;
             }
             if known.iter().any(|known| known.starts_with(&path)) {
                 dirs.push(path);
             } else if is_in_range(&path, remap) {
-                found.extend(moved.new_place(&path));
+                found.extend(moved.new_path(&path));
             }
         }
     }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::docker::DockerError;
-use crate::docker::moved::Moved;
-use crate::fs::shown::shell_word;
-use crate::fs::{Pin, mount_table};
+use crate::docker::path_rewriter::PathRewriter;
+use crate::fs::escape::shell_word;
+use crate::fs::{PinnedFile, mountinfo};
 
 /// A mount point below a docker root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,18 +25,18 @@ pub struct MountPoint {
 ///
 /// # Errors
 /// `/proc` does not tell.
-pub fn mount_points(moved: &Moved, devices: &[&str]) -> Result<Vec<MountPoint>, DockerError> {
+pub fn mount_points(moved: &PathRewriter, devices: &[&str]) -> Result<Vec<MountPoint>, DockerError> {
     let table =
-        mount_table::of_this_thread().map_err(DockerError::io("/proc/thread-self/mountinfo"))?;
+        mountinfo::of_this_thread().map_err(DockerError::io("/proc/thread-self/mountinfo"))?;
     let mut found: Vec<MountPoint> = Vec::new();
     for mount in table {
         let below = mount.point.strip_prefix(moved.from());
-        let Some(new_path) = moved.new_place(&mount.point) else {
+        let Some(new_path) = moved.new_path(&mount.point) else {
             continue;
         };
         let Ok(below) = below else { continue };
         // One that another hides is no concern.
-        let is_there = Pin::path(&mount.point).and_then(|pin| pin.stat());
+        let is_there = PinnedFile::path(&mount.point).and_then(|pin| pin.stat());
         if below.as_os_str().is_empty() || !is_there.is_ok_and(|stat| stat.mount_root) {
             continue;
         }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Disposition, HostBinds, Whose, is_link, whose};
+use super::{Disposition, HostBinds, PathOwner, is_link, whose};
 use crate::docker::DockerError;
 use crate::docker::bind_mounts::{Advice, BindMount, reverse_command};
 use crate::docker::container::{NewPath, edited};
 use crate::docker::data_root::{names, not_json, read_text};
-use crate::docker::moved::{Moved, real};
+use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
-use crate::fs::shown::shown;
+use crate::fs::escape::escaped;
 
 /// A volume of the local driver whose content is elsewhere.
 #[derive(Clone, Debug, Serialize)]
@@ -50,9 +50,9 @@ impl std::fmt::Display for VolumeElsewhere {
             Some(new) if self.is_mounted => write!(
                 f,
                 "; it is rewritten to {new}, and a compose file that names it needs that too",
-                new = shown(Path::new(new))
+                new = escaped(Path::new(new))
             ),
-            Some(new) => write!(f, "; it is rewritten to {}", shown(Path::new(new))),
+            Some(new) => write!(f, "; it is rewritten to {}", escaped(Path::new(new))),
             None => Ok(()),
         }
     }
@@ -101,14 +101,14 @@ impl VolumeElsewhere {
     }
 
     /// Its content is in this directory, which has no symlinks in its path.
-    fn with_content(mut self, dir: PathBuf, moved: &Moved) -> VolumeElsewhere {
+    fn with_content(mut self, dir: PathBuf, moved: &PathRewriter) -> VolumeElsewhere {
         match whose(moved, &dir) {
-            Whose::Daemon => self.advice = "it goes along, and is not shifted".into(),
-            Whose::Content => {
+            PathOwner::Daemon => self.advice = "it goes along, and is not shifted".into(),
+            PathOwner::Content => {
                 self.becomes = Disposition::Carried;
                 self.advice = "it goes along with the data-root, shifted".into();
             }
-            Whose::Own | Whose::Host => self.dir = Some(dir),
+            PathOwner::Own | PathOwner::Host => self.dir = Some(dir),
         }
         self
     }
@@ -181,7 +181,7 @@ impl VolumeElsewhere {
 ///
 /// # Errors
 /// One's options cannot be read.
-pub fn volumes_elsewhere(moved: &Moved) -> Result<Vec<VolumeElsewhere>, DockerError> {
+pub fn volumes_elsewhere(moved: &PathRewriter) -> Result<Vec<VolumeElsewhere>, DockerError> {
     let top = moved.from().join("volumes");
     let mut found = Vec::new();
     for name in names(&top)? {
@@ -195,7 +195,7 @@ pub fn volumes_elsewhere(moved: &Moved) -> Result<Vec<VolumeElsewhere>, DockerEr
     Ok(found)
 }
 
-fn behind_link(name: &str, dir: &Path, moved: &Moved) -> VolumeElsewhere {
+fn behind_link(name: &str, dir: &Path, moved: &PathRewriter) -> VolumeElsewhere {
     // The volume's directory may be one, and what it leads to may hold another.
     let inner = canonicalize(dir).map(|dir| dir.join("_data"));
     let inner = inner.ok().filter(|inner| is_link(inner));
@@ -207,22 +207,22 @@ fn behind_link(name: &str, dir: &Path, moved: &Moved) -> VolumeElsewhere {
     let last = links.last().map_or(dir, |link| link);
     let Some(content) = content.ok().filter(|_| canonicalize(last).is_ok()) else {
         let target = read_link(last).unwrap_or_default();
-        let what = format!("a symlink to {}, where nothing is", shown(&target));
+        let what = format!("a symlink to {}, where nothing is", escaped(&target));
         let mut volume = VolumeElsewhere::new(name, dir, what);
         volume.advice = "left as it is".into();
         return volume;
     };
-    let mut volume = VolumeElsewhere::new(name, dir, format!("a symlink to {}", shown(&content)));
+    let mut volume = VolumeElsewhere::new(name, dir, format!("a symlink to {}", escaped(&content)));
     for link in links {
         let Some(target) = moved.link(&link) else {
             continue;
         };
-        if moved.new_place(&link).is_none() {
+        if moved.new_path(&link).is_none() {
             return volume.refused(&format!(
                 "{} is outside of the data-root and leads into it, and would lead nowhere afterwards. \
                  Make the volume a symlink to {} itself",
-                shown(&link),
-                shown(&content)
+                escaped(&link),
+                escaped(&content)
             ));
         }
         volume.rewritten = Some(target.to_string_lossy().into_owned());
@@ -252,7 +252,7 @@ fn text_of(value: Option<&RawValue>) -> serde_json::Result<String> {
 fn behind_options(
     name: &str,
     dir: &Path,
-    moved: &Moved,
+    moved: &PathRewriter,
 ) -> Result<Option<VolumeElsewhere>, DockerError> {
     let at = dir.join("opts.json");
     let Some(before) = read_text(&at)? else {
@@ -329,7 +329,7 @@ fn of_filesystem(kind: &str, mount_opts: &str) -> &'static str {
 }
 
 /// Directories in the options of an overlay.
-fn move_mount_opts(opts: &str, moved: &Moved) -> Option<String> {
+fn move_mount_opts(opts: &str, moved: &PathRewriter) -> Option<String> {
     const LAYERS: [&str; 5] = ["lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"];
     let new_option = |option: &str| match option.split_once('=') {
         Some((key, dirs)) if LAYERS.contains(&key) => {

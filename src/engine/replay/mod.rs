@@ -7,43 +7,43 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use self::worker::Worker;
-use super::flush::Changed;
+use super::writeback::ChangedCounter;
 use super::steps::Move;
-use super::{Monitor, Stop, Tally, roots};
+use super::{Monitor, Stop, Stats, reopen};
 use crate::fs::threads::on_threads;
 use crate::ownership::{Change, Ownership};
-use crate::record::{Journal, JournalError};
+use crate::journal::{Journal, JournalError};
 
 /// Which side of its changes a replay wants on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub enum Target {
     /// As before the run: rollback.
     Before,
     /// As after it: resume, verify.
     After,
 }
 
-impl Goal {
+impl Target {
     /// The side of a change that is wanted.
     fn side(self, change: &Change) -> &Ownership {
         match self {
-            Goal::Before => &change.before,
-            Goal::After => &change.after,
+            Target::Before => &change.before,
+            Target::After => &change.after,
         }
     }
 
     /// The other one.
     fn other(self, change: &Change) -> &Ownership {
         match self {
-            Goal::Before => &change.after,
-            Goal::After => &change.before,
+            Target::Before => &change.after,
+            Target::After => &change.before,
         }
     }
 }
 
 /// What is done about an inode that is not as wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum ReplayMode {
     /// It is changed.
     Change,
     /// It is counted as to be changed: a dry run.
@@ -54,7 +54,7 @@ pub enum Act {
 
 /// What ends a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GiveUp {
+pub enum FailurePolicy {
     /// Nothing: what goes wrong is reported.
     Never,
     /// An inode that cannot be read or changed.
@@ -68,16 +68,16 @@ pub struct Replay<'a> {
     /// The journal.
     pub journal: &'a Journal,
     /// What is wanted.
-    pub goal: Goal,
+    pub goal: Target,
     /// Inodes half way between before and after are the journal's doing: true while a run or a
     /// rollback of it has not ended.
-    pub between_is_ours: bool,
+    pub accept_partial: bool,
     /// An inode that somebody changed since is given the wanted ownership all the same.
     pub force: bool,
     /// What is done.
-    pub act: Act,
+    pub act: ReplayMode,
     /// What ends the replay before its end.
-    pub give_up: GiveUp,
+    pub give_up: FailurePolicy,
     /// Entries that steps renamed since, in order: what is below them is looked for in their new places.
     pub moves: &'a [Move],
     /// Hears of progress.
@@ -89,7 +89,7 @@ pub struct Replay<'a> {
 /// How a replay went.
 pub struct Replayed {
     /// Counts.
-    pub tally: Tally,
+    pub tally: Stats,
     /// It was stopped before its end, on request or by the first trouble of a strict one.
     pub cut_short: bool,
 }
@@ -100,8 +100,8 @@ impl Replay<'_> {
     ///
     /// # Errors
     /// The journal cannot be read any more.
-    pub fn run(&self, jobs: usize, changed: Option<&Changed>) -> Result<Replayed, JournalError> {
-        let roots = roots::open_each(&self.journal.header.roots);
+    pub fn run(&self, jobs: usize, changed: Option<&ChangedCounter>) -> Result<Replayed, JournalError> {
+        let roots = reopen::open_each(&self.journal.header.roots);
         let next = AtomicU32::new(0);
         let over = AtomicBool::new(false);
         let broken: Mutex<Option<JournalError>> = Mutex::new(None);
@@ -119,13 +119,13 @@ impl Replay<'_> {
                     first.get_or_insert(error);
                 }
             }
-            worker.late();
+            worker.finish_deferred();
             worker.tally
         });
         match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => Ok(Replayed {
-                tally: Tally::sum(tallies),
+                tally: Stats::sum(tallies),
                 cut_short: over.load(Ordering::Relaxed),
             }),
         }

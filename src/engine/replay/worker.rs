@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use super::{Act, GiveUp, Goal, Replay};
-use crate::engine::flush::Changed;
-use crate::engine::kept::Kept;
+use super::{ReplayMode, FailurePolicy, Target, Replay};
+use crate::engine::writeback::ChangedCounter;
+use crate::engine::chown_check::ChownCheck;
 use crate::engine::report::push_listed;
 use crate::engine::steps::Move;
-use crate::engine::way::{Trail, Way};
-use crate::engine::{Problem, ProblemKind, Tally};
-use crate::fs::{self, First, How, LookError, Looked, Pin, Pins, Root, Stat, attributes, process};
-use crate::ownership::{Change, Extra, FileType, Flags, Ownership, Standing};
-use crate::record::journal::Piece;
-use crate::record::line::{DirLine, Entry};
-use crate::record::{JournalError, Name, Transition};
+use crate::engine::dir_cache::{PathChain, DirCache};
+use crate::engine::{Problem, ProblemKind, Stats};
+use crate::fs::{self, FirstCall, LookupOptions, LookupError, LookupEntry, PinnedFile, PinnedFiles, Root, Stat, attributes, process};
+use crate::ownership::{Change, Extra, FileType, Flags, Ownership, ApplyState};
+use crate::journal::file::Section;
+use crate::journal::record::{DirLine, Entry};
+use crate::journal::{JournalError, Name, Transition};
 
 /// Changes of a frame by number.
 type Transitions = HashMap<u32, Rc<Transition>>;
@@ -30,16 +30,16 @@ pub(super) struct Worker<'a> {
     replay: &'a Replay<'a>,
     roots: &'a [Result<Root, String>],
     over: &'a AtomicBool,
-    changed: Option<&'a Changed>,
-    way: Way,
+    changed: Option<&'a ChangedCounter>,
+    way: DirCache,
     /// Inodes that are looked at, and may be open, at once.
     group: usize,
     /// What is asked of them first: of the group before, most were to be changed, or not.
-    first: First,
+    first: FirstCall,
     /// Of inodes that are changed.
-    pins: Pins,
+    pins: PinnedFiles,
     /// Directories that are to be changed.
-    late: Vec<Late>,
+    late: Vec<DeferredDir>,
     most_late: usize,
     /// Levels of ways that they keep, at most.
     late_levels: usize,
@@ -47,21 +47,21 @@ pub(super) struct Worker<'a> {
     known: Vec<Name>,
     /// Some entries of that directory were renamed, and each is looked for by itself.
     scatters: bool,
-    kept: Kept,
-    pub(super) tally: Tally,
+    kept: ChownCheck,
+    pub(super) tally: Stats,
 }
 
 /// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
 /// new is slow to look at: so it comes after what the journal has next, which is mostly in it.
-struct Late {
+struct DeferredDir {
     stat: Stat,
-    pin: Pin,
+    pin: PinnedFile,
     flags: (Flags, Flags),
     now: Ownership,
     transition: Rc<Transition>,
     /// For messages: the tree, the way to where it lies, its name there.
     root: usize,
-    trail: Option<Rc<Trail>>,
+    trail: Option<Rc<PathChain>>,
     name: Name,
 }
 
@@ -84,7 +84,7 @@ impl<'a> Worker<'a> {
         replay: &'a Replay<'a>,
         roots: &'a [Result<Root, String>],
         over: &'a AtomicBool,
-        changed: Option<&'a Changed>,
+        changed: Option<&'a ChangedCounter>,
     ) -> Self {
         let pins = process::descriptors_for_pins() / 4;
         Worker {
@@ -92,17 +92,17 @@ impl<'a> Worker<'a> {
             roots,
             over,
             changed,
-            way: Way::default(),
+            way: DirCache::default(),
             group: replay.stop.group(pins.clamp(1, GROUP)),
-            first: First::Pin,
-            pins: Pins::default(),
+            first: FirstCall::Pin,
+            pins: PinnedFiles::default(),
             late: Vec::new(),
             most_late: replay.stop.group(pins.clamp(1, LATE)),
             late_levels: 0,
             known: Vec::new(),
             scatters: false,
-            kept: Kept::default(),
-            tally: Tally::default(),
+            kept: ChownCheck::default(),
+            tally: Stats::default(),
         }
     }
 
@@ -119,10 +119,10 @@ impl<'a> Worker<'a> {
         self.known.clear();
         for piece in self.replay.journal.read(frame)? {
             match piece {
-                Piece::Own(n, transition) => {
+                Section::Own(n, transition) => {
                     transitions.insert(n, Rc::new(transition));
                 }
-                Piece::Dir(line) => {
+                Section::Dir(line) => {
                     let known = |n: &u32| transitions.contains_key(n);
                     if line.root >= self.roots.len() || !line.owns.iter().all(known) {
                         return Err(self.replay.journal.damaged(
@@ -141,13 +141,13 @@ impl<'a> Worker<'a> {
     }
 
     /// Changes the directories that were put off.
-    pub(super) fn late(&mut self) {
+    pub(super) fn finish_deferred(&mut self) {
         self.late_levels = 0;
         for late in std::mem::take(&mut self.late) {
             if self.is_over() {
                 return;
             }
-            match self.bring(
+            match self.apply(
                 (&late.stat, &late.pin),
                 late.flags,
                 &late.now,
@@ -164,7 +164,7 @@ impl<'a> Worker<'a> {
 
     fn dir(&mut self, line: &DirLine, transitions: &Transitions) {
         let (seen, changed) = (self.tally.seen, self.tally.changed);
-        self.go(line);
+        self.enter(line);
         let entries: Vec<Entry<'_>> = line.entries().collect();
         // Where entries of this directory were renamed, each may be in another one now.
         let most = match self.scatters {
@@ -194,18 +194,18 @@ impl<'a> Worker<'a> {
         let by_its_name_now = renamed.as_ref().map(|name| [Entry { name, ..entries[0] }]);
         let entries = by_its_name_now.as_ref().map_or(entries, |one| one);
         let looked = match &self.roots[root] {
-            Ok(pinned) => self.look(pinned, entries, transitions),
+            Ok(pinned) => self.look_up_entries(pinned, entries, transitions),
             Err(reason) => {
                 let gone = |_| Err((ProblemKind::Conflict, reason.clone()));
                 entries.iter().map(gone).collect()
             }
         };
         let pinned =
-            |looked: &Result<Looked, Trouble>| matches!(looked, Ok(it) if it.pin.is_some());
+            |looked: &Result<LookupEntry, EntryProblem>| matches!(looked, Ok(it) if it.pin.is_some());
         let wanted = looked.iter().filter(|looked| pinned(looked)).count();
         self.first = match wanted * 2 > looked.len() {
-            true => First::Pin,
-            false => First::Numbers,
+            true => FirstCall::Pin,
+            false => FirstCall::Numbers,
         };
         for (entry, looked) in entries.iter().zip(looked) {
             if self.is_over() {
@@ -221,25 +221,25 @@ impl<'a> Worker<'a> {
             }
         }
         if self.pins.len() >= self.group {
-            self.pins = Pins::default();
+            self.pins = PinnedFiles::default();
         }
         if self.late.len() >= self.most_late {
-            self.late();
+            self.finish_deferred();
         }
     }
 
     /// What the names of some entries mean now; those that are to be changed are pinned.
-    fn look(
+    fn look_up_entries(
         &mut self,
         pinned: &'a Root,
         entries: &[Entry<'_>],
         transitions: &Transitions,
-    ) -> Vec<Result<Looked, Trouble>> {
+    ) -> Vec<Result<LookupEntry, EntryProblem>> {
         let (act, goal) = (self.replay.act, self.replay.goal);
         let wants = |n: usize, stat: &Stat, _| {
             let Transition { change, held, .. } = &*transitions[&entries[n].own];
             let now = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
-            act == Act::Change && (now != *goal.side(change) || !held.is_empty())
+            act == ReplayMode::Change && (now != *goal.side(change) || !held.is_empty())
         };
         if let [Entry { name, .. }] = entries
             && name.0 == b"."
@@ -250,26 +250,26 @@ impl<'a> Worker<'a> {
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let looked = match self.way.open(pinned.pin.as_fd(), self.within(pinned)) {
             Ok((dir, watch)) => {
-                let how = How {
+                let how = LookupOptions {
                     watch,
                     first: self.first,
                     keeps_names: false,
                 };
-                fs::look(dir, &names, how, wants).each
+                fs::lookup(dir, &names, how, wants).each
             }
             Err(errno) => {
                 let call = "open";
                 names
                     .iter()
-                    .map(|_| Err(LookError { call, errno }))
+                    .map(|_| Err(LookupError { call, errno }))
                     .collect()
             }
         };
-        looked.into_iter().map(|one| one.map_err(trouble)).collect()
+        looked.into_iter().map(|one| one.map_err(entry_problem)).collect()
     }
 
     /// Turns to a line's directory.
-    fn go(&mut self, line: &DirLine) {
+    fn enter(&mut self, line: &DirLine) {
         if self.replay.moves.is_empty() {
             self.turn(line.root, line.keep, &line.path);
             return;
@@ -309,28 +309,28 @@ impl<'a> Worker<'a> {
     }
 
     fn turn(&mut self, root: usize, keep: usize, names: &[Name]) {
-        self.late_levels += self.way.go(root, keep, names);
+        self.late_levels += self.way.enter(root, keep, names);
         if self.late_levels >= LATE_LEVELS {
-            self.late();
+            self.finish_deferred();
         }
     }
 
     fn problem(&mut self, problem: Problem) {
         self.replay.monitor.problem(&problem);
         let is_over = match self.replay.give_up {
-            GiveUp::Never => false,
-            GiveUp::OnFailure => problem.kind != ProblemKind::Conflict,
-            GiveUp::OnConflict => true,
+            FailurePolicy::Never => false,
+            FailurePolicy::OnFailure => problem.kind != ProblemKind::Conflict,
+            FailurePolicy::OnConflict => true,
         };
         if is_over {
             self.over.store(true, Ordering::Relaxed);
         }
-        self.tally.problem(problem);
+        self.tally.add_problem(problem);
     }
 
-    fn path(&self, root: usize, trail: Option<&Trail>, name: &Name) -> PathBuf {
+    fn path(&self, root: usize, trail: Option<&PathChain>, name: &Name) -> PathBuf {
         let top = self.replay.journal.header.roots[root].path.as_path();
-        let mut path = Trail::path(trail, top);
+        let mut path = PathChain::path(trail, top);
         if name.0 != b"." {
             path.push(name.as_path());
         }
@@ -343,11 +343,11 @@ impl<'a> Worker<'a> {
         root: usize,
         entry: &Entry<'_>,
         transition: &Rc<Transition>,
-        looked: Looked,
-    ) -> Result<(), Trouble> {
+        looked: LookupEntry,
+    ) -> Result<(), EntryProblem> {
         let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
         let failed = |reason: String| (ProblemKind::Failed, reason);
-        let Looked {
+        let LookupEntry {
             stat, present, pin, ..
         } = looked;
         let is_it = stat.identity == entry.identity && stat.file_type == transition.file_type;
@@ -377,15 +377,15 @@ impl<'a> Worker<'a> {
             // It may have been killed before it put the flags back.
             if let Some(pin) = &pin
                 && self.lost_flags(&stat, transition.held)
-                && self.replay.act == Act::Change
+                && self.replay.act == ReplayMode::Change
             {
-                self.bring((&stat, pin), flags, &now, transition)?;
+                self.apply((&stat, pin), flags, &now, transition)?;
             }
             self.tally.already += 1;
             return Ok(());
         }
         match self.replay.act {
-            Act::Report => {
+            ReplayMode::Report => {
                 let (is, should) = (summary(&now), summary(wanted));
                 return Err(conflict(&format!("is {is}, and should be {should}")));
             }
@@ -396,16 +396,16 @@ impl<'a> Worker<'a> {
                     "was changed since: it is {is}, not {was}"
                 )));
             }
-            Act::Count => {
+            ReplayMode::Count => {
                 self.count(transition);
                 return Ok(());
             }
-            Act::Change => {}
+            ReplayMode::Change => {}
         }
         // What differs from what is wanted was pinned.
         let pin = pin.ok_or_else(|| failed(Errno::STALE.to_string()))?;
         if stat.is_dir() {
-            self.late.push(Late {
+            self.late.push(DeferredDir {
                 stat,
                 pin,
                 flags,
@@ -417,7 +417,7 @@ impl<'a> Worker<'a> {
             });
             return Ok(());
         }
-        let brought = self.bring((&stat, &pin), flags, &now, transition);
+        let brought = self.apply((&stat, &pin), flags, &now, transition);
         self.pins.push(pin);
         brought?;
         self.count(transition);
@@ -429,7 +429,7 @@ impl<'a> Worker<'a> {
     /// it did so on purpose.
     fn flags(&self, now: Flags, held: Flags) -> (Flags, Flags) {
         let has = now.and(held);
-        match self.replay.between_is_ours {
+        match self.replay.accept_partial {
             true => (has, held),
             false => (has, has),
         }
@@ -442,16 +442,16 @@ impl<'a> Worker<'a> {
     }
 
     /// Changes one inode.
-    fn bring(
+    fn apply(
         &mut self,
-        (stat, pin): (&Stat, &Pin),
+        (stat, pin): (&Stat, &PinnedFile),
         flags: (Flags, Flags),
         now: &Ownership,
         transition: &Transition,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), EntryProblem> {
         let change = &transition.change;
         let forced = self.replay.force
-            && self.replay.goal == Goal::Before
+            && self.replay.goal == Target::Before
             && !self.is_ours(change, now, transition.file_type);
         let given_back = forced.then(|| change.give_back(now));
         let wanted = given_back.as_ref().unwrap_or(self.replay.goal.side(change));
@@ -477,10 +477,10 @@ impl<'a> Worker<'a> {
     /// Counts an inode that was brought, or is to be.
     fn count(&mut self, transition: &Transition) {
         let change = match self.replay.goal {
-            Goal::Before => transition.change.clone().swapped(),
-            Goal::After => transition.change.clone(),
+            Target::Before => transition.change.clone().swapped(),
+            Target::After => transition.change.clone(),
         };
-        self.tally.changes(
+        self.tally.add_changes(
             &Transition {
                 change,
                 ..transition.clone()
@@ -495,10 +495,10 @@ impl<'a> Worker<'a> {
 
     /// Whether an inode is what the run, or its undoing, left of it.
     fn is_ours(&self, change: &Change, now: &Ownership, file_type: FileType) -> bool {
-        match change.standing(now, file_type) {
-            Standing::Before | Standing::After => true,
-            Standing::Between => self.replay.between_is_ours,
-            Standing::Foreign => false,
+        match change.apply_state(now, file_type) {
+            ApplyState::Before | ApplyState::After => true,
+            ApplyState::Partial => self.replay.accept_partial,
+            ApplyState::Modified => false,
         }
     }
 
@@ -510,13 +510,13 @@ impl<'a> Worker<'a> {
 }
 
 /// Why an inode is left as it is.
-type Trouble = (ProblemKind, String);
+type EntryProblem = (ProblemKind, String);
 
 /// The top of a tree, which has no name in it.
-fn look_at_root(root: &Root) -> Result<Looked, Trouble> {
+fn look_at_root(root: &Root) -> Result<LookupEntry, EntryProblem> {
     let pin = root.pin.try_clone();
     let looked = pin.and_then(|pin| {
-        Ok(Looked {
+        Ok(LookupEntry {
             stat: pin.stat()?,
             present: attributes::present(&pin),
             pin: Some(pin),
@@ -524,11 +524,11 @@ fn look_at_root(root: &Root) -> Result<Looked, Trouble> {
         })
     });
     let call = "statx";
-    looked.map_err(|errno| trouble(LookError { call, errno }))
+    looked.map_err(|errno| entry_problem(LookupError { call, errno }))
 }
 
-fn trouble(error: LookError) -> Trouble {
-    let LookError { call, errno } = error;
+fn entry_problem(error: LookupError) -> EntryProblem {
+    let LookupError { call, errno } = error;
     let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
     match errno {
         Errno::NOENT => conflict(GONE),

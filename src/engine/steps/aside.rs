@@ -6,14 +6,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use super::Goal;
-use super::place::{Roots, last};
+use super::Target;
+use super::place::{StepRoots, last};
 use super::survey::{Survey, Surveyor};
-use crate::fs::structure::{self, Owner};
+use crate::fs::file_ops::{self, Owner};
 use crate::fs::{Identity, Stat};
 use crate::ownership::Mode;
-use crate::record::Step;
-use crate::record::step::{Moved, Place};
+use crate::journal::Step;
+use crate::journal::step::{MovedPath, StepPath};
 
 /// The name, at the top of a tree, of the directory that holds what was set aside.
 const ASIDE: &str = "idshift-aside-between";
@@ -31,11 +31,11 @@ pub struct SetAside {
 pub(super) fn make_room(
     surveyor: &Surveyor<'_>,
     survey: &Survey,
-    goal: Goal,
+    goal: Target,
 ) -> io::Result<Vec<SetAside>> {
     let mut all = Vec::new();
     for (place, is_needed) in used_places(surveyor, survey, goal) {
-        let Some(stat) = surveyor.roots.look(&place)? else {
+        let Some(stat) = surveyor.roots.stat(&place)? else {
             continue;
         };
         if is_ours(surveyor, survey, &place, &stat) || remove_empty(surveyor.roots, &place, &stat) {
@@ -49,21 +49,21 @@ pub(super) fn make_room(
 }
 
 /// The places in which steps put something, or back, and whether they are about to.
-fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, goal: Goal) -> Vec<(Place, bool)> {
-    let mut places: Vec<(Place, bool)> = Vec::new();
+fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, goal: Target) -> Vec<(StepPath, bool)> {
+    let mut places: Vec<(StepPath, bool)> = Vec::new();
     for (n, step) in surveyor.steps.iter().enumerate() {
         let is_moved = survey.is_moved(n);
         let (place, is_needed) = match step {
             Step::Rename { from, .. } | Step::Block { from, .. } | Step::Unblock { from, .. }
                 if is_moved =>
             {
-                (from, goal == Goal::Before)
+                (from, goal == Target::Before)
             }
             Step::Rename { to, .. } | Step::Block { to, .. } | Step::Unblock { to, .. } => {
-                (to, goal == Goal::After)
+                (to, goal == Target::After)
             }
-            Step::Create { at, .. } if surveyor.is_guarded(at) => (at, goal == Goal::After),
-            Step::Remove { at, .. } if surveyor.is_guarded(at) => (at, goal == Goal::Before),
+            Step::Create { at, .. } if surveyor.is_guarded(at) => (at, goal == Target::After),
+            Step::Remove { at, .. } if surveyor.is_guarded(at) => (at, goal == Target::Before),
             _ => continue,
         };
         places.push((surveyor.place_now(survey, n, place), is_needed));
@@ -71,7 +71,7 @@ fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, goal: Goal) -> Vec<(Pla
     places
 }
 
-fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &Place, stat: &Stat) -> bool {
+fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &StepPath, stat: &Stat) -> bool {
     let ids: HashSet<Identity> = surveyor
         .steps
         .iter()
@@ -82,7 +82,7 @@ fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &Place, stat: &Stat)
             surveyor.place_now(survey, n, at) == *place
         }
         // What was made anew in the place of what is renamed from here, or to here.
-        Step::Rename { .. } => step.moved().is_some_and(|Moved { from, to, .. }| {
+        Step::Rename { .. } => step.moved().is_some_and(|MovedPath { from, to, .. }| {
             let expected = if survey.is_moved(n) { to } else { from };
             surveyor.place_now(survey, n, expected) == *place
         }),
@@ -93,7 +93,7 @@ fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &Place, stat: &Stat)
         || surveyor.holds_guard(place)
 }
 
-fn remove_empty(roots: &Roots<'_>, place: &Place, stat: &Stat) -> bool {
+fn remove_empty(roots: &StepRoots<'_>, place: &StepPath, stat: &Stat) -> bool {
     // `rmdir(2)` refuses what is not empty.
     stat.is_dir()
         && roots.parent(place).is_ok_and(|dir| {
@@ -102,15 +102,15 @@ fn remove_empty(roots: &Roots<'_>, place: &Place, stat: &Stat) -> bool {
 }
 
 /// Renames an entry into a directory of its own at the top of its tree.
-pub(super) fn set_aside(roots: &Roots<'_>, place: &Place) -> io::Result<SetAside> {
+pub(super) fn set_aside(roots: &StepRoots<'_>, place: &StepPath) -> io::Result<SetAside> {
     for n in 1.. {
         let name = match n {
             1 => ASIDE.to_string(),
             n => format!("{ASIDE}-{n}"),
         };
-        let dir = Place::new(place.root, [name.as_bytes()]);
-        let to = Place::new(place.root, [name.as_bytes(), last(place)]);
-        if roots.look(&to)?.is_some() {
+        let dir = StepPath::new(place.root, [name.as_bytes()]);
+        let to = StepPath::new(place.root, [name.as_bytes(), last(place)]);
+        if roots.stat(&to)?.is_some() {
             continue;
         }
         let owner = Owner {
@@ -118,9 +118,9 @@ pub(super) fn set_aside(roots: &Roots<'_>, place: &Place) -> io::Result<SetAside
             gid: 0,
             mode: Mode::from_st_mode(0o700),
         };
-        structure::make_dir(roots.parent(&dir)?.as_fd(), last(&dir), owner)?;
+        file_ops::make_dir(roots.parent(&dir)?.as_fd(), last(&dir), owner)?;
         let (from_dir, to_dir) = (roots.parent(place)?, roots.parent(&to)?);
-        structure::move_entry((from_dir.as_fd(), last(place)), (to_dir.as_fd(), last(&to)))?;
+        file_ops::move_entry((from_dir.as_fd(), last(place)), (to_dir.as_fd(), last(&to)))?;
         return Ok(SetAside {
             from: roots.path(place),
             to: roots.path(&to),

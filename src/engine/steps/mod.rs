@@ -15,21 +15,21 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 pub use self::aside::SetAside;
 use self::aside::make_room;
-use self::place::{Roots, last};
+use self::place::{StepRoots, last};
 pub use self::survey::StepState;
 use self::survey::{Survey, Surveyor, owned};
-use super::replay::Goal;
+use super::replay::Target;
 use super::{Problem, ProblemKind};
 use crate::fs::apply;
-use crate::fs::shown::shown;
-use crate::fs::structure::{self, Owner};
+use crate::fs::escape::escaped;
+use crate::fs::file_ops::{self, Owner};
 use crate::ownership::{Mode, Ownership};
-use crate::record::step::{Content, Made, Place};
-use crate::record::{Journal, Name, Step};
+use crate::journal::step::{FileContent, NewDirectory, StepPath};
+use crate::journal::{Journal, Name, Step};
 
 /// How taking or undoing steps went.
 #[derive(Clone, Debug, Default)]
-pub struct Brought {
+pub struct AppliedSteps {
     /// Steps that were taken or undone.
     pub done: u64,
     /// Steps that could not be.
@@ -42,9 +42,9 @@ pub struct Brought {
 #[derive(Clone, Debug)]
 pub struct Move {
     /// Where it was.
-    pub from: Place,
+    pub from: StepPath,
     /// Where it is.
-    pub to: Place,
+    pub to: StepPath,
 }
 
 impl Move {
@@ -63,7 +63,7 @@ pub struct Steps<'a> {
     moves: Vec<usize>,
     /// So many of them come before the owners.
     before: usize,
-    roots: Roots<'a>,
+    roots: StepRoots<'a>,
     /// The trees are a daemon's own.
     is_service: bool,
     /// What a daemon made that tried to start while it was kept from that is nobody's.
@@ -79,7 +79,7 @@ impl<'a> Steps<'a> {
                 .filter(|n| journal.steps[*n].moved().is_some())
                 .collect(),
             before: journal.header.steps_before.min(journal.steps.len()),
-            roots: Roots::of(journal),
+            roots: StepRoots::of(journal),
             is_service: journal.header.is_of_service(),
             forgives: journal.header.is_of_service() && journal.state.is_open(),
         }
@@ -97,8 +97,8 @@ impl<'a> Steps<'a> {
 
     /// Takes or undoes some of the steps, once it is known that all can be; unless `force` says to do
     /// what can be done.
-    pub fn bring(&self, goal: Goal, which: Range<usize>, force: bool) -> Brought {
-        let mut brought = Brought::default();
+    pub fn apply(&self, goal: Target, which: Range<usize>, force: bool) -> AppliedSteps {
+        let mut brought = AppliedSteps::default();
         let survey = self.survey();
         if !force {
             brought.problems = self.obstacles_in(&survey, goal);
@@ -106,19 +106,19 @@ impl<'a> Steps<'a> {
                 return brought;
             }
         }
-        if let Err(error) = self.bring_some(&survey, goal, which, force, &mut brought) {
+        if let Err(error) = self.apply_some(&survey, goal, which, force, &mut brought) {
             brought.problems.push(error);
         }
         brought
     }
 
-    fn bring_some(
+    fn apply_some(
         &self,
         survey: &Survey,
-        goal: Goal,
+        goal: Target,
         which: Range<usize>,
         force: bool,
-        brought: &mut Brought,
+        brought: &mut AppliedSteps,
     ) -> Result<(), Problem> {
         let surveyor = self.surveyor();
         for n in which.clone() {
@@ -130,7 +130,7 @@ impl<'a> Steps<'a> {
                 .map_err(|error| self.problem(which.start, &error))?;
         }
         let mut order: Vec<usize> = which.collect();
-        if goal == Goal::Before {
+        if goal == Target::Before {
             order.reverse();
         }
         // Of these, new files lie beside the places that they are to take.
@@ -143,7 +143,7 @@ impl<'a> Steps<'a> {
                 looked_at = looked_at.max(i + 1);
             }
             let result = match (&survey.states[n], goal) {
-                (Ok(StepState::Done), Goal::After) | (Ok(StepState::Pending), Goal::Before) => {
+                (Ok(StepState::Done), Target::After) | (Ok(StepState::Pending), Target::Before) => {
                     continue;
                 }
                 // It is of no matter here, or is passed over.
@@ -153,8 +153,8 @@ impl<'a> Steps<'a> {
                     continue;
                 }
                 (_, _) if staged.contains(&n) => self.put_staged(&self.steps[n]),
-                (_, Goal::After) => self.take(&self.steps[n]),
-                (_, Goal::Before) => self.undo(&self.steps[n], brought),
+                (_, Target::After) => self.perform(&self.steps[n]),
+                (_, Target::Before) => self.undo(&self.steps[n], brought),
             };
             match result {
                 Ok(()) => brought.done += u64::from(self.counts(n)),
@@ -174,33 +174,33 @@ impl<'a> Steps<'a> {
 
     /// Makes the new files of these rewrites, beside their places, and waits once for the disk to have them all.
     /// Gives those that are prepared so; of any other, taking it says what is wrong.
-    fn stage(&self, survey: &Survey, goal: Goal, these: &[usize]) -> HashSet<usize> {
+    fn stage(&self, survey: &Survey, goal: Target, these: &[usize]) -> HashSet<usize> {
         // Fewer wait for less by themselves than for all that others write to the filesystem.
         const FEWEST: usize = 16;
         let pending = match goal {
-            Goal::After => StepState::Pending,
-            Goal::Before => StepState::Done,
+            Target::After => StepState::Pending,
+            Target::Before => StepState::Done,
         };
         let rewritten = |n: &usize| match (&self.steps[*n], &survey.states[*n]) {
             (Step::Rewrite { at, before, after }, Ok(state)) if *state == pending => {
-                Some((*n, at, if goal == Goal::After { after } else { before }))
+                Some((*n, at, if goal == Target::After { after } else { before }))
             }
             _ => None,
         };
         let mut rewrites: Vec<_> = these.iter().filter_map(rewritten).collect();
-        let Some(&(_, &Place { root, .. }, _)) = rewrites.first() else {
+        let Some(&(_, &StepPath { root, .. }, _)) = rewrites.first() else {
             return HashSet::new();
         };
         rewrites.retain(|(_, at, _)| at.root == root);
         let path = Vec::new();
-        let top = self.roots.dir(&Place { root, path });
+        let top = self.roots.dir(&StepPath { root, path });
         let (Ok(top), FEWEST..) = (top, rewrites.len()) else {
             return HashSet::new();
         };
-        let made = |(n, at, content): (usize, &Place, &Content)| {
+        let made = |(n, at, content): (usize, &StepPath, &FileContent)| {
             let dir = self.roots.parent(at).ok()?;
             let text = content.text.as_bytes();
-            structure::stage_file(dir.as_fd(), last(at), text, content.mtime_ns).ok()?;
+            file_ops::stage_file(dir.as_fd(), last(at), text, content.mtime_ns).ok()?;
             Some(n)
         };
         let staged = rewrites.into_iter().filter_map(made).collect();
@@ -212,16 +212,16 @@ impl<'a> Steps<'a> {
 
     fn put_staged(&self, step: &Step) -> io::Result<()> {
         let at = step.places()[0];
-        structure::put_staged(self.roots.parent(at)?.as_fd(), last(at))
+        file_ops::put_staged(self.roots.parent(at)?.as_fd(), last(at))
     }
 
     /// What stands in the way of taking or undoing all steps: one that is neither taken nor not taken, or a
     /// place that somebody else has. Changes nothing.
-    pub fn obstacles(&self, goal: Goal) -> Vec<Problem> {
+    pub fn obstacles(&self, goal: Target) -> Vec<Problem> {
         self.obstacles_in(&self.survey(), goal)
     }
 
-    fn obstacles_in(&self, survey: &Survey, goal: Goal) -> Vec<Problem> {
+    fn obstacles_in(&self, survey: &Survey, goal: Target) -> Vec<Problem> {
         let obstacle = |n: usize| match &survey.states[n] {
             Err(error) => survey
                 .matters(n, &self.steps[n], goal)
@@ -238,19 +238,19 @@ impl<'a> Steps<'a> {
 
     /// Whether something has the place that an entry goes to, or back to, which no other step puts there or
     /// takes away.
-    fn occupied(&self, n: usize, goal: Goal) -> Option<io::Error> {
+    fn occupied(&self, n: usize, goal: Target) -> Option<io::Error> {
         let Step::Rename { from, to, .. } = &self.steps[n] else {
             return None;
         };
         let (place, others) = match goal {
-            Goal::Before => (from, &self.steps[n + 1..]),
-            Goal::After => (to, &self.steps[..n]),
+            Target::Before => (from, &self.steps[n + 1..]),
+            Target::After => (to, &self.steps[..n]),
         };
         let ours = others.iter().any(|step| step.places().contains(&place));
-        match self.roots.look(place) {
+        match self.roots.stat(place) {
             Ok(None) => None,
             Ok(Some(_)) if ours => None,
-            Ok(Some(_)) if goal == Goal::After => {
+            Ok(Some(_)) if goal == Target::After => {
                 Some(io::Error::other("something has its new place"))
             }
             Ok(Some(_)) => Some(io::Error::other("something new has its old place")),
@@ -259,25 +259,25 @@ impl<'a> Steps<'a> {
     }
 
     /// Whether a directory that a service's run made, and that goes when it is undone, holds what no step put there.
-    fn holds_more(&self, survey: &Survey, n: usize, goal: Goal) -> Option<io::Error> {
+    fn holds_more(&self, survey: &Survey, n: usize, goal: Target) -> Option<io::Error> {
         let Step::MakeDir { at, .. } = &self.steps[n] else {
             return None;
         };
-        if goal == Goal::After || !self.is_service {
+        if goal == Target::After || !self.is_service {
             return None;
         }
         let at = self.surveyor().place_now(survey, n, at);
         let is_known = |name: &Name| {
             let path = [&at.path[..], std::slice::from_ref(name)].concat();
             let root = at.root;
-            let place = &Place { root, path };
+            let place = &StepPath { root, path };
             self.steps.iter().any(|step| step.places().contains(&place))
         };
         let names = self.roots.names(&at).ok()?;
         let more = names.iter().find(|name| !is_known(name))?;
         Some(io::Error::other(format!(
             "{} was made in it since",
-            shown(more.as_path())
+            escaped(more.as_path())
         )))
     }
 
@@ -290,7 +290,7 @@ impl<'a> Steps<'a> {
     }
 
     /// How many steps are not as they should be: what a dry run counts.
-    pub fn count(&self, goal: Goal) -> u64 {
+    pub fn count(&self, goal: Target) -> u64 {
         self.differences(goal).len() as u64
     }
 
@@ -308,7 +308,7 @@ impl<'a> Steps<'a> {
     }
 
     /// The steps that are not as they should be.
-    pub fn differences(&self, goal: Goal) -> Vec<Problem> {
+    pub fn differences(&self, goal: Target) -> Vec<Problem> {
         let survey = self.survey();
         let differs = |n: &usize| {
             let why = match &survey.states[*n] {
@@ -353,7 +353,7 @@ impl<'a> Steps<'a> {
             return None;
         };
         let is_service = self.forgives && !self.roots.lines()[at.root].steps_only;
-        let now = self.roots.dir(at).and_then(structure::mtime_ns);
+        let now = self.roots.dir(at).and_then(file_ops::mtime_ns);
         let other = is_service && now.is_ok_and(|now| now != *mtime_ns);
         other.then(|| self.problem(n, &io::Error::other("something was made or removed in it")))
     }
@@ -420,16 +420,16 @@ impl<'a> Steps<'a> {
             Err(_) => return Ok(()),
         };
         let at = (dir.as_fd(), last(place));
-        structure::remove_unfinished(at.0, at.1)?;
+        file_ops::remove_unfinished(at.0, at.1)?;
         match &self.steps[n] {
             Step::Block { content, .. } if guard_is_at(at, content) => {
-                structure::remove_file(at.0, at.1)
+                file_ops::remove_file(at.0, at.1)
             }
             _ => Ok(()),
         }
     }
 
-    fn take(&self, step: &Step) -> io::Result<()> {
+    fn perform(&self, step: &Step) -> io::Result<()> {
         match step {
             Step::MakeDir { at, made } => self.make(at, made),
             Step::RemoveDir { at, .. } => match self.remove_dir(at) {
@@ -445,10 +445,10 @@ impl<'a> Steps<'a> {
             Step::Rewrite { at, after, .. } => {
                 let dir = self.roots.parent(at)?;
                 let text = after.text.as_bytes();
-                structure::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
+                file_ops::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
             }
             Step::Relink { at, after, .. } => self.relink(at, after, None),
-            Step::SetOwnership { after, .. } => self.own(step, after),
+            Step::SetOwnership { after, .. } => self.set_ownership(step, after),
             Step::Create { at, content, made } => self.create(at, content, made),
             Step::Remove { at, content, .. } => self.remove(at, content),
             Step::Block {
@@ -461,7 +461,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn undo(&self, step: &Step, brought: &mut Brought) -> io::Result<()> {
+    fn undo(&self, step: &Step, brought: &mut AppliedSteps) -> io::Result<()> {
         match step {
             Step::MakeDir { at, .. } => match self.remove_dir(at) {
                 // What a daemon made in it, while it was kept from the rest, stays with it.
@@ -477,7 +477,7 @@ impl<'a> Steps<'a> {
             Step::Rewrite { at, before, .. } => {
                 let dir = self.roots.parent(at)?;
                 let text = before.text.as_bytes();
-                structure::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
+                file_ops::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
             }
             Step::Relink {
                 at,
@@ -485,7 +485,7 @@ impl<'a> Steps<'a> {
                 mtime_ns,
                 ..
             } => self.relink(at, before, Some(*mtime_ns)),
-            Step::SetOwnership { before, .. } => self.own(step, before),
+            Step::SetOwnership { before, .. } => self.set_ownership(step, before),
             Step::Create { at, content, .. } => self.remove(at, content),
             Step::Remove { at, content, made } => self.create(at, content, made),
             Step::Block {
@@ -495,7 +495,7 @@ impl<'a> Steps<'a> {
                 from, to, content, ..
             } => self.block(to, from, content),
             Step::Times { at, mtime_ns } => match self.roots.dir(at) {
-                Ok(dir) => structure::set_mtime(dir, *mtime_ns),
+                Ok(dir) => file_ops::set_mtime(dir, *mtime_ns),
                 // It came with the run, or is gone.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(error) => Err(error),
@@ -505,10 +505,10 @@ impl<'a> Steps<'a> {
 
     /// Whatever has the place is renamed: that it is what is meant, or may be, was found out before. What is
     /// gone is gone.
-    fn rename(&self, from: &Place, to: &Place) -> io::Result<()> {
+    fn rename(&self, from: &StepPath, to: &StepPath) -> io::Result<()> {
         let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
         let moved =
-            structure::move_entry((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
+            file_ops::move_entry((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
         match moved {
             Err(error) if self.forgives && error.kind() == io::ErrorKind::NotFound => Ok(()),
             moved => moved,
@@ -516,68 +516,68 @@ impl<'a> Steps<'a> {
     }
 
     /// Gives an entry another place and leaves a guard in the one it had.
-    fn block(&self, from: &Place, to: &Place, content: &str) -> io::Result<()> {
+    fn block(&self, from: &StepPath, to: &StepPath, content: &str) -> io::Result<()> {
         let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
         let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
         // One that was killed after it made the guard has it there.
-        match structure::look(to.0, to.1)? {
-            None => structure::create_file(to.0, to.1, content.as_bytes(), GUARD)?,
+        match file_ops::stat_entry(to.0, to.1)? {
+            None => file_ops::create_file(to.0, to.1, content.as_bytes(), GUARD)?,
             Some(_) if guard_is_at(to, content) => {}
             Some(_) => return Err(rustix::io::Errno::EXIST.into()),
         }
-        structure::exchange(from, to)
+        file_ops::exchange(from, to)
     }
 
     /// Gives an entry the place of a guard.
-    fn unblock(&self, from: &Place, to: &Place, content: &str) -> io::Result<()> {
+    fn unblock(&self, from: &StepPath, to: &StepPath, content: &str) -> io::Result<()> {
         let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
         let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
         // One that was killed before it removed the guard has it where the entry was.
         if !guard_is_at(from, content) {
-            match structure::look(to.0, to.1)? {
-                None => return structure::move_entry(from, to),
-                Some(_) if guard_is_at(to, content) => structure::exchange(from, to)?,
+            match file_ops::stat_entry(to.0, to.1)? {
+                None => return file_ops::move_entry(from, to),
+                Some(_) if guard_is_at(to, content) => file_ops::exchange(from, to)?,
                 Some(_) => return Err(rustix::io::Errno::EXIST.into()),
             }
         }
-        structure::remove_file(from.0, from.1)
+        file_ops::remove_file(from.0, from.1)
     }
 
-    fn create(&self, at: &Place, content: &str, made: &Made) -> io::Result<()> {
+    fn create(&self, at: &StepPath, content: &str, made: &NewDirectory) -> io::Result<()> {
         let dir = self.roots.parent(at)?;
-        structure::create_file(dir.as_fd(), last(at), content.as_bytes(), owner(made))
+        file_ops::create_file(dir.as_fd(), last(at), content.as_bytes(), owner(made))
     }
 
     /// Removes a file if it holds this.
-    fn remove(&self, at: &Place, content: &str) -> io::Result<()> {
+    fn remove(&self, at: &StepPath, content: &str) -> io::Result<()> {
         let dir = match self.roots.parent(at) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             dir => dir?,
         };
         match guard_is_at((dir.as_fd(), last(at)), content) {
-            true => structure::remove_file(dir.as_fd(), last(at)),
+            true => file_ops::remove_file(dir.as_fd(), last(at)),
             false => Ok(()),
         }
     }
 
-    fn relink(&self, at: &Place, target: &Name, mtime_ns: Option<i64>) -> io::Result<()> {
+    fn relink(&self, at: &StepPath, target: &Name, mtime_ns: Option<i64>) -> io::Result<()> {
         let dir = self.roots.parent(at)?;
-        structure::replace_link(dir.as_fd(), last(at), &target.0, mtime_ns)
+        file_ops::replace_link(dir.as_fd(), last(at), &target.0, mtime_ns)
     }
 
-    fn own(&self, step: &Step, wanted: &Ownership) -> io::Result<()> {
+    fn set_ownership(&self, step: &Step, wanted: &Ownership) -> io::Result<()> {
         let (pin, stat, now) = owned(&self.roots, step, step.places()[0])?;
         apply(&pin, stat.file_type, &now, wanted).map_err(io::Error::other)
     }
 
-    fn make(&self, at: &Place, made: &Made) -> io::Result<()> {
+    fn make(&self, at: &StepPath, made: &NewDirectory) -> io::Result<()> {
         let dir = self.roots.parent(at)?;
-        structure::make_dir(dir.as_fd(), last(at), owner(made))
+        file_ops::make_dir(dir.as_fd(), last(at), owner(made))
     }
 
-    fn remove_dir(&self, at: &Place) -> io::Result<()> {
+    fn remove_dir(&self, at: &StepPath) -> io::Result<()> {
         let dir = self.roots.parent(at)?;
-        structure::remove_dir(dir.as_fd(), last(at))
+        file_ops::remove_dir(dir.as_fd(), last(at))
     }
 }
 
@@ -589,18 +589,18 @@ const GUARD: Owner = Owner {
 };
 
 fn guard_is_at((dir, name): (BorrowedFd<'_>, &[u8]), content: &str) -> bool {
-    let now = structure::read_file(dir, name);
+    let now = file_ops::read_file(dir, name);
     now.is_ok_and(|(now, _)| now == content.as_bytes())
 }
 
-fn wanted(goal: Goal) -> StepState {
+fn wanted(goal: Target) -> StepState {
     match goal {
-        Goal::Before => StepState::Pending,
-        Goal::After => StepState::Done,
+        Target::Before => StepState::Pending,
+        Target::After => StepState::Done,
     }
 }
 
-fn owner(made: &Made) -> Owner {
+fn owner(made: &NewDirectory) -> Owner {
     Owner {
         uid: made.uid,
         gid: made.gid,

@@ -6,31 +6,31 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::engine::roots;
+use crate::engine::reopen;
 use crate::fs::stat::stat;
-use crate::fs::structure::look;
+use crate::fs::file_ops::stat_entry;
 use crate::fs::{Root, Stat};
-use crate::record::line::RootLine;
-use crate::record::step::Place;
-use crate::record::{Journal, Name};
+use crate::journal::record::RootLine;
+use crate::journal::step::StepPath;
+use crate::journal::{Journal, Name};
 
 /// The trees that steps are taken in.
-pub(super) struct Roots<'a> {
+pub(super) struct StepRoots<'a> {
     lines: &'a [RootLine],
     cross_mounts: bool,
     roots: Vec<Result<Root, String>>,
 }
 
-impl<'a> Roots<'a> {
+impl<'a> StepRoots<'a> {
     /// Of this journal.
-    pub fn of(journal: &'a Journal) -> Roots<'a> {
+    pub fn of(journal: &'a Journal) -> StepRoots<'a> {
         let lines = &journal.header.roots[..];
         // Roots are opened for steps only: most journals have none.
         let roots = match journal.steps.is_empty() {
             true => Vec::new(),
-            false => roots::open_each(lines),
+            false => reopen::open_each(lines),
         };
-        Roots {
+        StepRoots {
             lines,
             cross_mounts: journal.header.walk.cross_mounts,
             roots,
@@ -41,17 +41,17 @@ impl<'a> Roots<'a> {
         self.lines
     }
 
-    pub fn path(&self, place: &Place) -> PathBuf {
+    pub fn path(&self, place: &StepPath) -> PathBuf {
         place.to_path(self.lines)
     }
 
     /// What has this place; `None` where even its directory is not there.
-    pub fn look(&self, place: &Place) -> io::Result<Option<Stat>> {
+    pub fn stat(&self, place: &StepPath) -> io::Result<Option<Stat>> {
         if place.path.is_empty() {
             return Ok(Some(self.root(place)?.pin.stat()?));
         }
         match self.parent(place) {
-            Ok(dir) => Ok(look(dir.as_fd(), last(place))?),
+            Ok(dir) => Ok(stat_entry(dir.as_fd(), last(place))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // A file has the place of the directory that it is in: then it is not there.
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
@@ -59,25 +59,25 @@ impl<'a> Roots<'a> {
         }
     }
 
-    pub fn root(&self, place: &Place) -> io::Result<&Root> {
+    pub fn root(&self, place: &StepPath) -> io::Result<&Root> {
         let root = self.roots[place.root].as_ref();
         root.map_err(|reason| io::Error::other(reason.clone()))
     }
 
     /// The directory a place is in, opened name by name from its root, following nothing and
     /// entering no other mount than the run did.
-    pub fn parent(&self, place: &Place) -> io::Result<OwnedFd> {
+    pub fn parent(&self, place: &StepPath) -> io::Result<OwnedFd> {
         let names = place.path.len().saturating_sub(1);
         self.open(place, names)
     }
 
     /// The directory that a place is.
-    pub fn dir(&self, place: &Place) -> io::Result<OwnedFd> {
+    pub fn dir(&self, place: &StepPath) -> io::Result<OwnedFd> {
         self.open(place, place.path.len())
     }
 
     /// What is in the directory that a place is.
-    pub fn names(&self, place: &Place) -> io::Result<Vec<Name>> {
+    pub fn names(&self, place: &StepPath) -> io::Result<Vec<Name>> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::new(self.dir(place)?)? {
             match entry?.file_name().to_bytes() {
@@ -88,7 +88,7 @@ impl<'a> Roots<'a> {
         Ok(names)
     }
 
-    fn open(&self, place: &Place, names: usize) -> io::Result<OwnedFd> {
+    fn open(&self, place: &StepPath, names: usize) -> io::Result<OwnedFd> {
         let root = self.root(place)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open =
@@ -106,6 +106,6 @@ impl<'a> Roots<'a> {
 }
 
 /// A place has at least one name, but for an ownership and times: `Step::check` made sure.
-pub(super) fn last(place: &Place) -> &[u8] {
+pub(super) fn last(place: &StepPath) -> &[u8] {
     place.path.last().map_or(b"", |name| &name.0)
 }

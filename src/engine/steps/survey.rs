@@ -8,13 +8,13 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
-use super::place::{Roots, last};
-use super::{Goal, Move};
-use crate::fs::structure::{self, look};
-use crate::fs::{Pin, Stat, attributes};
-use crate::ownership::{Change, Ownership, Standing};
-use crate::record::Step;
-use crate::record::step::{Made, Moved, Place};
+use super::place::{StepRoots, last};
+use super::{Target, Move};
+use crate::fs::file_ops::{self, stat_entry};
+use crate::fs::{PinnedFile, Stat, attributes};
+use crate::ownership::{Change, Ownership, ApplyState};
+use crate::journal::Step;
+use crate::journal::step::{NewDirectory, MovedPath, StepPath};
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +54,12 @@ impl Survey {
     }
 
     /// Whether an error of this step keeps all steps from being brought there.
-    pub fn matters(&self, n: usize, step: &Step, goal: Goal) -> bool {
+    pub fn matters(&self, n: usize, step: &Step, goal: Target) -> bool {
         match (goal, step) {
             // Something has the place of what is to go: then that is gone.
-            (Goal::After, Step::Remove { .. } | Step::RemoveDir { .. }) => false,
-            (Goal::After, _) => !self.is_past(n),
-            (Goal::Before, _) => !self.is_ahead(n),
+            (Target::After, Step::Remove { .. } | Step::RemoveDir { .. }) => false,
+            (Target::After, _) => !self.is_past(n),
+            (Target::Before, _) => !self.is_ahead(n),
         }
     }
 }
@@ -69,7 +69,7 @@ pub(super) struct Surveyor<'a> {
     pub steps: &'a [Step],
     /// Which of them give an entry another place, in order.
     pub moves: &'a [usize],
-    pub roots: &'a Roots<'a>,
+    pub roots: &'a StepRoots<'a>,
     /// A run has not ended that keeps a daemon from starting: what a daemon that tried makes anew is nobody's.
     pub forgives: bool,
 }
@@ -93,10 +93,10 @@ impl Surveyor<'_> {
 
     fn reached(&self) -> usize {
         let is_done = |step: &Step| {
-            let Some(Moved { to, identity, .. }) = step.moved() else {
+            let Some(MovedPath { to, identity, .. }) = step.moved() else {
                 return false;
             };
-            let there = self.roots.look(to).ok().flatten();
+            let there = self.roots.stat(to).ok().flatten();
             there.is_some_and(|stat| stat.identity == identity)
         };
         self.steps
@@ -106,20 +106,20 @@ impl Surveyor<'_> {
     }
 
     /// Where something is now that has this place when step `n` is taken.
-    pub fn place_now(&self, survey: &Survey, n: usize, place: &Place) -> Place {
+    pub fn place_now(&self, survey: &Survey, n: usize, place: &StepPath) -> StepPath {
         let mut place = place.clone();
-        let mut apply = |from: &Place, to: &Place| {
+        let mut apply = |from: &StepPath, to: &StepPath| {
             let (from, to) = (from.clone(), to.clone());
             if let Some(path) = (Move { from, to }).apply(place.root, &place.path) {
                 place.path = path;
             }
         };
         if n < survey.reached {
-            for Moved { from, to, .. } in self.moves_in(n + 1..survey.reached) {
+            for MovedPath { from, to, .. } in self.moves_in(n + 1..survey.reached) {
                 apply(from, to);
             }
         } else {
-            for Moved { from, to, .. } in self.moves_in(survey.reached..n).rev() {
+            for MovedPath { from, to, .. } in self.moves_in(survey.reached..n).rev() {
                 apply(to, from);
             }
         }
@@ -127,7 +127,7 @@ impl Surveyor<'_> {
     }
 
     /// The steps of a range that give an entry another place. There may be thousands of others between them.
-    fn moves_in(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = Moved<'_>> {
+    fn moves_in(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = MovedPath<'_>> {
         let first = self.moves.partition_point(|n| *n < range.start);
         let end = self.moves.partition_point(|n| *n < range.end);
         let these = self.moves.get(first..end).unwrap_or_default();
@@ -136,7 +136,7 @@ impl Surveyor<'_> {
 
     fn state(&self, survey: &Survey, n: usize) -> io::Result<StepState> {
         let step = &self.steps[n];
-        let at = |place: &Place| self.place_now(survey, n, place);
+        let at = |place: &StepPath| self.place_now(survey, n, place);
         match step {
             Step::Times { .. } if survey.is_ahead(n) => Ok(StepState::Pending),
             Step::Times { .. } => Ok(StepState::Done),
@@ -172,7 +172,7 @@ impl Surveyor<'_> {
             } => {
                 let place = at(place);
                 let dir = self.roots.parent(&place)?;
-                let (now, _) = structure::read_file(dir.as_fd(), last(&place))?;
+                let (now, _) = file_ops::read_file(dir.as_fd(), last(&place))?;
                 if now == after.text.as_bytes() {
                     Ok(StepState::Done)
                 } else if now == before.text.as_bytes() {
@@ -189,7 +189,7 @@ impl Surveyor<'_> {
             } => {
                 let place = at(place);
                 let dir = self.roots.parent(&place)?;
-                match structure::read_link(dir.as_fd(), last(&place))? {
+                match file_ops::read_link(dir.as_fd(), last(&place))? {
                     (now, _) if now == after.0 => Ok(StepState::Done),
                     (now, _) if now == before.0 => Ok(StepState::Pending),
                     _ => Err(io::Error::other("the symlink was changed since")),
@@ -210,18 +210,18 @@ impl Surveyor<'_> {
     /// `[without, with]`: what it means that there is none, or one.
     fn directory(
         &self,
-        at: &Place,
-        made: &Made,
+        at: &StepPath,
+        made: &NewDirectory,
         [without, with]: [StepState; 2],
     ) -> io::Result<StepState> {
-        match self.roots.look(at)? {
+        match self.roots.stat(at)? {
             None => Ok(without),
             Some(stat) if !stat.is_dir() => Err(io::Error::other("something else has its place")),
             Some(stat) if (stat.uid, stat.gid, stat.mode) == (made.uid, made.gid, made.mode) => {
                 Ok(with)
             }
             // It may have been killed between being made and getting its owner.
-            Some(_) => match structure::is_empty(&self.roots.dir(at)?)? {
+            Some(_) => match file_ops::is_empty(&self.roots.dir(at)?)? {
                 true => Ok(StepState::Partial),
                 false => Ok(with),
             },
@@ -230,7 +230,7 @@ impl Surveyor<'_> {
 
     fn file(
         &self,
-        at: &Place,
+        at: &StepPath,
         content: &str,
         [without, with]: [StepState; 2],
     ) -> io::Result<StepState> {
@@ -238,13 +238,13 @@ impl Surveyor<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(without),
             dir => dir?,
         };
-        let Some(stat) = look(dir.as_fd(), last(at))? else {
+        let Some(stat) = stat_entry(dir.as_fd(), last(at))? else {
             return Ok(without);
         };
         if stat.is_dir() && !self.is_guarded(at) {
             return Err(io::Error::other("something new has its old place"));
         }
-        match structure::read_file(dir.as_fd(), last(at)) {
+        match file_ops::read_file(dir.as_fd(), last(at)) {
             Ok((now, _)) if now == content.as_bytes() => Ok(with),
             // A daemon's, in the place of a guard that somebody removed. It is set aside where it is in the way.
             _ if self.is_guarded(at) => Ok(without),
@@ -254,36 +254,36 @@ impl Surveyor<'_> {
     }
 
     /// Files that are made in a tree itself are guards.
-    pub fn is_guarded(&self, place: &Place) -> bool {
+    pub fn is_guarded(&self, place: &StepPath) -> bool {
         self.forgives && !self.roots.lines()[place.root].steps_only
     }
 
     fn ownership(
         &self,
         step: &Step,
-        at: &Place,
+        at: &StepPath,
         before: &Ownership,
         after: &Ownership,
     ) -> io::Result<StepState> {
         let (_, stat, now) = owned(self.roots, step, at)?;
         let (before, after) = (before.clone(), after.clone());
-        match (Change { before, after }).standing(&now, stat.file_type) {
-            Standing::Before => Ok(StepState::Pending),
-            Standing::Between => Ok(StepState::Partial),
-            Standing::After => Ok(StepState::Done),
+        match (Change { before, after }).apply_state(&now, stat.file_type) {
+            ApplyState::Before => Ok(StepState::Pending),
+            ApplyState::Partial => Ok(StepState::Partial),
+            ApplyState::After => Ok(StepState::Done),
             // Every daemon gives its data-root the owner it wants, before it finds out that it cannot start.
-            Standing::Foreign if self.forgives && at.path.is_empty() => Ok(StepState::Partial),
-            Standing::Foreign => Err(io::Error::other("its owner, mode or ACL was changed since")),
+            ApplyState::Modified if self.forgives && at.path.is_empty() => Ok(StepState::Partial),
+            ApplyState::Modified => Err(io::Error::other("its owner, mode or ACL was changed since")),
         }
     }
 
     fn moved(&self, survey: &Survey, n: usize, step: &Step) -> io::Result<StepState> {
-        let Some(Moved { from, to, identity }) = step.moved() else {
+        let Some(MovedPath { from, to, identity }) = step.moved() else {
             return Err(io::Error::other("is another kind of step"));
         };
         let is_done = survey.is_moved(n);
         let expected = self.place_now(survey, n, if is_done { to } else { from });
-        let is_it = self.roots.look(&expected)?.map(|stat| stat.identity) == Some(identity);
+        let is_it = self.roots.stat(&expected)?.map(|stat| stat.identity) == Some(identity);
         // What a daemon makes anew at each start may be another inode, or gone.
         let is_remade = self.forgives && matches!(step, Step::Rename { .. });
         match (is_it || is_remade, is_done) {
@@ -299,11 +299,11 @@ impl Surveyor<'_> {
     }
 
     /// Whether a place has a file that one of the steps put there.
-    pub fn holds_guard(&self, place: &Place) -> bool {
+    pub fn holds_guard(&self, place: &StepPath) -> bool {
         let Ok(dir) = self.roots.parent(place) else {
             return false;
         };
-        let Ok((now, _)) = structure::read_file(dir.as_fd(), last(place)) else {
+        let Ok((now, _)) = file_ops::read_file(dir.as_fd(), last(place)) else {
             return false;
         };
         let mut contents = self.steps.iter().filter_map(Step::file_content);
@@ -313,16 +313,16 @@ impl Surveyor<'_> {
 
 /// The inode of a [`Step::SetOwnership`], pinned, and what it is now.
 pub(super) fn owned(
-    roots: &Roots<'_>,
+    roots: &StepRoots<'_>,
     step: &Step,
-    at: &Place,
-) -> io::Result<(Pin, Stat, Ownership)> {
+    at: &StepPath,
+) -> io::Result<(PinnedFile, Stat, Ownership)> {
     let Step::SetOwnership { identity, .. } = step else {
         return Err(io::Error::other("is another kind of step"));
     };
     let pin = match &at.path[..] {
         [] => roots.root(at)?.pin.try_clone()?,
-        _ => Pin::at(roots.parent(at)?.as_fd(), &CString::new(last(at))?)?,
+        _ => PinnedFile::at(roots.parent(at)?.as_fd(), &CString::new(last(at))?)?,
     };
     let stat = pin.stat()?;
     if stat.identity != *identity {

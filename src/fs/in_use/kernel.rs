@@ -5,20 +5,20 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::mounts::Mount;
-use super::{How, Release};
-use crate::fs::mount_table::unescape;
+use super::mount_users::ViewedMount;
+use super::{UseKind, Release};
+use crate::fs::mountinfo::unescape;
 
 /// One such file, by the name it has now.
 pub(super) struct KernelFile {
     pub path: PathBuf,
-    pub how: How,
+    pub how: UseKind,
     pub user: String,
     pub release: Release,
 }
 
 /// All there are. A file that was removed since has a name that leads nowhere.
-pub(super) fn files(mounts: &[Mount]) -> Vec<KernelFile> {
+pub(super) fn files(mounts: &[ViewedMount]) -> Vec<KernelFile> {
     let mut files = swap_files(&fs::read("/proc/swaps").unwrap_or_default());
     files.extend(loop_files(mounts));
     files
@@ -36,14 +36,14 @@ fn swap_files(table: &[u8]) -> Vec<KernelFile> {
         (kind == b"file").then(|| KernelFile {
             release: Release::SwapOff(path.clone()),
             user: "the kernel".into(),
-            how: How::SwapFile,
+            how: UseKind::SwapFile,
             path,
         })
     });
     files.collect()
 }
 
-fn loop_files(mounts: &[Mount]) -> Vec<KernelFile> {
+fn loop_files(mounts: &[ViewedMount]) -> Vec<KernelFile> {
     let devices = fs::read_dir("/sys/block").into_iter().flatten();
     let files = devices.filter_map(|device| {
         let device = device.ok()?.path();
@@ -54,7 +54,7 @@ fn loop_files(mounts: &[Mount]) -> Vec<KernelFile> {
         let mounted = mounts.iter().find(|mount| mount.is_of(number.trim()));
         Some(KernelFile {
             path: PathBuf::from(OsString::from_vec(name)),
-            how: How::BackingFile,
+            how: UseKind::BackingFile,
             user: node.display().to_string(),
             release: match mounted {
                 Some(mount) => Release::Unmount(mount.point().to_path_buf()),

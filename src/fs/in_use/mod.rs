@@ -12,9 +12,9 @@
 //! reached through a mount whose root lies in the tree.
 
 mod kernel;
-mod mounts;
+mod mount_users;
 mod overlay;
-mod place;
+mod containment;
 mod processes;
 
 #[cfg(test)]
@@ -25,11 +25,11 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use mounts::{Home, MountUse};
-use place::Seeker;
+use mount_users::{TreeMount, MountUse};
+use containment::Seeker;
 use processes::Process;
 
-use crate::fs::shown::shell_word;
+use crate::fs::escape::shell_word;
 
 /// One way in which one process uses a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Use {
     /// Its name, as `ps -o comm` shows it, or that of a loop device.
     pub command: String,
     /// In what way.
-    pub how: How,
+    pub how: UseKind,
     /// The first path found, as the process's own mount namespace names it.
     pub path: PathBuf,
     /// The first twelve digits of the id of the container it runs in.
@@ -76,7 +76,7 @@ impl fmt::Display for Release {
 
 /// In what way a process uses a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum How {
+pub enum UseKind {
     /// It has a file or directory of the tree open.
     OpenFile,
     /// Its working directory is in the tree.
@@ -96,24 +96,24 @@ pub enum How {
     BackingFile,
 }
 
-impl fmt::Display for How {
+impl fmt::Display for UseKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            How::OpenFile => "open file",
-            How::WorkingDirectory => "working directory",
-            How::Root => "root directory",
-            How::Executable => "program",
-            How::MappedFile => "mapped file",
-            How::MountPoint => "mount",
-            How::SwapFile => "swap file",
-            How::BackingFile => "backing file",
+            UseKind::OpenFile => "open file",
+            UseKind::WorkingDirectory => "working directory",
+            UseKind::Root => "root directory",
+            UseKind::Executable => "program",
+            UseKind::MappedFile => "mapped file",
+            UseKind::MountPoint => "mount",
+            UseKind::SwapFile => "swap file",
+            UseKind::BackingFile => "backing file",
         })
     }
 }
 
 /// A tree to ask about: a directory, or a single file.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct TreeInUse {
     /// Where it is.
     pub path: PathBuf,
     /// `st_dev` of its top.
@@ -134,22 +134,22 @@ pub struct Tree {
 ///
 /// It is an error when a path no longer leads to its tree, when `/proc` is not mounted, and on
 /// kernels that do not tell an inode's mount (before Linux 5.8).
-pub fn users_of(trees: &[Tree]) -> io::Result<Vec<Use>> {
+pub fn users_of(trees: &[TreeInUse]) -> io::Result<Vec<Use>> {
     if trees.is_empty() {
         return Ok(Vec::new());
     }
-    let own_mounts = mounts::of_this_thread()?;
+    let own_mounts = mount_users::of_this_thread()?;
     let homes = trees
         .iter()
-        .map(|tree| Home::find(tree, &own_mounts))
+        .map(|tree| TreeMount::find(tree, &own_mounts))
         .collect::<io::Result<Vec<_>>>()?;
     let mut seeker = Seeker::new(trees.iter().map(|tree| (tree.dev, tree.ino)));
     let kernel_files = kernel::files(&own_mounts);
     let processes = processes::all()?;
     let this = Process::this()?;
 
-    let mut found = Found::default();
-    for one in mounts::uses(&homes, own_mounts, &this, &processes, &mut seeker) {
+    let mut found = Users::default();
+    for one in mount_users::uses(&homes, own_mounts, &this, &processes, &mut seeker) {
         found.add_mount(&one);
     }
     let of_kernel = kernel_files
@@ -176,22 +176,22 @@ pub fn users_of(trees: &[Tree]) -> io::Result<Vec<Use>> {
 
 /// What was found so far: the first path for each process and way.
 #[derive(Default)]
-struct Found {
+struct Users {
     uses: Vec<Use>,
-    known: HashSet<(u32, How)>,
+    known: HashSet<(u32, UseKind)>,
 }
 
-impl Found {
+impl Users {
     /// Each mount has to be taken down by itself, but for those that go with a container.
     fn add_mount(&mut self, mount: &MountUse<'_>) {
         let (process, point) = (mount.process, mount.point.clone());
         if !mount.is_ours && process.container().is_some() {
-            return self.add(process, How::MountPoint, point);
+            return self.add(process, UseKind::MountPoint, point);
         }
         self.uses.push(Use {
             pid: process.pid,
             command: process.command.clone(),
-            how: How::MountPoint,
+            how: UseKind::MountPoint,
             path: point.clone(),
             container: None,
             release: Some(match mount.is_ours {
@@ -201,7 +201,7 @@ impl Found {
         });
     }
 
-    fn add(&mut self, process: &Process, how: How, path: PathBuf) {
+    fn add(&mut self, process: &Process, how: UseKind, path: PathBuf) {
         if self.known.insert((process.pid, how)) {
             self.uses.push(Use {
                 pid: process.pid,

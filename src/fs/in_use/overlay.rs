@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::mounts::Above;
-use super::place::{Place, Seeker, open_directory_in};
-use crate::fs::mount_table::unescape;
+use super::mount_users::Above;
+use super::containment::{FileId, Seeker, open_directory_in};
+use crate::fs::mountinfo::unescape;
 
 /// Whether a layer of the overlay lies in a tree, or a tree in a layer.
 ///
@@ -38,7 +38,7 @@ pub(super) fn has_layer_that_meets(
     candidates.into_iter().any(|layer| {
         roots.iter().any(|root| {
             let meets = |dir: OwnedFd| {
-                let place = Place::of_handle(&dir)?;
+                let place = FileId::of_handle(&dir)?;
                 Ok(above.contains(&(place.dev, place.ino)) || seeker.holds_directory(dir)?)
             };
             open_directory_in(root, &layer)

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use procfs::process::StatFlags;
 
-use super::How;
-use super::place::{Place, Seeker, open_directory, top_above};
+use super::UseKind;
+use super::containment::{FileId, Seeker, open_directory, top_above};
 
 /// A process, other than this one and the kernel's threads.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Process {
     pub fn is_another(&self, this: &Process) -> bool {
         let key = |process: &Process| {
             let thread = process.threads.first()?;
-            let program = Place::of(&thread.join("exe")).ok()?;
+            let program = FileId::of(&thread.join("exe")).ok()?;
             Some((program.dev, program.ino, view_key(thread)?))
         };
         let of_this = key(this);
@@ -93,10 +93,10 @@ impl Process {
     }
 
     /// Reports what it holds of the trees, the first of each kind.
-    pub fn holdings(&self, seeker: &mut Seeker, mut report: impl FnMut(How, PathBuf)) {
+    pub fn holdings(&self, seeker: &mut Seeker, mut report: impl FnMut(UseKind, PathBuf)) {
         for thread in &self.threads {
             let view = View::of(thread);
-            for (link, how) in [("cwd", How::WorkingDirectory), ("root", How::Root)] {
+            for (link, how) in [("cwd", UseKind::WorkingDirectory), ("root", UseKind::Root)] {
                 if let Some(path) = view.holds(seeker, &thread.join(link)) {
                     report(how, path);
                 }
@@ -105,9 +105,9 @@ impl Process {
         for table in &self.tables {
             let view = View::of(table);
             if let Some(path) = view.holds(seeker, &table.join("exe")) {
-                report(How::Executable, path);
+                report(UseKind::Executable, path);
             }
-            for (links, how) in [("fd", How::OpenFile), ("map_files", How::MappedFile)] {
+            for (links, how) in [("fd", UseKind::OpenFile), ("map_files", UseKind::MappedFile)] {
                 let first = entries(&table.join(links)).find_map(|link| view.holds(seeker, &link));
                 if let Some(path) = first {
                     report(how, path);
@@ -155,13 +155,13 @@ impl View<'_> {
 pub(super) struct ViewKey {
     /// Its mount namespace (`namespaces(7)`: an inode number tells one from another).
     pub namespace: u64,
-    root: Place,
+    root: FileId,
 }
 
 /// The key of a thread's view; `None` when it has ended or is closed to us.
 pub(super) fn view_key(thread: &Path) -> Option<ViewKey> {
-    let namespace = Place::of(&thread.join("ns/mnt")).ok()?.ino;
-    let root = Place::of(&thread.join("root")).ok()?;
+    let namespace = FileId::of(&thread.join("ns/mnt")).ok()?.ino;
+    let root = FileId::of(&thread.join("root")).ok()?;
     Some(ViewKey { namespace, root })
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::{How, Tree, Use, users_of};
+use super::{UseKind, TreeInUse, Use, users_of};
 
 /// A shell that does something, says `ready` and lives until it is dropped, also by a panic. What it
 /// mounts in a namespace of its own goes with it.
@@ -50,7 +50,7 @@ impl Holder {
     }
 
     /// How it uses the tree, and where.
-    fn uses(&self, tree: &Path) -> Vec<(How, PathBuf)> {
+    fn uses(&self, tree: &Path) -> Vec<(UseKind, PathBuf)> {
         uses(tree)
             .into_iter()
             .filter(|one| one.pid == self.pid())
@@ -58,7 +58,7 @@ impl Holder {
             .collect()
     }
 
-    fn ways(&self, tree: &Path) -> Vec<How> {
+    fn ways(&self, tree: &Path) -> Vec<UseKind> {
         self.uses(tree).into_iter().map(|(how, _)| how).collect()
     }
 }
@@ -72,7 +72,7 @@ impl Drop for Holder {
 
 fn uses(tree: &Path) -> Vec<Use> {
     let top = fs::symlink_metadata(tree).unwrap();
-    users_of(&[Tree {
+    users_of(&[TreeInUse {
         path: tree.to_owned(),
         dev: top.dev(),
         ino: top.ino(),
@@ -115,7 +115,7 @@ fn an_open_file_is_a_use() {
     let (_dir, dir) = scene();
     let file = dir.join("tree/sub/file");
     let holder = Holder::run(&format!("exec 7<{}", file.display()));
-    assert_eq!(holder.uses(&dir.join("tree")), [(How::OpenFile, file)]);
+    assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::OpenFile, file)]);
     let all = uses(&dir.join("tree"));
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!((all[0].command.as_str(), &all[0].container), ("sh", &None));
@@ -126,7 +126,7 @@ fn an_open_directory_is_a_use() {
     let (_dir, dir) = scene();
     let sub = dir.join("tree/sub");
     let holder = Holder::run(&format!("exec 7<{}", sub.display()));
-    assert_eq!(holder.uses(&dir.join("tree")), [(How::OpenFile, sub)]);
+    assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::OpenFile, sub)]);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_working_directory_is_a_use() {
         let holder = Holder::run(&format!("cd {}", place.display()));
         assert_eq!(
             holder.uses(&dir.join("tree")),
-            [(How::WorkingDirectory, place)]
+            [(UseKind::WorkingDirectory, place)]
         );
     }
 }
@@ -152,8 +152,8 @@ fn a_running_program_is_a_use_and_mapped() {
         dir.join("tree").display()
     ));
     let ways = holder.ways(&dir.join("tree"));
-    assert!(ways.contains(&How::Executable), "{ways:?}");
-    assert!(!is_root() || ways.contains(&How::MappedFile), "{ways:?}");
+    assert!(ways.contains(&UseKind::Executable), "{ways:?}");
+    assert!(!is_root() || ways.contains(&UseKind::MappedFile), "{ways:?}");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_single_file_can_be_the_tree() {
     let (_dir, dir) = scene();
     let file = dir.join("tree/sub/file");
     let holder = Holder::run(&format!("exec 7<{}", file.display()));
-    assert_eq!(holder.ways(&file), [How::OpenFile]);
+    assert_eq!(holder.ways(&file), [UseKind::OpenFile]);
     assert_eq!(holder.ways(&dir.join("other/sub/file")), []);
 }
 
@@ -171,7 +171,7 @@ fn names_may_be_odd() {
     let odd = dir.join("tree/a b\\040\n(deleted)");
     fs::write(&odd, "").unwrap();
     let holder = Holder::run(&format!("exec 7<'{}'", odd.display()));
-    assert_eq!(holder.uses(&dir.join("tree")), [(How::OpenFile, odd)]);
+    assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::OpenFile, odd)]);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_renamed_file_is_still_a_use() {
         moved.display()
     );
     let holder = Holder::run(&script);
-    assert_eq!(holder.uses(&dir.join("tree")), [(How::OpenFile, moved)]);
+    assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::OpenFile, moved)]);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn this_process_is_no_user() {
 fn a_tree_that_was_replaced_is_an_error() {
     let (_dir, dir) = scene();
     let other = fs::metadata(dir.join("other")).unwrap();
-    let tree = Tree {
+    let tree = TreeInUse {
         path: dir.join("tree"),
         dev: other.dev(),
         ino: other.ino(),
@@ -246,7 +246,7 @@ fn a_bind_mount_in_another_namespace_is_a_use() {
         });
         let script = format!("mount --bind {} {}", source.display(), target.display());
         let holder = Holder::run_apart(&script);
-        assert_eq!(holder.uses(&dir.join("tree")), [(How::MountPoint, target)]);
+        assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::MountPoint, target)]);
     }
 }
 
@@ -264,9 +264,9 @@ fn what_is_open_through_a_bind_mount_is_a_use() {
     );
     let holder = Holder::run_apart(&script);
     let expected = [
-        (How::MountPoint, other.clone()),
-        (How::WorkingDirectory, other.clone()),
-        (How::OpenFile, other.join("file")),
+        (UseKind::MountPoint, other.clone()),
+        (UseKind::WorkingDirectory, other.clone()),
+        (UseKind::OpenFile, other.join("file")),
     ];
     assert_eq!(holder.uses(&dir.join("tree")), expected);
 }
@@ -279,7 +279,7 @@ fn what_another_namespace_has_open_in_place_is_a_use() {
     let (_dir, dir) = scene();
     let file = dir.join("tree/sub/file");
     let holder = Holder::run_apart(&format!("exec 7<{}", file.display()));
-    assert_eq!(holder.uses(&dir.join("tree")), [(How::OpenFile, file)]);
+    assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::OpenFile, file)]);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_file_open_through_a_mount_of_the_whole_is_a_use() {
         other = other.display()
     );
     let holder = Holder::run_apart(&script);
-    let expected = [(How::OpenFile, other.join("tree/sub/file"))];
+    let expected = [(UseKind::OpenFile, other.join("tree/sub/file"))];
     assert_eq!(holder.uses(&dir.join("tree")), expected);
 }
 
@@ -330,7 +330,7 @@ fn a_changed_root_in_the_tree_is_a_use() {
     let holder = Holder::run_apart(&script);
     assert_eq!(
         holder.ways(&dir.join("tree")),
-        [How::WorkingDirectory, How::Root],
+        [UseKind::WorkingDirectory, UseKind::Root],
         "the programs it runs are not of the tree, though mounted below it"
     );
 }
@@ -354,8 +354,8 @@ fn an_overlay_with_a_layer_in_the_tree_is_a_use() {
         let holder = Holder::run_apart(&script);
         let merged = dir.join("other/sub");
         let expected = [
-            (How::MountPoint, merged.clone()),
-            (How::OpenFile, merged.join("file")),
+            (UseKind::MountPoint, merged.clone()),
+            (UseKind::OpenFile, merged.join("file")),
         ];
         assert_eq!(holder.uses(&dir.join("tree")), expected, "{lower} {upper}");
     }
@@ -379,7 +379,7 @@ fn an_overlay_with_relative_layers_is_a_use() {
         dir.display()
     );
     let holder = Holder::run_apart(&script);
-    let expected = [(How::MountPoint, dir.join("tree/merged"))];
+    let expected = [(UseKind::MountPoint, dir.join("tree/merged"))];
     assert_eq!(holder.uses(&dir.join("tree")), expected);
 }
 
@@ -421,7 +421,7 @@ fn a_tree_that_is_a_filesystem_of_its_own_is_idle_until_mounted_elsewhere() {
             let (tree, other) = (dir.join("tree"), dir.join("other"));
             let script = format!("mount --bind {} {}", tree.display(), other.display());
             let bound = Holder::run_apart(&script);
-            assert_eq!(bound.uses(&tree), [(How::MountPoint, other)]);
+            assert_eq!(bound.uses(&tree), [(UseKind::MountPoint, other)]);
         };
         scope.spawn(run).join().unwrap();
     });
@@ -443,7 +443,7 @@ fn a_bind_mount_in_our_own_namespace_is_a_use() {
             assert_eq!(all.len(), 1, "{all:?}");
             assert_eq!(
                 (all[0].how, &all[0].path),
-                (How::MountPoint, &dir.join("other"))
+                (UseKind::MountPoint, &dir.join("other"))
             );
             // Nobody else is in the namespace.
             assert_eq!(all[0].pid, std::process::id());
@@ -496,7 +496,7 @@ fn a_file_hidden_by_a_mount_of_the_tree_is_not_taken_for_the_trees() {
         target.display()
     );
     let holder = Holder::run_apart(&script);
-    assert_eq!(holder.uses(&dir.join("tree")), [(How::MountPoint, target)]);
+    assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::MountPoint, target)]);
 }
 
 /// `mount(8)` in the calling thread's namespace: with a flag, or of a type.

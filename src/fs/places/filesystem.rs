@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use super::Refusal;
-use crate::fs::mount_table::{self, Mount};
-use crate::fs::{Pin, Root};
+use super::UnsuitableRoot;
+use crate::fs::mountinfo::{self, Mount};
+use crate::fs::{PinnedFile, Root};
 
 /// What keeps a filesystem's owners from being changed.
 #[derive(Clone, Copy)]
@@ -153,15 +153,15 @@ const REFUSED: &[(u32, &str, Obstacle)] = &[
 /// root is root. FUSE passes too: one `f_type` covers virtiofs and mergerfs, which
 /// keep owners, and sshfs, which may not. Where a chown is turned down after all the run stops at the
 /// first one and undoes itself.
-pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> {
-    let unknown = |errno: rustix::io::Errno| Refusal::Unknown {
+pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), UnsuitableRoot> {
+    let unknown = |errno: rustix::io::Errno| UnsuitableRoot::Unknown {
         path: path.to_owned(),
         source: errno.into(),
     };
     // The kernel's f_type is 32 bits wide; some machines hand it over sign-extended.
     let magic = rustix::fs::fstatfs(fd).map_err(unknown)?.f_type as u32;
     if let Some((name, obstacle)) = obstacle_on(magic) {
-        return Err(Refusal::Filesystem {
+        return Err(UnsuitableRoot::Filesystem {
             path: path.to_owned(),
             name: name.into(),
             why: obstacle.why(),
@@ -176,7 +176,7 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> 
     }
     // A subvolume can be read-only by itself: the kernel says so before it asks who may write.
     if is_btrfs(magic) && may_write(fd) == Err(Errno::ROFS) {
-        return Err(Refusal::ReadOnlySubvolume {
+        return Err(UnsuitableRoot::ReadOnlySubvolume {
             path: path.to_owned(),
             subvolume: subvolume_of(path),
         });
@@ -197,11 +197,11 @@ fn subvolume_of(path: &Path) -> PathBuf {
     path.ancestors().find(is_top).unwrap_or(path).to_owned()
 }
 
-fn read_only(fd: BorrowedFd<'_>, path: &Path) -> Refusal {
-    let mounts = mount_table::of_this_thread().unwrap_or_default();
+fn read_only(fd: BorrowedFd<'_>, path: &Path) -> UnsuitableRoot {
+    let mounts = mountinfo::of_this_thread().unwrap_or_default();
     match mount_of(fd, &mounts) {
         Ok(Some(mount)) => read_only_mount(path, mount, false),
-        _ => Refusal::ReadOnly {
+        _ => UnsuitableRoot::ReadOnly {
             path: path.to_owned(),
             point: path.to_owned(),
             remount: REMOUNT,
@@ -213,8 +213,8 @@ fn read_only(fd: BorrowedFd<'_>, path: &Path) -> Refusal {
 const REMOUNT: &str = "mount -o remount,rw";
 
 /// A bind mount can be read-only while its filesystem is not.
-fn read_only_mount(path: &Path, mount: &Mount, below: bool) -> Refusal {
-    Refusal::ReadOnly {
+fn read_only_mount(path: &Path, mount: &Mount, below: bool) -> UnsuitableRoot {
+    UnsuitableRoot::ReadOnly {
         path: path.to_owned(),
         point: mount.point.clone(),
         remount: match mount.settings.contains_key("ro") {
@@ -235,12 +235,12 @@ pub fn check_mounts(
     root: &Root,
     crossing: bool,
     is_excluded: impl Fn(&Path) -> bool,
-) -> Result<(), Refusal> {
-    let unknown = |source| Refusal::Unknown {
+) -> Result<(), UnsuitableRoot> {
+    let unknown = |source| UnsuitableRoot::Unknown {
         path: root.path.clone(),
         source,
     };
-    let mounts = mount_table::of_this_thread().map_err(unknown)?;
+    let mounts = mountinfo::of_this_thread().map_err(unknown)?;
     let own = mount_of(root.pin.as_fd(), &mounts).map_err(unknown)?;
     // What its own `f_type` says, [`check_filesystem`] has told.
     if let Some(mount) = own
@@ -270,8 +270,8 @@ pub fn check_mounts(
     Ok(())
 }
 
-fn refused_mount(path: &Path, mount: &Mount, obstacle: Obstacle, below: bool) -> Refusal {
-    Refusal::Filesystem {
+fn refused_mount(path: &Path, mount: &Mount, obstacle: Obstacle, below: bool) -> UnsuitableRoot {
+    UnsuitableRoot::Filesystem {
         path: path.to_owned(),
         name: mount.fs_type.clone().into(),
         why: obstacle.why(),
@@ -339,14 +339,14 @@ const OVERLAYS: &[&str] = &[
 
 /// The mount that an open inode is on. A chroot whose top is no mount point does not show its own.
 fn mount_of<'a>(handle: BorrowedFd<'_>, mounts: &'a [Mount]) -> io::Result<Option<&'a Mount>> {
-    let id = mount_table::id_of(handle)?;
+    let id = mountinfo::id_of(handle)?;
     Ok(mounts.iter().find(|mount| mount.id == id))
 }
 
 /// Whether the filesystem is mounted with project quotas (`xfs(5)`, `ext4(5)`). Not, where that cannot be told.
 pub fn has_project_quotas(path: &Path) -> bool {
     let settings = || {
-        let (pin, mounts) = (Pin::path(path)?, mount_table::of_this_thread()?);
+        let (pin, mounts) = (PinnedFile::path(path)?, mountinfo::of_this_thread()?);
         let mount = mount_of(pin.as_fd(), &mounts)?;
         io::Result::Ok(mount.map(|mount| mount.settings.clone()))
     };
@@ -390,7 +390,7 @@ mod tests {
         );
         assert!(matches!(
             refusal_for("/sys"),
-            Some(Refusal::Filesystem { name, .. }) if name == "sysfs"
+            Some(UnsuitableRoot::Filesystem { name, .. }) if name == "sysfs"
         ));
     }
 
@@ -417,7 +417,7 @@ mod tests {
             ("fuse.fuse-overlayfs x rw", Some(CopiesUp)),
         ] {
             let line = format!("36 35 0:0 / /m rw - {what}");
-            let mount = mount_table::from_line(line.as_bytes()).unwrap();
+            let mount = mountinfo::from_line(line.as_bytes()).unwrap();
             let why = obstacle_of(&mount).map(Obstacle::why);
             assert_eq!(why, obstacle.map(Obstacle::why), "{what}");
         }
@@ -465,12 +465,12 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(line, "ready\n");
         assert!(
-            matches!(refusal, Some(Refusal::ReadOnly { .. })),
+            matches!(refusal, Some(UnsuitableRoot::ReadOnly { .. })),
             "{refusal:?}"
         );
     }
 
-    fn refusal_for(path: &str) -> Option<Refusal> {
+    fn refusal_for(path: &str) -> Option<UnsuitableRoot> {
         let handle = File::open(path).unwrap();
         check_filesystem(handle.as_fd(), Path::new(path)).err()
     }

@@ -16,16 +16,16 @@ use thiserror::Error;
 pub use self::filesystem::{check_filesystem, check_mounts, has_project_quotas, has_subvolumes};
 pub use self::system::check_system_path;
 
-use super::shown::{shell_word, shown};
+use super::escape::{shell_word, escaped};
 use crate::ownership::FileType;
 
 /// Why a root is left alone.
 #[derive(Debug, Error)]
-pub enum Refusal {
+pub enum UnsuitableRoot {
     /// The path belongs to the operating system, or merely holds what belongs to others.
     #[error(
         "{}: {why}. Name the directory that is meant, or add --allow-system-path if it is this one",
-        shown(path)
+        escaped(path)
     )]
     System {
         /// The root.
@@ -37,7 +37,7 @@ pub enum Refusal {
     #[error(
         "{path}: is a Docker data-root, in which not everything belongs to containers. \
          `idshift docker migrate --data-root {path}` carries it over",
-        path = shown(path)
+        path = escaped(path)
     )]
     DataRoot {
         /// The root.
@@ -47,7 +47,7 @@ pub enum Refusal {
     #[error(
         "{}: is {kind}; shifting it gives a container's user rights on what is behind it. \
          Name the directory that is meant, or add --allow-system-path if it is this one",
-        shown(path)
+        escaped(path)
     )]
     Kind {
         /// The root.
@@ -59,7 +59,7 @@ pub enum Refusal {
     #[error(
         "{}: is mounted read-only, so no owner can be changed. `{remount} {}` makes it writable where the \
          filesystem can be written{}",
-        shown(path), shell_word(point), below_help(*.below)
+        escaped(path), shell_word(point), below_help(*.below)
     )]
     ReadOnly {
         /// The root, or what is mounted below it.
@@ -75,7 +75,7 @@ pub enum Refusal {
     #[error(
         "{}: is in the read-only subvolume {}, so no owner can be changed. Shift a writable snapshot of it \
          (`btrfs subvolume snapshot {word} NEW`), or make it writable: `btrfs property set -ts {word} ro false`",
-        shown(path), shown(subvolume), word = shell_word(subvolume)
+        escaped(path), escaped(subvolume), word = shell_word(subvolume)
     )]
     ReadOnlySubvolume {
         /// The root.
@@ -84,7 +84,7 @@ pub enum Refusal {
         subvolume: PathBuf,
     },
     /// The filesystem cannot keep the owners it is given.
-    #[error("{}: is on {name}, {why}. {help}{}", shown(path), below_help(*.below))]
+    #[error("{}: is on {name}, {why}. {help}{}", escaped(path), below_help(*.below))]
     Filesystem {
         /// The root.
         path: PathBuf,
@@ -100,7 +100,7 @@ pub enum Refusal {
     /// The kernel does not tell what the filesystem is.
     #[error(
         "{}: cannot tell what filesystem it is on: {source}. `stat -f` on it shows whether it answers",
-        shown(path)
+        escaped(path)
     )]
     Unknown {
         /// The root.
@@ -118,10 +118,10 @@ fn below_help(below: bool) -> &'static str {
     }
 }
 
-impl Refusal {
+impl UnsuitableRoot {
     /// The filesystem shows whatever owners it is mounted with.
     pub fn is_of_mount_options(&self) -> bool {
-        matches!(self, Refusal::Filesystem { why, .. } if *why == filesystem::Obstacle::NoOwners.why())
+        matches!(self, UnsuitableRoot::Filesystem { why, .. } if *why == filesystem::Obstacle::NoOwners.why())
     }
 }
 
@@ -129,7 +129,7 @@ impl Refusal {
 ///
 /// # Errors
 /// Names the command that is meant.
-pub fn check_no_data_root(path: &Path) -> Result<(), Refusal> {
+pub fn check_no_data_root(path: &Path) -> Result<(), UnsuitableRoot> {
     let is_one = [
         "containers",
         "image",
@@ -139,7 +139,7 @@ pub fn check_no_data_root(path: &Path) -> Result<(), Refusal> {
     .iter()
     .all(|below| path.join(below).exists());
     match is_one {
-        true => Err(Refusal::DataRoot {
+        true => Err(UnsuitableRoot::DataRoot {
             path: path.to_path_buf(),
         }),
         false => Ok(()),
@@ -150,14 +150,14 @@ pub fn check_no_data_root(path: &Path) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// Says what it is.
-pub fn check_kind(root: &super::Root) -> Result<(), Refusal> {
+pub fn check_kind(root: &super::Root) -> Result<(), UnsuitableRoot> {
     let kind = match root.file_type {
         FileType::Socket => "a socket",
         FileType::BlockDevice => "a block device",
         FileType::CharDevice => "a character device",
         _ => return Ok(()),
     };
-    Err(Refusal::Kind {
+    Err(UnsuitableRoot::Kind {
         path: root.path.clone(),
         kind,
     })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Refusal;
+use super::UnsuitableRoot;
 
 /// The operating system's own: refused with everything inside.
 ///
@@ -76,9 +76,9 @@ const HOLDERS: &[&str] = &[
 /// The lists are of three kinds: the system's own with all that is inside, the places in it that
 /// belong to others after all (`/usr/local/x`, `/dev/shm/x`, `/run/media/USER/DISK`), and the holders
 /// (`/home`, `/var/lib`, …), which are refused themselves only.
-pub fn check_system_path(real: &Path) -> Result<(), Refusal> {
+pub fn check_system_path(real: &Path) -> Result<(), UnsuitableRoot> {
     match reason_against(real) {
-        Some(why) => Err(Refusal::System {
+        Some(why) => Err(UnsuitableRoot::System {
             path: real.to_owned(),
             why,
         }),

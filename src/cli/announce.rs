@@ -1,0 +1,76 @@
+//! The run that a command acts on: which one is meant, and saying so before it acts.
+
+use std::path::Path;
+
+use super::args::OutputArgs;
+use super::exit::Failure;
+use super::output::tell;
+use super::text;
+use crate::idmap::Direction;
+use crate::journal::record::Header;
+use crate::journal::store::{DEFAULT_PLACE, LATEST, argument};
+use crate::journal::{Journal, Store};
+
+/// Roots that are listed on one line.
+const FEW: usize = 5;
+
+/// Says on stderr which run is acted on, unless nothing is to be said.
+pub fn announce(acting: &str, journal: &Journal, output: &OutputArgs) {
+    if !output.quiet {
+        tell!("{acting} {}", run(journal));
+    }
+}
+
+/// `0007-20260102T030405Z (shift /srv/data, 2026-01-02 03:04:05 UTC)`
+fn run(journal: &Journal) -> String {
+    let Header {
+        command,
+        direction,
+        roots,
+        time,
+        ..
+    } = &journal.header;
+    let reverse = match direction {
+        Direction::OutOf if command != "docker revert" => " --reverse",
+        _ => "",
+    };
+    let listed = roots.iter().take(FEW);
+    let mut listed: Vec<String> = listed.map(|root| text::path(root.path.as_path())).collect();
+    if roots.len() > FEW {
+        listed.push(format!("and {} more", roots.len() - FEW));
+    }
+    format!(
+        "{} ({}{reverse} {}, {})",
+        argument(&journal.path),
+        text::one_line(command),
+        listed.join(" "),
+        time.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    )
+}
+
+/// Refuses `latest` where the newest run is over: the one before it is not what anybody meant who
+/// says the same twice, or does not know that the newest failed and was undone.
+pub fn check_not_over(
+    name: &str,
+    journal: &Journal,
+    is_over: bool,
+    store: &Store,
+) -> Result<(), Failure> {
+    if name != LATEST || !is_over {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "the newest run is {} already: {}. An older run has to be named: `idshift journal list{}` shows all",
+        journal.state,
+        run(journal),
+        journal_dir(store.place()),
+    )))
+}
+
+/// The option that names a journal directory, where it takes one.
+fn journal_dir(place: &Path) -> String {
+    match place == Path::new(DEFAULT_PLACE) {
+        true => String::new(),
+        false => format!(" --journal-dir {}", text::shell_word(place)),
+    }
+}

@@ -1,0 +1,46 @@
+//! How hard a command works, and stopping it in good order.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::args::LimitArgs;
+use crate::engine::Stop;
+use crate::fs::process;
+use crate::preflight::host::{self, HostLacks};
+
+/// Threads, where the operator does not say: each of them holds thousands of inodes open, and all wait for one
+/// journal.
+const MOST: usize = 16;
+
+impl LimitArgs {
+    /// Threads to use. Two for each processor: on a disk that the kernel knows nothing of yet, one of them
+    /// works while the other waits; where nothing is waited for, more threads do not cost anything.
+    pub fn threads(&self) -> usize {
+        let held_back = self.nice || self.rate.is_some();
+        let each = if held_back { 1 } else { 2 };
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get()) * each;
+        let wanted = self.jobs.map_or_else(|| all().min(MOST), usize::from);
+        wanted.min(process::most_threads())
+    }
+
+    /// Gives way to others where that is asked for. The result is raised by SIGINT, SIGTERM and
+    /// SIGHUP, and keeps to the rate.
+    ///
+    /// # Errors
+    /// The host lacks what every run needs.
+    pub fn apply(&self) -> Result<Stop, HostLacks> {
+        host::check()?;
+        if self.nice {
+            process::give_way();
+        }
+        let stop = match self.rate {
+            Some(a_second) => Stop::at_rate(a_second),
+            None => Stop::new(),
+        };
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // A handler that cannot be had leaves the default: the process ends, which the journal
+            // is made for too.
+            let _ = signal_hook::flag::register(signal, stop.flag());
+        }
+        Ok(stop)
+    }
+}

@@ -1,0 +1,166 @@
+//! Whose the inodes of a host directory are, as far as a look takes.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use serde::Serialize;
+
+use crate::fs::walk::{Enter, Visit, walk};
+use crate::fs::{Dir, DirPath, Names, PinnedFile, Root, Stat};
+use crate::ownership::FileType;
+use crate::preflight::accounts::{Account, LoginAccounts};
+
+/// Whose the entries of a directory are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OwnerStats {
+    /// Owners, `uid:gid`, with how many inodes each has; the directory itself is not counted.
+    pub owners: BTreeMap<String, u64>,
+    /// Inodes that a certain user could not read, or write where that is wanted.
+    pub closed: u64,
+    /// There are more than were counted.
+    pub more: bool,
+    /// Who logs in to this host and owns one of them; all were looked at for that.
+    #[serde(skip)]
+    pub account: Option<Account>,
+}
+
+/// As many are counted.
+const ENOUGH: u64 = 10_000;
+
+/// Counts owners below a directory; `None` of anything else. `closed` counts for the user with these
+/// host ids.
+pub fn owner_stats(
+    dir: &Path,
+    user: Option<(u32, u32)>,
+    write: bool,
+    accounts: Option<&LoginAccounts>,
+) -> Option<OwnerStats> {
+    let root = Root::open(dir).ok()?;
+    if !root.is_dir() {
+        return None;
+    }
+    let counter = || Counter {
+        user,
+        write,
+        accounts,
+        seen: 0,
+        census: OwnerStats::default(),
+    };
+    // One thread: it is a look at a host that works.
+    walk(&[root], 1, counter).pop()
+}
+
+struct Counter<'a> {
+    user: Option<(u32, u32)>,
+    write: bool,
+    accounts: Option<&'a LoginAccounts>,
+    seen: u64,
+    census: OwnerStats,
+}
+
+impl Counter<'_> {
+    fn count(&mut self, stat: &Stat) -> ControlFlow<()> {
+        if self.census.account.is_none() {
+            let owner = |accounts: &LoginAccounts| accounts.owner(stat.uid);
+            self.census.account = self.accounts.and_then(owner);
+        }
+        if self.seen == ENOUGH {
+            self.census.more = true;
+            return match self.accounts.is_some() && self.census.account.is_none() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            };
+        }
+        self.seen += 1;
+        self.census.closed += u64::from(self.is_closed(stat));
+        let owner = format!("{}:{}", stat.uid, stat.gid);
+        *self.census.owners.entry(owner).or_default() += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn is_closed(&self, stat: &Stat) -> bool {
+        let Some((uid, gid)) = self.user else {
+            return false;
+        };
+        let shift = match (stat.uid == uid, stat.gid == gid) {
+            (true, _) => 6,
+            (_, true) => 3,
+            _ => 0,
+        };
+        let wanted = match (stat.file_type, self.write) {
+            (FileType::Symlink, _) => 0,
+            (FileType::Directory, true) => 0o7,
+            (FileType::Directory, false) => 0o5,
+            (_, true) => 0o6,
+            (_, false) => 0o4,
+        };
+        u32::from(stat.mode.bits()) >> shift & wanted != wanted
+    }
+}
+
+impl Visit for Counter<'_> {
+    type Output = OwnerStats;
+
+    fn root(&mut self, _number: usize, _root: &Root) -> ControlFlow<(), Enter> {
+        ControlFlow::Continue(Enter::Yes)
+    }
+
+    fn names(
+        &mut self,
+        dir: &Dir,
+        names: &Names,
+        found: &mut Vec<Arc<DirPath>>,
+    ) -> ControlFlow<()> {
+        for name in names.iter() {
+            let Ok(stat) = PinnedFile::at(dir.as_fd(), name).and_then(|pin| pin.stat()) else {
+                continue;
+            };
+            if stat.crosses_mount(dir.path.dev) {
+                continue;
+            }
+            self.count(&stat)?;
+            if stat.is_dir() {
+                found.push(dir.path.child(name.to_bytes(), stat.identity, stat.dev));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn unreadable(&mut self, _dir: &Arc<DirPath>, _errno: Errno) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn finish(self) -> OwnerStats {
+        self.census
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn owners_and_what_is_closed_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, mode| {
+            let path = dir.path().join(name);
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        file("open", 0o644);
+        file("closed", 0o640);
+        let nobody = Some((4_000_000, 4_000_000));
+        let found = owner_stats(dir.path(), nobody, false, None).unwrap();
+        assert_eq!((found.closed, found.more), (1, false));
+        assert_eq!(found.owners.values().sum::<u64>(), 2);
+        assert_eq!(owner_stats(dir.path(), nobody, true, None).unwrap().closed, 2);
+        assert_eq!(owner_stats(dir.path(), None, true, None).unwrap().closed, 0);
+        assert_eq!(owner_stats(&dir.path().join("open"), nobody, false, None), None);
+    }
+}

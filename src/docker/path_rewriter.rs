@@ -1,0 +1,339 @@
+//! Where paths and symlinks lead once the docker root has another place, and how they have to be
+//! written to lead to the same inode.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::{canonicalize, read_link};
+use std::path::{Component, Path, PathBuf};
+
+use super::DockerError;
+
+/// A docker root that goes from one directory to another.
+pub struct PathRewriter {
+    from: String,
+    to: String,
+    /// Names in `from` that do not go along.
+    stay: Vec<String>,
+}
+
+/// As many symlinks as the kernel follows (`path_resolution(7)`).
+const MOST_SYMLINKS: usize = 40;
+
+impl PathRewriter {
+    /// Of a docker root that is `from`, without symlinks, and becomes `to`.
+    ///
+    /// # Errors
+    /// A path is not UTF-8, which no daemon's metadata can hold.
+    pub fn new(from: &Path, to: &Path, stay: Vec<String>) -> Result<PathRewriter, DockerError> {
+        let text = |path: &Path| {
+            let why = "the path of a data-root must be UTF-8";
+            let text = path.to_str().map(str::to_string);
+            text.ok_or_else(|| DockerError::in_the_way(path, why))
+        };
+        Ok(PathRewriter {
+            from: text(from)?,
+            to: text(to)?,
+            stay,
+        })
+    }
+
+    /// Where the docker root is before.
+    pub fn from(&self) -> &Path {
+        Path::new(&self.from)
+    }
+
+    /// The data-root: it is the one place or the other, whichever holds the other.
+    pub fn data_root(&self) -> &Path {
+        match self.to.starts_with(&self.from) {
+            true => Path::new(&self.from),
+            false => Path::new(&self.to),
+        }
+    }
+
+    /// Where something is afterwards that is at this path without symlinks; `None` where it stays.
+    pub fn new_path(&self, real: &Path) -> Option<PathBuf> {
+        let below = real.strip_prefix(&self.from).ok()?;
+        let stays = below
+            .iter()
+            .next()
+            .is_some_and(|first| self.stay.iter().any(|name| first == name.as_str()));
+        (!stays).then(|| match below.as_os_str().is_empty() {
+            true => PathBuf::from(&self.to),
+            false => Path::new(&self.to).join(below),
+        })
+    }
+
+    /// The path that means the same afterwards; `None` where it means the same as it is.
+    ///
+    /// Symlinks and `..` are seen through: `/srv/docker` may lead to the data-root, and a container
+    /// that binds `/srv/docker/volumes` needs it back. Where the text cannot simply begin otherwise,
+    /// the new path has neither.
+    pub fn path(&self, path: &str) -> Option<String> {
+        if !path.starts_with('/') {
+            return None;
+        }
+        if let Some(moved) = self.by_text(path) {
+            let below = &path[self.from.len()..];
+            if self.leads_the_same(self.from(), Path::new(below.trim_start_matches('/'))) {
+                return Some(moved);
+            }
+        } else if self.leads_the_same(Path::new("/"), Path::new(path)) {
+            return None;
+        }
+        let real = real(Path::new(path));
+        let new = self.new_path(&real).unwrap_or(real);
+        let new = new.to_str()?;
+        (new != path).then(|| new.to_string())
+    }
+
+    /// What the target of the symlink at this path, itself without symlinks, has to be afterwards;
+    /// `None` where it will do as it is, as where it leads nowhere. Absolute stays absolute, and
+    /// relative relative.
+    pub fn link(&self, at: &Path) -> Option<PathBuf> {
+        let text = read_link(at).ok()?;
+        let leads_to = canonicalize(at).ok()?;
+        let parent = at.parent()?;
+        if self.leads_the_same(parent, &text) {
+            return None;
+        }
+        let leads_to = self.new_path(&leads_to).unwrap_or(leads_to);
+        if text.is_absolute() {
+            return Some(leads_to);
+        }
+        let parent = self.new_path(parent)?;
+        let same = parent.iter().zip(&leads_to).take_while(|(a, b)| a == b);
+        let same = same.count();
+        let up = parent.iter().skip(same).map(|_| "..".as_ref());
+        Some(up.chain(leads_to.iter().skip(same)).collect())
+    }
+
+    fn by_text(&self, path: &str) -> Option<String> {
+        let rest = path.strip_prefix(&self.from)?;
+        // `/var/lib/dockerX` is not below `/var/lib/docker`.
+        if !rest.is_empty() && !rest.starts_with('/') || rest.split('/').any(|name| name == "..") {
+            return None;
+        }
+        let mut names = rest.split('/').filter(|name| !name.is_empty());
+        let stays = names
+            .next()
+            .is_some_and(|first| self.stay.iter().any(|name| name == first));
+        (!stays).then(|| format!("{}{rest}", self.to))
+    }
+
+    /// Whether a path from this directory, which goes along if it is in the docker root, leads to
+    /// the same inode afterwards as it does now.
+    ///
+    /// It goes as the kernel does. What begins inside must not leave by `..`, since the docker root
+    /// has other directories above it then. What is outside must not come in.
+    fn leads_the_same(&self, start: &Path, path: &Path) -> bool {
+        let mut here = start.to_path_buf();
+        let mut ahead = names(path);
+        let mut is_inside = !path.is_absolute() && self.new_path(start).is_some();
+        if path.is_absolute() {
+            here = PathBuf::from("/");
+        }
+        let mut followed = 0;
+        while let Some(name) = ahead.pop_front() {
+            if name == ".." {
+                if is_inside && here == self.from() {
+                    return false;
+                }
+                here.pop();
+                continue;
+            }
+            here.push(name);
+            // The data-root itself is there before and after, `<uid>.<gid>` in it is not.
+            let stays = here == self.from() && self.to.starts_with(&self.from);
+            let is_top = stays && !ahead.is_empty();
+            if is_inside != self.new_path(&here).is_some() && !is_top {
+                return false;
+            }
+            let Ok(target) = read_link(&here) else {
+                continue;
+            };
+            followed += 1;
+            if followed > MOST_SYMLINKS {
+                return true;
+            }
+            if self.is_volume_link(&here) {
+                // It is rewritten, so that it leads where it does.
+                here = real(&here);
+                is_inside = self.new_path(&here).is_some();
+                continue;
+            }
+            here.pop();
+            if target.is_absolute() {
+                here = PathBuf::from("/");
+                is_inside = false;
+            }
+            for name in names(&target).into_iter().rev() {
+                ahead.push_front(name);
+            }
+        }
+        true
+    }
+
+    /// Whether a symlink at this path is one that is rewritten where that is needed: a volume's.
+    fn is_volume_link(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.from);
+        let names: Vec<_> = below.iter().flat_map(|below| below.iter()).collect();
+        match &names[..] {
+            [first, _] => *first == "volumes",
+            [first, _, last] => *first == "volumes" && *last == "_data",
+            _ => false,
+        }
+    }
+}
+
+fn names(path: &Path) -> VecDeque<OsString> {
+    let name = |part: Component<'_>| match part {
+        Component::Normal(name) => Some(name.to_os_string()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    };
+    path.components().filter_map(name).collect()
+}
+
+/// A path without symlinks and without `..`; what is not there yet is taken as it is written.
+pub fn real(path: &Path) -> PathBuf {
+    for above in path.ancestors() {
+        if let (Ok(mut real), Ok(below)) = (canonicalize(above), path.strip_prefix(above)) {
+            for name in names(below) {
+                match name == ".." {
+                    true => drop(real.pop()),
+                    false => real.push(name),
+                }
+            }
+            return real;
+        }
+    }
+    path.to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(from: &str) -> PathRewriter {
+        let from = Path::new(from);
+        PathRewriter::new(
+            from,
+            &from.join("100000.100000"),
+            vec!["200000.200000".into()],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn only_what_goes_along_gets_another_path() {
+        let moved = moved("/none/docker");
+        for (path, expected) in [
+            ("/none/docker", Some("/none/docker/100000.100000")),
+            ("/none/docker/", Some("/none/docker/100000.100000/")),
+            (
+                "/none/docker/volumes/v",
+                Some("/none/docker/100000.100000/volumes/v"),
+            ),
+            ("/none/docker/200000.200000/volumes", None),
+            ("/none/docker//200000.200000", None),
+            ("/none/dockerfiles", None),
+            ("/none", None),
+            ("named", None),
+            ("", None),
+        ] {
+            assert_eq!(moved.path(path).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn dots_and_symlinks_lead_to_the_same_inode_as_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = canonicalize(dir.path()).unwrap();
+        let root = top.join("dr");
+        std::fs::create_dir_all(root.join("volumes/v/_data")).unwrap();
+        std::fs::create_dir_all(root.join("appdata/web")).unwrap();
+        std::fs::create_dir_all(top.join("out/big")).unwrap();
+        let link = |target: &str, at: &str| {
+            std::os::unix::fs::symlink(target, root.join(at)).unwrap();
+        };
+        link("web", "appdata/current");
+        link("../../out", "appdata/out");
+        link(root.join("appdata/web").to_str().unwrap(), "appdata/abs");
+        link("../../../out/big", "volumes/v/far");
+        let moved = moved(root.to_str().unwrap());
+        let text = |path: &str| path.replace('T', top.to_str().unwrap());
+        for (path, expected) in [
+            ("T/dr/../dr/volumes", Some("T/dr/100000.100000/volumes")),
+            (
+                "T/out/../dr/appdata/web",
+                Some("T/dr/100000.100000/appdata/web"),
+            ),
+            ("T/dr/volumes/../../out", Some("T/out")),
+            ("T/dr/../out", None),
+            ("T/out/big", None),
+            (
+                "T/dr/appdata/current",
+                Some("T/dr/100000.100000/appdata/current"),
+            ),
+            ("T/dr/appdata/abs", Some("T/dr/100000.100000/appdata/web")),
+            ("T/dr/appdata/out/big", Some("T/out/big")),
+            ("T/dr/../dr/200000.200000/volumes", None),
+        ] {
+            // What means the same as it is may be written otherwise.
+            let found = moved.path(&text(path));
+            let as_is = found.as_deref().unwrap_or(path) == path && expected.is_none();
+            assert!(as_is || found == expected.map(text), "{path}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_symlink_of_a_volume_leads_to_the_same_inode_as_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = canonicalize(dir.path()).unwrap();
+        let root = top.join("dr");
+        for below in [
+            "dr/volumes/v/other",
+            "dr/volumes/w",
+            "dr/shared",
+            "dr/200000.200000",
+            "out",
+        ] {
+            std::fs::create_dir_all(top.join(below)).unwrap();
+        }
+        let moved = moved(root.to_str().unwrap());
+        let text = |path: &str| path.replace('T', top.to_str().unwrap());
+        let at = root.join("volumes/v/_data");
+        for (target, expected) in [
+            ("../../../out", Some("../../../../out")),
+            ("T/out", None),
+            ("../../shared", None),
+            ("../w", None),
+            ("T/dr/shared", Some("T/dr/100000.100000/shared")),
+            ("../../../dr/shared", Some("../../shared")),
+            ("../../200000.200000", Some("../../../200000.200000")),
+            ("T/dr/200000.200000", None),
+            ("nowhere", None),
+        ] {
+            std::os::unix::fs::symlink(text(target), &at).unwrap();
+            let expected = expected.map(|path| PathBuf::from(text(path)));
+            assert_eq!(moved.link(&at), expected, "{target}");
+            std::fs::remove_file(&at).unwrap();
+        }
+    }
+
+    #[test]
+    fn symlinks_are_seen_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = canonicalize(dir.path()).unwrap();
+        let root = top.join("root");
+        std::fs::create_dir_all(root.join("volumes")).unwrap();
+        let link = top.join("link");
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        let moved = moved(root.to_str().unwrap());
+        for below in ["volumes", "volumes/not/there/yet"] {
+            let path = link.join(below).to_str().unwrap().to_string();
+            let expected = root.join("100000.100000").join(below);
+            assert_eq!(moved.path(&path).as_deref(), expected.to_str());
+        }
+    }
+}

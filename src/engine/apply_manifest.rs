@@ -1,0 +1,202 @@
+//! Applying a reviewed manifest, and nothing else.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::visitor::RunContext;
+use super::execute::execute;
+use super::replay::{ReplayMode, FailurePolicy, Target, Replay};
+use super::shift::conclude;
+use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Stats};
+use crate::fs::{DirPath, Identity};
+use crate::ownership::Change;
+use crate::journal::record::NameCounts;
+use crate::journal::manifest::{Manifest, ManifestError};
+use crate::journal::store::StoreError;
+use crate::journal::writer::Appender;
+use crate::journal::{Batch, Journal, Mark, Name, Store, Transition};
+
+/// Makes the changes of a manifest. All of them go into the journal first; then the journal is
+/// carried out, as `resume` would. An inode that is not as the manifest says it was is a conflict.
+///
+/// # Errors
+/// [`Refusal`]: nothing was changed.
+pub fn apply_manifest(
+    manifest: &Manifest,
+    request: &ShiftRequest,
+    store: &Store,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+) -> Result<Report, Refusal> {
+    let start = Instant::now();
+    let roots = request.open_roots()?;
+    let _lock = request.clear_to_change(&roots, store, monitor)?;
+    let mut header = request.header(&roots, true);
+    // The trees as they were reviewed: one that was replaced since is a conflict.
+    header.roots.clone_from(&manifest.header.roots);
+    let (appender, path) = store.create(header)?;
+
+    monitor.phase(Phase::Listing, Some(manifest.changes));
+    let (appender, listed) = journal_changes(manifest, appender, monitor);
+    if let Err(refusal) = listed.map_err(|error| error.at(&path)) {
+        // Nothing was done under it.
+        let _ = std::fs::remove_file(&path);
+        return Err(refusal);
+    }
+    let journal = Journal::open(&path)?;
+    let all_or_nothing = !request.walk.keep_going;
+    // All drift is found, and told, before anything is changed.
+    monitor.phase(Phase::Comparing, Some(journal.inodes));
+    let compare = Replay {
+        journal: &journal,
+        goal: Target::After,
+        accept_partial: false,
+        force: false,
+        act: ReplayMode::Count,
+        give_up: FailurePolicy::Never,
+        moves: &[],
+        monitor,
+        stop,
+    };
+    let compared = compare.run(request.jobs, None)?;
+    let mut found = compared.tally;
+    let ending = match (compared.cut_short, found.changed, found.left()) {
+        (true, _, _) => Some(Ending::Interrupted),
+        (false, _, 1..) if all_or_nothing => Some(Ending::RolledBack {
+            why: std::mem::take(&mut found.problems),
+        }),
+        (false, 0, 0) => Some(Ending::Done),
+        _ => None,
+    };
+    if let Some(ending) = ending {
+        let _ = std::fs::remove_file(&path);
+        return Ok(Report {
+            journal: None,
+            ending,
+            tally: Stats {
+                changed: 0,
+                owners: HashMap::new(),
+                kinds: HashMap::new(),
+                ..found
+            },
+            elapsed: start.elapsed(),
+            would_refuse: Vec::new(),
+        });
+    }
+    if found.already > 0 {
+        let _ = std::fs::remove_file(&path);
+        return Err(Refusal::NotThisOne {
+            path: manifest.path.clone(),
+            reason: format!(
+                "{} of its {} inodes are as it wants them already, so it is not of the tree as it is now, and \
+                 undoing it would undo that as well. Make a new one with --dry-run --manifest",
+                found.already, manifest.changes
+            ),
+        });
+    }
+    let (map, direction) = (&request.map, request.direction);
+    let run = RunContext::new(&roots, map, direction, &request.walk, monitor, stop);
+    let give_up = match all_or_nothing {
+        true => FailurePolicy::OnConflict,
+        false => FailurePolicy::Never,
+    };
+    let walked = execute(&run, &journal, appender, false, give_up, request.jobs)?;
+    Ok(conclude(&run, walked, path, request.jobs, start))
+}
+
+enum ListError {
+    Manifest(ManifestError),
+    Journal(std::io::Error),
+}
+
+impl ListError {
+    fn at(self, journal: &Path) -> Refusal {
+        match self {
+            ListError::Manifest(error) => error.into(),
+            ListError::Journal(source) => Refusal::Store(StoreError::Io {
+                path: journal.to_path_buf(),
+                source,
+            }),
+        }
+    }
+}
+
+/// Inodes of one frame.
+const BATCH: usize = 16384;
+
+/// Puts every change of the manifest into the journal.
+fn journal_changes(
+    manifest: &Manifest,
+    mut appender: Appender,
+    monitor: &dyn Monitor,
+) -> (Appender, Result<(), ListError>) {
+    let mut all = || -> Result<(), ListError> {
+        let mut batch = Batch::default();
+        let mut place: Option<Arc<DirPath>> = None;
+        for reviewed in manifest.changes().map_err(ListError::Manifest)? {
+            let reviewed = reviewed.map_err(ListError::Manifest)?;
+            let (name, way) = match reviewed.names.split_last() {
+                Some((name, way)) => (&name.0[..], way),
+                None => (&b"."[..], &[][..]),
+            };
+            let dir = directory(place.take(), reviewed.root, way);
+            let change = reviewed.change;
+            let transition = Transition {
+                file_type: change.file_type,
+                change: Change {
+                    before: change.before,
+                    after: change.after,
+                },
+                held: change.flags,
+            };
+            batch.push(&dir, name, change.identity, transition);
+            place = Some(dir);
+            if batch.len() >= BATCH {
+                let full = std::mem::take(&mut batch);
+                monitor.progress(full.len() as u64, 0);
+                append(&mut appender, &full)?;
+            }
+        }
+        if !batch.is_empty() {
+            append(&mut appender, &batch)?;
+        }
+        manifest.check_unchanged().map_err(ListError::Manifest)?;
+        appender.mark(Mark::Listed, 0).map_err(ListError::Journal)
+    };
+    let result = all();
+    (appender, result)
+}
+
+fn append(appender: &mut Appender, batch: &Batch) -> Result<(), ListError> {
+    let named = NameCounts {
+        inodes: batch.len() as u64,
+        steps: 0,
+    };
+    let appended = appender.append(&batch.lines(), named);
+    appended.map_err(ListError::Journal)
+}
+
+/// The way to a directory, sharing with the last one what they have in common.
+fn directory(last: Option<Arc<DirPath>>, root: usize, way: &[Name]) -> Arc<DirPath> {
+    // A manifest names directories by path alone: their inodes are not compared, those of the
+    // entries are.
+    const UNKNOWN: Identity = Identity { ino: 0, born: 0 };
+    let mut shared = last
+        .filter(|last| last.root == root)
+        .unwrap_or_else(|| DirPath::root(root, UNKNOWN, 0));
+    let known = shared.tail(shared.depth);
+    let same = known
+        .iter()
+        .zip(way)
+        .take_while(|(known, name)| **known == &name.0[..])
+        .count();
+    while shared.depth > same {
+        let Some(parent) = shared.parent() else { break };
+        shared = Arc::clone(parent);
+    }
+    way[same..]
+        .iter()
+        .fold(shared, |dir, name| dir.child(&name.0, UNKNOWN, 0))
+}

@@ -1,0 +1,76 @@
+//! Whether a filesystem keeps the owners it is given, and the inode that is given one.
+
+use crate::fs::{Identity, PinnedFile};
+use crate::ownership::Ownership;
+
+/// Some filesystems say yes to a chown and forget it (ntfs-3g without `permissions`), some
+/// make another inode of what changes (overlays: those that are known are refused before). So the first change on a
+/// filesystem is looked at again.
+#[derive(Default)]
+pub(super) struct ChownCheck {
+    /// The device of which that has been seen.
+    device: Option<u64>,
+}
+
+impl ChownCheck {
+    /// An inode on a device was changed, which was `identity` before.
+    ///
+    /// # Errors
+    /// It has not changed, or become another one; in words.
+    pub(super) fn check(
+        &mut self,
+        (device, identity): (u64, Identity),
+        pin: &PinnedFile,
+        before: &Ownership,
+        after: &Ownership,
+    ) -> Result<(), String> {
+        let wanted = (after.uid, after.gid);
+        if self.device == Some(device) || (before.uid, before.gid) == wanted {
+            return Ok(());
+        }
+        let now = pin.stat().map_err(|errno| format!("statx: {errno}"))?;
+        if now.identity != identity {
+            return Err(
+                "became another inode when it was changed: its filesystem copies what changes, which could not be \
+                 undone"
+                    .to_string(),
+            );
+        }
+        if (now.uid, now.gid) != wanted {
+            return Err(format!(
+                "was given to {}:{}, and still belongs to {}:{}: its filesystem takes a chown and does nothing. \
+                 Mount options may let it keep owners (ntfs-3g: `permissions`)",
+                wanted.0, wanted.1, now.uid, now.gid
+            ));
+        }
+        self.device = Some(device);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ownership::{Extra, Mode};
+
+    #[test]
+    fn the_first_change_is_looked_at_and_must_be_of_the_same_inode() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let pin = PinnedFile::path(file.path()).unwrap();
+        let stat = pin.stat().unwrap();
+        let owned =
+            |uid| Ownership::new(uid, stat.gid, Mode::from_st_mode(0o600), Extra::default());
+        let (now, other) = (owned(stat.uid), owned(stat.uid + 1));
+        let (it, mut another) = (stat.identity, stat.identity);
+        another.born += 1;
+        let check = |kept: &mut ChownCheck, identity, before, after| {
+            kept.check((stat.dev, identity), &pin, before, after)
+        };
+        let mut kept = ChownCheck::default();
+        assert!(check(&mut kept, it, &now, &other).is_err(), "not changed");
+        assert!(check(&mut kept, another, &other, &now).is_err(), "copied");
+        check(&mut kept, it, &other, &now).unwrap();
+        // From here on it is believed.
+        check(&mut kept, it, &now, &other).unwrap();
+    }
+}

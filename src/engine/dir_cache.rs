@@ -1,0 +1,204 @@
+//! The way to the directory that a replay is at.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use crate::fs::dir::{open_dir, open_dir_of_mount, open_unread};
+use crate::fs::dir_guard::DirGuard;
+use crate::fs::process;
+use crate::fs::stat::stat;
+use crate::journal::Name;
+
+/// The way to the directory a replay is at, as open handles: each name is opened once, from the
+/// handle before it, and followed never.
+pub(super) struct DirCache {
+    /// Number of the tree it lies in.
+    tree: usize,
+    levels: Vec<Level>,
+    /// Handles kept open at most; deeper ways close the outer ones and open them again when needed.
+    most_open: usize,
+    open: usize,
+    /// The tree's top, open for reading.
+    top: Option<Open>,
+    /// Known not to lead anywhere from this level on.
+    broken: Option<(usize, Errno)>,
+}
+
+struct Level {
+    trail: Rc<PathChain>,
+    open: Option<Open>,
+}
+
+/// The names down to a directory, for messages: it can be kept when the way has turned elsewhere, and costs
+/// one name a level, as it shares those above.
+pub(super) struct PathChain {
+    name: Name,
+    above: Option<Rc<PathChain>>,
+}
+
+impl PathChain {
+    /// The directory's path in a tree that is at `top`. `None`: it is the top.
+    pub(super) fn path(trail: Option<&PathChain>, top: &Path) -> PathBuf {
+        let levels = std::iter::successors(trail, |trail| trail.above.as_deref());
+        let mut names: Vec<&OsStr> = levels
+            .map(|trail| OsStr::from_bytes(&trail.name.0))
+            .collect();
+        names.push(top.as_os_str());
+        names.into_iter().rev().collect()
+    }
+}
+
+impl Drop for PathChain {
+    /// Lets go of the levels above one by one: a deep way would overflow the stack if each dropped the one
+    /// above inside its own drop.
+    fn drop(&mut self) {
+        let mut above = self.above.take();
+        while let Some(mut trail) = above.and_then(Rc::into_inner) {
+            above = trail.above.take();
+        }
+    }
+}
+
+struct Open {
+    fd: OwnedFd,
+    watch: DirGuard,
+}
+
+const MOST_OPEN: usize = 256;
+
+impl Default for DirCache {
+    fn default() -> DirCache {
+        DirCache {
+            tree: 0,
+            levels: Vec::new(),
+            most_open: MOST_OPEN.min(process::descriptors_for_directories()),
+            open: 0,
+            top: None,
+            broken: None,
+        }
+    }
+}
+
+impl DirCache {
+    /// Turns to `names` below the outer `keep` levels, in a tree. What is open on the way there stays open.
+    /// How many levels are new: a [`Trail`] kept from before shares none of these.
+    pub(super) fn enter(&mut self, tree: usize, keep: usize, names: &[Name]) -> usize {
+        if tree != self.tree {
+            self.cut(0);
+            self.top = None;
+            self.tree = tree;
+        }
+        let inner = self.levels.get(keep..).unwrap_or_default();
+        let same = inner.iter().zip(names);
+        let same = same
+            .take_while(|(level, name)| level.trail.name == **name)
+            .count();
+        let (keep, names) = (keep + same, &names[same..]);
+        self.cut(keep);
+        for name in names.iter().cloned() {
+            let above = self.trail().cloned();
+            let trail = Rc::new(PathChain { name, above });
+            self.levels.push(Level { trail, open: None });
+        }
+        names.len()
+    }
+
+    /// Keeps the outer `keep` levels.
+    fn cut(&mut self, keep: usize) {
+        for level in self.levels.drain(keep.min(self.levels.len())..) {
+            self.open -= usize::from(level.open.is_some());
+        }
+        if self.broken.is_some_and(|(level, _)| level >= keep) {
+            self.broken = None;
+        }
+    }
+
+    /// Tries again what did not lead anywhere.
+    pub(super) fn try_again(&mut self) {
+        self.broken = None;
+    }
+
+    /// The names on the way; `None` at the top of a tree.
+    pub(super) fn trail(&self) -> Option<&Rc<PathChain>> {
+        self.levels.last().map(|level| &level.trail)
+    }
+
+    /// The directory's handle, and since when its names stand still. `within`: the device of a tree
+    /// that mounts in it are no part of.
+    ///
+    /// # Errors
+    /// `EXDEV` for such a mount.
+    pub(super) fn open<'r>(
+        &'r mut self,
+        root: BorrowedFd<'_>,
+        within: Option<u64>,
+    ) -> rustix::io::Result<(BorrowedFd<'r>, &'r DirGuard)> {
+        if let Some((_, errno)) = self.broken {
+            return Err(errno);
+        }
+        let last_open = self.levels.iter().rposition(|level| level.open.is_some());
+        for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
+            let above = i.checked_sub(1).and_then(|i| self.levels[i].open.as_ref());
+            let parent = above.map_or(root, |open| open.fd.as_fd());
+            match Open::at(parent, &self.levels[i].trail.name.0, within) {
+                Ok(open) => {
+                    self.levels[i].open = Some(open);
+                    self.open += 1;
+                }
+                Err(errno) => {
+                    self.broken = Some((i, errno));
+                    return Err(errno);
+                }
+            }
+            self.close_outer(i);
+        }
+        let Open { fd, watch } = match self.levels.last().and_then(|level| level.open.as_ref()) {
+            Some(last) => last,
+            None => match &mut self.top {
+                Some(top) => top,
+                none => none.insert(Open::at(root, b".", None)?),
+            },
+        };
+        Ok((fd.as_fd(), watch))
+    }
+
+    /// Closes the outer half when too many are open; `keep` and what follows it stay.
+    fn close_outer(&mut self, keep: usize) {
+        if self.open < self.most_open {
+            return;
+        }
+        let outer = self.levels[..keep].iter_mut();
+        let open = outer.filter(|level| level.open.is_some());
+        for level in open.take(self.most_open / 2) {
+            level.open = None;
+            self.open -= 1;
+        }
+    }
+}
+
+impl Open {
+    fn at(parent: BorrowedFd<'_>, name: &[u8], within: Option<u64>) -> rustix::io::Result<Open> {
+        let fd = match within {
+            Some(_) => open_dir_of_mount(parent, name),
+            None => open_dir(parent, name),
+        };
+        let fd = match fd {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) | Ok(_) => fd?,
+            // What cannot be read can still be gone through; only its names are slower to look at.
+            Err(_) => open_unread(parent, name)?,
+        };
+        let stat = stat(&fd)?;
+        match within {
+            Some(dev) if stat.crosses_mount(dev) => Err(Errno::XDEV),
+            _ => Ok(Open {
+                watch: DirGuard::seen(&stat),
+                fd,
+            }),
+        }
+    }
+}

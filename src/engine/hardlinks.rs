@@ -1,0 +1,207 @@
+//! Inodes of several names, met name by name.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
+use indexmap::map::Entry;
+
+use crate::fs::{DirPath, Stat};
+
+/// What a run does about an inode that has names outside of its trees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutsideLinks {
+    /// It is changed like any other.
+    #[default]
+    Allowed,
+    /// It is left as it is, and is a failure.
+    Left,
+    /// It is left, and whoever plans the run refuses it.
+    Refused,
+}
+
+/// Device and inode number.
+pub type Key = (u64, u64);
+
+/// The inode's.
+pub fn key(stat: &Stat) -> Key {
+    (stat.dev, stat.identity.ino)
+}
+
+/// Some names of one directory.
+#[derive(Debug)]
+pub struct NamesInDir {
+    /// The directory.
+    pub dir: Arc<DirPath>,
+    /// When it was met, among all: directories met one after the other lie near each other.
+    pub nth: usize,
+    /// The names, each with a NUL behind it.
+    names: Vec<u8>,
+}
+
+impl NamesInDir {
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let names = self.names.strip_suffix(b"\0").unwrap_or(&self.names);
+        names.split(|&byte| byte == 0)
+    }
+}
+
+/// An inode that is decided on once all names of the trees were met.
+#[derive(Debug)]
+pub struct Deferred {
+    /// Which.
+    pub inode: Key,
+    /// Where it was met.
+    pub names: Vec<NamesInDir>,
+}
+
+impl Deferred {
+    /// How many names it was met by.
+    pub fn count_names(&self) -> usize {
+        self.names.iter().map(|some| some.iter().count()).sum()
+    }
+}
+
+/// An inode that has names elsewhere.
+pub struct LinkedOutside {
+    /// A directory of it that was met.
+    pub dir: Arc<DirPath>,
+    /// Its name there.
+    pub name: Box<[u8]>,
+    /// How many of its names are in the trees, and how many there are.
+    pub names: (u32, u32),
+}
+
+/// The inodes of several names that one run met, by device and number.
+#[derive(Default)]
+pub struct HardLinkTable {
+    outside: OutsideLinks,
+    met: Mutex<KnownInode>,
+    elsewhere: Mutex<Vec<LinkedOutside>>,
+}
+
+/// What was met so far.
+#[derive(Default)]
+struct KnownInode {
+    /// In the order they were met, with the names that were put off; none where it was decided on.
+    inodes: IndexMap<Key, Vec<NamesInDir>, RandomState>,
+    /// Names put off, those next to each other in one directory as one.
+    put_off: usize,
+}
+
+impl HardLinkTable {
+    /// For a run that does this about names outside.
+    pub fn new(outside: OutsideLinks) -> HardLinkTable {
+        HardLinkTable {
+            outside,
+            ..HardLinkTable::default()
+        }
+    }
+
+    /// What is done about names outside.
+    pub fn outside(&self) -> OutsideLinks {
+        self.outside
+    }
+
+    /// Whether an inode is only changed when all its names are known to be in the trees.
+    pub fn guards(&self) -> bool {
+        self.outside != OutsideLinks::Allowed
+    }
+
+    /// True for the first name of an inode that is met.
+    pub fn is_first_name(&self, stat: &Stat) -> bool {
+        match lock(&self.met).inodes.entry(key(stat)) {
+            Entry::Vacant(first) => {
+                first.insert(Vec::new());
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
+    }
+
+    /// Remembers a name for when all names were met; nothing where the inode was decided on already.
+    pub fn defer(&self, stat: &Stat, dir: &Arc<DirPath>, name: &[u8]) {
+        let KnownInode { inodes, put_off } = &mut *lock(&self.met);
+        let names = match inodes.entry(key(stat)) {
+            Entry::Vacant(first) => first.insert(Vec::new()),
+            Entry::Occupied(met) if met.get().is_empty() => return,
+            Entry::Occupied(met) => met.into_mut(),
+        };
+        match names.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.dir, dir) => {
+                last.names.extend_from_slice(name);
+                last.names.push(0);
+            }
+            _ => {
+                *put_off += 1;
+                names.push(NamesInDir {
+                    dir: Arc::clone(dir),
+                    nth: *put_off,
+                    names: [name, b"\0"].concat(),
+                });
+            }
+        }
+    }
+
+    /// All that was put off, in the order it was met.
+    pub fn take_deferred(&self) -> Vec<Deferred> {
+        let met = std::mem::take(&mut *lock(&self.met));
+        let put_off = met
+            .inodes
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(inode, names)| Deferred { inode, names });
+        put_off.collect()
+    }
+
+    /// Remembers an inode that has names outside.
+    pub fn add_linked_outside(&self, inode: LinkedOutside) {
+        lock(&self.elsewhere).push(inode);
+    }
+
+    /// The inodes that have names outside.
+    pub fn linked_outside(&self) -> MutexGuard<'_, Vec<LinkedOutside>> {
+        lock(&self.elsewhere)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::fs::dir::open_dir;
+    use crate::fs::stat::stat;
+
+    #[test]
+    fn a_name_of_an_inode_that_waits_for_its_other_names_waits_too_and_none_of_one_decided_on() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir(at("d")).unwrap();
+        let waiting = stat(open_dir(rustix::fs::CWD, place.path()).unwrap()).unwrap();
+        let decided = stat(open_dir(rustix::fs::CWD, &*at("d")).unwrap()).unwrap();
+        let one = DirPath::root(0, waiting.identity, waiting.dev);
+        let other = one.child(b"d", decided.identity, decided.dev);
+
+        let links = HardLinkTable::new(OutsideLinks::Left);
+        links.defer(&waiting, &one, b"c");
+        assert!(!links.is_first_name(&waiting));
+        links.defer(&waiting, &other, b"a");
+        links.defer(&waiting, &other, b"b");
+        assert!(links.is_first_name(&decided));
+        links.defer(&decided, &one, b"x");
+
+        let put_off = links.take_deferred();
+        let [Deferred { inode, names }] = &put_off[..] else {
+            panic!("{put_off:?}");
+        };
+        assert_eq!(*inode, key(&waiting));
+        let names: Vec<_> = names.iter().flat_map(NamesInDir::iter).collect();
+        assert_eq!(names, [b"c", b"a", b"b"]);
+    }
+}

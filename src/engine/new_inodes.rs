@@ -1,0 +1,138 @@
+//! What came into being since a run.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use super::{Stop, Stats};
+use crate::fs::dir::Kind;
+use crate::fs::stat::{stat, stat_at};
+use crate::fs::walk::{Enter, Visit, walk};
+use crate::fs::{Dir, DirPath, Names, Root, Stat};
+use crate::idmap::Mapped;
+use crate::journal::{Journal, Mark};
+
+/// Counts and lists inodes that were born after the run began and whose owner is on the side the
+/// run shifted to: a rollback leaves them so, because no journal says what else they should have.
+///
+/// Where the filesystem keeps no birth times none can be told from the rest, and none is counted.
+///
+/// To be asked before anything is undone: then most directories still have the times that the run
+/// left, and only what is in the others has to be looked at.
+pub fn count(journal: &Journal, roots: &[Root], jobs: usize, tally: &mut Stats, stop: &Stop) {
+    let visitor = || RunWindow {
+        journal,
+        roots,
+        stop,
+        finished: finished(journal),
+        tally: Stats::default(),
+    };
+    for found in walk(roots, jobs, visitor) {
+        tally.created += found.created;
+        for path in found.created_paths {
+            super::report::push_listed(&mut tally.created_paths, path);
+        }
+    }
+}
+
+/// When a run ended that nobody began to undo.
+fn finished(journal: &Journal) -> Option<Timestamp> {
+    let last = journal.marks.last()?;
+    (last.mark == Mark::Finished).then_some(last.time)
+}
+
+struct RunWindow<'a> {
+    journal: &'a Journal,
+    roots: &'a [Root],
+    stop: &'a Stop,
+    finished: Option<Timestamp>,
+    tally: Stats,
+}
+
+/// Inodes get their times from a clock that may be two ticks behind, at 100 ticks a second.
+const BEHIND_MS: i64 = 20;
+
+impl RunWindow<'_> {
+    fn is_new(&self, stat: &Stat) -> bool {
+        let header = &self.journal.header;
+        // Already: not on the side the run came from, but on the one it went to.
+        let there = header.map.uids.map(stat.uid, header.direction) == Mapped::Already
+            || header.map.gids.map(stat.gid, header.direction) == Mapped::Already;
+        there && stat.identity.born > header.time.as_millisecond()
+    }
+
+    /// Whether names may have come into a directory since the run began: then its mtime is later
+    /// than that; and its ctime, which unlike an mtime nobody can set back, is later than the run's
+    /// end, unless they came while the run went on.
+    fn may_have_new(&self, dir: &Dir) -> bool {
+        let Some(finished) = self.finished else {
+            return true;
+        };
+        stat(dir).is_ok_and(|now| {
+            let began = self.journal.time().as_millisecond();
+            milliseconds(now.changed) > finished.as_millisecond() - BEHIND_MS
+                || milliseconds(now.modified) > began - BEHIND_MS
+        })
+    }
+}
+
+fn milliseconds((seconds, nanoseconds): (i64, u32)) -> i64 {
+    seconds * 1000 + i64::from(nanoseconds / 1_000_000)
+}
+
+impl Visit for RunWindow<'_> {
+    type Output = Stats;
+
+    fn root(&mut self, _number: usize, root: &Root) -> ControlFlow<(), Enter> {
+        ControlFlow::Continue(match root.is_dir() {
+            true => Enter::Yes,
+            false => Enter::No,
+        })
+    }
+
+    fn names(
+        &mut self,
+        dir: &Dir,
+        names: &Names,
+        found: &mut Vec<Arc<DirPath>>,
+    ) -> ControlFlow<()> {
+        let all = self.may_have_new(dir);
+        self.stop.take_turn(names.len());
+        for (name, kind) in names.with_kinds() {
+            if self.stop.is_asked() {
+                return ControlFlow::Break(());
+            }
+            if !all && kind == Kind::Other {
+                continue;
+            }
+            let Ok(stat) = stat_at(dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            if stat.crosses_mount(dir.path.dev) && !self.journal.header.walk.cross_mounts {
+                continue;
+            }
+            if all && self.is_new(&stat) {
+                let path = self.roots[dir.path.root]
+                    .path
+                    .join(dir.path.join(name.to_bytes()));
+                self.tally.created += 1;
+                super::report::push_listed(&mut self.tally.created_paths, path);
+            }
+            if stat.is_dir() {
+                found.push(dir.path.child(name.to_bytes(), stat.identity, stat.dev));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn unreadable(&mut self, _dir: &Arc<DirPath>, _errno: Errno) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn finish(self) -> Stats {
+        self.tally
+    }
+}

@@ -1,0 +1,97 @@
+//! What an inode is to become, decided by where it is.
+
+use crate::fs::DirPath;
+use crate::idmap::{Direction, IdMap};
+use crate::ownership::{self, Mode, Mapping, Ownership};
+
+/// What is done about one inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Its ids go through the map.
+    Map,
+    /// Its ids go through the map, and none of them is known to be on the target side already.
+    MapAll,
+    /// It is on the target side of the map, also where its ids are on the other side too.
+    Expect,
+    /// It is given to one owner; ids in its ACLs and capability go through the map.
+    Give {
+        /// Owner, a host id.
+        uid: u32,
+        /// Group, a host id.
+        gid: u32,
+    },
+    /// A directory gets this owner and at least these permission bits; the rest of it stays.
+    /// Anything else stays as it is.
+    Set {
+        /// Owner, a host id.
+        uid: u32,
+        /// Group, a host id.
+        gid: u32,
+        /// Permission bits it must have.
+        at_least: Mode,
+    },
+    /// It stays as it is; a directory is entered.
+    Keep,
+    /// It stays as it is, with all below it, and is not counted.
+    Skip,
+}
+
+impl Rule {
+    /// What an ownership becomes under this rule.
+    pub fn outcome(self, before: &Ownership, map: &IdMap, direction: Direction) -> Mapping {
+        let after = match self {
+            Rule::Map => return ownership::map_ownership(before, map, direction),
+            Rule::MapAll => return ownership::map_all_of_ownership(before, map, direction),
+            Rule::Expect => return ownership::expect_ownership(before, map, direction),
+            Rule::Give { uid, gid } => {
+                return ownership::give_ownership(before, (uid, gid), map, direction);
+            }
+            Rule::Set { uid, gid, at_least } => Ownership {
+                uid,
+                gid,
+                mode: before.mode.with(at_least),
+                extra: before.extra.clone(),
+            },
+            Rule::Keep | Rule::Skip => return Mapping::Already,
+        };
+        match after == *before {
+            true => Mapping::Already,
+            false => Mapping::Change(after),
+        }
+    }
+}
+
+/// Which rule is for which inode.
+pub trait Policy: Sync {
+    /// The rule for the top of the tree with this number.
+    fn root(&self, number: usize) -> Rule;
+
+    /// The rule for everything in a directory, below it too; `None` where names make a difference.
+    fn all_in(&self, dir: &DirPath) -> Option<Rule>;
+
+    /// The rule for a name, in a directory for which [`Aim::all_in`] has no answer.
+    fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule;
+
+    /// Whether the ids in the tree with this number are known to be those of containers: none of its files
+    /// is an account's of this host, whatever its id.
+    fn is_of_containers(&self, _number: usize) -> bool {
+        false
+    }
+}
+
+/// The same rule for every inode of every tree.
+pub struct Uniform(pub Rule);
+
+impl Policy for Uniform {
+    fn root(&self, _number: usize) -> Rule {
+        self.0
+    }
+
+    fn all_in(&self, _dir: &DirPath) -> Option<Rule> {
+        Some(self.0)
+    }
+
+    fn name_in(&self, _dir: &DirPath, _name: &[u8]) -> Rule {
+        self.0
+    }
+}

@@ -1,0 +1,43 @@
+//! The trees of a journal, opened again.
+
+use crate::fs::Root;
+use crate::fs::root::RootError;
+use crate::journal::Journal;
+use crate::journal::record::RootLine;
+
+/// A tree as the journal knows it: the same inode at the same path, with no symlink on the way.
+///
+/// # Errors
+/// Why it is not, for people.
+pub(super) fn open(line: &RootLine) -> Result<Root, String> {
+    let path = line.path.as_path();
+    match Root::open(path) {
+        Ok(root) if root.path != path => Err("a symlink is on its way now".to_string()),
+        Ok(root) if root.identity == line.identity => Ok(root),
+        Ok(_) => Err("the tree's top is another inode now".to_string()),
+        // Whoever hears of it is told the path already.
+        Err(RootError::Open { source, .. }) => Err(source.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// All roots, each opened or not.
+pub(super) fn open_each(lines: &[RootLine]) -> Vec<Result<Root, String>> {
+    lines.iter().map(open).collect()
+}
+
+/// The roots that are what they were, trees in which owners are changed first, and how many of those there
+/// are; in the others only steps are taken.
+pub(super) fn open_all(journal: &Journal) -> (Vec<Root>, usize) {
+    let mut roots = open_trees(journal);
+    let trees = roots.len();
+    let others = journal.header.roots.iter().filter(|line| line.steps_only);
+    roots.extend(others.filter_map(|line| open(line).ok()));
+    (roots, trees)
+}
+
+/// The trees that are what they were.
+pub(super) fn open_trees(journal: &Journal) -> Vec<Root> {
+    let lines = journal.header.roots.iter().filter(|line| !line.steps_only);
+    lines.filter_map(|line| open(line).ok()).collect()
+}

@@ -1,0 +1,545 @@
+//! What the names of one directory mean, many names at a time.
+//!
+//! The sure way is to open a name as a [`Pin`] and ask through it. But an inode's attributes can be
+//! listed through a pin only by a detour over `/proc/thread-self/fd/N`, which costs as much as all
+//! the rest, and most inodes of a tree that is shifted already need no handle at all. Asking by name in
+//! the working directory is cheap, but a name can come to mean another inode between two calls.
+//!
+//! It cannot do so without the directory's ctime changing ([`moment`](super::moment)). So: note the directory's ctime, ask by name, open the pins that are wanted, look at
+//! the ctime again. Where it is the same, each name meant one inode all the while. Else everything that was
+//! learnt is thrown away and asked again through pins.
+//!
+//! Only a mount can change what a name means and leave the directory as it is; the pins are therefore opened
+//! with `RESOLVE_NO_XDEV` (`openat2(2)`), which a mount makes fail, and the kernel is asked whether any mount came or
+//! went ([`mounts`]).
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use super::attributes::{self, Present, ReadError};
+use super::dir_guard::{CtimeStamp, DirGuard, is_known, wait_for_changes};
+use super::stat::{Stat, stat_at};
+use super::{PinnedFile, mount_watch, process};
+
+/// What a name was found to mean.
+#[derive(Debug)]
+pub struct LookupEntry {
+    /// Its numbers.
+    pub stat: Stat,
+    /// Which attributes it has.
+    pub present: Result<Present, ReadError>,
+    /// The inode, pinned, if that was wanted.
+    pub pin: Option<PinnedFile>,
+    /// It is proven that it had this name all the while. True for a directory, which has one.
+    pub kept_name: bool,
+}
+
+/// The system call that did not say what a name means, and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupError {
+    /// The system call.
+    pub call: &'static str,
+    /// Its answer.
+    pub errno: Errno,
+}
+
+/// Which inodes are to be pinned, from their number in the list, their numbers and what attributes they
+/// have. It may be asked more than once of the same name.
+pub trait Wants: Fn(usize, &Stat, Present) -> bool {}
+
+impl<F: Fn(usize, &Stat, Present) -> bool> Wants for F {}
+
+/// What is asked first of each name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstCall {
+    /// Its numbers, by name: where most inodes will not be wanted.
+    Numbers,
+    /// A pin, and then the numbers through it: a call less where most will be.
+    Pin,
+}
+
+/// What some names of a directory were found to mean.
+#[derive(Debug)]
+pub struct Lookup {
+    /// Each, in the order of the names.
+    pub each: Vec<Result<LookupEntry, LookupError>>,
+    /// No name of the directory moved from before the first look until after the last one.
+    pub at_one_moment: bool,
+}
+
+/// How names are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct LookupOptions<'w> {
+    /// The directory's.
+    pub watch: &'w DirGuard,
+    /// What is asked first.
+    pub first: FirstCall,
+    /// Whether [`Looked::kept_name`] is to be told.
+    pub keeps_names: bool,
+}
+
+/// Looks at some names of a directory, each one component; few enough for all of them to be pinned
+/// at once.
+///
+/// An inode whose attributes cannot be listed, or that has any of interest, is always pinned.
+pub fn lookup(dir: BorrowedFd<'_>, names: &[&CStr], how: LookupOptions<'_>, wants: impl Wants) -> Lookup {
+    how.watch.begin(dir);
+    if let Some(moment) = how.watch.since().filter(|moment| begin(dir, moment)) {
+        let by_name = names.iter().enumerate();
+        let by_name = by_name.map(|(n, name)| match how.first {
+            FirstCall::Numbers => numbers_first(n, name, &wants),
+            FirstCall::Pin => pin_first(n, name, &wants),
+        });
+        let each: Option<Vec<_>> = by_name.collect();
+        if let Some(each) = each.filter(|_| moment.is_still(dir) && !mount_watch::have_changed()) {
+            return Lookup {
+                each,
+                at_one_moment: true,
+            };
+        }
+    }
+    how.watch.has_changed();
+    Lookup {
+        each: lookup_by_pins(dir, names, how.keeps_names, &wants),
+        at_one_moment: false,
+    }
+}
+
+fn is_wanted(
+    wants: &impl Wants,
+    n: usize,
+    stat: &Stat,
+    present: &Result<Present, ReadError>,
+) -> bool {
+    match present {
+        Ok(present) => present.any() || wants(n, stat, *present),
+        Err(_) => true,
+    }
+}
+
+fn failed(call: &'static str) -> impl Fn(Errno) -> LookupError {
+    move |errno| LookupError { call, errno }
+}
+
+/// Asks by name in the working directory, where it is known that no change of it was under way; `None` when
+/// the answer cannot be relied on.
+fn numbers_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<LookupEntry, LookupError>> {
+    let stat = match stat_at(rustix::fs::CWD, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(errno) => return Some(Err(failed("statx")(errno))),
+    };
+    let present = attributes::present_by_name(name);
+    let pin = match is_wanted(wants, n, &stat, &present) {
+        false => None,
+        true => match PinnedFile::at_same_mount(rustix::fs::CWD, name) {
+            // Nothing should be able to make this another inode; it costs little to make sure, as few
+            // are pinned here.
+            Ok(pin) if pin.stat().is_ok_and(|now| now.is_as(&stat)) => Some(pin),
+            Ok(_) => return None,
+            Err(Errno::XDEV | Errno::NOSYS | Errno::PERM) => return None,
+            Err(errno) => return Some(Err(failed("open")(errno))),
+        },
+    };
+    Some(Ok(LookupEntry {
+        stat,
+        present,
+        pin,
+        kept_name: true,
+    }))
+}
+
+/// The same, and all are pinned.
+fn pin_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<LookupEntry, LookupError>> {
+    let present = attributes::present_by_name(name);
+    let pin = match PinnedFile::at_same_mount(rustix::fs::CWD, name) {
+        Ok(pin) => pin,
+        Err(Errno::XDEV | Errno::NOSYS | Errno::PERM) => return None,
+        Err(errno) => return Some(Err(failed("open")(errno))),
+    };
+    let stat = match pin.stat() {
+        Ok(stat) => stat,
+        Err(errno) => return Some(Err(failed("statx")(errno))),
+    };
+    let is_wanted = is_wanted(wants, n, &stat, &present);
+    Some(Ok(LookupEntry {
+        stat,
+        present,
+        pin: is_wanted.then_some(pin),
+        kept_name: true,
+    }))
+}
+
+/// What is moved just then is looked up anew so often before it counts as always moving.
+const MOST_ATTEMPTS: u32 = 16;
+
+/// Asks through pins.
+fn lookup_by_pins(
+    dir: BorrowedFd<'_>,
+    names: &[&CStr],
+    keeps_names: bool,
+    wants: &impl Wants,
+) -> Vec<Result<LookupEntry, LookupError>> {
+    let mut found: Vec<Option<Result<LookupEntry, LookupError>>> = names.iter().map(|_| None).collect();
+    let mut pending: Vec<usize> = (0..names.len()).collect();
+    for tries in 1..=MOST_ATTEMPTS {
+        let pinned = std::mem::take(&mut pending).into_iter();
+        let pinned: Vec<_> = pinned.map(|n| (n, pin(dir, names[n]))).collect();
+        // A name that is being taken away is still there, with one name less on the inode.
+        let waited = keeps_names && wait_for_changes(dir);
+        for (n, pinned) in pinned {
+            let looked = pinned.map(|(pin, stat)| {
+                let kept_name = match stat.is_dir() {
+                    true => Some(true),
+                    false if waited => pin.keeps_name(names[n]),
+                    false => None,
+                };
+                let present = attributes::present(&pin);
+                let is_wanted = is_wanted(wants, n, &stat, &present);
+                let looked = LookupEntry {
+                    stat,
+                    present,
+                    pin: is_wanted.then_some(pin),
+                    kept_name: kept_name == Some(true),
+                };
+                (looked, kept_name == Some(false))
+            });
+            if matches!(looked, Ok((_, true))) && tries < MOST_ATTEMPTS {
+                pending.push(n);
+            }
+            found[n] = Some(looked.map(|(looked, _)| looked));
+        }
+        // An inode of one name that was found by two was moved from the one to the other, and something
+        // else may have been moved past.
+        for n in found_twice(dir, &found) {
+            if tries == MOST_ATTEMPTS {
+                found[n] = Some(Err(failed("open")(Errno::STALE)));
+            } else if !pending.contains(&n) {
+                pending.push(n);
+            }
+        }
+        if pending.is_empty() {
+            break;
+        }
+    }
+    found.into_iter().flatten().collect()
+}
+
+fn pin(dir: BorrowedFd<'_>, name: &CStr) -> Result<(PinnedFile, Stat), LookupError> {
+    let pin = PinnedFile::at(dir, name).map_err(failed("open"))?;
+    let stat = pin.stat().map_err(failed("statx"))?;
+    Ok((pin, stat))
+}
+
+/// The names that cannot all be right; none where inodes may share a number, or a mount be taken for one.
+fn found_twice(dir: BorrowedFd<'_>, found: &[Option<Result<LookupEntry, LookupError>>]) -> Vec<usize> {
+    let mut by_inode = Vec::new();
+    for (n, one) in found.iter().enumerate() {
+        if let Some(Ok(LookupEntry { stat, .. })) = one
+            && (stat.nlink == 1 || stat.is_dir())
+            && stat.knows_mounts
+            && !stat.mount_root
+            && is_known(dir, stat.dev)
+        {
+            by_inode.push(((stat.dev, stat.identity.ino), n));
+        }
+    }
+    by_inode.sort_unstable();
+    let same = by_inode.chunk_by(|one, next| one.0 == next.0);
+    let twice = same.filter(|same| same.len() > 1);
+    twice.flatten().map(|(_, n)| *n).collect()
+}
+
+/// Makes the directory the calling thread's working directory, for names to be used in. False where
+/// that a name has moved could go unnoticed, because the filesystem is not known to keep ctimes, or the
+/// thread shares its working directory with others.
+fn begin(dir: BorrowedFd<'_>, moment: &CtimeStamp) -> bool {
+    process::has_own_working_directory()
+        && moment.is_reliable(dir)
+        // What came or went since the last look makes this one fail, too; asking now would cost a call more.
+        && mount_watch::are_watched()
+        && rustix::process::fchdir(dir).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::ffi::CString;
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fs::dir::open_dir;
+
+    /// Runs on a thread that has a working directory of its own.
+    fn on_a_thread(test: impl FnOnce() + Send) {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                process::separate_thread(1);
+                test();
+            });
+            thread.join().unwrap();
+        });
+    }
+
+    /// A directory with files `a` and `b`, not changed for some time.
+    fn place() -> tempfile::TempDir {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("a"), "").unwrap();
+        fs::write(place.path().join("b"), "").unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        place
+    }
+
+    fn ino(path: impl AsRef<Path>) -> u64 {
+        std::os::unix::fs::MetadataExt::ino(&fs::symlink_metadata(path).unwrap())
+    }
+
+    /// Looks at both files; `meanwhile` happens after the first was looked at, once.
+    fn look_at_both(
+        place: &Path,
+        first: FirstCall,
+        meanwhile: impl Fn(),
+    ) -> Vec<Result<LookupEntry, LookupError>> {
+        let dir = open_dir(rustix::fs::CWD, place).unwrap();
+        let names = ["a", "b"].map(|name| CString::new(name).unwrap());
+        let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
+        let happened = Cell::new(false);
+        let watch = DirGuard::default();
+        watch.begin(dir.as_fd());
+        assert!(watch.since().is_some());
+        let wants = |n, _: &Stat, _| {
+            if n == 0 && !happened.replace(true) {
+                meanwhile();
+            }
+            true
+        };
+        let how = LookupOptions {
+            watch: &watch,
+            first,
+            keeps_names: true,
+        };
+        lookup(dir.as_fd(), &names, how, wants).each
+    }
+
+    const BOTH: [FirstCall; 2] = [FirstCall::Numbers, FirstCall::Pin];
+
+    fn assert_each_is_one_inode(looked: &[Result<LookupEntry, LookupError>]) {
+        for one in looked {
+            let one = one.as_ref().unwrap();
+            let pinned = one.pin.as_ref().unwrap().stat().unwrap();
+            assert_eq!(one.stat.identity, pinned.identity);
+        }
+    }
+
+    #[test]
+    fn names_are_looked_up_in_the_directory() {
+        for first in BOTH {
+            let place = place();
+            on_a_thread(|| {
+                let looked = look_at_both(place.path(), first, || {});
+                assert_each_is_one_inode(&looked);
+                assert_eq!(
+                    looked[1].as_ref().unwrap().stat.identity.ino,
+                    ino(place.path().join("b"))
+                );
+            });
+        }
+    }
+
+    #[test]
+    fn what_moved_meanwhile_is_looked_at_again_and_is_one_inode() {
+        for first in BOTH {
+            let place = place();
+            on_a_thread(|| {
+                let looked = look_at_both(place.path(), first, || {
+                    fs::rename(place.path().join("a"), place.path().join("c")).unwrap();
+                    fs::rename(place.path().join("b"), place.path().join("a")).unwrap();
+                    fs::rename(place.path().join("c"), place.path().join("b")).unwrap();
+                });
+                assert_each_is_one_inode(&looked);
+                for (n, name) in ["a", "b"].into_iter().enumerate() {
+                    let found = looked[n].as_ref().unwrap().stat.identity.ino;
+                    assert_eq!(found, ino(place.path().join(name)), "{name} as it is now");
+                }
+            });
+        }
+    }
+
+    /// The kernel sets a directory's ctime before a name can be seen to have moved: so what was asked about
+    /// and what is then opened can be two inodes though the ctime stays as it was noted.
+    #[test]
+    fn a_rename_that_the_directory_does_not_tell_is_seen_by_the_inode() {
+        let place = place();
+        let at = |name: &str| place.path().join(name);
+        on_a_thread(|| {
+            rustix::process::chdir(place.path()).unwrap();
+            let look = |meanwhile: &dyn Fn()| {
+                numbers_first(0, c"a", &|_, _: &Stat, _| {
+                    meanwhile();
+                    true
+                })
+            };
+            let exchange = || {
+                fs::rename(at("a"), at("c")).unwrap();
+                fs::rename(at("b"), at("a")).unwrap();
+            };
+            assert!(look(&|| {}).is_some_and(|looked| looked.is_ok()));
+            assert!(look(&exchange).is_none(), "another inode");
+            // The same inode with one more name, or in another state, is not what was asked about either.
+            let link = || fs::hard_link(at("a"), at("d")).unwrap();
+            assert!(look(&link).is_none(), "one more name");
+            let touch = || {
+                std::thread::sleep(Duration::from_millis(20));
+                fs::set_permissions(at("a"), fs::Permissions::from_mode(0o700)).unwrap();
+            };
+            assert!(look(&touch).is_none(), "another mode");
+        });
+    }
+
+    #[test]
+    fn what_moved_meanwhile_and_is_not_pinned_is_looked_at_again_too() {
+        for first in BOTH {
+            let place = place();
+            let at = |name: &str| place.path().join(name);
+            on_a_thread(|| {
+                let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+                let watch = DirGuard::default();
+                watch.begin(dir.as_fd());
+                let how = LookupOptions {
+                    watch: &watch,
+                    first,
+                    keeps_names: true,
+                };
+                let happened = Cell::new(false);
+                let looks = lookup(dir.as_fd(), &[c"a", c"b"], how, |n, _, _| {
+                    // The first was asked about already, and is not held by anything.
+                    if n == 1 && !happened.replace(true) {
+                        fs::rename(at("a"), at("c")).unwrap();
+                        fs::write(at("a"), "another").unwrap();
+                    }
+                    false
+                });
+                let one = looks.each[0].as_ref().unwrap();
+                assert!(one.pin.is_none() && !looks.at_one_moment);
+                assert_eq!(one.stat.identity.ino, ino(at("a")), "a as it is now");
+            });
+        }
+    }
+
+    #[test]
+    fn what_went_away_meanwhile_is_an_error_of_its_own() {
+        for first in BOTH {
+            let place = place();
+            on_a_thread(|| {
+                let looked = look_at_both(place.path(), first, || {
+                    fs::remove_file(place.path().join("b")).unwrap();
+                });
+                assert_eq!(looked[1].as_ref().unwrap_err().errno, Errno::NOENT);
+                assert!(looked[0].is_ok());
+            });
+        }
+    }
+
+    #[test]
+    fn a_mount_that_came_meanwhile_is_not_taken_for_the_file() {
+        for first in BOTH {
+            let place = place();
+            on_a_thread(|| {
+                nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+                let none: Option<&str> = None;
+                let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
+                nix::mount::mount(none, "/", none, private, none).unwrap();
+                let (a, b) = (place.path().join("a"), place.path().join("b"));
+                let looked = look_at_both(place.path(), first, || {
+                    let bind = nix::mount::MsFlags::MS_BIND;
+                    nix::mount::mount(Some(&b), &a, none, bind, none).unwrap();
+                });
+                assert_each_is_one_inode(&looked);
+                assert!(looked[0].as_ref().unwrap().stat.mount_root);
+            });
+        }
+    }
+
+    #[test]
+    fn a_directory_changed_just_now_is_not_relied_on() {
+        let place = tempfile::tempdir().unwrap();
+        on_a_thread(|| {
+            let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+            fs::write(place.path().join("a"), "").unwrap();
+            assert!(CtimeStamp::of(dir.as_fd()).is_none());
+        });
+    }
+
+    #[test]
+    fn a_name_that_is_moved_all_the_time_is_looked_up_until_it_keeps_still() {
+        let place = place();
+        let (a, c) = (place.path().join("a"), place.path().join("c"));
+        let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+        let met = AtomicUsize::new(0);
+        let still = AtomicUsize::new(0);
+        const LOOKS: usize = 500;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while met.load(Ordering::Relaxed) < LOOKS {
+                    std::thread::sleep(Duration::from_micros(20));
+                    fs::rename(&a, &c).unwrap();
+                    fs::rename(&c, &a).unwrap();
+                }
+            });
+            while met.load(Ordering::Relaxed) < LOOKS {
+                let looked = lookup_by_pins(dir.as_fd(), &[c"a"], true, &|_, _: &Stat, _| true);
+                if let [Ok(looked)] = &looked[..] {
+                    still.fetch_add(usize::from(looked.kept_name), Ordering::Relaxed);
+                    met.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        assert_eq!(still.into_inner(), LOOKS);
+    }
+
+    #[test]
+    fn two_names_that_are_exchanged_between_the_looks_are_two_inodes() {
+        let place = place();
+        let [a, b, c] = ["a", "b", "c"].map(|name| place.path().join(name));
+        let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
+        let done = AtomicUsize::new(0);
+        const LOOKS: usize = 500;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while done.load(Ordering::Relaxed) < LOOKS {
+                    std::thread::sleep(Duration::from_micros(5));
+                    fs::rename(&a, &c).unwrap();
+                    fs::rename(&b, &a).unwrap();
+                    fs::rename(&c, &b).unwrap();
+                }
+            });
+            while done.load(Ordering::Relaxed) < LOOKS {
+                let looked = lookup_by_pins(dir.as_fd(), &[c"a", c"b"], true, &|_, _: &Stat, _| true);
+                if let [Ok(a), Ok(b)] = &looked[..] {
+                    let inode = |looked: &LookupEntry| looked.stat.identity.ino;
+                    if inode(a) == inode(b) {
+                        done.store(LOOKS, Ordering::Relaxed);
+                        panic!("one inode, found by two names");
+                    }
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_shared_working_directory_is_left_alone() {
+        let here = std::env::current_dir().unwrap();
+        let place = place();
+        let looked = look_at_both(place.path(), FirstCall::Numbers, || {});
+        assert_each_is_one_inode(&looked);
+        assert_eq!(std::env::current_dir().unwrap(), here);
+    }
+}

@@ -1,0 +1,314 @@
+//! Changes on their way into a journal.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::record::{Record, OwnLine};
+use super::name;
+use crate::fs::{DirPath, Identity};
+use crate::ownership::{Change, FileType, Flags};
+
+/// A kind of inode and how its ownership changes; most inodes of a tree share a few of these.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Transition {
+    /// Kind of inode.
+    pub file_type: FileType,
+    /// Before and after.
+    pub change: Change,
+    /// Flags that are cleared while it is changed, and put back after.
+    pub held: Flags,
+}
+
+/// Changes of some directories, gathered by one thread until they become lines of a journal.
+///
+/// The lines of a batch stand alone: their way starts at a root and they define every number that
+/// they use. A frame may hold several batches, and a replay may start at any frame.
+#[derive(Debug, Default)]
+pub struct Batch {
+    transitions: Vec<Transition>,
+    numbers: HashMap<Transition, u32, RandomState>,
+    /// The last one used: neighbours are mostly alike.
+    latest: u32,
+    dirs: Vec<DirGroup>,
+    name_bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct DirGroup {
+    path: Arc<DirPath>,
+    first_entry: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name_end: usize,
+    identity: Identity,
+    own: u32,
+}
+
+impl Batch {
+    /// How many inodes it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds the inode called `name` in `dir`; gives the number of its transition.
+    pub fn push(
+        &mut self,
+        dir: &Arc<DirPath>,
+        name: &[u8],
+        identity: Identity,
+        transition: Transition,
+    ) -> u32 {
+        if !self
+            .dirs
+            .last()
+            .is_some_and(|last| Arc::ptr_eq(&last.path, dir))
+        {
+            self.dirs.push(DirGroup {
+                path: Arc::clone(dir),
+                first_entry: self.entries.len(),
+            });
+        }
+        self.name_bytes.extend_from_slice(name);
+        let own = self.number(transition);
+        self.entries.push(Entry {
+            name_end: self.name_bytes.len(),
+            identity,
+            own,
+        });
+        own
+    }
+
+    fn number(&mut self, transition: Transition) -> u32 {
+        if self.transitions.get(self.latest as usize) == Some(&transition) {
+            return self.latest;
+        }
+        self.latest = match self.numbers.get(&transition) {
+            Some(&number) => number,
+            None => {
+                let number = self.transitions.len() as u32;
+                self.transitions.push(transition.clone());
+                self.numbers.insert(transition, number);
+                number
+            }
+        };
+        self.latest
+    }
+
+    /// The inodes in the order they were added: their directory, their name, what they are, and the number of
+    /// their transition.
+    pub fn inodes(&self) -> impl Iterator<Item = (&Arc<DirPath>, &[u8], Identity, u32)> {
+        let mut dirs = self.dirs.iter().peekable();
+        let mut start = 0;
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(move |(i, entry)| {
+                while dirs.peek().is_some()
+                    && dirs
+                        .clone()
+                        .nth(1)
+                        .is_some_and(|next| next.first_entry <= i)
+                {
+                    dirs.next();
+                }
+                let name = &self.name_bytes[start..entry.name_end];
+                start = entry.name_end;
+                dirs.peek()
+                    .map(|dir| (&dir.path, name, entry.identity, entry.own))
+            })
+    }
+
+    /// The transitions by number.
+    pub fn transitions(&self) -> &[Transition] {
+        &self.transitions
+    }
+
+    /// The lines to be journalled.
+    pub fn lines(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.entries.len() * 40);
+        for (n, transition) in self.transitions.iter().enumerate() {
+            let line = Record::Own(Box::new(OwnLine {
+                n: n as u32,
+                file_type: transition.file_type,
+                before: transition.change.before.clone(),
+                after: transition.change.after.clone(),
+                flags: transition.held,
+            }));
+            out.extend_from_slice(&line.to_bytes());
+        }
+        let mut previous: Option<&Arc<DirPath>> = None;
+        for (i, dir) in self.dirs.iter().enumerate() {
+            let end = self
+                .dirs
+                .get(i + 1)
+                .map_or(self.entries.len(), |next| next.first_entry);
+            self.dir_line(&mut out, previous, &dir.path, dir.first_entry..end);
+            previous = Some(&dir.path);
+        }
+        out
+    }
+
+    /// Writes a [`DirLine`](super::line::DirLine) by hand: this is done for every inode of a tree.
+    fn dir_line(
+        &self,
+        out: &mut Vec<u8>,
+        previous: Option<&Arc<DirPath>>,
+        path: &Arc<DirPath>,
+        range: std::ops::Range<usize>,
+    ) {
+        let keep = previous.map_or(0, |previous| path.shared_depth(previous));
+        out.extend_from_slice(b"{\"kind\":\"dir\",\"root\":");
+        number(out, path.root as i64);
+        out.extend_from_slice(b",\"keep\":");
+        number(out, keep as i64);
+        out.extend_from_slice(b",\"path\":[");
+        list(out, path.tail(path.depth - keep), |out, component| {
+            name::write_json(out, component)
+        });
+        out.extend_from_slice(b"],\"names\":[");
+        let entries = &self.entries[range.clone()];
+        let mut start = match range.start {
+            0 => 0,
+            first => self.entries[first - 1].name_end,
+        };
+        list(out, entries, |out, entry| {
+            name::write_json(out, &self.name_bytes[start..entry.name_end]);
+            start = entry.name_end;
+        });
+        out.extend_from_slice(b"],\"inos\":[");
+        differences(out, entries.iter().map(|entry| entry.identity.ino as i64));
+        if entries.iter().any(|entry| entry.identity.born != 0) {
+            out.extend_from_slice(b"],\"borns\":[");
+            differences(out, entries.iter().map(|entry| entry.identity.born));
+        }
+        out.extend_from_slice(b"],\"owns\":[");
+        list(out, entries, |out, entry| number(out, entry.own.into()));
+        out.extend_from_slice(b"]}\n");
+    }
+}
+
+fn list<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut one: impl FnMut(&mut Vec<u8>, T),
+) {
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        one(out, item);
+    }
+}
+
+/// The first number, then each one's difference to the one before: neighbours lie close together,
+/// and small numbers compress.
+fn differences(out: &mut Vec<u8>, numbers: impl Iterator<Item = i64>) {
+    let mut before = 0i64;
+    list(out, numbers, |out, n| {
+        number(out, n.wrapping_sub(before));
+        before = n;
+    });
+}
+
+fn number(out: &mut Vec<u8>, n: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ownership::{Mode, Ownership};
+
+    /// A tree of names as a walk meets it: each directory below an earlier one, each with entries.
+    type Tree = Vec<(prop::sample::Index, Vec<u8>, Vec<(Vec<u8>, u64, i64, u32)>)>;
+
+    fn names() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![4 => 0x20u8..0x7f, 1 => any::<u8>()];
+        proptest::collection::vec(byte, 1..12)
+            .prop_map(|name| name.into_iter().filter(|b| *b != b'/' && *b != 0).collect())
+            .prop_filter("a name", |name: &Vec<u8>| {
+                !name.is_empty() && name != b"." && name != b".."
+            })
+    }
+
+    fn trees() -> impl Strategy<Value = Tree> {
+        let entry = (names(), any::<u64>(), -5i64..1 << 42, 0u32..5);
+        let dir = (
+            any::<prop::sample::Index>(),
+            names(),
+            proptest::collection::vec(entry, 0..6),
+        );
+        proptest::collection::vec(dir, 1..20)
+    }
+
+    fn transition(id: u32) -> Transition {
+        let owner = |id| Ownership::new(id, id, Mode::default(), Default::default());
+        Transition {
+            file_type: FileType::File,
+            change: Change {
+                before: owner(id),
+                after: owner(id + 100_000),
+            },
+            held: Flags::NONE,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_pushed_is_what_is_read_back(tree in trees()) {
+            let unknown = Identity { ino: 0, born: 0 };
+            let mut batch = Batch::default();
+            let mut dirs = vec![DirPath::root(0, unknown, 0)];
+            let mut expected = Vec::new();
+            for (parent, name, entries) in tree {
+                let dir = parent.get(&dirs).child(&name, unknown, 0);
+                for (name, ino, born, id) in entries {
+                    batch.push(&dir, &name, Identity { ino, born }, transition(id));
+                    let way: Vec<Vec<u8>> = dir.tail(dir.depth).into_iter().map(<[u8]>::to_vec).collect();
+                    expected.push((way, name, ino, born, id));
+                }
+                dirs.push(dir);
+            }
+
+            let lines = batch.lines();
+            let mut read = Vec::new();
+            let mut owns = HashMap::new();
+            let mut way: Vec<Vec<u8>> = Vec::new();
+            for text in lines.split(|&byte| byte == b'\n').filter(|text| !text.is_empty()) {
+                match Record::parse(text).unwrap() {
+                    Record::Own(own) => { owns.insert(own.n, own.before.uid); }
+                    Record::Dir(line) => {
+                        way.truncate(line.keep);
+                        way.extend(line.path.iter().map(|name| name.0.clone()));
+                        for entry in line.entries() {
+                            let Identity { ino, born } = entry.identity;
+                            read.push((way.clone(), entry.name.0.clone(), ino, born, owns[&entry.own]));
+                        }
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            prop_assert_eq!(&read, &expected);
+            let again: Vec<_> = batch.inodes().map(|(dir, name, _, own)| {
+                let way: Vec<Vec<u8>> = dir.tail(dir.depth).into_iter().map(<[u8]>::to_vec).collect();
+                (way, name.to_vec(), batch.transitions()[own as usize].change.before.uid)
+            }).collect();
+            let expected: Vec<_> = expected.into_iter().map(|(way, name, _, _, id)| (way, name, id)).collect();
+            prop_assert_eq!(again, expected);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Lines as one durable, checked unit of a journal file.
+//!
+//! On disk a frame is a zstd skippable frame of 20 bytes (magic `0x184D2A5E`, size 12, then the
+//! frame's number, the length of what follows, and the CRC-32 of those two, all little endian) and
+//! a zstd frame with a content checksum (RFC 8878). `zstdcat` passes over the first and prints the
+//! second. The length lets a reader tell a torn end from damage in the middle; a file may end in
+//! zeros, room that was set aside and not used.
+
+use thiserror::Error;
+use zstd::zstd_safe::CParameter;
+
+/// Bytes before the compressed lines.
+pub const HEAD: usize = 20;
+
+/// No frame holds more, so that a damaged length cannot make a reader ask for all memory.
+pub const MOST_BYTES: usize = 256 << 20;
+
+/// What lines of [`MOST_BYTES`] cannot exceed compressed (`ZSTD_compressBound`).
+const MOST_COMPRESSED: usize = MOST_BYTES + MOST_BYTES / 256;
+
+const MAGIC: u32 = 0x184D_2A5E;
+const HEAD_SIZE: u32 = 12;
+
+/// zstd level: 1 compresses the lines of a walk within a hundredth as well as 3, and 3 about as well as 9.
+const LEVEL: i32 = 1;
+
+/// Makes frames, one after the other.
+pub struct Encoder {
+    zstd: zstd::bulk::Compressor<'static>,
+}
+
+impl Encoder {
+    /// # Errors
+    /// When zstd has no memory.
+    pub fn new() -> std::io::Result<Encoder> {
+        let mut zstd = zstd::bulk::Compressor::new(LEVEL)?;
+        zstd.set_parameter(CParameter::ChecksumFlag(true))?;
+        Ok(Encoder { zstd })
+    }
+
+    /// The frame with this number.
+    pub fn encode(&mut self, number: u32, lines: &[u8]) -> std::io::Result<Vec<u8>> {
+        if lines.len() > MOST_BYTES {
+            return Err(std::io::Error::other("more lines than one frame holds"));
+        }
+        let compressed = self.zstd.compress(lines)?;
+        let mut frame = Vec::with_capacity(HEAD + compressed.len());
+        let facts = [
+            number.to_le_bytes(),
+            (compressed.len() as u32).to_le_bytes(),
+        ]
+        .concat();
+        frame.extend_from_slice(&MAGIC.to_le_bytes());
+        frame.extend_from_slice(&HEAD_SIZE.to_le_bytes());
+        frame.extend_from_slice(&facts);
+        frame.extend_from_slice(&crc32fast::hash(&facts).to_le_bytes());
+        frame.extend_from_slice(&compressed);
+        Ok(frame)
+    }
+}
+
+/// What stands at a place where a frame may begin.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NextFrame {
+    /// A whole frame: its lines, and its length on disk.
+    Whole {
+        /// The decompressed lines.
+        lines: Vec<u8>,
+        /// Bytes on disk, head included.
+        len: usize,
+    },
+    /// The end of the file, or zeros up to it.
+    End,
+    /// A frame whose writing was cut short: it was never acted on.
+    Torn,
+}
+
+/// Damage: not what a cut-off write leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct Damaged {
+    /// What is wrong, for people.
+    pub reason: String,
+}
+
+fn damaged<T>(reason: impl Into<String>) -> Result<T, Damaged> {
+    Err(Damaged {
+        reason: reason.into(),
+    })
+}
+
+/// The least that a disk writes whole, in bytes.
+const SECTOR: u64 = 512;
+
+/// Reads the frame `number` that should begin where `rest`, which reaches to the end of the file,
+/// begins: at byte `offset` of the file.
+///
+/// # Errors
+/// [`Damaged`] where the bytes are neither a frame nor what a write that was cut off can have left:
+/// an end that is missing, or any sectors of it that are still the zeros of before.
+pub fn decode(number: u32, offset: u64, rest: &[u8]) -> Result<NextFrame, Damaged> {
+    if rest.iter().all(|&byte| byte == 0) {
+        return Ok(NextFrame::End);
+    }
+    let whole_head = rest.split_at_checked(HEAD);
+    let Some((len, body)) = whole_head.and_then(|(head, body)| Some((read_head(head)?, body)))
+    else {
+        return match has_torn_head(number, offset, rest) && !has_frame_after(number, rest) {
+            true => Ok(NextFrame::Torn),
+            false => damaged("the head of the frame is damaged"),
+        };
+    };
+    let len = match len {
+        (found, _) if found != number => {
+            return damaged(format!("frame {found} stands where frame {number} should"));
+        }
+        (_, len) => len,
+    };
+    let Some(compressed) = body.get(..len) else {
+        return Ok(NextFrame::Torn);
+    };
+    let is_last = || body[len..].iter().all(|&byte| byte == 0);
+    match decompress(compressed) {
+        Ok(lines) => Ok(NextFrame::Whole {
+            lines,
+            len: HEAD + len,
+        }),
+        Err(_) if was_cut_short(compressed, offset + HEAD as u64) && is_last() => Ok(NextFrame::Torn),
+        Err(reason) => damaged(reason),
+    }
+}
+
+/// A frame's number and the length of what follows its head; `None` where that is damaged.
+pub fn read_head(head: &[u8]) -> Option<(u32, usize)> {
+    let (words, []) = head.as_chunks::<4>() else {
+        return None;
+    };
+    let [magic, size, number, len, crc] = *words else {
+        return None;
+    };
+    let is_whole = u32::from_le_bytes(magic) == MAGIC
+        && u32::from_le_bytes(size) == HEAD_SIZE
+        && u32::from_le_bytes(crc) == crc32fast::hash(&head[8..16]);
+    let len = u32::from_le_bytes(len) as usize;
+    let is_whole = is_whole && len <= MOST_COMPRESSED;
+    is_whole.then(|| (u32::from_le_bytes(number), len))
+}
+
+/// Whether a write of frame `number` that was cut off can have left these bytes: of its head some
+/// sectors, or some end, are missing, and what is there of it is right.
+fn has_torn_head(number: u32, offset: u64, rest: &[u8]) -> bool {
+    let known = [MAGIC, HEAD_SIZE, number].map(u32::to_le_bytes).concat();
+    let head = &rest[..rest.len().min(HEAD)];
+    let is_right = |at: usize, bytes: &[u8]| {
+        let known = known.get(at..).unwrap_or_default();
+        bytes.iter().zip(known).all(|(a, b)| a == b)
+    };
+    // Its first few bytes, and nothing behind them.
+    let written = rest.len() - rest.iter().rev().take_while(|&&byte| byte == 0).count();
+    if written <= HEAD && is_right(0, &rest[..written]) {
+        return true;
+    }
+    let mut at = 0;
+    let (mut missing, mut right) = (false, true);
+    for piece in sectors(head, offset) {
+        let is_missing = piece.iter().all(|&byte| byte == 0);
+        missing |= is_missing;
+        right &= is_missing || is_right(at, piece);
+        at += piece.len();
+    }
+    missing && right
+}
+
+/// Whether a frame with a higher number stands anywhere in these bytes: it was only written after
+/// this one was on the disk whole.
+fn has_frame_after(number: u32, bytes: &[u8]) -> bool {
+    let magic = MAGIC.to_le_bytes();
+    let later = |head: &[u8]| read_head(head).is_some_and(|(found, _)| found > number);
+    bytes
+        .windows(HEAD)
+        .any(|head| head.starts_with(&magic) && later(head))
+}
+
+/// Whether a write of these bytes can have been cut off: then its end, or a whole sector of it, is
+/// still zero. Compressed data ends in a checksum; that its four bytes are zero happens once in four
+/// thousand million frames.
+fn was_cut_short(compressed: &[u8], offset: u64) -> bool {
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+    compressed.ends_with(&[0; 4]) || sectors(compressed, offset).any(is_zero)
+}
+
+/// The bytes that begin at `offset` of a file, in the pieces that a disk writes.
+fn sectors(bytes: &[u8], offset: u64) -> impl Iterator<Item = &[u8]> {
+    let first = (SECTOR - offset % SECTOR) as usize;
+    let (first, rest) = bytes.split_at(first.min(bytes.len()));
+    std::iter::once(first).chain(rest.chunks(SECTOR as usize))
+}
+
+fn decompress(compressed: &[u8]) -> Result<Vec<u8>, String> {
+    let size = zstd::zstd_safe::get_frame_content_size(compressed)
+        .ok()
+        .flatten()
+        .and_then(|size| usize::try_from(size).ok())
+        .filter(|size| *size <= MOST_BYTES)
+        .ok_or("its size is missing or beyond reason")?;
+    zstd::bulk::decompress(compressed, size).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &[u8] = b"{\"kind\":\"mark\",\"mark\":\"finished\"}\n";
+
+    fn frame() -> Vec<u8> {
+        Encoder::new().unwrap().encode(7, LINES).unwrap()
+    }
+
+    #[test]
+    fn a_frame_comes_back() {
+        let mut bytes = frame();
+        let len = bytes.len();
+        bytes.extend_from_slice(&[0; 100]);
+        let lines = LINES.to_vec();
+        assert_eq!(decode(7, 0, &bytes), Ok(NextFrame::Whole { lines, len }));
+        assert_eq!(decode(7, 0, &bytes[len..]), Ok(NextFrame::End));
+    }
+
+    #[test]
+    fn every_cut_is_seen_as_torn() {
+        let bytes = frame();
+        for cut in 1..bytes.len() {
+            assert_eq!(decode(7, 0, &bytes[..cut]), Ok(NextFrame::Torn), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn every_cut_with_zeros_after_it_is_seen_as_torn() {
+        let whole = frame();
+        for cut in 1..whole.len() - 4 {
+            let mut bytes = whole.clone();
+            bytes[cut..].fill(0);
+            bytes.extend_from_slice(&[0; 64]);
+            // Cutting off bytes that are zero anyway leaves the frame whole.
+            if bytes[..whole.len()] != whole {
+                assert_eq!(decode(7, 0, &bytes), Ok(NextFrame::Torn), "cut at {cut}");
+            }
+        }
+    }
+
+    /// A frame of several sectors, as it lies at this offset of a file with room behind it.
+    fn long_frame() -> Vec<u8> {
+        let mut numbers = 1u64;
+        let mut lines = Vec::new();
+        for _ in 0..400 {
+            numbers = numbers
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            lines.extend_from_slice(format!("{numbers:x}").as_bytes());
+        }
+        Encoder::new().unwrap().encode(7, &lines).unwrap()
+    }
+
+    #[test]
+    fn whichever_sectors_of_a_frame_a_power_cut_loses_it_is_seen_as_torn() {
+        let whole = long_frame();
+        assert!(whole.len() > 5 * 512, "{}", whole.len());
+        for offset in (0..512).step_by(7).chain([500, 508, 511]) {
+            let pieces: Vec<usize> = sectors(&whole, offset).map(<[u8]>::len).collect();
+            for lost in 1u32..1 << pieces.len() {
+                let mut bytes = whole.clone();
+                let mut at = 0;
+                for (i, len) in pieces.iter().enumerate() {
+                    if lost & 1 << i != 0 {
+                        bytes[at..at + len].fill(0);
+                    }
+                    at += len;
+                }
+                bytes.extend_from_slice(&[0; 1000]);
+                let found = decode(7, offset, &bytes);
+                let expected = match bytes.iter().all(|&byte| byte == 0) {
+                    true => NextFrame::End,
+                    false => NextFrame::Torn,
+                };
+                assert_eq!(found, Ok(expected), "at {offset}: {lost:b} of {pieces:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_sector_before_a_later_frame_is_damage() {
+        let mut bytes = long_frame();
+        let later = Encoder::new().unwrap().encode(8, LINES).unwrap();
+        bytes.extend_from_slice(&later);
+        bytes.extend_from_slice(&[0; 1000]);
+        for lost in [0..512, 512..1024, 1024..1536] {
+            let mut bytes = bytes.clone();
+            bytes[lost.clone()].fill(0);
+            assert!(decode(7, 0, &bytes).is_err(), "{lost:?}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_damage_or_means_nothing() {
+        let whole = frame();
+        for place in 0..whole.len() {
+            for bit in 0..8 {
+                let mut bytes = whole.clone();
+                bytes[place] ^= 1 << bit;
+                // zstd has a bit in its frame header that decoders must not look at (RFC 8878).
+                match decode(7, 0, &bytes) {
+                    Err(_) => {}
+                    Ok(NextFrame::Whole { lines, .. }) => assert_eq!(lines, LINES),
+                    Ok(found) => panic!("bit {bit} of byte {place}: {found:?}"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Reading a journal frame by frame, and what its frames must agree on.
+
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::Builder;
+
+use super::Step;
+use super::frame::{self, Damaged, NextFrame, HEAD};
+use super::file::{Journal, JournalError, Overview, FrameLocation, JournalState};
+use super::record::{self, DirLine, Header, Record, Mark, MarkLine};
+use super::safe_path::{self, Distrust};
+
+/// The lines of some text, without their newlines.
+pub(super) fn split_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+}
+
+/// What the lines of one frame must agree on.
+#[derive(Default)]
+struct FrameCheck {
+    owns: HashSet<u32>,
+    depth: usize,
+}
+
+impl FrameCheck {
+    fn own(&mut self, n: u32) {
+        self.owns.insert(n);
+    }
+
+    fn dir(&mut self, line: &DirLine, roots: usize) -> Result<(), String> {
+        if line.root >= roots {
+            return Err(format!("dir line: there is no root {}", line.root));
+        }
+        if line.keep > self.depth {
+            let (keep, depth) = (line.keep, self.depth);
+            return Err(format!("dir line: it keeps {keep} names of {depth}"));
+        }
+        if let Some(own) = line.owns.iter().find(|own| !self.owns.contains(own)) {
+            return Err(format!("dir line: there is no change {own}"));
+        }
+        self.depth = line.keep + line.path.len();
+        Ok(())
+    }
+}
+
+/// What one frame says.
+#[derive(Default)]
+struct FrameContent {
+    header: Option<Header>,
+    steps: Vec<Step>,
+    marks: Vec<MarkLine>,
+    inodes: u64,
+}
+
+/// A journal's file at the time it began to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileVersion {
+    place: (u64, u64),
+    length: u64,
+    written: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileVersion {
+    pub(super) fn of(file: &Metadata) -> FileVersion {
+        FileVersion {
+            place: (file.dev(), file.ino()),
+            length: file.len(),
+            written: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
+
+/// Whether a whole frame of this number begins there.
+pub(super) fn has_frame(file: &File, number: u32, offset: u64) -> io::Result<bool> {
+    let mut rest = Vec::new();
+    let mut head = [0; HEAD];
+    if file.read_at(&mut head, offset)? == HEAD
+        && let Some((found, len)) = frame::read_head(&head)
+        && found == number
+    {
+        rest.resize(HEAD + len, 0);
+        let read = file.read_at(&mut rest, offset)?;
+        rest.truncate(read);
+    }
+    let found = frame::decode(number, offset, &rest);
+    Ok(matches!(found, Ok(NextFrame::Whole { .. })))
+}
+
+/// Fewer frames are not worth a thread.
+const FRAMES_A_THREAD: usize = 8;
+
+/// A journal while it is being read.
+pub(super) struct Reader<'a> {
+    path: &'a Path,
+    file: File,
+    as_of: FileVersion,
+    length: u64,
+    offset: u64,
+    frames: Vec<FrameLocation>,
+    header: Option<Header>,
+    steps: Vec<Step>,
+    marks: Vec<MarkLine>,
+    inodes: u64,
+    torn: bool,
+    is_cut: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn begin(path: &'a Path) -> Result<Reader<'a>, JournalError> {
+        let io = |source| JournalError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        let file = safe_path::open(path).map_err(|distrust| match distrust {
+            Distrust::Reason(reason) => JournalError::NotTrusted {
+                path: path.to_path_buf(),
+                reason,
+            },
+            Distrust::Io(source) => io(source),
+        })?;
+        Reader::of(path, file)
+    }
+
+    pub(super) fn of(path: &'a Path, file: File) -> Result<Reader<'a>, JournalError> {
+        let metadata = file.metadata().map_err(|source| JournalError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Reader {
+            path,
+            as_of: FileVersion::of(&metadata),
+            length: metadata.len(),
+            file,
+            offset: 0,
+            frames: Vec::new(),
+            header: None,
+            steps: Vec::new(),
+            marks: Vec::new(),
+            inodes: 0,
+            torn: false,
+            is_cut: false,
+        })
+    }
+
+    /// Goes from head to head to the last frame that is whole, and reads only that: a turn has a
+    /// frame of its own, so a last frame of changes means that the run was going on.
+    pub(super) fn skim(&mut self) -> Result<(), JournalError> {
+        for (number, place) in self.places(usize::MAX).into_iter().enumerate().rev() {
+            let number = (self.frames.len() + number) as u32;
+            self.offset = place.offset;
+            if let Ok(NextFrame::Whole { lines, .. }) = self.find_frame(number)? {
+                let content = self.content(number, &lines)?;
+                self.marks.extend(content.marks);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// What a list tells, where the last frame says all of it and nothing but a torn frame stands behind.
+    pub(super) fn overview(mut self) -> Result<Option<Overview>, JournalError> {
+        let places = self.places(usize::MAX);
+        let Some(last) = places.last() else {
+            return Ok(None);
+        };
+        let number = (self.frames.len() + places.len() - 1) as u32;
+        self.offset = last.offset;
+        let Ok(NextFrame::Whole { lines, .. }) = self.find_frame(number)? else {
+            return Ok(None);
+        };
+        let content = self.content(number, &lines)?;
+        let Some(named) = content.marks.last().and_then(|mark| mark.named) else {
+            return Ok(None);
+        };
+        let end = last.offset + u64::from(last.len);
+        self.marks = content.marks;
+        self.offset = end;
+        match self.find_frame(number + 1)? {
+            Ok(NextFrame::End) => {}
+            Ok(NextFrame::Torn) => self.torn = true,
+            Ok(NextFrame::Whole { .. }) | Err(_) => return Ok(None),
+        }
+        Ok(Some(Overview::of(&self.finish()?, named, number + 1, end)))
+    }
+
+    /// Reads to the end, or the first `most` frames.
+    pub(super) fn up_to(mut self, most: u32) -> Result<Journal, JournalError> {
+        // The header first: what follows is checked against it.
+        if most > 0 && self.next_frame()? {
+            self.whole_frames(most as usize - 1);
+        }
+        let mut more = true;
+        while more && self.frames.len() < most as usize {
+            more = self.next_frame()?;
+        }
+        self.is_cut = more;
+        self.finish()
+    }
+
+    /// Reads frames, all processors at once, up to the first with which anything is the matter:
+    /// what it is, [`next_frame`](Reading::next_frame) says.
+    fn whole_frames(&mut self, most: usize) {
+        let places = self.places(most);
+        let first = self.frames.len();
+        let contents: Vec<OnceLock<FrameContent>> = places.iter().map(|_| OnceLock::new()).collect();
+        let next = AtomicUsize::new(0);
+        let read_some = || {
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&FrameLocation { offset, len }) = places.get(n) else {
+                    return;
+                };
+                let number = (first + n) as u32;
+                let bytes = self.bytes_at(offset, len.into());
+                let found = bytes.map(|bytes| frame::decode(number, offset, &bytes));
+                let Ok(Ok(NextFrame::Whole { lines, .. })) = found else {
+                    return;
+                };
+                match self.content(number, &lines) {
+                    Ok(content) => _ = contents[n].set(content),
+                    Err(_) => return,
+                }
+            }
+        };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 1..processors.min(places.len() / FRAMES_A_THREAD) {
+                // Where there is no thread for it, the others read.
+                let _ = Builder::new().spawn_scoped(scope, read_some);
+            }
+            read_some();
+        });
+        for (place, content) in places.into_iter().zip(contents) {
+            let Some(content) = content.into_inner() else {
+                return;
+            };
+            self.take(place, content);
+        }
+    }
+
+    /// Where the next frames lie, if their heads can be believed.
+    fn places(&self, most: usize) -> Vec<FrameLocation> {
+        let mut places = Vec::new();
+        let mut offset = self.offset;
+        while places.len() < most && offset + HEAD as u64 <= self.length {
+            let mut head = [0; HEAD];
+            let read = self.file.read_exact_at(&mut head, offset);
+            let Some((number, len)) = read.ok().and_then(|()| frame::read_head(&head)) else {
+                break;
+            };
+            if number as usize != self.frames.len() + places.len() {
+                break;
+            }
+            let len = HEAD as u64 + len as u64;
+            if offset + len > self.length {
+                break;
+            }
+            places.push(FrameLocation {
+                offset,
+                len: len as u32,
+            });
+            offset += len;
+        }
+        places
+    }
+
+    /// The next frame was found whole.
+    fn take(&mut self, place: FrameLocation, content: FrameContent) {
+        self.header = self.header.take().or(content.header);
+        self.steps.extend(content.steps);
+        self.marks.extend(content.marks);
+        self.inodes += content.inodes;
+        self.offset = place.offset + u64::from(place.len);
+        self.frames.push(place);
+    }
+
+    /// Reads one more frame; `false` at the end.
+    pub(super) fn next_frame(&mut self) -> Result<bool, JournalError> {
+        let number = self.frames.len() as u32;
+        match self.find_frame(number)? {
+            Ok(NextFrame::Whole { lines, len }) => {
+                let content = self.content(number, &lines)?;
+                let (offset, len) = (self.offset, len as u32);
+                self.take(FrameLocation { offset, len }, content);
+                Ok(true)
+            }
+            Ok(NextFrame::End) => Ok(false),
+            Ok(NextFrame::Torn) => {
+                self.torn = true;
+                Ok(false)
+            }
+            // A file that does not even begin like a journal is some other file.
+            Err(error) if number == 0 => Err(JournalError::NotAJournal {
+                path: self.path.to_path_buf(),
+                reason: error.reason,
+            }),
+            Err(error) => Err(self.damaged(number, error.reason)),
+        }
+    }
+
+    /// Looks at the frame that should begin here: at no more bytes than its head says, and where it
+    /// is not whole, at whether anything stands behind it.
+    fn find_frame(&self, number: u32) -> Result<Result<NextFrame, Damaged>, JournalError> {
+        // More than a frame that was cut off has behind it of room set aside.
+        const BEHIND: u64 = 64 << 20;
+        let rest = self.length - self.offset;
+        let head = self.bytes(rest.min(HEAD as u64))?;
+        let len = frame::read_head(&head).map_or(0, |(_, len)| len as u64);
+        let frame_len = HEAD as u64 + len;
+        if len > 0 && frame_len <= rest {
+            let whole = frame::decode(number, self.offset, &self.bytes(frame_len)?);
+            if let Ok(NextFrame::Whole { .. }) = whole {
+                return Ok(whole);
+            }
+        }
+        let seen = self.bytes(rest.min(frame_len + BEHIND))?;
+        Ok(frame::decode(number, self.offset, &seen))
+    }
+
+    fn bytes(&self, len: u64) -> Result<Vec<u8>, JournalError> {
+        self.bytes_at(self.offset, len)
+    }
+
+    fn bytes_at(&self, offset: u64, len: u64) -> Result<Vec<u8>, JournalError> {
+        let mut bytes = vec![0; len as usize];
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|source| JournalError::Io {
+                path: self.path.to_path_buf(),
+                source,
+            })?;
+        Ok(bytes)
+    }
+
+    fn damaged(&self, frame: u32, reason: String) -> JournalError {
+        JournalError::Damaged {
+            path: self.path.to_path_buf(),
+            frame,
+            offset: self.offset,
+            reason,
+        }
+    }
+
+    /// A frame is whole and does not hold what it should.
+    fn wrong(&self, number: u32, reason: String) -> JournalError {
+        match number {
+            0 => JournalError::NotAJournal {
+                path: self.path.to_path_buf(),
+                reason,
+            },
+            _ => self.damaged(number, reason),
+        }
+    }
+
+    /// What the lines of a frame say, if that makes sense.
+    fn content(&self, number: u32, lines: &[u8]) -> Result<FrameContent, JournalError> {
+        let mut content = FrameContent::default();
+        let mut frame = FrameCheck::default();
+        let mut header = self.header.as_ref();
+        for text in split_lines(lines) {
+            if number == 0 && header.is_none() {
+                self.check_format(text)?;
+            }
+            let roots = header.map_or(0, |header| header.roots.len());
+            let line = Record::parse(text).map_err(|reason| self.wrong(number, reason))?;
+            match line {
+                Record::Header(new) if header.is_none() => {
+                    new.check().map_err(|reason| self.wrong(number, reason))?;
+                    header = Some(content.header.insert(*new));
+                }
+                Record::Header(_) => return Err(self.damaged(number, "a second header".into())),
+                Record::Own(own) => frame.own(own.n),
+                Record::Dir(dir) => {
+                    frame
+                        .dir(&dir, roots)
+                        .map_err(|reason| self.damaged(number, reason))?;
+                    content.inodes += dir.names.len() as u64;
+                }
+                Record::Step(step) => {
+                    step.check(roots)
+                        .map_err(|reason| self.damaged(number, reason))?;
+                    content.steps.push(*step);
+                }
+                Record::Mark(mark) => content.marks.push(mark),
+            }
+        }
+        Ok(content)
+    }
+
+    /// Looks at the version alone, before the rest, which a later version may have changed.
+    fn check_format(&self, text: &[u8]) -> Result<(), JournalError> {
+        let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+        match value["format"].as_u64() {
+            Some(format) if format > u64::from(record::FORMAT) => Err(JournalError::Newer {
+                path: self.path.to_path_buf(),
+                format,
+                tool: value["tool"].as_str().unwrap_or("unknown").to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Journal, JournalError> {
+        let Some(header) = self.header else {
+            return Err(JournalError::Empty {
+                path: self.path.to_path_buf(),
+            });
+        };
+        let state = match self.marks.last().map(|line| line.mark) {
+            None | Some(Mark::Listed | Mark::Stepping | Mark::Interrupted | Mark::Resumed) => {
+                JournalState::Unfinished
+            }
+            Some(Mark::Finished) => JournalState::Finished,
+            Some(Mark::Undoing) => JournalState::Undoing,
+            Some(Mark::Undone) => JournalState::Undone,
+        };
+        Ok(Journal {
+            path: self.path.to_path_buf(),
+            header,
+            state,
+            steps: self.steps,
+            marks: self.marks,
+            inodes: self.inodes,
+            tail_bytes: self.length - self.offset,
+            torn: self.torn,
+            frames: self.frames,
+            file: self.file,
+            as_of: self.as_of,
+            is_cut: self.is_cut,
+        })
+    }
+}

@@ -1,0 +1,419 @@
+//! What a run does besides changing owners: directories made and removed, entries renamed, small
+//! files rewritten.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+use super::record::RootLine;
+use crate::fs::Identity;
+use crate::fs::escape::escaped;
+use crate::ownership::{Mode, Ownership};
+
+/// A place below one of the run's roots. Plain names, so that nothing leads out of the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepPath {
+    /// Which root.
+    pub root: usize,
+    /// The names from there, at least one; none only for an ownership or times: the root itself.
+    pub path: Vec<Name>,
+}
+
+impl StepPath {
+    /// These names below that root.
+    pub fn new<N: AsRef<[u8]>>(root: usize, names: impl IntoIterator<Item = N>) -> StepPath {
+        let path = names.into_iter().map(|n| Name(n.as_ref().to_vec()));
+        StepPath {
+            root,
+            path: path.collect(),
+        }
+    }
+
+    /// Absolute path, for messages.
+    pub fn to_path(&self, roots: &[RootLine]) -> PathBuf {
+        let top = roots.get(self.root).map(|root| root.path.clone().into());
+        let mut path: PathBuf = top.unwrap_or_default();
+        path.extend(self.path.iter().map(Name::as_path));
+        path
+    }
+
+    fn check(&self, roots: usize) -> Result<(), String> {
+        let plain = |name: &Name| name.is_component() && name.0 != b".";
+        if self.root >= roots {
+            return Err(format!("step line: there is no root {}", self.root));
+        }
+        match self.path.iter().find(|name| !plain(name)) {
+            Some(name) => Err(format!(
+                "step line: {:?} is not the name of a file",
+                name.as_path()
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Owner and mode of a directory or file that a step makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewDirectory {
+    /// Owner, a host id.
+    pub uid: u32,
+    /// Group, a host id.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: Mode,
+}
+
+/// One step. Steps are taken in the journal's order and undone in the opposite order. Owners are changed after
+/// the first [`Header::steps_before`](super::line::Header::steps_before) of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Step {
+    /// A directory comes into being; undone, an empty one goes.
+    MakeDir {
+        /// Where.
+        at: StepPath,
+        /// What it is made like.
+        #[serde(flatten)]
+        made: NewDirectory,
+    },
+    /// An empty directory goes; undone, it is made anew.
+    RemoveDir {
+        /// Where.
+        at: StepPath,
+        /// What it was like.
+        #[serde(flatten)]
+        made: NewDirectory,
+    },
+    /// An entry gets another place on the same filesystem; nobody's place is taken.
+    Rename {
+        /// Where it was.
+        from: StepPath,
+        /// Where it goes.
+        to: StepPath,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+    },
+    /// A file gets other content. Its owner, mode and extended attributes stay, its inode does not.
+    Rewrite {
+        /// Where.
+        at: StepPath,
+        /// What it held.
+        before: FileContent,
+        /// What it holds.
+        after: FileContent,
+    },
+    /// A symlink gets another target. Its owner stays, its inode does not.
+    Relink {
+        /// Where.
+        at: StepPath,
+        /// Where it led, as it said.
+        before: Name,
+        /// Where it leads, as it says.
+        after: Name,
+        /// Time of its last modification, nanoseconds since 1970.
+        mtime_ns: i64,
+    },
+    /// One inode gets another ownership, and nothing below it does.
+    SetOwnership {
+        /// Where.
+        at: StepPath,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+        /// Before.
+        before: Ownership,
+        /// After.
+        after: Ownership,
+    },
+    /// A file comes into being; undone, it goes if nobody wrote to it.
+    Create {
+        /// Where.
+        at: StepPath,
+        /// What it holds.
+        content: String,
+        /// What it is made like.
+        #[serde(flatten)]
+        made: NewDirectory,
+    },
+    /// A file goes; undone, it is made anew.
+    Remove {
+        /// Where.
+        at: StepPath,
+        /// What it holds.
+        content: String,
+        /// What it is like.
+        #[serde(flatten)]
+        made: NewDirectory,
+    },
+    /// An entry gets another place, and in the same moment a file takes the place it had: a guard, which
+    /// keeps a daemon that needs a directory there from starting.
+    Block {
+        /// Where it was, and the guard is.
+        from: StepPath,
+        /// Where it goes.
+        to: StepPath,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+        /// What the guard holds.
+        content: String,
+    },
+    /// An entry takes the place of a guard: the opposite of [`Step::Block`].
+    Unblock {
+        /// Where it was.
+        from: StepPath,
+        /// Where the guard was, and it goes.
+        to: StepPath,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+        /// What the guard holds.
+        content: String,
+    },
+    /// Nothing is done; undone, a directory gets back the time of its last modification.
+    Times {
+        /// Which directory. No names: the root itself.
+        at: StepPath,
+        /// Nanoseconds since 1970.
+        mtime_ns: i64,
+    },
+}
+
+/// An entry that a step gives another place.
+#[derive(Clone, Copy, Debug)]
+pub struct MovedPath<'a> {
+    /// Where it was.
+    pub from: &'a StepPath,
+    /// Where it goes.
+    pub to: &'a StepPath,
+    /// Its inode.
+    pub identity: Identity,
+}
+
+/// What a rewritten file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileContent {
+    /// All of it.
+    pub text: String,
+    /// Time of its last modification, nanoseconds since 1970; left out where the time of writing
+    /// will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime_ns: Option<i64>,
+}
+
+impl Step {
+    /// The places it is about.
+    pub fn places(&self) -> Vec<&StepPath> {
+        match self {
+            Step::MakeDir { at, .. }
+            | Step::RemoveDir { at, .. }
+            | Step::Rewrite { at, .. }
+            | Step::Relink { at, .. }
+            | Step::SetOwnership { at, .. }
+            | Step::Create { at, .. }
+            | Step::Remove { at, .. }
+            | Step::Times { at, .. } => vec![at],
+            Step::Rename { from, to, .. }
+            | Step::Block { from, to, .. }
+            | Step::Unblock { from, to, .. } => vec![from, to],
+        }
+    }
+
+    /// The entry that it gives another place.
+    pub fn moved(&self) -> Option<MovedPath<'_>> {
+        match self {
+            Step::Rename { from, to, identity }
+            | Step::Block {
+                from, to, identity, ..
+            }
+            | Step::Unblock {
+                from, to, identity, ..
+            } => Some(MovedPath {
+                from,
+                to,
+                identity: *identity,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What the file holds that it puts into a place or takes away from one.
+    pub fn file_content(&self) -> Option<&str> {
+        match self {
+            Step::Create { content, .. }
+            | Step::Remove { content, .. }
+            | Step::Block { content, .. }
+            | Step::Unblock { content, .. } => Some(content),
+            _ => None,
+        }
+    }
+
+    /// The first format that has this kind of step.
+    pub fn format(&self) -> u32 {
+        match self {
+            Step::Relink { .. }
+            | Step::Remove { .. }
+            | Step::Block { .. }
+            | Step::Unblock { .. }
+            | Step::Times { .. } => 3,
+            _ => 1,
+        }
+    }
+
+    /// Whether its places are plain ways below the `roots` that there are.
+    ///
+    /// # Errors
+    /// Which is not, for people.
+    pub fn check(&self, roots: usize) -> Result<(), String> {
+        let may_be_root = matches!(self, Step::SetOwnership { .. } | Step::Times { .. });
+        self.places().into_iter().try_for_each(|place| {
+            if place.path.is_empty() && !may_be_root {
+                return Err("step line: a place without a name".into());
+            }
+            place.check(roots)
+        })
+    }
+
+    /// The step in a line of words, for people.
+    pub fn describe(&self, roots: &[RootLine]) -> String {
+        let path = |place: &StepPath| escaped(&place.to_path(roots)).to_string();
+        match self {
+            Step::MakeDir { at, made } => format!(
+                "make directory {} {}:{} {}",
+                path(at),
+                made.uid,
+                made.gid,
+                made.mode
+            ),
+            Step::RemoveDir { at, .. } => format!("remove directory {}", path(at)),
+            Step::Rename { from, to, .. } => format!("rename {} -> {}", path(from), path(to)),
+            Step::Rewrite { at, .. } => format!("rewrite {}", path(at)),
+            Step::Relink { at, after, .. } => {
+                format!("symlink {} -> {}", path(at), escaped(after.as_path()))
+            }
+            Step::SetOwnership { at, after, .. } => match after.acl() {
+                Some(acl) => format!("set the ACL of {} to {acl}", path(at)),
+                None => format!(
+                    "set {} to {}:{} {}",
+                    path(at),
+                    after.uid,
+                    after.gid,
+                    after.mode
+                ),
+            },
+            Step::Create { at, .. } => format!("create {}", path(at)),
+            Step::Remove { at, .. } => format!("remove {}", path(at)),
+            Step::Block { from, to, .. } => {
+                format!(
+                    "rename {} -> {}, with a guard in its place",
+                    path(from),
+                    path(to)
+                )
+            }
+            Step::Unblock { from, to, .. } => {
+                format!("rename {} -> {}, which a guard had", path(from), path(to))
+            }
+            Step::Times { at, .. } => format!("remember the times of {}", path(at)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_come_back_from_json() {
+        let at = StepPath::new(0, ["a", "b"]);
+        let made = NewDirectory {
+            uid: 0,
+            gid: 100_000,
+            mode: Mode::from_st_mode(0o710),
+        };
+        let content = |text: &str| FileContent {
+            text: text.into(),
+            mtime_ns: Some(5),
+        };
+        for step in [
+            Step::MakeDir {
+                at: at.clone(),
+                made,
+            },
+            Step::RemoveDir {
+                at: at.clone(),
+                made,
+            },
+            Step::Rename {
+                from: at.clone(),
+                to: StepPath::new(0, [b"\xff"]),
+                identity: Identity { ino: 7, born: 9 },
+            },
+            Step::Rewrite {
+                at: at.clone(),
+                before: content("x"),
+                after: content("y\n"),
+            },
+            Step::Relink {
+                at: at.clone(),
+                before: Name(b"../x".to_vec()),
+                after: Name(b"/y\xff".to_vec()),
+                mtime_ns: 7,
+            },
+            Step::SetOwnership {
+                at: at.clone(),
+                identity: Identity { ino: 7, born: 9 },
+                before: serde_json::from_str(r#"{"uid":0,"gid":7,"mode":"0700"}"#).unwrap(),
+                after: serde_json::from_str(
+                    r#"{"uid":0,"gid":7,"mode":"0710","acl":"u::rwx,u:100000:--x,g::---,m::--x,o::---"}"#,
+                )
+                .unwrap(),
+            },
+            Step::Create {
+                at: at.clone(),
+                content: "z".into(),
+                made,
+            },
+            Step::Remove {
+                at: at.clone(),
+                content: "z".into(),
+                made,
+            },
+            Step::Block {
+                from: at.clone(),
+                to: StepPath::new(0, ["c"]),
+                identity: Identity { ino: 7, born: 9 },
+                content: "guard".into(),
+            },
+            Step::Unblock {
+                from: StepPath::new(0, ["c"]),
+                to: at.clone(),
+                identity: Identity { ino: 7, born: 9 },
+                content: "guard".into(),
+            },
+            Step::Times { at, mtime_ns: 5 },
+        ] {
+            let json = serde_json::to_string(&step).unwrap();
+            assert_eq!(serde_json::from_str::<Step>(&json).unwrap(), step, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_leads_out_of_its_root_is_refused() {
+        for bad in [&["..", "etc"][..], &[], &["a/b"], &["."], &[""]] {
+            let at = StepPath::new(0, bad);
+            let step = Step::RemoveDir {
+                at,
+                made: NewDirectory {
+                    uid: 0,
+                    gid: 0,
+                    mode: Mode::from_st_mode(0),
+                },
+            };
+            assert!(step.check(1).is_err(), "{bad:?}");
+        }
+        let other_root = StepPath::new(1, ["a"]);
+        assert!(other_root.check(1).is_err());
+    }
+}

@@ -1,0 +1,255 @@
+//! Making lines durable: the file, and the thread that writes it for the walking threads.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use jiff::Timestamp;
+
+use super::frame::Encoder;
+use super::record::{Record, Mark, MarkLine, NameCounts};
+
+/// The growing end of a journal file.
+///
+/// Room is set aside ahead of the frames by writing zeros and syncing them: a full disk shows
+/// before anything is changed, and a frame's own `fdatasync(2)` then only has to write data that
+/// is already mapped, not wait for the filesystem's journal.
+pub struct Appender {
+    file: File,
+    encoder: Encoder,
+    next_frame: u32,
+    end: u64,
+    room_to: u64,
+    named: NameCounts,
+}
+
+const FIRST_ROOM: u64 = 256 << 10;
+const MOST_ROOM_AT_ONCE: u64 = 8 << 20;
+
+impl Appender {
+    /// Goes on after frame number `next_frame - 1`, which ends at `end`; what stands behind it (a
+    /// torn frame, room not used) goes. The frames before name what `named` says.
+    pub fn new(file: File, next_frame: u32, end: u64, named: NameCounts) -> io::Result<Appender> {
+        file.set_len(end)?;
+        let mut appender = Appender {
+            file,
+            encoder: Encoder::new()?,
+            next_frame,
+            end,
+            room_to: end,
+            named,
+        };
+        appender.make_room(FIRST_ROOM)?;
+        Ok(appender)
+    }
+
+    /// Adds lines as one frame and makes them durable; `named`: what they name.
+    ///
+    /// # Errors
+    /// When they are not durable; nothing they announce may be done then.
+    pub fn append(&mut self, lines: &[u8], named: NameCounts) -> io::Result<()> {
+        let frame = self.encoder.encode(self.next_frame, lines)?;
+        self.make_room(frame.len() as u64)?;
+        self.file.write_all_at(&frame, self.end)?;
+        self.file.sync_data()?;
+        // One that nobody can find any more undoes nothing.
+        if self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("it was removed while it was written"));
+        }
+        self.end += frame.len() as u64;
+        self.next_frame += 1;
+        self.named += named;
+        Ok(())
+    }
+
+    /// Adds a mark with the present time, and the number of inodes left as they were.
+    ///
+    /// # Errors
+    /// As [`Appender::append`].
+    pub fn mark(&mut self, mark: Mark, left: u64) -> io::Result<()> {
+        self.mark_with_conflicts(mark, left, 0)
+    }
+
+    /// The same, and says how many of those that are left were not touched.
+    pub fn mark_with_conflicts(&mut self, mark: Mark, left: u64, conflicts: u64) -> io::Result<()> {
+        let time = Timestamp::now();
+        let named = Some(self.named);
+        let line = Record::Mark(MarkLine {
+            mark,
+            left,
+            conflicts,
+            named,
+            time,
+        });
+        self.append(&line.to_bytes(), NameCounts::default())
+    }
+
+    fn make_room(&mut self, needed: u64) -> io::Result<()> {
+        if self.end + needed <= self.room_to {
+            return Ok(());
+        }
+        let grow = self.room_to.clamp(FIRST_ROOM, MOST_ROOM_AT_ONCE);
+        let target = (self.end + needed).max(self.room_to + grow);
+        let zeros = vec![0; 64 << 10];
+        while self.room_to < target {
+            let len = (target - self.room_to).min(zeros.len() as u64);
+            self.file
+                .write_all_at(&zeros[..len as usize], self.room_to)?;
+            self.room_to += len;
+        }
+        self.file.sync_all()
+    }
+
+    /// Gives back the room that was not used; the file.
+    pub fn close(self) -> (File, io::Result<()>) {
+        let given_back = self.file.set_len(self.end);
+        let result = given_back.and_then(|()| self.file.sync_all());
+        (self.file, result)
+    }
+
+    /// Frames so far, the header's among them.
+    pub fn frames(&self) -> u32 {
+        self.next_frame
+    }
+
+    /// Bytes of frames so far.
+    pub fn bytes(&self) -> u64 {
+        self.end
+    }
+}
+
+/// Lines to be made durable, and whom to tell.
+struct Commit {
+    lines: Vec<u8>,
+    named: NameCounts,
+    durable: Sender<()>,
+}
+
+/// Comes true once the lines it was given for are durable.
+pub struct CommitTicket(Receiver<()>);
+
+/// The journal could not be written; why is known to whoever closes the [`Writer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalBroken;
+
+impl CommitTicket {
+    /// Waits until the lines are on the disk. The answer comes once.
+    pub fn wait(&self) -> Result<(), JournalBroken> {
+        self.0.recv().map_err(|_| JournalBroken)
+    }
+
+    /// The answer, if it is known by now; it comes once.
+    pub fn poll(&self) -> Option<Result<(), JournalBroken>> {
+        match self.0.try_recv() {
+            Ok(()) => Some(Ok(())),
+            Err(TryRecvError::Disconnected) => Some(Err(JournalBroken)),
+            Err(TryRecvError::Empty) => None,
+        }
+    }
+}
+
+/// The thread that writes the journal. Whatever the walking threads hand in while it waits for the
+/// disk becomes one frame: one wait serves them all.
+pub struct Writer {
+    commits: Sender<Commit>,
+    /// Or why there is none.
+    thread: Result<JoinHandle<Written>, Box<Written>>,
+}
+
+/// The journal's end, and what kept it from being written.
+type Written = (Appender, io::Result<()>);
+
+/// How many hand-ins may wait; walking threads wait themselves beyond that.
+const QUEUE: usize = 64;
+
+/// A frame that grows by group commit is closed at this size.
+const FRAME_BYTES: usize = 1 << 20;
+
+impl Writer {
+    /// Starts the thread. `written` counts the bytes that are durable. Where no thread can be had, this is a
+    /// journal that cannot be written.
+    pub fn start(appender: Appender, written: Arc<AtomicU64>) -> Writer {
+        let (commits, receiver) = bounded(QUEUE);
+        let (hand, appender_for_it) = bounded(1);
+        let thread = Builder::new().spawn(move || {
+            let appender = appender_for_it.recv().expect("it is handed over at once");
+            write(appender, &receiver, &written)
+        });
+        let thread = match thread {
+            Ok(thread) => {
+                // It waits for nothing else.
+                let _ = hand.send(appender);
+                Ok(thread)
+            }
+            Err(error) => {
+                let error = io::Error::new(error.kind(), format!("no thread for it: {error}"));
+                Err(Box::new((appender, Err(error))))
+            }
+        };
+        Writer { commits, thread }
+    }
+
+    /// Hands in lines that name so many inodes. They are durable once the answer comes true.
+    pub fn commit(&self, lines: Vec<u8>, inodes: usize) -> CommitTicket {
+        let named = NameCounts {
+            inodes: inodes as u64,
+            steps: 0,
+        };
+        let (durable, waiter) = bounded(1);
+        // Refused only when the thread has ended over an error: then the waiter hears of it.
+        let _ = self.commits.send(Commit {
+            lines,
+            named,
+            durable,
+        });
+        CommitTicket(waiter)
+    }
+
+    /// Waits until everything handed in is written; gives back the file's end for the last mark.
+    ///
+    /// # Errors
+    /// What kept the journal from being written. The appender then stands behind the last frame
+    /// that is durable.
+    pub fn close(self) -> Written {
+        drop(self.commits);
+        match self.thread.map(JoinHandle::join) {
+            Ok(Ok(written)) => written,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(written) => *written,
+        }
+    }
+}
+
+fn write(
+    mut appender: Appender,
+    commits: &Receiver<Commit>,
+    written: &AtomicU64,
+) -> (Appender, io::Result<()>) {
+    while let Ok(first) = commits.recv() {
+        let Commit {
+            mut lines,
+            mut named,
+            durable,
+        } = first;
+        let mut waiters = vec![durable];
+        while lines.len() < FRAME_BYTES {
+            let Ok(next) = commits.try_recv() else { break };
+            lines.extend_from_slice(&next.lines);
+            named += next.named;
+            waiters.push(next.durable);
+        }
+        if let Err(error) = appender.append(&lines, named) {
+            return (appender, Err(error));
+        }
+        written.store(appender.bytes(), Ordering::Relaxed);
+        for waiter in waiters {
+            // Nobody waits any more when the run was given up.
+            let _ = waiter.send(());
+        }
+    }
+    (appender, Ok(()))
+}
