@@ -7,10 +7,10 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use idshift::fs::{DirPath, Identity};
 use idshift::idmap::{Direction, IdMap, MapSpec};
-use idshift::ownership::{
-    Acl, Capability, Change, FileType, Flags, Mode, Mapping, Ownership, map_ownership,
-};
 use idshift::journal::{Batch, Transition};
+use idshift::ownership::{
+    Acl, Capability, Change, FileType, Flags, Mapping, Mode, Ownership, map_ownership,
+};
 
 fn map(specs: &[&str]) -> IdMap {
     let specs: Vec<MapSpec> = specs.iter().filter_map(|spec| spec.parse().ok()).collect();

@@ -33,7 +33,7 @@ pub mod engine;
 pub mod fs;
 pub mod host;
 pub mod idmap;
+pub mod journal;
 pub mod ownership;
 pub mod preflight;
-pub mod journal;
 pub mod volume;

@@ -14,10 +14,10 @@ use super::output::{self, say, tell};
 use super::text;
 use crate::fs::escape::escaped;
 use crate::journal::file::{Overview, Section};
-use crate::journal::record::{DirLine, Header};
 use crate::journal::manifest::{ChangeLine, LinePath, ManifestLine};
+use crate::journal::record::{DirLine, Header};
 use crate::journal::store::id_of;
-use crate::journal::{Journal, JournalError, Name, JournalState, Store, Transition};
+use crate::journal::{Journal, JournalError, JournalState, Name, Store, Transition};
 
 /// Runs one of them.
 pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -233,7 +233,11 @@ impl Lines {
 }
 
 /// The facts of a journal, and `lines`: what a manifest would have, one element a line.
-fn print_object(journal: &Journal, call: &Invocation, out: &mut impl Write) -> Result<(), ShowError> {
+fn print_object(
+    journal: &Journal,
+    call: &Invocation,
+    out: &mut impl Write,
+) -> Result<(), ShowError> {
     let mut members = call.members();
     if let Value::Object(facts) = own_facts(journal) {
         members.extend(facts.into_iter().filter(|(name, _)| name != "roots"));
@@ -272,7 +276,11 @@ fn print_header(journal: &Journal, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn print_changes(journal: &Journal, how: &mut Lines, out: &mut impl Write) -> Result<(), ShowError> {
+fn print_changes(
+    journal: &Journal,
+    how: &mut Lines,
+    out: &mut impl Write,
+) -> Result<(), ShowError> {
     for frame in 0..journal.frames() {
         let mut owns: HashMap<u32, Transition> = HashMap::new();
         let mut way: Vec<Name> = Vec::new();

@@ -11,9 +11,9 @@ use super::output::say;
 
 use crate::engine::steps::SetAside;
 use crate::engine::{Ending, Problem, Report};
-use crate::preflight::Passing;
 use crate::journal::store::id_of;
 use crate::journal::{Journal, Name};
+use crate::preflight::Passing;
 
 /// Version of the objects.
 const FORMAT: u32 = 1;
@@ -204,8 +204,8 @@ pub fn print_report(invocation: &Invocation, report: &Report, manifest: Option<&
 }
 
 fn members(report: &Report, manifest: Option<&Path>) -> Value {
-    let tally = &report.tally;
-    let mut owners: Vec<_> = tally.owners.iter().collect();
+    let stats = &report.stats;
+    let mut owners: Vec<_> = stats.owners.iter().collect();
     owners.sort();
     let owners: Vec<Value> = owners
         .into_iter()
@@ -227,22 +227,22 @@ fn members(report: &Report, manifest: Option<&Path>) -> Value {
         "journal": report.journal.as_deref().and_then(id_of),
         "journal_path": report.journal.as_deref().map(path_value),
         "manifest": manifest.map(path_value),
-        "seen": tally.seen,
-        "changed": tally.changed,
-        "already_shifted": tally.already,
-        "unmapped": tally.unmapped,
-        "failed": tally.failed,
-        "conflicts": tally.conflicts,
-        "skipped": tally.mounts + tally.excluded + tally.vanished,
-        "skipped_mounts": paths(&tally.mount_paths),
-        "excluded": tally.excluded,
-        "excludes_without_match": tally.unmatched_excludes,
-        "vanished": tally.vanished,
-        "steps": tally.steps,
-        "set_aside": set_aside(&tally.set_aside),
-        "created_since": tally.created,
-        "created_paths": paths(&tally.created_paths),
-        "problems": problems(&tally.problems),
+        "seen": stats.seen,
+        "changed": stats.changed,
+        "already_shifted": stats.already,
+        "unmapped": stats.unmapped,
+        "failed": stats.failed,
+        "conflicts": stats.conflicts,
+        "skipped": stats.mounts + stats.excluded + stats.vanished,
+        "skipped_mounts": paths(&stats.mount_paths),
+        "excluded": stats.excluded,
+        "excludes_without_match": stats.unmatched_excludes,
+        "vanished": stats.vanished,
+        "steps": stats.steps,
+        "set_aside": set_aside(&stats.set_aside),
+        "created_since": stats.created,
+        "created_paths": paths(&stats.created_paths),
+        "problems": problems(&stats.problems),
         "would_refuse": would_refuse(&report.would_refuse),
         "owners": owners,
         "elapsed_s": report.elapsed.as_secs_f64(),

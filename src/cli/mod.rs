@@ -15,17 +15,17 @@
 //! - `text`: paths and numbers as people can read them
 //! - `effort`: how hard a command works, and stopping it in good order
 
+mod announce;
 pub mod args;
 mod check;
 mod docker;
 mod doctor;
-mod limits;
 pub mod exit;
 mod findings;
 mod journal;
 mod json;
+mod limits;
 mod map;
-mod announce;
 mod output;
 mod prepare;
 mod privileges;

@@ -39,7 +39,10 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let (report, of) = match run.dry_run {
         true => {
             let manifest = run.manifest.as_deref().map(open_manifest).transpose()?;
-            (plan.dry_run(&store, manifest, &monitor, &stop)?, SummaryKind::DryRun)
+            (
+                plan.dry_run(&store, manifest, &monitor, &stop)?,
+                SummaryKind::DryRun,
+            )
         }
         false => (plan.execute(&store, &monitor, &stop)?, SummaryKind::Shift),
     };

@@ -1,9 +1,9 @@
 //! `idshift resume`
 
+use super::announce;
 use super::args::ResumeArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
-use super::announce;
 use super::shift::print_report;
 use super::summary::SummaryKind;
 use super::terminal::Terminal;

@@ -1,9 +1,9 @@
 //! `idshift rollback`
 
+use super::announce;
 use super::args::RollbackArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
-use super::announce;
 use super::output::tell;
 use super::shift::print_report;
 use super::summary::SummaryKind;

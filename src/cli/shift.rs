@@ -12,8 +12,8 @@ use crate::engine::{self, Refusal, Report, ShiftRequest};
 use crate::fs::escape::escaped;
 use crate::idmap::Direction;
 use crate::journal::Store;
-use crate::journal::record::WalkOptions;
 use crate::journal::manifest::{Manifest, ManifestWriter};
+use crate::journal::record::WalkOptions;
 
 /// Runs it.
 pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -157,7 +157,13 @@ pub fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
     }
 }
 
-fn print(report: &Report, of: SummaryKind, args: &ShiftArgs, call: &Invocation, stdout_is_taken: bool) {
+fn print(
+    report: &Report,
+    of: SummaryKind,
+    args: &ShiftArgs,
+    call: &Invocation,
+    stdout_is_taken: bool,
+) {
     print_report(
         call,
         report,

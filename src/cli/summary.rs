@@ -7,9 +7,9 @@ use console::style;
 use super::text::{bytes, count, inodes, path, seconds, table};
 use crate::engine::steps::SetAside;
 use crate::engine::{Ending, Problem, Report};
-use crate::ownership::FileType;
 use crate::journal::Journal;
 use crate::journal::store::argument;
+use crate::ownership::FileType;
 
 /// What a report is of: the words differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +46,15 @@ pub fn summary(report: &Report, of: SummaryKind, service: bool, verbose: bool) -
     list(
         &mut text,
         "mount points not crossed",
-        &report.tally.mount_paths,
-        report.tally.mounts,
+        &report.stats.mount_paths,
+        report.stats.mounts,
         most,
     );
     list(
         &mut text,
         "new since the run, and left",
-        &report.tally.created_paths,
-        report.tally.created,
+        &report.stats.created_paths,
+        report.stats.created,
         most,
     );
     match &report.ending {
@@ -68,19 +68,19 @@ pub fn summary(report: &Report, of: SummaryKind, service: bool, verbose: bool) -
             let _ = writeln!(text, "\nWhat could not be undone:");
             problems(
                 &mut text,
-                &report.tally.problems,
-                report.tally.problems.len() as u64,
+                &report.stats.problems,
+                report.stats.problems.len() as u64,
                 most,
             );
         }
-        _ if report.tally.left() > 0 => {
+        _ if report.stats.left() > 0 => {
             let title = match of {
                 SummaryKind::Verify => "Not as it should be:",
                 SummaryKind::DryRun => "What cannot be shifted:",
                 _ => "Left as they were:",
             };
             let _ = writeln!(text, "\n{title}");
-            problems(&mut text, &report.tally.problems, report.tally.left(), most);
+            problems(&mut text, &report.stats.problems, report.stats.left(), most);
         }
         _ => {}
     }
@@ -93,7 +93,7 @@ pub fn summary(report: &Report, of: SummaryKind, service: bool, verbose: bool) -
             let _ = writeln!(text, "{line}");
         }
     }
-    set_aside(&mut text, &report.tally.set_aside);
+    set_aside(&mut text, &report.stats.set_aside);
     next_step(&mut text, report, of);
     let goes_on = matches!(report.ending, Ending::Interrupted | Ending::Stuck { .. });
     if service && goes_on && report.journal.is_some() {
@@ -103,10 +103,10 @@ pub fn summary(report: &Report, of: SummaryKind, service: bool, verbose: bool) -
 }
 
 fn headline(report: &Report, of: SummaryKind) -> String {
-    let tally = &report.tally;
-    let rate = tally.seen as f64 / report.elapsed.as_secs_f64().max(1e-6);
+    let stats = &report.stats;
+    let rate = stats.seen as f64 / report.elapsed.as_secs_f64().max(1e-6);
     let pace = format!("in {} ({}/s)", seconds(report.elapsed), count(rate as u64));
-    let of_seen = format!("{} of {}", count(tally.changed), inodes(tally.seen));
+    let of_seen = format!("{} of {}", count(stats.changed), inodes(stats.seen));
     let good = |text: &str| style(text).green().bold().to_string();
     let bad = |text: &str| style(text).red().bold().to_string();
     match (&report.ending, of) {
@@ -128,20 +128,22 @@ fn headline(report: &Report, of: SummaryKind) -> String {
                 good("Dry run")
             )
         }
-        (Ending::Done, SummaryKind::Rollback) => format!("{} {of_seen} {pace}.", good("Rolled back")),
+        (Ending::Done, SummaryKind::Rollback) => {
+            format!("{} {of_seen} {pace}.", good("Rolled back"))
+        }
         (Ending::Done, SummaryKind::RollbackDryRun) => {
             format!("{}: {of_seen} would be rolled back.", good("Dry run"))
         }
-        (Ending::Done, SummaryKind::Verify) if tally.left() == 0 => format!(
+        (Ending::Done, SummaryKind::Verify) if stats.left() == 0 => format!(
             "{}: all {} are what they should be. Looked {pace}.",
             good("Verified"),
-            inodes(tally.seen)
+            inodes(stats.seen)
         ),
         (Ending::Done, SummaryKind::Verify) => format!(
             "{}: {} of {} are not what they should be.",
             bad("Differs"),
-            count(tally.left()),
-            inodes(tally.seen)
+            count(stats.left()),
+            inodes(stats.seen)
         ),
     }
 }
@@ -150,11 +152,11 @@ fn headline(report: &Report, of: SummaryKind) -> String {
 const MOST_OWNERS: usize = 20;
 
 fn owners(text: &mut String, report: &Report) {
-    let tally = &report.tally;
-    if tally.owners.is_empty() {
+    let stats = &report.stats;
+    if stats.owners.is_empty() {
         return;
     }
-    let mut owners: Vec<_> = tally.owners.iter().collect();
+    let mut owners: Vec<_> = stats.owners.iter().collect();
     owners.sort_by_key(|(owners, count)| (std::cmp::Reverse(**count), **owners));
     let mut rows = vec![vec![
         "owner".into(),
@@ -182,7 +184,7 @@ fn owners(text: &mut String, report: &Report) {
     let kinds: Vec<String> = KINDS
         .iter()
         .filter_map(|(kind, one, many)| {
-            let n = *tally.kinds.get(kind)?;
+            let n = *stats.kinds.get(kind)?;
             Some(format!("{} {}", count(n), if n == 1 { one } else { many }))
         })
         .collect();
@@ -204,7 +206,7 @@ const KINDS: [(FileType, &str, &str); 7] = [
 ];
 
 fn rest(text: &mut String, report: &Report, of: SummaryKind) {
-    let tally = &report.tally;
+    let stats = &report.stats;
     let as_wanted = match of {
         SummaryKind::Shift | SummaryKind::DryRun => "already shifted",
         SummaryKind::Rollback | SummaryKind::RollbackDryRun => "already as before the run",
@@ -216,21 +218,21 @@ fn rest(text: &mut String, report: &Report, of: SummaryKind) {
         SummaryKind::DryRun => "to do",
         SummaryKind::Shift | SummaryKind::Verify => "done",
     };
-    if tally.steps > 0 {
-        let noun = if tally.steps == 1 { "step" } else { "steps" };
-        let _ = writeln!(text, "  {} other {noun} {stepped}", count(tally.steps));
+    if stats.steps > 0 {
+        let noun = if stats.steps == 1 { "step" } else { "steps" };
+        let _ = writeln!(text, "  {} other {noun} {stepped}", count(stats.steps));
     }
     let facts = [
-        (tally.already, as_wanted),
-        (tally.excluded, "left out by --exclude"),
-        (tally.vanished, "gone before they could be looked at"),
+        (stats.already, as_wanted),
+        (stats.excluded, "left out by --exclude"),
+        (stats.vanished, "gone before they could be looked at"),
     ];
     for (n, what) in facts {
-        if n > 0 && !(of == SummaryKind::Verify && tally.left() == 0 && what == as_wanted) {
+        if n > 0 && !(of == SummaryKind::Verify && stats.left() == 0 && what == as_wanted) {
             let _ = writeln!(text, "  {} {what}", count(n));
         }
     }
-    for glob in &tally.unmatched_excludes {
+    for glob in &stats.unmatched_excludes {
         let glob = super::text::one_line(glob);
         let _ = writeln!(text, "  Warning: --exclude {glob} matched nothing");
     }
@@ -292,7 +294,8 @@ fn next_step(text: &mut String, report: &Report, of: SummaryKind) {
         let _ = writeln!(text, "  {what} idshift {verb} {name}");
     };
     match (&report.ending, of) {
-        (Ending::Interrupted, SummaryKind::Shift | SummaryKind::Rollback) | (Ending::Stuck { .. }, _) => {
+        (Ending::Interrupted, SummaryKind::Shift | SummaryKind::Rollback)
+        | (Ending::Stuck { .. }, _) => {
             text.push('\n');
             match Journal::outline(journal) {
                 Ok(outline) if outline.can_resume => {
@@ -308,7 +311,7 @@ fn next_step(text: &mut String, report: &Report, of: SummaryKind) {
             let _ = writeln!(text, "\n  Journal:   {} ({})", path(journal), bytes(size));
             show(text, "Undo with:", "rollback");
         }
-        (Ending::Done, SummaryKind::Rollback) if report.tally.forcible > 0 => {
+        (Ending::Done, SummaryKind::Rollback) if report.stats.forcible > 0 => {
             text.push('\n');
             show(text, "Also what was changed since:", "rollback --force");
         }

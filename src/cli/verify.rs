@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use super::announce;
 use super::args::VerifyArgs;
 use super::exit::{Exit, Failure};
 use super::json::Invocation;
-use super::announce;
 use super::shift::{direction, print_report};
 use super::summary::SummaryKind;
 use super::terminal::Terminal;
@@ -30,7 +30,14 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     };
     monitor.clear();
     let report = report?;
-    print_report(call, &report, SummaryKind::Verify, &args.output, false, None);
+    print_report(
+        call,
+        &report,
+        SummaryKind::Verify,
+        &args.output,
+        false,
+        None,
+    );
     Ok(Exit::from(&report))
 }
 

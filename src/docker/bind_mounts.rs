@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::DockerError;
-use super::owner_stats::{OwnerStats, owner_stats};
 use super::container::{Bind, Container};
+use super::container_user;
 use super::data_root::{ContainerFiles, DockerRoot};
 use super::inventory::volumes::VolumeElsewhere;
 use super::inventory::{PathOwner, whose};
+use super::owner_stats::{OwnerStats, owner_stats};
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::{DEFAULT_USER, Remap};
-use super::container_user;
-use crate::fs::escape::{shell_word, escaped};
 use crate::fs::access_probe::AccessKind;
+use crate::fs::escape::{escaped, shell_word};
 use crate::fs::{PinnedFile, Root, Stat, places};
 use crate::idmap::{Direction, Mapped};
 use crate::ownership::FileType;
@@ -233,8 +233,9 @@ impl<'a> BindMountSurvey<'a> {
         let host_ids = user.as_ref().zip(remap);
         let host_ids = host_ids.and_then(|(user, remap)| user.on_host(&remap.map).ok());
         let wanted = seen.filter(|_| is_ours && remap.is_some());
-        let holds = wanted
-            .and_then(|(real, _)| owner_stats(real, host_ids, bind.writable, self.accounts.as_ref()));
+        let holds = wanted.and_then(|(real, _)| {
+            owner_stats(real, host_ids, bind.writable, self.accounts.as_ref())
+        });
         let closed = match (seen, remap) {
             (Some((real, _)), Some(remap)) if is_ours => {
                 let root = Root::open(real).ok();
@@ -350,7 +351,11 @@ impl<'a> BindMountSurvey<'a> {
             FileType::Socket => Some(Advice::Socket),
             _ if real.extension() == Some(OsStr::new("sock")) => Some(Advice::Socket),
             FileType::CharDevice | FileType::BlockDevice => Some(Advice::Device),
-            _ if matches!(whose(self.moved, real), PathOwner::Daemon | PathOwner::Content) => {
+            _ if matches!(
+                whose(self.moved, real),
+                PathOwner::Daemon | PathOwner::Content
+            ) =>
+            {
                 Some(Advice::DataRoot)
             }
             _ if self.root.path.starts_with(real) => Some(Advice::System),

@@ -14,11 +14,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::DockerError;
 use crate::fs::Root;
 use crate::fs::escape::shell_word;
-use crate::fs::file_ops::{stat_entry, read_file};
+use crate::fs::file_ops::{read_file, stat_entry};
 use crate::host::runtime;
-use crate::ownership::Mode;
 use crate::journal::Step;
 use crate::journal::step::{FileContent, NewDirectory, StepPath};
+use crate::ownership::Mode;
 
 /// Where dockerd looks for it unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/docker/daemon.json";
@@ -274,7 +274,8 @@ pub fn step(
     let root = open(path, dir)?;
     let at = StepPath::new(root_number, [name]);
     let handle = std::fs::File::open(&root.path).map_err(DockerError::io(&root.path))?;
-    let there = stat_entry(handle.as_fd(), name).map_err(|errno| DockerError::io(path)(errno.into()))?;
+    let there =
+        stat_entry(handle.as_fd(), name).map_err(|errno| DockerError::io(path)(errno.into()))?;
     let step = match (there, remap) {
         (None, None) => None,
         (None, Some(remap)) => Some(Step::Create {

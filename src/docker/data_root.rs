@@ -12,8 +12,8 @@ use super::DockerError;
 use super::container::{Bind, Container, bind_mounts, local_volumes};
 use super::daemon_json::DaemonJson;
 use crate::fs::dir::open_dir;
-use crate::fs::escape::shell_word;
 use crate::fs::escape::escaped;
+use crate::fs::escape::shell_word;
 use crate::fs::file_ops::read_file;
 
 /// Where dockerd keeps its data unless told otherwise.

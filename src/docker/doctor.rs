@@ -9,7 +9,7 @@ use super::daemon_start::DaemonStart;
 use super::data_root::{self, DockerRoot, names};
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::PinnedFile;
-use crate::fs::escape::{shell_word, escaped};
+use crate::fs::escape::{escaped, shell_word};
 use crate::host::{Finding, filesystem, kernel, runtime, security, subids};
 use crate::idmap::IdMap;
 use crate::volume::probe::try_namespace;

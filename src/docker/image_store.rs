@@ -11,7 +11,7 @@ use super::DockerError;
 use super::container::Container;
 use super::data_root::{DockerRoot, names};
 use super::remap::Remap;
-use crate::fs::escape::{shell_word, escaped};
+use crate::fs::escape::{escaped, shell_word};
 use crate::idmap::Direction;
 
 /// Where containerd keeps its data unless its configuration says otherwise.

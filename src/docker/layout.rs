@@ -104,12 +104,16 @@ impl Layout {
             [b"overlay2" | b"fuse-overlayfs", b"l", ..] => Rule::Skip,
             _ if is_content(way) => self.content_rule(),
 
-            [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => self.passage_rule(),
+            [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => {
+                self.passage_rule()
+            }
             [b"volumes"] | [b"volumes", _] => Rule::Keep,
             [b"overlay2" | b"fuse-overlayfs"] | [b"overlay2" | b"fuse-overlayfs", _] => {
                 self.passage_rule()
             }
-            [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => self.passage_rule(),
+            [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => {
+                self.passage_rule()
+            }
             _ => Rule::Skip,
         }
     }

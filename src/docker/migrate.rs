@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::container::{Container, rewrite_config, rewrite_hostconfig, obstacles, set_userns_host};
+use super::container::{Container, obstacles, rewrite_config, rewrite_hostconfig, set_userns_host};
 use super::daemon_json;
 use super::data_root::{
     ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
@@ -17,10 +17,10 @@ use super::remap::Remap;
 use super::steps::{GUARDED, StepList, times};
 use crate::engine::{Plan, ShiftRequest};
 use crate::idmap::Direction;
-use crate::preflight::accounts::LoginAccounts;
 use crate::journal::record::{RootLine, WalkOptions};
 use crate::journal::step::StepPath;
 use crate::journal::{Journal, Step, Store};
+use crate::preflight::accounts::LoginAccounts;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -275,7 +275,7 @@ impl Migration {
         Plan {
             request: self.request.clone(),
             step_roots: self.step_roots.clone(),
-            aim: &self.layout,
+            policy: &self.layout,
             steps: self.steps.clone(),
             steps_before: self.steps_before,
         }

@@ -24,8 +24,8 @@
 
 pub mod audit;
 pub mod bind_mounts;
-pub mod owner_stats;
 pub mod container;
+pub mod container_user;
 pub mod copy;
 pub mod create_user;
 pub mod daemon_json;
@@ -37,9 +37,9 @@ pub mod image_store;
 pub mod inventory;
 pub mod layout;
 pub mod migrate;
+pub mod owner_stats;
 pub mod path_rewriter;
 pub mod remap;
-pub mod container_user;
 mod steps;
 
 use std::path::PathBuf;

@@ -159,8 +159,14 @@ mod tests {
         let found = owner_stats(dir.path(), nobody, false, None).unwrap();
         assert_eq!((found.closed, found.more), (1, false));
         assert_eq!(found.owners.values().sum::<u64>(), 2);
-        assert_eq!(owner_stats(dir.path(), nobody, true, None).unwrap().closed, 2);
+        assert_eq!(
+            owner_stats(dir.path(), nobody, true, None).unwrap().closed,
+            2
+        );
         assert_eq!(owner_stats(dir.path(), None, true, None).unwrap().closed, 0);
-        assert_eq!(owner_stats(&dir.path().join("open"), nobody, false, None), None);
+        assert_eq!(
+            owner_stats(&dir.path().join("open"), nobody, false, None),
+            None
+        );
     }
 }

@@ -14,9 +14,9 @@ use crate::fs::dir::open_dir;
 use crate::fs::escape::escaped;
 use crate::fs::file_ops::{mtime_ns, read_file, read_link};
 use crate::fs::{PinnedFile, Stat, attributes};
-use crate::ownership::{FileType, Mode, Ownership};
 use crate::journal::step::{FileContent, NewDirectory, StepPath};
 use crate::journal::{Name, Step};
+use crate::ownership::{FileType, Mode, Ownership};
 
 /// Why an entry of a data-root cannot be carried by renaming it; `None` when it can.
 pub fn not_renamed(path: &Path, stat: &Stat) -> Option<String> {
@@ -57,7 +57,11 @@ pub(super) struct StepList<'a> {
 
 impl<'a> StepList<'a> {
     /// For a docker root that is carried itself, or for a copy of it.
-    pub fn new(top: &'a Path, copy: Option<&str>, inner: &str) -> Result<StepList<'a>, DockerError> {
+    pub fn new(
+        top: &'a Path,
+        copy: Option<&str>,
+        inner: &str,
+    ) -> Result<StepList<'a>, DockerError> {
         let mut steps = StepList {
             top,
             hidden: match copy {
@@ -169,7 +173,9 @@ impl<'a> StepList<'a> {
     /// What is at a path, if it can be carried by renaming it.
     fn carried(&self, path: &Path) -> Result<Stat, DockerError> {
         let failed = |errno: rustix::io::Errno| DockerError::io(path)(errno.into());
-        let stat = PinnedFile::path(path).and_then(|pin| pin.stat()).map_err(failed)?;
+        let stat = PinnedFile::path(path)
+            .and_then(|pin| pin.stat())
+            .map_err(failed)?;
         match not_renamed(path, &stat) {
             None => Ok(stat),
             Some(why) => {

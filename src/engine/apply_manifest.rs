@@ -5,18 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::visitor::RunContext;
 use super::execute::execute;
-use super::replay::{ReplayMode, FailurePolicy, Target, Replay};
+use super::replay::{FailurePolicy, Replay, ReplayMode, Target};
 use super::shift::conclude;
-use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Stats};
+use super::visitor::RunContext;
+use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stats, Stop};
 use crate::fs::{DirPath, Identity};
-use crate::ownership::Change;
-use crate::journal::record::NameCounts;
 use crate::journal::manifest::{Manifest, ManifestError};
+use crate::journal::record::NameCounts;
 use crate::journal::store::StoreError;
 use crate::journal::writer::Appender;
 use crate::journal::{Batch, Journal, Mark, Name, Store, Transition};
+use crate::ownership::Change;
 
 /// Makes the changes of a manifest. All of them go into the journal first; then the journal is
 /// carried out, as `resume` would. An inode that is not as the manifest says it was is a conflict.
@@ -51,7 +51,7 @@ pub fn apply_manifest(
     monitor.phase(Phase::Comparing, Some(journal.inodes));
     let compare = Replay {
         journal: &journal,
-        goal: Target::After,
+        target: Target::After,
         accept_partial: false,
         force: false,
         act: ReplayMode::Count,
@@ -61,7 +61,7 @@ pub fn apply_manifest(
         stop,
     };
     let compared = compare.run(request.jobs, None)?;
-    let mut found = compared.tally;
+    let mut found = compared.stats;
     let ending = match (compared.cut_short, found.changed, found.left()) {
         (true, _, _) => Some(Ending::Interrupted),
         (false, _, 1..) if all_or_nothing => Some(Ending::RolledBack {
@@ -75,7 +75,7 @@ pub fn apply_manifest(
         return Ok(Report {
             journal: None,
             ending,
-            tally: Stats {
+            stats: Stats {
                 changed: 0,
                 owners: HashMap::new(),
                 kinds: HashMap::new(),

@@ -21,12 +21,12 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::visitor::{ShiftVisitor, Candidate, RunContext};
-use super::hardlinks::{Key, Deferred, key};
+use super::hardlinks::{Deferred, Key, key};
 use super::sink::Sink;
+use super::visitor::{Candidate, RunContext, ShiftVisitor};
 use super::{ProblemKind, Stats};
-use crate::fs::open_path::OpenPath;
 use crate::fs::dir_guard::{CtimeStamp, settles_in, tick};
+use crate::fs::open_path::OpenPath;
 use crate::fs::stat::stat;
 use crate::fs::threads::on_threads;
 use crate::fs::walk::{Visit, walk};
@@ -39,13 +39,13 @@ pub(super) fn walk_and_verify<'a, S: Sink>(
     jobs: usize,
     decider: impl Fn() -> ShiftVisitor<'a, S> + Sync,
 ) -> Stats {
-    let mut tally = Stats::sum(walk(roots, jobs, &decider));
-    let put_off = run.links.take_deferred();
-    if !put_off.is_empty() && !run.is_cut_short() {
-        tally.add(verify_deferred(&put_off, jobs, decider));
+    let mut stats = Stats::sum(walk(roots, jobs, &decider));
+    let deferred = run.links.take_deferred();
+    if !deferred.is_empty() && !run.is_cut_short() {
+        stats.add(verify_deferred(&deferred, jobs, decider));
     }
-    tally.unmatched_excludes = run.unmatched_excludes();
-    tally
+    stats.unmatched_excludes = run.unmatched_excludes();
+    stats
 }
 
 /// Names looked at together, at most.
@@ -55,21 +55,21 @@ const NAMES: usize = 16384;
 const FEW_NAMES: usize = 256;
 
 fn verify_deferred<'a, S: Sink>(
-    put_off: &[Deferred],
+    deferred: &[Deferred],
     jobs: usize,
     decider: impl Fn() -> ShiftVisitor<'a, S> + Sync,
 ) -> Stats {
-    let names: Vec<usize> = put_off.iter().map(Deferred::count_names).collect();
+    let names: Vec<usize> = deferred.iter().map(Deferred::count_names).collect();
     let chunks = chunks(&names, jobs);
     let next = AtomicUsize::new(0);
-    let tallies = on_threads(jobs.min(chunks.len()), || {
+    let all_stats = on_threads(jobs.min(chunks.len()), || {
         let mut decider = decider();
         // Each is open from when it was looked at until it is decided on.
         let together = process::descriptors_for_pins() / 4;
         let together = decider.run().stop.group(together.max(1));
         let mine = || chunks.get(next.fetch_add(1, Ordering::Relaxed));
         'over: while let Some(chunk) = mine() {
-            for some in put_off[chunk.clone()].chunks(together) {
+            for some in deferred[chunk.clone()].chunks(together) {
                 if verify_some(&mut decider, some).is_none() {
                     break 'over;
                 }
@@ -77,7 +77,7 @@ fn verify_deferred<'a, S: Sink>(
         }
         decider.finish()
     });
-    Stats::sum(tallies)
+    Stats::sum(all_stats)
 }
 
 /// Pieces of some inodes, of which it is known how many names each has, for so many threads: of no more names
@@ -175,10 +175,10 @@ struct StableInode {
 
 impl StableInode {
     fn decide<S: Sink>(self, decider: &mut ShiftVisitor<'_, S>) -> std::ops::ControlFlow<()> {
-        let aim = decider.run().aim;
-        let rule = aim
+        let policy = decider.run().policy;
+        let rule = policy
             .all_in(&self.dir)
-            .unwrap_or_else(|| aim.name_in(&self.dir, &self.name));
+            .unwrap_or_else(|| policy.name_in(&self.dir, &self.name));
         let met = Candidate {
             name: &self.name,
             rule,
@@ -330,7 +330,7 @@ fn look_up_names(run: &RunContext<'_>, inodes: &[&Deferred]) -> (Vec<Verified>, 
 /// are counted as such: what matters is that there is no further one.
 struct Dirs<'r> {
     run: &'r RunContext<'r>,
-    climb: OpenPath,
+    open_path: OpenPath,
     held: Vec<Option<Rc<Dir>>>,
 }
 
@@ -339,7 +339,7 @@ impl<'r> Dirs<'r> {
         let few = places <= process::descriptors_for_directories() / 2;
         Dirs {
             run,
-            climb: OpenPath::default(),
+            open_path: OpenPath::default(),
             held: vec![None; if few { places } else { 0 }],
         }
     }
@@ -349,7 +349,7 @@ impl<'r> Dirs<'r> {
             return Ok(Rc::clone(dir));
         }
         let root = self.run.roots[path.root].pin.as_fd();
-        let dir = Rc::new(self.climb.open(root, path)?);
+        let dir = Rc::new(self.open_path.open(root, path)?);
         if let Some(held) = self.held.get_mut(place) {
             *held = Some(Rc::clone(&dir));
         }
@@ -357,7 +357,7 @@ impl<'r> Dirs<'r> {
     }
 
     fn forget(&mut self) {
-        self.climb = OpenPath::default();
+        self.open_path = OpenPath::default();
     }
 }
 

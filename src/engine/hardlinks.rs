@@ -87,7 +87,7 @@ struct KnownInode {
     /// In the order they were met, with the names that were put off; none where it was decided on.
     inodes: IndexMap<Key, Vec<NamesInDir>, RandomState>,
     /// Names put off, those next to each other in one directory as one.
-    put_off: usize,
+    deferred: usize,
 }
 
 impl HardLinkTable {
@@ -122,7 +122,7 @@ impl HardLinkTable {
 
     /// Remembers a name for when all names were met; nothing where the inode was decided on already.
     pub fn defer(&self, stat: &Stat, dir: &Arc<DirPath>, name: &[u8]) {
-        let KnownInode { inodes, put_off } = &mut *lock(&self.met);
+        let KnownInode { inodes, deferred } = &mut *lock(&self.met);
         let names = match inodes.entry(key(stat)) {
             Entry::Vacant(first) => first.insert(Vec::new()),
             Entry::Occupied(met) if met.get().is_empty() => return,
@@ -134,10 +134,10 @@ impl HardLinkTable {
                 last.names.push(0);
             }
             _ => {
-                *put_off += 1;
+                *deferred += 1;
                 names.push(NamesInDir {
                     dir: Arc::clone(dir),
-                    nth: *put_off,
+                    nth: *deferred,
                     names: [name, b"\0"].concat(),
                 });
             }
@@ -147,12 +147,12 @@ impl HardLinkTable {
     /// All that was put off, in the order it was met.
     pub fn take_deferred(&self) -> Vec<Deferred> {
         let met = std::mem::take(&mut *lock(&self.met));
-        let put_off = met
+        let deferred = met
             .inodes
             .into_iter()
             .filter(|(_, names)| !names.is_empty())
             .map(|(inode, names)| Deferred { inode, names });
-        put_off.collect()
+        deferred.collect()
     }
 
     /// Remembers an inode that has names outside.
@@ -196,9 +196,9 @@ mod tests {
         assert!(links.is_first_name(&decided));
         links.defer(&decided, &one, b"x");
 
-        let put_off = links.take_deferred();
-        let [Deferred { inode, names }] = &put_off[..] else {
-            panic!("{put_off:?}");
+        let deferred = links.take_deferred();
+        let [Deferred { inode, names }] = &deferred[..] else {
+            panic!("{deferred:?}");
         };
         assert_eq!(*inode, key(&waiting));
         let names: Vec<_> = names.iter().flat_map(NamesInDir::iter).collect();

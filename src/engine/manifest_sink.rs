@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 
-use super::visitor::RunContext;
 use super::sink::Sink;
+use super::visitor::RunContext;
 use super::{Problem, ProblemKind, Stats};
 use crate::fs::{DirPath, Identity};
 use crate::journal::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
@@ -165,14 +165,14 @@ impl Sink for ManifestSink<'_> {
     fn change(
         &mut self,
         run: &RunContext<'_>,
-        tally: &mut Stats,
+        stats: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         (): (),
         identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()> {
-        tally.add_changes(&transition, 1);
+        stats.add_changes(&transition, 1);
         if self.manifest.is_none() {
             return ControlFlow::Continue(());
         }

@@ -21,41 +21,41 @@
 //! - [`created`]: what came into being since a run
 //! - [`monitor`], [`report`], [`stop`]: how a run talks, ends and is ended
 
-pub mod policy;
-pub mod new_inodes;
-pub mod visitor;
-mod filesystems;
-pub mod exclude;
-mod writeback;
+pub mod apply_manifest;
 mod chown_check;
-pub mod hardlinks;
+mod dir_cache;
+pub mod exclude;
 pub mod execute;
+mod filesystems;
+mod hardlink_verify;
+pub mod hardlinks;
 pub mod manifest_sink;
 pub mod monitor;
+pub mod new_inodes;
 pub mod plan;
+pub mod policy;
+mod reopen;
 pub mod replay;
 pub mod report;
 pub mod request;
 pub mod resume;
-pub mod apply_manifest;
 pub mod rollback;
-mod reopen;
-mod hardlink_verify;
 pub mod shift;
 pub mod sink;
 pub mod steps;
 pub mod stop;
 mod there;
 pub mod verify;
-mod dir_cache;
+pub mod visitor;
+mod writeback;
 
-pub use policy::{Policy, Uniform, Rule};
+pub use apply_manifest::apply_manifest;
 pub use monitor::{Monitor, Phase, Silent};
 pub use plan::Plan;
+pub use policy::{Policy, Rule, Uniform};
 pub use report::{Ending, Outcome, Problem, ProblemKind, Report, Stats};
 pub use request::{Refusal, ShiftRequest};
 pub use resume::resume;
-pub use apply_manifest::apply_manifest;
 pub use rollback::{RollbackOptions, rollback};
 pub use shift::{dry_run, shift};
 pub use stop::Stop;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-use super::{Stop, Stats};
+use super::{Stats, Stop};
 use crate::fs::dir::Kind;
 use crate::fs::stat::{stat, stat_at};
 use crate::fs::walk::{Enter, Visit, walk};
@@ -22,18 +22,18 @@ use crate::journal::{Journal, Mark};
 ///
 /// To be asked before anything is undone: then most directories still have the times that the run
 /// left, and only what is in the others has to be looked at.
-pub fn count(journal: &Journal, roots: &[Root], jobs: usize, tally: &mut Stats, stop: &Stop) {
+pub fn count(journal: &Journal, roots: &[Root], jobs: usize, stats: &mut Stats, stop: &Stop) {
     let visitor = || RunWindow {
         journal,
         roots,
         stop,
         finished: finished(journal),
-        tally: Stats::default(),
+        stats: Stats::default(),
     };
     for found in walk(roots, jobs, visitor) {
-        tally.created += found.created;
+        stats.created += found.created;
         for path in found.created_paths {
-            super::report::push_listed(&mut tally.created_paths, path);
+            super::report::push_listed(&mut stats.created_paths, path);
         }
     }
 }
@@ -49,7 +49,7 @@ struct RunWindow<'a> {
     roots: &'a [Root],
     stop: &'a Stop,
     finished: Option<Timestamp>,
-    tally: Stats,
+    stats: Stats,
 }
 
 /// Inodes get their times from a clock that may be two ticks behind, at 100 ticks a second.
@@ -118,8 +118,8 @@ impl Visit for RunWindow<'_> {
                 let path = self.roots[dir.path.root]
                     .path
                     .join(dir.path.join(name.to_bytes()));
-                self.tally.created += 1;
-                super::report::push_listed(&mut self.tally.created_paths, path);
+                self.stats.created += 1;
+                super::report::push_listed(&mut self.stats.created_paths, path);
             }
             if stat.is_dir() {
                 found.push(dir.path.child(name.to_bytes(), stat.identity, stat.dev));
@@ -133,6 +133,6 @@ impl Visit for RunWindow<'_> {
     }
 
     fn finish(self) -> Stats {
-        self.tally
+        self.stats
     }
 }

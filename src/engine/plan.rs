@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::visitor::{ShiftVisitor, RunContext};
-use super::hardlinks::{HardLinkTable, OutsideLinks};
 use super::execute::execute;
+use super::hardlink_verify::walk_and_verify;
+use super::hardlinks::{HardLinkTable, OutsideLinks};
 use super::replay::FailurePolicy;
 use super::request::ShiftRequest;
-use super::hardlink_verify::walk_and_verify;
 use super::shift::{Dry, conclude, dry_walk};
 use super::sink::ListSink;
 use super::steps::Steps;
-use super::{Policy, Ending, Monitor, Phase, Refusal, Report, Stop, Stats};
+use super::visitor::{RunContext, ShiftVisitor};
+use super::{Ending, Monitor, Phase, Policy, Refusal, Report, Stats, Stop};
 use crate::fs::Root;
-use crate::journal::record::{Record, NameCounts};
-use crate::journal::run_lock::RunLock;
 use crate::journal::manifest::ManifestWriter;
+use crate::journal::record::{NameCounts, Record};
+use crate::journal::run_lock::RunLock;
 use crate::journal::writer::{Appender, Writer};
 use crate::journal::{Journal, Mark, Step, Store};
 
@@ -31,7 +31,7 @@ pub struct Plan<'a> {
     /// Directories in which only steps are taken. The trees come first in the numbering of roots.
     pub step_roots: Vec<PathBuf>,
     /// What each inode becomes.
-    pub aim: &'a dyn Policy,
+    pub policy: &'a dyn Policy,
     /// The steps, in order.
     pub steps: Vec<Step>,
     /// So many of them are taken before any owner is changed.
@@ -62,7 +62,7 @@ impl Plan<'_> {
         let request = &self.request;
         let (map, direction) = (&request.map, request.direction);
         let mut run = RunContext::new(roots, map, direction, &request.walk, monitor, stop);
-        run.aim = self.aim;
+        run.policy = self.policy;
         run.accounts = request.accounts();
         run.exclude = request.excludes(roots)?;
         if !request.walk.outside_links {
@@ -135,7 +135,8 @@ impl Plan<'_> {
         // All that stands in the way is to be told at once.
         run.carry_on = true;
         monitor.phase(Phase::Listing, None);
-        let (appender, mut found, written) = self.journal_changes(&run, trees, appender, request.jobs);
+        let (appender, mut found, written) =
+            self.journal_changes(&run, trees, appender, request.jobs);
         run.carry_on = request.walk.keep_going;
         let interrupted = run.interrupted.load(Ordering::Relaxed);
         let stands = found.left() > 0 && !request.walk.keep_going;
@@ -162,7 +163,7 @@ impl Plan<'_> {
                     (false, true) => Ending::RolledBack { why },
                     (false, false) => Ending::Done,
                 },
-                tally: found,
+                stats: found,
                 elapsed: start.elapsed(),
                 would_refuse: Vec::new(),
             });
@@ -188,8 +189,8 @@ impl Plan<'_> {
         found.owners.clear();
         found.kinds.clear();
         let seen = found.seen;
-        walked.tally.add(found);
-        walked.tally.seen = seen;
+        walked.stats.add(found);
+        walked.stats.seen = seen;
         Ok(conclude(&run, walked, path, request.jobs, start))
     }
 
@@ -203,15 +204,15 @@ impl Plan<'_> {
     ) -> (Appender, Stats, std::io::Result<()>) {
         let writer = Writer::start(appender, Arc::new(AtomicU64::new(0)));
         let visitor = || ShiftVisitor::new(run, ListSink::new(&writer));
-        let tally = walk_and_verify(run, trees, jobs, visitor);
+        let stats = walk_and_verify(run, trees, jobs, visitor);
         let (mut appender, mut written) = writer.close();
-        let whole = !run.is_cut_short() && (tally.left() == 0 || run.walk.keep_going);
+        let whole = !run.is_cut_short() && (stats.left() == 0 || run.walk.keep_going);
         if written.is_ok() && whole {
             written = self
                 .journal_steps(&mut appender)
                 .and_then(|()| appender.mark(Mark::Listed, 0));
         }
-        (appender, tally, written)
+        (appender, stats, written)
     }
 
     fn journal_steps(&self, appender: &mut Appender) -> std::io::Result<()> {

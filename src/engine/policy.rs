@@ -2,7 +2,7 @@
 
 use crate::fs::DirPath;
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{self, Mode, Mapping, Ownership};
+use crate::ownership::{self, Mapping, Mode, Ownership};
 
 /// What is done about one inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

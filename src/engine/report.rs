@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::steps::SetAside;
+use crate::journal::Transition;
 use crate::ownership::FileType;
 use crate::preflight::Passing;
-use crate::journal::Transition;
 
 /// Why an inode was left as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -155,11 +155,11 @@ impl Stats {
     }
 
     /// The counts of several threads together.
-    pub fn sum(tallies: impl IntoIterator<Item = Stats>) -> Stats {
-        tallies
+    pub fn sum(all_stats: impl IntoIterator<Item = Stats>) -> Stats {
+        all_stats
             .into_iter()
-            .fold(Stats::default(), |mut sum, tally| {
-                sum.add(tally);
+            .fold(Stats::default(), |mut sum, stats| {
+                sum.add(stats);
                 sum
             })
     }
@@ -202,7 +202,7 @@ pub struct Report {
     /// The journal file; none for a dry run, or when nothing had to be changed.
     pub journal: Option<PathBuf>,
     /// Counts.
-    pub tally: Stats,
+    pub stats: Stats,
     /// How it ended.
     pub ending: Ending,
     /// Wall time.
@@ -234,7 +234,7 @@ impl Report {
             Ending::RolledBack { .. } => Outcome::Failed,
             Ending::Stuck { .. } => Outcome::Stuck,
             Ending::Nothing { .. } => Outcome::Done,
-            Ending::Done if self.tally.left() > 0 => Outcome::SomeLeft,
+            Ending::Done if self.stats.left() > 0 => Outcome::SomeLeft,
             Ending::Done => Outcome::Done,
         }
     }

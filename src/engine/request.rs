@@ -6,19 +6,19 @@ use thiserror::Error;
 
 use super::visitor::{elsewhere, elsewhere_help};
 use crate::fs::Root;
+use crate::fs::escape::{escaped, shell_word};
 use crate::fs::root::RootError;
-use crate::fs::escape::{shell_word, escaped};
 use crate::idmap::{Direction, IdMap, Overlap};
+use crate::journal::manifest::ManifestError;
+use crate::journal::record::{Header, RootLine, WalkOptions};
+use crate::journal::run_lock::{LockError, RunLock};
+use crate::journal::store::StoreError;
+use crate::journal::{Journal, JournalError, Name, Store};
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::mount_views::{self, MountViewError, Walked};
 use crate::preflight::passing::check_not_in_use;
 use crate::preflight::user_namespace::{self, NoSuchId};
 use crate::preflight::{Lasting, Passing, Preflight};
-use crate::journal::record::{Header, RootLine, WalkOptions};
-use crate::journal::run_lock::{LockError, RunLock};
-use crate::journal::manifest::ManifestError;
-use crate::journal::store::StoreError;
-use crate::journal::{Journal, JournalError, Name, Store};
 
 use super::exclude::{self, Excludes};
 use super::{Monitor, Phase, reopen};

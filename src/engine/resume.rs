@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::visitor::RunContext;
 use super::exclude::Excludes;
 use super::execute::execute;
 use super::replay::{FailurePolicy, Target};
@@ -12,13 +11,14 @@ use super::rollback::and_more;
 use super::shift::{conclude, walk_journalling};
 use super::steps::Steps;
 use super::there;
-use super::{Ending, Monitor, Phase, Refusal, Report, Stop, Stats};
+use super::visitor::RunContext;
+use super::{Ending, Monitor, Phase, Refusal, Report, Stats, Stop};
 use crate::fs::{Identity, Root, places};
-use crate::preflight::passing::check_is_root;
 use crate::journal::file::Section;
 use crate::journal::run_lock::RunLock;
 use crate::journal::store::argument;
-use crate::journal::{Journal, JournalError, Mark, JournalState};
+use crate::journal::{Journal, JournalError, JournalState, Mark};
+use crate::preflight::passing::check_is_root;
 
 /// Finishes the run of a journal: first what the journal announces and the disk does not have yet,
 /// then the part of the trees that the run had not come to.
@@ -47,7 +47,7 @@ pub fn resume(
         JournalState::Finished | JournalState::Undone => {
             return Ok(Report {
                 journal: Some(journal.path.clone()),
-                tally: Stats::default(),
+                stats: Stats::default(),
                 ending: Ending::Nothing {
                     why: format!("it is {} already", journal.state),
                 },
@@ -102,16 +102,16 @@ pub fn resume(
             run.done = done;
         }
         monitor.phase(Phase::Shifting, None);
-        let replayed = walked.tally;
+        let replayed = walked.stats;
         walked = walk_journalling(&run, &roots, walked.appender, jobs);
         // Inodes that the replay met are met again by the walk.
-        let seen = walked.tally.seen.max(replayed.seen);
-        walked.tally.already = walked.tally.already.saturating_sub(replayed.changed);
-        walked.tally.add(replayed);
-        walked.tally.seen = seen;
+        let seen = walked.stats.seen.max(replayed.seen);
+        walked.stats.already = walked.stats.already.saturating_sub(replayed.changed);
+        walked.stats.add(replayed);
+        walked.stats.seen = seen;
     }
     // What the run did before is not known from this part of it.
-    walked.tally.begun += journal.inodes;
+    walked.stats.begun += journal.inodes;
     Ok(conclude(&run, walked, journal.path.clone(), jobs, start))
 }
 

@@ -5,18 +5,18 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-use super::visitor::RunContext;
 use super::filesystems::Filesystems;
-use super::writeback::with_writeback;
-use super::replay::{ReplayMode, FailurePolicy, Target, Replay, Replayed};
+use super::replay::{FailurePolicy, Replay, ReplayMode, Replayed, Target};
 use super::request::{check_journal_not_in_use, check_mount_views};
 use super::steps::{Move, Steps};
-use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stop, Stats};
+use super::visitor::RunContext;
+use super::writeback::with_writeback;
+use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stats, Stop};
 use super::{new_inodes, reopen, there};
-use crate::preflight::passing::check_is_root;
 use crate::journal::run_lock::RunLock;
 use crate::journal::store::argument;
-use crate::journal::{Journal, JournalError, Mark, JournalState};
+use crate::journal::{Journal, JournalError, JournalState, Mark};
+use crate::preflight::passing::check_is_root;
 
 /// How to roll back.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub fn rollback(
     let start = Instant::now();
     let mut report = Report {
         journal: Some(journal.path.clone()),
-        tally: Stats::default(),
+        stats: Stats::default(),
         ending: Ending::Done,
         elapsed: start.elapsed(),
         would_refuse: Vec::new(),
@@ -56,15 +56,15 @@ pub fn rollback(
     }
     if journal.state == JournalState::Undone && journal.left() == 0 && !options.force {
         let looked = look(journal, &options, monitor, stop)?;
-        if looked.tally.changed == 0 && looked.tally.steps == 0 {
-            report.ending = match (looked.cut_short, looked.tally.left()) {
+        if looked.stats.changed == 0 && looked.stats.steps == 0 {
+            report.ending = match (looked.cut_short, looked.stats.left()) {
                 (true, _) => Ending::Interrupted,
                 (false, 0) => Ending::Nothing {
                     why: "it is rolled back already".into(),
                 },
                 (false, _) => Ending::Done,
             };
-            report.tally = looked.tally;
+            report.stats = looked.stats;
             report.elapsed = start.elapsed();
             return Ok(report);
         }
@@ -86,7 +86,7 @@ pub fn rollback(
         None => None,
         Some(lock) => Some((journal.append(&lock)?, lock)),
     };
-    let disks = Filesystems::of(&roots, journal.header.walk.cross_mounts);
+    let filesystems = Filesystems::of(&roots, journal.header.walk.cross_mounts);
     // Where steps moved things, what is new is told by the place it has in the end.
     let moves = !journal.steps.is_empty();
     let mut since = Stats::default();
@@ -95,37 +95,37 @@ pub fn rollback(
         new_inodes::count(journal, trees, options.jobs, &mut since, stop);
     }
     let replayed = match held {
-        None => replay(journal, &options, &disks, monitor, stop)?.0,
+        None => replay(journal, &options, &filesystems, monitor, stop)?.0,
         Some((mut appender, _lock)) => {
             let io = |source| io_error(journal, source);
             appender.mark(Mark::Undoing, 0).map_err(io)?;
-            let (mut replayed, flushed) = replay(journal, &options, &disks, monitor, stop)?;
+            let (mut replayed, flushed) = replay(journal, &options, &filesystems, monitor, stop)?;
             let ended = match replayed.cut_short {
                 // The one that goes on would not be told.
                 true => flushed,
                 false => {
                     monitor.phase(Phase::Syncing, None);
-                    let left = replayed.tally.left();
+                    let left = replayed.stats.left();
                     // One that is left may be half done where the run did not come to its end.
                     let conflicts = match journal.may_be_half_done() {
                         true => 0,
-                        false => replayed.tally.conflicts,
+                        false => replayed.stats.conflicts,
                     };
                     flushed
-                        .and_then(|()| disks.sync())
+                        .and_then(|()| filesystems.sync())
                         .and_then(|()| appender.mark_with_conflicts(Mark::Undone, left, conflicts))
                 }
             };
             if let Err(error) = ended {
                 let problem = not_certain(journal, &error);
                 monitor.problem(&problem);
-                replayed.tally.add_problem(problem);
+                replayed.stats.add_problem(problem);
             }
             let _ = appender.close();
             replayed
         }
     };
-    report.tally = replayed.tally;
+    report.stats = replayed.stats;
     if replayed.cut_short {
         report.ending = Ending::Interrupted;
     } else {
@@ -134,7 +134,7 @@ pub fn rollback(
             monitor.phase(Phase::LookingForNew, None);
             new_inodes::count(journal, trees, options.jobs, &mut since, stop);
         }
-        report.tally.add(since);
+        report.stats.add(since);
     }
     report.elapsed = start.elapsed();
     Ok(report)
@@ -142,7 +142,12 @@ pub fn rollback(
 
 /// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop
 /// it half way. `file`: the journal, which may have been removed meanwhile.
-pub(super) fn undo(path: &Path, file: File, run: &RunContext<'_>, jobs: usize) -> Result<Stats, Refusal> {
+pub(super) fn undo(
+    path: &Path,
+    file: File,
+    run: &RunContext<'_>,
+    jobs: usize,
+) -> Result<Stats, Refusal> {
     let second = file.try_clone();
     let journal = Journal::read_from(path, file)?;
     let options = RollbackOptions {
@@ -156,22 +161,27 @@ pub(super) fn undo(path: &Path, file: File, run: &RunContext<'_>, jobs: usize) -
     if let Some(appender) = &mut appender {
         let _ = appender.mark(Mark::Undoing, 0);
     }
-    let (mut replayed, flushed) =
-        replay(&journal, &options, &run.disks, run.monitor, &Stop::new())?;
-    match flushed.and_then(|()| run.disks.sync()) {
+    let (mut replayed, flushed) = replay(
+        &journal,
+        &options,
+        &run.filesystems,
+        run.monitor,
+        &Stop::new(),
+    )?;
+    match flushed.and_then(|()| run.filesystems.sync()) {
         Err(error) => {
             let problem = not_certain(&journal, &error);
             run.monitor.problem(&problem);
-            replayed.tally.add_problem(problem);
+            replayed.stats.add_problem(problem);
         }
         Ok(()) => {
             if let Some(mut appender) = appender {
-                let _ = appender.mark(Mark::Undone, replayed.tally.left());
+                let _ = appender.mark(Mark::Undone, replayed.stats.left());
                 let _ = appender.close();
             }
         }
     }
-    Ok(replayed.tally)
+    Ok(replayed.stats)
 }
 
 /// Everything is undone, and whether a power cut would leave it so is not known.
@@ -247,36 +257,36 @@ pub(super) fn and_more(all: usize) -> String {
 fn replay(
     journal: &Journal,
     options: &RollbackOptions,
-    disks: &Filesystems,
+    filesystems: &Filesystems,
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<(Replayed, std::io::Result<()>), Refusal> {
     let steps = Steps::of(journal);
-    let mut tally = Stats::default();
+    let mut stats = Stats::default();
     if options.dry_run {
-        tally.steps = steps.count(Target::Before);
-    } else if !undo_steps(&steps, steps.late(), options, monitor, &mut tally) {
-        return Ok(ended(tally));
+        stats.steps = steps.count(Target::Before);
+    } else if !undo_steps(&steps, steps.late(), options, monitor, &mut stats) {
+        return Ok(ended(stats));
     }
     // Before a daemon is kept from starting no owner is changed, nor after all are put back.
     if !steps.not_guarded() {
         let (mut replayed, flushed) =
-            replay_owners(journal, &steps.moves(), options, disks, monitor, stop)?;
-        replayed.tally.add(tally);
+            replay_owners(journal, &steps.moves(), options, filesystems, monitor, stop)?;
+        replayed.stats.add(stats);
         if replayed.cut_short || flushed.is_err() {
             return Ok((replayed, flushed));
         }
-        tally = replayed.tally;
+        stats = replayed.stats;
     }
     if !options.dry_run {
-        undo_steps(&steps, steps.early(), options, monitor, &mut tally);
+        undo_steps(&steps, steps.early(), options, monitor, &mut stats);
     }
-    Ok(ended(tally))
+    Ok(ended(stats))
 }
 
-fn ended(tally: Stats) -> (Replayed, std::io::Result<()>) {
+fn ended(stats: Stats) -> (Replayed, std::io::Result<()>) {
     let cut_short = false;
-    (Replayed { tally, cut_short }, Ok(()))
+    (Replayed { stats, cut_short }, Ok(()))
 }
 
 /// Whether it may go on from there.
@@ -285,15 +295,15 @@ fn undo_steps(
     which: Range<usize>,
     options: &RollbackOptions,
     monitor: &dyn Monitor,
-    tally: &mut Stats,
+    stats: &mut Stats,
 ) -> bool {
-    let brought = steps.apply(Target::Before, which, options.force);
-    tally.steps += brought.done;
-    tally.set_aside.extend(brought.set_aside);
-    let is_fine = brought.problems.is_empty();
-    for problem in brought.problems {
+    let applied = steps.apply(Target::Before, which, options.force);
+    stats.steps += applied.done;
+    stats.set_aside.extend(applied.set_aside);
+    let is_fine = applied.problems.is_empty();
+    for problem in applied.problems {
         monitor.problem(&problem);
-        tally.add_problem(problem);
+        stats.add_problem(problem);
     }
     is_fine || options.force
 }
@@ -302,14 +312,14 @@ fn replay_owners(
     journal: &Journal,
     moves: &[Move],
     options: &RollbackOptions,
-    disks: &Filesystems,
+    filesystems: &Filesystems,
     monitor: &dyn Monitor,
     stop: &Stop,
 ) -> Result<(Replayed, std::io::Result<()>), Refusal> {
     monitor.phase(Phase::Undoing, Some(journal.inodes));
     let replay = Replay {
         journal,
-        goal: Target::Before,
+        target: Target::Before,
         // What a run or a rollback failed over may have been left half way.
         accept_partial: journal.may_be_half_done(),
         force: options.force,
@@ -324,7 +334,9 @@ fn replay_owners(
     };
     let (replayed, flushed) = match options.dry_run {
         true => (replay.run(options.jobs, None), Ok(())),
-        false => with_writeback(disks, |changed| replay.run(options.jobs, Some(changed))),
+        false => with_writeback(filesystems, |changed| {
+            replay.run(options.jobs, Some(changed))
+        }),
     };
     Ok((replayed?, flushed))
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::visitor::{ShiftVisitor, RunContext};
-use super::writeback::with_writeback;
+use super::hardlink_verify::walk_and_verify;
 use super::manifest_sink::{ManifestSink, SharedManifest};
 use super::plan::steps_format;
 use super::request::{host, root_line, tool};
 use super::rollback;
-use super::hardlink_verify::walk_and_verify;
 use super::sink::JournalSink;
+use super::visitor::{RunContext, ShiftVisitor};
+use super::writeback::with_writeback;
 use super::{
-    Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stop, Stats,
+    Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stats, Stop,
 };
 use crate::fs::Root;
 use crate::journal::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
@@ -56,7 +56,7 @@ pub fn shift(
 
 /// A walk that is over, and the journal's end as it left it.
 pub(super) struct Walked {
-    pub(super) tally: Stats,
+    pub(super) stats: Stats,
     pub(super) appender: Appender,
     pub(super) written: std::io::Result<()>,
 }
@@ -70,13 +70,13 @@ pub(super) fn walk_journalling(
 ) -> Walked {
     let bytes = Arc::new(AtomicU64::new(0));
     let writer = Writer::start(appender, Arc::clone(&bytes));
-    let (tally, flushed) = with_writeback(&run.disks, |changed| {
+    let (stats, flushed) = with_writeback(&run.filesystems, |changed| {
         let sink = || JournalSink::new(&writer, &bytes, changed, run.stop);
         walk_and_verify(run, roots, jobs, || ShiftVisitor::new(run, sink()))
     });
     let (appender, written) = writer.close();
     Walked {
-        tally,
+        stats,
         appender,
         written: written.and(flushed),
     }
@@ -91,7 +91,7 @@ pub(super) fn conclude(
     start: Instant,
 ) -> Report {
     let Walked {
-        mut tally,
+        mut stats,
         mut appender,
         written,
     } = walked;
@@ -100,14 +100,14 @@ pub(super) fn conclude(
     // The header's frame alone announces nothing: nothing was changed, and nothing can be undone.
     let is_empty = appender.frames() <= 1;
     // What was announced and not begun needs no undoing, and is not said to have been done.
-    let is_untouched = is_empty || tally.begun == 0;
+    let is_untouched = is_empty || stats.begun == 0;
     let marked = written.and_then(|()| match (gave_up || is_empty, interrupted) {
         (true, _) => Ok(()),
         (false, true) => appender.mark(Mark::Interrupted, 0),
         (false, false) => {
             run.monitor.phase(Phase::Syncing, None);
-            run.disks.sync()?;
-            appender.mark(Mark::Finished, tally.left())
+            run.filesystems.sync()?;
+            appender.mark(Mark::Finished, stats.left())
         }
     });
     if let Err(error) = &marked {
@@ -117,16 +117,16 @@ pub(super) fn conclude(
             reason: format!("the journal cannot be written: {error}"),
         };
         run.monitor.problem(&problem);
-        tally.add_problem(problem);
+        stats.add_problem(problem);
     }
     // Room that is not given back is harmless: it reads as the journal's end.
     let (file, _) = appender.close();
     let failed = gave_up || marked.is_err();
     let ending = match (failed, interrupted) {
         (true, _) if is_untouched => Ending::RolledBack {
-            why: std::mem::take(&mut tally.problems),
+            why: std::mem::take(&mut stats.problems),
         },
-        (true, _) => undo(run, &mut tally, (&journal, file), jobs),
+        (true, _) => undo(run, &mut stats, (&journal, file), jobs),
         (false, true) => Ending::Interrupted,
         (false, false) => Ending::Done,
     };
@@ -136,7 +136,7 @@ pub(super) fn conclude(
     }
     Report {
         journal: (!is_of_no_use).then_some(journal),
-        tally,
+        stats,
         ending,
         elapsed: start.elapsed(),
         would_refuse: Vec::new(),
@@ -144,17 +144,17 @@ pub(super) fn conclude(
 }
 
 /// Undoes what a failed run did.
-fn undo(run: &RunContext<'_>, tally: &mut Stats, journal: (&Path, File), jobs: usize) -> Ending {
-    let why = std::mem::take(&mut tally.problems);
+fn undo(run: &RunContext<'_>, stats: &mut Stats, journal: (&Path, File), jobs: usize) -> Ending {
+    let why = std::mem::take(&mut stats.problems);
     let (path, file) = journal;
     match rollback::undo(path, file, run, jobs) {
         Ok(undone) if undone.left() == 0 => Ending::RolledBack { why },
         Ok(undone) => {
-            tally.problems = undone.problems;
+            stats.problems = undone.problems;
             Ending::Stuck { why }
         }
         Err(error) => {
-            tally.add_problem(Problem {
+            stats.add_problem(Problem {
                 path: path.to_path_buf(),
                 kind: ProblemKind::Failed,
                 reason: error.to_string(),
@@ -232,9 +232,9 @@ pub(super) fn dry_walk(
     run.monitor.phase(Phase::Looking, None);
     let run = &*run;
     let visitor = || ShiftVisitor::new(run, ManifestSink::new(shared.as_ref()));
-    let mut tally = walk_and_verify(run, &run.roots[..dry.trees], dry.request.jobs, visitor);
+    let mut stats = walk_and_verify(run, &run.roots[..dry.trees], dry.request.jobs, visitor);
     let counts = |step: &&Step| !matches!(step, Step::Times { .. });
-    tally.steps = dry.steps.iter().filter(counts).count() as u64;
+    stats.steps = dry.steps.iter().filter(counts).count() as u64;
 
     let interrupted = run.interrupted.load(Ordering::Relaxed);
     if let (Some(shared), Some(path)) = (shared, place) {
@@ -242,11 +242,11 @@ pub(super) fn dry_walk(
         // Without a summary, a manifest counts as cut off: as this one is.
         if !interrupted {
             let summary = ManifestLine::Summary(SummaryLine {
-                seen: tally.seen,
-                changed: tally.changed,
-                already_shifted: tally.already,
-                unmapped: tally.unmapped,
-                failed: tally.failed,
+                seen: stats.seen,
+                changed: stats.changed,
+                already_shifted: stats.already,
+                unmapped: stats.unmapped,
+                failed: stats.failed,
             });
             writer.write(&summary.to_bytes()).map_err(failed(path))?;
         }
@@ -254,7 +254,7 @@ pub(super) fn dry_walk(
     }
     Ok(Report {
         journal: None,
-        tally,
+        stats,
         ending: match interrupted {
             true => Ending::Interrupted,
             false => Ending::Done,

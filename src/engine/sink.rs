@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::chown_check::ChownCheck;
 use super::visitor::RunContext;
 use super::writeback::ChangedCounter;
-use super::chown_check::ChownCheck;
-use super::{Problem, ProblemKind, Stop, Stats};
+use super::{Problem, ProblemKind, Stats, Stop};
 use crate::fs::{self, DirPath, Identity, PinnedFile, PinnedFiles, attributes, process};
 use crate::journal::writer::{CommitTicket, JournalBroken, Writer};
 use crate::journal::{Batch, Transition};
@@ -53,7 +53,7 @@ pub trait Sink {
     fn change(
         &mut self,
         run: &RunContext<'_>,
-        tally: &mut Stats,
+        stats: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         held: Self::Held,
@@ -68,7 +68,7 @@ pub trait Sink {
     fn mount(&mut self, _path: &Path) {}
 
     /// The walk is over for this thread; not `whole`: before its end.
-    fn finish(&mut self, run: &RunContext<'_>, tally: &mut Stats, whole: bool);
+    fn finish(&mut self, run: &RunContext<'_>, stats: &mut Stats, whole: bool);
 }
 
 /// Journals changes, waits until that is durable, and makes them through the pins they were read
@@ -82,10 +82,10 @@ pub struct JournalSink<'a> {
     most: usize,
     /// Batches that may wait for the disk at once. None where the run keeps to a rate: what was read of an
     /// inode must not be old by the time it is changed.
-    in_flight: usize,
+    most_in_flight: usize,
     batch: Batch,
     pins: PinnedFiles,
-    sealed: VecDeque<InFlight>,
+    in_flight: VecDeque<InFlight>,
 }
 
 /// A batch on its way to the disk: no inode of it is changed before `durable`.
@@ -96,7 +96,7 @@ struct InFlight {
 }
 
 /// Batches of one thread that may wait for the disk at once, without a rate.
-const IN_FLIGHT: usize = 2;
+const MOST_IN_FLIGHT: usize = 2;
 
 /// Inodes of a batch, at most.
 const BATCH: usize = 4096;
@@ -115,20 +115,20 @@ impl<'a> JournalSink<'a> {
         changed: &'a ChangedCounter,
         stop: &Stop,
     ) -> Self {
-        let pins_each = process::descriptors_for_pins() / (IN_FLIGHT + 1);
+        let pins_each = process::descriptors_for_pins() / (MOST_IN_FLIGHT + 1);
         let most = stop.group(pins_each.clamp(1, BATCH));
         JournalSink {
             writer,
             written,
             changed,
             most,
-            in_flight: match stop.has_rate() {
+            most_in_flight: match stop.has_rate() {
                 true => 0,
-                false => IN_FLIGHT,
+                false => MOST_IN_FLIGHT,
             },
             batch: Batch::default(),
             pins: PinnedFiles::default(),
-            sealed: VecDeque::new(),
+            in_flight: VecDeque::new(),
         }
     }
 
@@ -136,7 +136,7 @@ impl<'a> JournalSink<'a> {
         let batch = std::mem::take(&mut self.batch);
         let pins = std::mem::take(&mut self.pins);
         let durable = self.writer.commit(batch.lines(), batch.len());
-        self.sealed.push_back(InFlight {
+        self.in_flight.push_back(InFlight {
             batch,
             pins,
             durable,
@@ -146,26 +146,30 @@ impl<'a> JournalSink<'a> {
     /// Applies what has become durable meanwhile, and hands in what was gathered: as soon as
     /// nothing is on its way, so that inodes are changed while the processor still has them in its
     /// caches; the slower the journal's disk, the larger the batches.
-    fn finish_batch(&mut self, run: &RunContext<'_>, tally: &mut Stats) -> ControlFlow<()> {
-        while let Some(answer) = self.sealed.front().and_then(|oldest| oldest.durable.poll()) {
-            self.apply_oldest(run, tally, answer)?;
+    fn finish_batch(&mut self, run: &RunContext<'_>, stats: &mut Stats) -> ControlFlow<()> {
+        while let Some(answer) = self
+            .in_flight
+            .front()
+            .and_then(|oldest| oldest.durable.poll())
+        {
+            self.apply_oldest(run, stats, answer)?;
         }
-        let enough = match self.sealed.is_empty() {
+        let enough = match self.in_flight.is_empty() {
             true => LEAST.min(self.most),
             false => self.most,
         };
         if self.pins.len() >= enough {
             self.commit_batch();
         }
-        while self.sealed.len() > self.in_flight {
-            self.wait_for_oldest(run, tally)?;
+        while self.in_flight.len() > self.most_in_flight {
+            self.wait_for_oldest(run, stats)?;
         }
         ControlFlow::Continue(())
     }
 
-    fn wait_for_oldest(&mut self, run: &RunContext<'_>, tally: &mut Stats) -> ControlFlow<()> {
-        match self.sealed.front().map(|oldest| oldest.durable.wait()) {
-            Some(answer) => self.apply_oldest(run, tally, answer),
+    fn wait_for_oldest(&mut self, run: &RunContext<'_>, stats: &mut Stats) -> ControlFlow<()> {
+        match self.in_flight.front().map(|oldest| oldest.durable.wait()) {
+            Some(answer) => self.apply_oldest(run, stats, answer),
             None => ControlFlow::Continue(()),
         }
     }
@@ -173,23 +177,28 @@ impl<'a> JournalSink<'a> {
     fn apply_oldest(
         &mut self,
         run: &RunContext<'_>,
-        tally: &mut Stats,
+        stats: &mut Stats,
         answer: Result<(), JournalBroken>,
     ) -> ControlFlow<()> {
-        let Some(sealed) = self.sealed.pop_front() else {
+        let Some(oldest) = self.in_flight.pop_front() else {
             return ControlFlow::Continue(());
         };
         if answer.is_err() {
             return run.give_up();
         }
         run.monitor.journalled(self.written.load(Ordering::Relaxed));
-        self.changed.count(sealed.pins.len() as u64);
-        apply(run, tally, &sealed.batch, &sealed.pins)
+        self.changed.count(oldest.pins.len() as u64);
+        apply(run, stats, &oldest.batch, &oldest.pins)
     }
 }
 
 /// Makes the changes of a batch whose record is durable.
-fn apply(run: &RunContext<'_>, tally: &mut Stats, batch: &Batch, pins: &PinnedFiles) -> ControlFlow<()> {
+fn apply(
+    run: &RunContext<'_>,
+    stats: &mut Stats,
+    batch: &Batch,
+    pins: &PinnedFiles,
+) -> ControlFlow<()> {
     let transitions = batch.transitions();
     let mut done = vec![0u64; transitions.len()];
     let mut flow = ControlFlow::Continue(());
@@ -201,7 +210,7 @@ fn apply(run: &RunContext<'_>, tally: &mut Stats, batch: &Batch, pins: &PinnedFi
             held,
         } = &transitions[own as usize];
         let (before, after) = (&change.before, &change.after);
-        tally.begun += 1;
+        stats.begun += 1;
         let applied = fs::apply_despite(pin, *file_type, (*held, *held), before, after)
             .map_err(|error| error.to_string())
             .and_then(|()| kept.check((dir.dev, identity), pin, before, after));
@@ -220,7 +229,7 @@ fn apply(run: &RunContext<'_>, tally: &mut Stats, batch: &Batch, pins: &PinnedFi
                 };
                 let path = run.path(dir, name);
                 let kind = ProblemKind::Failed;
-                flow = run.record_problem(tally, Problem { path, kind, reason });
+                flow = run.record_problem(stats, Problem { path, kind, reason });
                 if flow.is_break() {
                     break;
                 }
@@ -229,7 +238,7 @@ fn apply(run: &RunContext<'_>, tally: &mut Stats, batch: &Batch, pins: &PinnedFi
     }
     for (transition, count) in transitions.iter().zip(done) {
         if count > 0 {
-            tally.add_changes(transition, count);
+            stats.add_changes(transition, count);
         }
     }
     flow
@@ -262,7 +271,7 @@ impl Sink for JournalSink<'_> {
     fn change(
         &mut self,
         run: &RunContext<'_>,
-        tally: &mut Stats,
+        stats: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         pin: PinnedFile,
@@ -272,20 +281,20 @@ impl Sink for JournalSink<'_> {
         self.batch.push(dir, name, identity, transition);
         self.pins.push(pin);
         match self.pins.len().is_multiple_of(TURN) || self.pins.len() >= self.most {
-            true => self.finish_batch(run, tally),
+            true => self.finish_batch(run, stats),
             false => ControlFlow::Continue(()),
         }
     }
 
-    fn finish(&mut self, run: &RunContext<'_>, tally: &mut Stats, whole: bool) {
+    fn finish(&mut self, run: &RunContext<'_>, stats: &mut Stats, whole: bool) {
         // What was not handed in is dropped, and with it nothing is lost. What was handed in is
         // or will be in the journal: it is applied too, unless all is to be undone anyway.
         if whole && !self.batch.is_empty() {
             self.commit_batch();
         }
         let gave_up = || run.gave_up.load(Ordering::Relaxed);
-        while !self.sealed.is_empty() && !gave_up() {
-            if self.wait_for_oldest(run, tally).is_break() {
+        while !self.in_flight.is_empty() && !gave_up() {
+            if self.wait_for_oldest(run, stats).is_break() {
                 break;
             }
         }
@@ -321,14 +330,14 @@ impl Sink for ListSink<'_> {
     fn change(
         &mut self,
         _run: &RunContext<'_>,
-        tally: &mut Stats,
+        stats: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         (): (),
         identity: Identity,
         transition: Transition,
     ) -> ControlFlow<()> {
-        tally.add_changes(&transition, 1);
+        stats.add_changes(&transition, 1);
         self.batch.push(dir, name, identity, transition);
         if self.batch.len() >= BATCH {
             self.hand_over();
@@ -352,7 +361,7 @@ impl Sink for DifferenceSink {
     fn change(
         &mut self,
         run: &RunContext<'_>,
-        tally: &mut Stats,
+        stats: &mut Stats,
         dir: &Arc<DirPath>,
         name: &[u8],
         (): (),
@@ -365,7 +374,7 @@ impl Sink for DifferenceSink {
             kind: ProblemKind::Conflict,
             reason: format!("is not shifted: it belongs to {}:{}", now.uid, now.gid),
         };
-        run.record_problem(tally, problem)
+        run.record_problem(stats, problem)
     }
 
     fn finish(&mut self, _run: &RunContext<'_>, _tally: &mut Stats, _whole: bool) {}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::replay::{ReplayMode, FailurePolicy, Target, Replay};
+use super::replay::{FailurePolicy, Replay, ReplayMode, Target};
 use super::{Refusal, Silent, Stop, reopen};
 use crate::fs::Root;
 use crate::journal::Journal;
@@ -32,7 +32,7 @@ pub(super) fn check_crossed(journal: &Journal, jobs: usize, stop: &Stop) -> Resu
     }
     let replay = Replay {
         journal,
-        goal: Target::Before,
+        target: Target::Before,
         accept_partial: true,
         force: false,
         act: ReplayMode::Count,
@@ -42,7 +42,7 @@ pub(super) fn check_crossed(journal: &Journal, jobs: usize, stop: &Stop) -> Resu
         stop,
     };
     let looked = replay.run(jobs, None)?;
-    match looked.tally.replaced_dirs.first() {
+    match looked.stats.replaced_dirs.first() {
         Some(path) => Err(missing(
             journal,
             path,

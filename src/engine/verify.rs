@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use super::policy::{Uniform, Rule};
-use super::visitor::{ShiftVisitor, RunContext};
-use super::replay::{ReplayMode, FailurePolicy, Target, Replay};
+use super::policy::{Rule, Uniform};
+use super::replay::{FailurePolicy, Replay, ReplayMode, Target};
 use super::sink::DifferenceSink;
 use super::steps::Steps;
 use super::there;
-use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stop, Stats};
+use super::visitor::{RunContext, ShiftVisitor};
+use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stats, Stop};
 use crate::fs::walk::walk;
 use crate::journal::{Journal, JournalState};
 
@@ -23,7 +23,7 @@ pub fn verify_journal(
     let start = Instant::now();
     there::open_all(journal)?;
     monitor.phase(Phase::Comparing, Some(journal.inodes));
-    let goal = match journal.state {
+    let target = match journal.state {
         JournalState::Unfinished | JournalState::Finished => Target::After,
         JournalState::Undoing | JournalState::Undone => Target::Before,
     };
@@ -31,7 +31,7 @@ pub fn verify_journal(
     let moves = steps.moves();
     let replay = Replay {
         journal,
-        goal,
+        target,
         accept_partial: false,
         force: false,
         act: ReplayMode::Report,
@@ -41,13 +41,13 @@ pub fn verify_journal(
         stop,
     };
     let mut replayed = replay.run(jobs, None)?;
-    for problem in steps.differences(goal) {
+    for problem in steps.differences(target) {
         monitor.problem(&problem);
-        replayed.tally.add_problem(problem);
+        replayed.stats.add_problem(problem);
     }
     Ok(Report {
         journal: Some(journal.path.clone()),
-        tally: replayed.tally,
+        stats: replayed.stats,
         ending: match replayed.cut_short {
             true => Ending::Interrupted,
             false => Ending::Done,
@@ -84,15 +84,15 @@ pub fn verify_map(
     run.exclude = request.excludes(&roots)?;
     run.carry_on = true;
     if assume_shifted {
-        run.aim = &Uniform(Rule::Expect);
+        run.policy = &Uniform(Rule::Expect);
     }
     monitor.phase(Phase::Comparing, None);
     let visitor = || ShiftVisitor::new(&run, DifferenceSink);
-    let mut tally = Stats::sum(walk(&roots, request.jobs, visitor));
-    tally.unmatched_excludes = run.unmatched_excludes();
+    let mut stats = Stats::sum(walk(&roots, request.jobs, visitor));
+    stats.unmatched_excludes = run.unmatched_excludes();
     Ok(Report {
         journal: None,
-        tally,
+        stats,
         ending: match *run.interrupted.get_mut() {
             true => Ending::Interrupted,
             false => Ending::Done,

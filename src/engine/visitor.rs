@@ -11,38 +11,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
 
-use super::policy::{Policy, Uniform, Rule};
-use super::filesystems::Filesystems;
 use super::exclude::Excludes;
-use super::hardlinks::{LinkedOutside, Key, HardLinkTable, OutsideLinks, key};
+use super::filesystems::Filesystems;
+use super::hardlinks::{HardLinkTable, Key, LinkedOutside, OutsideLinks, key};
+use super::policy::{Policy, Rule, Uniform};
 use super::sink::{Held, Sink};
-use super::{Monitor, Problem, ProblemKind, Stop, Stats};
+use super::{Monitor, Problem, ProblemKind, Stats, Stop};
 use crate::fs::escape::shell_word;
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{
-    Dir, DirPath, FirstCall, LookupOptions, Identity, LookupError, LookupEntry, Names, Root, Stat, attributes, flags,
-    lookup, process,
+    Dir, DirPath, FirstCall, Identity, LookupEntry, LookupError, LookupOptions, Names, Root, Stat,
+    attributes, flags, lookup, process,
 };
 use crate::idmap::{Direction, IdMap};
+use crate::journal::Transition;
+use crate::journal::record::WalkOptions;
 use crate::ownership::{Change, Extra, Flags, Mapping, Ownership};
 use crate::preflight::accounts::{Account, LoginAccounts};
 use crate::preflight::homes::Claim;
 use crate::preflight::user_namespace::OverflowIds;
-use crate::journal::Transition;
-use crate::journal::record::WalkOptions;
 
 /// What the threads of one run share.
 pub struct RunContext<'a> {
     /// The trees.
     pub roots: &'a [Root],
     /// What they are on.
-    pub(super) disks: Filesystems,
+    pub(super) filesystems: Filesystems,
     /// The map.
     pub map: &'a IdMap,
     /// Which way.
     pub direction: Direction,
     /// What each inode is to become.
-    pub aim: &'a dyn Policy,
+    pub policy: &'a dyn Policy,
     /// How the walk is limited.
     pub walk: &'a WalkOptions,
     /// Accounts that no file is taken from; none where that is allowed.
@@ -80,10 +80,10 @@ impl<'a> RunContext<'a> {
     ) -> RunContext<'a> {
         RunContext {
             roots,
-            disks: Filesystems::of(roots, walk.cross_mounts),
+            filesystems: Filesystems::of(roots, walk.cross_mounts),
             map,
             direction,
-            aim: match walk.assume_unshifted {
+            policy: match walk.assume_unshifted {
                 true => &Uniform(Rule::MapAll),
                 false => &Uniform(Rule::Map),
             },
@@ -115,16 +115,21 @@ impl<'a> RunContext<'a> {
     }
 
     /// Who would lose an inode of this tree that gets another owner.
-    fn account_losing_access(&self, root: usize, before: &Ownership, after: &Ownership) -> Option<Account> {
+    fn account_losing_access(
+        &self,
+        root: usize,
+        before: &Ownership,
+        after: &Ownership,
+    ) -> Option<Account> {
         let accounts = self.accounts.as_ref()?;
-        let is_taken = before.uid != after.uid && !self.aim.is_of_containers(root);
+        let is_taken = before.uid != after.uid && !self.policy.is_of_containers(root);
         accounts.owner(before.uid).filter(|_| is_taken)
     }
 
     /// Counts an inode left as it is; ends the run over it unless it carries on.
-    pub fn record_problem(&self, tally: &mut Stats, problem: Problem) -> ControlFlow<()> {
+    pub fn record_problem(&self, stats: &mut Stats, problem: Problem) -> ControlFlow<()> {
         self.monitor.problem(&problem);
-        tally.add_problem(problem);
+        stats.add_problem(problem);
         match self.carry_on {
             true => ControlFlow::Continue(()),
             false => self.give_up(),
@@ -156,7 +161,7 @@ impl<'a> RunContext<'a> {
 pub struct ShiftVisitor<'a, S> {
     run: &'a RunContext<'a>,
     sink: S,
-    tally: Stats,
+    stats: Stats,
     /// Names that are looked at, and may be open, at once.
     group: usize,
     /// Of the group before, most were to be changed.
@@ -218,7 +223,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         ShiftVisitor {
             run,
             sink,
-            tally: Stats::default(),
+            stats: Stats::default(),
             group: run
                 .stop
                 .group((process::descriptors_for_pins() / 4).clamp(1, GROUP)),
@@ -237,7 +242,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         let path = self.run.path(dir, name);
         let problem = Problem { path, kind, reason };
         self.sink.left(&problem);
-        self.run.record_problem(&mut self.tally, problem)
+        self.run.record_problem(&mut self.stats, problem)
     }
 
     pub(super) fn record_failed(
@@ -268,10 +273,10 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             if let Some(exclude) = &self.run.exclude
                 && exclude.matches(dir.root, &dir.join(bytes))
             {
-                self.tally.excluded += 1;
+                self.stats.excluded += 1;
                 continue;
             }
-            let rule = rule.unwrap_or_else(|| self.run.aim.name_in(dir, bytes));
+            let rule = rule.unwrap_or_else(|| self.run.policy.name_in(dir, bytes));
             if rule != Rule::Skip {
                 kept.0.push(*name);
                 kept.1.push(rule);
@@ -308,17 +313,17 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             true => all_names_among(&dir.path, &names, &looks.each),
             false => Vec::new(),
         };
-        let changed = self.tally.seen - self.tally.already;
+        let changed = self.stats.seen - self.stats.already;
         for ((name, rule), looked) in names.iter().zip(rules).zip(looks.each) {
             match &looked {
                 Ok(looked) if is_read_only_subvolume(dir, name, &looked.stat) => {
-                    self.tally.seen += 1;
+                    self.stats.seen += 1;
                     self.read_only(&dir.path, name.to_bytes())?;
                 }
                 _ => self.visit_name(&dir.path, name, rule, looked, found)?,
             }
         }
-        let changed = self.tally.seen - self.tally.already - changed;
+        let changed = self.stats.seen - self.stats.already - changed;
         self.changes_most = S::Held::IS_PIN && changed * 2 > names.len() as u64;
         ControlFlow::Continue(())
     }
@@ -359,7 +364,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         let looked = match looked {
             Ok(looked) => looked,
             Err(error) if error.errno == Errno::NOENT => {
-                self.tally.vanished += 1;
+                self.stats.vanished += 1;
                 return ControlFlow::Continue(());
             }
             Err(LookupError { call, errno }) => return self.record_failed(dir, name, call, errno),
@@ -399,12 +404,16 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
     fn visit_mount(&mut self, dir: &DirPath, name: &[u8]) {
         let path = self.run.path(dir, name);
         self.sink.mount(&path);
-        self.tally.mounts += 1;
-        super::report::push_listed(&mut self.tally.mount_paths, path);
+        self.stats.mounts += 1;
+        super::report::push_listed(&mut self.stats.mount_paths, path);
     }
 
     /// An inode on its first name.
-    pub(super) fn visit_inode(&mut self, dir: &Arc<DirPath>, met: Candidate<'_>) -> ControlFlow<()> {
+    pub(super) fn visit_inode(
+        &mut self,
+        dir: &Arc<DirPath>,
+        met: Candidate<'_>,
+    ) -> ControlFlow<()> {
         let Candidate {
             name,
             rule,
@@ -414,9 +423,9 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         let LookupEntry {
             stat, present, pin, ..
         } = looked;
-        self.tally.seen += 1;
+        self.stats.seen += 1;
         if self.run.done.contains(&(stat.dev, stat.identity)) {
-            self.tally.already += 1;
+            self.stats.already += 1;
             return ControlFlow::Continue(());
         }
         let stays = match rule {
@@ -425,13 +434,15 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             _ => false,
         };
         if stays {
-            self.tally.already += 1;
+            self.stats.already += 1;
             return ControlFlow::Continue(());
         }
         let read = attributes::read_looked(pin.as_ref(), &stat, present);
         let before = match read {
             Ok(before) => before,
-            Err(error) => return self.record_left(ProblemKind::Failed, dir, name, error.to_string()),
+            Err(error) => {
+                return self.record_left(ProblemKind::Failed, dir, name, error.to_string());
+            }
         };
         if self.run.overflow.hide(before.uid, before.gid) {
             let reason = format!(
@@ -444,7 +455,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         let after = match rule.outcome(&before, self.run.map, self.run.direction) {
             Mapping::Change(after) => after,
             Mapping::Already => {
-                self.tally.already += 1;
+                self.stats.already += 1;
                 return ControlFlow::Continue(());
             }
             Mapping::Unmapped(unmapped) => {
@@ -476,7 +487,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         };
         self.sink.change(
             self.run,
-            &mut self.tally,
+            &mut self.stats,
             dir,
             name,
             handle,
@@ -500,7 +511,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
     }
 
     pub(super) fn record_vanished(&mut self) {
-        self.tally.vanished += 1;
+        self.stats.vanished += 1;
     }
 
     /// An inode that would change, and has names outside.
@@ -564,7 +575,7 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
         };
         let met = Candidate {
             name: b".",
-            rule: self.run.aim.root(number),
+            rule: self.run.policy.root(number),
             looked,
             elsewhere: match root.is_dir() || !self.run.links.guards() {
                 true => None,
@@ -585,13 +596,13 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
         self.run.monitor.directory(&dir.path);
-        let (seen, changed) = (self.tally.seen, self.tally.changed);
+        let (seen, changed) = (self.stats.seen, self.stats.changed);
         let all: Vec<&CStr> = names.iter().collect();
-        let rule = self.run.aim.all_in(&dir.path);
+        let rule = self.run.policy.all_in(&dir.path);
         for group in all.chunks(self.group) {
             self.visit_group(dir, group, rule, found)?;
         }
-        let progress = (self.tally.seen - seen, self.tally.changed - changed);
+        let progress = (self.stats.seen - seen, self.stats.changed - changed);
         self.run.monitor.progress(progress.0, progress.1);
         ControlFlow::Continue(())
     }
@@ -599,7 +610,7 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
     fn unreadable(&mut self, dir: &Arc<DirPath>, errno: Errno) -> ControlFlow<()> {
         match errno {
             Errno::NOENT => {
-                self.tally.vanished += 1;
+                self.stats.vanished += 1;
                 ControlFlow::Continue(())
             }
             // ENOTDIR, ELOOP: something else has its name now.
@@ -613,7 +624,7 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
 
     fn finish(mut self) -> Stats {
         let whole = !self.run.is_cut_short();
-        self.sink.finish(self.run, &mut self.tally, whole);
-        self.tally
+        self.sink.finish(self.run, &mut self.stats, whole);
+        self.stats
     }
 }

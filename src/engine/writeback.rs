@@ -32,7 +32,10 @@ impl ChangedCounter {
 /// Does the work, and meanwhile has the filesystems of the trees written out again and again. The run's
 /// end waits for a sync of its own; but the kernel tells of a write that failed only once, so whoever
 /// ends the run has to heed what came of these.
-pub(super) fn with_writeback<T>(disks: &Filesystems, work: impl FnOnce(&ChangedCounter) -> T) -> (T, io::Result<()>) {
+pub(super) fn with_writeback<T>(
+    filesystems: &Filesystems,
+    work: impl FnOnce(&ChangedCounter) -> T,
+) -> (T, io::Result<()>) {
     let (flush, asked) = bounded(1);
     let changed = ChangedCounter {
         inodes: AtomicU64::new(0),
@@ -43,7 +46,7 @@ pub(super) fn with_writeback<T>(disks: &Filesystems, work: impl FnOnce(&ChangedC
         let flusher = Builder::new().spawn_scoped(scope, || {
             let mut flushed = Ok(());
             for () in asked {
-                flushed = flushed.and(disks.sync());
+                flushed = flushed.and(filesystems.sync());
             }
             flushed
         });

@@ -142,7 +142,10 @@ pub fn file(handle: BorrowedFd<'_>, file_type: FileType, write: bool) -> Vec<Acc
     let may = |access| rustix::fs::accessat(CWD, path.as_str(), access, AtFlags::EACCESS);
     if file_type == FileType::Socket {
         // `unix(7)`, "pathname socket ownership and permissions".
-        return vec![AccessResult::new(AccessKind::Connect, may(Access::WRITE_OK))];
+        return vec![AccessResult::new(
+            AccessKind::Connect,
+            may(Access::WRITE_OK),
+        )];
     }
     let is_regular = file_type == FileType::File;
     let try_to = |flags, access| match is_regular {

@@ -240,7 +240,10 @@ mod tests {
         let moment = CtimeStamp::as_seen(&stat).unwrap();
         assert!(moment.ahead);
         stat.changed.0 -= 3600;
-        assert!(CtimeStamp::as_seen(&stat).is_none(), "the clock is about there");
+        assert!(
+            CtimeStamp::as_seen(&stat).is_none(),
+            "the clock is about there"
+        );
     }
 
     #[test]

@@ -85,7 +85,12 @@ pub struct LookupOptions<'w> {
 /// at once.
 ///
 /// An inode whose attributes cannot be listed, or that has any of interest, is always pinned.
-pub fn lookup(dir: BorrowedFd<'_>, names: &[&CStr], how: LookupOptions<'_>, wants: impl Wants) -> Lookup {
+pub fn lookup(
+    dir: BorrowedFd<'_>,
+    names: &[&CStr],
+    how: LookupOptions<'_>,
+    wants: impl Wants,
+) -> Lookup {
     how.watch.begin(dir);
     if let Some(moment) = how.watch.since().filter(|moment| begin(dir, moment)) {
         let by_name = names.iter().enumerate();
@@ -126,7 +131,11 @@ fn failed(call: &'static str) -> impl Fn(Errno) -> LookupError {
 
 /// Asks by name in the working directory, where it is known that no change of it was under way; `None` when
 /// the answer cannot be relied on.
-fn numbers_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<LookupEntry, LookupError>> {
+fn numbers_first(
+    n: usize,
+    name: &CStr,
+    wants: &impl Wants,
+) -> Option<Result<LookupEntry, LookupError>> {
     let stat = match stat_at(rustix::fs::CWD, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(errno) => return Some(Err(failed("statx")(errno))),
@@ -152,7 +161,11 @@ fn numbers_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<Loo
 }
 
 /// The same, and all are pinned.
-fn pin_first(n: usize, name: &CStr, wants: &impl Wants) -> Option<Result<LookupEntry, LookupError>> {
+fn pin_first(
+    n: usize,
+    name: &CStr,
+    wants: &impl Wants,
+) -> Option<Result<LookupEntry, LookupError>> {
     let present = attributes::present_by_name(name);
     let pin = match PinnedFile::at_same_mount(rustix::fs::CWD, name) {
         Ok(pin) => pin,
@@ -182,7 +195,8 @@ fn lookup_by_pins(
     keeps_names: bool,
     wants: &impl Wants,
 ) -> Vec<Result<LookupEntry, LookupError>> {
-    let mut found: Vec<Option<Result<LookupEntry, LookupError>>> = names.iter().map(|_| None).collect();
+    let mut found: Vec<Option<Result<LookupEntry, LookupError>>> =
+        names.iter().map(|_| None).collect();
     let mut pending: Vec<usize> = (0..names.len()).collect();
     for tries in 1..=MOST_ATTEMPTS {
         let pinned = std::mem::take(&mut pending).into_iter();
@@ -234,7 +248,10 @@ fn pin(dir: BorrowedFd<'_>, name: &CStr) -> Result<(PinnedFile, Stat), LookupErr
 }
 
 /// The names that cannot all be right; none where inodes may share a number, or a mount be taken for one.
-fn found_twice(dir: BorrowedFd<'_>, found: &[Option<Result<LookupEntry, LookupError>>]) -> Vec<usize> {
+fn found_twice(
+    dir: BorrowedFd<'_>,
+    found: &[Option<Result<LookupEntry, LookupError>>],
+) -> Vec<usize> {
     let mut by_inode = Vec::new();
     for (n, one) in found.iter().enumerate() {
         if let Some(Ok(LookupEntry { stat, .. })) = one
@@ -521,7 +538,8 @@ mod tests {
                 }
             });
             while done.load(Ordering::Relaxed) < LOOKS {
-                let looked = lookup_by_pins(dir.as_fd(), &[c"a", c"b"], true, &|_, _: &Stat, _| true);
+                let looked =
+                    lookup_by_pins(dir.as_fd(), &[c"a", c"b"], true, &|_, _: &Stat, _| true);
                 if let [Ok(a), Ok(b)] = &looked[..] {
                     let inode = |looked: &LookupEntry| looked.stat.identity.ino;
                     if inode(a) == inode(b) {

@@ -25,38 +25,38 @@
 //! - [`threads`]: several threads for one piece of work
 //! - [`process`]: what a thread needs of the kernel before it may walk
 
+pub mod access_probe;
 pub mod apply;
 pub mod attributes;
-pub mod open_path;
 pub mod dir;
+pub mod dir_guard;
+pub mod escape;
+pub mod file_ops;
 pub mod flags;
 pub mod in_use;
-pub mod times_guard;
 pub mod lookup;
-pub mod dir_guard;
-pub mod mountinfo;
 pub mod mount_view;
 pub mod mount_watch;
+pub mod mountinfo;
+pub mod open_path;
 pub mod pinned_file;
 pub mod pinned_files;
 pub mod places;
 pub mod process;
 pub mod resolve;
 pub mod root;
-pub mod escape;
 pub mod source_path;
 pub mod space;
 pub mod stat;
-pub mod file_ops;
 mod sys;
 pub mod threads;
-pub mod access_probe;
+pub mod times_guard;
 pub mod walk;
 
 pub use apply::apply;
 pub use dir::{Dir, DirPath, Names};
 pub use flags::apply_despite;
-pub use lookup::{FirstCall, LookupOptions, LookupError, LookupEntry, lookup};
+pub use lookup::{FirstCall, LookupEntry, LookupError, LookupOptions, lookup};
 pub use pinned_file::PinnedFile;
 pub use pinned_files::PinnedFiles;
 pub use root::{Ancestor, Root};

@@ -78,14 +78,14 @@ mod tests {
             let made = stat_at(&made, c"", rustix::fs::AtFlags::EMPTY_PATH).unwrap();
             all.push(parent.child(name.as_bytes(), made.identity, made.dev));
         }
-        let mut climb = OpenPath {
+        let mut open_path = OpenPath {
             most: 50,
             ..OpenPath::default()
         };
         for step in [1usize, 7, 150, 399] {
             for n in 0..all.len() {
                 let path = &all[n * step % all.len()];
-                let dir = climb.open(root.as_fd(), path).unwrap();
+                let dir = open_path.open(root.as_fd(), path).unwrap();
                 assert_eq!(stat(&dir).unwrap().identity, path.identity);
             }
         }

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::PinnedFile;
-use super::resolve::{Resolved, resolve};
 use super::escape::escaped;
+use super::resolve::{Resolved, resolve};
 use super::stat::{Identity, Stat, stat};
 use crate::ownership::FileType;
 
@@ -117,14 +117,14 @@ impl Root {
         if stat.file_type == FileType::Symlink {
             return Err(failed(Errno::LOOP.into()));
         }
-        let lineage = ancestor_ids(&pin, &stat, &real).map_err(failed)?;
+        let ancestor_ids = ancestor_ids(&pin, &stat, &real).map_err(failed)?;
         Ok(Root {
             path: real,
             pin,
             dev: stat.dev,
             identity: stat.identity,
             file_type: stat.file_type,
-            ancestor_ids: lineage,
+            ancestor_ids,
         })
     }
 
@@ -205,8 +205,8 @@ impl Root {
     }
 
     /// Whether one of the two trees holds the other.
-    pub fn overlaps(&self, lineage: &[(u64, u64)]) -> bool {
-        overlap(&self.ancestor_ids, lineage)
+    pub fn overlaps(&self, ancestor_ids: &[(u64, u64)]) -> bool {
+        overlap(&self.ancestor_ids, ancestor_ids)
     }
 }
 
@@ -225,7 +225,7 @@ pub fn ancestor_ids_of(path: &Path) -> io::Result<Vec<(u64, u64)>> {
 }
 
 fn ancestor_ids(pin: &PinnedFile, stat: &Stat, real: &Path) -> io::Result<Vec<(u64, u64)>> {
-    let mut lineage = vec![(stat.dev, stat.identity.ino)];
+    let mut ancestor_ids = vec![(stat.dev, stat.identity.ino)];
     let mut here: OwnedFd = match stat.is_dir() {
         true => parent_of(pin)?,
         false => {
@@ -236,10 +236,10 @@ fn ancestor_ids(pin: &PinnedFile, stat: &Stat, real: &Path) -> io::Result<Vec<(u
     loop {
         let now = stat_pair(&here)?;
         // The parent of the top directory is itself.
-        if lineage.last() == Some(&now) {
-            return Ok(lineage);
+        if ancestor_ids.last() == Some(&now) {
+            return Ok(ancestor_ids);
         }
-        lineage.push(now);
+        ancestor_ids.push(now);
         here = parent_of(&here)?;
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, XattrFlags};
 use rustix::io::Errno;
 
-use super::{Finding, syscalls, filesystem};
+use super::{Finding, filesystem, syscalls};
 use crate::fs::PinnedFile;
 
 /// What was found.

@@ -9,7 +9,6 @@
 //! - [`runtime`]: the installed container runtime and the daemon
 //! - [`security`]: SELinux and AppArmor
 
-pub mod syscalls;
 pub mod filesystem;
 pub mod finding;
 pub mod kernel;
@@ -17,5 +16,6 @@ pub mod missing_ranges;
 pub mod runtime;
 pub mod security;
 pub mod subids;
+pub mod syscalls;
 
 pub use finding::{Finding, Level};

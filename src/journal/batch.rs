@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::record::{Record, OwnLine};
 use super::name;
+use super::record::{OwnLine, Record};
 use crate::fs::{DirPath, Identity};
 use crate::ownership::{Change, FileType, Flags};
 

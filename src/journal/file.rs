@@ -10,13 +10,13 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use thiserror::Error;
 
 use super::frame::{self, NextFrame};
-use super::record::{self, DirLine, Header, Record, Mark, MarkLine, NameCounts};
-use super::run_lock::{self, RunLock};
 use super::reader::{FileVersion, Reader, has_frame, split_lines};
+use super::record::{self, DirLine, Header, Mark, MarkLine, NameCounts, Record};
+use super::run_lock::{self, RunLock};
 use super::store::argument;
 use super::writer::Appender;
 use super::{Step, Transition, safe_path};
-use crate::fs::escape::{shell_word, escaped};
+use crate::fs::escape::{escaped, shell_word};
 
 /// How far the run of a journal got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +187,9 @@ impl Outline {
             JournalState::Unfinished if self.can_resume => Some(format!(
                 "Finish it with `idshift resume {word}` or undo it with `idshift rollback {word}` first"
             )),
-            JournalState::Unfinished => Some(format!("Undo it with `idshift rollback {word}` first")),
+            JournalState::Unfinished => {
+                Some(format!("Undo it with `idshift rollback {word}` first"))
+            }
             JournalState::Finished | JournalState::Undone => None,
         }
     }
@@ -313,7 +315,9 @@ impl Journal {
         let walk = &self.header.walk;
         // Its first mark says that it knows all that is to be done.
         let is_known = !self.header.listed_first || !self.marks.is_empty();
-        self.state == JournalState::Unfinished && is_known && !(walk.assume_unshifted && walk.cross_mounts)
+        self.state == JournalState::Unfinished
+            && is_known
+            && !(walk.assume_unshifted && walk.cross_mounts)
     }
 
     /// Whether a mark of this kind was ever made.

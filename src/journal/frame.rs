@@ -125,7 +125,9 @@ pub fn decode(number: u32, offset: u64, rest: &[u8]) -> Result<NextFrame, Damage
             lines,
             len: HEAD + len,
         }),
-        Err(_) if was_cut_short(compressed, offset + HEAD as u64) && is_last() => Ok(NextFrame::Torn),
+        Err(_) if was_cut_short(compressed, offset + HEAD as u64) && is_last() => {
+            Ok(NextFrame::Torn)
+        }
         Err(reason) => damaged(reason),
     }
 }
@@ -230,7 +232,11 @@ mod tests {
     fn every_cut_is_seen_as_torn() {
         let bytes = frame();
         for cut in 1..bytes.len() {
-            assert_eq!(decode(7, 0, &bytes[..cut]), Ok(NextFrame::Torn), "cut at {cut}");
+            assert_eq!(
+                decode(7, 0, &bytes[..cut]),
+                Ok(NextFrame::Torn),
+                "cut at {cut}"
+            );
         }
     }
 

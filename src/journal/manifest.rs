@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::record::{FORMAT, RootLine, WalkOptions};
 use super::reader::FileVersion;
+use super::record::{FORMAT, RootLine, WalkOptions};
 use super::safe_path::{self, Distrust};
 use super::{Name, Step};
 use crate::fs::Identity;

@@ -15,22 +15,22 @@
 //! - [`manifest`]: a dry run's result, for a person and for a later run
 
 pub mod batch;
-pub mod frame;
 pub mod file;
+pub mod frame;
 mod last_id;
-pub mod record;
-pub mod run_lock;
 pub mod manifest;
 pub mod name;
 mod reader;
+pub mod record;
+pub mod run_lock;
+pub mod safe_path;
 pub mod step;
 pub mod store;
-pub mod safe_path;
 pub mod writer;
 
 pub use batch::{Batch, Transition};
 pub use file::{Journal, JournalError, JournalState};
-pub use record::{Header, Mark};
 pub use name::Name;
+pub use record::{Header, Mark};
 pub use step::Step;
 pub use store::Store;

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
 
 use super::Step;
-use super::frame::{self, Damaged, NextFrame, HEAD};
-use super::file::{Journal, JournalError, Overview, FrameLocation, JournalState};
-use super::record::{self, DirLine, Header, Record, Mark, MarkLine};
+use super::file::{FrameLocation, Journal, JournalError, JournalState, Overview};
+use super::frame::{self, Damaged, HEAD, NextFrame};
+use super::record::{self, DirLine, Header, Mark, MarkLine, Record};
 use super::safe_path::{self, Distrust};
 
 /// The lines of some text, without their newlines.
@@ -210,7 +210,8 @@ impl<'a> Reader<'a> {
     fn whole_frames(&mut self, most: usize) {
         let places = self.places(most);
         let first = self.frames.len();
-        let contents: Vec<OnceLock<FrameContent>> = places.iter().map(|_| OnceLock::new()).collect();
+        let contents: Vec<OnceLock<FrameContent>> =
+            places.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
         let read_some = || {
             loop {

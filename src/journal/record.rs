@@ -332,7 +332,9 @@ impl Record {
         let kind: Kind = serde_json::from_slice(text).map_err(|e| e.to_string())?;
         let said = |e: serde_json::Error| format!("{} line: {e}", kind.kind);
         match kind.kind.as_ref() {
-            "header" => serde_json::from_slice(text).map(Record::Header).map_err(said),
+            "header" => serde_json::from_slice(text)
+                .map(Record::Header)
+                .map_err(said),
             "own" => serde_json::from_slice(text).map(Record::Own).map_err(said),
             "dir" => {
                 let line: DirLine = serde_json::from_slice(text).map_err(said)?;

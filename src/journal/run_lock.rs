@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Name;
+use crate::fs::escape::{escaped, one_line};
 use crate::fs::mountinfo::{self, Mount};
 use crate::fs::root::RootError;
-use crate::fs::escape::{one_line, escaped};
 use crate::fs::source_path::SourcePath;
 use crate::fs::{Root, root};
 
@@ -73,7 +73,7 @@ struct Holder {
 #[derive(Serialize, Deserialize)]
 struct Tree {
     path: Name,
-    lineage: Vec<(u64, u64)>,
+    ancestor_ids: Vec<(u64, u64)>,
     /// Tells that one of two trees is a bind mount of the other, or of a part of it.
     source: Option<SourcePath>,
 }
@@ -197,14 +197,14 @@ impl Tree {
     fn of(root: &Root, mounts: &[Mount]) -> Tree {
         Tree {
             path: Name::from(root.path.as_path()),
-            lineage: root.ancestor_ids.clone(),
+            ancestor_ids: root.ancestor_ids.clone(),
             source: SourcePath::of(root.pin.as_fd(), &root.path, mounts).unwrap_or_default(),
         }
     }
 
     fn meets(&self, other: &Tree) -> bool {
         let sources = self.source.as_ref().zip(other.source.as_ref());
-        root::overlap(&self.lineage, &other.lineage)
+        root::overlap(&self.ancestor_ids, &other.ancestor_ids)
             || sources.is_some_and(|(source, other)| source.meets(other))
     }
 }

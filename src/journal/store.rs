@@ -12,11 +12,11 @@ use walkdir::WalkDir;
 
 use super::file::{Journal, JournalError, JournalState};
 use super::last_id::LastId;
-use super::record::{Header, Record, NameCounts};
+use super::record::{Header, NameCounts, Record};
 use super::run_lock;
 use super::safe_path::{self, Distrust};
 use super::writer::Appender;
-use crate::fs::escape::{one_line, shell_word, escaped};
+use crate::fs::escape::{escaped, one_line, shell_word};
 use crate::fs::source_path::SourcePath;
 use crate::fs::{PinnedFile, Root, mountinfo, root};
 
@@ -172,7 +172,9 @@ impl Store {
             .map_err(|errno| self.io(errno.into()))?;
         match there == self.place && self.place.is_dir() {
             true => self.check_private(),
-            false => safe_path::check_above(&self.place).map_err(|distrust| self.distrust(distrust)),
+            false => {
+                safe_path::check_above(&self.place).map_err(|distrust| self.distrust(distrust))
+            }
         }
     }
 
@@ -203,8 +205,11 @@ impl Store {
     /// Refuses a store inside one of the trees: it would be shifted, and journalled, itself.
     pub fn check_outside(&self, roots: &[Root]) -> Result<(), StoreError> {
         let real = std::fs::canonicalize(self.nearest()).map_err(|error| self.io(error))?;
-        let lineage = root::ancestor_ids_of(&real).map_err(|error| self.io(error))?;
-        match roots.iter().find(|root| lineage.contains(&root.ancestor_ids[0])) {
+        let ancestor_ids = root::ancestor_ids_of(&real).map_err(|error| self.io(error))?;
+        match roots
+            .iter()
+            .find(|root| ancestor_ids.contains(&root.ancestor_ids[0]))
+        {
             Some(root) => Err(StoreError::InsideTree {
                 path: self.place.clone(),
                 tree: root.path.clone(),
@@ -493,7 +498,9 @@ fn is_bind_mount(ours: &Root, theirs: &Path) -> io::Result<bool> {
 /// Whether a tree of a journal and a tree that is asked for now hold one another.
 fn covers(ours: &Root, theirs: &Path) -> bool {
     match root::ancestor_ids_of(theirs) {
-        Ok(lineage) => ours.overlaps(&lineage) || is_bind_mount(ours, theirs).unwrap_or(false),
+        Ok(ancestor_ids) => {
+            ours.overlaps(&ancestor_ids) || is_bind_mount(ours, theirs).unwrap_or(false)
+        }
         // It is gone, or cannot be reached: only its path is left to go by.
         Err(_) => ours.path.starts_with(theirs) || theirs.starts_with(&ours.path),
     }

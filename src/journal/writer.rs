@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use jiff::Timestamp;
 
 use super::frame::Encoder;
-use super::record::{Record, Mark, MarkLine, NameCounts};
+use super::record::{Mark, MarkLine, NameCounts, Record};
 
 /// The growing end of a journal file.
 ///

@@ -202,8 +202,8 @@ mod tests {
             for (forward, killed) in runs {
                 for call in calls(&now, target(forward), file_type, all).iter().take(killed) {
                     now = done(call, &now, file_type);
-                    let standing = change.apply_state(&now, file_type);
-                    prop_assert_ne!(standing, ApplyState::Modified, "{:?} left {:?}", call, now);
+                    let apply_state = change.apply_state(&now, file_type);
+                    prop_assert_ne!(apply_state, ApplyState::Modified, "{:?} left {:?}", call, now);
                 }
             }
             for call in &calls(&now, target(forward), file_type, all) {
@@ -226,7 +226,13 @@ mod tests {
         let between = ApplyState::Partial;
         assert_eq!(
             seen,
-            [ApplyState::Before, between, between, between, ApplyState::After]
+            [
+                ApplyState::Before,
+                between,
+                between,
+                between,
+                ApplyState::After
+            ]
         );
     }
 
@@ -235,8 +241,8 @@ mod tests {
         let before = sides().before;
         let after = before.clone();
         let change = Change { before, after };
-        let standing = change.apply_state(&change.before, FileType::File);
-        assert_eq!(standing, ApplyState::After);
+        let apply_state = change.apply_state(&change.before, FileType::File);
+        assert_eq!(apply_state, ApplyState::After);
     }
 
     #[test]
@@ -263,7 +269,10 @@ mod tests {
         let change = sides();
         let mut now = change.after.clone();
         now.mode = Mode::from_st_mode(0o755);
-        assert_eq!(change.apply_state(&now, FileType::File), ApplyState::Partial);
+        assert_eq!(
+            change.apply_state(&now, FileType::File),
+            ApplyState::Partial
+        );
         assert_eq!(
             change.apply_state(&now, FileType::Directory),
             ApplyState::Modified

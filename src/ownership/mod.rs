@@ -15,6 +15,7 @@
 pub mod access;
 pub mod acl;
 mod acl_text;
+pub mod apply_state;
 pub mod capability;
 pub mod file_type;
 pub mod flags;
@@ -23,9 +24,9 @@ pub mod grant;
 pub mod mapping;
 pub mod mode;
 pub mod ownership;
-pub mod apply_state;
 
 pub use acl::{Acl, AclError};
+pub use apply_state::ApplyState;
 pub use capability::{Capability, CapabilityError};
 pub use file_type::FileType;
 pub use flags::Flags;
@@ -35,4 +36,3 @@ pub use mapping::{
 };
 pub use mode::Mode;
 pub use ownership::{Change, Extra, Ownership};
-pub use apply_state::ApplyState;

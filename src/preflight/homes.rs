@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::accounts::{Account, LoginAccounts};
 use crate::fs::Root;
-use crate::fs::root::ancestor_ids_of;
 use crate::fs::escape::escaped;
+use crate::fs::root::ancestor_ids_of;
 
 /// What a tree has to do with a login account.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -132,10 +132,10 @@ impl Parents {
         let (parent, name) = (home.parent()?, home.file_name()?);
         let known = self.0.entry(parent.to_path_buf()).or_insert_with(|| {
             let real = parent.canonicalize().ok()?;
-            let lineage = ancestor_ids_of(&real).ok()?;
-            Some((real, lineage))
+            let ancestor_ids = ancestor_ids_of(&real).ok()?;
+            Some((real, ancestor_ids))
         });
-        let (parent, lineage) = known.as_ref()?;
+        let (parent, ancestor_ids) = known.as_ref()?;
         let mut home = parent.join(name);
         let mut found = home.symlink_metadata().ok()?;
         if found.is_symlink() {
@@ -151,7 +151,7 @@ impl Parents {
             return is_private(root, &home, account).then_some(Relation::Below);
         }
         // What holds root's home is the system's.
-        let holds = home.starts_with(&root.path) || lineage.contains(&own);
+        let holds = home.starts_with(&root.path) || ancestor_ids.contains(&own);
         (holds && account.uid != 0).then_some(Relation::Above)
     }
 }

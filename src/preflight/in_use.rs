@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::fs::escape::{escaped, one_line};
 use crate::fs::in_use::{Release, Use};
-use crate::fs::escape::{one_line, escaped};
 
 /// Users that are named.
 const NAMED: usize = 10;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::fs::Root;
-use crate::fs::mountinfo::{self, Mount};
+use crate::fs::escape::{escaped, shell_word};
 use crate::fs::mount_view::View;
-use crate::fs::escape::{shell_word, escaped};
+use crate::fs::mountinfo::{self, Mount};
 
 /// Why trees are not shifted by what is seen of them.
 #[derive(Debug, Error)]

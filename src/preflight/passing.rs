@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::Preflight;
-use crate::fs::in_use::{self, TreeInUse, Use};
 use crate::fs::escape::escaped;
+use crate::fs::in_use::{self, TreeInUse, Use};
 use crate::fs::{Root, process};
 use crate::journal::run_lock::{LockError, RunLock};
 use crate::journal::store::StoreError;

@@ -13,13 +13,13 @@ use super::parents::{ClosedParent, closed_above};
 use super::probe::{Answer, ProbeFile, Question, What, ask};
 use super::remedy::{Entries, Seen, remedy};
 use super::user::{ContainerUser, seen_inside};
-use crate::fs::escape::{shell_word, escaped};
-use crate::fs::access_probe::{AccessResult, AccessKind};
+use crate::fs::access_probe::{AccessKind, AccessResult};
+use crate::fs::escape::{escaped, shell_word};
 use crate::fs::{PinnedFile, Root, Stat, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::IdMap;
-use crate::ownership::{Extra, Ownership};
 use crate::journal::name;
+use crate::ownership::{Extra, Ownership};
 
 /// What is asked.
 #[derive(Clone, Debug)]

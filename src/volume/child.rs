@@ -11,8 +11,8 @@ use nix::unistd::{Gid, Uid, getppid};
 use super::entries;
 use super::probe::{Answer, ProbeFile, Question, READY, What};
 use super::user::ContainerUser;
-use crate::fs::process::raise_descriptor_limit;
 use crate::fs::access_probe::{self, AccessResult};
+use crate::fs::process::raise_descriptor_limit;
 
 /// Becomes the user, tries, and prints an answer a line.
 pub fn answer(question: &str, out: &mut impl Write) {

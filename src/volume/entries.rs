@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use super::probe::Answer;
 use super::user::OVERFLOW;
 use crate::fs::dir::open_dir;
-use crate::ownership::FileType;
 use crate::journal::Name;
+use crate::ownership::FileType;
 
 /// Asks the kernel about each entry, down to this depth, or all the way. Mounts below are entered: a
 /// bind mount of Docker's brings them along.

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use super::VolumeError;
 use super::parents::{ClosedParent, closed_above, may_search};
 use super::user::ContainerUser;
-use crate::engine::{Uniform, Plan, Rule, ShiftRequest};
+use crate::engine::{Plan, Rule, ShiftRequest, Uniform};
 use crate::fs::dir::open_dir;
-use crate::fs::escape::{shell_word, escaped};
+use crate::fs::escape::{escaped, shell_word};
 use crate::fs::file_ops::mtime_ns;
 use crate::fs::{Ancestor, PinnedFile, Root, attributes, places};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
-use crate::ownership::{Mode, grant_search};
-use crate::preflight::homes::{self, Claim};
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
+use crate::ownership::{Mode, grant_search};
+use crate::preflight::homes::{self, Claim};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct PrepareRequest {
 pub struct Preparation {
     request: ShiftRequest,
     step_roots: Vec<PathBuf>,
-    aim: Uniform,
+    policy: Uniform,
     steps: Vec<Step>,
     /// Directories that are made.
     pub made: Vec<PathBuf>,
@@ -111,7 +111,7 @@ impl Preparation {
             },
             step_roots: steps.roots,
             steps: steps.steps,
-            aim: Uniform(rule),
+            policy: Uniform(rule),
             opened,
             runtime,
         })
@@ -122,7 +122,7 @@ impl Preparation {
         Plan {
             request: self.request.clone(),
             step_roots: self.step_roots.clone(),
-            aim: &self.aim,
+            policy: &self.policy,
             steps: self.steps.clone(),
             steps_before: 0,
         }
@@ -324,7 +324,11 @@ impl StepList {
 
     /// Lets the container's root through a directory. The step says which inode is meant: whatever
     /// else has the path by then is left alone.
-    fn open(&mut self, above: &Ancestor, shift: &ShiftRequest) -> Result<(PathBuf, u32), VolumeError> {
+    fn open(
+        &mut self,
+        above: &Ancestor,
+        shift: &ShiftRequest,
+    ) -> Result<(PathBuf, u32), VolumeError> {
         let Ancestor { path, pin, stat } = above;
         if !attributes::keeps_acls(pin) {
             let help = format!(

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::VolumeError;
 use super::user::ContainerUser;
 use crate::fs::PinnedFile;
-use crate::fs::times_guard::TimesGuard;
 use crate::fs::access_probe::{self, AccessResult};
+use crate::fs::times_guard::TimesGuard;
 use crate::idmap::{IdMap, RangeMap};
 use crate::journal::Name;
 

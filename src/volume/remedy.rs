@@ -3,9 +3,9 @@
 use rustix::io::Errno;
 
 use super::user::ContainerUser;
-use crate::fs::places::{self, UnsuitableRoot};
+use crate::fs::access_probe::{AccessKind, AccessResult};
 use crate::fs::escape::shell_word;
-use crate::fs::access_probe::{AccessResult, AccessKind};
+use crate::fs::places::{self, UnsuitableRoot};
 use crate::fs::{Root, Stat};
 use crate::idmap::{Direction, IdMap, Mapped};
 use crate::ownership::{Mapping, Ownership, access, map_ownership};
@@ -110,7 +110,8 @@ impl Seen<'_> {
     fn obstacle(&self, errno: Errno) -> Option<String> {
         let (uid, gid) = self.host_ids;
         let path = self.word();
-        if let Err(UnsuitableRoot::System { why, .. }) = places::check_system_path(&self.root.path) {
+        if let Err(UnsuitableRoot::System { why, .. }) = places::check_system_path(&self.root.path)
+        {
             return Some(format!(
                 "give the container a directory of its own: {path} {why}"
             ));
@@ -119,7 +120,9 @@ impl Seen<'_> {
             UnsuitableRoot::Filesystem { name, .. } if self.mounted_with_owners() => Some(format!(
                 "mount it with -o uid={uid},gid={gid}: {name} keeps no owners"
             )),
-            UnsuitableRoot::Filesystem { name, help, .. } => Some(format!("{help}: {path} is on {name}")),
+            UnsuitableRoot::Filesystem { name, help, .. } => {
+                Some(format!("{help}: {path} is on {name}"))
+            }
             UnsuitableRoot::ReadOnly { .. } if errno == Errno::ROFS || self.write => Some(
                 "mount -o remount,rw its filesystem, or let the container have it read-only: \
                  -v SOURCE:TARGET:ro"

@@ -13,9 +13,9 @@ use super::refused;
 use crate::docker::audit::containers::Troubled;
 use crate::docker::audit::{Audit, audit};
 use crate::docker::bind_mounts::BindMount;
-use crate::docker::owner_stats::OwnerStats;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
+use crate::docker::owner_stats::OwnerStats;
 use crate::host::Level;
 use crate::journal::Store;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::args::{MigrationArgs, Immutable, MigrateArgs};
+use super::super::args::{Immutable, MigrateArgs, MigrationArgs};
 use super::super::exit::{Exit, Failure};
 use super::super::json::Invocation;
 use super::super::output::tell;
@@ -49,7 +49,11 @@ impl MigrationCommand {
 }
 
 /// Runs it.
-pub fn run(args: &MigrationArgs, way: MigrationCommand, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn run(
+    args: &MigrationArgs,
+    way: MigrationCommand,
+    call: &mut Invocation,
+) -> Result<Exit, Failure> {
     let MigrationCommand {
         direction,
         copy,

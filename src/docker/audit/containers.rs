@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::docker::container::{Container, volume_drivers};
+use crate::docker::container_user;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
 use crate::docker::remap::Remap;
-use crate::docker::container_user;
 
 /// A container that will not work as it is.
 #[derive(Clone, Debug, Serialize)]

@@ -27,8 +27,8 @@ use super::remap::Remap;
 use crate::engine::{Monitor, Stop};
 use crate::host::{Finding, Level};
 use crate::idmap::Direction;
-use crate::preflight::accounts::LoginAccounts;
 use crate::journal::Store;
+use crate::preflight::accounts::LoginAccounts;
 use containers::Troubled;
 use work::Work;
 

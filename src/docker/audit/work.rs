@@ -11,8 +11,8 @@ use crate::engine::{Monitor, ProblemKind, Refusal, Stop};
 use crate::fs::escape::escaped;
 use crate::host::Finding;
 use crate::idmap::Direction;
-use crate::preflight::Passing;
 use crate::journal::Store;
+use crate::preflight::Passing;
 
 /// What a migration would have to do.
 #[derive(Clone, Debug, Serialize)]
@@ -92,7 +92,7 @@ pub fn look_through(
     let report = report.map_err(|refusal| refusal.to_string())?;
     let of_kind = |is_wanted: &dyn Fn(ProblemKind) -> bool| {
         let mut areas: BTreeMap<String, u64> = BTreeMap::new();
-        let problems = report.tally.problems.iter();
+        let problems = report.stats.problems.iter();
         for problem in problems.filter(|problem| is_wanted(problem.kind)) {
             let below = problem.path.strip_prefix(top).unwrap_or(&problem.path);
             // `overlay2/LAYER`, `volumes/NAME`
@@ -102,14 +102,14 @@ pub fn look_through(
         areas.into_iter().collect()
     };
     let work = Work {
-        inodes: report.tally.seen,
-        to_shift: report.tally.changed,
-        steps: report.tally.steps,
+        inodes: report.stats.seen,
+        to_shift: report.stats.changed,
+        steps: report.stats.steps,
         journal_bytes: 4096
-            + JOURNAL_BYTES * report.tally.changed
-            + JOURNAL_BYTES_A_STEP * report.tally.steps,
+            + JOURNAL_BYTES * report.stats.changed
+            + JOURNAL_BYTES_A_STEP * report.stats.steps,
         seconds: report.elapsed.as_secs_f64() * TIMES_A_DRY_RUN
-            + SECONDS_A_STEP * report.tally.steps as f64,
+            + SECONDS_A_STEP * report.stats.steps as f64,
         troubles: of_kind(&|kind| kind != ProblemKind::Protected),
         protected: of_kind(&|kind| kind == ProblemKind::Protected),
         outside_links,

@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 
 use super::DockerError;
 use super::daemon_json::{self, DaemonJson};
-use crate::fs::escape::{shell_word, escaped};
+use crate::fs::escape::{escaped, shell_word};
 use crate::host::runtime;
 use crate::idmap::Direction;
-use command_line::{Options, OptionValue};
+use command_line::{OptionValue, Options};
 
 /// Where the snap keeps its configuration and its data.
 const SNAP_CONFIG: &str = "/var/snap/docker/current/config/daemon.json";
@@ -175,7 +175,9 @@ impl DaemonStart {
             return Ok(());
         }
         let said = self.options.data_root.as_ref();
-        let said = said.map_or(escaped(&self.config).to_string(), |it| it.source.to_string());
+        let said = said.map_or(escaped(&self.config).to_string(), |it| {
+            it.source.to_string()
+        });
         let why = format!(
             "is not written: the daemon that reads it starts on {} as {said} has it, not on {}. Run this again without \
              --write-daemon-json, and set userns-remap where that daemon gets its options",

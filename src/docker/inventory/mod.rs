@@ -19,10 +19,10 @@ use serde::Serialize;
 
 use super::DockerError;
 use super::bind_mounts::{Advice, BindMount, BindMountSurvey, reverse_command, to_prepare};
-use super::owner_stats::owner_stats;
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
 use super::layout::is_content;
+use super::owner_stats::owner_stats;
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
 use crate::fs::escape::escaped;
@@ -382,7 +382,11 @@ fn is_in_range(path: &Path, remap: &Remap) -> bool {
 }
 
 /// What somebody keeps in the docker root that is in the range though no container binds it any more.
-fn forgotten(moved: &PathRewriter, remap: &Remap, known: &[PathBuf]) -> Result<Vec<PathBuf>, DockerError> {
+fn forgotten(
+    moved: &PathRewriter,
+    remap: &Remap,
+    known: &[PathBuf],
+) -> Result<Vec<PathBuf>, DockerError> {
     let mut found = Vec::new();
     let mut dirs = vec![moved.from().to_path_buf(), moved.from().join("volumes")];
     while let Some(dir) = dirs.pop() {

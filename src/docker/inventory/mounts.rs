@@ -25,7 +25,10 @@ pub struct MountPoint {
 ///
 /// # Errors
 /// `/proc` does not tell.
-pub fn mount_points(moved: &PathRewriter, devices: &[&str]) -> Result<Vec<MountPoint>, DockerError> {
+pub fn mount_points(
+    moved: &PathRewriter,
+    devices: &[&str],
+) -> Result<Vec<MountPoint>, DockerError> {
     let table =
         mountinfo::of_this_thread().map_err(DockerError::io("/proc/thread-self/mountinfo"))?;
     let mut found: Vec<MountPoint> = Vec::new();

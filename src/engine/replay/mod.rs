@@ -7,12 +7,12 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use self::worker::Worker;
-use super::writeback::ChangedCounter;
 use super::steps::Move;
-use super::{Monitor, Stop, Stats, reopen};
+use super::writeback::ChangedCounter;
+use super::{Monitor, Stats, Stop, reopen};
 use crate::fs::threads::on_threads;
-use crate::ownership::{Change, Ownership};
 use crate::journal::{Journal, JournalError};
+use crate::ownership::{Change, Ownership};
 
 /// Which side of its changes a replay wants on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Replay<'a> {
     /// The journal.
     pub journal: &'a Journal,
     /// What is wanted.
-    pub goal: Target,
+    pub target: Target,
     /// Inodes half way between before and after are the journal's doing: true while a run or a
     /// rollback of it has not ended.
     pub accept_partial: bool,
@@ -89,7 +89,7 @@ pub struct Replay<'a> {
 /// How a replay went.
 pub struct Replayed {
     /// Counts.
-    pub tally: Stats,
+    pub stats: Stats,
     /// It was stopped before its end, on request or by the first trouble of a strict one.
     pub cut_short: bool,
 }
@@ -100,13 +100,17 @@ impl Replay<'_> {
     ///
     /// # Errors
     /// The journal cannot be read any more.
-    pub fn run(&self, jobs: usize, changed: Option<&ChangedCounter>) -> Result<Replayed, JournalError> {
+    pub fn run(
+        &self,
+        jobs: usize,
+        changed: Option<&ChangedCounter>,
+    ) -> Result<Replayed, JournalError> {
         let roots = reopen::open_each(&self.journal.header.roots);
         let next = AtomicU32::new(0);
         let over = AtomicBool::new(false);
         let broken: Mutex<Option<JournalError>> = Mutex::new(None);
         let jobs = jobs.min(self.journal.frames().max(1) as usize);
-        let tallies = on_threads(jobs, || {
+        let all_stats = on_threads(jobs, || {
             let mut worker = Worker::new(self, &roots, &over, changed);
             while !worker.is_over() {
                 let frame = next.fetch_add(1, Ordering::Relaxed);
@@ -120,12 +124,12 @@ impl Replay<'_> {
                 }
             }
             worker.finish_deferred();
-            worker.tally
+            worker.stats
         });
         match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => Ok(Replayed {
-                tally: Stats::sum(tallies),
+                stats: Stats::sum(all_stats),
                 cut_short: over.load(Ordering::Relaxed),
             }),
         }

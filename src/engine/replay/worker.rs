@@ -9,18 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use super::{ReplayMode, FailurePolicy, Target, Replay};
-use crate::engine::writeback::ChangedCounter;
+use super::{FailurePolicy, Replay, ReplayMode, Target};
 use crate::engine::chown_check::ChownCheck;
+use crate::engine::dir_cache::{DirCache, PathChain};
 use crate::engine::report::push_listed;
 use crate::engine::steps::Move;
-use crate::engine::dir_cache::{PathChain, DirCache};
+use crate::engine::writeback::ChangedCounter;
 use crate::engine::{Problem, ProblemKind, Stats};
-use crate::fs::{self, FirstCall, LookupOptions, LookupError, LookupEntry, PinnedFile, PinnedFiles, Root, Stat, attributes, process};
-use crate::ownership::{Change, Extra, FileType, Flags, Ownership, ApplyState};
+use crate::fs::{
+    self, FirstCall, LookupEntry, LookupError, LookupOptions, PinnedFile, PinnedFiles, Root, Stat,
+    attributes, process,
+};
 use crate::journal::file::Section;
 use crate::journal::record::{DirLine, Entry};
 use crate::journal::{JournalError, Name, Transition};
+use crate::ownership::{ApplyState, Change, Extra, FileType, Flags, Ownership};
 
 /// Changes of a frame by number.
 type Transitions = HashMap<u32, Rc<Transition>>;
@@ -48,7 +51,7 @@ pub(super) struct Worker<'a> {
     /// Some entries of that directory were renamed, and each is looked for by itself.
     scatters: bool,
     kept: ChownCheck,
-    pub(super) tally: Stats,
+    pub(super) stats: Stats,
 }
 
 /// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
@@ -102,7 +105,7 @@ impl<'a> Worker<'a> {
             known: Vec::new(),
             scatters: false,
             kept: ChownCheck::default(),
-            tally: Stats::default(),
+            stats: Stats::default(),
         }
     }
 
@@ -163,7 +166,7 @@ impl<'a> Worker<'a> {
     }
 
     fn dir(&mut self, line: &DirLine, transitions: &Transitions) {
-        let (seen, changed) = (self.tally.seen, self.tally.changed);
+        let (seen, changed) = (self.stats.seen, self.stats.changed);
         self.enter(line);
         let entries: Vec<Entry<'_>> = line.entries().collect();
         // Where entries of this directory were renamed, each may be in another one now.
@@ -182,7 +185,7 @@ impl<'a> Worker<'a> {
             self.entries(line.root, group, transitions);
         }
         let monitor = self.replay.monitor;
-        monitor.progress(self.tally.seen - seen, self.tally.changed - changed);
+        monitor.progress(self.stats.seen - seen, self.stats.changed - changed);
     }
 
     /// Some inodes of one directory, few enough for all of them to be open at once.
@@ -200,8 +203,7 @@ impl<'a> Worker<'a> {
                 entries.iter().map(gone).collect()
             }
         };
-        let pinned =
-            |looked: &Result<LookupEntry, EntryProblem>| matches!(looked, Ok(it) if it.pin.is_some());
+        let pinned = |looked: &Result<LookupEntry, EntryProblem>| matches!(looked, Ok(it) if it.pin.is_some());
         let wanted = looked.iter().filter(|looked| pinned(looked)).count();
         self.first = match wanted * 2 > looked.len() {
             true => FirstCall::Pin,
@@ -211,7 +213,7 @@ impl<'a> Worker<'a> {
             if self.is_over() {
                 return;
             }
-            self.tally.seen += 1;
+            self.stats.seen += 1;
             let transition = &transitions[&entry.own];
             let result = looked.and_then(|it| self.entry(root, entry, transition, it));
             if let Err((kind, reason)) = result {
@@ -235,11 +237,11 @@ impl<'a> Worker<'a> {
         entries: &[Entry<'_>],
         transitions: &Transitions,
     ) -> Vec<Result<LookupEntry, EntryProblem>> {
-        let (act, goal) = (self.replay.act, self.replay.goal);
+        let (act, target) = (self.replay.act, self.replay.target);
         let wants = |n: usize, stat: &Stat, _| {
             let Transition { change, held, .. } = &*transitions[&entries[n].own];
             let now = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
-            act == ReplayMode::Change && (now != *goal.side(change) || !held.is_empty())
+            act == ReplayMode::Change && (now != *target.side(change) || !held.is_empty())
         };
         if let [Entry { name, .. }] = entries
             && name.0 == b"."
@@ -265,7 +267,10 @@ impl<'a> Worker<'a> {
                     .collect()
             }
         };
-        looked.into_iter().map(|one| one.map_err(entry_problem)).collect()
+        looked
+            .into_iter()
+            .map(|one| one.map_err(entry_problem))
+            .collect()
     }
 
     /// Turns to a line's directory.
@@ -325,7 +330,7 @@ impl<'a> Worker<'a> {
         if is_over {
             self.over.store(true, Ordering::Relaxed);
         }
-        self.tally.add_problem(problem);
+        self.stats.add_problem(problem);
     }
 
     fn path(&self, root: usize, trail: Option<&PathChain>, name: &Name) -> PathBuf {
@@ -355,7 +360,7 @@ impl<'a> Worker<'a> {
             if stat.is_dir() && transition.file_type == FileType::Directory {
                 let trail = self.way.trail().cloned();
                 let path = self.path(root, trail.as_deref(), entry.name);
-                push_listed(&mut self.tally.replaced_dirs, path);
+                push_listed(&mut self.stats.replaced_dirs, path);
             }
             return Err(conflict(REPLACED));
         }
@@ -369,8 +374,8 @@ impl<'a> Worker<'a> {
             .map_err(|error| failed(error.to_string()))?;
         let change = &transition.change;
         let (wanted, other) = (
-            self.replay.goal.side(change),
-            self.replay.goal.other(change),
+            self.replay.target.side(change),
+            self.replay.target.other(change),
         );
         let flags = self.flags(stat.flags(), transition.held);
         if now == *wanted {
@@ -381,7 +386,7 @@ impl<'a> Worker<'a> {
             {
                 self.apply((&stat, pin), flags, &now, transition)?;
             }
-            self.tally.already += 1;
+            self.stats.already += 1;
             return Ok(());
         }
         match self.replay.act {
@@ -390,7 +395,7 @@ impl<'a> Worker<'a> {
                 return Err(conflict(&format!("is {is}, and should be {should}")));
             }
             _ if !self.may_change(change, &now, transition.file_type) => {
-                self.tally.forcible += 1;
+                self.stats.forcible += 1;
                 let (is, was) = (summary(&now), summary(other));
                 return Err(conflict(&format!(
                     "was changed since: it is {is}, not {was}"
@@ -417,9 +422,9 @@ impl<'a> Worker<'a> {
             });
             return Ok(());
         }
-        let brought = self.apply((&stat, &pin), flags, &now, transition);
+        let applied = self.apply((&stat, &pin), flags, &now, transition);
         self.pins.push(pin);
-        brought?;
+        applied?;
         self.count(transition);
         Ok(())
     }
@@ -451,11 +456,13 @@ impl<'a> Worker<'a> {
     ) -> Result<(), EntryProblem> {
         let change = &transition.change;
         let forced = self.replay.force
-            && self.replay.goal == Target::Before
+            && self.replay.target == Target::Before
             && !self.is_ours(change, now, transition.file_type);
         let given_back = forced.then(|| change.give_back(now));
-        let wanted = given_back.as_ref().unwrap_or(self.replay.goal.side(change));
-        self.tally.begun += 1;
+        let wanted = given_back
+            .as_ref()
+            .unwrap_or(self.replay.target.side(change));
+        self.stats.begun += 1;
         if let Some(changed) = self.changed {
             changed.count(1);
         }
@@ -463,7 +470,7 @@ impl<'a> Worker<'a> {
             .map_err(|error| error.to_string())
             .and_then(|()| self.kept.check((stat.dev, stat.identity), pin, now, wanted))
             .map_err(|reason| (ProblemKind::Failed, reason))?;
-        if wanted == self.replay.goal.side(change) {
+        if wanted == self.replay.target.side(change) {
             return Ok(());
         }
         self.count(transition);
@@ -476,11 +483,11 @@ impl<'a> Worker<'a> {
 
     /// Counts an inode that was brought, or is to be.
     fn count(&mut self, transition: &Transition) {
-        let change = match self.replay.goal {
+        let change = match self.replay.target {
             Target::Before => transition.change.clone().swapped(),
             Target::After => transition.change.clone(),
         };
-        self.tally.add_changes(
+        self.stats.add_changes(
             &Transition {
                 change,
                 ..transition.clone()

@@ -11,9 +11,9 @@ use super::place::{StepRoots, last};
 use super::survey::{Survey, Surveyor};
 use crate::fs::file_ops::{self, Owner};
 use crate::fs::{Identity, Stat};
-use crate::ownership::Mode;
 use crate::journal::Step;
 use crate::journal::step::{MovedPath, StepPath};
+use crate::ownership::Mode;
 
 /// The name, at the top of a tree, of the directory that holds what was set aside.
 const ASIDE: &str = "idshift-aside-between";
@@ -31,10 +31,10 @@ pub struct SetAside {
 pub(super) fn make_room(
     surveyor: &Surveyor<'_>,
     survey: &Survey,
-    goal: Target,
+    target: Target,
 ) -> io::Result<Vec<SetAside>> {
     let mut all = Vec::new();
-    for (place, is_needed) in used_places(surveyor, survey, goal) {
+    for (place, is_needed) in used_places(surveyor, survey, target) {
         let Some(stat) = surveyor.roots.stat(&place)? else {
             continue;
         };
@@ -49,7 +49,7 @@ pub(super) fn make_room(
 }
 
 /// The places in which steps put something, or back, and whether they are about to.
-fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, goal: Target) -> Vec<(StepPath, bool)> {
+fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, target: Target) -> Vec<(StepPath, bool)> {
     let mut places: Vec<(StepPath, bool)> = Vec::new();
     for (n, step) in surveyor.steps.iter().enumerate() {
         let is_moved = survey.is_moved(n);
@@ -57,13 +57,13 @@ fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, goal: Target) -> Vec<(S
             Step::Rename { from, .. } | Step::Block { from, .. } | Step::Unblock { from, .. }
                 if is_moved =>
             {
-                (from, goal == Target::Before)
+                (from, target == Target::Before)
             }
             Step::Rename { to, .. } | Step::Block { to, .. } | Step::Unblock { to, .. } => {
-                (to, goal == Target::After)
+                (to, target == Target::After)
             }
-            Step::Create { at, .. } if surveyor.is_guarded(at) => (at, goal == Target::After),
-            Step::Remove { at, .. } if surveyor.is_guarded(at) => (at, goal == Target::Before),
+            Step::Create { at, .. } if surveyor.is_guarded(at) => (at, target == Target::After),
+            Step::Remove { at, .. } if surveyor.is_guarded(at) => (at, target == Target::Before),
             _ => continue,
         };
         places.push((surveyor.place_now(survey, n, place), is_needed));

@@ -23,9 +23,9 @@ use super::{Problem, ProblemKind};
 use crate::fs::apply;
 use crate::fs::escape::escaped;
 use crate::fs::file_ops::{self, Owner};
-use crate::ownership::{Mode, Ownership};
 use crate::journal::step::{FileContent, NewDirectory, StepPath};
 use crate::journal::{Journal, Name, Step};
+use crate::ownership::{Mode, Ownership};
 
 /// How taking or undoing steps went.
 #[derive(Clone, Debug, Default)]
@@ -97,28 +97,28 @@ impl<'a> Steps<'a> {
 
     /// Takes or undoes some of the steps, once it is known that all can be; unless `force` says to do
     /// what can be done.
-    pub fn apply(&self, goal: Target, which: Range<usize>, force: bool) -> AppliedSteps {
-        let mut brought = AppliedSteps::default();
+    pub fn apply(&self, target: Target, which: Range<usize>, force: bool) -> AppliedSteps {
+        let mut applied = AppliedSteps::default();
         let survey = self.survey();
         if !force {
-            brought.problems = self.obstacles_in(&survey, goal);
-            if !brought.problems.is_empty() {
-                return brought;
+            applied.problems = self.obstacles_in(&survey, target);
+            if !applied.problems.is_empty() {
+                return applied;
             }
         }
-        if let Err(error) = self.apply_some(&survey, goal, which, force, &mut brought) {
-            brought.problems.push(error);
+        if let Err(error) = self.apply_some(&survey, target, which, force, &mut applied) {
+            applied.problems.push(error);
         }
-        brought
+        applied
     }
 
     fn apply_some(
         &self,
         survey: &Survey,
-        goal: Target,
+        target: Target,
         which: Range<usize>,
         force: bool,
-        brought: &mut AppliedSteps,
+        applied: &mut AppliedSteps,
     ) -> Result<(), Problem> {
         let surveyor = self.surveyor();
         for n in which.clone() {
@@ -126,11 +126,11 @@ impl<'a> Steps<'a> {
                 .map_err(|error| self.problem(n, &error))?;
         }
         if self.is_forgiving(survey) {
-            brought.set_aside = make_room(&surveyor, survey, goal)
+            applied.set_aside = make_room(&surveyor, survey, target)
                 .map_err(|error| self.problem(which.start, &error))?;
         }
         let mut order: Vec<usize> = which.collect();
-        if goal == Target::Before {
+        if target == Target::Before {
             order.reverse();
         }
         // Of these, new files lie beside the places that they are to take.
@@ -139,26 +139,26 @@ impl<'a> Steps<'a> {
         for (i, n) in order.iter().copied().enumerate() {
             if i >= looked_at {
                 looked_at = i + self.only_files(&order[i..]);
-                staged = self.stage(survey, goal, &order[i..looked_at]);
+                staged = self.stage(survey, target, &order[i..looked_at]);
                 looked_at = looked_at.max(i + 1);
             }
-            let result = match (&survey.states[n], goal) {
+            let result = match (&survey.states[n], target) {
                 (Ok(StepState::Done), Target::After) | (Ok(StepState::Pending), Target::Before) => {
                     continue;
                 }
                 // It is of no matter here, or is passed over.
-                (Err(_), _) if !survey.matters(n, &self.steps[n], goal) => continue,
+                (Err(_), _) if !survey.matters(n, &self.steps[n], target) => continue,
                 (Err(error), _) if force => {
-                    brought.problems.push(self.problem(n, error));
+                    applied.problems.push(self.problem(n, error));
                     continue;
                 }
                 (_, _) if staged.contains(&n) => self.put_staged(&self.steps[n]),
                 (_, Target::After) => self.perform(&self.steps[n]),
-                (_, Target::Before) => self.undo(&self.steps[n], brought),
+                (_, Target::Before) => self.undo(&self.steps[n], applied),
             };
             match result {
-                Ok(()) => brought.done += u64::from(self.counts(n)),
-                Err(error) if force => brought.problems.push(self.problem(n, &error)),
+                Ok(()) => applied.done += u64::from(self.counts(n)),
+                Err(error) if force => applied.problems.push(self.problem(n, &error)),
                 Err(error) => return Err(self.problem(n, &error)),
             }
         }
@@ -174,17 +174,23 @@ impl<'a> Steps<'a> {
 
     /// Makes the new files of these rewrites, beside their places, and waits once for the disk to have them all.
     /// Gives those that are prepared so; of any other, taking it says what is wrong.
-    fn stage(&self, survey: &Survey, goal: Target, these: &[usize]) -> HashSet<usize> {
+    fn stage(&self, survey: &Survey, target: Target, these: &[usize]) -> HashSet<usize> {
         // Fewer wait for less by themselves than for all that others write to the filesystem.
         const FEWEST: usize = 16;
-        let pending = match goal {
+        let pending = match target {
             Target::After => StepState::Pending,
             Target::Before => StepState::Done,
         };
         let rewritten = |n: &usize| match (&self.steps[*n], &survey.states[*n]) {
-            (Step::Rewrite { at, before, after }, Ok(state)) if *state == pending => {
-                Some((*n, at, if goal == Target::After { after } else { before }))
-            }
+            (Step::Rewrite { at, before, after }, Ok(state)) if *state == pending => Some((
+                *n,
+                at,
+                if target == Target::After {
+                    after
+                } else {
+                    before
+                },
+            )),
             _ => None,
         };
         let mut rewrites: Vec<_> = these.iter().filter_map(rewritten).collect();
@@ -217,20 +223,20 @@ impl<'a> Steps<'a> {
 
     /// What stands in the way of taking or undoing all steps: one that is neither taken nor not taken, or a
     /// place that somebody else has. Changes nothing.
-    pub fn obstacles(&self, goal: Target) -> Vec<Problem> {
-        self.obstacles_in(&self.survey(), goal)
+    pub fn obstacles(&self, target: Target) -> Vec<Problem> {
+        self.obstacles_in(&self.survey(), target)
     }
 
-    fn obstacles_in(&self, survey: &Survey, goal: Target) -> Vec<Problem> {
+    fn obstacles_in(&self, survey: &Survey, target: Target) -> Vec<Problem> {
         let obstacle = |n: usize| match &survey.states[n] {
             Err(error) => survey
-                .matters(n, &self.steps[n], goal)
+                .matters(n, &self.steps[n], target)
                 .then(|| self.problem(n, error)),
-            Ok(state) if *state == wanted(goal) => None,
+            Ok(state) if *state == wanted(target) => None,
             Ok(_) if self.is_forgiving(survey) => None,
             Ok(_) => self
-                .occupied(n, goal)
-                .or_else(|| self.holds_more(survey, n, goal))
+                .occupied(n, target)
+                .or_else(|| self.holds_more(survey, n, target))
                 .map(|error| self.problem(n, &error)),
         };
         (0..self.steps.len()).filter_map(obstacle).collect()
@@ -238,11 +244,11 @@ impl<'a> Steps<'a> {
 
     /// Whether something has the place that an entry goes to, or back to, which no other step puts there or
     /// takes away.
-    fn occupied(&self, n: usize, goal: Target) -> Option<io::Error> {
+    fn occupied(&self, n: usize, target: Target) -> Option<io::Error> {
         let Step::Rename { from, to, .. } = &self.steps[n] else {
             return None;
         };
-        let (place, others) = match goal {
+        let (place, others) = match target {
             Target::Before => (from, &self.steps[n + 1..]),
             Target::After => (to, &self.steps[..n]),
         };
@@ -250,7 +256,7 @@ impl<'a> Steps<'a> {
         match self.roots.stat(place) {
             Ok(None) => None,
             Ok(Some(_)) if ours => None,
-            Ok(Some(_)) if goal == Target::After => {
+            Ok(Some(_)) if target == Target::After => {
                 Some(io::Error::other("something has its new place"))
             }
             Ok(Some(_)) => Some(io::Error::other("something new has its old place")),
@@ -259,11 +265,11 @@ impl<'a> Steps<'a> {
     }
 
     /// Whether a directory that a service's run made, and that goes when it is undone, holds what no step put there.
-    fn holds_more(&self, survey: &Survey, n: usize, goal: Target) -> Option<io::Error> {
+    fn holds_more(&self, survey: &Survey, n: usize, target: Target) -> Option<io::Error> {
         let Step::MakeDir { at, .. } = &self.steps[n] else {
             return None;
         };
-        if goal == Target::After || !self.is_service {
+        if target == Target::After || !self.is_service {
             return None;
         }
         let at = self.surveyor().place_now(survey, n, at);
@@ -290,8 +296,8 @@ impl<'a> Steps<'a> {
     }
 
     /// How many steps are not as they should be: what a dry run counts.
-    pub fn count(&self, goal: Target) -> u64 {
-        self.differences(goal).len() as u64
+    pub fn count(&self, target: Target) -> u64 {
+        self.differences(target).len() as u64
     }
 
     /// Where renamed entries are now: to be applied one after the other.
@@ -308,11 +314,11 @@ impl<'a> Steps<'a> {
     }
 
     /// The steps that are not as they should be.
-    pub fn differences(&self, goal: Target) -> Vec<Problem> {
+    pub fn differences(&self, target: Target) -> Vec<Problem> {
         let survey = self.survey();
         let differs = |n: &usize| {
             let why = match &survey.states[*n] {
-                Ok(state) if *state == wanted(goal) => return None,
+                Ok(state) if *state == wanted(target) => return None,
                 Ok(StepState::Partial) => "is half done".to_string(),
                 Ok(StepState::Pending) => "is not done".to_string(),
                 Ok(StepState::Done) => "is not undone".to_string(),
@@ -320,7 +326,7 @@ impl<'a> Steps<'a> {
                 Err(error) if matches!(self.steps[*n], Step::SetOwnership { .. }) => {
                     error.to_string()
                 }
-                Err(_) if !survey.matters(*n, &self.steps[*n], goal) => return None,
+                Err(_) if !survey.matters(*n, &self.steps[*n], target) => return None,
                 Err(error) => error.to_string(),
             };
             Some(self.problem(*n, &io::Error::other(why)))
@@ -461,13 +467,13 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn undo(&self, step: &Step, brought: &mut AppliedSteps) -> io::Result<()> {
+    fn undo(&self, step: &Step, applied: &mut AppliedSteps) -> io::Result<()> {
         match step {
             Step::MakeDir { at, .. } => match self.remove_dir(at) {
                 // What a daemon made in it, while it was kept from the rest, stays with it.
                 Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                     let aside = aside::set_aside(&self.roots, at)?;
-                    brought.set_aside.push(aside);
+                    applied.set_aside.push(aside);
                     Ok(())
                 }
                 removed => removed,
@@ -593,8 +599,8 @@ fn guard_is_at((dir, name): (BorrowedFd<'_>, &[u8]), content: &str) -> bool {
     now.is_ok_and(|(now, _)| now == content.as_bytes())
 }
 
-fn wanted(goal: Target) -> StepState {
-    match goal {
+fn wanted(target: Target) -> StepState {
+    match target {
         Target::Before => StepState::Pending,
         Target::After => StepState::Done,
     }

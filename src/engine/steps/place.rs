@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use rustix::fs::{Mode, OFlags};
 
 use crate::engine::reopen;
-use crate::fs::stat::stat;
 use crate::fs::file_ops::stat_entry;
+use crate::fs::stat::stat;
 use crate::fs::{Root, Stat};
 use crate::journal::record::RootLine;
 use crate::journal::step::StepPath;

@@ -9,12 +9,12 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 
 use super::place::{StepRoots, last};
-use super::{Target, Move};
+use super::{Move, Target};
 use crate::fs::file_ops::{self, stat_entry};
 use crate::fs::{PinnedFile, Stat, attributes};
-use crate::ownership::{Change, Ownership, ApplyState};
 use crate::journal::Step;
-use crate::journal::step::{NewDirectory, MovedPath, StepPath};
+use crate::journal::step::{MovedPath, NewDirectory, StepPath};
+use crate::ownership::{ApplyState, Change, Ownership};
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,8 @@ impl Survey {
     }
 
     /// Whether an error of this step keeps all steps from being brought there.
-    pub fn matters(&self, n: usize, step: &Step, goal: Target) -> bool {
-        match (goal, step) {
+    pub fn matters(&self, n: usize, step: &Step, target: Target) -> bool {
+        match (target, step) {
             // Something has the place of what is to go: then that is gone.
             (Target::After, Step::Remove { .. } | Step::RemoveDir { .. }) => false,
             (Target::After, _) => !self.is_past(n),
@@ -273,7 +273,9 @@ impl Surveyor<'_> {
             ApplyState::After => Ok(StepState::Done),
             // Every daemon gives its data-root the owner it wants, before it finds out that it cannot start.
             ApplyState::Modified if self.forgives && at.path.is_empty() => Ok(StepState::Partial),
-            ApplyState::Modified => Err(io::Error::other("its owner, mode or ACL was changed since")),
+            ApplyState::Modified => {
+                Err(io::Error::other("its owner, mode or ACL was changed since"))
+            }
         }
     }
 

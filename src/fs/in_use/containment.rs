@@ -146,8 +146,8 @@ impl Seeker {
     }
 
     /// Tells what a mount shows.
-    pub fn know_mount(&mut self, mount: u64, standing: Containment) {
-        self.mounts.insert(mount, standing);
+    pub fn know_mount(&mut self, mount: u64, containment: Containment) {
+        self.mounts.insert(mount, containment);
     }
 
     /// The answer where it needs no look at the directories above. A mount that is in no namespace's

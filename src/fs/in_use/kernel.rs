@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::mount_users::ViewedMount;
-use super::{UseKind, Release};
+use super::{Release, UseKind};
 use crate::fs::mountinfo::unescape;
 
 /// One such file, by the name it has now.

@@ -11,10 +11,10 @@
 //! when walking up from its directory reaches the tree's device and inode number, or when it was
 //! reached through a mount whose root lies in the tree.
 
+mod containment;
 mod kernel;
 mod mount_users;
 mod overlay;
-mod containment;
 mod processes;
 
 #[cfg(test)]
@@ -25,8 +25,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use mount_users::{TreeMount, MountUse};
 use containment::Seeker;
+use mount_users::{MountUse, TreeMount};
 use processes::Process;
 
 use crate::fs::escape::shell_word;

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::TreeInUse;
+use super::containment::{Containment, FileId, Seeker, open_directory};
 use super::overlay;
-use super::containment::{FileId, Seeker, Containment, open_directory};
 use super::processes::{Process, view_key};
 use crate::fs::mountinfo;
 
@@ -73,7 +73,7 @@ impl ViewedMount {
         &self.point
     }
 
-    fn standing(&self, homes: &[TreeMount]) -> Containment {
+    fn containment(&self, homes: &[TreeMount]) -> Containment {
         // A root that was removed since it was mounted: its old name may be another's by now.
         if self
             .root
@@ -83,7 +83,7 @@ impl ViewedMount {
         {
             return Containment::Apart;
         }
-        let mut standing = Containment::Apart;
+        let mut containment = Containment::Apart;
         for home in homes
             .iter()
             .filter(|home| home.filesystem == self.filesystem)
@@ -92,10 +92,10 @@ impl ViewedMount {
                 return Containment::Within;
             }
             if home.path.starts_with(&self.root) {
-                standing = Containment::Around;
+                containment = Containment::Around;
             }
         }
-        standing
+        containment
     }
 }
 
@@ -204,9 +204,9 @@ pub(super) fn uses<'a>(
     let views = views(own, processes);
     let mut within = HashSet::new();
     for mount in views.iter().flat_map(|view| &view.mounts) {
-        let standing = mount.standing(homes);
-        seeker.know_mount(mount.id, standing);
-        if standing == Containment::Within {
+        let containment = mount.containment(homes);
+        seeker.know_mount(mount.id, containment);
+        if containment == Containment::Within {
             within.insert(mount.id);
         }
     }
@@ -224,8 +224,8 @@ pub(super) fn uses<'a>(
             .iter()
             .filter(|mount| within.contains(&mount.id))
         {
-            let lineage = family.mount_sources(mount.id);
-            if known.contains(&lineage) {
+            let sources = family.mount_sources(mount.id);
+            if known.contains(&sources) {
                 continue;
             }
             let process = view.process.map_or(this, |number| &processes[number]);
@@ -236,7 +236,7 @@ pub(super) fn uses<'a>(
             });
             // Of ours only: two containers can look alike and are two uses all the same.
             if number == 0 {
-                known.insert(lineage);
+                known.insert(sources);
             }
         }
     }
@@ -328,10 +328,10 @@ impl<'a> MountsById<'a> {
     /// in it with the same lineage as one of ours is such a copy and no use of its own. A bind mount
     /// under the same name in a container differs in what it is attached to.
     fn mount_sources(&self, id: u64) -> Vec<MountSource<'a>> {
-        let mut lineage = Vec::new();
+        let mut sources = Vec::new();
         let mut next = self.0.get(&id);
         while let Some(mount) = next {
-            lineage.push((
+            sources.push((
                 mount.filesystem.as_str(),
                 mount.root.as_path(),
                 mount.point.as_path(),
@@ -341,7 +341,7 @@ impl<'a> MountsById<'a> {
                 .get(&mount.parent)
                 .filter(|parent| parent.id != mount.id);
         }
-        lineage
+        sources
     }
 }
 
@@ -357,7 +357,7 @@ mod tests {
             mount: 1,
             above: Vec::new(),
         }];
-        for (filesystem, root, standing) in [
+        for (filesystem, root, containment) in [
             ("8:1", "/srv/x", Containment::Within),
             ("8:1", "/srv/x/y", Containment::Within),
             ("8:1", "/srv/x/y//deleted", Containment::Apart),
@@ -368,7 +368,11 @@ mod tests {
         ] {
             let line = format!("2 1 {filesystem} {root} /m rw - ext4 none rw");
             let mount = ViewedMount::of(mountinfo::from_line(line.as_bytes()).unwrap()).unwrap();
-            assert_eq!(mount.standing(&homes), standing, "{filesystem} {root}");
+            assert_eq!(
+                mount.containment(&homes),
+                containment,
+                "{filesystem} {root}"
+            );
         }
     }
 }

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::mount_users::Above;
 use super::containment::{FileId, Seeker, open_directory_in};
+use super::mount_users::Above;
 use crate::fs::mountinfo::unescape;
 
 /// Whether a layer of the overlay lies in a tree, or a tree in a layer.

@@ -107,7 +107,10 @@ impl Process {
             if let Some(path) = view.holds(seeker, &table.join("exe")) {
                 report(UseKind::Executable, path);
             }
-            for (links, how) in [("fd", UseKind::OpenFile), ("map_files", UseKind::MappedFile)] {
+            for (links, how) in [
+                ("fd", UseKind::OpenFile),
+                ("map_files", UseKind::MappedFile),
+            ] {
                 let first = entries(&table.join(links)).find_map(|link| view.holds(seeker, &link));
                 if let Some(path) = first {
                     report(how, path);

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::{UseKind, TreeInUse, Use, users_of};
+use super::{TreeInUse, Use, UseKind, users_of};
 
 /// A shell that does something, says `ready` and lives until it is dropped, also by a panic. What it
 /// mounts in a namespace of its own goes with it.
@@ -153,7 +153,10 @@ fn a_running_program_is_a_use_and_mapped() {
     ));
     let ways = holder.ways(&dir.join("tree"));
     assert!(ways.contains(&UseKind::Executable), "{ways:?}");
-    assert!(!is_root() || ways.contains(&UseKind::MappedFile), "{ways:?}");
+    assert!(
+        !is_root() || ways.contains(&UseKind::MappedFile),
+        "{ways:?}"
+    );
 }
 
 #[test]
@@ -246,7 +249,10 @@ fn a_bind_mount_in_another_namespace_is_a_use() {
         });
         let script = format!("mount --bind {} {}", source.display(), target.display());
         let holder = Holder::run_apart(&script);
-        assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::MountPoint, target)]);
+        assert_eq!(
+            holder.uses(&dir.join("tree")),
+            [(UseKind::MountPoint, target)]
+        );
     }
 }
 
@@ -496,7 +502,10 @@ fn a_file_hidden_by_a_mount_of_the_tree_is_not_taken_for_the_trees() {
         target.display()
     );
     let holder = Holder::run_apart(&script);
-    assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::MountPoint, target)]);
+    assert_eq!(
+        holder.uses(&dir.join("tree")),
+        [(UseKind::MountPoint, target)]
+    );
 }
 
 /// `mount(8)` in the calling thread's namespace: with a flag, or of a type.

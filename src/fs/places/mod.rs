@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use self::filesystem::{check_filesystem, check_mounts, has_project_quotas, has_subvolumes};
 pub use self::system::check_system_path;
 
-use super::escape::{shell_word, escaped};
+use super::escape::{escaped, shell_word};
 use crate::ownership::FileType;
 
 /// Why a root is left alone.
