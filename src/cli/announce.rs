@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::args::OutputArgs;
-use super::exit::Failure;
-use super::output::tell;
-use super::text;
+use crate::cli::args::OutputArgs;
+use crate::cli::exit::Failure;
+use crate::cli::output::tell;
+use crate::cli::output::text;
 use crate::idmap::Direction;
 use crate::journal::record::Header;
 use crate::journal::store::{DEFAULT_PLACE, LATEST, argument};

@@ -2,7 +2,7 @@
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::args::LimitArgs;
+use crate::cli::args::LimitArgs;
 use crate::engine::Stop;
 use crate::fs::process;
 use crate::preflight::host::{self, HostLacks};

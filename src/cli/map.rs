@@ -2,8 +2,8 @@
 
 use nix::unistd::{Uid, User};
 
-use super::args::MapArgs;
-use super::exit::Failure;
+use crate::cli::args::MapArgs;
+use crate::cli::exit::Failure;
 use crate::host::missing_ranges::MissingRanges;
 use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
 

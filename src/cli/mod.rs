@@ -1,51 +1,32 @@
-//! The command line. The only floor that prints.
+//! The command line. The only layer that prints.
 //!
 //! - `args`: what can be said
-//! - `exit`: how it ends, for programs
-//! - `shift`, `rollback`, `resume`, `verify`, `journal`: one file a subcommand
-//! - `prepare`, `check`, `doctor`: likewise, for `docker run -v`; `probe` is the child of `check`
-//! - `findings`: what was looked at on a host, for people
-//! - `docker/`: `idshift docker`, likewise
-//! - `map_args`: the map, from `--map` or from `/etc/subuid` and `/etc/subgid`
-//! - `named`: the run that a command acts on, said before it does
+//! - `commands`: one file for each command
+//! - `output`: summary, JSON, progress, and the streams they go to
+//! - `announce`: the run that a command acts on, said before it does
+//! - `exit`: exit codes
+//! - `limits`: threads, priority, rate, and stopping in good order
+//! - `map`: the id map, from `--map` or from `/etc/subuid` and `/etc/subgid`
 //! - `privileges`: who may run what
-//! - `summary`, `json`: a report for people and for programs
-//! - `output`: stdout and stderr, and what comes of output that is lost
-//! - `terminal`: progress while it runs
-//! - `text`: paths and numbers as people can read them
-//! - `effort`: how hard a command works, and stopping it in good order
 
 mod announce;
 pub mod args;
-mod check;
-mod docker;
-mod doctor;
+mod commands;
 pub mod exit;
-mod findings;
-mod journal;
-mod json;
 mod limits;
 mod map;
 mod output;
-mod prepare;
 mod privileges;
-mod probe;
-mod resume;
-mod rollback;
-mod shift;
-mod summary;
-mod terminal;
-mod text;
-mod verify;
 
 use std::ffi::OsString;
 
 use clap::Parser;
 
 use args::{Cli, Command};
+use commands::{check, docker, doctor, journal, prepare, probe, resume, rollback, shift, verify};
 use exit::{Exit, Failure};
-use json::Invocation;
-use output::tell;
+use output::json::Invocation;
+use output::{tell, text};
 
 /// Runs one command line; prints what there is to say; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::args::{Command, JournalCommand};
-use super::exit::Failure;
-use super::text::path;
+use crate::cli::args::{Command, JournalCommand};
+use crate::cli::exit::Failure;
+use crate::cli::output::text::path;
 
 /// Refuses a command whose first look would fail for want of rights.
 ///

@@ -18,9 +18,10 @@ use super::path_rewriter::{PathRewriter, real};
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::access_probe::AccessKind;
 use crate::fs::escape::{escaped, shell_word};
-use crate::fs::{PinnedFile, Root, Stat, places};
+use crate::fs::{PinnedFile, Root, Stat};
 use crate::idmap::{Direction, Mapped};
 use crate::ownership::FileType;
+use crate::preflight;
 use crate::preflight::accounts::{Account, LoginAccounts};
 use crate::preflight::homes::{self, Claim};
 use crate::volume::parents::closed_above;
@@ -359,7 +360,7 @@ impl<'a> BindMountSurvey<'a> {
                 Some(Advice::DataRoot)
             }
             _ if self.root.path.starts_with(real) => Some(Advice::System),
-            _ if places::check_system_path(real).is_err() => Some(Advice::System),
+            _ if preflight::check_system_path(real).is_err() => Some(Advice::System),
             _ => None,
         }
     }

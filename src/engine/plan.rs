@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::execute::execute;
-use super::hardlink_verify::walk_and_verify;
+use super::hardlinks::verify::walk_and_verify;
 use super::hardlinks::{HardLinkTable, OutsideLinks};
 use super::replay::FailurePolicy;
 use super::request::ShiftRequest;

@@ -13,11 +13,12 @@ use super::steps::Steps;
 use super::there;
 use super::visitor::RunContext;
 use super::{Ending, Monitor, Phase, Refusal, Report, Stats, Stop};
-use crate::fs::{Identity, Root, places};
+use crate::fs::{Identity, Root};
 use crate::journal::file::Section;
 use crate::journal::run_lock::RunLock;
 use crate::journal::store::argument;
 use crate::journal::{Journal, JournalError, JournalState, Mark};
+use crate::preflight;
 use crate::preflight::passing::check_is_root;
 
 /// Finishes the run of a journal: first what the journal announces and the disk does not have yet,
@@ -65,7 +66,7 @@ pub fn resume(
     }
     check_steps(journal)?;
     let roots = there::open_all(journal)?;
-    let many = header.walk.cross_mounts || roots.iter().any(places::has_subvolumes);
+    let many = header.walk.cross_mounts || roots.iter().any(preflight::has_subvolumes);
     if header.walk.assume_unshifted && many {
         return Err(not_this(&format!(
             "ids do not tell what is shifted, and across several filesystems or subvolumes inode \

@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-use super::filesystems::Filesystems;
 use super::replay::{FailurePolicy, Replay, ReplayMode, Replayed, Target};
 use super::request::{check_journal_not_in_use, check_mount_views};
 use super::steps::{Move, Steps};
+use super::sync::Filesystems;
+use super::sync::with_writeback;
 use super::visitor::RunContext;
-use super::writeback::with_writeback;
 use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stats, Stop};
 use super::{new_inodes, reopen, there};
 use crate::journal::run_lock::RunLock;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::hardlink_verify::walk_and_verify;
+use super::hardlinks::verify::walk_and_verify;
 use super::manifest_sink::{ManifestSink, SharedManifest};
 use super::plan::steps_format;
 use super::request::{host, root_line, tool};
 use super::rollback;
 use super::sink::JournalSink;
+use super::sync::with_writeback;
 use super::visitor::{RunContext, ShiftVisitor};
-use super::writeback::with_writeback;
 use super::{
     Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, ShiftRequest, Stats, Stop,
 };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::chown_check::ChownCheck;
+use super::sync::ChangedCounter;
 use super::visitor::RunContext;
-use super::writeback::ChangedCounter;
 use super::{Problem, ProblemKind, Stats, Stop};
 use crate::fs::{self, DirPath, Identity, PinnedFile, PinnedFiles, attributes, process};
 use crate::journal::writer::{CommitTicket, JournalBroken, Writer};

@@ -12,10 +12,10 @@ use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
 
 use super::exclude::Excludes;
-use super::filesystems::Filesystems;
 use super::hardlinks::{HardLinkTable, Key, LinkedOutside, OutsideLinks, key};
 use super::policy::{Policy, Rule, Uniform};
 use super::sink::{Held, Sink};
+use super::sync::Filesystems;
 use super::{Monitor, Problem, ProblemKind, Stats, Stop};
 use crate::fs::escape::shell_word;
 use crate::fs::walk::{Enter, Visit};

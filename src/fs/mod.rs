@@ -21,7 +21,7 @@
 //! - [`kept_times`]: a directory's times put back after that
 //! - [`source_path`]: where in its filesystem a file lies, whatever mount it is seen through
 //! - [`space`]: room on a filesystem
-//! - [`places`], [`in_use`]: where and when a tree must be left alone
+
 //! - [`threads`]: several threads for one piece of work
 //! - [`process`]: what a thread needs of the kernel before it may walk
 
@@ -33,7 +33,6 @@ pub mod dir_guard;
 pub mod escape;
 pub mod file_ops;
 pub mod flags;
-pub mod in_use;
 pub mod lookup;
 pub mod mount_view;
 pub mod mount_watch;
@@ -41,7 +40,6 @@ pub mod mountinfo;
 pub mod open_path;
 pub mod pinned_file;
 pub mod pinned_files;
-pub mod places;
 pub mod process;
 pub mod resolve;
 pub mod root;

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::Preflight;
 use super::homes::{self, Claim};
 use crate::fs::escape::escaped;
-use crate::fs::{places, process};
+use crate::fs::process;
 use crate::journal::store::StoreError;
 
 /// Why the trees cannot be changed, now or later.
@@ -16,7 +16,7 @@ use crate::journal::store::StoreError;
 pub enum Lasting {
     /// A place that must not be changed, or that cannot keep what it is given.
     #[error(transparent)]
-    Place(#[from] places::UnsuitableRoot),
+    Place(#[from] super::UnsuitableRoot),
     /// A login account works with it.
     #[error(
         "{path}: {claim}. Name a directory that only containers use, or add --allow-home if it is this one",
@@ -41,11 +41,11 @@ impl Preflight<'_> {
     pub fn check_lasting(&self) -> Result<(), Lasting> {
         for (n, root) in self.trees.iter().enumerate() {
             if !self.allow_system_path {
-                places::check_system_path(&root.path)?;
-                places::check_no_data_root(&root.path)?;
+                super::check_system_path(&root.path)?;
+                super::check_no_data_root(&root.path)?;
             }
-            places::check_filesystem(root.pin.as_fd(), &root.path)?;
-            places::check_mounts(root, self.cross_mounts, |below| {
+            super::check_filesystem(root.pin.as_fd(), &root.path)?;
+            super::check_mounts(root, self.cross_mounts, |below| {
                 (self.is_excluded)(n, below)
             })?;
             let claim = self.accounts.and_then(|known| homes::claim(root, known));

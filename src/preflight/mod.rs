@@ -7,6 +7,9 @@
 //!
 //! What the checks need to know of a host:
 //!
+//! - `system_path`: whether a tree belongs to the running system
+//! - `filesystem`: whether its filesystem keeps the owners that it is given
+//! - [`in_use`]: who is using it
 //! - [`accounts`]: the accounts of this host that people log in to
 //! - [`mount_views`]: whether what is seen of a tree is what is on disk, and is seen once
 //! - [`homes`]: whether a tree is theirs
@@ -14,12 +17,15 @@
 //! - [`user_namespace`]: whether the ids exist that files are to be given to
 
 pub mod accounts;
+mod filesystem;
 pub mod homes;
 pub mod host;
 pub mod in_use;
 mod lasting;
 pub mod mount_views;
 pub mod passing;
+mod system_path;
+mod unsuitable_root;
 pub mod user_namespace;
 
 use std::path::Path;
@@ -28,8 +34,11 @@ use crate::fs::Root;
 use crate::journal::Store;
 use accounts::LoginAccounts;
 
+pub use filesystem::{check_filesystem, check_mounts, has_project_quotas, has_subvolumes};
 pub use lasting::Lasting;
 pub use passing::Passing;
+pub use system_path::check_system_path;
+pub use unsuitable_root::{UnsuitableRoot, check_kind, check_no_data_root};
 
 /// What is to be changed, and what the operator allows.
 #[derive(Clone, Copy)]

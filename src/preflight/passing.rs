@@ -6,10 +6,10 @@ use thiserror::Error;
 
 use super::Preflight;
 use crate::fs::escape::escaped;
-use crate::fs::in_use::{self, TreeInUse, Use};
 use crate::fs::{Root, process};
 use crate::journal::run_lock::{LockError, RunLock};
 use crate::journal::store::StoreError;
+use crate::preflight::in_use::{self, TreeInUse, Use};
 
 /// Why the trees cannot be changed now.
 #[derive(Debug, Error)]

@@ -15,11 +15,12 @@ use super::remedy::{Entries, Seen, remedy};
 use super::user::{ContainerUser, seen_inside};
 use crate::fs::access_probe::{AccessKind, AccessResult};
 use crate::fs::escape::{escaped, shell_word};
-use crate::fs::{PinnedFile, Root, Stat, attributes, places};
+use crate::fs::{PinnedFile, Root, Stat, attributes};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::IdMap;
 use crate::journal::name;
 use crate::ownership::{Extra, Ownership};
+use crate::preflight;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -189,7 +190,7 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
         root: &root,
         stat: &stat,
         ownership: &ownership(&root, &stat),
-        filesystem: places::check_filesystem(root.pin.as_fd(), &root.path).err(),
+        filesystem: preflight::check_filesystem(root.pin.as_fd(), &root.path).err(),
         user: &request.user,
         host_ids,
         map: &request.map,

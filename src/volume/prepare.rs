@@ -11,12 +11,13 @@ use crate::engine::{Plan, Rule, ShiftRequest, Uniform};
 use crate::fs::dir::open_dir;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::file_ops::mtime_ns;
-use crate::fs::{Ancestor, PinnedFile, Root, attributes, places};
+use crate::fs::{Ancestor, PinnedFile, Root, attributes};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::{Mode, grant_search};
+use crate::preflight;
 use crate::preflight::homes::{self, Claim};
 
 /// What is asked.
@@ -191,7 +192,7 @@ impl Building<'_> {
         }
         let root = open(path)?;
         if !self.request.shift.allow_system_path {
-            let fine = places::check_kind(&root);
+            let fine = preflight::check_kind(&root);
             fine.map_err(|error| VolumeError::path(path, strip(&root.path, &error.to_string())))?;
         }
         self.trees.push(root.path.clone());
@@ -243,7 +244,7 @@ impl Building<'_> {
             }
         }
         if !self.request.shift.allow_system_path {
-            places::check_system_path(&dir)
+            preflight::check_system_path(&dir)
                 .map_err(|error| VolumeError::path(path, strip(&dir, &error.to_string())))?;
         }
         self.below.push((root, true));
@@ -396,7 +397,7 @@ fn open(path: &Path) -> Result<Root, VolumeError> {
 
 /// Refuses a directory on a filesystem that is read-only or keeps no owners.
 fn can_be_changed(pin: &PinnedFile, path: &Path) -> Result<(), VolumeError> {
-    places::check_filesystem(pin.as_fd(), path)
+    preflight::check_filesystem(pin.as_fd(), path)
         .map_err(|error| VolumeError::path(path, strip(path, &error.to_string())))
 }
 

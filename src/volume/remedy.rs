@@ -5,11 +5,11 @@ use rustix::io::Errno;
 use super::user::ContainerUser;
 use crate::fs::access_probe::{AccessKind, AccessResult};
 use crate::fs::escape::shell_word;
-use crate::fs::places::{self, UnsuitableRoot};
 use crate::fs::{Root, Stat};
 use crate::idmap::{Direction, IdMap, Mapped};
 use crate::ownership::{Mapping, Ownership, access, map_ownership};
 use crate::preflight::homes;
+use crate::preflight::{self, UnsuitableRoot};
 
 /// What is known of a path and of who is to use it.
 pub struct Seen<'a> {
@@ -110,7 +110,8 @@ impl Seen<'_> {
     fn obstacle(&self, errno: Errno) -> Option<String> {
         let (uid, gid) = self.host_ids;
         let path = self.word();
-        if let Err(UnsuitableRoot::System { why, .. }) = places::check_system_path(&self.root.path)
+        if let Err(UnsuitableRoot::System { why, .. }) =
+            preflight::check_system_path(&self.root.path)
         {
             return Some(format!(
                 "give the container a directory of its own: {path} {why}"

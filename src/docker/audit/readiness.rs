@@ -12,9 +12,10 @@ use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::not_renamed;
 use crate::fs::escape::{escaped, shell_word};
-use crate::fs::in_use::{self, TreeInUse};
-use crate::fs::{PinnedFile, Stat, places};
+use crate::fs::{PinnedFile, Stat};
 use crate::host::{Finding, kernel, runtime, subids};
+use crate::preflight;
+use crate::preflight::in_use::{self, TreeInUse};
 use crate::preflight::in_use::{remedy_of_service, users};
 
 /// The host, its ranges and its daemon's settings. `new_user` is what would be made where there are
@@ -223,7 +224,7 @@ fn filesystems(root: &DockerRoot) -> Result<Vec<Finding>, DockerError> {
 
 /// Limits of layers and volumes are kept by project id, which shifting leaves alone.
 fn quotas(top: &Path) -> Option<Finding> {
-    places::has_project_quotas(top).then(|| {
+    preflight::has_project_quotas(top).then(|| {
         Finding::warning(
             "project quotas",
             "are on: sizes that are limited stay limited, and who wrote what is counted under the shifted ids",

@@ -25,11 +25,12 @@ use super::layout::is_content;
 use super::owner_stats::owner_stats;
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
+use crate::fs::Root;
 use crate::fs::escape::escaped;
-use crate::fs::{Root, places};
 use crate::host::Finding;
 use crate::idmap::{Direction, Mapped, RangeMap};
 use crate::ownership::FileType;
+use crate::preflight;
 use crate::preflight::Passing;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
@@ -358,7 +359,7 @@ fn shiftable(mut paths: Vec<PathBuf>, moved: &PathRewriter) -> Vec<PathBuf> {
         let data_root = moved.data_root();
         let is_ours = root.path.starts_with(data_root) || data_root.starts_with(&root.path);
         let is_new = !found.iter().any(|other| root.path.starts_with(other));
-        if is_data && is_new && !is_ours && places::check_system_path(&root.path).is_ok() {
+        if is_data && is_new && !is_ours && preflight::check_system_path(&root.path).is_ok() {
             found.push(root.path);
         }
     }

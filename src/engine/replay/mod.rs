@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use self::worker::Worker;
 use super::steps::Move;
-use super::writeback::ChangedCounter;
+use super::sync::ChangedCounter;
 use super::{Monitor, Stats, Stop, reopen};
 use crate::fs::threads::on_threads;
 use crate::journal::{Journal, JournalError};

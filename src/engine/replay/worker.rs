@@ -14,7 +14,7 @@ use crate::engine::chown_check::ChownCheck;
 use crate::engine::dir_cache::{DirCache, PathChain};
 use crate::engine::report::push_listed;
 use crate::engine::steps::Move;
-use crate::engine::writeback::ChangedCounter;
+use crate::engine::sync::ChangedCounter;
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::{
     self, FirstCall, LookupEntry, LookupError, LookupOptions, PinnedFile, PinnedFiles, Root, Stat,

@@ -1,11 +1,4 @@
-//! Which places are shifted at all.
-//!
-//! Two questions, asked of every root before anything is read below it: is it part of the running
-//! system ([`check_system_path`]), and can its filesystem keep the owners it is given
-//! ([`check_filesystem`]).
-
-mod filesystem;
-mod system;
+//! Which trees are not shifted at all, and why.
 
 use std::borrow::Cow;
 use std::io;
@@ -13,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use self::filesystem::{check_filesystem, check_mounts, has_project_quotas, has_subvolumes};
-pub use self::system::check_system_path;
-
-use super::escape::{escaped, shell_word};
+use crate::fs::escape::{escaped, shell_word};
 use crate::ownership::FileType;
 
 /// Why a root is left alone.
@@ -121,7 +111,7 @@ fn below_help(below: bool) -> &'static str {
 impl UnsuitableRoot {
     /// The filesystem shows whatever owners it is mounted with.
     pub fn is_of_mount_options(&self) -> bool {
-        matches!(self, UnsuitableRoot::Filesystem { why, .. } if *why == filesystem::Obstacle::NoOwners.why())
+        matches!(self, UnsuitableRoot::Filesystem { why, .. } if *why == super::filesystem::Obstacle::NoOwners.why())
     }
 }
 
@@ -150,7 +140,7 @@ pub fn check_no_data_root(path: &Path) -> Result<(), UnsuitableRoot> {
 ///
 /// # Errors
 /// Says what it is.
-pub fn check_kind(root: &super::Root) -> Result<(), UnsuitableRoot> {
+pub fn check_kind(root: &crate::fs::Root) -> Result<(), UnsuitableRoot> {
     let kind = match root.file_type {
         FileType::Socket => "a socket",
         FileType::BlockDevice => "a block device",

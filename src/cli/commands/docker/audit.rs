@@ -2,14 +2,14 @@
 
 use console::style;
 
-use super::super::args::AuditArgs;
-use super::super::exit::{Exit, Failure};
-use super::super::findings;
-use super::super::json::Invocation;
-use super::super::output::say;
-use super::super::terminal::Terminal;
-use super::super::text::{bytes, columns, count, inodes, one_line, path};
 use super::refused;
+use crate::cli::args::AuditArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::findings;
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::say;
+use crate::cli::output::text::{bytes, columns, count, inodes, one_line, path};
 use crate::docker::audit::containers::Troubled;
 use crate::docker::audit::{Audit, audit};
 use crate::docker::bind_mounts::BindMount;

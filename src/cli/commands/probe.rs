@@ -1,7 +1,7 @@
 //! The child of `idshift check`: becomes a container's user and tries.
 
-use super::args::ProbeArgs;
-use super::exit::{Exit, Failure};
+use crate::cli::args::ProbeArgs;
+use crate::cli::exit::{Exit, Failure};
 use crate::volume::child;
 
 /// Runs it.

@@ -2,8 +2,8 @@
 
 use console::style;
 
-use super::output::say;
-use super::text::one_line;
+use crate::cli::output::say;
+use crate::cli::output::text::one_line;
 use crate::host::{Finding, Level};
 
 /// All of one width, with colour and without.

@@ -7,20 +7,20 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
 
-use super::exit::Exit;
+use crate::cli::exit::Exit;
 use crate::fs::process::stdout_was_closed;
 
 /// Prints a line to stdout.
 macro_rules! say {
-    ($($what:tt)*) => { $crate::cli::output::to_stdout(format_args!("{}\n", format_args!($($what)*))) };
+    ($($what:tt)*) => { $crate::cli::output::stream::to_stdout(format_args!("{}\n", format_args!($($what)*))) };
 }
-pub(super) use say;
+pub(in crate::cli) use say;
 
 /// Prints a line to stderr: what is for people while stdout may be read by a program.
 macro_rules! tell {
-    ($($what:tt)*) => { $crate::cli::output::to_stderr(format_args!("{}\n", format_args!($($what)*))) };
+    ($($what:tt)*) => { $crate::cli::output::stream::to_stderr(format_args!("{}\n", format_args!($($what)*))) };
 }
-pub(super) use tell;
+pub(in crate::cli) use tell;
 
 /// The first output that was lost: of which stream, and why.
 static LOST: Mutex<Option<(&str, io::Error)>> = Mutex::new(None);

@@ -2,11 +2,11 @@
 
 use console::style;
 
-use super::args::DoctorArgs;
-use super::exit::{Exit, Failure};
-use super::findings;
-use super::json::Invocation;
-use super::output::say;
+use crate::cli::args::DoctorArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::findings;
+use crate::cli::output::json::Invocation;
+use crate::cli::output::say;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::doctor::{self, Daemon};
 use crate::host::Level;

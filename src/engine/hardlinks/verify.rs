@@ -21,10 +21,10 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::hardlinks::{Deferred, Key, key};
-use super::sink::Sink;
-use super::visitor::{Candidate, RunContext, ShiftVisitor};
-use super::{ProblemKind, Stats};
+use super::{Deferred, Key, key};
+use crate::engine::sink::Sink;
+use crate::engine::visitor::{Candidate, RunContext, ShiftVisitor};
+use crate::engine::{ProblemKind, Stats};
 use crate::fs::dir_guard::{CtimeStamp, settles_in, tick};
 use crate::fs::open_path::OpenPath;
 use crate::fs::stat::stat;
@@ -33,7 +33,7 @@ use crate::fs::walk::{Visit, walk};
 use crate::fs::{Dir, DirPath, LookupEntry, PinnedFile, Root, Stat, attributes, process};
 
 /// Walks trees, and then decides on what was put off meanwhile.
-pub(super) fn walk_and_verify<'a, S: Sink>(
+pub(in crate::engine) fn walk_and_verify<'a, S: Sink>(
     run: &'a RunContext<'_>,
     roots: &[Root],
     jobs: usize,

@@ -1,13 +1,13 @@
 //! `idshift rollback`
 
-use super::announce;
-use super::args::RollbackArgs;
-use super::exit::{Exit, Failure};
-use super::json::Invocation;
-use super::output::tell;
-use super::shift::print_report;
-use super::summary::SummaryKind;
-use super::terminal::Terminal;
+use crate::cli::announce;
+use crate::cli::args::RollbackArgs;
+use crate::cli::commands::shift::print_report;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tell;
 use crate::engine::{self, Monitor, Phase, RollbackOptions};
 use crate::fs::escape::escaped;
 use crate::journal::file::kept_whole;

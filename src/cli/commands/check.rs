@@ -2,11 +2,11 @@
 
 use console::style;
 
-use super::args::CheckArgs;
-use super::exit::{Exit, Failure};
-use super::json::Invocation;
-use super::output::say;
-use super::text::{columns, count, one_line, path};
+use crate::cli::args::CheckArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::say;
+use crate::cli::output::text::{columns, count, one_line, path};
 use crate::docker::container_user;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use serde_json::{Map, Value, json};
 
-use super::args::{Cli, Command, DockerCommand, JournalCommand, RunArgs};
-use super::exit::{Exit, Failure};
-use super::output::say;
+use crate::cli::args::{Cli, Command, DockerCommand, JournalCommand, RunArgs};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::say;
 
 use crate::engine::steps::SetAside;
 use crate::engine::{Ending, Problem, Report};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use console::style;
 
-use super::text::{bytes, count, inodes, path, seconds, table};
+use crate::cli::output::text::{bytes, count, inodes, path, seconds, table};
 use crate::engine::steps::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::Journal;
@@ -233,7 +233,7 @@ fn rest(text: &mut String, report: &Report, of: SummaryKind) {
         }
     }
     for glob in &stats.unmatched_excludes {
-        let glob = super::text::one_line(glob);
+        let glob = crate::cli::output::text::one_line(glob);
         let _ = writeln!(text, "  Warning: --exclude {glob} matched nothing");
     }
 }
@@ -254,7 +254,7 @@ fn list(text: &mut String, what: &str, paths: &[std::path::PathBuf], all: u64, m
 
 fn problems(text: &mut String, problems: &[Problem], all: u64, most: usize) {
     for problem in problems.iter().take(most) {
-        let reason = super::text::one_line(&problem.reason);
+        let reason = crate::cli::output::text::one_line(&problem.reason);
         let _ = writeln!(text, "  {}: {reason}", path(&problem.path));
     }
     let hidden = all - (problems.len().min(most) as u64).min(all);

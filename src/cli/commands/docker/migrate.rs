@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use super::super::args::{Immutable, MigrateArgs, MigrationArgs};
-use super::super::exit::{Exit, Failure};
-use super::super::json::Invocation;
-use super::super::output::tell;
-use super::super::shift::{open_manifest, print_report};
-use super::super::summary::SummaryKind;
-use super::super::terminal::Terminal;
-use super::super::text::{bytes, inodes, path, printable};
 use super::refused;
+use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs};
+use crate::cli::commands::shift::{open_manifest, print_report};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tell;
+use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
 use crate::docker::copy::PlannedCopy;
 use crate::docker::create_user::NewUser;

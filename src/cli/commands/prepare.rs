@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::args::PrepareArgs;
-use super::exit::{Exit, Failure};
-use super::json::Invocation;
-use super::output::tell;
-use super::shift::{direction, open_manifest, print_report, request};
-use super::summary::SummaryKind;
-use super::terminal::Terminal;
-use super::text::{path, printable};
+use crate::cli::args::PrepareArgs;
+use crate::cli::commands::shift::{direction, open_manifest, print_report, request};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tell;
+use crate::cli::output::text::{path, printable};
 use crate::engine::Outcome;
 use crate::journal::Store;
 use crate::volume::prepare::{Preparation, PrepareRequest};

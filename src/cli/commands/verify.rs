@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::announce;
-use super::args::VerifyArgs;
-use super::exit::{Exit, Failure};
-use super::json::Invocation;
-use super::shift::{direction, print_report};
-use super::summary::SummaryKind;
-use super::terminal::Terminal;
+use crate::cli::announce;
+use crate::cli::args::VerifyArgs;
+use crate::cli::commands::shift::{direction, print_report};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::SummaryKind;
 use crate::engine::{self, Monitor, Phase, ShiftRequest};
 use crate::fs::escape::escaped;
 use crate::journal::record::WalkOptions;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use jiff::{SpanRelativeTo, Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-use super::args::{JournalArgs, JournalCommand};
-use super::exit::{Exit, Failure};
-use super::json::{Invocation, path_value};
-use super::output::{self, say, tell};
-use super::text;
+use crate::cli::args::{JournalArgs, JournalCommand};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::{Invocation, path_value};
+use crate::cli::output::text;
+use crate::cli::output::{self, say, tell};
 use crate::fs::escape::escaped;
 use crate::journal::file::{Overview, Section};
 use crate::journal::manifest::{ChangeLine, LinePath, ManifestLine};

@@ -16,6 +16,7 @@ mod kernel;
 mod mount_users;
 mod overlay;
 mod processes;
+mod remedy;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 use containment::Seeker;
 use mount_users::{MountUse, TreeMount};
 use processes::Process;
+pub use remedy::{remedy, remedy_of_service, users};
 
 use crate::fs::escape::shell_word;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text;
+use crate::cli::output::text;
 use crate::engine::{Monitor, Phase};
 use crate::fs::DirPath;
 

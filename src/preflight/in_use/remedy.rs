@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::{Release, Use};
 use crate::fs::escape::{escaped, one_line};
-use crate::fs::in_use::{Release, Use};
 
 /// Users that are named.
 const NAMED: usize = 10;
@@ -45,7 +45,7 @@ fn user(tree: &Path, one: &Use) -> String {
 }
 
 /// What ends the uses of any tree.
-pub(super) fn remedy(tree: &Path, uses: &[Use]) -> String {
+pub fn remedy(tree: &Path, uses: &[Use]) -> String {
     let mut commands = Commands::of(tree, uses);
     if !commands.containers.is_empty() {
         let names = commands.containers.join(" ");
@@ -237,7 +237,7 @@ mod tests {
         Use {
             pid,
             command: command.into(),
-            how: crate::fs::in_use::UseKind::MountPoint,
+            how: super::UseKind::MountPoint,
             path: "/d/merged".into(),
             container: container.map(String::from),
             release,

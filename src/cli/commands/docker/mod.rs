@@ -3,9 +3,9 @@
 mod audit;
 mod migrate;
 
-use super::args::{DockerArgs, DockerCommand};
-use super::exit::{Exit, Failure};
-use super::json::Invocation;
+use crate::cli::args::{DockerArgs, DockerCommand};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
 use crate::docker::DockerError;
 
 /// Runs one of them.

@@ -1,12 +1,12 @@
 //! `idshift resume`
 
-use super::announce;
-use super::args::ResumeArgs;
-use super::exit::{Exit, Failure};
-use super::json::Invocation;
-use super::shift::print_report;
-use super::summary::SummaryKind;
-use super::terminal::Terminal;
+use crate::cli::announce;
+use crate::cli::args::ResumeArgs;
+use crate::cli::commands::shift::print_report;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::SummaryKind;
 use crate::engine::{self, Monitor, Phase};
 use crate::journal::{Journal, Store};
 

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{Immutable, RunArgs, ShiftArgs};
-use super::exit::{Exit, Failure};
-use super::json::{self, Invocation};
-use super::output::{self, say};
-use super::summary::{SummaryKind, summary};
-use super::terminal::Terminal;
+use crate::cli::args::{Immutable, RunArgs, ShiftArgs};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::{self, Invocation};
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::{SummaryKind, summary};
+use crate::cli::output::{self, say};
 use crate::engine::{self, Refusal, Report, ShiftRequest};
 use crate::fs::escape::escaped;
 use crate::idmap::Direction;
@@ -176,7 +176,7 @@ fn print(
         let Some(manifest) = args.run.manifest.as_deref().filter(|_| !stdout_is_taken) else {
             return;
         };
-        let word = super::text::shell_word(manifest);
+        let word = crate::cli::output::text::shell_word(manifest);
         say!("\n  Manifest:    {word}\n  Apply it with: idshift shift --from-manifest {word}");
     }
 }
@@ -186,7 +186,7 @@ pub fn print_report(
     call: &Invocation,
     report: &Report,
     of: SummaryKind,
-    options: &super::args::OutputArgs,
+    options: &crate::cli::args::OutputArgs,
     stdout_is_taken: bool,
     manifest: Option<&Path>,
 ) {

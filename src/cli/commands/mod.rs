@@ -1,0 +1,12 @@
+//! One file for each command: what was asked for is turned into a request, and its result into output.
+
+pub mod check;
+pub mod docker;
+pub mod doctor;
+pub mod journal;
+pub mod prepare;
+pub mod probe;
+pub mod resume;
+pub mod rollback;
+pub mod shift;
+pub mod verify;

@@ -1,0 +1,17 @@
+//! What a command says: for people and for programs.
+//!
+//! - `stream`: stdout and stderr, and what comes of output that is lost
+//! - `json`: one object for each command
+//! - `summary`: the report of a run, for people
+//! - `findings`: what was found on a host, for people
+//! - `progress`: the line that moves while a run goes on
+//! - `text`: paths, numbers and tables as people can read them
+
+pub mod findings;
+pub mod json;
+pub mod progress;
+pub mod stream;
+pub mod summary;
+pub mod text;
+
+pub(super) use stream::{finish, keep_error, say, stdout, tell, to_stderr, to_stdout};
