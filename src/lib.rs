@@ -5,12 +5,12 @@
 //! 1. [`engine::request`] opens the trees as [`fs::Root`]s and makes sure that they may be changed:
 //!    no system directory, nobody using them, no run left unfinished on them.
 //! 2. [`fs::walk`] goes through every directory, with several threads.
-//! 3. Each name is opened as an [`fs::Pin`], a handle that means the same inode whatever is renamed
+//! 3. Each name is opened as an [`fs::PinnedFile`], a handle that means the same inode whatever is renamed
 //!    meanwhile. Through it the inode's [`ownership::Ownership`] is read: owner, group, mode, ACLs,
 //!    capability.
 //! 4. [`ownership::map_ownership`] says what it is on the other side of the [`idmap::IdMap`].
-//! 5. A dry run writes that into a [`record::manifest`]. A real run gathers it in a
-//!    [`record::Batch`], and [`record::writer`] makes the batch durable in a journal.
+//! 5. A dry run writes that into a [`journal::manifest`]. A real run gathers it in a
+//!    [`journal::Batch`], and [`journal::writer`] makes the batch durable in a journal.
 //! 6. Only then [`fs::apply()`] changes the inodes, through the very pins they were read through.
 //!
 //! [`engine::rollback()`] and [`engine::resume()`] read the journal back and bring the disk to its

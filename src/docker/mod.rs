@@ -11,11 +11,11 @@
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
 //! - [`inventory`]: what becomes of each thing in and around a data-root
-//! - [`census`]: whose the inodes of a directory are
-//! - [`moved`]: where paths lead once the docker root has another place
+//! - [`owner_stats`]: whose the inodes of a directory are
+//! - [`path_rewriter`]: where paths lead once the docker root has another place
 //! - [`copy`]: a copy of the plain root for a migration that leaves it alone
 //! - [`doctor`]: whether this host can run remapped containers
-//! - [`run_as`]: whom a container or an image runs as
+//! - [`container_user`]: whom a container or an image runs as
 //! - [`audit`]: what an operator should know before
 //! - `steps`: the steps of a migration as they come together
 //! - [`migrate`]: the plan that carries a data-root into a range or out of it

@@ -66,7 +66,7 @@ impl Drop for PathChain {
 
 struct Open {
     fd: OwnedFd,
-    watch: DirGuard,
+    guard: DirGuard,
 }
 
 const MOST_OPEN: usize = 256;
@@ -157,14 +157,14 @@ impl DirCache {
             }
             self.close_outer(i);
         }
-        let Open { fd, watch } = match self.levels.last().and_then(|level| level.open.as_ref()) {
+        let Open { fd, guard } = match self.levels.last().and_then(|level| level.open.as_ref()) {
             Some(last) => last,
             None => match &mut self.top {
                 Some(top) => top,
                 none => none.insert(Open::at(root, b".", None)?),
             },
         };
-        Ok((fd.as_fd(), watch))
+        Ok((fd.as_fd(), guard))
     }
 
     /// Closes the outer half when too many are open; `keep` and what follows it stay.
@@ -196,7 +196,7 @@ impl Open {
         match within {
             Some(dev) if stat.crosses_mount(dev) => Err(Errno::XDEV),
             _ => Ok(Open {
-                watch: DirGuard::seen(&stat),
+                guard: DirGuard::seen(&stat),
                 fd,
             }),
         }

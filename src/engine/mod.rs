@@ -2,23 +2,23 @@
 //!
 //! - [`request`]: what the operator asks, and the checks before anything starts
 //! - [`mod@shift`]: walk, map, journal, apply; or, for a dry run, walk, map, manifest
-//! - [`aim`]: what an inode is to become, by where it is
-//! - [`decide`]: what happens to one inode
-//! - [`links`]: inodes of several names
-//! - `settle`: deciding on inodes whose names had to be met first
+//! - [`policy`]: what an inode is to become, by where it is
+//! - [`visitor`]: what happens to one inode
+//! - [`hardlinks`]: inodes of several names
+//! - `hardlinks::verify`: deciding on inodes whose names had to be met first
 //! - [`sink`], [`manifest_sink`]: where changes go
-//! - [`review`]: applying a reviewed manifest
+//! - [`mod@apply_manifest`]: applying a reviewed manifest
 //! - [`plan`]: a change of a host that is worked out whole before it begins
-//! - [`listed`]: carrying out a journal that holds everything that is to be done
+//! - [`execute`]: carrying out a journal that holds everything that is to be done
 //! - [`steps`]: what a journal does besides changing owners
 //! - [`replay`]: what a journal says, compared with the disk and brought about
-//! - `way`: the way to the directory that a replay is at
-//! - `roots`: the trees of a journal, opened again; `there`: whether all of them are there
+//! - `dir_cache`: the way to the directory that a replay is at
+//! - `reopen`: the trees of a journal, opened again; `there`: whether all of them are there
 //! - [`mod@rollback`], [`mod@resume`], [`verify`]: the three uses of a replay
-//! - `kept`: whether a filesystem keeps the owners it is given
-//! - `disks`: the filesystems of a run's trees, to be written out
-//! - `flush`: writing out what a run changes while it goes on
-//! - [`created`]: what came into being since a run
+//! - `chown_check`: whether a filesystem keeps the owners it is given
+//! - `sync`: the filesystems of a run's trees, to be written out
+//! - `sync`: writing out what a run changes while it goes on
+//! - [`new_inodes`]: what came into being since a run
 //! - [`monitor`], [`report`], [`stop`]: how a run talks, ends and is ended
 
 pub mod apply_manifest;

@@ -101,7 +101,7 @@ impl Plan<'_> {
     }
 
     /// Checks all that must hold before anything is changed, and holds the trees as long as the
-    /// result lives: for what has to be done before [`Plan::carry_out`] can be asked for.
+    /// result lives: for what has to be done before [`Plan::execute`] can be asked for.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was changed.

@@ -69,7 +69,7 @@ pub trait Policy: Sync {
     /// The rule for everything in a directory, below it too; `None` where names make a difference.
     fn all_in(&self, dir: &DirPath) -> Option<Rule>;
 
-    /// The rule for a name, in a directory for which [`Aim::all_in`] has no answer.
+    /// The rule for a name, in a directory for which [`Policy::all_in`] has no answer.
     fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule;
 
     /// Whether the ids in the tree with this number are known to be those of containers: none of its files

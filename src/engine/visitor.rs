@@ -301,7 +301,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         // Without attributes, the numbers say whether there is anything to be done.
         let wants = |n: usize, stat: &Stat, _| S::Held::IS_PIN && self.changes(rules[n], stat);
         let how = LookupOptions {
-            watch: &dir.watch,
+            guard: &dir.guard,
             first: match self.changes_most {
                 true => FirstCall::Pin,
                 false => FirstCall::Numbers,
@@ -309,7 +309,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             keeps_names: self.run.links.guards(),
         };
         let looks = lookup(dir.as_fd(), &names, how, wants);
-        self.all_here = match self.run.links.guards() && looks.at_one_moment {
+        self.all_here = match self.run.links.guards() && looks.is_consistent {
             true => all_names_among(&dir.path, &names, &looks.each),
             false => Vec::new(),
         };

@@ -33,7 +33,7 @@ fn help(call: &str, errno: Errno) -> &'static str {
 /// The order is the kernel's doing: chown strips set-id bits and the capability of everything but
 /// a directory (`chown(2)`), and an ACL rewrites the group bits of the mode, so owners come first,
 /// then ACLs, then the mode, and the capability last. Whatever is already as wanted costs no call.
-/// [`Change::standing`](crate::ownership::Change::standing) knows every state in between.
+/// [`Change::apply_state`](crate::ownership::Change::apply_state) knows every state in between.
 pub fn apply(
     pin: &PinnedFile,
     file_type: FileType,

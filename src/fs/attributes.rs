@@ -43,7 +43,7 @@ pub fn read(pin: &PinnedFile, stat: &Stat) -> Result<Ownership, ReadError> {
     read_present(pin, stat, present(pin)?)
 }
 
-/// The `Ownership` of an inode that was [looked](mod@super::look) at: one that is not pinned has none
+/// The `Ownership` of an inode that was [looked](mod@super::lookup) at: one that is not pinned has none
 /// of the three attributes.
 pub fn read_looked(
     pin: Option<&PinnedFile>,
@@ -118,7 +118,7 @@ pub fn present(pin: &PinnedFile) -> Result<Present, ReadError> {
 }
 
 /// Lists the attributes of what `name` means in the working directory, following nothing: only for
-/// [`look`](mod@super::look), which knows when that can be relied on.
+/// [`lookup`](mod@super::lookup), which knows when that can be relied on.
 pub(super) fn present_by_name(name: &CStr) -> Result<Present, ReadError> {
     list(
         || rustix::fs::llistxattr_query(name),

@@ -128,7 +128,7 @@ pub struct Dir {
     /// The way to it.
     pub path: Arc<DirPath>,
     /// Since when its names stand still.
-    pub watch: DirGuard,
+    pub guard: DirGuard,
 }
 
 impl AsFd for Dir {
@@ -210,15 +210,15 @@ impl Dir {
         if now.identity != path.identity || now.dev != path.dev {
             return Err(Errno::STALE);
         }
-        let watch = DirGuard::seen(&now);
-        Ok(Dir { fd, path, watch })
+        let guard = DirGuard::seen(&now);
+        Ok(Dir { fd, path, guard })
     }
 
     /// Reads the next names into `names`, which is emptied first.
     pub fn read_names(&self, buffer: &mut Vec<u8>, names: &mut Names) -> Result<Read> {
         names.clear();
         buffer.reserve(NAMES_BUFFER);
-        self.watch
+        self.guard
             .reading(self.fd.as_fd(), || self.read(buffer, names))
     }
 

@@ -5,7 +5,7 @@
 //!
 //! The kernel sets the ctime before a new name can be seen. So a rename that was under way when the ctime was
 //! noted may come to be seen after. But it holds the directory's lock from the one to the other (`vfs_rename` in
-//! `fs/namei.c`), and reading the directory takes that lock too (`iterate_dir` in `fs/readdir.c`): a [`Watch`]
+//! `fs/namei.c`), and reading the directory takes that lock too (`iterate_dir` in `fs/readdir.c`): a [`DirGuard`]
 //! therefore notes the moment before the directory is read, and only answers for its names after.
 //! The same goes for a name that is taken away: it is still found while the inode has one name less already.
 
@@ -47,7 +47,7 @@ pub fn tick() -> Duration {
 }
 
 impl CtimeStamp {
-    /// Notes the present moment.
+    /// Notes the present ctime.
     pub fn of(dir: BorrowedFd<'_>) -> Option<CtimeStamp> {
         CtimeStamp::as_seen(&stat(dir).ok()?)
     }
@@ -76,7 +76,7 @@ impl CtimeStamp {
         !self.encrypted && is_known(dir, self.dev)
     }
 
-    /// Whether every name still means what it meant at that moment.
+    /// Whether every name still means what it meant at that ctime.
     pub fn is_still(&self, dir: BorrowedFd<'_>) -> bool {
         let has_passed = || self.ahead && age(self.changed) >= -margin(self.changed);
         stat(dir).is_ok_and(|now| now.changed == self.changed) && !has_passed()
@@ -161,7 +161,7 @@ impl DirGuard {
         Ok(read)
     }
 
-    /// Makes sure that [`since`](Watch::since) says something where it can.
+    /// Makes sure that [`since`](DirGuard::since) says something where it can.
     pub fn begin(&self, dir: BorrowedFd<'_>) {
         self.note(dir);
         if let Some(noted) = self.noted.get()
@@ -237,8 +237,8 @@ mod tests {
     fn a_ctime_that_is_still_to_come_is_another_than_the_one_a_change_would_set() {
         let mut stat = changed(Duration::ZERO, true);
         stat.changed.0 += 3600;
-        let moment = CtimeStamp::as_seen(&stat).unwrap();
-        assert!(moment.ahead);
+        let ctime = CtimeStamp::as_seen(&stat).unwrap();
+        assert!(ctime.ahead);
         stat.changed.0 -= 3600;
         assert!(
             CtimeStamp::as_seen(&stat).is_none(),

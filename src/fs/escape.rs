@@ -2,7 +2,7 @@
 //!
 //! A name may be any bytes, and whoever can make a file chooses them: sequences that steer a
 //! terminal, a newline and a line that looks like the program's own, characters that turn the
-//! reading order around. All text for people shows a path through [`shown`].
+//! reading order around. All text for people shows a path through [`escaped`].
 
 use std::fmt::{self, Display, Write as _};
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ pub fn escaped(path: &Path) -> EscapedPath<'_> {
     EscapedPath(path)
 }
 
-/// See [`shown`].
+/// See [`escaped`].
 #[derive(Clone, Copy, Debug)]
 pub struct EscapedPath<'a>(&'a Path);
 

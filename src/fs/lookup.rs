@@ -1,17 +1,17 @@
 //! What the names of one directory mean, many names at a time.
 //!
-//! The sure way is to open a name as a [`Pin`] and ask through it. But an inode's attributes can be
+//! The sure way is to open a name as a [`PinnedFile`] and ask through it. But an inode's attributes can be
 //! listed through a pin only by a detour over `/proc/thread-self/fd/N`, which costs as much as all
 //! the rest, and most inodes of a tree that is shifted already need no handle at all. Asking by name in
 //! the working directory is cheap, but a name can come to mean another inode between two calls.
 //!
-//! It cannot do so without the directory's ctime changing ([`moment`](super::moment)). So: note the directory's ctime, ask by name, open the pins that are wanted, look at
-//! the ctime again. Where it is the same, each name meant one inode all the while. Else everything that was
+//! It cannot do so without the directory's ctime changing ([`dir_guard`](super::dir_guard)). So: note the
+//! directory's ctime, ask by name, open the pins that are wanted, look at the ctime again. Where it is the same, each name meant one inode all the while. Else everything that was
 //! learnt is thrown away and asked again through pins.
 //!
 //! Only a mount can change what a name means and leave the directory as it is; the pins are therefore opened
 //! with `RESOLVE_NO_XDEV` (`openat2(2)`), which a mount makes fail, and the kernel is asked whether any mount came or
-//! went ([`mounts`]).
+//! went ([`mount_watch`]).
 
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
@@ -67,17 +67,17 @@ pub struct Lookup {
     /// Each, in the order of the names.
     pub each: Vec<Result<LookupEntry, LookupError>>,
     /// No name of the directory moved from before the first look until after the last one.
-    pub at_one_moment: bool,
+    pub is_consistent: bool,
 }
 
 /// How names are looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct LookupOptions<'w> {
     /// The directory's.
-    pub watch: &'w DirGuard,
+    pub guard: &'w DirGuard,
     /// What is asked first.
     pub first: FirstCall,
-    /// Whether [`Looked::kept_name`] is to be told.
+    /// Whether [`LookupEntry::kept_name`] is to be told.
     pub keeps_names: bool,
 }
 
@@ -91,25 +91,25 @@ pub fn lookup(
     how: LookupOptions<'_>,
     wants: impl Wants,
 ) -> Lookup {
-    how.watch.begin(dir);
-    if let Some(moment) = how.watch.since().filter(|moment| begin(dir, moment)) {
+    how.guard.begin(dir);
+    if let Some(ctime) = how.guard.since().filter(|ctime| begin(dir, ctime)) {
         let by_name = names.iter().enumerate();
         let by_name = by_name.map(|(n, name)| match how.first {
             FirstCall::Numbers => numbers_first(n, name, &wants),
             FirstCall::Pin => pin_first(n, name, &wants),
         });
         let each: Option<Vec<_>> = by_name.collect();
-        if let Some(each) = each.filter(|_| moment.is_still(dir) && !mount_watch::have_changed()) {
+        if let Some(each) = each.filter(|_| ctime.is_still(dir) && !mount_watch::have_changed()) {
             return Lookup {
                 each,
-                at_one_moment: true,
+                is_consistent: true,
             };
         }
     }
-    how.watch.has_changed();
+    how.guard.has_changed();
     Lookup {
         each: lookup_by_pins(dir, names, how.keeps_names, &wants),
-        at_one_moment: false,
+        is_consistent: false,
     }
 }
 
@@ -272,9 +272,9 @@ fn found_twice(
 /// Makes the directory the calling thread's working directory, for names to be used in. False where
 /// that a name has moved could go unnoticed, because the filesystem is not known to keep ctimes, or the
 /// thread shares its working directory with others.
-fn begin(dir: BorrowedFd<'_>, moment: &CtimeStamp) -> bool {
+fn begin(dir: BorrowedFd<'_>, ctime: &CtimeStamp) -> bool {
     process::has_own_working_directory()
-        && moment.is_reliable(dir)
+        && ctime.is_reliable(dir)
         // What came or went since the last look makes this one fail, too; asking now would cost a call more.
         && mount_watch::are_watched()
         && rustix::process::fchdir(dir).is_ok()
@@ -328,9 +328,9 @@ mod tests {
         let names = ["a", "b"].map(|name| CString::new(name).unwrap());
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let happened = Cell::new(false);
-        let watch = DirGuard::default();
-        watch.begin(dir.as_fd());
-        assert!(watch.since().is_some());
+        let guard = DirGuard::default();
+        guard.begin(dir.as_fd());
+        assert!(guard.since().is_some());
         let wants = |n, _: &Stat, _| {
             if n == 0 && !happened.replace(true) {
                 meanwhile();
@@ -338,7 +338,7 @@ mod tests {
             true
         };
         let how = LookupOptions {
-            watch: &watch,
+            guard: &guard,
             first,
             keeps_names: true,
         };
@@ -427,10 +427,10 @@ mod tests {
             let at = |name: &str| place.path().join(name);
             on_a_thread(|| {
                 let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
-                let watch = DirGuard::default();
-                watch.begin(dir.as_fd());
+                let guard = DirGuard::default();
+                guard.begin(dir.as_fd());
                 let how = LookupOptions {
-                    watch: &watch,
+                    guard: &guard,
                     first,
                     keeps_names: true,
                 };
@@ -444,7 +444,7 @@ mod tests {
                     false
                 });
                 let one = looks.each[0].as_ref().unwrap();
-                assert!(one.pin.is_none() && !looks.at_one_moment);
+                assert!(one.pin.is_none() && !looks.is_consistent);
                 assert_eq!(one.stat.identity.ino, ino(at("a")), "a as it is now");
             });
         }

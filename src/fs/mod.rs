@@ -1,24 +1,24 @@
 //! Effects on one inode or one directory. The only floor that changes a file.
 //!
-//! - [`pin`]: the handle through which an inode is read and changed
-//! - [`pins`]: many of them, let go of together
+//! - [`pinned_file`]: the handle through which an inode is read and changed
+//! - [`pinned_files`]: many of them, let go of together
 //! - [`stat`]: what `statx(2)` says of a pinned inode
 //! - [`attributes`]: its ACLs and its file capability
 //! - [`mod@apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
-//! - [`climb`]: opening directories one after the other that lie near each other
+//! - [`open_path`]: opening directories one after the other that lie near each other
 //! - [`dir`]: an open directory, its names, the way to it from the root
-//! - [`shown`]: names as people may see them
-//! - [`moment`]: proving that the names of a directory stayed what they were
-//! - [`mounts`]: whether mounts came or went
-//! - [`mount_table`]: which there are
+//! - [`escape`]: names as people may see them
+//! - [`dir_guard`]: proving that the names of a directory stayed what they were
+//! - [`mount_watch`]: whether mounts came or went
+//! - [`mountinfo`]: which there are
 //! - [`mount_view`]: which files are seen through them, and where
-//! - [`mod@look`]: what the names of a directory mean, many at a time
-//! - [`structure`]: directories made and removed, entries renamed, small files rewritten
+//! - [`mod@lookup`]: what the names of a directory mean, many at a time
+//! - [`file_ops`]: directories made and removed, entries renamed, small files rewritten
 //! - [`walk`]: every directory of a tree, shared among threads
 //! - [`resolve`]: where a path leads, and by whose symlinks
 //! - [`root`]: a tree as the operator names it
-//! - [`tries`]: what a process may do with a directory or file, tried
-//! - [`kept_times`]: a directory's times put back after that
+//! - [`access_probe`]: what a process may do with a directory or file, tried
+//! - [`times_guard`]: a directory's times put back after that
 //! - [`source_path`]: where in its filesystem a file lies, whatever mount it is seen through
 //! - [`space`]: room on a filesystem
 

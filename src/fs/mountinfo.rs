@@ -69,7 +69,7 @@ pub fn id_of(handle: impl AsFd) -> io::Result<i32> {
     id.trim().parse().map_err(io::Error::other)
 }
 
-pub(super) fn from_line(line: &[u8]) -> io::Result<Mount> {
+pub(crate) fn from_line(line: &[u8]) -> io::Result<Mount> {
     let line = escape(line);
     let info = MountInfo::from_line(&line).map_err(io::Error::other)?;
     let options = line.rsplit(' ').next().unwrap_or_default();

@@ -33,7 +33,7 @@ const MOST_SYMLINKS: usize = 40;
 /// A symlink of an unprivileged user leads a program that runs as root wherever that user likes, and
 /// elsewhere in the next moment: it is not followed. The answer is a name. What has it must be
 /// opened so that a symlink that is made there since is not followed either
-/// ([`Pin::exactly`](super::Pin::exactly)).
+/// ([`Pin::exactly`](super::PinnedFile::exactly)).
 ///
 /// # Errors
 /// The kernel's, as when nothing is there.

@@ -2,7 +2,7 @@
 //!
 //! - [`finding`]: one thing that was looked at
 //! - [`kernel`]: user namespaces and the calls this program likes to have
-//! - [`calls`]: whether the kernel has a system call
+//! - [`syscalls`]: whether the kernel has a system call
 //! - [`missing_ranges`]: what a user lacks to be remapped to
 //! - [`subids`]: `/etc/subuid` and `/etc/subgid` as a whole
 //! - [`filesystem`]: what can be kept on a filesystem

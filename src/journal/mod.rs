@@ -1,17 +1,17 @@
 //! Journal and manifest: what is about to be done, and what would be done.
 //!
-//! - [`mod@line`]: the JSON lines of a journal
+//! - [`record`]: the JSON lines of a journal
 //! - [`step`]: what a run does besides changing owners
 //! - [`name`]: a file name or path in JSON, whatever its bytes
 //! - [`batch`]: changes on their way into a journal
 //! - [`frame`]: lines as one durable, checked unit of a file
-//! - [`journal`]: a journal read back, whole or torn
-//! - `reading`: reading it frame by frame
+//! - [`mod@file`]: a journal read back, whole or torn
+//! - `reader`: reading it frame by frame
 //! - [`writer`]: the thread that makes lines durable
 //! - `last_id`: the highest number a journal ever had
 //! - [`store`]: the directory the journals are in
-//! - [`trust`]: whether somebody else could have written a record
-//! - [`lock`]: one run at a time on a tree
+//! - [`safe_path`]: whether somebody else could have written a record
+//! - [`run_lock`]: one run at a time on a tree
 //! - [`manifest`]: a dry run's result, for a person and for a later run
 
 pub mod batch;

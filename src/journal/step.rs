@@ -65,7 +65,7 @@ pub struct NewDirectory {
 }
 
 /// One step. Steps are taken in the journal's order and undone in the opposite order. Owners are changed after
-/// the first [`Header::steps_before`](super::line::Header::steps_before) of them.
+/// the first [`Header::steps_before`](super::record::Header::steps_before) of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Step {

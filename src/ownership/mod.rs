@@ -4,13 +4,13 @@
 //! - [`file_type`]: kinds of inode
 //! - [`acl`], `acl_text`: POSIX ACLs as the kernel stores them and as people write them
 //! - [`capability`]: file capabilities
-//! - [`owned`]: all of it together, before and after
+//! - [`ownership`]: all of it together, before and after
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
 //! - [`access`]: what somebody may do with an inode
 //! - [`flags`]: what keeps an inode from being changed
 //! - `give_back`: what a forced rollback gives an inode that was changed since
 //! - [`grant`]: one more user who may search a directory
-//! - [`standing`]: how far a change of it got
+//! - [`apply_state`]: how far a change of it got
 
 pub mod access;
 pub mod acl;

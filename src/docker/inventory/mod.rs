@@ -215,7 +215,7 @@ impl Inventory {
     /// that nobody has to be asked who can use it.
     ///
     /// # Errors
-    /// As of [`Inventory::take`].
+    /// As of [`Inventory::for_migrate`].
     pub fn for_revert(
         moved: &PathRewriter,
         remap: &Remap,

@@ -8,7 +8,7 @@
 //! 2. its number of names is read;
 //! 3. the ctime of each directory is what it was: no name moved, so in 2 all of them were there.
 //!
-//! Nobody but the clock sets a ctime (`fs::moment`). Where names move meanwhile it is tried again.
+//! Nobody but the clock sets a ctime (`fs::dir_guard`). Where names move meanwhile it is tried again.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -200,7 +200,7 @@ struct NamesToVerify<'p> {
     /// When it was met, among all.
     nth: usize,
     /// When the looking began; `None` where it was changed just before.
-    moment: Option<CtimeStamp>,
+    ctime: Option<CtimeStamp>,
     still: bool,
     /// Number of the inode, and one of its names.
     names: Vec<(usize, &'p [u8])>,
@@ -240,9 +240,9 @@ fn look_up_names(run: &RunContext<'_>, inodes: &[&Deferred]) -> (Vec<Verified>, 
                 continue;
             }
         };
-        dir.watch.begin(dir.as_fd());
-        place.moment = dir.watch.since();
-        if place.moment.is_none()
+        dir.guard.begin(dir.as_fd());
+        place.ctime = dir.guard.since();
+        if place.ctime.is_none()
             && let Ok(stat) = stat(&*dir)
         {
             settling = settling.max(settles_in(&stat));
@@ -285,10 +285,10 @@ fn look_up_names(run: &RunContext<'_>, inodes: &[&Deferred]) -> (Vec<Verified>, 
     }
     dirs.forget();
     for (p, place) in places.iter_mut().enumerate() {
-        if let Some(moment) = &place.moment {
+        if let Some(ctime) = &place.ctime {
             place.still = dirs
                 .open(p, place.path)
-                .is_ok_and(|dir| moment.is_still(dir.as_fd()));
+                .is_ok_and(|dir| ctime.is_still(dir.as_fd()));
         }
         for &(i, _) in &place.names {
             known[i].moved |= !place.still;
@@ -372,7 +372,7 @@ fn places<'p>(inodes: &[&'p Deferred]) -> Vec<NamesToVerify<'p>> {
                 places.push(NamesToVerify {
                     path: &some.dir,
                     nth: some.nth,
-                    moment: None,
+                    ctime: None,
                     still: false,
                     names: Vec::new(),
                 });

@@ -251,9 +251,9 @@ impl<'a> Worker<'a> {
         let names: Vec<CString> = entries.iter().map(|entry| c_name(entry.name)).collect();
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let looked = match self.way.open(pinned.pin.as_fd(), self.within(pinned)) {
-            Ok((dir, watch)) => {
+            Ok((dir, guard)) => {
                 let how = LookupOptions {
-                    watch,
+                    guard,
                     first: self.first,
                     keeps_names: false,
                 };

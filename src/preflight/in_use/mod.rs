@@ -1,10 +1,10 @@
 //! Who is using a tree while its owners are about to change.
 //!
 //! - `processes`: the processes there are, and what each of them holds
-//! - `mounts`: every mount in every mount namespace, and which of them show part of a tree
+//! - `mount_users`: every mount in every mount namespace, and which of them show part of a tree
 //! - `overlay`: the directories that an overlay mount is made of
 //! - `kernel`: files that the kernel itself has open
-//! - `place`: whether an inode lies in a tree
+//! - `containment`: whether an inode lies in a tree
 //!
 //! Nothing is decided by comparing path names alone. A process's file is looked at through
 //! `/proc/PID/fd/N`, which leads to the inode whatever its name (`proc(5)`); an inode is in a tree
@@ -124,12 +124,12 @@ pub struct TreeInUse {
     pub ino: u64,
 }
 
-/// Finds the processes that use any of the trees, at most one [`Use`] for each process and [`How`], mounts, each by
+/// Finds the processes that use any of the trees, at most one [`Use`] for each process and [`UseKind`], mounts, each by
 /// itself, and what the kernel has open; by process id.
 ///
 /// This process, its threads and the kernel's threads are left out. So is what other processes of
 /// this program hold, where they see the same files: who of them may change a tree, a lock decides
-/// ([`RunLock`](crate::record::lock::RunLock)), and two runs that took each other for users would
+/// ([`RunLock`](crate::journal::run_lock::RunLock)), and two runs that took each other for users would
 /// both go away. So is what cannot be seen: a process that ends meanwhile, or that this user may not
 /// look at. Only root gets the whole answer, and nothing holds the answer still: a process can start
 /// the moment after.

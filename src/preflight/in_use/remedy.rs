@@ -237,7 +237,7 @@ mod tests {
         Use {
             pid,
             command: command.into(),
-            how: super::UseKind::MountPoint,
+            how: crate::preflight::in_use::UseKind::MountPoint,
             path: "/d/merged".into(),
             container: container.map(String::from),
             release,
