@@ -37,13 +37,13 @@ use thiserror::Error;
 pub use bucket::{Bucket, Item};
 pub use database::Database;
 
-use crate::fs::shown::shown;
+use crate::fs::escape::escaped;
 
 /// Why a bbolt file cannot be read.
 #[derive(Debug, Error)]
 pub enum BoltError {
     /// The file cannot be opened or read.
-    #[error("{path}: {source}", path = shown(path))]
+    #[error("{path}: {source}", path = escaped(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum BoltError {
         source: io::Error,
     },
     /// Neither of its two meta pages is one.
-    #[error("{path}: is no bbolt file of this kind of host, or is damaged: {fault}", path = shown(path))]
+    #[error("{path}: is no bbolt file of this kind of host, or is damaged: {fault}", path = escaped(path))]
     Meta {
         /// The file.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum BoltError {
         fault: MetaFault,
     },
     /// A page is damaged.
-    #[error("{path}: page {page} is damaged: {fault}", path = shown(path))]
+    #[error("{path}: page {page} is damaged: {fault}", path = escaped(path))]
     Page {
         /// The file.
         path: PathBuf,
