@@ -34,6 +34,7 @@ pub mod fs;
 pub mod host;
 pub mod idmap;
 pub mod journal;
+pub mod oci;
 pub mod ownership;
 pub mod preflight;
 pub mod volume;

@@ -18,6 +18,6 @@
 //! A container has [`ContainerLayers`](layer::ContainerLayers): `add_dir` for its init layer (`true`) and its own
 //! (`false`), then `add_container`. Ids of files are container ids as they are in the image; the shift comes after.
 
-pub mod digest;
+pub use crate::oci::digest;
 pub mod layer;
 pub mod store;
