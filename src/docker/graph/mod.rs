@@ -1,8 +1,12 @@
 //! Layers of Docker's overlay2 graph driver, written without a daemon.
 //!
+//! - [`blob`]: a compressed layer, hashed as it is read
 //! - [`digest`]: checked digests, and hashing what streams by
 //! - [`layer`]: pure: chain ids, and the names of layers' directories and links
 //! - [`store`]: `overlay2`, `layerdb`, `imagedb` and `repositories.json`
+//! - [`path`]: pure: names of tar entries
+//! - [`tar_reader`]: a layer's tar, entry by entry, with every byte between the contents
+//! - [`tar_split`]: what Docker keeps of a layer's tar
 //!
 //! An image is written so:
 //!
@@ -12,6 +16,9 @@
 //! for each layer that is not there yet:
 //!     let dir = store.add_dir(&layer.dir, true)?;      // then `diff` is renamed, copied or unpacked into `dir`
 //!     let entry = store.add_layer(&layer, content_size(diff)?)?;
+//!     let mut blob = Blob::new(file, &digest)?;
+//!     let split = split_layer(&mut blob, diff, entry.tar_split()?)?;   // split.diff_id must be layer.diff_id
+//!     blob.finish()?;                                  // and the blob what its digest says
 //! store.add_image(config, &metadata)?;                 // and at the end store.add_repositories
 //! ```
 //!
@@ -19,5 +26,9 @@
 //! (`false`), then `add_container`. Ids of files are container ids as they are in the image; the shift comes after.
 
 pub use crate::oci::digest;
+pub mod blob;
 pub mod layer;
+pub mod path;
 pub mod store;
+pub mod tar_reader;
+pub mod tar_split;
