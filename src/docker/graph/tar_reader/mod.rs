@@ -31,7 +31,7 @@ pub enum TarError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is no tar, or says two things.
-    #[error("tar entry {entry}: {reason}", entry = crate::fs::shown::shown(std::path::Path::new(
+    #[error("tar entry {entry}: {reason}", entry = crate::fs::escape::escaped(std::path::Path::new(
         std::ffi::OsStr::new(&**name)
     )))]
     Bad {
