@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use support::{Idshift, Kind, MAP, Snapshot, TestFs, assert_same, sh};
+use support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, scene, sh};
 
 /// A mount that a program of this test's serves, and a directory for what is behind it.
 struct Mount {
@@ -191,4 +191,50 @@ fn an_overlay_in_user_space_is_refused() {
         run.says("is on fuse").says("could not be undone");
         assert_eq!(it.owner(), 0);
     }
+}
+
+#[test]
+fn a_migration_is_refused_before_its_first_change_where_names_cannot_be_exchanged() {
+    let mut it = Mount::new(&["bindfs", "-f", "%/lower", "@"]);
+    let below = scene::data_root(&it.behind.path().join("lower/docker"));
+    it.mount();
+    let top = it.at.join("docker");
+    let idshift = Idshift::new();
+    let carry = |more: &[&str]| idshift.run(scene::docker_args("migrate", &top, more));
+    let start = Snapshot::of(&below);
+    let changed = fs::metadata(&below).unwrap().ctime_nsec();
+
+    // Only a try tells, and these two try nothing.
+    let dry_run = carry(&["--dry-run"]).exits(0);
+    let audit =
+        Run::of(Command::new(Idshift::program()).args(scene::docker_args("audit", &top, &[])));
+    for told in [&dry_run.stderr, &audit.text()] {
+        assert!(told.contains("is on fuse"), "{told}");
+        assert!(told.contains("only a try tells"), "{told}");
+    }
+    assert_eq!(fs::metadata(&below).unwrap().ctime_nsec(), changed);
+
+    let refused = carry(&[]).exits(4);
+    let path = top.to_str().unwrap();
+    for words in [
+        path,
+        "is on fuse",
+        "lacks RENAME_EXCHANGE",
+        "name that directory",
+        "cp -a",
+    ] {
+        assert!(refused.stderr.contains(words), "{words:?} in {refused}");
+    }
+    assert_eq!(idshift.journal_files(), Vec::<PathBuf>::new());
+    assert_same(&start, &Snapshot::of(&below), "after it was refused");
+
+    // On the directory behind, there is nothing to try.
+    idshift
+        .run(scene::docker_args(
+            "migrate",
+            &below,
+            &["--set-userns-host"],
+        ))
+        .exits(0);
+    idshift.rollback();
 }

@@ -1,6 +1,7 @@
 //! A change of a host that is worked out whole before it begins: owners by where an inode is, and
 //! steps beside them.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,8 @@ use crate::journal::record::{NameCounts, Record};
 use crate::journal::run_lock::RunLock;
 use crate::journal::writer::{Appender, Writer};
 use crate::journal::{Journal, Mark, Step, Store};
+use crate::preflight::Lasting;
+use crate::preflight::rename_flags::{self, Needs, Untold};
 
 /// What is to be done.
 pub struct Plan<'a> {
@@ -50,7 +53,56 @@ impl Plan<'_> {
             roots.push(Root::open_exactly(path)?);
         }
         self.request.check_mount_views(&roots)?;
+        self.renames_untold(&roots)?;
         Ok(roots)
+    }
+
+    /// What the steps in each root need of its filesystem.
+    fn rename_needs<'r>(
+        &'r self,
+        roots: &'r [Root],
+    ) -> impl Iterator<Item = (&'r Root, Needs, bool)> {
+        let all = roots.iter().enumerate().map(|(n, root)| {
+            let needs = steps_need(&self.steps, n);
+            (root, needs, n < self.request.paths.len())
+        });
+        all.filter(|(_, needs, _)| *needs != Needs::default())
+    }
+
+    /// Refuses a filesystem that is known not to rename as the steps need it. Gives those of which only a run can
+    /// tell.
+    fn renames_untold(&self, roots: &[Root]) -> Result<Vec<Untold>, Lasting> {
+        let mut untold = Vec::new();
+        for (root, needs, is_tree) in self.rename_needs(roots) {
+            let fd = root.pin.as_fd();
+            untold.extend(rename_flags::check_known(fd, &root.path, needs, is_tree)?);
+        }
+        Ok(untold)
+    }
+
+    /// The filesystems of which only a run can tell whether they rename as the steps need it: it tries before its
+    /// first change.
+    ///
+    /// # Errors
+    /// [`Refusal`]
+    pub fn untold_renames(&self) -> Result<Vec<Untold>, Refusal> {
+        let roots = self.open_roots()?;
+        Ok(self.renames_untold(&roots)?)
+    }
+
+    /// All checks before the first change; the last of them tries what only a try tells, under the lock.
+    fn clear_to_change(
+        &self,
+        roots: &[Root],
+        store: &Store,
+        monitor: &dyn Monitor,
+    ) -> Result<RunLock, Refusal> {
+        let lock = self.request.clear_to_change(roots, store, monitor)?;
+        for (root, needs, is_tree) in self.rename_needs(roots) {
+            rename_flags::check_tried(root.pin.as_fd(), &root.path, needs, is_tree)
+                .map_err(Lasting::from)?;
+        }
+        Ok(lock)
     }
 
     fn run<'r>(
@@ -107,7 +159,7 @@ impl Plan<'_> {
     /// [`Refusal`]: nothing was changed.
     pub fn lock(&self, store: &Store, monitor: &dyn Monitor) -> Result<RunLock, Refusal> {
         let roots = self.open_roots()?;
-        self.request.clear_to_change(&roots, store, monitor)
+        self.clear_to_change(&roots, store, monitor)
     }
 
     /// Does it. First all of it goes into the journal, and when any inode cannot be shifted and
@@ -125,7 +177,7 @@ impl Plan<'_> {
         let request = &self.request;
         let roots = self.open_roots()?;
         let trees = &roots[..request.paths.len()];
-        let _lock = request.clear_to_change(&roots, store, monitor)?;
+        let _lock = self.clear_to_change(&roots, store, monitor)?;
         let mut run = self.run(&roots, monitor, stop)?;
         let mut header = request.header(&roots, true);
         header.format = header.format.max(steps_format(&self.steps));
@@ -232,6 +284,27 @@ impl Plan<'_> {
             false => appender.append(&lines, named),
         }
     }
+}
+
+/// What the steps in one root need of its filesystem, to be taken and to be undone.
+fn steps_need(steps: &[Step], root: usize) -> Needs {
+    let mut needs = Needs::default();
+    let here = |step: &&Step| step.places().iter().any(|place| place.root == root);
+    for step in steps.iter().filter(here) {
+        match step {
+            Step::Block { .. } | Step::Unblock { .. } => {
+                needs = Needs {
+                    exchange: true,
+                    no_replace: true,
+                };
+            }
+            Step::Rename { .. } | Step::Create { .. } | Step::Remove { .. } => {
+                needs.no_replace = true;
+            }
+            _ => {}
+        }
+    }
+    needs
 }
 
 /// The earliest format that has all these steps.

@@ -338,7 +338,10 @@ const OVERLAYS: &[&str] = &[
 ];
 
 /// The mount that an open inode is on. A chroot whose top is no mount point does not show its own.
-fn mount_of<'a>(handle: BorrowedFd<'_>, mounts: &'a [Mount]) -> io::Result<Option<&'a Mount>> {
+pub(super) fn mount_of<'a>(
+    handle: BorrowedFd<'_>,
+    mounts: &'a [Mount],
+) -> io::Result<Option<&'a Mount>> {
     let id = mountinfo::id_of(handle)?;
     Ok(mounts.iter().find(|mount| mount.id == id))
 }

@@ -14,6 +14,7 @@
 //! - [`mount_views`]: whether what is seen of a tree is what is on disk, and is seen once
 //! - [`homes`]: whether a tree is theirs
 //! - [`host`]: what every run needs of the host and of the process's limits
+//! - [`rename_flags`]: whether a filesystem renames as the steps of a migration need it
 //! - [`user_namespace`]: whether the ids exist that files are to be given to
 
 pub mod accounts;
@@ -24,6 +25,7 @@ pub mod in_use;
 mod lasting;
 pub mod mount_views;
 pub mod passing;
+pub mod rename_flags;
 mod system_path;
 mod unsuitable_root;
 pub mod user_namespace;

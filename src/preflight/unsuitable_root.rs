@@ -87,6 +87,35 @@ pub enum UnsuitableRoot {
         /// It is mounted below the root.
         below: bool,
     },
+    /// Entries cannot get another place in one moment there.
+    #[error(
+        "{}: is on {name}, which lacks {flag} (renameat2(2)): without that, names cannot \
+         be given safely. {}",
+        escaped(path), rename_help(*.is_tree, path)
+    )]
+    RenameFlag {
+        /// The directory.
+        path: PathBuf,
+        /// The filesystem's type.
+        name: String,
+        /// What it lacks.
+        flag: &'static str,
+        /// It is a tree that is shifted, and not only the directory of a file that is written.
+        is_tree: bool,
+    },
+    /// Whether they can could not be found out.
+    #[error(
+        "{}: {source}. Whether entries can be exchanged there (renameat2(2)) is tried in a directory of that name; \
+         if one is there, `rm -r {}` removes it",
+        escaped(path),
+        shell_word(path)
+    )]
+    RenameUntried {
+        /// The directory that is made for it.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The kernel does not tell what the filesystem is.
     #[error(
         "{}: cannot tell what filesystem it is on: {source}. `stat -f` on it shows whether it answers",
@@ -98,6 +127,17 @@ pub enum UnsuitableRoot {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+fn rename_help(is_tree: bool, path: &Path) -> String {
+    match is_tree {
+        true => format!(
+            "If it is a view of a directory on disk, name that directory. Otherwise stop what uses it, copy it to ext4, \
+             xfs or btrfs (`cp -a {} NEW`) and have the copy used instead",
+            shell_word(path)
+        ),
+        false => "Write the file there by hand, and run this without --write-daemon-json".into(),
+    }
 }
 
 /// What also helps of a mount below the tree.

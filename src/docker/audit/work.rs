@@ -35,6 +35,9 @@ pub struct Work {
     /// A file that has names outside the data-root, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside_links: Option<String>,
+    /// Filesystems of which only a run can tell whether names can be exchanged there, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untold_renames: Vec<String>,
 }
 
 /// Bytes of journal an inode, measured on a Debian root filesystem's layers.
@@ -77,7 +80,10 @@ pub fn look_through(
     };
     let dry_run = |request: &MigrateRequest| {
         let migration = Migration::prepare(request, remap).map_err(|error| error.to_string())?;
-        Ok::<_, String>(migration.plan().dry_run(store, None, monitor, stop))
+        let plan = migration.plan();
+        let untold = plan.untold_renames().unwrap_or_default();
+        let report = plan.dry_run(store, None, monitor, stop);
+        Ok::<_, String>(report.map(|report| (report, untold)))
     };
     let (report, outside_links) = match dry_run(&request)? {
         Err(refusal @ Refusal::OutsideLinks { .. }) => {
@@ -89,7 +95,7 @@ pub fn look_through(
         }
         report => (report, None),
     };
-    let report = report.map_err(|refusal| refusal.to_string())?;
+    let (report, untold) = report.map_err(|refusal| refusal.to_string())?;
     let of_kind = |is_wanted: &dyn Fn(ProblemKind) -> bool| {
         let mut areas: BTreeMap<String, u64> = BTreeMap::new();
         let problems = report.stats.problems.iter();
@@ -113,6 +119,7 @@ pub fn look_through(
         troubles: of_kind(&|kind| kind != ProblemKind::Protected),
         protected: of_kind(&|kind| kind == ProblemKind::Protected),
         outside_links,
+        untold_renames: untold.iter().map(ToString::to_string).collect(),
     };
     Ok((work, report.would_refuse))
 }
@@ -141,6 +148,8 @@ impl Work {
         let mut findings: Vec<Finding> = links
             .map(|text| Finding::error("hard links", text.clone()))
             .collect();
+        let untold = self.untold_renames.iter();
+        findings.extend(untold.map(|text| Finding::warning("renames", text.clone())));
         let area = |(area, count): &(String, u64)| format!("{area} ({count})");
         if !self.protected.is_empty() {
             let areas: Vec<String> = self.protected.iter().map(area).collect();
