@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::{
-    Idshift, Kind, MAP, ROOTLESS, Run, Snapshot, TestFs, assert_same, idshift::shift_args, sh, tree,
+    Idshift, Kind, MAP, ROOTLESS, Run, Snapshot, TestFs, assert_same, idshift::shift_args, scene,
+    sh, trace, tree,
 };
 
 /// One module for each filesystem, with each of the promises as a test.
@@ -363,4 +364,44 @@ fn a_data_root_with_hard_links_across_directories_is_migrated_where_timestamps_h
     assert!(began.elapsed().as_secs() < 40);
     assert_eq!(std::fs::metadata(diff.join("z/b")).unwrap().uid(), 0);
     assert_eq!(Snapshot::of(&top).inodes().len(), start.inodes().len());
+}
+
+#[test]
+fn a_run_whose_ids_do_not_tell_is_finished_on_another_device() {
+    let mut numbers = support::Numbers::seeded(7);
+    let mut cut = 0;
+    for case in 0..if support::long() { 40 } else { 6 } {
+        let fs = TestFs::new(Kind::Ext4);
+        let tree = tree::specimens(&fs.path().join("tree"));
+        // An id that the map does not have.
+        std::fs::remove_file(tree.join("shifted")).unwrap();
+        tree::wide(&tree.join("wide"), 600);
+        let start = Snapshot::of(&tree);
+        let device = std::fs::metadata(&tree).unwrap().dev();
+        let idshift = Idshift::new();
+        let args = shift_args(&tree, &ROOTLESS, &["--assume-unshifted"]);
+        let events = trace::count(&idshift.command(&args));
+        idshift.rollback();
+        for file in idshift.journal_files() {
+            std::fs::remove_file(file).unwrap();
+        }
+        let n = events / 4 + numbers.below(events * 3 / 4);
+        if !trace::kill_at(&idshift.command(&args), n) || !scene::is_unfinished(&idshift) {
+            continue;
+        }
+        cut += 1;
+        let when = format!("case {case}, killed at {n} of {events}");
+        fs.mount_on_another_device();
+        assert_ne!(std::fs::metadata(&tree).unwrap().dev(), device, "{when}");
+        if case % 3 == 2 {
+            idshift.rollback();
+            assert_same(&start, &Snapshot::of(&tree), &when);
+            continue;
+        }
+        idshift.run(["resume", "latest"]).exits(0);
+        assert_same(&start.shifted(&ROOTLESS), &Snapshot::of(&tree), &when);
+        idshift.rollback();
+        assert_same(&start, &Snapshot::of(&tree), &when);
+    }
+    assert!(cut > 2, "only {cut} were cut short");
 }

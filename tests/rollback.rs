@@ -484,3 +484,55 @@ fn verify_names_renamed_entries_by_where_they_are_now() {
     let named: BTreeSet<PathBuf> = run.problem_paths().iter().map(PathBuf::from).collect();
     assert_eq!(named, BTreeSet::from([top, renamed, below]), "{run}");
 }
+
+#[test]
+fn what_undoing_a_revert_makes_itself_is_not_called_new() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = scene::data_root(&fs.path().join("docker"));
+    let idshift = Idshift::new();
+    let carry = |what: &str, more: &[&str]| idshift.run(scene::docker_args(what, &top, more));
+    carry("migrate", &["--set-userns-host"]).exits(0);
+    carry("revert", &[]).exits(0);
+    let run = idshift.run(["rollback", "latest", "--json"]).exits(0);
+    assert_eq!(run.json()["created_paths"], serde_json::json!([]), "{run}");
+    assert_eq!(run.count("created_since"), 0, "{run}");
+
+    carry("revert", &[]).exits(0);
+    let new = "overlay2/0123/new";
+    std::fs::write(top.join(new), "").unwrap();
+    let run = idshift.run(["rollback", "latest", "--json"]).exits(0);
+    let path = top.join("100000.100000").join(new);
+    assert_eq!(
+        run.json()["created_paths"],
+        serde_json::json!([path]),
+        "{run}"
+    );
+}
+
+fn names(dir: &std::path::Path) -> BTreeSet<std::ffi::OsString> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
+#[test]
+fn the_copy_of_a_migration_that_is_undone_is_told_with_what_removes_it() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = scene::data_root(&fs.path().join("docker data"));
+    std::fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0o710)).unwrap();
+    let before = names(&top);
+    let idshift = Idshift::new();
+    let args = scene::docker_args("migrate", &top, &["--set-userns-host", "--copy"]);
+    let run = idshift.run(&args).exits(0);
+    assert!(!run.stderr.contains("rm -rf"), "{run}");
+    let copy = top.join("idshift-copy-100000.100000");
+    assert!(!copy.exists());
+    let run = idshift.run(["rollback", "latest"]).exits(0);
+    assert!(copy.is_dir());
+    let command = run.stderr.split('`').nth(1).unwrap_or_default().to_string();
+    assert_eq!(command, format!("rm -rf '{}'", copy.display()), "{run}");
+    support::sh("sh", ["-c", &command]);
+    assert_eq!(names(&top), before);
+    let run = idshift.run(["rollback", "latest", "--force"]);
+    assert!(!run.stderr.contains("rm -rf"), "{run}");
+    idshift.run(&args).exits(0);
+}

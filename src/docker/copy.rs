@@ -13,8 +13,9 @@ use std::thread::Builder;
 use super::DockerError;
 use super::data_root::{COPY, DockerRoot, plain_names};
 use crate::engine::{Monitor, Phase, Stop};
-use crate::fs::escape::shell_word;
+use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount};
+use crate::journal::{Journal, Step};
 
 /// A copy that can be made.
 pub struct PlannedCopy {
@@ -170,6 +171,26 @@ impl PlannedCopy {
         }
         Ok(())
     }
+}
+
+/// The copy that is left where a migration of it was undone: it is as it was when it was made, with what a daemon has
+/// added since. In words, with the command that removes it.
+pub fn left(journal: &Journal) -> Option<String> {
+    let place = journal.steps.iter().find_map(|step| match step {
+        Step::RemoveDir { at, .. } => {
+            let name = at.path.last().filter(|_| at.path.len() == 1)?;
+            name.0.starts_with(COPY.as_bytes()).then_some(at)
+        }
+        _ => None,
+    })?;
+    let path = place.to_path(&journal.header.roots);
+    path.is_dir().then(|| {
+        format!(
+            "The copy that the migration made is left as {}. When nothing in it is missed, `rm -rf {}` removes it.",
+            escaped(&path),
+            shell_word(&path)
+        )
+    })
 }
 
 /// The place of a copy that is to be made.

@@ -1,5 +1,6 @@
 //! What came into being since a run.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -7,11 +8,12 @@ use jiff::Timestamp;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use super::steps::Steps;
 use super::{Stats, Stop};
 use crate::fs::dir::Kind;
 use crate::fs::stat::{stat, stat_at};
 use crate::fs::walk::{Enter, Visit, walk};
-use crate::fs::{Dir, DirPath, Names, Root, Stat};
+use crate::fs::{Dir, DirPath, Identity, Names, Root, Stat};
 use crate::idmap::Mapped;
 use crate::journal::{Journal, Mark};
 
@@ -21,10 +23,13 @@ use crate::journal::{Journal, Mark};
 /// Where the filesystem keeps no birth times none can be told from the rest, and none is counted.
 ///
 /// To be asked before anything is undone: then most directories still have the times that the run
-/// left, and only what is in the others has to be looked at.
+/// left, and only what is in the others has to be looked at. Where steps are undone, afterwards: what that made anew
+/// is not counted.
 pub fn count(journal: &Journal, roots: &[Root], jobs: usize, stats: &mut Stats, stop: &Stop) {
+    let own = Steps::of(journal).made_by_undoing();
     let visitor = || RunWindow {
         journal,
+        own: &own,
         roots,
         stop,
         finished: finished(journal),
@@ -46,6 +51,7 @@ fn finished(journal: &Journal) -> Option<Timestamp> {
 
 struct RunWindow<'a> {
     journal: &'a Journal,
+    own: &'a HashSet<(u64, Identity)>,
     roots: &'a [Root],
     stop: &'a Stop,
     finished: Option<Timestamp>,
@@ -114,7 +120,8 @@ impl Visit for RunWindow<'_> {
             if stat.crosses_mount(dir.path.dev) && !self.journal.header.walk.cross_mounts {
                 continue;
             }
-            if all && self.is_new(&stat) {
+            let is_own = || self.own.contains(&(stat.dev, stat.identity));
+            if all && self.is_new(&stat) && !is_own() {
                 let path = self.roots[dir.path.root]
                     .path
                     .join(dir.path.join(name.to_bytes()));

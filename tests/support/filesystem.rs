@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::device::Device;
 use super::isolation::isolate;
-use super::{need_root, sh};
+use super::{need_root, output, sh};
 
 /// Filesystem types the tests make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,6 +246,20 @@ impl TestFs {
         // mount(8) picks a free loop device, and lets go of it at umount.
         let args = ["-t", kind, "-o", options].map(Path::new).into_iter();
         sh("mount", args.chain([&*image, at]));
+    }
+
+    /// Mounted again, it has another device number: its loop device is taken meanwhile.
+    pub fn mount_on_another_device(&self) {
+        umount2(&self.path(), MntFlags::empty()).expect("umount");
+        let other = self.place.path().join("other-image");
+        File::create(&other)
+            .and_then(|file| file.set_len(1 << 20))
+            .expect("a sparse image");
+        let args = ["--find".as_ref(), "--show".as_ref(), other.as_os_str()];
+        let taken = output("losetup", args).stdout;
+        let taken = String::from_utf8(taken).expect("a path");
+        self.mount_image(&self.path());
+        sh("losetup", ["--detach", taken.trim()]);
     }
 
     /// Runs something while it is not mounted where it belongs.

@@ -8,7 +8,9 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
-use crate::engine::{self, Monitor, Phase, RollbackOptions};
+use crate::cli::output::text::printable;
+use crate::docker::copy;
+use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
 use crate::fs::escape::escaped;
 use crate::journal::file::kept_whole;
 use crate::journal::{Journal, JournalState, Store};
@@ -51,6 +53,11 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
             "The journal as it was, with what comes behind, is kept: {}",
             escaped(&whole)
         );
+    }
+    let is_over = matches!(report.ending, Ending::Done | Ending::Nothing { .. });
+    let is_told = is_over && !args.dry_run && !args.output.quiet;
+    if let Some(left) = copy::left(&journal).filter(|_| is_told) {
+        tell!("{}", printable(&left));
     }
     Ok(Exit::from(&report))
 }

@@ -1,9 +1,11 @@
 //! How dockerd is started on this host: its command line and the configuration file that it reads.
 //!
 //! - `unit`: `docker.service` with its drop-ins and environment files
+//! - `init_script`: what scripts of other init systems read
 //! - `command_line`: the options of dockerd that matter here
 
 mod command_line;
+mod init_script;
 mod unit;
 
 use std::fs;
@@ -63,7 +65,10 @@ pub struct DaemonStart {
 impl DaemonStart {
     /// On this host; `daemon_json` is the configuration file that the operator names.
     pub fn of_host(daemon_json: Option<&Path>) -> DaemonStart {
-        let words = running().or_else(unit::docker_service).or_else(snap);
+        let words = running()
+            .or_else(unit::docker_service)
+            .or_else(snap)
+            .or_else(init_script::command_line);
         let words = words.unwrap_or_default();
         let options = Options::of(&words);
         let said = options.config_file.as_ref();

@@ -1,5 +1,5 @@
 //! The command line in `docker.service`, with its drop-ins and environment files (`systemd.unit(5)`,
-//! `systemd.service(5)`, `systemd.exec(5)`), or else in `/etc/default/docker`.
+//! `systemd.service(5)`, `systemd.exec(5)`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -16,42 +16,31 @@ const UNIT_DIRS: [&str; 5] = [
     "/lib/systemd/system",
 ];
 
-/// What scripts of other init systems read.
-const DEFAULTS: &str = "/etc/default/docker";
-
-/// The command line that the host's service manager starts dockerd with.
+/// The command line that the host's service manager starts dockerd with; `None` where there is no such unit.
 pub fn docker_service() -> Option<Vec<Word>> {
-    let files = files();
-    if files.is_empty() {
-        return of_defaults();
-    }
-    let texts: Vec<(PathBuf, String)> = files
+    let texts: Vec<(PathBuf, String)> = files()
         .into_iter()
         .filter_map(|file| Some((file.clone(), fs::read_to_string(file).ok()?)))
         .collect();
-    Some(command_line(&texts, &|path| fs::read_to_string(path).ok()))
-}
-
-fn of_defaults() -> Option<Vec<Word>> {
-    let text = fs::read_to_string(DEFAULTS).ok()?;
-    let variables = assignments(&text);
-    let source = Source::File(DEFAULTS.into());
-    let line = format!("dockerd {}", variables.get("DOCKER_OPTS")?);
-    Some(words(&line, &source).collect())
+    let words = command_line(&texts, &|path| fs::read_to_string(path).ok());
+    (!words.is_empty()).then_some(words)
 }
 
 /// The unit's own file and its drop-ins, in the order in which they count.
 fn files() -> Vec<PathBuf> {
     let dirs = || UNIT_DIRS.iter().map(Path::new);
+    // One that is masked, by `/dev/null` or an empty file, is as it will be when it no longer is.
     let unit = dirs()
         .map(|dir| dir.join("docker.service"))
-        .find(|it| it.exists());
+        .find(|it| fs::metadata(it).is_ok_and(|found| found.is_file() && found.len() > 0));
     let Some(unit) = unit else {
         return Vec::new();
     };
     // A name counts once, in the first directory that has it.
     let mut drop_ins: BTreeMap<std::ffi::OsString, PathBuf> = BTreeMap::new();
-    for dir in dirs().flat_map(|dir| [dir.join("docker.service.d"), dir.join("service.d")]) {
+    // What is for this unit comes before what is for all services, in whatever directory.
+    let names = ["docker.service.d", "service.d"].into_iter();
+    for dir in names.flat_map(|name| dirs().map(move |dir| dir.join(name))) {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|end| end == "conf") {
@@ -77,7 +66,7 @@ fn command_line(files: &[(PathBuf, String)], read: &dyn Fn(&Path) -> Option<Stri
                 }
                 ("Environment", "") => variables.clear(),
                 ("Environment", value) => {
-                    for word in words(value, &source) {
+                    for word in words(value, &source).map(specified) {
                         if let Some((name, value)) = word.text.split_once('=') {
                             variables.insert(name.into(), (value.into(), source.clone()));
                         }
@@ -85,7 +74,8 @@ fn command_line(files: &[(PathBuf, String)], read: &dyn Fn(&Path) -> Option<Stri
                 }
                 ("EnvironmentFile", "") => environment_files.clear(),
                 ("EnvironmentFile", value) => {
-                    environment_files.push(PathBuf::from(value.trim_start_matches('-')));
+                    let path = value.strip_prefix('-').unwrap_or(value);
+                    environment_files.push(PathBuf::from(with_specifiers(path)));
                 }
                 _ => {}
             }
@@ -93,36 +83,108 @@ fn command_line(files: &[(PathBuf, String)], read: &dyn Fn(&Path) -> Option<Stri
     }
     // They override what Environment= says.
     for path in environment_files {
-        for (name, value) in assignments(&read(&path).unwrap_or_default()) {
+        for (name, value) in environment_file(&read(&path).unwrap_or_default()) {
             variables.insert(name, (value, Source::File(path.clone())));
         }
     }
     let Some((line, source)) = command else {
         return Vec::new();
     };
-    let line = line.trim_start_matches(['@', '-', ':', '+', '!']);
-    words(line, &source)
-        .flat_map(|word| expanded(word, &variables))
-        .collect()
+    let program = line.trim_start_matches(['@', '-', ':', '+', '!', '|']);
+    let prefixes = &line[..line.len() - program.len()];
+    let words = words(program, &source).map(specified);
+    match prefixes.contains(':') {
+        true => words.collect(),
+        false => words.flat_map(|word| expanded(word, &variables)).collect(),
+    }
+}
+
+fn specified(word: Word) -> Word {
+    Word {
+        text: with_specifiers(&word.text),
+        ..word
+    }
+}
+
+/// `%` and a letter stand for something (`systemd.unit(5)`, "Specifiers"); here those that paths are made with.
+fn with_specifiers(text: &str) -> String {
+    let mut found = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let letter = match c {
+            '%' => chars.next(),
+            c => {
+                found.push(c);
+                continue;
+            }
+        };
+        match letter {
+            Some('%') => found.push('%'),
+            Some('n') => found.push_str("docker.service"),
+            Some('N' | 'p' | 'P' | 'j' | 'J') => found.push_str("docker"),
+            Some('i' | 'I') => {}
+            Some('t') => found.push_str("/run"),
+            Some('S') => found.push_str("/var/lib"),
+            Some('C') => found.push_str("/var/cache"),
+            Some('L') => found.push_str("/var/log"),
+            Some('E') => found.push_str("/etc"),
+            Some('T') => found.push_str("/tmp"),
+            Some('V') => found.push_str("/var/tmp"),
+            Some('h') => found.push_str("/root"),
+            Some('u' | 'g') => found.push_str("root"),
+            Some('U' | 'G') => found.push('0'),
+            Some('H') => found.push_str(&host_name()),
+            Some('l') => found.push_str(host_name().split('.').next().unwrap_or_default()),
+            other => {
+                found.push('%');
+                found.extend(other);
+            }
+        }
+    }
+    found
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| String::new(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 /// `$NAME` alone becomes the words of its value, `${NAME}` its value as it is.
 fn expanded(word: Word, variables: &HashMap<String, (String, Source)>) -> Vec<Word> {
-    let is_braced = word.text.starts_with("${");
-    if let Some(name) = word.text.strip_prefix('$').filter(|_| !is_braced) {
+    let name = word.text.strip_prefix('$');
+    if let Some(name) = name.filter(|name| !name.starts_with(['{', '$'])) {
         return match variables.get(name) {
             Some((value, source)) => words(value, source).collect(),
             None => Vec::new(),
         };
     }
-    let (mut text, mut source) = (word.text, word.source);
-    for (name, (value, from)) in variables {
-        let name = format!("${{{name}}}");
-        if text.contains(&name) {
-            text = text.replace(&name, value);
-            source = from.clone();
-        }
+    let (mut text, mut source) = (String::new(), word.source);
+    let mut rest = &word.text[..];
+    while let Some((before, after)) = rest.split_once('$') {
+        text.push_str(before);
+        let braced = after.strip_prefix('{').and_then(|it| it.split_once('}'));
+        rest = match (after.strip_prefix('$'), braced) {
+            (Some(after), _) => {
+                text.push('$');
+                after
+            }
+            // One that is not set is nothing.
+            (None, Some((name, after))) => {
+                if let Some((value, from)) = variables.get(name) {
+                    text.push_str(value);
+                    source = from.clone();
+                }
+                after
+            }
+            (None, None) => {
+                text.push('$');
+                after
+            }
+        };
     }
+    text.push_str(rest);
     vec![Word { text, source }]
 }
 
@@ -136,9 +198,11 @@ fn service_lines(text: &str) -> Vec<(String, String)> {
         if line.starts_with(['#', ';']) {
             continue;
         }
-        let (part, more) = match line.strip_suffix('\\') {
-            Some(part) => (part, true),
-            None => (line, false),
+        // Two backslashes are one, and no continuation.
+        let backslashes = line.len() - line.trim_end_matches('\\').len();
+        let (part, more) = match backslashes % 2 {
+            1 => (&line[..line.len() - 1], true),
+            _ => (line, false),
         };
         match (goes_on, lines.last_mut()) {
             (true, Some(last)) => {
@@ -161,21 +225,28 @@ fn service_lines(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// `NAME=VALUE` lines of an environment file; quotes around a value are no part of it.
-fn assignments(text: &str) -> HashMap<String, String> {
+/// `NAME=VALUE` lines of a file that `EnvironmentFile=` names; quotes around a value are no part of it. It is not a
+/// shell's: `export` makes a name that is none, and `$` is itself.
+fn environment_file(text: &str) -> HashMap<String, String> {
     let joined = text.replace("\\\n", " ");
     let lines = joined.lines().map(str::trim);
     let lines = lines.filter(|line| !line.starts_with(['#', ';']));
     lines
         .filter_map(|line| {
             let (name, value) = line.split_once('=')?;
-            let name = name.trim().trim_start_matches("export ").trim();
+            let name = name.trim();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let value = value.trim();
             let quoted = ['"', '\''].into_iter().find_map(|quote| {
                 let rest = value.strip_prefix(quote)?;
-                rest.strip_suffix(quote)
+                let inner = rest.strip_suffix(quote)?;
+                Some(match quote {
+                    '"' => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
+                    _ => inner.to_string(),
+                })
             });
-            Some((name.to_string(), quoted.unwrap_or(value).to_string()))
+            let value = quoted.unwrap_or_else(|| value.to_string());
+            name.chars().all(is_name).then(|| (name.to_string(), value))
         })
         .collect()
 }
@@ -187,7 +258,7 @@ fn words<'a>(line: &str, source: &'a Source) -> impl Iterator<Item = Word> + use
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
         match (c, quote) {
-            ('\\', _) => word.extend(chars.next()),
+            ('\\', _) => word.extend(unescaped(&mut chars)),
             (c, Some(q)) if c == q => quote = None,
             ('"' | '\'', None) => (quote, is_word) = (Some(c), true),
             (c, None) if c.is_whitespace() => {
@@ -206,6 +277,29 @@ fn words<'a>(line: &str, source: &'a Source) -> impl Iterator<Item = Word> + use
     all.into_iter().map(move |text| Word {
         text,
         source: source.clone(),
+    })
+}
+
+/// What a backslash and what follows it stand for (`systemd.service(5)`, "C-style escapes").
+fn unescaped(chars: &mut std::str::Chars<'_>) -> Option<char> {
+    let c = chars.next()?;
+    Some(match c {
+        's' => ' ',
+        't' => '\t',
+        'n' => '\n',
+        'r' => '\r',
+        'x' => {
+            let code = chars.as_str().get(..2);
+            let code = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            match code {
+                Some(code) => {
+                    chars.nth(1);
+                    code.into()
+                }
+                None => c,
+            }
+        }
+        c => c,
     })
 }
 
@@ -240,5 +334,97 @@ mod tests {
         let (line, words) = of(&[("/lib/docker.service", unit), ("/etc/o.conf", drop_in)]);
         assert_eq!(line, "/usr/bin/dockerd --data-root /x --label=a b");
         assert_eq!(words.len(), 4);
+    }
+
+    #[test]
+    fn each_rule_of_units_counts() {
+        let of = |service: &str, environment: &str| {
+            let files = [(PathBuf::from("/u"), format!("[Service]\n{service}"))];
+            let words = command_line(&files, &|path| {
+                (path == Path::new("/etc/env")).then(|| environment.to_string())
+            });
+            let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+            texts[1..].join("|")
+        };
+        for (service, environment, line) in [
+            // Specifiers, in words, variables and names of files.
+            (
+                "ExecStart=d -g %S/%p --label=5%%",
+                "",
+                "-g|/var/lib/docker|--label=5%",
+            ),
+            (
+                "Environment=A=%S/x\nExecStart=d -g ${A}",
+                "",
+                "-g|/var/lib/x",
+            ),
+            (
+                "EnvironmentFile=-%E/env\nExecStart=d $A",
+                "A=-g /x",
+                "-g|/x",
+            ),
+            // Variables.
+            (
+                "ExecStart=d --label=$$A ${NONE} $NONE -g /x",
+                "",
+                "--label=$A||-g|/x",
+            ),
+            ("Environment=A=/x\nExecStart=d ${A}/${A}", "", "/x//x"),
+            (
+                "Environment=A=/x\nExecStart=:d -g ${A} $A",
+                "",
+                "-g|${A}|$A",
+            ),
+            ("Environment=\"A=-g '/a b'\"\nExecStart=d $A", "", "-g|/a b"),
+            (
+                "Environment=A=/x\nEnvironment=\nExecStart=d -g $A",
+                "",
+                "-g",
+            ),
+            // Of a file, what is no name is no variable, and a shell's signs are themselves.
+            (
+                "EnvironmentFile=/etc/env\nExecStart=d $A",
+                "export A=--x",
+                "",
+            ),
+            (
+                "EnvironmentFile=/etc/env\nExecStart=d $A",
+                "A=-g /x # y",
+                "-g|/x|#|y",
+            ),
+            (
+                "EnvironmentFile=/etc/env\nExecStart=d $A",
+                "A=-g \\\n  /x",
+                "-g|/x",
+            ),
+            (
+                "EnvironmentFile=/etc/env\nExecStart=d $A",
+                "A=\"-g \\\"/a b\\\"\"",
+                "-g|/a b",
+            ),
+            (
+                "EnvironmentFile=/etc/env\nEnvironmentFile=\nExecStart=d $A",
+                "A=-D",
+                "",
+            ),
+            // Lines that go on, with a comment between, and one that does not.
+            ("ExecStart=d \\\n# -D\n; -D\n  -g \\\n /x", "", "-g|/x"),
+            ("ExecStart=d --label=a\\\\\nExecStart=e", "", "--label=a\\"),
+            // Quotes and escapes.
+            (
+                "ExecStart=d '-g' \"/a b\" --label=a\\sb\\x41",
+                "",
+                "-g|/a b|--label=a bA",
+            ),
+            ("ExecStart=d \"--label=a 'b'\"", "", "--label=a 'b'"),
+            // The first counts, until there is an empty one.
+            (
+                "ExecStart=d -g /x\nExecStart=\nExecStart=|e -g /y",
+                "",
+                "-g|/y",
+            ),
+        ] {
+            assert_eq!(of(service, environment), line, "{service} {environment}");
+        }
     }
 }

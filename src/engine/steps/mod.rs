@@ -20,9 +20,9 @@ pub use self::survey::StepState;
 use self::survey::{Survey, Surveyor, owned};
 use super::replay::Target;
 use super::{Problem, ProblemKind};
-use crate::fs::apply;
 use crate::fs::escape::escaped;
 use crate::fs::file_ops::{self, Owner};
+use crate::fs::{Identity, apply};
 use crate::journal::step::{FileContent, NewDirectory, StepPath};
 use crate::journal::{Journal, Name, Step};
 use crate::ownership::{Mode, Ownership};
@@ -362,6 +362,26 @@ impl<'a> Steps<'a> {
         let now = self.roots.dir(at).and_then(file_ops::mtime_ns);
         let other = is_service && now.is_ok_and(|now| now != *mtime_ns);
         other.then(|| self.problem(n, &io::Error::other("something was made or removed in it")))
+    }
+
+    /// The inodes that have come with undoing: files written anew, directories made anew. By device and identity.
+    pub fn made_by_undoing(&self) -> HashSet<(u64, Identity)> {
+        let survey = self.survey();
+        let surveyor = self.surveyor();
+        let made = |(n, step): (usize, &Step)| {
+            let at = match step {
+                Step::Rewrite { at, .. }
+                | Step::Relink { at, .. }
+                | Step::Remove { at, .. }
+                | Step::RemoveDir { at, .. } => at,
+                _ => return None,
+            };
+            let is_undone = matches!(survey.states[n], Ok(StepState::Pending));
+            let at = surveyor.place_now(&survey, n, at);
+            let stat = self.roots.stat(&at).ok()??;
+            is_undone.then_some((stat.dev, stat.identity))
+        };
+        self.steps.iter().enumerate().filter_map(made).collect()
     }
 
     /// Times are only put back.

@@ -12,16 +12,16 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
-use crate::docker::copy::PlannedCopy;
+use crate::docker::copy::{self, PlannedCopy};
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::docker::migrate::{MigrateRequest, Migration, shifted_before};
 use crate::docker::remap::Remap;
-use crate::engine::{Outcome, Report, Stop};
+use crate::engine::{Ending, Outcome, Report, Stop};
 use crate::host::subids;
 use crate::idmap::Direction;
-use crate::journal::Store;
+use crate::journal::{Journal, Store};
 
 /// What only a migration can be told.
 pub struct MigrationCommand {
@@ -191,6 +191,10 @@ pub fn run(
         if done && !args.dry_run {
             notes.push(start.next(direction, writes, &remap_to, &data_root));
         }
+        let is_undone = matches!(report.ending, Ending::RolledBack { .. });
+        let journal = report.journal.as_deref().filter(|_| is_undone);
+        let journal = journal.and_then(|path| Journal::open(path).ok());
+        notes.extend(journal.as_ref().and_then(copy::left));
         for note in notes {
             // What programs read is on stdout.
             tell!("{}", printable(&note));
