@@ -16,7 +16,7 @@ pub fn command_line() -> Option<Vec<Word>> {
         let options = options(&text)?;
         Some(with_source(&options, Path::new(file)))
     };
-    SETTINGS.iter().find_map(|file| of_file(file))
+    SETTINGS.iter().find_map(of_file)
 }
 
 fn with_source(options: &str, file: &Path) -> Vec<Word> {

@@ -1,12 +1,14 @@
 //! How dockerd is started on this host: its command line and the configuration file that it reads.
 //!
 //! - `unit`: `docker.service` with its drop-ins and environment files
+//! - `unit_syntax`: their lines, words and variables
 //! - `init_script`: what scripts of other init systems read
 //! - `command_line`: the options of dockerd that matter here
 
 mod command_line;
 mod init_script;
 mod unit;
+mod unit_syntax;
 
 use std::fs;
 use std::io::Write;
