@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../../tests/support/inputs.rs"]
+#[path = "../../tests/suite/support/inputs.rs"]
 #[allow(dead_code, reason = "each target uses its own function")]
 mod inputs;
 

@@ -26,7 +26,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-#[path = "../../../tests/support/bolt_write.rs"]
+#[path = "../../../tests/suite/support/bolt_write.rs"]
 pub(crate) mod write;
 
 use std::io;

@@ -1,0 +1,6 @@
+mod doctor;
+mod output;
+mod preflight;
+mod progress;
+mod refusals;
+mod texts;

@@ -1,0 +1,640 @@
+//! `docker audit` on data-roots made by hand: what a daemon of a test would rarely have.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support;
+use crate::support::{Idshift, Kind, Run, TestFs, need_root, scene, trace};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A data-root of a plain daemon.
+struct Root {
+    dir: TempDir,
+    containers: usize,
+}
+
+impl Root {
+    fn new() -> Root {
+        need_root();
+        // The range has to be there, as on a host that is about to use it.
+        let dir = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let root = Root { dir, containers: 0 };
+        for below in [
+            "image/overlay2/imagedb/content/sha256",
+            "containers",
+            "volumes",
+            "overlay2",
+            "network/files",
+        ] {
+            root.make(below);
+        }
+        fs::write(root.path("image/overlay2/imagedb/content/sha256/abc"), "{}").unwrap();
+        root
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    fn make(&self, below: &str) -> PathBuf {
+        let path = self.path(below);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    fn container(&mut self, name: &str, mut config: Value, hostconfig: Value) {
+        self.containers += 1;
+        let dir = self.make(&format!("containers/{:064x}", self.containers));
+        config["Name"] = format!("/{name}").into();
+        config["Driver"] = "overlay2".into();
+        if config["Config"].is_null() {
+            config["Config"] = json!({"User": "1000:1000"});
+        }
+        fs::write(dir.join("config.v2.json"), config.to_string()).unwrap();
+        fs::write(dir.join("hostconfig.json"), hostconfig.to_string()).unwrap();
+    }
+
+    fn audit(&self) -> (Option<i32>, Value) {
+        let run = audit(&["--data-root", self.dir.path().to_str().unwrap(), "--json"]);
+        let told = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{run}"));
+        (run.code, told)
+    }
+}
+
+fn audit(args: &[&str]) -> Run {
+    let mut command = Command::new(Idshift::program());
+    command.args(["docker", "audit", "--daemon-json", "/nonexistent"]);
+    command.args(args);
+    Run::of(&mut command)
+}
+
+fn bind(source: &Path, rw: bool) -> Value {
+    json!({"Type": "bind", "Source": source, "Destination": format!("/m{}", source.display()), "RW": rw})
+}
+
+fn dir_of(above: &Path, name: &str) -> PathBuf {
+    let path = above.join(name);
+    fs::create_dir(&path).unwrap();
+    path
+}
+
+fn levels(told: &Value) -> Vec<String> {
+    let findings = told["findings"].as_array().unwrap().iter();
+    let bad = findings.filter(|it| it["level"] != "ok");
+    bad.map(|it| {
+        format!(
+            "{} {}: {}",
+            it["level"].as_str().unwrap(),
+            it["what"].as_str().unwrap(),
+            it["found"].as_str().unwrap()
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn each_container_and_bind_mount_is_told_what_to_do() {
+    let mut root = Root::new();
+    let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let dir = |name: &str, owner: u32, mode: u32| {
+        let path = beside.path().join(name);
+        fs::create_dir_all(&path).unwrap();
+        chown(&path, Some(owner), Some(owner)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let (own, shared, shifted) = (
+        dir("own", 1000, 0o700),
+        dir("shared", 0, 0o755),
+        dir("shifted", 101_000, 0o700),
+    );
+    let open = dir("open", 0, 0o755);
+    fs::write(open.join("file"), "").unwrap();
+    let below_closed = dir("closed", 0, 0o700).join("below");
+    fs::create_dir(&below_closed).unwrap();
+    let socket = beside.path().join("docker.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let gone = beside.path().join("gone");
+
+    let mounts = [
+        (&own, true),
+        (&open, false),
+        (&shifted, true),
+        (&socket, true),
+        (&gone, true),
+        (&PathBuf::from("/etc/hostname"), false),
+        (&PathBuf::from("/"), false),
+        (&below_closed, true),
+    ];
+    let mounts: Value = mounts
+        .iter()
+        .map(|(path, rw)| (format!("/m{}", path.display()), bind(path, *rw)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    root.container(
+        "web",
+        json!({"MountPoints": mounts, "State": {"Running": true}}),
+        json!({}),
+    );
+    root.container("pid", json!({}), json!({"PidMode": "host"}));
+    root.container("net", json!({}), json!({"NetworkMode": "host"}));
+    root.container("all", json!({}), json!({"Privileged": true}));
+    root.container(
+        "host",
+        json!({"MountPoints": {"/m": bind(&own, true)}}),
+        json!({"Privileged": true, "UsernsMode": "host"}),
+    );
+    let in_containerd = json!({});
+    root.container("snapshotter", in_containerd, json!({}));
+    let dir = root.path(&format!(
+        "containers/{:064x}/config.v2.json",
+        root.containers
+    ));
+    let text = fs::read_to_string(&dir).unwrap();
+    fs::write(&dir, text.replace("\"overlay2\"", "\"overlayfs\"")).unwrap();
+    root.container(
+        "large",
+        json!({"Config": {"User": "70000"}}),
+        json!({"IpcMode": "shareable"}),
+    );
+    root.container("joins", json!({}), json!({"PidMode": "container:net"}));
+    root.container("ipc", json!({}), json!({"IpcMode": "host"}));
+    let both = dir_of(beside.path(), "both");
+    let mount = json!({"MountPoints": {"/m": bind(&both, true)}});
+    root.container("uses", mount.clone(), json!({}));
+    root.container("unmapped", mount, json!({"UsernsMode": "host"}));
+    let inside = root.make("volumes/mine/_data");
+    let closed_file = shared.join("secret");
+    fs::write(&closed_file, "").unwrap();
+    fs::set_permissions(&closed_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let part = json!({"MountPoints": {"/m": bind(&inside, true), "/s": bind(&shared, false),
+        "/e": bind(Path::new("/etc/ssl"), true), "/n": bind(Path::new("/dev/null"), true)}});
+    root.container("reads", part, json!({}));
+    let volume =
+        json!({"/v": {"Type": "volume", "Name": "far", "Driver": "nfs-plugin", "RW": true}});
+    root.container("far", json!({"MountPoints": volume}), json!({}));
+
+    let (code, told) = root.audit();
+    // Its files are in containerd, and would not be there afterwards.
+    assert_eq!(code, Some(4), "{:#?}", levels(&told));
+    assert_eq!(told["is_carried"], false);
+    assert_eq!(told["running"], json!(["web"]));
+    let troubled: Vec<String> = told["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            format!(
+                "{} {}",
+                it["container"].as_str().unwrap(),
+                it["why"].as_str().unwrap()
+            )
+        })
+        .collect();
+    for words in [
+        "pid uses the host's processes",
+        "net uses the host's network",
+        "all is privileged",
+        "host runs with --userns=host",
+        "snapshotter has its files in overlayfs",
+        "large runs as 70000",
+        "joins shares a namespace with net",
+        "ipc uses the host's IPC",
+        "far uses volume far of the driver nfs-plugin",
+    ] {
+        assert!(
+            troubled.iter().any(|line| line.starts_with(words)),
+            "{words:?} in {troubled:#?}"
+        );
+    }
+    let advice = |container: &str, source: &Path| {
+        let mounts = told["bind_mounts"].as_array().unwrap();
+        let is_it =
+            |it: &&Value| it["container"] == container && it["source"] == source.to_str().unwrap();
+        mounts
+            .iter()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("{}", source.display()))
+            .clone()
+    };
+    for (source, readable, writable, words) in [
+        (
+            &own,
+            Some(false),
+            Some(false),
+            format!("idshift prepare {}", own.display()),
+        ),
+        (
+            &open,
+            Some(true),
+            Some(false),
+            "nothing: it can be used as it is".into(),
+        ),
+        (
+            &shifted,
+            Some(true),
+            Some(true),
+            "nothing: it is in the range already".into(),
+        ),
+        (&socket, None, None, "never shift a socket".into()),
+        (&gone, None, None, "nothing: it is not there".into()),
+        (
+            &PathBuf::from("/etc/hostname"),
+            None,
+            None,
+            "never shift a part of the system".into(),
+        ),
+        (
+            &PathBuf::from("/"),
+            None,
+            None,
+            "never shift a part of the system".into(),
+        ),
+    ] {
+        let it = advice("web", source);
+        assert!(it["advice"].as_str().unwrap().starts_with(&words), "{it}");
+        if readable.is_some() {
+            assert_eq!(
+                (it["readable"].as_bool(), it["writable"].as_bool()),
+                (readable, writable),
+                "{it}"
+            );
+        }
+    }
+    let shared_with = &advice("uses", &both)["kind"];
+    assert_eq!(shared_with, &json!({"shared": "unmapped"}));
+    for (source, kind) in [
+        (&inside, "data-root"),
+        (&PathBuf::from("/etc/ssl"), "system"),
+        (&PathBuf::from("/dev/null"), "device"),
+        // The directory lets all in, a file in it does not.
+        (&shared, "prepare"),
+    ] {
+        assert_eq!(
+            advice("reads", source)["kind"],
+            kind,
+            "{}",
+            source.display()
+        );
+    }
+    let held = &advice("reads", &shared)["holds"];
+    assert_eq!(
+        held,
+        &json!({"owners": {"0:0": 1}, "closed": 1, "more": false})
+    );
+    let closed = advice("web", &below_closed);
+    assert_eq!(
+        closed["closed_parents"],
+        json!([beside.path().join("closed")])
+    );
+    assert_eq!(advice("web", &own)["owner_inside"], "65534:65534");
+    assert_eq!(
+        advice("host", &own)["advice"],
+        "nothing: the container is not remapped"
+    );
+}
+
+#[test]
+fn what_a_login_account_works_with_stays_unless_it_is_asked_for() {
+    let mut root = Root::new();
+    let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let home = dir_of(beside.path(), "leo");
+    let (work, data) = (dir_of(&home, "work"), dir_of(beside.path(), "data"));
+    let plain = dir_of(beside.path(), "plain");
+    let file = data.join("file");
+    fs::write(&file, "").unwrap();
+    for path in [&home, &work, &file] {
+        chown(path, Some(1000), Some(1000)).unwrap();
+    }
+    let account = format!("leo:x:1000:1000::{}:/bin/bash\n", home.display());
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write("/etc/passwd", passwd + &account).unwrap();
+    let at = |path: &Path| bind(path, true);
+    let mounts = json!({"/h": at(&home), "/w": at(&work), "/d": at(&data), "/p": at(&plain)});
+    root.container("web", json!({"MountPoints": mounts}), json!({}));
+    // Ids of a volume are those of containers.
+    let volume = root.make("volumes/named/_data");
+    chown(&volume, Some(1000), Some(1000)).unwrap();
+    // Content that is elsewhere is shifted as a bind mount, if at all.
+    let (linked, device) = (dir_of(&home, "linked"), dir_of(&home, "device"));
+    symlink(&linked, root.make("volumes/link").join("_data")).unwrap();
+    root.make("volumes/device/_data");
+    let options = json!({"MountType": "none", "MountOpts": "bind", "MountDevice": device, "Quota": {"Size": 0}});
+    fs::write(root.path("volumes/device/opts.json"), options.to_string()).unwrap();
+
+    let (_, told) = root.audit();
+    for (name, dir) in [("link", &linked), ("device", &device)] {
+        let volumes = told["volumes_elsewhere"].as_array().unwrap();
+        let found = volumes.iter().find(|it| it["volume"] == name).unwrap();
+        let advice = found["advice"].as_str().unwrap();
+        let command = format!("idshift prepare --allow-home {}", dir.display());
+        assert_eq!(found["becomes"], "left", "{found}");
+        assert!(
+            advice.contains("the home of leo") && advice.ends_with(&command),
+            "{advice}"
+        );
+    }
+    for (source, words) in [
+        (&home, "is the home of leo (uid 1000)"),
+        (&work, "lies in "),
+        (&data, "holds files of leo (uid 1000)"),
+    ] {
+        let mounts = told["bind_mounts"].as_array().unwrap();
+        let is_it = |it: &&Value| it["source"] == source.to_str().unwrap();
+        let found = mounts.iter().find(is_it).unwrap();
+        assert_eq!(found["kind"], "account", "{found}");
+        assert_eq!(found["account"]["name"], "leo", "{found}");
+        let advice = found["advice"].as_str().unwrap();
+        let command = format!("idshift prepare --allow-home {}", source.display());
+        assert!(
+            advice.contains(words) && advice.ends_with(&command),
+            "{advice}"
+        );
+    }
+
+    let idshift = Idshift::new();
+    let top = root.dir.path().to_str().unwrap();
+    let migrate = |more: &[&str]| {
+        let args = [
+            "docker",
+            "migrate",
+            "--daemon-json",
+            "/nonexistent",
+            "--data-root",
+            top,
+        ];
+        idshift
+            .run([&args[..], &["--bind-mounts"], more].concat())
+            .exits(0)
+    };
+    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+    for more in [&["--dry-run"][..], &[]] {
+        let run = migrate(more);
+        for source in [&home, &work, &data, &linked, &device] {
+            let words = format!("Bind mount {} stays as it is: it ", source.display());
+            assert!(run.stderr.contains(&words), "{run}");
+        }
+        assert!(run.stderr.contains("--allow-home takes it along"), "{run}");
+        assert_eq!((owner(&linked), owner(&device)), (0, 0));
+        assert_eq!(
+            (owner(&home), owner(&work), owner(&file)),
+            (1000, 1000, 1000)
+        );
+    }
+    assert_eq!(owner(&plain), 100_000);
+    assert_eq!(
+        owner(&root.path("100000.100000/volumes/named/_data")),
+        101_000
+    );
+    idshift.rollback();
+    migrate(&["--allow-home"]);
+    assert_eq!(
+        (owner(&home), owner(&work), owner(&file)),
+        (101_000, 101_000, 101_000)
+    );
+    assert_eq!((owner(&linked), owner(&device)), (100_000, 100_000));
+    // What stays in the range is named with a command that works.
+    let args = [
+        "docker",
+        "revert",
+        "--daemon-json",
+        "/nonexistent",
+        "--data-root",
+        top,
+    ];
+    let told = idshift.run(args).exits(0).stderr;
+    let command = format!("idshift prepare --reverse --allow-home {}", home.display());
+    assert!(told.contains(&command), "{told}");
+    let args = [
+        "prepare",
+        "--reverse",
+        "--allow-home",
+        home.to_str().unwrap(),
+    ];
+    idshift.run(args).exits(0);
+    assert_eq!((owner(&home), owner(&linked)), (1000, 0));
+}
+
+#[test]
+fn what_stands_in_the_way_is_told() {
+    let root = Root::new();
+    let (code, told) = root.audit();
+    assert_eq!(
+        (code, &told["verdict"]),
+        (Some(0), &json!("ok")),
+        "{:#?}",
+        levels(&told)
+    );
+
+    root.make("swarm");
+    fs::write(root.path("swarm/docker-state.json"), "{}").unwrap();
+    root.make(&format!("plugins/{:064x}", 7));
+    root.make("100000.100000/image");
+    root.make("300000.300000/containers/x");
+    root.make("idshift-copy-100000.100000");
+    let (code, told) = root.audit();
+    let bad = levels(&told);
+    assert_eq!(code, Some(0), "{bad:#?}");
+    for words in [
+        "warning swarm: this host is in a swarm",
+        "warning plugins: 1 installed",
+        "warning remapped root: 300000.300000, of another range, holds",
+    ] {
+        assert!(
+            bad.iter().any(|line| line.starts_with(words)),
+            "{words:?} in {bad:#?}"
+        );
+    }
+    let all = told["findings"].to_string();
+    assert!(all.contains("100000.100000 is there and unused"), "{all}");
+    assert!(all.contains("idshift-copy-100000.100000 is left"), "{all}");
+
+    root.make("100000.100000/volumes/mine/_data");
+    root.make("image/zfs/layerdb/sha256/x");
+    root.make("containers/broken");
+    fs::write(root.path("containers/broken/config.v2.json"), "{").unwrap();
+    fs::set_permissions(root.dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let mounted = root.make("builder");
+    let fs = TestFs::mount_inside(Kind::Tmpfs, &mounted);
+    let (code, told) = root.audit();
+    let bad = levels(&told);
+    assert_eq!(code, Some(3), "{bad:#?}");
+    for words in [
+        "error remapped root: 100000.100000 holds",
+        "error storage driver:",
+        "error container metadata:",
+        "error filesystems:",
+    ] {
+        assert!(
+            bad.iter().any(|line| line.starts_with(words)),
+            "{words:?} in {bad:#?}"
+        );
+    }
+    drop(fs);
+    let closed = root.make("closed/root");
+    fs::set_permissions(root.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    let run = audit(&["--data-root", closed.to_str().unwrap()]);
+    assert_eq!(run.code, Some(3), "{run}");
+    assert!(run.text().contains("chmod o+x"), "{run}");
+    for (args, words) in [
+        (
+            &["--data-root", "/nonexistent/docker"][..],
+            "/nonexistent/docker",
+        ),
+        (
+            &["--userns-remap", "default", "--userns-remap", "nosuchuser"],
+            "cannot be used multiple times",
+        ),
+    ] {
+        let run = audit(args);
+        assert!(run.stderr.contains(words), "{run}");
+    }
+}
+
+#[test]
+fn what_is_immutable_is_told_with_the_option_that_shifts_it() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = scene::data_root(&fs.path().join("docker"));
+    let file = top.join("overlay2/0123/diff/plain");
+    let flags = |path: &Path| {
+        let listed = support::output("lsattr", ["-d", path.to_str().unwrap()]);
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        listed.split(' ').next().unwrap().to_string()
+    };
+    support::sh("chattr", ["+i", file.to_str().unwrap()]);
+    let idshift = Idshift::new();
+    let carry = |what: &str, more: &[&str]| idshift.run(scene::docker_args(what, &top, more));
+
+    let audit = |more: &[&str]| {
+        let args = scene::docker_args("audit", &top, more);
+        Run::of(Command::new(Idshift::program()).args(args))
+    };
+    let audited = audit(&[]).exits(3).text();
+    for words in [
+        "immutable inodes",
+        "overlay2/0123 (1)",
+        "migrate with --immutable=clear",
+    ] {
+        assert!(audited.contains(words), "{words:?} in {audited}");
+    }
+    assert!(!audited.contains("a larger range"), "{audited}");
+    // Both list it as what cannot be shifted.
+    for (more, code) in [(&["--dry-run"][..], 3), (&[], 1)] {
+        let told = carry("migrate", more).exits(code).to_string();
+        assert!(told.contains("--immutable=clear"), "{told}");
+    }
+
+    carry("migrate", &["--immutable=clear"]).exits(0);
+    let moved = top.join("100000.100000/overlay2/0123/diff/plain");
+    assert!(fs::metadata(&moved).unwrap().uid() >= 100_000);
+    assert!(flags(&moved).contains('i'), "{}", flags(&moved));
+    carry("revert", &[]).exits(1);
+    carry("revert", &["--immutable=clear"]).exits(0);
+    assert!(flags(&file).contains('i'), "{}", flags(&file));
+    carry("migrate", &["--immutable=clear"]).exits(0);
+    idshift.rollback();
+    assert!(flags(&file).contains('i'), "{}", flags(&file));
+    assert!(fs::metadata(&file).unwrap().uid() < 100_000);
+    support::sh("chattr", ["-i", file.to_str().unwrap()]);
+}
+
+#[test]
+fn an_account_inside_the_range_is_in_the_way_of_audit_dry_run_and_run_but_not_the_user_of_the_range()
+ {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = scene::data_root(&fs.path().join("docker"));
+    let idshift = Idshift::new();
+    let add = |file: &str, line: &str| {
+        let mut text = fs::read_to_string(file).unwrap();
+        text.push_str(line);
+        fs::write(file, text).unwrap();
+    };
+    let audit = |more: &[&str]| {
+        let args = scene::docker_args("audit", &top, more);
+        Run::of(Command::new(Idshift::program()).args(args))
+    };
+    let migrate = |more: &[&str]| idshift.run(scene::docker_args("migrate", &top, more));
+
+    // The container's root is jenkins itself.
+    add(
+        "/etc/passwd",
+        "jenkins:x:1005:1005::/nonexistent:/usr/sbin/nologin\n",
+    );
+    add("/etc/group", "jenkins:x:1005:\n");
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        fs::write(file, "jenkins:1005:1\njenkins:200000:65536\n").unwrap();
+    }
+    let to_jenkins = ["--userns-remap", "jenkins"];
+    let audited = audit(&to_jenkins).text();
+    assert!(!audited.contains("host accounts are inside"), "{audited}");
+    migrate(&[&to_jenkins[..], &["--dry-run"]].concat()).exits(0);
+    migrate(&to_jenkins).exits(0);
+    idshift.rollback();
+
+    add(
+        "/etc/passwd",
+        "eve:x:200007:200007::/nonexistent:/usr/sbin/nologin\n",
+    );
+    let audited = audit(&to_jenkins).exits(3).text();
+    assert!(audited.contains("eve (200007)"), "{audited}");
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = migrate(&[&to_jenkins[..], more].concat()).exits(4);
+        refused.says("eve (200007)").says("another range");
+    }
+}
+
+#[test]
+fn a_run_that_was_cut_short_is_told_by_audit_and_dry_run_with_what_ends_it() {
+    let scene = scene::migrate(Kind::Ext4);
+    let idshift = Idshift::new();
+    let journals = idshift.journals().to_str().unwrap().to_string();
+    let audit = || {
+        let args = scene::docker_args("audit", &scene.top, &["--journal-dir", &journals]);
+        Run::of(Command::new(Idshift::program()).args(args))
+    };
+    let events = scene.events();
+    // While it lists, while owners change, and between its last steps.
+    let mut unfinished = 0;
+    for n in [events / 8, events / 2, events - 6] {
+        assert!(trace::kill_at(&scene.command(&idshift), n));
+        if !scene::is_unfinished(&idshift) {
+            continue;
+        }
+        unfinished += 1;
+        let audited = audit();
+        assert_ne!(audited.code, Some(0), "{audited}");
+        let told = audited.to_string();
+        assert!(told.contains("rollback"), "killed at {n}: {audited}");
+        let dry = idshift.run(scene::docker_args("migrate", &scene.top, &["--dry-run"]));
+        assert!(dry.to_string().contains("rollback"), "killed at {n}: {dry}");
+        scene.roll_back(&idshift, "as advised");
+    }
+    assert!(unfinished > 0);
+}
+
+#[test]
+fn a_guard_in_the_place_of_containers_is_told_and_so_is_any_other_file() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = scene::data_root(&fs.path().join("docker"));
+    fs::remove_dir_all(top.join("containers")).unwrap();
+    let idshift = Idshift::new();
+    let migrate = || idshift.run(scene::docker_args("migrate", &top, &["--dry-run"]));
+    fs::write(
+        top.join("containers"),
+        "A run of idshift has not ended here.",
+    )
+    .unwrap();
+    migrate()
+        .exits(4)
+        .says("was interrupted here")
+        .says("idshift resume");
+    fs::write(top.join("containers"), "mine").unwrap();
+    migrate().exits(4).says("Move it out of the data-root");
+}

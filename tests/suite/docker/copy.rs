@@ -1,0 +1,184 @@
+//! `docker migrate --copy`: the plain root stays as it is.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::daemon::Host;
+use crate::support::docker::*;
+use crate::support::{Idshift, Kind, Run, TestFs, need_root, output};
+use serde_json::Value;
+
+const INNER: &str = "100000.100000";
+
+/// The inodes below a name, without what a copy cannot share: inode numbers, room on the disk, when
+/// it was last read.
+fn below(lines: &[String], top: &str) -> Vec<String> {
+    let prefix = format!("{top}/");
+    let mut found: Vec<String> = lines
+        .iter()
+        .filter_map(|line| {
+            let mut value: Value = serde_json::from_str(line).unwrap();
+            let object = value.as_object_mut().unwrap();
+            let path = object["path"].as_str()?.strip_prefix(&prefix)?.to_string();
+            object.insert("path".into(), path.clone().into());
+            for key in ["ino", "blocks", "atime_ns"] {
+                object.remove(key);
+            }
+            // Written anew.
+            if path.ends_with("config.v2.json") || path.ends_with("hostconfig.json") {
+                object.remove("mtime_ns");
+            }
+            Some(value.to_string())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// All but the remapped root and the data-root itself; reading changes access times.
+fn plain(lines: &[String]) -> Vec<String> {
+    lines
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|value| {
+            let path = value["path"].as_str().unwrap_or("");
+            !path.is_empty() && path != "." && !path.starts_with(INNER)
+        })
+        .map(|mut value| {
+            value.as_object_mut().unwrap().remove("atime_ns");
+            value.to_string()
+        })
+        .collect()
+}
+
+#[test]
+fn a_copy_is_what_a_migration_in_place_makes_and_the_plain_root_stays() {
+    need_root();
+    let host = small_host();
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+    let in_place = below(&snapshot(&host.data_root), INNER);
+    idshift.run(["rollback", "latest"]).exits(0);
+
+    let start = snapshot(&host.data_root);
+    let told = migrate(&idshift, &host, &["--copy", "--dry-run"]).exits(0);
+    assert!(told.stderr.contains("would stay as it is"), "{told}");
+    same(
+        &plain(&start),
+        &plain(&snapshot(&host.data_root)),
+        "after a dry run",
+    );
+    let told = migrate(&idshift, &host, &["--copy"]).exits(0);
+    assert!(told.stderr.contains("The plain root stays"), "{told}");
+    let now = snapshot(&host.data_root);
+    same(&plain(&start), &plain(&now), "beside the copy");
+    same(&in_place, &below(&now, INNER), "in the copy");
+    idshift.run(["verify", "latest"]).exits(0);
+
+    let remapped = host.start(REMAPPED);
+    let there = seen(&remapped);
+    remapped.docker(&["start", "-a", "two"]);
+    remapped.stop();
+    let daemon = host.start(&[]);
+    assert_eq!(seen(&daemon), there);
+    daemon.docker(&["start", "-a", "two"]);
+    daemon.stop();
+
+    let refused = migrate(&idshift, &host, &["--copy"]);
+    assert_eq!(
+        refused.code,
+        Some(4),
+        "two roots are not made one: {refused}"
+    );
+}
+
+#[test]
+fn a_copy_that_is_undone_is_named_and_is_in_nobodys_way_but_the_next_copys() {
+    need_root();
+    let host = small_host();
+    let idshift = Idshift::new();
+    let start = snapshot(&host.data_root);
+    migrate(&idshift, &host, &["--create-user", "--copy"]).exits(0);
+    idshift.run(["rollback", "latest"]).exits(0);
+    let copy = host.data_root.join(format!("idshift-copy-{INNER}"));
+    assert!(copy.is_dir());
+    let refused = migrate(&idshift, &host, &["--copy"]);
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(refused.stderr.contains("rm -rf"), "{refused}");
+    migrate(&idshift, &host, &[]).exits(0);
+    idshift.run(["rollback", "latest"]).exits(0);
+    fs::remove_dir_all(copy).unwrap();
+    same(
+        &plain(&start),
+        &plain(&snapshot(&host.data_root)),
+        "after all that",
+    );
+}
+
+#[test]
+fn there_must_be_room_and_what_cannot_be_shifted_leaves_no_copy() {
+    need_root();
+    let fs = TestFs::new(Kind::Ext4);
+    let host = Host::on(&fs.path());
+    let idshift = Idshift::new();
+    let daemon = host.start(&[]);
+    daemon.build_images();
+    daemon.docker(&["volume", "create", "named"]);
+    daemon.stop();
+    let strange = host.data_root.join("volumes/named/_data/strange");
+    fs::write(&strange, "").unwrap();
+    std::os::unix::fs::chown(&strange, Some(70_000), None).unwrap();
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(&host.data_root)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let failed = migrate(&idshift, &host, &["--create-user", "--copy"]);
+    assert_eq!(failed.code, Some(1), "{failed}");
+    assert_eq!(names(), before);
+
+    let size = free(&fs.path()) - (20 << 20);
+    let ballast = fs.path().join("ballast");
+    output(
+        "fallocate",
+        ["-l", &size.to_string(), ballast.to_str().unwrap()],
+    );
+    let refused = migrate(&idshift, &host, &["--copy"]);
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(refused.stderr.contains("a copy takes"), "{refused}");
+    assert_eq!(names(), before);
+}
+
+fn free(path: &Path) -> u64 {
+    let mut df = Command::new("df");
+    let run = Run::of(df.args(["--output=avail", "-B1"]).arg(path));
+    run.text().lines().last().unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn content_is_shared_where_the_filesystem_can() {
+    need_root();
+    let fs = TestFs::new(Kind::Xfs);
+    let host = Host::on(&fs.path());
+    let idshift = Idshift::new();
+    let daemon = host.start(&[]);
+    daemon.build_images();
+    daemon.stop();
+    let before = free(&fs.path());
+    let told = migrate(&idshift, &host, &["--create-user", "--copy"]).exits(0);
+    assert!(told.stderr.contains("share their content"), "{told}");
+    output("sync", ["-f", fs.path().to_str().unwrap()]);
+    let taken = before.saturating_sub(free(&fs.path()));
+    assert!(
+        taken < 60 << 20,
+        "{taken} bytes for a copy of about 190 MiB"
+    );
+    let remapped = host.start(REMAPPED);
+    remapped.docker(&["run", "--rm", "--network", "none", "app:1", "true"]);
+    remapped.stop();
+}

@@ -1,0 +1,412 @@
+//! A migration is killed, and before it is resumed or rolled back a Docker daemon is started: nothing is lost or
+//! hidden, and one of the two always works.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::daemon::{Daemon, Host};
+use crate::support::docker::*;
+use crate::support::scene::{self, Scene};
+use crate::support::{
+    Idshift, Kind, Numbers, Promise, Run, long, need_root, output, script, trace,
+};
+use serde_json::Value;
+
+/// What a user sees, and can start, of a data-root.
+fn things(daemon: &Daemon<'_>) -> Vec<String> {
+    let list = |what: &str, args: &[&str]| -> Vec<String> {
+        let all = daemon.docker(args);
+        all.lines().map(|line| format!("{what} {line}")).collect()
+    };
+    let mut all = list(
+        "image",
+        &[
+            "images",
+            "--no-trunc",
+            "--format",
+            "{{.ID}} {{.Repository}}",
+        ],
+    );
+    all.extend(list("volume", &["volume", "ls", "-q"]));
+    all.extend(list("container", &["ps", "-aq", "--no-trunc"]));
+    all.extend(list("network", &["network", "ls", "-q", "--no-trunc"]));
+    all.sort();
+    all
+}
+
+/// A container that ran and wrote into a volume.
+fn use_daemon(daemon: &Daemon<'_>, name: &str) {
+    let volume = format!("{name}:/vol");
+    let run = ["run", "--network=none", "--name", name, "-v", &volume];
+    daemon.docker(&[&run[..], &["tiny:1", "sh", "-c", "echo kept > /vol/kept"]].concat());
+}
+
+/// Whether that container and its volume are whole.
+fn is_usable(daemon: &Daemon<'_>, name: &str, when: &str) {
+    let start = daemon.try_docker(&["start", "-a", name]);
+    assert_eq!(start.code, Some(0), "{when}: {start}");
+    let volume = format!("{name}:/vol");
+    let run = ["run", "--rm", "--network=none", "-v", &volume, "tiny:1"];
+    let kept = daemon.docker(&[&run[..], &["cat", "/vol/kept"]].concat());
+    assert_eq!(kept, "kept", "{when}");
+}
+
+fn host_with_a_container() -> Host {
+    let host = Host::new();
+    let daemon = host.start(&[]);
+    daemon.import_tiny("tiny:1");
+    use_daemon(&daemon, "first");
+    daemon.stop();
+    host
+}
+
+fn command(idshift: &Idshift, host: &Host, what: &str) -> Command {
+    idshift.command(docker_args(what, host))
+}
+
+const PLAIN: &[&str] = &[];
+
+/// Resumes or rolls back; where one is refused nothing is changed, and the other one works. Whether it is undone.
+fn brought_to_an_end(idshift: &Idshift, host: &Host, first: &str, when: &str) -> bool {
+    let before = timeless(&snapshot(&host.data_root));
+    let run = idshift.run([first, "latest"]);
+    match run.code {
+        Some(0) => return first == "rollback",
+        Some(4) => {}
+        _ => panic!("{when}, {first}: {run}"),
+    }
+    // Refused as a whole, and it says what helps.
+    let now = timeless(&snapshot(&host.data_root));
+    same(&before, &now, &format!("{when}: {run}"));
+    let second = match first {
+        "resume" => "rollback",
+        _ => "resume",
+    };
+    assert!(
+        run.stderr.contains(&format!("idshift {second}")),
+        "{when}: {run}"
+    );
+    let other = idshift.run([second, "latest"]);
+    assert_eq!(other.code, Some(0), "{when}: {run}\n{other}");
+    second == "rollback"
+}
+
+/// `from` is the daemon that has the data, `to` the one that is to have it.
+fn daemons_between(what: &'static str, from: &[&str], to: &[&str], promise: &Promise) {
+    let host = host_with_a_container();
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+    if what == "migrate" {
+        idshift.run(["rollback", "latest"]).exits(0);
+    }
+    let learning = Idshift::new();
+    let events = trace::count(&command(&learning, &host, what));
+    learning.run(["rollback", "latest"]).exits(0);
+    let mut numbers = Numbers::seeded(15);
+    let cases = if long() { events } else { 8 };
+    let (mut blocked, mut ran) = (0, 0);
+    for case in 0..cases {
+        let n = match long() {
+            true => case,
+            // The last ones are where a daemon finds its data again.
+            false if case % 3 == 0 => events - 1 - numbers.below(24),
+            false => numbers.below(events),
+        };
+        let (args, who) = match case % 2 {
+            0 => (from, "the daemon of before"),
+            _ => (to, "the daemon of after"),
+        };
+        let first = if numbers.below(2) == 0 {
+            "resume"
+        } else {
+            "rollback"
+        };
+        let when = format!("{what} killed at event {n} of {events}, {who}, then {first}");
+        let idshift = Idshift::new();
+        if !trace::kill_at(&command(&idshift, &host, what), n) {
+            idshift.run(["rollback", "latest"]).exits(0);
+            continue;
+        }
+        let name = format!("between{case}");
+        let is_made = match host.try_start(args) {
+            Err(log) => {
+                assert!(log.contains("not a directory"), "{when}: {log}");
+                blocked += 1;
+                false
+            }
+            Ok(daemon) => {
+                ran += 1;
+                let has_data = things(&daemon).iter().any(|it| it.starts_with("image"));
+                if has_data {
+                    is_usable(&daemon, "first", &when);
+                    use_daemon(&daemon, &name);
+                }
+                daemon.stop();
+                has_data
+            }
+        };
+        let open = !idshift.journal_files().is_empty() && scene::is_unfinished(&idshift);
+        let undone = match open {
+            true => brought_to_an_end(&idshift, &host, first, &when),
+            // There was no journal yet, or the run had come to its end.
+            false => idshift.journal_files().is_empty(),
+        };
+        let daemon = host.start(if undone { from } else { to });
+        is_usable(&daemon, "first", &when);
+        if is_made {
+            is_usable(&daemon, &name, &when);
+            daemon.docker(&["rm", "-v", &name]);
+            daemon.docker(&["volume", "rm", &name]);
+        }
+        daemon.stop();
+        if !undone {
+            let back = if what == "migrate" {
+                "revert"
+            } else {
+                "migrate"
+            };
+            let run = Run::of(&mut command(&Idshift::new(), &host, back));
+            assert_eq!(run.code, Some(0), "{when}: {run}");
+        }
+        promise.held();
+    }
+    assert!(blocked > 0 && ran > 0, "{blocked} blocked, {ran} ran");
+}
+
+#[test]
+fn a_real_daemon_after_a_killed_migration() {
+    need_root();
+    let promise = Promise::new(
+        "Docker",
+        "A daemon started after a killed `docker migrate` finds all of its data or does not start; then one of resume \
+         and rollback works, and what the daemon made is there",
+        "kill -9 at system calls that change the disk, a plain or a remapped dockerd started and stopped, a container \
+         run and a volume made where it starts; then resumed or rolled back, and seen through a daemon again",
+    );
+    daemons_between("migrate", PLAIN, REMAPPED, &promise);
+}
+
+#[test]
+fn a_real_daemon_after_a_killed_revert() {
+    need_root();
+    let promise = Promise::new(
+        "Docker",
+        "The same of `docker revert`",
+        "kill -9 at system calls that change the disk, a plain or a remapped dockerd started and stopped, a container \
+         run and a volume made where it starts; then resumed or rolled back, and seen through a daemon again",
+    );
+    daemons_between("revert", REMAPPED, PLAIN, &promise);
+}
+
+/// Modification times of every directory of a tree, by path.
+fn directory_times(top: &Path) -> Vec<String> {
+    let out = output("python3", [script("snapshot.py").as_path(), top]).stdout;
+    String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|value| value["type"] == "directory")
+        .map(|value| format!("{} {}", value["path"], value["mtime_ns"]))
+        .collect()
+}
+
+#[test]
+fn a_rollback_gives_every_directory_its_time_back() {
+    need_root();
+    for kind in [Kind::Ext4, Kind::Xfs] {
+        let scene = scene::migrate(kind);
+        let start = directory_times(&scene.top);
+        let idshift = Idshift::new();
+        Run::of(&mut scene.command(&idshift)).exits(0);
+        assert_ne!(start, directory_times(&scene.top));
+        idshift.rollback();
+        same(&start, &directory_times(&scene.top), "migrate, rolled back");
+
+        // Out of the range, killed at its end.
+        Run::of(&mut scene.command(&Idshift::new())).exits(0);
+        let inside = directory_times(&scene.top);
+        let args = scene::docker_args("revert", &scene.top, &[]);
+        let idshift = Idshift::new();
+        let events = trace::count(&idshift.command(&args));
+        idshift.rollback();
+        same(&inside, &directory_times(&scene.top), "revert, rolled back");
+        let idshift = Idshift::new();
+        assert!(trace::kill_at(&idshift.command(&args), events - 6));
+        idshift.rollback();
+        same(&inside, &directory_times(&scene.top), "revert, killed");
+    }
+}
+
+#[test]
+fn rolling_back_a_preparation_gives_directories_their_times_back() {
+    need_root();
+    let scene = scene::prepare(Kind::Ext4);
+    let start = directory_times(&scene.top);
+    let idshift = Idshift::new();
+    Run::of(&mut scene.command(&idshift)).exits(0);
+    idshift.rollback();
+    same(&start, &directory_times(&scene.top), "prepare, rolled back");
+}
+
+/// What a daemon makes that is kept from starting, or that somebody let start by removing the guard.
+fn make_daemon_things(root: &Path, all: bool) {
+    let _ = fs::remove_dir_all(root.join("tmp"));
+    fs::create_dir_all(root.join("tmp")).unwrap();
+    if !all {
+        return;
+    }
+    for below in [
+        "buildkit/content",
+        "containerd/daemon",
+        "image/overlay2/layerdb",
+        "network/files",
+        "overlay2/l",
+        "plugins/storage",
+        "runtimes",
+        "swarm",
+        "trust",
+        "volumes",
+    ] {
+        let _ = fs::create_dir_all(root.join(below));
+    }
+    let _ = fs::write(root.join("network/files/local-kv.db"), "new");
+    let containers = root.join("containers");
+    if containers.is_file() {
+        fs::remove_file(&containers).unwrap();
+    }
+    fs::create_dir_all(containers.join("new")).unwrap();
+    fs::create_dir_all(root.join("volumes/made-between/_data")).unwrap();
+    fs::write(root.join("volumes/made-between/_data/kept"), "kept").unwrap();
+}
+
+/// Whether what was made is somewhere below.
+fn keeps(top: &Path) -> bool {
+    let found = output(
+        "find",
+        [
+            top.as_os_str(),
+            "-path".as_ref(),
+            "*made-between/_data/kept".as_ref(),
+        ],
+    );
+    !found.stdout.is_empty()
+}
+
+fn end(scene: &Scene, idshift: &Idshift, first: &str, when: &str) {
+    let mut told = String::new();
+    let ways: [&str; 2] = match first {
+        "resume" => ["resume", "rollback"],
+        _ => ["rollback", "resume"],
+    };
+    for what in ways {
+        let run = idshift.run([what, "latest"]);
+        told += &run.to_string();
+        match run.code {
+            Some(0) => return,
+            Some(4) => {}
+            _ => break,
+        }
+    }
+    panic!("{}, {when}: {told}", scene.name);
+}
+
+#[test]
+fn what_daemons_make_at_each_start_is_in_nobodys_way() {
+    need_root();
+    let promise = Promise::new(
+        "Docker",
+        "What a daemon leaves that could not start stands in the way of neither resume nor rollback",
+        "kill -9 at system calls that change the disk; `tmp` made anew in the plain and in the remapped root; resumed, \
+         or rolled back to the byte",
+    );
+    let mut scene = scene::migrate(Kind::Ext4);
+    let events = scene.events();
+    let step = if long() { 1 } else { 17 };
+    for (case, n) in (0..events).step_by(step).enumerate() {
+        let idshift = Idshift::new();
+        let when = format!("killed at event {n} of {events}");
+        if !trace::kill_at(&scene.command(&idshift), n) || idshift.journal_files().is_empty() {
+            idshift
+                .journal_files()
+                .is_empty()
+                .then_some(())
+                .map_or_else(
+                    || scene.roll_back(&idshift, &when),
+                    |()| scene.is_at_start(&when),
+                );
+            continue;
+        }
+        let inner = scene.top.join("100000.100000");
+        let is_guarded = scene.top.join("containers").is_file();
+        if is_guarded {
+            make_daemon_things(&scene.top, false);
+        }
+        if inner.join("containers").is_file() {
+            make_daemon_things(&inner, false);
+        }
+        let is_new = ["tmp", "idshift-aside-between"];
+        let strip = |lines: Vec<String>| -> Vec<String> {
+            lines
+                .into_iter()
+                .filter(|line| {
+                    !is_new
+                        .iter()
+                        .any(|name| line.contains(&format!("{name}\"")))
+                })
+                .collect()
+        };
+        let first = if case % 2 == 0 { "resume" } else { "rollback" };
+        end(&scene, &idshift, first, &when);
+        let now = strip(timeless(&snapshot(&scene.top)));
+        let states = [scene.start(), scene.end()].map(|lines| strip(lines.to_vec()));
+        assert!(
+            states.contains(&now),
+            "{when}, {first}: neither start nor end"
+        );
+        if now == states[1] {
+            let run = idshift.run(["rollback", "latest"]);
+            if run.code == Some(4) {
+                // A daemon may have been running since, for all that is known.
+                run.says("idshift docker revert");
+                scene = scene::migrate(Kind::Ext4);
+                continue;
+            }
+        }
+        same(&states[0], &strip(timeless(&snapshot(&scene.top))), &when);
+        promise.held();
+    }
+}
+
+#[test]
+fn a_guard_that_somebody_removed_loses_nothing() {
+    need_root();
+    for first in ["resume", "rollback"] {
+        let scene = scene::migrate(Kind::Ext4);
+        let idshift = Idshift::new();
+        // Somewhere after the first change and before the last.
+        let events = scene.events();
+        let n = (0..events)
+            .rev()
+            .find(|n| {
+                let one = Idshift::new();
+                trace::kill_at(&scene.command(&one), *n);
+                let is_half = scene.top.join("idshift-moving-100000.100000").is_dir();
+                scene.roll_back(&one, "looking");
+                is_half
+            })
+            .unwrap();
+        assert!(trace::kill_at(&scene.command(&idshift), n - 4));
+        make_daemon_things(&scene.top, true);
+        assert!(keeps(&scene.top));
+        end(&scene, &idshift, first, "a guard removed");
+        assert!(keeps(&scene.top), "{first}: what was made between is gone");
+        let data = match first {
+            "resume" => scene.top.join("100000.100000"),
+            _ => scene.top.clone(),
+        };
+        assert!(data.join("containers/4567/config.v2.json").is_file());
+        assert!(data.join("overlay2/0123/diff").is_dir());
+        assert!(data.join("volumes/named").is_dir());
+    }
+}

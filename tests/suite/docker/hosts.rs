@@ -1,0 +1,515 @@
+//! Hosts as they are found in production: what a migration must cope with, or refuse, with a real
+//! daemon before and after.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, chown, symlink};
+use std::path::Path;
+
+use crate::support;
+use crate::support::daemon::{Daemon, Host};
+use crate::support::docker::*;
+use crate::support::{Idshift, need_root, output, sh};
+use serde_json::Value;
+
+const INNER: &str = "100000.100000";
+
+fn create(daemon: &Daemon<'_>, name: &str, more: &[&str], command: &[&str]) {
+    let network = match more.iter().any(|word| word.starts_with("--network=")) {
+        true => "--init=false",
+        false => "--network=none",
+    };
+    let start = ["create", "--name", name, network];
+    daemon.docker(&[&start[..], more, &["tiny:1"], command].concat());
+}
+
+/// Creates it, starts it, waits for its end.
+fn ran(daemon: &Daemon<'_>, name: &str, more: &[&str], command: &str) -> String {
+    create(daemon, name, more, &["sh", "-c", command]);
+    daemon.docker(&["start", "-a", name])
+}
+
+fn sources(daemon: &Daemon<'_>, container: &str) -> (String, String) {
+    let inspect = |what: &str| daemon.docker(&["inspect", "-f", what, container]);
+    let mounts = inspect("{{range .Mounts}}{{.Source}} {{end}}");
+    (mounts, inspect("{{.HostConfig.Binds}}"))
+}
+
+#[test]
+fn whatever_a_container_shares_with_the_host_or_another_is_there_again() {
+    need_root();
+    let mut host = Host::new();
+    let idshift = Idshift::new();
+    // The data-root is on the big disk, and reached by a symlink.
+    let real = host.beside().join("disk");
+    fs::create_dir(&real).unwrap();
+    symlink(&real, &host.data_root).unwrap();
+    let plain = host.start(&[]);
+    plain.import_tiny("tiny:1");
+    let long = ["sleep", "1000"];
+    create(&plain, "net", &["--network=host"], &long);
+    create(&plain, "joins", &["--network=container:net"], &long);
+    create(&plain, "ipc", &["--ipc=host"], &long);
+    create(
+        &plain,
+        "device",
+        &["--device", "/dev/null:/dev/zilch"],
+        &long,
+    );
+    create(&plain, "base", &[], &long);
+    create(&plain, "joins-base", &["--network=container:base"], &long);
+    create(
+        &plain,
+        "oddly",
+        &[
+            "--cap-add=NET_ADMIN",
+            "--read-only",
+            "--uts=host",
+            "--cgroupns=host",
+        ],
+        &long,
+    );
+    // Things that watch a daemon's files: cadvisor, log shippers, backups.
+    let at = host.data_root.to_str().unwrap().to_string();
+    let whole = format!("{at}/:/docker:ro");
+    create(&plain, "whole", &["-v", &whole], &["true"]);
+    let part = format!("type=bind,src={at}/volumes,dst=/volumes");
+    create(&plain, "part", &["--mount", &part], &["true"]);
+    let by_real = format!("{}/containers:/c:ro", real.display());
+    create(&plain, "by-real", &["-v", &by_real], &["true"]);
+    assert_eq!(
+        ran(&plain, "log", &["--log-driver=local"], "echo hello"),
+        "hello"
+    );
+    plain.stop();
+
+    let audited = audit_with(&host, &["--json"]);
+    let told: Value = serde_json::from_slice(&audited.stdout).unwrap();
+    let mounts = told["bind_mounts"].as_array().unwrap();
+    assert_eq!(mounts.len(), 3);
+    assert!(
+        mounts.iter().all(|it| it["kind"] == "data-root"),
+        "{audited}"
+    );
+    let troubled = told["containers"].as_array().unwrap().iter();
+    let mut troubled: Vec<&str> = troubled
+        .map(|it| it["container"].as_str().unwrap())
+        .collect();
+    troubled.sort();
+    assert_eq!(troubled, ["device", "ipc", "joins", "net"]);
+
+    migrate(&idshift, &host, &["--create-user", "--set-userns-host"]).exits(0);
+    let remapped = host.start(REMAPPED);
+    // Whoever is joined first.
+    let order = [
+        "net",
+        "base",
+        "joins",
+        "ipc",
+        "device",
+        "joins-base",
+        "oddly",
+    ];
+    for container in order.into_iter().chain(["whole", "part", "by-real"]) {
+        remapped.docker(&["start", container]);
+    }
+    assert_eq!(remapped.docker(&["logs", "log"]), "hello");
+    let now = real.join(INNER);
+    let volumes = now.join("volumes").display().to_string();
+    assert_eq!(sources(&remapped, "part").0, volumes);
+    let (mount, bind) = sources(&remapped, "whole");
+    assert_eq!(mount, now.display().to_string());
+    assert_eq!(bind, format!("[{}:/docker:ro]", now.display()));
+    remapped.docker(&[&["kill"][..], &order].concat());
+    remapped.stop();
+    revert(&idshift, &host, &[]).exits(0);
+    let plain = host.start(&[]);
+    for container in order {
+        plain.docker(&["start", container]);
+    }
+    let bind = format!("[{}:/docker:ro]", real.display());
+    assert_eq!(sources(&plain, "whole").1, bind);
+    plain.docker(&[&["kill"][..], &order].concat());
+    plain.stop();
+    host.data_root = real;
+}
+
+#[test]
+fn the_map_is_the_one_that_the_daemon_makes_of_the_files() {
+    need_root();
+    let host = Host::new();
+    let etc = Path::new("/etc");
+    let idshift = Idshift::new();
+    let plain = host.start(&[]);
+    plain.import_tiny("tiny:1");
+    let write = "busybox touch /v/big && busybox chown 70000:70000 /v/big";
+    ran(&plain, "one", &["-v", "vol:/v"], write);
+    plain.stop();
+
+    let uid = output("id", ["-u", "dockremap"]).stdout;
+    let uid = String::from_utf8(uid).unwrap().trim().to_string();
+    let ranges = |uids: &str, gids: &str| {
+        fs::write(etc.join("subuid"), uids).unwrap();
+        fs::write(etc.join("subgid"), gids).unwrap();
+    };
+    // Versions of Docker differ in which of these count.
+    let mixed = format!("dockremap:100000:200000\n{uid}:500000:200000\n");
+    ranges(&mixed, "dockremap:100000:200000\n");
+    migrate(&idshift, &host, &[]).exits(4).says("Keep one kind");
+    ranges("dockremap:100000:65536\n", "dockremap:100000:65536\n");
+    let audited = audit(&host);
+    assert_eq!(audited.code, Some(3));
+    assert!(audited.text().contains("volumes/vol (1)"), "{audited}");
+
+    // By number; in the order of the lines, which is not that of the ids; wider than where it
+    // begins, so that an id alone does not tell which side it is on.
+    let odd = [
+        (
+            format!("{uid}:100000:200000\n"),
+            format!("{uid}:300000:200000\n"),
+            "100000.300000",
+        ),
+        (
+            "dockremap:600000:100\nother:1:5\ndockremap:100000:90000\n".into(),
+            "dockremap:300000:200000\n".into(),
+            "600000.300000",
+        ),
+    ];
+    for (uids, gids, inner) in odd {
+        ranges(&uids, &gids);
+        migrate(&idshift, &host, &[]).exits(0);
+        assert!(host.data_root.join(inner).is_dir());
+        let remapped = host.start(REMAPPED);
+        let look = ["run", "--rm", "--network=none", "-v", "vol:/v", "tiny:1"];
+        let owner = ["stat", "-c", "%u:%g", "/v/big"];
+        assert_eq!(
+            remapped.docker(&[&look[..], &owner].concat()),
+            "70000:70000"
+        );
+        remapped.docker(&["start", "-a", "one"]);
+        remapped.stop();
+        revert(&idshift, &host, &[]).exits(0);
+    }
+    let big = host.data_root.join("volumes/vol/_data/big");
+    assert_eq!(fs::metadata(&big).unwrap().uid(), 70_000);
+
+    // What looks like an id of the range is none in a plain root.
+    ranges("dockremap:100000:65536\n", "dockremap:100000:65536\n");
+    chown(&big, Some(100_050), Some(0)).unwrap();
+    let failed = migrate(&idshift, &host, &[]).exits(1);
+    assert!(
+        failed.stderr.contains("uid 100050 is outside the map"),
+        "{failed}"
+    );
+}
+
+#[test]
+fn a_host_without_the_user_gets_it_only_with_the_rest() {
+    need_root();
+    let host = Host::new();
+    let etc = Path::new("/etc");
+    let idshift = Idshift::new();
+    let of_etc = |name: &str| fs::read_to_string(etc.join(name)).unwrap_or_default();
+    for name in ["passwd", "group", "shadow", "gshadow", "subuid", "subgid"] {
+        let text = of_etc(name);
+        let others = text.lines().filter(|line| !line.starts_with("dockremap:"));
+        let others: String = others.map(|line| format!("{line}\n")).collect();
+        fs::write(etc.join(name), others).unwrap();
+    }
+    fs::write(etc.join("subuid"), "me:100000:65536\n").unwrap();
+    fs::write(etc.join("subgid"), "").unwrap();
+    let plain = host.start(&[]);
+    plain.import_tiny("tiny:1");
+    ran(&plain, "one", &["-v", "vol:/v"], "echo x > /v/x");
+
+    let audited = audit(&host).exits(0);
+    for words in [
+        "not there yet: user dockremap, 165536-231071 in /etc/subuid, 100000-165535 in /etc/subgid",
+        "--create-user",
+        "A migration shifts",
+    ] {
+        assert!(audited.text().contains(words), "{words:?} in {audited}");
+    }
+    migrate(&idshift, &host, &[]).exits(4).says("--create-user");
+    migrate(&idshift, &host, &["--create-user"])
+        .exits(4)
+        .says("Stop the daemon: `kill ");
+    plain.stop();
+    let told = migrate(&idshift, &host, &["--create-user", "--dry-run"]).exits(0);
+    assert!(told.stderr.contains("Would make user dockremap"), "{told}");
+    assert!(!of_etc("passwd").contains("dockremap"));
+
+    let json = etc.join("docker/daemon.json");
+    // Where Debian's unit and other init systems have dockerd's options.
+    fs::create_dir_all(etc.join("default")).unwrap();
+    let options = format!("DOCKER_OPTS=\"--data-root {}\"\n", host.data_root.display());
+    fs::write(etc.join("default/docker"), options).unwrap();
+    fs::remove_dir_all(etc.join("docker")).unwrap();
+    let carried = |what: &str, more: &[&str]| {
+        let top = host.data_root.to_str().unwrap();
+        let args = ["docker", what, "--data-root", top, "--write-daemon-json"];
+        idshift.run([&args[..], more].concat())
+    };
+    carried("migrate", &["--create-user"]).exits(0);
+    assert!(of_etc("subuid").contains("dockremap:165536:65536"));
+    assert!(host.data_root.join("165536.100000").is_dir());
+    let set: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(set, serde_json::json!({"userns-remap": "default"}));
+    // The file says it; the daemon is told nothing.
+    let remapped = host.start(&[]);
+    remapped.docker(&["start", "-a", "one"]);
+    let root = remapped.docker(&["info", "-f", "{{.DockerRootDir}}"]);
+    assert!(root.ends_with("165536.100000"), "{root}");
+    // Whoever goes by that is helped.
+    let args = ["docker", "revert", "--data-root", &root];
+    let mistaken = idshift.run(args).exits(4);
+    assert!(
+        mistaken
+            .stderr
+            .contains(&format!("--data-root {}", host.data_root.display())),
+        "{mistaken}"
+    );
+    remapped.stop();
+
+    // Kept elsewhere and linked to, with settings of the operator's.
+    let kept = etc.join("kept.json");
+    fs::write(
+        &kept,
+        "{\"hosts\": [], \"userns-remap\": \"default\", \"x\": 1.50}",
+    )
+    .unwrap();
+    fs::remove_file(&json).unwrap();
+    symlink("../kept.json", &json).unwrap();
+    carried("revert", &[]).exits(0);
+    let set: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+    assert_eq!(set, serde_json::json!({"hosts": [], "x": 1.5}));
+    assert!(json.is_symlink());
+}
+
+#[test]
+fn what_is_only_linked_to_is_not_lost_sight_of() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    let plain = host.start(&[]);
+    plain.import_tiny("tiny:1");
+    ran(
+        &plain,
+        "one",
+        &["-v", "vol:/v", "-v", "far:/far"],
+        "echo x > /v/x; echo y > /far/y",
+    );
+    plain.stop();
+    let at = |below: &str| host.data_root.join(below);
+    let beside = |name: &str| host.beside().join(name);
+
+    // All volumes on another disk, by a symlink: half of the host would be left behind.
+    fs::rename(at("volumes"), beside("volumes")).unwrap();
+    symlink(beside("volumes"), at("volumes")).unwrap();
+    let start = snapshot(&host.data_root);
+    assert_eq!(audit(&host).code, Some(3));
+    let refused = migrate(&idshift, &host, &["--create-user"]).exits(4);
+    assert!(refused.stderr.contains("is a symlink to"), "{refused}");
+    same(&start, &snapshot(&host.data_root), "refused");
+    fs::remove_file(at("volumes")).unwrap();
+    fs::rename(beside("volumes"), at("volumes")).unwrap();
+
+    // One volume elsewhere: it stays as it is, and is named.
+    fs::rename(at("volumes/far/_data"), beside("far")).unwrap();
+    symlink(beside("far"), at("volumes/far/_data")).unwrap();
+    let help = format!("idshift prepare {}", beside("far").display());
+    let audited = audit(&host).exits(0);
+    assert!(audited.text().contains(&help), "{audited}");
+
+    // A backup that shares files by hard links would change its owners too.
+    fs::hard_link(at("volumes/vol/_data/x"), beside("backup")).unwrap();
+    assert_eq!(audit(&host).code, Some(3));
+    let refused = migrate(&idshift, &host, &[]).exits(4);
+    assert!(
+        refused.stderr.contains("--allow-outside-links"),
+        "{refused}"
+    );
+    fs::remove_file(beside("backup")).unwrap();
+
+    let told = migrate(&idshift, &host, &[]).exits(0);
+    assert!(told.stderr.contains(&help), "{told}");
+    assert_eq!(fs::metadata(beside("far/y")).unwrap().uid(), 0);
+    idshift
+        .run(["prepare", beside("far").to_str().unwrap()])
+        .exits(0);
+    let remapped = host.start(REMAPPED);
+    let both = ["-v", "vol:/v", "-v", "far:/far"];
+    let look = "cat /v/x /far/y && echo n >> /far/y && stat -c %u /far/y";
+    assert_eq!(ran(&remapped, "two", &both, look), "x\ny\n0");
+    remapped.stop();
+}
+
+#[test]
+fn swarm_plugins_and_device_nodes_go_along() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    let plain = host.start(&[]);
+    plain.import_tiny("tiny:1");
+    let plugin = host.beside().join("plugin");
+    fs::create_dir_all(plugin.join("rootfs")).unwrap();
+    fs::copy("/bin/busybox", plugin.join("rootfs/busybox")).unwrap();
+    let config = serde_json::json!({"description": "x", "entrypoint": ["/busybox", "sleep", "1"],
+        "interface": {"types": ["docker.volumedriver/1.0"], "socket": "x.sock"},
+        "network": {"type": "none"}, "linux": {}});
+    fs::write(plugin.join("config.json"), config.to_string()).unwrap();
+    plain.docker(&["plugin", "create", "me/plug:1", plugin.to_str().unwrap()]);
+    plain.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
+    let seen = |daemon: &Daemon<'_>| {
+        let plugins = daemon.docker(&["plugin", "ls", "--no-trunc"]);
+        // A leader that starts has to be chosen first.
+        let start = std::time::Instant::now();
+        loop {
+            let nodes = daemon.try_docker(&["node", "ls", "-q"]);
+            if nodes.code == Some(0) {
+                return (plugins, nodes.text());
+            }
+            assert!(start.elapsed().as_secs() < 30, "{nodes}");
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    };
+    let before = seen(&plain);
+    plain.stop();
+    // Where there are project quotas, the daemon keeps such a node.
+    let node = "overlay2/backingFsBlockDev";
+    sh(
+        "mknod",
+        [
+            "-m",
+            "600",
+            host.data_root.join(node).to_str().unwrap(),
+            "b",
+            "7",
+            "200",
+        ],
+    );
+    let audited = audit(&host).exits(0);
+    for words in ["this host is in a swarm", "plugins            1 installed"] {
+        assert!(audited.text().contains(words), "{audited}");
+    }
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+    let found = fs::symlink_metadata(host.data_root.join(INNER).join(node)).unwrap();
+    assert!(found.file_type().is_block_device());
+    assert_eq!(
+        (found.uid(), found.gid(), found.mode() & 0o7777),
+        (0, 0, 0o600)
+    );
+    let remapped = host.start(REMAPPED);
+    assert_eq!(seen(&remapped), before);
+    remapped.docker(&["swarm", "leave", "--force"]);
+    remapped.stop();
+}
+
+#[test]
+fn containers_that_outlive_their_daemon_are_in_the_way() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    let plain = host.start(&["--live-restore"]);
+    plain.import_tiny("tiny:1");
+    create(&plain, "lives", &[], &["sleep", "1000"]);
+    plain.docker(&["start", "lives"]);
+    plain.stop();
+    let start = fs::read_dir(&host.data_root).unwrap().count();
+    let refused = migrate(&idshift, &host, &["--create-user"]).exits(4);
+    refused.says("`docker stop lives`");
+    let audited = audit(&host);
+    assert!(audited.text().contains("1 running: lives"), "{audited}");
+    assert_eq!(fs::read_dir(&host.data_root).unwrap().count(), start);
+
+    // One that starts without the option ends them.
+    host.start(&[]).stop();
+    migrate(&idshift, &host, &[]).exits(0);
+    // A daemon that ran, though it made nothing, has touched what a rollback would move.
+    host.start(REMAPPED).stop();
+    let refused = idshift.run(["rollback", "latest"]).exits(4);
+    assert!(refused.stderr.contains("docker revert"), "{refused}");
+    revert(&idshift, &host, &[]).exits(0);
+    host.start(&[]).docker(&["start", "lives"]);
+    assert!(Path::new(&host.data_root).join("overlay2").is_dir());
+}
+
+/// What a message has between backticks, run by a shell.
+fn run_advice(said: &str) {
+    let advice = said.split('`').nth(1).unwrap_or_else(|| panic!("{said}"));
+    sh("sh", ["-ec", advice]);
+}
+
+#[test]
+fn who_has_no_ranges_is_told_of_all_that_is_missing_at_once() {
+    need_root();
+    let idshift = Idshift::new();
+    let tree = tempfile::tempdir().unwrap();
+    let etc = |name: &str| Path::new("/etc").join(name);
+    let lose = |names: &[&str], user: &str| {
+        for name in names {
+            let text = fs::read_to_string(etc(name)).unwrap();
+            let others = text
+                .lines()
+                .filter(|line| !line.starts_with(&format!("{user}:")));
+            fs::write(
+                etc(name),
+                others.map(|line| format!("{line}\n")).collect::<String>(),
+            )
+            .unwrap();
+        }
+    };
+    let shift = |more: &[&str]| {
+        let path = tree.path().to_str().unwrap();
+        idshift.run([&["shift", "--dry-run", path], more].concat())
+    };
+    // Nothing at all: no user, no ranges, not even the files.
+    lose(&["passwd", "group"], "dockremap");
+    for name in ["subuid", "subgid"] {
+        fs::remove_file(etc(name)).unwrap();
+    }
+    let said = shift(&[])
+        .exits(4)
+        .says("there is no user dockremap")
+        .stderr;
+    assert!(
+        said.contains("useradd") && said.contains("--add-subgids"),
+        "{said}"
+    );
+    run_advice(&said);
+    shift(&[]).exits(0);
+    // One range of two, beside somebody else's.
+    lose(&["subgid"], "dockremap");
+    fs::write(etc("subgid"), "me:100000:65536\n").unwrap();
+    let said = shift(&[]).exits(4).says("165536-231071").stderr;
+    assert!(
+        !said.contains("useradd") && !said.contains("--add-subuids"),
+        "{said}"
+    );
+    let audit = |user: &str| {
+        let args = [
+            "docker",
+            "audit",
+            "--daemon-json=/nonexistent",
+            "--data-root=/tmp",
+            "--json",
+        ];
+        idshift_audit(&[&args[..], &["--userns-remap", user]].concat())
+    };
+    run_advice(&said);
+    shift(&[]).exits(0);
+    // Another user, as the daemon wants it.
+    sh("useradd", ["-r", "-s", "/bin/false", "app"]);
+    let told = audit("app");
+    assert!(
+        told.contains("user app has no range in /etc/subuid and /etc/subgid"),
+        "{told}"
+    );
+    run_advice(&told);
+    assert!(!audit("app").contains("has no range"));
+    shift(&["--subid", "app"]).exits(0);
+}
+
+fn idshift_audit(args: &[&str]) -> String {
+    let mut command = std::process::Command::new(Idshift::program());
+    support::Run::of(command.args(args)).text()
+}

@@ -1,0 +1,143 @@
+//! A data-root that a real daemon made is migrated and reverted with a kill before and after system
+//! calls that change the disk, and nothing is lost: both are finished by `resume` and undone by
+//! `rollback`, to the byte.
+
+use std::process::Command;
+
+use crate::support::daemon::Host;
+use crate::support::docker::*;
+use crate::support::{Idshift, Numbers, Promise, Run, long, need_root, trace};
+use serde_json::Value;
+
+const HOW: &str = "kill -9 before and after system calls that change the disk; each time resumed, or rolled back \
+                   with one more kill";
+
+fn small_host_of_tiny_containers() -> Host {
+    let host = Host::new();
+    let daemon = host.start(&[]);
+    daemon.import_tiny("tiny:1");
+    let work = "echo x > /x && busybox chown 7:7 /x && echo y > /vol/y && busybox rm /bin/ls";
+    let run = [
+        "run",
+        "--network=none",
+        "--name",
+        "one",
+        "-v",
+        "vol:/vol",
+        "tiny:1",
+    ];
+    daemon.docker(&[&run[..], &["sh", "-c", work]].concat());
+    daemon.docker(&["create", "--name", "two", "--privileged", "tiny:1", "true"]);
+    daemon.stop();
+    host
+}
+
+fn command(idshift: &Idshift, host: &Host, what: &str) -> Command {
+    let mark = match what {
+        "migrate" => "--set-userns-host",
+        _ => "--bind-mounts",
+    };
+    idshift.command([&docker_args(what, host)[..], &[mark]].concat())
+}
+
+/// The directory that a revert removes is another one when that is undone, with the same owner and mode.
+fn state(host: &Host) -> Vec<String> {
+    let strip = |line: String| {
+        let mut value: Value = serde_json::from_str(&line).unwrap();
+        if value["path"] == "100000.100000" {
+            let object = value.as_object_mut().unwrap();
+            object.remove("ino");
+            object.remove("atime_ns");
+        }
+        value.to_string()
+    };
+    snapshot(&host.data_root).into_iter().map(strip).collect()
+}
+
+fn killed_anywhere(host: &Host, what: &'static str, text: &'static str) {
+    let promise = Promise::new("Docker", text, HOW);
+    let learning = Idshift::new();
+    let start = state(host);
+    let events = trace::count(&command(&learning, host, what));
+    let there = timeless(&state(host));
+    learning.run(["rollback", "latest"]).exits(0);
+    same(&start, &state(host), "the first rollback");
+
+    let mut numbers = Numbers::seeded(13);
+    let cases = if long() { 120 } else { 6 };
+    let mut kills = 0;
+    for case in 0..cases {
+        // Steps come last, and are where most kinds of calls are.
+        let n = match case % 3 {
+            0 => numbers.below(events),
+            _ => events - 1 - numbers.below(events.min(160)),
+        };
+        let idshift = Idshift::new();
+        let when = format!("{what} killed at event {n} of {events}");
+        kills += u64::from(trace::kill_at(&command(&idshift, host, what), n));
+        if idshift.journal_files().is_empty() {
+            same(&start, &state(host), &when);
+            continue;
+        }
+        if case % 2 == 0 {
+            let resumed = idshift.run(["resume", "latest"]);
+            match resumed.code {
+                // Also when it had come to its end.
+                Some(0) => same(&there, &timeless(&state(host)), &when),
+                // Killed before it knew all that is to be done: nothing is done.
+                Some(4) => {}
+                _ => panic!("{when}: {resumed}"),
+            }
+        } else {
+            let n = numbers.below(100);
+            trace::kill_at(&idshift.command(["rollback", "latest"]), n);
+        }
+        let undone: Run = idshift.run(["rollback", "latest"]);
+        if undone.code != Some(0) {
+            // One that was to be killed had come to its end.
+            undone.exits(4).says("rolled back already");
+        }
+        same(&start, &state(host), &format!("{when}, undone"));
+        promise.held();
+    }
+    assert!(kills >= cases * 3 / 4, "only {kills} of {cases} were hit");
+}
+
+#[test]
+fn a_migration_and_a_revert_killed_anywhere_are_finished_or_undone() {
+    need_root();
+    let host = small_host_of_tiny_containers();
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+    idshift.run(["rollback", "latest"]).exits(0);
+    killed_anywhere(
+        &host,
+        "migrate",
+        "`docker migrate` of a real data-root is finished or undone to the byte",
+    );
+
+    migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
+    let remapped = host.start(REMAPPED);
+    let new = [
+        "run",
+        "--network=none",
+        "--name",
+        "new",
+        "-v",
+        "fresh:/fresh",
+        "tiny:1",
+    ];
+    let work = "echo n > /fresh/n && busybox chown 9:9 /fresh/n && echo n > /n";
+    remapped.docker(&[&new[..], &["sh", "-c", work]].concat());
+    remapped.stop();
+    killed_anywhere(
+        &host,
+        "revert",
+        "`docker revert` of a real data-root is finished or undone to the byte",
+    );
+
+    revert(&idshift, &host, &[]).exits(0);
+    let plain = host.start(&[]);
+    plain.docker(&["start", "-a", "new"]);
+    plain.stop();
+}

@@ -1,0 +1,420 @@
+//! A real daemon's data-root goes into userns-remap and back, and nothing is lost.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::support;
+use crate::support::daemon::{Daemon, Host};
+use crate::support::docker::*;
+use crate::support::{Idshift, Kind, Numbers, TestFs, need_root, output};
+use serde_json::Value;
+
+#[test]
+fn everything_is_there_after_migrate_and_after_revert() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    let bind = host.beside().join("bind");
+    fs::create_dir(&bind).unwrap();
+
+    let plain = host.start(&[]);
+    populate(&plain, &bind);
+    let before = seen(&plain);
+    let run = migrate(&idshift, &host, &["--create-user"]);
+    assert_eq!(run.code, Some(4), "a daemon that runs: {run}");
+    assert!(run.stderr.contains("in use by process"), "{run}");
+    let audited = audit(&host);
+    let text = audited.text();
+    assert_eq!(audited.code, Some(0), "{audited}");
+    for told in [
+        "Ready, with warnings",
+        "4 containers",
+        "process",
+        "privileged is privileged",
+        "hostns runs with --userns=host",
+        &format!("idshift prepare {}", bind.display()),
+        "0:0 0755  empty  read only",
+        "elsewhere is a mount of bind",
+        "A migration shifts",
+    ] {
+        assert!(text.contains(told), "{told:?} in {audited}");
+    }
+    plain.stop();
+
+    let start = snapshot(&host.data_root);
+    audit(&host);
+    migrate(&idshift, &host, &["--dry-run"]).exits(0);
+    same(
+        &start,
+        &snapshot(&host.data_root),
+        "after an audit and a dry run",
+    );
+    fs::write(bind.join("file"), "").unwrap();
+    std::os::unix::fs::chown(&bind, Some(1000), Some(1000)).unwrap();
+    let run = migrate(&idshift, &host, &["--set-userns-host", "--bind-mounts"]).exits(0);
+    assert_eq!(fs::metadata(&bind).unwrap().uid(), 101_000);
+    assert!(run.stderr.contains("Volume elsewhere"), "{run}");
+    assert!(run.stderr.contains("privileged is marked"), "{run}");
+    idshift.run(["verify", "latest"]).exits(0);
+
+    let remapped = host.start(REMAPPED);
+    assert_eq!(seen(&remapped), before);
+    remapped.docker(&["start", "sleeper"]);
+    assert_eq!(host_uid(&remapped, "sleeper"), 101_000);
+    let exec = |command: &str| remapped.docker(&["exec", "sleeper", "sh", "-c", command]);
+    exec(
+        "touch /bind/new && test -O /bind && touch /home/app/new && test $(stat -c %u /home/app) = 1000",
+    );
+    assert_eq!(
+        exec("getcap /usr/local/bin/raw"),
+        "/usr/local/bin/raw cap_net_raw=ep"
+    );
+    assert_eq!(exec("stat -c %a%u /usr/local/bin/asroot"), "47550");
+    assert_eq!(exec("test -e /opt/gone || ls /opt/dir"), "y\nz");
+    remapped.docker(&["stop", "-t", "0", "sleeper"]);
+    remapped.docker(&["start", "-a", "written"]);
+    remapped.docker(&["start", "-a", "hostns"]);
+    remapped.docker(&["start", "-a", "privileged"]);
+    remapped.docker(&[
+        "run",
+        "--network",
+        "none",
+        "--name",
+        "later",
+        "-v",
+        "named:/n",
+        "-v",
+        "fresh:/f",
+        "--user",
+        "0",
+        "app:1",
+        "sh",
+        "-c",
+        "cat /n/v && echo w > /n/w && chown 1000 /n/w /f && echo f > /f/f && echo l > /opt/later",
+    ]);
+    remapped.build(
+        "app:2",
+        "FROM app:1\nUSER root\nRUN rm /opt/dir/z && echo 2 > /opt/two\n",
+    );
+    let with_new = seen(&remapped);
+    remapped.stop();
+
+    let run = idshift.run(["rollback", "latest"]);
+    assert_eq!(run.code, Some(4), "a daemon ran since: {run}");
+    assert!(run.stderr.contains("docker revert"), "{run}");
+    revert(&idshift, &host, &["--bind-mounts"]).exits(0);
+    assert_eq!(fs::metadata(bind.join("new")).unwrap().uid(), 1000);
+    idshift.run(["verify", "latest"]).exits(0);
+
+    let plain = host.start(&[]);
+    assert_eq!(seen(&plain), with_new);
+    for container in ["written", "later", "hostns", "privileged"] {
+        plain.docker(&["start", "-a", container]);
+    }
+    plain.docker(&["start", "sleeper"]);
+    assert_eq!(host_uid(&plain, "sleeper"), 1000);
+    let volume = plain.docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-v",
+        "named:/n",
+        "-v",
+        "fresh:/f",
+        "app:2",
+        "sh",
+        "-c",
+        "stat -c '%n %u' /n/v /n/w /f /f/f",
+    ]);
+    assert_eq!(volume, "/n/v 1000\n/n/w 1000\n/f 1000\n/f/f 0");
+    plain.stop();
+}
+
+#[test]
+fn migrate_makes_the_layout_that_a_remapped_daemon_makes() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    let fill = |daemon: &Daemon<'_>| {
+        daemon.build_images();
+        daemon.docker(&["volume", "create", "named"]);
+        daemon.docker(&[
+            "run",
+            "--network",
+            "none",
+            "--name",
+            "one",
+            "-v",
+            "named:/n",
+            "app:1",
+            "true",
+        ]);
+    };
+    let plain = host.start(&[]);
+    fill(&plain);
+    plain.stop();
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+
+    let fresh = Host::new();
+    let remapped = fresh.start(REMAPPED);
+    fill(&remapped);
+    remapped.stop();
+    assert_eq!(layout(&host), layout(&fresh));
+}
+
+/// Kinds of path with owner and mode: what is named at random counts under one name.
+fn layout(host: &Host) -> Vec<String> {
+    let args = ["-xdev", "-printf", "%P %y %U:%G %m\n"];
+    let command: Vec<&str> = [host.data_root.to_str().unwrap()]
+        .into_iter()
+        .chain(args)
+        .collect();
+    let found = String::from_utf8(output("find", command).stdout).unwrap();
+    let mut lines: Vec<String> = found
+        .lines()
+        .filter(|line| !line.contains("/diff/") && !line.contains("containerd/daemon"))
+        .filter(|line| !line.contains("buildkit/") && !line.contains("/tmp"))
+        // Whiteouts that the kernel parks there are root's when a remapped daemon made them; the
+        // owner of a whiteout means nothing.
+        .filter(|line| !line.contains("/work/work/#"))
+        .map(|line| {
+            let named_at_random = |part: &&str| part.len() >= 26;
+            let (path, rest) = line.split_once(' ').unwrap();
+            let parts = path.split('/').map(|part| match part {
+                part if named_at_random(&part) && part.ends_with("-init") => "ID-init",
+                part if named_at_random(&part) && part.ends_with("-json.log") => "ID-json.log",
+                part if named_at_random(&part) => "ID",
+                part => part,
+            });
+            format!("{} {rest}", parts.collect::<Vec<_>>().join("/"))
+        })
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+#[test]
+fn rollback_gives_back_the_plain_root_to_the_byte() {
+    need_root();
+    let host = small_host();
+    let idshift = Idshift::new();
+    let start = snapshot(&host.data_root);
+    let config = host.beside().join("daemon.json");
+    let text = "{\n \"debug\": false, \"log-level\": \"info\"}";
+    fs::write(&config, text).unwrap();
+    let data_root = host.data_root.to_str().unwrap();
+    let run = |what: &str| {
+        let config = config.to_str().unwrap();
+        let args = ["docker", what, "--create-user", "--write-daemon-json"];
+        let more = ["--data-root", data_root, "--daemon-json", config];
+        idshift.run([&args[..], &more[..]].concat())
+    };
+    let meant = idshift.run(["shift", data_root]);
+    assert_eq!(meant.code, Some(4), "{meant}");
+    assert!(meant.stderr.contains("idshift docker migrate"), "{meant}");
+    run("migrate").exits(0);
+    let written: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    assert_eq!(
+        written,
+        serde_json::json!({"debug": false, "log-level": "info", "userns-remap": "default"})
+    );
+    idshift.run(["rollback", "latest", "--dry-run"]).exits(0);
+    idshift.run(["rollback", "latest"]).exits(0);
+    same(
+        &start,
+        &snapshot(&host.data_root),
+        "after migrate and rollback",
+    );
+    assert_eq!(fs::read_to_string(&config).unwrap(), text);
+    idshift.run(["verify", "latest"]).exits(0);
+
+    // A plain daemon was started in between: what it made has the old places.
+    run("migrate").exits(0);
+    fs::create_dir(host.data_root.join("containers")).unwrap();
+    let refused = idshift.run(["rollback", "latest"]);
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(
+        refused.stderr.contains("something new has its old place"),
+        "{refused}"
+    );
+    fs::remove_dir(host.data_root.join("containers")).unwrap();
+    idshift.run(["rollback", "latest"]).exits(0);
+
+    // Out of the range again without a daemon in between is the way back too.
+    run("migrate").exits(0);
+    run("revert").exits(0);
+    same(
+        &timeless(&start),
+        &timeless(&snapshot(&host.data_root)),
+        "after migrate and revert",
+    );
+
+    // Somebody tried the option before and made nothing with it.
+    let shell = host.data_root.join("100000.100000/image/overlay2/imagedb");
+    fs::create_dir_all(shell).unwrap();
+    let told = run("migrate").exits(0);
+    assert!(
+        told.stderr.contains("idshift-aside-100000.100000"),
+        "{told}"
+    );
+    idshift.run(["rollback", "latest"]).exits(0);
+    let content = host.data_root.join("100000.100000/containers/c");
+    fs::create_dir_all(content).unwrap();
+    let refused = run("migrate");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(refused.stderr.contains("1 container,"), "{refused}");
+    fs::remove_dir_all(host.data_root.join("100000.100000")).unwrap();
+
+    // What does not parse stops it before anything is changed.
+    let containers = fs::read_dir(host.data_root.join("containers")).unwrap();
+    let file = containers
+        .last()
+        .unwrap()
+        .unwrap()
+        .path()
+        .join("config.v2.json");
+    let good = fs::read(&file).unwrap();
+    fs::write(&file, &good[..good.len() / 2]).unwrap();
+    let refused = run("migrate");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(refused.stderr.contains("config.v2.json"), "{refused}");
+
+    fs::write(&file, good).unwrap();
+    fs::write(&config, "{").unwrap();
+    let refused = run("migrate");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    assert!(refused.stderr.contains("daemon.json"), "{refused}");
+    fs::write(&config, text).unwrap();
+    let mounted = host.data_root.join("builder");
+    fs::create_dir_all(&mounted).unwrap();
+    let over = TestFs::mount_inside(Kind::Tmpfs, &mounted);
+    let refused = run("migrate");
+    assert_eq!(refused.code, Some(4), "{refused}");
+    drop(over);
+
+    // What a dry run writes down is all of it.
+    let manifest = host.beside().join("plan.jsonl");
+    let options = [
+        "--dry-run",
+        "--json",
+        "--manifest",
+        manifest.to_str().unwrap(),
+    ];
+    let told: Value =
+        serde_json::from_slice(&migrate(&idshift, &host, &options).exits(0).stdout).unwrap();
+    let lines = fs::read_to_string(&manifest).unwrap();
+    let kinds = |kind: &str| {
+        let of_kind = |line: &&str| serde_json::from_str::<Value>(line).unwrap()["kind"] == kind;
+        lines.lines().filter(of_kind).count() as u64
+    };
+    assert_eq!(kinds("change"), told["changed"].as_u64().unwrap());
+    // Times that are only put back by a rollback are no step that is counted.
+    let times = lines.matches("\"do\":\"times\"").count() as u64;
+    assert!(times > 0, "{lines}");
+    assert_eq!(kinds("step") - times, told["steps"].as_u64().unwrap());
+    assert!(lines.contains("\"do\":\"rename\"") && lines.contains("\"do\":\"rewrite\""));
+
+    // An id outside the range: all of it or nothing.
+    let strange = host.data_root.join("volumes/named/_data/strange");
+    fs::write(&strange, "").unwrap();
+    std::os::unix::fs::chown(&strange, Some(70_000), None).unwrap();
+    let audited = audit(&host);
+    assert_eq!(audited.code, Some(3), "{audited}");
+    assert!(audited.text().contains("volumes/named (1)"), "{audited}");
+    let now = snapshot(&host.data_root);
+    let failed = run("migrate");
+    assert_eq!(failed.code, Some(1), "{failed}");
+    assert!(
+        failed.stderr.contains("70000 is outside the map"),
+        "{failed}"
+    );
+    same(
+        &now,
+        &snapshot(&host.data_root),
+        "after a run that could not",
+    );
+}
+
+#[test]
+fn a_migration_killed_anywhere_is_finished_or_undone() {
+    need_root();
+    let host = small_host();
+    let idshift = Idshift::new();
+    let start = snapshot(&host.data_root);
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+    let there = snapshot(&host.data_root);
+    idshift.run(["rollback", "latest"]).exits(0);
+    same(
+        &start,
+        &snapshot(&host.data_root),
+        "after the first rollback",
+    );
+
+    let mut numbers = Numbers::seeded(7);
+    let mut places: Vec<(&str, u64)> = vec![
+        ("mkdirat", 1),
+        ("renameat2", 1),
+        ("renameat2", 7),
+        ("renameat", 1),
+    ];
+    places.extend([
+        ("renameat", 2),
+        ("fdatasync", 2),
+        ("fdatasync", 3),
+        ("fdatasync", 4),
+        ("syncfs", 1),
+        ("syncfs", 2),
+    ]);
+    let random = if support::long() { 40 } else { 4 };
+    places.extend((0..random).map(|_| ("fchownat", 1 + numbers.below(4000))));
+    places.extend((0..random / 2).map(|_| ("renameat2", 1 + numbers.below(12))));
+    let mut kills = 0;
+    for (i, (call, n)) in places.into_iter().enumerate() {
+        let when = format!("killed at {call} {n}");
+        let args = docker_args("migrate", &host);
+        if !killed_at(idshift.command(args), call, n) {
+            idshift.run(["rollback", "latest"]).exits(0);
+            continue;
+        }
+        kills += 1;
+        let args = docker_args("migrate", &host);
+        let listed = idshift.run(["journal", "list", "--json"]).exits(0);
+        let is_open = listed
+            .text()
+            .lines()
+            .any(|line| line.contains("\"unfinished\""));
+        if is_open {
+            let again = idshift.run(args);
+            assert_eq!(
+                again.code,
+                Some(4),
+                "{when}: nothing else may start: {again}"
+            );
+        }
+        // Killed before all was journalled, there is nothing to go on with.
+        let resumed = i % 2 == 0 && is_open && idshift.run(["resume", "latest"]).code == Some(0);
+        if resumed {
+            same(
+                &timeless(&there),
+                &timeless(&snapshot(&host.data_root)),
+                &format!("{when}, resumed"),
+            );
+        }
+        if is_open {
+            // Killed in its undoing too, and undone again.
+            let rollback = ["rollback", "latest"];
+            if killed_at(idshift.command(rollback), "renameat2", 3) {
+                let undone = idshift.run(rollback);
+                assert_eq!(undone.code, Some(0), "{when}: {undone}");
+            }
+        }
+        same(
+            &start,
+            &snapshot(&host.data_root),
+            &format!("{when}, undone"),
+        );
+    }
+    assert!(kills >= 8, "only {kills} kills hit");
+}

@@ -1,0 +1,12 @@
+mod audit;
+mod containerd_store;
+mod copy;
+mod daemon_between;
+mod daemon_start;
+mod drivers;
+mod hosts;
+mod kills;
+mod many_containers;
+mod migrate;
+mod systemd;
+mod volumes;

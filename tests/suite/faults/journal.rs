@@ -1,0 +1,278 @@
+//! A journal that cannot be written or is removed, full disks, writes that fail later, too few
+//! descriptors: nothing is changed, or everything is undone.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::place::Place;
+use crate::support::trace::{self, Call, Then};
+use crate::support::{Idshift, Kind, Numbers, Promise, Run, TestFs, long, scene, sh};
+use nix::errno::Errno;
+
+const PART: &str = "Faults";
+
+/// Calls on the journal, and what can go wrong with each.
+const JOURNAL_TROUBLE: &[(&str, &[Errno])] = &[
+    (
+        "pwrite64",
+        &[Errno::ENOSPC, Errno::EDQUOT, Errno::EIO, Errno::EROFS],
+    ),
+    ("fdatasync", &[Errno::ENOSPC, Errno::EDQUOT, Errno::EIO]),
+    ("fsync", &[Errno::EIO, Errno::ENOSPC]),
+    ("ftruncate", &[Errno::EIO, Errno::EROFS]),
+    // EINVAL: the filesystem cannot do it in one call, and it is done in two.
+    (
+        "renameat2",
+        &[Errno::ENOSPC, Errno::EROFS, Errno::EIO, Errno::EINVAL],
+    ),
+    ("openat", &[Errno::EMFILE, Errno::ENOSPC, Errno::EROFS]),
+    ("syncfs", &[Errno::EIO, Errno::ENOSPC]),
+];
+
+#[test]
+fn a_journal_that_cannot_be_written() {
+    let promise = Promise::new(
+        PART,
+        "A journal that cannot be written, from any moment on: the tree is as it was",
+        "ENOSPC, EDQUOT, EIO, EROFS, EMFILE by ptrace from the n-th call on the journal, or syncfs, on, for good or \
+         once, with and without `--keep-going`; then rolled back",
+    );
+    let scene = scene::shift_in_many_frames(Kind::Ext4);
+    let mut numbers = Numbers::seeded(41);
+    for &(call, errors) in JOURNAL_TROUBLE {
+        let is_it = |one: &Call, idshift: &Idshift| {
+            let is_journal = |path: PathBuf| path.starts_with(idshift.journals());
+            one.name == call
+                && (["syncfs", "renameat2"].contains(&call) || one.inode().is_some_and(is_journal))
+        };
+        let (idshift, mut made) = (Idshift::new(), 0);
+        trace::run_failing(&scene.command(&idshift), |one| {
+            made += u64::from(is_it(one, &idshift));
+            None
+        })
+        .exits(0);
+        scene.roll_back(&idshift, "nothing failed");
+        assert!(made > 0, "{call} is not made");
+
+        let errors = if long() { errors } else { &errors[..1] };
+        for &errno in errors {
+            let places: Vec<u64> = match long() {
+                true => (0..made.min(12)).collect(),
+                false => vec![numbers.below(made.min(8))],
+            };
+            for n in places {
+                for (once, more) in [(false, &[][..]), (true, &["--keep-going"])] {
+                    let when = format!("{call} gives {errno} from {n} on, once: {once}");
+                    let idshift = Idshift::new();
+                    let mut at = 0;
+                    let run = trace::run_failing(&scene.command_with(&idshift, more), |one| {
+                        let is_it = is_it(one, &idshift);
+                        at += u64::from(is_it);
+                        (is_it && (at == n + 1 || at > n && !once)).then_some(errno)
+                    });
+                    match run.code {
+                        Some(0) => scene.is_at_end(&when),
+                        Some(5) => {
+                            assert_eq!(run.json()["ending"], "rollback-incomplete");
+                            // It is undone, but whether that is on the disk is not known.
+                            assert_eq!(call, "syncfs", "{when}: {run}");
+                            scene.is_at_start(&when);
+                        }
+                        Some(1 | 4) => scene.is_at_start(&format!("{when}: {run}")),
+                        _ => panic!("{when}: {run}"),
+                    }
+                    scene.roll_back(&idshift, &format!("{when}, rolled back: {run}"));
+                    promise.held();
+                }
+            }
+        }
+    }
+}
+
+/// The kernel tells of a write that failed once: the sync at a run's end is fine again.
+#[test]
+fn a_write_out_that_fails_once_on_the_way() {
+    let promise = Promise::new(
+        PART,
+        "A write-out that fails once on the way is not forgotten: a run is undone, a rollback says that it is not certain",
+        "EIO for the first syncfs of a run large enough to be written out on the way, none for those after; a walk, a \
+         manifest, a rollback",
+    );
+    let failing_once = |command: &Command| {
+        let (mut syncs, mut changes_after) = (0, 0);
+        let run = trace::run_failing(command, |call| {
+            let is_sync = call.name == "syncfs";
+            syncs += u64::from(is_sync);
+            changes_after += u64::from(syncs > 0 && call.name == "fchownat");
+            (is_sync && syncs == 1).then_some(Errno::EIO)
+        });
+        assert!(changes_after > 0, "no sync on the way: {run}");
+        run
+    };
+    let a_run = |build: scene::Build| {
+        let scene = build(Kind::Tmpfs);
+        let idshift = Idshift::new();
+        let run = failing_once(&scene.command(&idshift));
+        assert_eq!(run.code, Some(1), "{run}");
+        assert_eq!(run.json()["ending"], "rolled-back", "{run}");
+        scene.is_at_start(&format!("a write-out failed: {run}"));
+    };
+    let a_rollback = || {
+        let scene = scene::shift_large(Kind::Tmpfs);
+        let idshift = Idshift::new();
+        Run::of(&mut scene.command(&idshift)).exits(0);
+        let run = failing_once(&scene.rollback(&idshift));
+        assert_eq!(run.code, Some(3), "{run}");
+        assert!(run.text().contains("may not be on the disk yet"), "{run}");
+        scene.is_at_start(&format!("a write-out failed: {run}"));
+        // It can be asked for once more.
+        scene.roll_back(&idshift, "once more");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| a_run(scene::shift_large));
+        scope.spawn(a_rollback);
+        if long() {
+            scope.spawn(|| a_run(scene::from_manifest_large));
+        }
+    });
+    promise.held_in(if long() { 3 } else { 2 });
+}
+
+/// Real quotas and full disks under the journal.
+#[test]
+fn a_journal_without_room() {
+    let promise = Promise::new(
+        PART,
+        "No room for the journal is found out before anything is changed",
+        "the journal on a tmpfs of 64 KiB (ENOSPC), and on btrfs beyond a quota (EDQUOT)",
+    );
+    let it = Place::new();
+    let refused = |journals: &Path, words: &str| {
+        let idshift = Idshift::with_journals_in(journals);
+        let run = Run::of(&mut it.scene.command(&idshift));
+        assert_eq!(run.code, Some(4), "{run}");
+        assert!(run.stderr.contains(words), "{run}");
+        it.scene.is_at_start(words);
+        promise.held();
+    };
+    let full = TestFs::new(Kind::TinyTmpfs);
+    refused(&full.path(), "No space left");
+    let limited = TestFs::new(Kind::Btrfs);
+    let top = limited.path();
+    let top = top.to_str().unwrap();
+    sh("btrfs", ["-q", "quota", "enable", top]);
+    sh(
+        "btrfs",
+        ["-q", "subvolume", "create", &format!("{top}/small")],
+    );
+    sh(
+        "btrfs",
+        ["-q", "qgroup", "limit", "100K", &format!("{top}/small")],
+    );
+    refused(&limited.path().join("small"), "quota");
+}
+
+#[test]
+fn a_journal_that_is_removed_under_the_run() {
+    let promise = Promise::new(
+        PART,
+        "A journal, or its directory, that is removed under the run: everything is undone",
+        "removed at some system call; the run ends with the tree as it was, or had ended before",
+    );
+    let mut scene = scene::shift_in_many_frames(Kind::Ext4);
+    let events = scene.events();
+    let mut numbers = Numbers::seeded(43);
+    let mut undone = 0;
+    let cases = if long() { events } else { 6 };
+    for case in 0..cases {
+        let n = if long() { case } else { numbers.below(events) };
+        let idshift = Idshift::new();
+        let (mut at, mut removed) = (0, false);
+        let run = trace::run(&scene.command(&idshift), |_| {
+            if at == n {
+                let files = idshift.journal_files();
+                removed = !files.is_empty();
+                match case % 2 {
+                    0 => std::fs::remove_dir_all(idshift.journals()).unwrap(),
+                    _ => files
+                        .iter()
+                        .for_each(|file| std::fs::remove_file(file).unwrap()),
+                }
+            }
+            at += 1;
+            Then::GoOn
+        });
+        let when = format!("removed at event {n} of {events}: {run}");
+        match run.code {
+            // So late that it had ended.
+            Some(0) if removed => {
+                assert!(n + 12 > events, "{when}");
+                scene.is_at_end(&when);
+                // No journal leads back, and no reverse shift: some of it was shifted before.
+                scene = scene::shift_in_many_frames(Kind::Ext4);
+            }
+            Some(0) => {
+                scene.is_at_end(&when);
+                scene.roll_back(&idshift, &when);
+            }
+            Some(1 | 4) => {
+                undone += u64::from(removed);
+                scene.is_at_start(&when);
+            }
+            _ => panic!("{when}"),
+        }
+        std::fs::create_dir_all(idshift.journals()).unwrap();
+        promise.held();
+    }
+    assert!(undone > 1, "only {undone} undone");
+}
+
+#[test]
+fn few_descriptors() {
+    let promise = Promise::new(
+        PART,
+        "With few descriptors a run works, or changes nothing and says so",
+        "`prlimit --nofile=N`, N from 4 to 80: shifted to the end and rolled back, or as it was and told why",
+    );
+    let it = Place::new();
+    let limits: Vec<u64> = match long() {
+        true => (4..80).collect(),
+        false => vec![5, 9, 13, 16, 20, 40],
+    };
+    for limit in limits {
+        let idshift = Idshift::new();
+        let inner = it.scene.command(&idshift);
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--nofile={limit}:{limit}"))
+            .arg(inner.get_program());
+        let run = Run::of(command.args(inner.get_args()));
+        let when = format!("{limit} descriptors: {run}");
+        match run.code {
+            Some(0) => it.scene.is_at_end(&when),
+            // 127: not even its libraries could be opened.
+            Some(4 | 127) => {
+                it.scene.is_at_start(&when);
+                assert!(limit < 64, "{when}");
+                assert!(idshift.journal_files().is_empty(), "{when}");
+            }
+            _ => panic!("{when}"),
+        }
+        it.scene.roll_back(&idshift, &when);
+        promise.held();
+    }
+    // Nor is a rollback begun that could not be ended.
+    let idshift = Idshift::new();
+    Run::of(&mut it.scene.command(&idshift)).exits(0);
+    let there = std::fs::read(idshift.the_journal()).unwrap();
+    for limit in [9, 12, 13, 16, 20] {
+        let inner = it.scene.rollback(&idshift);
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={limit}:{limit}"));
+        command.arg(inner.get_program()).args(inner.get_args());
+        Run::of(&mut command).exits(4);
+        assert!(there == std::fs::read(idshift.the_journal()).unwrap());
+        it.scene.is_at_end("refused");
+    }
+    it.scene.roll_back(&idshift, "with enough of them");
+}

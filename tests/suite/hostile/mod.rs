@@ -1,0 +1,4 @@
+mod crafted_journals;
+mod data_root;
+mod inputs;
+mod tree;

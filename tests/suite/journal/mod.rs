@@ -1,0 +1,5 @@
+mod commands;
+mod damaged;
+mod missing_trees;
+mod old_formats;
+mod rollback;

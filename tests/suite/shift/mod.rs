@@ -1,0 +1,11 @@
+mod debian_rootfs;
+mod few_threads;
+mod login_accounts;
+mod manifest;
+mod meanwhile;
+mod odd_hosts;
+mod one_at_a_time;
+mod one_bad_inode;
+mod peers;
+mod rate;
+mod shapes;

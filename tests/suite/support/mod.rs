@@ -1,0 +1,122 @@
+//! What the tests that run the real program share.
+//!
+//! - [`adversary`]: somebody who changes a tree while the program goes through it
+//! - [`daemon`]: a real Docker daemon of the test's own
+//! - [`docker`]: data-roots to carry, and what a user sees of them
+//! - [`engine_host`]: a whole host with systemd and a Docker of another release, booted and rebooted
+//! - [`filesystem`]: real filesystems to work on, gone again when dropped
+//! - [`hostile`]: what must not change, hang or be steered while somebody is at work
+//! - [`idshift`]: the program, run with a journal directory of its own
+//! - [`inputs`]: what must hold of whatever bytes come in from outside
+//! - [`isolation`]: a test's own `/etc` and `/run`: no test touches the host
+//! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
+//! - [`scene`]: small runs of every kind, to be cut short at every place
+//! - [`snapshot`]: what a tree is, and what it must be after a shift
+//! - [`journal`]: the frames of a journal file, read and made without the program's own code
+//! - [`power`]: what a power cut leaves of a journal
+//! - [`device`]: a block device that can be told to fail
+//! - `machinery`: tests of all this
+//! - [`promise`]: the rows of `docs/reliability.md`
+//! - [`trace`]: commands followed from one change of the disk to the next, and killed there
+//! - [`volume`]: host directories to check and to prepare
+//! - [`userns`]: a command inside a user namespace, with a tree as its root
+//!
+//! Snapshots, expectations and trees are made by the Python programs beside this file, so that the
+//! program is not measured with its own code.
+
+pub mod adversary;
+pub mod daemon;
+pub mod device;
+pub mod docker;
+pub mod engine_host;
+pub mod filesystem;
+pub mod hostile;
+pub mod idshift;
+pub mod inputs;
+pub mod isolation;
+pub mod journal;
+mod machinery;
+pub mod place;
+pub mod power;
+pub mod promise;
+pub mod scene;
+pub mod snapshot;
+pub mod trace;
+pub mod tree;
+pub mod userns;
+pub mod volume;
+pub mod zoo;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub use filesystem::{Kind, TestFs};
+pub use idshift::{Idshift, Run};
+pub use promise::Promise;
+pub use snapshot::{Snapshot, assert_same};
+
+/// The map of most tests.
+pub const MAP: &str = "b:0:100000:65536";
+
+/// The map of a rootless engine: its sides overlap.
+pub const ROOTLESS: [&str; 2] = ["b:0:1000:1", "b:1:100000:65535"];
+
+/// Stops a test that cannot work here, instead of letting it pass without having tested anything; gives
+/// it its own view of the host.
+pub fn need_root() {
+    isolation::isolate();
+    let root = nix::unistd::geteuid().is_root();
+    assert!(root, "mounts and owners take root: run tests/run as root");
+}
+
+/// A program's output; the test stops where it is missing or fails.
+pub fn output(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+    let mut command = Command::new(program);
+    command.args(args);
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{program}: {error}; tests/run installs what the tests need")
+    });
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Runs a program that has nothing to say.
+pub fn sh(program: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) {
+    output(program, args);
+}
+
+/// One of the programs beside this file.
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/suite/support")
+        .join(name)
+}
+
+/// Whether the slow variants are asked for too: `tests/run --long`.
+pub fn long() -> bool {
+    std::env::var_os("IDSHIFT_TEST_LONG").is_some()
+}
+
+/// A number sequence that is the same in every run, for places to cut and moments to kill at.
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn seeded(seed: u64) -> Numbers {
+        Numbers(seed)
+    }
+
+    /// The next one, below `limit` (splitmix64).
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+}

@@ -1,0 +1,4 @@
+mod check;
+mod parents;
+mod prepare;
+mod services;
