@@ -191,7 +191,7 @@ fn swarm(root: &DockerRoot) -> Option<Finding> {
             "swarm",
             "this host is in a swarm; its state is carried along as it is",
         )
-        .remedy("drain the node first: docker node update --availability drain")
+        .remedy("drain the node first: docker node update --availability drain self")
     })
 }
 

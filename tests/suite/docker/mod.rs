@@ -4,6 +4,7 @@ mod copy;
 mod daemon_between;
 mod daemon_start;
 mod drivers;
+mod engines;
 mod hosts;
 mod kills;
 mod many_containers;

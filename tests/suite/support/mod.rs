@@ -4,6 +4,7 @@
 //! - [`daemon`]: a real Docker daemon of the test's own
 //! - [`docker`]: data-roots to carry, and what a user sees of them
 //! - [`engine_host`]: a whole host with systemd and a Docker of another release, booted and rebooted
+//! - [`engine_scenario`]: what every engine is put through, whatever its image store
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
 //! - [`hostile`]: what must not change, hang or be steered while somebody is at work
 //! - [`idshift`]: the program, run with a journal directory of its own
@@ -29,6 +30,7 @@ pub mod daemon;
 pub mod device;
 pub mod docker;
 pub mod engine_host;
+pub mod engine_scenario;
 pub mod filesystem;
 pub mod hostile;
 pub mod idshift;
