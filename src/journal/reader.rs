@@ -5,9 +5,6 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::Builder;
 
 use super::Step;
 use super::file::{FrameLocation, Journal, JournalError, JournalState, Overview};
@@ -94,9 +91,6 @@ pub(super) fn has_frame(file: &File, number: u32, offset: u64) -> io::Result<boo
     Ok(matches!(found, Ok(NextFrame::Whole { .. })))
 }
 
-/// Fewer frames are not worth a thread.
-const FRAMES_A_THREAD: usize = 8;
-
 /// A journal while it is being read.
 pub(super) struct Reader<'a> {
     path: &'a Path,
@@ -153,7 +147,7 @@ impl<'a> Reader<'a> {
     /// Goes from head to head to the last frame that is whole, and reads only that: a turn has a
     /// frame of its own, so a last frame of changes means that the run was going on.
     pub(super) fn skim(&mut self) -> Result<(), JournalError> {
-        for (number, place) in self.places(usize::MAX).into_iter().enumerate().rev() {
+        for (number, place) in self.frames_ahead().into_iter().enumerate().rev() {
             let number = (self.frames.len() + number) as u32;
             self.offset = place.offset;
             if let Ok(NextFrame::Whole { lines, .. }) = self.find_frame(number)? {
@@ -167,7 +161,7 @@ impl<'a> Reader<'a> {
 
     /// What a list tells, where the last frame says all of it and nothing but a torn frame stands behind.
     pub(super) fn overview(mut self) -> Result<Option<Overview>, JournalError> {
-        let places = self.places(usize::MAX);
+        let places = self.frames_ahead();
         let Some(last) = places.last() else {
             return Ok(None);
         };
@@ -193,10 +187,6 @@ impl<'a> Reader<'a> {
 
     /// Reads to the end, or the first `most` frames.
     pub(super) fn up_to(mut self, most: u32) -> Result<Journal, JournalError> {
-        // The header first: what follows is checked against it.
-        if most > 0 && self.next_frame()? {
-            self.whole_frames(most as usize - 1);
-        }
         let mut more = true;
         while more && self.frames.len() < most as usize {
             more = self.next_frame()?;
@@ -205,53 +195,11 @@ impl<'a> Reader<'a> {
         self.finish()
     }
 
-    /// Reads frames, all processors at once, up to the first with which anything is the matter:
-    /// what it is, [`next_frame`](Reading::next_frame) says.
-    fn whole_frames(&mut self, most: usize) {
-        let places = self.places(most);
-        let first = self.frames.len();
-        let contents: Vec<OnceLock<FrameContent>> =
-            places.iter().map(|_| OnceLock::new()).collect();
-        let next = AtomicUsize::new(0);
-        let read_some = || {
-            loop {
-                let n = next.fetch_add(1, Ordering::Relaxed);
-                let Some(&FrameLocation { offset, len }) = places.get(n) else {
-                    return;
-                };
-                let number = (first + n) as u32;
-                let bytes = self.bytes_at(offset, len.into());
-                let found = bytes.map(|bytes| frame::decode(number, offset, &bytes));
-                let Ok(Ok(NextFrame::Whole { lines, .. })) = found else {
-                    return;
-                };
-                match self.content(number, &lines) {
-                    Ok(content) => _ = contents[n].set(content),
-                    Err(_) => return,
-                }
-            }
-        };
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            for _ in 1..processors.min(places.len() / FRAMES_A_THREAD) {
-                // Where there is no thread for it, the others read.
-                let _ = Builder::new().spawn_scoped(scope, read_some);
-            }
-            read_some();
-        });
-        for (place, content) in places.into_iter().zip(contents) {
-            let Some(content) = content.into_inner() else {
-                return;
-            };
-            self.take(place, content);
-        }
-    }
-
     /// Where the next frames lie, if their heads can be believed.
-    fn places(&self, most: usize) -> Vec<FrameLocation> {
+    fn frames_ahead(&self) -> Vec<FrameLocation> {
         let mut places = Vec::new();
         let mut offset = self.offset;
-        while places.len() < most && offset + HEAD as u64 <= self.length {
+        while offset + HEAD as u64 <= self.length {
             let mut head = [0; HEAD];
             let read = self.file.read_exact_at(&mut head, offset);
             let Some((number, len)) = read.ok().and_then(|()| frame::read_head(&head)) else {
@@ -327,13 +275,9 @@ impl<'a> Reader<'a> {
     }
 
     fn bytes(&self, len: u64) -> Result<Vec<u8>, JournalError> {
-        self.bytes_at(self.offset, len)
-    }
-
-    fn bytes_at(&self, offset: u64, len: u64) -> Result<Vec<u8>, JournalError> {
         let mut bytes = vec![0; len as usize];
         self.file
-            .read_exact_at(&mut bytes, offset)
+            .read_exact_at(&mut bytes, self.offset)
             .map_err(|source| JournalError::Io {
                 path: self.path.to_path_buf(),
                 source,
