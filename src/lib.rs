@@ -37,4 +37,5 @@ pub mod journal;
 pub mod oci;
 pub mod ownership;
 pub mod preflight;
+mod sys;
 pub mod volume;

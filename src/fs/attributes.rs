@@ -1,9 +1,9 @@
 //! The extended attributes that name ids or that chown destroys: both ACLs and the file capability.
 
 use std::cell::Cell;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -189,16 +189,18 @@ fn read_extra(pin: &PinnedFile, present: Present) -> Result<Extra, ReadError> {
 
 /// One attribute's bytes; `None` when it went away since it was listed.
 fn value(pin: &PinnedFile, attribute: &CStr) -> Result<Option<Vec<u8>>, ReadError> {
-    // XATTR_SIZE_MAX: no value is longer (linux/limits.h).
-    let mut bytes = vec![0u8; 65536];
-    match pin.with_proc_path(|path| rustix::fs::getxattr(path, attribute, &mut bytes[..])) {
-        Ok(len) => {
-            bytes.truncate(len);
-            Ok(Some(bytes))
-        }
-        Err(Errno::NODATA) => Ok(None),
-        Err(errno) => Err(system("getxattr", errno)),
-    }
+    let name = os_str(attribute);
+    pin.with_proc_path(|path| xattr::get_deref(os_str(path), name).map_err(|error| errno(&error)))
+        .map_err(|errno| system("getxattr", errno))
+}
+
+/// The crate's errors are the kernel's answers.
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+fn os_str(text: &CStr) -> &OsStr {
+    OsStr::from_bytes(text.to_bytes())
 }
 
 fn system(call: &'static str, errno: Errno) -> ReadError {
@@ -225,11 +227,15 @@ pub(super) fn write_capability(
 }
 
 fn write(pin: &PinnedFile, attribute: &CStr, value: Option<Vec<u8>>) -> rustix::io::Result<()> {
-    pin.with_proc_path(|path| match &value {
-        Some(bytes) => rustix::fs::setxattr(path, attribute, bytes, XattrFlags::empty()),
-        None => match rustix::fs::removexattr(path, attribute) {
-            Err(Errno::NODATA) => Ok(()),
-            result => result,
-        },
+    let name = os_str(attribute);
+    pin.with_proc_path(|path| {
+        let written = match &value {
+            Some(bytes) => xattr::set_deref(os_str(path), name, bytes),
+            None => xattr::remove_deref(os_str(path), name),
+        };
+        match written.map_err(|error| errno(&error)) {
+            Err(Errno::NODATA) if value.is_none() => Ok(()),
+            written => written,
+        }
     })
 }

@@ -2,12 +2,13 @@
 //! tree besides changing owners. Every name is one component, taken from its directory's handle.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
+use xattr::FileExt;
 
 use super::stat::{Identity, Stat, stat};
 use crate::ownership::Mode;
@@ -261,26 +262,22 @@ pub fn replace_link(
     Ok(rustix::fs::renameat(dir, &new[..], dir, name)?)
 }
 
-fn copy_attributes(old: &File, new: &OwnedFd) -> io::Result<()> {
-    // XATTR_LIST_MAX and XATTR_SIZE_MAX (linux/limits.h): nothing is longer.
-    let mut list = vec![0u8; 65536];
-    let len = match rustix::fs::flistxattr(old, &mut list[..]) {
-        Ok(len) => len,
-        Err(Errno::OPNOTSUPP) => return Ok(()),
-        Err(errno) => return Err(errno.into()),
+fn copy_attributes(old: &File, new: &File) -> io::Result<()> {
+    let names = match old.list_xattr() {
+        Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(()),
+        names => names?,
     };
-    let mut value = vec![0u8; 65536];
-    for name in list[..len].split(|&b| b == 0).filter(|n| !n.is_empty()) {
-        let len = rustix::fs::fgetxattr(old, name, &mut value[..])?;
-        let flags = rustix::fs::XattrFlags::empty();
-        rustix::fs::fsetxattr(new, name, &value[..len], flags)?;
+    for name in names {
+        if let Some(value) = old.get_xattr(&name)? {
+            new.set_xattr(&name, &value)?;
+        }
     }
     Ok(())
 }
 
 /// A file that is not in its place yet.
 struct New {
-    file: OwnedFd,
+    file: File,
     name: Vec<u8>,
 }
 
@@ -305,13 +302,12 @@ impl New {
         })?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = RawMode::RUSR | RawMode::WUSR;
-        let file = rustix::fs::openat(dir, &name[..], flags | OFlags::CLOEXEC, mode)?;
+        let file = rustix::fs::openat(dir, &name[..], flags | OFlags::CLOEXEC, mode)?.into();
         Ok(New { file, name })
     }
 
     fn fill(&self, content: &[u8], mtime_ns: Option<i64>) -> io::Result<()> {
-        let mut file = File::from(self.file.try_clone()?);
-        file.write_all(content)?;
+        (&self.file).write_all(content)?;
         if let Some(nanoseconds) = mtime_ns {
             rustix::fs::futimens(&self.file, &at(nanoseconds))?;
         }

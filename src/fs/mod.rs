@@ -46,7 +46,6 @@ pub mod root;
 pub mod source_path;
 pub mod space;
 pub mod stat;
-mod sys;
 pub mod threads;
 pub mod times_guard;
 pub mod walk;

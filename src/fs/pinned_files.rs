@@ -2,7 +2,8 @@
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use super::{PinnedFile, sys};
+use super::PinnedFile;
+use crate::sys;
 
 /// Pins that are let go of together: descriptors that follow one another are closed by one system
 /// call (`close_range(2)`, Linux 5.9), others one by one.

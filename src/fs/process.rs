@@ -7,7 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::thread::CapabilitySet;
 use thiserror::Error;
 
-use super::sys;
+use crate::sys;
 
 thread_local! {
     static OWN_WORKING_DIRECTORY: Cell<bool> = const { Cell::new(false) };

@@ -1,12 +1,15 @@
 //! User namespaces, and the calls this program likes to have.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use rustix::fs::{MemfdFlags, XattrFlags};
-use rustix::io::Errno;
+use rustix::fs::MemfdFlags;
+use xattr::FileExt;
 
-use super::{Finding, filesystem, syscalls};
+use super::{Finding, filesystem};
 use crate::fs::PinnedFile;
+use crate::sys;
 
 /// What was found.
 pub fn findings() -> Vec<Finding> {
@@ -36,8 +39,8 @@ fn version() -> Finding {
     let features = [
         ("v3 file capabilities", v3),
         ("mount roots in statx", mount_roots),
-        ("idmapped mounts", syscalls::has_idmapped_mounts()),
-        ("*xattrat", syscalls::has_xattrat()),
+        ("idmapped mounts", sys::has_idmapped_mounts()),
+        ("*xattrat", sys::has_xattrat()),
     ];
     let said = features.map(|(what, has)| format!("{what} {}", if has { "yes" } else { "no" }));
     let found = format!("{text}: {}", said.join(", "));
@@ -55,10 +58,10 @@ fn version() -> Finding {
 /// Tried on a file in memory; `None` where that cannot be, as without root.
 fn keeps_v3_capabilities() -> Option<bool> {
     let file = rustix::fs::memfd_create(c"idshift", MemfdFlags::CLOEXEC).ok()?;
-    let (name, value) = (c"security.capability", filesystem::capability());
-    match rustix::fs::fsetxattr(&file, name, &value, XattrFlags::empty()) {
+    let set = File::from(file).set_xattr("security.capability", &filesystem::capability());
+    match set {
         Ok(()) => Some(true),
-        Err(Errno::INVAL) => Some(false),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Some(false),
         Err(_) => None,
     }
 }

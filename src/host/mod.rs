@@ -2,7 +2,6 @@
 //!
 //! - [`finding`]: one thing that was looked at
 //! - [`kernel`]: user namespaces and the calls this program likes to have
-//! - [`syscalls`]: whether the kernel has a system call
 //! - [`missing_ranges`]: what a user lacks to be remapped to
 //! - [`subids`]: `/etc/subuid` and `/etc/subgid` as a whole
 //! - [`filesystem`]: what can be kept on a filesystem
@@ -16,6 +15,5 @@ pub mod missing_ranges;
 pub mod runtime;
 pub mod security;
 pub mod subids;
-pub mod syscalls;
 
 pub use finding::{Finding, Level};
