@@ -5,12 +5,12 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use idshift::fs::{DirPath, Identity};
-use idshift::idmap::{Direction, IdMap, MapSpec};
-use idshift::journal::{Batch, Transition};
-use idshift::ownership::{
+use idshift::formats::{
     Acl, Capability, Change, FileType, Flags, Mapping, Mode, Ownership, map_ownership,
 };
+use idshift::formats::{Batch, Transition};
+use idshift::formats::{DirPath, Identity};
+use idshift::formats::{Direction, IdMap, MapSpec};
 
 fn map(specs: &[&str]) -> IdMap {
     let specs: Vec<MapSpec> = specs.iter().filter_map(|spec| spec.parse().ok()).collect();
@@ -28,7 +28,7 @@ fn mapping(c: &mut Criterion) {
         b.iter(|| map_ownership(black_box(&plain), &docker, Direction::Into));
     });
     let mut full = plain.clone();
-    full.extra = Some(Box::new(idshift::ownership::Extra {
+    full.extra = Some(Box::new(idshift::formats::Extra {
         acl: "u::rwx,u:5:r--,u:33:r--,g::r-x,g:7:--x,m::rwx,o::r-x"
             .parse()
             .ok(),

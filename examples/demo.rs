@@ -12,8 +12,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use idshift::cli::exit::Exit;
-use idshift::ownership::{Acl, Capability};
+use idshift::Exit;
+use idshift::formats::{Acl, Capability};
 use rustix::fs::{Mode as RawMode, XattrFlags};
 
 fn main() -> ExitCode {
@@ -70,7 +70,7 @@ fn demo() -> io::Result<()> {
 fn idshift(args: &[&str]) -> io::Result<()> {
     println!("$ idshift {}", args.join(" "));
     let all = std::iter::once("idshift").chain(args.iter().copied());
-    match idshift::cli::run(all.map(Into::into)) {
+    match idshift::run(all.map(Into::into)) {
         Exit::Done => {
             println!();
             Ok(())

@@ -26,16 +26,36 @@
 // They panic where the output is gone: `cli::output` writes instead.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
-pub mod cli;
+mod cli;
 pub mod containerd;
 pub mod docker;
-pub mod engine;
-pub mod fs;
-pub mod host;
-pub mod idmap;
-pub mod journal;
+mod engine;
+mod fs;
+mod host;
+mod idmap;
+mod journal;
 pub mod oci;
-pub mod ownership;
-pub mod preflight;
+mod ownership;
+mod preflight;
 mod sys;
-pub mod volume;
+mod volume;
+
+pub use cli::{exit::Exit, run};
+
+/// What is read from files and command lines, for the fuzzers, the benches and the tests of it.
+pub mod formats {
+    pub use crate::containerd::bolt;
+    pub use crate::docker::container::{
+        Container, bind_mounts, rewrite_config, rewrite_hostconfig, set_userns_host, volume_drivers,
+    };
+    pub use crate::docker::daemon_json::with_userns_remap;
+    pub use crate::fs::{DirPath, Identity};
+    pub use crate::idmap::{Direction, IdMap, MapSpec, Mapped, Reader, SubidFile, map_from_subid};
+    pub use crate::journal::file::{Journal, JournalError, Section};
+    pub use crate::journal::frame::Encoder;
+    pub use crate::journal::manifest::{ChangeLine, Manifest};
+    pub use crate::journal::{Batch, Name, Transition};
+    pub use crate::ownership::{
+        Acl, Capability, Change, Extra, FileType, Flags, Mapping, Mode, Ownership, map_ownership,
+    };
+}

@@ -17,5 +17,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    idshift::cli::run(std::env::args_os()).into()
+    idshift::run(std::env::args_os()).into()
 }

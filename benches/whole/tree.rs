@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use idshift::ownership::{Acl, Capability};
+use idshift::formats::{Acl, Capability};
 use rustix::fs::{Mode, OFlags, XattrFlags};
 
 /// Numbers that look random (a linear congruential generator: good enough for shapes of trees).

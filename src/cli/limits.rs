@@ -17,7 +17,7 @@ impl LimitArgs {
     pub fn threads(&self) -> usize {
         let held_back = self.nice || self.rate.is_some();
         let each = if held_back { 1 } else { 2 };
-        let all = || std::thread::available_parallelism().map_or(1, |n| n.get()) * each;
+        let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get) * each;
         let wanted = self.jobs.map_or_else(|| all().min(MOST), usize::from);
         wanted.min(process::most_threads())
     }

@@ -517,7 +517,7 @@ mod tests {
         ];
         let why: Vec<_> = obstacles(&all)
             .into_iter()
-            .map(|it| it.unwrap_or_default())
+            .map(std::option::Option::unwrap_or_default)
             .collect();
         let through = |name: &str| format!("shares a namespace with {name}, which is not remapped");
         assert_eq!(why[0], through("bb-name"));

@@ -425,7 +425,7 @@ mod tests {
             "root:x:0:\nrabbitmq:x:998:\nssl:x:101:rabbitmq,other\nadm:x:4:root\n",
         );
         let user = |spec: &str, add: &[&str]| {
-            let add: Vec<String> = add.iter().map(|name| name.to_string()).collect();
+            let add: Vec<String> = add.iter().map(std::string::ToString::to_string).collect();
             let found = accounts.resolve(spec, &add)?;
             Ok::<_, String>((found.uid, found.gid, found.groups))
         };

@@ -119,7 +119,7 @@ pub(super) fn with_writeback<T>(
         });
         let result = work(&changed);
         drop(changed);
-        let flushed = flusher.map_or(Ok(Ok(())), |flusher| flusher.join());
+        let flushed = flusher.map_or(Ok(Ok(())), std::thread::ScopedJoinHandle::join);
         match flushed {
             Ok(flushed) => (result, flushed),
             Err(panic) => std::panic::resume_unwind(panic),

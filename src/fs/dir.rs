@@ -314,11 +314,6 @@ impl Names {
         self.ends.len()
     }
 
-    /// True when there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     /// The names and their kinds, in the order they were read.
     pub fn with_kinds(&self) -> impl Iterator<Item = (&CStr, Kind)> {
         self.iter().zip(self.kinds.iter().copied())

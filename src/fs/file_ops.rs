@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, RenameFlags, Timespec, T
 use rustix::io::Errno;
 use xattr::FileExt;
 
-use super::stat::{Identity, Stat, stat};
+use super::stat::{Stat, stat};
 use crate::ownership::Mode;
 
 /// What a name means: `None` when nothing has it. Nothing is followed.
@@ -77,23 +77,10 @@ pub fn remove_dir(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Gives the inode another place. A place that is taken stays as it is (`RENAME_NOREPLACE`,
-/// `renameat2(2)`).
-pub fn rename(
-    from: (BorrowedFd<'_>, &[u8]),
-    to: (BorrowedFd<'_>, &[u8]),
-    identity: Identity,
-) -> io::Result<()> {
-    // Nobody can be kept from renaming between this look and the call: the directories that steps
-    // are taken in belong to root.
-    match stat_entry(from.0, from.1)? {
-        Some(stat) if stat.identity == identity => {}
-        _ => return Err(Errno::STALE.into()),
-    }
-    move_entry(from, to)
-}
-
-/// The same for whatever inode has the name.
+/// Gives an entry another place. A place that is taken stays as it is (`RENAME_NOREPLACE`, `renameat2(2)`).
+///
+/// Whether it is the entry that is meant has to be looked at before: the directories that steps are taken in belong to
+/// root, so that nobody else renames between that and this call.
 pub fn move_entry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> io::Result<()> {
     let flags = RenameFlags::NOREPLACE;
     Ok(rustix::fs::renameat_with(

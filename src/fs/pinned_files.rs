@@ -21,11 +21,6 @@ impl PinnedFiles {
         self.0.len()
     }
 
-    /// True when there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The pins in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = &PinnedFile> {
         self.0.iter()

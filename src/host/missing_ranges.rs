@@ -61,7 +61,7 @@ impl MissingRanges {
 
     /// The commands that make it, word by word.
     pub fn commands(&self) -> Vec<Vec<String>> {
-        let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
+        let words = |words: &[&str]| words.iter().map(std::string::ToString::to_string).collect();
         let mut commands: Vec<Vec<String>> = Vec::new();
         // usermod(8) gives no range in a file that is not there.
         let absent = self.ranges().map(|(path, ..)| path);

@@ -12,8 +12,8 @@ pub mod range_map;
 pub mod spec;
 pub mod subid;
 
-pub use map::{IdMap, MapError, Overlap};
-pub use range::{Range, RangeError};
-pub use range_map::{Direction, Mapped, RangeMap, RangeMapError};
-pub use spec::{MapSpec, MapSpecError};
+pub use map::{IdMap, Overlap};
+pub use range::Range;
+pub use range_map::{Direction, Mapped, RangeMap};
+pub use spec::MapSpec;
 pub use subid::{Reader, SubidError, SubidFile, SubidLine, map_from_subid};

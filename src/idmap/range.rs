@@ -99,13 +99,13 @@ impl Range {
     }
 
     /// The host id of a container id in it.
-    pub fn to_host(&self, id: u32) -> Option<u32> {
+    pub fn to_host(self, id: u32) -> Option<u32> {
         let offset = id.checked_sub(self.container)?;
         (offset < self.size).then(|| self.host + offset)
     }
 
     /// The container id of a host id in it.
-    pub fn to_container(&self, id: u32) -> Option<u32> {
+    pub fn to_container(self, id: u32) -> Option<u32> {
         let offset = id.checked_sub(self.host)?;
         (offset < self.size).then(|| self.container + offset)
     }

@@ -173,7 +173,7 @@ impl Batch {
         number(out, keep as i64);
         out.extend_from_slice(b",\"path\":[");
         list(out, path.tail(path.depth - keep), |out, component| {
-            name::write_json(out, component)
+            name::write_json(out, component);
         });
         out.extend_from_slice(b"],\"names\":[");
         let entries = &self.entries[range.clone()];

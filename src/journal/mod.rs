@@ -31,6 +31,6 @@ pub mod writer;
 pub use batch::{Batch, Transition};
 pub use file::{Journal, JournalError, JournalState};
 pub use name::Name;
-pub use record::{Header, Mark};
+pub use record::Mark;
 pub use step::Step;
 pub use store::Store;

@@ -4,7 +4,7 @@
 //! - [`file_type`]: kinds of inode
 //! - [`acl`], `acl_text`: POSIX ACLs as the kernel stores them and as people write them
 //! - [`capability`]: file capabilities
-//! - [`ownership`]: all of it together, before and after
+//! - [`change`]: all of it together, before and after
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
 //! - [`access`]: what somebody may do with an inode
 //! - [`flags`]: what keeps an inode from being changed
@@ -17,22 +17,20 @@ pub mod acl;
 mod acl_text;
 pub mod apply_state;
 pub mod capability;
+pub mod change;
 pub mod file_type;
 pub mod flags;
 mod give_back;
 pub mod grant;
 pub mod mapping;
 pub mod mode;
-pub mod ownership;
 
 pub use acl::{Acl, AclError};
 pub use apply_state::ApplyState;
 pub use capability::{Capability, CapabilityError};
+pub use change::{Change, Extra, Ownership};
 pub use file_type::FileType;
 pub use flags::Flags;
 pub use grant::grant_search;
-pub use mapping::{
-    Mapping, Unmapped, expect_ownership, give_ownership, map_all_of_ownership, map_ownership,
-};
+pub use mapping::{Mapping, expect_ownership, give_ownership, map_all_of_ownership, map_ownership};
 pub use mode::Mode;
-pub use ownership::{Change, Extra, Ownership};

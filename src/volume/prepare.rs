@@ -373,7 +373,10 @@ impl StepList {
             let reason = "was made just now, by somebody else. Run the command again";
             return Err(VolumeError::path(path, reason));
         }
-        let names: Vec<&[u8]> = below.iter().map(|name| name.as_encoded_bytes()).collect();
+        let names: Vec<&[u8]> = below
+            .iter()
+            .map(std::ffi::OsStr::as_encoded_bytes)
+            .collect();
         let root = self.root(there);
         let above = StepPath::new(root, [""; 0]);
         let is_known = |step: &Step| matches!(step, Step::Times { at, .. } if *at == above);

@@ -6,4 +6,4 @@
 mod table;
 pub mod verify;
 
-pub use table::{Deferred, HardLinkTable, Key, LinkedOutside, NamesInDir, OutsideLinks, key};
+pub use table::{Deferred, HardLinkTable, Key, LinkedOutside, OutsideLinks, key};

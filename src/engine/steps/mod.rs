@@ -441,9 +441,8 @@ impl<'a> Steps<'a> {
             _ => return Ok(()),
         };
         let place = &surveyor.place_now(survey, n, place);
-        let dir = match self.roots.parent(place) {
-            Ok(dir) => dir,
-            Err(_) => return Ok(()),
+        let Ok(dir) = self.roots.parent(place) else {
+            return Ok(());
         };
         let at = (dir.as_fd(), last(place));
         file_ops::remove_unfinished(at.0, at.1)?;

@@ -29,7 +29,7 @@ fn swap_files(table: &[u8]) -> Vec<KernelFile> {
     let lines = table.split(|&byte| byte == b'\n').skip(1);
     let files = lines.filter_map(|line| {
         let mut words = line
-            .split(|byte| byte.is_ascii_whitespace())
+            .split(u8::is_ascii_whitespace)
             .filter(|word| !word.is_empty());
         let (name, kind) = (words.next()?, words.next()?);
         let path = PathBuf::from(OsString::from_vec(unescape(name)));

@@ -64,7 +64,7 @@ impl Place {
             &["check", "--as", "0:0", "--map", MAP, &tree],
             &["check", "--as", "0:0", "--map", MAP, &tree, "--json"],
         ];
-        let owned = |line: &&[&str]| line.iter().map(|word| word.to_string()).collect();
+        let owned = |line: &&[&str]| line.iter().map(std::string::ToString::to_string).collect();
         lines.iter().map(owned).collect()
     }
 

@@ -110,7 +110,7 @@ fn an_inode_on_which_a_call_fails() {
                 (Some(0), _) => it.scene.is_at_end(&when),
                 (Some(3), true) => it.left_is_reported(&run, &when),
                 (Some(1), false) if run.json()["ending"] == "rolled-back" => {
-                    it.scene.is_at_start(&when)
+                    it.scene.is_at_start(&when);
                 }
                 // The very call that is to put it back fails as well.
                 (Some(5), false) => {

@@ -331,13 +331,13 @@ fn mode(path: &Path, mode: u32) {
 
 const TAMPERED: &[(&str, Tamper)] = &[
     ("belongs to uid 1000", |file, _| {
-        chown(file, Some(1000), None).unwrap()
+        chown(file, Some(1000), None).unwrap();
     }),
     ("can be written by others (mode 0620)", |file, _| {
-        mode(file, 0o620)
+        mode(file, 0o620);
     }),
     ("can be written by others (mode 0602)", |file, _| {
-        mode(file, 0o602)
+        mode(file, 0o602);
     }),
     ("it is a symlink", |file, dir| {
         let away = dir.join("../elsewhere");
@@ -345,7 +345,7 @@ const TAMPERED: &[(&str, Tamper)] = &[
         symlink(&away, file).unwrap();
     }),
     ("it has 2 names", |file, dir| {
-        fs::hard_link(file, dir.join("../second")).unwrap()
+        fs::hard_link(file, dir.join("../second")).unwrap();
     }),
     ("it is not a regular file", |file, _| {
         fs::remove_file(file).unwrap();
@@ -354,11 +354,11 @@ const TAMPERED: &[(&str, Tamper)] = &[
     ("its directory", |_, dir| mode(dir, 0o770)),
     ("its directory", |_, dir| mode(dir, 0o1777)),
     ("its directory", |_, dir| {
-        chown(dir, Some(1000), None).unwrap()
+        chown(dir, Some(1000), None).unwrap();
     }),
     ("above it", |_, dir| mode(dir.parent().unwrap(), 0o777)),
     ("above it", |_, dir| {
-        chown(dir.parent().unwrap(), Some(1000), None).unwrap()
+        chown(dir.parent().unwrap(), Some(1000), None).unwrap();
     }),
 ];
 

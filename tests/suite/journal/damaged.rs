@@ -9,8 +9,7 @@ use crate::support;
 use crate::support::journal::frames;
 use crate::support::promise::Promise;
 use crate::support::{Idshift, Kind, Snapshot, TestFs, assert_same, long, sh};
-use idshift::journal::file::Section;
-use idshift::journal::{Journal, JournalError};
+use idshift::formats::{Journal, JournalError, Section};
 use tempfile::TempDir;
 
 /// A finished journal of a few inodes, and the tree it is of.

@@ -48,7 +48,7 @@ fn a_journal_of_format_1_is_read() {
 
 #[test]
 fn a_manifest_of_format_1_is_read() {
-    let manifest = idshift::journal::manifest::Manifest::open(&fixture("manifest.jsonl")).unwrap();
+    let manifest = idshift::formats::Manifest::open(&fixture("manifest.jsonl")).unwrap();
     assert_eq!(manifest.changes, 8);
     // The journal was made by the same shift: what it changed is what was announced.
     let announced: Vec<_> = manifest
@@ -60,7 +60,7 @@ fn a_manifest_of_format_1_is_read() {
         .unwrap()
         .lines()
     {
-        let done: idshift::journal::manifest::ChangeLine = serde_json::from_str(line).unwrap();
+        let done: idshift::formats::ChangeLine = serde_json::from_str(line).unwrap();
         assert!(announced.contains(&done), "{line}");
     }
 }

@@ -264,7 +264,7 @@ type Drift = fn(&Path);
 /// Each is something that happens between the review and the run, to this path.
 const DRIFTS: &[(&str, Drift)] = &[
     ("owners/1000-0", |path| {
-        lchown(path, Some(0), Some(0)).unwrap()
+        lchown(path, Some(0), Some(0)).unwrap();
     }),
     ("owners/1000-1000", |path| {
         let other = path.with_file_name("other");
@@ -273,13 +273,13 @@ const DRIFTS: &[(&str, Drift)] = &[
         fs::rename(other, path).unwrap();
     }),
     ("acls/file", |path| {
-        support::sh("setfacl", ["-b".as_ref(), path.as_os_str()])
+        support::sh("setfacl", ["-b".as_ref(), path.as_os_str()]);
     }),
     ("capabilities/effective", |path| {
-        support::sh("setcap", ["-r".as_ref(), path.as_os_str()])
+        support::sh("setcap", ["-r".as_ref(), path.as_os_str()]);
     }),
     ("modes/file-0644", |path| {
-        support::sh("chmod", ["u+s".as_ref(), path.as_os_str()])
+        support::sh("chmod", ["u+s".as_ref(), path.as_os_str()]);
     }),
     ("kinds/null", |path| {
         fs::remove_file(path).unwrap();
@@ -467,7 +467,7 @@ fn nobody_but_its_owner_reads_a_manifest() {
         }
         dry_run(&idshift, &top, &manifest).exits(0);
         assert_eq!(mode(&file), 0o600, "{name}");
-        idshift::journal::manifest::Manifest::open(&file).unwrap();
+        idshift::formats::Manifest::open(&file).unwrap();
     }
     // An ACL of the directory is none of the manifest's.
     output(

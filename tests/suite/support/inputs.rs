@@ -7,16 +7,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use idshift::containerd::bolt::{BoltError, Bucket, Database, Item};
-use idshift::docker::container::{self, Container};
-use idshift::docker::daemon_json::with_userns_remap;
-use idshift::idmap::subid::{Reader, SubidFile, map_from_subid};
-use idshift::idmap::{Direction, IdMap, MapSpec, Mapped};
-use idshift::journal::file::Section;
-use idshift::journal::frame::Encoder;
-use idshift::journal::manifest::Manifest;
-use idshift::journal::{Journal, JournalError, Name};
-use idshift::ownership::{Acl, Capability};
+use idshift::formats::bolt::{BoltError, Bucket, Database, Item};
+use idshift::formats::{
+    self, Acl, Capability, Container, Direction, Encoder, IdMap, Journal, JournalError, Manifest,
+    MapSpec, Mapped, Name, Reader, Section, SubidFile, map_from_subid, with_userns_remap,
+};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -153,7 +148,7 @@ pub fn journal(bytes: &[u8]) {
     for step in &journal.steps {
         for place in step.places() {
             assert!(place.root < journal.header.roots.len());
-            assert!(place.path.iter().all(|name| name.is_component()));
+            assert!(place.path.iter().all(idshift::formats::Name::is_component));
         }
         step.describe(&journal.header.roots);
     }
@@ -218,7 +213,7 @@ pub fn config(bytes: &[u8]) {
     };
     let into = |path: &str| exchanged(path, plain, remapped);
     let out_of = |path: &str| exchanged(path, remapped, plain);
-    for moved in [container::rewrite_config, container::rewrite_hostconfig] {
+    for moved in [formats::rewrite_config, formats::rewrite_hostconfig] {
         let Ok(there) = moved(text, &into) else {
             continue;
         };
@@ -235,14 +230,14 @@ pub fn config(bytes: &[u8]) {
             assert_eq!(back, before);
         }
     }
-    let _ = container::bind_mounts(text);
-    let _ = container::volume_drivers(text);
+    let _ = formats::bind_mounts(text);
+    let _ = formats::volume_drivers(text);
     let _ = Container::parse("id", text, text);
-    if let Ok(Some(set)) = container::set_userns_host(text) {
+    if let Ok(Some(set)) = formats::set_userns_host(text) {
         let value: Value =
             serde_json::from_str(&set).unwrap_or_else(|error| panic!("{error}: {set}"));
         assert_eq!(value["UsernsMode"], "host", "{set}");
-        assert_eq!(container::set_userns_host(&set).ok(), Some(None), "{set}");
+        assert_eq!(formats::set_userns_host(&set).ok(), Some(None), "{set}");
     }
 }
 

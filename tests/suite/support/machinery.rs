@@ -29,16 +29,16 @@ type Touch = fn(&Path);
 /// Something that the program must not do, what it changes, and in which field.
 const TOUCHES: &[(&str, &str, Touch)] = &[
     ("owners/0-0", "uid", |tree| {
-        chown(tree.join("owners/0-0"), Some(7), None).unwrap()
+        chown(tree.join("owners/0-0"), Some(7), None).unwrap();
     }),
     ("kinds/dangling", "gid", |tree| {
-        lchown(tree.join("kinds/dangling"), None, Some(7)).unwrap()
+        lchown(tree.join("kinds/dangling"), None, Some(7)).unwrap();
     }),
     ("modes/file-4755", "mode", |tree| {
-        in_tree("chmod", &["u-s", "modes/file-4755"], tree)
+        in_tree("chmod", &["u-s", "modes/file-4755"], tree);
     }),
     ("modes/dir-2755", "mode", |tree| {
-        in_tree("chmod", &["g-s", "modes/dir-2755"], tree)
+        in_tree("chmod", &["g-s", "modes/dir-2755"], tree);
     }),
     ("links/b/one-more", "ino", |tree| {
         in_tree(
@@ -50,54 +50,54 @@ const TOUCHES: &[(&str, &str, Touch)] = &[
                 "links/b/one-more",
             ],
             tree,
-        )
+        );
     }),
     ("links/a/one", "nlink", |tree| {
-        fs::remove_file(tree.join("links/b/one-more")).unwrap()
+        fs::remove_file(tree.join("links/b/one-more")).unwrap();
     }),
     ("kinds/sparse", "data", |tree| {
-        in_tree("cp", &["-p", "--sparse=never", "kinds/sparse", "s"], tree)
+        in_tree("cp", &["-p", "--sparse=never", "kinds/sparse", "s"], tree);
     }),
     ("kinds/null", "rdev", |tree| {
-        in_tree("sh", &["-c", "rm kinds/null; mknod kinds/null c 1 5"], tree)
+        in_tree("sh", &["-c", "rm kinds/null; mknod kinds/null c 1 5"], tree);
     }),
     ("kinds/dangling", "target", |tree| {
-        in_tree("ln", &["-sfn", "elsewhere", "kinds/dangling"], tree)
+        in_tree("ln", &["-sfn", "elsewhere", "kinds/dangling"], tree);
     }),
     ("owners/0-0", "sha256", |tree| {
-        fs::write(tree.join("owners/0-0"), "CONTENT\n").unwrap()
+        fs::write(tree.join("owners/0-0"), "CONTENT\n").unwrap();
     }),
     ("owners/0-0", "mtime_ns", |tree| {
-        set_times(&tree.join("owners/0-0"), FileTimes::set_modified)
+        set_times(&tree.join("owners/0-0"), FileTimes::set_modified);
     }),
     ("owners", "atime_ns", |tree| {
-        set_times(&tree.join("owners"), FileTimes::set_accessed)
+        set_times(&tree.join("owners"), FileTimes::set_accessed);
     }),
     ("owners", "atime_ns", |tree| {
-        assert!(fs::read_dir(tree.join("owners")).unwrap().count() > 0)
+        assert!(fs::read_dir(tree.join("owners")).unwrap().count() > 0);
     }),
     ("acls/file", "xattrs", |tree| {
-        in_tree("setfacl", &["-x", "u:65535", "acls/file"], tree)
+        in_tree("setfacl", &["-x", "u:65535", "acls/file"], tree);
     }),
     ("acls/dir", "xattrs", |tree| {
-        in_tree("setfacl", &["-x", "d:g:0", "acls/dir"], tree)
+        in_tree("setfacl", &["-x", "d:g:0", "acls/dir"], tree);
     }),
     ("capabilities/nested", "xattrs", |tree| {
-        in_tree("setcap", &["cap_net_raw+ep", "capabilities/nested"], tree)
+        in_tree("setcap", &["cap_net_raw+ep", "capabilities/nested"], tree);
     }),
     ("xattrs/opaque", "xattrs", |tree| {
         in_tree(
             "setfattr",
             &["-x", "trusted.overlay.opaque", "xattrs/opaque"],
             tree,
-        )
+        );
     }),
     ("xattrs/symlink", "xattrs", |tree| {
         in_tree(
             "setfattr",
             &["-h", "-x", "trusted.note", "xattrs/symlink"],
             tree,
-        )
+        );
     }),
 ];
 

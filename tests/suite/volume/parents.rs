@@ -32,7 +32,10 @@ fn closed_directories_above_are_found_at_each_depth_and_opened_by_one_entry() {
     let place = place();
     let idshift = Idshift::new();
     for closed in [vec![0], vec![1], vec![2], vec![0, 2], vec![0, 1, 2], vec![]] {
-        let name: String = closed.iter().map(|n| n.to_string()).collect();
+        let name: String = closed
+            .iter()
+            .map(std::string::ToString::to_string)
+            .collect();
         let top = directory(&place.path().join(format!("t{name}")), (0, 0), 0o755);
         let mut path = top.clone();
         for depth in 0..3 {
