@@ -1,0 +1,45 @@
+//! `idshift prepare`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::common::RunArgs;
+use crate::volume::user::ContainerUser;
+
+/// `idshift prepare`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    A service's files keep who they belong to, now in the container:\n    \
+    idshift prepare /srv/app\n  \
+    Everything for the user that RabbitMQ's image runs as:\n    \
+    idshift prepare /root/data/rabbitmq --owner 999:999 --create\n  \
+    Also for a runtime that stops at a closed directory above, as runc before 1.1 does:\n    \
+    idshift prepare /root/data/rabbitmq --owner 999:999 --fix-parents\n  \
+    Back, for a plain daemon:\n    \
+    idshift prepare --reverse /root/data/rabbitmq")]
+pub struct PrepareArgs {
+    /// Directories to prepare, or single files
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Give everything to this user and group of the container; ids in ACLs and capabilities are
+    /// shifted
+    #[arg(long, value_name = "UID:GID", value_parser = ContainerUser::with_group)]
+    pub owner: Option<ContainerUser>,
+    /// Make directories that are missing, for --owner or else for the container's root
+    #[arg(long)]
+    pub create: bool,
+    /// Let the container's root search directories above that are closed to it, by an ACL entry
+    /// u:ID:--x on each
+    #[arg(long, conflicts_with = "reverse")]
+    pub fix_parents: bool,
+    /// Take the runtime for one that stops at closed directories above, whatever is installed
+    #[arg(long)]
+    pub old_runtime: bool,
+    /// Out of the range: host ids become container ids
+    #[arg(long)]
+    pub reverse: bool,
+    /// The rest
+    #[command(flatten)]
+    pub run: RunArgs,
+}

@@ -1,0 +1,26 @@
+//! `idshift resume`
+
+use clap::Args;
+
+use super::common::{LimitArgs, OutputArgs, StoreArgs};
+
+/// `idshift resume`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "`latest` is the newest run. When that one is over, an older one has to be named.\n\n\
+    Example:\n  idshift resume latest"
+)]
+pub struct ResumeArgs {
+    /// Journal: an id or its number, a path, or `latest`
+    #[arg(default_value = "latest")]
+    pub journal: String,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: LimitArgs,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}

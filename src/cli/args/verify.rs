@@ -1,0 +1,46 @@
+//! `idshift verify`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::common::{LimitArgs, MapArgs, OutputArgs, StoreArgs};
+
+/// `idshift verify`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    What the last run left, or its rollback:\n    \
+    idshift verify latest\n  \
+    Is every file in the range?\n    \
+    idshift verify --map b:0:100000:65536 /srv/data\n  \
+    Is every file out of it?\n    \
+    idshift verify --reverse --subid dockremap /srv/data")]
+pub struct VerifyArgs {
+    /// A journal (an id, a path or `latest`), or, with --map or --subid, trees
+    #[arg(required = true, value_name = "JOURNAL|PATH")]
+    pub what: Vec<PathBuf>,
+    /// The map
+    #[command(flatten)]
+    pub map: MapArgs,
+    /// Out of the range, not into it
+    #[arg(long)]
+    pub reverse: bool,
+    /// Leave out what matches
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Also look at what is mounted below PATH
+    #[arg(long)]
+    pub cross_mounts: bool,
+    /// With --map or --subid: everything below PATH was shifted. Needed where the map's two sides overlap
+    #[arg(long)]
+    pub assume_shifted: bool,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: LimitArgs,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
