@@ -8,6 +8,7 @@
 //! - `reader`: somebody else's reads while a run gives way
 //! - `table`: medians, spreads, ratios; for people, and as JSON
 //! - `plot`: time against inodes
+#![allow(unsafe_code, reason = "wait4(2) has no safe call that tells memory")]
 
 mod floor;
 mod plot;

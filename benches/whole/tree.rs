@@ -63,7 +63,7 @@ pub fn mixed(top: &Path, inodes: usize) -> io::Result<usize> {
         match kind {
             50..55 => fs::set_permissions(&path, PermissionsExt::from_mode(0o4755))?,
             55..60 => {
-                rustix::fs::setxattr(&path, "system.posix_acl_access", &acl, XattrFlags::empty())?
+                rustix::fs::setxattr(&path, "system.posix_acl_access", &acl, XattrFlags::empty())?;
             }
             60..62 => rustix::fs::setxattr(
                 &path,

@@ -2,7 +2,7 @@
 //!
 //! - [`bolt`]: the database files of containerd and its snapshotters
 //! - [`metadata`]: `meta.db`: namespaces, images, blobs, keys of snapshots
-//! - [`snapshots`]: `metadata.db` of a snapshotter: directories of snapshots
+//! - [`snapshots`]: the `metadata.db` of a snapshotter: directories of snapshots
 //! - [`content`]: blobs
 
 pub mod bolt;

@@ -3,6 +3,8 @@
 //! Each folder is about one part of the program; `CONTRIBUTING.md` says where a new test goes.
 //! `cargo test --test suite docker::migrate::` runs one file, `tests/run` all of them.
 
+#![allow(unsafe_code, reason = "ptrace(2) and seccomp(2) have no safe calls")]
+
 mod cli;
 mod docker;
 mod faults;

@@ -148,7 +148,7 @@ pub fn run(
             let plan = migration.plan();
             let mut report = plan.dry_run(&store, manifest, &monitor, &stop)?;
             report.would_refuse.extend(mounted);
-            notes.extend(plan.untold_renames()?.iter().map(|it| it.to_string()));
+            notes.extend(plan.untold_renames()?.iter().map(ToString::to_string));
             report
         }
         (false, None) => migration.plan().execute(&store, &monitor, &stop)?,
