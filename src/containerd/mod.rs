@@ -2,8 +2,8 @@
 //!
 //! - [`bolt`]: the database files of containerd and its snapshotters
 //! - [`metadata`]: `meta.db`: namespaces, images, blobs, keys of snapshots
-//! - [`snapshots`]: the `metadata.db` of a snapshotter: directories of snapshots
-//! - [`content`]: blobs
+//! - [`snapshots`]: the database of a snapshotter: directories of snapshots
+//! - [`content`]: the blobs
 
 pub mod bolt;
 pub mod content;

@@ -86,7 +86,7 @@ impl Default for DirCache {
 
 impl DirCache {
     /// Turns to `names` below the outer `keep` levels, in a tree. What is open on the way there stays open.
-    /// How many levels are new: a [`Trail`] kept from before shares none of these.
+    /// How many levels are new: a [`PathChain`] kept from before shares none of these.
     pub(super) fn enter(&mut self, tree: usize, keep: usize, names: &[Name]) -> usize {
         if tree != self.tree {
             self.cut(0);

@@ -158,7 +158,7 @@ impl Batch {
         out
     }
 
-    /// Writes a [`DirLine`](super::line::DirLine) by hand: this is done for every inode of a tree.
+    /// Writes a [`DirLine`](super::record::DirLine) by hand: this is done for every inode of a tree.
     fn dir_line(
         &self,
         out: &mut Vec<u8>,

@@ -187,7 +187,7 @@ pub struct Entry<'a> {
 }
 
 impl DirLine {
-    /// Whether the columns are of one length and the names are names: what [`Line::parse`] makes
+    /// Whether the columns are of one length and the names are names: what [`Record::parse`] makes
     /// sure of.
     fn check(&self) -> Result<(), String> {
         let count = self.names.len();

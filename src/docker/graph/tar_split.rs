@@ -31,7 +31,7 @@ const SEGMENT: usize = 1 << 20;
 /// Docker opens `overlay2/<64 digits>/diff/NAME` by one path, which the kernel takes up to 4095 bytes of.
 const MAX_NAME: usize = 3072;
 
-/// Type 1: [`Line::File`] of Docker's `storage.FileType`; 2: `SegmentType`.
+/// Type 1: `Line::File` of Docker's `storage.FileType`; 2: `SegmentType`.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "type")]

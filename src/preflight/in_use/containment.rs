@@ -166,7 +166,7 @@ impl Seeker {
     /// Whether an open directory lies in a tree: walks up, within its mount.
     ///
     /// The walk ends where the mount does. What is above a mount point is another mount's matter:
-    /// a disk mounted below the tree is not part of it, and of a bind mount [`Standing`] tells.
+    /// a disk mounted below the tree is not part of it, and of a bind mount [`Containment`] tells.
     pub fn holds_directory(&mut self, mut dir: OwnedFd) -> io::Result<bool> {
         let mut place = FileId::of_handle(&dir)?;
         let mut passed = Vec::new();

@@ -102,7 +102,7 @@ impl ViewedMount {
 /// Where a tree lies.
 #[derive(Debug)]
 pub(super) struct TreeMount {
-    /// Its filesystem, as [`Mount::filesystem`].
+    /// Its filesystem, as [`ViewedMount::filesystem`].
     filesystem: String,
     /// Its path from the top of that filesystem.
     path: PathBuf,
