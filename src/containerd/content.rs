@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{Mode, OFlags};
-
 use super::StoreError;
+use crate::fs::file_ops::open_regular;
 use crate::oci::digest::{Digest, HashingReader};
 
 /// Manifests and configurations are no larger (containerd refuses larger ones too).
@@ -41,16 +41,11 @@ impl ContentStore {
     /// It is not there, or no file.
     pub fn open(&self, digest: &Digest) -> Result<File, StoreError> {
         let path = self.path(digest);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(&path, flags, Mode::empty()).map_err(std::io::Error::from);
-        let file = opened.and_then(|fd| {
-            let file = File::from(fd);
-            match file.metadata()?.is_file() {
-                true => Ok(file),
-                false => Err(std::io::Error::other("is no file")),
-            }
-        });
-        file.map_err(|source| StoreError::Io { path, source })
+        let opened = open_regular(rustix::fs::CWD, path.as_os_str().as_bytes());
+        match opened {
+            Ok((file, _)) => Ok(file),
+            Err(source) => Err(StoreError::Io { path, source }),
+        }
     }
 
     /// A manifest or a configuration, whole and checked.

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 #[derive(Deserialize)]
 struct Config<'a> {
@@ -95,6 +96,19 @@ pub fn rewrite_config(text: &str, new_path: NewPath<'_>) -> serde_json::Result<S
     }
     let edits = values.into_iter().flatten().map(|value| (value, new_path));
     Ok(edited(text, edits))
+}
+
+/// The text of a `config.v2.json` of the containerd image store as it is with a storage driver, for this image.
+///
+/// # Errors
+/// It is not what dockerd writes.
+pub fn with_graph_driver(text: &str, driver: &str, image: &str) -> serde_json::Result<String> {
+    // Values as they are written: a number may be larger than any type holds.
+    let mut config: IndexMap<String, Box<RawValue>> = serde_json::from_str(text)?;
+    config.insert("Driver".into(), to_raw_value(driver)?);
+    config.insert("Image".into(), to_raw_value(image)?);
+    config.shift_remove("ImageManifest");
+    serde_json::to_string(&config)
 }
 
 /// The text of `hostconfig.json` with the sources of its binds exchanged: somebody mounted a part of

@@ -236,6 +236,36 @@ pub fn with_userns_remap(
     Ok(text + "\n")
 }
 
+/// The text with `features.containerd-snapshotter` taken out where it is true: a remapped daemon finds nothing in
+/// the store, or does not start.
+fn without_containerd_store(text: &str, path: &Path) -> Result<String, DockerError> {
+    const FEATURES: &str = "features";
+    let bad = |error: serde_json::Error| not_json(path, &error);
+    let mut settings: Settings = match text.trim() {
+        "" => return Ok(text.into()),
+        text => serde_json::from_str(text).map_err(bad)?,
+    };
+    let features = settings.get(FEATURES).map(|value| value.get());
+    let features: Option<Settings> =
+        serde_json::from_str(features.unwrap_or("null")).map_err(bad)?;
+    let Some(mut features) = features else {
+        return Ok(text.into());
+    };
+    match features.shift_remove("containerd-snapshotter") {
+        Some(value) if value.get() == "true" => {}
+        _ => return Ok(text.into()),
+    }
+    match features.is_empty() {
+        true => drop(settings.shift_remove(FEATURES)),
+        false => {
+            let value = to_raw_value(&features).map_err(bad)?;
+            settings.insert(FEATURES.into(), value);
+        }
+    }
+    let text = serde_json::to_string_pretty(&settings).unwrap_or_default();
+    Ok(text + "\n")
+}
+
 /// The steps that make the file say it, none where it does, and the directory they are taken in. A
 /// symlink is followed to the file that is meant; a directory that is missing is made.
 ///
@@ -287,6 +317,10 @@ pub fn step(
             let (bytes, mtime) = read_file(handle.as_fd(), name).map_err(DockerError::io(path))?;
             let before = String::from_utf8(bytes).map_err(|_| not_plain(path))?;
             let after = with_userns_remap(&before, remap, path)?;
+            let after = match remap {
+                Some(_) => without_containerd_store(&after, path)?,
+                None => after,
+            };
             (before != after).then_some(Step::Rewrite {
                 at,
                 before: FileContent {

@@ -29,6 +29,9 @@ pub const ASIDE: &str = "idshift-aside-";
 /// What the name of a copy that is being made begins with.
 pub const COPY: &str = "idshift-copy-";
 
+/// What the name of a directory begins with in which a conversion of the containerd image store is made.
+pub const CONVERTED: &str = "idshift-convert-";
+
 /// What the name of what a run keeps out of sight begins with, as long as it goes on.
 pub const MOVING: &str = "idshift-moving-";
 
@@ -183,7 +186,7 @@ pub fn is_remapped_name(name: &str) -> bool {
 /// Names in a data-root that are the plain daemon's.
 pub fn plain_names(data_root: &Path) -> Result<(Vec<String>, Vec<String>), DockerError> {
     Ok(names(data_root)?.into_iter().partition(|name| {
-        let ours = [ASIDE, COPY, MOVING]
+        let ours = [ASIDE, COPY, MOVING, CONVERTED]
             .iter()
             .any(|prefix| name.starts_with(prefix));
         !is_remapped_name(name) && !ours && name != "lost+found"

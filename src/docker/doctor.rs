@@ -169,9 +169,7 @@ pub fn driver(root: &DockerRoot) -> Finding {
                 "no images of a storage driver are here; with the containerd image store (the default of new \
                  installations from Docker 29 on) they are in containerd, where userns-remap does not reach",
             )
-            .remedy(
-                "where there are images: docker save, then docker load into the remapped daemon. Volumes are carried",
-            ),
+            .remedy("idshift docker migrate makes overlay2 layers of what is there"),
         },
     }
 }

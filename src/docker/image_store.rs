@@ -4,13 +4,16 @@
 //! remapped Docker 29 does not use containerd for them; a remapped 23 to 28 does, in another containerd namespace
 //! (`moby-<uid>.<gid>`), and sees nothing of the plain daemon's.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::container::Container;
+use super::conversion::plan::{Conversion, NAMESPACE, is_containerd};
 use super::data_root::{DockerRoot, names};
 use super::remap::Remap;
+use crate::containerd::ContainerdRoot;
 use crate::fs::escape::{escaped, shell_word};
 use crate::idmap::Direction;
 
@@ -102,6 +105,38 @@ impl ContainerdStore {
                 _ => remedy(direction, &root.path),
             },
         })
+    }
+
+    /// What becomes of it when the plain root goes into a range; `None` where nothing of it has to be carried.
+    /// `all`: the containers with their `config.v2.json`.
+    ///
+    /// # Errors
+    /// Something of it cannot be carried: it is named.
+    pub fn conversion<'a>(
+        &self,
+        root: &DockerRoot,
+        all: impl IntoIterator<Item = (&'a Container, &'a str)>,
+    ) -> Result<Option<Conversion>, DockerError> {
+        if !self.is_there() || (self.containers.is_empty() && self.beside_graph_driver) {
+            return Ok(None);
+        }
+        let with_store = self.containerd.iter().filter(|dir| is_containerd(dir));
+        let first = match self.beside_graph_driver {
+            true => None,
+            false => with_store.max_by_key(|dir| of_plain_daemon(dir)),
+        };
+        let Some(containerd) = first else {
+            self.check(root, Direction::Into, None)?;
+            return Ok(None);
+        };
+        let containerd = fs::canonicalize(containerd).map_err(DockerError::io(containerd))?;
+        let is_in_store = |(container, _): &(&Container, &str)| {
+            self.containers.iter().any(|(id, _)| *id == container.id)
+        };
+        let all = all.into_iter().filter(is_in_store);
+        let conversion = Conversion::plan(&ContainerdRoot::at(containerd), all)?;
+        conversion.check_dirs(&root.path)?;
+        Ok(Some(conversion))
     }
 
     /// Refuses a revert after which a plain daemon would not show images that it has now.
@@ -269,6 +304,18 @@ fn has_content(containerd: &[PathBuf]) -> bool {
         blobs.is_ok_and(|blobs| !blobs.is_empty())
     };
     containerd.is_empty() || containerd.iter().any(blobs)
+}
+
+/// How many images and snapshots a daemon that is not remapped has there.
+fn of_plain_daemon(containerd: &Path) -> usize {
+    let metadata = ContainerdRoot::at(containerd).metadata();
+    let namespace = metadata
+        .ok()
+        .and_then(|mut it| it.namespaces.remove(NAMESPACE));
+    namespace.map_or(0, |it| {
+        let snapshots = it.snapshots.values().map(BTreeMap::len);
+        it.images.len() + snapshots.sum::<usize>()
+    })
 }
 
 fn snapshotters(containerd: &Path) -> Vec<PathBuf> {

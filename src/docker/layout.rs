@@ -31,6 +31,40 @@ pub struct Layout {
     pub own_trees: Vec<Vec<Vec<u8>>>,
     /// An id does not tell which side of the map it is on.
     pub sides_overlap: bool,
+    /// What of the containerd image store becomes layers.
+    pub snapshots: Option<SnapshotTrees>,
+}
+
+/// Files of layers that are in containerd.
+#[derive(Clone, Debug)]
+pub struct SnapshotTrees {
+    /// The number of the tree that containerd's directory is in.
+    pub root: usize,
+    /// The names from its top to those of the snapshots.
+    pub way: Vec<Vec<u8>>,
+    /// Those snapshots.
+    pub ids: HashSet<Vec<u8>>,
+    /// Name, in the data-root, of the directory in which layers are made.
+    pub staging: Vec<u8>,
+}
+
+impl SnapshotTrees {
+    /// The rule for what has this way from the top of a tree; `None` for what is not on the way to snapshots.
+    fn rule(&self, root: usize, way: &[&[u8]]) -> Option<Rule> {
+        if root != self.root {
+            return None;
+        }
+        let on_the_way = self.way.iter().zip(way).all(|(a, b)| a == b);
+        match on_the_way {
+            false => None,
+            true if way.len() <= self.way.len() => Some(Rule::Keep),
+            true => match way[self.way.len()..] {
+                [id] if self.ids.contains(id) => Some(Rule::Keep),
+                [id, b"fs", ..] if self.ids.contains(id) => Some(Rule::MapAll),
+                _ => Some(Rule::Skip),
+            },
+        }
+    }
 }
 
 /// Whether what has this way from a docker root belongs to containers.
@@ -118,10 +152,26 @@ impl Layout {
         }
     }
 
+    /// Whether this name in the data-root is that of the directory in which layers are made.
+    fn is_staging(&self, name: &[u8]) -> bool {
+        let staging = self.snapshots.as_ref().map(|it| &it.staging[..]);
+        staging == Some(name)
+    }
+
+    /// The rule where the containerd image store is carried.
+    fn snapshot_rule(&self, root: usize, way: &[&[u8]]) -> Option<Rule> {
+        let trees = self.snapshots.as_ref()?;
+        match trees.rule(root, way) {
+            None if root == trees.root && root > 0 => Some(Rule::Skip),
+            rule => rule,
+        }
+    }
+
     /// The way from the docker root; `None` for what is not in it.
     fn below_docker_root<'w, 'n>(&self, way: &'w [&'n [u8]]) -> Option<&'w [&'n [u8]]> {
         match &self.inside {
             None => match way.first() {
+                Some(first) if self.is_staging(first) => Some(&way[1..]),
                 Some(first) if self.others.contains(*first) => None,
                 _ => Some(way),
             },
@@ -139,7 +189,7 @@ const DEEP: usize = 3;
 impl Policy for Layout {
     /// The data-root; behind it come the directories that containers bind.
     fn is_of_containers(&self, number: usize) -> bool {
-        number == 0
+        number == 0 || self.snapshots.as_ref().is_some_and(|it| it.root == number)
     }
 
     /// The data-root is the first tree; bind mounts that go along are the others.
@@ -147,11 +197,16 @@ impl Policy for Layout {
         match number {
             // A step of its own changes it, as a daemon that tries to start meanwhile changes it too.
             0 => Rule::Keep,
-            _ => Rule::Map,
+            _ => self.snapshot_rule(number, &[]).unwrap_or(Rule::Map),
         }
     }
 
     fn all_in(&self, dir: &DirPath) -> Option<Rule> {
+        match self.snapshot_rule(dir.root, &dir.tail(dir.depth)) {
+            Some(Rule::Keep) => return None,
+            Some(rule) => return Some(rule),
+            None => {}
+        }
         if dir.root > 0 {
             return Some(Rule::Map);
         }
@@ -172,6 +227,9 @@ impl Policy for Layout {
     fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
         let mut way = dir.tail(dir.depth);
         way.push(name);
+        if let Some(rule) = self.snapshot_rule(dir.root, &way) {
+            return rule;
+        }
         match self.below_docker_root(&way) {
             // The docker root itself: it came or goes with a step of its own.
             Some([]) => Rule::Keep,
@@ -202,6 +260,7 @@ mod tests {
                     .to_vec(),
             ],
             sides_overlap: false,
+            snapshots: None,
         }
     }
 
@@ -227,6 +286,67 @@ mod tests {
         };
         assert_eq!(rule(&remapped, "overlay2/x/diff/etc"), Rule::Map);
         assert_eq!(rule(&remapped, "volumes/v/_data/a"), Rule::Map);
+    }
+
+    #[test]
+    fn only_the_snapshots_that_become_layers_are_shifted() {
+        let names = |path: &str| path.split('/').map(|it| it.as_bytes().to_vec()).collect();
+        let managed = Layout {
+            snapshots: Some(SnapshotTrees {
+                root: 0,
+                way: names("containerd/daemon/s/snapshots"),
+                ids: HashSet::from([b"7".to_vec()]),
+                staging: b"idshift-convert-1.1".to_vec(),
+            }),
+            others: HashSet::from([b"idshift-convert-1.1".to_vec()]),
+            ..layout(None)
+        };
+        let passage = managed.passage_rule();
+        for (path, expected) in [
+            ("containerd", Rule::Keep),
+            ("containerd/daemon/s/snapshots", Rule::Keep),
+            ("containerd/daemon/s/snapshots/7", Rule::Keep),
+            ("containerd/daemon/s/snapshots/7/fs", Rule::MapAll),
+            ("containerd/daemon/s/snapshots/7/fs/etc/a/b/c", Rule::MapAll),
+            ("containerd/daemon/s/snapshots/7/work", Rule::Skip),
+            ("containerd/daemon/s/snapshots/7/work/work/x", Rule::Skip),
+            ("containerd/daemon/s/snapshots/8", Rule::Skip),
+            ("containerd/daemon/s/snapshots/8/fs/etc", Rule::Skip),
+            ("containerd/daemon/s/metadata.db", Rule::Skip),
+            ("containerd/daemon/content/blobs/x", Rule::Skip),
+            ("idshift-convert-1.1", Rule::Keep),
+            ("idshift-convert-1.1/overlay2", passage),
+            ("idshift-convert-1.1/overlay2/x", passage),
+            ("idshift-convert-1.1/overlay2/x/work", Rule::MapAll),
+            ("idshift-convert-1.1/overlay2/l", Rule::Skip),
+            ("idshift-convert-1.1/image/overlay2/layerdb/x/y", Rule::Skip),
+            ("overlay2/x/diff/etc", Rule::MapAll),
+            ("containers/c", passage),
+        ] {
+            assert_eq!(rule(&managed, path), expected, "{path}");
+        }
+        let trees = managed.snapshots.clone().unwrap();
+        let own = SnapshotTrees {
+            root: 2,
+            way: names("s/snapshots"),
+            ..trees
+        };
+        let own = Layout {
+            snapshots: Some(own),
+            ..layout(None)
+        };
+        assert_eq!(own.root(2), Rule::Keep);
+        assert_eq!(own.root(1), Rule::Map);
+        for (way, expected) in [
+            (&["s", "snapshots", "7", "fs", "x"][..], Rule::MapAll),
+            (&["s", "snapshots", "8", "fs", "x"], Rule::Skip),
+            (&["content", "x"], Rule::Skip),
+        ] {
+            let way: Vec<&[u8]> = way.iter().map(|it| it.as_bytes()).collect();
+            assert_eq!(own.snapshot_rule(2, &way), Some(expected), "{way:?}");
+            assert_eq!(own.snapshot_rule(1, &way), None);
+        }
+        assert_eq!(rule(&own, "containerd/daemon/s/snapshots/7/fs"), Rule::Skip);
     }
 
     #[test]

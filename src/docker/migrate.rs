@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::container::{Container, obstacles, rewrite_config, rewrite_hostconfig, set_userns_host};
+use super::container::{
+    Container, obstacles, rewrite_config, rewrite_hostconfig, set_userns_host, with_graph_driver,
+};
+use super::conversion::plan::{Conversion, is_containerd};
+use super::conversion::staging::Staging;
 use super::daemon_json;
 use super::data_root::{
     ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
@@ -15,7 +19,7 @@ use super::layout::Layout;
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use super::steps::{GUARDED, StepList, times};
-use crate::engine::{Plan, ShiftRequest};
+use crate::engine::{Plan, ShiftRequest, Stop};
 use crate::idmap::Direction;
 use crate::journal::record::{RootLine, WalkOptions};
 use crate::journal::step::StepPath;
@@ -31,6 +35,8 @@ pub struct MigrateRequest {
     pub direction: Direction,
     /// Name in the data-root of a copy of the plain root, which is carried instead of it.
     pub copy: Option<String>,
+    /// What was made for a conversion of the containerd image store ([`Migration::staging`]).
+    pub staging: Option<Staging>,
     /// Threads.
     pub jobs: usize,
     /// What cannot be shifted is left.
@@ -58,6 +64,11 @@ pub struct Migration {
     layout: Layout,
     steps: Vec<Step>,
     steps_before: usize,
+    /// What becomes of the containerd image store.
+    pub conversion: Option<Conversion>,
+    top: PathBuf,
+    range: String,
+    root_gid: u32,
     /// What becomes of all that is in and around the data-root.
     pub inventory: Inventory,
     /// Where an unused docker root was in the way and goes.
@@ -106,7 +117,16 @@ impl Migration {
         let all = all?;
         let containers = all.iter().map(|(container, _)| container);
         let store = ContainerdStore::of(&docker_root, &top, containers)?;
-        store.check(&docker_root, request.direction, Some(remap))?;
+        let conversion = match into {
+            true => {
+                let all = all.iter().map(|(it, files)| (it, &files.config[..]));
+                store.conversion(&docker_root, all)?
+            }
+            false => {
+                store.check(&docker_root, request.direction, Some(remap))?;
+                None
+            }
+        };
         check_has_content(&docker_root, request.direction, &top)?;
         let obstacles = match into {
             true => obstacles(all.iter().map(|(container, _)| container)),
@@ -117,6 +137,14 @@ impl Migration {
             let dir = now.join("containers").join(&files.id);
             let config = rewrite_config(&files.config, &new_path)
                 .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?;
+            let planned = conversion
+                .as_ref()
+                .and_then(|it| it.containers.get(&files.id));
+            let config = match planned {
+                Some(it) => with_graph_driver(&config, "overlay2", &it.image.to_string())
+                    .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?,
+                None => config,
+            };
             steps.rewrite(&dir, &files.id, "config.v2.json", &files.config, config)?;
             let Some(hostconfig) = &files.hostconfig else {
                 continue;
@@ -163,6 +191,16 @@ impl Migration {
 
         let hidden: Vec<String> = steps.hidden.clone();
         let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
+        let trees: Vec<PathBuf> = [top.clone()]
+            .into_iter()
+            .chain(inventory.in_place.clone())
+            .collect();
+        let snapshots = conversion
+            .as_ref()
+            .map(|it| it.snapshot_trees(&top, trees.len(), &inner));
+        let own_containerd = conversion.as_ref().map(|it| it.containerd.path.clone());
+        let own_containerd = own_containerd.filter(|path| !path.starts_with(&top));
+        let trees: Vec<PathBuf> = trees.into_iter().chain(own_containerd).collect();
         let set_aside;
         let mut drivers_set_aside = None;
         if into {
@@ -170,12 +208,27 @@ impl Migration {
                 steps.block(&[], &hidden)?;
             }
             set_aside = steps.set_shell_aside(&inner)?;
-            steps.make_root(&inner, remap.root.1);
-            steps.guard(&[&inner]);
-            let carried = match &inside {
+            let mut carried = match &inside {
                 None => plain.clone(),
                 Some(_) => names(&now)?,
             };
+            if let (Some(conversion), Some(snapshots)) = (&conversion, &snapshots) {
+                let aside = store.drivers_to_set_aside();
+                drivers_set_aside = steps.set_drivers_aside(&[], "plain", aside)?;
+                let is_aside = |name: &String| aside.contains(name) && name != "image";
+                carried.retain(|name| !is_aside(name));
+                steps.rename_snapshots(conversion, snapshots, request.staging.as_ref())?;
+            }
+            match &request.staging {
+                Some(staging) => {
+                    steps.make_root_of(staging, &inner)?;
+                    carried.retain(|name| name != "image");
+                }
+                None => {
+                    steps.make_root(&inner, remap.root.1);
+                    steps.guard(&[&inner]);
+                }
+            }
             for name in carried.iter().filter(|name| *name != GUARDED) {
                 let from = inside.as_deref().into_iter().chain([&name[..]]);
                 steps.rename(&from.collect::<Vec<_>>(), &[&inner, name])?;
@@ -186,7 +239,7 @@ impl Migration {
             steps.block(&[&inner], &hidden)?;
             set_aside = steps.set_plain_shell_aside(&plain)?;
             let aside = store.drivers_to_set_aside();
-            drivers_set_aside = steps.set_drivers_aside(&inner, aside)?;
+            drivers_set_aside = steps.set_drivers_aside(&[&inner], &inner, aside)?;
             for name in names(&from)? {
                 if !aside.contains(&name) && name != GUARDED {
                     steps.rename(&[&inner, &name], &[&name])?;
@@ -206,14 +259,11 @@ impl Migration {
                 .collect(),
             own_trees: inventory.own_trees.clone(),
             sides_overlap: remap.map.sides_overlap().is_some(),
+            snapshots,
         };
         steps.own_top(layout.passage_rule())?;
         let to_root: &[&str] = if into { &[&inner] } else { &[] };
         steps.unblock(&now.join(GUARDED), to_root)?;
-        let trees: Vec<PathBuf> = [top.clone()]
-            .into_iter()
-            .chain(inventory.in_place.clone())
-            .collect();
         let mut step_roots = Vec::new();
         if let Some((path, value)) = &request.daemon_json {
             let value = into.then_some(&value[..]);
@@ -260,6 +310,10 @@ impl Migration {
                     false => "docker revert".into(),
                 },
             },
+            conversion,
+            top,
+            range: inner,
+            root_gid: remap.root.1,
             inventory,
             step_roots,
             steps,
@@ -268,6 +322,30 @@ impl Migration {
             marked,
             will_not_start,
         })
+    }
+
+    /// Reads all that a conversion reads, for a dry run.
+    ///
+    /// # Errors
+    /// As of [`Migration::make_staging`].
+    pub fn check_conversion(&self, stop: &Stop) -> Result<(), DockerError> {
+        let Some(conversion) = &self.conversion else {
+            return Ok(());
+        };
+        Staging::check_is_free(&self.top, &self.range)?;
+        Staging::check_layers(conversion, stop)
+    }
+
+    /// Makes what a conversion of the containerd image store adds, for [`MigrateRequest::staging`]. `None`: there is
+    /// nothing to convert.
+    ///
+    /// # Errors
+    /// A blob is damaged, or the disk is full; nothing is left.
+    pub fn make_staging(&self, stop: &Stop) -> Result<Option<Staging>, DockerError> {
+        let conversion = self.conversion.as_ref();
+        let made =
+            conversion.map(|it| Staging::make(it, &self.top, &self.range, self.root_gid, stop));
+        made.transpose()
     }
 
     /// The plan, for the engine.
@@ -297,7 +375,7 @@ pub fn shifted_before(store: &Store, data_root: &Path) -> Vec<PathBuf> {
         let mut trees = journal.header.roots.iter().filter(|line| !line.steps_only);
         let is_of_root = trees.next().is_some_and(|line| path(line) == top);
         if is_of_root && journal.header.command == "docker migrate" {
-            found.extend(trees.map(path));
+            found.extend(trees.map(path).filter(|path| !is_containerd(path)));
         }
     }
     found

@@ -7,6 +7,7 @@
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
 //! - [`graph`]: layers and images of the overlay2 graph driver, written without a daemon
 //! - [`image_store`]: images and container files that are in containerd
+//! - [`conversion`]: what is in containerd becomes layers of the overlay2 graph driver
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
@@ -26,6 +27,7 @@ pub mod audit;
 pub mod bind_mounts;
 pub mod container;
 pub mod container_user;
+pub mod conversion;
 pub mod copy;
 pub mod create_user;
 pub mod daemon_json;
@@ -46,6 +48,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::containerd::StoreError;
 use crate::fs::escape::escaped;
 use crate::idmap::SubidError;
 
@@ -84,6 +87,9 @@ pub enum DockerError {
         /// What helps.
         remedy: String,
     },
+    /// Something of containerd's cannot be read.
+    #[error(transparent)]
+    Containerd(#[from] StoreError),
     /// Something of the data-root stands in the way.
     #[error("{path}: {reason}", path = escaped(path))]
     InTheWay {

@@ -6,9 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::data_root::{ASIDE, DockerRoot, MOVING};
+use super::conversion::plan::Conversion;
+use super::conversion::staging::Staging;
+use super::data_root::{ASIDE, DockerRoot, MOVING, names};
 use super::image_store;
 use super::inventory::volumes::Edit;
+use super::layout::SnapshotTrees;
 use crate::engine::Rule;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::escaped;
@@ -197,6 +200,83 @@ impl<'a> StepList<'a> {
         Ok(())
     }
 
+    /// The files of all snapshots become those of layers.
+    pub fn rename_snapshots(
+        &mut self,
+        conversion: &Conversion,
+        trees: &SnapshotTrees,
+        staging: Option<&Staging>,
+    ) -> Result<(), DockerError> {
+        if let Some(staging) = staging {
+            self.use_staging(staging);
+        }
+        let name = String::from_utf8_lossy(&trees.staging).into_owned();
+        for (id, layer) in conversion.renamed() {
+            let files = conversion.snapshot_dir(id);
+            self.rename_snapshot((trees.root, &trees.way), (id, &files), &name, layer)?;
+        }
+        Ok(())
+    }
+
+    /// What was made for a conversion; undone, it goes.
+    fn use_staging(&mut self, staging: &Staging) {
+        self.early
+            .extend(staging.made.iter().map(|made| Step::Staged {
+                at: StepPath::new(0, &made.path),
+                identity: made.identity,
+            }));
+    }
+
+    /// The files of a snapshot become those of a layer in the directory that is made for a conversion. `root` and
+    /// `way`: where the snapshots are.
+    fn rename_snapshot(
+        &mut self,
+        (root, way): (usize, &[Vec<u8>]),
+        (id, files): (u64, &Path),
+        staging: &str,
+        layer: &str,
+    ) -> Result<(), DockerError> {
+        let stat = self.carried(files)?;
+        let id = id.to_string().into_bytes();
+        let dir: Vec<&[u8]> = way.iter().map(Vec::as_slice).chain([&id[..]]).collect();
+        let above = files.parent().unwrap_or(files);
+        self.early.push(times(StepPath::new(root, &dir), above)?);
+        let from = dir.iter().copied().chain([&b"fs"[..]]);
+        self.early.push(Step::Rename {
+            from: StepPath::new(root, from),
+            to: StepPath::new(0, [staging, "overlay2", layer, "diff"]),
+            identity: stat.identity,
+        });
+        Ok(())
+    }
+
+    /// The directory that was made for a conversion becomes the docker root of a remapped daemon. What the plain
+    /// daemon has in `image` beside storage drivers goes along.
+    pub fn make_root_of(&mut self, staging: &Staging, inner: &str) -> Result<(), DockerError> {
+        self.rename(&[&staging.name], &[inner])?;
+        self.guard(&[inner]);
+        let image = self.path(&["image"]);
+        if image.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        self.early.push(times(StepPath::new(0, ["image"]), &image)?);
+        for name in names(&image)? {
+            if !image.join(&name).is_dir() {
+                self.rename(&["image", &name], &[inner, "image", &name])?;
+            }
+        }
+        let stat = self.carried(&image)?;
+        self.early.push(Step::RemoveDir {
+            at: StepPath::new(0, ["image"]),
+            made: NewDirectory {
+                uid: stat.uid,
+                gid: stat.gid,
+                mode: stat.mode,
+            },
+        });
+        Ok(())
+    }
+
     /// `containers` of the docker root at `root` gives its place to a guard and goes to `to`. Where there is none, a
     /// guard is made.
     pub fn block(&mut self, root: &[&str], to: &[&str]) -> Result<(), DockerError> {
@@ -345,25 +425,29 @@ impl<'a> StepList<'a> {
         Ok(Some(aside))
     }
 
-    /// Sets the empty directories of storage drivers in `<uid>.<gid>` aside, and says where they are then.
+    /// Sets the empty directories of storage drivers in a docker root aside, and says where they are then.
     pub fn set_drivers_aside(
         &mut self,
-        inner: &str,
+        root: &[&str],
+        what: &str,
         drivers: &[String],
     ) -> Result<Option<String>, DockerError> {
         if drivers.is_empty() {
             return Ok(None);
         }
-        let aside = self.aside_name(inner);
-        let image = self.path(&[inner, "image"]);
+        let aside = self.aside_name(what);
+        let in_root = |names: &[&'static str]| [root, names].concat();
+        let image = in_root(&["image"]);
         self.early
-            .push(times(StepPath::new(0, [inner, "image"]), &image)?);
+            .push(times(StepPath::new(0, &image), &self.path(&image))?);
         self.make_dir(&[&aside]);
         self.make_dir(&[&aside, "image"]);
         for driver in drivers {
-            self.rename(&[inner, "image", driver], &[&aside, "image", driver])?;
-            if self.top.join(inner).join(driver).is_dir() {
-                self.rename(&[inner, driver], &[&aside, driver])?;
+            let of_image = [&image[..], &[driver]].concat();
+            self.rename(&of_image, &[&aside, "image", driver])?;
+            let own = [root, &[driver]].concat();
+            if self.path(&own).is_dir() {
+                self.rename(&own, &[&aside, driver])?;
             }
         }
         Ok(Some(aside))

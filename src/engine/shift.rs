@@ -233,7 +233,7 @@ pub(super) fn dry_walk(
     let run = &*run;
     let visitor = || ShiftVisitor::new(run, ManifestSink::new(shared.as_ref()));
     let mut stats = walk_and_verify(run, &run.roots[..dry.trees], dry.request.jobs, visitor);
-    let counts = |step: &&Step| !matches!(step, Step::Times { .. });
+    let counts = |step: &&Step| !matches!(step, Step::Times { .. } | Step::Staged { .. });
     stats.steps = dry.steps.iter().filter(counts).count() as u64;
 
     let interrupted = run.interrupted.load(Ordering::Relaxed);

@@ -130,7 +130,8 @@ fn mtime_of(stat: &rustix::fs::Stat) -> i64 {
     nanoseconds as i64
 }
 
-fn open_regular(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(File, rustix::fs::Stat)> {
+/// A file to be read, and what it is; refuses anything else, and follows no symlink. Its atime stays.
+pub fn open_regular(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(File, rustix::fs::Stat)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let fd = rustix::fs::openat(dir, name, flags | OFlags::NOATIME, RawMode::empty())
         .or_else(|_| rustix::fs::openat(dir, name, flags, RawMode::empty()))?;

@@ -12,7 +12,7 @@ use crate::fs::escape::escaped;
 use crate::ownership::{Mode, Ownership};
 
 /// A place below one of the run's roots. Plain names, so that nothing leads out of the root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StepPath {
     /// Which root.
     pub root: usize,
@@ -172,6 +172,15 @@ pub enum Step {
         /// What the guard holds.
         content: String,
     },
+    /// Nothing is done: it was made before the run, in a directory that was made for what the run puts into
+    /// place. Undone, it goes: a file, a symlink, or a directory that is empty by then.
+    Staged {
+        /// Where.
+        at: StepPath,
+        /// Its inode.
+        #[serde(flatten)]
+        identity: Identity,
+    },
     /// Nothing is done; undone, a directory gets back the time of its last modification.
     Times {
         /// Which directory. No names: the root itself.
@@ -214,6 +223,7 @@ impl Step {
             | Step::SetOwnership { at, .. }
             | Step::Create { at, .. }
             | Step::Remove { at, .. }
+            | Step::Staged { at, .. }
             | Step::Times { at, .. } => vec![at],
             Step::Rename { from, to, .. }
             | Step::Block { from, to, .. }
@@ -253,6 +263,8 @@ impl Step {
     /// The first format that has this kind of step.
     pub fn format(&self) -> u32 {
         match self {
+            Step::Staged { .. } => 4,
+            step if step.crosses_roots() => 4,
             Step::Relink { .. }
             | Step::Remove { .. }
             | Step::Block { .. }
@@ -260,6 +272,11 @@ impl Step {
             | Step::Times { .. } => 3,
             _ => 1,
         }
+    }
+
+    /// Whether it gives an entry a place in another tree.
+    fn crosses_roots(&self) -> bool {
+        self.moved().is_some_and(|it| it.from.root != it.to.root)
     }
 
     /// Whether its places are plain ways below the `roots` that there are.
@@ -315,6 +332,7 @@ impl Step {
             Step::Unblock { from, to, .. } => {
                 format!("rename {} -> {}, which a guard had", path(from), path(to))
             }
+            Step::Staged { at, .. } => format!("use {}, made before", path(at)),
             Step::Times { at, .. } => format!("remember the times of {}", path(at)),
         }
     }
@@ -391,6 +409,10 @@ mod tests {
                 to: at.clone(),
                 identity: Identity { ino: 7, born: 9 },
                 content: "guard".into(),
+            },
+            Step::Staged {
+                at: at.clone(),
+                identity: Identity { ino: 7, born: 9 },
             },
             Step::Times { at, mtime_ns: 5 },
         ] {

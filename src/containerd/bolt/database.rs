@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::FlockOperation;
 
 use super::bucket::{Bucket, Item};
 use super::page::{HEADER, Header, META, u32_at, u64_at};
 use super::{BoltError, MetaFault, PageFault};
+use crate::fs::file_ops::open_regular;
 
 const MAGIC: u32 = 0xED0C_DAED;
 const VERSION: u32 = 2;
@@ -54,10 +56,9 @@ impl Database {
     /// # Errors
     /// It is no bbolt file. Pages are checked as they are read, or all of them by [`Database::check`].
     pub fn open(path: &Path) -> Result<Database, BoltError> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(path, flags, Mode::empty());
-        let file = opened.map_err(|errno| io(path, errno.into()))?;
-        Database::of(File::from(file), path)
+        let opened = open_regular(rustix::fs::CWD, path.as_os_str().as_bytes());
+        let (file, _) = opened.map_err(|error| io(path, error))?;
+        Database::of(file, path)
     }
 
     /// The same of a file that is open. `path` is for messages.
@@ -65,11 +66,6 @@ impl Database {
     /// # Errors
     /// As of [`Database::open`].
     pub fn of(file: File, path: &Path) -> Result<Database, BoltError> {
-        let is_file = file.metadata().map_err(|error| io(path, error))?.is_file();
-        if !is_file {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "is no file");
-            return Err(io(path, error));
-        }
         let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared);
         Ok(Database {
             meta: read_meta(&file, path)?,

@@ -27,6 +27,7 @@ pub fn troubles(
     obstacle: Option<&str>,
     root: &DockerRoot,
     remap: Option<&Remap>,
+    is_converted: bool,
 ) -> Vec<Troubled> {
     let mut troubles = Vec::new();
     let mut trouble = |why: String, remedy: &str| {
@@ -37,7 +38,7 @@ pub fn troubles(
         });
     };
     let graph_drivers = root.drivers().unwrap_or_default();
-    if !container.driver.is_empty() && !graph_drivers.contains(&container.driver) {
+    if !is_converted && !container.driver.is_empty() && !graph_drivers.contains(&container.driver) {
         let why = format!(
             "has its files in {}, of which there are no images here: a remapped daemon does not show it",
             container.driver

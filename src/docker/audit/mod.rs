@@ -8,6 +8,7 @@ pub mod containers;
 pub mod readiness;
 pub mod work;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -26,7 +27,6 @@ use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use crate::engine::{Monitor, Stop};
 use crate::host::{Finding, Level};
-use crate::idmap::Direction;
 use crate::journal::Store;
 use crate::preflight::accounts::LoginAccounts;
 use containers::Troubled;
@@ -106,8 +106,17 @@ pub fn audit(
         }
     }
     let store = ContainerdStore::of(&root, &top, all.iter().map(|(container, _)| container))?;
-    let store = store.check(&root, Direction::Into, remap.as_ref());
-    let is_carried = store.is_ok() && !daemon_json.uses_containerd_store();
+    let with_config = all.iter().map(|(it, files)| (it, &files.config[..]));
+    let store = store.conversion(&root, with_config);
+    let is_carried = store.is_ok();
+    let (converted, mut holds) = (store.as_ref().ok().and_then(Option::as_ref), root.holds()?);
+    if let Some(it) = converted {
+        holds.images += it.images.len();
+        holds.layers += it.layers.len() + it.containers.len();
+    }
+    let converted: HashSet<String> = converted
+        .map(|it| it.containers.keys().cloned().collect())
+        .unwrap_or_default();
     findings.extend(readiness::image_store(&root, store));
     let (_, stay) = plain_names(&top)?;
     // Without a range, any other place will do to tell what is in the data-root.
@@ -124,6 +133,7 @@ pub fn audit(
             why,
             &root,
             remap.as_ref(),
+            converted.contains(&container.id),
         ));
     }
     let each = all.iter().zip(&reasons).map(|((container, files), why)| {
@@ -165,7 +175,7 @@ pub fn audit(
         data_root: top,
         remap: remap.map(|remap| format!("{}, {}", remap.user, remap.map)),
         drivers: root.drivers()?,
-        holds: root.holds()?,
+        holds,
         work,
         findings,
         running,

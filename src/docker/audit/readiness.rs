@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::docker::DockerError;
+use crate::docker::conversion::plan::Conversion;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
@@ -56,17 +57,20 @@ pub fn command_line(start: &DaemonStart) -> Option<Finding> {
 
 fn store_switched_on(daemon_json: &DaemonJson) -> Option<Finding> {
     daemon_json.uses_containerd_store().then(|| {
-        Finding::error(
+        Finding::warning(
             "image store",
             "daemon.json sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and \
              older ones show nothing of what is there",
         )
-        .remedy("docker save the images, set it to false, restart the daemon, and docker load them; then migrate")
+        .remedy("idshift docker migrate --write-daemon-json takes it out in the same run")
     })
 }
 
 /// Images and container files that are in containerd.
-pub fn image_store(root: &DockerRoot, checked: Result<(), DockerError>) -> Option<Finding> {
+pub fn image_store(
+    root: &DockerRoot,
+    checked: Result<Option<Conversion>, DockerError>,
+) -> Option<Finding> {
     const WHAT: &str = "containerd store";
     match checked {
         Err(DockerError::InContainerd { path, what, remedy }) => {
@@ -77,7 +81,18 @@ pub fn image_store(root: &DockerRoot, checked: Result<(), DockerError>) -> Optio
             Some(Finding::error(WHAT, found).remedy(remedy))
         }
         Err(error) => Some(Finding::error(WHAT, error.to_string())),
-        Ok(()) => image_store::unused(root).map(|found| Finding::warning(WHAT, found)),
+        Ok(Some(it)) => {
+            let found = format!(
+                "{} images and {} containers in {} become overlay2 layers; images get other ids, {} manifests for other \
+                 platforms and attestations are left, and so is the build cache",
+                it.images.len(),
+                it.containers.len(),
+                escaped(&it.containerd.path),
+                it.left_manifests
+            );
+            Some(Finding::warning(WHAT, found))
+        }
+        Ok(None) => image_store::unused(root).map(|found| Finding::warning(WHAT, found)),
     }
 }
 

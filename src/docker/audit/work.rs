@@ -65,6 +65,7 @@ pub fn look_through(
     stop: &Stop,
 ) -> Result<(Work, Vec<Passing>), String> {
     let request = MigrateRequest {
+        staging: None,
         data_root: top.to_path_buf(),
         direction: Direction::Into,
         copy: None,

@@ -216,7 +216,9 @@ fn open_same(diff: BorrowedFd<'_>, entry: &Entry) -> Option<File> {
     }
     let path = clean(&entry.name);
     let path = path.strip_prefix(b"/").unwrap_or(&path);
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // A run that is undone leaves no trace on what it read.
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOATIME;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let file = rustix::fs::openat2(diff, path, flags, Mode::empty(), resolve).ok()?;
     let stat = rustix::fs::fstat(&file).ok()?;

@@ -50,6 +50,8 @@ pub(super) struct Worker<'a> {
     known: Vec<Name>,
     /// Some entries of that directory were renamed, and each is looked for by itself.
     scatters: bool,
+    /// The tree in which it is now.
+    root_now: usize,
     kept: ChownCheck,
     pub(super) stats: Stats,
 }
@@ -103,6 +105,7 @@ impl<'a> Worker<'a> {
             most_late: replay.stop.group(pins.clamp(1, LATE)),
             late_levels: 0,
             known: Vec::new(),
+            root_now: 0,
             scatters: false,
             kept: ChownCheck::default(),
             stats: Stats::default(),
@@ -194,6 +197,7 @@ impl<'a> Worker<'a> {
             [one] => self.name_now(root, one.name),
             _ => None,
         };
+        let root = self.root_now;
         let by_its_name_now = renamed.as_ref().map(|name| [Entry { name, ..entries[0] }]);
         let entries = by_its_name_now.as_ref().map_or(entries, |one| one);
         let looked = match &self.roots[root] {
@@ -276,6 +280,7 @@ impl<'a> Worker<'a> {
     /// Turns to a line's directory.
     fn enter(&mut self, line: &DirLine) {
         if self.replay.moves.is_empty() {
+            self.root_now = line.root;
             self.turn(line.root, line.keep, &line.path);
             return;
         }
@@ -283,13 +288,15 @@ impl<'a> Worker<'a> {
         self.known.extend(line.path.iter().cloned());
         let mut now = self.known.clone();
         self.scatters = false;
+        let mut root = line.root;
         for one in self.replay.moves {
             let parent = one.from.path.split_last().map(|(_, above)| above);
-            self.scatters |= one.from.root == line.root && parent == Some(&now[..]);
-            now = one.apply(line.root, &now).unwrap_or(now);
+            self.scatters |= one.from.root == root && parent == Some(&now[..]);
+            (root, now) = one.apply(root, &now).unwrap_or((root, now));
         }
+        self.root_now = root;
         if !self.scatters {
-            self.turn(line.root, 0, &now);
+            self.turn(root, 0, &now);
         }
     }
 
@@ -303,12 +310,15 @@ impl<'a> Worker<'a> {
         if name.0 != b"." {
             way.push(name.clone());
         }
-        let moved = |way: Vec<Name>, m: &Move| m.apply(root, &way).unwrap_or(way);
-        let mut now = self.replay.moves.iter().fold(way, moved);
+        let moved =
+            |(root, way): (usize, Vec<Name>), m: &Move| m.apply(root, &way).unwrap_or((root, way));
+        let all = self.replay.moves.iter();
+        let (root, mut now) = all.fold((root, way), moved);
         let name = match name.0 == b"." {
             true => name.clone(),
             false => now.pop()?,
         };
+        self.root_now = root;
         self.turn(root, 0, &now);
         Some(name)
     }

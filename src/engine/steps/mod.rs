@@ -48,11 +48,13 @@ pub struct Move {
 }
 
 impl Move {
-    /// Where something at or below `from` is now.
-    pub fn apply(&self, root: usize, way: &[Name]) -> Option<Vec<Name>> {
-        let is_it = root == self.from.root && root == self.to.root;
+    /// Where something at or below `from` is now: the tree, and the names from its top.
+    pub fn apply(&self, root: usize, way: &[Name]) -> Option<(usize, Vec<Name>)> {
+        if root != self.from.root {
+            return None;
+        }
         let below = way.strip_prefix(&self.from.path[..])?;
-        is_it.then(|| [&self.to.path[..], below].concat())
+        Some((self.to.root, [&self.to.path[..], below].concat()))
     }
 }
 
@@ -228,6 +230,7 @@ impl<'a> Steps<'a> {
     }
 
     fn obstacles_in(&self, survey: &Survey, target: Target) -> Vec<Problem> {
+        let places: HashSet<&StepPath> = self.steps.iter().flat_map(Step::places).collect();
         let obstacle = |n: usize| match &survey.states[n] {
             Err(error) => survey
                 .matters(n, &self.steps[n], target)
@@ -236,7 +239,7 @@ impl<'a> Steps<'a> {
             Ok(_) if self.is_forgiving(survey) => None,
             Ok(_) => self
                 .occupied(n, target)
-                .or_else(|| self.holds_more(survey, n, target))
+                .or_else(|| self.holds_more(survey, n, target, &places))
                 .map(|error| self.problem(n, &error)),
         };
         (0..self.steps.len()).filter_map(obstacle).collect()
@@ -265,19 +268,29 @@ impl<'a> Steps<'a> {
     }
 
     /// Whether a directory that a service's run made, and that goes when it is undone, holds what no step put there.
-    fn holds_more(&self, survey: &Survey, n: usize, target: Target) -> Option<io::Error> {
-        let Step::MakeDir { at, .. } = &self.steps[n] else {
+    /// `places`: those of all steps.
+    fn holds_more(
+        &self,
+        survey: &Survey,
+        n: usize,
+        target: Target,
+        places: &HashSet<&StepPath>,
+    ) -> Option<io::Error> {
+        let (Step::MakeDir { at, .. } | Step::Staged { at, .. }) = &self.steps[n] else {
             return None;
         };
         if target == Target::After || !self.is_service {
             return None;
         }
-        let at = self.surveyor().place_now(survey, n, at);
+        // Steps before a directory was renamed know what is in it by the name that it had.
+        let (then, at) = (at, self.surveyor().place_now(survey, n, at));
         let is_known = |name: &Name| {
-            let path = [&at.path[..], std::slice::from_ref(name)].concat();
-            let root = at.root;
-            let place = &StepPath { root, path };
-            self.steps.iter().any(|step| step.places().contains(&place))
+            let known = |dir: &StepPath| {
+                let path = [&dir.path[..], std::slice::from_ref(name)].concat();
+                let root = dir.root;
+                places.contains(&StepPath { root, path })
+            };
+            known(then) || known(&at)
         };
         let names = self.roots.names(&at).ok()?;
         let more = names.iter().find(|name| !is_known(name))?;
@@ -384,9 +397,9 @@ impl<'a> Steps<'a> {
         self.steps.iter().enumerate().filter_map(made).collect()
     }
 
-    /// Times are only put back.
+    /// Times are only put back, and what was staged is there already.
     fn counts(&self, n: usize) -> bool {
-        !matches!(self.steps[n], Step::Times { .. })
+        !matches!(self.steps[n], Step::Times { .. } | Step::Staged { .. })
     }
 
     fn problem(&self, n: usize, error: &io::Error) -> Problem {
@@ -482,12 +495,21 @@ impl<'a> Steps<'a> {
             Step::Unblock {
                 from, to, content, ..
             } => self.unblock(from, to, content),
+            Step::Staged { .. } => Err(io::Error::other("is gone")),
             Step::Times { .. } => Ok(()),
         }
     }
 
     fn undo(&self, step: &Step, applied: &mut AppliedSteps) -> io::Result<()> {
         match step {
+            Step::Staged { at, identity } => match self.unstage(at, *identity) {
+                Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    let aside = aside::set_aside(&self.roots, at)?;
+                    applied.set_aside.push(aside);
+                    Ok(())
+                }
+                removed => removed,
+            },
             Step::MakeDir { at, .. } => match self.remove_dir(at) {
                 // What a daemon made in it, while it was kept from the rest, stays with it.
                 Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
@@ -598,6 +620,19 @@ impl<'a> Steps<'a> {
     fn make(&self, at: &StepPath, made: &NewDirectory) -> io::Result<()> {
         let dir = self.roots.parent(at)?;
         file_ops::make_dir(dir.as_fd(), last(at), owner(made))
+    }
+
+    /// Removes what was made for a run, if it is that.
+    fn unstage(&self, at: &StepPath, identity: Identity) -> io::Result<()> {
+        let dir = self.roots.parent(at)?;
+        match file_ops::stat_entry(dir.as_fd(), last(at))? {
+            None => Ok(()),
+            Some(stat) if stat.identity != identity => {
+                Err(io::Error::other("another inode has its place now"))
+            }
+            Some(stat) if stat.is_dir() => file_ops::remove_dir(dir.as_fd(), last(at)),
+            Some(_) => file_ops::remove_file(dir.as_fd(), last(at)),
+        }
     }
 
     fn remove_dir(&self, at: &StepPath) -> io::Result<()> {

@@ -110,8 +110,8 @@ impl Surveyor<'_> {
         let mut place = place.clone();
         let mut apply = |from: &StepPath, to: &StepPath| {
             let (from, to) = (from.clone(), to.clone());
-            if let Some(path) = (Move { from, to }).apply(place.root, &place.path) {
-                place.path = path;
+            if let Some((root, path)) = (Move { from, to }).apply(place.root, &place.path) {
+                place = StepPath { root, path };
             }
         };
         if n < survey.reached {
@@ -140,11 +140,22 @@ impl Surveyor<'_> {
         match step {
             Step::Times { .. } if survey.is_ahead(n) => Ok(StepState::Pending),
             Step::Times { .. } => Ok(StepState::Done),
-            Step::MakeDir { .. } | Step::RemoveDir { .. } | Step::Create { .. }
+            Step::MakeDir { .. }
+            | Step::RemoveDir { .. }
+            | Step::Create { .. }
+            | Step::Staged { .. }
                 if survey.is_past(n) =>
             {
                 Ok(StepState::Done)
             }
+            Step::Staged {
+                at: place,
+                identity,
+            } => match self.roots.stat(&at(place))? {
+                None => Ok(StepState::Pending),
+                Some(stat) if stat.identity == *identity => Ok(StepState::Done),
+                Some(_) => Err(io::Error::other("another inode has its place now")),
+            },
             Step::MakeDir { .. }
             | Step::RemoveDir { .. }
             | Step::Create { .. }

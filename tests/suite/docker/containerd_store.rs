@@ -44,69 +44,277 @@ fn all_refuse(host: &EngineHost, what: &str, words: &[&str]) {
     same(&before, &snapshot(&host.path("/var/lib/docker")), "refused");
 }
 
+/// Everything that is carried, as users and as Docker see it.
+fn all_seen(host: &EngineHost) -> String {
+    host.sh(
+        "docker images --format '{{.Repository}}:{{.Tag}}' | sort; docker volume ls -q; \
+         docker ps -a --format '{{.Names}} {{.Image}}' | sort; \
+         for c in one three two; do docker diff $c | sort; docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' $c; done; \
+         docker logs one",
+    )
+}
+
+/// Every layer as `docker save` gives it has the diff id that the image's configuration says.
+fn saved_layers_are_whole(host: &EngineHost, image: &str) {
+    host.docker(&["save", "-o", "/shared/saved.tar", image]);
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let tar = host.shared().join("saved.tar");
+    support::output(
+        "tar",
+        [
+            "-C".as_ref(),
+            dir.path().as_os_str(),
+            "-xf".as_ref(),
+            tar.as_os_str(),
+        ],
+    );
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(dir.path().join(name)).unwrap()).unwrap()
+    };
+    let manifest = &json("manifest.json")[0];
+    let config = json(manifest["Config"].as_str().unwrap());
+    let layers = manifest["Layers"].as_array().unwrap();
+    let diff_ids = config["rootfs"]["diff_ids"].as_array().unwrap();
+    assert!(!layers.is_empty() && layers.len() == diff_ids.len());
+    for (layer, diff_id) in layers.iter().zip(diff_ids) {
+        let sum = support::output("sha256sum", [dir.path().join(layer.as_str().unwrap())]).stdout;
+        let sum = String::from_utf8(sum).unwrap();
+        assert_eq!(
+            format!("sha256:{}", &sum[..64]),
+            diff_id.as_str().unwrap(),
+            "{image}"
+        );
+    }
+}
+
+fn with_own_or_managed_containerd(managed: bool) {
+    let mut host = EngineHost::off(Release::Trixie);
+    host.write(DAEMON_JSON, SNAPSHOTTER);
+    if managed {
+        let unit = host.path("/etc/systemd/system/containerd.service");
+        std::os::unix::fs::symlink("/dev/null", unit).unwrap();
+        let alone = "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd://\n";
+        host.write("/etc/systemd/system/docker.service.d/alone.conf", alone);
+    }
+    host.boot();
+    host.import_tiny("tiny:1");
+    host.sh(
+        "docker tag tiny:1 reg.example.com:5000/a/b:2
+         docker run -v data:/d --name one tiny:1 sh -c 'echo 1 > /d/f; echo w > /w; rm /bin/true; touch /home; chown 7:8 /home; echo said'
+         docker commit one committed:1
+         docker create --name two --restart=always --init committed:1 sleep 100
+         docker run --name three committed:1 sh -c 'rm -rf /w; echo x > /x'",
+    );
+    let before = all_seen(&host);
+    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
+    host.sh("mkdir -p /var/lib/containerd");
+    let tops = ["/var/lib/docker", "/var/lib/containerd"];
+    let disk = |host: &EngineHost| tops.map(|top| snapshot(&host.path(top)));
+    let same_disk = |host: &EngineHost, before: &[Vec<String>; 2], when: &str| {
+        for (n, now) in disk(host).iter().enumerate() {
+            same(&before[n], now, &format!("{} {when}", tops[n]));
+        }
+    };
+    let stop = "systemctl stop docker.socket docker; systemctl stop containerd || true";
+    let migrate = ["docker", "migrate", "--write-daemon-json"];
+    let run = host.idshift(&migrate).exits(4);
+    assert!(run.stderr.contains("systemctl stop"), "{run}");
+    host.sh(stop);
+
+    let as_was = disk(&host);
+    let audit = host.idshift(&["docker", "audit"]).exits(0);
+    let text = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(text.contains("2 images and 3 containers"), "{audit}");
+    let dry = host.idshift(&[&migrate[..], &["--dry-run"]].concat());
+    dry.exits(0);
+    let run = host.idshift(&["docker", "migrate"]).exits(4);
+    assert!(run.stderr.contains("--write-daemon-json"), "{run}");
+    same_disk(&host, &as_was, "after a dry run");
+    host.idshift(&migrate).exits(0);
+    assert_eq!(
+        fs::read_to_string(host.path(DAEMON_JSON)).unwrap(),
+        "{\n  \"userns-remap\": \"default\"\n}\n"
+    );
+    host.idshift(&["rollback", "latest"]).exits(0);
+    same_disk(&host, &as_was, "rolled back");
+    assert_eq!(
+        fs::read_to_string(host.path(DAEMON_JSON)).unwrap(),
+        SNAPSHOTTER
+    );
+    // containerd's store works as before.
+    host.start_docker();
+    assert_eq!(all_seen(&host), before);
+    host.sh(stop);
+
+    host.idshift(&migrate).exits(0);
+    host.start_docker();
+    assert_eq!(host.docker(&["info", "-f", "{{.Driver}}"]), "overlay2");
+    assert_eq!(all_seen(&host), before);
+    for image in ["tiny:1", "committed:1"] {
+        saved_layers_are_whole(&host, image);
+    }
+    host.docker(&["start", "-a", "one"]);
+    host.docker(&["start", "-a", "three"]);
+    host.docker(&[
+        "run",
+        "--rm",
+        "-v",
+        "data:/d",
+        "committed:1",
+        "cat",
+        "/d/f",
+        "/w",
+    ]);
+    host.docker(&["commit", "three", "new:1"]);
+    saved_layers_are_whole(&host, "new:1");
+    let owners = host.docker(&["run", "--rm", "committed:1", "ls", "-ln", "/"]);
+    assert!(owners.contains(" 7        8 "), "{owners}");
+
+    // The way back is a plain root with overlay2.
+    host.stop_docker();
+    host.idshift(&["docker", "revert", "--write-daemon-json"])
+        .exits(0);
+    host.start_docker();
+    let reverted = all_seen(&host);
+    let without = |text: &str| text.replace("new:1\n", "");
+    assert_eq!(without(&reverted).lines().next(), before.lines().next());
+    assert_eq!(host.docker(&["info", "-f", "{{.Driver}}"]), "overlay2");
+    host.docker(&["start", "-a", "one"]);
+}
+
 #[test]
-fn what_docker_26_keeps_in_containerd_does_not_vanish_in_a_migration() {
+fn what_docker_26_keeps_in_a_containerd_of_the_host_becomes_layers() {
+    need_root();
+    with_own_or_managed_containerd(false);
+}
+
+#[test]
+fn what_docker_26_keeps_in_its_own_containerd_becomes_layers() {
+    need_root();
+    with_own_or_managed_containerd(true);
+}
+
+#[test]
+fn a_store_that_cannot_be_carried_is_refused_before_anything_changes() {
+    need_root();
+    let mut host = EngineHost::off(Release::Trixie);
+    host.write(DAEMON_JSON, SNAPSHOTTER);
+    host.boot();
+    host.import_tiny("tiny:1");
+    host.docker(&["run", "--name", "one", "tiny:1", "touch", "/w"]);
+    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
+    host.sh("systemctl stop docker.socket docker containerd");
+    let content = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256";
+    let meta = "/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db";
+    let layer = host.sh(&format!("ls -S {content} | head -1"));
+    let (layer, meta) = (host.path(&format!("{content}/{layer}")), host.path(meta));
+    let migrate = ["docker", "migrate", "--write-daemon-json"];
+    let refused = |word: &str| {
+        let before = ["/var/lib/docker", "/var/lib/containerd"].map(|it| snapshot(&host.path(it)));
+        for args in [&migrate[..], &[&migrate[..], &["--dry-run"]].concat()] {
+            let run = host.idshift(args).exits(4);
+            assert!(run.stderr.contains(word), "{word} in {run}");
+        }
+        for (n, top) in ["/var/lib/docker", "/var/lib/containerd"]
+            .iter()
+            .enumerate()
+        {
+            same(&before[n], &snapshot(&host.path(top)), word);
+        }
+    };
+    let change = |path: &Path, with: &dyn Fn(&mut Vec<u8>)| {
+        let before = fs::read(path).unwrap();
+        let mut bytes = before.clone();
+        with(&mut bytes);
+        fs::write(path, bytes).unwrap();
+        before
+    };
+    // The content is not what its digest says: in the middle, and at the end.
+    for at in [2, 1] {
+        let good = change(&layer, &|bytes| {
+            let at = bytes.len() / at - 1;
+            bytes[at] ^= 1;
+        });
+        refused(layer.file_name().unwrap().to_str().unwrap());
+        fs::write(&layer, good).unwrap();
+    }
+    let good = change(&layer, &Vec::clear);
+    refused(layer.file_name().unwrap().to_str().unwrap());
+    fs::remove_file(&layer).unwrap();
+    refused("docker pull");
+    fs::write(&layer, good).unwrap();
+
+    let good = change(&meta, &|bytes| bytes[..80].fill(0));
+    // The other meta page is whole, and may be older.
+    let run = host.idshift(&[&migrate[..], &["--dry-run"]].concat());
+    assert!(matches!(run.code, Some(0 | 4)), "{run}");
+    fs::write(&meta, &good).unwrap();
+    change(&meta, &|bytes| bytes.truncate(bytes.len() / 16));
+    refused("meta.db");
+    fs::write(&meta, &good).unwrap();
+    host.idshift(&migrate).exits(0);
+}
+
+/// Docker is enabled, so it tries to start by itself at each boot.
+#[test]
+fn a_conversion_that_a_reboot_cut_short_is_finished_or_undone() {
+    need_root();
+    let mut host = EngineHost::off(Release::Trixie);
+    host.write(DAEMON_JSON, SNAPSHOTTER);
+    host.boot();
+    host.import_tiny("tiny:1");
+    host.docker(&["run", "--name", "one", "tiny:1", "touch", "/w"]);
+    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
+    for way in ["rollback", "resume"] {
+        let there = seen(&host);
+        let diff = host.docker(&["diff", "one"]);
+        host.sh("systemctl stop docker.socket docker containerd");
+        let args = [
+            "idshift",
+            "docker",
+            "migrate",
+            "--write-daemon-json",
+            "--rate",
+            "3",
+        ];
+        let mut migration = host.command(&args).spawn().unwrap();
+        let moving = host.path("/var/lib/docker/idshift-moving-100000.100000");
+        while !moving.exists() {
+            assert!(migration.try_wait().unwrap().is_none(), "too fast");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // Layers are renamed by now, and some owners changed.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        host.cut_power();
+        migration.wait().unwrap();
+        host.boot();
+        assert!(!host.try_start_docker(), "it came up on half of its data");
+        host.sh("systemctl stop containerd");
+        host.idshift(&[way, "latest"]).exits(0);
+        host.sh("systemctl start containerd");
+        host.start_docker();
+        assert_eq!(seen(&host), there, "{way}");
+        assert_eq!(host.docker(&["diff", "one"]), diff, "{way}");
+        host.docker(&["start", "-a", "one"]);
+    }
+}
+
+/// With a storage driver's images beside the store.
+#[test]
+fn a_storage_driver_beside_the_store_is_refused() {
     need_root();
     let mut host = EngineHost::off(Release::Trixie);
     host.write(DAEMON_JSON, SNAPSHOTTER);
     host.boot();
     host.import_tiny("tiny:1");
     host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
-    host.stop_docker();
-    // The option may also be on the daemon's command line, or be the default: what is there decides.
+    host.docker(&["run", "--name", "one", "tiny:1", "touch", "/f"]);
+    host.sh("systemctl stop docker.socket docker");
     host.write(DAEMON_JSON, "{}");
-    all_refuse(&host, "migrate", &["its images", "docker save"]);
-
-    host.write(DAEMON_JSON, SNAPSHOTTER);
-    host.start_docker();
-    host.docker(&[
-        "run", "-v", "data:/d", "--name", "one", "tiny:1", "touch", "/d/f",
-    ]);
-    let there = seen(&host);
-    host.stop_docker();
-    host.write(DAEMON_JSON, "{}");
-    all_refuse(
-        &host,
-        "migrate",
-        &["container one", "docker save", "docker commit"],
-    );
-
-    // A storage driver's images beside it.
     host.start_docker();
     host.import_tiny("graph:1");
-    host.stop_docker();
-    all_refuse(&host, "migrate", &["container one"]);
-    host.write(DAEMON_JSON, SNAPSHOTTER);
-    all_refuse(&host, "migrate", &["features.containerd-snapshotter"]);
-    host.start_docker();
-    assert_eq!(seen(&host), there);
-
-    // As the refusal says.
-    host.docker(&["commit", "one", "one:1"]);
-    host.sh("docker save -o /root/images.tar $(docker image ls --filter dangling=false --format '{{.Repository}}:{{.Tag}}')");
-    host.docker(&["rm", "one"]);
-    host.write(
-        DAEMON_JSON,
-        r#"{"features":{"containerd-snapshotter":false}}"#,
-    );
-    host.sh("systemctl restart docker && docker load -i /root/images.tar");
-    host.stop_docker();
-    host.idshift(&["docker", "migrate", "--write-daemon-json"])
-        .exits(0);
-    host.start_docker();
-    let now = seen(&host);
-    for image in ["one:1", "tiny:1", "graph:1"] {
-        assert!(now[0].contains(image), "{now:?}");
-    }
-    host.docker(&[
-        "run", "--name", "one", "-v", "data:/d", "one:1", "cat", "/d/f",
-    ]);
-    // The way back takes along what the storage driver has.
-    host.stop_docker();
-    host.idshift(&["docker", "revert", "--write-daemon-json"])
-        .exits(0);
-    host.start_docker();
-    assert_eq!(seen(&host)[1], "one");
+    host.sh("systemctl stop docker.socket docker");
+    all_refuse(&host, "migrate", &["container one", "docker save"]);
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
+use crate::docker::conversion::plan::Conversion;
+use crate::docker::conversion::staging::Staging;
 use crate::docker::copy::{self, PlannedCopy};
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_start::DaemonStart;
@@ -72,11 +74,10 @@ pub fn run(
         ));
     }
     let into = direction == Direction::Into;
-    if into && daemon_json.uses_containerd_store() {
+    if into && daemon_json.uses_containerd_store() && !args.write_daemon_json {
         return Err(Failure::refused(format!(
             "{}: sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older ones \
-             show nothing of what is there. docker save the images, set it to false, restart the daemon, and docker \
-             load them; then migrate. `idshift docker audit` says more",
+             show nothing of what is there. Add --write-daemon-json, which takes it out in the same run",
             path(&start.config)
         )));
     }
@@ -106,6 +107,7 @@ pub fn run(
         data_root: data_root.clone(),
         direction,
         copy: None,
+        staging: None,
         jobs: args.effort.threads(),
         keep_going: args.keep_going,
         set_userns_host: args.set_userns_host,
@@ -130,6 +132,13 @@ pub fn run(
     notes.extend(told(&migration, &remap, args.dry_run));
     let copy = copy.then(|| PlannedCopy::of(&data_root, &remap.dir_name()));
     let copy = copy.transpose().map_err(refused)?;
+    if let (Some(_), Some(conversion)) = (&copy, &migration.conversion) {
+        return Err(Failure::refused(format!(
+            "{}: images and containers in the containerd image store are renamed, and --copy leaves them where they are. \
+             Migrate without --copy: `idshift rollback` undoes it",
+            path(&conversion.containerd.path)
+        )));
+    }
     notes.extend(copy.iter().map(|copy| told_copy(copy, args.dry_run)));
     if let Some(new) = &new_user {
         if !args.dry_run {
@@ -144,12 +153,34 @@ pub fn run(
     }
     let report = match (args.dry_run, &copy) {
         (true, _) => {
+            migration.check_conversion(&stop).map_err(refused)?;
             let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
             let plan = migration.plan();
             let mut report = plan.dry_run(&store, manifest, &monitor, &stop)?;
             report.would_refuse.extend(mounted);
             notes.extend(plan.untold_renames()?.iter().map(ToString::to_string));
             report
+        }
+        (false, None) if migration.conversion.is_some() => {
+            let held = migration.plan().lock(&store, &monitor)?;
+            let staging = migration.make_staging(&stop);
+            if stop.is_asked() {
+                staging.iter().flatten().for_each(Staging::remove);
+                monitor.clear();
+                call.print("interrupted", serde_json::json!({}));
+                tell!("Interrupted. Nothing was changed.");
+                return Ok(Exit::Interrupted);
+            }
+            let staging = staging.map_err(refused)?;
+            drop(held);
+            let done = carry_staging(request, staging.clone(), &remap, &store, &monitor, &stop);
+            if done
+                .as_ref()
+                .map_or(true, |report| report.journal.is_none())
+            {
+                staging.iter().for_each(Staging::remove);
+            }
+            done?
         }
         (false, None) => migration.plan().execute(&store, &monitor, &stop)?,
         (false, Some(copy)) => {
@@ -216,6 +247,20 @@ fn make_user(new: &NewUser) -> Result<(), Failure> {
     }
 }
 
+/// Carries the data-root into the range, with what was made for a conversion.
+fn carry_staging(
+    request: MigrateRequest,
+    staging: Option<Staging>,
+    remap: &Remap,
+    store: &Store,
+    monitor: &Terminal,
+    stop: &Stop,
+) -> Result<Report, Failure> {
+    let with_staging = MigrateRequest { staging, ..request };
+    let migration = Migration::prepare(&with_staging, remap).map_err(refused)?;
+    Ok(migration.plan().execute(store, monitor, stop)?)
+}
+
 /// Carries a copy that was made into the range.
 fn carry_copy(
     request: MigrateRequest,
@@ -247,6 +292,22 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
     )
 }
 
+/// What becomes of the containerd image store.
+fn told_conversion(conversion: &Conversion, dry_run: bool) -> String {
+    let left = match conversion.left_manifests {
+        0 => String::new(),
+        n => format!(" {n} manifests for other platforms and attestations are left.",),
+    };
+    format!(
+        "{} images and {} containers of the containerd image store {} overlay2 layers. Images get other ids (of their \
+         configuration), and the build cache is left.{left} What the store has besides stays in {}.",
+        conversion.images.len(),
+        conversion.containers.len(),
+        if dry_run { "would become" } else { "are now" },
+        path(&conversion.containerd.path),
+    )
+}
+
 /// What a person should know of a plan.
 fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
@@ -261,6 +322,12 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
              the daemon finds its containerd image store. Remove them when all is there."
         ));
     }
+    notes.extend(
+        migration
+            .conversion
+            .iter()
+            .map(|it| told_conversion(it, dry_run)),
+    );
     let inventory = &migration.inventory;
     for volume in &inventory.volumes {
         notes.push(format!("Volume {volume}."));
