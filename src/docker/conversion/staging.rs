@@ -1,7 +1,9 @@
 //! All files that a conversion adds, made in a directory of its own in the data-root before anything is changed.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::plan::{Conversion, PlannedLayer};
@@ -122,18 +124,41 @@ impl Staging {
         match synced {
             Ok(()) => Ok(staging),
             Err(error) => {
-                staging.remove();
+                staging.remove_unfinished();
                 Err(error)
             }
         }
     }
 
-    /// Takes it away again, with all in it, when no step was taken.
+    /// Takes it away again, when no step was taken: what was made, each inode by itself. Whatever else is in it by
+    /// then, the files of a layer above all, stays.
     pub fn remove(&self) {
-        // What is still there then is found in the way by the next run, which says how to remove it.
-        let removed = std::fs::remove_dir_all(&self.dir);
+        let above = self.dir.parent().unwrap_or(&self.dir);
+        for made in self.made.iter().rev() {
+            let names = made.path.iter().map(|name| OsStr::from_bytes(name));
+            let path = names.fold(above.to_path_buf(), |path, name| path.join(name));
+            let stat = PinnedFile::path(&path).and_then(|pin| pin.stat());
+            // What is still there then is found in the way by the next run.
+            let _ = match stat {
+                Ok(stat) if stat.identity != made.identity => continue,
+                Ok(stat) if stat.is_dir() => std::fs::remove_dir(&path),
+                Ok(_) => std::fs::remove_file(&path),
+                Err(_) => continue,
+            };
+        }
+        self.reset_time();
+    }
+
+    /// Takes away what is half made, before any of it is known to anybody.
+    fn remove_unfinished(&self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+        self.reset_time();
+    }
+
+    /// The data-root was modified when it was before, unless something is left in it.
+    fn reset_time(&self) {
         let above = self.dir.parent().map(|top| open_dir(rustix::fs::CWD, top));
-        if let (Ok(()), Some(Ok(above))) = (removed, above) {
+        if let (Err(_), Some(Ok(above))) = (self.dir.symlink_metadata(), above) {
             let _ = file_ops::set_mtime(&above, self.top_mtime_ns);
         }
     }
@@ -227,15 +252,52 @@ impl Staging {
             let pinned = PinnedFile::path(entry.path()).and_then(|pin| pin.stat());
             let stat = pinned.map_err(|errno| DockerError::io(entry.path())(errno.into()))?;
             let below = entry.path().strip_prefix(&above).unwrap_or(entry.path());
-            let names = below.iter().map(|name| {
-                use std::os::unix::ffi::OsStrExt;
-                name.as_bytes().to_vec()
-            });
+            let names = below.iter().map(|name| name.as_bytes().to_vec());
             self.made.push(Made {
                 path: names.collect(),
                 identity: stat.identity,
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_made_here_stays() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = top.path().join("idshift-convert-1.1");
+        std::fs::create_dir_all(dir.join("overlay2/a")).unwrap();
+        std::fs::create_dir_all(dir.join("image")).unwrap();
+        std::fs::write(dir.join("overlay2/a/link"), "L").unwrap();
+        std::fs::write(dir.join("image/repositories.json"), "{}").unwrap();
+        let mut staging = Staging {
+            dir: dir.clone(),
+            top_mtime_ns: 5_000_000_000,
+            name: "idshift-convert-1.1".into(),
+            made: Vec::new(),
+        };
+        staging.list().unwrap();
+        assert_eq!(staging.made.len(), 6);
+        // The files of a layer are in it by now, and a file is another's.
+        std::fs::create_dir(dir.join("overlay2/a/diff")).unwrap();
+        std::fs::write(dir.join("overlay2/a/diff/data"), "precious").unwrap();
+        std::fs::write(dir.join("image/other"), "{}").unwrap();
+        std::fs::rename(dir.join("image/other"), dir.join("image/repositories.json")).unwrap();
+        staging.remove();
+        let text = std::fs::read_to_string(dir.join("overlay2/a/diff/data")).unwrap();
+        assert_eq!(text, "precious");
+        assert!(dir.join("image/repositories.json").exists());
+        assert!(!dir.join("overlay2/a/link").exists());
+        std::fs::remove_dir_all(dir.join("overlay2/a/diff")).unwrap();
+        std::fs::remove_file(dir.join("image/repositories.json")).unwrap();
+        staging.remove();
+        assert!(!dir.exists());
+        let time = std::fs::metadata(top.path()).unwrap().modified().unwrap();
+        let since = time.duration_since(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!(since.as_secs(), 5);
     }
 }
