@@ -1,14 +1,15 @@
 //! `idshift`: move file ownership into and out of user-namespace id ranges.
 //!
-//! The rooms of this house, from the top; each uses only those below it:
+//! The layers, from the top; each imports only those below it:
 //!
-//! - `cli/`        one file a subcommand; the only room that prints
+//! - `cli/`        one file for each command; the only layer that prints
 //! - `docker/`     what a data-root holds, what each part must become, the daemon's rules
 //! - `volume/`     a host directory made ready for `docker run -v`, and whether a container can use it
 //! - `host/`       what this host offers to remapped containers
-//! - `engine/`     shift, rollback, resume, verify: the rooms below, wired together
-//! - `record/`     journal and manifest: formats, writers, readers, the store
-//! - `fs/`         effects on one inode or directory: pin, read, apply, walk, who is using it
+//! - `engine/`     shift, rollback, resume, verify: through the layers below
+//! - `preflight/`  every check before the first change
+//! - `journal/`    journal and manifest: formats, writers, readers, the store
+//! - `fs/`         effects on one inode or directory: pin, read, apply, walk
 //! - `ownership/`  pure: owners, ACLs, capabilities, and how they read on the other side of a map
 //! - `idmap/`      pure: id ranges and maps, `/etc/subuid` and `/etc/subgid`
 //!

@@ -161,8 +161,8 @@ fn mixed(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result
     table.ratio(("dry run, manifest", &dry), ("find -printf", &find), 0.65);
     table.ratio(("shift, cold", &cold), ("chown -R, cold", &chown_cold), 0.8);
     table.ratio(("second shift", &again), ("find -printf", &find), 0.7);
-    table.ratio(("shift", &shift), ("floor", &floor), 1.25);
-    let whole = ("floor, names read, synced", &whole_floor);
+    table.ratio(("shift", &shift), ("lower bound", &floor), 1.25);
+    let whole = ("lower bound, names read, synced", &whole_floor);
     table.ratio(("shift", &shift), whole, None);
     table.ratio(whole, ("chown -R", &chown), None);
     table.ratio(("shift --jobs 1", &one), ("chown -R", &chown), 1.6);

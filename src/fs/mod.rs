@@ -1,4 +1,4 @@
-//! Effects on one inode or one directory. The only floor that changes a file.
+//! Effects on one inode or one directory. The only layer that changes a file.
 //!
 //! - [`pinned_file`]: the handle through which an inode is read and changed
 //! - [`pinned_files`]: many of them, let go of together
@@ -6,7 +6,7 @@
 //! - [`attributes`]: its ACLs and its file capability
 //! - [`mod@apply`]: giving it another [`Ownership`](crate::ownership::Ownership)
 //! - [`open_path`]: opening directories one after the other that lie near each other
-//! - [`dir`]: an open directory, its names, the way to it from the root
+//! - [`dir`]: an open directory, its names, its path from the root
 //! - [`escape`]: names as people may see them
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
 //! - [`mount_watch`]: whether mounts came or went
@@ -20,7 +20,7 @@
 //! - [`access_probe`]: what a process may do with a directory or file, tried
 //! - [`times_guard`]: a directory's times put back after that
 //! - [`source_path`]: where in its filesystem a file lies, whatever mount it is seen through
-//! - [`space`]: room on a filesystem
+//! - [`space`]: free space on a filesystem
 
 //! - [`threads`]: several threads for one piece of work
 //! - [`process`]: what a thread needs of the kernel before it may walk

@@ -9,7 +9,7 @@ use crate::fs::escape::escaped;
 pub use crate::fs::escape::{one_line, shell_word};
 
 /// Text of several lines that can do a terminal no harm. Names in it went through [`one_line`] or
-/// `fs::shown` where they were put in, so that the lines are the program's own.
+/// `fs::escape` where they were put in, so that the lines are the program's own.
 pub fn printable(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(one_line).collect();
     lines.join("\n")

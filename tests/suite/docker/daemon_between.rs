@@ -316,8 +316,8 @@ fn what_daemons_make_at_each_start_is_in_nobodys_way() {
     need_root();
     let promise = Promise::new(
         "Docker",
-        "What a daemon leaves that could not start stands in the way of neither resume nor rollback",
-        "kill -9 at system calls that change the disk; `tmp` made anew in the plain and in the remapped root; resumed, \
+        "What a daemon that could not start leaves behind stops neither resume nor rollback",
+        "kill -9 at system calls that change the disk; `tmp` recreated in the plain and in the remapped root; resumed, \
          or rolled back to the byte",
     );
     let mut scene = scene::migrate(Kind::Ext4);

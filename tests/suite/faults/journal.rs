@@ -143,7 +143,7 @@ fn a_write_out_that_fails_once_on_the_way() {
 fn a_journal_without_room() {
     let promise = Promise::new(
         PART,
-        "No room for the journal is found out before anything is changed",
+        "A lack of space for the journal is found before anything is changed",
         "the journal on a tmpfs of 64 KiB (ENOSPC), and on btrfs beyond a quota (EDQUOT)",
     );
     let it = Place::new();

@@ -164,8 +164,8 @@ fn an_inode_of_very_many_names() {
 fn directories_at_the_ends_of_two_deep_ways_by_turns() {
     let promise = Promise::new(
         "Hostile trees",
-        "A replay that turns from one deep way to another and back, again and again, takes bounded memory",
-        "800 directories at the ends of two ways of 600 long names, by turns: rollback",
+        "A replay that goes back and forth between two deep directories takes bounded memory",
+        "800 directories at the ends of two paths of 600 long names, by turns: rollback",
     );
     let shape = shape("forked", 600);
     shape.idshift.shift(&shape.tree);
