@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Idshift, Kind, MAP, Run, TestFs, scene, sh};
+use crate::support::{Idshift, Kind, MAP, Run, TestFs, data_root, scene, sh};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -347,7 +347,7 @@ fn a_tree_below_a_layer_of_a_mounted_overlay_is_in_use_until_it_is_unmounted_as_
 #[test]
 fn overlays_that_a_dead_daemon_left_are_unmounted_as_told() {
     let it = Host::new(Kind::Ext4);
-    let top = scene::data_root(&it.at("docker"));
+    let top = data_root::filled(&it.at("docker"));
     let layer = top.join("overlay2/left");
     for dir in ["diff", "work", "merged"] {
         fs::create_dir_all(layer.join(dir)).unwrap();

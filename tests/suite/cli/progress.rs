@@ -40,7 +40,7 @@ fn progress(lines: &[String]) -> Vec<&str> {
 #[test]
 fn progress_fits_its_terminal_and_says_how_much_is_left() {
     let fs = TestFs::new(Kind::Tmpfs);
-    let top = tree::wide(
+    let top = tree::many(
         &fs.path()
             .join("a-tree-with-a-long-name/in-a-long-way/to-a-tree"),
         2000,

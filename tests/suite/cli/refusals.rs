@@ -421,7 +421,7 @@ fn a_journal_that_runs_out_of_room_leaves_everything_as_it_was() {
         tree: PathBuf::new(),
         ..Zoo::new(Kind::Tmpfs)
     };
-    let tree = tree::wide(&it.fs.path().join("wide"), 60_000);
+    let tree = tree::many(&it.fs.path().join("wide"), 60_000);
     let it = Zoo {
         start: Snapshot::of(&tree),
         tree,

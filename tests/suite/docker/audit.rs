@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support;
-use crate::support::{Idshift, Kind, Run, TestFs, need_root, scene, trace};
+use crate::support::{Idshift, Kind, Run, TestFs, data_root, need_root, scene, trace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -22,19 +22,8 @@ impl Root {
         need_root();
         // The range has to be there, as on a host that is about to use it.
         let dir = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        let root = Root { dir, containers: 0 };
-        for below in [
-            "image/overlay2/imagedb/content/sha256",
-            "containers",
-            "volumes",
-            "overlay2",
-            "network/files",
-        ] {
-            root.make(below);
-        }
-        fs::write(root.path("image/overlay2/imagedb/content/sha256/abc"), "{}").unwrap();
-        root
+        data_root::empty(dir.path());
+        Root { dir, containers: 0 }
     }
 
     fn path(&self, below: &str) -> PathBuf {
@@ -501,7 +490,7 @@ fn what_stands_in_the_way_is_told() {
 #[test]
 fn what_is_immutable_is_told_with_the_option_that_shifts_it() {
     let fs = TestFs::new(Kind::Ext4);
-    let top = scene::data_root(&fs.path().join("docker"));
+    let top = data_root::filled(&fs.path().join("docker"));
     let file = top.join("overlay2/0123/diff/plain");
     let flags = |path: &Path| {
         let listed = support::output("lsattr", ["-d", path.to_str().unwrap()]);
@@ -549,7 +538,7 @@ fn what_is_immutable_is_told_with_the_option_that_shifts_it() {
 fn an_account_inside_the_range_is_in_the_way_of_audit_dry_run_and_run_but_not_the_user_of_the_range()
  {
     let fs = TestFs::new(Kind::Ext4);
-    let top = scene::data_root(&fs.path().join("docker"));
+    let top = data_root::filled(&fs.path().join("docker"));
     let idshift = Idshift::new();
     let add = |file: &str, line: &str| {
         let mut text = fs::read_to_string(file).unwrap();
@@ -622,7 +611,7 @@ fn a_run_that_was_cut_short_is_told_by_audit_and_dry_run_with_what_ends_it() {
 #[test]
 fn a_guard_in_the_place_of_containers_is_told_and_so_is_any_other_file() {
     let fs = TestFs::new(Kind::Ext4);
-    let top = scene::data_root(&fs.path().join("docker"));
+    let top = data_root::filled(&fs.path().join("docker"));
     fs::remove_dir_all(top.join("containers")).unwrap();
     let idshift = Idshift::new();
     let migrate = || idshift.run(scene::docker_args("migrate", &top, &["--dry-run"]));

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::support::isolation::isolate;
-use crate::support::{Idshift, Run, need_root, scene};
+use crate::support::{Idshift, Run, data_root, need_root};
 use nix::mount::{MsFlags, mount};
 
 /// A host on which nothing starts dockerd, and a data-root that its daemon is to be on.
@@ -35,7 +35,7 @@ impl Host {
             let _ = fs::remove_dir_all(dir);
         }
         let place = tempfile::tempdir().unwrap();
-        let root = scene::data_root(&place.path().join("root"));
+        let root = data_root::filled(&place.path().join("root"));
         Host {
             root,
             _place: place,
@@ -128,7 +128,7 @@ fn what_the_scripts_of_other_init_systems_read() {
 #[test]
 fn the_snap_and_what_a_package_of_before_has_left() {
     let host = Host::new();
-    let root = scene::data_root(Path::new(SNAP_ROOT));
+    let root = data_root::filled(Path::new(SNAP_ROOT));
     let config = "/var/snap/docker/512/config/daemon.json";
     host.write(config, "{\"userns-remap\":\"nobody-here\"}");
     symlink("512", "/var/snap/docker/current").unwrap();

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::support;
 use crate::support::docker::{assert_same_lines, snapshot};
-use crate::support::scene::{data_root, docker_args};
-use crate::support::{Idshift, Kind, Run, TestFs};
+use crate::support::scene::docker_args;
+use crate::support::{Idshift, Kind, Run, TestFs, data_root};
 
 const CONTAINERS: usize = 200;
 
@@ -41,7 +41,7 @@ fn waits(command: &Command, counts: &Path) -> (usize, Run) {
 fn a_migration_does_not_wait_for_each_file_of_a_container() {
     support::isolation::isolate();
     let fs = TestFs::new(Kind::Ext4);
-    let top = data_root(&fs.path().join("docker"));
+    let top = data_root::filled(&fs.path().join("docker"));
     add_containers(&top);
     let start = snapshot(&top);
     let idshift = Idshift::new();
@@ -79,7 +79,7 @@ fn walk(top: &Path) -> Vec<String> {
 fn wrecked_metadata_is_named_with_what_helps() {
     support::isolation::isolate();
     let fs = TestFs::new(Kind::Tmpfs);
-    let top = data_root(&fs.path().join("docker"));
+    let top = data_root::filled(&fs.path().join("docker"));
     let one = top.join("containers/4567");
     let idshift = Idshift::new();
     let migrate = || idshift.run(docker_args("migrate", &top, &[])).exits(4);

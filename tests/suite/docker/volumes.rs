@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
-use crate::support::{Idshift, Kind, Run, TestFs, need_root, scene, sh};
+use crate::support::{Idshift, Kind, Run, TestFs, data_root, need_root, scene, sh};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -25,18 +25,7 @@ impl Place {
         let dir = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let root = dir.path().join("root");
-        for below in [
-            "image/overlay2/imagedb/content/sha256",
-            "containers",
-            "volumes",
-            "overlay2",
-            "network/files",
-        ] {
-            fs::create_dir_all(root.join(below)).unwrap();
-        }
-        fs::set_permissions(&root, fs::Permissions::from_mode(0o711)).unwrap();
-        let image = root.join("image/overlay2/imagedb/content/sha256/abc");
-        fs::write(image, "{}").unwrap();
+        data_root::empty(&root);
         Place { dir, root }
     }
 

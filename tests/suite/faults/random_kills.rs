@@ -45,7 +45,7 @@ const JOBS: [&str; 2] = ["--jobs", "4"];
 impl Place {
     fn new() -> Place {
         let fs = TestFs::new(Kind::Tmpfs);
-        let tree = tree::wide(&fs.path().join("tree"), INODES);
+        let tree = tree::many(&fs.path().join("tree"), INODES);
         std::fs::create_dir(tree.join("extra")).unwrap();
         for n in 0..10 {
             tree::specimens(&tree.join(format!("extra/{n}")));

@@ -30,7 +30,7 @@ struct Place {
 
 fn place() -> Place {
     let fs = TestFs::new(Kind::Tmpfs);
-    let tree = tree::wide(&fs.path().join("tree"), INODES);
+    let tree = tree::many(&fs.path().join("tree"), INODES);
     let start = Snapshot::of(&tree);
     let end = start.shifted(&[MAP]);
     Place {

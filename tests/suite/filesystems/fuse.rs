@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, scene, sh};
+use crate::support::{
+    Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, data_root, scene, sh,
+};
 
 /// A mount that a program of this test's serves, and a directory for what is behind it.
 struct Mount {
@@ -194,7 +196,7 @@ fn an_overlay_in_user_space_is_refused() {
 #[test]
 fn a_migration_is_refused_before_its_first_change_where_names_cannot_be_exchanged() {
     let mut it = Mount::new(&["bindfs", "-f", "%/lower", "@"]);
-    let below = scene::data_root(&it.behind.path().join("lower/docker"));
+    let below = data_root::filled(&it.behind.path().join("lower/docker"));
     it.mount();
     let top = it.at.join("docker");
     let idshift = Idshift::new();

@@ -289,7 +289,7 @@ fn several_trees_are_one_run() {
 #[test]
 fn any_number_of_threads_leaves_the_same() {
     with_jobs(Kind::Tmpfs, &["1", "2", "7", "32"], |at| {
-        tree::wide(at, 10_000)
+        tree::many(at, 10_000)
     });
 }
 
@@ -343,7 +343,7 @@ fn a_deep_tree_is_walked_with_few_descriptors() {
 fn a_data_root_with_hard_links_across_directories_is_migrated_where_timestamps_have_whole_seconds()
 {
     let fs = TestFs::new(Kind::Ext4OfSmallInodes);
-    let top = support::scene::data_root(&fs.path().join("docker"));
+    let top = support::data_root::filled(&fs.path().join("docker"));
     let diff = top.join("overlay2/0123/diff");
     std::fs::create_dir(diff.join("z")).unwrap();
     std::fs::write(diff.join("a"), "").unwrap();
@@ -374,7 +374,7 @@ fn a_run_whose_ids_do_not_tell_is_finished_on_another_device() {
         let tree = tree::specimens(&fs.path().join("tree"));
         // An id that the map does not have.
         std::fs::remove_file(tree.join("shifted")).unwrap();
-        tree::wide(&tree.join("wide"), 600);
+        tree::many(&tree.join("wide"), 600);
         let start = Snapshot::of(&tree);
         let device = std::fs::metadata(&tree).unwrap().dev();
         let idshift = Idshift::new();

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::support::adversary::Adversary;
 use crate::support::hostile::{make_canary, outside, run, run_command};
-use crate::support::scene::{Scene, data_root, docker_args, migrate};
+use crate::support::scene::{Scene, docker_args, migrate};
 use crate::support::trace::{self, Then};
 use crate::support::{
-    Idshift, Kind, Numbers, Promise, Run, Snapshot, TestFs, assert_same, docker, long, sh,
+    Idshift, Kind, Numbers, Promise, Run, Snapshot, TestFs, assert_same, data_root, docker, long,
+    sh,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -27,7 +28,7 @@ const INNER: &str = "100000.100000";
 fn canary(fs: &TestFs) -> (PathBuf, Snapshot) {
     let canary = fs.path().join("canary");
     make_canary(&canary);
-    let bait = data_root(&canary.join("directory/docker"));
+    let bait = data_root::filled(&canary.join("directory/docker"));
     for (from, to) in [
         ("containers/4567", "4567"),
         ("overlay2/0123", "0123"),

@@ -24,7 +24,7 @@ struct Journalled {
 /// A tree that was shifted, large enough for a journal of several frames.
 fn journalled() -> Journalled {
     let fs = TestFs::new(Kind::Tmpfs);
-    let tree = tree::wide(&fs.path().join("tree"), 20_000);
+    let tree = tree::many(&fs.path().join("tree"), 20_000);
     let idshift = Idshift::new();
     let start = Snapshot::of(&tree);
     idshift.shift(&tree);

@@ -196,7 +196,7 @@ fn a_journal_that_lost_sectors_is_refused_unless_nothing_is_behind_them() {
         "each sector of 512 bytes, and each pair, of a journal of several frames",
     );
     let fs = TestFs::new(Kind::Tmpfs);
-    let tree = support::tree::wide(&fs.path().join("tree"), 3000);
+    let tree = support::tree::many(&fs.path().join("tree"), 3000);
     let idshift = Idshift::new();
     for _ in 0..2 {
         idshift.shift(&tree);

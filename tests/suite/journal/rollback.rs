@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support;
 use crate::support::scene;
-use crate::support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, tree};
+use crate::support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, data_root, tree};
 
 struct Shifted {
     _fs: TestFs,
@@ -311,7 +311,7 @@ fn latest_is_the_newest_run_also_when_that_failed_and_was_undone() {
     let it = shifted();
     let there = it.now();
     // What cannot be shifted is met after some frames were written.
-    let second = tree::wide(&it.tree.with_file_name("second"), 3000);
+    let second = tree::many(&it.tree.with_file_name("second"), 3000);
     fs::create_dir_all(second.join("0000/deep/down")).unwrap();
     fs::write(second.join("0000/deep/down/unmapped"), "").unwrap();
     let unmapped = second.join("0000/deep/down/unmapped");
@@ -469,7 +469,7 @@ fn verify_says_whether_the_disk_is_what_the_journal_says() {
 #[test]
 fn verify_names_renamed_entries_by_where_they_are_now() {
     let fs = TestFs::new(Kind::Tmpfs);
-    let top = scene::data_root(&fs.path().join("docker"));
+    let top = data_root::filled(&fs.path().join("docker"));
     let idshift = Idshift::new();
     let args = scene::docker_args("migrate", &top, &["--set-userns-host"]);
     idshift.run(args).exits(0);
@@ -487,7 +487,7 @@ fn verify_names_renamed_entries_by_where_they_are_now() {
 #[test]
 fn what_undoing_a_revert_makes_itself_is_not_called_new() {
     let fs = TestFs::new(Kind::Ext4);
-    let top = scene::data_root(&fs.path().join("docker"));
+    let top = data_root::filled(&fs.path().join("docker"));
     let idshift = Idshift::new();
     let carry = |what: &str, more: &[&str]| idshift.run(scene::docker_args(what, &top, more));
     carry("migrate", &["--set-userns-host"]).exits(0);
@@ -516,7 +516,7 @@ fn names(dir: &std::path::Path) -> BTreeSet<std::ffi::OsString> {
 #[test]
 fn the_copy_of_a_migration_that_is_undone_is_told_with_what_removes_it() {
     let fs = TestFs::new(Kind::Ext4);
-    let top = scene::data_root(&fs.path().join("docker data"));
+    let top = data_root::filled(&fs.path().join("docker data"));
     std::fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0o710)).unwrap();
     let before = names(&top);
     let idshift = Idshift::new();

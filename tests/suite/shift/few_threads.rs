@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::trace::{self, Call};
-use crate::support::{
-    Idshift, Kind, MAP, Promise, Run, Snapshot, TestFs, assert_same, output, script,
-};
+use crate::support::{Idshift, Kind, MAP, Promise, Run, Snapshot, TestFs, assert_same, tree};
 use nix::errno::Errno;
 use nix::libc;
 
@@ -24,8 +22,7 @@ impl Tree {
     fn new(inodes: usize) -> Tree {
         let fs = TestFs::new(Kind::Ext4);
         let top = fs.path().join("tree");
-        let args = [script("wide.py"), top.clone(), inodes.to_string().into()];
-        output("python3", args);
+        tree::many(&top, inodes);
         for n in 1..300 {
             std::fs::hard_link(top.join(format!("0000/{n}")), top.join(format!("0001/{n}")))
                 .unwrap();

@@ -58,7 +58,7 @@ fn stopped_midway(idshift: &Idshift, tree: &Path) -> Stopped {
 #[test]
 fn a_second_run_on_the_same_or_a_nested_tree_is_told_who_holds_it() {
     let fs = TestFs::new(Kind::Tmpfs);
-    let tree = tree::wide(&fs.path().join("top/tree"), 60_000);
+    let tree = tree::many(&fs.path().join("top/tree"), 60_000);
     let other = tree::plain_zoo(&fs.path().join("other"));
     let (first, second) = (Idshift::new(), Idshift::new());
     let start = Snapshot::of(&tree);
@@ -90,7 +90,7 @@ fn a_second_run_on_the_same_or_a_nested_tree_is_told_who_holds_it() {
 #[test]
 fn a_run_of_the_same_process_number_is_another_run() {
     let fs = TestFs::new(Kind::Tmpfs);
-    let tree = tree::wide(&fs.path().join("tree"), 60_000);
+    let tree = tree::many(&fs.path().join("tree"), 60_000);
     let other = tree::plain_zoo(&fs.path().join("other"));
     let idshift = [Idshift::new(), Idshift::new(), Idshift::new()];
     // Each is process 1 of a namespace.

@@ -10,7 +10,7 @@ use crate::support::{Kind, MAP, Snapshot, assert_same, sh, tree};
 /// A larger tree with one inode that cannot be shifted, met late.
 fn one_bad_inode(kind: Kind, spoil: impl Fn(&Path)) -> (Zoo, &'static str) {
     let it = Zoo::new(kind);
-    tree::wide(&it.tree.join("wide"), 20_000);
+    tree::many(&it.tree.join("wide"), 20_000);
     let bad = "wide/zzz";
     fs::write(it.tree.join(bad), "").unwrap();
     spoil(&it.tree.join(bad));

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::journal::{frame, frames, lines};
 use crate::support::promise::Promise;
-use crate::support::{Idshift, Kind, MAP, Run, TestFs, long, output, script};
+use crate::support::{Idshift, Kind, MAP, Run, TestFs, long, script, tree};
 use serde_json::{Value, json};
 
 struct Shape {
@@ -21,12 +21,7 @@ fn shape(shape: &str, count: usize) -> Shape {
     // In memory: it is gone with its mount, however deep it is.
     let fs = TestFs::new(Kind::Tmpfs);
     let tree = fs.path().join("tree");
-    let count = count.to_string();
-    let args = [shape.as_ref(), tree.as_os_str(), count.as_ref()];
-    output(
-        "python3",
-        [script("shapes.py").as_os_str()].into_iter().chain(args),
-    );
+    tree::shape(shape, &tree, count);
     Shape {
         _fs: fs,
         tree,
@@ -51,19 +46,7 @@ impl Shape {
 
     #[track_caller]
     fn belongs_to(&self, uid: u32) {
-        let (uid, program) = (uid.to_string(), script("shapes.py"));
-        let args: [&OsStr; 4] = [
-            program.as_os_str(),
-            "check".as_ref(),
-            self.tree.as_os_str(),
-            uid.as_ref(),
-        ];
-        let others = output("python3", args).stdout;
-        assert_eq!(
-            String::from_utf8_lossy(&others).trim(),
-            "0",
-            "inodes of others"
-        );
+        assert_eq!(tree::strangers(&self.tree, uid), 0, "inodes of others");
     }
 
     /// There and back, by every way that walks or replays. `whole_paths`: those that write out the

@@ -219,7 +219,7 @@ fn a_deep_tree_is_deeper_than_path_max() {
 #[test]
 fn a_wide_tree_has_as_many_names_as_asked() {
     let fs = TestFs::new(Kind::Tmpfs);
-    let tree = tree::wide(&fs.path().join("tree"), 2_000);
+    let tree = tree::many(&fs.path().join("tree"), 2_000);
     let snapshot = Snapshot::of(&tree);
     assert_eq!(snapshot.lines().len(), 2_001);
     assert!(

@@ -2,6 +2,7 @@
 //!
 //! - [`adversary`]: somebody who changes a tree while the program goes through it
 //! - [`daemon`]: a real Docker daemon of the test's own
+//! - [`data_root`]: data-roots made by hand
 //! - [`docker`]: data-roots to carry, and what a user sees of them
 //! - [`engine_host`]: a whole host with systemd and a Docker of another release, booted and rebooted
 //! - [`engine_scenario`]: what every engine is put through, whatever its image store
@@ -16,7 +17,7 @@
 //! - [`journal`]: the frames of a journal file, read and made without the program's own code
 //! - [`power`]: what a power cut leaves of a journal
 //! - [`device`]: a block device that can be told to fail
-//! - `machinery`: tests of all this
+//! - `machinery`, `layout`: tests of all this
 //! - [`promise`]: the rows of `docs/reliability.md`
 //! - [`trace`]: commands followed from one change of the disk to the next, and killed there
 //! - [`volume`]: host directories to check and to prepare
@@ -27,6 +28,7 @@
 
 pub mod adversary;
 pub mod daemon;
+pub mod data_root;
 pub mod device;
 pub mod docker;
 pub mod engine_host;
@@ -37,6 +39,7 @@ pub mod idshift;
 pub mod inputs;
 pub mod isolation;
 pub mod journal;
+mod layout;
 mod machinery;
 pub mod place;
 pub mod power;

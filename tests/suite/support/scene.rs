@@ -6,9 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
-
-use super::{Idshift, Kind, MAP, Run, TestFs, docker, output, script, sh, trace, tree};
+use super::{Idshift, Kind, MAP, Run, TestFs, data_root, docker, output, sh, trace, tree};
 
 /// A run that can be repeated: what it works on is as at the start again once it is rolled back.
 pub struct Scene {
@@ -67,8 +65,7 @@ fn shift_of(fs: TestFs, top: PathBuf) -> Scene {
 fn large(kind: Kind) -> (TestFs, PathBuf) {
     let fs = TestFs::new(kind);
     let top = fs.path().join("tree");
-    let args = [script("wide.py"), top.clone(), "55000".into()];
-    output("python3", args);
+    tree::many(&top, 55_000);
     (fs, top)
 }
 
@@ -144,53 +141,9 @@ pub fn prepare(kind: Kind) -> Scene {
 /// A data-root of Docker's, made by hand.
 pub fn migrate(kind: Kind) -> Scene {
     let fs = TestFs::new(kind);
-    let top = data_root(&fs.path().join("docker"));
+    let top = data_root::filled(&fs.path().join("docker"));
     let args = docker_args("migrate", &top, &["--set-userns-host"]);
     Scene::new("docker migrate", fs, top, args, ()).with_steps()
-}
-
-/// Makes what a plain daemon would have left there.
-pub fn data_root(top: &Path) -> PathBuf {
-    let make = |below: &str| {
-        let path = top.join(below);
-        fs::create_dir_all(&path).unwrap();
-        path
-    };
-    for below in [
-        "image/overlay2/imagedb/content/sha256",
-        "image/overlay2/distribution",
-        "overlay2/l",
-        "volumes/named",
-        "network/files",
-        "tmp",
-    ] {
-        make(below);
-    }
-    fs::set_permissions(top, fs::Permissions::from_mode(0o711)).unwrap();
-    fs::write(top.join("image/overlay2/imagedb/content/sha256/abc"), "{}").unwrap();
-    let diff = make("overlay2/0123").join("diff");
-    tree::specimens(&diff);
-    // In a plain root an id of the range is one that no container of the range can have.
-    fs::remove_file(diff.join("shifted")).unwrap();
-    fs::write(top.join("volumes/named/_data"), "x").unwrap();
-    // Leads out of the data-root and in again, so that it is rewritten.
-    let name = top.file_name().unwrap().to_str().unwrap();
-    let target = format!("../../../{name}/image");
-    std::os::unix::fs::symlink(target, make("volumes/linked").join("_data")).unwrap();
-    let container = make("containers/4567");
-    let config = json!({"Name": "/web", "Driver": "overlay2", "Config": {"User": "1000:1000"},
-        "HostnamePath": container.join("hostname"), "ResolvConfPath": container.join("resolv.conf"),
-        "LogPath": container.join("4567-json.log"), "ID": "4567"});
-    fs::write(container.join("config.v2.json"), config.to_string()).unwrap();
-    fs::write(
-        container.join("hostconfig.json"),
-        json!({"Privileged": true}).to_string(),
-    )
-    .unwrap();
-    for name in ["hostname", "resolv.conf", "4567-json.log"] {
-        fs::write(container.join(name), name).unwrap();
-    }
-    top.to_path_buf()
 }
 
 /// `docker migrate` or `docker revert`; nothing of this machine's own daemon is looked at.

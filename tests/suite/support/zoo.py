@@ -1,18 +1,10 @@
-#!/usr/bin/env python3
-"""Fills a directory with inodes of every kind, as container root and its users would own them.
-
-    zoo.py [--plain] [--deep] DIR
-
---plain leaves out xattrs, ACLs and capabilities, for filesystems that keep none and for programs
-that do not handle them. --deep adds a chain of directories much deeper than PATH_MAX.
-"""
+"""Inodes of every kind, as container root and its users would own them: a part of tree.py."""
 
 import errno
 import os
 import socket
 import stat
 import subprocess
-import sys
 
 IDS = (0, 1000, 65534, 65535)
 # With 1, where the second range of a rootless engine's map begins.
@@ -38,24 +30,24 @@ NAMES = (
 NULL, WHITEOUT, LOOP = os.makedev(1, 3), os.makedev(0, 0), os.makedev(7, 99)
 
 
+def own(path, uid=0, gid=0, mode=None):
+    os.chown(path, uid, gid, follow_symlinks=False)
+    if mode is not None:
+        os.chmod(path, mode)
+
+
+def file(path, uid=0, gid=0, mode=0o644, content=b"content\n"):
+    with open(path, "wb") as out:
+        out.write(content)
+    own(path, uid, gid, mode)
+
+
+def directory(path, uid=0, gid=0, mode=0o755):
+    os.mkdir(path)
+    own(path, uid, gid, mode)
+
+
 class Zoo:
-    def __init__(self, plain):
-        self.plain = plain
-
-    def own(self, path, uid=0, gid=0, mode=None):
-        os.chown(path, uid, gid, follow_symlinks=False)
-        if mode is not None:
-            os.chmod(path, mode)
-
-    def file(self, path, uid=0, gid=0, mode=0o644, content=b"content\n"):
-        with open(path, "wb") as out:
-            out.write(content)
-        self.own(path, uid, gid, mode)
-
-    def dir(self, path, uid=0, gid=0, mode=0o755):
-        os.mkdir(path)
-        self.own(path, uid, gid, mode)
-
     def xattr(self, path, key, value):
         try:
             os.setxattr(path, key, value, follow_symlinks=False)
@@ -69,17 +61,17 @@ class Zoo:
         os.mkdir("owners")
         for uid in OWNERS:
             for gid in OWNERS:
-                self.file(f"owners/{uid}-{gid}", uid, gid)
+                file(f"owners/{uid}-{gid}", uid, gid)
         for number, uid in enumerate(IDS):
-            self.dir(f"owners/dir-{uid}", uid, IDS[-1 - number])
-            self.file(f"owners/dir-{uid}/inside", uid, uid)
+            directory(f"owners/dir-{uid}", uid, IDS[-1 - number])
+            file(f"owners/dir-{uid}/inside", uid, uid)
 
     def modes(self):
         os.mkdir("modes")
         for mode in MODES:
-            self.file(f"modes/file-{mode:04o}", 0, 1000, mode)
-            self.dir(f"modes/dir-{mode:04o}", 1000, 0, mode)
-            self.file(f"modes/dir-{mode:04o}/inside", 1000, 0, mode)
+            file(f"modes/file-{mode:04o}", 0, 1000, mode)
+            directory(f"modes/dir-{mode:04o}", 1000, 0, mode)
+            file(f"modes/dir-{mode:04o}/inside", 1000, 0, mode)
 
     def kinds(self):
         os.mkdir("kinds")
@@ -94,58 +86,58 @@ class Zoo:
         with socket.socket(socket.AF_UNIX) as one:
             one.bind("kinds/socket")
         for number, name in enumerate(sorted(os.listdir("kinds"))):
-            self.own(f"kinds/{name}", IDS[number % 4], IDS[number % 3])
-        self.file("kinds/empty", 65535, 65535, content=b"")
+            own(f"kinds/{name}", IDS[number % 4], IDS[number % 3])
+        file("kinds/empty", 65535, 65535, content=b"")
         with open("kinds/sparse", "wb") as out:
             out.seek(1 << 20)
             out.write(b"an island")
             out.truncate(4 << 20)
-        self.own("kinds/sparse", 1000, 1000, 0o600)
-        self.dir("kinds/empty-directory", 65534, 65534, 0o700)
+        own("kinds/sparse", 1000, 1000, 0o600)
+        directory("kinds/empty-directory", 65534, 65534, 0o700)
 
     def links(self):
         for name in ("links", "links/a", "links/b", "links/b/c"):
             os.mkdir(name)
-        self.file("links/a/one", 1000, 1000, 0o4755)
+        file("links/a/one", 1000, 1000, 0o4755)
         os.symlink("one", "links/a/soft")
         os.mkfifo("links/a/fifo")
         for name in ("one", "soft", "fifo"):
-            self.own(f"links/a/{name}", 1000, 65534)
+            own(f"links/a/{name}", 1000, 65534)
             os.link(f"links/a/{name}", f"links/b/c/{name}-again", follow_symlinks=False)
         os.chmod("links/a/one", 0o4755)
         os.link("links/a/one", "links/b/one-more")
 
     def crowd(self):
         """Many files in one directory, of every pair of owners."""
-        self.dir("crowd", 1000, 1)
+        directory("crowd", 1000, 1)
         for number in range(200):
-            self.file(f"crowd/{number:03}", OWNERS[number % 5], OWNERS[number // 5 % 5])
+            file(f"crowd/{number:03}", OWNERS[number % 5], OWNERS[number // 5 % 5])
 
     def names(self):
         os.mkdir("names")
         for number, name in enumerate(NAMES):
-            self.file(b"names/" + name, IDS[number % 4], IDS[(number + 1) % 4])
-        self.dir(b"names/\xc3dir", 1000, 1000)
-        self.dir(b"names/\xc3dir/" + b"d" * 255, 0, 65535)
-        self.file(b"names/\xc3dir/" + b"d" * 255 + b"/\x01", 65535, 0)
+            file(b"names/" + name, IDS[number % 4], IDS[(number + 1) % 4])
+        directory(b"names/\xc3dir", 1000, 1000)
+        directory(b"names/\xc3dir/" + b"d" * 255, 0, 65535)
+        file(b"names/\xc3dir/" + b"d" * 255 + b"/\x01", 65535, 0)
 
     def acls(self):
         os.mkdir("acls")
         access = "u:1000:rw,u:0:r,u:65535:rwx,g:1000:r,g:4:rx,g:65534:-,m::rwx"
         default = "d:u::rwx,d:g::rx,d:o::-,d:u:65534:rwx,d:u:33:r,d:g:0:r,d:g:65535:rwx,d:m::rwx"
-        self.file("acls/file", 1000, 1000, 0o640)
-        self.file("acls/setuid", 1000, 0, 0o6755)
-        self.dir("acls/dir", 0, 1000, 0o2770)
+        file("acls/file", 1000, 1000, 0o640)
+        file("acls/setuid", 1000, 0, 0o6755)
+        directory("acls/dir", 0, 1000, 0o2770)
         os.mkfifo("acls/fifo")
-        self.dir("acls/default-only", 65534, 0)
+        directory("acls/default-only", 65534, 0)
         subprocess.run(
             ["setfacl", "-n", "-m", access, "acls/file", "acls/setuid", "acls/dir", "acls/fifo"],
             check=True,
         )
         subprocess.run(["setfacl", "-n", "-m", default, "acls/dir", "acls/default-only"], check=True)
         # Made inside, they inherit: one with an access ACL, one with a default ACL as well.
-        self.file("acls/dir/inherits", 1000, 1000, 0o664)
-        self.dir("acls/dir/inherits-too", 0, 0, 0o2775)
+        file("acls/dir/inherits", 1000, 1000, 0o664)
+        directory("acls/dir/inherits-too", 0, 0, 0o2775)
 
     def capabilities(self):
         os.mkdir("capabilities")
@@ -161,7 +153,7 @@ class Zoo:
         }
         for number, (name, args) in enumerate(caps.items()):
             path = f"capabilities/{name}"
-            self.file(path, IDS[number % 4], 0, 0o6755 if name == "with-all" else 0o755)
+            file(path, IDS[number % 4], 0, 0o6755 if name == "with-all" else 0o755)
             if name == "with-all":
                 acl = "u:1000:rw,u:2:r,g:7:r,g:3:w,m::rwx"
                 subprocess.run(["setfacl", "-n", "-m", acl, path], check=True)
@@ -170,20 +162,20 @@ class Zoo:
 
     def xattrs(self):
         os.mkdir("xattrs")
-        self.file("xattrs/file", 1000, 1000)
+        file("xattrs/file", 1000, 1000)
         self.xattr("xattrs/file", "user.empty", b"")
         self.xattr("xattrs/file", "user.mime_type", b"text/plain")
         self.xattr("xattrs/file", "user.bytes", bytes(range(256)))
         self.xattr("xattrs/file", "security.selinux", b"system_u:object_r:container_file_t:s0\0")
         self.xattr("xattrs/file", "trusted.overlay.origin", b"\x00\xfb\x1d\x00\x01" + bytes(24))
         self.xattr("xattrs/file", "trusted.overlay.metacopy", b"")
-        self.dir("xattrs/opaque", 0, 1000)
+        directory("xattrs/opaque", 0, 1000)
         self.xattr("xattrs/opaque", "trusted.overlay.opaque", b"y")
         self.xattr("xattrs/opaque", "trusted.overlay.impure", b"y")
-        self.dir("xattrs/moved", 1000, 0)
+        directory("xattrs/moved", 1000, 0)
         self.xattr("xattrs/moved", "trusted.overlay.redirect", b"/from/here")
         os.symlink("file", "xattrs/symlink")
-        self.own("xattrs/symlink", 1000, 65535)
+        own("xattrs/symlink", 1000, 65535)
         self.xattr("xattrs/symlink", "trusted.note", b"on the link itself")
         os.mkfifo("xattrs/fifo")
         self.xattr("xattrs/fifo", "trusted.note", b"on the fifo")
@@ -191,17 +183,17 @@ class Zoo:
     def deep(self):
         """1,000 short names, then 32 long ones: a path of more than twice PATH_MAX."""
         top = os.open(".", os.O_RDONLY)
-        self.dir("deep", 1000, 1000)
+        directory("deep", 1000, 1000)
         os.chdir("deep")
         for number, name in enumerate(["d"] * 1000 + ["long" * 50] * 32):
-            self.dir(name, IDS[number % 4], IDS[number % 3])
+            directory(name, IDS[number % 4], IDS[number % 3])
             if number % 100 == 99:
-                self.file("file", IDS[number % 3], IDS[number % 4])
+                file("file", IDS[number % 3], IDS[number % 4])
             if number % 10 == 9:
-                self.dir("side", IDS[number % 3], IDS[number % 4])
-                self.file("side/file", IDS[number % 4], IDS[number % 3])
+                directory("side", IDS[number % 3], IDS[number % 4])
+                file("side/file", IDS[number % 4], IDS[number % 3])
             os.chdir(name)
-        self.file("bottom", 1000, 65534, 0o4755)
+        file("bottom", 1000, 65534, 0o4755)
         os.fchdir(top)
         os.close(top)
 
@@ -234,13 +226,9 @@ def names_here():
         os.close(fd)
 
 
-def main():
-    args = sys.argv[1:]
-    plain, deep = "--plain" in args, "--deep" in args
-    os.umask(0o022)
-    os.makedirs(args[-1], exist_ok=True)
-    os.chdir(args[-1])
-    zoo = Zoo(plain)
+def make(plain, deep):
+    """In the current directory."""
+    zoo = Zoo()
     zoo.owners()
     zoo.modes()
     zoo.kinds()
@@ -254,6 +242,3 @@ def main():
     if deep:
         zoo.deep()
     zoo.set_times()
-
-
-main()
