@@ -49,6 +49,7 @@ pub mod formats {
         Container, bind_mounts, rewrite_config, rewrite_hostconfig, set_userns_host, volume_drivers,
     };
     pub use crate::docker::daemon_json::with_userns_remap;
+    pub use crate::docker::graph;
     pub use crate::fs::{DirPath, Identity};
     pub use crate::idmap::{Direction, IdMap, MapSpec, Mapped, Reader, SubidFile, map_from_subid};
     pub use crate::journal::file::{Journal, JournalError, Section};

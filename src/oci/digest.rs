@@ -137,6 +137,11 @@ fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// What a hash comes to.
+pub(crate) fn of_hash(hash: Sha256) -> Digest {
+    Digest(HexId(hex(&hash.finalize())))
+}
+
 /// Hashes what is read through it.
 #[derive(Debug)]
 pub struct HashingReader<R> {
@@ -155,7 +160,7 @@ impl<R: Read> HashingReader<R> {
 
     /// The digest of everything that was read so far.
     pub fn digest(&self) -> Digest {
-        Digest(HexId(hex(&self.hash.clone().finalize())))
+        of_hash(self.hash.clone())
     }
 
     /// Reads what is left; the digest of everything.

@@ -7,6 +7,8 @@
 //! - [`path`]: pure: names of tar entries
 //! - [`tar_reader`]: a layer's tar, entry by entry, with every byte between the contents
 //! - [`tar_split`]: what Docker keeps of a layer's tar
+//! - [`unpack`]: a layer's tar unpacked as `diff`
+//! - [`pack`]: a layer tar of files whose blob is gone
 //!
 //! An image is written so:
 //!
@@ -22,13 +24,20 @@
 //! store.add_image(config, &metadata)?;                 // and at the end store.add_repositories
 //! ```
 //!
+//! Where no snapshot has the files, [`unpack_layer`](unpack::unpack_layer) makes them of the blob, into a `diff` of mode
+//! 0755, and the blob is read once more for `split_layer`. Where the blob is gone, [`pack_layer`](pack::pack_layer) tells
+//! the diff ids of a chain that is made of the snapshots, and writes their tar-split: to know the names it has to run
+//! before [`Layer::stack`](layer::Layer::stack), into a temporary file.
+//!
 //! A container has [`ContainerLayers`](layer::ContainerLayers): `add_dir` for its init layer (`true`) and its own
 //! (`false`), then `add_container`. Ids of files are container ids as they are in the image; the shift comes after.
 
 pub use crate::oci::digest;
 pub mod blob;
 pub mod layer;
+pub mod pack;
 pub mod path;
 pub mod store;
 pub mod tar_reader;
 pub mod tar_split;
+pub mod unpack;

@@ -57,8 +57,8 @@ impl GraphRoot {
         })
     }
 
-    /// Makes a layer's directory in `overlay2`, without its `diff`, which has to be put or made there. A container's
-    /// own is not `committed`.
+    /// Makes a layer's directory in `overlay2`, without its `diff`, which has to be put or made there. All are
+    /// `committed`, which Docker mounts read-only, but a container's own.
     ///
     /// # Errors
     /// It is there already, or the disk is full.

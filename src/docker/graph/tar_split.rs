@@ -23,7 +23,8 @@ use super::digest::{Digest, HashingReader};
 use super::path::clean;
 use super::tar_reader::{Entry, Kind, RawBytes, TarError, TarReader};
 
-static CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_GO_ISO);
+/// CRC-64 as `crc64.MakeTable(crc64.ISO)` of Go.
+pub(super) static CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_GO_ISO);
 
 /// As long as this, a segment is written: Docker takes the zeros at the end in pieces of it.
 const SEGMENT: usize = 1 << 20;

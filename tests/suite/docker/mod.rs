@@ -7,6 +7,7 @@ mod drivers;
 mod engines;
 mod hosts;
 mod kills;
+mod layers;
 mod many_containers;
 mod migrate;
 mod systemd;
