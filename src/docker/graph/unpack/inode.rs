@@ -53,7 +53,7 @@ pub fn make(parent: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
     let mode = Mode::RUSR | Mode::WUSR;
     let node = |kind: FileType, device: u64| rustix::fs::mknodat(parent, name, kind, mode, device);
     let device = rustix::fs::makedev(entry.device.0, entry.device.1);
-    Ok(match entry.kind {
+    match entry.kind {
         Kind::Directory => rustix::fs::mkdirat(parent, name, Mode::RWXU)?,
         Kind::Symlink => rustix::fs::symlinkat(&entry.link_name[..], parent, name)?,
         Kind::CharDevice => node(FileType::CharacterDevice, device)?,
@@ -62,7 +62,8 @@ pub fn make(parent: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
         Kind::File | Kind::HardLink | Kind::Global | Kind::Unknown(_) => {
             return Err(io::Error::other("is not made so"));
         }
-    })
+    }
+    Ok(())
 }
 
 /// Gives the inode the owner, extended attributes, mode and time of the entry, in this order: a change of the owner
