@@ -58,7 +58,7 @@ pub fn resume(
         }
     }
     let header = &journal.header;
-    if header.listed_first && !journal.has_mark(Mark::Listed) {
+    if !journal.may_have_begun() {
         return Err(not_this(&format!(
             "the run ended before it knew everything that is to be done, and nothing was changed. \
              Close it with {rollback}, then start again"

@@ -310,6 +310,12 @@ impl Journal {
         self.state.is_open() || self.marks.last().is_some_and(failed)
     }
 
+    /// Whether the run came to where it changes something. One that lists all that is to be done first, and was cut
+    /// short before that was on the disk, changed nothing.
+    pub fn may_have_begun(&self) -> bool {
+        !self.header.listed_first || self.has_mark(Mark::Listed)
+    }
+
     /// Whether a resume can go on with it, as far as the journal says.
     pub fn can_resume(&self) -> bool {
         let walk = &self.header.walk;

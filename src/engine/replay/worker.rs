@@ -53,6 +53,9 @@ pub(super) struct Worker<'a> {
     /// The tree in which it is now.
     root_now: usize,
     kept: ChownCheck,
+    /// Nothing is to be undone: the run ended before it changed anything, and whoever has used the trees since is no
+    /// conflict.
+    never_begun: bool,
     pub(super) stats: Stats,
 }
 
@@ -108,6 +111,9 @@ impl<'a> Worker<'a> {
             root_now: 0,
             scatters: false,
             kept: ChownCheck::default(),
+            never_begun: replay.target == Target::Before
+                && replay.mode != ReplayMode::Report
+                && !replay.journal.may_have_begun(),
             stats: Stats::default(),
         }
     }
@@ -331,6 +337,9 @@ impl<'a> Worker<'a> {
     }
 
     fn problem(&mut self, problem: Problem) {
+        if self.never_begun && problem.kind == ProblemKind::Conflict {
+            return;
+        }
         self.replay.monitor.problem(&problem);
         let is_over = match self.replay.give_up {
             FailurePolicy::Never => false,
@@ -367,7 +376,7 @@ impl<'a> Worker<'a> {
         } = looked;
         let is_it = stat.identity == entry.identity && stat.file_type == transition.file_type;
         if !is_it {
-            if stat.is_dir() && transition.file_type == FileType::Directory {
+            if !self.never_begun && stat.is_dir() && transition.file_type == FileType::Directory {
                 let trail = self.way.trail().cloned();
                 let path = self.path(root, trail.as_deref(), entry.name);
                 push_listed(&mut self.stats.replaced_dirs, path);
@@ -405,7 +414,7 @@ impl<'a> Worker<'a> {
                 return Err(conflict(&format!("is {is}, and should be {should}")));
             }
             _ if !self.may_change(change, &now, transition.file_type) => {
-                self.stats.forcible += 1;
+                self.stats.forcible += u64::from(!self.never_begun);
                 let (is, was) = (summary(&now), summary(other));
                 return Err(conflict(&format!(
                     "was changed since: it is {is}, not {was}"

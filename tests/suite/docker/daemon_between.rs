@@ -9,7 +9,7 @@ use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::scene::{self, Scene};
 use crate::support::{
-    Idshift, Kind, Numbers, Promise, Run, long, need_root, output, script, trace,
+    Idshift, Kind, Numbers, Promise, Run, TestFs, long, need_root, output, script, trace,
 };
 use serde_json::Value;
 
@@ -376,6 +376,58 @@ fn what_daemons_make_at_each_start_is_in_nobodys_way() {
         same(&states[0], &strip(timeless(&snapshot(&scene.top))), &when);
         promise.held();
     }
+}
+
+/// What a daemon and its containers do to what a run lists: inodes are made anew, another is given away, one goes, and
+/// the metadata of a container is written.
+fn use_listed(top: &Path, owner: u32) {
+    fs::remove_dir(top.join("tmp")).unwrap();
+    fs::create_dir(top.join("tmp")).unwrap();
+    let config = top.join("containers/4567/config.v2.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text + "\n").unwrap();
+    let diff = top.join("overlay2/0123/diff");
+    let plain = diff.join("plain");
+    let text = fs::read(&plain).unwrap();
+    fs::rename(&plain, diff.join("kept")).unwrap();
+    fs::write(&plain, text).unwrap();
+    std::os::unix::fs::chown(diff.join("setuid"), Some(owner), Some(owner)).unwrap();
+    fs::remove_file(diff.join("passing")).unwrap();
+}
+
+#[test]
+fn a_run_that_ended_while_it_listed_is_closed_whatever_was_done_since() {
+    need_root();
+    let test_fs = TestFs::new(Kind::Tmpfs);
+    let top = scene::data_root(&test_fs.path().join("docker"));
+    let diff = top.join("overlay2/0123/diff");
+    let mut listed = 0;
+    for n in 0..1000 {
+        fs::write(diff.join("passing"), "").unwrap();
+        let idshift = Idshift::new();
+        let command = idshift.command(scene::docker_args("migrate", &top, &[]));
+        assert!(trace::kill_at(&command, n));
+        if idshift.journal_files().is_empty() {
+            continue;
+        }
+        use_listed(&top, 4321 + n as u32);
+        let used = timeless(&snapshot(&top));
+        let resumed = idshift.run(["resume", "latest"]).exits(4);
+        if !resumed.stderr.contains("before it knew everything") {
+            assert!(listed > 0, "no journal named an inode");
+            return;
+        }
+        let dry = idshift.run(["rollback", "--dry-run", "latest"]).exits(0);
+        let undone = idshift.run(["rollback", "latest"]).exits(0);
+        for run in [dry, undone] {
+            let text = run.text();
+            listed += u64::from(!text.contains("of 0 inodes"));
+            assert!(!text.contains("Left as they were"), "{n}: {run}");
+        }
+        let when = format!("killed at event {n}, used, rolled back");
+        same(&used, &timeless(&snapshot(&top)), &when);
+    }
+    panic!("no kill came after the list");
 }
 
 #[test]
