@@ -17,6 +17,8 @@ use crate::ownership::Mode;
 pub struct Layout {
     /// Which way.
     pub direction: Direction,
+    /// The container's root on the host.
+    pub root_uid: u32,
     /// The container's root's group on the host.
     pub root_gid: u32,
     /// Name of the docker root in the data-root; `None`: it is the data-root itself.
@@ -82,7 +84,14 @@ pub fn is_content(way: &[&[u8]]) -> bool {
             ]
             | [b"vfs", b"dir", _, ..]
             | [b"btrfs", b"subvolumes", _, ..]
-    )
+    ) || is_build_file(way)
+}
+
+/// Files that BuildKit mounts into its build containers: `resolv.conf`, `resolv-host.conf`, `hosts`, `hosts.<digest>`
+/// (`executor/oci` of buildkit).
+fn is_build_file(way: &[&[u8]]) -> bool {
+    let is_mounted = |name: &[u8]| name.starts_with(b"resolv") || name.starts_with(b"hosts");
+    matches!(way, [b"buildkit", b"executor", name] if is_mounted(name))
 }
 
 /// The bits that the container's root needs on a directory it passes through.
@@ -91,17 +100,19 @@ const PASSABLE: Mode = Mode::from_st_mode(0o710);
 impl Layout {
     /// A directory that the container's root passes through.
     pub(super) fn passage_rule(&self) -> Rule {
-        match self.direction {
-            Direction::Into => Rule::Set {
-                uid: 0,
-                gid: self.root_gid,
-                at_least: PASSABLE,
-            },
-            Direction::OutOf => Rule::Set {
-                uid: 0,
-                gid: 0,
-                at_least: PASSABLE,
-            },
+        self.directory_rule(0)
+    }
+
+    /// A directory above layers that belongs to this user in a remapped root.
+    fn directory_rule(&self, remapped_owner: u32) -> Rule {
+        let (uid, gid) = match self.direction {
+            Direction::Into => (remapped_owner, self.root_gid),
+            Direction::OutOf => (0, 0),
+        };
+        Rule::Set {
+            uid,
+            gid,
+            at_least: PASSABLE,
         }
     }
 
@@ -142,9 +153,10 @@ impl Layout {
                 self.passage_rule()
             }
             [b"volumes"] | [b"volumes", _] => Rule::Keep,
-            [b"overlay2" | b"fuse-overlayfs"] | [b"overlay2" | b"fuse-overlayfs", _] => {
-                self.passage_rule()
-            }
+            [b"buildkit"] | [b"buildkit", b"executor"] => Rule::Keep,
+            [b"overlay2"] | [b"overlay2", _] => self.passage_rule(),
+            // The one driver that gives these to the container's root.
+            [b"fuse-overlayfs"] | [b"fuse-overlayfs", _] => self.directory_rule(self.root_uid),
             [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => {
                 self.passage_rule()
             }
@@ -247,6 +259,7 @@ mod tests {
     fn layout(inside: Option<&str>) -> Layout {
         Layout {
             direction: Direction::Into,
+            root_uid: 100_000,
             root_gid: 100_000,
             inside: inside.map(str::to_string),
             others: HashSet::from([b"200000.200000".to_vec()]),
@@ -353,6 +366,7 @@ mod tests {
     fn each_part_has_its_rule() {
         let plain = layout(None);
         let passage = plain.passage_rule();
+        let given = plain.directory_rule(100_000);
         for (path, expected) in [
             ("containers", passage),
             ("containers/c", passage),
@@ -382,6 +396,17 @@ mod tests {
             ("volumes/v/_data/a/b", Rule::MapAll),
             ("volumes/nfs/_data", Rule::Skip),
             ("volumes/metadata.db", Rule::Keep),
+            ("fuse-overlayfs", given),
+            ("fuse-overlayfs/x", given),
+            ("fuse-overlayfs/l", Rule::Skip),
+            ("fuse-overlayfs/x/link", Rule::Skip),
+            ("fuse-overlayfs/x/diff/etc", Rule::MapAll),
+            ("buildkit", Rule::Keep),
+            ("buildkit/executor", Rule::Keep),
+            ("buildkit/executor/resolv.conf", Rule::MapAll),
+            ("buildkit/executor/hosts.0123", Rule::MapAll),
+            ("buildkit/executor/runc-log.json", Rule::Skip),
+            ("buildkit/content/blobs", Rule::Skip),
             ("image", Rule::Skip),
             ("appdata", Rule::Keep),
             ("appdata/web", Rule::Keep),

@@ -249,6 +249,7 @@ impl Migration {
         let bytes = |name: &String| name.clone().into_bytes();
         let layout = Layout {
             direction: request.direction,
+            root_uid: remap.root.0,
             root_gid: remap.root.1,
             inside: inside.clone(),
             others: others.iter().map(bytes).collect(),

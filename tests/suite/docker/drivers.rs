@@ -1,12 +1,41 @@
 //! Every storage driver whose layers are directories.
 
+use std::collections::BTreeSet;
+
 use crate::support::daemon::Host;
 use crate::support::docker::*;
-use crate::support::{Idshift, Kind, TestFs, need_root};
+use crate::support::{Idshift, Kind, TestFs, need_root, output};
 
-fn carried_there_and_back(host: &Host, driver: &str) {
+/// Owner and mode of the directories above the layers of a remapped daemon's root; layers count under one name.
+fn directories(host: &Host, driver: &str) -> BTreeSet<String> {
+    let inner = host.data_root.join("100000.100000").join(driver);
+    let args = ["-maxdepth", "2", "-type", "d", "-printf", "%P %U:%G %m\n"];
+    let args = std::iter::once(inner.as_os_str()).chain(args.map(AsRef::as_ref));
+    let found = String::from_utf8(output("find", args).stdout).unwrap();
+    let is_layer = |part: &&str| part.len() >= 64;
+    let without_id = |line: &str| {
+        let (path, owner) = line.split_once(' ').unwrap();
+        let parts = path.split('/');
+        let parts: Vec<&str> = parts
+            .map(|part| if is_layer(&part) { "ID" } else { part })
+            .collect();
+        format!("{} {owner}", parts.join("/"))
+    };
+    found.lines().map(without_id).collect()
+}
+
+/// What a daemon makes that was remapped from the start.
+fn fresh_directories(host: &Host, driver: &str) -> BTreeSet<String> {
+    let remapped = host.start(&[REMAPPED, &["--storage-driver", driver]].concat());
+    remapped.import_tiny("app:1");
+    remapped.docker(&["run", "--network", "none", "app:1", "/bin/busybox", "true"]);
+    remapped.stop();
+    directories(host, driver)
+}
+
+fn carried_there_and_back(host: &Host, fresh: &Host, name: &str) {
     let idshift = Idshift::new();
-    let driver = ["--storage-driver", driver];
+    let driver = ["--storage-driver", name];
     let plain = host.start(&driver);
     plain.import_tiny("app:1");
     let shell = ["app:1", "/bin/busybox", "sh", "-c"];
@@ -27,6 +56,9 @@ fn carried_there_and_back(host: &Host, driver: &str) {
     );
     migrate(&idshift, host, &[]).exits(0);
 
+    let made = directories(host, name);
+    let fresh = fresh_directories(fresh, name);
+    assert_eq!(made, fresh, "{name}: made by migrate, made by a daemon");
     let remapped = host.start(&[REMAPPED, &driver].concat());
     assert_eq!(seen(&remapped).containers, changes);
     remapped.docker(&["start", "-a", "two"]);
@@ -51,13 +83,13 @@ fn carried_there_and_back(host: &Host, driver: &str) {
 #[test]
 fn layers_of_the_vfs_driver_are_carried_there_and_back() {
     need_root();
-    carried_there_and_back(&Host::new(), "vfs");
+    carried_there_and_back(&Host::new(), &Host::new(), "vfs");
 }
 
 #[test]
 fn layers_of_fuse_overlayfs_are_carried_there_and_back() {
     need_root();
-    carried_there_and_back(&Host::new(), "fuse-overlayfs");
+    carried_there_and_back(&Host::new(), &Host::new(), "fuse-overlayfs");
 }
 
 #[test]
@@ -65,5 +97,5 @@ fn subvolumes_of_the_btrfs_driver_are_carried_there_and_back() {
     need_root();
     let fs = TestFs::new(Kind::Btrfs);
     let host = Host::on(&fs.path());
-    carried_there_and_back(&host, "btrfs");
+    carried_there_and_back(&host, &Host::on(&fs.path()), "btrfs");
 }

@@ -5,6 +5,7 @@ mod daemon_between;
 mod daemon_start;
 mod drivers;
 mod engines;
+mod fresh_root;
 mod hosts;
 mod kills;
 mod layers;

@@ -68,7 +68,7 @@ DefaultDependencies=no
 Before=sysinit.target
 [Service]
 Type=oneshot
-ExecStart=umount /proc/sys
+ExecStart=umount -l /proc/sys
 ";
 
 /// A host. Its Docker is enabled, and starts when the host boots.
