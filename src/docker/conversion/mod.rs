@@ -4,6 +4,7 @@
 //! migration makes of it what the daemon has with a storage driver.
 //!
 //! - [`plan`]: which snapshot becomes which layer, for every image and container
+//! - `reader`: what of the store a plan is made of
 //! - [`names`]: pure: what Docker calls what containerd calls `docker.io/library/NAME:TAG`
 //! - [`staging`]: all that is new, made in a directory of its own before anything is changed
 //!
@@ -12,4 +13,5 @@
 
 pub mod names;
 pub mod plan;
+mod reader;
 pub mod staging;
