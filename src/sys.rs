@@ -31,6 +31,70 @@ pub(crate) fn set_io_idle() -> io::Result<()> {
     }
 }
 
+/// `statmount(2)` (Linux 6.8); the same on every architecture.
+const SYS_STATMOUNT: libc::c_long = 457;
+/// `STATMOUNT_SB_BASIC`, `STATMOUNT_MNT_BASIC` and `MOUNT_ATTR_IDMAP` (linux/mount.h).
+const STATMOUNT_SB_BASIC: u64 = 1;
+const STATMOUNT_MNT_BASIC: u64 = 2;
+const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+
+/// `struct mnt_id_req` as it first was (`MNT_ID_REQ_SIZE_VER0`).
+#[repr(C)]
+struct MountRequest {
+    size: u32,
+    spare: u32,
+    mount: u64,
+    wanted: u64,
+}
+
+/// The beginning of `struct statmount`, and room for the rest of it.
+#[repr(C)]
+struct MountStat {
+    size: u32,
+    options: u32,
+    found: u64,
+    device: [u32; 2],
+    magic: u64,
+    flags: u32,
+    fs_type: u32,
+    ids: [u64; 2],
+    old_ids: [u32; 2],
+    attributes: u64,
+    rest: [u64; 64],
+}
+
+/// Whether the mount with this unique number (`STATX_MNT_ID_UNIQUE`) is idmapped, and the device of its filesystem as
+/// `MAJOR:MINOR`. `None`: the kernel does not tell.
+pub(super) fn mount_attributes(mount: u64) -> Option<(bool, String)> {
+    let wanted = STATMOUNT_SB_BASIC | STATMOUNT_MNT_BASIC;
+    let request = MountRequest {
+        size: size_of::<MountRequest>() as u32,
+        spare: 0,
+        mount,
+        wanted,
+    };
+    let mut found = std::mem::MaybeUninit::<MountStat>::zeroed();
+    let size = size_of::<MountStat>();
+    // SAFETY: both structures live until the call returns, and the kernel is told their sizes.
+    let answer = unsafe {
+        libc::syscall(
+            SYS_STATMOUNT,
+            &raw const request,
+            found.as_mut_ptr(),
+            size,
+            0,
+        )
+    };
+    // SAFETY: it was zeroed, and every bit pattern is a value of it.
+    let found = unsafe { found.assume_init() };
+    let is_told = answer == 0 && found.found & wanted == wanted;
+    let [major, minor] = found.device;
+    is_told.then(|| {
+        let idmapped = found.attributes & MOUNT_ATTR_IDMAP != 0;
+        (idmapped, format!("{major}:{minor}"))
+    })
+}
+
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Run by the loader before `main`, as the runtime of Rust opens `/dev/null` in the place of a closed stdout: what

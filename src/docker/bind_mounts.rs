@@ -24,6 +24,7 @@ use crate::ownership::FileType;
 use crate::preflight;
 use crate::preflight::accounts::{Account, LoginAccounts};
 use crate::preflight::homes::{self, Claim};
+use crate::preflight::mount_views::idmapped;
 use crate::volume::parents::closed_above;
 use crate::volume::probe::{Answer, Question, What, ask};
 use crate::volume::user::{ContainerUser, seen_inside};
@@ -52,6 +53,8 @@ pub enum Advice {
     Account,
     /// Nothing: somebody keeps it in the data-root, and it is shifted on the way.
     Carried,
+    /// Never to be shifted as it is seen: an idmapped mount shows it, and its owners on disk are others.
+    Idmapped,
     /// It is to be shifted.
     Prepare,
     /// It should be shifted for this container and not for that one, which is not remapped.
@@ -254,6 +257,7 @@ impl<'a> BindMountSurvey<'a> {
             match side {
                 Some(Mapped::Already) => Advice::InRange,
                 _ if can && all => Advice::Usable,
+                _ if real.as_deref().is_some_and(|it| idmapped(it).is_some()) => Advice::Idmapped,
                 _ if is_own => Advice::Carried,
                 _ => Advice::Prepare,
             }
@@ -328,6 +332,10 @@ impl<'a> BindMountSurvey<'a> {
                 "nothing: it goes along with the data-root, shifted; a compose file that names it needs {}",
                 escaped(moved_to.as_deref().unwrap_or(&place))
             ),
+        Advice::Idmapped => {
+            let help = idmapped(&place).and_then(|error| error.help()).unwrap_or_default();
+            format!("never shift it through an idmapped mount, where its owners on disk are others than those shown. {help}")
+        }
         Advice::Prepare | Advice::Account => prepare(),
         Advice::Shared(other) if moved_to.is_some() => format!(
             "it goes along with the data-root as it is: {other} binds it too and is not remapped. Afterwards: {}",
@@ -397,6 +405,14 @@ fn try_it(pin: &PinnedFile, user: &ContainerUser, remap: &Remap) -> Option<UserA
 
 /// The command that shifts a path out of the range.
 pub fn reverse_command(remap: &Remap, path: &Path) -> String {
+    if let Some(error) = idmapped(path)
+        && let Some(point) = error.idmapped_point()
+    {
+        return format!(
+            "`umount {}`, as an idmapped mount shows it,",
+            shell_word(point)
+        );
+    }
     let more = format!(" --reverse{}", homes::flag(path));
     prepare_command(Some(remap), &more, path)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::audit::readiness::command_line;
+use super::audit::readiness::{command_line, idmapped};
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{self, DockerRoot, names};
@@ -57,6 +57,7 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
             ),
         ),
     });
+    findings.extend(idmapped(&top));
     let gid = remap.as_ref().ok().map(|remap| remap.root.1);
     findings.push(parents(&top, gid));
     let places = match top.is_dir() {

@@ -124,7 +124,7 @@ impl Visit for Counter<'_> {
             }
             self.count(&stat)?;
             if stat.is_dir() {
-                found.push(dir.path.child(name.to_bytes(), stat.identity, stat.dev));
+                found.push(dir.path.met(name.to_bytes(), &stat));
             }
         }
         ControlFlow::Continue(())

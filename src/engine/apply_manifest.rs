@@ -56,6 +56,7 @@ pub fn apply_manifest(
         force: false,
         act: ReplayMode::Count,
         give_up: FailurePolicy::Never,
+        roots: None,
         moves: &[],
         monitor,
         stop,

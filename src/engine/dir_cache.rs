@@ -8,8 +8,10 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
+use crate::fs::Stat;
 use crate::fs::dir::{open_dir, open_dir_of_mount, open_unread};
 use crate::fs::dir_guard::DirGuard;
+use crate::fs::live_mounts::LiveMounts;
 use crate::fs::process;
 use crate::fs::stat::stat;
 use crate::journal::Name;
@@ -128,15 +130,14 @@ impl DirCache {
         self.levels.last().map(|level| &level.trail)
     }
 
-    /// The directory's handle, and since when its names stand still. `within`: the device of a tree
-    /// that mounts in it are no part of.
+    /// The directory's handle, and since when its names stand still.
     ///
     /// # Errors
-    /// `EXDEV` for such a mount.
+    /// `EXDEV` for a mount that is not to be crossed.
     pub(super) fn open<'r>(
         &'r mut self,
         root: BorrowedFd<'_>,
-        within: Option<u64>,
+        mounts: Mounts<'_>,
     ) -> rustix::io::Result<(BorrowedFd<'r>, &'r DirGuard)> {
         if let Some((_, errno)) = self.broken {
             return Err(errno);
@@ -145,7 +146,7 @@ impl DirCache {
         for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
             let above = i.checked_sub(1).and_then(|i| self.levels[i].open.as_ref());
             let parent = above.map_or(root, |open| open.fd.as_fd());
-            match Open::at(parent, &self.levels[i].trail.name.0, within) {
+            match Open::at(parent, &self.levels[i].trail.name.0, mounts) {
                 Ok(open) => {
                     self.levels[i].open = Some(open);
                     self.open += 1;
@@ -161,7 +162,7 @@ impl DirCache {
             Some(last) => last,
             None => match &mut self.top {
                 Some(top) => top,
-                none => none.insert(Open::at(root, b".", None)?),
+                none => none.insert(Open::on(open_dir(root, c"."), root, b".")?.0),
             },
         };
         Ok((fd.as_fd(), guard))
@@ -181,24 +182,52 @@ impl DirCache {
     }
 }
 
-impl Open {
-    fn at(parent: BorrowedFd<'_>, name: &[u8], within: Option<u64>) -> rustix::io::Result<Open> {
-        let fd = match within {
-            Some(_) => open_dir_of_mount(parent, name),
-            None => open_dir(parent, name),
+/// Whether the mounts in a tree are a part of it.
+#[derive(Clone, Copy)]
+pub(super) enum Mounts<'m> {
+    /// They are not; with the device of the tree.
+    Avoided(u64),
+    /// They are, but for idmapped ones.
+    Crossed(&'m LiveMounts),
+}
+
+impl Mounts<'_> {
+    /// Makes sure that an open file, which is no tree's top, is a part of the tree.
+    ///
+    /// # Errors
+    /// `EXDEV`
+    pub(super) fn check(self, handle: impl AsFd, stat: &Stat) -> rustix::io::Result<()> {
+        let is_part = match self {
+            Mounts::Avoided(dev) => !stat.crosses_mount(dev),
+            Mounts::Crossed(live) => !stat.mount_root || live.check_not_idmapped(handle).is_ok(),
         };
+        is_part.then_some(()).ok_or(Errno::XDEV)
+    }
+}
+
+impl Open {
+    fn at(parent: BorrowedFd<'_>, name: &[u8], mounts: Mounts<'_>) -> rustix::io::Result<Open> {
+        let fd = match mounts {
+            Mounts::Avoided(_) => open_dir_of_mount(parent, name),
+            Mounts::Crossed(_) => open_dir(parent, name),
+        };
+        let (open, stat) = Open::on(fd, parent, name)?;
+        mounts.check(&open.fd, &stat).map(|()| open)
+    }
+
+    /// What was opened for reading; where it cannot be, a handle.
+    fn on(
+        fd: rustix::io::Result<OwnedFd>,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+    ) -> rustix::io::Result<(Open, Stat)> {
         let fd = match fd {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) | Ok(_) => fd?,
             // What cannot be read can still be gone through; only its names are slower to look at.
             Err(_) => open_unread(parent, name)?,
         };
         let stat = stat(&fd)?;
-        match within {
-            Some(dev) if stat.crosses_mount(dev) => Err(Errno::XDEV),
-            _ => Ok(Open {
-                guard: DirGuard::seen(&stat),
-                fd,
-            }),
-        }
+        let guard = DirGuard::seen(&stat);
+        Ok((Open { fd, guard }, stat))
     }
 }

@@ -63,6 +63,7 @@ fn change_owners(
         force: false,
         act: ReplayMode::Change,
         give_up,
+        roots: Some(run.roots),
         moves: &moves,
         monitor: run.monitor,
         stop: run.stop,

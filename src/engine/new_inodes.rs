@@ -129,7 +129,7 @@ impl Visit for RunWindow<'_> {
                 super::report::push_listed(&mut self.stats.created_paths, path);
             }
             if stat.is_dir() {
-                found.push(dir.path.child(name.to_bytes(), stat.identity, stat.dev));
+                found.push(dir.path.met(name.to_bytes(), &stat));
             }
         }
         ControlFlow::Continue(())

@@ -177,8 +177,8 @@ impl Plan<'_> {
         let request = &self.request;
         let roots = self.open_roots()?;
         let trees = &roots[..request.paths.len()];
-        let _lock = self.clear_to_change(&roots, store, monitor)?;
         let mut run = self.run(&roots, monitor, stop)?;
+        let _lock = self.clear_to_change(&roots, store, monitor)?;
         let mut header = request.header(&roots, true);
         header.format = header.format.max(steps_format(&self.steps));
         header.steps_before = self.steps_before;

@@ -1,6 +1,8 @@
 //! The trees of a journal, opened again.
 
 use crate::fs::Root;
+use crate::fs::idmapped::is_idmapped;
+use crate::fs::mountinfo;
 use crate::fs::root::RootError;
 use crate::journal::Journal;
 use crate::journal::record::RootLine;
@@ -21,9 +23,24 @@ pub(super) fn open(line: &RootLine) -> Result<Root, String> {
     }
 }
 
+/// The same, where its owners are those on disk: an idmapped mount can show it, too.
+///
+/// # Errors
+/// Why it is not, for people.
+pub(super) fn open_unmapped(line: &RootLine) -> Result<Root, String> {
+    let root = open(line)?;
+    match mountinfo::of_this_thread().and_then(|mounts| is_idmapped(&root.pin, &mounts)) {
+        Ok(false) => Ok(root),
+        Ok(true) => Err("is seen through an idmapped mount now; `findmnt` shows it".to_string()),
+        Err(error) => Err(format!(
+            "cannot tell whether its mount is idmapped: {error}"
+        )),
+    }
+}
+
 /// All roots, each opened or not.
 pub(super) fn open_each(lines: &[RootLine]) -> Vec<Result<Root, String>> {
-    lines.iter().map(open).collect()
+    lines.iter().map(open_unmapped).collect()
 }
 
 /// The roots that are what they were, trees in which owners are changed first, and how many of those there

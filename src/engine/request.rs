@@ -212,7 +212,10 @@ impl ShiftRequest {
     pub(super) fn open_trees(&self) -> Result<Vec<Root>, Refusal> {
         let mut roots: Vec<Root> = Vec::new();
         for path in &self.paths {
-            let root = Root::open(path)?;
+            let root = Root::open(path).map_err(|error| match mount_views::idmapped(path) {
+                Some(idmapped) => idmapped.into(),
+                None => Refusal::from(error),
+            })?;
             for other in &roots {
                 if root.overlaps(&other.ancestor_ids) {
                     let root_is_inner = root.ancestor_ids.contains(&other.ancestor_ids[0]);

@@ -82,15 +82,13 @@ pub fn resume(
     };
     let exclude = Excludes::new(&header.walk.exclude, &roots, &[])?;
     let lock = RunLock::take(&roots)?;
-    let trees = header.roots.iter().filter(|root| !root.steps_only);
-    let trees: Vec<_> = trees.map(|root| root.path.as_path()).collect();
-    check_mount_views(&roots, &trees, &header.walk)?;
+    let (map, direction) = (&header.map, header.direction);
+    let mut run = RunContext::new(&roots, map, direction, &header.walk, monitor, stop);
+    check_mount_views(&roots, &header.tree_paths(), &header.walk)?;
     let mut appender = journal.append(&lock)?;
     let marked = appender.mark(Mark::Resumed, 0);
     marked.map_err(|source| Refusal::journal(&journal.path, source))?;
 
-    let (map, direction) = (&header.map, header.direction);
-    let mut run = RunContext::new(&roots, map, direction, &header.walk, monitor, stop);
     run.exclude = exclude;
     // Somebody who changed or removed an inode since made no failure of the run.
     let give_up = match header.walk.keep_going {

@@ -13,6 +13,7 @@ use super::sync::with_writeback;
 use super::visitor::RunContext;
 use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stats, Stop};
 use super::{new_inodes, reopen, there};
+use crate::fs::Root;
 use crate::journal::run_lock::RunLock;
 use crate::journal::store::argument;
 use crate::journal::{Journal, JournalError, JournalState, Mark};
@@ -95,11 +96,12 @@ pub fn rollback(
         new_inodes::count(journal, trees, options.jobs, &mut since, stop);
     }
     let replayed = match held {
-        None => replay(journal, &options, &filesystems, monitor, stop)?.0,
+        None => replay(journal, None, &options, &filesystems, monitor, stop)?.0,
         Some((mut appender, _lock)) => {
             let io = |source| io_error(journal, source);
             appender.mark(Mark::Undoing, 0).map_err(io)?;
-            let (mut replayed, flushed) = replay(journal, &options, &filesystems, monitor, stop)?;
+            let (mut replayed, flushed) =
+                replay(journal, None, &options, &filesystems, monitor, stop)?;
             let ended = match replayed.cut_short {
                 // The one that goes on would not be told.
                 true => flushed,
@@ -163,6 +165,7 @@ pub(super) fn undo(
     }
     let (mut replayed, flushed) = replay(
         &journal,
+        Some(run.roots),
         &options,
         &run.filesystems,
         run.monitor,
@@ -242,7 +245,7 @@ fn look(
         ..*options
     };
     let untouched = Filesystems::of(&[], false);
-    Ok(replay(journal, &options, &untouched, monitor, stop)?.0)
+    Ok(replay(journal, None, &options, &untouched, monitor, stop)?.0)
 }
 
 /// How many more there are than the one that is named.
@@ -256,6 +259,7 @@ pub(super) fn and_more(all: usize) -> String {
 /// Undoes the late steps, the owners, then the early steps; also gives what came of writing that out meanwhile.
 fn replay(
     journal: &Journal,
+    roots: Option<&[Root]>,
     options: &RollbackOptions,
     filesystems: &Filesystems,
     monitor: &dyn Monitor,
@@ -270,8 +274,15 @@ fn replay(
     }
     // Before a daemon is kept from starting no owner is changed, nor after all are put back.
     if !steps.not_guarded() {
-        let (mut replayed, flushed) =
-            replay_owners(journal, &steps.moves(), options, filesystems, monitor, stop)?;
+        let (mut replayed, flushed) = replay_owners(
+            journal,
+            roots,
+            &steps.moves(),
+            options,
+            filesystems,
+            monitor,
+            stop,
+        )?;
         replayed.stats.add(stats);
         if replayed.cut_short || flushed.is_err() {
             return Ok((replayed, flushed));
@@ -310,6 +321,7 @@ fn undo_steps(
 
 fn replay_owners(
     journal: &Journal,
+    roots: Option<&[Root]>,
     moves: &[Move],
     options: &RollbackOptions,
     filesystems: &Filesystems,
@@ -328,6 +340,7 @@ fn replay_owners(
             false => ReplayMode::Change,
         },
         give_up: FailurePolicy::Never,
+        roots,
         moves,
         monitor,
         stop,

@@ -36,9 +36,6 @@ pub fn shift(
     let start = Instant::now();
     let roots = request.open_roots()?;
     let exclude = request.excludes(&roots)?;
-    let _lock = request.clear_to_change(&roots, store, monitor)?;
-    let (appender, journal) = store.create(request.header(&roots, false))?;
-
     let mut run = RunContext::new(
         &roots,
         &request.map,
@@ -49,6 +46,9 @@ pub fn shift(
     );
     run.accounts = request.accounts();
     run.exclude = exclude;
+    let _lock = request.clear_to_change(&roots, store, monitor)?;
+    let (appender, journal) = store.create(request.header(&roots, false))?;
+
     monitor.phase(Phase::Shifting, None);
     let walked = walk_journalling(&run, &roots, appender, request.jobs);
     Ok(conclude(&run, walked, journal, request.jobs, start))

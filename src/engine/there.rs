@@ -37,6 +37,7 @@ pub(super) fn check_crossed(journal: &Journal, jobs: usize, stop: &Stop) -> Resu
         force: false,
         act: ReplayMode::Count,
         give_up: FailurePolicy::Never,
+        roots: None,
         moves: &[],
         monitor: &Silent,
         stop,

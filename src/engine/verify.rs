@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::policy::{Rule, Uniform};
 use super::replay::{FailurePolicy, Replay, ReplayMode, Target};
+use super::request::check_mount_views;
 use super::sink::DifferenceSink;
 use super::steps::Steps;
 use super::there;
@@ -21,7 +22,8 @@ pub fn verify_journal(
     stop: &Stop,
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
-    there::open_all(journal)?;
+    let roots = there::open_all(journal)?;
+    check_mount_views(&roots, &journal.header.tree_paths(), &journal.header.walk)?;
     monitor.phase(Phase::Comparing, Some(journal.inodes));
     let target = match journal.state {
         JournalState::Unfinished | JournalState::Finished => Target::After,
@@ -36,6 +38,7 @@ pub fn verify_journal(
         force: false,
         act: ReplayMode::Report,
         give_up: FailurePolicy::Never,
+        roots: None,
         moves: &moves,
         monitor,
         stop,

@@ -18,10 +18,11 @@ use super::sink::{Held, Sink};
 use super::sync::Filesystems;
 use super::{Monitor, Problem, ProblemKind, Stats, Stop};
 use crate::fs::escape::shell_word;
+use crate::fs::live_mounts::{KnownMounts, MountError};
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{
-    Dir, DirPath, FirstCall, Identity, LookupEntry, LookupError, LookupOptions, Names, Root, Stat,
-    attributes, flags, lookup, process,
+    Dir, DirPath, FirstCall, Identity, LookupEntry, LookupError, LookupOptions, Names, PinnedFile,
+    Root, Stat, attributes, flags, lookup, process,
 };
 use crate::idmap::{Direction, IdMap};
 use crate::journal::Transition;
@@ -58,6 +59,8 @@ pub struct RunContext<'a> {
     pub done: HashSet<(u64, Identity)>,
     /// Inodes of several names that were met.
     pub links: HardLinkTable,
+    /// The mounts that are walked, too; none where no mount point is crossed.
+    pub(super) known_mounts: Option<KnownMounts>,
     /// Hears of progress.
     pub monitor: &'a dyn Monitor,
     /// Asks the run to stop.
@@ -69,7 +72,8 @@ pub struct RunContext<'a> {
 }
 
 impl<'a> RunContext<'a> {
-    /// A run that has not begun. Opens what its trees are on.
+    /// A run that has not begun. Opens what its trees are on. Of mounts in them it walks those that are there now: to
+    /// be made before they are checked.
     pub fn new(
         roots: &'a [Root],
         map: &'a IdMap,
@@ -93,6 +97,7 @@ impl<'a> RunContext<'a> {
             exclude: None,
             carry_on: walk.keep_going,
             done: HashSet::new(),
+            known_mounts: walk.cross_mounts.then(KnownMounts::now),
             links: HardLinkTable::new(match walk.outside_links {
                 true => OutsideLinks::Allowed,
                 false => OutsideLinks::Left,
@@ -214,6 +219,10 @@ fn all_names_among(
     whole.map(|same| same[0].0).collect()
 }
 
+/// Why what is below a mount point is not reached.
+const OVER_IT: &str =
+    "something was mounted over it meanwhile. `findmnt` shows what: unmount it, then run it again";
+
 /// Names of one group.
 const GROUP: usize = 256;
 
@@ -254,6 +263,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
     ) -> ControlFlow<()> {
         let reason = match errno {
             Errno::MFILE => format!("{call}: {errno}. Raise the limit with `ulimit -n`"),
+            Errno::XDEV => OVER_IT.into(),
             Errno::NOSYS => format!("{call}: /proc is not mounted here, and is needed"),
             _ => format!("{call}: {errno}"),
         };
@@ -320,7 +330,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
                     self.stats.seen += 1;
                     self.read_only(&dir.path, name.to_bytes())?;
                 }
-                _ => self.visit_name(&dir.path, name, rule, looked, found)?,
+                _ => self.visit_name(dir, name, rule, looked, found)?,
             }
         }
         let changed = self.stats.seen - self.stats.already - changed;
@@ -354,12 +364,13 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
     /// What one name was found to mean.
     fn visit_name(
         &mut self,
-        dir: &Arc<DirPath>,
+        open: &Dir,
         c_name: &CStr,
         rule: Rule,
         looked: Result<LookupEntry, LookupError>,
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
+        let dir = &open.path;
         let name = c_name.to_bytes();
         let looked = match looked {
             Ok(looked) => looked,
@@ -370,13 +381,18 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             Err(LookupError { call, errno }) => return self.record_failed(dir, name, call, errno),
         };
         let stat = looked.stat;
-        if stat.crosses_mount(dir.dev) && !self.run.walk.cross_mounts {
-            self.visit_mount(dir, name);
-            return ControlFlow::Continue(());
+        if stat.crosses_mount(dir.dev) {
+            let Some(known) = &self.run.known_mounts else {
+                self.visit_mount(dir, name);
+                return ControlFlow::Continue(());
+            };
+            if let Err(error) = check_mount(known, open, c_name, &looked) {
+                return self.record_left(ProblemKind::Failed, dir, name, error.to_string());
+            }
         }
         let links = &self.run.links;
         if stat.is_dir() {
-            found.push(dir.child(name, stat.identity, stat.dev));
+            found.push(dir.met(name, &stat));
         } else if self.all_here.contains(&key(&stat)) {
             if !links.is_first_name(&stat) {
                 // Where it was put off by a name that may be gone by then, this one is looked up too.
@@ -497,6 +513,25 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
     }
 }
 
+/// Refuses what lies on a mount that came after the run was checked.
+fn check_mount(
+    known: &KnownMounts,
+    dir: &Dir,
+    name: &CStr,
+    looked: &LookupEntry,
+) -> Result<(), MountError> {
+    match &looked.pin {
+        Some(pin) => known.check(pin),
+        None => {
+            let io = |errno: Errno| MountError::Unknown(errno.into());
+            let pin = PinnedFile::at(dir.as_fd(), name).map_err(io)?;
+            let is_it = pin.stat().map_err(io)?.mount_id == looked.stat.mount_id;
+            is_it.then_some(()).ok_or_else(|| io(Errno::STALE))?;
+            known.check(&pin)
+        }
+    }
+}
+
 /// Subvolumes have device numbers of their own, and no mount of their own (`btrfs-subvolume(8)`).
 fn is_read_only_subvolume(dir: &Dir, name: &CStr, stat: &Stat) -> bool {
     let is_subvolume =
@@ -548,7 +583,7 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
     type Output = Stats;
 
     fn root(&mut self, number: usize, root: &Root) -> ControlFlow<(), Enter> {
-        let path = DirPath::root(number, root.identity, root.dev);
+        let path = DirPath::top(number, root);
         let read = root.pin.try_clone().map_err(|errno| ("dup", errno));
         let read = read.and_then(|pin| match pin.stat() {
             Ok(stat) => Ok((pin, stat)),

@@ -11,8 +11,9 @@ use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::{Errno, Result};
 use rustix::path::Arg;
 
+use super::Root;
 use super::dir_guard::DirGuard;
-use super::stat::{Identity, stat};
+use super::stat::{Identity, Stat, stat};
 
 /// The way to a directory: which root, and the names from there. Shared between all below it, so
 /// that a tree of any depth costs one name a directory.
@@ -31,10 +32,12 @@ pub struct DirPath {
     pub identity: Identity,
     /// Its `st_dev`.
     pub dev: u64,
+    /// The mount that it was met on, as in [`Stat`]; 0: any.
+    pub mount_id: u64,
 }
 
 impl DirPath {
-    /// The root directory with this number.
+    /// The root directory with this number, on any mount.
     pub fn root(root: usize, identity: Identity, dev: u64) -> Arc<DirPath> {
         Arc::new(DirPath {
             parent: None,
@@ -43,10 +46,24 @@ impl DirPath {
             depth: 0,
             identity,
             dev,
+            mount_id: 0,
         })
     }
 
-    /// The directory `name` in this one.
+    /// A tree's top, as it is pinned.
+    pub fn top(number: usize, root: &Root) -> Arc<DirPath> {
+        Arc::new(DirPath {
+            parent: None,
+            name: Box::default(),
+            root: number,
+            depth: 0,
+            identity: root.identity,
+            dev: root.dev,
+            mount_id: root.mount_id,
+        })
+    }
+
+    /// The directory `name` in this one, on the same mount.
     pub fn child(self: &Arc<Self>, name: &[u8], identity: Identity, dev: u64) -> Arc<DirPath> {
         Arc::new(DirPath {
             parent: Some(Arc::clone(self)),
@@ -55,6 +72,20 @@ impl DirPath {
             depth: self.depth + 1,
             identity,
             dev,
+            mount_id: self.mount_id,
+        })
+    }
+
+    /// The directory `name` in this one, as it was met.
+    pub fn met(self: &Arc<Self>, name: &[u8], stat: &Stat) -> Arc<DirPath> {
+        Arc::new(DirPath {
+            parent: Some(Arc::clone(self)),
+            name: name.into(),
+            root: self.root,
+            depth: self.depth + 1,
+            identity: stat.identity,
+            dev: stat.dev,
+            mount_id: stat.mount_id,
         })
     }
 
@@ -181,7 +212,7 @@ impl Dir {
     /// inode that `path` says.
     ///
     /// # Errors
-    /// `ESTALE` when another inode has taken the name.
+    /// `ESTALE` when another inode has taken the name, `EXDEV` when a mount has come over it.
     pub fn open_named(parent: BorrowedFd<'_>, path: Arc<DirPath>) -> Result<Dir> {
         Dir::checked(open_dir(parent, &path.name[..])?, path)
     }
@@ -209,6 +240,10 @@ impl Dir {
         let now = stat(&fd)?;
         if now.identity != path.identity || now.dev != path.dev {
             return Err(Errno::STALE);
+        }
+        // A mount can show the very same inode, with other owners than it has on disk.
+        if path.mount_id != 0 && now.mount_id != path.mount_id {
+            return Err(Errno::XDEV);
         }
         let guard = DirGuard::seen(&now);
         Ok(Dir { fd, path, guard })

@@ -9,6 +9,8 @@
 //! - [`dir`]: an open directory, its names, its path from the root
 //! - [`escape`]: names as people may see them
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
+//! - [`idmapped`]: whether what is seen through a mount has other owners than on disk
+//! - [`live_mounts`]: the mount table, kept up to date
 //! - [`mount_watch`]: whether mounts came or went
 //! - [`mountinfo`]: which there are
 //! - [`mount_view`]: which files are seen through them, and where
@@ -33,6 +35,8 @@ pub mod dir_guard;
 pub mod escape;
 pub mod file_ops;
 pub mod flags;
+pub mod idmapped;
+pub mod live_mounts;
 pub mod lookup;
 pub mod mount_view;
 pub mod mount_watch;

@@ -15,7 +15,7 @@ thread_local! {
 pub fn are_watched() -> bool {
     MOUNTS.with_borrow_mut(|mounts| {
         if mounts.is_none() {
-            *mounts = File::open("/proc/thread-self/mountinfo").ok();
+            *mounts = watch();
         }
         mounts.is_some()
     })
@@ -25,17 +25,25 @@ pub fn are_watched() -> bool {
 /// [being told](are_watched); true where that cannot be told. The kernel says so of an open `mountinfo`
 /// (`proc_pid_mountinfo(5)`: a change is a priority event, once).
 pub fn have_changed() -> bool {
-    MOUNTS.with_borrow(|mounts| {
-        let Some(file) = mounts else {
-            return true;
-        };
-        let mut fds = [PollFd::new(file, PollFlags::PRI)];
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        poll(&mut fds, Some(&at_once)) != Ok(0)
+    MOUNTS.with_borrow(|mounts| match mounts {
+        Some(file) => has_event(file),
+        None => true,
     })
+}
+
+/// What tells of each mount that comes or goes from now on. `None`: `/proc` is not there.
+pub(super) fn watch() -> Option<File> {
+    File::open("/proc/thread-self/mountinfo").ok()
+}
+
+/// Whether it has something to tell, once; true where it does not say.
+pub(super) fn has_event(watch: &File) -> bool {
+    let mut fds = [PollFd::new(watch, PollFlags::PRI)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&at_once)) != Ok(0)
 }
 
 #[cfg(test)]

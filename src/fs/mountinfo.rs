@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use procfs::process::MountInfo;
 
 /// One line of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// Its number.
     pub id: i32,

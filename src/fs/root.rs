@@ -25,6 +25,8 @@ pub struct Root {
     pub dev: u64,
     /// Which inode it is.
     pub identity: Identity,
+    /// The mount that it is seen through, as in [`Stat`].
+    pub mount_id: u64,
     /// What it is. Owner and mode are not kept: another run may change them until this one has its lock.
     pub file_type: FileType,
     /// Device and inode of itself and of each directory above it, innermost first. Two trees meet
@@ -123,8 +125,22 @@ impl Root {
             pin,
             dev: stat.dev,
             identity: stat.identity,
+            mount_id: stat.mount_id,
             file_type: stat.file_type,
             ancestor_ids,
+        })
+    }
+
+    /// A second handle on the same inode, seen through the same mount.
+    ///
+    /// # Errors
+    /// Too many files are open.
+    pub fn try_clone(&self) -> rustix::io::Result<Root> {
+        Ok(Root {
+            path: self.path.clone(),
+            pin: self.pin.try_clone()?,
+            ancestor_ids: self.ancestor_ids.clone(),
+            ..*self
         })
     }
 

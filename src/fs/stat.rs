@@ -44,6 +44,9 @@ pub struct Stat {
     pub mount_root: bool,
     /// Whether `mount_root` can be believed.
     pub knows_mounts: bool,
+    /// The number of the mount that it is seen through; 0 where the kernel does not tell (before Linux 5.8). From
+    /// Linux 6.8 on, none that was another mount's before.
+    pub mount_id: u64,
     /// `chattr +i`: nothing of it can be changed.
     pub immutable: bool,
     /// `chattr +a`: its owner cannot be changed.
@@ -55,6 +58,9 @@ pub struct Stat {
     /// Last change of its content; for a directory, of its names.
     pub modified: (i64, u32),
 }
+
+/// `STATX_MNT_ID_UNIQUE` (Linux 6.8), and `STATX_MNT_ID` where that is not known.
+const MOUNT_ID: StatxFlags = StatxFlags::MNT_ID.union(StatxFlags::from_bits_retain(0x4000));
 
 /// `STATX_ATTR_MOUNT_ROOT` (Linux 5.8).
 const MOUNT_ROOT: StatxAttributes = StatxAttributes::MOUNT_ROOT;
@@ -74,7 +80,7 @@ pub fn stat(handle: impl AsFd) -> rustix::io::Result<Stat> {
 /// `statx(2)` of a name in a directory.
 pub fn stat_at(dir: impl AsFd, name: &CStr, how: AtFlags) -> rustix::io::Result<Stat> {
     let flags = how | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | MOUNT_ID;
     rustix::fs::statx(dir, name, flags, wanted).map(|statx| Stat::from(&statx))
 }
 
@@ -100,6 +106,10 @@ impl From<&Statx> for Stat {
             file_type: FileType::from_st_mode(mode),
             mount_root: x.stx_attributes.contains(MOUNT_ROOT),
             knows_mounts: x.stx_attributes_mask.contains(MOUNT_ROOT),
+            mount_id: match x.stx_mask & MOUNT_ID.bits() {
+                0 => 0,
+                _ => x.stx_mnt_id,
+            },
             immutable: x.stx_attributes.contains(StatxAttributes::IMMUTABLE),
             append_only: x.stx_attributes.contains(StatxAttributes::APPEND),
             encrypted: x.stx_attributes.contains(StatxAttributes::ENCRYPTED),

@@ -36,7 +36,7 @@ pub trait Visit {
     -> ControlFlow<()>;
 
     /// A directory could not be opened or read: `ENOENT` when it is gone, `ESTALE` when another
-    /// inode has its name.
+    /// inode has its name, `EXDEV` when a mount came over it.
     fn unreadable(&mut self, dir: &Arc<DirPath>, errno: Errno) -> ControlFlow<()>;
 
     /// The walk is over, for this thread; it may have ended early.
@@ -283,7 +283,7 @@ impl<'a, V: Visit> Walker<'a, V> {
     fn root(&mut self, number: usize) -> ControlFlow<()> {
         let root = &self.roots[number];
         if self.visitor.root(number, root)? == Enter::Yes {
-            let path = DirPath::root(number, root.identity, root.dev);
+            let path = DirPath::top(number, root);
             let dir = Dir::open_from_root(root.pin.as_fd(), Arc::clone(&path));
             self.enter(dir, &path)?;
         }

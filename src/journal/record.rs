@@ -49,6 +49,12 @@ pub struct Header {
 }
 
 impl Header {
+    /// The paths of the trees whose owners are changed.
+    pub fn tree_paths(&self) -> Vec<&std::path::Path> {
+        let trees = self.roots.iter().filter(|root| !root.steps_only);
+        trees.map(|root| root.path.as_path()).collect()
+    }
+
     /// Whether its trees are plain absolute paths.
     ///
     /// # Errors

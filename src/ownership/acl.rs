@@ -84,7 +84,14 @@ pub enum AclError {
     /// More than rwx.
     #[error("ACL permission bits {0:#x} are more than rwx")]
     Perm(u16),
-    /// An entry that takes no id has one, or the reserved id is named.
+    /// A named user or group whose id the kernel does not show (`posix_acl_to_xattr`, `from_kuid`).
+    #[error(
+        "its ACL names {0} with id 4294967295 (-1), which is no id: it stands for one that this user namespace, or an \
+         idmapped mount, does not map. Run idshift on the host, on the path where the files are on disk; where that \
+         is so already, `getfacl -n` shows the entry, and `setfacl -b` takes the ACL off"
+    )]
+    NoId(&'static str),
+    /// An entry that takes no id has one.
     #[error("ACL tag {tag:#x} with id {id}")]
     Id {
         /// The tag.
@@ -121,9 +128,10 @@ impl Acl {
             if perm > 0o7 {
                 return Err(AclError::Perm(perm.into()));
             }
-            if let Who::User(NO_ID) | Who::Group(NO_ID) = who {
-                let (tag, id) = (who.tag(), who.id());
-                return Err(AclError::Id { tag, id });
+            match who {
+                Who::User(NO_ID) => return Err(AclError::NoId("a user")),
+                Who::Group(NO_ID) => return Err(AclError::NoId("a group")),
+                _ => {}
             }
         }
         if entries.windows(2).any(|pair| pair[0].who >= pair[1].who) {
@@ -367,7 +375,7 @@ pub(super) mod tests {
         );
         assert_eq!(
             error(&[user, named(NO_ID), group, mask, other]),
-            AclError::Id { tag: 2, id: NO_ID }
+            AclError::NoId("a user")
         );
     }
 
@@ -388,7 +396,7 @@ pub(super) mod tests {
         assert_eq!(with(entry(Who::User(5), 8)), Err(AclError::Perm(8)));
         assert_eq!(
             with(entry(Who::Group(NO_ID), 4)),
-            Err(AclError::Id { tag: 8, id: NO_ID })
+            Err(AclError::NoId("a group"))
         );
     }
 

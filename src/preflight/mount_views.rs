@@ -1,14 +1,16 @@
 //! Whether what is seen of trees is what is on disk, and is seen once.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::fs::Root;
 use crate::fs::escape::{escaped, shell_word};
+use crate::fs::idmapped::{Found, mount_of};
 use crate::fs::mount_view::View;
 use crate::fs::mountinfo::{self, Mount};
+use crate::fs::{PinnedFile, Root};
 
 /// Why trees are not shifted by what is seen of them.
 #[derive(Debug, Error)]
@@ -25,6 +27,28 @@ pub enum MountViewError {
         point: PathBuf,
         /// Its path below the tree.
         below: Option<PathBuf>,
+    },
+    /// The same, and the mount point lies outside of the chroot.
+    #[error(
+        "{path}: is seen through an idmapped mount whose mount point is outside of this chroot, so its owners on disk \
+         are others than those escaped. {OUTSIDE}",
+        path = escaped(path)
+    )]
+    IdmappedOutside {
+        /// The tree.
+        path: PathBuf,
+    },
+    /// Whether two paths lead to the same files is not known.
+    #[error(
+        "{one}: is on the same filesystem as {other}, and in this chroot, whose mount is not in /proc/self/mountinfo, \
+         it cannot be told whether both show the same files. Run idshift outside of the chroot",
+        one = escaped(one), other = escaped(other)
+    )]
+    PerhapsSeenTwice {
+        /// One of them.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
     },
     /// Two paths lead to the same files.
     #[error(
@@ -52,6 +76,9 @@ pub enum MountViewError {
     },
 }
 
+const OUTSIDE: &str = "Run idshift outside of the chroot, on the path where the files are on disk; \
+                       `findmnt -o TARGET,SOURCE,FSROOT,OPTIONS` shows it there";
+
 fn on_disk(point: &Path, below: Option<&Path>) -> String {
     let point = shell_word(point);
     let source = format!(
@@ -70,6 +97,42 @@ fn once(below: Option<&Path>) -> String {
     match below {
         Some(below) => format!("Leave it out with --exclude {}", shell_word(below)),
         None => "Name one of the two only".into(),
+    }
+}
+
+impl MountViewError {
+    /// What helps where the owners that are seen are not those on disk.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            MountViewError::Idmapped { point, below, .. } => Some(on_disk(point, below.as_deref())),
+            MountViewError::IdmappedOutside { .. } => Some(OUTSIDE.into()),
+            _ => None,
+        }
+    }
+
+    /// The mount point of an idmapped mount.
+    pub fn idmapped_point(&self) -> Option<&Path> {
+        match self {
+            MountViewError::Idmapped { point, .. } => Some(point),
+            _ => None,
+        }
+    }
+}
+
+/// The idmapped mount that a directory or file is seen through. `None`: none, or that cannot be told. It is not opened:
+/// not even root may read what has an owner there that is not mapped.
+pub fn idmapped(path: &Path) -> Option<MountViewError> {
+    let path = std::fs::canonicalize(path).ok()?;
+    let pin = PinnedFile::exactly(&path).ok()?;
+    let mounts = mountinfo::of_this_thread().ok()?;
+    match mount_of(&pin, &mounts).ok()? {
+        Found::Listed(mount) if mount.idmapped => Some(MountViewError::Idmapped {
+            path,
+            point: mount.point.clone(),
+            below: None,
+        }),
+        Found::Unlisted { idmapped: true, .. } => Some(MountViewError::IdmappedOutside { path }),
+        _ => None,
     }
 }
 
@@ -96,15 +159,23 @@ pub fn check(roots: &[Root], trees: usize, walked: Walked<'_>) -> Result<(), Mou
         move |source| MountViewError::Unknown { path, source }
     };
     let mounts = mountinfo::of_this_thread().map_err(unknown(&first.path))?;
+    let mut unlisted: Vec<Mount> = Vec::new();
+    for root in roots {
+        let found = mount_of(&root.pin, &mounts).map_err(unknown(&root.path))?;
+        if let Found::Unlisted { idmapped: true, .. } = found {
+            let path = root.path.clone();
+            return Err(MountViewError::IdmappedOutside { path });
+        }
+        unlisted.extend(as_top_of_chroot(found));
+    }
+    let is_unlisted = |view: &View<'_>| unlisted.iter().any(|own| own.id == view.mount.id);
     let mut seen: Vec<View<'_>> = Vec::new();
     for (number, root) in roots.iter().enumerate() {
         let is_tree = number < trees;
         let id = mountinfo::id_of(&root.pin).map_err(unknown(&root.path))?;
-        // A chroot whose top is no mount point does not show its own.
-        let own = mounts.iter().find(|mount| mount.id == id);
-        let Some(view) = own.and_then(|own| View::at(&root.path, own, &mounts)) else {
-            continue;
-        };
+        let own = mounts.iter().chain(&unlisted).find(|mount| mount.id == id);
+        let view = own.and_then(|own| View::at(&root.path, own, &mounts));
+        let view = view.ok_or_else(|| unknown(&root.path)(io::ErrorKind::NotFound.into()))?;
         for view in views((number, root), view, &mounts, walked, is_tree) {
             let below = || below(&root.path, &view);
             if view.mount.idmapped {
@@ -116,6 +187,17 @@ pub fn check(roots: &[Root], trees: usize, walked: Walked<'_>) -> Result<(), Mou
             }
             if !is_tree {
                 continue;
+            }
+            let perhaps = seen.iter().find(|other| {
+                let same_mount = other.mount.id == view.mount.id;
+                let is_known = !is_unlisted(&view) && !is_unlisted(other);
+                !is_known && !same_mount && other.mount.device == view.mount.device
+            });
+            if let Some(other) = perhaps {
+                return Err(MountViewError::PerhapsSeenTwice {
+                    one: view.at.clone(),
+                    other: other.at.clone(),
+                });
             }
             let twice = seen.iter().find(|other| view.shares_inodes_with(other));
             if let Some(other) = twice {
@@ -130,6 +212,29 @@ pub fn check(roots: &[Root], trees: usize, walked: Walked<'_>) -> Result<(), Mou
         }
     }
     Ok(())
+}
+
+/// A mount whose mount point lies outside of the chroot of this process, as if that were its top.
+fn as_top_of_chroot(found: Found<'_>) -> Option<Mount> {
+    match found {
+        Found::Listed(_) => None,
+        Found::Unlisted {
+            id,
+            idmapped,
+            device,
+        } => Some(Mount {
+            id,
+            parent: 0,
+            device,
+            fs_type: String::new(),
+            root: "/".into(),
+            point: "/".into(),
+            read_only: false,
+            idmapped,
+            settings: HashMap::new(),
+            options: String::new(),
+        }),
+    }
 }
 
 fn views<'m>(

@@ -21,6 +21,7 @@ use crate::idmap::IdMap;
 use crate::journal::name;
 use crate::ownership::{Extra, Ownership};
 use crate::preflight;
+use crate::preflight::mount_views::{self, MountViewError};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -118,6 +119,9 @@ pub struct Checked {
     pub parents_matter: bool,
     /// The installed runtime.
     pub runtime: Option<Program>,
+    /// Where the path is seen through an idmapped mount: what that means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idmapped_mount: Option<String>,
     /// The commands that help.
     pub remedies: Vec<String>,
 }
@@ -202,7 +206,15 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
         false => Entries::Fine,
     };
     let mut remedies = remedy(&seen, failed, entries);
-    if parents_matter && !closed_parents.is_empty() {
+    let idmapped = mount_views::idmapped(&root.path);
+    if let Some(idmapped) = &idmapped {
+        let cut_off = if parents_matter {
+            &closed_parents[..]
+        } else {
+            &[]
+        };
+        only_what_works(&mut remedies, idmapped, cut_off, &request.map);
+    } else if parents_matter && !closed_parents.is_empty() {
         let fix = format!("{} --fix-parents", seen.prepare());
         match remedies
             .iter_mut()
@@ -226,14 +238,52 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
         closed_parents,
         parents_matter,
         runtime,
+        idmapped_mount: idmapped.map(|error| error.to_string()),
         remedies,
     })
+}
+
+/// Through an idmapped mount no owner is changed: what would do that is refused. Closed directories above it can be opened
+/// as `idshift prepare --fix-parents` does it.
+fn only_what_works(
+    remedies: &mut Vec<String>,
+    idmapped: &MountViewError,
+    closed: &[ClosedParent],
+    map: &IdMap,
+) {
+    let all = remedies.len();
+    remedies.retain(|remedy| !remedy.starts_with("idshift prepare"));
+    let mut is_refused = remedies.len() < all;
+    for parent in closed {
+        let is_on_it = mount_views::idmapped(&parent.path).is_some();
+        match map.container_root().filter(|_| !is_on_it) {
+            Some((uid, _)) => {
+                remedies.push(format!(
+                    "setfacl -m u:{uid}:--x {}",
+                    shell_word(&parent.path)
+                ));
+            }
+            None => is_refused = true,
+        }
+    }
+    if let Some(help) = idmapped.help().filter(|_| is_refused) {
+        remedies.push(format!(
+            "{help}. `idshift check` of that path says what it needs; or mount it again with a map that gives the \
+             container's user its files"
+        ));
+    }
 }
 
 /// Opens the path; follows it where it is a symlink, as Docker does with the source of a bind mount.
 fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
     let path = &request.path;
     let missing = || {
+        if let Some(error) = idmapped_above(path) {
+            let reason = format!(
+                "is not there. Docker would make it, for the container's root alone. {error}"
+            );
+            return VolumeError::path(path, reason);
+        }
         VolumeError::path(
             path,
             format!(
@@ -258,6 +308,13 @@ fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
     })?;
     let root = Root::open(&real).map_err(|error| VolumeError::of_root(&real, &error))?;
     Ok((root, is_symlink))
+}
+
+/// The idmapped mount that what is there of a missing path is seen through.
+fn idmapped_above(path: &Path) -> Option<MountViewError> {
+    let path = std::path::absolute(path).ok()?;
+    let above = path.ancestors().find(|above| above.exists())?;
+    mount_views::idmapped(above)
 }
 
 /// With the ACL, where it can be read.

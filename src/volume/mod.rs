@@ -24,6 +24,7 @@ use crate::fs::escape::escaped;
 use thiserror::Error;
 
 use crate::fs::root::RootError;
+use crate::preflight::mount_views;
 
 /// Why a volume is not looked at or not made ready. Nothing was changed.
 #[derive(Debug, Error)]
@@ -65,7 +66,11 @@ impl VolumeError {
 
     /// What its message begins with is in ours already.
     fn of_root(path: &Path, error: &RootError) -> VolumeError {
-        let (text, prefix) = (error.to_string(), format!("{}: ", escaped(path)));
+        let text = match mount_views::idmapped(path) {
+            Some(idmapped) => idmapped.to_string(),
+            None => error.to_string(),
+        };
+        let prefix = format!("{}: ", escaped(path));
         VolumeError::path(path, text.strip_prefix(&prefix).unwrap_or(&text))
     }
 

@@ -143,6 +143,9 @@ fn print(checked: &Checked, read_only: bool) {
         _ => "",
     };
     say!("  The container sees that as {}{nobody}.", owner.inside);
+    if let Some(mapped) = &checked.idmapped_mount {
+        say!("\n  Note: {}.", one_line(mapped));
+    }
     unusable(checked);
     for parent in &checked.closed_parents {
         let which = path(&parent.path);

@@ -56,6 +56,9 @@ pub struct Audit {
     pub bind_mounts: Vec<BindMount>,
     /// Volumes whose content is elsewhere, and what becomes of it.
     pub volumes_elsewhere: Vec<VolumeElsewhere>,
+    /// An idmapped mount shows the data-root: its owners are not those on disk, and a migration refuses it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_idmapped: bool,
     /// Images and container files are where a migration can carry them.
     pub is_carried: bool,
 }
@@ -96,6 +99,9 @@ pub fn audit(
     let mut findings = readiness::host(&resolved, new_user.as_ref(), daemon_json);
     findings.extend(readiness::command_line(start));
     let remap = resolved.ok().or(new_user.map(|new| new.remap));
+    let idmapped = readiness::idmapped(&top);
+    let is_idmapped = idmapped.is_some();
+    findings.extend(idmapped);
     findings.extend(readiness::data_root(&root, remap.as_ref())?);
 
     let mut all = Vec::new();
@@ -182,6 +188,7 @@ pub fn audit(
         containers: troubled,
         bind_mounts: inventory.bind_mounts,
         volumes_elsewhere: inventory.volumes,
+        is_idmapped,
         is_carried,
     })
 }

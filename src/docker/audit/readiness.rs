@@ -18,6 +18,7 @@ use crate::host::{Finding, kernel, runtime, subids};
 use crate::preflight;
 use crate::preflight::in_use::{self, TreeInUse};
 use crate::preflight::in_use::{remedy_of_service, users};
+use crate::preflight::mount_views;
 
 /// The host, its ranges and its daemon's settings. `new_user` is what would be made where there are
 /// no ranges.
@@ -114,6 +115,12 @@ pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding
     findings.extend(filesystems(root)?);
     findings.extend(quotas(&root.path));
     Ok(findings)
+}
+
+/// An idmapped mount that shows the data-root.
+pub fn idmapped(top: &Path) -> Option<Finding> {
+    let error = mount_views::idmapped(top)?;
+    Some(Finding::error("data-root", error.to_string()))
 }
 
 /// Who has the data-root open: the daemon, mostly, and its containers.

@@ -14,6 +14,8 @@ pub struct MountPoint {
     pub path: PathBuf,
     /// What, as `findmnt` says it: `tmpfs`, `ext4`.
     pub fs_type: String,
+    /// What is seen through it has other owners on disk.
+    pub idmapped: bool,
     /// Where it is to be mounted afterwards.
     pub new_path: PathBuf,
     /// The daemon mounts it for a container that runs, and unmounts it.
@@ -46,6 +48,7 @@ pub fn mount_points(
         found.retain(|other| other.path != mount.point);
         found.push(MountPoint {
             by_daemon: is_of_daemon(below, devices),
+            idmapped: mount.idmapped,
             path: mount.point,
             fs_type: mount.fs_type,
             new_path,
@@ -87,6 +90,11 @@ impl MountPoint {
                 "is a mount ({}) of a container that runs, or one that a dead daemon left. Stop the containers and the \
                  daemon if they run; what is still mounted then goes with `umount {path}`",
                 self.fs_type
+            ),
+            false if self.idmapped => format!(
+                "is an idmapped mount, so its owners on disk are others than those shown, and it is neither renamed nor \
+                 shifted. `umount {path}`, migrate, shift the directory that it shows (`findmnt -o SOURCE,FSROOT {path}` \
+                 says which), and bind that at {new}"
             ),
             false => format!(
                 "is a mount point ({}): what is mounted below a data-root is neither renamed nor shifted with it. \

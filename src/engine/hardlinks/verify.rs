@@ -249,7 +249,7 @@ fn look_up_names(run: &RunContext<'_>, inodes: &[&Deferred]) -> (Vec<Verified>, 
         }
         for &(i, name) in &place.names {
             let known = &mut known[i];
-            match pin(&dir, name) {
+            match pin(run, &dir, name) {
                 Ok((_, stat)) if key(&stat) == inodes[i].inode => {
                     known.names += 1;
                     known.first.get_or_insert((p, name));
@@ -274,7 +274,7 @@ fn look_up_names(run: &RunContext<'_>, inodes: &[&Deferred]) -> (Vec<Verified>, 
             match dir
                 .as_ref()
                 .map_err(|errno| *errno)
-                .and_then(|dir| pin(dir, name))
+                .and_then(|dir| pin(run, dir, name))
             {
                 Ok((pin, stat)) if key(&stat) == inodes[i].inode => {
                     known[i].read = Some((pin, stat));
@@ -390,10 +390,16 @@ fn places<'p>(inodes: &[&'p Deferred]) -> Vec<NamesToVerify<'p>> {
     places
 }
 
-fn pin(dir: &Dir, name: &[u8]) -> rustix::io::Result<(PinnedFile, Stat)> {
+/// `EXDEV`: a mount has come over it, which may show the very same inode.
+fn pin(run: &RunContext<'_>, dir: &Dir, name: &[u8]) -> rustix::io::Result<(PinnedFile, Stat)> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
     let pin = PinnedFile::at(dir.as_fd(), &name)?;
     let stat = pin.stat()?;
+    if stat.crosses_mount(dir.path.dev) {
+        let known = run.known_mounts.as_ref();
+        let is_known = known.is_some_and(|known| known.check(&pin).is_ok());
+        is_known.then_some(()).ok_or(Errno::XDEV)?;
+    }
     Ok((pin, stat))
 }
 

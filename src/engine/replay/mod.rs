@@ -10,7 +10,10 @@ use self::worker::Worker;
 use super::steps::Move;
 use super::sync::ChangedCounter;
 use super::{Monitor, Stats, Stop, reopen};
+use crate::fs::Root;
+use crate::fs::live_mounts::LiveMounts;
 use crate::fs::threads::on_threads;
+use crate::journal::record::RootLine;
 use crate::journal::{Journal, JournalError};
 use crate::ownership::{Change, Ownership};
 
@@ -78,6 +81,8 @@ pub struct Replay<'a> {
     pub act: ReplayMode,
     /// What ends the replay before its end.
     pub give_up: FailurePolicy,
+    /// The trees, where they are open since the run began; else they are opened by their paths.
+    pub roots: Option<&'a [Root]>,
     /// Entries that steps renamed since, in order: what is below them is looked for in their new places.
     pub moves: &'a [Move],
     /// Hears of progress.
@@ -105,13 +110,14 @@ impl Replay<'_> {
         jobs: usize,
         changed: Option<&ChangedCounter>,
     ) -> Result<Replayed, JournalError> {
-        let roots = reopen::open_each(&self.journal.header.roots);
+        let roots = self.open_roots();
+        let live_mounts = self.journal.header.walk.cross_mounts.then(LiveMounts::new);
         let next = AtomicU32::new(0);
         let over = AtomicBool::new(false);
         let broken: Mutex<Option<JournalError>> = Mutex::new(None);
         let jobs = jobs.min(self.journal.frames().max(1) as usize);
         let all_stats = on_threads(jobs, || {
-            let mut worker = Worker::new(self, &roots, &over, changed);
+            let mut worker = Worker::new(self, &roots, &over, changed, live_mounts.as_ref());
             while !worker.is_over() {
                 let frame = next.fetch_add(1, Ordering::Relaxed);
                 if frame >= self.journal.frames() {
@@ -133,5 +139,18 @@ impl Replay<'_> {
                 cut_short: over.load(Ordering::Relaxed),
             }),
         }
+    }
+
+    /// The roots of the journal, in its order.
+    fn open_roots(&self) -> Vec<Result<Root, String>> {
+        let lines = &self.journal.header.roots;
+        let Some(open) = self.roots else {
+            return reopen::open_each(lines);
+        };
+        let again = |(line, root): (&RootLine, &Root)| match root.identity == line.identity {
+            true => root.try_clone().map_err(|errno| errno.to_string()),
+            false => reopen::open_unmapped(line),
+        };
+        lines.iter().zip(open).map(again).collect()
     }
 }

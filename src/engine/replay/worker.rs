@@ -11,11 +11,12 @@ use rustix::io::Errno;
 
 use super::{FailurePolicy, Replay, ReplayMode, Target};
 use crate::engine::chown_check::ChownCheck;
-use crate::engine::dir_cache::{DirCache, PathChain};
+use crate::engine::dir_cache::{DirCache, Mounts, PathChain};
 use crate::engine::report::push_listed;
 use crate::engine::steps::Move;
 use crate::engine::sync::ChangedCounter;
 use crate::engine::{Problem, ProblemKind, Stats};
+use crate::fs::live_mounts::LiveMounts;
 use crate::fs::{
     self, FirstCall, LookupEntry, LookupError, LookupOptions, PinnedFile, PinnedFiles, Root, Stat,
     attributes, process,
@@ -34,6 +35,8 @@ pub(super) struct Worker<'a> {
     roots: &'a [Result<Root, String>],
     over: &'a AtomicBool,
     changed: Option<&'a ChangedCounter>,
+    /// Where the run crossed mounts.
+    live_mounts: Option<&'a LiveMounts>,
     way: DirCache,
     /// Inodes that are looked at, and may be open, at once.
     group: usize,
@@ -85,7 +88,8 @@ const LATE_LEVELS: usize = 1 << 16;
 /// Why an inode is not where the journal says.
 const GONE: &str = "is gone, or was renamed";
 const REPLACED: &str = "another inode has its name now";
-const MOUNTED: &str = "something is mounted on its way now";
+const MOUNTED: &str =
+    "something is mounted on its way now; `findmnt` shows what, and `umount` takes it away";
 
 impl<'a> Worker<'a> {
     pub(super) fn new(
@@ -93,6 +97,7 @@ impl<'a> Worker<'a> {
         roots: &'a [Result<Root, String>],
         over: &'a AtomicBool,
         changed: Option<&'a ChangedCounter>,
+        live_mounts: Option<&'a LiveMounts>,
     ) -> Self {
         let pins = process::descriptors_for_pins() / 4;
         Worker {
@@ -100,6 +105,7 @@ impl<'a> Worker<'a> {
             roots,
             over,
             changed,
+            live_mounts,
             way: DirCache::default(),
             group: replay.stop.group(pins.clamp(1, GROUP)),
             first: FirstCall::Pin,
@@ -258,9 +264,10 @@ impl<'a> Worker<'a> {
         {
             return vec![look_at_root(pinned)];
         }
+        let mounts = self.mounts(pinned);
         let names: Vec<CString> = entries.iter().map(|entry| c_name(entry.name)).collect();
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
-        let looked = match self.way.open(pinned.pin.as_fd(), self.within(pinned)) {
+        let looked = match self.way.open(pinned.pin.as_fd(), mounts) {
             Ok((dir, guard)) => {
                 let how = LookupOptions {
                     guard,
@@ -383,11 +390,15 @@ impl<'a> Worker<'a> {
             }
             return Err(conflict(REPLACED));
         }
-        let within = self.roots[root].as_ref().ok();
-        let within = within.and_then(|pinned| self.within(pinned));
         let is_top = entry.name.0 == b".";
-        if !is_top && within.is_some_and(|dev| stat.crosses_mount(dev)) {
-            return Err(conflict(MOUNTED));
+        if !is_top {
+            self.check_mount(root, entry.name, &stat, pin.as_ref())
+                .map_err(|errno| {
+                    entry_problem(LookupError {
+                        call: "open",
+                        errno,
+                    })
+                })?;
         }
         let now = attributes::read_looked(pin.as_ref(), &stat, present)
             .map_err(|error| failed(error.to_string()))?;
@@ -528,10 +539,33 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The device that nothing may leave, unless the run crossed mounts.
-    fn within(&self, root: &Root) -> Option<u64> {
-        let crosses = self.replay.journal.header.walk.cross_mounts;
-        (!crosses).then_some(root.dev)
+    fn mounts(&self, root: &Root) -> Mounts<'a> {
+        match self.live_mounts {
+            Some(live) => Mounts::Crossed(live),
+            None => Mounts::Avoided(root.dev),
+        }
+    }
+
+    /// Makes sure that an entry of the directory at hand is no mount that is not to be crossed.
+    fn check_mount(
+        &mut self,
+        root: usize,
+        name: &Name,
+        stat: &Stat,
+        pin: Option<&PinnedFile>,
+    ) -> rustix::io::Result<()> {
+        let Ok(top) = &self.roots[root] else {
+            return Ok(());
+        };
+        let mounts = self.mounts(top);
+        match (pin, mounts) {
+            (Some(pin), _) => mounts.check(pin, stat),
+            (None, Mounts::Crossed(_)) if stat.mount_root => {
+                let (dir, _) = self.way.open(top.pin.as_fd(), mounts)?;
+                mounts.check(PinnedFile::at(dir, &c_name(name))?, stat)
+            }
+            (None, _) => mounts.check(&top.pin, stat),
+        }
     }
 }
 

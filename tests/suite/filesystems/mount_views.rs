@@ -3,44 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::support;
-use crate::support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, sh};
-
-/// Mounts `from` on `to` so that the ids `0..65536` on disk are seen as `100000..165536`.
-fn idmapped_mount(from: &Path, to: &Path) {
-    let helper = Command::new("python3")
-        .arg(support::script("idmapped_mount.py"))
-        .args([from, to])
-        .args(["0", "100000", "65536"])
-        .status();
-    assert!(helper.unwrap().success(), "an idmapped mount");
-}
-
-/// Unmounted when dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn idmapped(from: &Path, to: &Path) -> Mounted {
-        idmapped_mount(from, to);
-        Mounted(to.to_path_buf())
-    }
-
-    fn bind(from: &Path, to: &Path) -> Mounted {
-        sh(
-            "mount",
-            ["--bind".as_ref(), from.as_os_str(), to.as_os_str()],
-        );
-        Mounted(to.to_path_buf())
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
+use crate::support::{Idshift, Kind, MAP, Mounted, Run, Snapshot, TestFs, assert_same, sh};
 
 fn refused(args: &[&str], says: &[&str]) -> Run {
     let mut run = Idshift::new().run(args).exits(4);

@@ -9,6 +9,7 @@
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
 //! - [`hostile`]: what must not change, hang or be steered while somebody is at work
 //! - [`idshift`]: the program, run with a journal directory of its own
+//! - [`mounted`]: mounts that are gone again when dropped
 //! - [`inputs`]: what must hold of whatever bytes come in from outside
 //! - [`isolation`]: a test's own `/etc` and `/run`: no test touches the host
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
@@ -41,6 +42,7 @@ pub mod isolation;
 pub mod journal;
 mod layout;
 mod machinery;
+pub mod mounted;
 pub mod place;
 pub mod power;
 pub mod promise;
@@ -58,6 +60,7 @@ use std::process::{Command, Output};
 
 pub use filesystem::{Kind, TestFs};
 pub use idshift::{Idshift, Run};
+pub use mounted::Mounted;
 pub use promise::Promise;
 pub use snapshot::{Snapshot, assert_same};
 

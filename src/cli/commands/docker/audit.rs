@@ -53,7 +53,7 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         }
         false => print(&found),
     }
-    if !found.is_carried {
+    if !found.is_carried || found.is_idmapped {
         return Ok(Exit::Refused);
     }
     Ok(match found.verdict() {

@@ -340,6 +340,15 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
             mount.container
         ));
     }
+    let carried = inventory.bind_mounts.iter();
+    for mount in carried.filter(|mount| mount.kind == Advice::Idmapped) {
+        notes.push(format!(
+            "Bind mount {} of {} stays as it is: {}.",
+            path(&mount.source),
+            mount.container,
+            mount.advice
+        ));
+    }
     for bind in &inventory.in_place {
         notes.push(format!("Bind mount {} goes along.", path(bind)));
     }

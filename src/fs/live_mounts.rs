@@ -1,0 +1,135 @@
+//! The mount table, kept up to date, and whether a mount came after a run was checked.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use thiserror::Error;
+
+use super::escape::{escaped, shell_word};
+use super::mount_watch;
+use super::mountinfo::{self, Mount};
+
+/// Why nothing is changed through a mount.
+#[derive(Debug, Error)]
+pub enum MountError {
+    /// It is idmapped.
+    #[error(
+        "is seen through an idmapped mount that came meanwhile ({point}), so its owners on disk are others than those \
+         escaped. `umount {word}`, then run it again",
+        point = escaped(.0), word = shell_word(.0)
+    )]
+    Idmapped(PathBuf),
+    /// It is another one than there was.
+    #[error(
+        "is on a mount that came meanwhile ({point}), so what it shows was not checked. `umount {word}`, or leave it \
+         out with --exclude, then run it again",
+        point = escaped(.0), word = shell_word(.0)
+    )]
+    New(PathBuf),
+    /// The kernel does not tell.
+    #[error(
+        "is on a mount of which the kernel does not tell what it is: {0}. Leave it out with --exclude"
+    )]
+    Unknown(#[from] io::Error),
+}
+
+/// The mounts as they are, read again whenever one came or went. To be made before the threads that ask: they have
+/// descriptors of their own.
+pub struct LiveMounts {
+    table: Mutex<Table>,
+}
+
+struct Table {
+    watch: Option<File>,
+    mounts: HashMap<i32, Mount>,
+}
+
+impl LiveMounts {
+    /// Those that the calling thread sees.
+    pub fn new() -> LiveMounts {
+        LiveMounts {
+            table: Mutex::new(Table {
+                watch: mount_watch::watch(),
+                mounts: HashMap::new(),
+            }),
+        }
+    }
+
+    /// The mount that an open file is seen through.
+    ///
+    /// # Errors
+    /// `/proc` does not list it.
+    fn of(&self, handle: impl AsFd) -> io::Result<Mount> {
+        let id = mountinfo::id_of(handle)?;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_old = match &table.watch {
+            Some(watch) => mount_watch::has_event(watch),
+            None => true,
+        };
+        // One that is just coming may be met before the kernel tells of it.
+        if is_old || !table.mounts.contains_key(&id) {
+            table.mounts = read()?;
+        }
+        let mount = table.mounts.get(&id).cloned();
+        mount.ok_or_else(|| io::Error::other("/proc/self/mountinfo does not list it"))
+    }
+
+    /// Refuses an open file that is seen through an idmapped mount.
+    ///
+    /// # Errors
+    /// It is, or the kernel does not tell.
+    pub fn check_not_idmapped(&self, handle: impl AsFd) -> Result<(), MountError> {
+        let mount = self.of(handle)?;
+        match mount.idmapped {
+            true => Err(MountError::Idmapped(mount.point)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Default for LiveMounts {
+    fn default() -> LiveMounts {
+        LiveMounts::new()
+    }
+}
+
+/// The mounts that there were before a run was checked: only those may it cross.
+pub struct KnownMounts {
+    before: HashMap<i32, Mount>,
+    live: LiveMounts,
+}
+
+impl KnownMounts {
+    /// Those that there are now. Where they cannot be read there are none.
+    pub fn now() -> KnownMounts {
+        KnownMounts {
+            before: read().unwrap_or_default(),
+            live: LiveMounts::new(),
+        }
+    }
+
+    /// Refuses an open file on a mount that was not there, or is another one now. A number is soon used again
+    /// (`proc_pid_mountinfo(5)`), so it alone says nothing.
+    ///
+    /// # Errors
+    /// Names the mount point.
+    pub fn check(&self, handle: impl AsFd) -> Result<(), MountError> {
+        let mount = self.live.of(handle)?;
+        if mount.idmapped {
+            return Err(MountError::Idmapped(mount.point));
+        }
+        match self.before.get(&mount.id) {
+            Some(before) if *before == mount => Ok(()),
+            _ => Err(MountError::New(mount.point)),
+        }
+    }
+}
+
+fn read() -> io::Result<HashMap<i32, Mount>> {
+    let mounts = mountinfo::of_this_thread()?;
+    Ok(mounts.into_iter().map(|mount| (mount.id, mount)).collect())
+}

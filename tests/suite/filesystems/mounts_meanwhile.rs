@@ -1,0 +1,251 @@
+//! Mounts that come while a run goes on: nothing is changed through them, and what was done is undone or finished
+//! where it was done.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::support::{Idshift, Kind, MAP, Mounted, Run, Snapshot, TestFs, assert_same, sh};
+
+fn uid(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().uid()
+}
+
+/// Some hundred files, and in `d`, which is entered after they were looked at, an empty directory `z` and `y` with a
+/// file in it. On tmpfs, what was made last is met first.
+fn tree(fs: &TestFs) -> PathBuf {
+    let tree = fs.path().join("t");
+    fs::create_dir_all(&tree).unwrap();
+    for n in 0..200 {
+        fs::write(tree.join(n.to_string()), "").unwrap();
+    }
+    for dir in ["d/y", "d/z"] {
+        fs::create_dir_all(tree.join(dir)).unwrap();
+    }
+    fs::write(tree.join("d/y/file"), "").unwrap();
+    chown(tree.join("d/y/file"), Some(33), Some(33)).unwrap();
+    tree
+}
+
+/// A slow shift of it, which has begun.
+fn begun(idshift: &Idshift, tree: &Path, more: &[&str]) -> Child {
+    let args = ["shift", "--map", MAP, "--rate", "50", "--jobs", "1"];
+    let all = args.iter().chain(more).map(AsRef::as_ref);
+    let child = idshift.spawn(all.chain([tree.as_os_str()]));
+    until(|| uid(&tree.join("d")) == 100_000);
+    child
+}
+
+#[track_caller]
+fn until(is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it never comes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_mount_that_comes_while_the_run_crosses_mounts_is_refused_with_its_name() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree(&fs);
+    let at = |name: &str| fs.path().join(name);
+    for dir in ["other/deep", "upper", "work"] {
+        fs::create_dir_all(at(dir)).unwrap();
+    }
+    fs::write(at("other/deep/file"), "").unwrap();
+    // An overlay leaves marks of its own in these.
+    let own = |path: &[u8]| path.starts_with(b"work") || path.starts_with(b"upper");
+    let look = || Snapshot::of(&fs.path()).without(own);
+    let start = look();
+    let z = tree.join("d/z");
+    let overlay = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        at("other").display(),
+        at("upper").display(),
+        at("work").display()
+    );
+    type Mount<'a> = &'a dyn Fn() -> Mounted;
+    let idmapped: Mount<'_> = &|| Mounted::idmapped(&at("other"), &z);
+    let bind: Mount<'_> = &|| Mounted::bind(&tree.join("d/y"), &z);
+    let tmpfs: Mount<'_> = &|| Mounted::new("tmpfs", "mode=700", &z);
+    let over: Mount<'_> = &|| Mounted::new("overlay", &overlay, &z);
+    let idshift = Idshift::new();
+    for (mount, says) in [
+        (idmapped, "through an idmapped mount that came meanwhile"),
+        (bind, "on a mount that came meanwhile"),
+        (tmpfs, "on a mount that came meanwhile"),
+        (over, "on a mount that came meanwhile"),
+    ] {
+        let run = begun(&idshift, &tree, &["--cross-mounts", "--allow-in-use"]);
+        let mounted = mount();
+        let run = Run::wait(run).exits(1).says(says);
+        run.says(z.to_str().unwrap());
+        drop(mounted);
+        assert_same(&start, &look(), says);
+    }
+    // One that was there is crossed, also when it went and came again in its place as it was.
+    let mounted = Mounted::bind(&at("other"), &z);
+    let run = begun(&idshift, &tree, &["--cross-mounts", "--allow-in-use"]);
+    drop(mounted);
+    let _mounted = Mounted::bind(&at("other"), &z);
+    Run::wait(run).exits(0);
+    assert_eq!(uid(&at("other/deep/file")), 100_000);
+}
+
+#[test]
+fn a_mount_that_takes_the_place_of_another_is_refused() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let (tree, other) = (tree(&fs), fs.path().join("other"));
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("file"), "").unwrap();
+    let z = tree.join("d/z");
+    let idshift = Idshift::new();
+    let mounted = Mounted::bind(&other, &z);
+    let run = begun(&idshift, &tree, &["--cross-mounts", "--allow-in-use"]);
+    drop(mounted);
+    let mounted = Mounted::idmapped(&other, &z);
+    Run::wait(run).exits(1).says("idmapped mount that came");
+    drop(mounted);
+    assert_eq!((uid(&other), uid(&other.join("file"))), (0, 0));
+}
+
+#[test]
+fn with_keep_going_only_the_new_mount_is_left() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let (tree, other) = (tree(&fs), fs.path().join("other"));
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("file"), "").unwrap();
+    let idshift = Idshift::new();
+    let more = ["--cross-mounts", "--allow-in-use", "--keep-going"];
+    let run = begun(&idshift, &tree, &more);
+    let mounted = Mounted::idmapped(&other, &tree.join("d/z"));
+    let run = Run::wait(run).exits(3);
+    assert!(run.text().contains("idmapped mount"), "{run}");
+    drop(mounted);
+    assert_eq!((uid(&other), uid(&other.join("file"))), (0, 0));
+    assert_eq!(uid(&tree.join("d/y/file")), 100_033);
+}
+
+/// It shows the very inodes that the walk has met, with other owners.
+#[test]
+fn a_directory_that_an_idmapped_mount_of_itself_covers_is_not_entered() {
+    for more in [&["--cross-mounts"][..], &[]] {
+        let fs = TestFs::new(Kind::Tmpfs);
+        let tree = tree(&fs);
+        let start = Snapshot::of(&tree);
+        let idshift = Idshift::new();
+        let run = begun(&idshift, &tree, more);
+        let d = tree.join("d");
+        let mounted = Mounted::idmapped(&d, &d);
+        // The directory itself was changed, and cannot be reached to be put back.
+        let run = Run::wait(run)
+            .exits(5)
+            .says("was mounted over it meanwhile");
+        run.says("is mounted on its way").says(d.to_str().unwrap());
+        drop(mounted);
+        assert_eq!(uid(&tree.join("d/y/file")), 33);
+        idshift.rollback();
+        assert_same(&start, &Snapshot::of(&tree), "rolled back");
+    }
+}
+
+#[test]
+fn a_file_with_hard_links_that_an_idmapped_mount_of_itself_covers_is_not_changed() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree(&fs);
+    let names = ["d/y/one", "d/y/two"].map(|name| tree.join(name));
+    fs::write(&names[0], "").unwrap();
+    fs::hard_link(&names[0], &names[1]).unwrap();
+    // It comes before them, so that they are put off and decided on last.
+    let wide = tree.join("d/y/wide");
+    fs::create_dir(&wide).unwrap();
+    for n in 0..100 {
+        fs::write(wide.join(n.to_string()), "").unwrap();
+    }
+    let start = Snapshot::of(&tree);
+    let idshift = Idshift::new();
+    let run = begun(&idshift, &tree, &[]);
+    until(|| (0..100).any(|n: u32| uid(&wide.join(n.to_string())) == 100_000));
+    let mounted = Mounted::idmapped(&names[0], &names[0]);
+    Run::wait(run)
+        .exits(1)
+        .says("was mounted over it meanwhile");
+    drop(mounted);
+    assert_same(&start, &Snapshot::of(&tree), "undone");
+}
+
+#[test]
+fn a_run_is_undone_where_it_was_done_whatever_covers_the_tree_by_then() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree(&fs);
+    chown(tree.join("d/y"), Some(70_000), Some(0)).unwrap();
+    let start = Snapshot::of(&tree);
+    let idshift = Idshift::new();
+    let run = begun(&idshift, &tree, &[]);
+    let mounted = Mounted::idmapped(&tree, &tree);
+    Run::wait(run).exits(1).says("70000 is outside the map");
+    drop(mounted);
+    assert_same(&start, &Snapshot::of(&tree), "undone");
+}
+
+/// A run that was killed, and whose tree an idmapped mount shows now: nothing goes on before it is gone.
+#[test]
+fn a_killed_run_goes_on_or_back_once_the_idmapped_mount_is_gone() {
+    for kind in [Kind::Ext4, Kind::Tmpfs] {
+        for (command, other) in [("resume", "rollback"), ("rollback", "resume")] {
+            let fs = TestFs::new(kind);
+            let tree = tree(&fs);
+            let start = Snapshot::of(&tree);
+            let idshift = Idshift::new();
+            let args = ["shift", "--map", MAP, "--rate", "50"];
+            let args = args.map(AsRef::as_ref).into_iter();
+            let child = idshift.spawn(args.chain([tree.as_os_str()]));
+            let is_begun = |n: u32| uid(&tree.join(n.to_string())) == 100_000;
+            until(|| (0..200).any(is_begun));
+            sh("kill", ["-KILL", &child.id().to_string()]);
+            Run::wait(child);
+            assert!(!(0..200).all(is_begun), "killed too late");
+            let half = Snapshot::of(&tree);
+            let mounted = Mounted::idmapped(&tree, &tree);
+            for command in [command, other, "verify"] {
+                let run = idshift.run([command, "latest"]).exits(4);
+                run.says("idmapped mount").says(tree.to_str().unwrap());
+            }
+            drop(mounted);
+            assert_same(&half, &Snapshot::of(&tree), "after the refusals");
+            idshift.run([command, "latest"]).exits(0);
+            let right = match command {
+                "resume" => start.shifted(&[MAP]),
+                _ => start,
+            };
+            assert_same(&right, &Snapshot::of(&tree), command);
+        }
+    }
+}
+
+#[test]
+fn a_rollback_that_crosses_mounts_changes_nothing_through_an_idmapped_mount_that_comes_meanwhile() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree(&fs);
+    let start = Snapshot::of(&tree);
+    let idshift = Idshift::new();
+    let args = ["shift", "--map", MAP, "--cross-mounts"].map(AsRef::as_ref);
+    idshift
+        .run(args.into_iter().chain([tree.as_os_str()]))
+        .exits(0);
+    // What it is seen as is what the shift left.
+    let (y, file) = (tree.join("d/y"), tree.join("d/y/file"));
+    let args = ["rollback", "latest", "--rate", "50", "--jobs", "1"];
+    let run = idshift.spawn(args);
+    until(|| (0..200).any(|n: u32| uid(&tree.join(n.to_string())) == 0));
+    let mounted = Mounted::idmapped(&y, &y);
+    let run = Run::wait(run).exits(3);
+    assert!(run.text().contains("is mounted on its way"), "{run}");
+    drop(mounted);
+    assert_eq!((uid(&y), uid(&file)), (100_000, 100_033));
+    idshift.rollback();
+    assert_same(&start, &Snapshot::of(&tree), "rolled back");
+}
