@@ -65,7 +65,7 @@ struct MountStat {
 
 /// Whether the mount with this unique number (`STATX_MNT_ID_UNIQUE`) is idmapped, and the device of its filesystem as
 /// `MAJOR:MINOR`. `None`: the kernel does not tell.
-pub(super) fn mount_attributes(mount: u64) -> Option<(bool, String)> {
+pub(crate) fn mount_attributes(mount: u64) -> Option<(bool, String)> {
     let wanted = STATMOUNT_SB_BASIC | STATMOUNT_MNT_BASIC;
     let request = MountRequest {
         size: size_of::<MountRequest>() as u32,

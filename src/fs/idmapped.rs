@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, StatxFlags};
 
 use super::mountinfo::{self, Mount};
-use super::sys;
+use crate::sys;
 
 /// Whether the mount of an open file is idmapped, given the mounts of this thread. One that is attached stays as it is.
 ///

@@ -118,7 +118,7 @@ impl<'a> Worker<'a> {
             scatters: false,
             kept: ChownCheck::default(),
             never_begun: replay.target == Target::Before
-                && replay.mode != ReplayMode::Report
+                && replay.act != ReplayMode::Report
                 && !replay.journal.may_have_begun(),
             stats: Stats::default(),
         }

@@ -9,7 +9,7 @@ use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::scene::{self, Scene};
 use crate::support::{
-    Idshift, Kind, Numbers, Promise, Run, TestFs, long, need_root, output, script, trace,
+    Idshift, Kind, Numbers, Promise, Run, TestFs, data_root, long, need_root, output, script, trace,
 };
 use serde_json::Value;
 
@@ -399,7 +399,7 @@ fn use_listed(top: &Path, owner: u32) {
 fn a_run_that_ended_while_it_listed_is_closed_whatever_was_done_since() {
     need_root();
     let test_fs = TestFs::new(Kind::Tmpfs);
-    let top = scene::data_root(&test_fs.path().join("docker"));
+    let top = data_root::filled(&test_fs.path().join("docker"));
     let diff = top.join("overlay2/0123/diff");
     let mut listed = 0;
     for n in 0..1000 {
