@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_joins_a_container_that_is_not_remapped_is_held_up_too() {
+    fn who_joins_an_unremapped_container_fails_too() {
         let parse = |id: &str, host: &str| {
             let config = format!("{{\"Name\":\"/{id}-name\"}}");
             Container::parse(id, &config, host).unwrap()

@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_that_removes_an_old_copy_removes_nothing_else() {
+    fn the_command_removes_the_old_copy_only() {
         let dir = tempfile::tempdir().unwrap();
         let staging = dir.path().join("docker data").join("idshift-copy-1.1");
         fs::create_dir_all(&staging).unwrap();

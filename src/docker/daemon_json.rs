@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_that_makes_a_missing_directory_makes_that_one() {
+    fn the_command_makes_the_missing_directory() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("a b").join("c");
         let error = open(&missing.join("daemon.json"), &missing).err().unwrap();

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symlink_of_a_volume_leads_to_the_same_inode_as_before() {
+    fn a_volume_symlink_leads_to_the_same_inode() {
         let dir = tempfile::tempdir().unwrap();
         let top = canonicalize(dir.path()).unwrap();
         let root = top.join("dr");

@@ -54,7 +54,7 @@ mod tests {
     use crate::ownership::{Extra, Mode};
 
     #[test]
-    fn the_first_change_is_looked_at_and_must_be_of_the_same_inode() {
+    fn the_first_change_is_checked_on_the_same_inode() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let pin = PinnedFile::path(file.path()).unwrap();
         let stat = pin.stat().unwrap();

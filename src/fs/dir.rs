@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symlink_is_not_entered_though_it_leads_to_the_directory_that_was_met() {
+    fn a_symlink_to_the_same_directory_is_not_entered() {
         let (place, top, path) = met();
         let at = |name: &str| place.path().join(name);
         fs::rename(at("in"), at("away")).unwrap();

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_in_the_second_of_the_one_before_would_go_unnoticed_where_whole_seconds_are_kept() {
+    fn a_ctime_of_whole_seconds_is_not_trusted_at_once() {
         let millis = Duration::from_millis;
         assert!(CtimeStamp::as_seen(&changed(millis(100), false)).is_some());
         assert!(CtimeStamp::as_seen(&changed(millis(1), false)).is_none());
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ctime_that_is_still_to_come_is_another_than_the_one_a_change_would_set() {
+    fn a_ctime_in_the_future_differs_after_any_change() {
         let mut stat = changed(Duration::ZERO, true);
         stat.changed.0 += 3600;
         let ctime = CtimeStamp::as_seen(&stat).unwrap();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn how_long_a_directory_takes_to_settle_is_known_and_short() {
+    fn the_settling_time_of_a_directory_is_short() {
         let millis = Duration::from_millis;
         for (ago, whole) in [(0, true), (0, false), (1, false)] {
             let stat = changed(millis(ago), whole);

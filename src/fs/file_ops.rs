@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_in_the_place_of_a_new_file_is_left_and_named() {
+    fn a_directory_where_a_file_goes_is_left_and_named() {
         let place = tempfile::tempdir().unwrap();
         let dir = File::open(place.path()).unwrap();
         std::fs::write(place.path().join("file"), "old").unwrap();

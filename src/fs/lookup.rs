@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moved_meanwhile_is_looked_at_again_and_is_one_inode() {
+    fn what_moved_is_looked_up_again_as_one_inode() {
         for first in BOTH {
             let place = place();
             on_a_thread(|| {
@@ -392,7 +392,7 @@ mod tests {
     /// The kernel sets a directory's ctime before a name can be seen to have moved: so what was asked about
     /// and what is then opened can be two inodes though the ctime stays as it was noted.
     #[test]
-    fn a_rename_that_the_directory_does_not_tell_is_seen_by_the_inode() {
+    fn a_rename_hidden_by_ctime_is_seen_by_the_inode() {
         let place = place();
         let at = |name: &str| place.path().join(name);
         on_a_thread(|| {
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moved_meanwhile_and_is_not_pinned_is_looked_at_again_too() {
+    fn what_moved_unpinned_is_looked_up_again_too() {
         for first in BOTH {
             let place = place();
             let at = |name: &str| place.path().join(name);
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_that_came_meanwhile_is_not_taken_for_the_file() {
+    fn a_new_mount_is_not_taken_for_the_file() {
         for first in BOTH {
             let place = place();
             on_a_thread(|| {
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_moved_all_the_time_is_looked_up_until_it_keeps_still() {
+    fn a_moving_name_is_looked_up_until_it_is_still() {
         let place = place();
         let (a, c) = (place.path().join("a"), place.path().join("c"));
         let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
@@ -522,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_that_are_exchanged_between_the_looks_are_two_inodes() {
+    fn names_exchanged_between_lookups_are_two_inodes() {
         let place = place();
         let [a, b, c] = ["a", "b", "c"].map(|name| place.path().join(name));
         let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();

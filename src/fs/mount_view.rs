@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bind_mount_shares_inodes_with_what_it_shows_and_with_what_is_above_and_below_that() {
+    fn a_bind_mount_shares_inodes_with_its_source_tree() {
         let mounts = table(&["1 0 8:1 / /", "2 1 8:1 /t/a /b", "3 1 8:2 / /other"]);
         let b = view("/b", 2, &mounts);
         for (path, id, shares) in [

@@ -62,7 +62,7 @@ mod tests {
     use crate::fs::stat::{stat, stat_at};
 
     #[test]
-    fn each_directory_is_the_one_that_is_meant_in_whatever_order() {
+    fn the_right_directory_is_opened_in_any_order() {
         let place = tempfile::tempdir().unwrap();
         let root = open_dir(rustix::fs::CWD, place.path()).unwrap();
         let now = stat(&root).unwrap();

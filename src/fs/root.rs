@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_moved_with_what_is_above_it_is_not_in_its_place() {
+    fn what_moved_with_its_parent_is_not_in_place() {
         let place = tempfile::tempdir().unwrap();
         let place = place.path().canonicalize().unwrap();
         let at = |path: &str| place.join(path);

@@ -250,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn where_the_sides_do_not_overlap_mapping_twice_is_mapping_once(
+        fn mapping_is_idempotent_without_overlap(
             ranges in proptest::collection::vec((0u32..300, 0u32..300, 1u32..60), 1..5),
             id in 0u32..400,
         ) {
@@ -267,7 +267,7 @@ mod tests {
         }
 
         #[test]
-        fn where_no_id_changes_twice_over_the_sides_do_not_overlap(
+        fn sides_do_not_overlap_where_no_id_changes_twice(
             ranges in proptest::collection::vec((0u32..60, 0u32..60, 1u32..20), 1..4),
         ) {
             let ranges = ranges.into_iter().map(|(container, host, size)| range(container, host, size));

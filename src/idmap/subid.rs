@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_crlf_and_a_missing_last_newline_do_no_harm() {
+    fn comments_crlf_and_no_last_newline_are_accepted() {
         let file =
             file("# ids\r\n\r\nme:100000:65536\r\n  dockremap:165536:65536  \n1000:300000:10");
         let owners: Vec<_> = file.lines().iter().map(|line| &line.owner[..]).collect();

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn whichever_sectors_of_a_frame_a_power_cut_loses_it_is_seen_as_torn() {
+    fn a_frame_that_lost_any_sectors_is_torn() {
         let whole = long_frame();
         assert!(whole.len() > 5 * 512, "{}", whole.len());
         for offset in (0..512).step_by(7).chain([500, 508, 511]) {

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_and_an_index_are_told_apart_by_what_they_hold() {
+    fn manifest_and_index_are_told_apart_by_content() {
         let (config, layer) = (digest("config"), digest("layer"));
         let manifest = format!(
             r#"{{"schemaVersion":2,"config":{{"mediaType":"x","digest":"{config}","size":7}},"layers":[{{"digest":"{layer}","size":1}}]}}"#

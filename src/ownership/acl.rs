@@ -380,7 +380,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn entries_from_elsewhere_are_sorted_and_checked_like_bytes() {
+    fn foreign_acl_entries_are_sorted_and_checked() {
         let entry = |who, perm| AclEntry { who, perm };
         let base = [
             entry(Who::Other, 0),

@@ -191,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wherever_a_change_or_its_undoing_is_killed_it_is_known_and_can_be_finished(
+        fn a_change_or_undo_killed_anywhere_can_be_finished(
             (file_type, change) in changes(),
             all: bool,
             runs in proptest::collection::vec((any::<bool>(), 0usize..6), 1..5),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_of_a_change_leads_between_and_the_last_one_to_after() {
+    fn every_call_leads_to_partial_the_last_to_after() {
         let change = sides();
         let mut now = change.before.clone();
         let mut seen = vec![change.apply_state(&now, FileType::File)];

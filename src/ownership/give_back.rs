@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acl_that_only_chmod_changed_gets_its_ids_back_and_keeps_its_mask() {
+    fn an_acl_changed_by_chmod_gets_ids_and_keeps_mask() {
         let change = Change {
             before: with_acl(0, "u::rw-,u:5:rw-,g::r--,m::rw-,o::r--", "0664"),
             after: with_acl(100_000, "u::rw-,u:100005:rw-,g::r--,m::rw-,o::r--", "0664"),

@@ -130,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_user_gets_search_and_everybody_else_what_they_had(
+        fn one_user_gets_search_and_others_keep_theirs(
             before in directories(), who in 0..8u32, uid in 0..8u32, gid in 0..8u32,
         ) {
             let Some(after) = grant_search(&before, who) else {

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_to_be_shifted_is_where_the_target_side_has_it() {
+    fn already_shifted_is_on_the_target_side() {
         let map = map("b:0:50:100");
         for (uid, direction, is_there) in [
             (49, Direction::Into, false),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_to_be_on_one_side_is_not_taken_for_the_other() {
+    fn an_id_of_one_side_is_not_taken_for_the_other() {
         let map = map("b:0:100000:65536");
         for (json, field) in [
             (r#"{"uid":100050,"gid":0,"mode":"0644"}"#, "uid 100050"),
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_names_an_id_is_mapped_and_nothing_else() {
+    fn all_that_names_ids_is_mapped_and_nothing_else() {
         let before = ownership(
             r#"{"uid":0,"gid":7,"mode":"4755","acl":"u::rwx,u:5:r--,u:1000:-w-,g::r-x,g:7:--x,m::rwx,o::r-x","default_acl":"u::rwx,u:9:---,g::r-x,m::rwx,o::---","capability":{"version":2,"effective":true,"permitted":"0x2000","inheritable":"0x1"}}"#,
         );
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capability_of_a_root_that_is_the_hosts_stays_as_the_kernel_shows_it() {
+    fn a_capability_of_host_root_stays_as_shown() {
         let map = map("b:0:0:1 b:1:100000:1000");
         let cap = |uid: u32| {
             ownership(&format!(

@@ -393,7 +393,7 @@ proptest! {
 
 /// The seeds of the fuzz target are what is written here.
 #[test]
-fn the_corpus_of_the_fuzz_target_is_what_it_is_said_to_be() {
+fn the_fuzz_corpus_holds_what_it_is_said_to_hold() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/bolt");
     let mut small = Node::bucket();
     small.put(

@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_that_removes_what_is_left_removes_nothing_else() {
+    fn the_command_removes_the_leftovers_only() {
         let told = left_over(Path::new("/srv/docker data"), "idshift-copy-1.1");
         let help = told.remedy.unwrap();
         assert!(

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drop_ins_and_environment_files_make_the_command_line() {
+    fn drop_ins_and_env_files_make_the_command_line() {
         let unit = "[Unit]\nExecStart=no\n[Service]\nEnvironmentFile=-/etc/default/docker\n\
                     ExecStart=/usr/sbin/dockerd -H fd:// \\\n  $DOCKER_OPTS\n";
         let defaults = "# a comment\nDOCKER_OPTS=\"--userns-remap=default -g /srv/d\"\n";

@@ -179,7 +179,7 @@ mod tests {
     use crate::fs::stat::stat;
 
     #[test]
-    fn a_name_of_an_inode_that_waits_for_its_other_names_waits_too_and_none_of_one_decided_on() {
+    fn names_wait_for_deferred_inodes_only() {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         fs::create_dir(at("d")).unwrap();

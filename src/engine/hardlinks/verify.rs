@@ -411,7 +411,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_inode_is_in_one_piece_and_no_thread_has_more_than_its_share(
+        fn every_inode_in_one_piece_threads_share_evenly(
             names in proptest::collection::vec(1..3000usize, 1..200),
             jobs in 1..9usize,
         ) {

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn swap_files_are_read_whatever_their_names_and_partitions_are_not() {
+    fn swap_files_of_any_name_are_read_no_partitions() {
         let table =
             b"Filename\t\tType\n/srv/a\\040b\tfile\t\t4\t0\t-2\n/dev/sda2\tpartition\t4\t0\t-3\n";
         let files = swap_files(table);

@@ -289,7 +289,7 @@ fn what_another_namespace_has_open_in_place_is_a_use() {
 }
 
 #[test]
-fn a_mount_of_the_whole_filesystem_elsewhere_is_no_use() {
+fn a_mount_of_the_whole_filesystem_is_no_use() {
     if !is_root() {
         return;
     }
@@ -405,7 +405,7 @@ fn an_overlay_with_its_layers_elsewhere_is_no_use() {
 }
 
 #[test]
-fn a_tree_that_is_a_filesystem_of_its_own_is_idle_until_mounted_elsewhere() {
+fn a_filesystem_root_is_idle_until_mounted_elsewhere() {
     if !is_root() {
         return;
     }
@@ -490,7 +490,7 @@ fn what_is_bound_below_the_tree_is_no_use() {
 }
 
 #[test]
-fn a_file_hidden_by_a_mount_of_the_tree_is_not_taken_for_the_trees() {
+fn a_file_hidden_by_a_mount_is_not_the_trees() {
     if !is_root() {
         return;
     }

@@ -269,7 +269,7 @@ fn what_a_filesystem_keeps_is_tried() {
 }
 
 #[test]
-fn a_data_root_that_is_not_there_yet_is_looked_at_where_it_will_be() {
+fn a_missing_data_root_is_checked_where_it_will_be() {
     let host = Otherwise::new();
     let missing = host.dir.path().join("not/yet");
     let run = host
@@ -349,7 +349,7 @@ fn who_is_not_root_is_told_what_was_not_tried() {
 }
 
 #[test]
-fn check_takes_the_map_of_the_user_that_the_daemon_remaps_to() {
+fn check_takes_the_map_of_the_remap_user() {
     let mut host = Otherwise::new();
     host.with(
         "/etc/passwd",

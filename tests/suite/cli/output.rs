@@ -109,7 +109,7 @@ fn output_to_a_full_disk_is_an_error() {
 }
 
 #[test]
-fn output_to_a_pipe_that_nobody_reads_is_an_error_and_no_panic() {
+fn a_closed_output_pipe_is_an_error_and_no_panic() {
     let place = Place::new();
     for line in place.that_print() {
         let mut command = place.command(&line);

@@ -151,7 +151,7 @@ fn a_system_path_refuses_the_dry_run_too() {
 }
 
 #[test]
-fn a_read_only_mount_refuses_the_dry_run_too_until_it_is_remounted_as_told() {
+fn a_read_only_mount_refuses_both_until_remounted() {
     let it = Host::new(Kind::Ext4);
     it.fs.make_read_only();
     let run = it.refuses_both(&it.tree(), &[]).says("read-only");
@@ -170,7 +170,7 @@ fn a_read_only_mount_refuses_the_dry_run_too_until_it_is_remounted_as_told() {
 }
 
 #[test]
-fn what_cannot_be_changed_below_the_tree_refuses_both_when_mounts_are_crossed() {
+fn unchangeable_mounts_below_refuse_both_if_crossed() {
     let it = Host::new(Kind::Ext4);
     let inside = it.tree().join("inside");
     let _mounted = it.squashfs_at(&inside);
@@ -187,7 +187,7 @@ fn what_cannot_be_changed_below_the_tree_refuses_both_when_mounts_are_crossed() 
 }
 
 #[test]
-fn a_read_only_mount_below_the_tree_refuses_both_when_mounts_are_crossed() {
+fn read_only_mounts_below_refuse_both_if_crossed() {
     let it = Host::new(Kind::Ext4);
     let inside = it.tree().join("inside");
     let _mounted = Mounted::new(&["-t", "tmpfs", "-o", "ro"], Path::new("none"), &inside);
@@ -240,7 +240,7 @@ fn an_overlay_refuses_the_dry_run_too() {
 }
 
 #[test]
-fn a_journal_directory_in_the_tree_refuses_the_dry_run_too_and_is_not_made() {
+fn a_journal_directory_in_the_tree_refuses_both() {
     let it = Host::new(Kind::Tmpfs);
     let journals = it.tree().join("journals");
     for more in [&[][..], &["--dry-run"]] {
@@ -256,7 +256,7 @@ fn a_journal_directory_in_the_tree_refuses_the_dry_run_too_and_is_not_made() {
 }
 
 #[test]
-fn a_tree_in_use_refuses_the_run_now_and_the_dry_run_says_so() {
+fn a_tree_in_use_refuses_now_and_the_dry_run_says_so() {
     let it = Host::new(Kind::Tmpfs);
     let user = Running::sleep_in(&it.tree());
     it.refuses_now(&it.tree(), "in-use").says("(sleep)");
@@ -265,7 +265,7 @@ fn a_tree_in_use_refuses_the_run_now_and_the_dry_run_says_so() {
 }
 
 #[test]
-fn an_unfinished_run_refuses_the_run_now_and_the_dry_run_says_so() {
+fn an_unfinished_run_refuses_now_and_dry_run_says_so() {
     let it = Host::new(Kind::Tmpfs);
     for n in 0..2000 {
         fs::write(it.tree().join(n.to_string()), "").unwrap();
@@ -294,7 +294,7 @@ fn an_unfinished_run_refuses_the_run_now_and_the_dry_run_says_so() {
 }
 
 #[test]
-fn what_is_behind_a_loop_device_is_in_use_until_it_is_released_as_told() {
+fn a_loop_device_uses_its_file_until_released() {
     let it = Host::new(Kind::Ext4);
     let at = it.at("mounted");
     let _mounted = it.squashfs_at(&at);
@@ -327,7 +327,7 @@ fn a_swap_file_is_in_use_until_it_is_released_as_told() {
 }
 
 #[test]
-fn a_tree_below_a_layer_of_a_mounted_overlay_is_in_use_until_it_is_unmounted_as_told() {
+fn an_overlay_uses_trees_in_layers_until_unmounted() {
     let it = Host::new(Kind::Ext4);
     for (lower, upper) in [("tree", "upper"), ("lower", "tree")] {
         let at = [lower, upper, "work", "merged"].map(|name| it.at(name));
@@ -345,7 +345,7 @@ fn a_tree_below_a_layer_of_a_mounted_overlay_is_in_use_until_it_is_unmounted_as_
 }
 
 #[test]
-fn overlays_that_a_dead_daemon_left_are_unmounted_as_told() {
+fn overlays_left_by_a_dead_daemon_can_be_unmounted() {
     let it = Host::new(Kind::Ext4);
     let top = data_root::filled(&it.at("docker"));
     let layer = top.join("overlay2/left");
@@ -367,7 +367,7 @@ fn overlays_that_a_dead_daemon_left_are_unmounted_as_told() {
 
 /// A snapshot below a tree is a subvolume and no mount.
 #[test]
-fn a_read_only_snapshot_below_a_tree_is_told_by_the_dry_run_as_by_the_run() {
+fn a_read_only_snapshot_is_told_by_dry_run_and_run() {
     let fs = TestFs::new(Kind::Btrfs);
     let tree = fs.path().join("tree");
     fs::create_dir(&tree).unwrap();

@@ -38,7 +38,7 @@ fn progress(lines: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn progress_fits_its_terminal_and_says_how_much_is_left() {
+fn progress_fits_the_terminal_and_says_what_is_left() {
     let fs = TestFs::new(Kind::Tmpfs);
     let top = tree::many(
         &fs.path()

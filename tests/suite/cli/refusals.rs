@@ -232,7 +232,7 @@ fn each_bad_input_is_refused_by_name_with_its_reason() {
 }
 
 #[test]
-fn a_path_with_control_characters_does_not_reach_the_terminal() {
+fn control_characters_do_not_reach_the_terminal() {
     let it = Zoo::new(Kind::Tmpfs);
     let nasty = it.tree.join("\x1b[2J\nno such");
     let run = it.idshift.shift_with(&nasty, &[]).exits(4);
@@ -253,7 +253,7 @@ fn a_read_only_filesystem_is_refused() {
 }
 
 #[test]
-fn a_kernel_filesystem_is_refused_wherever_it_is_mounted() {
+fn a_kernel_filesystem_is_refused_at_any_mount() {
     let it = Zoo::new(Kind::Tmpfs);
     let at = it.fs.path().join("proc");
     fs::create_dir(&at).unwrap();
@@ -369,7 +369,7 @@ fn shift_into(it: &Zoo, journals: &Path) -> Run {
 }
 
 #[test]
-fn a_journal_directory_that_others_can_write_to_is_refused() {
+fn a_journal_directory_others_can_write_is_refused() {
     let it = Zoo::new(Kind::Ext4);
     let journals = it.fs.path().join("journals");
     fs::create_dir(&journals).unwrap();
@@ -387,7 +387,7 @@ fn a_journal_directory_that_others_can_write_to_is_refused() {
 }
 
 #[test]
-fn a_journal_that_others_could_have_written_is_refused() {
+fn a_journal_others_could_write_is_refused() {
     let it = Zoo::new(Kind::Ext4);
     it.idshift.shift(&it.tree);
     let there = Snapshot::of(&it.tree);
@@ -416,7 +416,7 @@ fn no_room_for_a_journal_is_refused() {
 
 /// A tree of 60,000 inodes needs a journal of some hundred KiB.
 #[test]
-fn a_journal_that_runs_out_of_room_leaves_everything_as_it_was() {
+fn a_journal_out_of_space_leaves_all_as_it_was() {
     let it = Zoo {
         tree: PathBuf::new(),
         ..Zoo::new(Kind::Tmpfs)

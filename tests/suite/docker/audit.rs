@@ -290,7 +290,7 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
 }
 
 #[test]
-fn what_a_login_account_works_with_stays_unless_it_is_asked_for() {
+fn files_of_a_login_account_stay_unless_asked_for() {
     let mut root = Root::new();
     let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -488,7 +488,7 @@ fn what_stands_in_the_way_is_told() {
 }
 
 #[test]
-fn what_is_immutable_is_told_with_the_option_that_shifts_it() {
+fn immutable_inodes_are_told_with_the_option() {
     let fs = TestFs::new(Kind::Ext4);
     let top = data_root::filled(&fs.path().join("docker"));
     let file = top.join("overlay2/0123/diff/plain");
@@ -535,8 +535,7 @@ fn what_is_immutable_is_told_with_the_option_that_shifts_it() {
 }
 
 #[test]
-fn an_account_inside_the_range_is_in_the_way_of_audit_dry_run_and_run_but_not_the_user_of_the_range()
- {
+fn only_foreign_accounts_in_the_range_are_refused() {
     let fs = TestFs::new(Kind::Ext4);
     let top = data_root::filled(&fs.path().join("docker"));
     let idshift = Idshift::new();
@@ -580,7 +579,7 @@ fn an_account_inside_the_range_is_in_the_way_of_audit_dry_run_and_run_but_not_th
 }
 
 #[test]
-fn a_run_that_was_cut_short_is_told_by_audit_and_dry_run_with_what_ends_it() {
+fn audit_and_dry_run_tell_how_to_end_a_killed_run() {
     let scene = scene::migrate(Kind::Ext4);
     let idshift = Idshift::new();
     let journals = idshift.journals().to_str().unwrap().to_string();
@@ -609,7 +608,7 @@ fn a_run_that_was_cut_short_is_told_by_audit_and_dry_run_with_what_ends_it() {
 }
 
 #[test]
-fn a_guard_in_the_place_of_containers_is_told_and_so_is_any_other_file() {
+fn a_file_in_place_of_containers_is_told() {
     let fs = TestFs::new(Kind::Ext4);
     let top = data_root::filled(&fs.path().join("docker"));
     fs::remove_dir_all(top.join("containers")).unwrap();

@@ -183,19 +183,19 @@ fn with_own_or_managed_containerd(managed: bool) {
 }
 
 #[test]
-fn what_docker_26_keeps_in_a_containerd_of_the_host_becomes_layers() {
+fn docker_26_images_in_host_containerd_become_layers() {
     need_root();
     with_own_or_managed_containerd(false);
 }
 
 #[test]
-fn what_docker_26_keeps_in_its_own_containerd_becomes_layers() {
+fn docker_26_images_in_its_containerd_become_layers() {
     need_root();
     with_own_or_managed_containerd(true);
 }
 
 #[test]
-fn a_store_that_cannot_be_carried_is_refused_before_anything_changes() {
+fn an_uncarriable_store_is_refused_before_a_change() {
     need_root();
     let mut host = EngineHost::off(Release::Trixie);
     host.write(DAEMON_JSON, SNAPSHOTTER);
@@ -257,7 +257,7 @@ fn a_store_that_cannot_be_carried_is_refused_before_anything_changes() {
 
 /// Docker is enabled, so it tries to start by itself at each boot.
 #[test]
-fn a_conversion_that_a_reboot_cut_short_is_finished_or_undone() {
+fn a_conversion_survives_a_reboot_in_the_middle() {
     need_root();
     let mut host = EngineHost::off(Release::Trixie);
     host.write(DAEMON_JSON, SNAPSHOTTER);
@@ -318,7 +318,7 @@ fn a_storage_driver_beside_the_store_is_refused() {
 }
 
 #[test]
-fn what_a_remapped_docker_26_keeps_in_containerd_does_not_vanish_in_a_revert() {
+fn revert_loses_nothing_docker_26_has_in_containerd() {
     need_root();
     let mut host = EngineHost::off(Release::Trixie);
     host.write(DAEMON_JSON, REMAPPED);
@@ -370,7 +370,7 @@ fn carry(idshift: &Idshift, what: &str, root: &Path) -> Run {
 }
 
 #[test]
-fn a_revert_lets_a_plain_docker_29_take_up_its_containerd_store_again() {
+fn after_revert_docker_29_finds_its_containerd_store() {
     need_root();
     support::isolation::isolate();
     let place = tempfile::tempdir_in("/var/tmp").unwrap();

@@ -53,7 +53,7 @@ fn plain(lines: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn a_copy_is_what_a_migration_in_place_makes_and_the_plain_root_stays() {
+fn a_copy_is_as_migrated_and_the_plain_root_stays() {
     need_root();
     let host = small_host();
     let idshift = Idshift::new();
@@ -94,7 +94,7 @@ fn a_copy_is_what_a_migration_in_place_makes_and_the_plain_root_stays() {
 }
 
 #[test]
-fn a_copy_that_is_undone_is_named_and_is_in_nobodys_way_but_the_next_copys() {
+fn an_undone_copy_is_named_and_stops_only_a_new_copy() {
     need_root();
     let host = small_host();
     let idshift = Idshift::new();
@@ -117,7 +117,7 @@ fn a_copy_that_is_undone_is_named_and_is_in_nobodys_way_but_the_next_copys() {
 }
 
 #[test]
-fn there_must_be_room_and_what_cannot_be_shifted_leaves_no_copy() {
+fn no_copy_is_left_without_space_or_after_a_failure() {
     need_root();
     let fs = TestFs::new(Kind::Ext4);
     let host = Host::on(&fs.path());

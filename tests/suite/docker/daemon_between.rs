@@ -239,7 +239,7 @@ fn a_rollback_gives_every_directory_its_time_back() {
 }
 
 #[test]
-fn rolling_back_a_preparation_gives_directories_their_times_back() {
+fn rollback_of_prepare_restores_directory_times() {
     need_root();
     let scene = scene::prepare(Kind::Ext4);
     let start = directory_times(&scene.top);

@@ -81,19 +81,19 @@ fn carried_there_and_back(host: &Host, fresh: &Host, name: &str) {
 }
 
 #[test]
-fn layers_of_the_vfs_driver_are_carried_there_and_back() {
+fn vfs_layers_are_carried_there_and_back() {
     need_root();
     carried_there_and_back(&Host::new(), &Host::new(), "vfs");
 }
 
 #[test]
-fn layers_of_fuse_overlayfs_are_carried_there_and_back() {
+fn fuse_overlayfs_layers_are_carried_there_and_back() {
     need_root();
     carried_there_and_back(&Host::new(), &Host::new(), "fuse-overlayfs");
 }
 
 #[test]
-fn subvolumes_of_the_btrfs_driver_are_carried_there_and_back() {
+fn btrfs_subvolumes_are_carried_there_and_back() {
     need_root();
     let fs = TestFs::new(Kind::Btrfs);
     let host = Host::on(&fs.path());

@@ -35,7 +35,7 @@ fn sources(daemon: &Daemon<'_>, container: &str) -> (String, String) {
 }
 
 #[test]
-fn whatever_a_container_shares_with_the_host_or_another_is_there_again() {
+fn what_containers_share_is_there_again() {
     need_root();
     let mut host = Host::new();
     let idshift = Idshift::new();
@@ -134,7 +134,7 @@ fn whatever_a_container_shares_with_the_host_or_another_is_there_again() {
 }
 
 #[test]
-fn the_map_is_the_one_that_the_daemon_makes_of_the_files() {
+fn the_map_is_what_the_daemon_makes_of_the_files() {
     need_root();
     let host = Host::new();
     let etc = Path::new("/etc");
@@ -405,7 +405,7 @@ fn swarm_plugins_and_device_nodes_go_along() {
 }
 
 #[test]
-fn containers_that_outlive_their_daemon_are_in_the_way() {
+fn containers_outliving_their_daemon_refuse_migrate() {
     need_root();
     let host = Host::new();
     let idshift = Idshift::new();
@@ -440,7 +440,7 @@ fn run_advice(said: &str) {
 }
 
 #[test]
-fn who_has_no_ranges_is_told_of_all_that_is_missing_at_once() {
+fn all_missing_ranges_are_told_at_once() {
     need_root();
     let idshift = Idshift::new();
     let tree = tempfile::tempdir().unwrap();

@@ -104,7 +104,7 @@ fn killed_anywhere(host: &Host, what: &'static str, text: &'static str) {
 }
 
 #[test]
-fn a_migration_and_a_revert_killed_anywhere_are_finished_or_undone() {
+fn migrate_and_revert_survive_a_kill_anywhere() {
     need_root();
     let host = small_host_of_tiny_containers();
     let idshift = Idshift::new();

@@ -38,7 +38,7 @@ fn waits(command: &Command, counts: &Path) -> (usize, Run) {
 }
 
 #[test]
-fn a_migration_does_not_wait_for_each_file_of_a_container() {
+fn migrate_does_not_wait_for_each_container_file() {
     support::isolation::isolate();
     let fs = TestFs::new(Kind::Ext4);
     let top = data_root::filled(&fs.path().join("docker"));

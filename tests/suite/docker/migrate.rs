@@ -132,7 +132,7 @@ fn everything_is_there_after_migrate_and_after_revert() {
 }
 
 #[test]
-fn migrate_makes_the_layout_that_a_remapped_daemon_makes() {
+fn migrate_makes_the_layout_of_a_remapped_daemon() {
     need_root();
     let host = Host::new();
     let idshift = Idshift::new();

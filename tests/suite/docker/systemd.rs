@@ -6,7 +6,7 @@ use crate::support::engine_host::{EngineHost, Release};
 use crate::support::need_root;
 
 #[test]
-fn a_host_that_is_migrated_and_rebooted_has_all_it_had() {
+fn a_migrated_host_has_all_it_had_after_a_reboot() {
     need_root();
     for release in Release::all() {
         let mut host = EngineHost::new(release);
@@ -100,7 +100,7 @@ fn a_daemon_whose_unit_remaps_is_not_told_so_twice() {
 }
 
 #[test]
-fn what_a_drop_in_says_is_what_the_daemon_is_started_with() {
+fn the_daemon_starts_with_what_a_drop_in_says() {
     need_root();
     let host = populated(Release::Trixie);
     // On another data-root, with another configuration file.
@@ -167,7 +167,7 @@ fn what_a_drop_in_says_is_what_the_daemon_is_started_with() {
 }
 
 #[test]
-fn daemon_json_is_read_as_the_docker_of_the_host_reads_it() {
+fn daemon_json_is_read_as_the_hosts_docker_reads_it() {
     need_root();
     let utf16: Vec<u8> = "\u{feff}{}"
         .encode_utf16()
@@ -218,7 +218,7 @@ fn daemon_json_is_read_as_the_docker_of_the_host_reads_it() {
 
 /// Docker is enabled, so it tries to start by itself at each boot.
 #[test]
-fn a_migration_that_a_reboot_cut_short_is_finished_or_undone() {
+fn a_migration_cut_by_a_reboot_is_finished_or_undone() {
     need_root();
     let args = ["docker", "migrate", "--create-user", "--write-daemon-json"];
     for release in Release::all() {

@@ -132,7 +132,7 @@ fn owner(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_volume_that_is_a_symlink_or_has_a_device_leads_to_the_same_inode_after_a_migration() {
+fn symlinked_and_device_volumes_keep_their_inode() {
     let place = Place::new();
     let root = place.root.clone();
     let at = |below: &str| root.join(below);
@@ -275,7 +275,7 @@ fn a_volume_that_is_a_symlink_or_has_a_device_leads_to_the_same_inode_after_a_mi
 }
 
 #[test]
-fn a_copy_has_its_symlinks_lead_where_those_of_the_plain_root_do() {
+fn symlinks_of_a_copy_lead_where_the_plain_ones_do() {
     let place = Place::new();
     let out = place.data(&place.beside("out"));
     place.data(&place.root.join("shared"));
@@ -294,7 +294,7 @@ fn a_copy_has_its_symlinks_lead_where_those_of_the_plain_root_do() {
 }
 
 #[test]
-fn what_is_mounted_in_a_data_root_is_refused_with_what_to_do() {
+fn mounts_in_a_data_root_are_refused_with_a_remedy() {
     let place = Place::new();
     let root = place.root.clone();
     place.data(&root.join("volumes/v0/_data"));
@@ -373,7 +373,7 @@ fn what_is_mounted_in_a_data_root_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_volume_that_leads_out_and_in_again_is_refused_with_what_to_do() {
+fn a_volume_leading_out_and_in_again_is_refused() {
     let place = Place::new();
     let shared = place.data(&place.root.join("shared"));
     fs::create_dir(place.beside("way")).unwrap();
@@ -395,7 +395,7 @@ fn a_volume_that_leads_out_and_in_again_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn what_somebody_keeps_in_the_data_root_is_shifted_where_containers_bind_it() {
+fn own_data_in_the_data_root_is_shifted_if_bound() {
     let place = Place::new();
     let root = place.root.clone();
     let at = |below: &str| root.join(below);
@@ -505,7 +505,7 @@ fn mine(dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn containers_see_what_they_bind_and_their_volumes_after_migrate_and_after_revert() {
+fn binds_and_volumes_survive_migrate_and_revert() {
     need_root();
     let host = Host::new();
     let idshift = Idshift::new();

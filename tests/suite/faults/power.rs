@@ -270,7 +270,7 @@ tree_cut!(
 /// What a run says that failed and undid itself is right as well, also where what it had done was on the
 /// disk already.
 #[test]
-fn a_failed_run_that_says_it_is_undone_is_so_on_the_disk() {
+fn a_failed_run_that_says_it_is_undone_is_so() {
     let promise = Promise::new(
         "Power loss",
         "A run that failed and says that everything is undone: it is so on the disk",
@@ -299,7 +299,7 @@ fn a_failed_run_that_says_it_is_undone_is_so_on_the_disk() {
 
 /// Once a run has begun with its steps, a resume believes that all owners are done: they must be on the disk.
 #[test]
-fn steps_that_have_begun_find_their_owners_on_the_disk() {
+fn steps_begin_when_owners_are_on_the_disk() {
     let promise = Promise::new(
         "Power loss",
         "Steps begin when all owners are on the disk: a run cut off there is finished or undone",

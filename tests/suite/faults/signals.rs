@@ -254,7 +254,7 @@ fn a_shift_that_gets(signals: &[Signal], seed: u64, rounds: usize) {
 }
 
 #[test]
-fn sigint_stops_a_run_so_that_it_can_be_finished_or_undone() {
+fn a_run_stopped_by_sigint_can_be_finished_or_undone() {
     a_shift_that_gets(&[Signal::SIGINT], 11, rounds());
 }
 
@@ -275,7 +275,7 @@ fn a_killed_run_can_be_finished_or_undone() {
 
 /// What is applied from a manifest is journalled whole before the first change.
 #[test]
-fn a_killed_run_of_a_manifest_can_be_finished_or_undone() {
+fn a_killed_manifest_run_can_be_finished_or_undone() {
     let it = place();
     let manifests = tempfile::tempdir().unwrap();
     let manifest = manifests.path().join("manifest.jsonl");

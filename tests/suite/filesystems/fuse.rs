@@ -112,7 +112,7 @@ fn ntfs(options: &str) -> Mount {
 }
 
 #[test]
-fn a_tree_seen_through_fuse_is_shifted_and_brought_back_after_it_was_mounted_anew() {
+fn a_fuse_tree_is_rolled_back_after_a_remount() {
     let mut it = Mount::new(&["bindfs", "-f", "%/lower", "@"]);
     it.mount();
     it.fill();
@@ -129,7 +129,7 @@ fn a_tree_seen_through_fuse_is_shifted_and_brought_back_after_it_was_mounted_ane
 }
 
 #[test]
-fn a_filesystem_that_takes_a_chown_and_does_nothing_fails_the_run() {
+fn a_filesystem_that_ignores_chown_fails_the_run() {
     let it = ntfs("silent");
     let idshift = Idshift::new();
     let run = idshift.run(["shift", "--map", MAP, it.tree()]).exits(1);
@@ -194,7 +194,7 @@ fn an_overlay_in_user_space_is_refused() {
 }
 
 #[test]
-fn a_migration_is_refused_before_its_first_change_where_names_cannot_be_exchanged() {
+fn a_migration_is_refused_without_rename_exchange() {
     let mut it = Mount::new(&["bindfs", "-f", "%/lower", "@"]);
     let below = data_root::filled(&it.behind.path().join("lower/docker"));
     it.mount();

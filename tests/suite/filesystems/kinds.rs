@@ -39,7 +39,7 @@ macro_rules! on_each_filesystem {
             }
 
             #[test]
-            fn a_rootless_map_needs_to_be_told_that_nothing_is_shifted_yet() {
+            fn a_rootless_map_needs_assume_unshifted() {
                 rootless($kind);
             }
         }
@@ -139,7 +139,7 @@ fn linked_across_directories(fs: &TestFs) -> PathBuf {
 }
 
 #[test]
-fn hard_links_across_directories_are_shifted_where_timestamps_have_whole_seconds() {
+fn hard_links_are_shifted_with_whole_second_times() {
     let mut kinds = vec![Kind::Ext2OfSmallInodes, Kind::Ext4OfSmallInodes];
     if support::long() {
         kinds.extend([Kind::Ext3OfSmallInodes, Kind::Ext4]);
@@ -176,7 +176,7 @@ fn hard_links_across_directories_are_shifted_where_timestamps_have_whole_seconds
 }
 
 #[test]
-fn a_filesystem_without_acls_and_xattrs_is_shifted_all_the_same() {
+fn a_filesystem_without_acls_and_xattrs_is_shifted() {
     let fs = TestFs::new(Kind::Ramfs);
     let tree = tree::plain_zoo(&fs.path().join("tree"));
     let idshift = Idshift::new();
@@ -340,8 +340,7 @@ fn a_deep_tree_is_walked_with_few_descriptors() {
 }
 
 #[test]
-fn a_data_root_with_hard_links_across_directories_is_migrated_where_timestamps_have_whole_seconds()
-{
+fn hard_links_are_migrated_with_whole_second_times() {
     let fs = TestFs::new(Kind::Ext4OfSmallInodes);
     let top = support::data_root::filled(&fs.path().join("docker"));
     let diff = top.join("overlay2/0123/diff");
@@ -366,7 +365,7 @@ fn a_data_root_with_hard_links_across_directories_is_migrated_where_timestamps_h
 }
 
 #[test]
-fn a_run_whose_ids_do_not_tell_is_finished_on_another_device() {
+fn an_ambiguous_run_is_finished_on_another_device() {
     let mut numbers = support::Numbers::seeded(7);
     let mut cut = 0;
     for case in 0..if support::long() { 40 } else { 6 } {

@@ -36,7 +36,7 @@ fn on_each_kind(test: impl Fn(&TestFs)) {
 }
 
 #[test]
-fn a_tree_behind_an_idmapped_mount_is_refused_by_every_command_that_maps_ids() {
+fn a_tree_behind_an_idmapped_mount_is_refused_by_all() {
     on_each_kind(|fs| {
         let tree = tree(fs);
         let mapped = fs.path().join("mapped");
@@ -79,7 +79,7 @@ fn a_tree_behind_an_idmapped_mount_is_refused_by_every_command_that_maps_ids() {
 }
 
 #[test]
-fn an_idmapped_mount_below_the_tree_is_refused_where_mounts_are_crossed() {
+fn an_idmapped_mount_below_is_refused_if_crossed() {
     let fs = TestFs::new(Kind::Ext4);
     let tree = tree(&fs);
     let outer = fs.path().join("outer");
@@ -105,7 +105,7 @@ fn an_idmapped_mount_below_the_tree_is_refused_where_mounts_are_crossed() {
 }
 
 #[test]
-fn a_rollback_and_a_manifest_are_refused_where_an_idmapped_mount_has_come() {
+fn rollback_and_manifest_refuse_a_new_idmapped_mount() {
     let fs = TestFs::new(Kind::Ext4);
     let tree = tree(&fs);
     let path = tree.to_str().unwrap();
@@ -201,7 +201,7 @@ fn files_that_two_paths_show_are_refused_with_both() {
 }
 
 #[test]
-fn bind_mounts_that_share_nothing_are_shifted_once_and_counted_once() {
+fn disjoint_bind_mounts_are_shifted_and_counted_once() {
     let fs = TestFs::new(Kind::Ext4);
     let at = |name: &str| fs.path().join(name);
     for dir in ["elsewhere/d", "t/m"] {
@@ -227,7 +227,7 @@ fn bind_mounts_that_share_nothing_are_shifted_once_and_counted_once() {
 }
 
 #[test]
-fn an_id_that_is_mapped_to_itself_is_shifted_verified_and_shifted_again_with_no_change() {
+fn an_id_mapped_to_itself_is_no_change() {
     let fs = TestFs::new(Kind::Ext4);
     let top = fs.path().join("t");
     fs::create_dir(&top).unwrap();
@@ -260,7 +260,7 @@ fn an_id_that_is_mapped_to_itself_is_shifted_verified_and_shifted_again_with_no_
 }
 
 #[test]
-fn nothing_is_taken_for_shifted_where_the_operator_says_that_nothing_is() {
+fn assume_unshifted_takes_nothing_for_shifted() {
     let fs = TestFs::new(Kind::Ext4);
     let top = fs.path().join("t");
     fs::create_dir(&top).unwrap();
@@ -293,8 +293,7 @@ fn nothing_is_taken_for_shifted_where_the_operator_says_that_nothing_is() {
 }
 
 #[test]
-fn a_run_on_a_bind_mount_of_a_tree_is_refused_while_the_run_on_the_tree_lasts_and_until_it_is_ended()
- {
+fn a_run_on_a_bind_mount_excludes_one_on_the_tree() {
     let fs = TestFs::new(Kind::Ext4);
     let (tree, bound) = (fs.path().join("tree"), fs.path().join("bound"));
     fs::create_dir_all(tree.join("part")).unwrap();
@@ -332,7 +331,7 @@ fn a_run_on_a_bind_mount_of_a_tree_is_refused_while_the_run_on_the_tree_lasts_an
 }
 
 #[test]
-fn a_file_with_a_hard_link_in_another_of_the_trees_is_not_shifted_twice() {
+fn a_file_linked_in_two_trees_is_shifted_once() {
     let fs = TestFs::new(Kind::Ext4);
     let (alone, tree) = (fs.path().join("u/alone"), fs.path().join("t"));
     for dir in [fs.path().join("u"), tree.join("z")] {

@@ -66,7 +66,7 @@ fn an_overlay_is_refused_with_what_to_do_instead() {
 }
 
 #[test]
-fn a_tree_that_holds_an_overlay_is_refused_only_if_mounts_are_crossed() {
+fn an_overlay_in_the_tree_is_refused_only_if_crossed() {
     let it = Overlay::new();
     let top = it.top.to_str().unwrap();
     let idshift = Idshift::new();
@@ -88,7 +88,7 @@ fn a_tree_that_holds_an_overlay_is_refused_only_if_mounts_are_crossed() {
 }
 
 #[test]
-fn the_layers_of_an_overlay_that_is_not_mounted_are_shifted_and_brought_back() {
+fn unmounted_overlay_layers_are_shifted_and_restored() {
     let it = Overlay::new();
     sh("umount", [&it.merged]);
     let lower = it.fs.path().join("lower");

@@ -158,7 +158,7 @@ fn state(dir: &Path) -> Vec<(PathBuf, u64, u32, u32, u32, Vec<u8>)> {
 }
 
 #[test]
-fn a_crafted_journal_reaches_nothing_outside_of_its_tree() {
+fn a_crafted_journal_reaches_nothing_outside() {
     let promise = Promise::new(
         "Input",
         "A crafted journal makes rollback, resume and verify touch nothing outside of its tree",
@@ -237,7 +237,7 @@ fn a_crafted_journal_reaches_nothing_outside_of_its_tree() {
 }
 
 #[test]
-fn a_step_of_a_crafted_journal_reaches_nothing_outside_of_its_tree() {
+fn a_crafted_step_reaches_nothing_outside() {
     let promise = Promise::new(
         "Input",
         "No step of a crafted journal reaches out of its tree",
@@ -363,7 +363,7 @@ const TAMPERED: &[(&str, Tamper)] = &[
 ];
 
 #[test]
-fn a_journal_that_somebody_else_could_have_written_is_refused() {
+fn a_journal_another_user_could_write_is_refused() {
     let promise = Promise::new(
         "Input",
         "A journal that others could have written is refused by all that read it",
@@ -449,7 +449,7 @@ fn journals_are_their_owners_alone_whatever_the_umask() {
 }
 
 #[test]
-fn a_manifest_that_somebody_else_could_have_written_is_not_applied() {
+fn a_manifest_another_user_could_write_is_refused() {
     let fs = TestFs::new(Kind::Tmpfs);
     let tree = fs.path().join("tree");
     fs::create_dir(&tree).unwrap();

@@ -280,7 +280,7 @@ impl Drop for Worker {
 }
 
 #[test]
-fn a_data_root_in_use_is_left_alone_by_all_that_would_change_it() {
+fn a_data_root_in_use_is_changed_by_no_command() {
     let promise = Promise::new(
         PART,
         "A data-root that a process uses is left alone by migrate, revert, resume and rollback; one that is taken into \
@@ -567,7 +567,7 @@ const HOW: &str = "migrate, dry runs, verify, revert, kills, resume and rollback
                    not see swap names for symlinks, hard links to files outside, fifos and devices";
 
 #[test]
-fn a_volume_and_a_layer_that_somebody_changes_all_the_time() {
+fn a_volume_and_a_layer_changed_all_the_time() {
     let promise = Promise::new(
         PART,
         "Who can write in a volume or a layer while a data-root is carried: nothing outside changes, nothing hangs, all \
@@ -578,7 +578,7 @@ fn a_volume_and_a_layer_that_somebody_changes_all_the_time() {
 }
 
 #[test]
-fn a_data_root_in_which_every_place_is_swapped_all_the_time() {
+fn a_data_root_with_all_places_swapped_all_the_time() {
     let promise = Promise::new(
         PART,
         "Also where the places of the daemon itself are swapped: nothing outside changes, nothing hangs, and what cannot \

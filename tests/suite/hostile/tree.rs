@@ -194,7 +194,7 @@ fn while_an_adversary_is_at_work(kind: Kind, seconds: u64, promise: &Promise) ->
 }
 
 #[test]
-fn nothing_outside_a_hostile_tree_changes_and_nothing_hangs() {
+fn nothing_outside_changes_and_nothing_hangs() {
     let promise = Promise::new(
         "Hostile trees",
         "Nothing outside the tree changes, nothing hangs, memory is bounded, no terminal is steered",
@@ -246,7 +246,7 @@ fn a_file_with_a_name_outside_is_left() {
 /// Each time that the name is opened it means somebody else's file, and before that is asked how many names
 /// it has, the one in the tree is gone: it looks like a file of one name.
 #[test]
-fn a_file_that_has_a_name_in_the_tree_only_while_it_is_opened_is_left() {
+fn a_file_linked_in_only_while_it_is_opened_is_left() {
     let promise = Promise::new(
         "Hostile trees",
         "A file that has a name in the tree only while it is opened is left",
@@ -297,7 +297,7 @@ fn a_file_that_has_a_name_in_the_tree_only_while_it_is_opened_is_left() {
 /// In a directory whose changes are written at once (`chattr +D`) a name that is taken away is found for some
 /// time after its inode counts one name less: it looks like a file of one name that keeps it.
 #[test]
-fn a_file_whose_name_in_the_tree_is_being_taken_away_is_left() {
+fn a_file_whose_name_is_being_unlinked_is_left() {
     let promise = Promise::new(
         "Hostile trees",
         "A file whose name in the tree is being taken away, while its inode counts one name less already, is left",
@@ -345,7 +345,7 @@ impl Drop for Over<'_> {
 /// It has one name in the tree and one outside; whoever counts its names in the tree one after the other counts
 /// two.
 #[test]
-fn a_file_whose_name_is_wherever_it_is_looked_for_is_left() {
+fn a_file_whose_name_is_wherever_one_looks_is_left() {
     let promise = Promise::new(
         "Hostile trees",
         "A file whose name in the tree is moved to wherever it is looked for next is not counted twice, and left",

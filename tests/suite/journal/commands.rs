@@ -166,7 +166,7 @@ fn show_ends_quietly_when_nobody_reads_on() {
 }
 
 #[test]
-fn a_journal_that_was_cut_anywhere_is_whole_up_to_there() {
+fn a_journal_cut_anywhere_is_whole_up_to_there() {
     let it = journalled();
     let frames = frames(&it.bytes);
     let mut cuts: Vec<usize> = frames
@@ -271,7 +271,7 @@ fn zstdcat(frame: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_bad_frame_in_the_middle_is_named_and_stops_a_rollback() {
+fn a_bad_frame_is_named_and_stops_a_rollback() {
     let it = journalled();
     let all = frames(&it.bytes);
     let bad = 2;
@@ -371,7 +371,7 @@ fn cut_before_the_last_mark(it: &Journalled) {
 }
 
 #[test]
-fn an_unfinished_one_stands_in_the_way_of_a_new_run_on_the_tree() {
+fn an_unfinished_run_refuses_a_new_one_on_the_tree() {
     let it = journalled();
     cut_before_the_last_mark(&it);
     let there = Snapshot::of(&it.tree);
@@ -434,7 +434,7 @@ impl Journalled {
 }
 
 #[test]
-fn of_a_rollback_that_was_cut_short_only_the_rollback_is_advised_and_it_works() {
+fn of_a_killed_rollback_only_rollback_is_advised() {
     let it = journalled();
     it.mark("undoing");
     let command = format!("idshift rollback {}", it.journal.display());
@@ -448,7 +448,7 @@ fn of_a_rollback_that_was_cut_short_only_the_rollback_is_advised_and_it_works() 
 }
 
 #[test]
-fn of_a_run_that_was_cut_short_each_command_that_is_advised_works() {
+fn each_command_advised_for_a_killed_run_works() {
     for (n, verb) in ["resume", "rollback"].into_iter().enumerate() {
         let it = journalled();
         let end = Snapshot::of(&it.tree);
@@ -465,7 +465,7 @@ fn of_a_run_that_was_cut_short_each_command_that_is_advised_works() {
 
 /// The run was killed before it knew all that is to be done.
 #[test]
-fn of_a_run_that_was_cut_short_while_it_listed_only_the_rollback_is_advised() {
+fn of_a_run_killed_while_listing_rollback_is_advised() {
     let it = journalled();
     let header = lines(&it.bytes[frames(&it.bytes)[0].clone()]);
     let listing = header.replacen(
@@ -533,7 +533,7 @@ fn it_does_not_stand_in_the_way_of_another_tree() {
 }
 
 #[test]
-fn prune_removes_what_nobody_needs_and_never_an_unfinished_one() {
+fn prune_never_removes_an_unfinished_run() {
     let it = journalled();
     let prune = |more: &[&str]| {
         it.idshift
@@ -771,7 +771,7 @@ fn a_number_that_two_journals_have_names_neither() {
 }
 
 #[test]
-fn a_journal_directory_that_is_not_there_is_said_not_to_be() {
+fn a_missing_journal_directory_is_told() {
     let place = tempfile::tempdir().unwrap();
     let missing = place.path().join("no-such");
     let file = place.path().join("file");

@@ -111,7 +111,7 @@ fn named_frame(error: &JournalError, places: &[std::ops::Range<usize>], case: &s
 }
 
 #[test]
-fn a_journal_with_any_byte_changed_is_read_right_or_refused_with_the_place() {
+fn a_changed_byte_is_harmless_or_refused_with_place() {
     let promise = Promise::new(
         "Input",
         "A journal with any byte changed is read right or refused with the place",
@@ -146,7 +146,7 @@ fn a_journal_with_any_byte_changed_is_read_right_or_refused_with_the_place() {
 }
 
 #[test]
-fn a_journal_with_its_tail_cut_off_is_what_was_written_until_then() {
+fn a_journal_without_its_tail_is_what_came_before() {
     let promise = Promise::new(
         "Input",
         "A journal with any tail cut off, or turned to zeros, is read as far as its whole frames go",
@@ -189,7 +189,7 @@ fn a_journal_with_its_tail_cut_off_is_what_was_written_until_then() {
 }
 
 #[test]
-fn a_journal_that_lost_sectors_is_refused_unless_nothing_is_behind_them() {
+fn lost_sectors_are_refused_unless_at_the_end() {
     let promise = Promise::new(
         "Input",
         "A journal with sectors of zeros is refused with the place, unless behind them is nothing: then a write was cut off",

@@ -132,7 +132,7 @@ fn one_of_two_trees() {
 
 /// Where it is gone for good, what is there can be undone.
 #[test]
-fn a_tree_that_is_gone_for_good_is_passed_over_by_force() {
+fn force_passes_over_a_tree_that_is_gone() {
     let place = Place::new();
     let stays = tree::specimens(&place.here.path().join("stays"));
     let goes = tree::specimens(&place.away.path().join("goes"));
@@ -173,7 +173,7 @@ fn a_filesystem_that_was_mounted_inside_and_crossed() {
 
 /// Directories in which only steps are taken count as well.
 #[test]
-fn a_data_root_and_a_prepared_directory_with_their_steps() {
+fn a_data_root_and_a_prepared_directory_with_steps() {
     for build in [scene::migrate, scene::prepare] {
         let scene = build(Kind::Ext4);
         let idshift = Idshift::new();

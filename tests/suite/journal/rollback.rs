@@ -78,7 +78,7 @@ fn same_but_for_times_of(dir: &str, expected: &Snapshot, found: &Snapshot, when:
 }
 
 #[test]
-fn what_was_given_to_somebody_else_since_is_left_unless_forced() {
+fn what_got_another_owner_is_left_unless_forced() {
     let it = shifted();
     let path = "acls/file";
     lchown(it.tree.join(path), Some(4711), Some(4711)).unwrap();
@@ -104,7 +104,7 @@ fn access(snapshot: &Snapshot, path: &str) -> [serde_json::Value; 4] {
 
 /// What somebody took away since is not given again, and what somebody set since is not handed to the old owner.
 #[test]
-fn a_changed_acl_or_mode_is_a_conflict_and_stays_also_when_the_owner_is_forced_back() {
+fn a_changed_acl_or_mode_stays_even_with_force() {
     for (path, program, change, is_kept) in [
         ("acls/file", "setfacl", "-b", true),
         ("capabilities/effective", "setcap", "-r", true),
@@ -130,7 +130,7 @@ fn a_changed_acl_or_mode_is_a_conflict_and_stays_also_when_the_owner_is_forced_b
 }
 
 #[test]
-fn a_capability_that_a_chown_took_is_not_given_again_to_what_another_owner_had() {
+fn force_gives_no_capability_back_after_a_chown() {
     let it = shifted();
     let path = "capabilities/with-all";
     lchown(it.tree.join(path), Some(4711), Some(4711)).unwrap();
@@ -171,7 +171,7 @@ fn a_removed_file_is_reported_and_the_rest_given_back() {
 }
 
 #[test]
-fn a_removed_directory_is_reported_with_all_that_was_in_it() {
+fn a_removed_directory_is_reported_with_its_contents() {
     let it = shifted();
     fs::remove_dir_all(it.tree.join("acls")).unwrap();
     let gone = it
@@ -307,7 +307,7 @@ fn latest_never_steps_back_past_the_newest_run() {
 }
 
 #[test]
-fn latest_is_the_newest_run_also_when_that_failed_and_was_undone() {
+fn latest_is_the_newest_run_even_if_it_was_undone() {
     let it = shifted();
     let there = it.now();
     // What cannot be shifted is met after some frames were written.
@@ -376,7 +376,7 @@ fn what_is_acted_on_is_named_before() {
 
 /// A journal says what became of its run; what a later run did to the tree, the disk says.
 #[test]
-fn rolled_back_already_is_said_of_what_the_disk_was_seen_to_be() {
+fn rolled_back_already_is_verified_on_the_disk() {
     let it = shifted();
     let there = it.now();
     it.idshift.reverse(&it.tree);
@@ -396,7 +396,7 @@ fn rolled_back_already_is_said_of_what_the_disk_was_seen_to_be() {
 }
 
 #[test]
-fn what_is_changed_since_a_rollback_is_reported_by_another_one_and_left() {
+fn a_second_rollback_reports_and_leaves_changes() {
     let it = shifted();
     let id = &ids(&it.idshift)[0];
     it.rollback(&[]).exits(0);
@@ -444,7 +444,7 @@ fn a_journal_is_named_by_its_id_or_its_path() {
 }
 
 #[test]
-fn verify_says_whether_the_disk_is_what_the_journal_says() {
+fn verify_says_whether_disk_and_journal_agree() {
     let it = shifted();
     let verify = || it.idshift.run(["verify", "latest", "--json"]);
     let by_map = |way: &[&str]| {
@@ -485,7 +485,7 @@ fn verify_names_renamed_entries_by_where_they_are_now() {
 }
 
 #[test]
-fn what_undoing_a_revert_makes_itself_is_not_called_new() {
+fn what_rollback_of_revert_makes_is_not_called_new() {
     let fs = TestFs::new(Kind::Ext4);
     let top = data_root::filled(&fs.path().join("docker"));
     let idshift = Idshift::new();
@@ -514,7 +514,7 @@ fn names(dir: &std::path::Path) -> BTreeSet<std::ffi::OsString> {
 }
 
 #[test]
-fn the_copy_of_a_migration_that_is_undone_is_told_with_what_removes_it() {
+fn an_undone_copy_is_told_with_what_removes_it() {
     let fs = TestFs::new(Kind::Ext4);
     let top = data_root::filled(&fs.path().join("docker data"));
     std::fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0o710)).unwrap();

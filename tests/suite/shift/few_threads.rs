@@ -152,7 +152,7 @@ fn without_unshare(command: &mut Command) -> &mut Command {
 }
 
 #[test]
-fn too_few_descriptors_are_refused_before_anything_is_changed() {
+fn too_few_descriptors_are_refused_before_a_change() {
     let tree = Tree::new(1500);
     let idshift = Idshift::new();
     for limit in [12, 64] {

@@ -103,7 +103,7 @@ fn owners(top: &Path) -> String {
 }
 
 #[test]
-fn a_home_with_what_is_in_it_and_what_holds_it_takes_a_flag() {
+fn homes_their_contents_and_parents_take_a_flag() {
     let host = Host::new();
     let home = host.path("home/leo");
     host.is_refused(&home, "is the home of leo (uid 1000)");
@@ -161,7 +161,7 @@ fn a_home_is_known_by_whatever_way_it_is_reached() {
 }
 
 #[test]
-fn below_roots_home_only_what_root_logs_in_with_takes_a_flag() {
+fn in_roots_home_only_login_files_take_a_flag() {
     let host = Host::new();
     let text = fs::read_to_string("/etc/passwd").unwrap();
     let home = host.make("root", 0);
@@ -176,7 +176,7 @@ fn below_roots_home_only_what_root_logs_in_with_takes_a_flag() {
 }
 
 #[test]
-fn files_of_a_login_account_stay_its_own_wherever_they_are() {
+fn files_of_a_login_account_stay_wherever_they_are() {
     let host = Host::new();
     let own = host.make("srv/own", 1000);
     host.is_refused(&own, "belongs to leo (uid 1000)");
@@ -250,7 +250,7 @@ const SERVICE: &str = "#!/bin/sh\n\
     esac\n";
 
 #[test]
-fn an_account_that_only_a_directory_service_knows_is_one_too() {
+fn an_account_of_a_directory_service_counts_too() {
     let host = Host::new();
     let home = host.make("net/ida", 200_007);
     host.make("net/ida/work", 0);

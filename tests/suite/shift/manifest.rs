@@ -180,7 +180,7 @@ fn a_dash_puts_it_on_stdout_and_people_read_stderr() {
 }
 
 #[test]
-fn a_tree_deeper_than_path_max_is_reviewed_and_applied() {
+fn a_tree_deeper_than_path_max_is_applied() {
     let fs = TestFs::new(Kind::Ext4);
     let tree = tree::deep_zoo(&fs.path().join("tree"));
     let manifest = fs.path().join("manifest.jsonl");
@@ -405,7 +405,7 @@ fn a_compressed_one_that_was_cut_off_is_refused() {
 }
 
 #[test]
-fn one_whose_lines_were_damaged_is_refused_with_the_line() {
+fn a_damaged_manifest_is_refused_with_the_line() {
     let it = reviewed("manifest.jsonl");
     let whole = fs::read_to_string(&it.manifest).unwrap();
     let damage: [(&str, &str, &str); 4] = [
@@ -483,7 +483,7 @@ fn nobody_but_its_owner_reads_a_manifest() {
 }
 
 #[test]
-fn a_manifest_is_not_written_into_the_file_of_another_user() {
+fn a_manifest_is_not_written_to_another_users_file() {
     let fs = TestFs::new(Kind::Tmpfs);
     let top = tree::plain_zoo(&fs.path().join("tree"));
     let theirs = fs.path().join("theirs");
@@ -517,7 +517,7 @@ fn a_manifest_goes_into_a_pipe_as_it_is() {
 }
 
 #[test]
-fn a_path_that_is_not_there_is_named_and_not_the_manifest() {
+fn a_missing_path_is_named_and_not_the_manifest() {
     let it = reviewed("manifest.jsonl");
     let nothing = it.fs.path().join("nothing");
     let run = it.apply(&[nothing.to_str().unwrap()]).exits(4);

@@ -64,7 +64,7 @@ impl Place {
 }
 
 #[test]
-fn a_kernel_without_a_system_call_is_named_and_refused() {
+fn a_kernel_lacking_a_system_call_is_refused() {
     let place = Place::new();
     let tree = place.tree();
     let journals = ["--journal-dir", place.journals()];
@@ -226,7 +226,7 @@ fn who_is_not_root_is_told_so_and_nothing_else() {
 
 /// In a user namespace the kernel shows each id that the namespace lacks as 65534.
 #[test]
-fn an_owner_that_the_own_user_namespace_does_not_have_is_not_taken_for_nobody() {
+fn an_overflow_id_is_not_taken_for_nobody() {
     let fs = TestFs::new(Kind::Ext4);
     let tree = fs.path().join("tree");
     fs::create_dir(&tree).unwrap();

@@ -56,7 +56,7 @@ fn stopped_midway(idshift: &Idshift, tree: &Path) -> Stopped {
 }
 
 #[test]
-fn a_second_run_on_the_same_or_a_nested_tree_is_told_who_holds_it() {
+fn a_second_run_on_or_in_a_tree_is_told_who_holds_it() {
     let fs = TestFs::new(Kind::Tmpfs);
     let tree = tree::many(&fs.path().join("top/tree"), 60_000);
     let other = tree::plain_zoo(&fs.path().join("other"));
@@ -118,7 +118,7 @@ fn a_run_of_the_same_process_number_is_another_run() {
 }
 
 #[test]
-fn a_tree_that_a_process_works_in_is_refused_unless_allowed() {
+fn a_tree_in_use_is_refused_unless_allowed() {
     let it = Zoo::new(Kind::Ext4);
     let mut sleeper = Command::new("sleep")
         .arg("60")

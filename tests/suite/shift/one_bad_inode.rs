@@ -69,7 +69,7 @@ fn an_id_outside_the_map_fails_the_run_and_undoes_it() {
 }
 
 #[test]
-fn with_keep_going_an_id_outside_the_map_is_left_and_reported() {
+fn keep_going_leaves_and_reports_unmapped_ids() {
     let (it, bad) = one_bad_inode(Kind::Tmpfs, give_to_a_stranger);
     goes_on_and_reports(&it, bad, "unmapped");
 }

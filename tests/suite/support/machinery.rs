@@ -177,7 +177,7 @@ fn an_expectation_is_what_the_tools_make_by_hand() {
 
 /// Two ranges whose order on the host is not that in the container: ACL entries change places.
 #[test]
-fn an_expectation_keeps_the_kernels_order_of_acl_entries() {
+fn an_expectation_keeps_the_order_of_acl_entries() {
     let fs = TestFs::new(Kind::Ext4);
     let maps = ["b:0:200000:1000", "b:1000:100000:1000"];
     let make = |ids: [u32; 2]| {

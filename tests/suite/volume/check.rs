@@ -63,7 +63,7 @@ fn carry_out(idshift: &Idshift, command: &str) {
 }
 
 #[test]
-fn check_says_what_a_process_in_a_container_can_do_and_its_command_helps() {
+fn check_tells_what_a_container_can_do_and_helps() {
     let host = Host::new();
     let top = directory(&host.beside().join("matrix"), (0, 0), 0o755);
     let (dirs, files) = (top.join("m"), top.join("f"));
@@ -178,7 +178,7 @@ fn check_says_what_a_process_in_a_container_can_do_and_its_command_helps() {
 }
 
 #[test]
-fn the_user_of_a_container_and_of_an_image_is_found_with_its_groups_in_either_root() {
+fn container_and_image_users_are_found_with_groups() {
     let host = Host::new();
     let dir = directory(&host.beside().join("data"), (0, 101_234), 0o2770);
     let data_root = host.data_root.to_str().unwrap();
@@ -257,7 +257,7 @@ fn the_user_of_a_container_and_of_an_image_is_found_with_its_groups_in_either_ro
 }
 
 #[test]
-fn entries_that_cannot_be_used_are_found_and_files_and_read_only_mounts_too() {
+fn unusable_entries_files_and_mounts_are_found() {
     let place = place();
     let top = directory(&place.path().join("www"), (100_033, 100_033), 0o755);
     directory(&top.join("open"), (0, 0), 0o755);
@@ -331,7 +331,7 @@ fn entries_that_cannot_be_used_are_found_and_files_and_read_only_mounts_too() {
 }
 
 #[test]
-fn every_entry_is_looked_at_however_deep_odd_or_closed_to_its_own_user() {
+fn every_entry_is_checked_however_deep_or_closed() {
     let place = place();
     let top = directory(&place.path().join("top"), (100_033, 100_033), 0o755);
     let odd = top.join(OsStr::from_bytes(b"x\xff\n"));
@@ -392,7 +392,7 @@ fn every_entry_is_looked_at_however_deep_odd_or_closed_to_its_own_user() {
 }
 
 #[test]
-fn a_directory_of_a_hundred_thousand_entries_is_looked_at_whole() {
+fn a_directory_of_100000_entries_is_checked_whole() {
     let place = place();
     let top = directory(&place.path().join("top"), (100_033, 100_033), 0o755);
     let n = if long() { 100_000 } else { 20_000 };
@@ -522,7 +522,7 @@ fn nothing_is_left_of_a_check_that_is_killed() {
 }
 
 #[test]
-fn a_filesystem_that_cannot_promise_to_replace_nothing_is_no_failure() {
+fn lacking_rename_noreplace_is_no_failure() {
     let place = place();
     let dir = directory(&place.path().join("dir"), (100_005, 100_005), 0o755);
     let mut strace = Command::new("strace");
@@ -601,7 +601,7 @@ fn what_a_path_may_lead_to_is_told_apart() {
 }
 
 #[test]
-fn a_command_that_helps_names_any_path_so_that_a_shell_reads_it() {
+fn a_remedy_quotes_any_path_for_the_shell() {
     let place = place();
     let idshift = Idshift::new();
     for name in [
@@ -627,7 +627,7 @@ fn a_command_that_helps_names_any_path_so_that_a_shell_reads_it() {
 }
 
 #[test]
-fn a_filesystem_that_stands_in_the_way_is_told_with_what_helps() {
+fn an_unsuitable_filesystem_is_told_with_a_remedy() {
     need_root();
     let told = |path: &Path, more: &[&str], code: i32, words: &[&str]| {
         let run = check(path, &[&["--as", "5:5"], more].concat()).exits(code);
@@ -742,7 +742,7 @@ fn a_map_of_several_ranges_is_the_one_that_is_tried() {
 }
 
 #[test]
-fn a_check_leaves_no_trace_but_the_ctime_of_the_directory() {
+fn a_check_changes_only_the_directorys_ctime() {
     let place = place();
     let top = directory(&place.path().join("top"), (100_005, 100_005), 0o755);
     fs::write(top.join("file"), "x").unwrap();
@@ -756,7 +756,7 @@ fn a_check_leaves_no_trace_but_the_ctime_of_the_directory() {
 }
 
 #[test]
-fn a_check_and_an_audit_leave_the_times_of_a_directory() {
+fn check_and_audit_leave_the_times_of_a_directory() {
     let place = place();
     let top = directory(&place.path().join("top"), (100_005, 100_005), 0o755);
     let below = directory(&top.join("below"), (100_005, 100_005), 0o755);
@@ -814,7 +814,7 @@ fn a_check_and_an_audit_leave_the_times_of_a_directory() {
 }
 
 #[test]
-fn a_change_by_somebody_else_during_a_check_shows_in_the_times() {
+fn a_change_during_a_check_shows_in_the_times() {
     let place = place();
     let dir = directory(&place.path().join("dir"), (100_005, 100_005), 0o755);
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);

@@ -28,7 +28,7 @@ fn root_of_the_container_gets_to(path: &Path) -> bool {
 }
 
 #[test]
-fn closed_directories_above_are_found_at_each_depth_and_opened_by_one_entry() {
+fn closed_parents_at_any_depth_take_one_acl_entry() {
     let place = place();
     let idshift = Idshift::new();
     for closed in [vec![0], vec![1], vec![2], vec![0, 2], vec![0, 1, 2], vec![]] {
@@ -104,7 +104,7 @@ fn closed_directories_above_are_found_at_each_depth_and_opened_by_one_entry() {
 }
 
 #[test]
-fn an_acl_that_is_there_gets_one_entry_more_and_lets_nobody_else_do_more_or_less() {
+fn an_existing_acl_gets_just_one_entry_more() {
     let place = place();
     let idshift = Idshift::new();
     let may_search = |dir: &Path, uid: u32, gid: u32| {
@@ -140,7 +140,7 @@ fn an_acl_that_is_there_gets_one_entry_more_and_lets_nobody_else_do_more_or_less
 }
 
 #[test]
-fn a_parent_that_was_changed_since_is_left_by_a_rollback_and_told() {
+fn rollback_leaves_and_tells_a_changed_parent() {
     let place = place();
     let idshift = Idshift::new();
     let closed = directory(&place.path().join("closed"), (0, 0), 0o700);
@@ -160,7 +160,7 @@ fn a_parent_that_was_changed_since_is_left_by_a_rollback_and_told() {
 }
 
 #[test]
-fn parents_that_no_entry_opens_are_refused_with_what_does() {
+fn parents_no_acl_entry_opens_are_refused() {
     let place = place();
     let idshift = Idshift::new();
     // The owner's own bits decide, where the group is none of the container's.
@@ -293,7 +293,7 @@ fn wait_until_held(strace: u32) {
 }
 
 #[test]
-fn who_owns_a_parent_cannot_make_the_entry_or_the_volume_go_elsewhere() {
+fn the_owner_of_a_parent_cannot_redirect_prepare() {
     // The way becomes a symlink, the user's or one of root's that was moved there.
     for when in [When::Looking, When::Doing] {
         for owner in [USER.0, 0] {

@@ -14,7 +14,7 @@ use crate::support::{Idshift, MAP, Run, sh};
 use serde_json::Value;
 
 #[test]
-fn everything_is_given_to_one_owner_and_goes_back_to_the_byte() {
+fn all_is_given_to_one_owner_and_rolled_back() {
     let place = place();
     let idshift = Idshift::new();
     let top = directory(&place.path().join("app"), (0, 0), 0o750);
@@ -102,7 +102,7 @@ fn missing_directories_are_made_and_go_again() {
 }
 
 #[test]
-fn a_preparation_killed_anywhere_is_finished_or_undone() {
+fn prepare_killed_anywhere_is_finished_or_undone() {
     let place = place();
     let closed = directory(&place.path().join("closed"), (0, 0), 0o700);
     let data = directory(&closed.join("data"), (0, 0), 0o755);
@@ -223,7 +223,7 @@ fn what_must_not_be_prepared_is_refused_and_stays() {
 }
 
 #[test]
-fn a_directory_in_use_is_refused_with_process_and_container() {
+fn a_directory_in_use_is_refused_with_its_users() {
     let host = Host::new();
     let idshift = Idshift::new();
     let data = directory(&host.beside().join("data"), (0, 0), 0o777);

@@ -97,7 +97,7 @@ fn end(daemon: &Daemon<'_>, name: &str) {
 }
 
 #[test]
-fn a_broker_finds_its_messages_on_a_prepared_directory_and_on_a_plain_daemon_again() {
+fn a_broker_keeps_its_messages_there_and_back() {
     need_root();
     let host = Host::new();
     let idshift = Idshift::new();
@@ -186,7 +186,7 @@ fn a_broker_finds_its_messages_on_a_prepared_directory_and_on_a_plain_daemon_aga
 }
 
 #[test]
-fn a_database_that_checks_its_owner_goes_into_the_range_and_back() {
+fn a_database_goes_into_the_range_and_back() {
     need_root();
     let host = Host::new();
     let idshift = Idshift::new();
