@@ -396,7 +396,7 @@ fn use_listed(top: &Path, owner: u32) {
 }
 
 #[test]
-fn a_run_that_ended_while_it_listed_is_closed_whatever_was_done_since() {
+fn a_run_cut_short_while_listing_is_closed() {
     need_root();
     let test_fs = TestFs::new(Kind::Tmpfs);
     let top = data_root::filled(&test_fs.path().join("docker"));

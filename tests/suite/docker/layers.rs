@@ -234,7 +234,7 @@ fn special(daemon: &Daemon<'_>, tag: &str) -> String {
 }
 
 #[test]
-fn layers_are_those_that_docker_makes_and_docker_serves_them() {
+fn layers_equal_dockers_and_docker_serves_them() {
     need_root();
     let host = Host::new();
     let daemon = host.start(&["--storage-driver=overlay2"]);
@@ -409,7 +409,7 @@ fn nothing_is_unpacked_outside_of_the_layer() {
 }
 
 #[test]
-fn a_sparse_file_stays_sparse_and_a_full_disk_is_an_error() {
+fn sparse_files_stay_sparse_and_a_full_disk_fails() {
     let fs = TestFs::new(Kind::Ext4);
     let from = tempfile::tempdir().unwrap();
     sh("sh", ["-euc".as_ref(), "cd \"$0\"; truncate -s 50M hole; printf end >> hole; printf x | dd of=hole bs=1M seek=20 conv=notrunc status=none; touch -d @1600000000 hole".as_ref(), from.path().as_os_str()]);

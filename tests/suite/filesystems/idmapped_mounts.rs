@@ -42,7 +42,7 @@ fn remedies(run: &Run) -> Vec<String> {
 }
 
 #[test]
-fn a_check_behind_an_idmapped_mount_says_so_and_proposes_only_what_works() {
+fn check_tells_an_idmapped_mount_and_what_works() {
     let place = Place::new();
     // As the user of a container has it, another container's, and one that is shown as nobody's.
     let own = directory(&place.path("t/own"), (1000, 1000), 0o755);
@@ -158,7 +158,7 @@ fn audit(root: &Path, more: &[&str]) -> Run {
 }
 
 #[test]
-fn a_data_root_behind_an_idmapped_mount_is_refused_by_audit_and_migrate_and_told_by_doctor() {
+fn an_idmapped_data_root_is_refused_and_told() {
     let place = Place::new();
     data_root(&place.path("real"), None);
     let root = place.dir("root");
@@ -194,7 +194,7 @@ fn a_data_root_behind_an_idmapped_mount_is_refused_by_audit_and_migrate_and_told
 }
 
 #[test]
-fn a_bind_source_a_volume_and_a_mount_behind_an_idmapped_mount_are_told_and_left() {
+fn idmapped_bind_sources_and_volumes_are_left() {
     let place = Place::new();
     let data = directory(&place.path("data"), (33, 33), 0o700);
     fs::write(data.join("file"), "").unwrap();
@@ -243,7 +243,7 @@ fn a_bind_source_a_volume_and_a_mount_behind_an_idmapped_mount_are_told_and_left
 }
 
 #[test]
-fn an_acl_with_an_id_that_is_not_mapped_says_what_it_is() {
+fn an_acl_with_an_unmapped_id_says_what_it_is() {
     let fs = TestFs::new(Kind::Ext4);
     let file = fs.path().join("file");
     fs::write(&file, "").unwrap();
@@ -267,7 +267,7 @@ fn an_acl_with_an_id_that_is_not_mapped_says_what_it_is() {
 
 /// A chroot that lies below the mount point does not show it in its mountinfo.
 #[test]
-fn an_idmapped_mount_that_a_chroot_hides_is_refused_all_the_same() {
+fn an_idmapped_mount_hidden_by_a_chroot_is_refused() {
     let fs = TestFs::new(Kind::Ext4);
     let at = |name: &str| fs.path().join(name);
     for dir in [

@@ -48,7 +48,7 @@ fn until(is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_mount_that_comes_while_the_run_crosses_mounts_is_refused_with_its_name() {
+fn a_mount_that_comes_during_a_run_is_refused() {
     let fs = TestFs::new(Kind::Tmpfs);
     let tree = tree(&fs);
     let at = |name: &str| fs.path().join(name);
@@ -131,7 +131,7 @@ fn with_keep_going_only_the_new_mount_is_left() {
 
 /// It shows the very inodes that the walk has met, with other owners.
 #[test]
-fn a_directory_that_an_idmapped_mount_of_itself_covers_is_not_entered() {
+fn a_directory_covered_meanwhile_is_not_entered() {
     for more in [&["--cross-mounts"][..], &[]] {
         let fs = TestFs::new(Kind::Tmpfs);
         let tree = tree(&fs);
@@ -153,7 +153,7 @@ fn a_directory_that_an_idmapped_mount_of_itself_covers_is_not_entered() {
 }
 
 #[test]
-fn a_file_with_hard_links_that_an_idmapped_mount_of_itself_covers_is_not_changed() {
+fn a_hard_link_covered_meanwhile_is_not_changed() {
     let fs = TestFs::new(Kind::Tmpfs);
     let tree = tree(&fs);
     let names = ["d/y/one", "d/y/two"].map(|name| tree.join(name));
@@ -178,7 +178,7 @@ fn a_file_with_hard_links_that_an_idmapped_mount_of_itself_covers_is_not_changed
 }
 
 #[test]
-fn a_run_is_undone_where_it_was_done_whatever_covers_the_tree_by_then() {
+fn a_run_is_undone_below_what_covers_the_tree() {
     let fs = TestFs::new(Kind::Tmpfs);
     let tree = tree(&fs);
     chown(tree.join("d/y"), Some(70_000), Some(0)).unwrap();
@@ -193,7 +193,7 @@ fn a_run_is_undone_where_it_was_done_whatever_covers_the_tree_by_then() {
 
 /// A run that was killed, and whose tree an idmapped mount shows now: nothing goes on before it is gone.
 #[test]
-fn a_killed_run_goes_on_or_back_once_the_idmapped_mount_is_gone() {
+fn a_killed_run_ends_once_the_idmapped_mount_is_gone() {
     for kind in [Kind::Ext4, Kind::Tmpfs] {
         for (command, other) in [("resume", "rollback"), ("rollback", "resume")] {
             let fs = TestFs::new(kind);
@@ -227,7 +227,7 @@ fn a_killed_run_goes_on_or_back_once_the_idmapped_mount_is_gone() {
 }
 
 #[test]
-fn a_rollback_that_crosses_mounts_changes_nothing_through_an_idmapped_mount_that_comes_meanwhile() {
+fn a_rollback_does_not_cross_an_idmapped_mount() {
     let fs = TestFs::new(Kind::Tmpfs);
     let tree = tree(&fs);
     let start = Snapshot::of(&tree);
