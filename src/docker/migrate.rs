@@ -35,7 +35,7 @@ pub struct MigrateRequest {
     pub direction: Direction,
     /// Name in the data-root of a copy of the plain root, which is carried instead of it.
     pub copy: Option<String>,
-    /// What was made for a conversion of the containerd image store ([`Migration::staging`]).
+    /// What was made for a conversion of the containerd image store ([`Migration::make_staging`]).
     pub staging: Option<Staging>,
     /// Threads.
     pub jobs: usize,

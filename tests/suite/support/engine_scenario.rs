@@ -67,7 +67,7 @@ const MARKED: [&str; 4] = ["/privileged", "/host-pid", "/host-net", "/host-ipc"]
 /// A line as it is when they are marked.
 fn marked(line: &str) -> String {
     let is_marked = |name: &&str| line.starts_with(&format!("container {name} "));
-    match MARKED.iter().any(|name| is_marked(name)) {
+    match MARKED.iter().any(is_marked) {
         true => line.replace(r#""UsernsMode":"""#, r#""UsernsMode":"host""#),
         false => line.into(),
     }
