@@ -3,7 +3,7 @@
 //! Only the values of the known fields are exchanged in the text, byte by byte: whatever else is in
 //! it, known to this program or not, stays as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -272,11 +272,6 @@ impl Container {
             .into_iter()
             .filter_map(|mode| mode.strip_prefix("container:"))
     }
-
-    /// Whether it goes by this: its id, the beginning of it, or its name.
-    pub fn is_called(&self, name: &str) -> bool {
-        self.name == name || (!name.is_empty() && self.id.starts_with(name))
-    }
 }
 
 /// Why each of these does not start remapped, its own reasons and those of containers whose
@@ -285,20 +280,64 @@ pub fn obstacles<'a>(all: impl IntoIterator<Item = &'a Container>) -> Vec<Option
     let all: Vec<&Container> = all.into_iter().collect();
     let own = |container: &&Container| container.obstacle().map(String::from);
     let mut reasons: Vec<Option<String>> = all.iter().map(own).collect();
-    loop {
-        let is_host = |n: usize| all[n].userns_mode == "host" || reasons[n].is_some();
-        let through = (0..all.len()).find_map(|n| {
-            let joined = |name| (0..all.len()).find(|&m| m != n && all[m].is_called(name));
-            let mut joins = all[n].joins().filter_map(joined);
-            let other = joins.find(|&other| !is_host(n) && is_host(other))?;
-            Some((n, &all[other].name))
-        });
-        let Some((n, name)) = through else {
-            return reasons;
+    let named = Named::of(&all);
+    let joined = |n: usize| -> Vec<usize> {
+        let names = all[n].joins();
+        names.filter_map(|name| named.find(name, n)).collect()
+    };
+    let joins: Vec<Vec<usize>> = (0..all.len()).map(joined).collect();
+    let mut joined_by = vec![Vec::new(); all.len()];
+    for (n, others) in joins.iter().enumerate() {
+        for other in others {
+            joined_by[*other].push(n);
+        }
+    }
+    let is_host =
+        |n: usize, reasons: &[Option<String>]| all[n].userns_mode == "host" || reasons[n].is_some();
+    // Whoever joins one that is not remapped; the first of them first.
+    let hosts = (0..all.len()).filter(|n| is_host(*n, &reasons));
+    let mut held_up: BTreeSet<usize> = hosts.flat_map(|n| joined_by[n].clone()).collect();
+    while let Some(n) = held_up.pop_first() {
+        let other = joins[n].iter().find(|other| is_host(**other, &reasons));
+        let Some(other) = other.filter(|_| !is_host(n, &reasons)) else {
+            continue;
         };
+        let name = &all[*other].name;
         reasons[n] = Some(format!(
             "shares a namespace with {name}, which is not remapped"
         ));
+        held_up.extend(&joined_by[n]);
+    }
+    reasons
+}
+
+/// Containers by what they go by.
+struct Named<'a> {
+    by_name: HashMap<&'a str, Vec<usize>>,
+    /// Sorted.
+    ids: Vec<(&'a str, usize)>,
+}
+
+impl<'a> Named<'a> {
+    fn of(all: &[&'a Container]) -> Named<'a> {
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (n, container) in all.iter().enumerate() {
+            by_name.entry(&container.name).or_default().push(n);
+        }
+        let ids = all.iter().enumerate().map(|(n, it)| (&it.id[..], n));
+        let mut ids: Vec<_> = ids.collect();
+        ids.sort_unstable();
+        Named { by_name, ids }
+    }
+
+    /// The first container that is called this: by its name, its id or the beginning of that. Not number `but`.
+    fn find(&self, name: &str, but: usize) -> Option<usize> {
+        let same_name = self.by_name.get(name).into_iter().flatten().copied();
+        let first = self.ids.partition_point(|(id, _)| *id < name);
+        let same_id = self.ids[first..].iter();
+        let same_id = same_id.take_while(|(id, _)| !name.is_empty() && id.starts_with(name));
+        let same_id = same_id.map(|(_, n)| *n);
+        same_name.chain(same_id).filter(|n| *n != but).min()
     }
 }
 
@@ -541,6 +580,76 @@ mod tests {
         for free in [3, 4, 6, 7, 8] {
             assert_eq!(why[free], "", "{free}");
         }
+    }
+
+    /// One after the other, looked for among all of them.
+    fn obstacles_one_by_one(all: &[Container]) -> Vec<Option<String>> {
+        let own = |container: &Container| container.obstacle().map(String::from);
+        let mut reasons: Vec<Option<String>> = all.iter().map(own).collect();
+        let is_called = |it: &Container, name: &str| {
+            it.name == name || (!name.is_empty() && it.id.starts_with(name))
+        };
+        loop {
+            let is_host = |n: usize| all[n].userns_mode == "host" || reasons[n].is_some();
+            let through = (0..all.len()).find_map(|n| {
+                let joined = |name| (0..all.len()).find(|&m| m != n && is_called(&all[m], name));
+                let mut joins = all[n].joins().filter_map(joined);
+                let other = joins.find(|&other| !is_host(n) && is_host(other))?;
+                Some((n, &all[other].name))
+            });
+            let Some((n, name)) = through else {
+                return reasons;
+            };
+            reasons[n] = Some(format!(
+                "shares a namespace with {name}, which is not remapped"
+            ));
+        }
+    }
+
+    #[test]
+    fn many_containers_that_join_each_other_are_held_up_as_if_looked_at_one_by_one() {
+        let mut state = 7u64;
+        let mut below = |limit: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+            (state >> 33) % limit
+        };
+        for _ in 0..200 {
+            let count = 1 + below(12);
+            let mut one = |n: u64| {
+                let mut join = || match below(3) {
+                    0 => format!("container:{:x}", below(count * 3)),
+                    1 => format!("container:name{}", below(count)),
+                    _ => String::new(),
+                };
+                let (network_mode, ipc_mode) = (join(), join());
+                Container {
+                    id: format!("{n:x}{:x}", below(16)),
+                    name: format!("name{}", below(count)),
+                    network_mode,
+                    ipc_mode,
+                    privileged: below(6) == 0,
+                    userns_mode: ["", "", "host"][below(3) as usize].into(),
+                    ..Container::default()
+                }
+            };
+            let all: Vec<Container> = (0..count).map(&mut one).collect();
+            assert_eq!(obstacles(&all), obstacles_one_by_one(&all), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_chain_of_containers_takes_no_time() {
+        let one = |n: u32| Container {
+            id: format!("{n:064x}"),
+            privileged: n == 0,
+            network_mode: match n {
+                0 => String::new(),
+                n => format!("container:{:064x}", n - 1),
+            },
+            ..Container::default()
+        };
+        let all: Vec<Container> = (0..20_000).map(one).collect();
+        assert!(obstacles(&all).iter().all(Option::is_some));
     }
 
     #[test]

@@ -257,31 +257,29 @@ impl Plan<'_> {
         let writer = Writer::start(appender, Arc::new(AtomicU64::new(0)));
         let visitor = || ShiftVisitor::new(run, ListSink::new(&writer));
         let stats = walk_and_verify(run, trees, jobs, visitor);
-        let (mut appender, mut written) = writer.close();
         let whole = !run.is_cut_short() && (stats.left() == 0 || run.walk.keep_going);
+        if whole {
+            self.journal_steps(&writer);
+        }
+        let (mut appender, mut written) = writer.close();
         if written.is_ok() && whole {
-            written = self
-                .journal_steps(&mut appender)
-                .and_then(|()| appender.mark(Mark::Listed, 0));
+            written = appender.mark(Mark::Listed, 0);
         }
         (appender, stats, written)
     }
 
-    fn journal_steps(&self, appender: &mut Appender) -> std::io::Result<()> {
+    /// Hands in the steps; whether they could be written, [`Writer::close`] says.
+    fn journal_steps(&self, writer: &Writer) {
         // A frame is read whole into memory.
         const FRAME: usize = 1 << 20;
         let mut lines = Vec::new();
         let mut named = NameCounts::default();
-        for step in &self.steps {
+        for (n, step) in self.steps.iter().enumerate() {
             named.steps += 1;
             lines.extend_from_slice(&Record::Step(Box::new(step.clone())).to_bytes());
-            if lines.len() >= FRAME {
-                appender.append(&std::mem::take(&mut lines), std::mem::take(&mut named))?;
+            if lines.len() >= FRAME || n + 1 == self.steps.len() {
+                drop(writer.commit(std::mem::take(&mut lines), std::mem::take(&mut named)));
             }
-        }
-        match lines.is_empty() {
-            true => Ok(()),
-            false => appender.append(&lines, named),
         }
     }
 }

@@ -135,7 +135,7 @@ impl<'a> JournalSink<'a> {
     fn commit_batch(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         let pins = std::mem::take(&mut self.pins);
-        let durable = self.writer.commit(batch.lines(), batch.len());
+        let durable = self.writer.commit(batch.lines(), batch.named());
         self.in_flight.push_back(InFlight {
             batch,
             pins,
@@ -320,7 +320,7 @@ impl<'a> ListSink<'a> {
     fn hand_over(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         // Whoever closes the writer hears of an error.
-        drop(self.writer.commit(batch.lines(), batch.len()));
+        drop(self.writer.commit(batch.lines(), batch.named()));
     }
 }
 

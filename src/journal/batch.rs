@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::name;
-use super::record::{OwnLine, Record};
+use super::record::{NameCounts, OwnLine, Record};
 use crate::fs::{DirPath, Identity};
 use crate::ownership::{Change, FileType, Flags};
 
@@ -131,6 +131,14 @@ impl Batch {
     /// The transitions by number.
     pub fn transitions(&self) -> &[Transition] {
         &self.transitions
+    }
+
+    /// What its lines name.
+    pub fn named(&self) -> NameCounts {
+        NameCounts {
+            inodes: self.entries.len() as u64,
+            steps: 0,
+        }
     }
 
     /// The lines to be journalled.

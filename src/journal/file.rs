@@ -137,6 +137,8 @@ pub enum JournalError {
 pub(super) struct FrameLocation {
     pub(super) offset: u64,
     pub(super) len: u32,
+    /// It may name inodes.
+    pub(super) inodes: bool,
 }
 
 /// A journal whose every frame has been read and found whole.
@@ -296,6 +298,11 @@ impl Journal {
     /// How many frames hold changes; the header's, number 0, is one that holds none.
     pub fn frames(&self) -> u32 {
         self.frames.len() as u32
+    }
+
+    /// Whether a frame names inodes: one of steps or of a turn need not be read for them.
+    pub fn names_inodes(&self, frame: u32) -> bool {
+        self.frames[frame as usize].inodes
     }
 
     /// Inodes that the last turn left as they were.

@@ -215,6 +215,7 @@ impl<'a> Reader<'a> {
             places.push(FrameLocation {
                 offset,
                 len: len as u32,
+                inodes: true,
             });
             offset += len;
         }
@@ -223,12 +224,13 @@ impl<'a> Reader<'a> {
 
     /// The next frame was found whole.
     fn take(&mut self, place: FrameLocation, content: FrameContent) {
+        let inodes = content.inodes > 0;
         self.header = self.header.take().or(content.header);
         self.steps.extend(content.steps);
         self.marks.extend(content.marks);
         self.inodes += content.inodes;
         self.offset = place.offset + u64::from(place.len);
-        self.frames.push(place);
+        self.frames.push(FrameLocation { inodes, ..place });
     }
 
     /// Reads one more frame; `false` at the end.
@@ -238,7 +240,15 @@ impl<'a> Reader<'a> {
             Ok(NextFrame::Whole { lines, len }) => {
                 let content = self.content(number, &lines)?;
                 let (offset, len) = (self.offset, len as u32);
-                self.take(FrameLocation { offset, len }, content);
+                let inodes = true;
+                self.take(
+                    FrameLocation {
+                        offset,
+                        len,
+                        inodes,
+                    },
+                    content,
+                );
                 Ok(true)
             }
             Ok(NextFrame::End) => Ok(false),

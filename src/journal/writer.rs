@@ -193,12 +193,8 @@ impl Writer {
         Writer { commits, thread }
     }
 
-    /// Hands in lines that name so many inodes. They are durable once the answer comes true.
-    pub fn commit(&self, lines: Vec<u8>, inodes: usize) -> CommitTicket {
-        let named = NameCounts {
-            inodes: inodes as u64,
-            steps: 0,
-        };
+    /// Hands in lines, and what they name. They are durable once the answer comes true.
+    pub fn commit(&self, lines: Vec<u8>, named: NameCounts) -> CommitTicket {
         let (durable, waiter) = bounded(1);
         // Refused only when the thread has ended over an error: then the waiter hears of it.
         let _ = self.commits.send(Commit {

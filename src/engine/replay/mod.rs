@@ -123,6 +123,9 @@ impl Replay<'_> {
                 if frame >= self.journal.frames() {
                     break;
                 }
+                if !self.journal.names_inodes(frame) {
+                    continue;
+                }
                 if let Err(error) = worker.frame(frame) {
                     over.store(true, Ordering::Relaxed);
                     let mut first = broken.lock().unwrap_or_else(PoisonError::into_inner);

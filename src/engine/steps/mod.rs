@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 pub use self::aside::SetAside;
 use self::aside::make_room;
-use self::place::{StepRoots, last};
+use self::place::{PlaceDirs, StepRoots, last};
 pub use self::survey::StepState;
 use self::survey::{Survey, Surveyor, owned};
 use super::replay::Target;
@@ -50,12 +50,21 @@ pub struct Move {
 impl Move {
     /// Where something at or below `from` is now: the tree, and the names from its top.
     pub fn apply(&self, root: usize, way: &[Name]) -> Option<(usize, Vec<Name>)> {
-        if root != self.from.root {
-            return None;
-        }
-        let below = way.strip_prefix(&self.from.path[..])?;
-        Some((self.to.root, [&self.to.path[..], below].concat()))
+        path_after_move(&self.from, &self.to, root, way)
     }
+}
+
+fn path_after_move(
+    from: &StepPath,
+    to: &StepPath,
+    root: usize,
+    path: &[Name],
+) -> Option<(usize, Vec<Name>)> {
+    if root != from.root {
+        return None;
+    }
+    let below = path.strip_prefix(&from.path[..])?;
+    Some((to.root, [&to.path[..], below].concat()))
 }
 
 /// A journal's steps and the trees they are taken in.
@@ -123,11 +132,12 @@ impl<'a> Steps<'a> {
         applied: &mut AppliedSteps,
     ) -> Result<(), Problem> {
         let surveyor = self.surveyor();
+        let mut dirs = PlaceDirs::new(&self.roots);
         for n in which.clone() {
-            self.sweep(&surveyor, survey, n)
+            self.sweep(&surveyor, survey, n, &mut dirs)
                 .map_err(|error| self.problem(n, &error))?;
         }
-        if self.is_forgiving(survey) {
+        if self.is_forgiving(survey.reached) {
             applied.set_aside = make_room(&surveyor, survey, target)
                 .map_err(|error| self.problem(which.start, &error))?;
         }
@@ -141,7 +151,9 @@ impl<'a> Steps<'a> {
         for (i, n) in order.iter().copied().enumerate() {
             if i >= looked_at {
                 looked_at = i + self.only_files(&order[i..]);
-                staged = self.stage(survey, target, &order[i..looked_at]);
+                // No directory gets another place between these.
+                dirs = PlaceDirs::new(&self.roots);
+                staged = self.stage(survey, target, &order[i..looked_at], &mut dirs);
                 looked_at = looked_at.max(i + 1);
             }
             let result = match (&survey.states[n], target) {
@@ -154,9 +166,9 @@ impl<'a> Steps<'a> {
                     applied.problems.push(self.problem(n, error));
                     continue;
                 }
-                (_, _) if staged.contains(&n) => self.put_staged(&self.steps[n]),
+                (_, _) if staged.contains(&n) => put_staged(&self.steps[n], &mut dirs),
                 (_, Target::After) => self.perform(&self.steps[n]),
-                (_, Target::Before) => self.undo(&self.steps[n], applied),
+                (_, Target::Before) => self.undo(&self.steps[n], &mut dirs, applied),
             };
             match result {
                 Ok(()) => applied.done += u64::from(self.counts(n)),
@@ -176,7 +188,13 @@ impl<'a> Steps<'a> {
 
     /// Makes the new files of these rewrites, beside their places, and waits once for the disk to have them all.
     /// Gives those that are prepared so; of any other, taking it says what is wrong.
-    fn stage(&self, survey: &Survey, target: Target, these: &[usize]) -> HashSet<usize> {
+    fn stage(
+        &self,
+        survey: &Survey,
+        target: Target,
+        these: &[usize],
+        dirs: &mut PlaceDirs<'_>,
+    ) -> HashSet<usize> {
         // Fewer wait for less by themselves than for all that others write to the filesystem.
         const FEWEST: usize = 16;
         let pending = match target {
@@ -206,9 +224,8 @@ impl<'a> Steps<'a> {
             return HashSet::new();
         };
         let made = |(n, at, content): (usize, &StepPath, &FileContent)| {
-            let dir = self.roots.parent(at).ok()?;
             let text = content.text.as_bytes();
-            file_ops::stage_file(dir.as_fd(), last(at), text, content.mtime_ns).ok()?;
+            file_ops::stage_file(dirs.parent(at).ok()?, last(at), text, content.mtime_ns).ok()?;
             Some(n)
         };
         let staged = rewrites.into_iter().filter_map(made).collect();
@@ -216,11 +233,6 @@ impl<'a> Steps<'a> {
             Ok(()) => staged,
             Err(_) => HashSet::new(),
         }
-    }
-
-    fn put_staged(&self, step: &Step) -> io::Result<()> {
-        let at = step.places()[0];
-        file_ops::put_staged(self.roots.parent(at)?.as_fd(), last(at))
     }
 
     /// What stands in the way of taking or undoing all steps: one that is neither taken nor not taken, or a
@@ -236,7 +248,7 @@ impl<'a> Steps<'a> {
                 .matters(n, &self.steps[n], target)
                 .then(|| self.problem(n, error)),
             Ok(state) if *state == wanted(target) => None,
-            Ok(_) if self.is_forgiving(survey) => None,
+            Ok(_) if self.is_forgiving(survey.reached) => None,
             Ok(_) => self
                 .occupied(n, target)
                 .or_else(|| self.holds_more(survey, n, target, &places))
@@ -303,9 +315,9 @@ impl<'a> Steps<'a> {
     /// Why a run that was cut short must not go on: it had not come to keep a daemon from starting, so that what
     /// there is may not be what was listed.
     pub fn not_guarded(&self) -> bool {
-        let survey = self.survey();
+        let reached = self.surveyor().reached();
         let mut guards = self.steps[self.early()].iter().enumerate();
-        guards.any(|(n, step)| matches!(step, Step::Block { .. }) && !survey.is_moved(n))
+        guards.any(|(n, step)| matches!(step, Step::Block { .. }) && n >= reached)
     }
 
     /// How many steps are not as they should be: what a dry run counts.
@@ -315,15 +327,15 @@ impl<'a> Steps<'a> {
 
     /// Where renamed entries are now: to be applied one after the other.
     pub fn moves(&self) -> Vec<Move> {
-        let survey = self.survey();
-        let moved = |(n, step): (usize, &Step)| {
-            let it = step.moved().filter(|_| survey.is_moved(n))?;
-            Some(Move {
+        let reached = self.surveyor().reached();
+        let moved = self.moves.iter().take_while(|n| **n < reached);
+        let moved = moved.filter_map(|n| self.steps[*n].moved());
+        moved
+            .map(|it| Move {
                 from: it.from.clone(),
                 to: it.to.clone(),
             })
-        };
-        self.steps.iter().enumerate().filter_map(moved).collect()
+            .collect()
     }
 
     /// The steps that are not as they should be.
@@ -413,17 +425,10 @@ impl<'a> Steps<'a> {
     }
 
     fn survey(&self) -> Survey {
-        let strict = Surveyor {
-            steps: self.steps,
-            moves: &self.moves,
-            roots: &self.roots,
-            forgives: false,
-        };
-        let survey = strict.survey();
-        match self.is_forgiving(&survey) {
-            true => self.surveyor().survey(),
-            false => survey,
-        }
+        let mut surveyor = self.surveyor();
+        let reached = surveyor.reached();
+        surveyor.forgives = self.is_forgiving(reached);
+        surveyor.survey(reached)
     }
 
     fn surveyor(&self) -> Surveyor<'_> {
@@ -436,14 +441,20 @@ impl<'a> Steps<'a> {
     }
 
     /// Once the last guard of the data has gone, a daemon may have been running on it.
-    fn is_forgiving(&self, survey: &Survey) -> bool {
-        let is_last = |step: &Step| matches!(step, Step::Unblock { .. });
-        let is_released = self.steps.iter().rposition(is_last);
-        self.forgives && !is_released.is_some_and(|n| survey.is_moved(n))
+    fn is_forgiving(&self, reached: usize) -> bool {
+        let is_last = |n: &&usize| matches!(self.steps[**n], Step::Unblock { .. });
+        let last = self.moves.iter().rev().find(is_last);
+        self.forgives && last.is_none_or(|n| *n >= reached)
     }
 
     /// Removes what a run left that was killed before a file was in its place.
-    fn sweep(&self, surveyor: &Surveyor<'_>, survey: &Survey, n: usize) -> io::Result<()> {
+    fn sweep(
+        &self,
+        surveyor: &Surveyor<'_>,
+        survey: &Survey,
+        n: usize,
+        dirs: &mut PlaceDirs<'_>,
+    ) -> io::Result<()> {
         let place = match &self.steps[n] {
             Step::Rewrite { at, .. }
             | Step::Relink { at, .. }
@@ -454,10 +465,10 @@ impl<'a> Steps<'a> {
             _ => return Ok(()),
         };
         let place = &surveyor.place_now(survey, n, place);
-        let Ok(dir) = self.roots.parent(place) else {
+        let Ok(dir) = dirs.parent(place) else {
             return Ok(());
         };
-        let at = (dir.as_fd(), last(place));
+        let at = (dir, last(place));
         file_ops::remove_unfinished(at.0, at.1)?;
         match &self.steps[n] {
             Step::Block { content, .. } if guard_is_at(at, content) => {
@@ -500,7 +511,12 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn undo(&self, step: &Step, applied: &mut AppliedSteps) -> io::Result<()> {
+    fn undo(
+        &self,
+        step: &Step,
+        dirs: &mut PlaceDirs<'_>,
+        applied: &mut AppliedSteps,
+    ) -> io::Result<()> {
         match step {
             Step::Staged { at, identity } => match self.unstage(at, *identity) {
                 Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
@@ -541,7 +557,7 @@ impl<'a> Steps<'a> {
             Step::Unblock {
                 from, to, content, ..
             } => self.block(to, from, content),
-            Step::Times { at, mtime_ns } => match self.roots.dir(at) {
+            Step::Times { at, mtime_ns } => match dirs.dir(at) {
                 Ok(dir) => file_ops::set_mtime(dir, *mtime_ns),
                 // It came with the run, or is gone.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -639,6 +655,11 @@ impl<'a> Steps<'a> {
         let dir = self.roots.parent(at)?;
         file_ops::remove_dir(dir.as_fd(), last(at))
     }
+}
+
+fn put_staged(step: &Step, dirs: &mut PlaceDirs<'_>) -> io::Result<()> {
+    let at = step.places()[0];
+    file_ops::put_staged(dirs.parent(at)?, last(at))
 }
 
 /// Anybody may read why the daemon does not start.

@@ -90,18 +90,77 @@ impl<'a> StepRoots<'a> {
 
     fn open(&self, place: &StepPath, names: usize) -> io::Result<OwnedFd> {
         let root = self.root(place)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open =
-            |dir: BorrowedFd<'_>, name: &[u8]| rustix::fs::openat(dir, name, flags, Mode::empty());
-        let top = open(root.pin.as_fd(), b".")?;
-        let way = &place.path[..names];
-        way.iter().try_fold(top, |dir, name| {
-            let dir = open(dir.as_fd(), &name.0)?;
-            match !self.cross_mounts && stat(&dir)?.crosses_mount(root.dev) {
-                true => Err(io::Error::other("a mount is on its way now")),
-                false => Ok(dir),
-            }
-        })
+        let top = open_dir(root.pin.as_fd(), b".")?;
+        let mut way = place.path[..names].iter();
+        way.try_fold(top, |dir, name| self.enter(root, dir.as_fd(), name))
+    }
+
+    /// One name further down.
+    fn enter(&self, root: &Root, dir: BorrowedFd<'_>, name: &Name) -> io::Result<OwnedFd> {
+        let dir = open_dir(dir, &name.0)?;
+        match !self.cross_mounts && stat(&dir)?.crosses_mount(root.dev) {
+            true => Err(io::Error::other("a mount is on its way now")),
+            false => Ok(dir),
+        }
+    }
+}
+
+fn open_dir(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(dir, name, flags, Mode::empty())
+}
+
+/// The directories on the path that was opened last: thousands of places one after the other share most of theirs.
+/// To be dropped before any directory gets another place.
+pub(super) struct PlaceDirs<'a> {
+    roots: &'a StepRoots<'a>,
+    root: usize,
+    names: Vec<Name>,
+    /// The root, then one for each name.
+    dirs: Vec<OwnedFd>,
+}
+
+impl<'a> PlaceDirs<'a> {
+    pub fn new(roots: &'a StepRoots<'a>) -> PlaceDirs<'a> {
+        PlaceDirs {
+            roots,
+            root: 0,
+            names: Vec::new(),
+            dirs: Vec::new(),
+        }
+    }
+
+    /// As [`StepRoots::parent`].
+    pub fn parent(&mut self, place: &StepPath) -> io::Result<BorrowedFd<'_>> {
+        self.open(place, place.path.len().saturating_sub(1))
+    }
+
+    /// As [`StepRoots::dir`].
+    pub fn dir(&mut self, place: &StepPath) -> io::Result<BorrowedFd<'_>> {
+        self.open(place, place.path.len())
+    }
+
+    fn open(&mut self, place: &StepPath, names: usize) -> io::Result<BorrowedFd<'_>> {
+        let root = self.roots.root(place)?;
+        let path = &place.path[..names];
+        if place.root != self.root || self.dirs.is_empty() {
+            self.names.clear();
+            self.dirs.clear();
+            self.dirs.push(open_dir(root.pin.as_fd(), b".")?);
+            self.root = place.root;
+        }
+        let same = self.names.iter().zip(path).take_while(|(a, b)| a == b);
+        let same = same.count();
+        self.names.truncate(same);
+        self.dirs.truncate(same + 1);
+        for name in &path[same..] {
+            let dir = self
+                .roots
+                .enter(root, self.dirs[self.names.len()].as_fd(), name)?;
+            self.dirs.push(dir);
+            self.names.push(name.clone());
+        }
+        Ok(self.dirs[names].as_fd())
     }
 }
 

@@ -8,8 +8,8 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
-use super::place::{StepRoots, last};
-use super::{Move, Target};
+use super::place::{PlaceDirs, StepRoots, last};
+use super::{Target, path_after_move};
 use crate::fs::file_ops::{self, stat_entry};
 use crate::fs::{PinnedFile, Stat, attributes};
 use crate::journal::Step;
@@ -32,7 +32,7 @@ pub(super) struct Survey {
     /// Of each step. An error: the disk is neither as before it nor as after it, or does not say.
     pub states: Vec<io::Result<StepState>>,
     /// The step behind the last one that gave an entry another place.
-    reached: usize,
+    pub reached: usize,
     /// The first step that is still to give an entry another place.
     next_move: usize,
 }
@@ -75,33 +75,33 @@ pub(super) struct Surveyor<'a> {
 }
 
 impl Surveyor<'_> {
-    pub fn survey(&self) -> Survey {
-        let moves = |(_, step): &(usize, &Step)| step.moved().is_some();
+    /// Looks at every step; `reached` is from [`Surveyor::reached`].
+    pub fn survey(&self, reached: usize) -> Survey {
+        let ahead = self.moves.partition_point(|n| *n < reached);
         let mut survey = Survey {
             states: Vec::new(),
-            reached: self.reached(),
-            next_move: usize::MAX,
+            reached,
+            next_move: self.moves.get(ahead).copied().unwrap_or(usize::MAX),
         };
-        let ahead = self.steps.iter().enumerate().skip(survey.reached);
-        if let Some((n, _)) = ahead.clone().find(moves) {
-            survey.next_move = n;
-        }
-        let state = |n| self.state(&survey, n);
-        survey.states = (0..self.steps.len()).map(state).collect();
+        let mut dirs = PlaceDirs::new(self.roots);
+        let mut state = |n| self.state(&survey, n, &mut dirs);
+        survey.states = (0..self.steps.len()).map(&mut state).collect();
         survey
     }
 
-    fn reached(&self) -> usize {
-        let is_done = |step: &Step| {
-            let Some(MovedPath { to, identity, .. }) = step.moved() else {
+    /// The step behind the last one that is found to have given an entry another place. Looks at no other steps.
+    pub fn reached(&self) -> usize {
+        let is_done = |n: &&usize| {
+            let Some(MovedPath { to, identity, .. }) = self.steps[**n].moved() else {
                 return false;
             };
             let there = self.roots.stat(to).ok().flatten();
             there.is_some_and(|stat| stat.identity == identity)
         };
-        self.steps
+        self.moves
             .iter()
-            .rposition(is_done)
+            .rev()
+            .find(is_done)
             .map_or(0, |last| last + 1)
     }
 
@@ -109,8 +109,7 @@ impl Surveyor<'_> {
     pub fn place_now(&self, survey: &Survey, n: usize, place: &StepPath) -> StepPath {
         let mut place = place.clone();
         let mut apply = |from: &StepPath, to: &StepPath| {
-            let (from, to) = (from.clone(), to.clone());
-            if let Some((root, path)) = (Move { from, to }).apply(place.root, &place.path) {
+            if let Some((root, path)) = path_after_move(from, to, place.root, &place.path) {
                 place = StepPath { root, path };
             }
         };
@@ -134,7 +133,7 @@ impl Surveyor<'_> {
         these.iter().filter_map(|n| self.steps[*n].moved())
     }
 
-    fn state(&self, survey: &Survey, n: usize) -> io::Result<StepState> {
+    fn state(&self, survey: &Survey, n: usize, dirs: &mut PlaceDirs<'_>) -> io::Result<StepState> {
         let step = &self.steps[n];
         let at = |place: &StepPath| self.place_now(survey, n, place);
         match step {
@@ -182,8 +181,7 @@ impl Surveyor<'_> {
                 after,
             } => {
                 let place = at(place);
-                let dir = self.roots.parent(&place)?;
-                let (now, _) = file_ops::read_file(dir.as_fd(), last(&place))?;
+                let (now, _) = file_ops::read_file(dirs.parent(&place)?, last(&place))?;
                 if now == after.text.as_bytes() {
                     Ok(StepState::Done)
                 } else if now == before.text.as_bytes() {
@@ -199,8 +197,7 @@ impl Surveyor<'_> {
                 ..
             } => {
                 let place = at(place);
-                let dir = self.roots.parent(&place)?;
-                match file_ops::read_link(dir.as_fd(), last(&place))? {
+                match file_ops::read_link(dirs.parent(&place)?, last(&place))? {
                     (now, _) if now == after.0 => Ok(StepState::Done),
                     (now, _) if now == before.0 => Ok(StepState::Pending),
                     _ => Err(io::Error::other("the symlink was changed since")),
