@@ -99,21 +99,26 @@ impl Default for LiveMounts {
 
 /// The mounts that there were before a run was checked: only those may it cross.
 pub struct KnownMounts {
-    before: HashMap<i32, Mount>,
+    /// By mount point.
+    before: HashMap<PathBuf, Vec<Mount>>,
     live: LiveMounts,
 }
 
 impl KnownMounts {
     /// Those that there are now. Where they cannot be read there are none.
     pub fn now() -> KnownMounts {
+        let mut before: HashMap<PathBuf, Vec<Mount>> = HashMap::new();
+        for mount in mountinfo::of_this_thread().unwrap_or_default() {
+            before.entry(mount.point.clone()).or_default().push(mount);
+        }
         KnownMounts {
-            before: read().unwrap_or_default(),
+            before,
             live: LiveMounts::new(),
         }
     }
 
-    /// Refuses an open file on a mount that was not there, or is another one now. A number is soon used again
-    /// (`proc_pid_mountinfo(5)`), so it alone says nothing.
+    /// Refuses an open file on a mount that was not there, or is another one now. One that went and came again in its
+    /// place shows the same. Its number says nothing: numbers are soon used again (`proc_pid_mountinfo(5)`).
     ///
     /// # Errors
     /// Names the mount point.
@@ -122,9 +127,17 @@ impl KnownMounts {
         if mount.idmapped {
             return Err(MountError::Idmapped(mount.point));
         }
-        match self.before.get(&mount.id) {
-            Some(before) if *before == mount => Ok(()),
-            _ => Err(MountError::New(mount.point)),
+        let there = self.before.get(&mount.point);
+        let is_same = |before: &Mount| {
+            let id = mount.id;
+            Mount {
+                id,
+                ..before.clone()
+            } == mount
+        };
+        match there.is_some_and(|before| before.iter().any(is_same)) {
+            true => Ok(()),
+            false => Err(MountError::New(mount.point)),
         }
     }
 }

@@ -90,6 +90,8 @@ fn a_mount_that_comes_during_a_run_is_refused() {
     let mounted = Mounted::bind(&at("other"), &z);
     let run = begun(&idshift, &tree, &["--cross-mounts", "--allow-in-use"]);
     drop(mounted);
+    // Its number is another's by then.
+    let _number = Mounted::bind(&at("upper"), &at("work"));
     let _mounted = Mounted::bind(&at("other"), &z);
     Run::wait(run).exits(0);
     assert_eq!(uid(&at("other/deep/file")), 100_000);
