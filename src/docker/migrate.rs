@@ -20,9 +20,11 @@ use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use super::steps::{GUARDED, StepList, times};
 use crate::engine::{Plan, ShiftRequest, Stop};
+use crate::fs::Root;
 use crate::idmap::Direction;
 use crate::journal::record::{RootLine, WalkOptions};
 use crate::journal::step::StepPath;
+use crate::journal::store::StoreError;
 use crate::journal::{Journal, Step, Store};
 use crate::preflight::accounts::LoginAccounts;
 
@@ -359,6 +361,14 @@ impl Migration {
             steps_before: self.steps_before,
         }
     }
+}
+
+/// The run on this data-root that has not ended, if its journal is in this store. What such a run left explains why no
+/// plan can be made: it is to be told first.
+pub fn unfinished_run(store: &Store, data_root: &Path) -> Option<StoreError> {
+    let root = Root::open(&canonical(data_root).ok()?).ok()?;
+    let found = store.check_no_unfinished(&[root]).err();
+    found.filter(|error| matches!(error, StoreError::Unfinished { .. }))
 }
 
 /// The host directories that went into the range with this data-root, as the journals have it that are

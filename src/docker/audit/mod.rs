@@ -23,11 +23,13 @@ use super::data_root::{DockerRoot, Holds, canonical, plain_names};
 use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
 use super::inventory::{HostBinds, Inventory};
+use super::migrate::unfinished_run;
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use crate::engine::{Monitor, Stop};
 use crate::host::{Finding, Level};
 use crate::journal::Store;
+use crate::preflight::Passing;
 use crate::preflight::accounts::LoginAccounts;
 use containers::Troubled;
 use work::Work;
@@ -170,11 +172,14 @@ pub fn audit(
                 findings.extend(found.findings());
                 work = Some(found);
             }
-            // What stands in the way of a plan stands in the way of a migration.
-            Err(reason) if findings.iter().all(|f| f.level < Level::Error) => {
-                findings.push(Finding::error("plan", reason));
+            Err(reason) => {
+                let unfinished = unfinished_run(journals, &top).map(Passing::Unfinished);
+                findings.extend(work::refused_now(unfinished.as_slice()));
+                // What stands in the way of a plan stands in the way of a migration.
+                if findings.iter().all(|f| f.level < Level::Error) {
+                    findings.push(Finding::error("plan", reason));
+                }
             }
-            Err(_) => {}
         }
     }
     Ok(Audit {

@@ -588,12 +588,12 @@ fn audit_and_dry_run_tell_how_to_end_a_killed_run() {
         Run::of(Command::new(Idshift::program()).args(args))
     };
     let events = scene.events();
-    // While it lists, while owners change, and between its last steps.
+    // While it lists, while owners change, between its last steps, and after them.
     let mut unfinished = 0;
-    for n in [events / 8, events / 2, events - 6] {
+    for n in [events / 8, events / 2, events - 6, events - 3, events - 2] {
         assert!(trace::kill_at(&scene.command(&idshift), n));
         if !scene::is_unfinished(&idshift) {
-            continue;
+            break;
         }
         unfinished += 1;
         let audited = audit();

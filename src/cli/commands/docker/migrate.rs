@@ -18,7 +18,7 @@ use crate::docker::copy::{self, PlannedCopy};
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
-use crate::docker::migrate::{MigrateRequest, Migration, shifted_before};
+use crate::docker::migrate::{MigrateRequest, Migration, shifted_before, unfinished_run};
 use crate::docker::remap::Remap;
 use crate::engine::{Ending, Outcome, Report, Stop};
 use crate::host::subids;
@@ -121,7 +121,9 @@ pub fn run(
         allow_outside_links: args.allow_outside_links,
         daemon_json: writes.then(|| (start.config.clone(), remap_to.clone())),
     };
-    let migration = Migration::prepare(&request, &remap).map_err(refused)?;
+    let migration = Migration::prepare(&request, &remap).map_err(|error| {
+        unfinished_run(&store, &data_root).map_or_else(|| refused(error), Failure::refused)
+    })?;
     let monitor = Terminal::new(args.output.quiet);
     let mounted = migration.inventory.still_mounted();
     if let (Some(mounted), false) = (&mounted, args.dry_run) {
