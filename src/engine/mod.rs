@@ -1,4 +1,4 @@
-//! Shift, rollback, resume and verify: the floors below, wired together.
+//! Shift, rollback, resume and verify: the layers below, wired together.
 //!
 //! - [`request`]: what the operator asks, and the checks before anything starts
 //! - [`mod@shift`]: walk, map, journal, apply; or, for a dry run, walk, map, manifest
