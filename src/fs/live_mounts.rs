@@ -19,7 +19,7 @@ pub enum MountError {
     /// It is idmapped.
     #[error(
         "is seen through an idmapped mount that came meanwhile ({point}), so its owners on disk are others than those \
-         escaped. `umount {word}`, then run it again",
+         shown. `umount {word}`, then run it again",
         point = escaped(.0), word = shell_word(.0)
     )]
     Idmapped(PathBuf),

@@ -31,7 +31,7 @@ pub enum MountViewError {
     /// The same, and the mount point lies outside of the chroot.
     #[error(
         "{path}: is seen through an idmapped mount whose mount point is outside of this chroot, so its owners on disk \
-         are others than those escaped. {OUTSIDE}",
+         are others than those shown. {OUTSIDE}",
         path = escaped(path)
     )]
     IdmappedOutside {
