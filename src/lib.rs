@@ -27,14 +27,14 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod cli;
-pub mod containerd;
-pub mod docker;
+mod containerd;
+mod docker;
 mod engine;
 mod fs;
 mod host;
 mod idmap;
 mod journal;
-pub mod oci;
+mod oci;
 mod ownership;
 mod preflight;
 mod sys;

@@ -44,6 +44,7 @@ impl Stop {
     }
 
     /// Asks.
+    #[cfg(test)]
     pub fn ask(&self) {
         self.asked.store(true, Ordering::Relaxed);
     }
