@@ -371,6 +371,15 @@ pub fn unfinished_run(store: &Store, data_root: &Path) -> Option<StoreError> {
     found.filter(|error| matches!(error, StoreError::Unfinished { .. }))
 }
 
+/// Whether it is sure that no run on this data-root is unfinished: then nothing needs what was made for one. A journal
+/// that cannot be read may be of such a run.
+pub fn is_surely_ended(store: &Store, data_root: &Path) -> bool {
+    let root = canonical(data_root)
+        .ok()
+        .and_then(|top| Root::open(&top).ok());
+    root.is_some_and(|root| store.check_no_unfinished(&[root]).is_ok())
+}
+
 /// The host directories that went into the range with this data-root, as the journals have it that are
 /// still there.
 pub fn shifted_before(store: &Store, data_root: &Path) -> Vec<PathBuf> {

@@ -18,7 +18,9 @@ use crate::docker::copy::{self, PlannedCopy};
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
-use crate::docker::migrate::{MigrateRequest, Migration, shifted_before, unfinished_run};
+use crate::docker::migrate::{
+    MigrateRequest, Migration, is_surely_ended, shifted_before, unfinished_run,
+};
 use crate::docker::remap::Remap;
 use crate::engine::{Ending, Outcome, Report, Stop};
 use crate::host::subids;
@@ -153,6 +155,11 @@ pub fn run(
         let missing = new.missing().into_iter();
         notes.extend(missing.map(|what| format!("{made} {what}.")));
     }
+    // A run that could not read its journal any more has begun, and is to be undone with what was made for it.
+    let is_unused = |done: &Result<Report, Failure>| match done {
+        Ok(report) => report.journal.is_none(),
+        Err(_) => is_surely_ended(&store, &data_root),
+    };
     let report = match (args.dry_run, &copy) {
         (true, _) => {
             migration.check_conversion(&stop).map_err(refused)?;
@@ -176,10 +183,7 @@ pub fn run(
             let staging = staging.map_err(refused)?;
             drop(held);
             let done = carry_staging(request, staging.clone(), &remap, &store, &monitor, &stop);
-            if done
-                .as_ref()
-                .map_or(true, |report| report.journal.is_none())
-            {
+            if is_unused(&done) {
                 staging.iter().for_each(Staging::remove);
             }
             done?
@@ -197,10 +201,7 @@ pub fn run(
             made.map_err(refused)?;
             drop(held);
             let done = carry_copy(request, copy, &remap, &store, &monitor, &stop);
-            if done
-                .as_ref()
-                .map_or(true, |report| report.journal.is_none())
-            {
+            if is_unused(&done) {
                 copy.remove();
             }
             done?
