@@ -7,7 +7,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::tell;
 use crate::cli::output::text;
 use crate::idmap::Direction;
-use crate::journal::record::Header;
+use crate::journal::record::{Header, RunKind};
 use crate::journal::store::{DEFAULT_PLACE, LATEST, argument};
 use crate::journal::{Journal, Store};
 
@@ -31,7 +31,7 @@ fn run(journal: &Journal) -> String {
         ..
     } = &journal.header;
     let reverse = match direction {
-        Direction::OutOf if command != "docker revert" => " --reverse",
+        Direction::OutOf if *command != RunKind::DockerRevert => " --reverse",
         _ => "",
     };
     let listed = roots.iter().take(FEW);
@@ -42,7 +42,7 @@ fn run(journal: &Journal) -> String {
     format!(
         "{} ({}{reverse} {}, {})",
         argument(&journal.path),
-        text::one_line(command),
+        text::one_line(command.name()),
         listed.join(" "),
         time.strftime("%Y-%m-%d %H:%M:%S UTC"),
     )

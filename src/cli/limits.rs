@@ -3,13 +3,31 @@
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cli::args::LimitArgs;
-use crate::engine::Stop;
+use crate::engine::{Cancel, Monitor, RateLimit, RunControl};
 use crate::fs::process;
 use crate::preflight::host::{self, HostLacks};
 
 /// Threads, where the operator does not say: each of them holds thousands of inodes open, and all wait for one
 /// journal.
 const MOST: usize = 16;
+
+/// What holds a command back.
+pub struct Limits {
+    /// Raised by a signal.
+    pub cancel: Cancel,
+    rate: Option<RateLimit>,
+}
+
+impl Limits {
+    /// These, and who hears of progress.
+    pub fn control<'a>(&'a self, monitor: &'a dyn Monitor) -> RunControl<'a> {
+        RunControl {
+            monitor,
+            cancel: &self.cancel,
+            rate: self.rate.as_ref(),
+        }
+    }
+}
 
 impl LimitArgs {
     /// Threads to use. Two for each processor: on a disk that the kernel knows nothing of yet, one of them
@@ -22,25 +40,25 @@ impl LimitArgs {
         wanted.min(process::most_threads())
     }
 
-    /// Gives way to others where that is asked for. The result is raised by SIGINT, SIGTERM and
-    /// SIGHUP, and keeps to the rate.
+    /// Gives way to others where that is asked for. The result is cancelled by SIGINT, SIGTERM
+    /// and SIGHUP, and keeps to the rate.
     ///
     /// # Errors
     /// The host lacks what every run needs.
-    pub fn apply(&self) -> Result<Stop, HostLacks> {
+    pub fn apply(&self) -> Result<Limits, HostLacks> {
         host::check()?;
         if self.nice {
             process::give_way();
         }
-        let stop = match self.rate {
-            Some(a_second) => Stop::at_rate(a_second),
-            None => Stop::new(),
+        let limits = Limits {
+            cancel: Cancel::new(),
+            rate: self.rate.map(RateLimit::new),
         };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // A handler that cannot be had leaves the default: the process ends, which the journal
             // is made for too.
-            let _ = signal_hook::flag::register(signal, stop.flag());
+            let _ = signal_hook::flag::register(signal, limits.cancel.flag());
         }
-        Ok(stop)
+        Ok(limits)
     }
 }

@@ -12,7 +12,7 @@ use std::thread::Builder;
 
 use super::DockerError;
 use super::data_root::{COPY, DockerRoot, plain_names};
-use crate::engine::{Monitor, Phase, Stop};
+use crate::engine::{Phase, RunControl};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount};
 use crate::journal::{Journal, Step};
@@ -88,14 +88,16 @@ impl PlannedCopy {
     ///
     /// # Errors
     /// It cannot be made, or somebody asked to stop.
-    pub fn make(&self, monitor: &dyn Monitor, stop: &Stop) -> Result<(), DockerError> {
-        monitor.phase(Phase::Copying, Some(self.amount.inodes));
+    pub fn make(&self, control: RunControl<'_>) -> Result<(), DockerError> {
+        control
+            .monitor
+            .phase(Phase::Copying, Some(self.amount.inodes));
         let staging = self.data_root.join(&self.name);
         let mut builder = fs::DirBuilder::new();
         // Nobody but root gets in before its owners are right.
         let made = builder.mode(0o700).create(&staging);
         made.map_err(DockerError::io(&staging))?;
-        let copied = self.copy_into(&staging, monitor, stop);
+        let copied = self.copy_into(&staging, control);
         if copied.is_err() {
             self.remove();
         }
@@ -108,12 +110,7 @@ impl PlannedCopy {
         let _ = fs::remove_dir_all(self.data_root.join(&self.name));
     }
 
-    fn copy_into(
-        &self,
-        staging: &Path,
-        monitor: &dyn Monitor,
-        stop: &Stop,
-    ) -> Result<(), DockerError> {
+    fn copy_into(&self, staging: &Path, control: RunControl<'_>) -> Result<(), DockerError> {
         let device = fs::metadata(staging)
             .map_err(DockerError::io(staging))?
             .dev();
@@ -153,16 +150,16 @@ impl PlannedCopy {
         };
         // A line an inode.
         for _ in BufReader::new(stdout.expect("piped")).split(b'\n') {
-            monitor.progress(1, 0);
-            if stop.is_asked() {
+            control.monitor.progress(1, 0);
+            if control.is_cancelled() {
                 let _ = child.kill();
                 break;
             }
         }
         let status = child.wait().map_err(DockerError::io(cp))?;
         let complaints = complaints.join().unwrap_or_default();
-        if stop.is_asked() || !status.success() {
-            let why = match stop.is_asked() {
+        if control.is_cancelled() || !status.success() {
+            let why = match control.is_cancelled() {
                 true => "the copy was interrupted".to_string(),
                 false => complaints.trim().replace('\n', "; "),
             };

@@ -18,8 +18,10 @@
 //! - [`doctor`]: whether this host can run remapped containers
 //! - [`container_user`]: whom a container or an image runs as
 //! - [`audit`]: what an operator should know before
+//! - `staged_run`: its run, and what is made for it before
 //! - `steps`: the steps of a migration as they come together
-//! - [`migrate`]: the plan that carries a data-root into a range or out of it
+//! - [`migration`]: the plan that carries a data-root into a range or out of it
+//! - [`migrate`]: all of `docker migrate` and `docker revert`, from what the host says to the end of the run
 //!
 //! `docs/docker.md` has the layout as measured, with the versions.
 
@@ -39,10 +41,13 @@ pub mod image_store;
 pub mod inventory;
 pub mod layout;
 pub mod migrate;
+pub mod migration;
 pub mod owner_stats;
 pub mod path_rewriter;
 pub mod remap;
+mod staged_run;
 mod steps;
+mod unfinished_run;
 
 use std::path::PathBuf;
 
@@ -50,7 +55,7 @@ use thiserror::Error;
 
 use crate::containerd::StoreError;
 use crate::fs::escape::escaped;
-use crate::idmap::SubidError;
+use crate::idmap::{IdMap, SubidError};
 
 /// Why nothing is done with a data-root. Nothing was changed.
 #[derive(Debug, Error)]
@@ -90,6 +95,18 @@ pub enum DockerError {
     /// Something of containerd's cannot be read.
     #[error(transparent)]
     Containerd(#[from] StoreError),
+    /// The user was made, and is not what the plan is for.
+    #[error(
+        "{user} was made, and got {got} instead of {planned}; nothing else was changed. Run it again to use that"
+    )]
+    OtherRange {
+        /// Its name.
+        user: String,
+        /// Its ranges.
+        got: IdMap,
+        /// The ranges of the plan.
+        planned: IdMap,
+    },
     /// Something of the data-root stands in the way.
     #[error("{path}: {reason}", path = escaped(path))]
     InTheWay {

@@ -1,15 +1,16 @@
 //! Applying a reviewed manifest, and nothing else.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::execute::execute;
-use super::replay::{FailurePolicy, Replay, ReplayMode, Target};
-use super::shift::conclude;
-use super::visitor::RunContext;
-use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stats, Stop};
+use super::control::RunControl;
+use super::execute::Execution;
+use super::refusal::Refusal;
+use super::replay::{FailurePolicy, Replay};
+use super::request::ShiftRequest;
+use super::session::Session;
+use super::target::Target;
+use super::{Ending, Monitor, Phase, Report};
 use crate::fs::{DirPath, Identity};
 use crate::journal::manifest::{Manifest, ManifestError};
 use crate::journal::record::NameCounts;
@@ -27,40 +28,27 @@ pub fn apply_manifest(
     manifest: &Manifest,
     request: &ShiftRequest,
     store: &Store,
-    monitor: &dyn Monitor,
-    stop: &Stop,
+    control: RunControl<'_>,
 ) -> Result<Report, Refusal> {
-    let start = Instant::now();
-    let roots = request.open_roots()?;
-    let _lock = request.clear_to_change(&roots, store, monitor)?;
-    let mut header = request.header(&roots, true);
+    let monitor = control.monitor;
+    let session = Session::of_request(control, request)?.preflight(request, store)?;
+    let mut header = request.header(session.roots(), true);
     // The trees as they were reviewed: one that was replaced since is a conflict.
     header.roots.clone_from(&manifest.header.roots);
-    let (appender, path) = store.create(header)?;
+    let mut session = session.begin_journal(store, header)?;
 
     monitor.phase(Phase::Listing, Some(manifest.changes));
-    let (appender, listed) = journal_changes(manifest, appender, monitor);
-    if let Err(refusal) = listed.map_err(|error| error.at(&path)) {
-        // Nothing was done under it.
-        let _ = std::fs::remove_file(&path);
+    let listed = session.append(|appender| journal_changes(manifest, appender, monitor));
+    if let Err(error) = listed {
+        let refusal = error.at(session.journal());
+        session.discard();
         return Err(refusal);
     }
-    let journal = Journal::open(&path)?;
+    let journal = Journal::open(session.journal())?;
     let all_or_nothing = !request.walk.keep_going;
     // All drift is found, and told, before anything is changed.
     monitor.phase(Phase::Comparing, Some(journal.inodes));
-    let compare = Replay {
-        journal: &journal,
-        target: Target::After,
-        accept_partial: false,
-        force: false,
-        act: ReplayMode::Count,
-        give_up: FailurePolicy::Never,
-        roots: None,
-        moves: &[],
-        monitor,
-        stop,
-    };
+    let compare = Replay::new(&journal, Target::After, control);
     let compared = compare.run(request.jobs, None)?;
     let mut found = compared.stats;
     let ending = match (compared.cut_short, found.changed, found.left()) {
@@ -72,22 +60,10 @@ pub fn apply_manifest(
         _ => None,
     };
     if let Some(ending) = ending {
-        let _ = std::fs::remove_file(&path);
-        return Ok(Report {
-            journal: None,
-            ending,
-            stats: Stats {
-                changed: 0,
-                owners: HashMap::new(),
-                kinds: HashMap::new(),
-                ..found
-            },
-            elapsed: start.elapsed(),
-            would_refuse: Vec::new(),
-        });
+        return Ok(session.unchanged(ending, found));
     }
     if found.already > 0 {
-        let _ = std::fs::remove_file(&path);
+        session.discard();
         return Err(Refusal::NotThisOne {
             path: manifest.path.clone(),
             reason: format!(
@@ -97,14 +73,16 @@ pub fn apply_manifest(
             ),
         });
     }
-    let (map, direction) = (&request.map, request.direction);
-    let run = RunContext::new(&roots, map, direction, &request.walk, monitor, stop);
-    let give_up = match all_or_nothing {
-        true => FailurePolicy::OnConflict,
-        false => FailurePolicy::Never,
-    };
-    let walked = execute(&run, &journal, appender, false, give_up, request.jobs)?;
-    Ok(conclude(&run, walked, path, request.jobs, start))
+    session.execute(&Execution {
+        journal: &journal,
+        accept_partial: false,
+        give_up: match all_or_nothing {
+            true => FailurePolicy::OnConflict,
+            false => FailurePolicy::Never,
+        },
+        jobs: request.jobs,
+    })?;
+    Ok(session.finish(request.jobs))
 }
 
 enum ListError {
@@ -130,44 +108,40 @@ const BATCH: usize = 16384;
 /// Puts every change of the manifest into the journal.
 fn journal_changes(
     manifest: &Manifest,
-    mut appender: Appender,
+    appender: &mut Appender,
     monitor: &dyn Monitor,
-) -> (Appender, Result<(), ListError>) {
-    let mut all = || -> Result<(), ListError> {
-        let mut batch = Batch::default();
-        let mut place: Option<Arc<DirPath>> = None;
-        for reviewed in manifest.changes().map_err(ListError::Manifest)? {
-            let reviewed = reviewed.map_err(ListError::Manifest)?;
-            let (name, way) = match reviewed.names.split_last() {
-                Some((name, way)) => (&name.0[..], way),
-                None => (&b"."[..], &[][..]),
-            };
-            let dir = directory(place.take(), reviewed.root, way);
-            let change = reviewed.change;
-            let transition = Transition {
-                file_type: change.file_type,
-                change: Change {
-                    before: change.before,
-                    after: change.after,
-                },
-                held: change.flags,
-            };
-            batch.push(&dir, name, change.identity, transition);
-            place = Some(dir);
-            if batch.len() >= BATCH {
-                let full = std::mem::take(&mut batch);
-                monitor.progress(full.len() as u64, 0);
-                append(&mut appender, &full)?;
-            }
+) -> Result<(), ListError> {
+    let mut batch = Batch::default();
+    let mut place: Option<Arc<DirPath>> = None;
+    for reviewed in manifest.changes().map_err(ListError::Manifest)? {
+        let reviewed = reviewed.map_err(ListError::Manifest)?;
+        let (name, way) = match reviewed.names.split_last() {
+            Some((name, way)) => (&name.0[..], way),
+            None => (&b"."[..], &[][..]),
+        };
+        let dir = directory(place.take(), reviewed.root, way);
+        let change = reviewed.change;
+        let transition = Transition {
+            file_type: change.file_type,
+            change: Change {
+                before: change.before,
+                after: change.after,
+            },
+            held: change.flags,
+        };
+        batch.push(&dir, name, change.identity, transition);
+        place = Some(dir);
+        if batch.len() >= BATCH {
+            let full = std::mem::take(&mut batch);
+            monitor.progress(full.len() as u64, 0);
+            append(appender, &full)?;
         }
-        if !batch.is_empty() {
-            append(&mut appender, &batch)?;
-        }
-        manifest.check_unchanged().map_err(ListError::Manifest)?;
-        appender.mark(Mark::Listed, 0).map_err(ListError::Journal)
-    };
-    let result = all();
-    (appender, result)
+    }
+    if !batch.is_empty() {
+        append(appender, &batch)?;
+    }
+    manifest.check_unchanged().map_err(ListError::Manifest)?;
+    appender.mark(Mark::Listed, 0).map_err(ListError::Journal)
 }
 
 fn append(appender: &mut Appender, batch: &Batch) -> Result<(), ListError> {

@@ -1,91 +1,90 @@
 //! Carrying out a journal that holds everything that is to be done.
 
+use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
-use super::replay::{FailurePolicy, Replay, ReplayMode, Target};
-use super::request::check_journal_not_in_use;
-use super::shift::Walked;
+use super::context::RunState;
+use super::reopen::check_service_stopped;
+use super::replay::{FailurePolicy, Replay, ReplayMode};
 use super::steps::Steps;
 use super::sync::with_writeback;
-use super::visitor::RunContext;
-use super::{Phase, Problem, ProblemKind, Stats};
+use super::target::Target;
+use super::{Phase, Stats};
+use crate::fs::Root;
 use crate::journal::writer::Appender;
 use crate::journal::{Journal, JournalError, Mark};
 
+/// How a journal is carried out.
+pub(super) struct Execution<'a> {
+    /// The journal.
+    pub journal: &'a Journal,
+    /// Inodes half way between before and after are the run's doing.
+    pub accept_partial: bool,
+    /// What ends it.
+    pub give_up: FailurePolicy,
+    /// Threads.
+    pub jobs: usize,
+}
+
 /// Takes the journal's early steps, changes every owner that it names, waits until the disk has that, then takes
-/// its other steps. Whether it came to its end is in `run`.
+/// its other steps. Whether it came to its end is in `run`; the result: what was done, and whether that could be
+/// written.
 ///
 /// # Errors
 /// The journal cannot be read any more.
 pub(super) fn execute(
-    run: &RunContext<'_>,
-    journal: &Journal,
-    mut appender: Appender,
-    between_is_ours: bool,
-    give_up: FailurePolicy,
-    jobs: usize,
-) -> Result<Walked, JournalError> {
+    run: &RunState<'_>,
+    roots: &[Root],
+    execution: &Execution<'_>,
+    appender: &mut Appender,
+) -> Result<(Stats, io::Result<()>), JournalError> {
+    let journal = execution.journal;
     let mut stats = Stats::default();
     let mut written = Ok(());
     if !journal.has_mark(Mark::Stepping) {
         written = apply_early_steps(run, journal, &mut stats);
         if written.is_ok() && !run.is_cut_short() {
-            let (changed, flushed) = change_owners(run, journal, between_is_ours, give_up, jobs)?;
+            let (changed, flushed) = change_owners(run, roots, execution)?;
             stats.add(changed);
             written = flushed;
         }
     }
     if written.is_ok() && !run.is_cut_short() && !journal.steps.is_empty() {
-        written = apply_late_steps(run, journal, &mut appender, &mut stats);
+        written = apply_late_steps(run, journal, appender, &mut stats);
     }
-    Ok(Walked {
-        stats,
-        appender,
-        written,
-    })
+    Ok((stats, written))
 }
 
 fn change_owners(
-    run: &RunContext<'_>,
-    journal: &Journal,
-    between_is_ours: bool,
-    give_up: FailurePolicy,
-    jobs: usize,
-) -> Result<(Stats, std::io::Result<()>), JournalError> {
-    run.monitor.phase(Phase::Replaying, Some(journal.inodes));
+    run: &RunState<'_>,
+    roots: &[Root],
+    execution: &Execution<'_>,
+) -> Result<(Stats, io::Result<()>), JournalError> {
+    let journal = execution.journal;
+    let monitor = run.control.monitor;
+    monitor.phase(Phase::Replaying, Some(journal.inodes));
     let moves = Steps::of(journal).moves();
     let replay = Replay {
-        journal,
-        target: Target::After,
-        accept_partial: between_is_ours,
-        force: false,
+        accept_partial: execution.accept_partial,
         act: ReplayMode::Change,
-        give_up,
-        roots: Some(run.roots),
+        give_up: execution.give_up,
+        roots: Some(roots),
         moves: &moves,
-        monitor: run.monitor,
-        stop: run.stop,
+        ..Replay::new(journal, Target::After, run.control)
     };
-    let (replayed, flushed) =
-        with_writeback(&run.filesystems, |changed| replay.run(jobs, Some(changed)));
+    let (replayed, flushed) = with_writeback(&run.filesystems, |changed| {
+        replay.run(execution.jobs, Some(changed))
+    });
     let replayed = replayed?;
-    if replayed.cut_short {
-        match run.stop.is_asked() {
-            true => run.interrupted.store(true, Ordering::Relaxed),
-            false => run.gave_up.store(true, Ordering::Relaxed),
-        }
+    // Where nobody asked, it gave up by itself.
+    if replayed.cut_short && !run.is_cut_short() {
+        let _ = run.give_up();
     }
     Ok((replayed.stats, flushed))
 }
 
 /// The steps that keep a daemon from starting. One that was started before is noticed before them, or after.
-fn apply_early_steps(
-    run: &RunContext<'_>,
-    journal: &Journal,
-    stats: &mut Stats,
-) -> std::io::Result<()> {
+fn apply_early_steps(run: &RunState<'_>, journal: &Journal, stats: &mut Stats) -> io::Result<()> {
     let steps = Steps::of(journal);
     if steps.early().is_empty() || is_in_use(run, journal, stats) {
         return Ok(());
@@ -99,13 +98,13 @@ fn apply_early_steps(
 
 /// Steps are few and each is quick: nobody stops between them.
 fn apply_late_steps(
-    run: &RunContext<'_>,
+    run: &RunState<'_>,
     journal: &Journal,
     appender: &mut Appender,
     stats: &mut Stats,
-) -> std::io::Result<()> {
-    run.monitor
-        .phase(Phase::Stepping, Some(journal.steps.len() as u64));
+) -> io::Result<()> {
+    let monitor = run.control.monitor;
+    monitor.phase(Phase::Stepping, Some(journal.steps.len() as u64));
     if !journal.has_mark(Mark::Stepping) {
         if is_in_use(run, journal, stats) {
             return Ok(());
@@ -120,30 +119,22 @@ fn apply_late_steps(
 
 /// A service that was started meanwhile has its files open: names that move under it would make two halves of
 /// them.
-fn is_in_use(run: &RunContext<'_>, journal: &Journal, stats: &mut Stats) -> bool {
-    let Err(refusal) = check_journal_not_in_use(journal, run.monitor) else {
+fn is_in_use(run: &RunState<'_>, journal: &Journal, stats: &mut Stats) -> bool {
+    let Err(refusal) = check_service_stopped(journal, run.control.monitor) else {
         return false;
     };
     let path = journal.header.roots[0].path.as_path().to_path_buf();
     let reason = format!("was taken into use meanwhile. {refusal}");
-    fail(run, stats, path, reason);
+    run.fail(stats, path, reason);
     true
 }
 
-fn apply_steps(run: &RunContext<'_>, steps: &Steps<'_>, which: Range<usize>, stats: &mut Stats) {
+fn apply_steps(run: &RunState<'_>, steps: &Steps<'_>, which: Range<usize>, stats: &mut Stats) {
     stats.begun += which.len() as u64;
     let applied = steps.apply(Target::After, which, false);
     stats.steps += applied.done;
     stats.set_aside.extend(applied.set_aside);
     if let Some(problem) = applied.problems.into_iter().next() {
-        fail(run, stats, problem.path, problem.reason);
+        run.fail(stats, problem.path, problem.reason);
     }
-}
-
-fn fail(run: &RunContext<'_>, stats: &mut Stats, path: PathBuf, reason: String) {
-    let kind = ProblemKind::Failed;
-    let problem = Problem { path, kind, reason };
-    run.monitor.problem(&problem);
-    stats.add_problem(problem);
-    run.gave_up.store(true, Ordering::Relaxed);
 }

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use super::control::RunControl;
+use super::report::{Stats, push_listed};
 use super::steps::Steps;
-use super::{Stats, Stop};
 use crate::fs::dir::Kind;
 use crate::fs::stat::{stat, stat_at};
 use crate::fs::walk::{Enter, Visit, walk};
@@ -25,22 +26,17 @@ use crate::journal::{Journal, Mark};
 /// To be asked before anything is undone: then most directories still have the times that the run
 /// left, and only what is in the others has to be looked at. Where steps are undone, afterwards: what that made anew
 /// is not counted.
-pub fn count(journal: &Journal, roots: &[Root], jobs: usize, stats: &mut Stats, stop: &Stop) {
+pub fn count(journal: &Journal, roots: &[Root], jobs: usize, control: RunControl<'_>) -> Stats {
     let own = Steps::of(journal).made_by_undoing();
     let visitor = || RunWindow {
         journal,
         own: &own,
         roots,
-        stop,
+        control,
         finished: finished(journal),
         stats: Stats::default(),
     };
-    for found in walk(roots, jobs, visitor) {
-        stats.created += found.created;
-        for path in found.created_paths {
-            super::report::push_listed(&mut stats.created_paths, path);
-        }
-    }
+    Stats::sum(walk(roots, jobs, visitor))
 }
 
 /// When a run ended that nobody began to undo.
@@ -53,7 +49,7 @@ struct RunWindow<'a> {
     journal: &'a Journal,
     own: &'a HashSet<(u64, Identity)>,
     roots: &'a [Root],
-    stop: &'a Stop,
+    control: RunControl<'a>,
     finished: Option<Timestamp>,
     stats: Stats,
 }
@@ -106,9 +102,9 @@ impl Visit for RunWindow<'_> {
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
         let all = self.may_have_new(dir);
-        self.stop.take_turn(names.len());
+        self.control.wait_turn(names.len());
         for (name, kind) in names.with_kinds() {
-            if self.stop.is_asked() {
+            if self.control.is_cancelled() {
                 return ControlFlow::Break(());
             }
             if !all && kind == Kind::Other {
@@ -126,7 +122,7 @@ impl Visit for RunWindow<'_> {
                     .path
                     .join(dir.path.join(name.to_bytes()));
                 self.stats.created += 1;
-                super::report::push_listed(&mut self.stats.created_paths, path);
+                push_listed(&mut self.stats.created_paths, path);
             }
             if stat.is_dir() {
                 found.push(dir.path.met(name.to_bytes(), &stat));

@@ -1,30 +1,32 @@
 //! A change of a host that is worked out whole before it begins: owners by where an inode is, and
 //! steps beside them.
 
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::io;
+use std::path::PathBuf;
 
-use super::execute::execute;
+use super::context::{WalkContext, WalkScope};
+use super::control::RunControl;
+use super::dry_run::{DryRun, ManifestOutput};
+use super::execute::Execution;
+use super::hardlinks::table::OutsideLinks;
 use super::hardlinks::verify::walk_and_verify;
-use super::hardlinks::{HardLinkTable, OutsideLinks};
+use super::policy::Policy;
+use super::refusal::Refusal;
+use super::rename_needs::RenameNeeds;
 use super::replay::FailurePolicy;
 use super::request::ShiftRequest;
-use super::shift::{Dry, conclude, dry_walk};
-use super::sink::ListSink;
+use super::session::{Locked, Opened, Running, Session};
+use super::sinks::list::ListSink;
 use super::steps::Steps;
-use super::visitor::{RunContext, ShiftVisitor};
-use super::{Ending, Monitor, Phase, Policy, Refusal, Report, Stats, Stop};
+use super::visitor::ShiftVisitor;
+use super::{Ending, Phase, Report};
 use crate::fs::Root;
-use crate::journal::manifest::ManifestWriter;
 use crate::journal::record::{NameCounts, Record};
 use crate::journal::run_lock::RunLock;
-use crate::journal::writer::{Appender, Writer};
+use crate::journal::step::steps_format;
+use crate::journal::writer::Writer;
 use crate::journal::{Journal, Mark, Step, Store};
-use crate::preflight::Lasting;
-use crate::preflight::rename_flags::{self, Needs, Untold};
+use crate::preflight::rename_flags::Untold;
 
 /// What is to be done.
 pub struct Plan<'a> {
@@ -53,31 +55,16 @@ impl Plan<'_> {
             roots.push(Root::open_exactly(path)?);
         }
         self.request.check_mount_views(&roots)?;
-        self.renames_untold(&roots)?;
+        self.rename_needs(&roots).check_known()?;
         Ok(roots)
     }
 
-    /// What the steps in each root need of its filesystem.
-    fn rename_needs<'r>(
-        &'r self,
-        roots: &'r [Root],
-    ) -> impl Iterator<Item = (&'r Root, Needs, bool)> {
-        let all = roots.iter().enumerate().map(|(n, root)| {
-            let needs = steps_need(&self.steps, n);
-            (root, needs, n < self.request.paths.len())
-        });
-        all.filter(|(_, needs, _)| *needs != Needs::default())
-    }
-
-    /// Refuses a filesystem that is known not to rename as the steps need it. Gives those of which only a run can
-    /// tell.
-    fn renames_untold(&self, roots: &[Root]) -> Result<Vec<Untold>, Lasting> {
-        let mut untold = Vec::new();
-        for (root, needs, is_tree) in self.rename_needs(roots) {
-            let fd = root.pin.as_fd();
-            untold.extend(rename_flags::check_known(fd, &root.path, needs, is_tree)?);
+    fn rename_needs<'r>(&'r self, roots: &'r [Root]) -> RenameNeeds<'r> {
+        RenameNeeds {
+            steps: &self.steps,
+            roots,
+            trees: self.request.paths.len(),
         }
-        Ok(untold)
     }
 
     /// The filesystems of which only a run can tell whether they rename as the steps need it: it tries before its
@@ -87,40 +74,36 @@ impl Plan<'_> {
     /// [`Refusal`]
     pub fn untold_renames(&self) -> Result<Vec<Untold>, Refusal> {
         let roots = self.open_roots()?;
-        Ok(self.renames_untold(&roots)?)
+        Ok(self.rename_needs(&roots).check_known()?)
     }
 
     /// All checks before the first change; the last of them tries what only a try tells, under the lock.
-    fn clear_to_change(
+    fn preflight<'s>(
         &self,
-        roots: &[Root],
+        session: Session<'s, Opened>,
         store: &Store,
-        monitor: &dyn Monitor,
-    ) -> Result<RunLock, Refusal> {
-        let lock = self.request.clear_to_change(roots, store, monitor)?;
-        for (root, needs, is_tree) in self.rename_needs(roots) {
-            rename_flags::check_tried(root.pin.as_fd(), &root.path, needs, is_tree)
-                .map_err(Lasting::from)?;
-        }
-        Ok(lock)
+    ) -> Result<Session<'s, Locked>, Refusal> {
+        let session = session.preflight(&self.request, store)?;
+        self.rename_needs(session.roots()).check_tried()?;
+        Ok(session)
     }
 
-    fn run<'r>(
-        &'r self,
-        roots: &'r [Root],
-        monitor: &'r dyn Monitor,
-        stop: &'r Stop,
-    ) -> Result<RunContext<'r>, Refusal> {
-        let request = &self.request;
-        let (map, direction) = (&request.map, request.direction);
-        let mut run = RunContext::new(roots, map, direction, &request.walk, monitor, stop);
-        run.policy = self.policy;
-        run.accounts = request.accounts();
-        run.exclude = request.excludes(roots)?;
-        if !request.walk.outside_links {
-            run.links = HardLinkTable::new(OutsideLinks::Refused);
-        }
-        Ok(run)
+    fn open<'s>(&self, control: RunControl<'s>) -> Result<Session<'s, Opened>, Refusal> {
+        let trees = self.request.paths.len();
+        Session::open(control, || Ok((self.open_roots()?, trees)))
+    }
+
+    fn scope(&self, roots: &[Root]) -> Result<WalkScope<'_>, Refusal> {
+        Ok(WalkScope {
+            policy: self.policy,
+            // All that stands in the way is to be told at once.
+            carry_on: true,
+            outside_links: match self.request.walk.outside_links {
+                true => OutsideLinks::Allowed,
+                false => OutsideLinks::Refused,
+            },
+            ..self.request.scope(roots)?
+        })
     }
 
     /// Says what would be done; changes nothing.
@@ -130,26 +113,25 @@ impl Plan<'_> {
     pub fn dry_run(
         &self,
         store: &Store,
-        manifest: Option<(ManifestWriter, &Path)>,
-        monitor: &dyn Monitor,
-        stop: &Stop,
+        manifest: ManifestOutput<'_>,
+        control: RunControl<'_>,
     ) -> Result<Report, Refusal> {
         let roots = self.open_roots()?;
-        let mut run = self.run(&roots, monitor, stop)?;
-        let would_refuse = self.request.would_refuse(&roots, store, monitor)?;
-        let dry = Dry {
+        let scope = self.scope(&roots)?;
+        let would_refuse = self.request.would_refuse(&roots, store, control.monitor)?;
+        let dry_run = DryRun {
             request: &self.request,
+            roots: &roots,
             trees: self.request.paths.len(),
+            scope,
             steps: &self.steps,
         };
-        let report = dry_walk(&mut run, &dry, manifest)?;
-        match outside_links(&run) {
-            Some(refusal) => Err(refusal),
-            None => Ok(Report {
-                would_refuse,
-                ..report
-            }),
-        }
+        let (report, outside) = dry_run.run(manifest, control, check_no_outside_links)?;
+        outside?;
+        Ok(Report {
+            would_refuse,
+            ..report
+        })
     }
 
     /// Checks all that must hold before anything is changed, and holds the trees as long as the
@@ -157,9 +139,8 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// [`Refusal`]: nothing was changed.
-    pub fn lock(&self, store: &Store, monitor: &dyn Monitor) -> Result<RunLock, Refusal> {
-        let roots = self.open_roots()?;
-        self.clear_to_change(&roots, store, monitor)
+    pub fn lock(&self, store: &Store, control: RunControl<'_>) -> Result<RunLock, Refusal> {
+        Ok(self.preflight(self.open(control)?, store)?.into_lock())
     }
 
     /// Does it. First all of it goes into the journal, and when any inode cannot be shifted and
@@ -167,62 +148,42 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// [`Refusal`]: nothing was changed. What goes wrong later is in the report.
-    pub fn execute(
-        &self,
-        store: &Store,
-        monitor: &dyn Monitor,
-        stop: &Stop,
-    ) -> Result<Report, Refusal> {
-        let start = Instant::now();
+    pub fn execute(&self, store: &Store, control: RunControl<'_>) -> Result<Report, Refusal> {
         let request = &self.request;
-        let roots = self.open_roots()?;
-        let trees = &roots[..request.paths.len()];
-        let mut run = self.run(&roots, monitor, stop)?;
-        let _lock = self.clear_to_change(&roots, store, monitor)?;
-        let mut header = request.header(&roots, true);
+        let session = self.open(control)?;
+        let scope = self.scope(session.roots())?;
+        let session = self.preflight(session, store)?;
+        let mut header = request.header(session.roots(), true);
         header.format = header.format.max(steps_format(&self.steps));
         header.steps_before = self.steps_before;
-        let (appender, path) = store.create(header)?;
+        let session = session.begin_journal(store, header)?;
 
-        // All that stands in the way is to be told at once.
-        run.carry_on = true;
-        monitor.phase(Phase::Listing, None);
-        let (appender, mut found, written) =
-            self.journal_changes(&run, trees, appender, request.jobs);
-        run.carry_on = request.walk.keep_going;
-        let interrupted = run.interrupted.load(Ordering::Relaxed);
+        control.monitor.phase(Phase::Listing, None);
+        let (mut session, written, outside) = self.journal_changes(session, scope);
+        let interrupted = session.was_interrupted();
+        let mut found = std::mem::take(session.stats());
         let stands = found.left() > 0 && !request.walk.keep_going;
         let nothing = found.changed == 0 && self.steps.is_empty();
         let outside = match stands || interrupted {
-            true => None,
-            false => outside_links(&run),
+            true => Ok(()),
+            false => outside,
         };
-        if stands || interrupted || nothing || outside.is_some() || written.is_err() {
-            // Nothing was done under it.
-            let _ = std::fs::remove_file(&path);
-            if let Some(refusal) = outside {
-                return Err(refusal);
-            }
-            written.map_err(|source| Refusal::journal(&path, source))?;
+        if stands || interrupted || nothing || outside.is_err() || written.is_err() {
+            let path = session.journal().to_path_buf();
             let why = std::mem::take(&mut found.problems);
-            found.changed = 0;
-            found.owners.clear();
-            found.kinds.clear();
-            return Ok(Report {
-                journal: None,
-                ending: match (interrupted, stands) {
-                    (true, _) => Ending::Interrupted,
-                    (false, true) => Ending::RolledBack { why },
-                    (false, false) => Ending::Done,
-                },
-                stats: found,
-                elapsed: start.elapsed(),
-                would_refuse: Vec::new(),
-            });
+            let ending = match (interrupted, stands) {
+                (true, _) => Ending::Interrupted,
+                (false, true) => Ending::RolledBack { why },
+                (false, false) => Ending::Done,
+            };
+            let report = session.unchanged(ending, found);
+            outside?;
+            written.map_err(|source| Refusal::journal(&path, source))?;
+            return Ok(report);
         }
-        let journal = Journal::open(&path)?;
+        let journal = Journal::open(session.journal())?;
         if let Some(step) = Steps::of(&journal).first_changed() {
-            let _ = std::fs::remove_file(&path);
+            session.discard();
             return Err(Refusal::NotThisOne {
                 path: step.path,
                 reason: format!(
@@ -231,41 +192,51 @@ impl Plan<'_> {
                 ),
             });
         }
-        let give_up = match request.walk.keep_going {
-            true => FailurePolicy::Never,
-            false => FailurePolicy::OnConflict,
-        };
-        let mut walked = execute(&run, &journal, appender, false, give_up, request.jobs)?;
+        session.execute(&Execution {
+            journal: &journal,
+            accept_partial: false,
+            give_up: match request.walk.keep_going {
+                true => FailurePolicy::Never,
+                false => FailurePolicy::OnConflict,
+            },
+            jobs: request.jobs,
+        })?;
         // The inodes that stay as they are were met while the journal was written.
-        found.changed = 0;
-        found.owners.clear();
-        found.kinds.clear();
         let seen = found.seen;
-        walked.stats.add(found);
-        walked.stats.seen = seen;
-        Ok(conclude(&run, walked, path, request.jobs, start))
+        session.stats().add(found.without_changes());
+        session.stats().seen = seen;
+        Ok(session.finish(request.jobs))
     }
 
-    /// Puts everything that is to be done into the journal.
-    fn journal_changes(
+    /// Puts everything that is to be done into the journal. Gives whether that could be written, and whether names
+    /// outside the trees stand in the way.
+    fn journal_changes<'s>(
         &self,
-        run: &RunContext<'_>,
-        trees: &[Root],
-        appender: Appender,
-        jobs: usize,
-    ) -> (Appender, Stats, std::io::Result<()>) {
-        let writer = Writer::start(appender, Arc::new(AtomicU64::new(0)));
-        let visitor = || ShiftVisitor::new(run, ListSink::new(&writer));
-        let stats = walk_and_verify(run, trees, jobs, visitor);
-        let whole = !run.is_cut_short() && (stats.left() == 0 || run.walk.keep_going);
-        if whole {
-            self.journal_steps(&writer);
-        }
-        let (mut appender, mut written) = writer.close();
+        session: Session<'s, Running<'s>>,
+        scope: WalkScope<'_>,
+    ) -> (
+        Session<'s, Running<'s>>,
+        io::Result<()>,
+        Result<(), Refusal>,
+    ) {
+        let jobs = self.request.jobs;
+        let (mut outside, mut whole) = (Ok(()), false);
+        let mut session = session.write_journal(|run, trees, writer| {
+            let walk = WalkContext::new(run, trees, scope);
+            let visitor = || ShiftVisitor::new(&walk, ListSink::new(writer));
+            let stats = walk_and_verify(&walk, trees, jobs, visitor);
+            outside = check_no_outside_links(&walk);
+            whole = !run.is_cut_short() && (stats.left() == 0 || walk.scope.options.keep_going);
+            if whole {
+                self.journal_steps(writer);
+            }
+            (stats, Ok(()))
+        });
+        let mut written = session.take_written();
         if written.is_ok() && whole {
-            written = appender.mark(Mark::Listed, 0);
+            written = session.append(|appender| appender.mark(Mark::Listed, 0));
         }
-        (appender, stats, written)
+        (session, written, outside)
     }
 
     /// Hands in the steps; whether they could be written, [`Writer::close`] says.
@@ -284,38 +255,14 @@ impl Plan<'_> {
     }
 }
 
-/// What the steps in one root need of its filesystem, to be taken and to be undone.
-fn steps_need(steps: &[Step], root: usize) -> Needs {
-    let mut needs = Needs::default();
-    let here = |step: &&Step| step.places().iter().any(|place| place.root == root);
-    for step in steps.iter().filter(here) {
-        match step {
-            Step::Block { .. } | Step::Unblock { .. } => {
-                needs = Needs {
-                    exchange: true,
-                    no_replace: true,
-                };
-            }
-            Step::Rename { .. } | Step::Create { .. } | Step::Remove { .. } => {
-                needs.no_replace = true;
-            }
-            _ => {}
-        }
-    }
-    needs
-}
-
-/// The earliest format that has all these steps.
-pub(super) fn steps_format(steps: &[Step]) -> u32 {
-    steps.iter().map(Step::format).max().unwrap_or(1)
-}
-
-/// Names outside the trees, where the request minds them.
-fn outside_links(run: &RunContext<'_>) -> Option<Refusal> {
-    let all = run.links.linked_outside();
-    let first = all.first()?;
-    Some(Refusal::OutsideLinks {
-        path: run.path(&first.dir, &first.name),
+/// Refuses names outside the trees, where the request minds them.
+fn check_no_outside_links(walk: &WalkContext<'_>) -> Result<(), Refusal> {
+    let all = walk.links.linked_outside();
+    let Some(first) = all.first() else {
+        return Ok(());
+    };
+    Err(Refusal::OutsideLinks {
+        path: walk.path(&first.dir, &first.name),
         names: first.names,
         more: match all.len() {
             1 => String::new(),

@@ -1,11 +1,17 @@
-//! The trees of a journal, opened again.
+//! The trees of a journal, opened again. What is not mounted must not count as gone, or as undone.
 
+use std::path::{Path, PathBuf};
+
+use super::refusal::Refusal;
+use super::{Monitor, Phase};
 use crate::fs::Root;
 use crate::fs::idmapped::is_idmapped;
 use crate::fs::mountinfo;
 use crate::fs::root::RootError;
 use crate::journal::Journal;
 use crate::journal::record::RootLine;
+use crate::journal::store::argument;
+use crate::preflight::passing::check_not_in_use;
 
 /// A tree as the journal knows it: the same inode at the same path, with no symlink on the way.
 ///
@@ -43,9 +49,21 @@ pub(super) fn open_each(lines: &[RootLine]) -> Vec<Result<Root, String>> {
     lines.iter().map(open_unmapped).collect()
 }
 
+/// All roots of a journal, in its order.
+///
+/// # Errors
+/// [`Refusal::TreeMissing`]: one of them is not what it was.
+pub(super) fn open_all(journal: &Journal) -> Result<Vec<Root>, Refusal> {
+    let lines = journal.header.roots.iter();
+    let open = |line: &RootLine| {
+        open(line).map_err(|reason| missing(journal, line.path.as_path(), reason))
+    };
+    lines.map(open).collect()
+}
+
 /// The roots that are what they were, trees in which owners are changed first, and how many of those there
 /// are; in the others only steps are taken.
-pub(super) fn open_all(journal: &Journal) -> (Vec<Root>, usize) {
+pub(super) fn open_present(journal: &Journal) -> (Vec<Root>, usize) {
     let mut roots = open_trees(journal);
     let trees = roots.len();
     let others = journal.header.roots.iter().filter(|line| line.steps_only);
@@ -54,7 +72,39 @@ pub(super) fn open_all(journal: &Journal) -> (Vec<Root>, usize) {
 }
 
 /// The trees that are what they were.
-pub(super) fn open_trees(journal: &Journal) -> Vec<Root> {
+fn open_trees(journal: &Journal) -> Vec<Root> {
     let lines = journal.header.roots.iter().filter(|line| !line.steps_only);
     lines.filter_map(|line| open(line).ok()).collect()
+}
+
+/// A tree of a journal is not there, or is another one.
+pub(super) fn missing(journal: &Journal, path: &Path, reason: String) -> Refusal {
+    Refusal::TreeMissing {
+        path: path.to_path_buf(),
+        reason,
+        above: there(path),
+        journal: argument(&journal.path),
+    }
+}
+
+/// The path, or what is there of it.
+fn there(path: &Path) -> PathBuf {
+    let there = path.ancestors().find(|above| above.is_dir());
+    there.unwrap_or(Path::new("/")).to_path_buf()
+}
+
+/// A service that must be stopped for a run must be stopped for the end of it and its undoing too.
+///
+/// # Errors
+/// Who uses the trees.
+pub(super) fn check_service_stopped(
+    journal: &Journal,
+    monitor: &dyn Monitor,
+) -> Result<(), Refusal> {
+    if !journal.header.is_of_service() {
+        return Ok(());
+    }
+    monitor.phase(Phase::CheckingUse, None);
+    check_not_in_use(&open_trees(journal), true)?;
+    Ok(())
 }

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::steps::SetAside;
 use crate::journal::Transition;
 use crate::ownership::FileType;
 use crate::preflight::Passing;
@@ -32,6 +31,15 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// Why, for people.
     pub reason: String,
+}
+
+/// Something that was in the way of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it was.
+    pub from: PathBuf,
+    /// Where it is.
+    pub to: PathBuf,
 }
 
 /// Owner and group before, and after.
@@ -106,6 +114,16 @@ impl Stats {
             ProblemKind::Conflict => self.conflicts += 1,
         }
         push_listed(&mut self.problems, problem);
+    }
+
+    /// Of a run that ended before it changed anything.
+    pub fn without_changes(self) -> Stats {
+        Stats {
+            changed: 0,
+            owners: HashMap::new(),
+            kinds: HashMap::new(),
+            ..self
+        }
     }
 
     /// Inodes left as they are.
@@ -227,6 +245,17 @@ pub enum Outcome {
 }
 
 impl Report {
+    /// Of a run without a journal, which began at `start` and is over now.
+    pub fn new(start: Instant, ending: Ending, stats: Stats) -> Report {
+        Report {
+            journal: None,
+            stats,
+            ending,
+            elapsed: start.elapsed(),
+            would_refuse: Vec::new(),
+        }
+    }
+
     /// In a word.
     pub fn outcome(&self) -> Outcome {
         match self.ending {

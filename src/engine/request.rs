@@ -2,26 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-
-use super::visitor::{elsewhere, elsewhere_help};
-use crate::fs::Root;
-use crate::fs::escape::{escaped, shell_word};
-use crate::fs::root::RootError;
-use crate::idmap::{Direction, IdMap, Overlap};
-use crate::journal::manifest::ManifestError;
-use crate::journal::record::{Header, RootLine, WalkOptions};
-use crate::journal::run_lock::{LockError, RunLock};
-use crate::journal::store::StoreError;
-use crate::journal::{Journal, JournalError, Name, Store};
-use crate::preflight::accounts::LoginAccounts;
-use crate::preflight::mount_views::{self, MountViewError, Walked};
-use crate::preflight::passing::check_not_in_use;
-use crate::preflight::user_namespace::{self, NoSuchId};
-use crate::preflight::{Lasting, Passing, Preflight};
-
+use super::context::WalkScope;
 use super::exclude::{self, Excludes};
-use super::{Monitor, Phase, reopen};
+use super::refusal::Refusal;
+use super::{Monitor, Phase};
+use crate::fs::Root;
+use crate::idmap::{Direction, IdMap};
+use crate::journal::record::{Header, RootLine, RunKind, WalkOptions};
+use crate::journal::run_lock::RunLock;
+use crate::journal::{Name, Store};
+use crate::preflight::accounts::LoginAccounts;
+use crate::preflight::mount_views::{self, Walked};
+use crate::preflight::user_namespace;
+use crate::preflight::{Passing, Preflight};
 
 /// A shift as the operator asks for it.
 #[derive(Clone, Debug)]
@@ -42,143 +35,8 @@ pub struct ShiftRequest {
     pub allow_system_path: bool,
     /// Homes and files of login accounts are shifted too.
     pub allow_home: bool,
-    /// The trees are a service's own, which must not run meanwhile, and which side of the map its
-    /// files are on is known.
-    pub service: bool,
-    /// The subcommand, for the record.
-    pub command: String,
-}
-
-/// Why a run does not start. Nothing was changed.
-#[derive(Debug, Error)]
-pub enum Refusal {
-    /// A path cannot be a root.
-    #[error(transparent)]
-    Root(#[from] RootError),
-    /// A check before the first change found what time does not cure.
-    #[error(transparent)]
-    Lasting(#[from] Lasting),
-    /// A check before the first change found what is in the way now.
-    #[error(transparent)]
-    Passing(#[from] Passing),
-    /// What is seen of the trees is not what is on disk, or is seen twice.
-    #[error(transparent)]
-    MountView(#[from] MountViewError),
-    /// Two of the paths hold one another.
-    #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = escaped(inner), outer = escaped(outer))]
-    Nested {
-        /// The one inside.
-        inner: PathBuf,
-        /// The one around it.
-        outer: PathBuf,
-    },
-    /// The map's two sides meet.
-    #[error(
-        "the map {map}: {overlap}, so an id does not tell whether a file is already shifted. {}",
-        if_known(*.is_verified, path)
-    )]
-    Undecidable {
-        /// The first tree.
-        path: PathBuf,
-        /// The map.
-        map: IdMap,
-        /// Where its sides meet.
-        overlap: Overlap,
-        /// The trees are only looked at.
-        is_verified: bool,
-    },
-    /// The namespace lacks an id.
-    #[error(transparent)]
-    NoSuchId(#[from] NoSuchId),
-    /// An exclude glob is none.
-    #[error("--exclude {glob}: {reason}. A glob is relative to the path: `cache/**`, `*.tmp`")]
-    Glob {
-        /// As given.
-        glob: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Files of the tree have names elsewhere.
-    #[error(
-        "{path}: {}{more}. {}",
-        elsewhere(*.names), elsewhere_help(&shell_word(path)), path = escaped(path)
-    )]
-    OutsideLinks {
-        /// One of them.
-        path: PathBuf,
-        /// How many names of it are in the trees, and how many it has.
-        names: (u32, u32),
-        /// How many more there are, in words.
-        more: String,
-    },
-    /// Another run works on it.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// Something about the journals.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Something about one journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// Something about the manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// A manifest cannot be written.
-    #[error("{path}: {source}; the manifest cannot be written there", path = escaped(path))]
-    ManifestOutput {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A tree of a journal is not there, or is another one.
-    #[error(
-        "{path}: {reason}. Is its filesystem not mounted? `findmnt --target {above}` shows what is mounted \
-         there. Nothing was done, and the journal is as it was. If the tree is gone for good, \
-         `idshift rollback --force {journal}` undoes what is still there",
-        path = escaped(path), above = shell_word(above)
-    )]
-    TreeMissing {
-        /// The tree.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-        /// It, or the directory above it that is there.
-        above: PathBuf,
-        /// The journal, as a command line names it.
-        journal: String,
-    },
-    /// What is asked and what the record says do not fit.
-    #[error("{path}: {reason}", path = escaped(path))]
-    NotThisOne {
-        /// The journal, manifest or tree.
-        path: PathBuf,
-        /// Why not, and what helps.
-        reason: String,
-    },
-}
-
-impl Refusal {
-    /// A journal cannot be written.
-    pub(super) fn journal(path: &std::path::Path, source: std::io::Error) -> Refusal {
-        Refusal::Journal(JournalError::Io {
-            path: path.to_path_buf(),
-            source,
-        })
-    }
-}
-
-/// What helps where the ids do not tell.
-fn if_known(is_verified: bool, path: &Path) -> String {
-    let path = escaped(path);
-    match is_verified {
-        true => {
-            format!("If you know that everything below {path} was shifted, add --assume-shifted")
-        }
-        false => format!(
-            "If you know that nothing below {path} was shifted before, add --assume-unshifted"
-        ),
-    }
+    /// The subcommand. Of a service's own trees, it is known which side of the map each file is on.
+    pub kind: RunKind,
 }
 
 impl ShiftRequest {
@@ -186,7 +44,7 @@ impl ShiftRequest {
     pub(super) fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
         let roots = self.open_trees()?;
         // Whoever carries a service knows which side each of its files is on.
-        if !self.walk.assume_unshifted && !self.service {
+        if !self.walk.assume_unshifted && !self.kind.is_of_service() {
             self.check_decidable(&roots, false)?;
         }
         Ok(roots)
@@ -246,6 +104,16 @@ impl ShiftRequest {
         (!self.allow_home).then(LoginAccounts::of_host)
     }
 
+    /// What a walk of the trees does; the trees come first among the roots.
+    pub(super) fn scope(&self, roots: &[Root]) -> Result<WalkScope<'_>, Refusal> {
+        let exclude = self.excludes(roots)?;
+        let scope = WalkScope::new(&self.map, self.direction, &self.walk, exclude);
+        Ok(WalkScope {
+            accounts: self.accounts(),
+            ..scope
+        })
+    }
+
     /// How the walk is limited, for records.
     pub(super) fn recorded_walk(&self, roots: &[Root]) -> WalkOptions {
         WalkOptions {
@@ -268,7 +136,7 @@ impl ShiftRequest {
     ) -> Result<T, Refusal> {
         let excludes = self.excludes(roots)?;
         // A service's own trees were looked at by whoever carries it.
-        let accounts = self.accounts().filter(|_| !self.service);
+        let accounts = self.accounts().filter(|_| !self.kind.is_of_service());
         ask(&Preflight {
             trees: &roots[..self.paths.len()],
             store,
@@ -281,7 +149,7 @@ impl ShiftRequest {
             cross_mounts: self.walk.cross_mounts,
             allow_in_use: self.allow_in_use,
             allow_system_path: self.allow_system_path,
-            service: self.service,
+            service: self.kind.is_of_service(),
         })
     }
 
@@ -340,7 +208,7 @@ impl ShiftRequest {
             id: String::new(),
             time: jiff::Timestamp::now(),
             host: host(),
-            command: self.command.clone(),
+            command: self.kind.clone(),
             direction: self.direction,
             map: self.map.clone(),
             roots: roots.iter().enumerate().map(line).collect(),
@@ -394,17 +262,4 @@ where
         },
     };
     Ok(mount_views::check(roots, trees.len(), walked)?)
-}
-
-/// A service that must be stopped for a run must be stopped for the end of it and its undoing too.
-pub(super) fn check_journal_not_in_use(
-    journal: &Journal,
-    monitor: &dyn Monitor,
-) -> Result<(), Refusal> {
-    if !journal.header.is_of_service() {
-        return Ok(());
-    }
-    monitor.phase(Phase::CheckingUse, None);
-    check_not_in_use(&reopen::open_trees(journal), true)?;
-    Ok(())
 }

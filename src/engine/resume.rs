@@ -3,115 +3,121 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use super::context::WalkScope;
+use super::control::RunControl;
 use super::exclude::Excludes;
-use super::execute::execute;
-use super::replay::{FailurePolicy, Target};
-use super::request::{check_journal_not_in_use, check_mount_views};
-use super::rollback::and_more;
-use super::shift::{conclude, walk_journalling};
-use super::steps::Steps;
-use super::there;
-use super::visitor::RunContext;
-use super::{Ending, Monitor, Phase, Refusal, Report, Stats, Stop};
+use super::execute::Execution;
+use super::refusal::Refusal;
+use super::reopen;
+use super::replay::{FailurePolicy, check_crossed_mounts};
+use super::session::Session;
+use super::steps::{Steps, and_more};
+use super::target::Target;
+use super::{Ending, Report, Stats};
 use crate::fs::{Identity, Root};
 use crate::journal::file::Section;
-use crate::journal::run_lock::RunLock;
 use crate::journal::store::argument;
 use crate::journal::{Journal, JournalError, JournalState, Mark};
 use crate::preflight;
-use crate::preflight::passing::check_is_root;
 
 /// Finishes the run of a journal: first what the journal announces and the disk does not have yet,
 /// then the part of the trees that the run had not come to.
 ///
 /// # Errors
 /// [`Refusal`]: nothing was changed.
-pub fn resume(
-    journal: &Journal,
-    jobs: usize,
-    monitor: &dyn Monitor,
-    stop: &Stop,
-) -> Result<Report, Refusal> {
-    let start = Instant::now();
-    let not_this = |reason: &str| Refusal::NotThisOne {
-        path: journal.path.clone(),
-        reason: reason.to_string(),
-    };
-    let rollback = format!("`idshift rollback {}`", argument(&journal.path));
+pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result<Report, Refusal> {
+    let header = &journal.header;
     match journal.state {
-        JournalState::Unfinished => {}
+        JournalState::Unfinished => check_can_go_on(journal)?,
         JournalState::Undoing => {
-            return Err(not_this(&format!(
-                "a rollback of it was begun; finish that with {rollback}"
-            )));
+            return Err(not_this(journal, |rollback| {
+                format!("a rollback of it was begun; finish that with {rollback}")
+            }));
         }
         JournalState::Finished | JournalState::Undone => {
+            let why = format!("it is {} already", journal.state);
             return Ok(Report {
                 journal: Some(journal.path.clone()),
-                stats: Stats::default(),
-                ending: Ending::Nothing {
-                    why: format!("it is {} already", journal.state),
-                },
-                elapsed: start.elapsed(),
-                would_refuse: Vec::new(),
+                ..Report::new(Instant::now(), Ending::Nothing { why }, Stats::default())
             });
         }
     }
-    let header = &journal.header;
-    if !journal.may_have_begun() {
-        return Err(not_this(&format!(
-            "the run ended before it knew everything that is to be done, and nothing was changed. \
-             Close it with {rollback}, then start again"
-        )));
-    }
-    check_steps(journal)?;
-    let roots = there::open_all(journal)?;
-    let many = header.walk.cross_mounts || roots.iter().any(preflight::has_subvolumes);
-    if header.walk.assume_unshifted && many {
-        return Err(not_this(&format!(
-            "ids do not tell what is shifted, and across several filesystems or subvolumes inode \
-             numbers do not either. Undo it with {rollback} and start again"
-        )));
-    }
-    check_is_root(&journal.path)?;
-    there::check_crossed(journal, jobs, stop)?;
-    check_journal_not_in_use(journal, monitor)?;
-    let done = match header.walk.assume_unshifted {
-        true => journalled(journal, &roots)?,
-        false => HashSet::new(),
+    let session = Session::open(control, || {
+        let trees = header.roots.iter().filter(|root| !root.steps_only);
+        Ok((reopen::open_all(journal)?, trees.count()))
+    })?;
+    check_ids_tell(journal, session.roots())?;
+    check_crossed_mounts(journal, jobs, control)?;
+    let exclude = Excludes::new(&header.walk.exclude, session.roots(), &[])?;
+    let scope = WalkScope::new(&header.map, header.direction, &header.walk, exclude);
+    let scope = WalkScope {
+        done: match header.walk.assume_unshifted {
+            true => journalled(journal, session.roots())?,
+            false => HashSet::new(),
+        },
+        ..scope
     };
-    let exclude = Excludes::new(&header.walk.exclude, &roots, &[])?;
-    let lock = RunLock::take(&roots)?;
-    let (map, direction) = (&header.map, header.direction);
-    let mut run = RunContext::new(&roots, map, direction, &header.walk, monitor, stop);
-    check_mount_views(&roots, &header.tree_paths(), &header.walk)?;
-    let mut appender = journal.append(&lock)?;
-    let marked = appender.mark(Mark::Resumed, 0);
-    marked.map_err(|source| Refusal::journal(&journal.path, source))?;
-
-    run.exclude = exclude;
-    // Somebody who changed or removed an inode since made no failure of the run.
-    let give_up = match header.walk.keep_going {
-        true => FailurePolicy::Never,
-        false => FailurePolicy::OnFailure,
-    };
-    let mut walked = execute(&run, journal, appender, true, give_up, jobs)?;
-    if !run.is_cut_short() && !header.listed_first && walked.written.is_ok() {
-        if header.walk.assume_unshifted {
-            run.done = done;
-        }
-        monitor.phase(Phase::Shifting, None);
-        let replayed = walked.stats;
-        walked = walk_journalling(&run, &roots, walked.appender, jobs);
+    let session = session.preflight_of_journal(journal)?;
+    let mut session = session.reopen_journal(journal, Mark::Resumed)?;
+    session.execute(&Execution {
+        journal,
+        accept_partial: true,
+        // Somebody who changed or removed an inode since made no failure of the run.
+        give_up: match header.walk.keep_going {
+            true => FailurePolicy::Never,
+            false => FailurePolicy::OnFailure,
+        },
+        jobs,
+    })?;
+    if session.goes_on() && !header.listed_first {
+        let replayed = std::mem::take(session.stats());
+        session = session.shift_trees(scope, jobs);
         // Inodes that the replay met are met again by the walk.
-        let seen = walked.stats.seen.max(replayed.seen);
-        walked.stats.already = walked.stats.already.saturating_sub(replayed.changed);
-        walked.stats.add(replayed);
-        walked.stats.seen = seen;
+        let stats = session.stats();
+        let seen = stats.seen.max(replayed.seen);
+        stats.already = stats.already.saturating_sub(replayed.changed);
+        stats.add(replayed);
+        stats.seen = seen;
     }
     // What the run did before is not known from this part of it.
-    walked.stats.begun += journal.inodes;
-    Ok(conclude(&run, walked, journal.path.clone(), jobs, start))
+    session.stats().begun += journal.inodes;
+    Ok(session.finish(jobs))
+}
+
+/// Refuses a journal that is not whole where it has to be, or of which a step is in the way.
+fn check_can_go_on(journal: &Journal) -> Result<(), Refusal> {
+    match journal.may_have_begun() {
+        false => Err(not_this(journal, |rollback| {
+            format!(
+                "the run ended before it knew everything that is to be done, and nothing was changed. \
+                 Close it with {rollback}, then start again"
+            )
+        })),
+        true => check_steps(journal),
+    }
+}
+
+/// Refuses where neither ids nor inode numbers say what is shifted.
+fn check_ids_tell(journal: &Journal, roots: &[Root]) -> Result<(), Refusal> {
+    let walk = &journal.header.walk;
+    let many = walk.cross_mounts || roots.iter().any(preflight::has_subvolumes);
+    match walk.assume_unshifted && many {
+        true => Err(not_this(journal, |rollback| {
+            format!(
+                "ids do not tell what is shifted, and across several filesystems or subvolumes inode \
+                 numbers do not either. Undo it with {rollback} and start again"
+            )
+        })),
+        false => Ok(()),
+    }
+}
+
+/// Why this journal is not gone on with; `reason` is given the command that rolls it back.
+fn not_this(journal: &Journal, reason: impl FnOnce(&str) -> String) -> Refusal {
+    Refusal::NotThisOne {
+        path: journal.path.clone(),
+        reason: reason(&format!("`idshift rollback {}`", argument(&journal.path))),
+    }
 }
 
 /// Whether every step that is not taken can be. Before the first is, so that nothing is left half way.

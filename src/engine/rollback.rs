@@ -1,34 +1,17 @@
 //! Undoing a run.
 
-use std::fs::File;
-use std::ops::Range;
-use std::path::Path;
-use std::time::Instant;
-
-use super::replay::{FailurePolicy, Replay, ReplayMode, Replayed, Target};
-use super::request::{check_journal_not_in_use, check_mount_views};
-use super::steps::{Move, Steps};
+use super::control::RunControl;
+use super::refusal::Refusal;
+use super::reopen;
+use super::replay::check_crossed_mounts;
+use super::session::{Locked, Opened, Session};
+use super::steps::{Steps, and_more};
 use super::sync::Filesystems;
-use super::sync::with_writeback;
-use super::visitor::RunContext;
-use super::{Ending, Monitor, Phase, Problem, ProblemKind, Refusal, Report, Stats, Stop};
-use super::{new_inodes, reopen, there};
-use crate::fs::Root;
-use crate::journal::run_lock::RunLock;
+use super::target::Target;
+use super::undo::{RollbackOptions, Undo};
+use super::{Ending, Phase, Report, Stats, new_inodes};
 use crate::journal::store::argument;
-use crate::journal::{Journal, JournalError, JournalState, Mark};
-use crate::preflight::passing::check_is_root;
-
-/// How to roll back.
-#[derive(Clone, Copy, Debug)]
-pub struct RollbackOptions {
-    /// Only say what would be done.
-    pub dry_run: bool,
-    /// Also inodes whose ownership somebody changed since, where it is the same inode.
-    pub force: bool,
-    /// Threads.
-    pub jobs: usize,
-}
+use crate::journal::{Journal, JournalState, Mark};
 
 /// Gives every inode of a journal the ownership it had before the run.
 ///
@@ -40,164 +23,130 @@ pub struct RollbackOptions {
 pub fn rollback(
     journal: &Journal,
     options: RollbackOptions,
-    monitor: &dyn Monitor,
-    stop: &Stop,
+    control: RunControl<'_>,
 ) -> Result<Report, Refusal> {
-    let start = Instant::now();
-    let mut report = Report {
+    let session = Session::open(control, || {
+        if !options.force {
+            reopen::open_all(journal)?;
+            check_crossed_mounts(journal, options.jobs, control)?;
+        }
+        Ok(reopen::open_present(journal))
+    })?;
+    let report = match over_already(&session, journal, options, control)? {
+        Some(report) => report,
+        None if options.dry_run => dry_run(&session, journal, options, control)?,
+        None => undo(
+            session.preflight_of_journal(journal)?,
+            journal,
+            options,
+            control,
+        )?,
+    };
+    Ok(Report {
         journal: Some(journal.path.clone()),
-        stats: Stats::default(),
-        ending: Ending::Done,
-        elapsed: start.elapsed(),
-        would_refuse: Vec::new(),
-    };
-    if !options.force {
-        there::open_all(journal)?;
-        there::check_crossed(journal, options.jobs, stop)?;
+        ..report
+    })
+}
+
+/// The report, where there is nothing to undo: a journal knows what its rollback did, not what was done to the
+/// tree since.
+fn over_already(
+    session: &Session<'_, Opened>,
+    journal: &Journal,
+    options: RollbackOptions,
+    control: RunControl<'_>,
+) -> Result<Option<Report>, Refusal> {
+    if journal.state != JournalState::Undone || journal.left() > 0 || options.force {
+        return Ok(None);
     }
-    if journal.state == JournalState::Undone && journal.left() == 0 && !options.force {
-        let looked = look(journal, &options, monitor, stop)?;
-        if looked.stats.changed == 0 && looked.stats.steps == 0 {
-            report.ending = match (looked.cut_short, looked.stats.left()) {
-                (true, _) => Ending::Interrupted,
-                (false, 0) => Ending::Nothing {
-                    why: "it is rolled back already".into(),
-                },
-                (false, _) => Ending::Done,
-            };
-            report.stats = looked.stats;
-            report.elapsed = start.elapsed();
-            return Ok(report);
-        }
+    let looked = count(journal, options, control)?;
+    if looked.stats.changed > 0 || looked.stats.steps > 0 {
+        return Ok(None);
     }
-    let (roots, trees) = reopen::open_all(journal);
-    let trees = &roots[..trees];
-    check_journal_not_in_use(journal, monitor)?;
-    let lock = match options.dry_run {
-        true => None,
-        false => {
-            check_is_root(&journal.path)?;
-            Some(RunLock::take(&roots)?)
-        }
+    let ending = match (looked.cut_short, looked.stats.left()) {
+        (true, _) => Ending::Interrupted,
+        (false, 0) => Ending::Nothing {
+            why: "it is rolled back already".into(),
+        },
+        (false, _) => Ending::Done,
     };
-    let paths: Vec<_> = trees.iter().map(|root| &root.path).collect();
-    check_mount_views(&roots, &paths, &journal.header.walk)?;
+    Ok(Some(session.report(ending, looked.stats)))
+}
+
+/// Counts what there is to undo.
+fn count(
+    journal: &Journal,
+    options: RollbackOptions,
+    control: RunControl<'_>,
+) -> Result<super::replay::Replayed, Refusal> {
+    let undo = Undo {
+        journal,
+        options: RollbackOptions {
+            dry_run: true,
+            ..options
+        },
+        roots: None,
+        control,
+        filesystems: &Filesystems::of(&[], false),
+    };
+    Ok(undo.run()?.0)
+}
+
+fn dry_run(
+    session: &Session<'_, Opened>,
+    journal: &Journal,
+    options: RollbackOptions,
+    control: RunControl<'_>,
+) -> Result<Report, Refusal> {
+    session.check_journal(journal)?;
     check_steps(journal, options.force)?;
-    let held = match lock {
-        None => None,
-        Some(lock) => Some((journal.append(&lock)?, lock)),
+    // Nothing was moved back: where steps moved things, all would look new.
+    let since = match journal.steps.is_empty() {
+        true => new_since(session, journal, options, control),
+        false => Stats::default(),
     };
-    let filesystems = Filesystems::of(&roots, journal.header.walk.cross_mounts);
+    let mut counted = count(journal, options, control)?;
+    if counted.cut_short {
+        return Ok(session.report(Ending::Interrupted, counted.stats));
+    }
+    counted.stats.add(since);
+    Ok(session.report(Ending::Done, counted.stats))
+}
+
+fn undo(
+    session: Session<'_, Locked>,
+    journal: &Journal,
+    options: RollbackOptions,
+    control: RunControl<'_>,
+) -> Result<Report, Refusal> {
+    check_steps(journal, options.force)?;
     // Where steps moved things, what is new is told by the place it has in the end.
     let moves = !journal.steps.is_empty();
     let mut since = Stats::default();
     if !moves {
-        monitor.phase(Phase::LookingForNew, None);
-        new_inodes::count(journal, trees, options.jobs, &mut since, stop);
+        since = new_since(&session, journal, options, control);
     }
-    let replayed = match held {
-        None => replay(journal, None, &options, &filesystems, monitor, stop)?.0,
-        Some((mut appender, _lock)) => {
-            let io = |source| io_error(journal, source);
-            appender.mark(Mark::Undoing, 0).map_err(io)?;
-            let (mut replayed, flushed) =
-                replay(journal, None, &options, &filesystems, monitor, stop)?;
-            let ended = match replayed.cut_short {
-                // The one that goes on would not be told.
-                true => flushed,
-                false => {
-                    monitor.phase(Phase::Syncing, None);
-                    let left = replayed.stats.left();
-                    // One that is left may be half done where the run did not come to its end.
-                    let conflicts = match journal.may_be_half_done() {
-                        true => 0,
-                        false => replayed.stats.conflicts,
-                    };
-                    flushed
-                        .and_then(|()| filesystems.sync())
-                        .and_then(|()| appender.mark_with_conflicts(Mark::Undone, left, conflicts))
-                }
-            };
-            if let Err(error) = ended {
-                let problem = not_certain(journal, &error);
-                monitor.problem(&problem);
-                replayed.stats.add_problem(problem);
-            }
-            let _ = appender.close();
-            replayed
-        }
-    };
-    report.stats = replayed.stats;
-    if replayed.cut_short {
-        report.ending = Ending::Interrupted;
-    } else {
-        // In a dry run nothing was moved back: all would look new.
-        if moves && !options.dry_run {
-            monitor.phase(Phase::LookingForNew, None);
-            new_inodes::count(journal, trees, options.jobs, &mut since, stop);
-        }
-        report.stats.add(since);
+    let mut session = session.reopen_journal(journal, Mark::Undoing)?;
+    let mut undone = session.undo(journal, options)?;
+    if undone.cut_short {
+        return Ok(session.close(Ending::Interrupted, undone.stats));
     }
-    report.elapsed = start.elapsed();
-    Ok(report)
+    if moves {
+        since = new_since(&session, journal, options, control);
+    }
+    undone.stats.add(since);
+    Ok(session.close(Ending::Done, undone.stats))
 }
 
-/// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop
-/// it half way. `file`: the journal, which may have been removed meanwhile.
-pub(super) fn undo(
-    path: &Path,
-    file: File,
-    run: &RunContext<'_>,
-    jobs: usize,
-) -> Result<Stats, Refusal> {
-    let second = file.try_clone();
-    let journal = Journal::read_from(path, file)?;
-    let options = RollbackOptions {
-        dry_run: false,
-        force: false,
-        jobs,
-    };
-    // Marks help a later reader; without room for them the undoing is done all the same, and the
-    // journal stays open for a rollback by hand.
-    let mut appender = second.and_then(|file| journal.append_to(file)).ok();
-    if let Some(appender) = &mut appender {
-        let _ = appender.mark(Mark::Undoing, 0);
-    }
-    let (mut replayed, flushed) = replay(
-        &journal,
-        Some(run.roots),
-        &options,
-        &run.filesystems,
-        run.monitor,
-        &Stop::new(),
-    )?;
-    match flushed.and_then(|()| run.filesystems.sync()) {
-        Err(error) => {
-            let problem = not_certain(&journal, &error);
-            run.monitor.problem(&problem);
-            replayed.stats.add_problem(problem);
-        }
-        Ok(()) => {
-            if let Some(mut appender) = appender {
-                let _ = appender.mark(Mark::Undone, replayed.stats.left());
-                let _ = appender.close();
-            }
-        }
-    }
-    Ok(replayed.stats)
-}
-
-/// Everything is undone, and whether a power cut would leave it so is not known.
-fn not_certain(journal: &Journal, error: &std::io::Error) -> Problem {
-    Problem {
-        path: journal.path.clone(),
-        kind: ProblemKind::Failed,
-        reason: format!(
-            "what was undone may not be on the disk yet, or is not on record: {error}. When that is mended, roll \
-             it back once more: `idshift rollback {}`",
-            argument(&journal.path)
-        ),
-    }
+/// What came into being since the run.
+fn new_since<Stage>(
+    session: &Session<'_, Stage>,
+    journal: &Journal,
+    options: RollbackOptions,
+    control: RunControl<'_>,
+) -> Stats {
+    control.monitor.phase(Phase::LookingForNew, None);
+    new_inodes::count(journal, session.trees(), options.jobs, control)
 }
 
 /// Refuses when a step can not be undone: owners that are put back while names or files are not
@@ -230,133 +179,5 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
             first.reason,
             argument(&journal.path)
         ),
-    })
-}
-
-/// What there is to undo: a journal knows what its rollback did, not what was done to the tree since.
-fn look(
-    journal: &Journal,
-    options: &RollbackOptions,
-    monitor: &dyn Monitor,
-    stop: &Stop,
-) -> Result<Replayed, Refusal> {
-    let options = RollbackOptions {
-        dry_run: true,
-        ..*options
-    };
-    let untouched = Filesystems::of(&[], false);
-    Ok(replay(journal, None, &options, &untouched, monitor, stop)?.0)
-}
-
-/// How many more there are than the one that is named.
-pub(super) fn and_more(all: usize) -> String {
-    match all {
-        0 | 1 => String::new(),
-        n => format!(" (and {} more)", n - 1),
-    }
-}
-
-/// Undoes the late steps, the owners, then the early steps; also gives what came of writing that out meanwhile.
-fn replay(
-    journal: &Journal,
-    roots: Option<&[Root]>,
-    options: &RollbackOptions,
-    filesystems: &Filesystems,
-    monitor: &dyn Monitor,
-    stop: &Stop,
-) -> Result<(Replayed, std::io::Result<()>), Refusal> {
-    let steps = Steps::of(journal);
-    let mut stats = Stats::default();
-    if options.dry_run {
-        stats.steps = steps.count(Target::Before);
-    } else if !undo_steps(&steps, steps.late(), options, monitor, &mut stats) {
-        return Ok(ended(stats));
-    }
-    // Before a daemon is kept from starting no owner is changed, nor after all are put back.
-    if !steps.not_guarded() {
-        let (mut replayed, flushed) = replay_owners(
-            journal,
-            roots,
-            &steps.moves(),
-            options,
-            filesystems,
-            monitor,
-            stop,
-        )?;
-        replayed.stats.add(stats);
-        if replayed.cut_short || flushed.is_err() {
-            return Ok((replayed, flushed));
-        }
-        stats = replayed.stats;
-    }
-    if !options.dry_run {
-        undo_steps(&steps, steps.early(), options, monitor, &mut stats);
-    }
-    Ok(ended(stats))
-}
-
-fn ended(stats: Stats) -> (Replayed, std::io::Result<()>) {
-    let cut_short = false;
-    (Replayed { stats, cut_short }, Ok(()))
-}
-
-/// Whether it may go on from there.
-fn undo_steps(
-    steps: &Steps<'_>,
-    which: Range<usize>,
-    options: &RollbackOptions,
-    monitor: &dyn Monitor,
-    stats: &mut Stats,
-) -> bool {
-    let applied = steps.apply(Target::Before, which, options.force);
-    stats.steps += applied.done;
-    stats.set_aside.extend(applied.set_aside);
-    let is_fine = applied.problems.is_empty();
-    for problem in applied.problems {
-        monitor.problem(&problem);
-        stats.add_problem(problem);
-    }
-    is_fine || options.force
-}
-
-fn replay_owners(
-    journal: &Journal,
-    roots: Option<&[Root]>,
-    moves: &[Move],
-    options: &RollbackOptions,
-    filesystems: &Filesystems,
-    monitor: &dyn Monitor,
-    stop: &Stop,
-) -> Result<(Replayed, std::io::Result<()>), Refusal> {
-    monitor.phase(Phase::Undoing, Some(journal.inodes));
-    let replay = Replay {
-        journal,
-        target: Target::Before,
-        // What a run or a rollback failed over may have been left half way.
-        accept_partial: journal.may_be_half_done(),
-        force: options.force,
-        act: match options.dry_run {
-            true => ReplayMode::Count,
-            false => ReplayMode::Change,
-        },
-        give_up: FailurePolicy::Never,
-        roots,
-        moves,
-        monitor,
-        stop,
-    };
-    let (replayed, flushed) = match options.dry_run {
-        true => (replay.run(options.jobs, None), Ok(())),
-        false => with_writeback(filesystems, |changed| {
-            replay.run(options.jobs, Some(changed))
-        }),
-    };
-    Ok((replayed?, flushed))
-}
-
-fn io_error(journal: &Journal, source: std::io::Error) -> Refusal {
-    Refusal::Journal(JournalError::Io {
-        path: journal.path.clone(),
-        source,
     })
 }

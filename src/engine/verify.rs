@@ -2,14 +2,18 @@
 
 use std::time::Instant;
 
+use super::context::{RunState, WalkContext, WalkScope};
+use super::control::RunControl;
 use super::policy::{Rule, Uniform};
-use super::replay::{FailurePolicy, Replay, ReplayMode, Target};
-use super::request::check_mount_views;
-use super::sink::DifferenceSink;
+use super::refusal::Refusal;
+use super::reopen;
+use super::replay::{Replay, ReplayMode};
+use super::request::{ShiftRequest, check_mount_views};
+use super::sinks::verify::DifferenceSink;
 use super::steps::Steps;
-use super::there;
-use super::visitor::{RunContext, ShiftVisitor};
-use super::{Ending, Monitor, Phase, Refusal, Report, ShiftRequest, Stats, Stop};
+use super::target::Target;
+use super::visitor::ShiftVisitor;
+use super::{Ending, Phase, Report, Stats};
 use crate::fs::walk::walk;
 use crate::journal::{Journal, JournalState};
 
@@ -18,13 +22,14 @@ use crate::journal::{Journal, JournalState};
 pub fn verify_journal(
     journal: &Journal,
     jobs: usize,
-    monitor: &dyn Monitor,
-    stop: &Stop,
+    control: RunControl<'_>,
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
-    let roots = there::open_all(journal)?;
+    let roots = reopen::open_all(journal)?;
     check_mount_views(&roots, &journal.header.tree_paths(), &journal.header.walk)?;
-    monitor.phase(Phase::Comparing, Some(journal.inodes));
+    control
+        .monitor
+        .phase(Phase::Comparing, Some(journal.inodes));
     let target = match journal.state {
         JournalState::Unfinished | JournalState::Finished => Target::After,
         JournalState::Undoing | JournalState::Undone => Target::Before,
@@ -32,31 +37,22 @@ pub fn verify_journal(
     let steps = Steps::of(journal);
     let moves = steps.moves();
     let replay = Replay {
-        journal,
-        target,
-        accept_partial: false,
-        force: false,
         act: ReplayMode::Report,
-        give_up: FailurePolicy::Never,
-        roots: None,
         moves: &moves,
-        monitor,
-        stop,
+        ..Replay::new(journal, target, control)
     };
     let mut replayed = replay.run(jobs, None)?;
     for problem in steps.differences(target) {
-        monitor.problem(&problem);
+        control.monitor.problem(&problem);
         replayed.stats.add_problem(problem);
     }
+    let ending = match replayed.cut_short {
+        true => Ending::Interrupted,
+        false => Ending::Done,
+    };
     Ok(Report {
         journal: Some(journal.path.clone()),
-        stats: replayed.stats,
-        ending: match replayed.cut_short {
-            true => Ending::Interrupted,
-            false => Ending::Done,
-        },
-        elapsed: start.elapsed(),
-        would_refuse: Vec::new(),
+        ..Report::new(start, ending, replayed.stats)
     })
 }
 
@@ -68,39 +64,32 @@ pub fn verify_journal(
 pub fn verify_map(
     request: &ShiftRequest,
     assume_shifted: bool,
-    monitor: &dyn Monitor,
-    stop: &Stop,
+    control: RunControl<'_>,
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
     let roots = request.open_trees()?;
     if !assume_shifted {
         request.check_decidable(&roots, true)?;
     }
-    let mut run = RunContext::new(
-        &roots,
-        &request.map,
-        request.direction,
-        &request.walk,
-        monitor,
-        stop,
-    );
-    run.exclude = request.excludes(&roots)?;
-    run.carry_on = true;
-    if assume_shifted {
-        run.policy = &Uniform(Rule::Expect);
-    }
-    monitor.phase(Phase::Comparing, None);
-    let visitor = || ShiftVisitor::new(&run, DifferenceSink);
-    let mut stats = Stats::sum(walk(&roots, request.jobs, visitor));
-    stats.unmatched_excludes = run.unmatched_excludes();
-    Ok(Report {
-        journal: None,
-        stats,
-        ending: match *run.interrupted.get_mut() {
-            true => Ending::Interrupted,
-            false => Ending::Done,
+    let exclude = request.excludes(&roots)?;
+    let scope = WalkScope::new(&request.map, request.direction, &request.walk, exclude);
+    let scope = WalkScope {
+        carry_on: true,
+        policy: match assume_shifted {
+            true => &Uniform(Rule::Expect),
+            false => scope.policy,
         },
-        elapsed: start.elapsed(),
-        would_refuse: Vec::new(),
-    })
+        ..scope
+    };
+    let run = RunState::new(control, &roots, request.walk.cross_mounts);
+    let context = WalkContext::new(&run, &roots, scope);
+    control.monitor.phase(Phase::Comparing, None);
+    let visitor = || ShiftVisitor::new(&context, DifferenceSink);
+    let mut stats = Stats::sum(walk(&roots, request.jobs, visitor));
+    stats.unmatched_excludes = context.unmatched_excludes();
+    let ending = match run.was_interrupted() {
+        true => Ending::Interrupted,
+        false => Ending::Done,
+    };
+    Ok(Report::new(start, ending, stats))
 }

@@ -78,7 +78,7 @@ pub fn keeps_acls(pin: &PinnedFile) -> bool {
 }
 
 /// Which of the three attributes an inode has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Present {
     acl: bool,
     default_acl: bool,

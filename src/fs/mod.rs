@@ -8,6 +8,7 @@
 //! - [`open_path`]: opening directories one after the other that lie near each other
 //! - [`dir`]: an open directory, its names, its path from the root
 //! - [`escape`]: names as people may see them
+//! - [`dir_cache`]: the way to the directory that one works in, kept open
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
 //! - [`idmapped`]: whether what is seen through a mount has other owners than on disk
 //! - [`live_mounts`]: the mount table, kept up to date
@@ -23,7 +24,6 @@
 //! - [`times_guard`]: a directory's times put back after that
 //! - [`source_path`]: where in its filesystem a file lies, whatever mount it is seen through
 //! - [`space`]: free space on a filesystem
-
 //! - [`threads`]: several threads for one piece of work
 //! - [`process`]: what a thread needs of the kernel before it may walk
 
@@ -31,6 +31,7 @@ pub mod access_probe;
 pub mod apply;
 pub mod attributes;
 pub mod dir;
+pub mod dir_cache;
 pub mod dir_guard;
 pub mod escape;
 pub mod file_ops;

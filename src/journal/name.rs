@@ -15,6 +15,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(pub Vec<u8>);
 
+impl AsRef<[u8]> for Name {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Name {
     /// True for one component that stays where it is: not empty, no slash, no NUL, not `..`. A
     /// `.` is the directory itself and is allowed where the format says so.

@@ -26,7 +26,7 @@ pub struct Header {
     /// Where it ran.
     pub host: String,
     /// The subcommand that made it.
-    pub command: String,
+    pub command: RunKind,
     /// Which way ids go.
     pub direction: Direction,
     /// The map.
@@ -78,7 +78,72 @@ impl Header {
 
     /// The trees are a service's own, which must not run meanwhile.
     pub fn is_of_service(&self) -> bool {
-        self.command.starts_with("docker ")
+        self.command.is_of_service()
+    }
+}
+
+/// The subcommand that a run is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum RunKind {
+    /// `idshift shift`
+    Shift,
+    /// `idshift prepare`
+    Prepare,
+    /// `idshift docker migrate`
+    DockerMigrate,
+    /// `idshift docker revert`
+    DockerRevert,
+    /// One that this version does not have.
+    Other {
+        /// As the record has it.
+        name: String,
+        /// Its trees are a service's own.
+        is_of_service: bool,
+    },
+}
+
+impl RunKind {
+    /// The trees are a service's own, which must not run meanwhile.
+    pub fn is_of_service(&self) -> bool {
+        match self {
+            RunKind::Shift | RunKind::Prepare => false,
+            RunKind::DockerMigrate | RunKind::DockerRevert => true,
+            RunKind::Other { is_of_service, .. } => *is_of_service,
+        }
+    }
+
+    /// As records, JSON and messages have it.
+    pub fn name(&self) -> &str {
+        match self {
+            RunKind::Shift => "shift",
+            RunKind::Prepare => "prepare",
+            RunKind::DockerMigrate => "docker migrate",
+            RunKind::DockerRevert => "docker revert",
+            RunKind::Other { name, .. } => name,
+        }
+    }
+}
+
+impl From<String> for RunKind {
+    fn from(name: String) -> RunKind {
+        let known = [
+            RunKind::Shift,
+            RunKind::Prepare,
+            RunKind::DockerMigrate,
+            RunKind::DockerRevert,
+        ];
+        let known = known.into_iter().find(|known| known.name() == name);
+        known.unwrap_or_else(|| RunKind::Other {
+            is_of_service: name.starts_with("docker "),
+            name,
+        })
+    }
+}
+
+impl From<RunKind> for String {
+    fn from(kind: RunKind) -> String {
+        kind.name().to_string()
     }
 }
 

@@ -338,6 +338,41 @@ impl Step {
     }
 }
 
+/// An entry that a step renamed.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Where it was.
+    pub from: StepPath,
+    /// Where it is.
+    pub to: StepPath,
+}
+
+impl Move {
+    /// Where something at or below `from` is now: the tree, and the names from its top.
+    pub fn apply(&self, root: usize, way: &[Name]) -> Option<(usize, Vec<Name>)> {
+        path_after_move(&self.from, &self.to, root, way)
+    }
+}
+
+/// Where something at or below `from` is once that is at `to`.
+pub fn path_after_move(
+    from: &StepPath,
+    to: &StepPath,
+    root: usize,
+    path: &[Name],
+) -> Option<(usize, Vec<Name>)> {
+    if root != from.root {
+        return None;
+    }
+    let below = path.strip_prefix(&from.path[..])?;
+    Some((to.root, [&to.path[..], below].concat()))
+}
+
+/// The earliest format that has all these steps.
+pub fn steps_format(steps: &[Step]) -> u32 {
+    steps.iter().map(Step::format).max().unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

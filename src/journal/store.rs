@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 use super::file::{Journal, JournalError, JournalState};
 use super::last_id::LastId;
 use super::record::{Header, NameCounts, Record};
-use super::run_lock;
+use super::run_lock::{self, RunLock};
 use super::safe_path::{self, Distrust};
 use super::writer::Appender;
 use crate::fs::escape::{escaped, one_line, shell_word};
@@ -330,9 +330,13 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a journal under a new id. Its file is made beside its place and put there once the
+    /// Begins a journal under a new id, for a run that holds the lock of its trees. Its file is made beside its place and put there once the
     /// header is durable: whoever sees a journal sees its header.
-    pub fn create(&self, mut header: Header) -> Result<(Appender, PathBuf), StoreError> {
+    pub fn create(
+        &self,
+        _lock: &RunLock,
+        mut header: Header,
+    ) -> Result<(Appender, PathBuf), StoreError> {
         self.open_for_writing()?;
         let last_id = LastId::lock(&self.place).map_err(|error| self.io(error))?;
         for tries in 0.. {

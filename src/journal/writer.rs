@@ -132,20 +132,25 @@ struct Commit {
 /// Comes true once the lines it was given for are durable.
 pub struct CommitTicket(Receiver<()>);
 
+/// What was handed in is on the disk: whoever has this may change what it names.
+#[derive(Debug)]
+pub struct Durable(());
+
 /// The journal could not be written; why is known to whoever closes the [`Writer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalBroken;
 
 impl CommitTicket {
     /// Waits until the lines are on the disk. The answer comes once.
-    pub fn wait(&self) -> Result<(), JournalBroken> {
-        self.0.recv().map_err(|_| JournalBroken)
+    pub fn wait(&self) -> Result<Durable, JournalBroken> {
+        let answer = self.0.recv();
+        answer.map(|()| Durable(())).map_err(|_| JournalBroken)
     }
 
     /// The answer, if it is known by now; it comes once.
-    pub fn poll(&self) -> Option<Result<(), JournalBroken>> {
+    pub fn poll(&self) -> Option<Result<Durable, JournalBroken>> {
         match self.0.try_recv() {
-            Ok(()) => Some(Ok(())),
+            Ok(()) => Some(Ok(Durable(()))),
             Err(TryRecvError::Disconnected) => Some(Err(JournalBroken)),
             Err(TryRecvError::Empty) => None,
         }
@@ -156,6 +161,7 @@ impl CommitTicket {
 /// disk becomes one frame: one wait serves them all.
 pub struct Writer {
     commits: Sender<Commit>,
+    durable_bytes: Arc<AtomicU64>,
     /// Or why there is none.
     thread: Result<JoinHandle<Written>, Box<Written>>,
 }
@@ -170,9 +176,10 @@ const QUEUE: usize = 64;
 const FRAME_BYTES: usize = 1 << 20;
 
 impl Writer {
-    /// Starts the thread. `written` counts the bytes that are durable. Where no thread can be had, this is a
-    /// journal that cannot be written.
-    pub fn start(appender: Appender, written: Arc<AtomicU64>) -> Writer {
+    /// Starts the thread. Where no thread can be had, this is a journal that cannot be written.
+    pub fn start(appender: Appender) -> Writer {
+        let durable_bytes = Arc::new(AtomicU64::new(0));
+        let written = Arc::clone(&durable_bytes);
         let (commits, receiver) = bounded(QUEUE);
         let (hand, appender_for_it) = bounded(1);
         let thread = Builder::new().spawn(move || {
@@ -190,7 +197,16 @@ impl Writer {
                 Err(Box::new((appender, Err(error))))
             }
         };
-        Writer { commits, thread }
+        Writer {
+            commits,
+            durable_bytes,
+            thread,
+        }
+    }
+
+    /// Bytes of the journal that are durable.
+    pub fn durable_bytes(&self) -> u64 {
+        self.durable_bytes.load(Ordering::Relaxed)
     }
 
     /// Hands in lines, and what they name. They are durable once the answer comes true.

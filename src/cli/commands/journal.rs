@@ -60,7 +60,7 @@ fn list(store: &Store, call: &Invocation) -> Result<Exit, Failure> {
                 journal.state.to_string(),
                 format!(
                     "{} {}",
-                    text::one_line(&journal.header.command),
+                    text::one_line(journal.header.command.name()),
                     journal.header.direction
                 ),
                 roots(&journal.header),
@@ -258,7 +258,7 @@ fn print_header(journal: &Journal, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "{} {} {}: {}",
-        text::one_line(&header.command),
+        text::one_line(header.command.name()),
         header.direction,
         roots(header),
         journal.state

@@ -12,11 +12,12 @@ use crate::cli::output::tell;
 use crate::cli::output::text::{path, printable};
 use crate::engine::Outcome;
 use crate::journal::Store;
+use crate::journal::record::RunKind;
 use crate::volume::prepare::{Preparation, PrepareRequest};
 
 /// Runs it.
 pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.run.effort.apply().map_err(Failure::refused)?;
+    let limits = args.run.effort.apply().map_err(Failure::refused)?;
     let run = &args.run;
     let to_stdout = run.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && run.output.json {
@@ -24,7 +25,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             "--manifest - and --json both want stdout: give the manifest a file",
         ));
     }
-    let shift = request(&args.paths, direction(args.reverse), run, "prepare")?;
+    let shift = request(&args.paths, direction(args.reverse), run, RunKind::Prepare)?;
     let asked = PrepareRequest {
         shift,
         owner: args.owner.clone(),
@@ -34,17 +35,18 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     };
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
     let monitor = Terminal::new(run.output.quiet);
+    let control = limits.control(&monitor);
     let plan = prepared.plan();
     let store = Store::at(&run.store.journal_dir);
     let (report, of) = match run.dry_run {
         true => {
             let manifest = run.manifest.as_deref().map(open_manifest).transpose()?;
             (
-                plan.dry_run(&store, manifest, &monitor, &stop)?,
+                plan.dry_run(&store, manifest, control)?,
                 SummaryKind::DryRun,
             )
         }
-        false => (plan.execute(&store, &monitor, &stop)?, SummaryKind::Shift),
+        false => (plan.execute(&store, control)?, SummaryKind::Shift),
     };
     monitor.clear();
     print_report(

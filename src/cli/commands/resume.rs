@@ -12,7 +12,7 @@ use crate::journal::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.effort.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
     monitor.phase(Phase::Reading, None);
@@ -20,7 +20,7 @@ pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     call.is_of_journal(&journal);
     announce::check_not_over(&args.journal, &journal, !journal.state.is_open(), &store)?;
     monitor.suspend(|| announce::announce("Resuming", &journal, &args.output));
-    let report = engine::resume(&journal, args.effort.threads(), &monitor, &stop);
+    let report = engine::resume(&journal, args.effort.threads(), limits.control(&monitor));
     monitor.clear();
     let report = report?;
     print_report(call, &report, SummaryKind::Shift, &args.output, false, None);

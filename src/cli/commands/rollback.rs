@@ -17,7 +17,7 @@ use crate::journal::{Journal, JournalState, Store};
 
 /// Runs it.
 pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.effort.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.store.journal_dir);
     let path = store.find(&args.journal)?;
     let monitor = Terminal::new(args.output.quiet);
@@ -39,7 +39,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         force: args.force,
         jobs: args.effort.threads(),
     };
-    let report = engine::rollback(&journal, options, &monitor, &stop);
+    let report = engine::rollback(&journal, options, limits.control(&monitor));
     monitor.clear();
     let report = report?;
     let of = match args.dry_run {

@@ -13,11 +13,11 @@ use crate::fs::escape::escaped;
 use crate::idmap::Direction;
 use crate::journal::Store;
 use crate::journal::manifest::{Manifest, ManifestWriter};
-use crate::journal::record::WalkOptions;
+use crate::journal::record::{RunKind, WalkOptions};
 
 /// Runs it.
 pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.run.effort.apply().map_err(Failure::refused)?;
+    let limits = args.run.effort.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.run.store.journal_dir);
     let to_stdout = args.run.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && args.run.output.json {
@@ -26,11 +26,12 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         ));
     }
     let monitor = Terminal::new(args.run.output.quiet);
+    let control = limits.control(&monitor);
     let (report, of) = if let Some(path) = &args.from_manifest {
         let manifest = Manifest::open(path)?;
         let request = reviewed_request(args, path, &manifest)?;
         call.is_of(&request.paths);
-        let report = engine::apply_manifest(&manifest, &request, &store, &monitor, &stop);
+        let report = engine::apply_manifest(&manifest, &request, &store, control);
         (report, SummaryKind::Shift)
     } else if args.run.dry_run {
         let request = asked(args)?;
@@ -40,11 +41,11 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             .as_deref()
             .map(|path| open_manifest(path))
             .transpose()?;
-        let report = engine::dry_run(&request, &store, manifest, &monitor, &stop);
+        let report = engine::dry_run(&request, &store, manifest, control);
         (report, SummaryKind::DryRun)
     } else {
         (
-            engine::shift(&asked(args)?, &store, &monitor, &stop),
+            engine::shift(&asked(args)?, &store, control),
             SummaryKind::Shift,
         )
     };
@@ -55,7 +56,12 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 }
 
 fn asked(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
-    request(&args.paths, direction(args.reverse), &args.run, "shift")
+    request(
+        &args.paths,
+        direction(args.reverse),
+        &args.run,
+        RunKind::Shift,
+    )
 }
 
 /// The request that the arguments make.
@@ -63,7 +69,7 @@ pub fn request(
     paths: &[PathBuf],
     direction: Direction,
     args: &RunArgs,
-    command: &str,
+    kind: RunKind,
 ) -> Result<ShiftRequest, Failure> {
     Ok(ShiftRequest {
         paths: paths.to_vec(),
@@ -81,8 +87,7 @@ pub fn request(
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,
         allow_home: args.allow_home,
-        service: false,
-        command: command.into(),
+        kind,
     })
 }
 
@@ -134,8 +139,7 @@ fn reviewed_request(
         allow_in_use: args.run.allow_in_use,
         allow_system_path: args.run.allow_system_path,
         allow_home: args.run.allow_home,
-        service: false,
-        command: "shift".into(),
+        kind: RunKind::Shift,
     })
 }
 

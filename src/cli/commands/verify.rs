@@ -11,21 +11,22 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::engine::{self, Monitor, Phase, ShiftRequest};
 use crate::fs::escape::escaped;
-use crate::journal::record::WalkOptions;
+use crate::journal::record::{RunKind, WalkOptions};
 use crate::journal::{Journal, Store};
 
 /// Runs it.
 pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let stop = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.effort.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.quiet);
+    let control = limits.control(&monitor);
     let report = match args.map.is_given() {
-        true => engine::verify_map(&request(args)?, args.assume_shifted, &monitor, &stop),
+        true => engine::verify_map(&request(args)?, args.assume_shifted, control),
         false => {
             monitor.phase(Phase::Reading, None);
             let journal = journal(args)?;
             call.is_of_journal(&journal);
             monitor.suspend(|| announce::announce("Verifying", &journal, &args.output));
-            engine::verify_journal(&journal, args.effort.threads(), &monitor, &stop)
+            engine::verify_journal(&journal, args.effort.threads(), control)
         }
     };
     monitor.clear();
@@ -56,8 +57,7 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         allow_in_use: true,
         allow_system_path: true,
         allow_home: true,
-        service: false,
-        command: "verify".into(),
+        kind: RunKind::Shift,
     })
 }
 

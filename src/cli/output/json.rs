@@ -9,7 +9,7 @@ use crate::cli::args::{Cli, Command, DockerCommand, JournalCommand, RunArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::say;
 
-use crate::engine::steps::SetAside;
+use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::store::id_of;
 use crate::journal::{Journal, Name};
@@ -40,7 +40,7 @@ impl Invocation {
         let run = |name, paths: &[PathBuf], run: &RunArgs| {
             Invocation::new(name, paths, run.dry_run, run.output.json)
         };
-        match command {
+        let invocation = match command {
             Command::Shift(args) => run("shift", &args.paths, &args.run),
             Command::Prepare(args) => run("prepare", &args.paths, &args.run),
             Command::Rollback(args) => {
@@ -82,6 +82,10 @@ impl Invocation {
                 }
             },
             Command::Probe(_) => Invocation::default(),
+        };
+        Invocation {
+            service: matches!(command, Command::Docker(_)),
+            ..invocation
         }
     }
 
@@ -110,7 +114,7 @@ impl Invocation {
             roots: Vec::new(),
             dry_run,
             run: None,
-            service: command.starts_with("docker "),
+            service: false,
             json,
         };
         invocation.is_of(paths);

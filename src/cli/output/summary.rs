@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use console::style;
 
 use crate::cli::output::text::{bytes, count, inodes, path, seconds, table};
-use crate::engine::steps::SetAside;
+use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::Journal;
 use crate::journal::store::argument;

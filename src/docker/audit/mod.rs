@@ -23,10 +23,10 @@ use super::data_root::{DockerRoot, Holds, canonical, plain_names};
 use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
 use super::inventory::{HostBinds, Inventory};
-use super::migrate::unfinished_run;
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
-use crate::engine::{Monitor, Stop};
+use super::unfinished_run::unfinished_run;
+use crate::engine::RunControl;
 use crate::host::{Finding, Level};
 use crate::journal::Store;
 use crate::preflight::Passing;
@@ -87,8 +87,7 @@ pub fn audit(
     (start, daemon_json): (&DaemonStart, &DaemonJson),
     journals: &Store,
     jobs: usize,
-    monitor: &dyn Monitor,
-    stop: &Stop,
+    control: RunControl<'_>,
 ) -> Result<Audit, DockerError> {
     let top = canonical(data_root)?;
     let root = DockerRoot::at(&top);
@@ -166,7 +165,7 @@ pub fn audit(
     findings.extend(readiness::daemon(&top, &running));
     let mut work = None;
     if let Some(remap) = &remap {
-        match work::look_through(&top, remap, journals, jobs, monitor, stop) {
+        match work::look_through(&top, remap, journals, jobs, control) {
             Ok((found, would_refuse)) => {
                 findings.extend(work::refused_now(&would_refuse));
                 findings.extend(found.findings());

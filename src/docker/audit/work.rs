@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::docker::migrate::{MigrateRequest, Migration};
+use crate::docker::migration::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
-use crate::engine::{Monitor, ProblemKind, Refusal, Stop};
+use crate::engine::{ProblemKind, Refusal, RunControl};
 use crate::fs::escape::escaped;
 use crate::host::Finding;
 use crate::idmap::Direction;
@@ -61,8 +61,7 @@ pub fn look_through(
     remap: &Remap,
     store: &Store,
     jobs: usize,
-    monitor: &dyn Monitor,
-    stop: &Stop,
+    control: RunControl<'_>,
 ) -> Result<(Work, Vec<Passing>), String> {
     let request = MigrateRequest {
         staging: None,
@@ -83,7 +82,7 @@ pub fn look_through(
         let migration = Migration::prepare(request, remap).map_err(|error| error.to_string())?;
         let plan = migration.plan();
         let untold = plan.untold_renames().unwrap_or_default();
-        let report = plan.dry_run(store, None, monitor, stop);
+        let report = plan.dry_run(store, None, control);
         Ok::<_, String>(report.map(|report| (report, untold)))
     };
     let (report, outside_links) = match dry_run(&request)? {

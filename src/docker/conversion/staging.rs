@@ -13,7 +13,7 @@ use crate::docker::graph::blob::Blob;
 use crate::docker::graph::layer::OverlayDir;
 use crate::docker::graph::store::{GraphRoot, Repositories, content_size};
 use crate::docker::graph::tar_split::split_layer;
-use crate::engine::Stop;
+use crate::engine::Cancel;
 use crate::fs::Identity;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
@@ -87,7 +87,7 @@ impl Staging {
         top: &Path,
         range: &str,
         root_gid: u32,
-        stop: &Stop,
+        cancel: &Cancel,
     ) -> Result<Staging, DockerError> {
         Staging::check_is_free(top, range)?;
         if conversion.in_use {
@@ -113,7 +113,7 @@ impl Staging {
             name,
             made: Vec::new(),
         };
-        let filled = staging.fill(conversion, stop);
+        let filled = staging.fill(conversion, cancel);
         let listed = filled.and_then(|()| staging.list());
         let synced = listed.and_then(|()| {
             let synced = rustix::fs::syncfs(&above).map_err(std::io::Error::from);
@@ -163,12 +163,12 @@ impl Staging {
         }
     }
 
-    fn fill(&self, conversion: &Conversion, stop: &Stop) -> Result<(), DockerError> {
+    fn fill(&self, conversion: &Conversion, cancel: &Cancel) -> Result<(), DockerError> {
         let io = |error| DockerError::io(&self.dir)(error);
         let root = open_dir(rustix::fs::CWD, &self.dir).map_err(|errno| io(errno.into()))?;
         let graph = GraphRoot::create(root.as_fd()).map_err(io)?;
         for layer in &conversion.layers {
-            if stop.is_asked() {
+            if cancel.is_requested() {
                 let why = "the conversion was interrupted. Nothing was changed";
                 return Err(DockerError::in_the_way(&self.dir, why));
             }
@@ -202,10 +202,10 @@ impl Staging {
     ///
     /// # Errors
     /// A blob is damaged or not what its image says.
-    pub fn check_layers(conversion: &Conversion, stop: &Stop) -> Result<(), DockerError> {
+    pub fn check_layers(conversion: &Conversion, cancel: &Cancel) -> Result<(), DockerError> {
         let content = conversion.containerd.content();
         for planned in &conversion.layers {
-            if stop.is_asked() {
+            if cancel.is_requested() {
                 break;
             }
             let path = content.path(&planned.blob);

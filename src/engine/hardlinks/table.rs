@@ -1,12 +1,13 @@
 //! Inodes of several names, met name by name.
 
+use std::ffi::CStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use crate::fs::{DirPath, Stat};
+use crate::fs::{DirPath, LookupEntry, LookupError, Stat};
 
 /// What a run does about an inode that has names outside of its trees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,6 +165,45 @@ impl HardLinkTable {
     pub fn linked_outside(&self) -> MutexGuard<'_, Vec<LinkedOutside>> {
         lock(&self.elsewhere)
     }
+}
+
+/// What is the matter with an inode that has names outside.
+pub(in crate::engine) fn describe_outside_names((there, names): (u32, u32)) -> String {
+    format!(
+        "has {there} of its {names} names in the tree: whoever uses the others would see another owner"
+    )
+}
+
+/// What helps.
+pub(in crate::engine) fn outside_names_help(word: &str) -> String {
+    format!(
+        "`find DIR -xdev -samefile {word}` finds them below DIR; --allow-outside-links shifts it all the same"
+    )
+}
+
+/// The inodes that have several names, all of them among these.
+pub(in crate::engine) fn inodes_with_all_names_in(
+    dir: &DirPath,
+    names: &[&CStr],
+    looks: &[Result<LookupEntry, LookupError>],
+) -> Vec<Key> {
+    let mut found = Vec::new();
+    for (name, looked) in names.iter().zip(looks) {
+        if let Ok(LookupEntry { stat, .. }) = looked
+            && stat.nlink > 1
+            && !stat.is_dir()
+            // A file mounted over another one is no name of it.
+            && !stat.crosses_mount(dir.dev)
+        {
+            found.push((key(stat), stat.nlink, *name));
+        }
+    }
+    found.sort_unstable();
+    // A directory that is changed may have given a name twice.
+    found.dedup();
+    let same = found.chunk_by(|one, next| one.0 == next.0);
+    let whole = same.filter(|same| same.iter().all(|one| one.1 as usize == same.len()));
+    whole.map(|same| same[0].0).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,103 +1,31 @@
 //! What a journal says, compared with the disk and brought about.
+//!
+//! - `job`: what a replay is of, and how it is done
+//! - `worker`: one thread of it; `place`: where entries are now; `change`: one inode
 
+mod change;
+mod job;
+mod place;
 mod worker;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+pub use self::job::{FailurePolicy, Replay, ReplayMode, Replayed};
 use self::worker::Worker;
-use super::steps::Move;
+use super::Stats;
+use super::control::RunControl;
+use super::monitor::Silent;
+use super::refusal::Refusal;
+use super::reopen::{missing, open_each, open_unmapped};
 use super::sync::ChangedCounter;
-use super::{Monitor, Stats, Stop, reopen};
+use super::target::Target;
 use crate::fs::Root;
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::threads::on_threads;
 use crate::journal::record::RootLine;
 use crate::journal::{Journal, JournalError};
-use crate::ownership::{Change, Ownership};
-
-/// Which side of its changes a replay wants on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// As before the run: rollback.
-    Before,
-    /// As after it: resume, verify.
-    After,
-}
-
-impl Target {
-    /// The side of a change that is wanted.
-    fn side(self, change: &Change) -> &Ownership {
-        match self {
-            Target::Before => &change.before,
-            Target::After => &change.after,
-        }
-    }
-
-    /// The other one.
-    fn other(self, change: &Change) -> &Ownership {
-        match self {
-            Target::Before => &change.after,
-            Target::After => &change.before,
-        }
-    }
-}
-
-/// What is done about an inode that is not as wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplayMode {
-    /// It is changed.
-    Change,
-    /// It is counted as to be changed: a dry run.
-    Count,
-    /// It is reported as a conflict: verify.
-    Report,
-}
-
-/// What ends a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailurePolicy {
-    /// Nothing: what goes wrong is reported.
-    Never,
-    /// An inode that cannot be read or changed.
-    OnFailure,
-    /// That, and an inode that is not what the journal says.
-    OnConflict,
-}
-
-/// How a journal is gone through.
-pub struct Replay<'a> {
-    /// The journal.
-    pub journal: &'a Journal,
-    /// What is wanted.
-    pub target: Target,
-    /// Inodes half way between before and after are the journal's doing: true while a run or a
-    /// rollback of it has not ended.
-    pub accept_partial: bool,
-    /// An inode that somebody changed since is given the wanted ownership all the same.
-    pub force: bool,
-    /// What is done.
-    pub act: ReplayMode,
-    /// What ends the replay before its end.
-    pub give_up: FailurePolicy,
-    /// The trees, where they are open since the run began; else they are opened by their paths.
-    pub roots: Option<&'a [Root]>,
-    /// Entries that steps renamed since, in order: what is below them is looked for in their new places.
-    pub moves: &'a [Move],
-    /// Hears of progress.
-    pub monitor: &'a dyn Monitor,
-    /// Asks to stop; between two inodes.
-    pub stop: &'a Stop,
-}
-
-/// How a replay went.
-pub struct Replayed {
-    /// Counts.
-    pub stats: Stats,
-    /// It was stopped before its end, on request or by the first trouble of a strict one.
-    pub cut_short: bool,
-}
 
 impl Replay<'_> {
     /// Goes through all frames with `jobs` threads: no inode is in two frames, so their order does
@@ -133,7 +61,7 @@ impl Replay<'_> {
                 }
             }
             worker.finish_deferred();
-            worker.stats
+            worker.into_stats()
         });
         match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
@@ -148,12 +76,43 @@ impl Replay<'_> {
     fn open_roots(&self) -> Vec<Result<Root, String>> {
         let lines = &self.journal.header.roots;
         let Some(open) = self.roots else {
-            return reopen::open_each(lines);
+            return open_each(lines);
         };
         let again = |(line, root): (&RootLine, &Root)| match root.identity == line.identity {
             true => root.try_clone().map_err(|errno| errno.to_string()),
-            false => reopen::open_unmapped(line),
+            false => open_unmapped(line),
         };
         lines.iter().zip(open).map(again).collect()
+    }
+}
+
+/// Of a run that crossed mount points: refuses where a directory is another one now, as it is where its
+/// filesystem is not mounted.
+///
+/// # Errors
+/// [`Refusal::TreeMissing`]; or the journal cannot be read any more.
+pub(super) fn check_crossed_mounts(
+    journal: &Journal,
+    jobs: usize,
+    control: RunControl<'_>,
+) -> Result<(), Refusal> {
+    if !journal.header.walk.cross_mounts {
+        return Ok(());
+    }
+    let control = RunControl {
+        monitor: &Silent,
+        ..control
+    };
+    let compare = Replay {
+        accept_partial: true,
+        ..Replay::new(journal, Target::Before, control)
+    };
+    let looked = compare.run(jobs, None)?;
+    match looked.stats.replaced_dirs.first() {
+        Some(path) => {
+            let reason = "another directory is in its place".into();
+            Err(missing(journal, path, reason))
+        }
+        None => Ok(()),
     }
 }

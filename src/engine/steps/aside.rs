@@ -4,11 +4,11 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 
-use super::Target;
 use super::place::{StepRoots, last};
 use super::survey::{Survey, Surveyor};
+use crate::engine::report::SetAside;
+use crate::engine::target::Target;
 use crate::fs::file_ops::{self, Owner};
 use crate::fs::{Identity, Stat};
 use crate::journal::Step;
@@ -17,15 +17,6 @@ use crate::ownership::Mode;
 
 /// The name, at the top of a tree, of the directory that holds what was set aside.
 const ASIDE: &str = "idshift-aside-between";
-
-/// Something that was set aside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
-    /// Where it was.
-    pub from: PathBuf,
-    /// Where it is.
-    pub to: PathBuf,
-}
 
 /// Makes room in all places that steps are about to use.
 pub(super) fn make_room(

@@ -1,31 +1,37 @@
 //! The steps of a journal, compared with the disk and brought about.
 //!
-//! - `survey`: where each stands, before the first is taken or undone
+//! - `survey`: where each stands, before the first is taken or undone; `state`: where one does
+//! - `inspect`: what they tell before, or after, they are taken
+//! - `obstacle`: what has the place of a step
 //! - `aside`: what a daemon made meanwhile, out of the way
+//! - `stage`: new files of many rewrites, beside their places
+//! - `perform`: taking and undoing one step
 //! - `place`: where they are on the disk
 
 mod aside;
+mod inspect;
+mod obstacle;
+mod perform;
 mod place;
+mod stage;
+mod state;
 mod survey;
 
 use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
 
-pub use self::aside::SetAside;
 use self::aside::make_room;
-use self::place::{PlaceDirs, StepRoots, last};
+use self::obstacle::{holds_more, occupied};
+use self::perform::{Performer, sweep};
+use self::place::{PlaceDirs, StepRoots};
+use self::stage::{only_files, put_staged, stage};
 pub use self::survey::StepState;
-use self::survey::{Survey, Surveyor, owned};
-use super::replay::Target;
-use super::{Problem, ProblemKind};
-use crate::fs::escape::escaped;
-use crate::fs::file_ops::{self, Owner};
-use crate::fs::{Identity, apply};
-use crate::journal::step::{FileContent, NewDirectory, StepPath};
-use crate::journal::{Journal, Name, Step};
-use crate::ownership::{Mode, Ownership};
+use self::survey::{Survey, Surveyor};
+use super::report::{Problem, ProblemKind, SetAside};
+use super::target::Target;
+use crate::journal::step::StepPath;
+use crate::journal::{Journal, Step};
 
 /// How taking or undoing steps went.
 #[derive(Clone, Debug, Default)]
@@ -36,35 +42,6 @@ pub struct AppliedSteps {
     pub problems: Vec<Problem>,
     /// What was in the way and is kept elsewhere.
     pub set_aside: Vec<SetAside>,
-}
-
-/// An entry that a step renamed.
-#[derive(Clone, Debug)]
-pub struct Move {
-    /// Where it was.
-    pub from: StepPath,
-    /// Where it is.
-    pub to: StepPath,
-}
-
-impl Move {
-    /// Where something at or below `from` is now: the tree, and the names from its top.
-    pub fn apply(&self, root: usize, way: &[Name]) -> Option<(usize, Vec<Name>)> {
-        path_after_move(&self.from, &self.to, root, way)
-    }
-}
-
-fn path_after_move(
-    from: &StepPath,
-    to: &StepPath,
-    root: usize,
-    path: &[Name],
-) -> Option<(usize, Vec<Name>)> {
-    if root != from.root {
-        return None;
-    }
-    let below = path.strip_prefix(&from.path[..])?;
-    Some((to.root, [&to.path[..], below].concat()))
 }
 
 /// A journal's steps and the trees they are taken in.
@@ -134,13 +111,17 @@ impl<'a> Steps<'a> {
         let surveyor = self.surveyor();
         let mut dirs = PlaceDirs::new(&self.roots);
         for n in which.clone() {
-            self.sweep(&surveyor, survey, n, &mut dirs)
-                .map_err(|error| self.problem(n, &error))?;
+            sweep(&surveyor, survey, n, &mut dirs).map_err(|error| self.problem(n, &error))?;
         }
         if self.is_forgiving(survey.reached) {
             applied.set_aside = make_room(&surveyor, survey, target)
                 .map_err(|error| self.problem(which.start, &error))?;
         }
+        let performer = Performer {
+            roots: &self.roots,
+            is_service: self.is_service,
+            forgives: self.forgives,
+        };
         let mut order: Vec<usize> = which.collect();
         if target == Target::Before {
             order.reverse();
@@ -150,10 +131,10 @@ impl<'a> Steps<'a> {
         let mut looked_at = 0;
         for (i, n) in order.iter().copied().enumerate() {
             if i >= looked_at {
-                looked_at = i + self.only_files(&order[i..]);
+                looked_at = i + only_files(self.steps, &order[i..]);
                 // No directory gets another place between these.
                 dirs = PlaceDirs::new(&self.roots);
-                staged = self.stage(survey, target, &order[i..looked_at], &mut dirs);
+                staged = stage(&surveyor, survey, (target, &order[i..looked_at]), &mut dirs);
                 looked_at = looked_at.max(i + 1);
             }
             let result = match (&survey.states[n], target) {
@@ -167,8 +148,10 @@ impl<'a> Steps<'a> {
                     continue;
                 }
                 (_, _) if staged.contains(&n) => put_staged(&self.steps[n], &mut dirs),
-                (_, Target::After) => self.perform(&self.steps[n]),
-                (_, Target::Before) => self.undo(&self.steps[n], &mut dirs, applied),
+                (_, Target::After) => performer.perform(&self.steps[n]),
+                (_, Target::Before) => {
+                    performer.undo(&self.steps[n], &mut dirs, &mut applied.set_aside)
+                }
             };
             match result {
                 Ok(()) => applied.done += u64::from(self.counts(n)),
@@ -179,62 +162,6 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// How many of the steps that come next give no entry another place.
-    fn only_files(&self, next: &[usize]) -> usize {
-        let of_file =
-            |n: &&usize| matches!(self.steps[**n], Step::Rewrite { .. } | Step::Times { .. });
-        next.iter().take_while(of_file).count()
-    }
-
-    /// Makes the new files of these rewrites, beside their places, and waits once for the disk to have them all.
-    /// Gives those that are prepared so; of any other, taking it says what is wrong.
-    fn stage(
-        &self,
-        survey: &Survey,
-        target: Target,
-        these: &[usize],
-        dirs: &mut PlaceDirs<'_>,
-    ) -> HashSet<usize> {
-        // Fewer wait for less by themselves than for all that others write to the filesystem.
-        const FEWEST: usize = 16;
-        let pending = match target {
-            Target::After => StepState::Pending,
-            Target::Before => StepState::Done,
-        };
-        let rewritten = |n: &usize| match (&self.steps[*n], &survey.states[*n]) {
-            (Step::Rewrite { at, before, after }, Ok(state)) if *state == pending => Some((
-                *n,
-                at,
-                if target == Target::After {
-                    after
-                } else {
-                    before
-                },
-            )),
-            _ => None,
-        };
-        let mut rewrites: Vec<_> = these.iter().filter_map(rewritten).collect();
-        let Some(&(_, &StepPath { root, .. }, _)) = rewrites.first() else {
-            return HashSet::new();
-        };
-        rewrites.retain(|(_, at, _)| at.root == root);
-        let path = Vec::new();
-        let top = self.roots.dir(&StepPath { root, path });
-        let (Ok(top), FEWEST..) = (top, rewrites.len()) else {
-            return HashSet::new();
-        };
-        let made = |(n, at, content): (usize, &StepPath, &FileContent)| {
-            let text = content.text.as_bytes();
-            file_ops::stage_file(dirs.parent(at).ok()?, last(at), text, content.mtime_ns).ok()?;
-            Some(n)
-        };
-        let staged = rewrites.into_iter().filter_map(made).collect();
-        match rustix::fs::syncfs(&top) {
-            Ok(()) => staged,
-            Err(_) => HashSet::new(),
-        }
-    }
-
     /// What stands in the way of taking or undoing all steps: one that is neither taken nor not taken, or a
     /// place that somebody else has. Changes nothing.
     pub fn obstacles(&self, target: Target) -> Vec<Problem> {
@@ -242,171 +169,23 @@ impl<'a> Steps<'a> {
     }
 
     fn obstacles_in(&self, survey: &Survey, target: Target) -> Vec<Problem> {
+        let surveyor = self.surveyor();
         let places: HashSet<&StepPath> = self.steps.iter().flat_map(Step::places).collect();
+        let in_service = |n: usize| match (target, self.is_service) {
+            (Target::Before, true) => holds_more(&surveyor, survey, n, &places),
+            _ => None,
+        };
         let obstacle = |n: usize| match &survey.states[n] {
             Err(error) => survey
                 .matters(n, &self.steps[n], target)
                 .then(|| self.problem(n, error)),
             Ok(state) if *state == wanted(target) => None,
             Ok(_) if self.is_forgiving(survey.reached) => None,
-            Ok(_) => self
-                .occupied(n, target)
-                .or_else(|| self.holds_more(survey, n, target, &places))
+            Ok(_) => occupied(&surveyor, n, target)
+                .or_else(|| in_service(n))
                 .map(|error| self.problem(n, &error)),
         };
         (0..self.steps.len()).filter_map(obstacle).collect()
-    }
-
-    /// Whether something has the place that an entry goes to, or back to, which no other step puts there or
-    /// takes away.
-    fn occupied(&self, n: usize, target: Target) -> Option<io::Error> {
-        let Step::Rename { from, to, .. } = &self.steps[n] else {
-            return None;
-        };
-        let (place, others) = match target {
-            Target::Before => (from, &self.steps[n + 1..]),
-            Target::After => (to, &self.steps[..n]),
-        };
-        let ours = others.iter().any(|step| step.places().contains(&place));
-        match self.roots.stat(place) {
-            Ok(None) => None,
-            Ok(Some(_)) if ours => None,
-            Ok(Some(_)) if target == Target::After => {
-                Some(io::Error::other("something has its new place"))
-            }
-            Ok(Some(_)) => Some(io::Error::other("something new has its old place")),
-            Err(error) => Some(error),
-        }
-    }
-
-    /// Whether a directory that a service's run made, and that goes when it is undone, holds what no step put there.
-    /// `places`: those of all steps.
-    fn holds_more(
-        &self,
-        survey: &Survey,
-        n: usize,
-        target: Target,
-        places: &HashSet<&StepPath>,
-    ) -> Option<io::Error> {
-        let (Step::MakeDir { at, .. } | Step::Staged { at, .. }) = &self.steps[n] else {
-            return None;
-        };
-        if target == Target::After || !self.is_service {
-            return None;
-        }
-        // Steps before a directory was renamed know what is in it by the name that it had.
-        let (then, at) = (at, self.surveyor().place_now(survey, n, at));
-        let is_known = |name: &Name| {
-            let known = |dir: &StepPath| {
-                let path = [&dir.path[..], std::slice::from_ref(name)].concat();
-                let root = dir.root;
-                places.contains(&StepPath { root, path })
-            };
-            known(then) || known(&at)
-        };
-        let names = self.roots.names(&at).ok()?;
-        let more = names.iter().find(|name| !is_known(name))?;
-        Some(io::Error::other(format!(
-            "{} was made in it since",
-            escaped(more.as_path())
-        )))
-    }
-
-    /// Why a run that was cut short must not go on: it had not come to keep a daemon from starting, so that what
-    /// there is may not be what was listed.
-    pub fn not_guarded(&self) -> bool {
-        let reached = self.surveyor().reached();
-        let mut guards = self.steps[self.early()].iter().enumerate();
-        guards.any(|(n, step)| matches!(step, Step::Block { .. }) && n >= reached)
-    }
-
-    /// How many steps are not as they should be: what a dry run counts.
-    pub fn count(&self, target: Target) -> u64 {
-        self.differences(target).len() as u64
-    }
-
-    /// Where renamed entries are now: to be applied one after the other.
-    pub fn moves(&self) -> Vec<Move> {
-        let reached = self.surveyor().reached();
-        let moved = self.moves.iter().take_while(|n| **n < reached);
-        let moved = moved.filter_map(|n| self.steps[*n].moved());
-        moved
-            .map(|it| Move {
-                from: it.from.clone(),
-                to: it.to.clone(),
-            })
-            .collect()
-    }
-
-    /// The steps that are not as they should be.
-    pub fn differences(&self, target: Target) -> Vec<Problem> {
-        let survey = self.survey();
-        let differs = |n: &usize| {
-            let why = match &survey.states[*n] {
-                Ok(state) if *state == wanted(target) => return None,
-                Ok(StepState::Partial) => "is half done".to_string(),
-                Ok(StepState::Pending) => "is not done".to_string(),
-                Ok(StepState::Done) => "is not undone".to_string(),
-                // No step keeps an owner from being what it should be.
-                Err(error) if matches!(self.steps[*n], Step::SetOwnership { .. }) => {
-                    error.to_string()
-                }
-                Err(_) if !survey.matters(*n, &self.steps[*n], target) => return None,
-                Err(error) => error.to_string(),
-            };
-            Some(self.problem(*n, &io::Error::other(why)))
-        };
-        (0..self.steps.len())
-            .filter(|n| self.counts(*n))
-            .filter_map(|n| differs(&n))
-            .collect()
-    }
-
-    /// The first step that is not as it was when they were planned, before any was taken.
-    pub fn first_changed(&self) -> Option<Problem> {
-        let survey = self.survey();
-        let is_nothing = |n: usize| match &self.steps[n] {
-            Step::SetOwnership { before, after, .. } => before == after,
-            _ => !self.counts(n),
-        };
-        let changed = |n: usize| match &survey.states[n] {
-            Ok(StepState::Pending) => None,
-            Ok(_) if is_nothing(n) => self.other_times(n),
-            Ok(_) => Some(self.problem(n, &io::Error::other("is done already"))),
-            Err(error) => Some(self.problem(n, error)),
-        };
-        (0..self.steps.len()).find_map(changed)
-    }
-
-    /// A daemon that was started since has put something else into its data-root, if only for a moment.
-    fn other_times(&self, n: usize) -> Option<Problem> {
-        let Step::Times { at, mtime_ns } = &self.steps[n] else {
-            return None;
-        };
-        let is_service = self.forgives && !self.roots.lines()[at.root].steps_only;
-        let now = self.roots.dir(at).and_then(file_ops::mtime_ns);
-        let other = is_service && now.is_ok_and(|now| now != *mtime_ns);
-        other.then(|| self.problem(n, &io::Error::other("something was made or removed in it")))
-    }
-
-    /// The inodes that have come with undoing: files written anew, directories made anew. By device and identity.
-    pub fn made_by_undoing(&self) -> HashSet<(u64, Identity)> {
-        let survey = self.survey();
-        let surveyor = self.surveyor();
-        let made = |(n, step): (usize, &Step)| {
-            let at = match step {
-                Step::Rewrite { at, .. }
-                | Step::Relink { at, .. }
-                | Step::Remove { at, .. }
-                | Step::RemoveDir { at, .. } => at,
-                _ => return None,
-            };
-            let is_undone = matches!(survey.states[n], Ok(StepState::Pending));
-            let at = surveyor.place_now(&survey, n, at);
-            let stat = self.roots.stat(&at).ok()??;
-            is_undone.then_some((stat.dev, stat.identity))
-        };
-        self.steps.iter().enumerate().filter_map(made).collect()
     }
 
     /// Times are only put back, and what was staged is there already.
@@ -446,232 +225,6 @@ impl<'a> Steps<'a> {
         let last = self.moves.iter().rev().find(is_last);
         self.forgives && last.is_none_or(|n| *n >= reached)
     }
-
-    /// Removes what a run left that was killed before a file was in its place.
-    fn sweep(
-        &self,
-        surveyor: &Surveyor<'_>,
-        survey: &Survey,
-        n: usize,
-        dirs: &mut PlaceDirs<'_>,
-    ) -> io::Result<()> {
-        let place = match &self.steps[n] {
-            Step::Rewrite { at, .. }
-            | Step::Relink { at, .. }
-            | Step::Create { at, .. }
-            | Step::Remove { at, .. } => at,
-            Step::Block { to, .. } if !survey.is_moved(n) => to,
-            Step::Unblock { from, .. } if survey.is_moved(n) => from,
-            _ => return Ok(()),
-        };
-        let place = &surveyor.place_now(survey, n, place);
-        let Ok(dir) = dirs.parent(place) else {
-            return Ok(());
-        };
-        let at = (dir, last(place));
-        file_ops::remove_unfinished(at.0, at.1)?;
-        match &self.steps[n] {
-            Step::Block { content, .. } if guard_is_at(at, content) => {
-                file_ops::remove_file(at.0, at.1)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn perform(&self, step: &Step) -> io::Result<()> {
-        match step {
-            Step::MakeDir { at, made } => self.make(at, made),
-            Step::RemoveDir { at, .. } => match self.remove_dir(at) {
-                // All that was carried has left it: the rest is of a daemon that was started there since.
-                Err(error)
-                    if self.is_service && error.kind() == io::ErrorKind::DirectoryNotEmpty =>
-                {
-                    Ok(())
-                }
-                removed => removed,
-            },
-            Step::Rename { from, to, .. } => self.rename(from, to),
-            Step::Rewrite { at, after, .. } => {
-                let dir = self.roots.parent(at)?;
-                let text = after.text.as_bytes();
-                file_ops::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
-            }
-            Step::Relink { at, after, .. } => self.relink(at, after, None),
-            Step::SetOwnership { after, .. } => self.set_ownership(step, after),
-            Step::Create { at, content, made } => self.create(at, content, made),
-            Step::Remove { at, content, .. } => self.remove(at, content),
-            Step::Block {
-                from, to, content, ..
-            } => self.block(from, to, content),
-            Step::Unblock {
-                from, to, content, ..
-            } => self.unblock(from, to, content),
-            Step::Staged { .. } => Err(io::Error::other("is gone")),
-            Step::Times { .. } => Ok(()),
-        }
-    }
-
-    fn undo(
-        &self,
-        step: &Step,
-        dirs: &mut PlaceDirs<'_>,
-        applied: &mut AppliedSteps,
-    ) -> io::Result<()> {
-        match step {
-            Step::Staged { at, identity } => match self.unstage(at, *identity) {
-                Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                    let aside = aside::set_aside(&self.roots, at)?;
-                    applied.set_aside.push(aside);
-                    Ok(())
-                }
-                removed => removed,
-            },
-            Step::MakeDir { at, .. } => match self.remove_dir(at) {
-                // What a daemon made in it, while it was kept from the rest, stays with it.
-                Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                    let aside = aside::set_aside(&self.roots, at)?;
-                    applied.set_aside.push(aside);
-                    Ok(())
-                }
-                removed => removed,
-            },
-            Step::RemoveDir { at, made } => self.make(at, made),
-            Step::Rename { from, to, .. } => self.rename(to, from),
-            Step::Rewrite { at, before, .. } => {
-                let dir = self.roots.parent(at)?;
-                let text = before.text.as_bytes();
-                file_ops::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
-            }
-            Step::Relink {
-                at,
-                before,
-                mtime_ns,
-                ..
-            } => self.relink(at, before, Some(*mtime_ns)),
-            Step::SetOwnership { before, .. } => self.set_ownership(step, before),
-            Step::Create { at, content, .. } => self.remove(at, content),
-            Step::Remove { at, content, made } => self.create(at, content, made),
-            Step::Block {
-                from, to, content, ..
-            } => self.unblock(to, from, content),
-            Step::Unblock {
-                from, to, content, ..
-            } => self.block(to, from, content),
-            Step::Times { at, mtime_ns } => match dirs.dir(at) {
-                Ok(dir) => file_ops::set_mtime(dir, *mtime_ns),
-                // It came with the run, or is gone.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(error) => Err(error),
-            },
-        }
-    }
-
-    /// Whatever has the place is renamed: that it is what is meant, or may be, was found out before. What is
-    /// gone is gone.
-    fn rename(&self, from: &StepPath, to: &StepPath) -> io::Result<()> {
-        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
-        let moved =
-            file_ops::move_entry((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
-        match moved {
-            Err(error) if self.forgives && error.kind() == io::ErrorKind::NotFound => Ok(()),
-            moved => moved,
-        }
-    }
-
-    /// Gives an entry another place and leaves a guard in the one it had.
-    fn block(&self, from: &StepPath, to: &StepPath, content: &str) -> io::Result<()> {
-        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
-        let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
-        // One that was killed after it made the guard has it there.
-        match file_ops::stat_entry(to.0, to.1)? {
-            None => file_ops::create_file(to.0, to.1, content.as_bytes(), GUARD)?,
-            Some(_) if guard_is_at(to, content) => {}
-            Some(_) => return Err(rustix::io::Errno::EXIST.into()),
-        }
-        file_ops::exchange(from, to)
-    }
-
-    /// Gives an entry the place of a guard.
-    fn unblock(&self, from: &StepPath, to: &StepPath, content: &str) -> io::Result<()> {
-        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
-        let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
-        // One that was killed before it removed the guard has it where the entry was.
-        if !guard_is_at(from, content) {
-            match file_ops::stat_entry(to.0, to.1)? {
-                None => return file_ops::move_entry(from, to),
-                Some(_) if guard_is_at(to, content) => file_ops::exchange(from, to)?,
-                Some(_) => return Err(rustix::io::Errno::EXIST.into()),
-            }
-        }
-        file_ops::remove_file(from.0, from.1)
-    }
-
-    fn create(&self, at: &StepPath, content: &str, made: &NewDirectory) -> io::Result<()> {
-        let dir = self.roots.parent(at)?;
-        file_ops::create_file(dir.as_fd(), last(at), content.as_bytes(), owner(made))
-    }
-
-    /// Removes a file if it holds this.
-    fn remove(&self, at: &StepPath, content: &str) -> io::Result<()> {
-        let dir = match self.roots.parent(at) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            dir => dir?,
-        };
-        match guard_is_at((dir.as_fd(), last(at)), content) {
-            true => file_ops::remove_file(dir.as_fd(), last(at)),
-            false => Ok(()),
-        }
-    }
-
-    fn relink(&self, at: &StepPath, target: &Name, mtime_ns: Option<i64>) -> io::Result<()> {
-        let dir = self.roots.parent(at)?;
-        file_ops::replace_link(dir.as_fd(), last(at), &target.0, mtime_ns)
-    }
-
-    fn set_ownership(&self, step: &Step, wanted: &Ownership) -> io::Result<()> {
-        let (pin, stat, now) = owned(&self.roots, step, step.places()[0])?;
-        apply(&pin, stat.file_type, &now, wanted).map_err(io::Error::other)
-    }
-
-    fn make(&self, at: &StepPath, made: &NewDirectory) -> io::Result<()> {
-        let dir = self.roots.parent(at)?;
-        file_ops::make_dir(dir.as_fd(), last(at), owner(made))
-    }
-
-    /// Removes what was made for a run, if it is that.
-    fn unstage(&self, at: &StepPath, identity: Identity) -> io::Result<()> {
-        let dir = self.roots.parent(at)?;
-        match file_ops::stat_entry(dir.as_fd(), last(at))? {
-            None => Ok(()),
-            Some(stat) if stat.identity != identity => {
-                Err(io::Error::other("another inode has its place now"))
-            }
-            Some(stat) if stat.is_dir() => file_ops::remove_dir(dir.as_fd(), last(at)),
-            Some(_) => file_ops::remove_file(dir.as_fd(), last(at)),
-        }
-    }
-
-    fn remove_dir(&self, at: &StepPath) -> io::Result<()> {
-        let dir = self.roots.parent(at)?;
-        file_ops::remove_dir(dir.as_fd(), last(at))
-    }
-}
-
-fn put_staged(step: &Step, dirs: &mut PlaceDirs<'_>) -> io::Result<()> {
-    let at = step.places()[0];
-    file_ops::put_staged(dirs.parent(at)?, last(at))
-}
-
-/// Anybody may read why the daemon does not start.
-const GUARD: Owner = Owner {
-    uid: 0,
-    gid: 0,
-    mode: Mode::from_st_mode(0o644),
-};
-
-fn guard_is_at((dir, name): (BorrowedFd<'_>, &[u8]), content: &str) -> bool {
-    let now = file_ops::read_file(dir, name);
-    now.is_ok_and(|(now, _)| now == content.as_bytes())
 }
 
 fn wanted(target: Target) -> StepState {
@@ -681,10 +234,10 @@ fn wanted(target: Target) -> StepState {
     }
 }
 
-fn owner(made: &NewDirectory) -> Owner {
-    Owner {
-        uid: made.uid,
-        gid: made.gid,
-        mode: made.mode,
+/// How many more there are than the one that is named.
+pub(super) fn and_more(all: usize) -> String {
+    match all {
+        0 | 1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
     }
 }

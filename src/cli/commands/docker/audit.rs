@@ -26,7 +26,7 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
     call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
-    let stop = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.effort.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.json);
     let jobs = args.effort.threads();
     let store = Store::at(&args.store.journal_dir);
@@ -36,11 +36,10 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         (&start, &daemon_json),
         &store,
         jobs,
-        &monitor,
-        &stop,
+        limits.control(&monitor),
     );
     monitor.clear();
-    if stop.is_asked() {
+    if limits.cancel.is_requested() {
         call.print("interrupted", serde_json::json!({}));
         return Ok(Exit::Interrupted);
     }

@@ -13,19 +13,12 @@ use crate::cli::output::tell;
 use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::plan::Conversion;
-use crate::docker::conversion::staging::Staging;
-use crate::docker::copy::{self, PlannedCopy};
-use crate::docker::create_user::NewUser;
-use crate::docker::daemon_start::DaemonStart;
-use crate::docker::data_root;
-use crate::docker::migrate::{
-    MigrateRequest, Migration, is_surely_ended, shifted_before, unfinished_run,
-};
+use crate::docker::copy::PlannedCopy;
+use crate::docker::migrate::{DaemonTarget, MigrateError, MigrateOptions, Migrated};
+use crate::docker::migration::Migration;
 use crate::docker::remap::Remap;
-use crate::engine::{Ending, Outcome, Report, Stop};
-use crate::host::subids;
 use crate::idmap::Direction;
-use crate::journal::{Journal, Store};
+use crate::journal::Store;
 
 /// What only a migration can be told.
 pub struct MigrationCommand {
@@ -55,230 +48,93 @@ impl MigrationCommand {
 /// Runs it.
 pub fn run(
     args: &MigrationArgs,
-    way: MigrationCommand,
+    command: &MigrationCommand,
     call: &mut Invocation,
 ) -> Result<Exit, Failure> {
-    let MigrationCommand {
-        direction,
-        copy,
-        allow_home,
-    } = way;
-    let stop = args.effort.apply().map_err(Failure::refused)?;
-    let start = DaemonStart::of_host(args.daemon.daemon_json.as_deref());
-    let daemon_json = start.settings().map_err(refused)?;
-    let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon_json);
-    call.is_of(std::slice::from_ref(&data_root));
-    let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
+    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let daemon = &args.daemon;
+    let target = DaemonTarget::of_host(
+        daemon.daemon_json.as_deref(),
+        daemon.data_root.as_deref(),
+        daemon.userns_remap.as_deref(),
+    );
+    let target = target.map_err(refused)?;
+    call.is_of(std::slice::from_ref(&target.data_root));
     let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && args.output.json {
         return Err(Failure::usage(
             "--manifest - and --json both want stdout: give the manifest a file",
         ));
     }
-    let into = direction == Direction::Into;
-    if into && daemon_json.uses_containerd_store() && !args.write_daemon_json {
-        return Err(Failure::refused(format!(
-            "{}: sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older ones \
-             show nothing of what is there. Add --write-daemon-json, which takes it out in the same run",
-            path(&start.config)
-        )));
-    }
-    let new_user = match args.create_user && remap_to == "default" {
-        true => Some(NewUser::plan().map_err(refused)?).filter(|new| !new.missing().is_empty()),
-        false => None,
-    };
-    let remap = match &new_user {
-        Some(new) => new.remap.clone(),
-        None => Remap::resolve(&remap_to).map_err(refused)?,
-    };
-    if into && let Some(found) = subids::accounts_inside(&remap.user) {
-        let help = found.remedy.unwrap_or_default();
-        let file = found.what;
-        return Err(Failure::refused(format!(
-            "/etc/{file}: {}. Give {} {help}",
-            found.found, remap.user
-        )));
-    }
-    let writes = args.write_daemon_json
-        && start
-            .check_write(direction, &remap_to, &data_root)
-            .map_err(refused)?;
     let store = Store::at(&args.store.journal_dir);
-    let mut notes = Vec::new();
-    let request = MigrateRequest {
-        data_root: data_root.clone(),
-        direction,
-        copy: None,
-        staging: None,
-        jobs: args.effort.threads(),
-        keep_going: args.keep_going,
-        set_userns_host: args.set_userns_host,
-        bind_mounts: args.bind_mounts,
-        allow_home,
-        shifted_before: match into {
-            true => Vec::new(),
-            false => shifted_before(&store, &data_root),
-        },
-        clear_flags: args.immutable == Immutable::Clear,
-        allow_outside_links: args.allow_outside_links,
-        daemon_json: writes.then(|| (start.config.clone(), remap_to.clone())),
-    };
-    let migration = Migration::prepare(&request, &remap).map_err(|error| {
-        unfinished_run(&store, &data_root).map_or_else(|| refused(error), Failure::refused)
-    })?;
     let monitor = Terminal::new(args.output.quiet);
-    let mounted = migration.inventory.still_mounted();
-    if let (Some(mounted), false) = (&mounted, args.dry_run) {
-        // Whoever uses it is told first.
-        migration.plan().lock(&store, &monitor)?;
-        return Err(Failure::refused(mounted));
-    }
-    notes.extend(told(&migration, &remap, args.dry_run));
-    let copy = copy.then(|| PlannedCopy::of(&data_root, &remap.dir_name()));
-    let copy = copy.transpose().map_err(refused)?;
-    if let (Some(_), Some(conversion)) = (&copy, &migration.conversion) {
-        return Err(Failure::refused(format!(
-            "{}: images and containers in the containerd image store are renamed, and --copy leaves them where they are. \
-             Migrate without --copy: `idshift rollback` undoes it",
-            path(&conversion.containerd.path)
-        )));
-    }
-    notes.extend(copy.iter().map(|copy| told_copy(copy, args.dry_run)));
-    if let Some(new) = &new_user {
-        if !args.dry_run {
-            // Only when nothing else stands in the way.
-            let held = migration.plan().lock(&store, &monitor)?;
-            make_user(new)?;
-            drop(held);
-        }
-        let made = if args.dry_run { "Would make" } else { "Made" };
-        let missing = new.missing().into_iter();
-        notes.extend(missing.map(|what| format!("{made} {what}.")));
-    }
-    // A run that could not read its journal any more has begun, and is to be undone with what was made for it.
-    let is_unused = |done: &Result<Report, Failure>| match done {
-        Ok(report) => report.journal.is_none(),
-        Err(_) => is_surely_ended(&store, &data_root),
-    };
-    let report = match (args.dry_run, &copy) {
-        (true, _) => {
-            migration.check_conversion(&stop).map_err(refused)?;
-            let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
-            let plan = migration.plan();
-            let mut report = plan.dry_run(&store, manifest, &monitor, &stop)?;
-            report.would_refuse.extend(mounted);
-            notes.extend(plan.untold_renames()?.iter().map(ToString::to_string));
-            report
-        }
-        (false, None) if migration.conversion.is_some() => {
-            let held = migration.plan().lock(&store, &monitor)?;
-            let staging = migration.make_staging(&stop);
-            if stop.is_asked() {
-                staging.iter().flatten().for_each(Staging::remove);
-                monitor.clear();
-                call.print("interrupted", serde_json::json!({}));
-                tell!("Interrupted. Nothing was changed.");
-                return Ok(Exit::Interrupted);
-            }
-            let staging = staging.map_err(refused)?;
-            drop(held);
-            let done = carry_staging(request, staging.clone(), &remap, &store, &monitor, &stop);
-            if is_unused(&done) {
-                staging.iter().for_each(Staging::remove);
-            }
-            done?
-        }
-        (false, None) => migration.plan().execute(&store, &monitor, &stop)?,
-        (false, Some(copy)) => {
-            let held = migration.plan().lock(&store, &monitor)?;
-            let made = copy.make(&monitor, &stop);
-            if stop.is_asked() {
-                monitor.clear();
-                call.print("interrupted", serde_json::json!({}));
-                tell!("Interrupted. Nothing was changed, and the copy is removed.");
-                return Ok(Exit::Interrupted);
-            }
-            made.map_err(refused)?;
-            drop(held);
-            let done = carry_copy(request, copy, &remap, &store, &monitor, &stop);
-            if is_unused(&done) {
-                copy.remove();
-            }
-            done?
-        }
-    };
+    let manifest = || args.manifest.as_deref().map(open_manifest).transpose();
+    let control = limits.control(&monitor);
+    let migrated = target.migrate(&options(args, command), &store, manifest, control);
     monitor.clear();
+    let migrated = match migrated {
+        Ok(migrated) => migrated,
+        Err(MigrateError::Docker(error)) => return Err(refused(error)),
+        Err(MigrateError::Refusal(refusal)) => return Err(refusal.into()),
+        Err(MigrateError::Interrupted { copy }) => {
+            call.print("interrupted", serde_json::json!({}));
+            match copy {
+                true => tell!("Interrupted. Nothing was changed, and the copy is removed."),
+                false => tell!("Interrupted. Nothing was changed."),
+            }
+            return Ok(Exit::Interrupted);
+        }
+    };
     let of = match args.dry_run {
         true => SummaryKind::DryRun,
         false => SummaryKind::Shift,
     };
     print_report(
         call,
-        &report,
+        &migrated.report,
         of,
         &args.output,
         to_stdout,
         args.manifest.as_deref(),
     );
     if !args.output.quiet {
-        let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
-        if done && !args.dry_run {
-            notes.push(start.next(direction, writes, &remap_to, &data_root));
-        }
-        let is_undone = matches!(report.ending, Ending::RolledBack { .. });
-        let journal = report.journal.as_deref().filter(|_| is_undone);
-        let journal = journal.and_then(|path| Journal::open(path).ok());
-        notes.extend(journal.as_ref().and_then(copy::left));
-        for note in notes {
+        for note in notes(&migrated, args.dry_run) {
             // What programs read is on stdout.
             tell!("{}", printable(&note));
         }
     }
-    Ok(Exit::from(&report))
+    Ok(Exit::from(&migrated.report))
 }
 
-/// Makes the user, and sees that it has become what the plan is for.
-fn make_user(new: &NewUser) -> Result<(), Failure> {
-    new.make().map_err(refused)?;
-    let remap = Remap::resolve("default").map_err(refused)?;
-    match remap == new.remap {
-        true => Ok(()),
-        false => Err(Failure::refused(format!(
-            "{} was made, and got {} instead of {}; nothing else was changed. Run it again to use that",
-            remap.user, remap.map, new.remap.map
-        ))),
+fn options(args: &MigrationArgs, command: &MigrationCommand) -> MigrateOptions {
+    MigrateOptions {
+        direction: command.direction,
+        dry_run: args.dry_run,
+        create_user: args.create_user,
+        copy: command.copy,
+        write_daemon_json: args.write_daemon_json,
+        jobs: args.effort.threads(),
+        keep_going: args.keep_going,
+        set_userns_host: args.set_userns_host,
+        bind_mounts: args.bind_mounts,
+        allow_home: command.allow_home,
+        clear_flags: args.immutable == Immutable::Clear,
+        allow_outside_links: args.allow_outside_links,
     }
 }
 
-/// Carries the data-root into the range, with what was made for a conversion.
-fn carry_staging(
-    request: MigrateRequest,
-    staging: Option<Staging>,
-    remap: &Remap,
-    store: &Store,
-    monitor: &Terminal,
-    stop: &Stop,
-) -> Result<Report, Failure> {
-    let with_staging = MigrateRequest { staging, ..request };
-    let migration = Migration::prepare(&with_staging, remap).map_err(refused)?;
-    Ok(migration.plan().execute(store, monitor, stop)?)
-}
-
-/// Carries a copy that was made into the range.
-fn carry_copy(
-    request: MigrateRequest,
-    copy: &PlannedCopy,
-    remap: &Remap,
-    store: &Store,
-    monitor: &Terminal,
-    stop: &Stop,
-) -> Result<Report, Failure> {
-    let of_copy = MigrateRequest {
-        copy: Some(copy.name.clone()),
-        ..request
-    };
-    let migration = Migration::prepare(&of_copy, remap).map_err(refused)?;
-    Ok(migration.plan().execute(store, monitor, stop)?)
+/// What a person should know of a run.
+fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
+    let mut notes = told(&migrated.migration, &migrated.remap, dry_run);
+    let copy = migrated.copy.iter();
+    notes.extend(copy.map(|copy| told_copy(copy, dry_run)));
+    let made = if dry_run { "Would make" } else { "Made" };
+    let missing = migrated.made.iter();
+    notes.extend(missing.map(|what| format!("{made} {what}.")));
+    notes.extend(migrated.untold_renames.iter().map(|it| it.to_string()));
+    notes.extend(migrated.next.clone());
+    notes.extend(migrated.copy_left.clone());
+    notes
 }
 
 /// What a copy takes.

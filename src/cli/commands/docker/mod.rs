@@ -13,9 +13,9 @@ pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
         DockerCommand::Audit(args) => audit::run(args, call),
         DockerCommand::Migrate(args) => {
-            migrate::run(&args.carry, migrate::MigrationCommand::into(args), call)
+            migrate::run(&args.carry, &migrate::MigrationCommand::into(args), call)
         }
-        DockerCommand::Revert(args) => migrate::run(args, migrate::MigrationCommand::OUT, call),
+        DockerCommand::Revert(args) => migrate::run(args, &migrate::MigrationCommand::OUT, call),
     }
 }
 

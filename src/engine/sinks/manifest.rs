@@ -1,4 +1,4 @@
-//! What would change, into a manifest that all threads of a dry run share.
+//! Into a manifest that all threads of a dry run share.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 
-use super::sink::Sink;
-use super::visitor::RunContext;
-use super::{Problem, ProblemKind, Stats};
-use crate::fs::{DirPath, Identity};
+use super::{Decision, Sink};
+use crate::engine::context::WalkContext;
+use crate::engine::{Problem, ProblemKind, Stats};
+use crate::fs::DirPath;
 use crate::journal::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
 use crate::journal::{Transition, name};
 
@@ -85,21 +85,21 @@ impl<'a> ManifestSink<'a> {
         }
     }
 
-    fn hand_over(&mut self, run: &RunContext<'_>) -> ControlFlow<()> {
+    fn hand_over(&mut self, walk: &WalkContext<'_>) -> ControlFlow<()> {
         let Some(manifest) = self.manifest else {
             return ControlFlow::Continue(());
         };
         match manifest.write(&std::mem::take(&mut self.lines)) {
             Ok(()) => ControlFlow::Continue(()),
-            Err(()) => run.give_up(),
+            Err(()) => walk.run.give_up(),
         }
     }
 
     /// `"path":"…"`, the directory's part of it from the last time.
-    fn path(&mut self, run: &RunContext<'_>, dir: &Arc<DirPath>, name: &[u8]) {
+    fn path(&mut self, walk: &WalkContext<'_>, dir: &Arc<DirPath>, name: &[u8]) {
         let is_same = |known: &KnownDir| Arc::ptr_eq(&known.dir, dir);
         if !self.dir.as_ref().is_some_and(is_same) {
-            self.dir = Some(KnownDir::new(run, dir));
+            self.dir = Some(KnownDir::new(walk, dir));
         }
         match &self.dir {
             Some(KnownDir {
@@ -110,7 +110,7 @@ impl<'a> ManifestSink<'a> {
                 self.lines.push(b'"');
             }
             _ => {
-                let path = run.path(dir, name);
+                let path = walk.path(dir, name);
                 let path = LinePath::new(path.as_os_str().as_encoded_bytes());
                 let line = serde_json::to_vec(&path).unwrap_or_default();
                 self.lines.extend_from_slice(&line[1..line.len() - 1]);
@@ -149,8 +149,8 @@ struct KnownDir {
 }
 
 impl KnownDir {
-    fn new(run: &RunContext<'_>, dir: &Arc<DirPath>) -> KnownDir {
-        let path = run.path(dir, b".").into_os_string().into_encoded_bytes();
+    fn new(walk: &WalkContext<'_>, dir: &Arc<DirPath>) -> KnownDir {
+        let path = walk.path(dir, b".").into_os_string().into_encoded_bytes();
         let json = name::is_plain(&path).then(|| [b"\"path\":\"", &path[..], b"/"].concat());
         KnownDir {
             dir: Arc::clone(dir),
@@ -164,20 +164,23 @@ impl Sink for ManifestSink<'_> {
 
     fn change(
         &mut self,
-        run: &RunContext<'_>,
+        walk: &WalkContext<'_>,
         stats: &mut Stats,
-        dir: &Arc<DirPath>,
-        name: &[u8],
-        (): (),
-        identity: Identity,
-        transition: Transition,
+        decision: Decision<'_, ()>,
     ) -> ControlFlow<()> {
+        let Decision {
+            dir,
+            name,
+            identity,
+            transition,
+            ..
+        } = decision;
         stats.add_changes(&transition, 1);
         if self.manifest.is_none() {
             return ControlFlow::Continue(());
         }
         self.lines.extend_from_slice(b"{\"kind\":\"change\",");
-        self.path(run, dir, name);
+        self.path(walk, dir, name);
         let mut digits = itoa::Buffer::new();
         self.lines.extend_from_slice(b",\"ino\":");
         self.lines
@@ -189,7 +192,7 @@ impl Sink for ManifestSink<'_> {
         }
         self.transition(transition);
         match self.lines.len() >= MANIFEST_BUFFER {
-            true => self.hand_over(run),
+            true => self.hand_over(walk),
             false => ControlFlow::Continue(()),
         }
     }
@@ -215,8 +218,8 @@ impl Sink for ManifestSink<'_> {
         }));
     }
 
-    fn finish(&mut self, run: &RunContext<'_>, _tally: &mut Stats, _whole: bool) {
-        let _ = self.hand_over(run);
+    fn finish(&mut self, walk: &WalkContext<'_>, _stats: &mut Stats, _whole: bool) {
+        let _ = self.hand_over(walk);
     }
 }
 

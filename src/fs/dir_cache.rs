@@ -1,4 +1,4 @@
-//! The way to the directory that a replay is at.
+//! The way to the directory that one works in, kept open.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,17 +8,15 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
-use crate::fs::Stat;
-use crate::fs::dir::{open_dir, open_dir_of_mount, open_unread};
-use crate::fs::dir_guard::DirGuard;
-use crate::fs::live_mounts::LiveMounts;
-use crate::fs::process;
-use crate::fs::stat::stat;
-use crate::journal::Name;
+use super::dir::{open_dir, open_dir_of_mount, open_unread};
+use super::dir_guard::DirGuard;
+use super::live_mounts::LiveMounts;
+use super::process;
+use super::stat::{Stat, stat};
 
-/// The way to the directory a replay is at, as open handles: each name is opened once, from the
+/// The way to the directory that one works in, as open handles: each name is opened once, from the
 /// handle before it, and followed never.
-pub(super) struct DirCache {
+pub struct DirCache {
     /// Number of the tree it lies in.
     tree: usize,
     levels: Vec<Level>,
@@ -38,18 +36,16 @@ struct Level {
 
 /// The names down to a directory, for messages: it can be kept when the way has turned elsewhere, and costs
 /// one name a level, as it shares those above.
-pub(super) struct PathChain {
-    name: Name,
+pub struct PathChain {
+    name: Box<[u8]>,
     above: Option<Rc<PathChain>>,
 }
 
 impl PathChain {
     /// The directory's path in a tree that is at `top`. `None`: it is the top.
-    pub(super) fn path(trail: Option<&PathChain>, top: &Path) -> PathBuf {
+    pub fn path(trail: Option<&PathChain>, top: &Path) -> PathBuf {
         let levels = std::iter::successors(trail, |trail| trail.above.as_deref());
-        let mut names: Vec<&OsStr> = levels
-            .map(|trail| OsStr::from_bytes(&trail.name.0))
-            .collect();
+        let mut names: Vec<&OsStr> = levels.map(|trail| OsStr::from_bytes(&trail.name)).collect();
         names.push(top.as_os_str());
         names.into_iter().rev().collect()
     }
@@ -89,7 +85,7 @@ impl Default for DirCache {
 impl DirCache {
     /// Turns to `names` below the outer `keep` levels, in a tree. What is open on the way there stays open.
     /// How many levels are new: a [`PathChain`] kept from before shares none of these.
-    pub(super) fn enter(&mut self, tree: usize, keep: usize, names: &[Name]) -> usize {
+    pub fn enter(&mut self, tree: usize, keep: usize, names: &[impl AsRef<[u8]>]) -> usize {
         if tree != self.tree {
             self.cut(0);
             self.top = None;
@@ -98,11 +94,11 @@ impl DirCache {
         let inner = self.levels.get(keep..).unwrap_or_default();
         let same = inner.iter().zip(names);
         let same = same
-            .take_while(|(level, name)| level.trail.name == **name)
+            .take_while(|(level, name)| *level.trail.name == *name.as_ref())
             .count();
         let (keep, names) = (keep + same, &names[same..]);
         self.cut(keep);
-        for name in names.iter().cloned() {
+        for name in names.iter().map(|name| Box::from(name.as_ref())) {
             let above = self.trail().cloned();
             let trail = Rc::new(PathChain { name, above });
             self.levels.push(Level { trail, open: None });
@@ -121,12 +117,12 @@ impl DirCache {
     }
 
     /// Tries again what did not lead anywhere.
-    pub(super) fn try_again(&mut self) {
+    pub fn try_again(&mut self) {
         self.broken = None;
     }
 
     /// The names on the way; `None` at the top of a tree.
-    pub(super) fn trail(&self) -> Option<&Rc<PathChain>> {
+    pub fn trail(&self) -> Option<&Rc<PathChain>> {
         self.levels.last().map(|level| &level.trail)
     }
 
@@ -134,7 +130,7 @@ impl DirCache {
     ///
     /// # Errors
     /// `EXDEV` for a mount that is not to be crossed.
-    pub(super) fn open<'r>(
+    pub fn open<'r>(
         &'r mut self,
         root: BorrowedFd<'_>,
         mounts: Mounts<'_>,
@@ -146,7 +142,7 @@ impl DirCache {
         for i in last_open.map_or(0, |i| i + 1)..self.levels.len() {
             let above = i.checked_sub(1).and_then(|i| self.levels[i].open.as_ref());
             let parent = above.map_or(root, |open| open.fd.as_fd());
-            match Open::at(parent, &self.levels[i].trail.name.0, mounts) {
+            match Open::at(parent, &self.levels[i].trail.name, mounts) {
                 Ok(open) => {
                     self.levels[i].open = Some(open);
                     self.open += 1;
@@ -184,7 +180,7 @@ impl DirCache {
 
 /// Whether the mounts in a tree are a part of it.
 #[derive(Clone, Copy)]
-pub(super) enum Mounts<'m> {
+pub enum Mounts<'m> {
     /// They are not; with the device of the tree.
     Avoided(u64),
     /// They are, but for idmapped ones.
@@ -196,7 +192,7 @@ impl Mounts<'_> {
     ///
     /// # Errors
     /// `EXDEV`
-    pub(super) fn check(self, handle: impl AsFd, stat: &Stat) -> rustix::io::Result<()> {
+    pub fn check(self, handle: impl AsFd, stat: &Stat) -> rustix::io::Result<()> {
         let is_part = match self {
             Mounts::Avoided(dev) => !stat.crosses_mount(dev),
             Mounts::Crossed(live) => !stat.mount_root || live.check_not_idmapped(handle).is_ok(),

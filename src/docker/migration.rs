@@ -1,0 +1,435 @@
+//! The plan that carries a data-root into a range or out of it.
+
+use std::path::{Path, PathBuf};
+
+use super::DockerError;
+use super::container::{
+    Container, obstacles, rewrite_config, rewrite_hostconfig, set_userns_host, with_graph_driver,
+};
+use super::conversion::plan::{Conversion, is_containerd};
+use super::conversion::staging::Staging;
+use super::daemon_json;
+use super::data_root::{
+    ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
+    plain_names,
+};
+use super::image_store::{self, ContainerdStore};
+use super::inventory::{HostBinds, Inventory};
+use super::layout::Layout;
+use super::path_rewriter::PathRewriter;
+use super::remap::Remap;
+use super::steps::{GUARDED, StepList, times};
+use crate::engine::{Cancel, Plan, ShiftRequest};
+use crate::idmap::Direction;
+use crate::journal::record::{RootLine, RunKind, WalkOptions};
+use crate::journal::step::StepPath;
+use crate::journal::{Journal, Step, Store};
+use crate::preflight::accounts::LoginAccounts;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct MigrateRequest {
+    /// The data-root.
+    pub data_root: PathBuf,
+    /// Into the range: `migrate`. Out of it: `revert`.
+    pub direction: Direction,
+    /// Name in the data-root of a copy of the plain root, which is carried instead of it.
+    pub copy: Option<String>,
+    /// What was made for a conversion of the containerd image store ([`Migration::make_staging`]).
+    pub staging: Option<Staging>,
+    /// Threads.
+    pub jobs: usize,
+    /// What cannot be shifted is left.
+    pub keep_going: bool,
+    /// Containers that cannot run remapped are marked to run with the host's user namespace.
+    pub set_userns_host: bool,
+    /// Host directories that containers bind go along, where that is safe.
+    pub bind_mounts: bool,
+    /// Also those that login accounts of this host work with.
+    pub allow_home: bool,
+    /// Out of the range: host directories that went into it with this data-root.
+    pub shifted_before: Vec<PathBuf>,
+    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
+    pub clear_flags: bool,
+    /// Files with names outside the data-root change too, for whoever uses those.
+    pub allow_outside_links: bool,
+    /// `daemon.json` is to say so too: the file, and the value of `userns-remap`.
+    pub daemon_json: Option<(PathBuf, String)>,
+}
+
+/// A plan, and what it is of, for people.
+pub struct Migration {
+    request: ShiftRequest,
+    step_roots: Vec<PathBuf>,
+    layout: Layout,
+    steps: Vec<Step>,
+    steps_before: usize,
+    /// What becomes of the containerd image store.
+    pub conversion: Option<Conversion>,
+    top: PathBuf,
+    range: String,
+    root_gid: u32,
+    /// What becomes of all that is in and around the data-root.
+    pub inventory: Inventory,
+    /// Where an unused docker root was in the way and goes.
+    pub set_aside: Option<String>,
+    /// Where the empty directories of storage drivers go, which would keep a plain daemon from the containerd store.
+    pub drivers_set_aside: Option<String>,
+    /// Names of containers that are marked for the host's user namespace.
+    pub marked: Vec<String>,
+    /// Names of containers that a remapped daemon will not start, and why.
+    pub will_not_start: Vec<(String, String)>,
+}
+
+impl Migration {
+    /// Looks at the data-root and works out what is to be done.
+    ///
+    /// # Errors
+    /// What stands in the way. Nothing was changed.
+    pub fn prepare(request: &MigrateRequest, remap: &Remap) -> Result<Migration, DockerError> {
+        let top = canonical(&request.data_root)?;
+        let inner = remap.dir_name();
+        let into = request.direction == Direction::Into;
+        let (from, to) = match into {
+            true => (top.clone(), top.join(&inner)),
+            false => (top.join(&inner), top.clone()),
+        };
+        // Where the docker root is now; its metadata says `from`.
+        let inside = match (into, &request.copy) {
+            (true, copy) => copy.clone(),
+            (false, _) => Some(inner.clone()),
+        };
+        let now = inside.as_ref().map_or(top.clone(), |name| top.join(name));
+        let docker_root = DockerRoot::at(&now);
+        docker_root.check_drivers()?;
+
+        let copy = request.copy.as_deref();
+        let mut steps = StepList::new(&top, copy, &inner)?;
+        let (plain, others) = plain_names(&top)?;
+        let moved = PathRewriter::new(&from, &to, if into { others.clone() } else { Vec::new() })?;
+        let new_path = |path: &str| moved.path(path);
+        let parse = |files: ContainerFiles| Ok((files.parse(&docker_root)?, files));
+        let all: Result<Vec<(Container, ContainerFiles)>, DockerError> = docker_root
+            .container_files()?
+            .into_iter()
+            .map(parse)
+            .collect();
+        let all = all?;
+        let containers = all.iter().map(|(container, _)| container);
+        let store = ContainerdStore::of(&docker_root, &top, containers)?;
+        let conversion = match into {
+            true => {
+                let all = all.iter().map(|(it, files)| (it, &files.config[..]));
+                store.conversion(&docker_root, all)?
+            }
+            false => {
+                store.check(&docker_root, request.direction, Some(remap))?;
+                None
+            }
+        };
+        check_has_content(&docker_root, request.direction, &top)?;
+        let obstacles = match into {
+            true => obstacles(all.iter().map(|(container, _)| container)),
+            false => vec![None; all.len()],
+        };
+        let (mut marked, mut will_not_start) = (Vec::new(), Vec::new());
+        for ((container, files), obstacle) in all.iter().zip(&obstacles) {
+            let dir = now.join("containers").join(&files.id);
+            let config = rewrite_config(&files.config, &new_path)
+                .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?;
+            let planned = conversion
+                .as_ref()
+                .and_then(|it| it.containers.get(&files.id));
+            let config = match planned {
+                Some(it) => with_graph_driver(&config, "overlay2", &it.image.to_string())
+                    .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?,
+                None => config,
+            };
+            steps.rewrite(&dir, &files.id, "config.v2.json", &files.config, config)?;
+            let Some(hostconfig) = &files.hostconfig else {
+                continue;
+            };
+            let bad = |error| not_json(&dir.join("hostconfig.json"), &error);
+            let mut after = rewrite_hostconfig(hostconfig, &new_path).map_err(bad)?;
+            if let Some(why) = obstacle {
+                match request.set_userns_host {
+                    true => {
+                        after = set_userns_host(&after).map_err(bad)?.unwrap_or(after);
+                        marked.push(container.name.clone());
+                    }
+                    false => will_not_start.push((container.name.clone(), why.clone())),
+                }
+            }
+            steps.rewrite(&dir, &files.id, "hostconfig.json", hostconfig, after)?;
+        }
+        let inventory = match into {
+            true => {
+                check_binds_are_told_apart(request, remap, &top)?;
+                let each = all.iter().zip(&obstacles).map(|((container, files), why)| {
+                    let is_host = container.userns_mode == "host" || why.is_some();
+                    (container, files, is_host)
+                });
+                let accounts = (!request.allow_home).then(LoginAccounts::of_host);
+                let binds = match request.bind_mounts {
+                    true => HostBinds::Shifted,
+                    false => HostBinds::Left,
+                };
+                Inventory::for_migrate(&docker_root, &moved, Some(remap), each, binds, accounts)?
+            }
+            false => {
+                let mut sources = request.shifted_before.clone();
+                for (_, files) in &all {
+                    sources.extend(files.bind_sources_if_remapped(&docker_root)?);
+                }
+                Inventory::for_revert(&moved, remap, sources, request.bind_mounts)?
+            }
+        };
+        inventory.check()?;
+        for edit in inventory.edits() {
+            steps.edit(edit, &from, &now, into.then_some(&inner))?;
+        }
+
+        let hidden: Vec<String> = steps.hidden.clone();
+        let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
+        let trees: Vec<PathBuf> = [top.clone()]
+            .into_iter()
+            .chain(inventory.in_place.clone())
+            .collect();
+        let snapshots = conversion
+            .as_ref()
+            .map(|it| it.snapshot_trees(&top, trees.len(), &inner));
+        let own_containerd = conversion.as_ref().map(|it| it.containerd.path.clone());
+        let own_containerd = own_containerd.filter(|path| !path.starts_with(&top));
+        let trees: Vec<PathBuf> = trees.into_iter().chain(own_containerd).collect();
+        let set_aside;
+        let mut drivers_set_aside = None;
+        if into {
+            if inside.is_none() {
+                steps.block(&[], &hidden)?;
+            }
+            set_aside = steps.set_shell_aside(&inner)?;
+            let mut carried = match &inside {
+                None => plain.clone(),
+                Some(_) => names(&now)?,
+            };
+            if let (Some(conversion), Some(snapshots)) = (&conversion, &snapshots) {
+                let aside = store.drivers_to_set_aside();
+                drivers_set_aside = steps.set_drivers_aside(&[], "plain", aside)?;
+                let is_aside = |name: &String| aside.contains(name) && name != "image";
+                carried.retain(|name| !is_aside(name));
+                steps.rename_snapshots(conversion, snapshots, request.staging.as_ref())?;
+            }
+            match &request.staging {
+                Some(staging) => {
+                    steps.make_root_of(staging, &inner)?;
+                    carried.retain(|name| name != "image");
+                }
+                None => {
+                    steps.make_root(&inner, remap.root.1);
+                    steps.guard(&[&inner]);
+                }
+            }
+            for name in carried.iter().filter(|name| *name != GUARDED) {
+                let from = inside.as_deref().into_iter().chain([&name[..]]);
+                steps.rename(&from.collect::<Vec<_>>(), &[&inner, name])?;
+            }
+        } else {
+            store.check_plain_root(&top)?;
+            steps.early.push(times(StepPath::new(0, [&inner]), &from)?);
+            steps.block(&[&inner], &hidden)?;
+            set_aside = steps.set_plain_shell_aside(&plain)?;
+            let aside = store.drivers_to_set_aside();
+            drivers_set_aside = steps.set_drivers_aside(&[&inner], &inner, aside)?;
+            for name in names(&from)? {
+                if !aside.contains(&name) && name != GUARDED {
+                    steps.rename(&[&inner, &name], &[&name])?;
+                }
+            }
+        }
+        let bytes = |name: &String| name.clone().into_bytes();
+        let layout = Layout {
+            direction: request.direction,
+            root_uid: remap.root.0,
+            root_gid: remap.root.1,
+            inside: inside.clone(),
+            others: others.iter().map(bytes).collect(),
+            elsewhere: inventory
+                .volumes
+                .iter()
+                .map(|it| bytes(&it.volume))
+                .collect(),
+            own_trees: inventory.own_trees.clone(),
+            sides_overlap: remap.map.sides_overlap().is_some(),
+            snapshots,
+        };
+        steps.own_top(layout.passage_rule())?;
+        let to_root: &[&str] = if into { &[&inner] } else { &[] };
+        steps.unblock(&now.join(GUARDED), to_root)?;
+        let mut step_roots = Vec::new();
+        if let Some((path, value)) = &request.daemon_json {
+            let value = into.then_some(&value[..]);
+            let (root, step) = daemon_json::step(path, value, trees.len())?;
+            if !step.is_empty() {
+                let dir = StepPath::new(trees.len(), [""; 0]);
+                steps.late.push(times(dir, &root)?);
+                step_roots.push(root);
+                // A daemon that is started early must not find the option without the data.
+                steps.late.extend(step);
+            }
+        }
+        // Last: until the daemon is told where its data is now, the one of before must not start without it.
+        match (into, &inside) {
+            (true, None) => steps.remove_guard(&[]),
+            (true, Some(copy)) => steps.remove_dir(copy)?,
+            (false, _) => {
+                steps.remove_guard(&[&inner]);
+                steps.remove_dir(&inner)?;
+            }
+        }
+        let steps_before = steps.early.len();
+        let steps = [steps.early, steps.late].concat();
+        Ok(Migration {
+            layout,
+            steps_before,
+            request: ShiftRequest {
+                paths: trees,
+                map: remap.map.clone(),
+                direction: request.direction,
+                jobs: request.jobs,
+                walk: WalkOptions {
+                    keep_going: request.keep_going,
+                    outside_links: request.allow_outside_links,
+                    clear_flags: request.clear_flags,
+                    ..WalkOptions::default()
+                },
+                allow_in_use: false,
+                allow_system_path: true,
+                allow_home: request.allow_home,
+                kind: match into {
+                    true => RunKind::DockerMigrate,
+                    false => RunKind::DockerRevert,
+                },
+            },
+            conversion,
+            top,
+            range: inner,
+            root_gid: remap.root.1,
+            inventory,
+            step_roots,
+            steps,
+            set_aside,
+            drivers_set_aside,
+            marked,
+            will_not_start,
+        })
+    }
+
+    /// Reads all that a conversion reads, for a dry run.
+    ///
+    /// # Errors
+    /// As of [`Migration::make_staging`].
+    pub fn check_conversion(&self, cancel: &Cancel) -> Result<(), DockerError> {
+        let Some(conversion) = &self.conversion else {
+            return Ok(());
+        };
+        Staging::check_is_free(&self.top, &self.range)?;
+        Staging::check_layers(conversion, cancel)
+    }
+
+    /// Makes what a conversion of the containerd image store adds, for [`MigrateRequest::staging`]. `None`: there is
+    /// nothing to convert.
+    ///
+    /// # Errors
+    /// A blob is damaged, or the disk is full; nothing is left.
+    pub fn make_staging(&self, cancel: &Cancel) -> Result<Option<Staging>, DockerError> {
+        let conversion = self.conversion.as_ref();
+        let made =
+            conversion.map(|it| Staging::make(it, &self.top, &self.range, self.root_gid, cancel));
+        made.transpose()
+    }
+
+    /// The plan, for the engine.
+    pub fn plan(&self) -> Plan<'_> {
+        Plan {
+            request: self.request.clone(),
+            step_roots: self.step_roots.clone(),
+            policy: &self.layout,
+            steps: self.steps.clone(),
+            steps_before: self.steps_before,
+        }
+    }
+}
+
+/// The host directories that went into the range with this data-root, as the journals have it that are
+/// still there.
+pub fn shifted_before(store: &Store, data_root: &Path) -> Vec<PathBuf> {
+    let Ok(top) = canonical(data_root) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for file in store.files().unwrap_or_default() {
+        let Ok(journal) = Journal::outline(&file) else {
+            continue;
+        };
+        let path = |line: &RootLine| PathBuf::from(line.path.clone());
+        let mut trees = journal.header.roots.iter().filter(|line| !line.steps_only);
+        let is_of_root = trees.next().is_some_and(|line| path(line) == top);
+        if is_of_root && journal.header.command == RunKind::DockerMigrate {
+            found.extend(trees.map(path).filter(|path| !is_containerd(path)));
+        }
+    }
+    found
+}
+
+fn check_binds_are_told_apart(
+    request: &MigrateRequest,
+    remap: &Remap,
+    top: &Path,
+) -> Result<(), DockerError> {
+    match remap.map.sides_overlap() {
+        Some(overlap) if request.bind_mounts => Err(DockerError::in_the_way(
+            top,
+            format!(
+                "{overlap}, so an id does not tell whether a file that containers bind is shifted already. \
+                 Migrate without --bind-mounts, and shift those that are not: idshift prepare --assume-unshifted"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_has_content(
+    root: &DockerRoot,
+    direction: Direction,
+    top: &Path,
+) -> Result<(), DockerError> {
+    let all = names(top)?;
+    if all.iter().any(|name| name.starts_with(MOVING)) {
+        return Err(DockerError::in_the_way(top, INTERRUPTED));
+    }
+    if root.path.is_dir() && (!root.holds()?.is_shell() || image_store::has_images(root)) {
+        return Ok(());
+    }
+    let remapped: Vec<String> = all
+        .into_iter()
+        .filter(|name| is_remapped_name(name))
+        .collect();
+    let there = match &remapped[..] {
+        _ if image_store::was_used(root) => {
+            "its daemon used the containerd image store, which cannot be carried, and there are no images in it either".into()
+        }
+        [] => "and there is no remapped root either. Is it the right --data-root?".to_string(),
+        names => format!("beside it there is {}", names.join(", ")),
+    };
+    Err(DockerError::in_the_way(
+        &root.path,
+        match direction {
+            Direction::Into => {
+                format!("has no images, containers or volumes of a plain daemon; {there}")
+            }
+            Direction::OutOf => format!(
+                "there are no images, containers or volumes of a daemon remapped to this range; {there}"
+            ),
+        },
+    ))
+}

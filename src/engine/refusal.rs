@@ -1,0 +1,149 @@
+//! Why a run does not start.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::hardlinks::table::{describe_outside_names, outside_names_help};
+use crate::fs::escape::{escaped, shell_word};
+use crate::fs::root::RootError;
+use crate::idmap::{IdMap, Overlap};
+use crate::journal::JournalError;
+use crate::journal::manifest::ManifestError;
+use crate::journal::run_lock::LockError;
+use crate::journal::store::StoreError;
+use crate::preflight::mount_views::MountViewError;
+use crate::preflight::user_namespace::NoSuchId;
+use crate::preflight::{Lasting, Passing};
+
+/// Why a run does not start. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// A path cannot be a root.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A check before the first change found what time does not cure.
+    #[error(transparent)]
+    Lasting(#[from] Lasting),
+    /// A check before the first change found what is in the way now.
+    #[error(transparent)]
+    Passing(#[from] Passing),
+    /// What is seen of the trees is not what is on disk, or is seen twice.
+    #[error(transparent)]
+    MountView(#[from] MountViewError),
+    /// Two of the paths hold one another.
+    #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = escaped(inner), outer = escaped(outer))]
+    Nested {
+        /// The one inside.
+        inner: PathBuf,
+        /// The one around it.
+        outer: PathBuf,
+    },
+    /// The map's two sides meet.
+    #[error(
+        "the map {map}: {overlap}, so an id does not tell whether a file is already shifted. {}",
+        if_known(*.is_verified, path)
+    )]
+    Undecidable {
+        /// The first tree.
+        path: PathBuf,
+        /// The map.
+        map: IdMap,
+        /// Where its sides meet.
+        overlap: Overlap,
+        /// The trees are only looked at.
+        is_verified: bool,
+    },
+    /// The namespace lacks an id.
+    #[error(transparent)]
+    NoSuchId(#[from] NoSuchId),
+    /// An exclude glob is none.
+    #[error("--exclude {glob}: {reason}. A glob is relative to the path: `cache/**`, `*.tmp`")]
+    Glob {
+        /// As given.
+        glob: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Files of the tree have names elsewhere.
+    #[error(
+        "{path}: {}{more}. {}",
+        describe_outside_names(*.names), outside_names_help(&shell_word(path)), path = escaped(path)
+    )]
+    OutsideLinks {
+        /// One of them.
+        path: PathBuf,
+        /// How many names of it are in the trees, and how many it has.
+        names: (u32, u32),
+        /// How many more there are, in words.
+        more: String,
+    },
+    /// Another run works on it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Something about the journals.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something about one journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Something about the manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A manifest cannot be written.
+    #[error("{path}: {source}; the manifest cannot be written there", path = escaped(path))]
+    ManifestOutput {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A tree of a journal is not there, or is another one.
+    #[error(
+        "{path}: {reason}. Is its filesystem not mounted? `findmnt --target {above}` shows what is mounted \
+         there. Nothing was done, and the journal is as it was. If the tree is gone for good, \
+         `idshift rollback --force {journal}` undoes what is still there",
+        path = escaped(path), above = shell_word(above)
+    )]
+    TreeMissing {
+        /// The tree.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// It, or the directory above it that is there.
+        above: PathBuf,
+        /// The journal, as a command line names it.
+        journal: String,
+    },
+    /// What is asked and what the record says do not fit.
+    #[error("{path}: {reason}", path = escaped(path))]
+    NotThisOne {
+        /// The journal, manifest or tree.
+        path: PathBuf,
+        /// Why not, and what helps.
+        reason: String,
+    },
+}
+
+impl Refusal {
+    /// A journal cannot be written.
+    pub(super) fn journal(path: &Path, source: std::io::Error) -> Refusal {
+        Refusal::Journal(JournalError::Io {
+            path: path.to_path_buf(),
+            source,
+        })
+    }
+}
+
+/// What helps where the ids do not tell.
+fn if_known(is_verified: bool, path: &Path) -> String {
+    let path = escaped(path);
+    match is_verified {
+        true => {
+            format!("If you know that everything below {path} was shifted, add --assume-shifted")
+        }
+        false => format!(
+            "If you know that nothing below {path} was shifted before, add --assume-unshifted"
+        ),
+    }
+}

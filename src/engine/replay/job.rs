@@ -1,0 +1,78 @@
+//! What a replay is of, and how it is done.
+
+use crate::engine::Stats;
+use crate::engine::control::RunControl;
+use crate::engine::target::Target;
+use crate::fs::Root;
+use crate::journal::Journal;
+use crate::journal::step::Move;
+
+/// What is done about an inode that is not as wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayMode {
+    /// It is changed.
+    Change,
+    /// It is counted as to be changed: a dry run.
+    Count,
+    /// It is reported as a conflict: verify.
+    Report,
+}
+
+/// What ends a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// Nothing: what goes wrong is reported.
+    Never,
+    /// An inode that cannot be read or changed.
+    OnFailure,
+    /// That, and an inode that is not what the journal says.
+    OnConflict,
+}
+
+/// How a journal is gone through.
+pub struct Replay<'a> {
+    /// The journal.
+    pub journal: &'a Journal,
+    /// What is wanted.
+    pub target: Target,
+    /// Inodes half way between before and after are the journal's doing: true while a run or a
+    /// rollback of it has not ended.
+    pub accept_partial: bool,
+    /// An inode that somebody changed since is given the wanted ownership all the same.
+    pub force: bool,
+    /// What is done.
+    pub act: ReplayMode,
+    /// What ends the replay before its end.
+    pub give_up: FailurePolicy,
+    /// The trees, where they are open since the run began; else they are opened by their paths.
+    pub roots: Option<&'a [Root]>,
+    /// Entries that steps renamed since, in order: what is below them is looked for in their new places.
+    pub moves: &'a [Move],
+    /// How it is watched and held back.
+    pub control: RunControl<'a>,
+}
+
+impl<'a> Replay<'a> {
+    /// That counts what is to be changed of what is as the journal says, up to its end.
+    pub fn new(journal: &'a Journal, target: Target, control: RunControl<'a>) -> Replay<'a> {
+        Replay {
+            journal,
+            target,
+            accept_partial: false,
+            force: false,
+            act: ReplayMode::Count,
+            give_up: FailurePolicy::Never,
+            roots: None,
+            moves: &[],
+            control,
+        }
+    }
+}
+
+/// How a replay went.
+pub struct Replayed {
+    /// Counts.
+    pub stats: Stats,
+    /// It was stopped before its end, on request or by the first trouble of a strict one.
+    pub cut_short: bool,
+}

@@ -1,0 +1,242 @@
+//! Where the entries of a journal are on the disk now.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use super::job::Replay;
+use crate::engine::ProblemKind;
+use crate::fs::dir_cache::{DirCache, Mounts, PathChain};
+use crate::fs::live_mounts::LiveMounts;
+use crate::fs::{
+    self, FirstCall, LookupEntry, LookupError, LookupOptions, PinnedFile, Root, Stat, attributes,
+};
+use crate::journal::Name;
+use crate::journal::record::{DirLine, Entry};
+use crate::journal::step::Move;
+
+/// Finds the entries of one directory after the other, for one thread.
+pub(super) struct Locator<'a> {
+    replay: &'a Replay<'a>,
+    /// Where the run crossed mounts.
+    live_mounts: Option<&'a LiveMounts>,
+    way: DirCache,
+    /// Where entries were renamed: the way as the journal knows it.
+    known: Vec<Name>,
+    /// Some entries of that directory were renamed, and each is looked for by itself.
+    scatters: bool,
+    /// The tree in which it is now.
+    root_now: usize,
+    /// Levels of ways that have come since they were asked for.
+    new_levels: usize,
+}
+
+/// Why an inode is not where the journal says.
+const GONE: &str = "is gone, or was renamed";
+pub(super) const REPLACED: &str = "another inode has its name now";
+const MOUNTED: &str =
+    "something is mounted on its way now; `findmnt` shows what, and `umount` takes it away";
+
+/// Why an inode is left as it is.
+pub(super) type EntryProblem = (ProblemKind, String);
+
+impl<'a> Locator<'a> {
+    /// At the beginning of a journal.
+    pub fn new(replay: &'a Replay<'a>, live_mounts: Option<&'a LiveMounts>) -> Locator<'a> {
+        Locator {
+            replay,
+            live_mounts,
+            way: DirCache::default(),
+            known: Vec::new(),
+            scatters: false,
+            root_now: 0,
+            new_levels: 0,
+        }
+    }
+
+    /// Turns to a frame: its first line says its whole way, and what did not lead anywhere is tried again.
+    pub fn begin_frame(&mut self) {
+        self.way.try_again();
+        self.known.clear();
+    }
+
+    /// Whether each entry of the directory is looked for by itself.
+    pub fn scatters(&self) -> bool {
+        self.scatters
+    }
+
+    /// The tree in which the directory is now.
+    pub fn root_now(&self) -> usize {
+        self.root_now
+    }
+
+    /// Levels of ways that have come since this was asked.
+    pub fn take_new_levels(&mut self) -> usize {
+        std::mem::take(&mut self.new_levels)
+    }
+
+    /// The way to the directory, to be kept.
+    pub fn chain(&self) -> Option<Rc<PathChain>> {
+        self.way.trail().cloned()
+    }
+
+    /// Turns to a line's directory.
+    pub fn enter(&mut self, line: &DirLine) {
+        if self.replay.moves.is_empty() {
+            self.root_now = line.root;
+            self.turn(line.root, line.keep, &line.path);
+            return;
+        }
+        self.known.truncate(line.keep);
+        self.known.extend(line.path.iter().cloned());
+        let mut now = self.known.clone();
+        self.scatters = false;
+        let mut root = line.root;
+        for one in self.replay.moves {
+            let parent = one.from.path.split_last().map(|(_, above)| above);
+            self.scatters |= one.from.root == root && parent == Some(&now[..]);
+            (root, now) = one.apply(root, &now).unwrap_or((root, now));
+        }
+        self.root_now = root;
+        if !self.scatters {
+            self.turn(root, 0, &now);
+        }
+    }
+
+    /// Where entries were renamed, and each is looked at by itself: turns to the directory that `name` is in
+    /// now; its name there.
+    pub fn name_now(&mut self, root: usize, name: &Name) -> Option<Name> {
+        if !self.scatters {
+            return None;
+        }
+        let mut way = self.known.clone();
+        if name.0 != b"." {
+            way.push(name.clone());
+        }
+        let moved =
+            |(root, way): (usize, Vec<Name>), m: &Move| m.apply(root, &way).unwrap_or((root, way));
+        let all = self.replay.moves.iter();
+        let (root, mut now) = all.fold((root, way), moved);
+        let name = match name.0 == b"." {
+            true => name.clone(),
+            false => now.pop()?,
+        };
+        self.root_now = root;
+        self.turn(root, 0, &now);
+        Some(name)
+    }
+
+    fn turn(&mut self, root: usize, keep: usize, names: &[Name]) {
+        self.new_levels += self.way.enter(root, keep, names);
+    }
+
+    /// What the names of some entries mean now; those that `wants` says are to be changed are pinned.
+    pub fn look_up(
+        &mut self,
+        root: &Root,
+        entries: &[Entry<'_>],
+        first: FirstCall,
+        wants: impl Fn(usize, &Stat) -> bool,
+    ) -> Vec<Result<LookupEntry, EntryProblem>> {
+        if let [Entry { name, .. }] = entries
+            && name.0 == b"."
+        {
+            return vec![look_at_root(root)];
+        }
+        let names: Vec<CString> = entries.iter().map(|entry| c_name(entry.name)).collect();
+        let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
+        let mounts = self.mounts(root);
+        let looked = match self.way.open(root.pin.as_fd(), mounts) {
+            Ok((dir, guard)) => {
+                let how = LookupOptions {
+                    guard,
+                    first,
+                    keeps_names: false,
+                };
+                fs::lookup(dir, &names, how, |n, stat, _| wants(n, stat)).each
+            }
+            Err(errno) => {
+                let failed = LookupError {
+                    call: "open",
+                    errno,
+                };
+                names.iter().map(|_| Err(failed)).collect()
+            }
+        };
+        let looked = looked.into_iter();
+        looked.map(|one| one.map_err(entry_problem)).collect()
+    }
+
+    /// The path of an entry, for messages.
+    pub fn path(&self, root: usize, trail: Option<&PathChain>, name: &Name) -> PathBuf {
+        let top = self.replay.journal.header.roots[root].path.as_path();
+        let mut path = PathChain::path(trail, top);
+        if name.0 != b"." {
+            path.push(name.as_path());
+        }
+        path
+    }
+
+    fn mounts(&self, root: &Root) -> Mounts<'a> {
+        match self.live_mounts {
+            Some(live) => Mounts::Crossed(live),
+            None => Mounts::Avoided(root.dev),
+        }
+    }
+
+    /// Makes sure that an entry of the directory at hand is no mount that is not to be crossed.
+    pub fn check_mount(
+        &mut self,
+        root: &Root,
+        name: &Name,
+        stat: &Stat,
+        pin: Option<&PinnedFile>,
+    ) -> Result<(), EntryProblem> {
+        let mounts = self.mounts(root);
+        let checked = match (pin, mounts) {
+            (Some(pin), _) => mounts.check(pin, stat),
+            (None, Mounts::Crossed(_)) if stat.mount_root => {
+                let dir = self.way.open(root.pin.as_fd(), mounts);
+                let pin = dir.and_then(|(dir, _)| PinnedFile::at(dir, &c_name(name)));
+                pin.and_then(|pin| mounts.check(pin, stat))
+            }
+            (None, _) => mounts.check(&root.pin, stat),
+        };
+        let call = "open";
+        checked.map_err(|errno| entry_problem(LookupError { call, errno }))
+    }
+}
+
+/// The top of a tree, which has no name in it.
+fn look_at_root(root: &Root) -> Result<LookupEntry, EntryProblem> {
+    let pin = root.pin.try_clone();
+    let looked = pin.and_then(|pin| {
+        Ok(LookupEntry {
+            stat: pin.stat()?,
+            present: attributes::present(&pin),
+            pin: Some(pin),
+            kept_name: true,
+        })
+    });
+    let call = "statx";
+    looked.map_err(|errno| entry_problem(LookupError { call, errno }))
+}
+
+fn entry_problem(error: LookupError) -> EntryProblem {
+    let LookupError { call, errno } = error;
+    let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
+    match errno {
+        Errno::NOENT => conflict(GONE),
+        Errno::NOTDIR | Errno::LOOP => conflict(REPLACED),
+        Errno::XDEV => conflict(MOUNTED),
+        _ => (ProblemKind::Failed, format!("{call}: {errno}")),
+    }
+}
+
+/// A name of a journal holds no NUL: `Name::is_component` made sure.
+fn c_name(name: &Name) -> CString {
+    CString::new(&name.0[..]).unwrap_or_default()
+}

@@ -1,0 +1,215 @@
+//! The life of a run, from its request to its report: once for shift, plans, reviewed manifests, resume and
+//! rollback.
+//!
+//! ```text
+//! open -> preflight -> Locked -> begin_journal -> Running -> finish -> Report
+//! ```
+//!
+//! Each stage is a type, and only what it may do is a method of it: a journal is begun, or gone on with, under the
+//! lock of its trees; what changes the disk takes a session that has a journal; whoever ends a session has it no
+//! more.
+
+mod conclude;
+mod running;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::context::RunState;
+use super::control::RunControl;
+use super::refusal::Refusal;
+use super::reopen::check_service_stopped;
+use super::request::{ShiftRequest, check_mount_views};
+use super::{Ending, Report, Stats};
+use crate::fs::Root;
+use crate::journal::record::Header;
+use crate::journal::run_lock::RunLock;
+use crate::journal::writer::Appender;
+use crate::journal::{Journal, Mark, Store};
+use crate::preflight::passing::check_is_root;
+
+/// A run. `Stage`: how far it has come.
+pub(super) struct Session<'a, Stage> {
+    start: Instant,
+    control: RunControl<'a>,
+    roots: Vec<Root>,
+    /// So many of the roots are trees in which owners are changed; they come first.
+    trees: usize,
+    stage: Stage,
+}
+
+/// The trees are open.
+pub(super) struct Opened;
+
+/// All that must hold before the first change does, and no other run can come to the trees.
+pub(super) struct Locked {
+    lock: RunLock,
+}
+
+/// There is a journal, so that changes can be made.
+pub(super) struct Running<'a> {
+    lock: RunLock,
+    run: RunState<'a>,
+    journal: PathBuf,
+    appender: Appender,
+    /// What was counted so far.
+    stats: Stats,
+    /// What kept the journal, or a filesystem, from being written.
+    written: std::io::Result<()>,
+}
+
+impl<'a, Stage> Session<'a, Stage> {
+    /// All roots.
+    pub fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    /// The trees in which owners are changed.
+    pub fn trees(&self) -> &[Root] {
+        &self.roots[..self.trees]
+    }
+
+    /// The report of a run that ends so.
+    pub fn report(&self, ending: Ending, stats: Stats) -> Report {
+        Report::new(self.start, ending, stats)
+    }
+
+    fn with_stage<Next>(self, next: impl FnOnce(Stage) -> Next) -> Session<'a, Next> {
+        Session {
+            start: self.start,
+            control: self.control,
+            roots: self.roots,
+            trees: self.trees,
+            stage: next(self.stage),
+        }
+    }
+}
+
+impl<'a> Session<'a, Opened> {
+    /// Opens the trees; gives also how many of the roots are that.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open(
+        control: RunControl<'a>,
+        open: impl FnOnce() -> Result<(Vec<Root>, usize), Refusal>,
+    ) -> Result<Self, Refusal> {
+        let start = Instant::now();
+        let (roots, trees) = open()?;
+        Ok(Session {
+            start,
+            control,
+            roots,
+            trees,
+            stage: Opened,
+        })
+    }
+
+    /// Opens the trees of a request.
+    ///
+    /// # Errors
+    /// As [`ShiftRequest::open_roots`].
+    pub fn of_request(control: RunControl<'a>, request: &ShiftRequest) -> Result<Self, Refusal> {
+        Session::open(control, || {
+            let roots = request.open_roots()?;
+            let trees = roots.len();
+            Ok((roots, trees))
+        })
+    }
+
+    /// Asks every check before the first change, and takes the lock.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn preflight(
+        self,
+        request: &ShiftRequest,
+        store: &Store,
+    ) -> Result<Session<'a, Locked>, Refusal> {
+        let lock = request.clear_to_change(&self.roots, store, self.control.monitor)?;
+        Ok(self.with_stage(|Opened| Locked { lock }))
+    }
+
+    /// The same for a run that has a journal: its trees were asked for then.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn preflight_of_journal(self, journal: &Journal) -> Result<Session<'a, Locked>, Refusal> {
+        check_is_root(&journal.path)?;
+        check_service_stopped(journal, self.control.monitor)?;
+        let lock = RunLock::take(&self.roots)?;
+        self.check_mount_views(journal)?;
+        Ok(self.with_stage(|Opened| Locked { lock }))
+    }
+
+    /// What a dry run is told of a run that has a journal.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn check_journal(&self, journal: &Journal) -> Result<(), Refusal> {
+        check_service_stopped(journal, self.control.monitor)?;
+        self.check_mount_views(journal)
+    }
+
+    fn check_mount_views(&self, journal: &Journal) -> Result<(), Refusal> {
+        let paths: Vec<_> = self.trees().iter().map(|root| &root.path).collect();
+        check_mount_views(&self.roots, &paths, &journal.header.walk)
+    }
+}
+
+impl<'a> Session<'a, Locked> {
+    /// The lock alone, for what has to be done before the run can be asked for.
+    pub fn into_lock(self) -> RunLock {
+        self.stage.lock
+    }
+
+    /// Begins a journal.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn begin_journal(
+        self,
+        store: &Store,
+        header: Header,
+    ) -> Result<Session<'a, Running<'a>>, Refusal> {
+        let cross_mounts = header.walk.cross_mounts;
+        let (appender, journal) = store.create(&self.stage.lock, header)?;
+        Ok(self.run(appender, journal, cross_mounts))
+    }
+
+    /// Goes on with a journal, or undoes it: `mark` says which.
+    ///
+    /// # Errors
+    /// It cannot be written, or is not what it was when it was read.
+    pub fn reopen_journal(
+        self,
+        journal: &Journal,
+        mark: Mark,
+    ) -> Result<Session<'a, Running<'a>>, Refusal> {
+        let mut appender = journal.append(&self.stage.lock)?;
+        let marked = appender.mark(mark, 0);
+        marked.map_err(|source| Refusal::journal(&journal.path, source))?;
+        Ok(self.run(
+            appender,
+            journal.path.clone(),
+            journal.header.walk.cross_mounts,
+        ))
+    }
+
+    fn run(
+        self,
+        appender: Appender,
+        journal: PathBuf,
+        cross_mounts: bool,
+    ) -> Session<'a, Running<'a>> {
+        let run = RunState::new(self.control, &self.roots, cross_mounts);
+        self.with_stage(|Locked { lock }| Running {
+            lock,
+            run,
+            journal,
+            appender,
+            stats: Stats::default(),
+            written: Ok(()),
+        })
+    }
+}

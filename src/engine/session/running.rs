@@ -1,0 +1,161 @@
+//! What a run may do that has a journal, and how it ends.
+
+use std::io;
+use std::path::Path;
+
+use super::conclude::RunEnd;
+use super::{Running, Session};
+use crate::engine::context::{RunState, WalkContext, WalkScope};
+use crate::engine::execute::{Execution, execute};
+use crate::engine::hardlinks::verify::walk_and_verify;
+use crate::engine::replay::Replayed;
+use crate::engine::sinks::journal::JournalSink;
+use crate::engine::sync::with_writeback;
+use crate::engine::undo::{RollbackOptions, Undo};
+use crate::engine::visitor::ShiftVisitor;
+use crate::engine::{Ending, Phase, Report, Stats};
+use crate::fs::Root;
+use crate::journal::writer::{Appender, Writer};
+use crate::journal::{Journal, JournalError, Mark};
+
+impl Session<'_, Running<'_>> {
+    /// The journal file.
+    pub fn journal(&self) -> &Path {
+        &self.stage.journal
+    }
+
+    /// Adds frames to the journal.
+    pub fn append<T>(&mut self, work: impl FnOnce(&mut Appender) -> T) -> T {
+        work(&mut self.stage.appender)
+    }
+
+    /// What was counted so far.
+    pub fn stats(&mut self) -> &mut Stats {
+        &mut self.stage.stats
+    }
+
+    /// Whether nothing has ended the run so far, and nobody asked.
+    pub fn goes_on(&self) -> bool {
+        self.stage.written.is_ok() && !self.stage.run.is_cut_short()
+    }
+
+    /// Whether it was found to be stopped before it had met everything.
+    pub fn was_interrupted(&self) -> bool {
+        self.stage.run.was_interrupted()
+    }
+
+    /// What kept the journal from being written, for whoever ends the run himself.
+    pub fn take_written(&mut self) -> io::Result<()> {
+        std::mem::replace(&mut self.stage.written, Ok(()))
+    }
+
+    /// Does something of which lines go into the journal, through the thread that writes them; counts what it did.
+    pub fn write_journal(
+        mut self,
+        work: impl FnOnce(&RunState<'_>, &[Root], &Writer) -> (Stats, io::Result<()>),
+    ) -> Self {
+        let writer = Writer::start(self.stage.appender);
+        let (stats, done) = work(&self.stage.run, &self.roots[..self.trees], &writer);
+        let (appender, written) = writer.close();
+        self.stage.appender = appender;
+        self.stage.stats.add(stats);
+        self.stage.written = written.and(done);
+        self
+    }
+
+    /// Walks the trees; what is to change goes through the journal onto the disk.
+    pub fn shift_trees(self, scope: WalkScope<'_>, jobs: usize) -> Self {
+        self.control.monitor.phase(Phase::Shifting, None);
+        self.write_journal(|run, trees, writer| {
+            let walk = WalkContext::new(run, trees, scope);
+            with_writeback(&run.filesystems, |changed| {
+                let sink = || JournalSink::new(writer, changed, run.control);
+                walk_and_verify(&walk, trees, jobs, || ShiftVisitor::new(&walk, sink()))
+            })
+        })
+    }
+
+    /// Carries out what the journal names.
+    ///
+    /// # Errors
+    /// The journal cannot be read any more.
+    pub fn execute(&mut self, execution: &Execution<'_>) -> Result<(), JournalError> {
+        let stage = &mut self.stage;
+        let (stats, written) = execute(&stage.run, &self.roots, execution, &mut stage.appender)?;
+        stage.stats.add(stats);
+        stage.written = written;
+        Ok(())
+    }
+
+    /// Undoes what the journal names, and says so in it.
+    ///
+    /// # Errors
+    /// The journal cannot be read any more.
+    pub fn undo(
+        &mut self,
+        journal: &Journal,
+        options: RollbackOptions,
+    ) -> Result<Replayed, JournalError> {
+        let appender = &mut self.stage.appender;
+        let undo = Undo {
+            journal,
+            options,
+            roots: None,
+            control: self.control,
+            filesystems: &self.stage.run.filesystems,
+        };
+        undo.run_and_mark(|stats| {
+            // One that is left may be half done where the run did not come to its end.
+            let conflicts = match journal.may_be_half_done() {
+                true => 0,
+                false => stats.conflicts,
+            };
+            appender.mark_with_conflicts(Mark::Undone, stats.left(), conflicts)
+        })
+    }
+
+    /// Ends a run under which nothing was done: its journal goes.
+    pub fn discard(self) {
+        let _ = std::fs::remove_file(&self.stage.journal);
+    }
+
+    /// The same, with the report of it.
+    pub fn unchanged(self, ending: Ending, stats: Stats) -> Report {
+        let report = self.report(ending, stats.without_changes());
+        self.discard();
+        report
+    }
+
+    /// Ends a rollback.
+    pub fn close(self, ending: Ending, stats: Stats) -> Report {
+        let report = self.report(ending, stats);
+        // Room that is not given back is harmless: it reads as the journal's end.
+        let _ = self.stage.appender.close();
+        report
+    }
+
+    /// Ends a run: with a mark in the journal when all went well, else by undoing it.
+    pub fn finish(self, jobs: usize) -> Report {
+        let Running {
+            lock: _lock,
+            run,
+            journal,
+            appender,
+            stats,
+            written,
+        } = self.stage;
+        let end = RunEnd {
+            run: &run,
+            roots: &self.roots,
+            appender,
+            stats,
+            written,
+            jobs,
+        };
+        let (journal, stats, ending) = end.conclude(journal);
+        Report {
+            journal,
+            ..Report::new(self.start, ending, stats)
+        }
+    }
+}

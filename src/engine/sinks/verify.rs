@@ -1,0 +1,37 @@
+//! To nobody: what would change is not as it should be.
+
+use std::ops::ControlFlow;
+
+use super::{Decision, Sink};
+use crate::engine::context::WalkContext;
+use crate::engine::{Problem, ProblemKind, Stats};
+
+/// Takes an inode that would change for one that is not as it should be: for verify.
+pub struct DifferenceSink;
+
+impl Sink for DifferenceSink {
+    type Held = ();
+
+    fn change(
+        &mut self,
+        walk: &WalkContext<'_>,
+        stats: &mut Stats,
+        decision: Decision<'_, ()>,
+    ) -> ControlFlow<()> {
+        let Decision {
+            dir,
+            name,
+            transition,
+            ..
+        } = decision;
+        let now = &transition.change.before;
+        let problem = Problem {
+            path: walk.path(dir, name),
+            kind: ProblemKind::Conflict,
+            reason: format!("is not shifted: it belongs to {}:{}", now.uid, now.gid),
+        };
+        walk.record_problem(stats, problem)
+    }
+
+    fn finish(&mut self, _walk: &WalkContext<'_>, _stats: &mut Stats, _whole: bool) {}
+}

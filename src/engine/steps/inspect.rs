@@ -1,0 +1,111 @@
+//! What the steps of a journal tell before, or after, they are taken. Changes nothing.
+
+use std::collections::HashSet;
+use std::io;
+
+use super::survey::StepState;
+use super::{Steps, wanted};
+use crate::engine::report::Problem;
+use crate::engine::target::Target;
+use crate::fs::{Identity, file_ops};
+use crate::journal::Step;
+use crate::journal::step::Move;
+
+impl Steps<'_> {
+    /// Why a run that was cut short must not go on: it had not come to keep a daemon from starting, so that what
+    /// there is may not be what was listed.
+    pub fn not_guarded(&self) -> bool {
+        let reached = self.surveyor().reached();
+        let mut guards = self.steps[self.early()].iter().enumerate();
+        guards.any(|(n, step)| matches!(step, Step::Block { .. }) && n >= reached)
+    }
+
+    /// How many steps are not as they should be: what a dry run counts.
+    pub fn count(&self, target: Target) -> u64 {
+        self.differences(target).len() as u64
+    }
+
+    /// Where renamed entries are now: to be applied one after the other.
+    pub fn moves(&self) -> Vec<Move> {
+        let reached = self.surveyor().reached();
+        let moved = self.moves.iter().take_while(|n| **n < reached);
+        let moved = moved.filter_map(|n| self.steps[*n].moved());
+        moved
+            .map(|it| Move {
+                from: it.from.clone(),
+                to: it.to.clone(),
+            })
+            .collect()
+    }
+
+    /// The steps that are not as they should be.
+    pub fn differences(&self, target: Target) -> Vec<Problem> {
+        let survey = self.survey();
+        let differs = |n: &usize| {
+            let why = match &survey.states[*n] {
+                Ok(state) if *state == wanted(target) => return None,
+                Ok(StepState::Partial) => "is half done".to_string(),
+                Ok(StepState::Pending) => "is not done".to_string(),
+                Ok(StepState::Done) => "is not undone".to_string(),
+                // No step keeps an owner from being what it should be.
+                Err(error) if matches!(self.steps[*n], Step::SetOwnership { .. }) => {
+                    error.to_string()
+                }
+                Err(_) if !survey.matters(*n, &self.steps[*n], target) => return None,
+                Err(error) => error.to_string(),
+            };
+            Some(self.problem(*n, &io::Error::other(why)))
+        };
+        (0..self.steps.len())
+            .filter(|n| self.counts(*n))
+            .filter_map(|n| differs(&n))
+            .collect()
+    }
+
+    /// The first step that is not as it was when they were planned, before any was taken.
+    pub fn first_changed(&self) -> Option<Problem> {
+        let survey = self.survey();
+        let is_nothing = |n: usize| match &self.steps[n] {
+            Step::SetOwnership { before, after, .. } => before == after,
+            _ => !self.counts(n),
+        };
+        let changed = |n: usize| match &survey.states[n] {
+            Ok(StepState::Pending) => None,
+            Ok(_) if is_nothing(n) => self.other_times(n),
+            Ok(_) => Some(self.problem(n, &io::Error::other("is done already"))),
+            Err(error) => Some(self.problem(n, error)),
+        };
+        (0..self.steps.len()).find_map(changed)
+    }
+
+    /// A daemon that was started since has put something else into its data-root, if only for a moment.
+    fn other_times(&self, n: usize) -> Option<Problem> {
+        let Step::Times { at, mtime_ns } = &self.steps[n] else {
+            return None;
+        };
+        let is_service = self.forgives && !self.roots.lines()[at.root].steps_only;
+        let now = self.roots.dir(at).and_then(file_ops::mtime_ns);
+        let other = is_service && now.is_ok_and(|now| now != *mtime_ns);
+        other.then(|| self.problem(n, &io::Error::other("something was made or removed in it")))
+    }
+
+    /// The inodes that have come with undoing: files written anew, directories made anew. By device and identity.
+    pub fn made_by_undoing(&self) -> HashSet<(u64, Identity)> {
+        let survey = self.survey();
+        let surveyor = self.surveyor();
+        let made = |(n, step): (usize, &Step)| {
+            let at = match step {
+                Step::Rewrite { at, .. }
+                | Step::Relink { at, .. }
+                | Step::Remove { at, .. }
+                | Step::RemoveDir { at, .. } => at,
+                _ => return None,
+            };
+            let is_undone = matches!(survey.states[n], Ok(StepState::Pending));
+            let at = surveyor.place_now(&survey, n, at);
+            let stat = self.roots.stat(&at).ok()??;
+            is_undone.then_some((stat.dev, stat.identity))
+        };
+        self.steps.iter().enumerate().filter_map(made).collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! Undoing what a journal names: by a rollback, or at the end of a run that failed.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use super::cancel::Cancel;
+use super::context::RunState;
+use super::control::RunControl;
+use super::replay::{Replay, ReplayMode, Replayed};
+use super::steps::Steps;
+use super::sync::{Filesystems, with_writeback};
+use super::target::Target;
+use super::{Phase, Problem, ProblemKind, Stats};
+use crate::fs::Root;
+use crate::journal::step::Move;
+use crate::journal::store::argument;
+use crate::journal::{Journal, JournalError, Mark};
+
+/// How to roll back.
+#[derive(Clone, Copy, Debug)]
+pub struct RollbackOptions {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Also inodes whose ownership somebody changed since, where it is the same inode.
+    pub force: bool,
+    /// Threads.
+    pub jobs: usize,
+}
+
+/// What is undone, and how.
+pub(super) struct Undo<'a> {
+    pub journal: &'a Journal,
+    pub options: RollbackOptions,
+    /// The trees, where they are open since the run began.
+    pub roots: Option<&'a [Root]>,
+    pub control: RunControl<'a>,
+    pub filesystems: &'a Filesystems,
+}
+
+/// How it went, and what came of writing that out meanwhile.
+type Undone = (Replayed, io::Result<()>);
+
+impl Undo<'_> {
+    /// Undoes it, waits until the disks have it, and then has that marked.
+    ///
+    /// # Errors
+    /// The journal cannot be read any more.
+    pub fn run_and_mark(
+        &self,
+        mark: impl FnOnce(&Stats) -> io::Result<()>,
+    ) -> Result<Replayed, JournalError> {
+        let (mut replayed, flushed) = self.run()?;
+        let ended = match replayed.cut_short {
+            // The one that goes on would not be told.
+            true => flushed,
+            false => {
+                self.control.monitor.phase(Phase::Syncing, None);
+                flushed
+                    .and_then(|()| self.filesystems.sync())
+                    .and_then(|()| mark(&replayed.stats))
+            }
+        };
+        if let Err(error) = ended {
+            self.record_problem(&mut replayed.stats, not_certain(self.journal, &error));
+        }
+        Ok(replayed)
+    }
+
+    /// Undoes the late steps, the owners, then the early steps.
+    ///
+    /// # Errors
+    /// The journal cannot be read any more.
+    pub fn run(&self) -> Result<Undone, JournalError> {
+        let steps = Steps::of(self.journal);
+        let mut stats = Stats::default();
+        if self.options.dry_run {
+            stats.steps = steps.count(Target::Before);
+        } else if !self.undo_steps(&steps, steps.late(), &mut stats) {
+            return Ok(ended(stats));
+        }
+        // Before a daemon is kept from starting no owner is changed, nor after all are put back.
+        if !steps.not_guarded() {
+            let (mut replayed, flushed) = self.undo_owners(&steps.moves())?;
+            replayed.stats.add(stats);
+            if replayed.cut_short || flushed.is_err() {
+                return Ok((replayed, flushed));
+            }
+            stats = replayed.stats;
+        }
+        if !self.options.dry_run {
+            self.undo_steps(&steps, steps.early(), &mut stats);
+        }
+        Ok(ended(stats))
+    }
+
+    /// Whether it may go on from there.
+    fn undo_steps(&self, steps: &Steps<'_>, which: Range<usize>, stats: &mut Stats) -> bool {
+        let force = self.options.force;
+        let applied = steps.apply(Target::Before, which, force);
+        stats.steps += applied.done;
+        stats.set_aside.extend(applied.set_aside);
+        let is_fine = applied.problems.is_empty();
+        for problem in applied.problems {
+            self.record_problem(stats, problem);
+        }
+        is_fine || force
+    }
+
+    fn undo_owners(&self, moves: &[Move]) -> Result<Undone, JournalError> {
+        let journal = self.journal;
+        let RollbackOptions {
+            dry_run,
+            force,
+            jobs,
+        } = self.options;
+        let monitor = self.control.monitor;
+        monitor.phase(Phase::Undoing, Some(journal.inodes));
+        let replay = Replay {
+            // What a run or a rollback failed over may have been left half way.
+            accept_partial: journal.may_be_half_done(),
+            force,
+            act: match dry_run {
+                true => ReplayMode::Count,
+                false => ReplayMode::Change,
+            },
+            roots: self.roots,
+            moves,
+            ..Replay::new(journal, Target::Before, self.control)
+        };
+        let (replayed, flushed) = match dry_run {
+            true => (replay.run(jobs, None), Ok(())),
+            false => with_writeback(self.filesystems, |changed| replay.run(jobs, Some(changed))),
+        };
+        Ok((replayed?, flushed))
+    }
+
+    fn record_problem(&self, stats: &mut Stats, problem: Problem) {
+        self.control.monitor.problem(&problem);
+        stats.add_problem(problem);
+    }
+}
+
+fn ended(stats: Stats) -> Undone {
+    let cut_short = false;
+    (Replayed { stats, cut_short }, Ok(()))
+}
+
+/// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop
+/// it half way. `file`: the journal, which may have been removed meanwhile.
+///
+/// # Errors
+/// The journal cannot be read any more.
+pub(super) fn undo_failed_run(
+    path: &Path,
+    file: File,
+    (run, roots): (&RunState<'_>, &[Root]),
+    jobs: usize,
+) -> Result<Stats, JournalError> {
+    let second = file.try_clone();
+    let journal = Journal::read_from(path, file)?;
+    // Marks help a later reader; without room for them the undoing is done all the same, and the
+    // journal stays open for a rollback by hand.
+    let mut appender = second.and_then(|file| journal.append_to(file)).ok();
+    if let Some(appender) = &mut appender {
+        let _ = appender.mark(Mark::Undoing, 0);
+    }
+    let undo = Undo {
+        journal: &journal,
+        options: RollbackOptions {
+            dry_run: false,
+            force: false,
+            jobs,
+        },
+        roots: Some(roots),
+        control: RunControl {
+            cancel: &Cancel::new(),
+            rate: None,
+            ..run.control
+        },
+        filesystems: &run.filesystems,
+    };
+    let undone = undo.run_and_mark(|stats| {
+        if let Some(mut appender) = appender {
+            let _ = appender.mark(Mark::Undone, stats.left());
+            let _ = appender.close();
+        }
+        Ok(())
+    })?;
+    Ok(undone.stats)
+}
+
+/// Everything is undone, and whether a power cut would leave it so is not known.
+fn not_certain(journal: &Journal, error: &io::Error) -> Problem {
+    Problem {
+        path: journal.path.clone(),
+        kind: ProblemKind::Failed,
+        reason: format!(
+            "what was undone may not be on the disk yet, or is not on record: {error}. When that is mended, roll \
+             it back once more: `idshift rollback {}`",
+            argument(&journal.path)
+        ),
+    }
+}

@@ -1,0 +1,108 @@
+//! What is to be done about an inode.
+
+use std::path::Path;
+
+use crate::engine::ProblemKind;
+use crate::engine::context::WalkContext;
+use crate::engine::policy::Rule;
+use crate::fs::escape::shell_word;
+use crate::fs::{DirPath, LookupEntry, Stat, attributes, flags};
+use crate::journal::Transition;
+use crate::ownership::{Change, Extra, Flags, Mapping, Ownership};
+use crate::preflight::homes::Claim;
+
+/// Why an inode with these flags is not changed.
+fn describe_protection(flags: Flags, path: &Path) -> String {
+    let (what, letter) = match flags.immutable {
+        true => ("immutable", 'i'),
+        false => ("append-only", 'a'),
+    };
+    let path = shell_word(path);
+    format!("is {what}; `chattr -{letter} {path}` or --immutable=clear lets it be changed")
+}
+
+/// What a name was found to mean.
+pub(in crate::engine) struct Candidate<'n> {
+    pub(in crate::engine) name: &'n [u8],
+    pub(in crate::engine) rule: Rule,
+    pub(in crate::engine) looked: LookupEntry,
+    /// It has names outside: how many are in the trees, and how many there are.
+    pub(in crate::engine) elsewhere: Option<(u32, u32)>,
+}
+
+/// What is to be done about an inode.
+pub(super) enum Verdict {
+    /// It changes.
+    Change(Transition),
+    /// It is as it should be, or has been changed.
+    Stays,
+    /// It cannot be changed, or must not; why, for people.
+    Left(ProblemKind, String),
+    /// It would change, and has names outside: how many are in the trees, and how many there are.
+    LinkedOutside((u32, u32)),
+}
+
+/// Reads what belongs to an inode, and says what is to be done about it.
+pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<'_>) -> Verdict {
+    let (scope, looked) = (&walk.scope, &mut met.looked);
+    let stat = looked.stat;
+    let stays = match met.rule {
+        Rule::Keep => true,
+        Rule::Set { .. } => !stat.is_dir(),
+        _ => false,
+    };
+    if stays || scope.done.contains(&(stat.dev, stat.identity)) {
+        return Verdict::Stays;
+    }
+    let present = std::mem::replace(&mut looked.present, Ok(Default::default()));
+    let before = match attributes::read_looked(looked.pin.as_ref(), &stat, present) {
+        Ok(before) => before,
+        Err(error) => return Verdict::Left(ProblemKind::Failed, error.to_string()),
+    };
+    if walk.overflow.hide(before.uid, before.gid) {
+        let reason = format!(
+            "is shown as {}:{}, which stands for every owner that this user namespace does not have \
+             (/proc/self/uid_map). Run idshift on the host, outside of containers",
+            before.uid, before.gid
+        );
+        return Verdict::Left(ProblemKind::Unmapped, reason);
+    }
+    let after = match met.rule.outcome(&before, scope.map, scope.direction) {
+        Mapping::Change(after) => after,
+        Mapping::Already => return Verdict::Stays,
+        Mapping::Unmapped(unmapped) => {
+            return Verdict::Left(ProblemKind::Unmapped, unmapped.to_string());
+        }
+    };
+    if let Some(account) = walk.account_losing_access(dir.root, &before, &after) {
+        let reason = format!("{}; --allow-home shifts it too", Claim::Owner(account));
+        return Verdict::Left(ProblemKind::Failed, reason);
+    }
+    if let Some(names) = met.elsewhere {
+        return Verdict::LinkedOutside(names);
+    }
+    let held = stat.flags();
+    let clears = scope.options.clear_flags && flags::can_be_cleared(stat.file_type);
+    if !held.is_empty() && !clears {
+        let reason = describe_protection(held, &walk.path(dir, met.name));
+        return Verdict::Left(ProblemKind::Protected, reason);
+    }
+    Verdict::Change(Transition {
+        file_type: stat.file_type,
+        change: Change { before, after },
+        held,
+    })
+}
+
+/// Whether an inode without ACLs and capability is to be changed.
+pub(super) fn changes_plain(walk: &WalkContext<'_>, rule: Rule, stat: &Stat) -> bool {
+    let before = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
+    let outcome = rule.outcome(&before, walk.scope.map, walk.scope.direction);
+    matches!(outcome, Mapping::Change(_))
+}
+
+/// Whether an inode is to be changed, as far as can be told without reading its attributes.
+pub(super) fn may_change(walk: &WalkContext<'_>, rule: Rule, looked: &LookupEntry) -> bool {
+    let plain = matches!(looked.present, Ok(present) if !present.any());
+    !plain || changes_plain(walk, rule, &looked.stat)
+}

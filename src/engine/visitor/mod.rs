@@ -1,0 +1,244 @@
+//! What happens to one inode.
+//!
+//! - `group`: the names of a directory, some at a time
+//! - `decide`: what is to be done about an inode
+
+mod decide;
+mod group;
+
+use std::ffi::CStr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+pub(super) use self::decide::Candidate;
+use self::decide::{Verdict, decide};
+use super::context::WalkContext;
+use super::hardlinks::table::{
+    Key, LinkedOutside, OutsideLinks, describe_outside_names, outside_names_help,
+};
+use super::sinks::{Decision, Held, Sink};
+use super::{Problem, ProblemKind, Stats};
+use crate::fs::escape::shell_word;
+use crate::fs::walk::{Enter, Visit};
+use crate::fs::{Dir, DirPath, LookupEntry, Names, Root, attributes, process};
+
+/// Decides for each inode met by one thread; what is to change goes to a sink.
+pub struct ShiftVisitor<'a, S> {
+    walk: &'a WalkContext<'a>,
+    sink: S,
+    stats: Stats,
+    /// Names that are looked at, and may be open, at once.
+    group: usize,
+    /// Of the group before, most were to be changed.
+    changes_most: bool,
+    /// Inodes of this group that have several names, all of them in it at one moment.
+    all_here: Vec<Key>,
+}
+
+/// Why what is below a mount point is not reached.
+const OVER_IT: &str =
+    "something was mounted over it meanwhile. `findmnt` shows what: unmount it, then run it again";
+
+/// Names of one group.
+const GROUP: usize = 256;
+
+impl<'a, S: Sink> ShiftVisitor<'a, S> {
+    /// One thread's.
+    pub fn new(walk: &'a WalkContext<'a>, sink: S) -> Self {
+        ShiftVisitor {
+            walk,
+            sink,
+            stats: Stats::default(),
+            group: walk
+                .run
+                .control
+                .group_size((process::descriptors_for_pins() / 4).clamp(1, GROUP)),
+            changes_most: S::Held::IS_PIN,
+            all_here: Vec::new(),
+        }
+    }
+
+    pub(super) fn record_left(
+        &mut self,
+        kind: ProblemKind,
+        dir: &DirPath,
+        name: &[u8],
+        reason: String,
+    ) -> ControlFlow<()> {
+        let path = self.walk.path(dir, name);
+        let problem = Problem { path, kind, reason };
+        self.sink.left(&problem);
+        self.walk.record_problem(&mut self.stats, problem)
+    }
+
+    pub(super) fn record_failed(
+        &mut self,
+        dir: &DirPath,
+        name: &[u8],
+        call: &str,
+        errno: Errno,
+    ) -> ControlFlow<()> {
+        let reason = match errno {
+            Errno::MFILE => format!("{call}: {errno}. Raise the limit with `ulimit -n`"),
+            Errno::XDEV => OVER_IT.into(),
+            Errno::NOSYS => format!("{call}: /proc is not mounted here, and is needed"),
+            _ => format!("{call}: {errno}"),
+        };
+        self.record_left(ProblemKind::Failed, dir, name, reason)
+    }
+
+    /// An inode on its first name.
+    pub(super) fn visit_inode(
+        &mut self,
+        dir: &Arc<DirPath>,
+        mut met: Candidate<'_>,
+    ) -> ControlFlow<()> {
+        self.stats.seen += 1;
+        let transition = match decide(self.walk, dir, &mut met) {
+            Verdict::Change(transition) => transition,
+            Verdict::Stays => {
+                self.stats.already += 1;
+                return ControlFlow::Continue(());
+            }
+            Verdict::Left(kind, reason) => return self.record_left(kind, dir, met.name, reason),
+            Verdict::LinkedOutside(names) => return self.linked_outside(dir, met.name, names),
+        };
+        let Some(held) = S::Held::of(met.looked.pin) else {
+            // It was not to be changed when it was looked at.
+            return self.record_failed(dir, met.name, "open", Errno::STALE);
+        };
+        let decision = Decision {
+            dir,
+            name: met.name,
+            identity: met.looked.stat.identity,
+            transition,
+            held,
+        };
+        self.sink.change(self.walk, &mut self.stats, decision)
+    }
+}
+
+impl<'a, S: Sink> ShiftVisitor<'a, S> {
+    pub(super) fn context(&self) -> &'a WalkContext<'a> {
+        self.walk
+    }
+
+    pub(super) fn record_vanished(&mut self) {
+        self.stats.vanished += 1;
+    }
+
+    /// An inode that would change, and has names outside.
+    fn linked_outside(
+        &mut self,
+        dir: &Arc<DirPath>,
+        name: &[u8],
+        names: (u32, u32),
+    ) -> ControlFlow<()> {
+        if self.walk.links.outside() == OutsideLinks::Refused {
+            self.walk.links.add_linked_outside(LinkedOutside {
+                dir: Arc::clone(dir),
+                name: name.into(),
+                names,
+            });
+            return ControlFlow::Continue(());
+        }
+        let word = shell_word(&self.walk.path(dir, name));
+        let reason = format!(
+            "{}. {}",
+            describe_outside_names(names),
+            outside_names_help(&word)
+        );
+        self.record_left(ProblemKind::Failed, dir, name, reason)
+    }
+}
+
+impl<S: Sink> Visit for ShiftVisitor<'_, S> {
+    type Output = Stats;
+
+    fn root(&mut self, number: usize, root: &Root) -> ControlFlow<(), Enter> {
+        let path = DirPath::top(number, root);
+        let read = root.pin.try_clone().map_err(|errno| ("dup", errno));
+        let read = read.and_then(|pin| match pin.stat() {
+            Ok(stat) => Ok((pin, stat)),
+            Err(errno) => Err(("statx", errno)),
+        });
+        let (pin, stat) = match read {
+            Ok(read) => read,
+            Err((call, errno)) => {
+                self.record_failed(&path, b".", call, errno)?;
+                return ControlFlow::Continue(Enter::No);
+            }
+        };
+        let links = &self.walk.links;
+        let is_linked_file = !root.is_dir() && stat.nlink > 1;
+        // Another of its names may lie in another of the trees. Where links are guarded it is refused below.
+        if is_linked_file && !links.guards() && !links.is_first_name(&stat) {
+            return ControlFlow::Continue(Enter::No);
+        }
+        let looked = LookupEntry {
+            stat,
+            present: attributes::present(&pin),
+            pin: Some(pin),
+            kept_name: true,
+        };
+        let met = Candidate {
+            name: b".",
+            rule: self.walk.scope.policy.root(number),
+            looked,
+            elsewhere: match root.is_dir() || !self.walk.links.guards() {
+                true => None,
+                false => Some((1, stat.nlink)).filter(|&(met, names)| met < names),
+            },
+        };
+        self.visit_inode(&path, met)?;
+        ControlFlow::Continue(match root.is_dir() {
+            true => Enter::Yes,
+            false => Enter::No,
+        })
+    }
+
+    fn names(
+        &mut self,
+        dir: &Dir,
+        names: &Names,
+        found: &mut Vec<Arc<DirPath>>,
+    ) -> ControlFlow<()> {
+        self.walk.run.control.monitor.directory(&dir.path);
+        let (seen, changed) = (self.stats.seen, self.stats.changed);
+        let all: Vec<&CStr> = names.iter().collect();
+        let rule = self.walk.scope.policy.all_in(&dir.path);
+        for group in all.chunks(self.group) {
+            self.visit_group(dir, group, rule, found)?;
+        }
+        let progress = (self.stats.seen - seen, self.stats.changed - changed);
+        self.walk
+            .run
+            .control
+            .monitor
+            .progress(progress.0, progress.1);
+        ControlFlow::Continue(())
+    }
+
+    fn unreadable(&mut self, dir: &Arc<DirPath>, errno: Errno) -> ControlFlow<()> {
+        match errno {
+            Errno::NOENT => {
+                self.stats.vanished += 1;
+                ControlFlow::Continue(())
+            }
+            // ENOTDIR, ELOOP: something else has its name now.
+            Errno::STALE | Errno::NOTDIR | Errno::LOOP => {
+                let reason = "was replaced while the tree was read. Stop what changes the tree";
+                self.record_left(ProblemKind::Failed, dir, b".", reason.into())
+            }
+            _ => self.record_failed(dir, b".", "open directory", errno),
+        }
+    }
+
+    fn finish(mut self) -> Stats {
+        let whole = !self.walk.run.is_cut_short();
+        self.sink.finish(self.walk, &mut self.stats, whole);
+        self.stats
+    }
+}
