@@ -16,7 +16,7 @@ use crate::journal::manifest::{Manifest, ManifestError};
 use crate::journal::record::NameCounts;
 use crate::journal::store::StoreError;
 use crate::journal::writer::Appender;
-use crate::journal::{Batch, Journal, Mark, Name, Store, Transition};
+use crate::journal::{Batch, Mark, Name, Store, Transition};
 use crate::ownership::Change;
 
 /// Makes the changes of a manifest. All of them go into the journal first; then the journal is
@@ -44,12 +44,18 @@ pub fn apply_manifest(
         session.discard();
         return Err(refusal);
     }
-    let journal = Journal::open(session.journal())?;
+    let (mut session, journal) = session.read_journal()?;
     let all_or_nothing = !request.walk.keep_going;
     // All drift is found, and told, before anything is changed.
     monitor.phase(Phase::Comparing, Some(journal.inodes));
     let compare = Replay::new(&journal, Target::After, control);
-    let compared = compare.run(request.jobs, None)?;
+    let compared = match compare.run(request.jobs, None) {
+        Ok(compared) => compared,
+        Err(unreadable) => {
+            session.discard();
+            return Err(unreadable.into());
+        }
+    };
     let mut found = compared.stats;
     let ending = match (compared.cut_short, found.changed, found.left()) {
         (true, _, _) => Some(Ending::Interrupted),
@@ -81,7 +87,7 @@ pub fn apply_manifest(
             false => FailurePolicy::Never,
         },
         jobs: request.jobs,
-    })?;
+    });
     Ok(session.finish(request.jobs))
 }
 

@@ -12,7 +12,7 @@ use super::target::Target;
 use super::{Phase, Stats};
 use crate::fs::Root;
 use crate::journal::writer::Appender;
-use crate::journal::{Journal, JournalError, Mark};
+use crate::journal::{Journal, Mark};
 
 /// How a journal is carried out.
 pub(super) struct Execution<'a> {
@@ -29,22 +29,19 @@ pub(super) struct Execution<'a> {
 /// Takes the journal's early steps, changes every owner that it names, waits until the disk has that, then takes
 /// its other steps. Whether it came to its end is in `run`; the result: what was done, and whether that could be
 /// written.
-///
-/// # Errors
-/// The journal cannot be read any more.
 pub(super) fn execute(
     run: &RunState<'_>,
     roots: &[Root],
     execution: &Execution<'_>,
     appender: &mut Appender,
-) -> Result<(Stats, io::Result<()>), JournalError> {
+) -> (Stats, io::Result<()>) {
     let journal = execution.journal;
     let mut stats = Stats::default();
     let mut written = Ok(());
     if !journal.has_mark(Mark::Stepping) {
         written = apply_early_steps(run, journal, &mut stats);
         if written.is_ok() && !run.is_cut_short() {
-            let (changed, flushed) = change_owners(run, roots, execution)?;
+            let (changed, flushed) = change_owners(run, roots, execution);
             stats.add(changed);
             written = flushed;
         }
@@ -52,14 +49,14 @@ pub(super) fn execute(
     if written.is_ok() && !run.is_cut_short() && !journal.steps.is_empty() {
         written = apply_late_steps(run, journal, appender, &mut stats);
     }
-    Ok((stats, written))
+    (stats, written)
 }
 
 fn change_owners(
     run: &RunState<'_>,
     roots: &[Root],
     execution: &Execution<'_>,
-) -> Result<(Stats, io::Result<()>), JournalError> {
+) -> (Stats, io::Result<()>) {
     let journal = execution.journal;
     let monitor = run.control.monitor;
     monitor.phase(Phase::Replaying, Some(journal.inodes));
@@ -75,12 +72,23 @@ fn change_owners(
     let (replayed, flushed) = with_writeback(&run.filesystems, |changed| {
         replay.run(execution.jobs, Some(changed))
     });
-    let replayed = replayed?;
-    // Where nobody asked, it gave up by itself.
-    if replayed.cut_short && !run.is_cut_short() {
-        let _ = run.give_up();
-    }
-    Ok((replayed.stats, flushed))
+    let stats = match replayed {
+        Ok(replayed) => {
+            // Where nobody asked, it gave up by itself.
+            if replayed.cut_short && !run.is_cut_short() {
+                let _ = run.give_up();
+            }
+            replayed.stats
+        }
+        // Also with `keep_going`: what the journal names further is not known.
+        Err(unreadable) => {
+            let (stats, problem) = unreadable.into_stats(journal);
+            monitor.problem(&problem);
+            let _ = run.give_up();
+            stats
+        }
+    };
+    (stats, flushed)
 }
 
 /// The steps that keep a daemon from starting. One that was started before is noticed before them, or after.

@@ -25,7 +25,7 @@ use crate::journal::record::{NameCounts, Record};
 use crate::journal::run_lock::RunLock;
 use crate::journal::step::steps_format;
 use crate::journal::writer::Writer;
-use crate::journal::{Journal, Mark, Step, Store};
+use crate::journal::{Mark, Step, Store};
 use crate::preflight::rename_flags::Untold;
 
 /// What is to be done.
@@ -181,7 +181,7 @@ impl Plan<'_> {
             written.map_err(|source| Refusal::journal(&path, source))?;
             return Ok(report);
         }
-        let journal = Journal::open(session.journal())?;
+        let (mut session, journal) = session.read_journal()?;
         if let Some(step) = Steps::of(&journal).first_changed() {
             session.discard();
             return Err(Refusal::NotThisOne {
@@ -200,7 +200,7 @@ impl Plan<'_> {
                 false => FailurePolicy::OnConflict,
             },
             jobs: request.jobs,
-        })?;
+        });
         // The inodes that stay as they are were met while the journal was written.
         let seen = found.seen;
         session.stats().add(found.without_changes());

@@ -68,7 +68,7 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
             false => FailurePolicy::OnFailure,
         },
         jobs,
-    })?;
+    });
     if session.goes_on() && !header.listed_first {
         let replayed = std::mem::take(session.stats());
         session = session.shift_trees(scope, jobs);

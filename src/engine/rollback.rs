@@ -127,7 +127,16 @@ fn undo(
         since = new_since(&session, journal, options, control);
     }
     let mut session = session.reopen_journal(journal, Mark::Undoing)?;
-    let mut undone = session.undo(journal, options)?;
+    let mut undone = match session.undo(journal, options) {
+        Ok(undone) => undone,
+        Err(unreadable) => {
+            let (mut stats, problem) = unreadable.into_stats(journal);
+            control.monitor.problem(&problem);
+            stats.problems.retain(|other| *other != problem);
+            let why = vec![problem];
+            return Ok(session.close(Ending::Stuck { why }, stats));
+        }
+    };
     if undone.cut_short {
         return Ok(session.close(Ending::Interrupted, undone.stats));
     }

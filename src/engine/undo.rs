@@ -8,7 +8,7 @@ use std::path::Path;
 use super::cancel::Cancel;
 use super::context::RunState;
 use super::control::RunControl;
-use super::replay::{Replay, ReplayMode, Replayed};
+use super::replay::{Replay, ReplayMode, Replayed, Unreadable};
 use super::steps::Steps;
 use super::sync::{Filesystems, with_writeback};
 use super::target::Target;
@@ -50,7 +50,7 @@ impl Undo<'_> {
     pub fn run_and_mark(
         &self,
         mark: impl FnOnce(&Stats) -> io::Result<()>,
-    ) -> Result<Replayed, JournalError> {
+    ) -> Result<Replayed, Unreadable> {
         let (mut replayed, flushed) = self.run()?;
         let ended = match replayed.cut_short {
             // The one that goes on would not be told.
@@ -72,7 +72,7 @@ impl Undo<'_> {
     ///
     /// # Errors
     /// The journal cannot be read any more.
-    pub fn run(&self) -> Result<Undone, JournalError> {
+    pub fn run(&self) -> Result<Undone, Unreadable> {
         let steps = Steps::of(self.journal);
         let mut stats = Stats::default();
         if self.options.dry_run {
@@ -82,7 +82,13 @@ impl Undo<'_> {
         }
         // Before a daemon is kept from starting no owner is changed, nor after all are put back.
         if !steps.not_guarded() {
-            let (mut replayed, flushed) = self.undo_owners(&steps.moves())?;
+            let (mut replayed, flushed) = match self.undo_owners(&steps.moves()) {
+                Ok(undone) => undone,
+                Err(mut unreadable) => {
+                    unreadable.stats.add(stats);
+                    return Err(unreadable);
+                }
+            };
             replayed.stats.add(stats);
             if replayed.cut_short || flushed.is_err() {
                 return Ok((replayed, flushed));
@@ -108,7 +114,7 @@ impl Undo<'_> {
         is_fine || force
     }
 
-    fn undo_owners(&self, moves: &[Move]) -> Result<Undone, JournalError> {
+    fn undo_owners(&self, moves: &[Move]) -> Result<Undone, Unreadable> {
         let journal = self.journal;
         let RollbackOptions {
             dry_run,
@@ -151,7 +157,7 @@ fn ended(stats: Stats) -> Undone {
 /// it half way. `file`: the journal, which may have been removed meanwhile.
 ///
 /// # Errors
-/// The journal cannot be read any more.
+/// The journal cannot be read any more: nothing was undone.
 pub(super) fn undo_failed_run(
     path: &Path,
     file: File,
@@ -187,8 +193,11 @@ pub(super) fn undo_failed_run(
             let _ = appender.close();
         }
         Ok(())
-    })?;
-    Ok(undone.stats)
+    });
+    Ok(match undone {
+        Ok(undone) => undone.stats,
+        Err(unreadable) => unreadable.into_stats(&journal).0,
+    })
 }
 
 /// Everything is undone, and whether a power cut would leave it so is not known.

@@ -7,8 +7,8 @@ use console::style;
 use crate::cli::output::text::{bytes, count, inodes, path, seconds, table};
 use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
-use crate::journal::Journal;
 use crate::journal::store::argument;
+use crate::journal::{Journal, JournalError};
 use crate::ownership::FileType;
 
 /// What a report is of: the words differ.
@@ -303,6 +303,9 @@ fn next_step(text: &mut String, report: &Report, of: SummaryKind) {
                     show(text, "Undo with: ", "rollback");
                 }
                 Ok(_) => show(text, "Go on with:", "rollback"),
+                Err(JournalError::Io { .. }) => {
+                    show(text, "When the journal can be read again:", "rollback");
+                }
                 Err(error) => _ = writeln!(text, "  The journal is of no use any more: {error}"),
             }
         }

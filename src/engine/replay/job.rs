@@ -2,10 +2,12 @@
 
 use crate::engine::Stats;
 use crate::engine::control::RunControl;
+use crate::engine::refusal::Refusal;
 use crate::engine::target::Target;
+use crate::engine::{Problem, ProblemKind};
 use crate::fs::Root;
-use crate::journal::Journal;
 use crate::journal::step::Move;
+use crate::journal::{Journal, JournalError};
 
 /// What is done about an inode that is not as wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,4 +77,38 @@ pub struct Replayed {
     pub stats: Stats,
     /// It was stopped before its end, on request or by the first trouble of a strict one.
     pub cut_short: bool,
+}
+
+/// The journal could not be read to its end.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Why not.
+    pub error: JournalError,
+    /// What was done before.
+    pub stats: Stats,
+}
+
+impl Unreadable {
+    /// The counts, with this among what went wrong; gives that, too.
+    pub(in crate::engine) fn into_stats(self, journal: &Journal) -> (Stats, Problem) {
+        let mut stats = self.stats;
+        let why = match &self.error {
+            JournalError::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        let problem = Problem {
+            path: journal.path.clone(),
+            kind: ProblemKind::Failed,
+            reason: format!("the journal cannot be read any more: {why}"),
+        };
+        stats.add_problem(problem.clone());
+        (stats, problem)
+    }
+}
+
+/// Of a replay that changes nothing.
+impl From<Unreadable> for Refusal {
+    fn from(unreadable: Unreadable) -> Refusal {
+        unreadable.error.into()
+    }
 }

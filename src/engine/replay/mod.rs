@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-pub use self::job::{FailurePolicy, Replay, ReplayMode, Replayed};
+pub use self::job::{FailurePolicy, Replay, ReplayMode, Replayed, Unreadable};
 use self::worker::Worker;
 use super::Stats;
 use super::control::RunControl;
@@ -32,12 +32,12 @@ impl Replay<'_> {
     /// not matter. What is changed is counted in `changed`.
     ///
     /// # Errors
-    /// The journal cannot be read any more.
+    /// The journal cannot be read any more: what was done before that is in the error.
     pub fn run(
         &self,
         jobs: usize,
         changed: Option<&ChangedCounter>,
-    ) -> Result<Replayed, JournalError> {
+    ) -> Result<Replayed, Unreadable> {
         let roots = self.open_roots();
         let live_mounts = self.journal.header.walk.cross_mounts.then(LiveMounts::new);
         let next = AtomicU32::new(0);
@@ -63,10 +63,11 @@ impl Replay<'_> {
             worker.finish_deferred();
             worker.into_stats()
         });
+        let stats = Stats::sum(all_stats);
         match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
+            Some(error) => Err(Unreadable { error, stats }),
             None => Ok(Replayed {
-                stats: Stats::sum(all_stats),
+                stats,
                 cut_short: over.load(Ordering::Relaxed),
             }),
         }

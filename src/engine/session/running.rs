@@ -8,7 +8,8 @@ use super::{Running, Session};
 use crate::engine::context::{RunState, WalkContext, WalkScope};
 use crate::engine::execute::{Execution, execute};
 use crate::engine::hardlinks::verify::walk_and_verify;
-use crate::engine::replay::Replayed;
+use crate::engine::refusal::Refusal;
+use crate::engine::replay::{Replayed, Unreadable};
 use crate::engine::sinks::journal::JournalSink;
 use crate::engine::sync::with_writeback;
 use crate::engine::undo::{RollbackOptions, Undo};
@@ -16,7 +17,7 @@ use crate::engine::visitor::ShiftVisitor;
 use crate::engine::{Ending, Phase, Report, Stats};
 use crate::fs::Root;
 use crate::journal::writer::{Appender, Writer};
-use crate::journal::{Journal, JournalError, Mark};
+use crate::journal::{Journal, Mark};
 
 impl Session<'_, Running<'_>> {
     /// The journal file.
@@ -76,26 +77,23 @@ impl Session<'_, Running<'_>> {
     }
 
     /// Carries out what the journal names.
-    ///
-    /// # Errors
-    /// The journal cannot be read any more.
-    pub fn execute(&mut self, execution: &Execution<'_>) -> Result<(), JournalError> {
+    pub fn execute(&mut self, execution: &Execution<'_>) {
         let stage = &mut self.stage;
-        let (stats, written) = execute(&stage.run, &self.roots, execution, &mut stage.appender)?;
+        let (stats, written) = execute(&stage.run, &self.roots, execution, &mut stage.appender);
         stage.stats.add(stats);
         stage.written = written;
-        Ok(())
     }
 
     /// Undoes what the journal names, and says so in it.
     ///
     /// # Errors
-    /// The journal cannot be read any more.
+    /// The journal cannot be read any more: what was done before that is in the error, and the journal says that it
+    /// is being undone.
     pub fn undo(
         &mut self,
         journal: &Journal,
         options: RollbackOptions,
-    ) -> Result<Replayed, JournalError> {
+    ) -> Result<Replayed, Unreadable> {
         let appender = &mut self.stage.appender;
         let undo = Undo {
             journal,
@@ -112,6 +110,20 @@ impl Session<'_, Running<'_>> {
             };
             appender.mark_with_conflicts(Mark::Undone, stats.left(), conflicts)
         })
+    }
+
+    /// Reads the journal of a run that has changed nothing so far.
+    ///
+    /// # Errors
+    /// It cannot be read; it is removed, as nothing was done under it.
+    pub fn read_journal(self) -> Result<(Self, Journal), Refusal> {
+        match Journal::open(self.journal()) {
+            Ok(journal) => Ok((self, journal)),
+            Err(error) => {
+                self.discard();
+                Err(error.into())
+            }
+        }
     }
 
     /// Ends a run under which nothing was done: its journal goes.

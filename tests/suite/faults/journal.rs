@@ -138,6 +138,84 @@ fn a_write_out_that_fails_once_on_the_way() {
     promise.held_in(if long() { 3 } else { 2 });
 }
 
+/// Makes a run of which reads of the journal fail, by their number; gives also how many it made.
+fn run_failing_reads(
+    command: &Command,
+    idshift: &Idshift,
+    fails: impl Fn(u64) -> bool,
+) -> (Run, u64) {
+    let mut at = 0;
+    let run = trace::run_failing(command, |call| {
+        let is_journal = |path: PathBuf| path.starts_with(idshift.journals());
+        let is_read = call.name == "pread64" && call.inode().is_some_and(is_journal);
+        at += u64::from(is_read);
+        (is_read && fails(at)).then_some(Errno::EIO)
+    });
+    (run, at)
+}
+
+/// A run reads its journal again to carry it out, and so does a rollback.
+#[test]
+fn a_journal_that_cannot_be_read_any_more() {
+    let promise = Promise::new(
+        PART,
+        "A journal that cannot be read, from any moment on: the run is undone, or says that it is not, and a rollback \
+         does it later",
+        "EIO by ptrace from the n-th read of the journal on, for good or once, in a migration, a preparation, a manifest of \
+         several frames, and their rollbacks",
+    );
+    let mut ended = [0; 6];
+    for (build, kind, last) in [
+        (scene::migrate as scene::Build, Kind::Ext4, 3),
+        (scene::prepare, Kind::Ext4, 3),
+        (scene::from_manifest_large, Kind::Tmpfs, 1),
+    ] {
+        let scene = build(kind);
+        let idshift = Idshift::new();
+        let run = run_failing_reads(&scene.command(&idshift), &idshift, |_| false);
+        let undo = run_failing_reads(&scene.rollback(&idshift), &idshift, |_| false);
+        let (made, undoing) = (run.1, undo.1);
+        // The last ones come in mid-run.
+        let last = if long() { 100 } else { last };
+        for (n, once) in (made.saturating_sub(last)..made).flat_map(|n| [(n, false), (n, true)]) {
+            let idshift = Idshift::new();
+            let fails = |at: u64| at == n + 1 || at > n && !once;
+            let (run, _) = run_failing_reads(&scene.command(&idshift), &idshift, fails);
+            let when = format!("{}: read {n} of {made}, once: {once}: {run}", scene.name);
+            match run.code {
+                Some(0) => scene.is_at_end(&when),
+                Some(1 | 4) => scene.is_at_start(&when),
+                Some(5) => assert!(run.stderr.contains("idshift rollback"), "{when}"),
+                _ => panic!("{when}"),
+            }
+            ended[run.code.unwrap_or(0) as usize] += 1;
+            assert!(
+                run.code == Some(5) || !scene::is_unfinished(&idshift),
+                "{when}"
+            );
+            scene.roll_back(&idshift, &when);
+            promise.held();
+        }
+        // Those of many inodes take long.
+        let last = if kind == Kind::Ext4 || long() { last } else { 0 };
+        for n in undoing.saturating_sub(last)..undoing {
+            let idshift = Idshift::new();
+            Run::of(&mut scene.command(&idshift)).exits(0);
+            let (run, _) = run_failing_reads(&scene.rollback(&idshift), &idshift, |at| at > n);
+            let when = format!("{}: rollback, read {n} of {undoing}: {run}", scene.name);
+            match run.code {
+                Some(0) => scene.is_at_start(&when),
+                Some(4) => scene.is_at_end(&when),
+                Some(5) => {}
+                _ => panic!("{when}"),
+            }
+            scene.roll_back(&idshift, &when);
+            promise.held();
+        }
+    }
+    assert!(ended[1] > 0 && ended[5] > 0, "{ended:?}");
+}
+
 /// Real quotas and full disks under the journal.
 #[test]
 fn a_journal_without_room() {

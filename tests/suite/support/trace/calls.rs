@@ -82,6 +82,7 @@ const READS: &[(c_long, &str)] = calls! {
     SYS_fgetxattr "fgetxattr", SYS_flistxattr "flistxattr", SYS_getdents64 "getdents64",
     SYS_getxattr "getxattr", SYS_lgetxattr "lgetxattr", SYS_listxattr "listxattr",
     SYS_llistxattr "llistxattr", SYS_statx "statx", SYS_clone "clone", SYS_clone3 "clone3",
+    SYS_pread64 "pread64",
 };
 
 const HARMLESS: &[c_long] = &[
@@ -210,7 +211,6 @@ const HARMLESS: &[c_long] = &[
     SYS_poll,
     SYS_ppoll,
     SYS_prctl,
-    SYS_pread64,
     SYS_prlimit64,
     SYS_read,
     SYS_readlink,
