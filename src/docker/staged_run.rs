@@ -43,6 +43,10 @@ pub(super) fn execute(
     if let Some(copy) = copy {
         let made = copy.make(control);
         if control.is_cancelled() {
+            // Asked after it was whole. One that was in the way is not this run's.
+            if made.is_ok() {
+                copy.remove();
+            }
             return Err(MigrateError::Interrupted { copy: true });
         }
         made?;
@@ -81,7 +85,7 @@ fn execute_made(
         Ok::<_, MigrateError>(migration.plan().execute(store, control)?)
     };
     let done = run();
-    // A run that could not read its journal any more has begun, and is to be undone with what was made for it.
+    // A refusal comes before the first change; a run that is not surely over would need what was made for it.
     let is_unused = match &done {
         Ok(report) => report.journal.is_none(),
         Err(_) => is_surely_ended(store, &request.data_root),

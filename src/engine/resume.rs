@@ -58,7 +58,9 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
         ..scope
     };
     let session = session.preflight_of_journal(journal)?;
-    let mut session = session.reopen_journal(journal, Mark::Resumed)?;
+    let mut session = session
+        .claim_journal(journal)?
+        .reopen_journal(Mark::Resumed)?;
     session.execute(&Execution {
         journal,
         accept_partial: true,

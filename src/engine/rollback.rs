@@ -122,11 +122,12 @@ fn undo(
     check_steps(journal, options.force)?;
     // Where steps moved things, what is new is told by the place it has in the end.
     let moves = !journal.steps.is_empty();
+    let session = session.claim_journal(journal)?;
     let mut since = Stats::default();
     if !moves {
         since = new_since(&session, journal, options, control);
     }
-    let mut session = session.reopen_journal(journal, Mark::Undoing)?;
+    let mut session = session.reopen_journal(Mark::Undoing)?;
     let mut undone = match session.undo(journal, options) {
         Ok(undone) => undone,
         Err(unreadable) => {

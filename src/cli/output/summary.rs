@@ -65,13 +65,11 @@ pub fn summary(report: &Report, of: SummaryKind, service: bool, verbose: bool) -
         Ending::Stuck { why } => {
             let _ = writeln!(text, "\nWhy it failed:");
             problems(&mut text, why, why.len() as u64, most);
-            let _ = writeln!(text, "\nWhat could not be undone:");
-            problems(
-                &mut text,
-                &report.stats.problems,
-                report.stats.problems.len() as u64,
-                most,
-            );
+            let left = &report.stats.problems;
+            if !left.is_empty() {
+                let _ = writeln!(text, "\nWhat could not be undone:");
+                problems(&mut text, left, left.len() as u64, most);
+            }
         }
         _ if report.stats.left() > 0 => {
             let title = match of {

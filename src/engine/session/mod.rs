@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! open -> preflight -> Locked -> begin_journal -> Running -> finish -> Report
+//!                             -> claim_journal -> Claimed -> reopen_journal -> Running (resume, rollback)
 //! ```
 //!
 //! Each stage is a type, and only what it may do is a method of it: a journal is begun, or gone on with, under the
@@ -44,6 +45,14 @@ pub(super) struct Opened;
 /// All that must hold before the first change does, and no other run can come to the trees.
 pub(super) struct Locked {
     lock: RunLock,
+}
+
+/// The journal is this run's alone.
+pub(super) struct Claimed {
+    lock: RunLock,
+    journal: PathBuf,
+    appender: Appender,
+    cross_mounts: bool,
 }
 
 /// There is a journal, so that changes can be made.
@@ -174,40 +183,52 @@ impl<'a> Session<'a, Locked> {
     ) -> Result<Session<'a, Running<'a>>, Refusal> {
         let cross_mounts = header.walk.cross_mounts;
         let (appender, journal) = store.create(&self.stage.lock, header)?;
-        Ok(self.run(appender, journal, cross_mounts))
+        Ok(self.claimed(appender, journal, cross_mounts).run())
     }
 
-    /// Goes on with a journal, or undoes it: `mark` says which.
+    /// Takes the journal of an earlier run: nobody else goes on with it, undoes it or removes it from now on.
     ///
     /// # Errors
-    /// It cannot be written, or is not what it was when it was read.
-    pub fn reopen_journal(
-        self,
-        journal: &Journal,
-        mark: Mark,
-    ) -> Result<Session<'a, Running<'a>>, Refusal> {
-        let mut appender = journal.append(&self.stage.lock)?;
-        let marked = appender.mark(mark, 0);
-        marked.map_err(|source| Refusal::journal(&journal.path, source))?;
-        Ok(self.run(
-            appender,
-            journal.path.clone(),
-            journal.header.walk.cross_mounts,
-        ))
+    /// It cannot be written, somebody else has it, or it is not what it was when it was read.
+    pub fn claim_journal(self, journal: &Journal) -> Result<Session<'a, Claimed>, Refusal> {
+        let appender = journal.append(&self.stage.lock)?;
+        let cross_mounts = journal.header.walk.cross_mounts;
+        Ok(self.claimed(appender, journal.path.clone(), cross_mounts))
     }
 
-    fn run(
+    fn claimed(
         self,
         appender: Appender,
         journal: PathBuf,
         cross_mounts: bool,
-    ) -> Session<'a, Running<'a>> {
-        let run = RunState::new(self.control, &self.roots, cross_mounts);
-        self.with_stage(|Locked { lock }| Running {
+    ) -> Session<'a, Claimed> {
+        self.with_stage(|Locked { lock }| Claimed {
             lock,
-            run,
             journal,
             appender,
+            cross_mounts,
+        })
+    }
+}
+
+impl<'a> Session<'a, Claimed> {
+    /// Goes on with the journal, or undoes it: `mark` says which.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn reopen_journal(mut self, mark: Mark) -> Result<Session<'a, Running<'a>>, Refusal> {
+        let marked = self.stage.appender.mark(mark, 0);
+        marked.map_err(|source| Refusal::journal(&self.stage.journal, source))?;
+        Ok(self.run())
+    }
+
+    fn run(self) -> Session<'a, Running<'a>> {
+        let run = RunState::new(self.control, &self.roots, self.stage.cross_mounts);
+        self.with_stage(|claimed| Running {
+            lock: claimed.lock,
+            run,
+            journal: claimed.journal,
+            appender: claimed.appender,
             stats: Stats::default(),
             written: Ok(()),
         })

@@ -49,7 +49,7 @@ const LEAST: usize = 512;
 const TURN: usize = 128;
 
 impl<'a> JournalSink<'a> {
-    /// One thread's. `written` is where the journal thread counts.
+    /// One thread's.
     pub fn new(writer: &'a Writer, changed: &'a ChangedCounter, control: RunControl<'_>) -> Self {
         let pins_each = process::descriptors_for_pins() / (MOST_IN_FLIGHT + 1);
         let most = control.group_size(pins_each.clamp(1, BATCH));

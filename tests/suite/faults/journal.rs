@@ -197,7 +197,11 @@ fn a_journal_that_cannot_be_read_any_more() {
             promise.held();
         }
         // Those of many inodes take long.
-        let last = if kind == Kind::Ext4 || long() { last } else { 0 };
+        let last = if kind == Kind::Ext4 || long() {
+            last
+        } else {
+            0
+        };
         for n in undoing.saturating_sub(last)..undoing {
             let idshift = Idshift::new();
             Run::of(&mut scene.command(&idshift)).exits(0);

@@ -1,6 +1,6 @@
 //! What goes on beside a run: files that come and go, another run, a clock that is set.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -377,6 +377,27 @@ fn journals_pruned_while_one_is_rolled_back() {
         promise.held();
     }
     assert!(promise.cases() > 3, "it was removed at once");
+}
+
+/// Before it says so in the journal, a rollback looks through the trees for what is new: that can take long.
+#[test]
+fn a_prune_while_a_rollback_looks_for_what_is_new() {
+    let scene = scene::shift(Kind::Ext4);
+    let idshift = Idshift::new();
+    Run::of(&mut scene.command(&idshift)).exits(0);
+    let mut pruned = None;
+    let run = trace::run_failing(&scene.rollback(&idshift), |call| {
+        let is_in_tree = |path: PathBuf| path.starts_with(&scene.top);
+        if pruned.is_none() && call.name == "getdents64" && call.inode().is_some_and(is_in_tree) {
+            let prune = ["journal", "prune", "--older-than", "0"];
+            pruned = Some(idshift.run(prune).exits(0));
+        }
+        None
+    });
+    assert!(pruned.is_some(), "it read no directory: {run}");
+    run.exits(0);
+    assert_eq!(idshift.journal_files().len(), 1);
+    scene.is_at_start("rolled back");
 }
 
 #[test]
