@@ -3,6 +3,7 @@
 //! - `args`: what can be said
 //! - `commands`: one file for each command
 //! - `output`: summary, JSON, progress, and the streams they go to
+//! - `completion`: what shells ask to complete a command line
 //! - `announce`: the run that a command acts on, said before it does
 //! - `exit`: exit codes
 //! - `limits`: threads, priority, rate, and stopping in good order
@@ -12,6 +13,7 @@
 mod announce;
 pub mod args;
 mod commands;
+mod completion;
 pub mod exit;
 mod limits;
 mod map;
@@ -23,7 +25,10 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{check, docker, doctor, journal, prepare, probe, resume, rollback, shift, verify};
+use commands::{
+    check, completions, docker, doctor, journal, man, prepare, probe, resume, rollback, shift,
+    verify,
+};
 use exit::{Exit, Failure};
 use output::json::Invocation;
 use output::{tell, text};
@@ -31,6 +36,14 @@ use output::{tell, text};
 /// Runs one command line; prints what there is to say; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
+    match completion::answer(&args) {
+        Ok(false) => {}
+        Ok(true) => return Exit::Done,
+        Err(error) => {
+            tell!("idshift: {}", text::printable(&error.to_string()));
+            return Exit::Usage;
+        }
+    }
     let exit = match Cli::try_parse_from(&args) {
         Ok(cli) => run_command(&cli.command),
         Err(error) => not_understood(&args, &error),
@@ -51,6 +64,8 @@ fn run_command(command: &Command) -> Exit {
         Command::Check(args) => check::run(args, call),
         Command::Doctor(args) => doctor::run(args, call),
         Command::Probe(args) => probe::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
         Command::Docker(args) => docker::run(args, call),
     });
     result.unwrap_or_else(|failure| {

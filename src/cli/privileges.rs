@@ -39,6 +39,8 @@ pub fn check(command: &Command) -> Result<(), Failure> {
         | Command::Prepare(_)
         | Command::Check(_)
         | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_)
         | Command::Probe(_) => Ok(()),
     }
 }

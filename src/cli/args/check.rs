@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::completion::candidates;
 
 use super::common::MapArgs;
 use super::docker::DaemonArgs;
@@ -26,10 +29,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "UID[:GID]")]
     pub r#as: Option<ContainerUser>,
     /// The user that this container, a name or an id, runs as
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(candidates::containers))]
     pub container: Option<String>,
     /// The user that this image, a name or an id, runs as
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", add = ArgValueCompleter::new(candidates::images))]
     pub image_user: Option<String>,
     /// Another group of the user
     #[arg(long = "group", value_name = "GID")]

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
+use crate::cli::completion::candidates;
 use crate::idmap::MapSpec;
 use crate::journal::store::DEFAULT_PLACE;
 
@@ -16,7 +18,12 @@ pub struct MapArgs {
     #[arg(long = "map", value_name = "u|g|b:CONTAINER:HOST:SIZE")]
     pub maps: Vec<MapSpec>,
     /// Take the map from this user's lines in /etc/subuid and /etc/subgid [default: dockremap]
-    #[arg(long, value_name = "USER", conflicts_with = "maps")]
+    #[arg(
+        long,
+        value_name = "USER",
+        conflicts_with = "maps",
+        add = ArgValueCompleter::new(candidates::subid_users)
+    )]
     pub subid: Option<String>,
 }
 

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::completion::candidates;
 
 use super::common::{Immutable, LimitArgs, OutputArgs, StoreArgs};
 
@@ -33,7 +36,7 @@ pub struct DaemonArgs {
     pub data_root: Option<PathBuf>,
     /// Whom the daemon remaps to, as dockerd takes it: default, USER, USER:GROUP, UID or UID:GID
     /// [default: as dockerd is started here, else default]
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::remap_users))]
     pub userns_remap: Option<String>,
     /// The daemon's configuration file [default: as dockerd is started here, else
     /// /etc/docker/daemon.json]

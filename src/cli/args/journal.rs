@@ -1,6 +1,9 @@
 //! `idshift journal`
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::completion::candidates;
 
 use super::common::StoreArgs;
 
@@ -27,6 +30,7 @@ pub enum JournalCommand {
     /// Print every change of a journal, with whole paths
     Show {
         /// Journal: an id or its number, a path, or `latest`
+        #[arg(add = ArgValueCompleter::new(candidates::journals))]
         journal: String,
         /// Journals
         #[command(flatten)]
@@ -38,6 +42,7 @@ pub enum JournalCommand {
     /// Read a journal to its end and say whether it is whole
     Check {
         /// Journal: an id or its number, a path, or `latest`
+        #[arg(add = ArgValueCompleter::new(candidates::journals))]
         journal: String,
         /// Journals
         #[command(flatten)]

@@ -2,6 +2,7 @@
 
 mod check;
 mod common;
+mod completions;
 mod docker;
 mod doctor;
 mod journal;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 pub use check::{CheckArgs, ProbeArgs};
 pub use common::{Immutable, LimitArgs, MapArgs, OutputArgs, RunArgs};
+pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs};
 pub use doctor::DoctorArgs;
 pub use journal::{JournalArgs, JournalCommand};
@@ -64,6 +66,10 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Carry a Docker data-root into userns-remap, or back
     Docker(DockerArgs),
+    /// Print the script by which a shell completes idshift's command lines
+    Completions(CompletionsArgs),
+    #[command(hide = true)]
+    Man(ManArgs),
     #[command(hide = true)]
     Probe(ProbeArgs),
 }

@@ -1,6 +1,9 @@
 //! `idshift resume`
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::completion::candidates;
 
 use super::common::{LimitArgs, OutputArgs, StoreArgs};
 
@@ -12,7 +15,7 @@ use super::common::{LimitArgs, OutputArgs, StoreArgs};
 )]
 pub struct ResumeArgs {
     /// Journal: an id or its number, a path, or `latest`
-    #[arg(default_value = "latest")]
+    #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
     pub journal: String,
     /// How hard it works
     #[command(flatten)]

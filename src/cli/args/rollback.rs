@@ -1,6 +1,9 @@
 //! `idshift rollback`
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
+
+use crate::cli::completion::candidates;
 
 use super::common::{LimitArgs, OutputArgs, StoreArgs};
 
@@ -15,7 +18,7 @@ use super::common::{LimitArgs, OutputArgs, StoreArgs};
 )]
 pub struct RollbackArgs {
     /// Journal: an id or its number, a path, or `latest`
-    #[arg(default_value = "latest")]
+    #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
     pub journal: String,
     /// Change nothing, say what would be undone
     #[arg(long)]

@@ -1,9 +1,11 @@
 //! One file for each command: what was asked for is turned into a request, and its result into output.
 
 pub mod check;
+pub mod completions;
 pub mod docker;
 pub mod doctor;
 pub mod journal;
+pub mod man;
 pub mod prepare;
 pub mod probe;
 pub mod resume;

@@ -81,7 +81,7 @@ impl Invocation {
                     Invocation::new("docker revert", &[], args.dry_run, args.output.json)
                 }
             },
-            Command::Probe(_) => Invocation::default(),
+            Command::Probe(_) | Command::Completions(_) | Command::Man(_) => Invocation::default(),
         };
         Invocation {
             service: matches!(command, Command::Docker(_)),

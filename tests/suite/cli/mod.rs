@@ -1,3 +1,4 @@
+mod completion;
 mod doctor;
 mod output;
 mod preflight;

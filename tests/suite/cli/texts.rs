@@ -91,6 +91,7 @@ fn help_is_as_reviewed() {
         &["docker", "audit", "--help"],
         &["docker", "migrate", "--help"],
         &["docker", "revert", "--help"],
+        &["completions", "--help"],
     ] {
         let name = format!("help {}", command[..command.len() - 1].join(" "));
         insta::assert_snapshot!(name.trim(), text(&idshift(command), "PLACE"));

@@ -80,7 +80,7 @@ fn own_mounts() {
 }
 
 /// Puts an empty directory in its place.
-fn cover(place: &str) {
+pub fn cover(place: &str) {
     let (kind, data) = (Some("tmpfs"), Some("mode=0755"));
     mount(kind, place, kind, MsFlags::empty(), data).expect("a tmpfs");
 }

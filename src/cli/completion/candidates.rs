@@ -1,0 +1,104 @@
+//! What this host has that can be named on a command line. What cannot be read gives no candidates: a shell that
+//! completes has no place for errors.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use clap_complete::CompletionCandidate;
+
+use crate::docker::daemon_start::DaemonStart;
+use crate::docker::data_root::{self, DockerRoot, is_remapped_name, names};
+use crate::idmap::subid::SubidFile;
+use crate::journal::Store;
+use crate::journal::store::{DEFAULT_PLACE, id_of};
+
+/// Journals, newest first, and `latest`.
+pub fn journals(current: &OsStr) -> Vec<CompletionCandidate> {
+    let files = Store::at(DEFAULT_PLACE).files().unwrap_or_default();
+    let ids = files.iter().rev().filter_map(|file| id_of(file));
+    let all = ["latest"].into_iter().chain(ids);
+    starting_with(current, all.map(String::from))
+}
+
+/// Users with a range in `/etc/subuid`.
+pub fn subid_users(current: &OsStr) -> Vec<CompletionCandidate> {
+    let text = std::fs::read("/etc/subuid").unwrap_or_default();
+    let lines = SubidFile::parse(&text, "subuid").map(|file| file.lines().to_vec());
+    let owners = lines
+        .into_iter()
+        .flatten()
+        .map(|line| line.owner)
+        .collect::<BTreeSet<_>>();
+    starting_with(current, owners)
+}
+
+/// Whom a daemon can be told to remap to.
+pub fn remap_users(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut all = starting_with(current, ["default".to_string()]);
+    all.extend(subid_users(current));
+    all
+}
+
+/// Containers of the daemon that this host starts, also of its remapped roots.
+pub fn containers(current: &OsStr) -> Vec<CompletionCandidate> {
+    let container_names = |root: &DockerRoot| -> Vec<String> {
+        let files = root.container_files().unwrap_or_default();
+        let parsed = files.iter().filter_map(|files| files.parse(root).ok());
+        parsed.map(|container| container.name).collect()
+    };
+    let roots = roots();
+    let found = roots.iter().flat_map(container_names);
+    starting_with(current, found.collect::<BTreeSet<_>>())
+}
+
+/// Tags of the images of the daemon that this host starts, also of its remapped roots.
+pub fn images(current: &OsStr) -> Vec<CompletionCandidate> {
+    let tags = |root: &DockerRoot| -> Vec<String> {
+        let drivers = root.drivers().unwrap_or_default();
+        let files = drivers
+            .iter()
+            .map(|driver| root.path.join(format!("image/{driver}/repositories.json")));
+        files.flat_map(|file| tags_in(&file)).collect()
+    };
+    let roots = roots();
+    let found = roots.iter().flat_map(tags);
+    starting_with(current, found.collect::<BTreeSet<_>>())
+}
+
+fn tags_in(file: &Path) -> Vec<String> {
+    let text = std::fs::read(file).unwrap_or_default();
+    let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let repositories = json["Repositories"].as_object();
+    let tags = repositories
+        .into_iter()
+        .flat_map(|all| all.values())
+        .filter_map(serde_json::Value::as_object);
+    tags.flat_map(|tags| tags.keys().cloned()).collect()
+}
+
+fn roots() -> Vec<DockerRoot> {
+    let Ok(settings) = DaemonStart::of_host(None).settings() else {
+        return Vec::new();
+    };
+    let top = data_root::find(None, &settings);
+    let below = names(&top).unwrap_or_default().into_iter();
+    let remapped = below.filter(|name| is_remapped_name(name));
+    let inner = remapped.map(|name| top.join(name)).collect::<Vec<_>>();
+    inner.into_iter().chain([top]).map(DockerRoot::at).collect()
+}
+
+fn starting_with(
+    current: &OsStr,
+    all: impl IntoIterator<Item = String>,
+) -> Vec<CompletionCandidate> {
+    let typed = current.to_string_lossy().into_owned();
+    // Names are made by others: one with a line break would be two candidates, or worse.
+    let is_plain = |name: &String| !name.contains(char::is_control);
+    let fitting = all.into_iter().filter(|name| name.starts_with(&typed));
+    fitting
+        .filter(is_plain)
+        .enumerate()
+        .map(|(n, name)| CompletionCandidate::new(name).display_order(Some(n)))
+        .collect()
+}

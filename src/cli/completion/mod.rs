@@ -1,0 +1,45 @@
+//! What shells ask to complete a command line.
+//!
+//! A shell's script, from `idshift completions SHELL`, starts idshift again with [`VARIABLE`] set and the words so
+//! far as arguments. The answer is the candidates: commands and options from their definitions, and what this host
+//! has ([`candidates`]).
+
+pub mod candidates;
+
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+use clap_complete::CompleteEnv;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+
+use super::args::{Cli, Shell};
+
+/// The environment variable by which a shell's script asks.
+const VARIABLE: &str = "IDSHIFT_COMPLETE";
+
+/// Answers a shell that asks; whether one did.
+///
+/// # Errors
+/// The answer cannot be written, or the shell is not known.
+pub fn answer(args: &[OsString]) -> std::io::Result<bool> {
+    let here = std::env::current_dir().ok();
+    let asked = CompleteEnv::with_factory(Cli::command).var(VARIABLE);
+    asked
+        .try_complete(args.iter().cloned(), here.as_deref())
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error.to_string()))
+}
+
+/// The script that a shell reads to complete idshift's command lines.
+///
+/// # Errors
+/// The shell's name or the program's cannot be written.
+pub fn script(shell: Shell) -> std::io::Result<Vec<u8>> {
+    let shell: &dyn EnvCompleter = match shell {
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+        Shell::Fish => &Fish,
+    };
+    let mut script = Vec::new();
+    shell.write_registration(VARIABLE, "idshift", "idshift", "idshift", &mut script)?;
+    Ok(script)
+}

@@ -1,0 +1,118 @@
+//! What a shell is told when it completes a command line, and the manual pages.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::isolation::{cover, isolate};
+use crate::support::{Run, data_root, need_root, tree};
+
+/// What Bash has to choose from for the last word of a line.
+fn bash_completes(line: &[&str]) -> Vec<String> {
+    let script = r#"
+        source <("$IDSHIFT" completions bash)
+        idshift() { "$IDSHIFT" "$@"; }
+        PATH=$(dirname "$IDSHIFT"):$PATH
+        COMP_WORDS=(idshift "$@")
+        COMP_CWORD=$#
+        COMP_TYPE=9
+        _clap_complete_idshift idshift "${!#}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let mut bash = Command::new("bash");
+    bash.args(["-c", script, "bash"]).args(line);
+    bash.env("IDSHIFT", env!("CARGO_BIN_EXE_idshift"));
+    let run = Run::of(&mut bash).exits(0);
+    run.text().lines().map(String::from).collect()
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    assert_eq!(bash_completes(&["docker", "mig"]), ["migrate"]);
+    assert_eq!(bash_completes(&["shift", "--dry"]), ["--dry-run"]);
+    let all = bash_completes(&[""]);
+    assert!(all.contains(&"rollback".to_string()), "{all:?}");
+    for hidden in ["probe", "man"] {
+        assert!(!all.contains(&hidden.to_string()), "{all:?}");
+    }
+}
+
+#[test]
+fn bash_completes_what_the_host_has() {
+    need_root();
+    isolate();
+    // The default place of journals.
+    cover("/var/lib");
+    let place = tempfile::tempdir().unwrap();
+    let top = data_root::filled(&place.path().join("docker"));
+    fs::create_dir_all("/etc/docker").unwrap();
+    let settings = format!("{{\"data-root\": \"{}\"}}", top.display());
+    fs::write("/etc/docker/daemon.json", settings).unwrap();
+    let tree = tree::specimens(&place.path().join("tree"));
+    let shift = ["shift", "--subid", "dockremap", tree.to_str().unwrap()];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_idshift"));
+    Run::of(command.args(shift)).exits(0);
+
+    let journals = bash_completes(&["rollback", ""]);
+    assert_eq!(journals[0], "latest");
+    assert!(journals[1].starts_with("0001-"), "{journals:?}");
+    assert_eq!(bash_completes(&["journal", "show", "00"]), journals[1..2]);
+    assert_eq!(bash_completes(&["shift", "--subid", "dock"]), ["dockremap"]);
+    let remap = ["docker", "audit", "--userns-remap", "d"];
+    assert_eq!(bash_completes(&remap), ["default", "dockremap"]);
+    assert_eq!(
+        bash_completes(&["check", "/srv", "--container", "we"]),
+        ["web"]
+    );
+}
+
+/// A shell that is not known gets an error, and no candidates.
+#[test]
+fn an_unknown_shell_is_named() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_idshift"));
+    let run = Run::of(
+        command
+            .args(["--", "idshift", ""])
+            .env("IDSHIFT_COMPLETE", "tcsh"),
+    );
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains("tcsh"), "{run}");
+}
+
+/// groff reads them without a complaint, and each command that help lists has one.
+#[test]
+fn each_command_has_a_manual_page() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("man");
+    let mut man = Command::new(env!("CARGO_BIN_EXE_idshift"));
+    Run::of(man.arg("man").arg(&dir)).exits(0);
+    let mut pages: Vec<String> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    for command in [
+        "idshift",
+        "idshift-shift",
+        "idshift-docker-migrate",
+        "idshift-journal-prune",
+    ] {
+        assert!(
+            pages.contains(&format!("{command}.8")),
+            "{command}: {pages:?}"
+        );
+    }
+    assert!(
+        !pages.iter().any(|page| page.contains("probe")),
+        "{pages:?}"
+    );
+    for page in &pages {
+        let mut groff = Command::new("groff");
+        let groff = groff.args(["-man", "-Tutf8", "-ww", "-z"]);
+        let run = Run::of(groff.arg(dir.join(page))).exits(0);
+        assert_eq!(run.stderr, "", "{page}");
+        let text = fs::read_to_string(dir.join(page)).unwrap();
+        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+    }
+    let migrate = fs::read_to_string(dir.join("idshift-docker-migrate.8")).unwrap();
+    assert!(migrate.contains(".SH EXAMPLES"), "{migrate}");
+}
