@@ -85,13 +85,13 @@ pub struct Unreadable {
     /// Why not.
     pub error: JournalError,
     /// What was done before.
-    pub stats: Stats,
+    pub stats: Box<Stats>,
 }
 
 impl Unreadable {
     /// The counts, with this among what went wrong; gives that, too.
     pub(in crate::engine) fn into_stats(self, journal: &Journal) -> (Stats, Problem) {
-        let mut stats = self.stats;
+        let mut stats = *self.stats;
         let why = match &self.error {
             JournalError::Io { source, .. } => source.to_string(),
             other => other.to_string(),

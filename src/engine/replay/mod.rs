@@ -65,7 +65,10 @@ impl Replay<'_> {
         });
         let stats = Stats::sum(all_stats);
         match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(Unreadable { error, stats }),
+            Some(error) => Err(Unreadable {
+                error,
+                stats: Box::new(stats),
+            }),
             None => Ok(Replayed {
                 stats,
                 cut_short: over.load(Ordering::Relaxed),
