@@ -10,6 +10,10 @@ test *args:
 bench *args:
     cargo bench --bench whole -- {{args}}
 
+# Debian and RPM packages and a tarball, in target/packages.
+package *args:
+    packaging/package {{args}}
+
 # Lints as in CI.
 lint:
     cargo fmt --check

@@ -11,6 +11,7 @@ mod resume;
 mod rollback;
 mod shift;
 mod verify;
+mod version;
 
 use clap::{Parser, Subcommand};
 
@@ -30,7 +31,8 @@ pub use verify::VerifyArgs;
 #[derive(Debug, Parser)]
 #[command(
     name = "idshift",
-    version,
+    version = version::SHORT.as_str(),
+    long_version = version::LONG.as_str(),
     max_term_width = 100,
     after_help = "Exit codes: 0 done · 1 failed, and undone · 2 usage · 3 done, some inodes left as they were, or verify, check, audit, doctor or a dry run found problems \
                   · 4 refused before anything was changed · 5 failed, and could not be undone completely · 74 done, but output was lost · 130 interrupted\n\n\

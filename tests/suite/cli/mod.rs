@@ -1,6 +1,7 @@
 mod completion;
 mod doctor;
 mod output;
+mod packages;
 mod preflight;
 mod progress;
 mod refusals;

@@ -31,7 +31,7 @@ impl Release {
     }
 
     /// The directory that `tests/run` made.
-    fn system(self) -> PathBuf {
+    pub fn system(self) -> PathBuf {
         let variable = match self {
             Release::Bookworm => "IDSHIFT_TEST_HOST_BOOKWORM",
             Release::Trixie => "IDSHIFT_TEST_HOST_TRIXIE",
