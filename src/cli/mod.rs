@@ -7,7 +7,7 @@
 //! - `announce`: the run that a command acts on, said before it does
 //! - `exit`: exit codes
 //! - `limits`: threads, priority, rate, and stopping in good order
-//! - `map`: the id map, from `--map` or from `/etc/subuid` and `/etc/subgid`
+//! - `map`: the id map, from `--map`, `--map-from` or from `/etc/subuid` and `/etc/subgid`
 //! - `privileges`: who may run what
 
 mod announce;
@@ -16,7 +16,7 @@ mod commands;
 mod completion;
 pub mod exit;
 mod limits;
-mod map;
+pub mod map;
 mod output;
 mod privileges;
 
@@ -26,8 +26,8 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::{
-    check, completions, docker, doctor, journal, man, prepare, probe, resume, rollback, shift,
-    verify,
+    check, completions, docker, doctor, journal, man, map as map_command, prepare, probe, resume,
+    rollback, shift, verify,
 };
 use exit::{Exit, Failure};
 use output::json::Invocation;
@@ -62,6 +62,7 @@ fn run_command(command: &Command) -> Exit {
         Command::Journal(args) => journal::run(args, call),
         Command::Prepare(args) => prepare::run(args, call),
         Command::Check(args) => check::run(args, call),
+        Command::Map(args) => map_command::run(args, call),
         Command::Doctor(args) => doctor::run(args, call),
         Command::Probe(args) => probe::run(args),
         Command::Completions(args) => completions::run(args),

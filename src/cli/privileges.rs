@@ -38,6 +38,7 @@ pub fn check(command: &Command) -> Result<(), Failure> {
         | Command::Shift(_)
         | Command::Prepare(_)
         | Command::Check(_)
+        | Command::Map(_)
         | Command::Doctor(_)
         | Command::Completions(_)
         | Command::Man(_)

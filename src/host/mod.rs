@@ -3,6 +3,8 @@
 //! - [`finding`]: one thing that was looked at
 //! - [`kernel`]: user namespaces and the calls this program likes to have
 //! - [`missing_ranges`]: what a user lacks to be remapped to
+//! - [`range_users`]: who else has ids of a map
+//! - [`subid_source`]: where a user's ranges are kept
 //! - [`subids`]: `/etc/subuid` and `/etc/subgid` as a whole
 //! - [`filesystem`]: what can be kept on a filesystem
 //! - [`runtime`]: the installed container runtime and the daemon
@@ -12,8 +14,10 @@ pub mod filesystem;
 pub mod finding;
 pub mod kernel;
 pub mod missing_ranges;
+pub mod range_users;
 pub mod runtime;
 pub mod security;
+pub mod subid_source;
 pub mod subids;
 
 pub use finding::{Finding, Level};

@@ -42,10 +42,10 @@ fn fix(user: &str) -> Option<String> {
 }
 
 /// An id of a host account, and what it is called.
-type Account = (u32, String);
+pub(super) type Account = (u32, String);
 
 /// Host accounts with their ids in the two files' order: users, groups.
-fn accounts() -> [Vec<Account>; 2] {
+pub(super) fn accounts() -> [Vec<Account>; 2] {
     ["/etc/passwd", "/etc/group"].map(|path| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let account = |line: &str| {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::range::Range;
+use super::range::{RESERVED, Range};
 use super::range_map::{Direction, Mapped, RangeMap, RangeMapError};
 use super::spec::{Ids, MapSpec};
 
@@ -54,16 +54,20 @@ pub struct Overlap {
 
 impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let last = |first: u32, size: u32| first + (size - 1);
-        write!(
-            f,
-            "its {} container ids {}-{} and host ids {}-{} overlap",
-            self.ids,
-            self.container.container(),
-            last(self.container.container(), self.container.size()),
-            self.host.host(),
-            last(self.host.host(), self.host.size()),
-        )
+        // The host side of the one goes on in the container side of the other.
+        let Some(shared) = self.host.then(self.container) else {
+            return Ok(());
+        };
+        let first = self.host.host() + (shared.container() - self.host.container());
+        match shared.size() {
+            1 => write!(f, "{} {first} is on both its sides", self.ids),
+            size => write!(
+                f,
+                "{}s {first}-{} are on both its sides",
+                self.ids,
+                first + (size - 1)
+            ),
+        }
     }
 }
 
@@ -107,6 +111,21 @@ impl IdMap {
                     host,
                 })
             })
+    }
+
+    /// Every id to itself: what a container without a user namespace has.
+    pub fn identity() -> IdMap {
+        let all = Range::new(0, 0, RESERVED).expect("0 to 4294967294");
+        let map = RangeMap::new([all]).expect("one range");
+        IdMap::new(map.clone(), map)
+    }
+
+    /// From host ids of this map to those that the same container ids have in another.
+    pub fn onto(&self, to: &IdMap) -> IdMap {
+        IdMap {
+            uids: self.uids.inverse().then(&to.uids),
+            gids: self.gids.inverse().then(&to.gids),
+        }
     }
 
     /// Host uid and gid of the container's root.
@@ -191,9 +210,11 @@ mod tests {
             .unwrap()
             .sides_overlap()
             .unwrap();
+        assert_eq!(overlap.to_string(), "uid 1000 is on both its sides");
+        let moved = map("b:100000:150000:65536").unwrap();
         assert_eq!(
-            overlap.to_string(),
-            "its uid container ids 1-65535 and host ids 1000-1000 overlap"
+            moved.sides_overlap().unwrap().to_string(),
+            "uids 150000-165535 are on both its sides"
         );
         assert_eq!(map("b:0:100000:65536").unwrap().sides_overlap(), None);
         assert_eq!(

@@ -3,10 +3,12 @@
 //! - [`range`]: one line of a `uid_map`
 //! - [`range_map`]: all lines of one, and mapping an id through them
 //! - [`map`]: uids and gids together
+//! - [`notation`]: maps as other tools write them: LXC, Proxmox, Incus, LXD, Podman, `/proc/PID/uid_map`
 //! - [`spec`]: `u|g|b:CONTAINER:HOST:SIZE` on the command line
 //! - [`subid`]: `/etc/subuid` and `/etc/subgid`
 
 pub mod map;
+pub mod notation;
 pub mod range;
 pub mod range_map;
 pub mod spec;

@@ -111,6 +111,51 @@ impl Range {
     }
 }
 
+impl Range {
+    /// The same ids, the two sides exchanged.
+    pub fn inverse(self) -> Range {
+        Range {
+            container: self.host,
+            host: self.container,
+            size: self.size,
+        }
+    }
+
+    /// Where `next` takes up what this one ends in: the container side of this one, the host side of that one.
+    pub fn then(self, next: Range) -> Option<Range> {
+        let first = self.host.max(next.container);
+        let last = (self.host + (self.size - 1)).min(next.container + (next.size - 1));
+        (first <= last).then(|| Range {
+            container: self.container + (first - self.host),
+            host: next.host + (first - next.container),
+            size: last - first + 1,
+        })
+    }
+
+    /// What is left of it without these container ids.
+    pub fn without_container_ids(self, first: u32, size: u32) -> Vec<Range> {
+        let end = u64::from(first) + u64::from(size);
+        let own_end = u64::from(self.container) + u64::from(self.size);
+        let part = |from: u64, to: u64| {
+            let offset = (from - u64::from(self.container)) as u32;
+            (from < to).then(|| Range {
+                container: self.container + offset,
+                host: self.host + offset,
+                size: (to - from) as u32,
+            })
+        };
+        let before = part(self.container.into(), own_end.min(first.into()));
+        let after = part(end.max(self.container.into()), own_end);
+        before.into_iter().chain(after).collect()
+    }
+
+    /// What is left of it without these host ids.
+    pub fn without_host_ids(self, first: u32, size: u32) -> Vec<Range> {
+        let parts = self.inverse().without_container_ids(first, size);
+        parts.into_iter().map(Range::inverse).collect()
+    }
+}
+
 /// Whether `size_a` ids from `a` and `size_b` ids from `b` have one in common.
 pub(super) fn meet(a: u32, size_a: u32, b: u32, size_b: u32) -> bool {
     // A range ends before 2^32, so these sums do too.

@@ -120,6 +120,29 @@ impl RangeMap {
         self.ranges.is_empty()
     }
 
+    /// The same ids, the two sides exchanged.
+    pub fn inverse(&self) -> RangeMap {
+        RangeMap::from_disjoint(self.ranges.iter().map(|range| range.inverse()))
+    }
+
+    /// This map, and then the next one: an id is in it that both have. Ranges that go on from one another are one.
+    pub fn then(&self, next: &RangeMap) -> RangeMap {
+        let pairs = self
+            .ranges
+            .iter()
+            .flat_map(|one| next.ranges.iter().filter_map(|two| one.then(*two)));
+        let mut map = RangeMap::from_disjoint(pairs);
+        map.ranges = map.ranges.drain(..).fold(Vec::new(), joined);
+        map
+    }
+
+    /// From ranges that are known to share no id.
+    fn from_disjoint(ranges: impl IntoIterator<Item = Range>) -> RangeMap {
+        let mut ranges: Vec<Range> = ranges.into_iter().collect();
+        ranges.sort_by_key(Range::container);
+        RangeMap { ranges }
+    }
+
     /// A range whose container side shares an id with the host side of a range, maybe of itself.
     /// Where there is one, an id does not tell which side a file is on. An id that is mapped to itself is the same
     /// on both sides, so there is nothing to tell.
@@ -130,6 +153,22 @@ impl RangeMap {
         let mut shared = pairs.filter(|(a, b)| meet(a.container(), a.size(), b.host(), b.size()));
         shared.next()
     }
+}
+
+/// The ranges with one more behind them, which may go on where the last one ends.
+fn joined(mut ranges: Vec<Range>, next: Range) -> Vec<Range> {
+    if let Some(last) = ranges.last_mut() {
+        let goes_on = last.container() + last.size() == next.container()
+            && last.host() + last.size() == next.host();
+        if goes_on
+            && let Ok(both) = Range::new(last.container(), last.host(), last.size() + next.size())
+        {
+            *last = both;
+            return ranges;
+        }
+    }
+    ranges.push(next);
+    ranges
 }
 
 impl TryFrom<Vec<Range>> for RangeMap {
@@ -277,6 +316,57 @@ mod tests {
                 matches!((into, out), (Mapped::To(into), Mapped::To(_)) if into != id)
             });
             prop_assert_eq!(map.sides_overlap().is_some(), is_ambiguous);
+        }
+    }
+
+    /// Small maps with ids in common, overlapping sides included.
+    fn small_maps() -> impl Strategy<Value = RangeMap> {
+        let ranges = proptest::collection::vec((0u32..60, 0u32..60, 1u32..20), 1..6);
+        ranges.prop_map(|ranges| {
+            let ranges = ranges
+                .into_iter()
+                .map(|(container, host, size)| range(container, host, size));
+            // Those that still fit behind the ones before.
+            ranges.fold(RangeMap::new([]).unwrap(), |map, next| {
+                let more = map.ranges().iter().copied().chain([next]);
+                RangeMap::new(more).unwrap_or(map)
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn out_of_one_map_into_another_is_one_map(from in small_maps(), to in small_maps()) {
+            let both = from.inverse().then(&to);
+            for id in 0..100 {
+                let inside = match from.map(id, Direction::OutOf) { Mapped::To(id) => Some(id), _ => None };
+                let moved = inside.and_then(|id| match to.map(id, Direction::Into) { Mapped::To(id) => Some(id), _ => None });
+                let at_once = match both.map(id, Direction::Into) { Mapped::To(id) => Some(id), _ => None };
+                prop_assert_eq!(at_once, moved, "{} through {:?}", id, both);
+            }
+            // It is a map as any other, and as short as it can be.
+            prop_assert_eq!(&RangeMap::new(both.ranges().to_vec()).unwrap(), &both);
+            prop_assert_eq!(both.inverse(), to.inverse().then(&from));
+        }
+
+        #[test]
+        fn what_is_taken_out_of_a_range_is_missing(
+            (container, host, size) in (0u32..60, 0u32..60, 1u32..20), (first, count) in (0u32..90, 0u32..40),
+        ) {
+            let whole = range(container, host, size);
+            let taken = |id: u32| id >= first && id < first + count;
+            let left = RangeMap::new(whole.without_container_ids(first, count)).unwrap();
+            for id in 0..100 {
+                let expected = whole.to_host(id).filter(|_| !taken(id));
+                let is = match left.map(id, Direction::Into) { Mapped::To(id) => Some(id), _ => None };
+                prop_assert_eq!(is, expected);
+            }
+            let left = RangeMap::new(whole.without_host_ids(first, count)).unwrap();
+            for id in 0..100 {
+                let expected = whole.to_container(id).filter(|_| !taken(id));
+                let is = match left.map(id, Direction::OutOf) { Mapped::To(id) => Some(id), _ => None };
+                prop_assert_eq!(is, expected);
+            }
         }
     }
 

@@ -34,8 +34,8 @@ pub enum Unmapped {
         /// Which ACL.
         field: &'static str,
     },
-    /// There is no root to give a capability to.
-    #[error("it has a capability, and the map has no container id 0 to be its root")]
+    /// A capability of version 2 is that of uid 0, which has no id on the other side.
+    #[error("it has a capability of uid 0, which is outside the map")]
     NoContainerRoot,
 }
 
@@ -74,7 +74,11 @@ pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Directio
             let entries = acl.iter().flat_map(Acl::entries);
             entries.map(move |entry| (words, entry))
         });
-        let root = extra.capability.as_ref().and_then(|it| it.rootid);
+        // One of version 2 is that of id 0 of the side it is on.
+        let root = extra.capability.as_ref().and_then(|it| match direction {
+            Direction::Into => Some(it.rootid.unwrap_or(0)),
+            Direction::OutOf => it.rootid,
+        });
         let of_root = || there("capability rootid", root?, &map.uids);
         entries.into_iter().find_map(entry).or_else(of_root)
     };
@@ -219,7 +223,9 @@ fn mapped_capability(
         (None, Direction::OutOf) => 0,
         (None, Direction::Into) => match map.uids.map(0, Direction::Into) {
             Mapped::To(root) => root,
-            Mapped::Already | Mapped::Unmapped => return Err(Unmapped::NoContainerRoot),
+            // The target side has the host's root, whose capability it is then.
+            Mapped::Already => 0,
+            Mapped::Unmapped => return Err(Unmapped::NoContainerRoot),
         },
         (Some(root), _) => mapped_id(root, "capability rootid", &map.uids, direction)?,
     };
@@ -343,6 +349,46 @@ mod tests {
                 for acl in [after.acl(), after.default_acl()].into_iter().flatten() {
                     let read = Acl::decode(&acl.encode());
                     prop_assert_eq!(read.as_ref(), Ok(acl));
+                }
+            }
+        }
+    }
+
+    const RANGES: [&str; 6] = [
+        "b:0:100000:65536",
+        "b:0:165536:65536",
+        // As of a privileged container.
+        "b:0:0:65536",
+        // An id that is passed through.
+        "b:0:300000:500 b:500:500:1 b:501:300501:65035",
+        // Entries change their order.
+        "b:0:500000:500 b:500:400000:65036",
+        "u:0:100000:65536 g:0:300000:65536",
+    ];
+
+    proptest! {
+        #[test]
+        fn from_one_range_to_another_is_out_of_it_and_into_that(
+            inside in unshifted(1000), from in 0..RANGES.len(), to in 0..RANGES.len(),
+        ) {
+            let (from, to) = (map(RANGES[from]), map(RANGES[to]));
+            let into = |map: &IdMap| match map_all_of_ownership(&inside, map, Direction::Into) {
+                Mapping::Change(after) => after,
+                Mapping::Already => inside.clone(),
+                Mapping::Unmapped(why) => panic!("{why}"),
+            };
+            let (before, after) = (into(&from), into(&to));
+            let moved = from.onto(&to);
+            let outcome = map_all_of_ownership(&before, &moved, Direction::Into);
+            match before == after {
+                true => prop_assert_eq!(outcome, Mapping::Already),
+                false => prop_assert_eq!(outcome, Mapping::Change(after.clone())),
+            }
+            if moved.sides_overlap().is_none() {
+                prop_assert_eq!(map_ownership(&after, &moved, Direction::Into), Mapping::Already);
+                let back = map_ownership(&after, &moved, Direction::OutOf);
+                if moved.uids.map(0, Direction::Into) == Mapped::Unmapped && before != after {
+                    prop_assert_eq!(back, Mapping::Change(before));
                 }
             }
         }

@@ -25,6 +25,11 @@ pub struct MapArgs {
         add = ArgValueCompleter::new(candidates::subid_users)
     )]
     pub subid: Option<String>,
+    /// Take the map from a file of another tool, or from stdin for `-`: a configuration of an LXC or
+    /// Proxmox container, an Incus or LXD instance, /proc/PID/uid_map, daemon.json, --uidmap and --gidmap
+    /// of Podman (with --subid USER: of that user's rootless Podman)
+    #[arg(long, value_name = "FILE|-", conflicts_with = "maps")]
+    pub map_from: Option<PathBuf>,
 }
 
 /// Where journals are.

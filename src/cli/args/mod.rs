@@ -6,6 +6,7 @@ mod completions;
 mod docker;
 mod doctor;
 mod journal;
+mod map;
 mod prepare;
 mod resume;
 mod rollback;
@@ -21,6 +22,7 @@ pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs};
 pub use doctor::DoctorArgs;
 pub use journal::{JournalArgs, JournalCommand};
+pub use map::MapCommandArgs;
 pub use prepare::PrepareArgs;
 pub use resume::ResumeArgs;
 pub use rollback::RollbackArgs;
@@ -64,6 +66,8 @@ pub enum Command {
     Prepare(PrepareArgs),
     /// Tell whether a container's user can use a host directory, by trying
     Check(CheckArgs),
+    /// Show a map, who else has ids of it, and what one id is on the other side
+    Map(MapCommandArgs),
     /// Tell whether this host can run remapped containers
     Doctor(DoctorArgs),
     /// Carry a Docker data-root into userns-remap, or back

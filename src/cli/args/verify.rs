@@ -16,7 +16,7 @@ use super::common::{LimitArgs, MapArgs, OutputArgs, StoreArgs};
     Is every file out of it?\n    \
     idshift verify --reverse --subid dockremap /srv/data")]
 pub struct VerifyArgs {
-    /// A journal (an id, a path or `latest`), or, with --map or --subid, trees
+    /// A journal (an id, a path or `latest`), or, with --map, --map-from or --subid, trees
     #[arg(required = true, value_name = "JOURNAL|PATH")]
     pub what: Vec<PathBuf>,
     /// The map
@@ -31,7 +31,7 @@ pub struct VerifyArgs {
     /// Also look at what is mounted below PATH
     #[arg(long)]
     pub cross_mounts: bool,
-    /// With --map or --subid: everything below PATH was shifted. Needed where the map's two sides overlap
+    /// With a map: everything below PATH was shifted. Needed where the map's two sides overlap
     #[arg(long)]
     pub assume_shifted: bool,
     /// How hard it works

@@ -67,9 +67,7 @@ fn map(args: &CheckArgs, daemon: &DaemonJson) -> Result<(IdMap, String), Failure
         let remap = Remap::resolve(&remap_to).map_err(Failure::refused)?;
         return Ok((remap.map, format!(" --subid {}", remap.user)));
     }
-    let maps = args.map.maps.iter().map(|map| format!(" --map {map}"));
-    let subid = args.map.subid.iter().map(|user| format!(" --subid {user}"));
-    Ok((args.map.resolve()?, maps.chain(subid).collect()))
+    Ok((args.map.resolve(args.json)?, args.map.words()))
 }
 
 /// As whom it is tried.

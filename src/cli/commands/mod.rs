@@ -6,6 +6,7 @@ pub mod docker;
 pub mod doctor;
 pub mod journal;
 pub mod man;
+pub mod map;
 pub mod prepare;
 pub mod probe;
 pub mod resume;

@@ -25,7 +25,9 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             "--manifest - and --json both want stdout: give the manifest a file",
         ));
     }
-    let shift = request(&args.paths, direction(args.reverse), run, RunKind::Prepare)?;
+    let map = run.map.resolve(run.output.quiet)?;
+    let way = direction(args.reverse);
+    let shift = request(&args.paths, map, way, run, RunKind::Prepare);
     let asked = PrepareRequest {
         shift,
         owner: args.owner.clone(),

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args::{Immutable, RunArgs, ShiftArgs};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::map::source;
 use crate::cli::output::json::{self, Invocation};
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::{SummaryKind, summary};
 use crate::cli::output::{self, say};
 use crate::engine::{self, Refusal, Report, ShiftRequest};
 use crate::fs::escape::escaped;
-use crate::idmap::Direction;
+use crate::idmap::{Direction, IdMap};
 use crate::journal::Store;
 use crate::journal::manifest::{Manifest, ManifestWriter};
 use crate::journal::record::{RunKind, WalkOptions};
@@ -56,24 +57,32 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 }
 
 fn asked(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
-    request(
+    let quiet = args.run.output.quiet;
+    let map = match (&args.from, &args.to) {
+        (Some(from), Some(to)) => source::moved(from, to, quiet)?,
+        _ => args.run.map.resolve(quiet)?,
+    };
+    let direction = direction(args.reverse);
+    Ok(request(
         &args.paths,
-        direction(args.reverse),
+        map,
+        direction,
         &args.run,
         RunKind::Shift,
-    )
+    ))
 }
 
 /// The request that the arguments make.
 pub fn request(
     paths: &[PathBuf],
+    map: IdMap,
     direction: Direction,
     args: &RunArgs,
     kind: RunKind,
-) -> Result<ShiftRequest, Failure> {
-    Ok(ShiftRequest {
+) -> ShiftRequest {
+    ShiftRequest {
         paths: paths.to_vec(),
-        map: args.map.resolve()?,
+        map,
         direction,
         jobs: args.effort.threads(),
         walk: WalkOptions {
@@ -88,7 +97,7 @@ pub fn request(
         allow_system_path: args.allow_system_path,
         allow_home: args.allow_home,
         kind,
-    })
+    }
 }
 
 /// The request that a manifest makes, as far as the arguments have a say in it.

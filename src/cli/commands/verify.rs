@@ -45,7 +45,7 @@ pub fn run(args: &VerifyArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
     Ok(ShiftRequest {
         paths: args.what.clone(),
-        map: args.map.resolve()?,
+        map: args.map.resolve(args.output.quiet)?,
         direction: direction(args.reverse),
         jobs: args.effort.threads(),
         walk: WalkOptions {
@@ -64,7 +64,7 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
 fn journal(args: &VerifyArgs) -> Result<Journal, Failure> {
     let [name] = &args.what[..] else {
         return Err(Failure::usage(
-            "verify takes one journal, or --map or --subid and trees",
+            "verify takes one journal, or --map, --map-from or --subid and trees",
         ));
     };
     let store = Store::at(&args.store.journal_dir);
@@ -73,7 +73,7 @@ fn journal(args: &VerifyArgs) -> Result<Journal, Failure> {
         .find(&name)
         .map_err(|error| match Path::new(&*name).is_dir() {
             true => Failure::usage(format!(
-                "{}: is a tree; name its map too, with --map or --subid",
+                "{}: is a tree; name its map too, with --map, --map-from or --subid",
                 escaped(Path::new(&*name))
             )),
             false => error.into(),

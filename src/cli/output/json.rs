@@ -68,6 +68,7 @@ impl Invocation {
             Command::Check(args) => {
                 Invocation::new("check", std::slice::from_ref(&args.path), false, args.json)
             }
+            Command::Map(args) => Invocation::new("map", &[], false, args.json),
             Command::Doctor(args) => Invocation::new("doctor", &[], false, args.json),
             Command::Docker(args) => match &args.command {
                 DockerCommand::Audit(args) => {

@@ -86,6 +86,7 @@ fn help_is_as_reviewed() {
         &["journal", "prune", "--help"],
         &["prepare", "--help"],
         &["check", "--help"],
+        &["map", "--help"],
         &["doctor", "--help"],
         &["docker", "--help"],
         &["docker", "audit", "--help"],

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::userns::enter;
 use crate::support::{Idshift, Kind, MAP, Snapshot, TestFs, assert_same, sh};
 
-fn debian(at: &Path) -> PathBuf {
+pub(super) fn debian(at: &Path) -> PathBuf {
     let tar = std::env::var_os("IDSHIFT_TEST_DEBIAN_TAR").expect(
         "IDSHIFT_TEST_DEBIAN_TAR names no Debian root filesystem: run tests/run, which makes one",
     );

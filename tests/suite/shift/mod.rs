@@ -1,8 +1,11 @@
 mod debian_rootfs;
 mod few_threads;
 mod login_accounts;
+mod lxc;
 mod manifest;
+mod map_from;
 mod meanwhile;
+mod moved;
 mod odd_hosts;
 mod one_at_a_time;
 mod one_bad_inode;

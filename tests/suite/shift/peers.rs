@@ -29,7 +29,7 @@ fn fuidshift_leaves_the_same_owners_and_modes() {
 }
 
 /// Path, owner, group and mode of every name.
-fn owners(tree: &std::path::Path) -> Vec<String> {
+pub(super) fn owners(tree: &std::path::Path) -> Vec<String> {
     let snapshot = Snapshot::of(tree);
     let line = |(path, line): (&Vec<u8>, &serde_json::Value)| {
         format!(

@@ -1,0 +1,100 @@
+//! The map that a command line names.
+//!
+//! - [`source`]: one `MAP` of `--from` and `--to`
+//! - [`file`]: `--map-from`: a map as another tool wrote it
+//! - [`subid`]: the ranges of a user
+
+mod file;
+pub mod source;
+mod subid;
+
+use crate::cli::args::MapArgs;
+use crate::cli::exit::Failure;
+use crate::cli::output::tell;
+use crate::cli::output::text::one_line;
+use crate::idmap::IdMap;
+
+/// The user whose lines dockerd reads for `--userns-remap=default`.
+const DEFAULT_USER: &str = "dockremap";
+
+/// A map, and where it is from.
+#[derive(Clone, Debug)]
+pub struct NamedMap {
+    /// The map.
+    pub map: IdMap,
+    /// Where it is from, for people: `--map`, a file, a user's lines.
+    pub source: String,
+    /// It is that of a container without a user namespace.
+    pub is_hosts: bool,
+    /// What the source says beside, and what it leaves open, for people.
+    pub notes: Vec<String>,
+    /// Owners of lines in `/etc/subuid` that the map is made of, by name or uid.
+    pub owners: Vec<String>,
+}
+
+impl NamedMap {
+    /// One that says all of itself.
+    fn plain(map: IdMap, source: impl Into<String>) -> NamedMap {
+        NamedMap {
+            map,
+            source: source.into(),
+            is_hosts: false,
+            notes: Vec::new(),
+            owners: Vec::new(),
+        }
+    }
+
+    /// Says on stderr what the source says beside.
+    pub fn tell_notes(&self) {
+        for note in &self.notes {
+            tell!("{}: {}", one_line(&self.source), one_line(note));
+        }
+    }
+}
+
+impl MapArgs {
+    /// True when the command line says something of a map.
+    pub fn is_given(&self) -> bool {
+        !self.maps.is_empty() || self.subid.is_some() || self.map_from.is_some()
+    }
+
+    /// The map that is asked for; what its source says beside goes to stderr, unless nothing is to be said.
+    pub fn resolve(&self, quiet: bool) -> Result<IdMap, Failure> {
+        let named = self.named()?;
+        if named.is_hosts {
+            return Err(Failure::refused(format!(
+                "{}: is of a container without a user namespace: its ids are those of the host, and there is nothing to shift. \
+                 Give the container a range first (LXC: lxc.idmap = u 0 100000 65536, and the same with g), or name the map: \
+                 --map b:0:100000:65536",
+                named.source
+            )));
+        }
+        if !quiet {
+            named.tell_notes();
+        }
+        Ok(named.map)
+    }
+
+    /// The map that is asked for, and where it is from.
+    pub fn named(&self) -> Result<NamedMap, Failure> {
+        if !self.maps.is_empty() {
+            let map = IdMap::from_specs(&self.maps).map_err(Failure::usage)?;
+            return Ok(NamedMap::plain(map, "--map"));
+        }
+        match &self.map_from {
+            Some(path) => file::read(path, self.subid.as_deref()),
+            None => subid::of_user(self.subid.as_deref().unwrap_or(DEFAULT_USER)),
+        }
+    }
+
+    /// How the map is chosen on a command line, each word with a space in front.
+    pub fn words(&self) -> String {
+        let maps = self.maps.iter().map(|map| format!(" --map {map}"));
+        let file = self
+            .map_from
+            .iter()
+            .map(|path| format!(" --map-from {}", crate::cli::output::text::shell_word(path)));
+        let subid = self.subid.iter().map(|user| format!(" --subid {user}"));
+        maps.chain(file).chain(subid).collect()
+    }
+}

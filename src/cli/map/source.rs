@@ -1,0 +1,75 @@
+//! One `MAP` of `--from` and `--to`.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::{NamedMap, file, subid};
+use crate::cli::exit::Failure;
+use crate::idmap::spec::MapSpecError;
+use crate::idmap::{IdMap, MapSpec};
+
+/// A map in one word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapSource {
+    /// `b:0:100000:65536`, several with commas.
+    Ranges(Vec<MapSpec>),
+    /// `subid:USER`
+    Subid(String),
+    /// `host`: ids are the host's, as of a privileged container.
+    Host,
+    /// A path, which has a slash.
+    File(PathBuf),
+}
+
+impl FromStr for MapSource {
+    type Err = MapSpecError;
+
+    fn from_str(text: &str) -> Result<MapSource, MapSpecError> {
+        if text == "host" {
+            return Ok(MapSource::Host);
+        }
+        if let Some(user) = text.strip_prefix("subid:") {
+            return Ok(MapSource::Subid(user.to_string()));
+        }
+        if text.contains('/') {
+            return Ok(MapSource::File(text.into()));
+        }
+        let ranges: Result<Vec<MapSpec>, MapSpecError> = text.split(',').map(str::parse).collect();
+        ranges.map(MapSource::Ranges)
+    }
+}
+
+impl MapSource {
+    /// The map, and where it is from.
+    pub fn named(&self) -> Result<NamedMap, Failure> {
+        match self {
+            MapSource::Ranges(ranges) => {
+                let map = IdMap::from_specs(ranges).map_err(Failure::usage)?;
+                let source = map.to_string();
+                Ok(NamedMap::plain(map, source))
+            }
+            MapSource::Subid(user) => subid::of_user(user),
+            MapSource::Host => Ok(NamedMap::plain(IdMap::identity(), "host")),
+            MapSource::File(path) => file::read(Path::new(path), None),
+        }
+    }
+}
+
+/// From one map's host ids to those of another; what their sources say beside goes to stderr.
+pub fn moved(from: &MapSource, to: &MapSource, quiet: bool) -> Result<IdMap, Failure> {
+    let (from, to) = (from.named()?, to.named()?);
+    let map = from.map.onto(&to.map);
+    for (ranges, ids) in [(&map.uids, "uid"), (&map.gids, "gid")] {
+        if ranges.is_empty() {
+            return Err(Failure::usage(format!(
+                "--from {} and --to {} have no {ids} of the container in common",
+                from.map, to.map
+            )));
+        }
+    }
+    if !quiet {
+        from.tell_notes();
+        to.tell_notes();
+    }
+    Ok(map)
+}

@@ -1,0 +1,237 @@
+//! Instances and profiles of Incus and LXD.
+//!
+//! `volatile.idmap.current` and `next` are what the daemon worked out. An instance that was never started has none:
+//! then `security.idmap.*` and `raw.idmap` say it, over a range that root has in `/etc/subuid`.
+
+use serde::Deserialize;
+
+use super::instance::{self, Instance, Setting};
+use super::{Described, NotationError, Source, map_of};
+use crate::idmap::range::decimal;
+use crate::idmap::spec::Ids;
+use crate::idmap::{IdMap, MapSpec, Range};
+
+const HELP: &str = "Start the instance once: `incus config show --expanded NAME` then has its map in volatile.idmap.current";
+const RAW_HELP: &str = "A line is `both 1000 1000`, `uid 50-60 500-510` or `gid 100 100`: host ids, then the container's";
+
+/// What an isolated instance gets that names no size.
+const ISOLATED_SIZE: u32 = 65_536;
+
+/// Lines of `raw.idmap` over ranges that root has; container ids count up from 0 over those.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RootRanges {
+    raw: Vec<MapSpec>,
+    file: String,
+}
+
+impl RootRanges {
+    /// The map over a range of the host, of uids and of gids.
+    ///
+    /// # Errors
+    /// The host ids of `raw.idmap` are in the range already, or there is no such range.
+    pub fn over(&self, uids: (u32, u32), gids: (u32, u32)) -> Result<IdMap, NotationError> {
+        let range = |(host, size)| {
+            Range::new(0, host, size)
+                .map_err(|error| NotationError::new(&self.file, error.to_string(), HELP))
+        };
+        with_raw(range(uids)?, range(gids)?, &self.raw, &self.file)
+    }
+}
+
+/// One entry of `volatile.idmap.current`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct VolatileRange {
+    isuid: bool,
+    isgid: bool,
+    hostid: u32,
+    nsid: u32,
+    maprange: u32,
+}
+
+/// The map that the instance gets.
+pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationError> {
+    let instance = instance::read(text, file)?;
+    let mut notes = Vec::new();
+    let source = source(&instance, file, &mut notes)?;
+    if let (Source::Map(map), Some(on_disk)) = (&source, instance.get("volatile.last_state.idmap"))
+    {
+        let note = match volatile(on_disk, file)? {
+            None => Some("its files are not shifted: volatile.last_state.idmap is empty, and they are seen through idmapped mounts".to_string()),
+            Some(other) if other != *map => Some(format!("its files are in {other}: volatile.last_state.idmap")),
+            Some(_) => None,
+        };
+        notes.extend(note);
+    }
+    Ok(Described {
+        tool: "Incus or LXD",
+        source,
+        notes,
+    })
+}
+
+fn source(
+    instance: &Instance,
+    file: &str,
+    notes: &mut Vec<String>,
+) -> Result<Source, NotationError> {
+    if instance.is_on("security.privileged") {
+        return Ok(Source::HostIds);
+    }
+    let (current, next) = ["volatile.idmap.current", "volatile.idmap.next"]
+        .map(|key| instance.get(key))
+        .into();
+    if let Some(used) = current.or(next) {
+        let map = volatile(used, file)?;
+        if let Some(next) = next {
+            let next = volatile(next, file)?;
+            if next != map {
+                let next = next.map_or("none".into(), |map| map.to_string());
+                notes.push(format!("from its next start on it has another map: {next}"));
+            }
+        }
+        return Ok(map.map_or(Source::HostIds, Source::Map));
+    }
+    if !instance.is_expanded {
+        notes.push(
+            "settings of its profiles are not in here, unless it was made with --expanded".into(),
+        );
+    }
+    let raw = match instance.get("raw.idmap") {
+        Some(setting) => raw(setting, file)?,
+        None => Vec::new(),
+    };
+    if !instance.is_on("security.idmap.isolated") {
+        let file = file.to_string();
+        let is_instance = instance.settings.iter().any(|setting| {
+            setting.key.contains("idmap")
+                || setting.key.starts_with("image.")
+                || setting.key.starts_with("volatile.")
+        });
+        return match is_instance {
+            true => Ok(Source::RootRanges(RootRanges { raw, file })),
+            false => Err(NotationError::new(
+                &file,
+                "says nothing of a map that can be read",
+                HELP,
+            )),
+        };
+    }
+    let number = |key: &str| {
+        let setting = instance.get(key).filter(|it| it.value != "auto");
+        let bad = |it: &Setting| {
+            let reason = format!("{key} is {:?}, not a number", it.value);
+            NotationError::new(file, reason, HELP).at(it.line)
+        };
+        setting
+            .map(|it| decimal(&it.value).ok_or_else(|| bad(it)))
+            .transpose()
+    };
+    let base = match number("security.idmap.base")? {
+        Some(base) => Some(base),
+        None => number("volatile.idmap.base")?,
+    };
+    let size = number("security.idmap.size")?.unwrap_or(ISOLATED_SIZE);
+    let Some(base) = base else {
+        let reason = "is isolated and names no security.idmap.base: the daemon chooses its range at its first start";
+        return Err(NotationError::new(file, reason, HELP));
+    };
+    let range = Range::new(0, base, size)
+        .map_err(|error| NotationError::new(file, error.to_string(), HELP))?;
+    Ok(Source::Map(with_raw(range, range, &raw, file)?))
+}
+
+/// The ranges that a daemon wrote down; none for a container without a user namespace.
+fn volatile(setting: &Setting, file: &str) -> Result<Option<IdMap>, NotationError> {
+    let bad = |reason: String| {
+        let reason = format!("{}: {reason}", setting.key);
+        NotationError::new(file, reason, HELP).at(setting.line)
+    };
+    let ranges: Vec<VolatileRange> =
+        serde_json::from_str(&setting.value).map_err(|error| bad(error.to_string()))?;
+    let (mut uids, mut gids) = (Vec::new(), Vec::new());
+    for range in &ranges {
+        let of = Range::new(range.nsid, range.hostid, range.maprange)
+            .map_err(|error| bad(error.to_string()))?;
+        // LXD wrote what is for both ids into the list twice.
+        for (is_meant, list) in [(range.isuid, &mut uids), (range.isgid, &mut gids)] {
+            if is_meant && !list.contains(&of) {
+                list.push(of);
+            }
+        }
+    }
+    match ranges.is_empty() {
+        true => Ok(None),
+        false => map_of(uids, gids, file, HELP).map(Some),
+    }
+}
+
+/// The lines of `raw.idmap`.
+fn raw(setting: &Setting, file: &str) -> Result<Vec<MapSpec>, NotationError> {
+    let lines = setting.value.lines().map(str::trim).enumerate();
+    let lines = lines.filter(|(_, line)| !line.is_empty());
+    lines
+        .map(|(n, line)| {
+            raw_line(line).map_err(|reason| {
+                let line = setting.line + if setting.is_block { n } else { 0 };
+                NotationError::new(file, format!("raw.idmap: {reason}"), RAW_HELP).at(line)
+            })
+        })
+        .collect()
+}
+
+fn raw_line(line: &str) -> Result<MapSpec, String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [ids, host, container] = words[..] else {
+        return Err(format!("{line:?} is not three words"));
+    };
+    let ids = match ids {
+        "both" => Ids::Both,
+        "uid" => Ids::Uids,
+        "gid" => Ids::Gids,
+        _ => return Err(format!("{line:?} does not begin with uid, gid or both")),
+    };
+    let ((host, size), (container, container_size)) = (span(host)?, span(container)?);
+    if size != container_size {
+        return Err(format!("{line:?} has two ranges of different sizes"));
+    }
+    let range = Range::new(container, host, size).map_err(|error| error.to_string())?;
+    Ok(MapSpec { ids, range })
+}
+
+/// `1000` or `50-60`: first id and how many.
+fn span(text: &str) -> Result<(u32, u32), String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let numbers = decimal(first).zip(decimal(last));
+    let size = |(first, last): (u32, u32)| Some((first, last.checked_sub(first)?.checked_add(1)?));
+    numbers
+        .and_then(size)
+        .ok_or_else(|| format!("{text:?} is not an id or a range of ids, as 1000 or 50-60"))
+}
+
+/// A range with what `raw.idmap` puts in the place of parts of it.
+fn with_raw(uids: Range, gids: Range, raw: &[MapSpec], file: &str) -> Result<IdMap, NotationError> {
+    let punched = |base: Range, wanted: Ids| {
+        let mut ranges = vec![base];
+        let meant = raw
+            .iter()
+            .filter(|spec| spec.ids == wanted || spec.ids == Ids::Both);
+        for MapSpec { range, .. } in meant {
+            let parts = ranges.into_iter();
+            ranges = parts
+                .flat_map(|part| part.without_container_ids(range.container(), range.size()))
+                .chain([*range])
+                .collect();
+        }
+        ranges
+    };
+    map_of(
+        punched(uids, Ids::Uids),
+        punched(gids, Ids::Gids),
+        file,
+        HELP,
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! The settings of an Incus or LXD instance or profile, as `incus config show`, `incus query`, `incus list --format`
+//! and an instance's `backup.yaml` have them.
+
+use std::borrow::Cow;
+
+use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, ScalarStyle, YamlData, YamlLoader};
+use saphyr_parser::Parser;
+
+use super::NotationError;
+
+const HELP: &str = "`incus config show --expanded NAME`, or lxc with LXD, prints what can be read";
+
+/// Texts that are larger are none: the longest that Incus prints are some hundred KiB.
+const MOST: usize = 16 << 20;
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    /// `raw.idmap`
+    pub key: String,
+    /// Without quotes.
+    pub value: String,
+    /// From 1.
+    pub line: usize,
+    /// Each line of the value is one of the text.
+    pub is_block: bool,
+}
+
+/// What matters of one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Instance {
+    /// In the text's order.
+    pub settings: Vec<Setting>,
+    /// Those of its profiles are among them.
+    pub is_expanded: bool,
+}
+
+impl Instance {
+    /// A setting that is not empty.
+    pub fn get(&self, key: &str) -> Option<&Setting> {
+        let setting = self.settings.iter().find(|setting| setting.key == key);
+        setting.filter(|setting| !setting.value.is_empty())
+    }
+
+    /// Whether a switch is on.
+    pub fn is_on(&self, key: &str) -> bool {
+        let on = ["true", "1", "yes", "on"];
+        self.get(key)
+            .is_some_and(|it| on.contains(&it.value.to_ascii_lowercase().as_str()))
+    }
+}
+
+/// Whether a JSON object is an instance and not Docker's configuration.
+pub(super) fn is_json_instance(text: &str) -> bool {
+    let value: Result<serde_json::Value, _> = serde_json::from_str(text);
+    let Ok(serde_json::Value::Object(object)) = value else {
+        return false;
+    };
+    let is_object = |key: &str| object.get(key).is_some_and(serde_json::Value::is_object);
+    [
+        "config",
+        "expanded_config",
+        "metadata",
+        "instance",
+        "container",
+    ]
+    .iter()
+    .any(|key| is_object(key))
+}
+
+/// Whether a text has the settings of an instance.
+pub(super) fn is_one(text: &str) -> bool {
+    let starts_list = text.trim_start().starts_with(['[', '{']);
+    let has_key = |line: &str| {
+        let line = line.trim_start_matches(['-', ' ']);
+        [
+            "config:",
+            "expanded_config:",
+            "volatile.",
+            "raw.idmap:",
+            "security.idmap.",
+        ]
+        .iter()
+        .any(|key| line.starts_with(key))
+    };
+    starts_list || text.lines().any(has_key)
+}
+
+/// The one instance of a text.
+///
+/// # Errors
+/// It is no YAML or JSON, or none or several instances.
+pub(super) fn read(text: &str, file: &str) -> Result<Instance, NotationError> {
+    let bad = |reason: String| NotationError::new(file, reason, HELP);
+    if text.len() > MOST {
+        return Err(bad("is too large for an instance".into()));
+    }
+    // JSON with tabs, as `incus query` prints it, is no YAML.
+    let text = match text.trim_start().starts_with(['{', '[']) {
+        true => Cow::Owned(text.replace('\t', "  ")),
+        false => Cow::Borrowed(text),
+    };
+    let mut loader: YamlLoader<'_, MarkedYaml<'_>> = YamlLoader::default();
+    loader.early_parse(false);
+    let scanned = Parser::new_from_str(&text).load(&mut loader, true);
+    if let Err(error) = scanned {
+        let reason = format!("is no YAML: {}", error.info());
+        return Err(bad(reason).at(error.marker().line()));
+    }
+    let documents = loader.into_documents();
+    let [document] = &documents[..] else {
+        return Err(bad(format!(
+            "has {} YAML documents, not one",
+            documents.len()
+        )));
+    };
+    of_node(document).map_err(bad)
+}
+
+fn of_node(node: &MarkedYaml<'_>) -> Result<Instance, String> {
+    if let YamlData::Sequence(instances) = &node.data {
+        return match &instances[..] {
+            [one] => of_node(one),
+            several => Err(format!("has {} instances, not one", several.len())),
+        };
+    }
+    for outer in ["metadata", "instance", "container"] {
+        if let Some(inner) = get(node, outer).filter(|inner| inner.is_mapping()) {
+            return of_node(inner);
+        }
+    }
+    if text_of(get(node, "type")).as_deref() == Some("virtual-machine") {
+        return Err("is a virtual machine, which has no id map".into());
+    }
+    let (config, is_expanded) = match get(node, "expanded_config") {
+        Some(config) => (config, true),
+        None => match get(node, "config") {
+            Some(config) => (config, false),
+            // The settings alone.
+            None => (node, false),
+        },
+    };
+    let YamlData::Mapping(config) = &config.data else {
+        return Err("its config is not a mapping".into());
+    };
+    let setting = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {
+        Some(Setting {
+            key: text_of(Some(key))?,
+            value: text_of(Some(value))?,
+            line: value.span.start.line(),
+            is_block: matches!(
+                value.data,
+                YamlData::Representation(_, ScalarStyle::Literal, _)
+            ),
+        })
+    };
+    Ok(Instance {
+        settings: config.iter().filter_map(setting).collect(),
+        is_expanded,
+    })
+}
+
+fn get<'a, 'i>(node: &'a MarkedYaml<'i>, key: &str) -> Option<&'a MarkedYaml<'i>> {
+    let YamlData::Mapping(mapping) = &node.data else {
+        return None;
+    };
+    let mut entries = mapping.iter();
+    let found = entries.find(|(name, _)| text_of(Some(name)).as_deref() == Some(key));
+    found.map(|(_, value)| value)
+}
+
+/// A scalar as it is written, without quotes.
+fn text_of(node: Option<&MarkedYaml<'_>>) -> Option<String> {
+    match &node?.data {
+        YamlData::Representation(text, ..) | YamlData::Value(Scalar::String(text)) => {
+            Some(text.to_string())
+        }
+        _ => None,
+    }
+}

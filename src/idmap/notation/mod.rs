@@ -1,0 +1,195 @@
+//! Maps as other tools write them. Pure: what a text says, and what has to be asked of the host for the rest.
+//!
+//! - [`lxc`]: container configurations of LXC and Proxmox VE
+//! - [`incus`]: instances and profiles of Incus and LXD, YAML and JSON
+//! - [`instance`]: reading the settings of such a text
+//! - [`podman`]: `--uidmap` and `--gidmap`, and Quadlet's `UIDMap=` and `GIDMap=`
+//! - [`uid_map`]: `/proc/PID/uid_map` and `gid_map`
+
+pub mod incus;
+pub mod instance;
+pub mod lxc;
+pub mod podman;
+pub mod uid_map;
+
+use thiserror::Error;
+
+use super::range_map::RangeMapError;
+use super::{IdMap, Range, RangeMap};
+use incus::RootRanges;
+use podman::PodmanMaps;
+
+/// What a text says of a map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// Whose notation it is, for people.
+    pub tool: &'static str,
+    /// The map, or where it is to be had.
+    pub source: Source,
+    /// What the text says beside, and what it leaves open, for people.
+    pub notes: Vec<String>,
+}
+
+/// The map, or where it is to be had.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// This map.
+    Map(IdMap),
+    /// The container has no user namespace: its ids are the host's.
+    HostIds,
+    /// One of the two maps of a process; the other is in a file beside it.
+    Half(RangeMap),
+    /// From the ranges that root has in `/etc/subuid` and `/etc/subgid`.
+    RootRanges(RootRanges),
+    /// The user whom a daemon remaps to has it.
+    DaemonJson,
+    /// Options of Podman; of a rootless one they are relative to its user's ids.
+    Podman(PodmanMaps),
+}
+
+/// Why a text gives no map.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{file}: {}{reason}. {help}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+pub struct NotationError {
+    /// The file.
+    pub file: String,
+    /// The line, from 1, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: String,
+    /// What helps.
+    pub help: String,
+}
+
+impl NotationError {
+    /// Of a whole file.
+    pub fn new(file: &str, reason: impl Into<String>, help: impl Into<String>) -> NotationError {
+        NotationError {
+            file: file.to_string(),
+            line: None,
+            reason: reason.into(),
+            help: help.into(),
+        }
+    }
+
+    /// Of one line, counted from 1.
+    fn at(self, line: usize) -> NotationError {
+        NotationError {
+            line: Some(line),
+            ..self
+        }
+    }
+}
+
+const KNOWN: &str = "What can be read: a configuration of an LXC or Proxmox container, an Incus or LXD instance \
+     (`incus config show --expanded NAME`), /proc/PID/uid_map, Docker's daemon.json, and `--uidmap` and `--gidmap` of Podman";
+
+/// Finds out whose notation a text is, and reads it.
+///
+/// # Errors
+/// It is none that is known, or says no map.
+pub fn describe(text: &[u8], file: &str) -> Result<Described, NotationError> {
+    let text = std::str::from_utf8(text)
+        .map_err(|_| NotationError::new(file, "is not UTF-8 text", KNOWN))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if uid_map::is_one(text) {
+        return uid_map::describe(text, file);
+    }
+    if is_json_object(text) && !instance::is_json_instance(text) {
+        return Ok(Described {
+            tool: "Docker",
+            source: Source::DaemonJson,
+            notes: Vec::new(),
+        });
+    }
+    if lxc::is_one(text) {
+        return lxc::describe(text, file);
+    }
+    if podman::is_one(text) {
+        return podman::describe(text, file);
+    }
+    if instance::is_one(text) {
+        return incus::describe(text, file);
+    }
+    Err(unknown(text, file))
+}
+
+fn is_json_object(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+fn unknown(text: &str, file: &str) -> NotationError {
+    let fields = |line: &str| {
+        let parts: Vec<&str> = line.split(':').collect();
+        matches!(&parts[..], [owner, start, count] if !owner.is_empty()
+            && [start, count].iter().all(|part| super::range::decimal(part.trim()).is_some()))
+    };
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    match lines.next() {
+        None => NotationError::new(file, "is empty", KNOWN),
+        Some(first) if fields(first) => NotationError::new(
+            file,
+            "has lines as /etc/subuid has them, of several users",
+            "Name the user whose lines in /etc/subuid and /etc/subgid count: --subid USER",
+        ),
+        Some(_) => NotationError::new(file, "says nothing of a map that can be read", KNOWN),
+    }
+}
+
+/// A map of ranges that a text has for uids and gids.
+fn map_of(
+    uids: Vec<Range>,
+    gids: Vec<Range>,
+    file: &str,
+    help: &str,
+) -> Result<IdMap, NotationError> {
+    let one = |ranges: Vec<Range>, ids: &str| {
+        if ranges.is_empty() {
+            let reason = format!("maps no {ids}s");
+            return Err(NotationError::new(file, reason, help));
+        }
+        let shared =
+            |error: RangeMapError| NotationError::new(file, format!("{ids} map: {error}"), help);
+        RangeMap::new(ranges).map_err(shared)
+    };
+    Ok(IdMap::new(one(uids, "uid")?, one(gids, "gid")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(lxc\\.idmap|unprivileged|config|--uidmap|both|[ug:=@+{}\\[\\]\", \n0-9])*") {
+            if let Err(error) = describe(text.as_bytes(), "/file") {
+                prop_assert!(error.to_string().starts_with("/file: "), "{}", error);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = describe(&text, "/file");
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_told_what_would_be_one() {
+        let said = |text: &str| describe(text.as_bytes(), "/file").unwrap_err().to_string();
+        assert!(said("").starts_with("/file: is empty. What can be read: "));
+        assert!(said("# root\nroot:100000:65536\n").contains("--subid USER"));
+        assert!(said("hello: world\n").contains("says nothing of a map"));
+        assert!(said("Hello.").contains("says nothing of a map"));
+    }
+
+    #[test]
+    fn a_daemon_json_is_one() {
+        let text = br#"{"userns-remap": "default", "data-root": "/srv"}"#;
+        assert_eq!(describe(text, "/file").unwrap().source, Source::DaemonJson);
+    }
+}

@@ -1,0 +1,284 @@
+//! `--uidmap` and `--gidmap` of Podman (`podman-run(1)`), as a command line or a Quadlet unit has them.
+//!
+//! Root's Podman means host ids. That of a user means *intermediate* ids: 0 is the user, and those from 1 on are the
+//! user's lines in `/etc/subuid`.
+
+use super::{Described, NotationError, Source, map_of};
+use crate::idmap::range::decimal;
+use crate::idmap::{IdMap, Range, RangeMap};
+
+const HELP: &str = "A range is [FLAGS]CONTAINER:HOST[:SIZE], as in `--uidmap 0:100000:65536`. What a container has that runs is in \
+     /proc/PID/uid_map: `podman inspect --format '{{.State.Pid}}' NAME`";
+
+/// Options that leave the map to Podman.
+const LEFT_TO_PODMAN: [&str; 5] = [
+    "--userns",
+    "--subuidname",
+    "--subgidname",
+    "UserNS",
+    "SubUIDMap",
+];
+
+/// One option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    /// Container side, and host or intermediate side.
+    range: Range,
+    /// The other side is host ids, whoever's Podman it is: `@`.
+    is_host: bool,
+    /// It takes the place of what others say of these ids: `+`.
+    extends: bool,
+    /// For uids only, for gids only: `u`, `g`.
+    only: Option<char>,
+}
+
+/// What the options say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodmanMaps {
+    uids: Vec<Entry>,
+    gids: Vec<Entry>,
+    file: String,
+}
+
+/// Words of a command line or a unit, without comments, quotes and the backslashes at the ends of lines.
+fn words(text: &str) -> Vec<(usize, String)> {
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim_start().starts_with(['#', ';']));
+    let words = lines.flat_map(|(n, line)| line.split_whitespace().map(move |word| (n + 1, word)));
+    words
+        .filter(|(_, word)| *word != "\\")
+        .map(|(n, word)| (n, word.replace(['"', '\''], "")))
+        .collect()
+}
+
+/// `--uidmap`, `UIDMap` and what follows `=`.
+fn option(word: &str) -> Option<(bool, Option<&str>)> {
+    let (name, value) = match word.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (word, None),
+    };
+    match name {
+        "--uidmap" | "UIDMap" => Some((true, value)),
+        "--gidmap" | "GIDMap" => Some((false, value)),
+        _ => None,
+    }
+}
+
+/// Whether such an option is in it.
+pub(super) fn is_one(text: &str) -> bool {
+    words(text).iter().any(|(_, word)| option(word).is_some())
+}
+
+pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationError> {
+    let bad = |reason: String| NotationError::new(file, reason, HELP);
+    let (mut uids, mut gids) = (Vec::new(), Vec::new());
+    let words = words(text);
+    let mut rest = words.iter().peekable();
+    while let Some((line, word)) = rest.next() {
+        let name = word.split('=').next().unwrap_or_default();
+        if LEFT_TO_PODMAN.contains(&name) {
+            return Err(bad(format!("{name} leaves the map to Podman")).at(*line));
+        }
+        let Some((is_uids, value)) = option(word) else {
+            continue;
+        };
+        let value = match value {
+            Some(value) => value,
+            None => rest.next().map_or("", |(_, value)| value),
+        };
+        // A list of several is one option, too.
+        for part in value.split(',') {
+            let entry = entry(part).map_err(|reason| bad(reason).at(*line))?;
+            match is_uids {
+                true => uids.push(entry),
+                false => gids.push(entry),
+            }
+        }
+    }
+    let maps = shared(uids, gids, file);
+    Ok(Described {
+        tool: "Podman",
+        source: Source::Podman(maps),
+        notes: Vec::new(),
+    })
+}
+
+/// One kind of option alone is for both ids, but for what has the flag `u` or `g`.
+fn shared(uids: Vec<Entry>, gids: Vec<Entry>, file: &str) -> PodmanMaps {
+    let not = |letter: char| move |entry: &&Entry| entry.only != Some(letter);
+    let (all_uids, all_gids) = match (uids.is_empty(), gids.is_empty()) {
+        (false, true) => (&uids, &uids),
+        (true, false) => (&gids, &gids),
+        _ => (&uids, &gids),
+    };
+    PodmanMaps {
+        uids: all_uids.iter().filter(not('g')).copied().collect(),
+        gids: all_gids.iter().filter(not('u')).copied().collect(),
+        file: file.to_string(),
+    }
+}
+
+/// `[flags]container:host[:size]`
+fn entry(text: &str) -> Result<Entry, String> {
+    let bad = || format!("{text:?} is no range");
+    let start = text.find(|c: char| c.is_ascii_digit()).ok_or_else(bad)?;
+    let (flags, rest) = text.split_at(start);
+    if !flags.chars().all(|flag| "+ug".contains(flag)) {
+        return Err(format!("{text:?} has flags other than +, u and g"));
+    }
+    let parts: Vec<&str> = rest.split(':').collect();
+    let (container, host, size) = match parts[..] {
+        [container, host] => (container, host, "1"),
+        [container, host, size] => (container, host, size),
+        _ => return Err(bad()),
+    };
+    let is_host = host.starts_with('@');
+    let host = host.strip_prefix('@').unwrap_or(host);
+    let number = |text: &str| decimal(text).ok_or_else(bad);
+    let range = Range::new(number(container)?, number(host)?, number(size)?);
+    let only = match (flags.contains('u'), flags.contains('g')) {
+        (true, false) => Some('u'),
+        (false, true) => Some('g'),
+        _ => None,
+    };
+    Ok(Entry {
+        range: range.map_err(|error| error.to_string())?,
+        is_host,
+        extends: flags.contains('+'),
+        only,
+    })
+}
+
+impl PodmanMaps {
+    /// For root's Podman: ids are host ids.
+    ///
+    /// # Errors
+    /// The ranges share ids, or begin with `+`, which leaves the rest to Podman.
+    pub fn of_root(&self) -> Result<IdMap, NotationError> {
+        let starts = [&self.uids, &self.gids].map(|entries| entries.first());
+        if starts.into_iter().flatten().any(|first| first.extends) {
+            let help = "Name the user whose rootless Podman it is: --subid USER";
+            let reason = "begins with a range that extends (+) what a user has";
+            return Err(NotationError::new(&self.file, reason, help));
+        }
+        let ranges = |entries: &[Entry]| {
+            let put = |ranges, entry: &Entry| put(ranges, entry.range, entry.extends);
+            entries.iter().fold(Vec::new(), put)
+        };
+        map_of(ranges(&self.uids), ranges(&self.gids), &self.file, HELP)
+    }
+
+    /// For the rootless Podman of a user, who has these intermediate ids.
+    ///
+    /// # Errors
+    /// A range needs ids that the user does not have, or ranges share ids.
+    pub fn of_user(&self, user: &str, intermediate: &IdMap) -> Result<IdMap, NotationError> {
+        let ranges = |entries: &[Entry], has: &RangeMap, ids: &str| {
+            rootless(entries, has).map_err(|missing| {
+                let reason = format!("{ids} {missing} is none of those that {user} has");
+                let help = format!("/etc/sub{ids} has what the user has");
+                NotationError::new(&self.file, reason, help)
+            })
+        };
+        let uids = ranges(&self.uids, &intermediate.uids, "uid")?;
+        let gids = ranges(&self.gids, &intermediate.gids, "gid")?;
+        let inner = map_of(uids, gids, &self.file, HELP)?;
+        Ok(IdMap::new(
+            inner.uids.then(&intermediate.uids),
+            inner.gids.then(&intermediate.gids),
+        ))
+    }
+}
+
+/// Adds a range; one that extends takes the place of what is there for its ids.
+fn put(ranges: Vec<Range>, next: Range, extends: bool) -> Vec<Range> {
+    let without = |range: Range| {
+        let rest = range.without_container_ids(next.container(), next.size());
+        let rest = rest.into_iter();
+        rest.flat_map(|range| range.without_host_ids(next.host(), next.size()))
+            .collect()
+    };
+    let kept = ranges.into_iter().flat_map(|range| match extends {
+        true => without(range),
+        false => vec![range],
+    });
+    kept.chain([next]).collect()
+}
+
+/// Container ids to intermediate ids; the error is an id that the user does not have.
+fn rootless(entries: &[Entry], has: &RangeMap) -> Result<Vec<Range>, u32> {
+    let mut ranges = Vec::new();
+    for entry in entries {
+        let wanted = RangeMap::new([entry.range]).map_err(|_| entry.range.host())?;
+        let all = match entry.is_host {
+            true => has.inverse(),
+            false => own(has),
+        };
+        let parts = wanted.then(&all);
+        let found: u32 = parts.ranges().iter().map(Range::size).sum();
+        if found != entry.range.size() {
+            let ids = entry.range.host()..=entry.range.host() + (entry.range.size() - 1);
+            let is_missing = |id: &u32| {
+                !all.ranges()
+                    .iter()
+                    .any(|range| range.to_host(*id).is_some())
+            };
+            return Err(ids
+                .into_iter()
+                .find(is_missing)
+                .unwrap_or(entry.range.host()));
+        }
+        for part in parts.ranges() {
+            ranges = put(ranges, *part, entry.extends);
+        }
+    }
+    match entries.first().is_some_and(|first| first.extends) {
+        true => Ok(filled(ranges, has)),
+        false => Ok(ranges),
+    }
+}
+
+/// Each intermediate id to itself.
+fn own(has: &RangeMap) -> RangeMap {
+    has.then(&has.inverse())
+}
+
+/// Free container ids, from 0 on, get the intermediate ids that are left, in their order.
+fn filled(mut ranges: Vec<Range>, has: &RangeMap) -> Vec<Range> {
+    let mut left = own(has).ranges().to_vec();
+    for taken in &ranges {
+        let parts = left.into_iter();
+        left = parts
+            .flat_map(|part| part.without_host_ids(taken.host(), taken.size()))
+            .collect();
+    }
+    let mut container = 0u32;
+    for part in left {
+        let mut rest = Some((part.host(), part.size()));
+        while let Some((first, size)) = rest {
+            ranges.sort_by_key(Range::container);
+            // Behind what is there, up to the next that is there.
+            for range in &ranges {
+                if range.to_host(container).is_some() {
+                    container = range.container() + range.size();
+                }
+            }
+            let next = ranges
+                .iter()
+                .map(Range::container)
+                .filter(|next| *next > container)
+                .min();
+            let room = next.map_or(size, |next| size.min(next - container));
+            let Ok(range) = Range::new(container, first, room) else {
+                return ranges;
+            };
+            ranges.push(range);
+            container += room;
+            rest = (size > room).then(|| (first + room, size - room));
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests;
