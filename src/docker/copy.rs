@@ -1,20 +1,18 @@
 //! A copy of a plain docker root, made beside it for a migration that leaves the original alone.
 //!
-//! Copying is coreutils' `cp -a`: it keeps owners, modes, times, xattrs, hard links, holes, devices
-//! and whiteouts, and shares content where the filesystem can.
+//! Files of the containerd image store are copied with what a conversion makes, and not here.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread::Builder;
 
 use super::DockerError;
+use super::cp::{CpError, cp};
 use super::data_root::{COPY, DockerRoot, plain_names};
 use crate::engine::{Phase, RunControl};
 use crate::fs::escape::{escaped, shell_word};
-use crate::fs::space::{self, Amount};
+use crate::fs::space::{self, Amount, BARE_INODE};
 use crate::journal::{Journal, Step};
 
 /// A copy that can be made.
@@ -29,15 +27,17 @@ pub struct PlannedCopy {
     pub shares_content: bool,
 }
 
-/// Bytes that an inode without content takes.
-const BARE_INODE: u64 = 1024;
-
 impl PlannedCopy {
-    /// Looks at what is there and whether there is room for it twice.
+    /// Looks at what is there and whether there is room for it twice. `converted`: containerd's directory, of which layers
+    /// are made that take up so much.
     ///
     /// # Errors
     /// There is not, or a copy would not be whole, or an earlier one is in the way.
-    pub fn of(data_root: &Path, range: &str) -> Result<PlannedCopy, DockerError> {
+    pub fn of(
+        data_root: &Path,
+        range: &str,
+        (converted, layers): (Option<&Path>, Amount),
+    ) -> Result<PlannedCopy, DockerError> {
         let top = fs::canonicalize(data_root).map_err(DockerError::io(data_root))?;
         check_is_closed(&top)?;
         let name = format!("{COPY}{range}");
@@ -54,27 +54,25 @@ impl PlannedCopy {
                  after a snapshot of the data-root if you want one",
             ));
         }
-        let (names, _) = plain_names(&top)?;
+        let (mut names, _) = plain_names(&top)?;
+        let is_converted =
+            |name: &String| converted.is_some_and(|path| path.starts_with(top.join(name)));
+        names.retain(|name| !is_converted(name));
         let trees: Vec<PathBuf> = names.iter().map(|name| top.join(name)).collect();
         let amount = space::used(&trees).map_err(DockerError::io(&top))?;
-        let free = space::free(&top).map_err(DockerError::io(&top))?;
         let shares_content = space::can_reflink(&top);
         let bytes = match shares_content {
             true => amount.inodes * BARE_INODE,
             false => amount.bytes,
         };
-        // A twentieth more: no two copies take up quite the same.
-        let bytes = bytes + bytes / 20;
-        if bytes > free.bytes || amount.inodes > free.inodes {
-            return Err(DockerError::in_the_way(
-                &top,
-                format!(
-                    "a copy takes {bytes} bytes and {} inodes, and only {} bytes and {} inodes are free. \
-                     Without --copy nothing is copied, and `idshift rollback` undoes it",
-                    amount.inodes, free.bytes, free.inodes
-                ),
-            ));
-        }
+        check_room(
+            &top,
+            Amount {
+                bytes: bytes + layers.bytes,
+                inodes: amount.inodes + layers.inodes,
+            },
+            "Without --copy nothing is copied, and `idshift rollback` undoes it",
+        )?;
         Ok(PlannedCopy {
             data_root: top,
             names,
@@ -124,49 +122,21 @@ impl PlannedCopy {
                 ));
             }
         }
-        let cp = Path::new("cp");
-        let mut child = Command::new(cp)
-            // That xattrs cannot be kept is an error only when they are asked for by name.
-            .args(["-a", "--preserve=xattr", "--reflink=auto"])
-            .args(["--one-file-system", "--verbose", "-t"])
-            .arg(staging)
-            .arg("--")
-            .args(&self.names)
-            .current_dir(&self.data_root)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(DockerError::io(cp))?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let complaints = match Builder::new().spawn(move || first_lines(stderr)) {
-            Ok(complaints) => complaints,
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(DockerError::io(cp)(error));
-            }
-        };
-        // A line an inode.
-        for _ in BufReader::new(stdout.expect("piped")).split(b'\n') {
+        let target = [OsStr::new("-t"), staging.as_os_str(), OsStr::new("--")];
+        let names = self.names.iter().map(OsStr::new);
+        let goes_on = || {
             control.monitor.progress(1, 0);
-            if control.is_cancelled() {
-                let _ = child.kill();
-                break;
-            }
-        }
-        let status = child.wait().map_err(DockerError::io(cp))?;
-        let complaints = complaints.join().unwrap_or_default();
-        if control.is_cancelled() || !status.success() {
-            let why = match control.is_cancelled() {
-                true => "the copy was interrupted".to_string(),
-                false => complaints.trim().replace('\n', "; "),
+            !control.is_cancelled()
+        };
+        cp(&self.data_root, target.into_iter().chain(names), goes_on).map_err(|error| {
+            let why = match error {
+                CpError::Start(error) => return DockerError::io("cp")(error),
+                CpError::Stopped => "the copy was interrupted".to_string(),
+                CpError::Failed(why) => why,
             };
             let why = format!("{why}. Nothing was changed, and the copy is removed");
-            return Err(DockerError::in_the_way(staging, why));
-        }
-        Ok(())
+            DockerError::in_the_way(staging, why)
+        })
     }
 }
 
@@ -188,6 +158,26 @@ pub fn left(journal: &Journal) -> Option<String> {
             shell_word(&path)
         )
     })
+}
+
+/// Whether so much can be copied into a directory. `help`: what else can be done.
+///
+/// # Errors
+/// The filesystem has no room for it.
+pub(super) fn check_room(top: &Path, takes: Amount, help: &str) -> Result<(), DockerError> {
+    let free = space::free(top).map_err(DockerError::io(top))?;
+    // A twentieth more: no two copies take up quite the same.
+    let bytes = takes.bytes + takes.bytes / 20;
+    if bytes <= free.bytes && takes.inodes <= free.inodes {
+        return Ok(());
+    }
+    Err(DockerError::in_the_way(
+        top,
+        format!(
+            "a copy takes {bytes} bytes and {} inodes, and only {} bytes and {} inodes are free. {help}",
+            takes.inodes, free.bytes, free.inodes
+        ),
+    ))
 }
 
 /// The place of a copy that is to be made.
@@ -225,17 +215,6 @@ fn check_is_closed(top: &Path) -> Result<(), DockerError> {
             ),
         )),
     }
-}
-
-/// As much of a program's complaints as a person reads; the rest is read and dropped, so that it
-/// does not wait.
-fn first_lines(stderr: Option<impl Read>) -> String {
-    let mut text = Vec::new();
-    if let Some(mut stderr) = stderr {
-        let _ = stderr.by_ref().take(2000).read_to_end(&mut text);
-        let _ = io::copy(&mut stderr, &mut io::sink());
-    }
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 #[cfg(test)]

@@ -113,10 +113,6 @@ impl std::fmt::Display for Holds {
             containers,
             volumes,
         } = self;
-        let count = |n: usize, what: &str| match n {
-            1 => format!("1 {what}"),
-            n => format!("{n} {what}s"),
-        };
         write!(
             f,
             "{}, {}, {}, {}",
@@ -125,6 +121,14 @@ impl std::fmt::Display for Holds {
             count(*containers, "container"),
             count(*volumes, "volume")
         )
+    }
+}
+
+/// `1 image`, `2 images`
+pub fn count(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
     }
 }
 

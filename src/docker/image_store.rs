@@ -108,13 +108,14 @@ impl ContainerdStore {
     }
 
     /// What becomes of it when the plain root goes into a range; `None` where nothing of it has to be carried.
-    /// `all`: the containers with their `config.v2.json`.
+    /// `all`: the containers with their `config.v2.json`. `keeps_store`: it is to stay as it is.
     ///
     /// # Errors
     /// Something of it cannot be carried: it is named.
     pub fn conversion<'a>(
         &self,
         root: &DockerRoot,
+        keeps_store: bool,
         all: impl IntoIterator<Item = (&'a Container, &'a str)>,
     ) -> Result<Option<Conversion>, DockerError> {
         if !self.is_there() || (self.containers.is_empty() && self.beside_graph_driver) {
@@ -134,8 +135,8 @@ impl ContainerdStore {
             self.containers.iter().any(|(id, _)| *id == container.id)
         };
         let all = all.into_iter().filter(is_in_store);
-        let conversion = Conversion::plan(&ContainerdRoot::at(containerd), all)?;
-        conversion.check_dirs(&root.path)?;
+        let mut conversion = Conversion::plan(&ContainerdRoot::at(containerd), all)?;
+        conversion.choose_transfer(&root.path, keeps_store)?;
         Ok(Some(conversion))
     }
 

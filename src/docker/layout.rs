@@ -35,6 +35,8 @@ pub struct Layout {
     pub sides_overlap: bool,
     /// What of the containerd image store becomes layers.
     pub snapshots: Option<SnapshotTrees>,
+    /// Name, in the data-root, of the directory in which layers are made.
+    pub staging: Option<Vec<u8>>,
 }
 
 /// Files of layers that are in containerd.
@@ -46,11 +48,15 @@ pub struct SnapshotTrees {
     pub way: Vec<Vec<u8>>,
     /// Those snapshots.
     pub ids: HashSet<Vec<u8>>,
-    /// Name, in the data-root, of the directory in which layers are made.
-    pub staging: Vec<u8>,
 }
 
 impl SnapshotTrees {
+    /// None is changed.
+    pub fn none(root: usize, way: Vec<Vec<u8>>) -> SnapshotTrees {
+        let ids = HashSet::new();
+        SnapshotTrees { root, way, ids }
+    }
+
     /// The rule for what has this way from the top of a tree; `None` for what is not on the way to snapshots.
     fn rule(&self, root: usize, way: &[&[u8]]) -> Option<Rule> {
         if root != self.root {
@@ -166,8 +172,7 @@ impl Layout {
 
     /// Whether this name in the data-root is that of the directory in which layers are made.
     fn is_staging(&self, name: &[u8]) -> bool {
-        let staging = self.snapshots.as_ref().map(|it| &it.staging[..]);
-        staging == Some(name)
+        self.staging.as_deref() == Some(name)
     }
 
     /// The rule where the containerd image store is carried.
@@ -181,9 +186,11 @@ impl Layout {
 
     /// The way from the docker root; `None` for what is not in it.
     fn below_docker_root<'w, 'n>(&self, way: &'w [&'n [u8]]) -> Option<&'w [&'n [u8]]> {
+        if way.first().is_some_and(|first| self.is_staging(first)) {
+            return Some(&way[1..]);
+        }
         match &self.inside {
             None => match way.first() {
-                Some(first) if self.is_staging(first) => Some(&way[1..]),
                 Some(first) if self.others.contains(*first) => None,
                 _ => Some(way),
             },
@@ -274,6 +281,7 @@ mod tests {
             ],
             sides_overlap: false,
             snapshots: None,
+            staging: None,
         }
     }
 
@@ -309,8 +317,8 @@ mod tests {
                 root: 0,
                 way: names("containerd/daemon/s/snapshots"),
                 ids: HashSet::from([b"7".to_vec()]),
-                staging: b"idshift-convert-1.1".to_vec(),
             }),
+            staging: Some(b"idshift-convert-1.1".to_vec()),
             others: HashSet::from([b"idshift-convert-1.1".to_vec()]),
             ..layout(None)
         };

@@ -1,5 +1,6 @@
 //! `docker migrate` and `docker revert`, from what the host says to the end of the run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
@@ -14,7 +15,8 @@ pub use super::staged_run::MigrateError;
 use super::staged_run::execute;
 use super::unfinished_run::unfinished_run;
 use crate::engine::dry_run::ManifestOutput;
-use crate::engine::{Ending, Outcome, Refusal, Report, RunControl};
+use crate::engine::{Cancel, Ending, Outcome, Refusal, Report, RunControl};
+use crate::fs::space::Amount;
 use crate::host::subids;
 use crate::idmap::Direction;
 use crate::journal::{Journal, Store};
@@ -141,9 +143,11 @@ impl DaemonTarget {
         }
         let copy = options
             .copy
-            .then(|| PlannedCopy::of(&self.data_root, &remap.dir_name()));
+            .then(|| planned_copy(&self.data_root, &remap, &migration));
         let copy = copy.transpose()?;
-        check_can_copy(copy.as_ref(), &migration)?;
+        if copy.is_none() {
+            migration.check_room(Amount::default())?;
+        }
         if let Some(new) = new_user.as_ref().filter(|_| !options.dry_run) {
             // Only when nothing else stands in the way.
             let held = migration.plan().lock(store, control)?;
@@ -153,8 +157,8 @@ impl DaemonTarget {
         let mut untold_renames = Vec::new();
         let report = match options.dry_run {
             true => {
-                migration.check_conversion(control.cancel)?;
-                let plan = migration.plan();
+                let exact = with_checked_store(&request, &remap, &migration, control.cancel)?;
+                let plan = exact.as_ref().unwrap_or(&migration).plan();
                 let mut report = plan.dry_run(store, manifest()?, control)?;
                 report.would_refuse.extend(mounted);
                 untold_renames = plan.untold_renames()?;
@@ -202,6 +206,8 @@ impl DaemonTarget {
             direction: options.direction,
             copy: None,
             staging: None,
+            keeps_store: options.copy,
+            gone_images: BTreeMap::new(),
             jobs: options.jobs,
             keep_going: options.keep_going,
             set_userns_host: options.set_userns_host,
@@ -248,16 +254,36 @@ fn make_user(new: &NewUser) -> Result<(), DockerError> {
     }
 }
 
-/// A copy leaves what is renamed where it is.
-fn check_can_copy(copy: Option<&PlannedCopy>, migration: &Migration) -> Result<(), DockerError> {
-    match (copy, &migration.conversion) {
-        (Some(_), Some(conversion)) => Err(DockerError::in_the_way(
-            &conversion.containerd.path,
-            "images and containers in the containerd image store are renamed, and --copy leaves them where they are. \
-             Migrate without --copy: `idshift rollback` undoes it",
-        )),
-        _ => Ok(()),
+fn planned_copy(
+    data_root: &Path,
+    remap: &Remap,
+    migration: &Migration,
+) -> Result<PlannedCopy, DockerError> {
+    let conversion = migration.conversion.as_ref();
+    let path = conversion.map(|it| it.containerd.path.as_path());
+    let room = conversion.map_or(Ok(Amount::default()), |it| it.room(&migration.top));
+    PlannedCopy::of(data_root, &remap.dir_name(), (path, room?))
+}
+
+/// The plan of a dry run, which says what it can only say once all that a conversion reads was read.
+fn with_checked_store(
+    request: &MigrateRequest,
+    remap: &Remap,
+    migration: &Migration,
+    cancel: &Cancel,
+) -> Result<Option<Migration>, DockerError> {
+    let checked = migration.check_conversion(cancel)?;
+    if !request.keeps_store {
+        migration.check_room(checked.unpacked)?;
     }
+    if checked.images.is_empty() {
+        return Ok(None);
+    }
+    let request = MigrateRequest {
+        gone_images: checked.images,
+        ..request.clone()
+    };
+    Migration::prepare(&request, remap).map(Some)
 }
 
 /// That a copy is left, where its migration was undone.

@@ -1,13 +1,17 @@
 //! The plan that carries a data-root into a range or out of it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::container::{
     Container, obstacles, rewrite_config, rewrite_hostconfig, set_userns_host, with_graph_driver,
 };
+use super::conversion::check::{Checked, check_conversion};
 use super::conversion::plan::{Conversion, is_containerd};
-use super::conversion::staging::Staging;
+use super::conversion::staging::{Staging, staging_name};
+use super::conversion::summary::ConversionSummary;
+use super::copy::check_room;
 use super::daemon_json;
 use super::data_root::{
     ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
@@ -20,10 +24,12 @@ use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use super::steps::{GUARDED, StepList, times};
 use crate::engine::{Cancel, Plan, ShiftRequest};
+use crate::fs::space::Amount;
 use crate::idmap::Direction;
 use crate::journal::record::{RootLine, RunKind, WalkOptions};
 use crate::journal::step::StepPath;
 use crate::journal::{Journal, Step, Store};
+use crate::oci::digest::Digest;
 use crate::preflight::accounts::LoginAccounts;
 
 /// What is asked.
@@ -37,6 +43,10 @@ pub struct MigrateRequest {
     pub copy: Option<String>,
     /// What was made for a conversion of the containerd image store ([`Migration::make_staging`]).
     pub staging: Option<Staging>,
+    /// The containerd image store is to stay as it is.
+    pub keeps_store: bool,
+    /// The ids that images get which a conversion makes for containers whose own are gone, by the containers' ids.
+    pub gone_images: BTreeMap<String, Digest>,
     /// Threads.
     pub jobs: usize,
     /// What cannot be shifted is left.
@@ -66,7 +76,10 @@ pub struct Migration {
     steps_before: usize,
     /// What becomes of the containerd image store.
     pub conversion: Option<Conversion>,
-    top: PathBuf,
+    /// What an operator should know of that.
+    pub store_summary: Option<ConversionSummary>,
+    /// The data-root.
+    pub top: PathBuf,
     range: String,
     root_gid: u32,
     /// What becomes of all that is in and around the data-root.
@@ -120,7 +133,7 @@ impl Migration {
         let conversion = match into {
             true => {
                 let all = all.iter().map(|(it, files)| (it, &files.config[..]));
-                store.conversion(&docker_root, all)?
+                store.conversion(&docker_root, request.keeps_store, all)?
             }
             false => {
                 store.check(&docker_root, request.direction, Some(remap))?;
@@ -141,8 +154,11 @@ impl Migration {
                 .as_ref()
                 .and_then(|it| it.containers.get(&files.id));
             let config = match planned {
-                Some(it) => with_graph_driver(&config, "overlay2", &it.image.to_string())
-                    .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?,
+                Some(it) => {
+                    let image = it.image_id(&request.gone_images).to_string();
+                    with_graph_driver(&config, "overlay2", &image)
+                        .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?
+                }
                 None => config,
             };
             steps.rewrite(&dir, &files.id, "config.v2.json", &files.config, config)?;
@@ -189,6 +205,14 @@ impl Migration {
             steps.edit(edit, &from, &now, into.then_some(&inner))?;
         }
 
+        let name = |id: &str| {
+            let mut all = all.iter().map(|(container, _)| container);
+            all.find(|it| it.id == id).map(|it| it.name.as_str())
+        };
+        // When it is made, the store is as it was before.
+        let summary = conversion.as_ref().filter(|_| request.staging.is_none());
+        let summary = summary.map(|it| ConversionSummary::of(it, (&top, &inner), name));
+        let store_summary = summary.transpose()?;
         let hidden: Vec<String> = steps.hidden.clone();
         let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
         let trees: Vec<PathBuf> = [top.clone()]
@@ -197,7 +221,7 @@ impl Migration {
             .collect();
         let snapshots = conversion
             .as_ref()
-            .map(|it| it.snapshot_trees(&top, trees.len(), &inner));
+            .map(|it| it.snapshot_trees(&top, trees.len()));
         let own_containerd = conversion.as_ref().map(|it| it.containerd.path.clone());
         let own_containerd = own_containerd.filter(|path| !path.starts_with(&top));
         let trees: Vec<PathBuf> = trees.into_iter().chain(own_containerd).collect();
@@ -212,16 +236,19 @@ impl Migration {
                 None => plain.clone(),
                 Some(_) => names(&now)?,
             };
+            let from: Vec<&str> = inside.as_deref().into_iter().collect();
             if let (Some(conversion), Some(snapshots)) = (&conversion, &snapshots) {
                 let aside = store.drivers_to_set_aside();
-                drivers_set_aside = steps.set_drivers_aside(&[], "plain", aside)?;
+                drivers_set_aside = steps.set_drivers_aside(&from, "plain", aside)?;
                 let is_aside = |name: &String| aside.contains(name) && name != "image";
                 carried.retain(|name| !is_aside(name));
-                steps.rename_snapshots(conversion, snapshots, request.staging.as_ref())?;
+                steps.use_staging(request.staging.as_ref());
+                let staging = staging_name(&inner);
+                steps.rename_snapshots(conversion, snapshots, &staging)?;
             }
             match &request.staging {
                 Some(staging) => {
-                    steps.make_root_of(staging, &inner)?;
+                    steps.make_root_of(staging, &from, &inner)?;
                     carried.retain(|name| name != "image");
                 }
                 None => {
@@ -260,6 +287,9 @@ impl Migration {
                 .collect(),
             own_trees: inventory.own_trees.clone(),
             sides_overlap: remap.map.sides_overlap().is_some(),
+            staging: conversion
+                .as_ref()
+                .map(|_| staging_name(&inner).into_bytes()),
             snapshots,
         };
         steps.own_top(layout.passage_rule())?;
@@ -311,6 +341,7 @@ impl Migration {
                 },
             },
             conversion,
+            store_summary,
             top,
             range: inner,
             root_gid: remap.root.1,
@@ -328,12 +359,29 @@ impl Migration {
     ///
     /// # Errors
     /// As of [`Migration::make_staging`].
-    pub fn check_conversion(&self, cancel: &Cancel) -> Result<(), DockerError> {
+    pub fn check_conversion(&self, cancel: &Cancel) -> Result<Checked, DockerError> {
+        let Some(conversion) = &self.conversion else {
+            return Ok(Checked::default());
+        };
+        Staging::check_is_free(&self.top, &self.range)?;
+        check_conversion(conversion, cancel)
+    }
+
+    /// Whether there is room for what a conversion copies and unpacks; of the latter, `unpacked` is known.
+    ///
+    /// # Errors
+    /// There is not.
+    pub fn check_room(&self, unpacked: Amount) -> Result<(), DockerError> {
         let Some(conversion) = &self.conversion else {
             return Ok(());
         };
-        Staging::check_is_free(&self.top, &self.range)?;
-        Staging::check_layers(conversion, cancel)
+        let room = conversion.room(&self.top)?;
+        let takes = Amount {
+            bytes: room.bytes + unpacked.bytes,
+            inodes: room.inodes + unpacked.inodes,
+        };
+        let help = "Make room for layers of the containerd image store that cannot be renamed";
+        check_room(&self.top, takes, help)
     }
 
     /// Makes what a conversion of the containerd image store adds, for [`MigrateRequest::staging`]. `None`: there is

@@ -14,6 +14,7 @@
 //! - [`inventory`]: what becomes of each thing in and around a data-root
 //! - [`owner_stats`]: whose the inodes of a directory are
 //! - [`path_rewriter`]: where paths lead once the docker root has another place
+//! - `cp`: copying by coreutils
 //! - [`copy`]: a copy of the plain root for a migration that leaves it alone
 //! - [`doctor`]: whether this host can run remapped containers
 //! - [`container_user`]: whom a container or an image runs as
@@ -31,6 +32,7 @@ pub mod container;
 pub mod container_user;
 pub mod conversion;
 pub mod copy;
+mod cp;
 pub mod create_user;
 pub mod daemon_json;
 pub mod daemon_start;

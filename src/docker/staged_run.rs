@@ -1,5 +1,7 @@
 //! The run of a migration, and what is made for it before: a copy of the root, or what a conversion puts into place.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use super::DockerError;
@@ -28,7 +30,7 @@ pub enum MigrateError {
     },
 }
 
-/// Carries it, after a copy is made, or what a conversion of the containerd image store puts into place.
+/// Carries it, after a copy is made, and what a conversion of the containerd image store puts into place.
 pub(super) fn execute(
     request: MigrateRequest,
     (copy, migration): (Option<&PlannedCopy>, &Migration),
@@ -40,36 +42,67 @@ pub(super) fn execute(
         return Ok(migration.plan().execute(store, control)?);
     }
     let held = migration.plan().lock(store, control)?;
-    if let Some(copy) = copy {
-        let made = copy.make(control);
-        if control.is_cancelled() {
-            // Asked after it was whole. One that was in the way is not this run's.
-            if made.is_ok() {
-                copy.remove();
-            }
-            return Err(MigrateError::Interrupted { copy: true });
-        }
-        made?;
-        drop(held);
-        let request = MigrateRequest {
-            copy: Some(copy.name.clone()),
-            ..request
-        };
-        return execute_made(&request, remap, store, control, || copy.remove());
-    }
-    let made = migration.make_staging(control.cancel);
-    if control.is_cancelled() {
-        made.iter().flatten().for_each(Staging::remove);
-        return Err(MigrateError::Interrupted { copy: false });
-    }
-    let staging = made?;
+    let made = Made::make(copy, migration, control)?;
     drop(held);
+    let staging = made.staging.clone();
     let request = MigrateRequest {
-        staging: staging.clone(),
+        copy: copy.map(|copy| copy.name.clone()),
+        gone_images: staging
+            .as_ref()
+            .map_or(BTreeMap::new(), |it| it.images.clone()),
+        staging,
         ..request
     };
-    let remove = || staging.iter().for_each(Staging::remove);
-    execute_made(&request, remap, store, control, remove)
+    execute_made(&request, remap, store, control, || made.remove())
+}
+
+/// What was made for a run.
+struct Made<'c> {
+    copy: Option<&'c PlannedCopy>,
+    staging: Option<Staging>,
+}
+
+impl<'c> Made<'c> {
+    /// Makes it; nothing is left of what fails, or is interrupted.
+    fn make(
+        copy: Option<&'c PlannedCopy>,
+        migration: &Migration,
+        control: RunControl<'_>,
+    ) -> Result<Made<'c>, MigrateError> {
+        let interrupted = MigrateError::Interrupted {
+            copy: copy.is_some(),
+        };
+        let copied = copy.map_or(Ok(()), |copy| copy.make(control));
+        if control.is_cancelled() {
+            // Asked after it was whole. One that was in the way is not this run's.
+            if copied.is_ok() {
+                copy.iter().for_each(|copy| copy.remove());
+            }
+            return Err(interrupted);
+        }
+        copied?;
+        let staging = migration.make_staging(control.cancel);
+        let (staging, error) = match staging {
+            Ok(staging) => (staging, None),
+            Err(error) => (None, Some(error)),
+        };
+        let made = Made { copy, staging };
+        match error {
+            None if !control.is_cancelled() => Ok(made),
+            error => {
+                made.remove();
+                Err(match control.is_cancelled() {
+                    true => interrupted,
+                    false => error.map_or(interrupted, MigrateError::from),
+                })
+            }
+        }
+    }
+
+    fn remove(&self) {
+        self.staging.iter().for_each(Staging::remove);
+        self.copy.iter().for_each(|copy| copy.remove());
+    }
 }
 
 /// Carries out what is planned with what was made for it; has that removed where nothing was done with it.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::conversion::plan::Conversion;
+use super::conversion::plan::{Conversion, Transfer};
 use super::conversion::staging::Staging;
 use super::data_root::{ASIDE, DockerRoot, MOVING, names};
 use super::image_store;
@@ -200,31 +200,31 @@ impl<'a> StepList<'a> {
         Ok(())
     }
 
-    /// The files of all snapshots become those of layers.
+    /// The files of all snapshots that are not copied become those of layers.
     pub fn rename_snapshots(
         &mut self,
         conversion: &Conversion,
         trees: &SnapshotTrees,
-        staging: Option<&Staging>,
+        staging: &str,
     ) -> Result<(), DockerError> {
-        if let Some(staging) = staging {
-            self.use_staging(staging);
+        if conversion.transfer == Transfer::Copy {
+            return Ok(());
         }
-        let name = String::from_utf8_lossy(&trees.staging).into_owned();
-        for (id, layer) in conversion.renamed() {
+        for (id, layer) in conversion.snapshots() {
             let files = conversion.snapshot_dir(id);
-            self.rename_snapshot((trees.root, &trees.way), (id, &files), &name, layer)?;
+            self.rename_snapshot((trees.root, &trees.way), (id, &files), staging, layer)?;
         }
         Ok(())
     }
 
     /// What was made for a conversion; undone, it goes.
-    fn use_staging(&mut self, staging: &Staging) {
-        self.early
-            .extend(staging.made.iter().map(|made| Step::Staged {
-                at: StepPath::new(0, &made.path),
-                identity: made.identity,
-            }));
+    pub fn use_staging(&mut self, staging: Option<&Staging>) {
+        let made = staging.into_iter().flat_map(|it| &it.made);
+        self.early.extend(made.map(|made| Step::Staged {
+            at: StepPath::new(0, &made.path),
+            identity: made.identity,
+            whole: made.whole,
+        }));
     }
 
     /// The files of a snapshot become those of a layer in the directory that is made for a conversion. `root` and
@@ -251,23 +251,30 @@ impl<'a> StepList<'a> {
     }
 
     /// The directory that was made for a conversion becomes the docker root of a remapped daemon. What the plain
-    /// daemon has in `image` beside storage drivers goes along.
-    pub fn make_root_of(&mut self, staging: &Staging, inner: &str) -> Result<(), DockerError> {
+    /// daemon has in `image` beside storage drivers goes along. `from`: the names of the docker root that is carried.
+    pub fn make_root_of(
+        &mut self,
+        staging: &Staging,
+        from: &[&str],
+        inner: &str,
+    ) -> Result<(), DockerError> {
         self.rename(&[&staging.name], &[inner])?;
         self.guard(&[inner]);
-        let image = self.path(&["image"]);
+        let way = [from, &["image"]].concat();
+        let image = self.path(&way);
         if image.symlink_metadata().is_err() {
             return Ok(());
         }
-        self.early.push(times(StepPath::new(0, ["image"]), &image)?);
+        self.early.push(times(StepPath::new(0, &way), &image)?);
         for name in names(&image)? {
             if !image.join(&name).is_dir() {
-                self.rename(&["image", &name], &[inner, "image", &name])?;
+                let at = [&way[..], &[&name]].concat();
+                self.rename(&at, &[inner, "image", &name])?;
             }
         }
         let stat = self.carried(&image)?;
         self.early.push(Step::RemoveDir {
-            at: StepPath::new(0, ["image"]),
+            at: StepPath::new(0, way),
             made: NewDirectory {
                 uid: stat.uid,
                 gid: stat.gid,

@@ -17,6 +17,7 @@
 //! - [`mount_view`]: which files are seen through them, and where
 //! - [`mod@lookup`]: what the names of a directory mean, many at a time
 //! - [`file_ops`]: directories made and removed, entries renamed, small files rewritten
+//! - [`mod@remove_tree`]: a directory and all in it removed
 //! - [`walk`]: every directory of a tree, shared among threads
 //! - [`resolve`]: where a path leads, and by whose symlinks
 //! - [`root`]: a tree as the operator names it
@@ -46,6 +47,7 @@ pub mod open_path;
 pub mod pinned_file;
 pub mod pinned_files;
 pub mod process;
+pub mod remove_tree;
 pub mod resolve;
 pub mod root;
 pub mod source_path;
@@ -61,5 +63,6 @@ pub use flags::apply_despite;
 pub use lookup::{FirstCall, LookupEntry, LookupError, LookupOptions, lookup};
 pub use pinned_file::PinnedFile;
 pub use pinned_files::PinnedFiles;
+pub use remove_tree::remove_tree;
 pub use root::{Ancestor, Root};
 pub use stat::{Identity, Stat};

@@ -16,6 +16,9 @@ pub struct Amount {
     pub bytes: u64,
 }
 
+/// Bytes that an inode without content takes.
+pub const BARE_INODE: u64 = 1024;
+
 /// What is free for everybody, `statvfs(3)`.
 pub fn free(dir: &Path) -> io::Result<Amount> {
     let found = rustix::fs::statvfs(dir)?;

@@ -180,6 +180,9 @@ pub enum Step {
         /// Its inode.
         #[serde(flatten)]
         identity: Identity,
+        /// A directory that goes with all in it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        whole: bool,
     },
     /// Nothing is done; undone, a directory gets back the time of its last modification.
     Times {
@@ -245,6 +248,16 @@ impl Step {
                 to,
                 identity: *identity,
             }),
+            _ => None,
+        }
+    }
+
+    /// The directory that goes with all in it when the step is undone.
+    pub fn whole_tree(&self) -> Option<&StepPath> {
+        match self {
+            Step::Staged {
+                at, whole: true, ..
+            } => Some(at),
             _ => None,
         }
     }
@@ -448,6 +461,12 @@ mod tests {
             Step::Staged {
                 at: at.clone(),
                 identity: Identity { ino: 7, born: 9 },
+                whole: false,
+            },
+            Step::Staged {
+                at: at.clone(),
+                identity: Identity { ino: 7, born: 9 },
+                whole: true,
             },
             Step::Times { at, mtime_ns: 5 },
         ] {

@@ -5,3 +5,13 @@
 
 pub mod digest;
 pub mod manifest;
+
+/// This host's architecture as Go calls it.
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    }
+}

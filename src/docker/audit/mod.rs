@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::DockerError;
 use super::bind_mounts::BindMount;
 use super::container::obstacles;
+use super::conversion::summary::ConversionSummary;
 use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
@@ -63,6 +64,9 @@ pub struct Audit {
     pub is_idmapped: bool,
     /// Images and container files are where a migration can carry them.
     pub is_carried: bool,
+    /// What becomes of the containerd image store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containerd_store: Option<ConversionSummary>,
 }
 
 impl Audit {
@@ -114,8 +118,16 @@ pub fn audit(
     }
     let store = ContainerdStore::of(&root, &top, all.iter().map(|(container, _)| container))?;
     let with_config = all.iter().map(|(it, files)| (it, &files.config[..]));
-    let store = store.conversion(&root, with_config);
+    let store = store.conversion(&root, false, with_config);
     let is_carried = store.is_ok();
+    let inner = remap.as_ref().map_or("remapped".into(), Remap::dir_name);
+    let name = |id: &str| {
+        let mut all = all.iter().map(|(container, _)| container);
+        all.find(|it| it.id == id).map(|it| it.name.as_str())
+    };
+    let summary = store.as_ref().ok().and_then(Option::as_ref);
+    let summary = summary.map(|it| ConversionSummary::of(it, (&top, &inner), name));
+    let containerd_store = summary.transpose()?;
     let (converted, mut holds) = (store.as_ref().ok().and_then(Option::as_ref), root.holds()?);
     if let Some(it) = converted {
         holds.images += it.images.len();
@@ -127,7 +139,6 @@ pub fn audit(
     findings.extend(readiness::image_store(&root, store));
     let (_, stay) = plain_names(&top)?;
     // Without a range, any other place will do to tell what is in the data-root.
-    let inner = remap.as_ref().map_or("remapped".into(), Remap::dir_name);
     let moved = PathRewriter::new(&top, &top.join(&inner), stay)?;
     let accounts = Some(LoginAccounts::of_host());
     let mut troubled = Vec::new();
@@ -194,6 +205,7 @@ pub fn audit(
         volumes_elsewhere: inventory.volumes,
         is_idmapped,
         is_carried,
+        containerd_store,
     })
 }
 

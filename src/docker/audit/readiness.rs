@@ -7,7 +7,7 @@ use crate::docker::conversion::plan::Conversion;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
-use crate::docker::data_root::{ASIDE, COPY, DockerRoot, is_remapped_name, names};
+use crate::docker::data_root::{ASIDE, COPY, DockerRoot, count, is_remapped_name, names};
 use crate::docker::doctor::{driver, in_use_root, parents, ranges};
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
@@ -84,12 +84,10 @@ pub fn image_store(
         Err(error) => Some(Finding::error(WHAT, error.to_string())),
         Ok(Some(it)) => {
             let found = format!(
-                "{} images and {} containers in {} become overlay2 layers; images get other ids, {} manifests for other \
-                 platforms and attestations are left, and so is the build cache",
-                it.images.len(),
-                it.containers.len(),
+                "{} and {} in {} become overlay2 layers; images get other ids",
+                count(it.images.len(), "image"),
+                count(it.containers.len(), "container"),
                 escaped(&it.containerd.path),
-                it.left_manifests
             );
             Some(Finding::warning(WHAT, found))
         }

@@ -65,6 +65,8 @@ pub fn look_through(
 ) -> Result<(Work, Vec<Passing>), String> {
     let request = MigrateRequest {
         staging: None,
+        keeps_store: false,
+        gone_images: BTreeMap::new(),
         data_root: top.to_path_buf(),
         direction: Direction::Into,
         copy: None,

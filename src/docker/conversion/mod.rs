@@ -6,12 +6,22 @@
 //! - [`plan`]: which snapshot becomes which layer, for every image and container
 //! - `reader`: what of the store a plan is made of
 //! - [`names`]: pure: what Docker calls what containerd calls `docker.io/library/NAME:TAG`
-//! - [`staging`]: all that is new, made in a directory of its own before anything is changed
+//! - `containers`, `gone_image`: containers, also those whose image is gone
+//! - [`summary`]: what an operator should know of it
+//! - [`staging`]: all that is new, made in a directory of its own before anything is changed; `fill`, `copy_files`: what is
+//!   in it; `check`: the same reading, for a dry run
 //!
-//! Files of layers are not copied: a snapshot's `fs` is, byte for byte, what the storage driver has as a layer's
-//! `diff`, whiteouts and attributes included. It is renamed as a step of the run, and back when that is undone.
+//! A snapshot's `fs` is, byte for byte, what the storage driver has as a layer's `diff`, whiteouts and attributes
+//! included. It is renamed as a step of the run, and back when that is undone; or copied, where it lies on another
+//! filesystem or is to stay. A layer that has no snapshot is unpacked from its blob.
 
+pub mod check;
+mod containers;
+mod copy_files;
+mod fill;
+mod gone_image;
 pub mod names;
 pub mod plan;
 mod reader;
 pub mod staging;
+pub mod summary;

@@ -3,20 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 
+use super::copy_files::check_is_closed;
+use super::gone_image::GoneImage;
 use super::names::Reference;
 use super::reader::Reader;
-use super::staging::staging_name;
 use crate::containerd::{ContainerdRoot, OVERLAYFS_SNAPSHOTS, overlayfs_snapshot};
 use crate::docker::DockerError;
 use crate::docker::container::Container;
-use crate::docker::graph::layer::{ContainerLayers, Layer};
+use crate::docker::graph::layer::{ContainerLayers, Layer, OverlayDir};
 use crate::docker::graph::store::ImageMetadata;
 use crate::docker::layout::SnapshotTrees;
-use crate::fs::escape::escaped;
+use crate::fs::space::{self, Amount, BARE_INODE};
 use crate::oci::digest::Digest;
 
 /// The namespace of a daemon that is not remapped.
@@ -33,21 +35,72 @@ pub struct Conversion {
     pub images: Vec<PlannedImage>,
     /// Containers by their ids.
     pub containers: BTreeMap<String, PlannedContainer>,
-    /// Manifests for other platforms and attestations, which a storage driver has no place for.
-    pub left_manifests: usize,
+    /// How files of snapshots become those of layers.
+    pub transfer: Transfer,
+    /// What a storage driver has no place for.
+    pub left: Left,
     /// containerd runs, and may change any of it.
     pub in_use: bool,
+}
+
+/// What is in the store and not carried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Manifests for other platforms.
+    pub platforms: usize,
+    /// Statements about images.
+    pub attestations: usize,
+    /// Bytes of all blobs that Docker has there.
+    pub blob_bytes: u64,
+    /// containerd's namespaces of others than Docker.
+    pub namespaces: Vec<String>,
+}
+
+/// How the files of a snapshot become those of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// The snapshot is renamed.
+    Rename,
+    /// It stays, and is copied.
+    Copy,
 }
 
 /// A layer of an image.
 #[derive(Clone, Debug)]
 pub struct PlannedLayer {
-    /// What it becomes.
-    pub layer: Layer,
-    /// Its tar.
-    pub blob: Digest,
-    /// The number of its snapshot.
-    pub snapshot: u64,
+    /// What it becomes, and of what.
+    pub tar: LayerTar,
+    /// The number of its snapshot; none: it is unpacked from its blob.
+    pub snapshot: Option<u64>,
+}
+
+/// Where the tar of a layer is.
+#[derive(Clone, Debug)]
+pub enum LayerTar {
+    /// In the content store.
+    Blob {
+        /// What it becomes.
+        layer: Layer,
+        /// The blob.
+        blob: Digest,
+    },
+    /// Nowhere any more: one is made of the files.
+    Made {
+        /// Its directory.
+        dir: OverlayDir,
+        /// The number of the layer that it is on.
+        below: Option<usize>,
+    },
+}
+
+impl PlannedLayer {
+    /// Its directory in `overlay2`.
+    pub fn dir(&self) -> &OverlayDir {
+        match &self.tar {
+            LayerTar::Blob { layer, .. } => &layer.dir,
+            LayerTar::Made { dir, .. } => dir,
+        }
+    }
 }
 
 /// An image.
@@ -72,7 +125,28 @@ pub struct PlannedContainer {
     /// See `init`.
     pub snapshot: u64,
     /// Its image.
-    pub image: Digest,
+    pub image: ContainerImage,
+}
+
+/// The image of a container.
+#[derive(Clone, Debug)]
+pub enum ContainerImage {
+    /// Its id.
+    Known(Digest),
+    /// Only its snapshots are left.
+    Gone(GoneImage),
+}
+
+impl PlannedContainer {
+    /// The id of its image; `made`: of those that were made, by the ids of their containers.
+    pub fn image_id(&self, made: &BTreeMap<String, Digest>) -> Digest {
+        let id = self.layers.container.as_str();
+        match &self.image {
+            ContainerImage::Known(image) => image.clone(),
+            // Before it is made, a plan has another name for it.
+            ContainerImage::Gone(_) => made.get(id).cloned().unwrap_or(Digest::of(id.as_bytes())),
+        }
+    }
 }
 
 impl Conversion {
@@ -86,10 +160,21 @@ impl Conversion {
     ) -> Result<Conversion, DockerError> {
         let mut reader = Reader::open(containerd)?;
         let targets = reader.read_images()?;
-        let mut planned = BTreeMap::new();
-        for (container, config) in containers {
-            let layers = reader.container(container, config)?;
-            planned.insert(container.id.clone(), layers);
+        let looked_at = containers
+            .into_iter()
+            .map(|(it, config)| reader.look_at(it, config));
+        let looked_at = looked_at.collect::<Result<Vec<_>, _>>()?;
+        let (mut planned, mut gone) = (BTreeMap::new(), Vec::new());
+        for container in looked_at {
+            match reader.of_known_image(&container)? {
+                Some(layers) => drop(planned.insert(container.id().to_string(), layers)),
+                None => gone.push(container),
+            }
+        }
+        // When all layers are known that images have, so that no snapshot is taken for two.
+        for container in gone {
+            let layers = reader.of_gone_image(&container)?;
+            planned.insert(container.id().to_string(), layers);
         }
         reader.note_parents(&targets);
         Ok(reader.conversion(planned))
@@ -102,7 +187,7 @@ impl Conversion {
 
     /// Where the snapshots are, for steps and owners. `next`: the number of the tree that containerd's directory is
     /// when it is not in the data-root.
-    pub fn snapshot_trees(&self, top: &Path, next: usize, range: &str) -> SnapshotTrees {
+    pub fn snapshot_trees(&self, top: &Path, next: usize) -> SnapshotTrees {
         let below = self.containerd.path.strip_prefix(top);
         let is_inside = below.is_ok();
         let names = |path: &Path| -> Vec<Vec<u8>> {
@@ -110,46 +195,67 @@ impl Conversion {
         };
         let mut way = below.map(names).unwrap_or_default();
         way.extend(OVERLAYFS_SNAPSHOTS.map(|name| name.as_bytes().to_vec()));
-        let ids = self.renamed().map(|(id, _)| id.to_string().into_bytes());
+        let ids = match self.transfer {
+            Transfer::Rename => self.snapshots().map(|(id, _)| id.to_string().into_bytes()),
+            Transfer::Copy => return SnapshotTrees::none(if is_inside { 0 } else { next }, way),
+        };
         SnapshotTrees {
             root: if is_inside { 0 } else { next },
-            way,
             ids: ids.collect(),
-            staging: staging_name(range).into_bytes(),
+            way,
         }
     }
 
-    /// Whether all snapshots can be renamed into the docker root.
+    /// Sees how the files of snapshots get into the docker root. `keeps_store`: they stay where they are.
     ///
     /// # Errors
-    /// One is missing, or on another filesystem.
-    pub fn check_dirs(&self, root: &Path) -> Result<(), DockerError> {
+    /// One is missing, belongs to two layers, or could be changed by others while it is copied.
+    pub fn choose_transfer(&mut self, root: &Path, keeps_store: bool) -> Result<(), DockerError> {
         let there = mount_of(root)?;
-        let mut seen = BTreeSet::new();
-        for (id, _) in self.renamed() {
+        let (mut seen, mut is_near) = (BTreeSet::new(), !keeps_store);
+        for (id, _) in self.snapshots() {
             let dir = self.snapshot_dir(id);
             if !seen.insert(id) {
                 return Err(DockerError::in_the_way(&dir, "belongs to two layers"));
             }
-            if mount_of(&dir)? != there {
-                return Err(DockerError::in_the_way(
-                    &dir,
-                    format!(
-                        "is on another filesystem or mount than {}, and layers are renamed. Move containerd's directory \
-                         into the data-root's filesystem first, and tell containerd with `root` in \
-                         /etc/containerd/config.toml",
-                        escaped(root)
-                    ),
-                ));
-            }
+            is_near &= mount_of(&dir)? == there;
+        }
+        if !is_near && !seen.is_empty() {
+            self.transfer = Transfer::Copy;
+            check_is_closed(&self.containerd.snapshotter("overlayfs"))?;
         }
         Ok(())
     }
 
-    /// All snapshots that are renamed, each with the directory of `overlay2` whose `diff` it becomes.
-    pub fn renamed(&self) -> impl Iterator<Item = (u64, &str)> {
+    /// Room that copies of snapshots take in a directory of the data-root's filesystem.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn room(&self, root: &Path) -> Result<Amount, DockerError> {
+        if self.transfer == Transfer::Rename {
+            return Ok(Amount::default());
+        }
+        let dirs: Vec<PathBuf> = self
+            .snapshots()
+            .map(|(id, _)| self.snapshot_dir(id))
+            .collect();
+        let used = space::used(&dirs).map_err(DockerError::io(&self.containerd.path))?;
+        let dev = |dir: &Path| dir.metadata().map(|found| found.dev()).ok();
+        let shares = dirs.iter().all(|dir| dev(dir) == dev(root)) && space::can_reflink(root);
+        Ok(Amount {
+            bytes: if shares {
+                used.inodes * BARE_INODE
+            } else {
+                used.bytes
+            },
+            ..used
+        })
+    }
+
+    /// All snapshots that are carried, each with the directory of `overlay2` whose `diff` it becomes.
+    pub fn snapshots(&self) -> impl Iterator<Item = (u64, &str)> {
         let layers = self.layers.iter();
-        let layers = layers.map(|it| (it.snapshot, it.layer.dir.name()));
+        let layers = layers.filter_map(|it| Some((it.snapshot?, it.dir().name())));
         let containers = self.containers.values().flat_map(|it| {
             let init = it.init.zip(it.layers.init.as_ref());
             let init = init.map(|(id, dir)| (id, dir.name()));

@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::references;
-use super::plan::{Conversion, NAMESPACE, PlannedContainer, PlannedImage, PlannedLayer};
+use super::plan::{
+    Conversion, LayerTar, Left, NAMESPACE, PlannedContainer, PlannedImage, PlannedLayer, Transfer,
+};
 use crate::containerd::metadata::Namespace;
 use crate::containerd::snapshots::{Kind, Snapshot, Snapshots};
 use crate::containerd::{ContainerdRoot, StoreError};
 use crate::docker::DockerError;
-use crate::docker::container::Container;
-use crate::docker::graph::layer::{ContainerLayers, Layer};
+use crate::docker::graph::layer::Layer;
 use crate::docker::graph::store::ImageMetadata;
-use crate::oci::digest::{Digest, HexId};
+use crate::oci::architecture;
+use crate::oci::digest::Digest;
 use crate::oci::manifest::{Descriptor, ImageConfig, Manifest, Target};
 
 /// The only snapshotter whose snapshots are what overlay2 has as layers.
-const SNAPSHOTTER: &str = "overlayfs";
+pub(super) const SNAPSHOTTER: &str = "overlayfs";
 
 /// Indexes in indexes.
 const MAX_INDEXES: usize = 4;
@@ -25,14 +27,19 @@ const PARENT_LABEL: &str = "org.mobyproject.image.parent";
 
 /// What is read of a store while a plan is made.
 pub(super) struct Reader<'a> {
-    containerd: &'a ContainerdRoot,
+    pub(super) containerd: &'a ContainerdRoot,
     namespace: Namespace,
-    snapshots: Snapshots,
-    layers: BTreeMap<Digest, PlannedLayer>,
-    order: Vec<Digest>,
+    snapshots: Option<Snapshots>,
+    pub(super) layers: Vec<PlannedLayer>,
+    /// Which of them has this chain id.
+    pub(super) by_chain: BTreeMap<Digest, usize>,
+    /// Which of them is made of the snapshot with this key.
+    pub(super) by_key: BTreeMap<String, usize>,
     /// By their manifests' digests.
-    images: BTreeMap<Digest, PlannedImage>,
-    left_manifests: BTreeSet<Digest>,
+    pub(super) images: BTreeMap<Digest, PlannedImage>,
+    other_platforms: BTreeSet<Digest>,
+    attestations: BTreeSet<Digest>,
+    other_namespaces: Vec<String>,
     in_use: bool,
 }
 
@@ -40,15 +47,23 @@ impl<'a> Reader<'a> {
     /// Reads what containerd knows.
     pub(super) fn open(containerd: &'a ContainerdRoot) -> Result<Reader<'a>, DockerError> {
         let mut metadata = containerd.metadata()?;
-        let snapshots = containerd.snapshots(SNAPSHOTTER)?;
+        // Where another snapshotter is used, layers are unpacked from their blobs.
+        let has_any = containerd.snapshotter(SNAPSHOTTER).join("metadata.db");
+        let snapshots = match has_any.symlink_metadata() {
+            Ok(_) => Some(containerd.snapshots(SNAPSHOTTER)?),
+            Err(_) => None,
+        };
         Ok(Reader {
             namespace: metadata.namespaces.remove(NAMESPACE).unwrap_or_default(),
             containerd,
             snapshots,
-            layers: BTreeMap::new(),
-            order: Vec::new(),
+            layers: Vec::new(),
+            by_chain: BTreeMap::new(),
+            by_key: BTreeMap::new(),
             images: BTreeMap::new(),
-            left_manifests: BTreeSet::new(),
+            other_platforms: BTreeSet::new(),
+            attestations: BTreeSet::new(),
+            other_namespaces: other_namespaces(&metadata.namespaces),
             in_use: metadata.in_use(),
         })
     }
@@ -109,7 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The manifest that an image is carried by: this host's platform, or the first that is all there.
-    fn choose(&mut self, target: &Digest) -> Result<Digest, StoreError> {
+    pub(super) fn choose(&mut self, target: &Digest) -> Result<Digest, StoreError> {
         let mut all = Vec::new();
         self.manifests(target, None, 0, &mut all)?;
         // The sort is stable.
@@ -125,7 +140,7 @@ impl<'a> Reader<'a> {
         }
         let others = all.iter().map(|(digest, _)| digest);
         let others = others.filter(|digest| Some(*digest) != chosen.as_ref());
-        self.left_manifests.extend(others.cloned());
+        self.other_platforms.extend(others.cloned());
         match (chosen, first) {
             (Some(digest), _) => Ok(digest),
             (None, Some(error)) => Err(error),
@@ -146,7 +161,6 @@ impl<'a> Reader<'a> {
             .is_none_or(|it| it.os == "linux" && it.architecture == architecture());
         if of.is_some() && !self.containerd.content().has(digest) {
             // Of another platform, mostly: only what is used was pulled.
-            self.left_manifests.insert(digest.clone());
             return Ok(());
         }
         match self.target(digest)? {
@@ -157,7 +171,9 @@ impl<'a> Reader<'a> {
             Target::Index(inner) => {
                 for one in inner {
                     if one.is_attestation() {
-                        self.left_manifests.insert(one.digest.clone());
+                        let is_there = self.containerd.content().has(&one.digest);
+                        self.attestations
+                            .extend(is_there.then(|| one.digest.clone()));
                     } else {
                         self.manifests(&one.digest, Some(&one), depth + 1, all)?;
                     }
@@ -201,20 +217,20 @@ impl<'a> Reader<'a> {
         let stack = stack.map_err(|error| self.bad(&config.digest, &error.to_string()))?;
         let mut planned = Vec::new();
         for (layer, blob) in stack.iter().zip(&layers) {
-            if self.layers.contains_key(&layer.chain_id) {
+            if self.by_chain.contains_key(&layer.chain_id) {
                 continue;
             }
             content.open(&blob.digest)?;
-            planned.push(PlannedLayer {
-                snapshot: self.layer_snapshot(&layer.chain_id)?,
+            let snapshot = self.layer_snapshot(&layer.chain_id)?;
+            let tar = LayerTar::Blob {
                 layer: layer.clone(),
                 blob: blob.digest.clone(),
-            });
+            };
+            planned.push((layer.chain_id.clone(), PlannedLayer { tar, snapshot }));
         }
-        for layer in planned {
-            let chain_id = layer.layer.chain_id.clone();
-            self.order.push(chain_id.clone());
-            self.layers.insert(chain_id, layer);
+        for (chain_id, layer) in planned {
+            self.by_chain.insert(chain_id, self.layers.len());
+            self.layers.push(layer);
         }
         let image = PlannedImage {
             config: config.digest,
@@ -226,92 +242,42 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn layer_snapshot(&self, chain_id: &Digest) -> Result<u64, StoreError> {
-        let bad = |reason: &str| StoreError::Content {
-            path: self.containerd.snapshotter(SNAPSHOTTER),
-            reason: format!("the layer {chain_id} {reason}"),
-        };
-        let (_, snapshot) = self
-            .snapshot(&chain_id.to_string())
-            .ok_or_else(|| bad("is not unpacked"))?;
-        match snapshot.kind {
-            Kind::Committed => Ok(snapshot.id),
-            _ => Err(bad("is not committed")),
+    /// The snapshot that a layer is unpacked in; none: it is not.
+    fn layer_snapshot(&self, chain_id: &Digest) -> Result<Option<u64>, StoreError> {
+        match self.snapshot(&chain_id.to_string()) {
+            None => Ok(None),
+            Some((_, snapshot)) if snapshot.kind == Kind::Committed => Ok(Some(snapshot.id)),
+            Some(_) => Err(StoreError::Content {
+                path: self.containerd.snapshotter(SNAPSHOTTER),
+                reason: format!("the layer {chain_id} is not committed"),
+            }),
         }
     }
 
     /// A snapshot by its key, and the key of the one that it is on.
-    fn snapshot(&self, key: &str) -> Option<(Option<&str>, &Snapshot)> {
+    pub(super) fn snapshot(&self, key: &str) -> Option<(Option<&str>, &Snapshot)> {
         let name = self.namespace.snapshots.get(SNAPSHOTTER)?.get(key)?;
-        let snapshot = self.snapshots.all.get(&name.name)?;
+        let snapshot = self.snapshots.as_ref()?.all.get(&name.name)?;
         Some((name.parent.as_deref(), snapshot))
     }
 
-    pub(super) fn container(
-        &mut self,
-        container: &Container,
-        config: &str,
-    ) -> Result<PlannedContainer, DockerError> {
-        let Container {
-            id, name, driver, ..
-        } = container;
-        let path = self.containerd.path.clone();
-        let bad = |reason: &str| {
-            DockerError::in_the_way(
-                &path,
-                format!("the container {name} cannot be carried: {reason}"),
-            )
-        };
-        if driver != SNAPSHOTTER {
-            return Err(bad(&format!(
-                "its files are in the snapshotter {driver}, and those of {SNAPSHOTTER} are carried"
-            )));
-        }
-        let hex: HexId = id.parse().map_err(|_| bad("its id is none"))?;
-        let manifest = container_manifest(config).ok_or_else(|| bad("it names no image"))?;
-        // An index, where Docker 23 to 25 wrote no more.
-        let manifest = self.choose(&manifest).map_err(|error| {
-            bad(&format!(
-                "{error}. With a plain daemon, `docker pull` its image again, or save what it holds and `docker rm {name}`"
-            ))
-        })?;
-        let image = &self.images[&manifest];
-        let (parent, own) = self
-            .snapshot(id)
-            .ok_or_else(|| bad("its files are missing"))?;
-        let init_key = format!("{id}-init");
-        let (base, init) = match parent {
-            Some(key) if key == init_key => {
-                let (base, init) = self
-                    .snapshot(key)
-                    .ok_or_else(|| bad("its files are missing"))?;
-                (base, Some(init.id))
-            }
-            parent => (parent, None),
-        };
-        let top = image.top.as_ref().map(|layer| layer.chain_id.to_string());
-        if base.map(str::to_string) != top {
-            return Err(bad("its files are on other layers than its image has"));
-        }
-        Ok(PlannedContainer {
-            layers: ContainerLayers::new(&hex, image.top.as_ref(), init.is_some()),
-            init,
-            snapshot: own.id,
-            image: image.config.clone(),
-        })
+    fn blob_bytes(&self) -> u64 {
+        let content = self.containerd.content();
+        let digests = self.namespace.blobs.keys();
+        let paths = digests.filter_map(|it| it.parse().ok().map(|it| content.path(&it)));
+        let sizes = paths.filter_map(|path| path.symlink_metadata().ok().map(|it| it.len()));
+        sizes.sum()
     }
 
     pub(super) fn conversion(
         mut self,
         containers: BTreeMap<String, PlannedContainer>,
     ) -> Conversion {
-        let layers = &mut self.layers;
-        let ordered = self.order.iter().filter_map(|id| layers.remove(id));
-        let layers = ordered.collect();
+        let blob_bytes = self.blob_bytes();
         // Several manifests may have the same configuration.
         let mut images: BTreeMap<Digest, PlannedImage> = BTreeMap::new();
         for (manifest, image) in self.images {
-            self.left_manifests.remove(&manifest);
+            self.other_platforms.remove(&manifest);
             match images.get_mut(&image.config) {
                 Some(other) => other.references.extend(image.references),
                 None => drop(images.insert(image.config.clone(), image)),
@@ -319,34 +285,27 @@ impl<'a> Reader<'a> {
         }
         Conversion {
             containerd: self.containerd.clone(),
-            layers,
+            layers: self.layers,
             images: images.into_values().collect(),
             containers,
-            left_manifests: self.left_manifests.len(),
-            in_use: self.in_use || self.snapshots.in_use(),
+            transfer: Transfer::Rename,
+            left: Left {
+                platforms: self.other_platforms.len(),
+                attestations: self.attestations.len(),
+                blob_bytes,
+                namespaces: self.other_namespaces,
+            },
+            in_use: self.in_use || self.snapshots.is_some_and(|it| it.in_use()),
         }
     }
 }
 
-/// This host's architecture as Go calls it.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        other => other,
-    }
-}
-
-/// The manifest that a container's `config.v2.json` names, or the index.
-fn container_manifest(config: &str) -> Option<Digest> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Config {
-        image: Option<Digest>,
-        image_manifest: Option<Descriptor>,
-    }
-    let config: Config = serde_json::from_str(config).ok()?;
-    let manifest = config.image_manifest.map(|it| it.digest);
-    manifest.or(config.image)
+/// Namespaces of others than Docker that have something in this containerd.
+fn other_namespaces(all: &BTreeMap<String, Namespace>) -> Vec<String> {
+    let is_used = |it: &Namespace| !it.images.is_empty() || !it.snapshots.is_empty();
+    let is_other = |name: &str| name != NAMESPACE && name != "moby_history";
+    let others = all
+        .iter()
+        .filter(|(name, it)| is_other(name) && is_used(it));
+    others.map(|(name, _)| name.clone()).collect()
 }

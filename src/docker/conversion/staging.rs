@@ -1,24 +1,21 @@
 //! All files that a conversion adds, made in a directory of its own in the data-root before anything is changed.
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::os::fd::AsFd;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::plan::{Conversion, PlannedLayer};
+use super::fill::fill;
+use super::plan::Conversion;
 use crate::docker::DockerError;
 use crate::docker::data_root::CONVERTED;
-use crate::docker::graph::blob::Blob;
-use crate::docker::graph::layer::OverlayDir;
-use crate::docker::graph::store::{GraphRoot, Repositories, content_size};
-use crate::docker::graph::tar_split::split_layer;
 use crate::engine::Cancel;
-use crate::fs::Identity;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
-use crate::fs::{PinnedFile, file_ops};
-use crate::oci::digest::{Digest, HashingReader};
+use crate::fs::{Identity, PinnedFile, file_ops, remove_tree};
+use crate::oci::digest::Digest;
 use crate::ownership::Mode as Bits;
 
 /// Something that was made.
@@ -28,34 +25,29 @@ pub struct Made {
     pub path: Vec<Vec<u8>>,
     /// Which inode it is.
     pub identity: Identity,
+    /// It is the files of a layer, and goes with all of them.
+    pub whole: bool,
 }
 
 /// The directory that becomes the remapped daemon's root.
 #[derive(Clone, Debug)]
 pub struct Staging {
     dir: PathBuf,
+    /// The data-root.
+    top: Arc<OwnedFd>,
     /// When the data-root was last modified, before.
     top_mtime_ns: i64,
     /// Its name in the data-root.
     pub name: String,
     /// It, and all in it: what is above comes before what is below.
     pub made: Vec<Made>,
+    /// The ids of images that were made for containers whose own are gone, by the containers' ids.
+    pub images: BTreeMap<String, Digest>,
 }
 
 /// The name for a range.
 pub fn staging_name(range: &str) -> String {
     format!("{CONVERTED}{range}")
-}
-
-fn check_diff_id(path: &Path, planned: &PlannedLayer, found: &Digest) -> Result<(), DockerError> {
-    let expected = &planned.layer.diff_id;
-    match found == expected {
-        true => Ok(()),
-        false => Err(DockerError::in_the_way(
-            path,
-            format!("is another layer than its image says: {found}, and not {expected}"),
-        )),
-    }
 }
 
 impl Staging {
@@ -109,16 +101,21 @@ impl Staging {
         file_ops::make_dir(above.as_fd(), name.as_bytes(), owner).map_err(failed)?;
         let mut staging = Staging {
             dir,
+            top: Arc::new(above),
             top_mtime_ns,
             name,
             made: Vec::new(),
+            images: BTreeMap::new(),
         };
-        let filled = staging.fill(conversion, cancel);
-        let listed = filled.and_then(|()| staging.list());
+        let filled = fill(&staging.dir, conversion, cancel);
+        let listed = filled.and_then(|images| {
+            staging.images = images;
+            staging.list()
+        });
         let synced = listed.and_then(|()| {
-            let synced = rustix::fs::syncfs(&above).map_err(std::io::Error::from);
+            let synced = rustix::fs::syncfs(&staging.top).map_err(std::io::Error::from);
             // As it was: a run that is undone leaves it so, and a daemon that starts meanwhile is seen by it.
-            let synced = synced.and_then(|()| file_ops::set_mtime(&above, top_mtime_ns));
+            let synced = synced.and_then(|()| file_ops::set_mtime(&staging.top, top_mtime_ns));
             synced.map_err(DockerError::io(&staging.dir))
         });
         match synced {
@@ -130,132 +127,68 @@ impl Staging {
         }
     }
 
-    /// Takes it away again, when no step was taken: what was made, each inode by itself. Whatever else is in it by
-    /// then, the files of a layer above all, stays.
+    /// Takes it away again, when no step was taken: what was made, each inode by itself, and files of layers that were
+    /// copied or unpacked. Whatever else is in it by then, the files of a layer that were renamed above all, stays.
     pub fn remove(&self) {
-        let above = self.dir.parent().unwrap_or(&self.dir);
         for made in self.made.iter().rev() {
-            let names = made.path.iter().map(|name| OsStr::from_bytes(name));
-            let path = names.fold(above.to_path_buf(), |path, name| path.join(name));
-            let stat = PinnedFile::path(&path).and_then(|pin| pin.stat());
             // What is still there then is found in the way by the next run.
-            let _ = match stat {
-                Ok(stat) if stat.identity != made.identity => continue,
-                Ok(stat) if stat.is_dir() => std::fs::remove_dir(&path),
-                Ok(_) => std::fs::remove_file(&path),
-                Err(_) => continue,
-            };
+            let _ = self.remove_one(made);
         }
         self.reset_time();
     }
 
+    fn remove_one(&self, made: &Made) -> io::Result<()> {
+        let Some((name, above)) = made.path.split_last() else {
+            return Ok(());
+        };
+        let top = open_dir(self.top.as_fd(), ".")?;
+        let mut above = above.iter();
+        let above = above.try_fold(top, |dir, name| open_dir(dir.as_fd(), &name[..]))?;
+        match file_ops::stat_entry(above.as_fd(), name)? {
+            Some(stat) if stat.identity != made.identity => Ok(()),
+            Some(_) if made.whole => remove_tree(above.as_fd(), name),
+            Some(stat) if stat.is_dir() => file_ops::remove_dir(above.as_fd(), name),
+            Some(_) => file_ops::remove_file(above.as_fd(), name),
+            None => Ok(()),
+        }
+    }
+
     /// Takes away what is half made, before any of it is known to anybody.
     fn remove_unfinished(&self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let _ = remove_tree(self.top.as_fd(), self.name.as_bytes());
         self.reset_time();
     }
 
     /// The data-root was modified when it was before, unless something is left in it.
     fn reset_time(&self) {
-        let above = self.dir.parent().map(|top| open_dir(rustix::fs::CWD, top));
-        if let (Err(_), Some(Ok(above))) = (self.dir.symlink_metadata(), above) {
-            let _ = file_ops::set_mtime(&above, self.top_mtime_ns);
+        let left = file_ops::stat_entry(self.top.as_fd(), self.name.as_bytes());
+        if let Ok(None) = left {
+            let _ = file_ops::set_mtime(&self.top, self.top_mtime_ns);
         }
-    }
-
-    fn fill(&self, conversion: &Conversion, cancel: &Cancel) -> Result<(), DockerError> {
-        let io = |error| DockerError::io(&self.dir)(error);
-        let root = open_dir(rustix::fs::CWD, &self.dir).map_err(|errno| io(errno.into()))?;
-        let graph = GraphRoot::create(root.as_fd()).map_err(io)?;
-        for layer in &conversion.layers {
-            if cancel.is_requested() {
-                let why = "the conversion was interrupted. Nothing was changed";
-                return Err(DockerError::in_the_way(&self.dir, why));
-            }
-            self.add_layer(&graph, conversion, layer)?;
-        }
-        let mut repositories = Repositories::default();
-        for image in &conversion.images {
-            let bytes = conversion.containerd.content().document(&image.config)?;
-            let id = graph.add_image(&bytes, &image.metadata).map_err(io)?;
-            for name in &image.references {
-                repositories.add(&name.repository, &name.reference, &id);
-            }
-        }
-        graph.add_repositories(&repositories).map_err(io)?;
-        for container in conversion.containers.values() {
-            let dirs: [(Option<&OverlayDir>, bool); 2] = [
-                (container.layers.init.as_ref(), true),
-                (Some(&container.layers.dir), false),
-            ];
-            for (dir, committed) in dirs {
-                if let Some(dir) = dir {
-                    graph.add_dir(dir, committed).map_err(io)?;
-                }
-            }
-            graph.add_container(&container.layers).map_err(io)?;
-        }
-        Ok(())
-    }
-
-    /// Reads every layer as [`Staging::make`] does, and makes nothing: for a dry run.
-    ///
-    /// # Errors
-    /// A blob is damaged or not what its image says.
-    pub fn check_layers(conversion: &Conversion, cancel: &Cancel) -> Result<(), DockerError> {
-        let content = conversion.containerd.content();
-        for planned in &conversion.layers {
-            if cancel.is_requested() {
-                break;
-            }
-            let path = content.path(&planned.blob);
-            let failed = |error| DockerError::io(&path)(error);
-            let mut blob =
-                Blob::new(content.open(&planned.blob)?, &planned.blob).map_err(failed)?;
-            let diff_id = HashingReader::new(&mut blob).drain().map_err(failed)?;
-            blob.finish().map_err(failed)?;
-            check_diff_id(&path, planned, &diff_id)?;
-        }
-        Ok(())
-    }
-
-    fn add_layer(
-        &self,
-        graph: &GraphRoot,
-        conversion: &Conversion,
-        planned: &PlannedLayer,
-    ) -> Result<(), DockerError> {
-        let io = |error| DockerError::io(&self.dir)(error);
-        let files = conversion.snapshot_dir(planned.snapshot);
-        let of_files = |error| DockerError::io(&files)(error);
-        let diff = open_dir(rustix::fs::CWD, &files).map_err(|errno| of_files(errno.into()))?;
-        graph.add_dir(&planned.layer.dir, true).map_err(io)?;
-        let size = content_size(diff.as_fd()).map_err(of_files)?;
-        let entry = graph.add_layer(&planned.layer, size).map_err(io)?;
-        let content = conversion.containerd.content();
-        let path = content.path(&planned.blob);
-        let of_blob = |error| DockerError::io(&path)(error);
-        let blob: File = content.open(&planned.blob)?;
-        let mut blob = Blob::new(blob, &planned.blob).map_err(of_blob)?;
-        let out = entry.tar_split().map_err(io)?;
-        let split = split_layer(&mut blob, diff.as_fd(), out);
-        let split = split.map_err(|error| DockerError::in_the_way(&path, error.to_string()))?;
-        blob.finish().map_err(of_blob)?;
-        check_diff_id(&path, planned, &split.diff_id)
     }
 
     /// Notes what was made.
     fn list(&mut self) -> Result<(), DockerError> {
         let above = self.dir.parent().unwrap_or(&self.dir).to_path_buf();
-        for entry in walkdir::WalkDir::new(&self.dir).sort_by_file_name() {
+        let mut entries = walkdir::WalkDir::new(&self.dir)
+            .sort_by_file_name()
+            .into_iter();
+        while let Some(entry) = entries.next() {
             let entry = entry.map_err(|error| DockerError::io(&self.dir)(error.into()))?;
             let pinned = PinnedFile::path(entry.path()).and_then(|pin| pin.stat());
             let stat = pinned.map_err(|errno| DockerError::io(entry.path())(errno.into()))?;
             let below = entry.path().strip_prefix(&above).unwrap_or(entry.path());
             let names = below.iter().map(|name| name.as_bytes().to_vec());
+            let path: Vec<Vec<u8>> = names.collect();
+            let names: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
+            let whole = matches!(names[..], [_, b"overlay2", _, b"diff"]);
+            if whole {
+                entries.skip_current_dir();
+            }
             self.made.push(Made {
-                path: names.collect(),
+                path,
                 identity: stat.identity,
+                whole,
             });
         }
         Ok(())
@@ -276,9 +209,11 @@ mod tests {
         std::fs::write(dir.join("image/repositories.json"), "{}").unwrap();
         let mut staging = Staging {
             dir: dir.clone(),
+            top: Arc::new(std::fs::File::open(top.path()).unwrap().into()),
             top_mtime_ns: 5_000_000_000,
             name: "idshift-convert-1.1".into(),
             made: Vec::new(),
+            images: BTreeMap::new(),
         };
         staging.list().unwrap();
         assert_eq!(staging.made.len(), 6);

@@ -150,12 +150,23 @@ pub struct ContainerLayers {
 impl ContainerLayers {
     /// On the uppermost layer of its image.
     pub fn new(container: &HexId, image: Option<&Layer>, has_init: bool) -> ContainerLayers {
+        ContainerLayers {
+            parent: image.map(|layer| layer.chain_id.clone()),
+            ..ContainerLayers::on_dir(container, image.map(|layer| &layer.dir), has_init)
+        }
+    }
+
+    /// On this directory; which layer that is has to be said later.
+    pub fn on_dir(
+        container: &HexId,
+        image_dir: Option<&OverlayDir>,
+        has_init: bool,
+    ) -> ContainerLayers {
         let mount_id = HexId::hash(format!("mount {container}").as_bytes());
-        let image_dir = image.map(|layer| &layer.dir);
         let init = has_init.then(|| OverlayDir::init(&mount_id, image_dir));
         ContainerLayers {
             container: container.clone(),
-            parent: image.map(|layer| layer.chain_id.clone()),
+            parent: None,
             dir: OverlayDir::new(&mount_id, init.as_ref().or(image_dir)),
             init,
         }

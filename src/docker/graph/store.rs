@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::digest::{Digest, HexId};
 use super::layer::{ContainerLayers, Layer, OverlayDir};
 use crate::fs::dir::open_dir;
+use crate::fs::file_ops::move_entry;
 
 /// `image/overlay2` and `overlay2` of a docker root, made by [`GraphRoot::create`].
 ///
@@ -141,6 +142,8 @@ impl GraphRoot {
     }
 }
 
+const TAR_SPLIT: &str = "tar-split.json.gz";
+
 /// A layer's directory in `layerdb`.
 #[derive(Debug)]
 pub struct LayerEntry(OwnedFd);
@@ -151,7 +154,19 @@ impl LayerEntry {
     /// # Errors
     /// It is there already.
     pub fn tar_split(&self) -> io::Result<std::fs::File> {
-        create(&self.0, "tar-split.json.gz", 0o644)
+        create(&self.0, TAR_SPLIT, 0o644)
+    }
+
+    /// Takes a `tar-split.json.gz` that was written elsewhere on this filesystem: its layer had no name yet.
+    ///
+    /// # Errors
+    /// There is one already.
+    pub fn take_tar_split(&self, from: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+        let (from, to) = (
+            (from, name.as_bytes()),
+            (self.0.as_fd(), TAR_SPLIT.as_bytes()),
+        );
+        move_entry(from, to)
     }
 }
 
@@ -230,14 +245,15 @@ fn sub_entries(
 }
 
 /// Makes a directory that is not there, and opens it.
-pub(super) fn new_dir(parent: impl AsFd, name: &str, mode: u32) -> io::Result<OwnedFd> {
+pub fn new_dir(parent: impl AsFd, name: &str, mode: u32) -> io::Result<OwnedFd> {
     rustix::fs::mkdirat(&parent, name, Mode::RWXU)?;
     let dir = open_dir(parent.as_fd(), name)?;
     rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode))?;
     Ok(dir)
 }
 
-fn create(dir: impl AsFd, name: &str, mode: u32) -> io::Result<std::fs::File> {
+/// Makes a file that is not there.
+pub fn create(dir: impl AsFd, name: &str, mode: u32) -> io::Result<std::fs::File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;

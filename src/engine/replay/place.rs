@@ -1,5 +1,6 @@
 //! Where the entries of a journal are on the disk now.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -9,14 +10,15 @@ use rustix::io::Errno;
 
 use super::job::Replay;
 use crate::engine::ProblemKind;
+use crate::engine::target::Target;
 use crate::fs::dir_cache::{DirCache, Mounts, PathChain};
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::{
     self, FirstCall, LookupEntry, LookupError, LookupOptions, PinnedFile, Root, Stat, attributes,
 };
-use crate::journal::Name;
 use crate::journal::record::{DirLine, Entry};
-use crate::journal::step::Move;
+use crate::journal::step::{Move, StepPath};
+use crate::journal::{Name, Step};
 
 /// Finds the entries of one directory after the other, for one thread.
 pub(super) struct Locator<'a> {
@@ -32,6 +34,8 @@ pub(super) struct Locator<'a> {
     root_now: usize,
     /// Levels of ways that have come since they were asked for.
     new_levels: usize,
+    /// Directories that go with all in them when the steps are undone.
+    removed: HashSet<StepPath>,
 }
 
 /// Why an inode is not where the journal says.
@@ -54,7 +58,28 @@ impl<'a> Locator<'a> {
             scatters: false,
             root_now: 0,
             new_levels: 0,
+            removed: match replay.target {
+                Target::Before => {
+                    let steps = replay.journal.steps.iter();
+                    steps.filter_map(Step::whole_tree).cloned().collect()
+                }
+                Target::After => HashSet::new(),
+            },
         }
+    }
+
+    /// Whether what has this name in the directory goes when the steps are undone, so that nothing is to be done about
+    /// it. Some of it may be gone already.
+    pub fn is_removed(&self, root: usize, name: &Name) -> bool {
+        if self.removed.is_empty() {
+            return false;
+        }
+        let path = [&self.known[..], std::slice::from_ref(name)].concat();
+        let is_tree = |len: usize| {
+            let path = path[..len].to_vec();
+            self.removed.contains(&StepPath { root, path })
+        };
+        (1..=path.len()).any(is_tree)
     }
 
     /// Turns to a frame: its first line says its whole way, and what did not lead anywhere is tried again.
@@ -85,13 +110,15 @@ impl<'a> Locator<'a> {
 
     /// Turns to a line's directory.
     pub fn enter(&mut self, line: &DirLine) {
+        if !self.replay.moves.is_empty() || !self.removed.is_empty() {
+            self.known.truncate(line.keep);
+            self.known.extend(line.path.iter().cloned());
+        }
         if self.replay.moves.is_empty() {
             self.root_now = line.root;
             self.turn(line.root, line.keep, &line.path);
             return;
         }
-        self.known.truncate(line.keep);
-        self.known.extend(line.path.iter().cloned());
         let mut now = self.known.clone();
         self.scatters = false;
         let mut root = line.root;

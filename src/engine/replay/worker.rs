@@ -139,7 +139,9 @@ impl<'a> Worker<'a> {
         let before = (self.changer.stats.seen, self.changer.stats.changed);
         self.places.enter(line);
         self.limit_deferred();
-        let entries: Vec<Entry<'_>> = line.entries().collect();
+        let entries = line.entries();
+        let entries = entries.filter(|entry| !self.places.is_removed(line.root, entry.name));
+        let entries: Vec<Entry<'_>> = entries.collect();
         // Where entries of this directory were renamed, each may be in another one now.
         let most = match self.places.scatters() {
             false => self.group,

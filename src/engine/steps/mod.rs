@@ -147,6 +147,12 @@ impl<'a> Steps<'a> {
                     applied.problems.push(self.problem(n, error));
                     continue;
                 }
+                // What is passed over may be what tells that it is in use.
+                (_, Target::Before) if force && self.steps[n].whole_tree().is_some() => {
+                    let kept = io::Error::other("is kept, as --force does not look at all of it");
+                    applied.problems.push(self.problem(n, &kept));
+                    continue;
+                }
                 (_, _) if staged.contains(&n) => put_staged(&self.steps[n], &mut dirs),
                 (_, Target::After) => performer.perform(&self.steps[n]),
                 (_, Target::Before) => {

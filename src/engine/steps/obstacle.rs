@@ -39,7 +39,11 @@ pub(super) fn holds_more(
     n: usize,
     places: &HashSet<&StepPath>,
 ) -> Option<io::Error> {
-    let (Step::MakeDir { at, .. } | Step::Staged { at, .. }) = &surveyor.steps[n] else {
+    let (Step::MakeDir { at, .. }
+    | Step::Staged {
+        at, whole: false, ..
+    }) = &surveyor.steps[n]
+    else {
         return None;
     };
     // Steps before a directory was renamed know what is in it by the name that it had.

@@ -9,7 +9,7 @@ use super::state::owned;
 use super::survey::{Survey, Surveyor};
 use crate::engine::report::SetAside;
 use crate::fs::file_ops::{self, Owner};
-use crate::fs::{Identity, apply};
+use crate::fs::{Identity, apply, remove_tree};
 use crate::journal::step::{NewDirectory, StepPath};
 use crate::journal::{Name, Step};
 use crate::ownership::{Mode, Ownership};
@@ -66,7 +66,11 @@ impl Performer<'_> {
         aside: &mut Vec<SetAside>,
     ) -> io::Result<()> {
         match step {
-            Step::Staged { at, identity } => match self.unstage(at, *identity) {
+            Step::Staged {
+                at,
+                identity,
+                whole,
+            } => match self.unstage(at, *identity, *whole) {
                 Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                     aside.push(set_aside(self.roots, at)?);
                     Ok(())
@@ -185,13 +189,14 @@ impl Performer<'_> {
     }
 
     /// Removes what was made for a run, if it is that.
-    fn unstage(&self, at: &StepPath, identity: Identity) -> io::Result<()> {
+    fn unstage(&self, at: &StepPath, identity: Identity, whole: bool) -> io::Result<()> {
         let dir = self.roots.parent(at)?;
         match file_ops::stat_entry(dir.as_fd(), last(at))? {
             None => Ok(()),
             Some(stat) if stat.identity != identity => {
                 Err(io::Error::other("another inode has its place now"))
             }
+            Some(stat) if stat.is_dir() && whole => remove_tree(dir.as_fd(), last(at)),
             Some(stat) if stat.is_dir() => file_ops::remove_dir(dir.as_fd(), last(at)),
             Some(_) => file_ops::remove_file(dir.as_fd(), last(at)),
         }

@@ -36,6 +36,7 @@ impl Surveyor<'_> {
             Step::Staged {
                 at: place,
                 identity,
+                ..
             } => match self.roots.stat(&at(place))? {
                 None => Ok(StepState::Pending),
                 Some(stat) if stat.identity == *identity => Ok(StepState::Done),

@@ -9,9 +9,9 @@ use crate::support::engine_host::{EngineHost, Release};
 use crate::support::{Idshift, Run, need_root};
 use serde_json::json;
 
-const SNAPSHOTTER: &str = r#"{"features":{"containerd-snapshotter":true}}"#;
+pub(super) const SNAPSHOTTER: &str = r#"{"features":{"containerd-snapshotter":true}}"#;
 const REMAPPED: &str = r#"{"features":{"containerd-snapshotter":true},"userns-remap":"default"}"#;
-const DAEMON_JSON: &str = "/etc/docker/daemon.json";
+pub(super) const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 
 /// What a user sees.
 fn seen(host: &EngineHost) -> [String; 3] {
@@ -55,7 +55,7 @@ fn all_seen(host: &EngineHost) -> String {
 }
 
 /// Every layer as `docker save` gives it has the diff id that the image's configuration says.
-fn saved_layers_are_whole(host: &EngineHost, image: &str) {
+pub(super) fn saved_layers_are_whole(host: &EngineHost, image: &str) {
     host.docker(&["save", "-o", "/shared/saved.tar", image]);
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     let tar = host.shared().join("saved.tar");
@@ -124,7 +124,12 @@ fn with_own_or_managed_containerd(managed: bool) {
     let as_was = disk(&host);
     let audit = host.idshift(&["docker", "audit"]).exits(0);
     let text = String::from_utf8_lossy(&audit.stdout).into_owned();
-    assert!(text.contains("2 images and 3 containers"), "{audit}");
+    assert!(
+        text.contains(
+            "2 images and 3 containers of the containerd image store become overlay2 layers"
+        ),
+        "{audit}"
+    );
     let dry = host.idshift(&[&migrate[..], &["--dry-run"]].concat());
     dry.exits(0);
     let run = host.idshift(&["docker", "migrate"]).exits(4);

@@ -11,5 +11,6 @@ mod kills;
 mod layers;
 mod many_containers;
 mod migrate;
+mod store_images;
 mod systemd;
 mod volumes;

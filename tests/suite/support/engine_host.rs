@@ -133,6 +133,11 @@ impl EngineHost {
         host
     }
 
+    /// The system whose `/usr` it has.
+    pub fn system(&self) -> &Path {
+        &self.system
+    }
+
     /// Its root directory, seen from here; what is mounted in it is not.
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("root")

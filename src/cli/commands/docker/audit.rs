@@ -62,6 +62,16 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 }
 
 fn print(audit: &Audit) {
+    if let Some(store) = &audit.containerd_store {
+        for line in store.sentences("become", bytes) {
+            say!("{}", one_line(&line));
+        }
+        say!(
+            "The conversion reads and hashes {} of blobs: about {:.0} s.\n",
+            bytes(store.read_bytes),
+            store.seconds.max(1.0)
+        );
+    }
     let verdict = match audit.verdict() {
         Level::Ok => style("Ready").green().bold().to_string(),
         Level::Warning => style("Ready, with warnings").yellow().bold().to_string(),

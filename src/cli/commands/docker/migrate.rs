@@ -12,7 +12,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
-use crate::docker::conversion::plan::Conversion;
+use crate::docker::conversion::summary::ConversionSummary;
 use crate::docker::copy::PlannedCopy;
 use crate::docker::migrate::{DaemonTarget, MigrateError, MigrateOptions, Migrated};
 use crate::docker::migration::Migration;
@@ -152,19 +152,9 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
 }
 
 /// What becomes of the containerd image store.
-fn told_conversion(conversion: &Conversion, dry_run: bool) -> String {
-    let left = match conversion.left_manifests {
-        0 => String::new(),
-        n => format!(" {n} manifests for other platforms and attestations are left.",),
-    };
-    format!(
-        "{} images and {} containers of the containerd image store {} overlay2 layers. Images get other ids (of their \
-         configuration), and the build cache is left.{left} What the store has besides stays in {}.",
-        conversion.images.len(),
-        conversion.containers.len(),
-        if dry_run { "would become" } else { "are now" },
-        path(&conversion.containerd.path),
-    )
+fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
+    let becomes = if dry_run { "would become" } else { "are now" };
+    conversion.sentences(becomes, bytes)
 }
 
 /// What a person should know of a plan.
@@ -181,12 +171,8 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
              the daemon finds its containerd image store. Remove them when all is there."
         ));
     }
-    notes.extend(
-        migration
-            .conversion
-            .iter()
-            .map(|it| told_conversion(it, dry_run)),
-    );
+    let store = migration.store_summary.iter();
+    notes.extend(store.flat_map(|it| told_conversion(it, dry_run)));
     let inventory = &migration.inventory;
     for volume in &inventory.volumes {
         notes.push(format!("Volume {volume}."));

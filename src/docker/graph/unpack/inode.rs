@@ -2,12 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use crate::docker::graph::tar_reader::{Entry, Kind, TarError, TarReader};
@@ -133,22 +131,4 @@ pub fn times((seconds, nanoseconds): (i64, u32)) -> Timestamps {
         last_access: time,
         last_modification: time,
     }
-}
-
-/// Removes a directory and all in it. No deeper than a path is long, as all of it was made by paths.
-pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-    for entry in Dir::read_from(&dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == c"." || name == c".." {
-            continue;
-        }
-        match rustix::fs::unlinkat(&dir, name, AtFlags::empty()) {
-            Err(Errno::ISDIR | Errno::PERM) => remove_tree(dir.as_fd(), name.to_bytes())?,
-            removed => removed?,
-        }
-    }
-    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
 }

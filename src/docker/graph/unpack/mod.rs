@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use super::digest::{Digest, HashingReader};
 use super::path::clean;
 use super::tar_reader::{Entry, Kind, TarError, TarReader};
+use crate::fs::remove_tree;
 
 /// What the name of a deleted file begins with (OCI image specification, "Whiteouts").
 const WHITEOUT: &[u8] = b".wh.";
@@ -53,6 +54,41 @@ pub fn unpack_layer(tar: impl Read, diff: BorrowedFd<'_>) -> Result<Digest, TarE
     unpacker.set_times()?;
     drop(reader);
     Ok(hashing.drain()?)
+}
+
+/// What a tar would become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedLayer {
+    /// The digest of the tar.
+    pub diff_id: Digest,
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of content.
+    pub bytes: u64,
+}
+
+/// Reads a tar as [`unpack_layer`] does, and makes nothing of it.
+///
+/// # Errors
+/// The tar is none, lies, or leads out of the directory.
+pub fn check_layer(tar: impl Read) -> Result<CheckedLayer, TarError> {
+    let mut hashing = HashingReader::new(tar);
+    let mut reader = TarReader::new(&mut hashing);
+    let (mut entries, mut bytes) = (0, 0);
+    while let Some(entry) = reader.next(&mut ())? {
+        if entry.kind != Kind::Global {
+            inside(&entry.name).map_err(|reason| reader.bad(reason))?;
+        }
+        entries += 1;
+        bytes += entry.size;
+    }
+    reader.finish(&mut ())?;
+    drop(reader);
+    Ok(CheckedLayer {
+        diff_id: hashing.drain()?,
+        entries,
+        bytes,
+    })
 }
 
 struct Unpacker<'a> {
@@ -190,7 +226,7 @@ impl Unpacker<'_> {
         };
         match (is_dir, kind) {
             (true, Kind::Directory) => return Ok(true),
-            (true, _) => inode::remove_tree(parent.as_fd(), name)?,
+            (true, _) => remove_tree(parent.as_fd(), name)?,
             (false, _) => rustix::fs::unlinkat(parent, name, AtFlags::empty())?,
         }
         Ok(false)

@@ -1,0 +1,201 @@
+//! Containers of a store: what their files stand on, also where their images are gone.
+
+use super::gone_image::GoneImage;
+use super::plan::{ContainerImage, LayerTar, PlannedContainer, PlannedLayer};
+use super::reader::{Reader, SNAPSHOTTER};
+use crate::containerd::StoreError;
+use crate::containerd::snapshots::Kind;
+use crate::docker::DockerError;
+use crate::docker::container::Container;
+use crate::docker::graph::layer::{ContainerLayers, MAX_LAYERS, OverlayDir};
+use crate::oci::digest::{Digest, HexId};
+use crate::oci::manifest::Descriptor;
+
+/// A container as it is looked at.
+pub(super) struct StoreContainer<'c> {
+    container: &'c Container,
+    /// Its `config.v2.json`.
+    config: &'c str,
+    hex: HexId,
+    /// Its snapshots.
+    init: Option<u64>,
+    snapshot: u64,
+    /// The key of the snapshot that its first one is on.
+    base: Option<String>,
+}
+
+impl StoreContainer<'_> {
+    pub(super) fn id(&self) -> &str {
+        &self.container.id
+    }
+}
+
+impl Reader<'_> {
+    fn bad_container(&self, container: &Container, reason: &str) -> DockerError {
+        let name = &container.name;
+        DockerError::in_the_way(
+            &self.containerd.path,
+            format!("the container {name} cannot be carried: {reason}"),
+        )
+    }
+
+    /// A container's own files.
+    pub(super) fn look_at<'c>(
+        &self,
+        container: &'c Container,
+        config: &'c str,
+    ) -> Result<StoreContainer<'c>, DockerError> {
+        let Container {
+            id, name, driver, ..
+        } = container;
+        let bad = |reason: &str| self.bad_container(container, reason);
+        if driver != SNAPSHOTTER {
+            return Err(bad(&format!(
+                "its files are in the snapshotter {driver}, and those of {SNAPSHOTTER} are carried. With a plain daemon, \
+                 `docker commit {name} IMAGE:TAG` keeps what it wrote, and `docker rm {name}` takes it away"
+            )));
+        }
+        let hex: HexId = id.parse().map_err(|_| bad("its id is none"))?;
+        let missing = || bad(&format!("its files are missing: `docker rm {name}`"));
+        let (parent, own) = self.snapshot(id).ok_or_else(missing)?;
+        let init_key = format!("{id}-init");
+        let (base, init) = match parent {
+            Some(key) if key == init_key => {
+                let (base, init) = self.snapshot(key).ok_or_else(missing)?;
+                (base, Some(init.id))
+            }
+            parent => (parent, None),
+        };
+        Ok(StoreContainer {
+            container,
+            config,
+            hex,
+            init,
+            snapshot: own.id,
+            base: base.map(str::to_string),
+        })
+    }
+
+    /// What a container becomes whose image is there; `None`: some of that is gone.
+    pub(super) fn of_known_image(
+        &mut self,
+        it: &StoreContainer<'_>,
+    ) -> Result<Option<PlannedContainer>, DockerError> {
+        let bad = |reader: &Self, reason: &str| reader.bad_container(it.container, reason);
+        let manifest = container_manifest(it.config);
+        let manifest = manifest.ok_or_else(|| bad(self, "it names no image"))?;
+        // An index, where Docker 23 to 25 wrote no more.
+        let manifest = match self.choose(&manifest) {
+            Err(error) if is_missing(&error) => return Ok(None),
+            chosen => chosen.map_err(|error| {
+                let name = &it.container.name;
+                let help =
+                    "With a plain daemon, `docker pull` its image again, or save what it holds and";
+                bad(self, &format!("{error}. {help} `docker rm {name}`"))
+            })?,
+        };
+        let image = &self.images[&manifest];
+        let top = image.top.as_ref().map(|layer| layer.chain_id.to_string());
+        if it.base != top {
+            return Err(bad(
+                self,
+                "its files are on other layers than its image has",
+            ));
+        }
+        Ok(Some(PlannedContainer {
+            layers: ContainerLayers::new(&it.hex, image.top.as_ref(), it.init.is_some()),
+            init: it.init,
+            snapshot: it.snapshot,
+            image: ContainerImage::Known(image.config.clone()),
+        }))
+    }
+
+    /// What a container becomes of whose image only the snapshots are left: layers whose tars are made of their files.
+    pub(super) fn of_gone_image(
+        &mut self,
+        it: &StoreContainer<'_>,
+    ) -> Result<PlannedContainer, DockerError> {
+        let mut keys = Vec::new();
+        let mut next = it.base.clone();
+        while let Some(key) = next {
+            if keys.len() > 2 * MAX_LAYERS {
+                return Err(self.bad_container(it.container, "its snapshots have no end"));
+            }
+            let (parent, snapshot) = self.snapshot(&key).ok_or_else(|| {
+                let reason = format!("its image is gone, and so is the snapshot {key}");
+                self.bad_container(it.container, &reason)
+            })?;
+            let (id, kind) = (snapshot.id, snapshot.kind);
+            next = parent.map(str::to_string);
+            // What Docker had put into the container that a layer was made of is no layer.
+            if !is_init(&key) {
+                keys.push((key, id, kind));
+            }
+        }
+        let mut stack: Vec<usize> = Vec::new();
+        for (key, id, kind) in keys.into_iter().rev() {
+            if kind != Kind::Committed {
+                let reason = format!("the snapshot {key} that it is on is not committed");
+                return Err(self.bad_container(it.container, &reason));
+            }
+            let layer = self.gone_layer(&key, id, stack.last().copied());
+            stack.push(layer);
+        }
+        if stack.len() > MAX_LAYERS {
+            return Err(self.bad_container(it.container, "it has too many layers"));
+        }
+        let image = GoneImage::of(it.config, stack);
+        let image = image.map_err(|error| self.bad_container(it.container, &error.to_string()))?;
+        let top = image.stack.last().map(|top| self.layers[*top].dir());
+        let layers = ContainerLayers::on_dir(&it.hex, top, it.init.is_some());
+        Ok(PlannedContainer {
+            layers,
+            init: it.init,
+            snapshot: it.snapshot,
+            image: ContainerImage::Gone(image),
+        })
+    }
+
+    /// The layer that a snapshot becomes: that of an image that is there, or one whose tar is made.
+    fn gone_layer(&mut self, key: &str, id: u64, below: Option<usize>) -> usize {
+        let known = key.parse::<Digest>().ok();
+        let known = known.and_then(|chain| self.by_chain.get(&chain).copied());
+        let known = known.filter(|n| self.layers[*n].snapshot == Some(id));
+        if let Some(n) = known.or(self.by_key.get(key).copied()) {
+            return n;
+        }
+        let cache_id = HexId::hash(format!("cache snapshot {key}").as_bytes());
+        let dir = OverlayDir::new(&cache_id, below.map(|n| self.layers[n].dir()));
+        let n = self.layers.len();
+        self.layers.push(PlannedLayer {
+            tar: LayerTar::Made { dir, below },
+            snapshot: Some(id),
+        });
+        self.by_key.insert(key.to_string(), n);
+        n
+    }
+}
+
+/// The key of what Docker puts into a container before it starts it.
+fn is_init(key: &str) -> bool {
+    let id = key.strip_suffix("-init");
+    id.is_some_and(|id| id.parse::<HexId>().is_ok())
+}
+
+/// Whether a blob is not there, and nothing else is wrong.
+fn is_missing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// The manifest that a container's `config.v2.json` names, or the index.
+fn container_manifest(config: &str) -> Option<Digest> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Config {
+        image: Option<Digest>,
+        image_manifest: Option<Descriptor>,
+    }
+    let config: Config = serde_json::from_str(config).ok()?;
+    let manifest = config.image_manifest.map(|it| it.digest);
+    manifest.or(config.image)
+}

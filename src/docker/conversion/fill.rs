@@ -1,0 +1,294 @@
+//! What a conversion makes: layers, images, containers' mounts.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::copy_files::copy_files;
+use super::gone_image::GoneImage;
+use super::plan::{ContainerImage, Conversion, LayerTar, PlannedContainer, PlannedLayer, Transfer};
+use crate::docker::DockerError;
+use crate::docker::graph::blob::Blob;
+use crate::docker::graph::layer::{ContainerLayers, Layer, OverlayDir};
+use crate::docker::graph::pack::pack_layer;
+use crate::docker::graph::store::{
+    GraphRoot, ImageMetadata, LayerEntry, Repositories, content_size, create, new_dir,
+};
+use crate::docker::graph::tar_split::split_layer;
+use crate::docker::graph::unpack::unpack_layer;
+use crate::engine::Cancel;
+use crate::fs::dir::open_dir;
+use crate::oci::digest::Digest;
+
+/// What is written while a layer has no name yet.
+const UNNAMED: &str = "tar-split";
+
+/// Makes all of it in an empty directory. The ids of images that were made for containers whose own are gone, by the
+/// containers' ids.
+///
+/// # Errors
+/// The disk is full, a blob is damaged, or somebody asked to stop. What is there then is of no use.
+pub(super) fn fill(
+    dir: &Path,
+    conversion: &Conversion,
+    cancel: &Cancel,
+) -> Result<BTreeMap<String, Digest>, DockerError> {
+    let io = |error| DockerError::io(dir)(error);
+    let root = open_dir(rustix::fs::CWD, dir).map_err(|errno| io(errno.into()))?;
+    let mut filler = Filler {
+        dir,
+        graph: GraphRoot::create(root.as_fd()).map_err(io)?,
+        root,
+        conversion,
+        cancel,
+        layers: Vec::new(),
+        images: BTreeMap::new(),
+    };
+    for layer in &conversion.layers {
+        filler.check_goes_on()?;
+        let made = filler.add_layer(layer)?;
+        filler.layers.push(made);
+    }
+    filler.add_images()?;
+    for (id, container) in &conversion.containers {
+        filler.check_goes_on()?;
+        filler.add_container(id, container)?;
+    }
+    Ok(filler.images)
+}
+
+struct Filler<'a> {
+    dir: &'a Path,
+    root: OwnedFd,
+    graph: GraphRoot,
+    conversion: &'a Conversion,
+    cancel: &'a Cancel,
+    /// Those of the plan, as far as they are made.
+    layers: Vec<Layer>,
+    images: BTreeMap<String, Digest>,
+}
+
+/// The files of a layer, where they are as long as nothing is renamed.
+struct Files {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+impl Files {
+    fn open(path: PathBuf) -> Result<Files, DockerError> {
+        match open_dir(rustix::fs::CWD, &path) {
+            Ok(dir) => Ok(Files { dir, path }),
+            Err(errno) => Err(DockerError::io(path)(errno.into())),
+        }
+    }
+}
+
+impl Filler<'_> {
+    fn io(&self, error: io::Error) -> DockerError {
+        DockerError::io(self.dir)(error)
+    }
+
+    fn check_goes_on(&self) -> Result<(), DockerError> {
+        match self.cancel.is_requested() {
+            false => Ok(()),
+            true => {
+                let why = "the conversion was interrupted. Nothing was changed";
+                Err(DockerError::in_the_way(self.dir, why))
+            }
+        }
+    }
+
+    fn add_layer(&self, planned: &PlannedLayer) -> Result<Layer, DockerError> {
+        let files = self.add_files(planned)?;
+        let size = content_size(files.dir.as_fd()).map_err(DockerError::io(&files.path))?;
+        match &planned.tar {
+            LayerTar::Blob { layer, blob } => {
+                let entry = self.graph.add_layer(layer, size);
+                let entry = entry.map_err(|error| self.io(error))?;
+                self.split(blob, layer, &files, &entry)?;
+                Ok(layer.clone())
+            }
+            LayerTar::Made { dir, below } => {
+                let out = create(&self.root, UNNAMED, 0o644).map_err(|error| self.io(error))?;
+                let diff_id = pack_layer(files.dir.as_fd(), out)
+                    .map_err(|error| DockerError::in_the_way(&files.path, error.to_string()))?;
+                let layer = made_layer(dir, below.map(|n| &self.layers[n]), diff_id);
+                let entry = self.graph.add_layer(&layer, size);
+                let entry = entry.map_err(|error| match error.kind() {
+                    io::ErrorKind::AlreadyExists => same_files(&files.path),
+                    _ => self.io(error),
+                })?;
+                let taken = entry.take_tar_split(self.root.as_fd(), UNNAMED);
+                taken.map_err(|error| self.io(error))?;
+                Ok(layer)
+            }
+        }
+    }
+
+    /// Makes a layer's directory, and its files where they are not those of a snapshot that is renamed.
+    fn add_files(&self, planned: &PlannedLayer) -> Result<Files, DockerError> {
+        let made = self.graph.add_dir(planned.dir(), true);
+        let made = made.map_err(|error| self.io(error))?;
+        match (planned.snapshot, &planned.tar) {
+            (Some(id), _) => self.take_snapshot(id, planned.dir()),
+            (None, LayerTar::Blob { layer, blob }) => {
+                let dir = new_dir(&made, "diff", 0o755).map_err(|error| self.io(error))?;
+                self.unpack(blob, layer, &dir)?;
+                let path = self.diff_path(planned.dir());
+                Ok(Files { dir, path })
+            }
+            (None, LayerTar::Made { .. }) => {
+                let why = "a layer has neither a blob nor a snapshot";
+                Err(DockerError::in_the_way(self.dir, why))
+            }
+        }
+    }
+
+    fn diff_path(&self, dir: &OverlayDir) -> PathBuf {
+        self.dir.join("overlay2").join(dir.name()).join("diff")
+    }
+
+    /// The files of a snapshot, copied where they are to stay.
+    fn take_snapshot(&self, id: u64, dir: &OverlayDir) -> Result<Files, DockerError> {
+        let from = self.conversion.snapshot_dir(id);
+        match self.conversion.transfer {
+            Transfer::Rename => Files::open(from),
+            Transfer::Copy => {
+                let to = self.diff_path(dir);
+                copy_files(&from, &to, self.cancel)?;
+                Files::open(to)
+            }
+        }
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<(Blob, PathBuf), DockerError> {
+        let content = self.conversion.containerd.content();
+        let path = content.path(digest);
+        let blob = Blob::new(content.open(digest)?, digest).map_err(DockerError::io(&path))?;
+        Ok((blob, path))
+    }
+
+    fn unpack(&self, digest: &Digest, layer: &Layer, dir: &OwnedFd) -> Result<(), DockerError> {
+        let (mut blob, path) = self.blob(digest)?;
+        let diff_id = unpack_layer(&mut blob, dir.as_fd())
+            .map_err(|error| DockerError::in_the_way(&path, error.to_string()))?;
+        blob.finish().map_err(DockerError::io(&path))?;
+        check_diff_id(&path, layer, &diff_id)
+    }
+
+    fn split(
+        &self,
+        digest: &Digest,
+        layer: &Layer,
+        files: &Files,
+        entry: &LayerEntry,
+    ) -> Result<(), DockerError> {
+        let (mut blob, path) = self.blob(digest)?;
+        let out = entry.tar_split().map_err(|error| self.io(error))?;
+        let split = split_layer(&mut blob, files.dir.as_fd(), out)
+            .map_err(|error| DockerError::in_the_way(&path, error.to_string()))?;
+        blob.finish().map_err(DockerError::io(&path))?;
+        check_diff_id(&path, layer, &split.diff_id)
+    }
+
+    fn add_images(&self) -> Result<(), DockerError> {
+        let mut repositories = Repositories::default();
+        for image in &self.conversion.images {
+            let content = self.conversion.containerd.content();
+            let bytes = content.document(&image.config)?;
+            let id = self.graph.add_image(&bytes, &image.metadata);
+            let id = id.map_err(|error| self.io(error))?;
+            for name in &image.references {
+                repositories.add(&name.repository, &name.reference, &id);
+            }
+        }
+        let added = self.graph.add_repositories(&repositories);
+        added.map_err(|error| self.io(error))
+    }
+
+    fn add_container(&mut self, id: &str, planned: &PlannedContainer) -> Result<(), DockerError> {
+        let PlannedContainer {
+            layers,
+            init,
+            snapshot,
+            image,
+        } = planned;
+        let init = layers.init.as_ref().zip(*init).map(|it| (it, true));
+        for ((dir, snapshot), committed) in
+            init.into_iter().chain([((&layers.dir, *snapshot), false)])
+        {
+            let made = self.graph.add_dir(dir, committed);
+            made.map_err(|error| self.io(error))?;
+            self.take_snapshot(snapshot, dir)?;
+        }
+        let layers = match image {
+            ContainerImage::Known(_) => layers.clone(),
+            ContainerImage::Gone(image) => {
+                let made = self.add_gone_image(image)?;
+                self.images.insert(id.to_string(), made);
+                ContainerLayers {
+                    parent: image.stack.last().map(|n| self.layers[*n].chain_id.clone()),
+                    ..layers.clone()
+                }
+            }
+        };
+        let added = self.graph.add_container(&layers);
+        added.map_err(|error| self.io(error))
+    }
+
+    fn add_gone_image(&self, image: &GoneImage) -> Result<Digest, DockerError> {
+        let document = gone_document(image, &self.layers);
+        let document = document.map_err(|error| self.io(error.into()))?;
+        let id = Digest::of(&document);
+        match self.graph.add_image(&document, &ImageMetadata::default()) {
+            // Two containers of one image.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(id),
+            Err(error) => Err(self.io(error)),
+            Ok(_) => Ok(id),
+        }
+    }
+}
+
+/// The layer whose tar was made of its files.
+pub(super) fn made_layer(dir: &OverlayDir, below: Option<&Layer>, diff_id: Digest) -> Layer {
+    let parent = below.map(|it| it.chain_id.clone());
+    let chain_id = match &parent {
+        None => diff_id.clone(),
+        Some(parent) => Digest::of(format!("{parent} {diff_id}").as_bytes()),
+    };
+    Layer {
+        chain_id,
+        parent,
+        diff_id,
+        dir: dir.clone(),
+    }
+}
+
+/// The configuration of an image that is made, with its layers as they became.
+pub(super) fn gone_document(
+    image: &GoneImage,
+    layers: &[Layer],
+) -> Result<Vec<u8>, serde_json::Error> {
+    let diff_ids = image.stack.iter().map(|n| layers[*n].diff_id.clone());
+    image.document(&diff_ids.collect::<Vec<_>>())
+}
+
+pub(super) fn same_files(files: &Path) -> DockerError {
+    DockerError::in_the_way(
+        files,
+        "its image is gone, and another layer of the store is the same: with a plain daemon, `docker commit` the \
+         container, and `docker rm` it",
+    )
+}
+
+pub(super) fn check_diff_id(path: &Path, layer: &Layer, found: &Digest) -> Result<(), DockerError> {
+    let expected = &layer.diff_id;
+    match found == expected {
+        true => Ok(()),
+        false => Err(DockerError::in_the_way(
+            path,
+            format!("is another layer than its image says: {found}, and not {expected}"),
+        )),
+    }
+}

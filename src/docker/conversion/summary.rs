@@ -1,0 +1,185 @@
+//! What an operator should know of a conversion: what becomes of what, what is lost by it, what stays.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::plan::{ContainerImage, Conversion, LayerTar, Transfer};
+use crate::docker::DockerError;
+use crate::docker::data_root::count;
+use crate::fs::escape::{escaped, shell_word};
+
+/// What is known of a conversion before it is done, and after.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ConversionSummary {
+    /// containerd's directory.
+    pub containerd: PathBuf,
+    /// Images.
+    pub images: usize,
+    /// Layers of images.
+    pub layers: usize,
+    /// Of these, unpacked from their blobs.
+    pub unpacked_layers: usize,
+    /// Containers.
+    pub containers: usize,
+    /// Names of those whose images are gone.
+    pub without_image: Vec<String>,
+    /// Snapshots are copied, and the store stays as it is.
+    pub is_copied: bool,
+    /// Bytes that the copies take.
+    pub copied_bytes: u64,
+    /// Bytes of blobs that are read and hashed.
+    pub read_bytes: u64,
+    /// About how long that takes, seconds.
+    pub seconds: f64,
+    /// Manifests for other platforms, which are not carried.
+    pub left_platforms: usize,
+    /// Attestations, which are not carried.
+    pub left_attestations: usize,
+    /// Bytes that the store still takes up when its snapshots are renamed: its blobs.
+    pub left_bytes: u64,
+    /// Where it is then.
+    pub left_at: PathBuf,
+    /// What else is in this containerd: namespaces of others.
+    pub other_namespaces: Vec<String>,
+}
+
+/// Bytes of compressed blobs that are read, unpacked, hashed twice and compared with the disk a second: measured with gzip.
+const BYTES_A_SECOND: f64 = 40e6;
+
+impl ConversionSummary {
+    /// Of a conversion in this data-root; `names`: of containers, by their ids. `range`: the name of the remapped root.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn of<'n>(
+        conversion: &Conversion,
+        (top, range): (&Path, &str),
+        name: impl Fn(&str) -> Option<&'n str>,
+    ) -> Result<ConversionSummary, DockerError> {
+        let containerd = &conversion.containerd;
+        let content = containerd.content();
+        let mut read_bytes = 0;
+        let mut unpacked_layers = 0;
+        for layer in &conversion.layers {
+            let times = match layer.snapshot {
+                Some(_) => 1,
+                None => 2,
+            };
+            unpacked_layers += times - 1;
+            if let LayerTar::Blob { blob, .. } = &layer.tar {
+                let found = content.path(blob).symlink_metadata();
+                read_bytes += times as u64 * found.map_or(0, |it| it.len());
+            }
+        }
+        let gone = conversion.containers.iter();
+        let gone = gone.filter(|(_, it)| matches!(it.image, ContainerImage::Gone(_)));
+        let gone = gone.map(|(id, _)| name(id).unwrap_or(id).to_string());
+        let is_copied = conversion.transfer == Transfer::Copy;
+        let room = conversion.room(top)?;
+        Ok(ConversionSummary {
+            containerd: containerd.path.clone(),
+            images: conversion.images.len(),
+            layers: conversion.layers.len(),
+            unpacked_layers,
+            containers: conversion.containers.len(),
+            without_image: gone.collect(),
+            is_copied,
+            copied_bytes: room.bytes,
+            read_bytes,
+            seconds: read_bytes as f64 / BYTES_A_SECOND + room.bytes as f64 / 200e6,
+            left_platforms: conversion.left.platforms,
+            left_attestations: conversion.left.attestations,
+            left_bytes: conversion.left.blob_bytes,
+            // What is in the data-root goes along.
+            left_at: match containerd.path.strip_prefix(top) {
+                Ok(below) if !is_copied => top.join(range).join(below),
+                _ => containerd.path.clone(),
+            },
+            other_namespaces: conversion.left.namespaces.clone(),
+        })
+    }
+
+    /// In sentences. `become`: `become`, `would become`, `are now`. `bytes`: an amount in words.
+    pub fn sentences(&self, becomes: &str, bytes: impl Fn(u64) -> String) -> Vec<String> {
+        let mut all = vec![format!(
+            "{} and {} of the containerd image store {becomes} overlay2 layers: {}.",
+            count(self.images, "image"),
+            count(self.containers, "container"),
+            self.ways(&bytes),
+        )];
+        if !self.without_image.is_empty() {
+            all.push(format!(
+                "Of {} the image is gone: one is made of its layers' files, without a name, so that the container can be \
+                 committed.",
+                self.without_image.join(", ")
+            ));
+        }
+        let left = [
+            (
+                self.left_platforms,
+                "manifest for another platform",
+                "manifests for other platforms",
+            ),
+            (self.left_attestations, "attestation", "attestations"),
+        ];
+        let left = left.into_iter().filter(|(n, ..)| *n > 0);
+        let left = left.map(|(n, one, many)| format!(", {n} {}", if n == 1 { one } else { many }));
+        all.push(format!(
+            "Lost by it: the build cache{}. Images get other ids, those of their configurations.",
+            left.collect::<String>()
+        ));
+        all.push(self.what_stays(&bytes));
+        all
+    }
+
+    fn ways(&self, bytes: &impl Fn(u64) -> String) -> String {
+        let carried = self.layers - self.unpacked_layers + self.containers;
+        let how = match self.is_copied {
+            true => format!("copied ({})", bytes(self.copied_bytes)),
+            false => "renamed".into(),
+        };
+        let parts = [
+            (carried, format!("{} {how}", count(carried, "snapshot"))),
+            (
+                self.unpacked_layers,
+                format!(
+                    "{} unpacked from blobs",
+                    count(self.unpacked_layers, "layer")
+                ),
+            ),
+        ];
+        let parts = parts.into_iter().filter(|(n, _)| *n > 0);
+        let parts: Vec<String> = parts.map(|(_, text)| text).collect();
+        match parts.is_empty() {
+            true => "none has files".into(),
+            false => parts.join(", "),
+        }
+    }
+
+    fn what_stays(&self, bytes: &impl Fn(u64) -> String) -> String {
+        let place = escaped(&self.left_at);
+        let what = match self.is_copied {
+            true => {
+                format!("The store in {place} stays as it is; a remapped daemon does not use it.")
+            }
+            false => format!(
+                "The rest of the store, {} of blobs, stays in {place}: `idshift rollback` needs it, and a remapped daemon \
+                 does not use it.",
+                bytes(self.left_bytes)
+            ),
+        };
+        let removal = match &self.other_namespaces[..] {
+            [] => format!(
+                "When nothing of it is missed, with docker and containerd stopped: rm -rf {}/*",
+                shell_word(&self.left_at)
+            ),
+            others => format!(
+                "It is not to be removed as a whole: {} in it {} of others than Docker",
+                others.join(", "),
+                if others.len() == 1 { "is" } else { "are" }
+            ),
+        };
+        format!("{what} {removal}")
+    }
+}

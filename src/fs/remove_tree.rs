@@ -1,0 +1,126 @@
+//! Removing a directory and all in it, through descriptors.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::file_ops::move_entry;
+
+/// Levels that are gone down before what is below is brought up: each level is an open directory.
+const LEVELS: usize = 64;
+
+/// What the names of directories begin with that are brought up.
+const BROUGHT_UP: &str = ".idshift-remove-";
+
+/// Removes a directory and all in it; one that is gone already will do. No symlink is followed, and no other mount
+/// entered: a mount point makes it fail.
+///
+/// # Errors
+/// Something cannot be removed. What was removed before stays so.
+pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    let top = match open(parent, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened?,
+    };
+    let mut brought_up = 0;
+    loop {
+        let before = brought_up;
+        empty(top.as_fd(), &top, 1, &mut brought_up)?;
+        // What was brought up is in the top now.
+        if brought_up == before {
+            break;
+        }
+    }
+    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+}
+
+fn open(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+/// Removes all in a directory. `brought_up` counts directories that lay too deep and are in the top now.
+fn empty(
+    dir: BorrowedFd<'_>,
+    top: &OwnedFd,
+    level: usize,
+    brought_up: &mut usize,
+) -> io::Result<()> {
+    for name in names(dir)? {
+        match rustix::fs::unlinkat(dir, &name[..], AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => continue,
+            // POSIX has EPERM for a directory.
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if level == LEVELS {
+            move_up((dir, &name), top, brought_up)?;
+            continue;
+        }
+        let below = open(dir, &name)?;
+        empty(below.as_fd(), top, level + 1, brought_up)?;
+        rustix::fs::unlinkat(dir, &name[..], AtFlags::REMOVEDIR)?;
+    }
+    Ok(())
+}
+
+fn move_up(from: (BorrowedFd<'_>, &[u8]), top: &OwnedFd, brought_up: &mut usize) -> io::Result<()> {
+    loop {
+        *brought_up += 1;
+        let name = format!("{BROUGHT_UP}{brought_up}");
+        match move_entry(from, (top.as_fd(), name.as_bytes())) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            moved => return moved,
+        }
+    }
+}
+
+/// All at once: what is removed while a directory is read may hide a name.
+fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        match entry?.file_name().to_bytes() {
+            b"." | b".." => {}
+            name => names.push(name.to_vec()),
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_of_any_depth_goes_and_what_it_points_to_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let top = File::open(place.path()).unwrap();
+        fs::create_dir_all(place.path().join("tree/a/b")).unwrap();
+        fs::create_dir(place.path().join("other")).unwrap();
+        fs::write(place.path().join("other/file"), "stays").unwrap();
+        std::os::unix::fs::symlink("../../other", place.path().join("tree/a/link")).unwrap();
+        for n in 0..3 {
+            let mut dir = open(top.as_fd(), b"tree").unwrap();
+            for level in 0..500 {
+                let name = format!("{n}-{level}");
+                rustix::fs::mkdirat(&dir, name.as_str(), Mode::RWXU).unwrap();
+                rustix::fs::mkdirat(&dir, format!("{BROUGHT_UP}{level}"), Mode::RWXU).ok();
+                dir = open(dir.as_fd(), name.as_bytes()).unwrap();
+            }
+        }
+        remove_tree(top.as_fd(), b"tree").unwrap();
+        assert!(!place.path().join("tree").exists());
+        assert_eq!(
+            fs::read_to_string(place.path().join("other/file")).unwrap(),
+            "stays"
+        );
+        remove_tree(top.as_fd(), b"tree").unwrap();
+        let file = remove_tree(top.as_fd(), b"other/file").unwrap_err();
+        assert_eq!(file.kind(), io::ErrorKind::NotADirectory);
+    }
+}
