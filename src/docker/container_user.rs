@@ -13,7 +13,9 @@ use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 
 use super::DockerError;
+use super::conversion::lookup;
 use super::data_root::{ContainerFiles, DockerRoot, names, not_json, read_text};
+use super::image_store;
 use crate::volume::user::ContainerUser;
 
 /// A container found by its name or id.
@@ -113,11 +115,55 @@ pub fn user_of(root: &DockerRoot, files: &ContainerFiles) -> Result<ContainerUse
         "image/{driver}/layerdb/mounts/{}/mount-id",
         files.id
     ));
-    let layer = read_text(&mount_id)?.unwrap_or_default();
-    let accounts = Accounts::of(&layers(&root.path, driver, layer.trim()));
+    let layers = match read_text(&mount_id)? {
+        Some(layer) => layers(&root.path, driver, layer.trim()),
+        None => store_layers(root, &files.id)?,
+    };
+    let accounts = Accounts::of(&layers);
     accounts
         .resolve(&container.config.user, &host.group_add.unwrap_or_default())
         .map_err(|reason| DockerError::in_the_way(dir, reason))
+}
+
+/// The directories of a container whose files are in containerd, topmost first.
+fn store_layers(root: &DockerRoot, id: &str) -> Result<Vec<PathBuf>, DockerError> {
+    let (stores, namespace) = image_store::stores_of(root);
+    for store in &stores {
+        let layers = lookup::container_layers(store, &namespace, id)?;
+        if !layers.is_empty() {
+            return Ok(layers);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The user of an image that is in containerd.
+fn image_in_store(
+    root: &DockerRoot,
+    wanted: &str,
+    known: &mut Vec<String>,
+) -> Result<Option<ContainerUser>, DockerError> {
+    #[derive(Deserialize)]
+    struct Image {
+        #[serde(default)]
+        config: Option<Config>,
+    }
+    let (stores, namespace) = image_store::stores_of(root);
+    for store in &stores {
+        let tagged = familiar(wanted);
+        let Some(found) = lookup::image(store, &namespace, (&tagged, wanted), known)? else {
+            continue;
+        };
+        let image: Image =
+            serde_json::from_slice(&found.config).map_err(|error| not_json(&found.path, &error))?;
+        let user = image.config.map(|config| config.user).unwrap_or_default();
+        let accounts = Accounts::of(&found.layers);
+        let user = accounts.resolve(&user, &[]);
+        return user
+            .map(Some)
+            .map_err(|reason| DockerError::in_the_way(found.path, reason));
+    }
+    Ok(None)
 }
 
 /// The user that an image runs as; by name and tag, by id or the beginning of one. The first of the
@@ -129,6 +175,9 @@ pub fn of_image(roots: &[DockerRoot], wanted: &str) -> Result<ContainerUser, Doc
     let mut known = Vec::new();
     for root in roots {
         if let Some(user) = image_in(root, wanted, &mut known)? {
+            return Ok(user);
+        }
+        if let Some(user) = image_in_store(root, wanted, &mut known)? {
             return Ok(user);
         }
     }

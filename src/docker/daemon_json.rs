@@ -30,6 +30,8 @@ pub struct DaemonJson {
     pub data_root: Option<String>,
     /// Whom it remaps to; empty means nobody.
     pub userns_remap: Option<String>,
+    /// The storage driver, or the snapshotter.
+    pub storage_driver: Option<String>,
     /// Switches, by name.
     pub features: std::collections::BTreeMap<String, bool>,
 }
@@ -80,6 +82,7 @@ impl DaemonJson {
         Ok(DaemonJson {
             data_root: value(&["data-root", "graph"])?,
             userns_remap: value(&["userns-remap"])?,
+            storage_driver: value(&["storage-driver"])?,
             features: features
                 .map(|(name, on)| (name, on.unwrap_or_default()))
                 .collect(),

@@ -1,4 +1,4 @@
-//! Images and container files that a daemon keeps in containerd: no migration carries them yet.
+//! Images and container files that a daemon keeps in containerd.
 //!
 //! Docker 29 keeps them there on a new host, 23 to 28 with `"features": {"containerd-snapshotter": true}`. A
 //! remapped Docker 29 does not use containerd for them; a remapped 23 to 28 does, in another containerd namespace
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::DockerError;
 use super::container::Container;
 use super::conversion::plan::{Conversion, NAMESPACE, is_containerd};
-use super::data_root::{DockerRoot, names};
+use super::data_root::{DockerRoot, is_remapped_name, names};
 use super::remap::Remap;
 use crate::containerd::ContainerdRoot;
 use crate::fs::escape::{escaped, shell_word};
@@ -277,6 +277,20 @@ pub fn was_used(root: &DockerRoot) -> bool {
 pub fn has_images(root: &DockerRoot) -> bool {
     let parent = root.path.parent().unwrap_or(&root.path);
     was_used(root) && has_content(&containerd_dirs(parent, &root.path))
+}
+
+/// The containerd directories that a daemon which works in this docker root may use, and its namespace there.
+pub fn stores_of(root: &DockerRoot) -> (Vec<ContainerdRoot>, String) {
+    let name = root.path.file_name().and_then(|name| name.to_str());
+    let range = name.filter(|name| is_remapped_name(name));
+    let top = root.path.parent().filter(|_| range.is_some());
+    let dirs = containerd_dirs(top.unwrap_or(&root.path), &root.path);
+    let dirs = dirs.into_iter().filter(|dir| is_containerd(dir));
+    let namespace = match range {
+        Some(range) => format!("{NAMESPACE}-{range}"),
+        None => NAMESPACE.to_string(),
+    };
+    (dirs.map(ContainerdRoot::at).collect(), namespace)
 }
 
 /// Where it may be: run by dockerd in the data-root, or a service of the host.

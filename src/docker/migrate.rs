@@ -135,6 +135,7 @@ impl DaemonTarget {
                     None => error.into(),
                 }
             })?;
+        self.check_storage_driver(&migration)?;
         let mut mounted = migration.inventory.still_mounted();
         if let Some(mounted) = mounted.take_if(|_| !options.dry_run) {
             // Whoever uses it is told first.
@@ -197,6 +198,22 @@ impl DaemonTarget {
                  show nothing of what is there. Add --write-daemon-json, which takes it out in the same run",
             )),
             false => Ok(()),
+        }
+    }
+
+    /// What a conversion makes is overlay2's.
+    fn check_storage_driver(&self, migration: &Migration) -> Result<(), DockerError> {
+        let said = self.daemon_json.storage_driver.as_deref();
+        let said = said.filter(|driver| !driver.is_empty() && *driver != "overlay2");
+        match (said, &migration.conversion) {
+            (Some(driver), Some(_)) => Err(DockerError::in_the_way(
+                &self.start.config,
+                format!(
+                    "has \"storage-driver\": \"{driver}\", and what is in the containerd image store becomes layers of \
+                     overlay2, which a remapped daemon would not look for then. Take `storage-driver` out of it first"
+                ),
+            )),
+            _ => Ok(()),
         }
     }
 

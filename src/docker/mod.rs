@@ -49,7 +49,7 @@ pub mod path_rewriter;
 pub mod remap;
 mod staged_run;
 mod steps;
-mod unfinished_run;
+pub mod unfinished_run;
 
 use std::path::PathBuf;
 

@@ -1,11 +1,13 @@
-//! Runs on a data-root that have not ended.
+//! Runs on a data-root: those that have not ended, and the one that converted a containerd image store.
 
 use std::path::Path;
 
+use super::DockerError;
 use super::data_root::canonical;
 use crate::fs::Root;
-use crate::journal::Store;
+use crate::journal::record::RunKind;
 use crate::journal::store::StoreError;
+use crate::journal::{Journal, JournalState, Step, Store};
 
 /// The run on this data-root that has not ended, if its journal is in this store. What such a run left explains why no
 /// plan can be made: it is to be told first.
@@ -22,4 +24,36 @@ pub fn is_surely_ended(store: &Store, data_root: &Path) -> bool {
         .ok()
         .and_then(|top| Root::open(&top).ok());
     root.is_some_and(|root| store.check_no_unfinished(&[root]).is_ok())
+}
+
+/// The newest run that converted the containerd image store of this data-root and was not undone.
+///
+/// # Errors
+/// There is none.
+pub fn conversion_run(store: &Store, data_root: &Path) -> Result<Journal, DockerError> {
+    let top = canonical(data_root)?;
+    let none = |why: &str| DockerError::in_the_way(&top, why.to_string());
+    let files = store.files().unwrap_or_default();
+    let migrations = files.into_iter().rev().filter(|file| {
+        let outline = Journal::outline(file).ok();
+        outline.is_some_and(|it| {
+            let root = it
+                .header
+                .roots
+                .first()
+                .map(|line| line.path.as_path() == top);
+            it.header.command == RunKind::DockerMigrate && root == Some(true)
+        })
+    });
+    for file in migrations {
+        let journal = Journal::open(&file).map_err(|error| none(&error.to_string()))?;
+        let is_conversion = |step: &Step| matches!(step, Step::Staged { .. });
+        if journal.state != JournalState::Undone && journal.steps.iter().any(is_conversion) {
+            return Ok(journal);
+        }
+    }
+    Err(none(
+        "no journal tells of a migration that converted its containerd image store and is not undone: `idshift journal \
+         list` shows what there is, and `idshift docker revert` makes a plain root with overlay2",
+    ))
 }

@@ -58,7 +58,7 @@ pub struct OutputArgs {
 const MOST_JOBS: i64 = 256;
 
 /// How hard a command works: less, where others need the machine meanwhile
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct LimitArgs {
     /// Threads, 1 to 256 [default: 2 per CPU, at most 16; 1 with --nice or --rate]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_JOBS))]

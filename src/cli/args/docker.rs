@@ -25,7 +25,7 @@ pub enum DockerCommand {
     /// Carry everything of a stopped plain daemon into the root of a remapped one
     Migrate(MigrateArgs),
     /// The other direction: for a host that turns userns-remap off again
-    Revert(MigrationArgs),
+    Revert(RevertArgs),
 }
 
 /// Which daemon.
@@ -132,6 +132,18 @@ pub struct MigrationArgs {
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// `idshift docker revert`
+#[derive(Debug, Args)]
+pub struct RevertArgs {
+    /// Back to the containerd image store that a migration converted: the rollback of that migration. Only as long as
+    /// no daemon has been running on its result
+    #[arg(long, conflicts_with_all = ["manifest", "bind_mounts", "keep_going", "create_user", "set_userns_host"])]
+    pub to_containerd: bool,
+    /// The rest
+    #[command(flatten)]
+    pub carry: MigrationArgs,
 }
 
 /// `idshift docker migrate`

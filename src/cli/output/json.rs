@@ -78,9 +78,12 @@ impl Invocation {
                     let args = &args.carry;
                     Invocation::new("docker migrate", &[], args.dry_run, args.output.json)
                 }
-                DockerCommand::Revert(args) => {
-                    Invocation::new("docker revert", &[], args.dry_run, args.output.json)
-                }
+                DockerCommand::Revert(args) => Invocation::new(
+                    "docker revert",
+                    &[],
+                    args.carry.dry_run,
+                    args.carry.output.json,
+                ),
             },
             Command::Probe(_) | Command::Completions(_) | Command::Man(_) => Invocation::default(),
         };

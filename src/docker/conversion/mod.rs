@@ -4,6 +4,7 @@
 //! migration makes of it what the daemon has with a storage driver.
 //!
 //! - [`plan`]: which snapshot becomes which layer, for every image and container
+//! - [`lookup`]: one image or container
 //! - `reader`: what of the store a plan is made of
 //! - [`names`]: pure: what Docker calls what containerd calls `docker.io/library/NAME:TAG`
 //! - `containers`, `gone_image`: containers, also those whose image is gone
@@ -20,6 +21,7 @@ mod containers;
 mod copy_files;
 mod fill;
 mod gone_image;
+pub mod lookup;
 pub mod names;
 pub mod plan;
 mod reader;

@@ -158,7 +158,7 @@ impl Conversion {
         containerd: &ContainerdRoot,
         containers: impl IntoIterator<Item = (&'c Container, &'c str)>,
     ) -> Result<Conversion, DockerError> {
-        let mut reader = Reader::open(containerd)?;
+        let mut reader = Reader::open(containerd, NAMESPACE)?;
         let targets = reader.read_images()?;
         let looked_at = containers
             .into_iter()

@@ -6,7 +6,7 @@ use super::names::references;
 use super::plan::{
     Conversion, LayerTar, Left, NAMESPACE, PlannedContainer, PlannedImage, PlannedLayer, Transfer,
 };
-use crate::containerd::metadata::Namespace;
+use crate::containerd::metadata::{Image, Labels, Namespace};
 use crate::containerd::snapshots::{Kind, Snapshot, Snapshots};
 use crate::containerd::{ContainerdRoot, StoreError};
 use crate::docker::DockerError;
@@ -18,6 +18,8 @@ use crate::oci::manifest::{Descriptor, ImageConfig, Manifest, Target};
 
 /// The only snapshotter whose snapshots are what overlay2 has as layers.
 pub(super) const SNAPSHOTTER: &str = "overlayfs";
+
+static NO_LABELS: Labels = Labels::new();
 
 /// Indexes in indexes.
 const MAX_INDEXES: usize = 4;
@@ -45,7 +47,10 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads what containerd knows.
-    pub(super) fn open(containerd: &'a ContainerdRoot) -> Result<Reader<'a>, DockerError> {
+    pub(super) fn open(
+        containerd: &'a ContainerdRoot,
+        namespace: &str,
+    ) -> Result<Reader<'a>, DockerError> {
         let mut metadata = containerd.metadata()?;
         // Where another snapshotter is used, layers are unpacked from their blobs.
         let has_any = containerd.snapshotter(SNAPSHOTTER).join("metadata.db");
@@ -54,7 +59,7 @@ impl<'a> Reader<'a> {
             Err(_) => None,
         };
         Ok(Reader {
-            namespace: metadata.namespaces.remove(NAMESPACE).unwrap_or_default(),
+            namespace: metadata.namespaces.remove(namespace).unwrap_or_default(),
             containerd,
             snapshots,
             layers: Vec::new(),
@@ -66,6 +71,17 @@ impl<'a> Reader<'a> {
             other_namespaces: other_namespaces(&metadata.namespaces),
             in_use: metadata.in_use(),
         })
+    }
+
+    /// Images by their names.
+    pub(super) fn images_by_name(&self) -> impl Iterator<Item = (&str, &Image)> {
+        let all = self.namespace.images.iter();
+        all.map(|(name, image)| (name.as_str(), image))
+    }
+
+    /// The labels of a blob.
+    pub(super) fn labels(&self, digest: &str) -> &Labels {
+        self.namespace.blobs.get(digest).unwrap_or(&NO_LABELS)
     }
 
     /// All images that have names; the image of each manifest or index that a name stands for.
@@ -89,9 +105,7 @@ impl<'a> Reader<'a> {
                 .choose(&target)
                 .map_err(|error| bad(error.to_string()))?;
             targets.insert(target.clone(), manifest.clone());
-            let none = Default::default();
-            let labels = self.namespace.blobs.get(&image.target).unwrap_or(&none);
-            let names = references(&name, &target, labels);
+            let names = references(&name, &target, self.labels(&image.target));
             let parent = image.labels.get(PARENT_LABEL);
             let Some(found) = self.images.get_mut(&manifest) else {
                 continue;

@@ -72,11 +72,11 @@ pub fn remedy_of_service(tree: &Path, uses: &[Use]) -> String {
     let names = commands.containers.join(" ");
     if let Some(daemon) = daemon {
         // It takes down its mounts itself.
-        let mut told = format!("Stop the daemon: `{}`", stop_daemon(daemon));
+        let mut told = format!("Stop the daemon: `{}`", stop_daemon(daemon, uses));
         if !names.is_empty() {
             told = format!(
                 "Stop the containers, `docker stop {names}`, then the daemon: `{}`",
-                stop_daemon(daemon)
+                stop_daemon(daemon, uses)
             );
         }
         return told;
@@ -92,7 +92,13 @@ pub fn remedy_of_service(tree: &Path, uses: &[Use]) -> String {
             ),
         };
     }
+    let has_service = uses.iter().any(is_containerd_service);
+    if has_service {
+        // Killed, it is started again.
+        commands.first.push("`systemctl stop containerd`".into());
+    }
     let others = uses.iter().filter(|one| !is_ended_by_command(one));
+    let others = others.filter(|one| !is_containerd_service(one));
     let pids: BTreeSet<String> = others.map(|one| one.pid.to_string()).collect();
     if !pids.is_empty() {
         let pids: Vec<String> = pids.into_iter().collect();
@@ -103,16 +109,32 @@ pub fn remedy_of_service(tree: &Path, uses: &[Use]) -> String {
 }
 
 /// How the daemon that runs on this host is stopped.
-fn stop_daemon(daemon: &Use) -> String {
-    let groups =
-        std::fs::read_to_string(format!("/proc/{}/cgroup", daemon.pid)).unwrap_or_default();
+fn stop_daemon(daemon: &Use, uses: &[Use]) -> String {
+    let groups = control_groups(daemon);
     if groups.contains("snap.docker.") {
         "snap stop docker".into()
-    } else if groups.lines().any(|line| line.ends_with("/docker.service")) {
-        "systemctl stop docker.socket docker".into()
+    } else if is_in_service(daemon, "docker") {
+        match uses.iter().any(is_containerd_service) {
+            true => "systemctl stop docker.socket docker containerd".into(),
+            false => "systemctl stop docker.socket docker".into(),
+        }
     } else {
         format!("kill {}", daemon.pid)
     }
+}
+
+fn control_groups(one: &Use) -> String {
+    std::fs::read_to_string(format!("/proc/{}/cgroup", one.pid)).unwrap_or_default()
+}
+
+fn is_in_service(one: &Use, service: &str) -> bool {
+    let end = format!("/{service}.service");
+    control_groups(one).lines().any(|line| line.ends_with(&end))
+}
+
+/// Whether it is a containerd that systemd started, and not dockerd.
+fn is_containerd_service(one: &Use) -> bool {
+    one.command == "containerd" && is_in_service(one, "containerd")
 }
 
 /// Commands that end uses, and containers that have to be stopped.

@@ -12,5 +12,6 @@ mod layers;
 mod many_containers;
 mod migrate;
 mod store_images;
+mod store_refusals;
 mod systemd;
 mod volumes;

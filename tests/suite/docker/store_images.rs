@@ -7,12 +7,12 @@ use crate::support::docker::{same, snapshot};
 use crate::support::engine_host::{EngineHost, Release};
 use crate::support::{self, need_root, script};
 
-const MIGRATE: &[&str] = &["docker", "migrate", "--write-daemon-json"];
-const STOP: &str = "systemctl stop docker.socket docker containerd";
-const TOPS: [&str; 2] = ["/var/lib/docker", "/var/lib/containerd"];
+pub(super) const MIGRATE: &[&str] = &["docker", "migrate", "--write-daemon-json"];
+pub(super) const STOP: &str = "systemctl stop docker.socket docker containerd";
+pub(super) const TOPS: [&str; 2] = ["/var/lib/docker", "/var/lib/containerd"];
 
 /// A host whose daemon uses the store, with the user that it is to be remapped to.
-fn store_host() -> EngineHost {
+pub(super) fn store_host() -> EngineHost {
     let mut host = EngineHost::off(Release::Trixie);
     host.write(DAEMON_JSON, SNAPSHOTTER);
     host.boot();
@@ -21,7 +21,7 @@ fn store_host() -> EngineHost {
 }
 
 /// Makes the archive of `oci_archive.py` in /shared.
-fn archive(host: &EngineHost) {
+pub(super) fn archive(host: &EngineHost) {
     let busybox = host.system().join("usr/bin/busybox");
     let out = host.shared().join("images.tar");
     let args = [&script("oci_archive.py"), &out, &busybox];
@@ -29,7 +29,7 @@ fn archive(host: &EngineHost) {
 }
 
 /// All but when it was last read.
-fn disk(host: &EngineHost) -> [Vec<String>; 2] {
+pub(super) fn disk(host: &EngineHost) -> [Vec<String>; 2] {
     TOPS.map(|top| unread(&snapshot(&host.path(top))))
 }
 
@@ -42,7 +42,7 @@ fn unread(lines: &[String]) -> Vec<String> {
     lines.iter().map(strip).collect()
 }
 
-fn same_disk(host: &EngineHost, before: &[Vec<String>; 2], when: &str) {
+pub(super) fn same_disk(host: &EngineHost, before: &[Vec<String>; 2], when: &str) {
     for (n, now) in disk(host).iter().enumerate() {
         same(&before[n], now, &format!("{} {when}", TOPS[n]));
     }
@@ -93,11 +93,18 @@ fn images_that_are_not_unpacked_are_unpacked_and_carried() {
     let dry = host.idshift(&[MIGRATE, &["--dry-run"]].concat()).exits(0);
     same_disk(&host, &as_was, "after a dry run");
     assert!(dry.stderr.contains("3 images"), "{dry}");
+    let none = host
+        .idshift(&["docker", "revert", "--to-containerd"])
+        .exits(4);
+    assert!(none.stderr.contains("no journal tells"), "{none}");
     host.idshift(MIGRATE).exits(0);
-    host.idshift(&["rollback", "latest"]).exits(0);
+    host.idshift(&["docker", "revert", "--to-containerd"])
+        .exits(0);
     same_disk(&host, &as_was, "rolled back");
 
-    host.idshift(MIGRATE).exits(0);
+    let told = host.idshift(MIGRATE).exits(0);
+    let removal = "rm -rf /var/lib/containerd/*";
+    assert!(told.stderr.contains(removal), "{told}");
     host.start_docker();
     let images = host.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
     for name in ["zoo:1", "arm:1", "odd:1", "pinned:<none>"] {
@@ -113,6 +120,16 @@ fn images_that_are_not_unpacked_are_unpacked_and_carried() {
     assert_eq!(user, "33");
     let dead = host.path("/var/lib/docker/idshift-convert-100000.100000");
     assert!(!dead.exists());
+
+    // What is left of the store is not needed any more, and it is the way back no more.
+    host.sh(STOP);
+    let back = host
+        .idshift(&["docker", "revert", "--to-containerd"])
+        .exits(4);
+    assert!(back.stderr.contains("`idshift docker revert`"), "{back}");
+    host.sh("rm -rf /var/lib/containerd/*");
+    host.start_docker();
+    assert_eq!(content(&host, "zoo:1"), zoo);
 }
 
 #[test]
@@ -124,7 +141,7 @@ fn a_container_lives_on_whose_image_is_gone() {
     host.sh(
         "docker run --user 0 --name one -e A=b zoo:1 sh -c 'echo w > /w; rm /odd/capable; echo said'
          docker run --name two zoo:1 true
-         docker run --name three odd:1 touch /three
+         docker run --user 0 --name three odd:1 touch /three
          docker commit three made:1
          docker run --name four made:1 touch /four",
     );

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Makes an OCI archive (image layout in a tar) of images in forms that registries have: for `docker load` and `ctr import`.
 
-    oci_archive.py OUT BUSYBOX
+    oci_archive.py OUT BUSYBOX [HOSTILE]
 
 zoo:1   an index: linux/amd64 (the layers of `layers` below: gzip, zstd, plain), linux/arm64, an attestation
 arm:1   linux/arm64 only
 odd:1   linux/amd64, one plain manifest, no index
+
+With HOSTILE (dots, lies, diffid, noid): one image HOSTILE:1 that lies.
 """
 import gzip, hashlib, io, json, subprocess, sys, tarfile
 
-out, busybox = sys.argv[1:]
+out, busybox, *hostile = sys.argv[1:]
+hostile = hostile[0] if hostile else None
 blobs = {}
 
 
@@ -62,6 +65,8 @@ def base():
     tar.add("bin/busybox", open(busybox, "rb").read(), mode=0o755)
     for name in ["sh", "sleep", "cat", "ls", "stat", "true", "touch", "find", "sort", "rm", "md5sum"]:
         tar.add("bin/" + name, b"", type=tarfile.SYMTYPE, linkname="busybox")
+    tar.add("etc")
+    tar.add("etc/passwd", b"root:x:0:0::/:/bin/sh\napp:x:1234:1235::/:/bin/sh\n")
     tar.add("odd")
     tar.add("odd/gone", b"deleted above")
     tar.add("odd/dir")
@@ -119,6 +124,35 @@ def index(*manifests):
                     "application/vnd.oci.image.index.v1+json")
 
 
+wanted = set()
+
+
+def bad(how):
+    """An image that no registry should give out."""
+    global blobs
+    blobs = {}
+    tar = Tar()
+    config = {}
+    tar.add("../../escaped" if how == "dots" else "file", b"x" * 3000, mtime=1700000000)
+    tar = tar.bytes()
+    if how == "lies":
+        header = bytearray(tar[:512])
+        header[124:136] = b"00077777777\0"
+        header[148:156] = b"        "
+        header[148:156] = b"%06o\0 " % sum(header)
+        tar = bytes(header) + tar[512:]
+    made = manifest([(tar, "gzip")], "amd64")
+    if how in ("diffid", "noid"):
+        told = json.loads(blobs[made["digest"]])
+        config = json.loads(blobs.pop(told["config"]["digest"]))
+        config["rootfs"]["diff_ids"] = ["sha256:" + "ab" * 32 if how == "diffid" else "sha256:../../../../etc/shadow"]
+        told["config"] = document(config, told["config"]["mediaType"])
+        del blobs[made["digest"]]
+        made = document(told, made["mediaType"])
+    wanted.update(blobs)
+    return made
+
+
 zoo = manifest([(base(), "gzip"), (odd(), "zstd"), (whiteouts(), "plain")], "amd64", User="33")
 arm = manifest([(odd(), "plain")], "arm64")
 statement = Tar()
@@ -129,8 +163,11 @@ images = {
                    platform(attestation, "unknown", annotations={
                        "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": zoo["digest"]})),
     "arm:1": index(platform(arm, "arm64")),
-    "odd:1": manifest([(base(), "zstd"), (whiteouts(), "gzip")], "amd64"),
+    "odd:1": manifest([(base(), "zstd"), (whiteouts(), "gzip")], "amd64", User="app"),
 }
+if hostile:
+    images = {hostile + ":1": bad(hostile)}
+    blobs = {digest: data for digest, data in blobs.items() if digest in wanted}
 top = {"schemaVersion": 2, "manifests": [
     {**descriptor, "annotations": {"io.containerd.image.name": "docker.io/library/" + name,
                                    "org.opencontainers.image.ref.name": name.split(":")[1]}}

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::refused;
-use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs};
+use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RollbackArgs};
+use crate::cli::commands::rollback;
 use crate::cli::commands::shift::{open_manifest, print_report};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
@@ -17,6 +18,7 @@ use crate::docker::copy::PlannedCopy;
 use crate::docker::migrate::{DaemonTarget, MigrateError, MigrateOptions, Migrated};
 use crate::docker::migration::Migration;
 use crate::docker::remap::Remap;
+use crate::docker::unfinished_run::conversion_run;
 use crate::idmap::Direction;
 use crate::journal::Store;
 
@@ -104,6 +106,31 @@ pub fn run(
         }
     }
     Ok(Exit::from(&migrated.report))
+}
+
+/// `idshift docker revert --to-containerd`: the rollback of the run that converted the store.
+pub fn to_containerd(args: &MigrationArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let daemon = &args.daemon;
+    let target = DaemonTarget::of_host(
+        daemon.daemon_json.as_deref(),
+        daemon.data_root.as_deref(),
+        daemon.userns_remap.as_deref(),
+    );
+    let target = target.map_err(refused)?;
+    call.is_of(std::slice::from_ref(&target.data_root));
+    let store = Store::at(&args.store.journal_dir);
+    let journal = conversion_run(&store, &target.data_root).map_err(refused)?;
+    let rollback = RollbackArgs {
+        journal: journal.path.to_string_lossy().into_owned(),
+        force: false,
+        up_to: None,
+        dry_run: args.dry_run,
+        store: args.store.clone(),
+        effort: args.effort.clone(),
+        output: args.output.clone(),
+    };
+    drop(journal);
+    rollback::run(&rollback, call)
 }
 
 fn options(args: &MigrationArgs, command: &MigrationCommand) -> MigrateOptions {

@@ -15,7 +15,12 @@ pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         DockerCommand::Migrate(args) => {
             migrate::run(&args.carry, &migrate::MigrationCommand::into(args), call)
         }
-        DockerCommand::Revert(args) => migrate::run(args, &migrate::MigrationCommand::OUT, call),
+        DockerCommand::Revert(args) if args.to_containerd => {
+            migrate::to_containerd(&args.carry, call)
+        }
+        DockerCommand::Revert(args) => {
+            migrate::run(&args.carry, &migrate::MigrationCommand::OUT, call)
+        }
     }
 }
 

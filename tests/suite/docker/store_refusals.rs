@@ -1,0 +1,173 @@
+//! Stores that are in use, damaged, hostile or too large: refused before anything is changed, and nothing is left.
+
+use std::fs;
+
+use super::containerd_store::{DAEMON_JSON, SNAPSHOTTER};
+use super::store_images::{MIGRATE, STOP, archive, disk, same_disk, store_host};
+use crate::support::docker::same;
+use crate::support::engine_host::EngineHost;
+use crate::support::{self, need_root, script};
+
+/// The run and its dry run say so, and nothing is changed.
+fn both_refuse(host: &EngineHost, words: &[&str]) {
+    let before = disk(host);
+    for args in [MIGRATE, &[MIGRATE, &["--dry-run"]].concat()] {
+        let run = host.idshift(args).exits(4);
+        for word in words {
+            assert!(run.stderr.contains(word), "{word} in {run}");
+        }
+    }
+    same_disk(host, &before, words[0]);
+}
+
+#[test]
+fn a_store_in_use_is_refused() {
+    need_root();
+    let host = store_host();
+    let live = SNAPSHOTTER.replace("{\"features\"", "{\"live-restore\":true,\"features\"");
+    host.write(DAEMON_JSON, live);
+    host.stop_docker();
+    host.start_docker();
+    host.import_tiny("tiny:1");
+    host.docker(&["run", "-d", "--name", "runs", "tiny:1", "sleep", "1000"]);
+    let run = host.idshift(MIGRATE).exits(4);
+    let help =
+        "docker stop runs`, then the daemon: `systemctl stop docker.socket docker containerd`";
+    assert!(run.stderr.contains(help), "{run}");
+    host.sh("systemctl stop docker.socket docker");
+    let run = host.idshift(MIGRATE).exits(4);
+    assert!(run.stderr.contains("docker stop runs"), "{run}");
+    // The container outlives both daemons.
+    host.sh(&format!("{STOP}; pidof sleep"));
+    let before = disk(&host);
+    let run = host.idshift(MIGRATE).exits(4);
+    assert!(run.stderr.contains("in use"), "{run}");
+    let dry = host.idshift(&[MIGRATE, &["--dry-run"]].concat()).exits(0);
+    let text = format!("{}{}", String::from_utf8_lossy(&dry.stdout), dry.stderr);
+    assert!(text.contains("would be refused now"), "{dry}");
+    same(&before[1], &disk(&host)[1], "in use");
+
+    host.sh("systemctl start containerd");
+    host.start_docker();
+    host.sh(&format!("docker stop -t 1 runs; {STOP}"));
+    // Somebody looks at a layer.
+    let snapshots = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots";
+    host.sh(&format!(
+        "mkdir /mnt/a /mnt/b; mount -t overlay -o ro,lowerdir={snapshots}/1/fs:/mnt/b overlay /mnt/a"
+    ));
+    let run = host.idshift(MIGRATE).exits(4);
+    assert!(run.stderr.contains("umount /mnt/a"), "{run}");
+    host.sh("umount /mnt/a");
+    host.idshift(MIGRATE).exits(0);
+}
+
+#[test]
+fn images_of_any_snapshotter_are_carried_and_containers_named() {
+    need_root();
+    let host = store_host();
+    let native = SNAPSHOTTER.replace(
+        "{\"features\"",
+        "{\"storage-driver\":\"native\",\"features\"",
+    );
+    host.write(DAEMON_JSON, &native);
+    host.stop_docker();
+    host.start_docker();
+    archive(&host);
+    host.docker(&["load", "-i", "/shared/images.tar"]);
+    host.docker(&["run", "--name", "one", "odd:1", "true"]);
+    host.sh(STOP);
+    both_refuse(&host, &["snapshotter native", "docker commit one"]);
+    host.sh("systemctl start containerd");
+    host.start_docker();
+    host.sh(&format!("docker rm one; {STOP}"));
+    both_refuse(&host, &["storage-driver", "native"]);
+    host.write(DAEMON_JSON, SNAPSHOTTER);
+    host.idshift(MIGRATE).exits(0);
+    host.start_docker();
+    let seen = host.docker(&["run", "--rm", "odd:1", "ls", "/odd/dir2"]);
+    assert_eq!(seen, "also\nbelow");
+}
+
+#[test]
+fn bad_layers_are_refused_and_nothing_is_left() {
+    need_root();
+    let host = store_host();
+    let busybox = host.system().join("usr/bin/busybox");
+    for (how, words) in [
+        ("dots", &["leads out of the layer", "escaped"][..]),
+        ("lies", &["ends before the file does"]),
+        ("diffid", &["is another layer than its image says"]),
+        ("noid", &["noid:1", "no sha256 digest"]),
+    ] {
+        let out = host.shared().join("bad.tar");
+        support::output(
+            "python3",
+            [script("oci_archive.py"), out, busybox.clone(), how.into()],
+        );
+        host.sh("ctr -n moby images import --no-unpack /shared/bad.tar");
+        host.sh(STOP);
+        both_refuse(&host, words);
+        host.sh("systemctl start containerd; ctr -n moby images ls -q | xargs ctr -n moby images rm --sync");
+    }
+    // One that is whole, and then is not.
+    archive(&host);
+    host.sh(&format!(
+        "ctr -n moby images import --no-unpack /shared/images.tar; {STOP}"
+    ));
+    let content = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256";
+    let largest = host.sh(&format!("ls -S {content} | head -1"));
+    let blob = host.path(&format!("{content}/{largest}"));
+    let good = fs::read(&blob).unwrap();
+    let mut bytes = good.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&blob, &bytes).unwrap();
+    both_refuse(&host, &[&largest]);
+    fs::remove_file(&blob).unwrap();
+    both_refuse(&host, &[&largest, "docker pull"]);
+    fs::write(&blob, &good).unwrap();
+
+    // The disk is full in mid-conversion: all was copied to a small one.
+    host.sh(
+        "mkdir /mnt/kept; cp -a /var/lib/docker/. /mnt/kept; mount -t tmpfs -o size=2m,mode=710 tmpfs /var/lib/docker
+         cp -a /mnt/kept/. /var/lib/docker",
+    );
+    let list = "cd /var/lib/docker; find . -printf '%p %y %U:%G %m %s %T@\\n' | sort";
+    let before = host.sh(list);
+    let run = host.idshift(MIGRATE).exits(4);
+    assert!(run.stderr.contains("No space left"), "{run}");
+    assert_eq!(host.sh(list), before);
+    let dry = host.idshift(&[MIGRATE, &["--dry-run"]].concat()).exits(4);
+    assert!(dry.stderr.contains("bytes"), "{dry}");
+    assert_eq!(host.sh(list), before);
+    host.sh("umount /var/lib/docker");
+    host.idshift(MIGRATE).exits(0);
+}
+
+#[test]
+fn check_knows_users_of_the_store() {
+    need_root();
+    let host = store_host();
+    archive(&host);
+    host.docker(&["load", "-i", "/shared/images.tar"]);
+    host.docker(&["create", "--name", "one", "-u", "app", "zoo:1"]);
+    host.sh("mkdir -m 777 /srv/data");
+    // The daemon runs.
+    for args in [["--image-user", "odd:1"], ["--container", "one"]] {
+        let run = host
+            .idshift(&[&["check"], &args[..], &["/srv/data"]].concat())
+            .exits(0);
+        let text = String::from_utf8_lossy(&run.stdout);
+        assert!(text.contains("container user 1234:1235"), "{run}");
+    }
+    let id = host.docker(&["images", "-q", "--no-trunc", "zoo:1"]);
+    let run = host
+        .idshift(&["check", "--image-user", &id, "/srv/data"])
+        .exits(0);
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert!(text.contains("container user 33"), "{run}");
+    let run = host
+        .idshift(&["check", "--image-user", "none:1", "/srv/data"])
+        .exits(4);
+    assert!(run.stderr.contains("odd:1"), "{run}");
+}
