@@ -13,7 +13,8 @@ use crate::volume::user::ContainerUser;
     A service's files keep who they belong to, now in the container:\n    \
     idshift prepare /srv/app\n  \
     Everything for the user that RabbitMQ's image runs as:\n    \
-    idshift prepare /root/data/rabbitmq --owner 999:999 --create\n  \
+    idshift prepare /root/data/rabbitmq --owner 999:999 --create\n    \
+    idshift prepare /root/data/rabbitmq --image-user rabbitmq:3 --create\n  \
     Also for a runtime that stops at a closed directory above, as runc before 1.1 does:\n    \
     idshift prepare /root/data/rabbitmq --owner 999:999 --fix-parents\n  \
     Back, for a plain daemon:\n    \
@@ -26,6 +27,15 @@ pub struct PrepareArgs {
     /// shifted
     #[arg(long, value_name = "UID:GID", value_parser = ContainerUser::with_group)]
     pub owner: Option<ContainerUser>,
+    /// Give everything to the user that this image, a name or an id, runs as
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["owner", "container"])]
+    pub image_user: Option<String>,
+    /// Give everything to the user that this container, a name or an id, runs as
+    #[arg(long, value_name = "NAME", conflicts_with = "owner")]
+    pub container: Option<String>,
+    /// For --image-user and --container: Docker's data-root [default: as dockerd is started here, else /var/lib/docker]
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
     /// Make directories that are missing, for --owner or else for the container's root
     #[arg(long)]
     pub create: bool,

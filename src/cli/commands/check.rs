@@ -3,14 +3,14 @@
 use console::style;
 
 use crate::cli::args::CheckArgs;
+use crate::cli::commands::docker_user::{of_container, of_image};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::say;
 use crate::cli::output::text::{columns, count, one_line, path};
-use crate::docker::container_user;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
-use crate::docker::data_root::{self, DockerRoot};
+use crate::docker::data_root;
 use crate::docker::remap::Remap;
 use crate::idmap::IdMap;
 use crate::volume::check::{CheckRequest, Checked, check};
@@ -76,27 +76,10 @@ fn user(args: &CheckArgs, daemon: &DaemonJson, map: &IdMap) -> Result<ContainerU
         return Ok(user.clone());
     }
     let top = data_root::find(args.daemon.data_root.as_deref(), daemon);
-    // The remapped daemon's own, where there is one, and then the plain one's.
-    let inner = map
-        .container_root()
-        .map(|(uid, gid)| top.join(format!("{uid}.{gid}")));
-    let roots: Vec<DockerRoot> = inner
-        .filter(|dir| dir.is_dir())
-        .into_iter()
-        .chain([top])
-        .map(DockerRoot::at)
-        .collect();
-    if let Some(name) = &args.container {
-        let found = container_user::of_container(&roots, name).map_err(Failure::refused)?;
-        if found.is_host {
-            return Err(Failure::refused(format!(
-                "container {name} runs with --userns=host: it is not remapped, and has the host's own ids"
-            )));
-        }
-        return Ok(found.user);
+    match &args.container {
+        Some(name) => of_container(top, name, map),
+        None => of_image(top, args.image_user.as_deref().unwrap_or_default(), map),
     }
-    let image = args.image_user.as_deref().unwrap_or_default();
-    container_user::of_image(&roots, image).map_err(Failure::refused)
 }
 
 fn print(checked: &Checked, read_only: bool) {

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod docker;
+pub mod docker_user;
 pub mod doctor;
 pub mod journal;
 pub mod man;

@@ -1,8 +1,9 @@
 //! `idshift prepare`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::args::PrepareArgs;
+use crate::cli::commands::docker_user::{of_container, of_image};
 use crate::cli::commands::shift::{direction, open_manifest, print_report, request};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
@@ -10,10 +11,14 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{path, printable};
+use crate::docker::daemon_start::DaemonStart;
+use crate::docker::data_root;
 use crate::engine::Outcome;
+use crate::idmap::IdMap;
 use crate::journal::Store;
 use crate::journal::record::RunKind;
 use crate::volume::prepare::{Preparation, PrepareRequest};
+use crate::volume::user::ContainerUser;
 
 /// Runs it.
 pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -29,11 +34,11 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let way = direction(args.reverse);
     let shift = request(&args.paths, map, way, run, RunKind::Prepare);
     let asked = PrepareRequest {
-        shift,
-        owner: args.owner.clone(),
+        owner: owner(args, &shift.map)?,
         create: args.create,
         fix_parents: args.fix_parents,
         old_runtime: args.old_runtime,
+        shift,
     };
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
     let monitor = Terminal::new(run.output.quiet);
@@ -67,6 +72,23 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::from(&report))
+}
+
+/// Whom everything is given to.
+fn owner(args: &PrepareArgs, map: &IdMap) -> Result<Option<ContainerUser>, Failure> {
+    let top = || -> Result<PathBuf, Failure> {
+        let daemon = match &args.data_root {
+            Some(top) => return Ok(top.clone()),
+            None => DaemonStart::of_host(None).settings(),
+        };
+        let daemon = daemon.map_err(Failure::refused)?;
+        Ok(data_root::find(None, &daemon))
+    };
+    match (&args.image_user, &args.container) {
+        (Some(image), _) => of_image(top()?, image, map).map(Some),
+        (None, Some(name)) => of_container(top()?, name, map).map(Some),
+        (None, None) => Ok(args.owner.clone()),
+    }
 }
 
 /// What a person should know of a plan.

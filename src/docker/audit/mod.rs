@@ -171,9 +171,10 @@ pub fn audit(
         let remapped = DockerRoot::at(top.join(&inner));
         findings.extend(of_remapped_root(&remapped, &top, remap)?);
     }
+    let containerd = containerd_store.as_ref().map(|it| it.containerd.as_path());
     let running = all.into_iter().filter(|(container, _)| container.running);
     let running: Vec<String> = running.map(|(container, _)| container.name).collect();
-    findings.extend(readiness::daemon(&top, &running));
+    findings.extend(readiness::daemon(&top, containerd, &running));
     let mut work = None;
     if let Some(remap) = &remap {
         match work::look_through(&top, remap, journals, jobs, control) {

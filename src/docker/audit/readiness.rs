@@ -121,18 +121,26 @@ pub fn idmapped(top: &Path) -> Option<Finding> {
     Some(Finding::error("data-root", error.to_string()))
 }
 
-/// Who has the data-root open: the daemon, mostly, and its containers.
-pub fn daemon(top: &Path, running: &[String]) -> Vec<Finding> {
+/// Who has the data-root open: the daemon, mostly, and its containers. `containerd`: its directory, where that is
+/// carried.
+pub fn daemon(top: &Path, containerd: Option<&Path>, running: &[String]) -> Vec<Finding> {
     const WHAT: &str = "daemon";
-    let Ok(stat): Result<Stat, _> = PinnedFile::path(top).and_then(|pin| pin.stat()) else {
+    let tree = |path: &Path| {
+        let stat: Stat = PinnedFile::path(path).and_then(|pin| pin.stat()).ok()?;
+        Some(TreeInUse {
+            path: path.to_path_buf(),
+            dev: stat.dev,
+            ino: stat.identity.ino,
+        })
+    };
+    let Some(of_daemon) = tree(top) else {
         return Vec::new();
     };
-    let tree = TreeInUse {
-        path: top.to_path_buf(),
-        dev: stat.dev,
-        ino: stat.identity.ino,
-    };
-    let uses = match in_use::users_of(&[tree]) {
+    let trees: Vec<TreeInUse> = [of_daemon]
+        .into_iter()
+        .chain(containerd.and_then(tree))
+        .collect();
+    let uses = match in_use::users_of(&trees) {
         Ok(uses) => uses,
         Err(error) => return vec![Finding::warning(WHAT, format!("/proc: {error}"))],
     };

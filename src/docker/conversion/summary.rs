@@ -20,6 +20,8 @@ pub struct ConversionSummary {
     pub layers: usize,
     /// Of these, unpacked from their blobs.
     pub unpacked_layers: usize,
+    /// Snapshots that are renamed or copied.
+    pub snapshots: usize,
     /// Containers.
     pub containers: usize,
     /// Names of those whose images are gone.
@@ -82,6 +84,7 @@ impl ConversionSummary {
             images: conversion.images.len(),
             layers: conversion.layers.len(),
             unpacked_layers,
+            snapshots: conversion.snapshots().count(),
             containers: conversion.containers.len(),
             without_image: gone.collect(),
             is_copied,
@@ -134,13 +137,15 @@ impl ConversionSummary {
     }
 
     fn ways(&self, bytes: &impl Fn(u64) -> String) -> String {
-        let carried = self.layers - self.unpacked_layers + self.containers;
         let how = match self.is_copied {
             true => format!("copied ({})", bytes(self.copied_bytes)),
             false => "renamed".into(),
         };
         let parts = [
-            (carried, format!("{} {how}", count(carried, "snapshot"))),
+            (
+                self.snapshots,
+                format!("{} {how}", count(self.snapshots, "snapshot")),
+            ),
             (
                 self.unpacked_layers,
                 format!(

@@ -160,6 +160,15 @@ fn check_knows_users_of_the_store() {
         let text = String::from_utf8_lossy(&run.stdout);
         assert!(text.contains("container user 1234:1235"), "{run}");
     }
+    for (args, dir) in [
+        (["--image-user", "odd:1"], "/srv/image"),
+        (["--container", "one"], "/srv/container"),
+    ] {
+        let prepare = [&["prepare", "--create"], &args[..], &[dir]].concat();
+        host.idshift(&prepare).exits(0);
+        let owner = host.sh(&format!("stat -c %u:%g {dir}"));
+        assert_eq!(owner, "101234:101235");
+    }
     let id = host.docker(&["images", "-q", "--no-trunc", "zoo:1"]);
     let run = host
         .idshift(&["check", "--image-user", &id, "/srv/data"])

@@ -1,0 +1,35 @@
+//! Users of containers and images of this host's Docker, for `check` and `prepare`.
+
+use std::path::PathBuf;
+
+use crate::cli::exit::Failure;
+use crate::docker::container_user;
+use crate::docker::data_root::DockerRoot;
+use crate::idmap::IdMap;
+use crate::volume::user::ContainerUser;
+
+/// The docker roots in a data-root: the remapped daemon's own, where there is one, and then the plain one's.
+fn roots(top: PathBuf, map: &IdMap) -> Vec<DockerRoot> {
+    let inner = map.container_root();
+    let inner = inner.map(|(uid, gid)| top.join(format!("{uid}.{gid}")));
+    let there = inner.filter(|dir| dir.is_dir());
+    let all = there.into_iter().chain([top]);
+    all.map(DockerRoot::at).collect()
+}
+
+/// The user that a container runs as; one that is not remapped is refused.
+pub fn of_container(top: PathBuf, name: &str, map: &IdMap) -> Result<ContainerUser, Failure> {
+    let found = container_user::of_container(&roots(top, map), name);
+    let found = found.map_err(Failure::refused)?;
+    match found.is_host {
+        false => Ok(found.user),
+        true => Err(Failure::refused(format!(
+            "container {name} runs with --userns=host: it is not remapped, and has the host's own ids"
+        ))),
+    }
+}
+
+/// The user that an image runs as.
+pub fn of_image(top: PathBuf, name: &str, map: &IdMap) -> Result<ContainerUser, Failure> {
+    container_user::of_image(&roots(top, map), name).map_err(Failure::refused)
+}
