@@ -15,8 +15,8 @@ use crate::volume::user::ContainerUser;
 #[derive(Debug, Args)]
 #[command(
     group = clap::ArgGroup::new("who").required(true).args(["as", "container", "image_user"]),
-    after_help = "Tries it, as that user, in a user namespace with the map: lists, makes a file of its own, writes, reads, renames and deletes it. Nothing of it is left; the directory keeps its times, but for the ctime.\n\n\
-    Exit codes: 0 everything asked for works · 3 it does not · 4 could not be tried\n\n\
+    after_help = "Becomes that user in a user namespace with the map, then lists the directory, and creates, writes, reads, renames and deletes a file in it. Nothing is left behind; of the directory's times only the ctime changes.\n\n\
+    Exit codes: 0 everything works · 3 something does not · 4 could not be tried\n\n\
     Examples:\n  \
     idshift check /root/data/rabbitmq --as 999:999\n  \
     idshift check /srv/www --as 33:33 --read-only --recursive\n  \
@@ -28,22 +28,22 @@ pub struct CheckArgs {
     /// The container's user, in numbers; without GID the group is 0, as `docker run --user` has it
     #[arg(long, value_name = "UID[:GID]")]
     pub r#as: Option<ContainerUser>,
-    /// The user that this container, a name or an id, runs as
+    /// The user that this container runs as: its name or id
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(candidates::containers))]
     pub container: Option<String>,
-    /// The user that this image, a name or an id, runs as
+    /// The user that this image runs as: its name or id
     #[arg(long, value_name = "IMAGE", add = ArgValueCompleter::new(candidates::images))]
     pub image_user: Option<String>,
     /// Another group of the user
     #[arg(long = "group", value_name = "GID")]
     pub groups: Vec<u32>,
-    /// It is mounted read-only: nothing is written
+    /// Do not try to write: the container mounts it read-only
     #[arg(long)]
     pub read_only: bool,
     /// Find every entry below that the user cannot use
     #[arg(long)]
     pub recursive: bool,
-    /// Take the runtime for one that stops at closed directories above, whatever is installed
+    /// Assume a runtime that needs to search the directories above (runc before 1.1), whatever is installed
     #[arg(long)]
     pub old_runtime: bool,
     /// The map

@@ -46,7 +46,7 @@ pub struct OutputArgs {
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
-    /// Say nothing but errors
+    /// Print nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
     /// List every problem, not only the first few
@@ -63,8 +63,8 @@ pub struct LimitArgs {
     /// Threads, 1 to 256 [default: 2 per CPU, at most 16; 1 with --nice or --rate]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_JOBS))]
     pub jobs: Option<u16>,
-    /// Limit to so many inodes per second
-    #[arg(long, value_name = "INODES")]
+    /// Limit to N inodes per second
+    #[arg(long, value_name = "N")]
     pub rate: Option<NonZeroU32>,
     /// Run at the lowest CPU and I/O priority
     #[arg(long)]
@@ -81,34 +81,26 @@ pub enum Immutable {
     Clear,
 }
 
-/// What `idshift shift` and `idshift prepare` both take
+/// Which inodes of the trees are meant
 #[derive(Debug, Args)]
-pub struct RunArgs {
-    /// The map
-    #[command(flatten)]
-    pub map: MapArgs,
-    /// Change nothing, say what would change. Needs no root where it can read
-    #[arg(long)]
-    pub dry_run: bool,
-    /// With --dry-run: write each change to FILE, or to stdout for `-`; compressed when it ends in
-    /// .zst
-    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
-    pub manifest: Option<PathBuf>,
-    /// Journals
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// How hard it works
-    #[command(flatten)]
-    pub effort: LimitArgs,
+pub struct ScopeArgs {
     /// Leave out what matches, and everything below it. Relative to PATH, or absolute; `*` stops at a
     /// slash, `**` does not; a slash at the end means nothing
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
-    /// Report what cannot be shifted and go on, instead of undoing everything
+    /// Include what is mounted below PATH
+    #[arg(long)]
+    pub cross_mounts: bool,
+}
+
+/// What is done about inodes that cannot simply be shifted
+#[derive(Debug, Args)]
+pub struct ObstacleArgs {
+    /// Report what cannot be shifted, leave it and go on. Without this, a run that fails undoes itself
     #[arg(long)]
     pub keep_going: bool,
-    /// What is immutable or append-only (chattr +i, +a) cannot be shifted; or the flag is cleared
-    /// while it is, and put back
+    /// For files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag while
+    /// they are changed and set it again
     #[arg(
         long,
         value_name = "refuse|clear",
@@ -117,9 +109,36 @@ pub struct RunArgs {
         hide_possible_values = true
     )]
     pub immutable: Immutable,
-    /// Also shift what is mounted below PATH
+    /// Also change files that are hard-linked outside of what is shifted
     #[arg(long)]
-    pub cross_mounts: bool,
+    pub allow_outside_links: bool,
+}
+
+/// What `idshift shift` and `idshift prepare` both take
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The map
+    #[command(flatten)]
+    pub map: MapArgs,
+    /// Change nothing, say what would be done. Needs no root where it can read
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: write everything that would be done to FILE, or to stdout for `-`; compressed if
+    /// FILE ends in .zst
+    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
+    pub manifest: Option<PathBuf>,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: LimitArgs,
+    /// Which of it
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// What cannot simply be shifted
+    #[command(flatten)]
+    pub obstacles: ObstacleArgs,
     /// Shift although a process or a container uses the tree
     #[arg(long)]
     pub allow_in_use: bool,
@@ -133,9 +152,6 @@ pub struct RunArgs {
     /// Nothing below PATH was shifted before: needed where the map's two sides overlap
     #[arg(long)]
     pub assume_unshifted: bool,
-    /// Also files that have names elsewhere: hard links
-    #[arg(long)]
-    pub allow_outside_links: bool,
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,

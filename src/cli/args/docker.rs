@@ -7,7 +7,7 @@ use clap_complete::ArgValueCompleter;
 
 use crate::cli::completion::candidates;
 
-use super::common::{Immutable, LimitArgs, OutputArgs, StoreArgs};
+use super::common::{LimitArgs, ObstacleArgs, OutputArgs, StoreArgs};
 
 /// `idshift docker`
 #[derive(Debug, Args)]
@@ -20,11 +20,11 @@ pub struct DockerArgs {
 /// The subcommands of `idshift docker`
 #[derive(Debug, Subcommand)]
 pub enum DockerCommand {
-    /// Tell whether a data-root is ready to be migrated, and what will be different. Changes nothing
+    /// Tell whether a data-root is ready to be migrated, and what will be different; change nothing
     Audit(AuditArgs),
     /// Carry everything of a stopped plain daemon into the root of a remapped one
     Migrate(MigrateArgs),
-    /// The other direction: for a host that turns userns-remap off again
+    /// Carry everything back into the plain root, for a host that turns userns-remap off again
     Revert(RevertArgs),
 }
 
@@ -70,17 +70,6 @@ pub struct AuditArgs {
 
 /// What `idshift docker migrate` and `revert` both take
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    See all that would be done:\n    \
-    idshift docker migrate --dry-run --manifest plan.jsonl\n  \
-    Stop the daemon, migrate, start it remapped:\n    \
-    systemctl stop docker.socket docker\n    \
-    idshift docker migrate --create-user --write-daemon-json\n    \
-    systemctl start docker\n  \
-    Before the daemon was started again, undo it:\n    \
-    idshift rollback latest\n  \
-    Later, with all that was made since:\n    \
-    idshift docker revert --write-daemon-json")]
 pub struct MigrationArgs {
     /// The daemon
     #[command(flatten)]
@@ -88,41 +77,16 @@ pub struct MigrationArgs {
     /// Change nothing, say what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// With --dry-run: write each rename, rewrite and change of an owner to FILE, or to stdout for
-    /// `-`
+    /// With --dry-run: write everything that would be done to FILE, or to stdout for `-`; compressed if
+    /// FILE ends in .zst
     #[arg(long, value_name = "FILE|-", requires = "dry_run")]
     pub manifest: Option<PathBuf>,
     /// Make the user dockremap and its ranges where they are missing, as dockerd would
     #[arg(long)]
     pub create_user: bool,
-    /// Also set userns-remap in daemon.json, or take it out for revert; all else in it stays
-    #[arg(long)]
-    pub write_daemon_json: bool,
-    /// Mark containers that cannot run remapped (privileged, --pid=host, --network=host, --ipc=host)
-    /// with --userns=host
-    #[arg(long)]
-    pub set_userns_host: bool,
-    /// Also shift the host directories that containers bind, or that are volumes (o=bind, symlinks),
-    /// those for which the audit proposes it: none of the system's, no sockets. For revert: shift back
-    /// those that are in the range
-    #[arg(long)]
-    pub bind_mounts: bool,
-    /// Also change files that have further names (hard links) outside the data-root
-    #[arg(long)]
-    pub allow_outside_links: bool,
-    /// Leave and report what cannot be shifted, instead of changing nothing
-    #[arg(long)]
-    pub keep_going: bool,
-    /// What is immutable or append-only (chattr +i, +a) cannot be shifted; or the flag is cleared
-    /// while it is, and put back
-    #[arg(
-        long,
-        value_name = "refuse|clear",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true
-    )]
-    pub immutable: Immutable,
+    /// What cannot simply be shifted
+    #[command(flatten)]
+    pub obstacles: ObstacleArgs,
     /// How hard it works
     #[command(flatten)]
     pub effort: LimitArgs,
@@ -134,30 +98,66 @@ pub struct MigrationArgs {
     pub output: OutputArgs,
 }
 
-/// `idshift docker revert`
-#[derive(Debug, Args)]
-pub struct RevertArgs {
-    /// Back to the containerd image store that a migration converted: the rollback of that migration. Only as long as
-    /// no daemon has been running on its result
-    #[arg(long, conflicts_with_all = ["manifest", "bind_mounts", "keep_going", "create_user", "set_userns_host"])]
-    pub to_containerd: bool,
-    /// The rest
-    #[command(flatten)]
-    pub carry: MigrationArgs,
-}
-
 /// `idshift docker migrate`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    See all that would be done:\n    \
+    idshift docker migrate --dry-run --manifest plan.jsonl\n  \
+    Stop the daemon, migrate, start it remapped:\n    \
+    systemctl stop docker.socket docker\n    \
+    idshift docker migrate --create-user --write-daemon-json\n    \
+    systemctl start docker\n  \
+    Undo it, before the daemon was started again:\n    \
+    idshift rollback latest\n  \
+    Go back later, with everything that was made since:\n    \
+    idshift docker revert --write-daemon-json")]
 pub struct MigrateArgs {
     /// Leave the plain root as it is, and migrate a copy of it (shared content where the filesystem
     /// can)
     #[arg(long, conflicts_with = "manifest")]
     pub copy: bool,
+    /// Also set userns-remap in daemon.json; everything else in it stays
+    #[arg(long)]
+    pub write_daemon_json: bool,
+    /// Mark containers that cannot run remapped (privileged, --pid=host, --network=host, --ipc=host)
+    /// with --userns=host
+    #[arg(long)]
+    pub set_userns_host: bool,
+    /// Also shift the host directories that containers bind, or that are volumes (o=bind, symlinks),
+    /// where the audit proposes it: never parts of the system, never sockets
+    #[arg(long)]
+    pub bind_mounts: bool,
     /// With --bind-mounts: also homes and files of accounts that people log in to, who can no longer use
     /// them
     #[arg(long, requires = "bind_mounts")]
     pub allow_home: bool,
     /// The rest
     #[command(flatten)]
-    pub carry: MigrationArgs,
+    pub both: MigrationArgs,
+}
+
+/// `idshift docker revert`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    See all that would be done:\n    \
+    idshift docker revert --dry-run --manifest plan.jsonl\n  \
+    Stop the daemon, go back, start it without userns-remap:\n    \
+    systemctl stop docker.socket docker\n    \
+    idshift docker revert --write-daemon-json\n    \
+    systemctl start docker")]
+pub struct RevertArgs {
+    /// Back to the containerd image store that a migration converted: the rollback of that migration. Only as long as
+    /// no daemon has been running on its result
+    #[arg(long, conflicts_with_all = ["manifest", "bind_mounts", "keep_going", "create_user"])]
+    pub to_containerd: bool,
+    /// Also take userns-remap out of daemon.json; everything else in it stays
+    #[arg(long)]
+    pub write_daemon_json: bool,
+    /// Also shift back the host directories that containers bind, that are volumes (o=bind, symlinks),
+    /// or that a migration shifted, where they are in the range
+    #[arg(long)]
+    pub bind_mounts: bool,
+    /// The rest
+    #[command(flatten)]
+    pub both: MigrationArgs,
 }

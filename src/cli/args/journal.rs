@@ -39,7 +39,7 @@ pub enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Read a journal to its end and say whether it is whole
+    /// Read a whole journal and say whether it is damaged
     Check {
         /// Journal: an id or its number, a path, or `latest`
         #[arg(add = ArgValueCompleter::new(candidates::journals))]
@@ -53,10 +53,10 @@ pub enum JournalCommand {
     },
     /// Remove journals of runs that are finished or rolled back; never one that is still needed
     Prune {
-        /// Keep finished ones younger than so many days: they can still be rolled back
+        /// Keep journals of finished runs that are younger: these can still be rolled back
         #[arg(long, value_name = "DAYS", default_value_t = 30)]
         older_than: u32,
-        /// Only say which
+        /// Change nothing, say what would be done
         #[arg(long)]
         dry_run: bool,
         /// Journals

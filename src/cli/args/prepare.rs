@@ -10,12 +10,12 @@ use crate::volume::user::ContainerUser;
 /// `idshift prepare`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    A service's files keep who they belong to, now in the container:\n    \
+    Each file keeps its owner, now as an id of the container:\n    \
     idshift prepare /srv/app\n  \
     Everything for the user that RabbitMQ's image runs as:\n    \
     idshift prepare /root/data/rabbitmq --owner 999:999 --create\n    \
     idshift prepare /root/data/rabbitmq --image-user rabbitmq:3 --create\n  \
-    Also for a runtime that stops at a closed directory above, as runc before 1.1 does:\n    \
+    Also where the runtime needs to search the directories above (runc before 1.1):\n    \
     idshift prepare /root/data/rabbitmq --owner 999:999 --fix-parents\n  \
     Back, for a plain daemon:\n    \
     idshift prepare --reverse /root/data/rabbitmq")]
@@ -39,11 +39,11 @@ pub struct PrepareArgs {
     /// Make directories that are missing, for --owner or else for the container's root
     #[arg(long)]
     pub create: bool,
-    /// Let the container's root search directories above that are closed to it, by an ACL entry
-    /// u:ID:--x on each
+    /// Let the container's root search the directories above that are closed to it: adds an ACL entry
+    /// u:ID:--x to each
     #[arg(long, conflicts_with = "reverse")]
     pub fix_parents: bool,
-    /// Take the runtime for one that stops at closed directories above, whatever is installed
+    /// Assume a runtime that needs to search the directories above (runc before 1.1), whatever is installed
     #[arg(long)]
     pub old_runtime: bool,
     /// Out of the range: host ids become container ids

@@ -20,14 +20,14 @@ pub struct RollbackArgs {
     /// Journal: an id or its number, a path, or `latest`
     #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
     pub journal: String,
-    /// Change nothing, say what would be undone
+    /// Change nothing, say what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// Also inodes that were changed since, where it is the same inode: their owner is put back, a newer
-    /// mode, ACL or missing capability stays. And without the trees that are gone
+    /// Also restore the owner of inodes that were changed since, as long as they are the same inodes; a newer
+    /// mode or ACL, and a capability that is gone, stay so. Also go on without trees that are gone
     #[arg(long)]
     pub force: bool,
-    /// Use only the first N frames of a journal that is damaged behind them; the whole one is kept beside it
+    /// Undo only the first N frames of a journal that is damaged after them; the whole one is kept beside it
     #[arg(long, value_name = "N")]
     pub up_to: Option<u32>,
     /// How hard it works

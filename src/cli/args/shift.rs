@@ -28,7 +28,7 @@ pub struct ShiftArgs {
     /// Trees to shift: directories or single files. Symlinks are not followed
     #[arg(required_unless_present = "from_manifest", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Shift out of the range: host ids become container ids
+    /// Out of the range: host ids become container ids
     #[arg(long)]
     pub reverse: bool,
     /// Move from the range that MAP gives to that of --to: b:0:100000:65536 (several with commas),

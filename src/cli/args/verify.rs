@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::common::{LimitArgs, MapArgs, OutputArgs, StoreArgs};
+use super::common::{LimitArgs, MapArgs, OutputArgs, ScopeArgs, StoreArgs};
 
 /// `idshift verify`
 #[derive(Debug, Args)]
@@ -22,15 +22,12 @@ pub struct VerifyArgs {
     /// The map
     #[command(flatten)]
     pub map: MapArgs,
-    /// Out of the range, not into it
+    /// Out of the range: host ids become container ids
     #[arg(long)]
     pub reverse: bool,
-    /// Leave out what matches
-    #[arg(long, value_name = "GLOB")]
-    pub exclude: Vec<String>,
-    /// Also look at what is mounted below PATH
-    #[arg(long)]
-    pub cross_mounts: bool,
+    /// Which of it
+    #[command(flatten)]
+    pub scope: ScopeArgs,
     /// With a map: everything below PATH was shifted. Needed where the map's two sides overlap
     #[arg(long)]
     pub assume_shifted: bool,

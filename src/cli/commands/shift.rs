@@ -86,12 +86,12 @@ pub fn request(
         direction,
         jobs: args.effort.threads(),
         walk: WalkOptions {
-            exclude: args.exclude.clone(),
-            cross_mounts: args.cross_mounts,
-            keep_going: args.keep_going,
+            exclude: args.scope.exclude.clone(),
+            cross_mounts: args.scope.cross_mounts,
+            keep_going: args.obstacles.keep_going,
             assume_unshifted: args.assume_unshifted,
-            outside_links: args.allow_outside_links,
-            clear_flags: args.immutable == Immutable::Clear,
+            outside_links: args.obstacles.allow_outside_links,
+            clear_flags: args.obstacles.immutable == Immutable::Clear,
         },
         allow_in_use: args.allow_in_use,
         allow_system_path: args.allow_system_path,
@@ -128,7 +128,7 @@ fn reviewed_request(
         let path = path.to_path_buf();
         return Err(Refusal::NotThisOne { path, reason }.into());
     }
-    if manifest.troubles > 0 && !args.run.keep_going {
+    if manifest.troubles > 0 && !args.run.obstacles.keep_going {
         let reason = format!(
             "{} of its inodes cannot be shifted (its `note` lines say why). --keep-going applies the rest",
             manifest.troubles
@@ -142,7 +142,7 @@ fn reviewed_request(
         direction: header.direction,
         jobs: args.run.effort.threads(),
         walk: WalkOptions {
-            keep_going: args.run.keep_going,
+            keep_going: args.run.obstacles.keep_going,
             ..header.walk.clone()
         },
         allow_in_use: args.run.allow_in_use,

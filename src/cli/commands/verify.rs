@@ -49,8 +49,8 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         direction: direction(args.reverse),
         jobs: args.effort.threads(),
         walk: WalkOptions {
-            exclude: args.exclude.clone(),
-            cross_mounts: args.cross_mounts,
+            exclude: args.scope.exclude.clone(),
+            cross_mounts: args.scope.cross_mounts,
             outside_links: true,
             ..WalkOptions::default()
         },

@@ -75,15 +75,13 @@ impl Invocation {
                     Invocation::new("docker audit", &[], false, args.json)
                 }
                 DockerCommand::Migrate(args) => {
-                    let args = &args.carry;
+                    let args = &args.both;
                     Invocation::new("docker migrate", &[], args.dry_run, args.output.json)
                 }
-                DockerCommand::Revert(args) => Invocation::new(
-                    "docker revert",
-                    &[],
-                    args.carry.dry_run,
-                    args.carry.output.json,
-                ),
+                DockerCommand::Revert(args) => {
+                    let args = &args.both;
+                    Invocation::new("docker revert", &[], args.dry_run, args.output.json)
+                }
             },
             Command::Probe(_) | Command::Completions(_) | Command::Man(_) => Invocation::default(),
         };

@@ -347,6 +347,11 @@ fn json_is_one_object_when_the_command_line_is_wrong() {
             "docker audit",
             &["docker", "audit", "--json", "--jobs", "x"],
         ),
+        // An option of `docker migrate` only.
+        (
+            "docker revert",
+            &["docker", "revert", "--json", "--set-userns-host"],
+        ),
     ];
     for (command, line) in lines {
         object(&idshift(line).exits(2), command, "usage");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::refused;
-use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RollbackArgs};
+use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs};
 use crate::cli::commands::rollback;
 use crate::cli::commands::shift::{open_manifest, print_report};
 use crate::cli::exit::{Exit, Failure};
@@ -22,37 +22,49 @@ use crate::docker::unfinished_run::conversion_run;
 use crate::idmap::Direction;
 use crate::journal::Store;
 
-/// What only a migration can be told.
-pub struct MigrationCommand {
+/// A migration or a revert, as the command line has it.
+pub struct MigrationCommand<'a> {
     direction: Direction,
+    args: &'a MigrationArgs,
     copy: bool,
+    write_daemon_json: bool,
+    set_userns_host: bool,
+    bind_mounts: bool,
     allow_home: bool,
 }
 
-impl MigrationCommand {
-    /// A revert: accounts get back what is theirs.
-    pub const OUT: MigrationCommand = MigrationCommand {
-        direction: Direction::OutOf,
-        copy: false,
-        allow_home: true,
-    };
-
-    /// A migration.
-    pub fn into(args: &MigrateArgs) -> MigrationCommand {
+impl<'a> From<&'a MigrateArgs> for MigrationCommand<'a> {
+    fn from(args: &'a MigrateArgs) -> MigrationCommand<'a> {
         MigrationCommand {
             direction: Direction::Into,
+            args: &args.both,
             copy: args.copy,
+            write_daemon_json: args.write_daemon_json,
+            set_userns_host: args.set_userns_host,
+            bind_mounts: args.bind_mounts,
             allow_home: args.allow_home,
         }
     }
 }
 
+impl<'a> From<&'a RevertArgs> for MigrationCommand<'a> {
+    fn from(args: &'a RevertArgs) -> MigrationCommand<'a> {
+        MigrationCommand {
+            direction: Direction::OutOf,
+            args: &args.both,
+            copy: false,
+            write_daemon_json: args.write_daemon_json,
+            set_userns_host: false,
+            bind_mounts: args.bind_mounts,
+            // Accounts get back what is theirs.
+            allow_home: true,
+        }
+    }
+}
+
 /// Runs it.
-pub fn run(
-    args: &MigrationArgs,
-    command: &MigrationCommand,
-    call: &mut Invocation,
-) -> Result<Exit, Failure> {
+pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit, Failure> {
+    let args = command.args;
     let limits = args.effort.apply().map_err(Failure::refused)?;
     let daemon = &args.daemon;
     let target = DaemonTarget::of_host(
@@ -72,7 +84,7 @@ pub fn run(
     let monitor = Terminal::new(args.output.quiet);
     let manifest = || args.manifest.as_deref().map(open_manifest).transpose();
     let control = limits.control(&monitor);
-    let migrated = target.migrate(&options(args, command), &store, manifest, control);
+    let migrated = target.migrate(&options(command), &store, manifest, control);
     monitor.clear();
     let migrated = match migrated {
         Ok(migrated) => migrated,
@@ -133,20 +145,21 @@ pub fn to_containerd(args: &MigrationArgs, call: &mut Invocation) -> Result<Exit
     rollback::run(&rollback, call)
 }
 
-fn options(args: &MigrationArgs, command: &MigrationCommand) -> MigrateOptions {
+fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
+    let args = command.args;
     MigrateOptions {
         direction: command.direction,
         dry_run: args.dry_run,
         create_user: args.create_user,
         copy: command.copy,
-        write_daemon_json: args.write_daemon_json,
+        write_daemon_json: command.write_daemon_json,
         jobs: args.effort.threads(),
-        keep_going: args.keep_going,
-        set_userns_host: args.set_userns_host,
-        bind_mounts: args.bind_mounts,
+        keep_going: args.obstacles.keep_going,
+        set_userns_host: command.set_userns_host,
+        bind_mounts: command.bind_mounts,
         allow_home: command.allow_home,
-        clear_flags: args.immutable == Immutable::Clear,
-        allow_outside_links: args.allow_outside_links,
+        clear_flags: args.obstacles.immutable == Immutable::Clear,
+        allow_outside_links: args.obstacles.allow_outside_links,
     }
 }
 

@@ -12,15 +12,11 @@ use crate::docker::DockerError;
 pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
         DockerCommand::Audit(args) => audit::run(args, call),
-        DockerCommand::Migrate(args) => {
-            migrate::run(&args.carry, &migrate::MigrationCommand::into(args), call)
-        }
+        DockerCommand::Migrate(args) => migrate::run(&args.into(), call),
         DockerCommand::Revert(args) if args.to_containerd => {
-            migrate::to_containerd(&args.carry, call)
+            migrate::to_containerd(&args.both, call)
         }
-        DockerCommand::Revert(args) => {
-            migrate::run(&args.carry, &migrate::MigrationCommand::OUT, call)
-        }
+        DockerCommand::Revert(args) => migrate::run(&args.into(), call),
     }
 }
 
