@@ -52,7 +52,8 @@ pub mod formats {
     pub use crate::docker::graph;
     pub use crate::fs::{DirPath, Identity};
     pub use crate::idmap::{Direction, IdMap, MapSpec, Mapped, Reader, SubidFile, map_from_subid};
-    pub use crate::journal::file::{Journal, JournalError, Section};
+    pub use crate::journal::error::JournalError;
+    pub use crate::journal::file::{Journal, Section};
     pub use crate::journal::frame::Encoder;
     pub use crate::journal::manifest::{ChangeLine, Manifest};
     pub use crate::journal::{Batch, Name, Transition};

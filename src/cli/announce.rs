@@ -7,8 +7,8 @@ use crate::cli::exit::Failure;
 use crate::cli::output::tell;
 use crate::cli::output::text;
 use crate::idmap::Direction;
+use crate::journal::id::{DEFAULT_PLACE, LATEST, argument};
 use crate::journal::record::{Header, RunKind};
-use crate::journal::store::{DEFAULT_PLACE, LATEST, argument};
 use crate::journal::{Journal, Store};
 
 /// Roots that are listed on one line.

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::DockerError;
 use super::data_root::canonical;
 use crate::fs::Root;
+use crate::journal::error::StoreError;
 use crate::journal::record::RunKind;
-use crate::journal::store::StoreError;
 use crate::journal::{Journal, JournalState, Step, Store};
 
 /// The run on this data-root that has not ended, if its journal is in this store. What such a run left explains why no

@@ -43,7 +43,10 @@ impl DryRun<'_> {
         let start = Instant::now();
         let failed = |path: &Path| {
             let path = path.to_path_buf();
-            move |source| Refusal::ManifestOutput { path, source }
+            move |source: std::io::Error| Refusal::ManifestOutput {
+                path,
+                source: source.into(),
+            }
         };
         let manifest = match manifest {
             Some((writer, path)) => Some((self.begin(writer).map_err(failed(path))?, path)),

@@ -9,9 +9,10 @@ use crate::fs::escape::{escaped, shell_word};
 use crate::fs::root::RootError;
 use crate::idmap::{IdMap, Overlap};
 use crate::journal::JournalError;
+use crate::journal::error::StoreError;
 use crate::journal::manifest::ManifestError;
+use crate::journal::manifest::error::ManifestOutputError;
 use crate::journal::run_lock::LockError;
-use crate::journal::store::StoreError;
 use crate::preflight::mount_views::MountViewError;
 use crate::preflight::user_namespace::NoSuchId;
 use crate::preflight::{Lasting, Passing};
@@ -96,7 +97,7 @@ pub enum Refusal {
         /// Where.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: ManifestOutputError,
     },
     /// A tree of a journal is not there, or is another one.
     #[error(

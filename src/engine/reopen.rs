@@ -9,8 +9,8 @@ use crate::fs::idmapped::is_idmapped;
 use crate::fs::mountinfo;
 use crate::fs::root::RootError;
 use crate::journal::Journal;
-use crate::journal::record::RootLine;
-use crate::journal::store::argument;
+use crate::journal::id::argument;
+use crate::journal::root_line::RootLine;
 use crate::preflight::passing::check_not_in_use;
 
 /// A tree as the journal knows it: the same inode at the same path, with no symlink on the way.

@@ -16,7 +16,7 @@ use super::target::Target;
 use super::{Ending, Report, Stats};
 use crate::fs::{Identity, Root};
 use crate::journal::file::Section;
-use crate::journal::store::argument;
+use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError, JournalState, Mark};
 use crate::preflight;
 

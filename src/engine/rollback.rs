@@ -10,7 +10,7 @@ use super::sync::Filesystems;
 use super::target::Target;
 use super::undo::{RollbackOptions, Undo};
 use super::{Ending, Phase, Report, Stats, new_inodes};
-use crate::journal::store::argument;
+use crate::journal::id::argument;
 use crate::journal::{Journal, JournalState, Mark};
 
 /// Gives every inode of a journal the ownership it had before the run.

@@ -14,8 +14,8 @@ use super::sync::{Filesystems, with_writeback};
 use super::target::Target;
 use super::{Phase, Problem, ProblemKind, Stats};
 use crate::fs::Root;
+use crate::journal::id::argument;
 use crate::journal::step::Move;
-use crate::journal::store::argument;
 use crate::journal::{Journal, JournalError, Mark};
 
 /// How to roll back.

@@ -7,19 +7,8 @@ use foldhash::fast::RandomState;
 
 use super::name;
 use super::record::{NameCounts, OwnLine, Record};
+use super::transition::Transition;
 use crate::fs::{DirPath, Identity};
-use crate::ownership::{Change, FileType, Flags};
-
-/// A kind of inode and how its ownership changes; most inodes of a tree share a few of these.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Transition {
-    /// Kind of inode.
-    pub file_type: FileType,
-    /// Before and after.
-    pub change: Change,
-    /// Flags that are cleared while it is changed, and put back after.
-    pub held: Flags,
-}
 
 /// Changes of some directories, gathered by one thread until they become lines of a journal.
 ///
@@ -239,7 +228,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ownership::{Mode, Ownership};
+    use crate::ownership::{Change, FileType, Flags, Mode, Ownership};
 
     /// A tree of names as a walk meets it: each directory below an earlier one, each with entries.
     type Tree = Vec<(prop::sample::Index, Vec<u8>, Vec<(Vec<u8>, u64, i64, u32)>)>;

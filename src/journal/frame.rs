@@ -6,6 +6,9 @@
 //! second. The length lets a reader tell a torn end from damage in the middle; a file may end in
 //! zeros, room that was set aside and not used.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use thiserror::Error;
 use zstd::zstd_safe::CParameter;
 
@@ -41,7 +44,7 @@ impl Encoder {
     /// The frame with this number.
     pub fn encode(&mut self, number: u32, lines: &[u8]) -> std::io::Result<Vec<u8>> {
         if lines.len() > MOST_BYTES {
-            return Err(std::io::Error::other("more lines than one frame holds"));
+            return Err(std::io::Error::other(TooLong));
         }
         let compressed = self.zstd.compress(lines)?;
         let mut frame = Vec::with_capacity(HEAD + compressed.len());
@@ -77,17 +80,30 @@ pub enum NextFrame {
 
 /// Damage: not what a cut-off write leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{reason}")]
-pub struct Damaged {
-    /// What is wrong, for people.
-    pub reason: String,
+pub enum Damaged {
+    /// The bytes before the compressed lines.
+    #[error("the head of the frame is damaged")]
+    Head,
+    /// It has the number of another frame.
+    #[error("frame {found} stands where frame {expected} should")]
+    Number {
+        /// Its number.
+        found: u32,
+        /// The number of the frame that should be there.
+        expected: u32,
+    },
+    /// How long its lines are is not said, or more than any frame holds.
+    #[error("its size is missing or beyond reason")]
+    Size,
+    /// zstd cannot decompress it; in its words.
+    #[error("{0}")]
+    Zstd(String),
 }
 
-fn damaged<T>(reason: impl Into<String>) -> Result<T, Damaged> {
-    Err(Damaged {
-        reason: reason.into(),
-    })
-}
+/// More lines than [`MOST_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("more lines than one frame holds")]
+pub struct TooLong;
 
 /// The least that a disk writes whole, in bytes.
 const SECTOR: u64 = 512;
@@ -107,12 +123,13 @@ pub fn decode(number: u32, offset: u64, rest: &[u8]) -> Result<NextFrame, Damage
     else {
         return match has_torn_head(number, offset, rest) && !has_frame_after(number, rest) {
             true => Ok(NextFrame::Torn),
-            false => damaged("the head of the frame is damaged"),
+            false => Err(Damaged::Head),
         };
     };
     let len = match len {
         (found, _) if found != number => {
-            return damaged(format!("frame {found} stands where frame {number} should"));
+            let expected = number;
+            return Err(Damaged::Number { found, expected });
         }
         (_, len) => len,
     };
@@ -128,7 +145,7 @@ pub fn decode(number: u32, offset: u64, rest: &[u8]) -> Result<NextFrame, Damage
         Err(_) if was_cut_short(compressed, offset + HEAD as u64) && is_last() => {
             Ok(NextFrame::Torn)
         }
-        Err(reason) => damaged(reason),
+        Err(error) => Err(error),
     }
 }
 
@@ -146,6 +163,22 @@ pub fn read_head(head: &[u8]) -> Option<(u32, usize)> {
     let len = u32::from_le_bytes(len) as usize;
     let is_whole = is_whole && len <= MOST_COMPRESSED;
     is_whole.then(|| (u32::from_le_bytes(number), len))
+}
+
+/// Whether a whole frame of this number begins there.
+pub(super) fn has_whole_frame(file: &File, number: u32, offset: u64) -> std::io::Result<bool> {
+    let mut rest = Vec::new();
+    let mut head = [0; HEAD];
+    if file.read_at(&mut head, offset)? == HEAD
+        && let Some((found, len)) = read_head(&head)
+        && found == number
+    {
+        rest.resize(HEAD + len, 0);
+        let read = file.read_at(&mut rest, offset)?;
+        rest.truncate(read);
+    }
+    let found = decode(number, offset, &rest);
+    Ok(matches!(found, Ok(NextFrame::Whole { .. })))
 }
 
 /// Whether a write of frame `number` that was cut off can have left these bytes: of its head some
@@ -198,14 +231,14 @@ fn sectors(bytes: &[u8], offset: u64) -> impl Iterator<Item = &[u8]> {
     std::iter::once(first).chain(rest.chunks(SECTOR as usize))
 }
 
-fn decompress(compressed: &[u8]) -> Result<Vec<u8>, String> {
+fn decompress(compressed: &[u8]) -> Result<Vec<u8>, Damaged> {
     let size = zstd::zstd_safe::get_frame_content_size(compressed)
         .ok()
         .flatten()
         .and_then(|size| usize::try_from(size).ok())
         .filter(|size| *size <= MOST_BYTES)
-        .ok_or("its size is missing or beyond reason")?;
-    zstd::bulk::decompress(compressed, size).map_err(|error| error.to_string())
+        .ok_or(Damaged::Size)?;
+    zstd::bulk::decompress(compressed, size).map_err(|error| Damaged::Zstd(error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,21 +1,62 @@
 //! Reading a journal frame by frame, and what its frames must agree on.
 
 use std::collections::HashSet;
-use std::fs::{File, Metadata};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::Step;
-use super::file::{FrameLocation, Journal, JournalError, JournalState, Overview};
+use super::error::{Damage, JournalError};
+use super::file::{FrameLocation, Journal, Outline, Overview};
+use super::file_version::FileVersion;
 use super::frame::{self, Damaged, HEAD, NextFrame};
-use super::record::{self, DirLine, Header, Mark, MarkLine, Record};
+use super::line_error::LineError;
+use super::record::{self, DirLine, Header, Mark, MarkLine, Record, split_lines};
 use super::safe_path::{self, Distrust};
+use super::state::JournalState;
+use super::step::Step;
 
-/// The lines of some text, without their newlines.
-pub(super) fn split_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&byte| byte == b'\n')
-        .filter(|line| !line.is_empty())
+impl Journal {
+    /// Opens a journal and reads it to its end. Nothing of it is acted on before all of it has
+    /// been found whole, but for a torn last frame, which was never acted on.
+    pub fn open(path: &Path) -> Result<Journal, JournalError> {
+        Journal::open_up_to(path, u32::MAX)
+    }
+
+    /// The same, of a file that is open for reading and writing: one that was removed meanwhile can
+    /// still be undone.
+    pub fn read_from(path: &Path, file: File) -> Result<Journal, JournalError> {
+        Reader::of(path, file)?.up_to(u32::MAX)
+    }
+
+    /// Opens only the first `most` frames, for a journal that is damaged behind them.
+    pub fn open_up_to(path: &Path, most: u32) -> Result<Journal, JournalError> {
+        Reader::begin(path)?.up_to(most)
+    }
+
+    /// Reads the header and the last mark only. Damage between them goes unnoticed here.
+    pub fn outline(path: &Path) -> Result<Outline, JournalError> {
+        let mut reading = Reader::begin(path)?;
+        reading.next_frame()?;
+        reading.skim()?;
+        let journal = reading.finish()?;
+        Ok(Outline {
+            state: journal.state,
+            can_resume: journal.can_resume(),
+            header: journal.header,
+        })
+    }
+
+    /// What a list tells of it: from its header, the heads of its frames and its last frame, where that is a turn
+    /// that says what it names; else all of it is read. What is not right between heads goes unnoticed here.
+    pub fn overview(path: &Path) -> Result<Overview, JournalError> {
+        let mut reading = Reader::begin(path)?;
+        if reading.next_frame()?
+            && let Some(overview) = reading.overview()?
+        {
+            return Ok(overview);
+        }
+        Journal::open(path).map(|journal| Overview::from(&journal))
+    }
 }
 
 /// What the lines of one frame must agree on.
@@ -30,16 +71,19 @@ impl FrameCheck {
         self.owns.insert(n);
     }
 
-    fn dir(&mut self, line: &DirLine, roots: usize) -> Result<(), String> {
+    fn dir(&mut self, line: &DirLine, roots: usize) -> Result<(), LineError> {
         if line.root >= roots {
-            return Err(format!("dir line: there is no root {}", line.root));
+            return Err(LineError::NoRoot {
+                kind: "dir",
+                root: line.root,
+            });
         }
         if line.keep > self.depth {
             let (keep, depth) = (line.keep, self.depth);
-            return Err(format!("dir line: it keeps {keep} names of {depth}"));
+            return Err(LineError::SharedNames { keep, depth });
         }
         if let Some(own) = line.owns.iter().find(|own| !self.owns.contains(own)) {
-            return Err(format!("dir line: there is no change {own}"));
+            return Err(LineError::NoChange(*own));
         }
         self.depth = line.keep + line.path.len();
         Ok(())
@@ -53,42 +97,6 @@ struct FrameContent {
     steps: Vec<Step>,
     marks: Vec<MarkLine>,
     inodes: u64,
-}
-
-/// A journal's file at the time it began to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileVersion {
-    place: (u64, u64),
-    length: u64,
-    written: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl FileVersion {
-    pub(super) fn of(file: &Metadata) -> FileVersion {
-        FileVersion {
-            place: (file.dev(), file.ino()),
-            length: file.len(),
-            written: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        }
-    }
-}
-
-/// Whether a whole frame of this number begins there.
-pub(super) fn has_frame(file: &File, number: u32, offset: u64) -> io::Result<bool> {
-    let mut rest = Vec::new();
-    let mut head = [0; HEAD];
-    if file.read_at(&mut head, offset)? == HEAD
-        && let Some((found, len)) = frame::read_head(&head)
-        && found == number
-    {
-        rest.resize(HEAD + len, 0);
-        let read = file.read_at(&mut rest, offset)?;
-        rest.truncate(read);
-    }
-    let found = frame::decode(number, offset, &rest);
-    Ok(matches!(found, Ok(NextFrame::Whole { .. })))
 }
 
 /// A journal while it is being read.
@@ -259,9 +267,9 @@ impl<'a> Reader<'a> {
             // A file that does not even begin like a journal is some other file.
             Err(error) if number == 0 => Err(JournalError::NotAJournal {
                 path: self.path.to_path_buf(),
-                reason: error.reason,
+                reason: error.into(),
             }),
-            Err(error) => Err(self.damaged(number, error.reason)),
+            Err(error) => Err(self.damaged(number, error)),
         }
     }
 
@@ -295,21 +303,21 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    fn damaged(&self, frame: u32, reason: String) -> JournalError {
+    fn damaged(&self, frame: u32, reason: impl Into<Damage>) -> JournalError {
         JournalError::Damaged {
             path: self.path.to_path_buf(),
             frame,
             offset: self.offset,
-            reason,
+            reason: reason.into(),
         }
     }
 
     /// A frame is whole and does not hold what it should.
-    fn wrong(&self, number: u32, reason: String) -> JournalError {
+    fn wrong(&self, number: u32, reason: LineError) -> JournalError {
         match number {
             0 => JournalError::NotAJournal {
                 path: self.path.to_path_buf(),
-                reason,
+                reason: reason.into(),
             },
             _ => self.damaged(number, reason),
         }
@@ -331,7 +339,7 @@ impl<'a> Reader<'a> {
                     new.check().map_err(|reason| self.wrong(number, reason))?;
                     header = Some(content.header.insert(*new));
                 }
-                Record::Header(_) => return Err(self.damaged(number, "a second header".into())),
+                Record::Header(_) => return Err(self.damaged(number, LineError::SecondHeader)),
                 Record::Own(own) => frame.own(own.n),
                 Record::Dir(dir) => {
                     frame

@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Step, Transition};
+use super::line_error::LineError;
+use super::name::Name;
+use super::root_line::RootLine;
+use super::step::Step;
+use super::transition::Transition;
 use crate::fs::Identity;
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{Change, FileType, Flags, Ownership};
@@ -58,8 +62,8 @@ impl Header {
     /// Whether its trees are plain absolute paths.
     ///
     /// # Errors
-    /// Which is not, for people.
-    pub fn check(&self) -> Result<(), String> {
+    /// [`LineError::NotAbsolute`]: one is not.
+    pub fn check(&self) -> Result<(), LineError> {
         let is_plain = |path: &Name| match path.0.split_first() {
             Some((b'/', [])) => true,
             Some((b'/', rest)) => rest
@@ -68,10 +72,7 @@ impl Header {
             _ => false,
         };
         match self.roots.iter().find(|root| !is_plain(&root.path)) {
-            Some(root) => Err(format!(
-                "header line: {:?} is not the absolute path of a tree",
-                root.path.as_path()
-            )),
+            Some(root) => Err(LineError::NotAbsolute(root.path.clone().into())),
             None => Ok(()),
         }
     }
@@ -145,19 +146,6 @@ impl From<RunKind> for String {
     fn from(kind: RunKind) -> String {
         kind.name().to_string()
     }
-}
-
-/// One tree of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RootLine {
-    /// Absolute path.
-    pub path: Name,
-    /// Inode of the top.
-    #[serde(flatten)]
-    pub identity: Identity,
-    /// Only steps are taken in it: no owner below it is changed, and others may be using it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub steps_only: bool,
 }
 
 /// What decides which inodes a walk meets, and what it does about trouble.
@@ -260,26 +248,26 @@ pub struct Entry<'a> {
 impl DirLine {
     /// Whether the columns are of one length and the names are names: what [`Record::parse`] makes
     /// sure of.
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), LineError> {
         let count = self.names.len();
         let of_one_length = self.inos.len() == count
             && self.owns.len() == count
             && (self.borns.len() == count || self.borns.is_empty());
         if !of_one_length {
-            return Err("dir line: its columns are not of one length".into());
+            return Err(LineError::Columns);
         }
         let top = self.keep == 0 && self.path.is_empty();
         let plain = |name: &Name| name.is_component() && name.0 != b".";
-        let bad_way = self.path.iter().find(|name| !plain(name));
+        let bad_component = self.path.iter().find(|name| !plain(name));
         let bad_name = self
             .names
             .iter()
             .find(|name| !(plain(name) || top && name.0 == b"."));
-        match bad_way.or(bad_name) {
-            Some(name) => Err(format!(
-                "dir line: {:?} is not the name of a file",
-                name.as_path()
-            )),
+        match bad_component.or(bad_name) {
+            Some(name) => Err(LineError::NotAName {
+                kind: "dir",
+                name: name.clone().into(),
+            }),
             None => Ok(()),
         }
     }
@@ -397,24 +385,32 @@ impl Record {
     /// Reads one line, without its newline.
     ///
     /// # Errors
-    /// What is wrong with it, for people. A newer format is told from the header's number, by
-    /// whoever reads the header.
-    pub fn parse(text: &[u8]) -> Result<Record, String> {
-        let kind: Kind = serde_json::from_slice(text).map_err(|e| e.to_string())?;
-        let said = |e: serde_json::Error| format!("{} line: {e}", kind.kind);
+    /// What is wrong with it. A newer format is told from the header's number, by whoever reads the header.
+    pub fn parse(text: &[u8]) -> Result<Record, LineError> {
+        let kind: Kind = serde_json::from_slice(text).map_err(LineError::NotARecord)?;
+        let bad_fields = |source: serde_json::Error| LineError::Fields {
+            kind: kind.kind.to_string(),
+            source,
+        };
         match kind.kind.as_ref() {
             "header" => serde_json::from_slice(text)
                 .map(Record::Header)
-                .map_err(said),
-            "own" => serde_json::from_slice(text).map(Record::Own).map_err(said),
+                .map_err(bad_fields),
+            "own" => serde_json::from_slice(text)
+                .map(Record::Own)
+                .map_err(bad_fields),
             "dir" => {
-                let line: DirLine = serde_json::from_slice(text).map_err(said)?;
+                let line: DirLine = serde_json::from_slice(text).map_err(bad_fields)?;
                 line.check()?;
                 Ok(Record::Dir(line))
             }
-            "step" => serde_json::from_slice(text).map(Record::Step).map_err(said),
-            "mark" => serde_json::from_slice(text).map(Record::Mark).map_err(said),
-            other => Err(format!("unknown kind of line \"{other}\"")),
+            "step" => serde_json::from_slice(text)
+                .map(Record::Step)
+                .map_err(bad_fields),
+            "mark" => serde_json::from_slice(text)
+                .map(Record::Mark)
+                .map_err(bad_fields),
+            other => Err(LineError::UnknownKind(other.to_string())),
         }
     }
 
@@ -435,4 +431,10 @@ impl Record {
 fn with_kind<T: Serialize>(kind: &'static str, line: &T) -> Vec<u8> {
     // Every line type is plain data with string keys: there is nothing that could fail.
     serde_json::to_vec(&WithKind { kind, line }).unwrap_or_default()
+}
+
+/// The lines of some text, without their newlines.
+pub(super) fn split_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
 }

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Name;
+use super::name::Name;
 use crate::fs::escape::{escaped, one_line};
 use crate::fs::mountinfo::{self, Mount};
 use crate::fs::root::RootError;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Name;
-use super::record::RootLine;
+use super::line_error::LineError;
+use super::name::Name;
+use super::root_line::RootLine;
 use crate::fs::Identity;
 use crate::fs::escape::escaped;
 use crate::ownership::{Mode, Ownership};
@@ -38,16 +39,19 @@ impl StepPath {
         path
     }
 
-    fn check(&self, roots: usize) -> Result<(), String> {
+    fn check(&self, roots: usize) -> Result<(), LineError> {
         let plain = |name: &Name| name.is_component() && name.0 != b".";
         if self.root >= roots {
-            return Err(format!("step line: there is no root {}", self.root));
+            return Err(LineError::NoRoot {
+                kind: "step",
+                root: self.root,
+            });
         }
         match self.path.iter().find(|name| !plain(name)) {
-            Some(name) => Err(format!(
-                "step line: {:?} is not the name of a file",
-                name.as_path()
-            )),
+            Some(name) => Err(LineError::NotAName {
+                kind: "step",
+                name: name.clone().into(),
+            }),
             None => Ok(()),
         }
     }
@@ -295,12 +299,12 @@ impl Step {
     /// Whether its places are plain ways below the `roots` that there are.
     ///
     /// # Errors
-    /// Which is not, for people.
-    pub fn check(&self, roots: usize) -> Result<(), String> {
+    /// Which is not.
+    pub fn check(&self, roots: usize) -> Result<(), LineError> {
         let may_be_root = matches!(self, Step::SetOwnership { .. } | Step::Times { .. });
         self.places().into_iter().try_for_each(|place| {
             if place.path.is_empty() && !may_be_root {
-                return Err("step line: a place without a name".into());
+                return Err(LineError::NoName);
             }
             place.check(roots)
         })

@@ -2,34 +2,21 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-use thiserror::Error;
 use walkdir::WalkDir;
 
-use super::file::{Journal, JournalError, JournalState};
+use super::error::{JournalError, StoreError};
+use super::file::Journal;
+use super::id::{DEFAULT_PLACE, LATEST, SUFFIX, id_of, number_of};
 use super::last_id::LastId;
-use super::record::{Header, NameCounts, Record};
-use super::run_lock::{self, RunLock};
+use super::run_lock;
 use super::safe_path::{self, Distrust};
-use super::writer::Appender;
-use crate::fs::escape::{escaped, one_line, shell_word};
-use crate::fs::source_path::SourcePath;
-use crate::fs::{PinnedFile, Root, mountinfo, root};
-
-/// Where journals are kept unless `--journal-dir` says otherwise.
-pub const DEFAULT_PLACE: &str = "/var/lib/idshift";
-
-/// The name of the newest run's journal.
-pub const LATEST: &str = "latest";
-
-const SUFFIX: &str = ".jsonl.zst";
+use crate::fs::{Root, root};
 
 /// Of a journal that is not in its place yet.
-const NEW: &str = ".new";
+pub(super) const NEW: &str = ".new";
 
 /// A directory of journals, one file each, `ID.jsonl.zst`.
 ///
@@ -37,100 +24,7 @@ const NEW: &str = ".new";
 /// the runs even when the clock was set back.
 #[derive(Clone, Debug)]
 pub struct Store {
-    place: PathBuf,
-}
-
-/// What is wrong with the journal directory, or with what was asked of it.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// The directory cannot be made, read or written.
-    #[error("{path}: {source}. Name another place with --journal-dir DIR", path = escaped(path))]
-    Io {
-        /// The directory or the journal file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Others could write in it.
-    #[error(
-        "{path}: {reason}, so others could put journals there. `chown root: {path} && chmod 0700 {path}` helps where it is this directory itself; else name another place with --journal-dir DIR",
-        path = escaped(path)
-    )]
-    NotPrivate {
-        /// The directory.
-        path: PathBuf,
-        /// What makes it so.
-        reason: String,
-    },
-    /// It lies in a tree that is to be shifted.
-    #[error(
-        "{path}: the journal directory lies inside {tree}, which is to be shifted. Name another place with --journal-dir DIR",
-        path = escaped(path), tree = escaped(tree)
-    )]
-    InsideTree {
-        /// The directory.
-        path: PathBuf,
-        /// The tree.
-        tree: PathBuf,
-    },
-    /// No journal has this name.
-    #[error(
-        "no journal {name} in {path}; `idshift journal list --journal-dir {word}` shows what is there",
-        name = one_line(name), path = escaped(path), word = shell_word(path)
-    )]
-    NoSuchJournal {
-        /// What was asked for.
-        name: String,
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A number that several journals have.
-    #[error("{name} could be any of {ids}. Name it by its whole id", name = one_line(name), ids = one_line(ids))]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// Their ids.
-        ids: String,
-    },
-    /// The directory that was named is not there.
-    #[error(
-        "{path}: there is no such journal directory. Name the directory that the run was given with \
-         --journal-dir DIR; where it was given none, that is {DEFAULT_PLACE}",
-        path = escaped(path)
-    )]
-    NoDirectory {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// There is none that `latest` could mean.
-    #[error(
-        "{path}: there are no journals here. Name the directory that the run was given with --journal-dir DIR",
-        path = escaped(path)
-    )]
-    NoJournals {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A run that was not ended covers the same tree.
-    #[error(
-        "{tree}: journal {id} covers it and is {state}. {ways_on}",
-        tree = escaped(tree)
-    )]
-    Unfinished {
-        /// The tree.
-        tree: PathBuf,
-        /// The journal's id.
-        id: String,
-        /// How far it is.
-        state: JournalState,
-        /// What helps.
-        ways_on: String,
-    },
-    /// A journal that could cover the same tree cannot be read.
-    #[error(
-        "cannot tell whether a run on this tree was left unfinished: {0}. If the journal is of no more use, move it out of its directory"
-    )]
-    Unreadable(#[from] JournalError),
+    pub(super) place: PathBuf,
 }
 
 impl Store {
@@ -146,7 +40,7 @@ impl Store {
         &self.place
     }
 
-    fn io(&self, source: io::Error) -> StoreError {
+    pub(super) fn io(&self, source: io::Error) -> StoreError {
         StoreError::Io {
             path: self.place.clone(),
             source,
@@ -180,10 +74,10 @@ impl Store {
 
     /// The directory, or the last one on the way to it that is there.
     fn nearest(&self) -> &Path {
-        let mut ways = self.place.ancestors();
-        let there = ways.find(|way| way.as_os_str().is_empty() || way.exists());
+        let mut paths = self.place.ancestors();
+        let there = paths.find(|path| path.as_os_str().is_empty() || path.exists());
         match there {
-            Some(way) if !way.as_os_str().is_empty() => way,
+            Some(path) if !path.as_os_str().is_empty() => path,
             _ => Path::new("."),
         }
     }
@@ -301,105 +195,6 @@ impl Store {
         })
     }
 
-    /// Refuses when a run on one of these trees was begun and not ended.
-    pub fn check_no_unfinished(&self, roots: &[Root]) -> Result<(), StoreError> {
-        for path in self.files()? {
-            let journal = match Journal::outline(&path) {
-                Ok(journal) => journal,
-                Err(JournalError::Empty { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let Some(ways_on) = journal.how_to_end(&path) else {
-                continue;
-            };
-            let trees = journal.header.roots.iter().filter(|root| !root.steps_only);
-            for theirs in trees {
-                if let Some(ours) = roots
-                    .iter()
-                    .find(|ours| covers(ours, theirs.path.as_path()))
-                {
-                    return Err(StoreError::Unfinished {
-                        tree: ours.path.clone(),
-                        id: journal.header.id,
-                        state: journal.state,
-                        ways_on,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Begins a journal under a new id, for a run that holds the lock of its trees. Its file is made beside its place and put there once the
-    /// header is durable: whoever sees a journal sees its header.
-    pub fn create(
-        &self,
-        _lock: &RunLock,
-        mut header: Header,
-    ) -> Result<(Appender, PathBuf), StoreError> {
-        self.open_for_writing()?;
-        let last_id = LastId::lock(&self.place).map_err(|error| self.io(error))?;
-        for tries in 0.. {
-            let number = self.next_number(&last_id)?;
-            let time = header.time.strftime("%Y%m%dT%H%M%SZ");
-            header.id = format!("{number:04}-{time}");
-            let path = self.place.join(format!("{}{SUFFIX}", header.id));
-            let unfinished =
-                self.place
-                    .join(format!("{}.{tries}.{}{NEW}", header.id, std::process::id()));
-            let file = match new_file(&unfinished) {
-                // In another container, a process of this number.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                made => made.map_err(|source| StoreError::Io {
-                    path: unfinished.clone(),
-                    source,
-                })?,
-            };
-            match self.begin(&header, file, &unfinished, &path) {
-                Ok(appender) => return Ok((appender, path)),
-                // Nothing was done under it.
-                Err(error) => {
-                    let _ = std::fs::remove_file(&unfinished);
-                    if error.kind() != io::ErrorKind::AlreadyExists {
-                        return Err(StoreError::Io {
-                            path,
-                            source: error,
-                        });
-                    }
-                    // Another run took the number; there is a next one.
-                }
-            }
-        }
-        Err(self.io(io::ErrorKind::AlreadyExists.into()))
-    }
-
-    /// A number that no journal had yet, and from now on none gets.
-    fn next_number(&self, last_id: &LastId) -> Result<u64, StoreError> {
-        let newest = self.files()?.last().map_or(0, |path| number_of(path));
-        let io = |error| self.io(error);
-        let last = newest.max(last_id.read().map_err(io)?);
-        let used_up = || self.io(io::Error::other("all journal numbers are used up"));
-        let number = last.checked_add(1).ok_or_else(used_up)?;
-        last_id.raise(number).map_err(io)?;
-        Ok(number)
-    }
-
-    fn begin(
-        &self,
-        header: &Header,
-        file: File,
-        unfinished: &Path,
-        path: &Path,
-    ) -> io::Result<Appender> {
-        run_lock::claim(&file)?;
-        let mut appender = Appender::new(file, 0, 0, NameCounts::default())?;
-        let line = Record::Header(Box::new(header.clone()));
-        appender.append(&line.to_bytes(), NameCounts::default())?;
-        put_in_place(unfinished, path)?;
-        File::open(&self.place)?.sync_all()?;
-        Ok(appender)
-    }
-
     /// Removes a file that `goes` says is of no more use, and still says so once no idshift is at work on it;
     /// whether it is gone.
     ///
@@ -443,69 +238,5 @@ impl Store {
             }
         }
         Ok(found)
-    }
-}
-
-fn new_file(path: &Path) -> io::Result<File> {
-    File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-}
-
-/// Gives a file its name, which nobody must have yet.
-fn put_in_place(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A filesystem that cannot: a link takes nobody's place either.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            std::fs::hard_link(from, to)?;
-            std::fs::remove_file(from)
-        }
-        result => Ok(result?),
-    }
-}
-
-/// The journal id in a file's name.
-pub fn id_of(path: &Path) -> Option<&str> {
-    path.file_name()?.to_str()?.strip_suffix(SUFFIX)
-}
-
-/// How a journal is named on a command line: by its id where the program looks for it there anyway, else by
-/// its path.
-pub fn argument(journal: &Path) -> String {
-    match (id_of(journal), journal.parent()) {
-        (Some(id), Some(place)) if place == Path::new(DEFAULT_PLACE) => shell_word(Path::new(id)),
-        _ => shell_word(journal),
-    }
-}
-
-/// The number an id begins with; 0 for a file somebody named otherwise.
-fn number_of(path: &Path) -> u64 {
-    let id = id_of(path).unwrap_or_default();
-    let digits = id.split('-').next().unwrap_or_default();
-    digits.parse().unwrap_or(0)
-}
-
-/// Whether one of the two shows a part of the other by a bind mount.
-fn is_bind_mount(ours: &Root, theirs: &Path) -> io::Result<bool> {
-    let mounts = mountinfo::of_this_thread()?;
-    let ours = SourcePath::of(ours.pin.as_fd(), &ours.path, &mounts)?;
-    let theirs = SourcePath::of(PinnedFile::exactly(theirs)?.as_fd(), theirs, &mounts)?;
-    Ok(ours
-        .zip(theirs)
-        .is_some_and(|(ours, theirs)| ours.meets(&theirs)))
-}
-
-/// Whether a tree of a journal and a tree that is asked for now hold one another.
-fn covers(ours: &Root, theirs: &Path) -> bool {
-    match root::ancestor_ids_of(theirs) {
-        Ok(ancestor_ids) => {
-            ours.overlaps(&ancestor_ids) || is_bind_mount(ours, theirs).unwrap_or(false)
-        }
-        // It is gone, or cannot be reached: only its path is left to go by.
-        Err(_) => ours.path.starts_with(theirs) || theirs.starts_with(&ours.path),
     }
 }

@@ -9,9 +9,21 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use jiff::Timestamp;
+use thiserror::Error;
 
 use super::frame::Encoder;
 use super::record::{Mark, MarkLine, NameCounts, Record};
+
+/// What keeps a journal from being written, other than its filesystem.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// One that nobody can find any more undoes nothing.
+    #[error("it was removed while it was written")]
+    Removed,
+    /// The thread that writes it cannot be started.
+    #[error("no thread for it: {0}")]
+    NoThread(io::Error),
+}
 
 /// The growing end of a journal file.
 ///
@@ -58,7 +70,7 @@ impl Appender {
         self.file.sync_data()?;
         // One that nobody can find any more undoes nothing.
         if self.file.metadata()?.nlink() == 0 {
-            return Err(io::Error::other("it was removed while it was written"));
+            return Err(io::Error::other(AppendError::Removed));
         }
         self.end += frame.len() as u64;
         self.next_frame += 1;
@@ -193,7 +205,7 @@ impl Writer {
                 Ok(thread)
             }
             Err(error) => {
-                let error = io::Error::new(error.kind(), format!("no thread for it: {error}"));
+                let error = io::Error::new(error.kind(), AppendError::NoThread(error));
                 Err(Box::new((appender, Err(error))))
             }
         };

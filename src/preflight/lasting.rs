@@ -9,7 +9,7 @@ use super::Preflight;
 use super::homes::{self, Claim};
 use crate::fs::escape::escaped;
 use crate::fs::process;
-use crate::journal::store::StoreError;
+use crate::journal::error::StoreError;
 
 /// Why the trees cannot be changed, now or later.
 #[derive(Debug, Error)]

@@ -7,8 +7,8 @@ use thiserror::Error;
 use super::Preflight;
 use crate::fs::escape::escaped;
 use crate::fs::{Root, process};
+use crate::journal::error::StoreError;
 use crate::journal::run_lock::{LockError, RunLock};
-use crate::journal::store::StoreError;
 use crate::preflight::in_use::{self, TreeInUse, Use};
 
 /// Why the trees cannot be changed now.

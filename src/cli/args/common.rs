@@ -8,7 +8,7 @@ use clap_complete::ArgValueCompleter;
 
 use crate::cli::completion::candidates;
 use crate::idmap::MapSpec;
-use crate::journal::store::DEFAULT_PLACE;
+use crate::journal::id::DEFAULT_PLACE;
 
 /// Where the map comes from.
 #[derive(Clone, Debug, Default, Args)]

@@ -14,9 +14,9 @@ use crate::cli::output::text;
 use crate::cli::output::{self, say, tell};
 use crate::fs::escape::escaped;
 use crate::journal::file::{Overview, Section};
+use crate::journal::id::id_of;
 use crate::journal::manifest::{ChangeLine, LinePath, ManifestLine};
 use crate::journal::record::{DirLine, Header};
-use crate::journal::store::id_of;
 use crate::journal::{Journal, JournalError, JournalState, Name, Store, Transition};
 
 /// Runs one of them.

@@ -12,7 +12,7 @@ use crate::cli::output::text::printable;
 use crate::docker::copy;
 use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
 use crate::fs::escape::escaped;
-use crate::journal::file::kept_whole;
+use crate::journal::kept_whole;
 use crate::journal::{Journal, JournalState, Store};
 
 /// Runs it.

@@ -157,7 +157,7 @@ pub fn open_manifest(path: &Path) -> Result<(ManifestWriter, &Path), Refusal> {
     if path == Path::new("-") {
         let stdout = output::stdout().map_err(|source| Refusal::ManifestOutput {
             path: path.to_path_buf(),
-            source,
+            source: source.into(),
         })?;
         return Ok((ManifestWriter::stream(Box::new(stdout)), path));
     }

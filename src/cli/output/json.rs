@@ -11,7 +11,7 @@ use crate::cli::output::say;
 
 use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
-use crate::journal::store::id_of;
+use crate::journal::id::id_of;
 use crate::journal::{Journal, Name};
 use crate::preflight::Passing;
 

@@ -7,7 +7,7 @@ use console::style;
 use crate::cli::output::text::{bytes, count, inodes, path, seconds, table};
 use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
-use crate::journal::store::argument;
+use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError};
 use crate::ownership::FileType;
 

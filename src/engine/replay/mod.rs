@@ -24,7 +24,7 @@ use super::target::Target;
 use crate::fs::Root;
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::threads::on_threads;
-use crate::journal::record::RootLine;
+use crate::journal::root_line::RootLine;
 use crate::journal::{Journal, JournalError};
 
 impl Replay<'_> {

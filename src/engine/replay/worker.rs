@@ -14,6 +14,7 @@ use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::dir_cache::PathChain;
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::{FirstCall, LookupEntry, PinnedFiles, Root, Stat, process};
+use crate::journal::error::Damage;
 use crate::journal::file::Section;
 use crate::journal::record::{DirLine, Entry};
 use crate::journal::{JournalError, Name, Transition};
@@ -104,10 +105,7 @@ impl<'a> Worker<'a> {
                 Section::Dir(line) => {
                     let known = |n: &u32| transitions.contains_key(n);
                     if line.root >= self.roots.len() || !line.owns.iter().all(known) {
-                        return Err(self.replay.journal.damaged(
-                            frame,
-                            "it names a root or a change that it does not define",
-                        ));
+                        return Err(self.replay.journal.damaged(frame, Damage::Undefined));
                     }
                     self.dir(&line, &transitions);
                 }

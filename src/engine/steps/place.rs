@@ -10,7 +10,7 @@ use crate::engine::reopen;
 use crate::fs::file_ops::stat_entry;
 use crate::fs::stat::stat;
 use crate::fs::{Root, Stat};
-use crate::journal::record::RootLine;
+use crate::journal::root_line::RootLine;
 use crate::journal::step::StepPath;
 use crate::journal::{Journal, Name};
 

@@ -1,0 +1,207 @@
+//! Why a journal, or the directory of journals, cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::frame;
+use super::id::DEFAULT_PLACE;
+use super::line_error::LineError;
+use super::record;
+use super::safe_path;
+use super::state::JournalState;
+use crate::fs::escape::{escaped, one_line, shell_word};
+
+/// Why a journal cannot be used.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The file cannot be read.
+    #[error("{path}: {source}", path = escaped(path))]
+    Io {
+        /// The journal file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody else could have written it.
+    #[error(
+        "{path}: {reason}, so somebody else could have written it, and a rollback would do what it \
+         says. If you know that it is genuine: chown it to the user that runs idshift, chmod it to 0600, and \
+         keep it in a directory that nobody else can write to",
+        path = escaped(path)
+    )]
+    NotTrusted {
+        /// The journal file.
+        path: PathBuf,
+        /// What makes it so.
+        reason: String,
+    },
+    /// Written by a later version.
+    #[error(
+        "{path}: is in format {format}; this idshift reads up to format {known}. Use the version that wrote it ({tool}) or a later one",
+        path = escaped(path), known = record::FORMAT
+    )]
+    Newer {
+        /// The journal file.
+        path: PathBuf,
+        /// Its format.
+        format: u64,
+        /// Who wrote it.
+        tool: String,
+    },
+    /// A frame is damaged.
+    #[error(
+        "{path}: frame {frame} at byte {offset} is damaged: {reason}. The {frame} frames before it \
+         are whole: `idshift rollback --up-to {frame} {word}` undoes just these",
+        path = escaped(path), word = shell_word(path)
+    )]
+    Damaged {
+        /// The journal file.
+        path: PathBuf,
+        /// Number of the frame, from 0: how many are whole before it.
+        frame: u32,
+        /// Where it begins.
+        offset: u64,
+        /// What is wrong.
+        reason: Damage,
+    },
+    /// Not even the header is there: nothing was done under this journal.
+    #[error(
+        "{path}: holds no whole header. The run ended before it changed anything; \
+         `idshift journal prune --journal-dir {dir}` removes the file",
+        path = escaped(path), dir = shell_word(safe_path::directory_of(path))
+    )]
+    Empty {
+        /// The journal file.
+        path: PathBuf,
+    },
+    /// Somebody went on with it.
+    #[error(
+        "{path}: another idshift is at work on it, or was since it was read; nothing was done. \
+         `idshift journal show {word}` says how it stands",
+        path = escaped(path), word = shell_word(path)
+    )]
+    GoneOn {
+        /// The journal file.
+        path: PathBuf,
+    },
+    /// It is no journal.
+    #[error("{path}: is not a journal of idshift: {reason}", path = escaped(path))]
+    NotAJournal {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: Damage,
+    },
+}
+
+/// What is wrong with a frame of a journal, or with what it says.
+#[derive(Debug, Error)]
+pub enum Damage {
+    /// The bytes of the frame.
+    #[error(transparent)]
+    Frame(#[from] frame::Damaged),
+    /// A line.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// It was whole when the journal was opened.
+    #[error("it is not whole any more")]
+    NotWholeAnyMore,
+    /// A line names what no line before it defines.
+    #[error("it names a root or a change that it does not define")]
+    Undefined,
+}
+
+/// What is wrong with the journal directory, or with what was asked of it.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The directory cannot be made, read or written.
+    #[error("{path}: {source}. Name another place with --journal-dir DIR", path = escaped(path))]
+    Io {
+        /// The directory or the journal file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others could write in it.
+    #[error(
+        "{path}: {reason}, so others could put journals there. `chown root: {path} && chmod 0700 {path}` helps where it is this directory itself; else name another place with --journal-dir DIR",
+        path = escaped(path)
+    )]
+    NotPrivate {
+        /// The directory.
+        path: PathBuf,
+        /// What makes it so.
+        reason: String,
+    },
+    /// It lies in a tree that is to be shifted.
+    #[error(
+        "{path}: the journal directory lies inside {tree}, which is to be shifted. Name another place with --journal-dir DIR",
+        path = escaped(path), tree = escaped(tree)
+    )]
+    InsideTree {
+        /// The directory.
+        path: PathBuf,
+        /// The tree.
+        tree: PathBuf,
+    },
+    /// No journal has this name.
+    #[error(
+        "no journal {name} in {path}; `idshift journal list --journal-dir {word}` shows what is there",
+        name = one_line(name), path = escaped(path), word = shell_word(path)
+    )]
+    NoSuchJournal {
+        /// What was asked for.
+        name: String,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A number that several journals have.
+    #[error("{name} could be any of {ids}. Name it by its whole id", name = one_line(name), ids = one_line(ids))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// Their ids.
+        ids: String,
+    },
+    /// The directory that was named is not there.
+    #[error(
+        "{path}: there is no such journal directory. Name the directory that the run was given with \
+         --journal-dir DIR; where it was given none, that is {DEFAULT_PLACE}",
+        path = escaped(path)
+    )]
+    NoDirectory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is none that `latest` could mean.
+    #[error(
+        "{path}: there are no journals here. Name the directory that the run was given with --journal-dir DIR",
+        path = escaped(path)
+    )]
+    NoJournals {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A run that was not ended covers the same tree.
+    #[error(
+        "{tree}: journal {id} covers it and is {state}. {how_to_end}",
+        tree = escaped(tree)
+    )]
+    Unfinished {
+        /// The tree.
+        tree: PathBuf,
+        /// The journal's id.
+        id: String,
+        /// How far it is.
+        state: JournalState,
+        /// What helps.
+        how_to_end: String,
+    },
+    /// A journal that could cover the same tree cannot be read.
+    #[error(
+        "cannot tell whether a run on this tree was left unfinished: {0}. If the journal is of no more use, move it out of its directory"
+    )]
+    Unreadable(#[from] JournalError),
+}

@@ -1,0 +1,107 @@
+//! Why a manifest cannot be used, or written.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::fs::escape::escaped;
+use crate::journal::record::FORMAT;
+
+/// Why a manifest cannot be used.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error("{path}: {source}", path = escaped(path))]
+    Io {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody else could have written it.
+    #[error(
+        "{path}: {reason}, so somebody else could have written it, and what it lists would be done. \
+         If you know that it is as it was reviewed: chown it to the user that runs idshift, and chmod go-w",
+        path = escaped(path)
+    )]
+    NotTrusted {
+        /// The manifest.
+        path: PathBuf,
+        /// What makes it so.
+        reason: String,
+    },
+    /// A line is not what it should be.
+    #[error("{path}: line {line}: {reason}. Make a new one with `idshift shift --dry-run --manifest FILE`", path = escaped(path))]
+    Bad {
+        /// The manifest.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: ManifestLineError,
+    },
+    /// It is of a migration, which is worked out anew each time.
+    #[error("{path}: was made by `idshift docker`: it is for reading only. Run `idshift docker migrate` or `idshift docker revert` itself", path = escaped(path))]
+    Steps {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// It is not what it was when it was read.
+    #[error("{path}: was written anew while it was read, so it is not what was reviewed; nothing was done", path = escaped(path))]
+    Changed {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// There is no summary at the end.
+    #[error("{path}: was cut off: it does not end in a summary line. Make a new one with `idshift shift --dry-run --manifest FILE`", path = escaped(path))]
+    CutOff {
+        /// The manifest.
+        path: PathBuf,
+    },
+}
+
+/// What is wrong with a line of a manifest.
+#[derive(Debug, Error)]
+pub enum ManifestLineError {
+    /// There is no line at all.
+    #[error("the file is empty")]
+    Empty,
+    /// Written by a later version.
+    #[error("is in format {0}, this idshift reads up to {FORMAT}")]
+    Newer(u64),
+    /// It is no JSON, or its fields are not those of its kind.
+    #[error(transparent)]
+    Json(serde_json::Error),
+    /// The first line is another one.
+    #[error("the first line is not a header")]
+    NoHeader,
+    /// A manifest has one header.
+    #[error("a second header")]
+    SecondHeader,
+    /// The summary is the last line.
+    #[error("it stands behind the summary, which is the last line")]
+    AfterSummary,
+    /// `path_b64` is no base64.
+    #[error(transparent)]
+    Base64(#[from] base64::DecodeError),
+    /// A path that the header does not name a tree for.
+    #[error("its path is below none of the manifest's roots")]
+    OutsideRoots,
+    /// A name that would lead elsewhere.
+    #[error("{0:?} is not the name of a file")]
+    NotAName(PathBuf),
+}
+
+/// Why a manifest cannot be written.
+#[derive(Debug, Error)]
+pub enum ManifestOutputError {
+    /// The file cannot be made or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Its owner could read it, whatever its mode is.
+    #[error(
+        "is there and belongs to user {0}, who could read what is private. Remove it, or name another file"
+    )]
+    OfAnotherUser(u32),
+}

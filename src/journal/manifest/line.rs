@@ -1,0 +1,140 @@
+//! The lines of a manifest. `docs/formats.md` describes them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::fs::Identity;
+use crate::idmap::{Direction, IdMap};
+use crate::journal::record::WalkOptions;
+use crate::journal::root_line::RootLine;
+use crate::journal::step::Step;
+use crate::ownership::{FileType, Flags, Ownership};
+
+/// First line: what the dry run was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestHeader {
+    /// Version of the format; the journal's number.
+    pub format: u32,
+    /// The program and its version.
+    pub tool: String,
+    /// When.
+    pub time: Timestamp,
+    /// Where.
+    pub host: String,
+    /// Which way ids go.
+    pub direction: Direction,
+    /// The map.
+    pub map: IdMap,
+    /// The trees.
+    pub roots: Vec<RootLine>,
+    /// How the walk was limited.
+    pub walk: WalkOptions,
+}
+
+/// The path of a line: `path`, or `path_b64` where it is not UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinePath {
+    /// UTF-8.
+    #[serde(rename = "path")]
+    Text(String),
+    /// Base64 of the bytes.
+    #[serde(rename = "path_b64")]
+    Bytes(String),
+}
+
+impl LinePath {
+    /// For these bytes.
+    pub fn new(bytes: &[u8]) -> LinePath {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => LinePath::Text(text.to_string()),
+            Err(_) => LinePath::Bytes(BASE64.encode(bytes)),
+        }
+    }
+
+    /// The bytes.
+    ///
+    /// # Errors
+    /// It is no base64.
+    pub fn bytes(&self) -> Result<Vec<u8>, base64::DecodeError> {
+        match self {
+            LinePath::Text(text) => Ok(text.as_bytes().to_vec()),
+            LinePath::Bytes(text) => BASE64.decode(text),
+        }
+    }
+}
+
+/// An inode that would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeLine {
+    /// Absolute path.
+    #[serde(flatten)]
+    pub path: LinePath,
+    /// Kind of inode.
+    #[serde(rename = "type")]
+    pub file_type: FileType,
+    /// Inode.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// What it has.
+    pub before: Ownership,
+    /// What it would get.
+    pub after: Ownership,
+    /// Flags that are cleared while it is changed, and put back after (format 2).
+    #[serde(default, skip_serializing_if = "Flags::is_empty")]
+    pub flags: Flags,
+}
+
+/// An inode that cannot be shifted, and why; or one that is passed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteLine {
+    /// Absolute path.
+    #[serde(flatten)]
+    pub path: LinePath,
+    /// What kind of trouble: `unmapped`, `failed`, `mount`.
+    pub note: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Last line: a manifest without it was cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SummaryLine {
+    /// Inodes met.
+    pub seen: u64,
+    /// Inodes that would change.
+    pub changed: u64,
+    /// Inodes that are on the target side.
+    pub already_shifted: u64,
+    /// Inodes with an id outside the map.
+    pub unmapped: u64,
+    /// Inodes that cannot be shifted for another reason.
+    pub failed: u64,
+}
+
+/// Any line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum ManifestLine {
+    /// First.
+    Header(Box<ManifestHeader>),
+    /// One inode.
+    Change(Box<ChangeLine>),
+    /// What is done besides changing owners.
+    Step(Box<Step>),
+    /// One that stays as it is.
+    Note(NoteLine),
+    /// Last.
+    Summary(SummaryLine),
+}
+
+impl ManifestLine {
+    /// The line and its newline.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Plain data with string keys: nothing that could fail.
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+}

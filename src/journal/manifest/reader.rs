@@ -1,0 +1,221 @@
+//! Reading a manifest.
+
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::error::{ManifestError, ManifestLineError};
+use super::is_compressed;
+use super::line::{ChangeLine, ManifestHeader, ManifestLine};
+use crate::journal::file_version::FileVersion;
+use crate::journal::name::Name;
+use crate::journal::record::FORMAT;
+use crate::journal::root_line::RootLine;
+use crate::journal::safe_path::{self, Distrust};
+
+/// A manifest that has been read through once and is whole.
+#[derive(Debug)]
+pub struct Manifest {
+    /// The file.
+    pub path: PathBuf,
+    version: FileVersion,
+    /// What the dry run was asked.
+    pub header: ManifestHeader,
+    /// Inodes it would change.
+    pub changes: u64,
+    /// Inodes it says cannot be shifted.
+    pub troubles: u64,
+}
+
+impl Manifest {
+    /// Reads it through: every line is understood and the last is its summary.
+    pub fn open(path: &Path) -> Result<Manifest, ManifestError> {
+        let version = version_now(path)?;
+        let mut header = None;
+        let mut changes = 0;
+        let mut troubles = 0;
+        let mut whole = false;
+        let mut last = 0;
+        for line in lines(path)? {
+            let (number, line) = line?;
+            last = number;
+            let bad = |reason| ManifestError::Bad {
+                path: path.to_path_buf(),
+                line: number,
+                reason,
+            };
+            if whole {
+                return Err(bad(ManifestLineError::AfterSummary));
+            }
+            match line {
+                ManifestLine::Header(line) if header.is_none() && number == 1 => {
+                    header = Some(*line);
+                }
+                ManifestLine::Header(_) => return Err(bad(ManifestLineError::SecondHeader)),
+                _ if header.is_none() => return Err(bad(ManifestLineError::NoHeader)),
+                ManifestLine::Change(_) => changes += 1,
+                ManifestLine::Step(_) => {
+                    return Err(ManifestError::Steps {
+                        path: path.to_path_buf(),
+                    });
+                }
+                ManifestLine::Note(note) => troubles += u64::from(note.note != "mount"),
+                ManifestLine::Summary(_) => whole = true,
+            }
+        }
+        match header {
+            Some(header) if whole => Ok(Manifest {
+                path: path.to_path_buf(),
+                version,
+                header,
+                changes,
+                troubles,
+            }),
+            _ if last == 0 => Err(ManifestError::Bad {
+                path: path.to_path_buf(),
+                line: 1,
+                reason: ManifestLineError::Empty,
+            }),
+            _ => Err(ManifestError::CutOff {
+                path: path.to_path_buf(),
+            }),
+        }
+    }
+
+    /// Its changes, in order: each with the number of its root and the names from there.
+    pub fn changes(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Reviewed, ManifestError>> + '_, ManifestError> {
+        Ok(lines(&self.path)?.filter_map(|line| match line {
+            Ok((number, ManifestLine::Change(change))) => Some(self.reviewed(number, *change)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    /// Makes sure that what was read of it until now is what it was when it was opened.
+    ///
+    /// # Errors
+    /// [`ManifestError::Changed`].
+    pub fn check_unchanged(&self) -> Result<(), ManifestError> {
+        match version_now(&self.path)? == self.version {
+            true => Ok(()),
+            false => Err(ManifestError::Changed {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    fn reviewed(&self, line: u64, change: ChangeLine) -> Result<Reviewed, ManifestError> {
+        let bad = |reason| ManifestError::Bad {
+            path: self.path.clone(),
+            line,
+            reason,
+        };
+        let path = change.path.bytes().map_err(|error| bad(error.into()))?;
+        let below = |root: &RootLine| {
+            let rest = path.strip_prefix(&root.path.0[..])?;
+            match rest.split_first() {
+                None => Some(Vec::new()),
+                Some((b'/', rest)) => Some(
+                    rest.split(|&b| b == b'/')
+                        .map(|n| Name(n.to_vec()))
+                        .collect(),
+                ),
+                Some(_) => None,
+            }
+        };
+        let found = self
+            .header
+            .roots
+            .iter()
+            .enumerate()
+            .find_map(|(n, root)| Some((n, below(root)?)));
+        let Some((root, names)) = found else {
+            return Err(bad(ManifestLineError::OutsideRoots));
+        };
+        let plain = |name: &Name| name.is_component() && name.0 != b".";
+        if let Some(name) = names.iter().find(|name| !plain(name)) {
+            return Err(bad(ManifestLineError::NotAName(name.clone().into())));
+        }
+        Ok(Reviewed {
+            root,
+            names,
+            change,
+        })
+    }
+}
+
+fn version_now(path: &Path) -> Result<FileVersion, ManifestError> {
+    let metadata = std::fs::metadata(path).map_err(|source| ManifestError::Io {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    Ok(FileVersion::of(&metadata))
+}
+
+/// A change out of a manifest.
+#[derive(Clone, Debug)]
+pub struct Reviewed {
+    /// Number of its root.
+    pub root: usize,
+    /// The names from the root; none for the root itself.
+    pub names: Vec<Name>,
+    /// The line.
+    pub change: ChangeLine,
+}
+
+type Numbered = Result<(u64, ManifestLine), ManifestError>;
+
+/// The lines of a manifest file with their numbers, from 1.
+fn lines(path: &Path) -> Result<impl Iterator<Item = Numbered> + use<>, ManifestError> {
+    let io = {
+        let path = path.to_path_buf();
+        move |source| ManifestError::Io {
+            path: path.clone(),
+            source,
+        }
+    };
+    let file = safe_path::open_handed_over(path).map_err(|distrust| match distrust {
+        Distrust::Io(error) => io(error),
+        Distrust::Reason(reason) => ManifestError::NotTrusted {
+            path: path.to_path_buf(),
+            reason,
+        },
+    })?;
+    let reader: Box<dyn BufRead> = if is_compressed(path) {
+        let decoder = zstd::stream::read::Decoder::new(file).map_err(&io)?;
+        Box::new(BufReader::new(decoder))
+    } else {
+        Box::new(BufReader::new(file))
+    };
+    let path = path.to_path_buf();
+    Ok(reader.split(b'\n').zip(1..).map(move |(text, number)| {
+        let text = text.map_err(|error| match error.kind() {
+            // zstd says so of a stream that ends too soon.
+            io::ErrorKind::UnexpectedEof => ManifestError::CutOff { path: path.clone() },
+            _ => io(error),
+        })?;
+        let bad = |reason| ManifestError::Bad {
+            path: path.clone(),
+            line: number,
+            reason,
+        };
+        if number == 1 {
+            check_format(&text).map_err(&bad)?;
+        }
+        let line = serde_json::from_slice(&text).map_err(|error| match error.is_eof() {
+            true => ManifestError::CutOff { path: path.clone() },
+            false => bad(ManifestLineError::Json(error)),
+        })?;
+        Ok((number, line))
+    }))
+}
+
+/// Looks at the version alone, before the rest, which a later version may have changed.
+fn check_format(text: &[u8]) -> Result<(), ManifestLineError> {
+    let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+    match value["format"].as_u64() {
+        Some(format) if format > u64::from(FORMAT) => Err(ManifestLineError::Newer(format)),
+        _ => Ok(()),
+    }
+}
