@@ -1,4 +1,6 @@
+mod accounts;
 mod audit;
+mod bind_mounts;
 mod containerd_store;
 mod copy;
 mod daemon_between;

@@ -5,22 +5,21 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::{Idshift, Kind, Run, TestFs, data_root, need_root, scene, sh};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const INNER: &str = "100000.100000";
+pub(super) const INNER: &str = "100000.100000";
 
 /// A data-root made by hand, with room beside it.
-struct Place {
-    dir: TempDir,
-    root: PathBuf,
+pub(super) struct Place {
+    pub(super) dir: TempDir,
+    pub(super) root: PathBuf,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub(super) fn new() -> Place {
         need_root();
         let dir = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -29,12 +28,12 @@ impl Place {
         Place { dir, root }
     }
 
-    fn beside(&self, name: &str) -> PathBuf {
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// A directory with a file of uid 33, closed to others.
-    fn data(&self, path: &Path) -> PathBuf {
+    pub(super) fn data(&self, path: &Path) -> PathBuf {
         fs::create_dir_all(path).unwrap();
         fs::write(path.join("file"), "data").unwrap();
         fs::set_permissions(path.join("file"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -42,32 +41,32 @@ impl Place {
         path.to_path_buf()
     }
 
-    fn volume(&self, name: &str) -> PathBuf {
+    pub(super) fn volume(&self, name: &str) -> PathBuf {
         let dir = self.root.join("volumes").join(name);
         fs::create_dir_all(&dir).unwrap();
         dir
     }
 
-    fn linked(&self, name: &str, target: impl AsRef<Path>) -> PathBuf {
+    pub(super) fn linked(&self, name: &str, target: impl AsRef<Path>) -> PathBuf {
         let link = self.volume(name).join("_data");
         symlink(target, &link).unwrap();
         link
     }
 
-    fn with_options(&self, name: &str, kind: &str, opts: &str, device: &str) {
+    pub(super) fn with_options(&self, name: &str, kind: &str, opts: &str, device: &str) {
         let dir = self.volume(name);
         fs::create_dir(dir.join("_data")).unwrap();
         let options = json!({"MountType": kind, "MountOpts": opts, "MountDevice": device, "Quota": {"Size": 0}});
         fs::write(dir.join("opts.json"), options.to_string()).unwrap();
     }
 
-    fn device(&self, root: &Path, name: &str) -> PathBuf {
+    pub(super) fn device(&self, root: &Path, name: &str) -> PathBuf {
         let text = fs::read_to_string(root.join("volumes").join(name).join("opts.json")).unwrap();
         let options: Value = serde_json::from_str(&text).unwrap();
         options["MountDevice"].as_str().unwrap().into()
     }
 
-    fn container(&self, name: &str, mounts: &[(&str, &str)], hostconfig: Value) {
+    pub(super) fn container(&self, name: &str, mounts: &[(&str, &str)], hostconfig: Value) {
         let dir = self.root.join("containers").join(name);
         fs::create_dir_all(&dir).unwrap();
         let mount = |(source, at): &(&str, &str)| {
@@ -83,7 +82,7 @@ impl Place {
         fs::write(dir.join("hostconfig.json"), hostconfig.to_string()).unwrap();
     }
 
-    fn source(&self, root: &Path, container: &str, at: &str) -> PathBuf {
+    pub(super) fn source(&self, root: &Path, container: &str, at: &str) -> PathBuf {
         let file = root
             .join("containers")
             .join(container)
@@ -92,11 +91,11 @@ impl Place {
         config["MountPoints"][at]["Source"].as_str().unwrap().into()
     }
 
-    fn run(&self, idshift: &Idshift, what: &str, more: &[&str]) -> Run {
+    pub(super) fn run(&self, idshift: &Idshift, what: &str, more: &[&str]) -> Run {
         idshift.run(scene::docker_args(what, &self.root, more))
     }
 
-    fn audit(&self) -> Run {
+    pub(super) fn audit(&self) -> Run {
         let mut command = std::process::Command::new(Idshift::program());
         command.args(scene::docker_args("audit", &self.root, &[]));
         Run::of(&mut command)
@@ -125,7 +124,7 @@ fn inode(path: &Path) -> u64 {
         .ino()
 }
 
-fn owner(path: &Path) -> u32 {
+pub(super) fn owner(path: &Path) -> u32 {
     fs::metadata(path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         .uid()
@@ -392,243 +391,4 @@ fn a_volume_leading_out_and_in_again_is_refused() {
     place.run(&idshift, "migrate", &[]).exits(0);
     let data = place.root.join(INNER).join("volumes/chain/_data/file");
     assert_eq!(owner(&data), 100_033);
-}
-
-#[test]
-fn own_data_in_the_data_root_is_shifted_if_bound() {
-    let place = Place::new();
-    let root = place.root.clone();
-    let at = |below: &str| root.join(below);
-    for below in [
-        "appdata/web",
-        "appdata/both",
-        "appdata/none",
-        "volumes/bare",
-        "appdata/done",
-    ] {
-        place.data(&at(below));
-    }
-    chown(at("appdata/done/file"), Some(100_033), Some(100_033)).unwrap();
-    place.data(&at("kept"));
-    symlink("web", at("appdata/current")).unwrap();
-    let text = |below: &str| at(below).to_str().unwrap().to_string();
-    place.container(
-        "web",
-        &[
-            (&text("appdata/current"), "/a"),
-            (&text("appdata/done"), "/d"),
-        ],
-        json!({}),
-    );
-    let dots = text("../root/volumes/bare");
-    place.container(
-        "dots",
-        &[(&dots, "/b")],
-        json!({"Binds": [format!("{dots}:/b")]}),
-    );
-    place.container("one", &[(&text("appdata/both"), "/c")], json!({}));
-    place.container(
-        "two",
-        &[(&text("appdata/both"), "/c")],
-        json!({"UsernsMode": "host"}),
-    );
-    place.container("all", &[(root.to_str().unwrap(), "/docker")], json!({}));
-    let audited = place.audit().exits(0);
-    for words in [
-        "nothing: it goes along with the data-root, shifted",
-        "two binds it too and is not remapped",
-        &format!("needs {}", root.join(INNER).join("appdata/web").display()),
-        "kept: not Docker's; goes along as it is",
-    ] {
-        assert!(audited.text().contains(words), "{words:?} in {audited}");
-    }
-    let idshift = Idshift::new();
-    let told = place.run(&idshift, "migrate", &[]).exits(0);
-    let now = root.join(INNER);
-    for (below, expected) in [
-        ("appdata/web/file", 100_033),
-        ("volumes/bare/file", 100_033),
-        ("appdata/done/file", 100_033),
-        ("appdata/both/file", 33),
-        ("appdata/none/file", 33),
-    ] {
-        assert_eq!(owner(&now.join(below)), expected, "{below}: {told}");
-    }
-    assert_eq!(place.source(&now, "web", "/a"), now.join("appdata/current"));
-    assert_eq!(place.source(&now, "dots", "/b"), now.join("volumes/bare"));
-    assert_eq!(place.source(&now, "all", "/docker"), now);
-    let hostconfig = fs::read_to_string(now.join("containers/dots/hostconfig.json")).unwrap();
-    let expected = format!("\"{}:/b\"", now.join("volumes/bare").display());
-    assert!(hostconfig.contains(&expected), "{hostconfig}");
-
-    // One container is removed meanwhile: nobody says any more whose the directory is.
-    fs::remove_dir_all(now.join("containers/web")).unwrap();
-    fs::create_dir_all(now.join("other")).unwrap();
-    place.data(&now.join("other"));
-    chown(now.join("other/file"), Some(100_001), None).unwrap();
-    let reverted = place.run(&idshift, "revert", &[]).exits(0);
-    assert_eq!(owner(&at("volumes/bare/file")), 33);
-    for left in ["appdata/web", "appdata/done", "other"] {
-        let command = format!("idshift prepare --reverse {}", at(left).display());
-        assert!(
-            reverted.stderr.contains(&command),
-            "{command:?} in {reverted}"
-        );
-        idshift.run(command.split(' ').skip(1)).exits(0);
-    }
-    assert_eq!(owner(&at("appdata/web/file")), 33);
-    assert_eq!(place.source(&root, "dots", "/b"), at("volumes/bare"));
-}
-
-/// A container that reads and appends to `/m/file` as user 1000.
-fn reader(daemon: &Daemon<'_>, name: &str, mount: &str) {
-    let work = "busybox cat /m/file && echo more >> /m/file";
-    let args = [
-        "create",
-        "--name",
-        name,
-        "--network=none",
-        "--user=1000:1000",
-        "-v",
-        mount,
-    ];
-    daemon.docker(&[&args[..], &["tiny:1", "sh", "-c", work]].concat());
-}
-
-fn mine(dir: &Path) -> PathBuf {
-    fs::create_dir_all(dir).unwrap();
-    let file = dir.join("file");
-    fs::write(&file, format!("{}\n", dir.file_name().unwrap().display())).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    chown(&file, Some(1000), Some(1000)).unwrap();
-    dir.to_path_buf()
-}
-
-#[test]
-fn binds_and_volumes_survive_migrate_and_revert() {
-    need_root();
-    let host = Host::new();
-    let idshift = Idshift::new();
-    let root = host.data_root.clone();
-    let plain = host.start(&[]);
-    plain.import_tiny("tiny:1");
-    let beside = |name: &str| host.beside().join(name);
-    let text = |path: &Path| path.to_str().unwrap().to_string();
-    let (srv, compose, out) = (
-        mine(&beside("srv")),
-        mine(&beside("compose")),
-        mine(&beside("out")),
-    );
-    mine(&root.join("appdata/web"));
-    mine(&root.join("shared"));
-    let option = |device: &Path| format!("device={}", device.display());
-    let create = |name: &str, device: Option<&Path>| {
-        let device = device.map(option);
-        let options = ["--opt", "type=none", "--opt", "o=bind", "--opt"];
-        let mut args = vec!["volume", "create"];
-        if let Some(device) = &device {
-            args.extend(options);
-            args.push(device);
-        }
-        args.push(name);
-        plain.docker(&args);
-    };
-    create("v1", None);
-    mine(&root.join("volumes/v1/_data"));
-    create("compose", Some(&compose));
-    create("of-v1", Some(&root.join("volumes/v1/_data")));
-    create("far", None);
-    create("near", None);
-    for (name, target) in [
-        ("far", PathBuf::from("../../../out")),
-        ("near", root.join("shared")),
-    ] {
-        let data = root.join("volumes").join(name).join("_data");
-        fs::remove_dir(&data).unwrap();
-        symlink(target, data).unwrap();
-    }
-    let dots = format!("{}/../root/appdata/web:/m", root.display());
-    let all = [
-        ("srv", format!("{}:/m", text(&srv))),
-        ("dots", dots),
-        ("compose", "compose:/m".into()),
-        ("v1", "v1:/m".into()),
-        ("of-v1", "of-v1:/m".into()),
-        ("far", "far:/m".into()),
-        ("near", "near:/m".into()),
-    ];
-    for (name, mount) in &all {
-        reader(&plain, name, mount);
-    }
-    let start_all = |daemon: &Daemon<'_>| {
-        all.clone().map(|(name, _)| {
-            daemon
-                .docker(&["start", "-a", name])
-                .lines()
-                .next()
-                .unwrap()
-                .to_string()
-        })
-    };
-    let expected = ["srv", "web", "compose", "_data", "_data", "out", "shared"];
-    assert_eq!(start_all(&plain), expected);
-    plain.stop();
-
-    let audited = audit(&host).exits(0);
-    for path in [&srv, &compose, &out] {
-        let advice = format!("idshift prepare {}", path.display());
-        assert!(audited.text().contains(&advice), "{advice:?} in {audited}");
-    }
-    let told = migrate(&idshift, &host, &["--bind-mounts"]).exits(0);
-    for path in [&srv, &compose, &out] {
-        let words = format!("Bind mount {} goes along", path.display());
-        assert!(told.stderr.contains(&words), "{words:?} in {told}");
-    }
-    let remapped = host.start(REMAPPED);
-    assert_eq!(start_all(&remapped), expected);
-    remapped.stop();
-
-    // Without the option they stay as they are, and are named.
-    let audited = audit(&host);
-    let reverted = revert(&idshift, &host, &[]).exits(0);
-    for path in [&srv, &compose, &out] {
-        let command = format!("idshift prepare --reverse {}", path.display());
-        assert!(
-            audited.text().contains(&command),
-            "{command:?} in {audited}"
-        );
-        assert!(
-            reverted.stderr.contains(&command),
-            "{command:?} in {reverted}"
-        );
-        assert_eq!(owner(&path.join("file")), 101_000);
-    }
-    idshift.run(["rollback", "latest"]).exits(0);
-    // Also of a container that is no more: the journal of the migration has it.
-    let containers = host.data_root.join(INNER).join("containers");
-    let config = |path: &Path| fs::read_to_string(path.join("config.v2.json")).unwrap();
-    let of_srv = fs::read_dir(containers)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let of_srv = of_srv
-        .into_iter()
-        .find(|path| config(path).contains("\"/srv\""))
-        .unwrap();
-    let aside = beside("aside");
-    fs::rename(&of_srv, &aside).unwrap();
-    revert(&idshift, &host, &["--bind-mounts"]).exits(0);
-    let id = of_srv.file_name().unwrap();
-    // It comes back as it was before the migration.
-    let restored = host.data_root.join("containers").join(id);
-    fs::rename(&aside, &restored).unwrap();
-    for name in ["config.v2.json", "hostconfig.json"] {
-        let old = fs::read_to_string(restored.join(name)).unwrap();
-        fs::write(restored.join(name), old.replace(&format!("/{INNER}"), "")).unwrap();
-    }
-    for path in [&srv, &compose, &out] {
-        assert_eq!(owner(&path.join("file")), 1000, "{}", path.display());
-    }
-    let plain = host.start(&[]);
-    assert_eq!(start_all(&plain), expected);
-    plain.stop();
 }

@@ -1,5 +1,10 @@
 mod commands;
 mod damaged;
+mod format;
+mod ids;
 mod missing_trees;
 mod old_formats;
+mod prune;
 mod rollback;
+mod unfinished;
+mod which_run;

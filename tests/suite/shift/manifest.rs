@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 
 use crate::support;
 use crate::support::snapshot::path_of;
-use crate::support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, output, tree};
+use crate::support::{Idshift, Kind, MAP, Run, Snapshot, TestFs, assert_same, tree};
 use serde_json::Value;
 
-struct Reviewed {
-    fs: TestFs,
-    tree: PathBuf,
-    idshift: Idshift,
-    manifest: PathBuf,
-    start: Snapshot,
+pub(super) struct Reviewed {
+    pub(super) fs: TestFs,
+    pub(super) tree: PathBuf,
+    pub(super) idshift: Idshift,
+    pub(super) manifest: PathBuf,
+    pub(super) start: Snapshot,
 }
 
 /// A tree, and the manifest of its dry run in a file of this name.
-fn reviewed(name: &str) -> Reviewed {
+pub(super) fn reviewed(name: &str) -> Reviewed {
     let fs = TestFs::new(Kind::Ext4);
     let tree = tree::zoo(&fs.path().join("tree"));
     let manifest = fs.path().join(name);
@@ -39,7 +39,7 @@ fn reviewed(name: &str) -> Reviewed {
     }
 }
 
-fn dry_run(idshift: &Idshift, tree: &Path, manifest: &Path) -> Run {
+pub(super) fn dry_run(idshift: &Idshift, tree: &Path, manifest: &Path) -> Run {
     idshift.shift_with(
         tree,
         &["--dry-run", "--manifest", manifest.to_str().unwrap()],
@@ -47,7 +47,7 @@ fn dry_run(idshift: &Idshift, tree: &Path, manifest: &Path) -> Run {
 }
 
 impl Reviewed {
-    fn apply(&self, more: &[&str]) -> Run {
+    pub(super) fn apply(&self, more: &[&str]) -> Run {
         let mut args = vec![
             "shift",
             "--json",
@@ -58,19 +58,19 @@ impl Reviewed {
         self.idshift.run(args)
     }
 
-    fn now(&self) -> Snapshot {
+    pub(super) fn now(&self) -> Snapshot {
         Snapshot::of(&self.tree)
     }
 
     /// As it is now, but shifted, apart from some paths.
-    fn expected_but_for(&self, now: &Snapshot, left: &[&str]) -> Snapshot {
+    pub(super) fn expected_but_for(&self, now: &Snapshot, left: &[&str]) -> Snapshot {
         self.start
             .shifted(&[MAP])
             .with(now, |path| left.iter().any(|one| one.as_bytes() == path))
     }
 }
 
-fn lines(text: &[u8]) -> Vec<Value> {
+pub(super) fn lines(text: &[u8]) -> Vec<Value> {
     let lines = text
         .split(|&byte| byte == b'\n')
         .filter(|line| !line.is_empty());
@@ -87,7 +87,7 @@ fn kinds(lines: &[Value]) -> Vec<&str> {
 }
 
 /// The manifest's lines fit the tree before and after it was applied.
-fn check_lines(lines: &[Value], tree: &Path, start: &Snapshot, end: &Snapshot) {
+pub(super) fn check_lines(lines: &[Value], tree: &Path, start: &Snapshot, end: &Snapshot) {
     let kinds = kinds(lines);
     assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("header", "summary"));
     let inner = &kinds[1..kinds.len() - 1];
@@ -142,41 +142,6 @@ fn it_names_each_inode_that_then_changes_once() {
     );
     it.idshift.rollback();
     assert_same(&it.start, &it.now(), "after the rollback");
-}
-
-#[test]
-fn a_name_that_ends_in_zst_compresses_it() {
-    let it = reviewed("manifest.jsonl.zst");
-    let text = output("zstdcat", [&it.manifest]).stdout;
-    it.apply(&[]).exits(0);
-    let end = it.now();
-    assert_same(
-        &it.start.shifted(&[MAP]),
-        &end,
-        "after the manifest was applied",
-    );
-    check_lines(&lines(&text), &it.tree, &it.start, &end);
-}
-
-#[test]
-fn a_dash_puts_it_on_stdout_and_people_read_stderr() {
-    let fs = TestFs::new(Kind::Tmpfs);
-    let tree = tree::zoo(&fs.path().join("tree"));
-    let idshift = Idshift::new();
-    let start = Snapshot::of(&tree);
-    let args = [
-        "shift",
-        "--dry-run",
-        "--manifest",
-        "-",
-        "--map",
-        MAP,
-        tree.to_str().unwrap(),
-    ];
-    let run = idshift.run(args).exits(0);
-    assert_same(&start, &Snapshot::of(&tree), "after the dry run");
-    check_lines(&lines(&run.stdout), &tree, &start, &start.shifted(&[MAP]));
-    assert!(!run.stderr.is_empty());
 }
 
 #[test]
@@ -435,95 +400,4 @@ fn a_damaged_manifest_is_refused_with_the_line() {
         run.says(&format!("line {}", line + 1));
         assert_same(&it.start, &it.now(), from);
     }
-}
-
-#[test]
-fn nobody_but_its_owner_reads_a_manifest() {
-    let fs = TestFs::new(Kind::Tmpfs);
-    let top = tree::plain_zoo(&fs.path().join("tree"));
-    let idshift = Idshift::new();
-    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
-    for name in [
-        "new.jsonl",
-        "new.jsonl.zst",
-        "old.jsonl",
-        "old.jsonl.zst",
-        "link",
-    ] {
-        let manifest = fs.path().join(name);
-        let file = match name {
-            "link" => {
-                let file = fs.path().join("led to");
-                std::os::unix::fs::symlink(&file, &manifest).unwrap();
-                file
-            }
-            _ => manifest.clone(),
-        };
-        if !name.starts_with("new") {
-            // What others could read, and what was longer.
-            fs::write(&file, vec![b'x'; 1 << 20]).unwrap();
-            fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644))
-                .unwrap();
-        }
-        dry_run(&idshift, &top, &manifest).exits(0);
-        assert_eq!(mode(&file), 0o600, "{name}");
-        idshift::formats::Manifest::open(&file).unwrap();
-    }
-    // An ACL of the directory is none of the manifest's.
-    output(
-        "setfacl",
-        ["-d", "-m", "u:1234:rwx", fs.path().to_str().unwrap()],
-    );
-    let manifest = fs.path().join("acl.jsonl");
-    dry_run(&idshift, &top, &manifest).exits(0);
-    assert_eq!(mode(&manifest), 0o600);
-    let acl = output("getfacl", ["-pe", manifest.to_str().unwrap()]).stdout;
-    let acl = String::from_utf8(acl).unwrap();
-    assert!(acl.contains("#effective:---"), "{acl}");
-}
-
-#[test]
-fn a_manifest_is_not_written_to_another_users_file() {
-    let fs = TestFs::new(Kind::Tmpfs);
-    let top = tree::plain_zoo(&fs.path().join("tree"));
-    let theirs = fs.path().join("theirs");
-    fs::write(&theirs, "theirs").unwrap();
-    chown(&theirs, Some(1234), Some(1234)).unwrap();
-    let run = dry_run(&Idshift::new(), &top, &theirs).exits(4);
-    let run = run
-        .says(theirs.to_str().unwrap())
-        .says("belongs to user 1234");
-    run.says("Remove it, or name another file");
-    assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
-}
-
-#[test]
-fn a_manifest_goes_into_a_pipe_as_it_is() {
-    let fs = TestFs::new(Kind::Tmpfs);
-    let top = tree::plain_zoo(&fs.path().join("tree"));
-    let pipe = fs.path().join("pipe");
-    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
-    let reader = {
-        let pipe = pipe.clone();
-        std::thread::spawn(move || fs::read(pipe).unwrap())
-    };
-    dry_run(&Idshift::new(), &top, &pipe).exits(0);
-    let read = String::from_utf8(reader.join().unwrap()).unwrap();
-    assert!(
-        read.lines().last().unwrap().contains("\"summary\""),
-        "{read}"
-    );
-    assert_eq!(fs::metadata(&pipe).unwrap().mode() & 0o7777, 0o644);
-}
-
-#[test]
-fn a_missing_path_is_named_and_not_the_manifest() {
-    let it = reviewed("manifest.jsonl");
-    let nothing = it.fs.path().join("nothing");
-    let run = it.apply(&[nothing.to_str().unwrap()]).exits(4);
-    let first = run.stderr.lines().next().unwrap();
-    assert!(
-        first.starts_with(&format!("idshift: {}: No such file", nothing.display())),
-        "{run}"
-    );
 }

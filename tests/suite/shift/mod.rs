@@ -3,6 +3,7 @@ mod few_threads;
 mod login_accounts;
 mod lxc;
 mod manifest;
+mod manifest_file;
 mod map_from;
 mod meanwhile;
 mod moved;

@@ -1,7 +1,11 @@
 //! The frames of a journal file, by the description in `docs/formats.md` and without the program's
 //! own code.
 
+use std::fs;
 use std::ops::Range;
+use std::path::PathBuf;
+
+use super::{Idshift, Kind, Run, Snapshot, TestFs, tree};
 
 /// Bytes of the skippable zstd frame before each frame: magic, size, number, length, CRC-32.
 pub const HEAD: usize = 20;
@@ -49,4 +53,71 @@ pub fn frame(number: u32, lines: &str) -> Vec<u8> {
     frame.extend_from_slice(&crc32fast::hash(&facts).to_le_bytes());
     frame.extend_from_slice(&compressed);
     frame
+}
+
+/// A tree that was shifted, and its journal.
+pub struct Journalled {
+    _fs: TestFs,
+    pub tree: PathBuf,
+    pub idshift: Idshift,
+    pub start: Snapshot,
+    pub journal: PathBuf,
+    pub bytes: Vec<u8>,
+}
+
+/// A tree that was shifted, large enough for a journal of several frames.
+pub fn journalled() -> Journalled {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree::many(&fs.path().join("tree"), 20_000);
+    let idshift = Idshift::new();
+    let start = Snapshot::of(&tree);
+    idshift.shift(&tree);
+    let journal = idshift.the_journal();
+    let bytes = fs::read(&journal).unwrap();
+    assert!(frames(&bytes).len() >= 5, "{:?}", frames(&bytes));
+    Journalled {
+        _fs: fs,
+        tree,
+        idshift,
+        start,
+        journal,
+        bytes,
+    }
+}
+
+impl Journalled {
+    /// Puts other bytes into the journal's place.
+    pub fn write(&self, bytes: &[u8]) {
+        fs::write(&self.journal, bytes).unwrap();
+    }
+
+    pub fn check(&self) -> Run {
+        self.idshift.run(["journal", "check", "latest", "--json"])
+    }
+
+    pub fn rollback(&self, more: &[&str]) -> Run {
+        self.idshift.run(
+            ["rollback", self.journal.to_str().unwrap(), "--json"]
+                .iter()
+                .chain(more),
+        )
+    }
+}
+
+impl Journalled {
+    /// Puts the mark behind the journal's last frame.
+    pub fn mark(&self, mark: &str) {
+        let mut bytes = fs::read(&self.journal).unwrap();
+        let number = frames(&bytes).len() as u32;
+        let line = format!(
+            "{{\"kind\":\"mark\",\"mark\":\"{mark}\",\"time\":\"2026-01-02T03:04:05Z\"}}\n"
+        );
+        bytes.extend(frame(number, &line));
+        self.write(&bytes);
+    }
+
+    /// What a new run on the tree is told.
+    pub fn new_run(&self) -> Run {
+        self.idshift.shift_with(&self.tree, &["--reverse"]).exits(4)
+    }
 }

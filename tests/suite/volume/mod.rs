@@ -1,4 +1,7 @@
 mod check;
+mod check_entries;
+mod check_places;
+mod check_traces;
 mod parents;
 mod prepare;
 mod services;

@@ -1,0 +1,176 @@
+//! Accounts of the host, in a data-root and in the range.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use super::audit::{Root, bind, dir_of};
+use crate::support::{Idshift, Kind, Run, TestFs, data_root, scene};
+use serde_json::{Value, json};
+
+#[test]
+fn files_of_a_login_account_stay_unless_asked_for() {
+    let mut root = Root::new();
+    let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let home = dir_of(beside.path(), "leo");
+    let (work, data) = (dir_of(&home, "work"), dir_of(beside.path(), "data"));
+    let plain = dir_of(beside.path(), "plain");
+    let file = data.join("file");
+    fs::write(&file, "").unwrap();
+    for path in [&home, &work, &file] {
+        chown(path, Some(1000), Some(1000)).unwrap();
+    }
+    let account = format!("leo:x:1000:1000::{}:/bin/bash\n", home.display());
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write("/etc/passwd", passwd + &account).unwrap();
+    let at = |path: &Path| bind(path, true);
+    let mounts = json!({"/h": at(&home), "/w": at(&work), "/d": at(&data), "/p": at(&plain)});
+    root.container("web", json!({"MountPoints": mounts}), json!({}));
+    // Ids of a volume are those of containers.
+    let volume = root.make("volumes/named/_data");
+    chown(&volume, Some(1000), Some(1000)).unwrap();
+    // Content that is elsewhere is shifted as a bind mount, if at all.
+    let (linked, device) = (dir_of(&home, "linked"), dir_of(&home, "device"));
+    symlink(&linked, root.make("volumes/link").join("_data")).unwrap();
+    root.make("volumes/device/_data");
+    let options = json!({"MountType": "none", "MountOpts": "bind", "MountDevice": device, "Quota": {"Size": 0}});
+    fs::write(root.path("volumes/device/opts.json"), options.to_string()).unwrap();
+
+    let (_, told) = root.audit();
+    for (name, dir) in [("link", &linked), ("device", &device)] {
+        let volumes = told["volumes_elsewhere"].as_array().unwrap();
+        let found = volumes.iter().find(|it| it["volume"] == name).unwrap();
+        let advice = found["advice"].as_str().unwrap();
+        let command = format!("idshift prepare --allow-home {}", dir.display());
+        assert_eq!(found["becomes"], "left", "{found}");
+        assert!(
+            advice.contains("the home of leo") && advice.ends_with(&command),
+            "{advice}"
+        );
+    }
+    for (source, words) in [
+        (&home, "is the home of leo (uid 1000)"),
+        (&work, "lies in "),
+        (&data, "holds files of leo (uid 1000)"),
+    ] {
+        let mounts = told["bind_mounts"].as_array().unwrap();
+        let is_it = |it: &&Value| it["source"] == source.to_str().unwrap();
+        let found = mounts.iter().find(is_it).unwrap();
+        assert_eq!(found["kind"], "account", "{found}");
+        assert_eq!(found["account"]["name"], "leo", "{found}");
+        let advice = found["advice"].as_str().unwrap();
+        let command = format!("idshift prepare --allow-home {}", source.display());
+        assert!(
+            advice.contains(words) && advice.ends_with(&command),
+            "{advice}"
+        );
+    }
+
+    let idshift = Idshift::new();
+    let top = root.dir.path().to_str().unwrap();
+    let migrate = |more: &[&str]| {
+        let args = [
+            "docker",
+            "migrate",
+            "--daemon-json",
+            "/nonexistent",
+            "--data-root",
+            top,
+        ];
+        idshift
+            .run([&args[..], &["--bind-mounts"], more].concat())
+            .exits(0)
+    };
+    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+    for more in [&["--dry-run"][..], &[]] {
+        let run = migrate(more);
+        for source in [&home, &work, &data, &linked, &device] {
+            let words = format!("Bind mount {} stays as it is: it ", source.display());
+            assert!(run.stderr.contains(&words), "{run}");
+        }
+        assert!(run.stderr.contains("--allow-home takes it along"), "{run}");
+        assert_eq!((owner(&linked), owner(&device)), (0, 0));
+        assert_eq!(
+            (owner(&home), owner(&work), owner(&file)),
+            (1000, 1000, 1000)
+        );
+    }
+    assert_eq!(owner(&plain), 100_000);
+    assert_eq!(
+        owner(&root.path("100000.100000/volumes/named/_data")),
+        101_000
+    );
+    idshift.rollback();
+    migrate(&["--allow-home"]);
+    assert_eq!(
+        (owner(&home), owner(&work), owner(&file)),
+        (101_000, 101_000, 101_000)
+    );
+    assert_eq!((owner(&linked), owner(&device)), (100_000, 100_000));
+    // What stays in the range is named with a command that works.
+    let args = [
+        "docker",
+        "revert",
+        "--daemon-json",
+        "/nonexistent",
+        "--data-root",
+        top,
+    ];
+    let told = idshift.run(args).exits(0).stderr;
+    let command = format!("idshift prepare --reverse --allow-home {}", home.display());
+    assert!(told.contains(&command), "{told}");
+    let args = [
+        "prepare",
+        "--reverse",
+        "--allow-home",
+        home.to_str().unwrap(),
+    ];
+    idshift.run(args).exits(0);
+    assert_eq!((owner(&home), owner(&linked)), (1000, 0));
+}
+
+#[test]
+fn only_foreign_accounts_in_the_range_are_refused() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = data_root::filled(&fs.path().join("docker"));
+    let idshift = Idshift::new();
+    let add = |file: &str, line: &str| {
+        let mut text = fs::read_to_string(file).unwrap();
+        text.push_str(line);
+        fs::write(file, text).unwrap();
+    };
+    let audit = |more: &[&str]| {
+        let args = scene::docker_args("audit", &top, more);
+        Run::of(Command::new(Idshift::program()).args(args))
+    };
+    let migrate = |more: &[&str]| idshift.run(scene::docker_args("migrate", &top, more));
+
+    // The container's root is jenkins itself.
+    add(
+        "/etc/passwd",
+        "jenkins:x:1005:1005::/nonexistent:/usr/sbin/nologin\n",
+    );
+    add("/etc/group", "jenkins:x:1005:\n");
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        fs::write(file, "jenkins:1005:1\njenkins:200000:65536\n").unwrap();
+    }
+    let to_jenkins = ["--userns-remap", "jenkins"];
+    let audited = audit(&to_jenkins).text();
+    assert!(!audited.contains("host accounts are inside"), "{audited}");
+    migrate(&[&to_jenkins[..], &["--dry-run"]].concat()).exits(0);
+    migrate(&to_jenkins).exits(0);
+    idshift.rollback();
+
+    add(
+        "/etc/passwd",
+        "eve:x:200007:200007::/nonexistent:/usr/sbin/nologin\n",
+    );
+    let audited = audit(&to_jenkins).exits(3).text();
+    assert!(audited.contains("eve (200007)"), "{audited}");
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = migrate(&[&to_jenkins[..], more].concat()).exits(4);
+        refused.says("eve (200007)").says("another range");
+    }
+}

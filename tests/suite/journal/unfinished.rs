@@ -1,0 +1,158 @@
+//! Runs that were begun and not ended: what is refused, and what is advised.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::journal::{HEAD, Journalled, frame, frames, journalled, lines};
+use crate::support::{Idshift, Run, Snapshot, assert_same, tree};
+
+/// The journal as it is when the run was killed before its end.
+pub(super) fn cut_before_the_last_mark(it: &Journalled) {
+    let last = frames(&it.bytes).pop().unwrap();
+    assert!(lines(&it.bytes[last.clone()]).contains("\"mark\""));
+    it.write(&it.bytes[..last.start]);
+}
+
+#[test]
+fn an_unfinished_run_refuses_a_new_one_on_the_tree() {
+    let it = journalled();
+    cut_before_the_last_mark(&it);
+    let there = Snapshot::of(&it.tree);
+    let journal = it.journal.to_str().unwrap();
+    let below = it.tree.join("0000");
+    for tree in [&*it.tree, &below, it.tree.parent().unwrap()] {
+        let run = it.idshift.shift_with(tree, &["--reverse"]).exits(4);
+        run.says(&format!("idshift resume {journal}"))
+            .says(&format!("idshift rollback {journal}"));
+    }
+    assert_same(&there, &Snapshot::of(&it.tree), "after the refusals");
+
+    it.idshift.resume();
+    assert_same(&there, &Snapshot::of(&it.tree), "after the resume");
+    it.idshift.reverse(&it.tree);
+    assert_same(&it.start, &Snapshot::of(&it.tree), "after the way back");
+}
+
+/// The commands that a message names, in their order.
+fn advised(run: &Run) -> Vec<String> {
+    let quoted = run.stderr.split('`').skip(1).step_by(2).map(str::to_string);
+    let shown = run.stderr.lines().filter_map(|line| {
+        let (_, command) = line.split_once(": ")?;
+        command
+            .trim()
+            .starts_with("idshift ")
+            .then(|| command.trim().to_string())
+    });
+    quoted
+        .filter(|one| one.starts_with("idshift "))
+        .chain(shown)
+        .collect()
+}
+
+/// Runs a command line as a message has it.
+fn run_advised(command: &str) -> Run {
+    let program = Idshift::program().to_str().unwrap();
+    let line = command.replacen("idshift", program, 1);
+    let run = Run::of(Command::new("sh").args(["-c", &line]));
+    assert_ne!(run.code, Some(2), "{run}");
+    run
+}
+
+#[test]
+fn of_a_killed_rollback_only_rollback_is_advised() {
+    let it = journalled();
+    it.mark("undoing");
+    let command = format!("idshift rollback {}", it.journal.display());
+    let resume = it.idshift.run(["resume", "latest"]).exits(4);
+    for run in [it.new_run(), resume] {
+        assert_eq!(advised(&run), [&*command], "{run}");
+    }
+    run_advised(&command).exits(0);
+    assert_same(&it.start, &Snapshot::of(&it.tree), "as advised");
+    it.idshift.shift(&it.tree);
+}
+
+#[test]
+fn each_command_advised_for_a_killed_run_works() {
+    for (n, verb) in ["resume", "rollback"].into_iter().enumerate() {
+        let it = journalled();
+        let end = Snapshot::of(&it.tree);
+        cut_before_the_last_mark(&it);
+        let advised = advised(&it.new_run());
+        let journal = it.journal.display();
+        assert_eq!(advised.len(), 2, "{advised:?}");
+        assert_eq!(advised[n], format!("idshift {verb} {journal}"));
+        run_advised(&advised[n]).exits(0);
+        let expected = if verb == "resume" { &end } else { &it.start };
+        assert_same(expected, &Snapshot::of(&it.tree), verb);
+    }
+}
+
+/// The run was killed before it knew all that is to be done.
+#[test]
+fn of_a_run_killed_while_listing_rollback_is_advised() {
+    let it = journalled();
+    let header = lines(&it.bytes[frames(&it.bytes)[0].clone()]);
+    let listing = header.replacen(
+        "\"kind\":\"header\",",
+        "\"kind\":\"header\",\"listed_first\":true,",
+        1,
+    );
+    assert_ne!(header, listing);
+    it.write(&frame(0, &listing));
+    let command = format!("idshift rollback {}", it.journal.display());
+    let resume = it.idshift.run(["resume", "latest"]).exits(4);
+    for run in [it.new_run(), resume] {
+        assert_eq!(advised(&run), [&*command], "{run}");
+    }
+    run_advised(&command).exits(0);
+    it.idshift.reverse(&it.tree);
+}
+
+#[test]
+fn what_is_advised_of_a_damaged_journal_works() {
+    let it = journalled();
+    let third = frames(&it.bytes)[2].clone();
+    let mut bytes = it.bytes.clone();
+    bytes[third.start + HEAD + 30] ^= 0xff;
+    it.write(&bytes);
+    for command in ["rollback", "resume", "verify"] {
+        let run = it.idshift.run([command, "latest"]).exits(4);
+        let journal = it.journal.display();
+        assert_eq!(
+            advised(&run),
+            [format!("idshift rollback --up-to 2 {journal}")],
+            "{run}"
+        );
+    }
+    let there = Snapshot::of(&it.tree);
+    let run = it.idshift.run(["rollback", "latest"]);
+    run_advised(&advised(&run)[0]).exits(0);
+    assert!(!there.differing_inodes(&Snapshot::of(&it.tree)).is_empty());
+}
+
+#[test]
+fn force_is_advised_only_where_it_helps() {
+    let it = journalled();
+    fs::remove_file(it.tree.join("0000/1")).unwrap();
+    for _ in 0..2 {
+        let run = it.idshift.run(["rollback", "latest"]).exits(3);
+        assert!(!run.text().contains("--force"), "{run}");
+    }
+    let it = journalled();
+    std::os::unix::fs::lchown(it.tree.join("0000/1"), Some(7), Some(7)).unwrap();
+    let run = it.idshift.run(["rollback", "latest"]).exits(3);
+    let command = format!("idshift rollback --force {}", it.journal.display());
+    assert!(run.text().contains(&command), "{run}");
+    let run = run_advised(&command).exits(0);
+    assert!(!run.text().contains("--force"), "{run}");
+    assert_same(&it.start, &Snapshot::of(&it.tree), "as advised");
+}
+
+#[test]
+fn it_does_not_stand_in_the_way_of_another_tree() {
+    let it = journalled();
+    cut_before_the_last_mark(&it);
+    let other = tree::plain_zoo(&it.tree.with_file_name("tree-2"));
+    it.idshift.shift(&other);
+}
