@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
+use thiserror::Error;
 
 use super::DockerError;
 use super::conversion::lookup;
@@ -122,7 +123,7 @@ pub fn user_of(root: &DockerRoot, files: &ContainerFiles) -> Result<ContainerUse
     let accounts = Accounts::of(&layers);
     accounts
         .resolve(&container.config.user, &host.group_add.unwrap_or_default())
-        .map_err(|reason| DockerError::in_the_way(dir, reason))
+        .map_err(|error| DockerError::in_the_way(dir, error.to_string()))
 }
 
 /// The directories of a container whose files are in containerd, topmost first.
@@ -258,7 +259,7 @@ fn image_in(
         return accounts
             .resolve(&user, &[])
             .map(Some)
-            .map_err(|reason| DockerError::in_the_way(path, reason));
+            .map_err(|error| DockerError::in_the_way(path, error.to_string()));
     }
     Ok(None)
 }
@@ -326,6 +327,15 @@ struct Accounts {
     groups: Vec<(String, u32, Vec<String>)>,
 }
 
+/// A name that an image's accounts do not have.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+enum UnknownAccount {
+    #[error("its user {0} is not in /etc/passwd of its layers")]
+    User(String),
+    #[error("its group {0} is not in /etc/group of its layers")]
+    Group(String),
+}
+
 impl Accounts {
     fn of(layers: &[PathBuf]) -> Accounts {
         let read = |name: &str| {
@@ -363,7 +373,7 @@ impl Accounts {
     }
 
     /// `USER`, `USER:GROUP`, names or numbers; nothing means root.
-    fn resolve(&self, spec: &str, group_add: &[String]) -> Result<ContainerUser, String> {
+    fn resolve(&self, spec: &str, group_add: &[String]) -> Result<ContainerUser, UnknownAccount> {
         let (user, group) = spec.split_once(':').unwrap_or((spec, ""));
         let user = if user.is_empty() { "0" } else { user };
         let number: Option<u32> = user.parse().ok();
@@ -383,9 +393,7 @@ impl Accounts {
                 groups: Vec::new(),
             },
             (None, None) => {
-                return Err(format!(
-                    "its user {user} is not in /etc/passwd of its layers"
-                ));
+                return Err(UnknownAccount::User(user.to_string()));
             }
         };
         match group {
@@ -407,14 +415,14 @@ impl Accounts {
         Ok(found)
     }
 
-    fn gid(&self, group: &str) -> Result<u32, String> {
+    fn gid(&self, group: &str) -> Result<u32, UnknownAccount> {
         let number: Option<u32> = group.parse().ok();
         let entry = self
             .groups
             .iter()
             .find(|(name, gid, _)| name == group || Some(*gid) == number);
         let gid = entry.map(|&(_, gid, _)| gid).or(number);
-        gid.ok_or_else(|| format!("its group {group} is not in /etc/group of its layers"))
+        gid.ok_or_else(|| UnknownAccount::Group(group.to_string()))
     }
 }
 
@@ -476,7 +484,7 @@ mod tests {
         let user = |spec: &str, add: &[&str]| {
             let add: Vec<String> = add.iter().map(std::string::ToString::to_string).collect();
             let found = accounts.resolve(spec, &add)?;
-            Ok::<_, String>((found.uid, found.gid, found.groups))
+            Ok::<_, UnknownAccount>((found.uid, found.gid, found.groups))
         };
         assert_eq!(user("", &[]), Ok((0, 0, vec![4])));
         assert_eq!(user("rabbitmq", &[]), Ok((999, 998, vec![101])));

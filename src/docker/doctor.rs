@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::audit::readiness::{command_line, idmapped};
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
-use super::data_root::{self, DockerRoot, names};
+use super::data_root::{self, names};
+use super::findings::{command_line, driver, idmapped, in_use_root, parents, ranges};
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::PinnedFile;
-use crate::fs::escape::{escaped, shell_word};
+use crate::fs::escape::escaped;
 use crate::host::{Finding, filesystem, kernel, runtime, security, subids};
 use crate::idmap::IdMap;
 use crate::volume::probe::try_namespace;
@@ -110,15 +110,6 @@ fn filesystems(top: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// The remapped daemon's root where it has images, else the plain one's.
-pub fn in_use_root(top: &Path, remap: Option<&Remap>) -> DockerRoot {
-    let remapped = remap.map(|remap| DockerRoot::at(top.join(remap.dir_name())));
-    let has_images = |root: &DockerRoot| root.drivers().is_ok_and(|drivers| !drivers.is_empty());
-    remapped
-        .filter(has_images)
-        .unwrap_or_else(|| DockerRoot::at(top))
-}
-
 /// Whom the daemon remaps to. That there is nobody, [`ranges`] tells.
 fn user(remap: &Remap) -> Finding {
     let account = nix::unistd::User::from_name(&remap.user).ok().flatten();
@@ -126,16 +117,6 @@ fn user(remap: &Remap) -> Finding {
         format!(" ({}:{})", user.uid, user.gid)
     });
     Finding::ok("remap user", format!("{}{ids}", remap.user))
-}
-
-/// The user and its map, as dockerd takes them.
-pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
-    const WHAT: &str = "id ranges";
-    match remap {
-        Ok(remap) => Finding::ok(WHAT, format!("{}: {}", remap.user, remap.map)),
-        Err(error) => Finding::error(WHAT, error.to_string())
-            .remedy("idshift docker migrate --create-user makes dockremap and its ranges"),
-    }
 }
 
 fn configuration(daemon: &Daemon<'_>) -> Finding {
@@ -155,50 +136,5 @@ fn configuration(daemon: &Daemon<'_>) -> Finding {
             Some(value) => Finding::ok(WHAT, format!("{path} says userns-remap: {value}")),
             None => Finding::ok(WHAT, format!("{path} does not set userns-remap")),
         },
-    }
-}
-
-/// The storage driver, and whether its layers can be carried.
-pub fn driver(root: &DockerRoot) -> Finding {
-    const WHAT: &str = "storage driver";
-    match root.check_drivers() {
-        Err(error) => Finding::error(WHAT, error.to_string()),
-        Ok(()) => match root.drivers() {
-            Ok(drivers) if !drivers.is_empty() => Finding::ok(WHAT, drivers.join(", ")),
-            _ => Finding::warning(
-                WHAT,
-                "no images of a storage driver are here; with the containerd image store (the default of new \
-                 installations from Docker 29 on) they are in containerd, where userns-remap does not reach",
-            )
-            .remedy("idshift docker migrate makes overlay2 layers of what is there"),
-        },
-    }
-}
-
-/// A remapped dockerd does not start when the container's root may not search a directory above its
-/// root (moby `daemon/daemon_unix.go`, `setupDaemonRoot`): by its group, where that is known, or as
-/// one of all others.
-pub fn parents(top: &Path, root_gid: Option<u32>) -> Finding {
-    const WHAT: &str = "directories above";
-    let closed = top.ancestors().skip(1).find(|dir| {
-        let stat = PinnedFile::path(dir).and_then(|pin| pin.stat());
-        stat.is_ok_and(|stat| {
-            let wanted = match root_gid == Some(stat.gid) {
-                true => 0o010,
-                false => 0o001,
-            };
-            stat.mode.bits() & wanted == 0
-        })
-    });
-    match closed {
-        None => Finding::ok(WHAT, "can be searched by all"),
-        Some(dir) => Finding::error(
-            WHAT,
-            format!(
-                "{} cannot be searched by others: a remapped daemon refuses to start",
-                escaped(dir)
-            ),
-        )
-        .remedy(format!("chmod o+x {}", shell_word(dir))),
     }
 }

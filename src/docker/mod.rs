@@ -38,6 +38,7 @@ pub mod daemon_json;
 pub mod daemon_start;
 pub mod data_root;
 pub mod doctor;
+mod findings;
 pub mod graph;
 pub mod image_store;
 pub mod inventory;

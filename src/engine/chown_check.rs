@@ -1,7 +1,47 @@
 //! Whether a filesystem keeps the owners it is given, and the inode that is given one.
 
+use rustix::io::Errno;
+use thiserror::Error;
+
+use crate::fs::apply::ApplyError;
 use crate::fs::{Identity, PinnedFile};
 use crate::ownership::Ownership;
+
+/// What a filesystem made of a chown that it took.
+#[derive(Debug, Error)]
+pub(super) enum ChownNotKept {
+    /// What it made of it cannot be seen.
+    #[error("statx: {0}")]
+    Stat(Errno),
+    /// The name means another inode since.
+    #[error(
+        "became another inode when it was changed: its filesystem copies what changes, which could not be undone"
+    )]
+    Copied,
+    /// Nothing.
+    #[error(
+        "was given to {}:{}, and still belongs to {}:{}: its filesystem takes a chown and does nothing. \
+         Mount options may let it keep owners (ntfs-3g: `permissions`)",
+        wanted.0, wanted.1, owner.0, owner.1
+    )]
+    Ignored {
+        /// What it was to become.
+        wanted: (u32, u32),
+        /// What it is.
+        owner: (u32, u32),
+    },
+}
+
+/// Why an inode was not changed.
+#[derive(Debug, Error)]
+pub(super) enum ChangeError {
+    /// The kernel refused.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// Its filesystem did.
+    #[error(transparent)]
+    NotKept(#[from] ChownNotKept),
+}
 
 /// Some filesystems say yes to a chown and forget it (ntfs-3g without `permissions`), some
 /// make another inode of what changes (overlays: those that are known are refused before). So the first change on a
@@ -16,32 +56,25 @@ impl ChownCheck {
     /// An inode on a device was changed, which was `identity` before.
     ///
     /// # Errors
-    /// It has not changed, or become another one; in words.
+    /// It has not changed, or become another one.
     pub(super) fn check(
         &mut self,
         (device, identity): (u64, Identity),
         pin: &PinnedFile,
         before: &Ownership,
         after: &Ownership,
-    ) -> Result<(), String> {
+    ) -> Result<(), ChownNotKept> {
         let wanted = (after.uid, after.gid);
         if self.device == Some(device) || (before.uid, before.gid) == wanted {
             return Ok(());
         }
-        let now = pin.stat().map_err(|errno| format!("statx: {errno}"))?;
+        let now = pin.stat().map_err(ChownNotKept::Stat)?;
         if now.identity != identity {
-            return Err(
-                "became another inode when it was changed: its filesystem copies what changes, which could not be \
-                 undone"
-                    .to_string(),
-            );
+            return Err(ChownNotKept::Copied);
         }
         if (now.uid, now.gid) != wanted {
-            return Err(format!(
-                "was given to {}:{}, and still belongs to {}:{}: its filesystem takes a chown and does nothing. \
-                 Mount options may let it keep owners (ntfs-3g: `permissions`)",
-                wanted.0, wanted.1, now.uid, now.gid
-            ));
+            let owner = (now.uid, now.gid);
+            return Err(ChownNotKept::Ignored { wanted, owner });
         }
         self.device = Some(device);
         Ok(())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::hardlinks::table::{describe_outside_names, outside_names_help};
+use super::missing_tree::NotTheTree;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::root::RootError;
 use crate::idmap::{IdMap, Overlap};
@@ -110,7 +111,7 @@ pub enum Refusal {
         /// The tree.
         path: PathBuf,
         /// What is wrong.
-        reason: String,
+        reason: NotTheTree,
         /// It, or the directory above it that is there.
         above: PathBuf,
         /// The journal, as a command line names it.

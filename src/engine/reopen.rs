@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::missing_tree::NotTheTree;
 use super::refusal::Refusal;
 use super::{Monitor, Phase};
 use crate::fs::Root;
@@ -16,36 +17,34 @@ use crate::preflight::passing::check_not_in_use;
 /// A tree as the journal knows it: the same inode at the same path, with no symlink on the way.
 ///
 /// # Errors
-/// Why it is not, for people.
-pub(super) fn open(line: &RootLine) -> Result<Root, String> {
+/// Why it is not.
+pub(super) fn open(line: &RootLine) -> Result<Root, NotTheTree> {
     let path = line.path.as_path();
     match Root::open(path) {
-        Ok(root) if root.path != path => Err("a symlink is on its way now".to_string()),
+        Ok(root) if root.path != path => Err(NotTheTree::Symlink),
         Ok(root) if root.identity == line.identity => Ok(root),
-        Ok(_) => Err("the tree's top is another inode now".to_string()),
+        Ok(_) => Err(NotTheTree::AnotherInode),
         // Whoever hears of it is told the path already.
-        Err(RootError::Open { source, .. }) => Err(source.to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(RootError::Open { source, .. }) => Err(NotTheTree::NotOpened(source)),
+        Err(error) => Err(NotTheTree::NoRoot(Box::new(error))),
     }
 }
 
 /// The same, where its owners are those on disk: an idmapped mount can show it, too.
 ///
 /// # Errors
-/// Why it is not, for people.
-pub(super) fn open_unmapped(line: &RootLine) -> Result<Root, String> {
+/// Why it is not.
+pub(super) fn open_unmapped(line: &RootLine) -> Result<Root, NotTheTree> {
     let root = open(line)?;
     match mountinfo::of_this_thread().and_then(|mounts| is_idmapped(&root.pin, &mounts)) {
         Ok(false) => Ok(root),
-        Ok(true) => Err("is seen through an idmapped mount now; `findmnt` shows it".to_string()),
-        Err(error) => Err(format!(
-            "cannot tell whether its mount is idmapped: {error}"
-        )),
+        Ok(true) => Err(NotTheTree::Idmapped),
+        Err(error) => Err(NotTheTree::MountUnknown(error)),
     }
 }
 
 /// All roots, each opened or not.
-pub(super) fn open_each(lines: &[RootLine]) -> Vec<Result<Root, String>> {
+pub(super) fn open_each(lines: &[RootLine]) -> Vec<Result<Root, NotTheTree>> {
     lines.iter().map(open_unmapped).collect()
 }
 
@@ -78,7 +77,7 @@ fn open_trees(journal: &Journal) -> Vec<Root> {
 }
 
 /// A tree of a journal is not there, or is another one.
-pub(super) fn missing(journal: &Journal, path: &Path, reason: String) -> Refusal {
+pub(super) fn missing(journal: &Journal, path: &Path, reason: NotTheTree) -> Refusal {
     Refusal::TreeMissing {
         path: path.to_path_buf(),
         reason,

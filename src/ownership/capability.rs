@@ -123,13 +123,24 @@ impl From<Capability> for CapabilityFields {
     }
 }
 
-impl TryFrom<CapabilityFields> for Capability {
-    type Error = String;
+/// Fields that are no capability.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CapabilityFieldsError {
+    /// Its version says whether there is one.
+    #[error("a capability of version 3, and no other, has a rootid")]
+    RootId,
+    /// A set of capabilities is a number.
+    #[error("{0:?} is not a hexadecimal number")]
+    NotHexadecimal(String),
+}
 
-    fn try_from(fields: CapabilityFields) -> Result<Capability, String> {
+impl TryFrom<CapabilityFields> for Capability {
+    type Error = CapabilityFieldsError;
+
+    fn try_from(fields: CapabilityFields) -> Result<Capability, CapabilityFieldsError> {
         match (fields.version, fields.rootid) {
             (2, None) | (3, Some(_)) => {}
-            _ => return Err("a capability of version 3, and no other, has a rootid".into()),
+            _ => return Err(CapabilityFieldsError::RootId),
         }
         let hex = |text: &str| {
             let digits = text
@@ -137,7 +148,7 @@ impl TryFrom<CapabilityFields> for Capability {
                 .filter(|digits| !digits.starts_with('+'));
             digits
                 .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-                .ok_or(format!("{text:?} is not a hexadecimal number"))
+                .ok_or_else(|| CapabilityFieldsError::NotHexadecimal(text.to_string()))
         };
         Ok(Capability {
             effective: fields.effective,

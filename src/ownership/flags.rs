@@ -1,6 +1,7 @@
 //! The flags of `chattr(1)` that keep an inode from being changed.
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// Flags that were cleared while an inode was changed, and put back after; in records as the letters
 /// of `lsattr(1)`.
@@ -39,6 +40,11 @@ impl Flags {
     }
 }
 
+/// A letter that is none of [`Flags`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no flag {0:?} is known")]
+pub struct UnknownFlag(char);
+
 impl From<Flags> for String {
     fn from(flags: Flags) -> String {
         let letters = [(flags.immutable, 'i'), (flags.append_only, 'a')];
@@ -48,15 +54,15 @@ impl From<Flags> for String {
 }
 
 impl TryFrom<String> for Flags {
-    type Error = String;
+    type Error = UnknownFlag;
 
-    fn try_from(text: String) -> Result<Flags, String> {
+    fn try_from(text: String) -> Result<Flags, UnknownFlag> {
         let mut flags = Flags::NONE;
         for letter in text.chars() {
             match letter {
                 'i' => flags.immutable = true,
                 'a' => flags.append_only = true,
-                other => return Err(format!("no flag {other:?} is known")),
+                other => return Err(UnknownFlag(other)),
             }
         }
         Ok(flags)

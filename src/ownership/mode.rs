@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// The low twelve bits of `st_mode` (`inode(7)`): permissions, set-id bits and sticky bit. Written
 /// in octal, `4755`.
@@ -43,6 +44,11 @@ impl Mode {
     }
 }
 
+/// A text is no mode.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a mode in four octal digits")]
+pub struct ModeError(String);
+
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04o}", self.0)
@@ -50,21 +56,21 @@ impl fmt::Display for Mode {
 }
 
 impl FromStr for Mode {
-    type Err = String;
+    type Err = ModeError;
 
-    fn from_str(text: &str) -> Result<Mode, String> {
+    fn from_str(text: &str) -> Result<Mode, ModeError> {
         let octal = text.len() == 4 && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         match u16::from_str_radix(text, 8) {
             Ok(bits) if octal => Ok(Mode(bits)),
-            _ => Err(format!("{text:?} is not a mode in four octal digits")),
+            _ => Err(ModeError(text.to_string())),
         }
     }
 }
 
 impl TryFrom<String> for Mode {
-    type Error = String;
+    type Error = ModeError;
 
-    fn try_from(text: String) -> Result<Mode, String> {
+    fn try_from(text: String) -> Result<Mode, ModeError> {
         text.parse()
     }
 }

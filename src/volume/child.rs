@@ -9,44 +9,48 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Gid, Uid, getppid};
 
 use super::entries;
-use super::probe::{Answer, ProbeFile, Question, READY, What};
+use super::probe::{Answer, ProbeFailure, ProbeFile, Question, READY, What};
 use super::user::ContainerUser;
 use crate::fs::access_probe::{self, AccessResult};
 use crate::fs::process::raise_descriptor_limit;
 
 /// Becomes the user, tries, and prints an answer a line.
 pub fn answer(question: &str, out: &mut impl Write) {
-    if let Err(why) = try_all(question, out) {
-        let _ = say(out, &Answer::Failed(why));
+    if let Err(failure) = try_all(question, out) {
+        let _ = say(out, &Answer::Failed(failure.to_string()));
     }
 }
 
-fn try_all(question: &str, out: &mut impl Write) -> Result<(), String> {
-    let question: Question = serde_json::from_str(question).map_err(|error| error.to_string())?;
+fn try_all(question: &str, out: &mut impl Write) -> Result<(), ProbeFailure> {
+    let question: Question = serde_json::from_str(question)?;
     let parent = getppid();
     become_user(&question.user, out)?;
     let stdin = io::stdin();
     let handle = stdin.as_fd();
-    let mut say = |answer: Answer| say(out, &answer).map_err(|error| error.to_string());
+    let mut say = |answer: Answer| say(out, &answer);
     let (probe, depth) = match question.what {
-        What::Search => return say(Answer::Tried(access_probe::search(handle))),
+        What::Search => {
+            let tried = access_probe::search(handle);
+            return say(Answer::Tried(tried)).map_err(ProbeFailure::Answer);
+        }
         What::Look => return look(handle, &mut say),
         What::Use { probe, depth } => (probe, depth),
     };
-    let stat = crate::fs::stat::stat(handle).map_err(|errno| errno.to_string())?;
+    let stat = crate::fs::stat::stat(handle).map_err(ProbeFailure::Handle)?;
     if !stat.is_dir() {
         return access_probe::file(handle, stat.file_type, probe.is_some())
             .into_iter()
-            .try_for_each(|tried| say(Answer::Tried(tried)));
+            .try_for_each(|tried| say(Answer::Tried(tried)))
+            .map_err(ProbeFailure::Answer);
     }
     let tried = try_directory(handle, probe.as_ref());
     // From here on there is nothing to be removed, and nobody to talk to without the parent.
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| errno.to_string())?;
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(failed("prctl"))?;
     if getppid() != parent {
         return Ok(());
     }
     for &one in &tried {
-        say(Answer::Tried(one))?;
+        say(Answer::Tried(one)).map_err(ProbeFailure::Answer)?;
     }
     // Where it cannot even be entered and listed there is nothing more to say.
     let open = tried[0].works() && tried[1].works();
@@ -74,9 +78,9 @@ fn try_directory(handle: BorrowedFd<'_>, probe: Option<&ProbeFile>) -> Vec<Acces
 /// What can be said without making anything.
 fn look(
     handle: BorrowedFd<'_>,
-    say: &mut impl FnMut(Answer) -> Result<(), String>,
-) -> Result<(), String> {
-    let stat = crate::fs::stat::stat(handle).map_err(|errno| errno.to_string())?;
+    say: &mut impl FnMut(Answer) -> io::Result<()>,
+) -> Result<(), ProbeFailure> {
+    let stat = crate::fs::stat::stat(handle).map_err(ProbeFailure::Handle)?;
     let tried = match stat.is_dir() {
         true => access_probe::directory_unchanged(handle),
         false => access_probe::file(handle, stat.file_type, true),
@@ -84,6 +88,7 @@ fn look(
     tried
         .into_iter()
         .try_for_each(|one| say(Answer::Tried(one)))
+        .map_err(ProbeFailure::Answer)
 }
 
 fn say(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
@@ -92,18 +97,21 @@ fn say(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
     out.flush()
 }
 
-fn become_user(user: &ContainerUser, out: &mut impl Write) -> Result<(), String> {
-    let failed = |what: &'static str| move |errno: nix::Error| format!("{what}: {errno}");
+fn failed(call: &'static str) -> impl Fn(nix::Error) -> ProbeFailure {
+    move |errno| ProbeFailure::Call { call, errno }
+}
+
+fn become_user(user: &ContainerUser, out: &mut impl Write) -> Result<(), ProbeFailure> {
     unshare(CloneFlags::CLONE_NEWUSER).map_err(failed(
         "unshare(CLONE_NEWUSER); is user.max_user_namespaces 0?",
     ))?;
     writeln!(out, "{READY}")
         .and_then(|()| out.flush())
-        .map_err(|error| error.to_string())?;
+        .map_err(ProbeFailure::Answer)?;
     let start = Instant::now();
     while std::fs::read_to_string("/proc/self/gid_map").is_ok_and(|map| map.trim().is_empty()) {
         if start.elapsed() > Duration::from_secs(10) {
-            return Err("nobody wrote the map of the user namespace".into());
+            return Err(ProbeFailure::NoMap);
         }
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -1,11 +1,12 @@
 //! Every entry below a directory that the calling process could not use.
 
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{Access, AtFlags, Dir, StatxFlags};
 use rustix::io::Errno;
 
-use super::probe::Answer;
+use super::probe::{Answer, ProbeFailure};
 use super::user::OVERFLOW;
 use crate::fs::dir::open_dir;
 use crate::journal::Name;
@@ -24,37 +25,37 @@ pub fn look_below(
     uid: u32,
     write: bool,
     depth: Option<usize>,
-    say: &mut impl FnMut(Answer) -> Result<(), String>,
-) -> Result<(), String> {
+    say: &mut impl FnMut(Answer) -> io::Result<()>,
+) -> Result<(), ProbeFailure> {
     let mut looked = 0;
     // A directory that is open stays so until all below it is seen: no name leads through another.
     let open = |dir: BorrowedFd<'_>, name: &[u8]| open_dir(dir, name).and_then(Dir::new::<OwnedFd>);
-    let mut levels = vec![open(top, b".").map_err(|errno| errno.to_string())?];
-    let mut way: Vec<Vec<u8>> = Vec::new();
+    let mut levels = vec![open(top, b".").map_err(ProbeFailure::Handle)?];
+    let mut names: Vec<Vec<u8>> = Vec::new();
     while let Some(here) = levels.last_mut() {
         let Some(entry) = here.next() else {
             levels.pop();
-            way.pop();
+            names.pop();
             continue;
         };
-        let entry = entry.map_err(|errno| failed(&way, errno))?;
+        let entry = entry.map_err(|errno| failed(&names, errno))?;
         let name = entry.file_name().to_bytes();
         if name == b"." || name == b".." {
             continue;
         }
-        let dir = here.fd().map_err(|errno| failed(&way, errno))?;
-        let Some(found) = look(dir, name).map_err(|errno| failed(&way, errno))? else {
+        let dir = here.fd().map_err(|errno| failed(&names, errno))?;
+        let Some(found) = look(dir, name).map_err(|errno| failed(&names, errno))? else {
             continue;
         };
         looked += 1;
         let lacks = lacks(dir, name, &found, uid, write);
         let is_dir = found.kind == Some(FileType::Directory);
         let is_closed = lacks.contains(['r', 'x']);
-        let inner = is_dir && !is_closed && depth.is_none_or(|depth| way.len() + 1 < depth);
-        way.push(name.to_vec());
+        let inner = is_dir && !is_closed && depth.is_none_or(|depth| names.len() + 1 < depth);
+        names.push(name.to_vec());
         if !lacks.is_empty() {
-            let path = Name(way.join(&b'/'));
-            say(Answer::Unusable { path, lacks })?;
+            let path = Name(names.join(&b'/'));
+            say(Answer::Unusable { path, lacks }).map_err(ProbeFailure::Answer)?;
         }
         let opened = match inner {
             true => open(dir, name),
@@ -63,15 +64,16 @@ pub fn look_below(
         match opened {
             Ok(inner) => levels.push(inner),
             // Gone since.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => drop(way.pop()),
-            Err(errno) => return Err(failed(&way, errno)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => drop(names.pop()),
+            Err(errno) => return Err(failed(&names, errno)),
         }
     }
-    say(Answer::Looked(looked))
+    say(Answer::Looked(looked)).map_err(ProbeFailure::Answer)
 }
 
-fn failed(way: &[Vec<u8>], errno: Errno) -> String {
-    format!("{}: {errno}", String::from_utf8_lossy(&way.join(&b'/')))
+fn failed(names: &[Vec<u8>], errno: Errno) -> ProbeFailure {
+    let path = String::from_utf8_lossy(&names.join(&b'/')).into_owned();
+    ProbeFailure::Entry { path, errno }
 }
 
 /// What is known of an entry.

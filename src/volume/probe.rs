@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::VolumeError;
 use super::user::ContainerUser;
@@ -45,6 +46,39 @@ pub enum What {
         /// How many levels of entries below are looked at; `None` for all.
         depth: Option<usize>,
     },
+}
+
+/// Why the child could not try.
+#[derive(Debug, Error)]
+pub enum ProbeFailure {
+    /// The question is none.
+    #[error(transparent)]
+    Question(#[from] serde_json::Error),
+    /// A system call on the way to being the user.
+    #[error("{call}: {errno}")]
+    Call {
+        /// Which, and what may be the matter.
+        call: &'static str,
+        /// Its answer.
+        errno: nix::Error,
+    },
+    /// The parent did not do its part.
+    #[error("nobody wrote the map of the user namespace")]
+    NoMap,
+    /// The directory or file itself cannot be looked at.
+    #[error("{0}")]
+    Handle(rustix::io::Errno),
+    /// An entry below it cannot be looked at.
+    #[error("{path}: {errno}")]
+    Entry {
+        /// From there.
+        path: String,
+        /// Why not.
+        errno: rustix::io::Errno,
+    },
+    /// Nobody takes the answer.
+    #[error("{0}")]
+    Answer(io::Error),
 }
 
 /// One line of the child's answer.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::VolumeError;
 use crate::idmap::{Direction, IdMap, Mapped};
@@ -20,6 +21,22 @@ pub struct ContainerUser {
     pub groups: Vec<u32>,
 }
 
+/// A text is no user.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum UserError {
+    /// It is not `UID` or `UID:GID`.
+    #[error(
+        "{0:?} is not UID or UID:GID in numbers, as in 999:999; --container and --image-user look names up"
+    )]
+    NotNumbers(String),
+    /// It has no group, where none is guessed.
+    #[error(
+        "the group is missing: {0}:{0} where it has the same number, {0}:0 for the group root. \
+         `docker run --rm IMAGE id` shows what the image has"
+    )]
+    NoGroup(String),
+}
+
 impl ContainerUser {
     /// The container's root.
     pub const ROOT: ContainerUser = ContainerUser {
@@ -33,14 +50,11 @@ impl ContainerUser {
     ///
     /// # Errors
     /// Says what is missing.
-    pub fn with_group(text: &str) -> Result<ContainerUser, String> {
+    pub fn with_group(text: &str) -> Result<ContainerUser, UserError> {
         let user: ContainerUser = text.parse()?;
         match text.contains(':') {
             true => Ok(user),
-            false => Err(format!(
-                "the group is missing: {text}:{text} where it has the same number, {text}:0 for the group root. \
-                 `docker run --rm IMAGE id` shows what the image has"
-            )),
+            false => Err(UserError::NoGroup(text.to_string())),
         }
     }
 
@@ -85,10 +99,10 @@ impl fmt::Display for ContainerUser {
 }
 
 impl FromStr for ContainerUser {
-    type Err = String;
+    type Err = UserError;
 
     /// `UID` or `UID:GID`. Without a group it is 0, as `docker run --user UID` has it.
-    fn from_str(text: &str) -> Result<ContainerUser, String> {
+    fn from_str(text: &str) -> Result<ContainerUser, UserError> {
         let id = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             text.parse::<u32>()
@@ -102,9 +116,7 @@ impl FromStr for ContainerUser {
                 gid,
                 groups: Vec::new(),
             }),
-            _ => Err(format!(
-                "{text:?} is not UID or UID:GID in numbers, as in 999:999; --container and --image-user look names up"
-            )),
+            _ => Err(UserError::NotNumbers(text.to_string())),
         }
     }
 }
@@ -128,7 +140,7 @@ mod tests {
     fn the_group_of_an_owner_is_not_guessed() {
         let owner = ContainerUser::with_group("999:0").unwrap();
         assert_eq!((owner.uid, owner.gid), (999, 0));
-        let missing = ContainerUser::with_group("999").unwrap_err();
+        let missing = ContainerUser::with_group("999").unwrap_err().to_string();
         assert!(
             missing.contains("999:999") && missing.contains("999:0"),
             "{missing}"

@@ -1,4 +1,4 @@
-//! A bbolt file: its meta pages, its pages by their ids, the check of the whole of it.
+//! A bbolt file: its meta pages, and its pages by their ids.
 
 use std::fs::File;
 use std::io;
@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
-use super::bucket::{Bucket, Item};
 use super::page::{HEADER, Header, META, u32_at, u64_at};
 use super::{BoltError, MetaFault, PageFault};
 use crate::fs::file_ops::open_regular;
@@ -26,9 +25,6 @@ const PAGE_SIZES: [u32; 7] = [4096, 16384, 65536, 8192, 32768, 1024, 2048];
 /// Bytes that one page may span with all it overflows into. containerd's largest values are the specs and labels of
 /// containers, of some hundred kilobytes.
 const MAX_PAGE: u64 = 16 << 20;
-
-/// Buckets in buckets. containerd's are six deep.
-const MAX_NESTING: usize = 16;
 
 /// A bbolt file, open for reading.
 #[derive(Debug)]
@@ -85,45 +81,8 @@ impl Database {
         &self.path
     }
 
-    /// The bucket that holds all others.
-    pub fn root(&self) -> Bucket<'_> {
-        Bucket::at(self, self.meta.root)
-    }
-
-    /// Reads all of it once: afterwards only a change of the file, or of the disk, makes a page unreadable. Also
-    /// finds a page that is part of two trees.
-    ///
-    /// # Errors
-    /// The first page that is damaged.
-    pub fn check(&self) -> Result<(), BoltError> {
-        let mut seen = PagesSeen(Vec::new());
-        self.check_bucket(&self.root(), 0, &mut seen)
-    }
-
-    fn check_bucket(
-        &self,
-        bucket: &Bucket<'_>,
-        nesting: usize,
-        seen: &mut PagesSeen,
-    ) -> Result<(), BoltError> {
-        if nesting > MAX_NESTING {
-            return Err(self.fault(bucket.page(), PageFault::Depth));
-        }
-        let mut inner = Vec::new();
-        bucket.walk(
-            &mut |page, size| match seen.insert_all(page, size) {
-                true => Ok(()),
-                false => Err(self.fault(page, PageFault::Shared)),
-            },
-            &mut |_, item| {
-                if let Item::Bucket(bucket) = item {
-                    inner.push(bucket);
-                }
-                Ok(())
-            },
-        )?;
-        let mut inner = inner.iter();
-        inner.try_for_each(|bucket| self.check_bucket(bucket, nesting + 1, seen))
+    pub(super) fn root_page(&self) -> u64 {
+        self.meta.root
     }
 
     pub(super) fn fault(&self, page: u64, fault: PageFault) -> BoltError {
@@ -241,22 +200,4 @@ pub(super) fn fnv_1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
     })
-}
-
-/// A bit for each page.
-struct PagesSeen(Vec<u64>);
-
-impl PagesSeen {
-    /// Some pages that follow each other, which the file has. False: one of them was there already.
-    fn insert_all(&mut self, first: u64, count: u64) -> bool {
-        (first..first + count).all(|page| {
-            let (word, bit) = ((page / 64) as usize, 1 << (page % 64));
-            if self.0.len() <= word {
-                self.0.resize(word + 1, 0);
-            }
-            let is_new = self.0[word] & bit == 0;
-            self.0[word] |= bit;
-            is_new
-        })
-    }
 }

@@ -21,6 +21,7 @@
 //! Positions count from the element.
 
 pub mod bucket;
+mod check;
 pub mod database;
 mod page;
 #[cfg(test)]

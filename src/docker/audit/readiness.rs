@@ -6,9 +6,9 @@ use crate::docker::DockerError;
 use crate::docker::conversion::plan::Conversion;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
-use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{ASIDE, COPY, DockerRoot, count, is_remapped_name, names};
-use crate::docker::doctor::{driver, in_use_root, parents, ranges};
+pub use crate::docker::findings::{command_line, idmapped};
+use crate::docker::findings::{driver, in_use_root, parents, ranges};
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::not_renamed;
@@ -18,7 +18,6 @@ use crate::host::{Finding, kernel, runtime, subids};
 use crate::preflight;
 use crate::preflight::in_use::{self, TreeInUse};
 use crate::preflight::in_use::{remedy_of_service, users};
-use crate::preflight::mount_views;
 
 /// The host, its ranges and its daemon's settings. `new_user` is what would be made where there are
 /// no ranges.
@@ -43,17 +42,6 @@ pub fn host(
     findings.extend(runtime::dockerd().map(|docker| Finding::ok("Docker", docker.version)));
     findings.extend(store_switched_on(daemon_json));
     findings
-}
-
-/// The options that dockerd is started with, and those that are given twice.
-pub fn command_line(start: &DaemonStart) -> Option<Finding> {
-    const WHAT: &str = "dockerd's options";
-    match start.check() {
-        // What is the matter with the file is told elsewhere.
-        Err(_) if start.settings().is_err() => None,
-        Err(error) => Some(Finding::error(WHAT, error.to_string())),
-        Ok(()) => start.words().map(|words| Finding::ok(WHAT, words)),
-    }
 }
 
 fn store_switched_on(daemon_json: &DaemonJson) -> Option<Finding> {
@@ -113,12 +101,6 @@ pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding
     findings.extend(filesystems(root)?);
     findings.extend(quotas(&root.path));
     Ok(findings)
-}
-
-/// An idmapped mount that shows the data-root.
-pub fn idmapped(top: &Path) -> Option<Finding> {
-    let error = mount_views::idmapped(top)?;
-    Some(Finding::error("data-root", error.to_string()))
 }
 
 /// Who has the data-root open: the daemon, mostly, and its containers. `containerd`: its directory, where that is

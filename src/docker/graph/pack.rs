@@ -44,7 +44,7 @@ pub fn pack_layer(diff: BorrowedFd<'_>, out: impl Write) -> Result<Digest, TarEr
         }
         Err(error) => Err(TarError::Bad {
             name: String::from_utf8_lossy(&packer.path).into_owned(),
-            reason: error.to_string(),
+            reason: error.to_string().into(),
         }),
     }
 }

@@ -8,20 +8,19 @@
 //! - [`mounts`]: what is mounted below the docker root
 //! - [`bind_mounts`](super::bind_mounts): what containers bind
 
+mod disposition;
 pub mod mounts;
+pub mod path_owner;
 pub mod volumes;
 
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use super::DockerError;
-use super::bind_mounts::{Advice, BindMount, BindMountSurvey, reverse_command, to_prepare};
+use super::bind_mounts::survey::BindMountSurvey;
+use super::bind_mounts::{Advice, BindMount, reverse_command, to_prepare};
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
-use super::layout::is_content;
 use super::owner_stats::owner_stats;
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
@@ -34,109 +33,11 @@ use crate::preflight;
 use crate::preflight::Passing;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
+pub use disposition::{Disposition, HostBinds};
 use mounts::{MountPoint, mount_points};
+pub use path_owner::{PathOwner, whose};
+use path_owner::{is_link, names_below};
 use volumes::{Edit, VolumeElsewhere, volumes_elsewhere};
-
-/// What becomes of something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Disposition {
-    /// It goes along with the data-root, and its owners are shifted.
-    Carried,
-    /// It stays where it is, and its owners are shifted.
-    ShiftedInPlace,
-    /// It stays as it is.
-    Left,
-    /// Nothing is carried as long as it is so.
-    Refused,
-}
-
-/// What becomes of what containers bind of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostBinds {
-    /// It is looked at, for people.
-    LookedAt,
-    /// It is shifted where that is safe.
-    Shifted,
-    /// Nothing.
-    Left,
-}
-
-/// Whose a place is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathOwner {
-    /// The containers': shifted in any case.
-    Content,
-    /// The daemon's own.
-    Daemon,
-    /// In the docker root, and not the daemon's: somebody keeps data of his own there.
-    Own,
-    /// Outside of the docker root.
-    Host,
-}
-
-/// Names that daemons make in a docker root (moby `daemon/daemon.go` and what it starts; old ones too).
-const DAEMON_NAMES: &[&str] = &[
-    "aufs",
-    "btrfs",
-    "builder",
-    "buildkit",
-    "containerd",
-    "containers",
-    "devicemapper",
-    "engine-id",
-    "fuse-overlayfs",
-    "image",
-    "network",
-    "nuke-graph-directory.sh",
-    "overlay",
-    "overlay2",
-    "overlayfs",
-    "plugins",
-    "rootfs",
-    "runtimes",
-    "secrets",
-    "swarm",
-    "tmp",
-    "tmp-old",
-    "trust",
-    "unmount-on-shutdown",
-    "vfs",
-    "volumes",
-    "zfs",
-];
-
-/// Whose a place is, given its path without symlinks.
-pub fn whose(moved: &PathRewriter, real: &Path) -> PathOwner {
-    if moved.new_path(real).is_none() {
-        return match real.starts_with(moved.from()) {
-            // Another range's root, or what was set aside.
-            true => PathOwner::Daemon,
-            false => PathOwner::Host,
-        };
-    }
-    let way = way_below(moved.from(), real);
-    let names: Vec<&[u8]> = way.iter().map(Vec::as_slice).collect();
-    if is_content(&names) {
-        return PathOwner::Content;
-    }
-    match names[..] {
-        [b"volumes", name] => match name {
-            b"metadata.db" | b"backingFsBlockDev" => PathOwner::Daemon,
-            _ if real.join("_data").exists() => PathOwner::Daemon,
-            _ => PathOwner::Own,
-        },
-        [b"volumes", _, b"opts.json"] => PathOwner::Daemon,
-        [b"volumes", _, _, ..] => PathOwner::Own,
-        [first, ..] if DAEMON_NAMES.iter().all(|name| name.as_bytes() != first) => PathOwner::Own,
-        _ => PathOwner::Daemon,
-    }
-}
-
-fn way_below(from: &Path, path: &Path) -> Vec<Vec<u8>> {
-    let below = path.strip_prefix(from).unwrap_or(Path::new(""));
-    below.iter().map(|name| name.as_bytes().to_vec()).collect()
-}
 
 /// What is in and around a docker root beside what the daemon's layout says.
 pub struct Inventory {
@@ -188,7 +89,7 @@ impl Inventory {
         }
         let carried = bind_mounts.iter().filter(|it| it.kind == Advice::Carried);
         let own_trees: Vec<_> = carried
-            .map(|it| way_below(moved.from(), &real(&it.source)))
+            .map(|it| names_below(moved.from(), &real(&it.source)))
             .collect();
         let mut carried_as_is = names(moved.from())?;
         carried_as_is.retain(|name| {
@@ -246,7 +147,7 @@ impl Inventory {
             mounts: mount_points_of(moved, &volumes)?,
             volumes,
             bind_mounts: Vec::new(),
-            own_trees: own.iter().map(|it| way_below(moved.from(), it)).collect(),
+            own_trees: own.iter().map(|it| names_below(moved.from(), it)).collect(),
             in_place,
             left_shifted,
             carried_as_is: Vec::new(),
@@ -403,9 +304,4 @@ fn forgotten(
         }
     }
     Ok(found)
-}
-
-fn is_link(path: &Path) -> bool {
-    path.symlink_metadata()
-        .is_ok_and(|found| found.is_symlink())
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Disposition, HostBinds, PathOwner, is_link, whose};
+use super::disposition::{Disposition, HostBinds};
+use super::path_owner::{PathOwner, is_link, whose};
 use crate::docker::DockerError;
 use crate::docker::bind_mounts::{Advice, BindMount, reverse_command};
 use crate::docker::container::{NewPath, edited};

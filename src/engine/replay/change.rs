@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use super::job::{Replay, ReplayMode};
 use super::place::EntryProblem;
-use crate::engine::chown_check::ChownCheck;
+use crate::engine::chown_check::{ChangeError, ChownCheck};
 use crate::engine::sync::ChangedCounter;
 use crate::engine::target::Target;
 use crate::engine::{ProblemKind, Stats};
@@ -16,7 +16,7 @@ use crate::ownership::{ApplyState, Change, Extra, FileType, Flags, Ownership};
 pub(super) struct Changer<'a> {
     replay: &'a Replay<'a>,
     changed: Option<&'a ChangedCounter>,
-    kept: ChownCheck,
+    chown_check: ChownCheck,
     /// Nothing is to be undone: the run ended before it changed anything, and whoever has used the trees since is no
     /// conflict.
     pub never_begun: bool,
@@ -39,7 +39,7 @@ impl<'a> Changer<'a> {
         Changer {
             replay,
             changed,
-            kept: ChownCheck::default(),
+            chown_check: ChownCheck::default(),
             never_begun: replay.target == Target::Before
                 && replay.act != ReplayMode::Report
                 && !replay.journal.may_have_begun(),
@@ -149,9 +149,9 @@ impl<'a> Changer<'a> {
             changed.count(1);
         }
         fs::apply_despite(pin, transition.file_type, flags, now, wanted)
-            .map_err(|error| error.to_string())
-            .and_then(|()| self.kept.check((stat.dev, stat.identity), pin, now, wanted))
-            .map_err(|reason| (ProblemKind::Failed, reason))?;
+            .map_err(ChangeError::from)
+            .and_then(|()| self.check_kept(stat, pin, now, wanted))
+            .map_err(|error| (ProblemKind::Failed, error.to_string()))?;
         if wanted == self.replay.target.side(change) {
             return Ok(());
         }
@@ -161,6 +161,18 @@ impl<'a> Changer<'a> {
             "has its owner back, and keeps what was changed since: it is {is}, and was {was}"
         );
         Err((ProblemKind::Conflict, reason))
+    }
+
+    /// Makes sure that the filesystem did what it said.
+    fn check_kept(
+        &mut self,
+        stat: &Stat,
+        pin: &PinnedFile,
+        before: &Ownership,
+        after: &Ownership,
+    ) -> Result<(), ChangeError> {
+        let inode = (stat.dev, stat.identity);
+        Ok(self.chown_check.check(inode, pin, before, after)?)
     }
 
     /// Counts an inode that was brought, or is to be.

@@ -16,6 +16,7 @@ pub use self::job::{FailurePolicy, Replay, ReplayMode, Replayed, Unreadable};
 use self::worker::Worker;
 use super::Stats;
 use super::control::RunControl;
+use super::missing_tree::NotTheTree;
 use super::monitor::Silent;
 use super::refusal::Refusal;
 use super::reopen::{missing, open_each, open_unmapped};
@@ -77,13 +78,15 @@ impl Replay<'_> {
     }
 
     /// The roots of the journal, in its order.
-    fn open_roots(&self) -> Vec<Result<Root, String>> {
+    fn open_roots(&self) -> Vec<Result<Root, NotTheTree>> {
         let lines = &self.journal.header.roots;
         let Some(open) = self.roots else {
             return open_each(lines);
         };
         let again = |(line, root): (&RootLine, &Root)| match root.identity == line.identity {
-            true => root.try_clone().map_err(|errno| errno.to_string()),
+            true => root
+                .try_clone()
+                .map_err(|errno| NotTheTree::NotOpened(errno.into())),
             false => open_unmapped(line),
         };
         lines.iter().zip(open).map(again).collect()
@@ -113,10 +116,7 @@ pub(super) fn check_crossed_mounts(
     };
     let looked = compare.run(jobs, None)?;
     match looked.stats.replaced_dirs.first() {
-        Some(path) => {
-            let reason = "another directory is in its place".into();
-            Err(missing(journal, path, reason))
-        }
+        Some(path) => Err(missing(journal, path, NotTheTree::AnotherDirectory)),
         None => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::change::{Changer, ToChange};
 use super::job::{FailurePolicy, Replay};
 use super::place::{EntryProblem, Locator, REPLACED};
+use crate::engine::missing_tree::NotTheTree;
 use crate::engine::report::push_listed;
 use crate::engine::sync::ChangedCounter;
 use crate::engine::{Problem, ProblemKind, Stats};
@@ -26,7 +27,7 @@ type Transitions = HashMap<u32, Rc<Transition>>;
 /// One thread of a replay.
 pub(super) struct Worker<'a> {
     replay: &'a Replay<'a>,
-    roots: &'a [Result<Root, String>],
+    roots: &'a [Result<Root, NotTheTree>],
     over: &'a AtomicBool,
     places: Locator<'a>,
     changer: Changer<'a>,
@@ -66,7 +67,7 @@ const LATE_LEVELS: usize = 1 << 16;
 impl<'a> Worker<'a> {
     pub(super) fn new(
         replay: &'a Replay<'a>,
-        roots: &'a [Result<Root, String>],
+        roots: &'a [Result<Root, NotTheTree>],
         over: &'a AtomicBool,
         changed: Option<&'a ChangedCounter>,
         live_mounts: Option<&'a LiveMounts>,
@@ -178,7 +179,7 @@ impl<'a> Worker<'a> {
                 self.places.look_up(pinned, entries, self.first, wants)
             }
             Err(reason) => {
-                let gone = |_| Err((ProblemKind::Conflict, reason.clone()));
+                let gone = |_| Err((ProblemKind::Conflict, reason.to_string()));
                 entries.iter().map(gone).collect()
             }
         };

@@ -3,12 +3,17 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
+use rustix::io::Errno;
+use thiserror::Error;
+
 use super::{Decision, Sink};
-use crate::engine::chown_check::ChownCheck;
+use crate::engine::chown_check::{ChangeError, ChownCheck};
 use crate::engine::context::WalkContext;
 use crate::engine::control::RunControl;
 use crate::engine::sync::ChangedCounter;
 use crate::engine::{Problem, ProblemKind, Stats};
+use crate::fs::apply::ApplyError;
+use crate::fs::attributes::ReadError;
 use crate::fs::{self, Identity, PinnedFile, PinnedFiles, attributes, process};
 use crate::journal::writer::{CommitTicket, Durable, JournalBroken, Writer};
 use crate::journal::{Batch, Transition};
@@ -138,7 +143,7 @@ fn apply(
     let transitions = batch.transitions();
     let mut done = vec![0u64; transitions.len()];
     let mut flow = ControlFlow::Continue(());
-    let mut kept = ChownCheck::default();
+    let mut chown_check = ChownCheck::default();
     for ((dir, name, identity, own), pin) in batch.inodes().zip(pins.iter()) {
         let Transition {
             file_type,
@@ -148,14 +153,14 @@ fn apply(
         let (before, after) = (&change.before, &change.after);
         stats.begun += 1;
         let applied = fs::apply_despite(pin, *file_type, (*held, *held), before, after)
-            .map_err(|error| error.to_string())
-            .and_then(|()| kept.check((dir.dev, identity), pin, before, after));
+            .map_err(ChangeError::from)
+            .and_then(|()| Ok(chown_check.check((dir.dev, identity), pin, before, after)?));
         match applied {
             Ok(()) => done[own as usize] += 1,
             Err(error) => {
                 let transition = &transitions[own as usize];
                 let reason = match put_back(pin, transition) {
-                    Ok(()) => error,
+                    Ok(()) => error.to_string(),
                     // A call can fail that would have changed nothing: what counts is what the inode is now.
                     Err(_) if is_as_wanted(pin, identity, transition) => {
                         done[own as usize] += 1;
@@ -180,14 +185,30 @@ fn apply(
     flow
 }
 
+/// Why the half of a change stays that went through.
+#[derive(Debug, Error)]
+enum NotPutBack {
+    #[error(transparent)]
+    Stat(#[from] Errno),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
 /// Undoes the half of a change that went through.
-fn put_back(pin: &PinnedFile, transition: &Transition) -> Result<(), String> {
-    let stat = pin.stat().map_err(|errno| errno.to_string())?;
-    let now = attributes::read(pin, &stat).map_err(|error| error.to_string())?;
+fn put_back(pin: &PinnedFile, transition: &Transition) -> Result<(), NotPutBack> {
+    let stat = pin.stat()?;
+    let now = attributes::read(pin, &stat)?;
     let flags = (stat.flags(), transition.held);
     let before = &transition.change.before;
-    fs::apply_despite(pin, transition.file_type, flags, &now, before)
-        .map_err(|error| error.to_string())
+    Ok(fs::apply_despite(
+        pin,
+        transition.file_type,
+        flags,
+        &now,
+        before,
+    )?)
 }
 
 /// Whether it is still the same inode, and has all of its change.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::engine::missing_tree::NotTheTree;
 use crate::engine::reopen;
 use crate::fs::file_ops::stat_entry;
 use crate::fs::stat::stat;
@@ -18,7 +19,7 @@ use crate::journal::{Journal, Name};
 pub(super) struct StepRoots<'a> {
     lines: &'a [RootLine],
     cross_mounts: bool,
-    roots: Vec<Result<Root, String>>,
+    roots: Vec<Result<Root, NotTheTree>>,
 }
 
 impl<'a> StepRoots<'a> {
@@ -61,7 +62,7 @@ impl<'a> StepRoots<'a> {
 
     pub fn root(&self, place: &StepPath) -> io::Result<&Root> {
         let root = self.roots[place.root].as_ref();
-        root.map_err(|reason| io::Error::other(reason.clone()))
+        root.map_err(|reason| io::Error::other(reason.to_string()))
     }
 
     /// The directory a place is in, opened name by name from its root, following nothing and

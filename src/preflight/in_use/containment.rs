@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::path::Arg;
 
+/// Device and inode number of directories that hold a tree.
+pub(super) type Above = std::collections::HashSet<(u64, u64)>;
+
 /// An inode, and the mount through which it was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FileId {

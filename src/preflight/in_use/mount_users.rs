@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::TreeInUse;
-use super::containment::{Containment, FileId, Seeker, open_directory};
+use super::containment::{Above, Containment, FileId, Seeker, open_directory};
 use super::overlay;
 use super::processes::{Process, view_key};
 use crate::fs::mountinfo;
@@ -111,9 +111,6 @@ pub(super) struct TreeMount {
     /// Device and inode number of the directories above it, as far as they are on that mount.
     above: Vec<(u64, u64)>,
 }
-
-/// Device and inode number of directories that hold a tree.
-pub(super) type Above = HashSet<(u64, u64)>;
 
 fn above(homes: &[TreeMount]) -> Above {
     homes.iter().flat_map(|home| home.above.clone()).collect()

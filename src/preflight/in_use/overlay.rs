@@ -6,8 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::containment::{FileId, Seeker, open_directory_in};
-use super::mount_users::Above;
+use super::containment::{Above, FileId, Seeker, open_directory_in};
 use crate::fs::mountinfo::unescape;
 
 /// Whether a layer of the overlay lies in a tree, or a tree in a layer.

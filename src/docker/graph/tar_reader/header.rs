@@ -1,42 +1,10 @@
 //! The fields of one header block.
 
-use std::fmt;
-
 use tar::Header;
 
+use super::fault::TarFault;
+use super::kind::Kind;
 use super::{BLOCK, Entry};
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// Another name of an inode.
-    HardLink,
-    /// A symlink.
-    Symlink,
-    /// A character device.
-    CharDevice,
-    /// A block device.
-    BlockDevice,
-    /// A directory.
-    Directory,
-    /// A named pipe.
-    Fifo,
-    /// Records for all entries behind it: nothing to unpack.
-    Global,
-    /// Nothing that a layer has.
-    Unknown(u8),
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Kind::Unknown(flag) => write!(f, "{:?}", char::from(*flag)),
-            known => write!(f, "{known:?}"),
-        }
-    }
-}
 
 /// A header, its numbers read.
 pub struct Fields {
@@ -53,20 +21,18 @@ pub struct Fields {
 
 impl Fields {
     /// Of this block; what is wrong with it.
-    pub fn of(block: &[u8; BLOCK]) -> Result<Fields, String> {
+    pub fn of(block: &[u8; BLOCK]) -> Result<Fields, TarFault> {
         let header = Header::from_byte_slice(block);
         let old = header.as_old();
         if number(&old.cksum) != Some(checksum(block)) {
-            return Err("what follows it is no tar header: its checksum is wrong".into());
+            return Err(TarFault::Checksum);
         }
-        let named = |what: &str, field: &[u8]| {
-            number(field).ok_or_else(|| format!("the {what} of what follows it is no number"))
-        };
+        let named = |what, field: &[u8]| number(field).ok_or(TarFault::Field(what));
         let devices = header.as_ustar().map(|it| (it.dev_major, it.dev_minor));
         let devices = devices.or(header.as_gnu().map(|it| (it.dev_major, it.dev_minor)));
         let device = |field: &[u8]| {
             let number = named("device number", field)?;
-            u32::try_from(number).map_err(|_| "its device number is none".to_string())
+            u32::try_from(number).map_err(|_| TarFault::DeviceNumber)
         };
         Ok(Fields {
             name: name(header, block),

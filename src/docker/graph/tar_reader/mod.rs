@@ -5,7 +5,9 @@
 //! name or size means is as in Go's `archive/tar`, which Docker and containerd read layers with: pax before the header,
 //! GNU long names before pax, links, devices and directories without content.
 
+mod fault;
 mod header;
+mod kind;
 mod pax;
 mod sparse;
 
@@ -13,8 +15,9 @@ use std::io::{self, Read};
 
 use thiserror::Error;
 
-pub use header::Kind;
+pub use fault::TarFault;
 use header::{Fields, is_zero};
+pub use kind::Kind;
 use pax::Pax;
 pub use sparse::Segment;
 
@@ -38,7 +41,7 @@ pub enum TarError {
         /// The entry's name, or that of the one before it.
         name: String,
         /// What is wrong with it.
-        reason: String,
+        reason: TarFault,
     },
 }
 
@@ -120,7 +123,7 @@ impl<R: Read> TarReader<R> {
             let Some(block) = block else {
                 return match specials {
                     0 => Ok(None),
-                    _ => Err(self.bad("its extended header has no entry behind it")),
+                    _ => Err(self.bad(TarFault::NoEntry)),
                 };
             };
             let fields = Fields::of(&block).map_err(|reason| self.bad(reason))?;
@@ -142,7 +145,7 @@ impl<R: Read> TarReader<R> {
             }
             specials += 1;
             if specials > 16 {
-                return Err(self.bad("it has more than 16 extended headers"));
+                return Err(self.bad(TarFault::ManyHeaders));
             }
         }
     }
@@ -160,7 +163,7 @@ impl<R: Read> TarReader<R> {
         }
         let count = self.stream.read(&mut into[..most])?;
         if count == 0 {
-            return Err(self.bad("the tar ends before the file does"));
+            return Err(self.bad(TarFault::Ends("before the file does")));
         }
         self.left -= count as u64;
         Ok(count)
@@ -222,7 +225,7 @@ impl<R: Read> TarReader<R> {
         self.apply_pax(&fields, &mut pax, &mut entry)?;
         let size = match pax.number("size").map_err(|reason| self.bad(reason))? {
             Some(size) => size,
-            None => u64::try_from(fields.size).map_err(|_| self.bad("its size is negative"))?,
+            None => u64::try_from(fields.size).map_err(|_| self.bad(TarFault::NegativeSize))?,
         };
         let map = match fields.type_flag {
             b'S' => Some(self.old_sparse(block, raw)?),
@@ -233,12 +236,12 @@ impl<R: Read> TarReader<R> {
         entry.size = match kind {
             Kind::File => size,
             Kind::Unknown(_) => {
-                return Err(self.bad(format!("is of type {kind}, which no layer has")));
+                return Err(self.bad(TarFault::Kind(kind)));
             }
             _ => 0,
         };
         if entry.size > i64::MAX as u64 - BLOCK as u64 {
-            return Err(self.bad("its size is no size"));
+            return Err(self.bad(TarFault::Size));
         }
         self.left = entry.size;
         self.padding = padding(entry.size);
@@ -260,7 +263,7 @@ impl<R: Read> TarReader<R> {
                 None => u32::try_from(in_header).ok(),
             };
             id.filter(|&id| id != u32::MAX)
-                .ok_or_else(|| format!("its {key} is no id"))
+                .ok_or_else(|| TarFault::Id(key.to_string()))
         };
         entry.uid = id("uid", fields.uid).map_err(|reason| self.bad(reason))?;
         entry.gid = id("gid", fields.gid).map_err(|reason| self.bad(reason))?;
@@ -279,7 +282,7 @@ impl<R: Read> TarReader<R> {
         let mut map = sparse::OldMap::of(block).map_err(|reason| self.bad(reason))?;
         while map.goes_on() {
             let Some(block) = self.block(raw)? else {
-                return Err(self.bad("the tar ends in its sparse map"));
+                return Err(self.bad(TarFault::Ends("in its sparse map")));
             };
             map.add(&block).map_err(|reason| self.bad(reason))?;
         }
@@ -308,7 +311,7 @@ impl<R: Read> TarReader<R> {
                     let mut filled = 0;
                     while filled < BLOCK {
                         match self.read_content(&mut block[filled..])? {
-                            0 => return Err(self.bad("its content ends in its sparse map")),
+                            0 => return Err(self.bad(TarFault::ContentEnds)),
                             count => filled += count,
                         }
                     }
@@ -338,7 +341,7 @@ impl<R: Read> TarReader<R> {
         raw.raw(&block[..count])?;
         match count == padding {
             true => Ok(()),
-            false => Err(self.bad("the tar ends in the zeros behind it")),
+            false => Err(self.bad(TarFault::Ends("in the zeros behind it"))),
         }
     }
 
@@ -350,7 +353,7 @@ impl<R: Read> TarReader<R> {
         match count {
             0 => Ok(None),
             BLOCK => Ok(Some(block)),
-            _ => Err(self.bad("the tar ends in a header behind it")),
+            _ => Err(self.bad(TarFault::Ends("in a header behind it"))),
         }
     }
 
@@ -359,14 +362,14 @@ impl<R: Read> TarReader<R> {
             .ok()
             .filter(|&size| size <= MAX_SPECIAL);
         let Some(size) = size else {
-            return Err(self.bad("an extended header behind it is longer than 1 MiB"));
+            return Err(self.bad(TarFault::LongHeader));
         };
         let mut bytes = vec![0; size as usize + padding(size)];
         let count = self.fill(&mut bytes)?;
         raw.raw(&bytes[..count])?;
         match count == bytes.len() {
             true => bytes.truncate(size as usize),
-            false => return Err(self.bad("the tar ends in an extended header behind it")),
+            false => return Err(self.bad(TarFault::Ends("in an extended header behind it"))),
         }
         Ok(bytes)
     }
@@ -385,7 +388,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// An error about the entry that was read last.
-    pub(super) fn bad(&self, reason: impl Into<String>) -> TarError {
+    pub(super) fn bad(&self, reason: impl Into<TarFault>) -> TarError {
         TarError::Bad {
             name: self.last_name.clone(),
             reason: reason.into(),

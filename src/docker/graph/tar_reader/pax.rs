@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::fault::TarFault;
+
 const XATTR: &str = "SCHILY.xattr.";
 
 /// The records; of a repeated key, the last.
@@ -14,8 +16,8 @@ pub struct Pax {
 
 impl Pax {
     /// Adds those of this header; what is wrong with it.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
-        const BAD: &str = "the extended header behind it is not made of pax records";
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), TarFault> {
+        const BAD: TarFault = TarFault::NotPax;
         let mut left = bytes;
         while !left.is_empty() {
             let space = left
@@ -51,24 +53,24 @@ impl Pax {
     }
 
     /// A value in decimal digits.
-    pub fn number(&mut self, key: &str) -> Result<Option<u64>, String> {
+    pub fn number(&mut self, key: &str) -> Result<Option<u64>, TarFault> {
         let Some(value) = self.take(key) else {
             return Ok(None);
         };
         match decimal(&value) {
             Some(number) => Ok(Some(number)),
-            None => Err(format!("its {key} is no number")),
+            None => Err(TarFault::PaxNumber(key.to_string())),
         }
     }
 
     /// Seconds with a fraction, rounded down to nanoseconds.
-    pub fn time(&mut self, key: &str) -> Result<Option<(i64, u32)>, String> {
+    pub fn time(&mut self, key: &str) -> Result<Option<(i64, u32)>, TarFault> {
         let Some(value) = self.take(key) else {
             return Ok(None);
         };
         match time(&value) {
             Some(time) => Ok(Some(time)),
-            None => Err(format!("its {key} is no time")),
+            None => Err(TarFault::PaxTime(key.to_string())),
         }
     }
 

@@ -3,6 +3,7 @@
 use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 
 use super::BLOCK;
+use super::fault::{SparseFault, TarFault};
 use super::header::number;
 use super::pax::{Pax, decimal};
 
@@ -13,23 +14,21 @@ const MAX_SEGMENTS: usize = 1 << 16;
 pub type Segment = (u64, u64);
 
 /// Whether the pieces follow each other, fit into the file, and are what the tar holds; what is wrong.
-pub fn check(segments: &[Segment], real_size: u64, content: u64) -> Result<(), String> {
+pub fn check(segments: &[Segment], real_size: u64, content: u64) -> Result<(), SparseFault> {
     let (mut end, mut sum) = (0u64, 0u64);
     for &(offset, length) in segments {
         let next = offset.checked_add(length).filter(|&next| next <= real_size);
         match next {
             Some(next) if offset >= end => end = next,
             _ => {
-                return Err(
-                    "its sparse map has pieces that overlap or are outside the file".into(),
-                );
+                return Err(SparseFault::Pieces);
             }
         }
         sum += length;
     }
     match sum == content && real_size <= i64::MAX as u64 {
         true => Ok(()),
-        false => Err("its sparse map and its size differ".into()),
+        false => Err(SparseFault::Size),
     }
 }
 
@@ -41,13 +40,13 @@ pub struct OldMap {
 }
 
 impl OldMap {
-    pub fn of(block: &[u8; BLOCK]) -> Result<OldMap, String> {
+    pub fn of(block: &[u8; BLOCK]) -> Result<OldMap, SparseFault> {
         let header = Header::from_byte_slice(block);
-        let gnu = header.as_gnu().ok_or("it is sparse and not of GNU tar")?;
+        let gnu = header.as_gnu().ok_or(SparseFault::NotGnu)?;
         let real_size = number(&gnu.realsize).and_then(|size| u64::try_from(size).ok());
         let mut map = OldMap {
             segments: Vec::new(),
-            real_size: real_size.ok_or("its real size is no size")?,
+            real_size: real_size.ok_or(SparseFault::RealSize)?,
             is_extended: gnu.is_extended(),
         };
         map.add_all(&gnu.sparse)?;
@@ -58,14 +57,14 @@ impl OldMap {
         self.is_extended
     }
 
-    pub fn add(&mut self, block: &[u8; BLOCK]) -> Result<(), String> {
+    pub fn add(&mut self, block: &[u8; BLOCK]) -> Result<(), SparseFault> {
         let mut extension = GnuExtSparseHeader::new();
         extension.as_mut_bytes().copy_from_slice(block);
         self.is_extended = extension.is_extended();
         self.add_all(&extension.sparse)
     }
 
-    fn add_all(&mut self, all: &[GnuSparseHeader]) -> Result<(), String> {
+    fn add_all(&mut self, all: &[GnuSparseHeader]) -> Result<(), SparseFault> {
         for one in all {
             // As in Go: the first that is empty ends the map of this block.
             if one.offset[0] == 0 {
@@ -73,11 +72,10 @@ impl OldMap {
             }
             let value = |field: &[u8]| number(field).and_then(|value| u64::try_from(value).ok());
             let segment = value(&one.offset).zip(value(&one.numbytes));
-            self.segments
-                .push(segment.ok_or("its sparse map has what is no number")?);
+            self.segments.push(segment.ok_or(SparseFault::Number)?);
         }
         match self.segments.len() > MAX_SEGMENTS {
-            true => Err("its sparse map has more than 65536 pieces".into()),
+            true => Err(SparseFault::ManyPieces),
             false => Ok(()),
         }
     }
@@ -93,12 +91,12 @@ pub struct PaxMap {
 }
 
 impl PaxMap {
-    pub fn of(pax: &mut Pax) -> Result<Option<PaxMap>, String> {
+    pub fn of(pax: &mut Pax) -> Result<Option<PaxMap>, TarFault> {
         let is_1_0 = match (pax.take("GNU.sparse.major"), pax.take("GNU.sparse.minor")) {
             (Some(major), Some(minor)) => match (&*major, &*minor) {
                 (b"1", b"0") => true,
                 (b"0", b"0" | b"1") => false,
-                _ => return Err("it is sparse in a version that nobody knows".into()),
+                _ => return Err(SparseFault::Version.into()),
             },
             _ => false,
         };
@@ -120,21 +118,21 @@ impl PaxMap {
         };
         Ok(Some(PaxMap {
             name,
-            real_size: real_size.ok_or("it is sparse and has no real size")?,
+            real_size: real_size.ok_or(SparseFault::NoRealSize)?,
             segments: numbers.map(|numbers| in_pairs(&numbers)).transpose()?,
         }))
     }
 }
 
-fn numbers<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u64>, String> {
+fn numbers<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u64>, SparseFault> {
     let numbers: Option<Vec<u64>> = texts.map(decimal).collect();
-    numbers.ok_or_else(|| "its sparse map has what is no number".into())
+    numbers.ok_or(SparseFault::Number)
 }
 
-fn in_pairs(numbers: &[u64]) -> Result<Vec<Segment>, String> {
+fn in_pairs(numbers: &[u64]) -> Result<Vec<Segment>, SparseFault> {
     match numbers.len().is_multiple_of(2) {
         true => Ok(numbers.chunks(2).map(|pair| (pair[0], pair[1])).collect()),
-        false => Err("its sparse map has an odd end".into()),
+        false => Err(SparseFault::OddEnd),
     }
 }
 
@@ -147,10 +145,10 @@ pub struct MapText {
 
 impl MapText {
     /// Whether all of it is there; what is wrong with it.
-    pub fn is_whole(&self) -> Result<bool, String> {
+    pub fn is_whole(&self) -> Result<bool, SparseFault> {
         let Some(&count) = self.numbers.first() else {
             return match self.line.len() > BLOCK {
-                true => Err("its sparse map has what is no number".into()),
+                true => Err(SparseFault::Number),
                 false => Ok(false),
             };
         };
@@ -159,7 +157,7 @@ impl MapText {
             .filter(|&count| count <= MAX_SEGMENTS)
         {
             Some(count) if self.line.len() <= BLOCK => Ok(self.numbers.len() > 2 * count),
-            _ => Err("its sparse map is too long".into()),
+            _ => Err(SparseFault::TooLong),
         }
     }
 
@@ -183,7 +181,7 @@ impl MapText {
         }
     }
 
-    pub fn segments(&self) -> Result<Vec<Segment>, String> {
+    pub fn segments(&self) -> Result<Vec<Segment>, SparseFault> {
         in_pairs(self.numbers.get(1..).unwrap_or_default())
     }
 }

@@ -1,0 +1,125 @@
+//! Host directories and files that containers bind: what a remapped container could do there, and
+//! what is to be done about it.
+
+pub mod survey;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::owner_stats::OwnerStats;
+use super::remap::{DEFAULT_USER, Remap};
+use crate::fs::escape::shell_word;
+use crate::preflight::accounts::Account;
+use crate::preflight::homes::{self, Claim};
+use crate::preflight::mount_views::idmapped;
+use crate::volume::user::ContainerUser;
+
+/// What is to be done about a bind mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Advice {
+    /// Nothing: there is no such path.
+    NotThere,
+    /// Nothing: the container is not remapped.
+    NotRemapped,
+    /// Nothing: it is in the range already.
+    InRange,
+    /// Nothing: the container's user can use it as it is.
+    Usable,
+    /// Never to be shifted: something listens there.
+    Socket,
+    /// Never to be shifted: a device.
+    Device,
+    /// Never to be shifted: a part of the system, or what holds it.
+    System,
+    /// Never to be shifted by hand: it is in the data-root, and goes along as far as it should.
+    DataRoot,
+    /// Only to be shifted with a flag of its own: somebody who logs in to this host works with it.
+    Account,
+    /// Nothing: somebody keeps it in the data-root, and it is shifted on the way.
+    Carried,
+    /// Never to be shifted as it is seen: an idmapped mount shows it, and its owners on disk are others.
+    Idmapped,
+    /// It is to be shifted.
+    Prepare,
+    /// It should be shifted for this container and not for that one, which is not remapped.
+    Shared(String),
+}
+
+/// A host directory or file that a container binds.
+#[derive(Clone, Debug, Serialize)]
+pub struct BindMount {
+    /// The container.
+    pub container: String,
+    /// On the host.
+    pub source: PathBuf,
+    /// In the container.
+    pub destination: String,
+    /// The container may not write to it.
+    pub read_only: bool,
+    /// Its owner and mode on the host; `None` where it is not there.
+    pub owner: Option<String>,
+    /// Its owner as a remapped container sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_inside: Option<String>,
+    /// Whose the entries in it are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<OwnerStats>,
+    /// Whom the container runs as; `None` where that cannot be looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<ContainerUser>,
+    /// Whether that user, remapped, can read it as it is; `None` where it was not tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readable: Option<bool>,
+    /// Whether it can write to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writable: Option<bool>,
+    /// Directories above that the container's root may not search; only runc before 1.1 minds.
+    pub closed_parents: Vec<PathBuf>,
+    /// What is to be done about it.
+    pub kind: Advice,
+    /// Who would lose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+    /// What that account has to do with it.
+    #[serde(skip)]
+    pub claim: Option<Claim>,
+    /// The same for people: a command, where one helps.
+    pub advice: String,
+}
+
+/// The command that shifts a path out of the range.
+pub fn reverse_command(remap: &Remap, path: &Path) -> String {
+    if let Some(error) = idmapped(path)
+        && let Some(point) = error.idmapped_point()
+    {
+        return format!(
+            "`umount {}`, as an idmapped mount shows it,",
+            shell_word(point)
+        );
+    }
+    let more = format!(" --reverse{}", homes::flag(path));
+    prepare_command(Some(remap), &more, path)
+}
+
+/// The command that shifts a directory into the range, or with more options out of it.
+fn prepare_command(remap: Option<&Remap>, more: &str, path: &Path) -> String {
+    let user = remap.map(|remap| remap.user.as_str());
+    let user = user.filter(|user| *user != DEFAULT_USER);
+    let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
+    format!("idshift prepare{subid}{more} {}", shell_word(path))
+}
+
+/// The sources that are to be shifted, each tree once.
+pub fn to_prepare(mounts: &[BindMount]) -> Vec<PathBuf> {
+    let wanted = mounts.iter().filter(|it| it.kind == Advice::Prepare);
+    let all: HashSet<PathBuf> = wanted
+        .filter_map(|it| std::fs::canonicalize(&it.source).ok())
+        .collect();
+    let is_inner = |path: &PathBuf| path.ancestors().skip(1).any(|above| all.contains(above));
+    let mut outer: Vec<PathBuf> = all.iter().filter(|path| !is_inner(path)).cloned().collect();
+    outer.sort();
+    outer
+}
