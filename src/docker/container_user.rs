@@ -162,7 +162,7 @@ fn image_in_store(
         let user = accounts.resolve(&user, &[]);
         return user
             .map(Some)
-            .map_err(|reason| DockerError::in_the_way(found.path, reason));
+            .map_err(|error| DockerError::in_the_way(found.path, error.to_string()));
     }
     Ok(None)
 }

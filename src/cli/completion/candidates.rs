@@ -11,7 +11,7 @@ use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{self, DockerRoot, is_remapped_name, names};
 use crate::idmap::subid::SubidFile;
 use crate::journal::Store;
-use crate::journal::store::{DEFAULT_PLACE, id_of};
+use crate::journal::id::{DEFAULT_PLACE, id_of};
 
 /// Journals, newest first, and `latest`.
 pub fn journals(current: &OsStr) -> Vec<CompletionCandidate> {
