@@ -256,12 +256,10 @@ impl Step {
         }
     }
 
-    /// The directory that goes with all in it when the step is undone.
-    pub fn whole_tree(&self) -> Option<&StepPath> {
+    /// What was made before the run and goes when the step is undone, and whether with all in it.
+    pub fn staged(&self) -> Option<(&StepPath, bool)> {
         match self {
-            Step::Staged {
-                at, whole: true, ..
-            } => Some(at),
+            Step::Staged { at, whole, .. } => Some((at, *whole)),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Where the entries of a journal are on the disk now.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -34,8 +34,8 @@ pub(super) struct Locator<'a> {
     root_now: usize,
     /// Levels of ways that have come since they were asked for.
     new_levels: usize,
-    /// Directories that go with all in them when the steps are undone.
-    removed: HashSet<StepPath>,
+    /// What goes when the steps are undone, and whether with all in it.
+    removed: HashMap<StepPath, bool>,
 }
 
 /// Why an inode is not where the journal says.
@@ -61,9 +61,10 @@ impl<'a> Locator<'a> {
             removed: match replay.target {
                 Target::Before => {
                     let steps = replay.journal.steps.iter();
-                    steps.filter_map(Step::whole_tree).cloned().collect()
+                    let removed = steps.filter_map(Step::staged);
+                    removed.map(|(at, whole)| (at.clone(), whole)).collect()
                 }
-                Target::After => HashSet::new(),
+                Target::After => HashMap::new(),
             },
         }
     }
@@ -75,11 +76,13 @@ impl<'a> Locator<'a> {
             return false;
         }
         let path = [&self.known[..], std::slice::from_ref(name)].concat();
-        let is_tree = |len: usize| {
+        let goes = |len: usize| {
+            let is_all = len == path.len();
             let path = path[..len].to_vec();
-            self.removed.contains(&StepPath { root, path })
+            let found = self.removed.get(&StepPath { root, path });
+            found.is_some_and(|whole| *whole || is_all)
         };
-        (1..=path.len()).any(is_tree)
+        (1..=path.len()).any(goes)
     }
 
     /// Turns to a frame: its first line says its whole way, and what did not lead anywhere is tried again.

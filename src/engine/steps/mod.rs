@@ -148,7 +148,7 @@ impl<'a> Steps<'a> {
                     continue;
                 }
                 // What is passed over may be what tells that it is in use.
-                (_, Target::Before) if force && self.steps[n].whole_tree().is_some() => {
+                (_, Target::Before) if force && self.goes_whole(n) => {
                     let kept = io::Error::other("is kept, as --force does not look at all of it");
                     applied.problems.push(self.problem(n, &kept));
                     continue;
@@ -192,6 +192,11 @@ impl<'a> Steps<'a> {
                 .map(|error| self.problem(n, &error)),
         };
         (0..self.steps.len()).filter_map(obstacle).collect()
+    }
+
+    /// Whether undoing a step takes a directory with all in it.
+    fn goes_whole(&self, n: usize) -> bool {
+        self.steps[n].staged().is_some_and(|(_, whole)| whole)
     }
 
     /// Times are only put back, and what was staged is there already.

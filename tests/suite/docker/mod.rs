@@ -14,6 +14,7 @@ mod layers;
 mod many_containers;
 mod migrate;
 mod store_images;
+mod store_kills;
 mod store_refusals;
 mod systemd;
 mod volumes;

@@ -33,7 +33,7 @@ pub(super) fn disk(host: &EngineHost) -> [Vec<String>; 2] {
     TOPS.map(|top| unread(&snapshot(&host.path(top))))
 }
 
-fn unread(lines: &[String]) -> Vec<String> {
+pub(super) fn unread(lines: &[String]) -> Vec<String> {
     let strip = |line: &String| {
         let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
         value.as_object_mut().unwrap().remove("atime_ns");
