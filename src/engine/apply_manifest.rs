@@ -121,11 +121,11 @@ fn journal_changes(
     let mut place: Option<Arc<DirPath>> = None;
     for reviewed in manifest.changes().map_err(ListError::Manifest)? {
         let reviewed = reviewed.map_err(ListError::Manifest)?;
-        let (name, way) = match reviewed.names.split_last() {
-            Some((name, way)) => (&name.0[..], way),
+        let (name, dir_names) = match reviewed.names.split_last() {
+            Some((name, dir_names)) => (&name.0[..], dir_names),
             None => (&b"."[..], &[][..]),
         };
-        let dir = directory(place.take(), reviewed.root, way);
+        let dir = directory(place.take(), reviewed.root, dir_names);
         let change = reviewed.change;
         let transition = Transition {
             file_type: change.file_type,
@@ -159,8 +159,8 @@ fn append(appender: &mut Appender, batch: &Batch) -> Result<(), ListError> {
     appended.map_err(ListError::Journal)
 }
 
-/// The way to a directory, sharing with the last one what they have in common.
-fn directory(last: Option<Arc<DirPath>>, root: usize, way: &[Name]) -> Arc<DirPath> {
+/// The path of a directory; it shares with the last one what they have in common.
+fn directory(last: Option<Arc<DirPath>>, root: usize, names: &[Name]) -> Arc<DirPath> {
     // A manifest names directories by path alone: their inodes are not compared, those of the
     // entries are.
     const UNKNOWN: Identity = Identity { ino: 0, born: 0 };
@@ -170,14 +170,14 @@ fn directory(last: Option<Arc<DirPath>>, root: usize, way: &[Name]) -> Arc<DirPa
     let known = shared.tail(shared.depth);
     let same = known
         .iter()
-        .zip(way)
+        .zip(names)
         .take_while(|(known, name)| **known == &name.0[..])
         .count();
     while shared.depth > same {
         let Some(parent) = shared.parent() else { break };
         shared = Arc::clone(parent);
     }
-    way[same..]
+    names[same..]
         .iter()
         .fold(shared, |dir, name| dir.child(&name.0, UNKNOWN, 0))
 }

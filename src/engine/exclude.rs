@@ -114,7 +114,7 @@ fn relative(glob: &str, ways: [Option<PathBuf>; 2]) -> Option<String> {
         true => ways
             .iter()
             .flatten()
-            .find_map(|way| path.strip_prefix(way).ok())?,
+            .find_map(|spelling| path.strip_prefix(spelling).ok())?,
         false => path,
     };
     let names = below.components().filter(|part| *part != Component::CurDir);

@@ -1,4 +1,4 @@
-//! An open directory, its names, and the way to it from the root of the walk.
+//! An open directory, its names, and the path to it from the root of the walk.
 
 use std::ffi::{CStr, OsStr};
 use std::mem::MaybeUninit;
@@ -15,7 +15,7 @@ use super::Root;
 use super::dir_guard::DirGuard;
 use super::stat::{Identity, Stat, stat};
 
-/// The way to a directory: which root, and the names from there. Shared between all below it, so
+/// The path of a directory: which root, and the names from there. Shared between all below it, so
 /// that a tree of any depth costs one name a directory.
 ///
 /// It is for records and messages, and for a thread that has to open the directory anew, component
@@ -94,7 +94,7 @@ impl DirPath {
         self.parent.as_ref()
     }
 
-    /// The last `count` names of the way, outermost first.
+    /// The last `count` names of the path, outermost first.
     pub fn tail(&self, count: usize) -> Vec<&[u8]> {
         let mut names = Vec::with_capacity(count);
         let mut here = Some(self);
@@ -106,7 +106,7 @@ impl DirPath {
         names
     }
 
-    /// How many leading names this way shares with `other`: 0 when the roots differ.
+    /// How many leading names this path shares with `other`: 0 when the roots differ.
     pub fn shared_depth(self: &Arc<Self>, other: &Arc<DirPath>) -> usize {
         if self.root != other.root {
             return 0;
@@ -156,7 +156,7 @@ impl Drop for DirPath {
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
-    /// The way to it.
+    /// The path to it.
     pub path: Arc<DirPath>,
     /// Since when its names stand still.
     pub guard: DirGuard,

@@ -1,4 +1,4 @@
-//! The way to the directory that one works in, kept open.
+//! The directories above the one that is worked in, kept open.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,7 +14,7 @@ use super::live_mounts::LiveMounts;
 use super::process;
 use super::stat::{Stat, stat};
 
-/// The way to the directory that one works in, as open handles: each name is opened once, from the
+/// The directories above the one that is worked in, as open handles: each name is opened once, from the
 /// handle before it, and followed never.
 pub struct DirCache {
     /// Number of the tree it lies in.
@@ -34,7 +34,7 @@ struct Level {
     open: Option<Open>,
 }
 
-/// The names down to a directory, for messages: it can be kept when the way has turned elsewhere, and costs
+/// The names down to a directory, for messages: it can be kept when the cache has moved elsewhere, and costs
 /// one name a level, as it shares those above.
 pub struct PathChain {
     name: Box<[u8]>,
@@ -52,7 +52,7 @@ impl PathChain {
 }
 
 impl Drop for PathChain {
-    /// Lets go of the levels above one by one: a deep way would overflow the stack if each dropped the one
+    /// Lets go of the levels above one by one: a deep path would overflow the stack if each dropped the one
     /// above inside its own drop.
     fn drop(&mut self) {
         let mut above = self.above.take();
@@ -83,7 +83,7 @@ impl Default for DirCache {
 }
 
 impl DirCache {
-    /// Turns to `names` below the outer `keep` levels, in a tree. What is open on the way there stays open.
+    /// Turns to `names` below the outer `keep` levels, in a tree. What is open of the path there stays open.
     /// How many levels are new: a [`PathChain`] kept from before shares none of these.
     pub fn enter(&mut self, tree: usize, keep: usize, names: &[impl AsRef<[u8]>]) -> usize {
         if tree != self.tree {
@@ -121,7 +121,7 @@ impl DirCache {
         self.broken = None;
     }
 
-    /// The names on the way; `None` at the top of a tree.
+    /// The names that lead here; `None` at the top of a tree.
     pub fn trail(&self) -> Option<&Rc<PathChain>> {
         self.levels.last().map(|level| &level.trail)
     }

@@ -8,7 +8,7 @@
 //! - [`open_path`]: opening directories one after the other that lie near each other
 //! - [`dir`]: an open directory, its names, its path from the root
 //! - [`escape`]: names as people may see them
-//! - [`dir_cache`]: the way to the directory that one works in, kept open
+//! - [`dir_cache`]: the directories above the one that is worked in, kept open
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
 //! - [`idmapped`]: whether what is seen through a mount has other owners than on disk
 //! - [`live_mounts`]: the mount table, kept up to date

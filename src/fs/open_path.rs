@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::dir::{Dir, DirPath, open_on_the_way};
 use super::process;
 
-/// Keeps handles of the directories on the way to those opened before, so that the next one is
+/// Keeps handles of the directories above those that were opened before, so that the next one is
 /// opened from the nearest of them, not from the root. To be used for a short time: what is moved
 /// meanwhile is still found where it was.
 pub struct OpenPath {

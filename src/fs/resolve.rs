@@ -106,7 +106,7 @@ mod tests {
         symlink(top.join("a"), top.join("absolute")).unwrap();
         symlink("../absolute/relative", top.join("a/twice")).unwrap();
         symlink("itself", top.join("itself")).unwrap();
-        for way in [
+        for path in [
             "a/b/c",
             "a/relative/c",
             "absolute/b/c/",
@@ -117,9 +117,9 @@ mod tests {
             "absolute/",
             "absolute/.",
         ] {
-            let real = std::fs::canonicalize(top.join(way)).unwrap();
-            let found = resolve(&top.join(way)).unwrap();
-            assert_eq!(found, Resolved::Place(real), "{way}");
+            let real = std::fs::canonicalize(top.join(path)).unwrap();
+            let found = resolve(&top.join(path)).unwrap();
+            assert_eq!(found, Resolved::Place(real), "{path}");
         }
         assert_eq!(
             resolve(Path::new("/")).unwrap(),
@@ -129,10 +129,11 @@ mod tests {
             resolve(&top.join("absolute")).unwrap(),
             Resolved::Symlink(top.join("a"))
         );
-        for way in ["nothing", "a/nothing/c", "itself/x", "a/b/c/.."] {
-            let kernel = std::fs::canonicalize(top.join(way)).map_err(|error| error.raw_os_error());
-            let found = resolve(&top.join(way)).map_err(|error| error.raw_os_error());
-            assert_eq!(found, kernel.map(Resolved::Place), "{way}");
+        for path in ["nothing", "a/nothing/c", "itself/x", "a/b/c/.."] {
+            let kernel =
+                std::fs::canonicalize(top.join(path)).map_err(|error| error.raw_os_error());
+            let found = resolve(&top.join(path)).map_err(|error| error.raw_os_error());
+            assert_eq!(found, kernel.map(Resolved::Place), "{path}");
         }
     }
 
@@ -149,10 +150,10 @@ mod tests {
         let data = Resolved::Place(top.join("secret/data"));
         assert_eq!(resolve(&top.join("first/data")).unwrap(), data);
         lchown(top.join("way"), Some(1000), Some(1000)).unwrap();
-        for way in ["way/data", "first/data", "way/"] {
+        for path in ["way/data", "first/data", "way/"] {
             let link = top.join("way");
-            let found = resolve(&top.join(way)).unwrap();
-            assert_eq!(found, Resolved::Strangers { link, uid: 1000 }, "{way}");
+            let found = resolve(&top.join(path)).unwrap();
+            assert_eq!(found, Resolved::Strangers { link, uid: 1000 }, "{path}");
         }
     }
 }

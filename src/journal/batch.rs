@@ -1,4 +1,4 @@
-//! Changes on their way into a journal.
+//! Changes that are gathered for a journal.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::fs::{DirPath, Identity};
 
 /// Changes of some directories, gathered by one thread until they become lines of a journal.
 ///
-/// The lines of a batch stand alone: their way starts at a root and they define every number that
+/// The lines of a batch stand alone: their paths start at a root and they define every number that
 /// they use. A frame may hold several batches, and a replay may start at any frame.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -275,8 +275,8 @@ mod tests {
                 let dir = parent.get(&dirs).child(&name, unknown, 0);
                 for (name, ino, born, id) in entries {
                     batch.push(&dir, &name, Identity { ino, born }, transition(id));
-                    let way: Vec<Vec<u8>> = dir.tail(dir.depth).into_iter().map(<[u8]>::to_vec).collect();
-                    expected.push((way, name, ino, born, id));
+                    let names: Vec<Vec<u8>> = dir.tail(dir.depth).into_iter().map(<[u8]>::to_vec).collect();
+                    expected.push((names, name, ino, born, id));
                 }
                 dirs.push(dir);
             }
@@ -284,16 +284,16 @@ mod tests {
             let lines = batch.lines();
             let mut read = Vec::new();
             let mut owns = HashMap::new();
-            let mut way: Vec<Vec<u8>> = Vec::new();
+            let mut names: Vec<Vec<u8>> = Vec::new();
             for text in lines.split(|&byte| byte == b'\n').filter(|text| !text.is_empty()) {
                 match Record::parse(text).unwrap() {
                     Record::Own(own) => { owns.insert(own.n, own.before.uid); }
                     Record::Dir(line) => {
-                        way.truncate(line.keep);
-                        way.extend(line.path.iter().map(|name| name.0.clone()));
+                        names.truncate(line.keep);
+                        names.extend(line.path.iter().map(|name| name.0.clone()));
                         for entry in line.entries() {
                             let Identity { ino, born } = entry.identity;
-                            read.push((way.clone(), entry.name.0.clone(), ino, born, owns[&entry.own]));
+                            read.push((names.clone(), entry.name.0.clone(), ino, born, owns[&entry.own]));
                         }
                     }
                     other => panic!("{other:?}"),
@@ -301,10 +301,10 @@ mod tests {
             }
             prop_assert_eq!(&read, &expected);
             let again: Vec<_> = batch.inodes().map(|(dir, name, _, own)| {
-                let way: Vec<Vec<u8>> = dir.tail(dir.depth).into_iter().map(<[u8]>::to_vec).collect();
-                (way, name.to_vec(), batch.transitions()[own as usize].change.before.uid)
+                let names: Vec<Vec<u8>> = dir.tail(dir.depth).into_iter().map(<[u8]>::to_vec).collect();
+                (names, name.to_vec(), batch.transitions()[own as usize].change.before.uid)
             }).collect();
-            let expected: Vec<_> = expected.into_iter().map(|(way, name, _, _, id)| (way, name, id)).collect();
+            let expected: Vec<_> = expected.into_iter().map(|(names, name, _, _, id)| (names, name, id)).collect();
             prop_assert_eq!(again, expected);
         }
     }

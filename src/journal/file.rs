@@ -39,7 +39,7 @@ pub struct Journal {
     pub marks: Vec<MarkLine>,
     /// Inodes it names.
     pub inodes: u64,
-    /// Bytes of a last frame whose writing was cut short, and of unused room.
+    /// Bytes of a last frame whose writing was cut short, and of unused space.
     pub tail_bytes: u64,
     /// Whether the tail is a torn frame.
     pub torn: bool,

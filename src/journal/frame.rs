@@ -4,7 +4,7 @@
 //! frame's number, the length of what follows, and the CRC-32 of those two, all little endian) and
 //! a zstd frame with a content checksum (RFC 8878). `zstdcat` passes over the first and prints the
 //! second. The length lets a reader tell a torn end from damage in the middle; a file may end in
-//! zeros, room that was set aside and not used.
+//! zeros: space that was allocated and not used.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -287,7 +287,7 @@ mod tests {
         }
     }
 
-    /// A frame of several sectors, as it lies at this offset of a file with room behind it.
+    /// A frame of several sectors, as it lies at this offset of a file with space behind it.
     fn long_frame() -> Vec<u8> {
         let mut numbers = 1u64;
         let mut lines = Vec::new();

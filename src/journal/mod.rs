@@ -7,7 +7,7 @@
 //! - [`manifest`]: a dry run's result, for a person and for a later run
 //!
 //! How they come into a file:
-//! - [`batch`]: changes on their way into a journal
+//! - [`batch`]: changes that are gathered for a journal
 //! - [`frame`]: lines as one durable, checked unit of a file
 //! - [`writer`]: the thread that makes lines durable
 //!

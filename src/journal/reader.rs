@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
     /// Looks at the frame that should begin here: at no more bytes than its head says, and where it
     /// is not whole, at whether anything stands behind it.
     fn find_frame(&self, number: u32) -> Result<Result<NextFrame, Damaged>, JournalError> {
-        // More than a frame that was cut off has behind it of room set aside.
+        // More than a frame that was cut off has behind it of allocated space.
         const BEHIND: u64 = 64 << 20;
         let rest = self.length - self.offset;
         let head = self.bytes(rest.min(HEAD as u64))?;

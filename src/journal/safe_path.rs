@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::fs::escape::escaped;
 use crate::fs::stat::{Stat, stat};
 
-/// A directory on the way up: its path, for messages, and its state.
+/// A directory above a record: its path, for messages, and its state.
 struct Level {
     path: PathBuf,
     stat: Stat,

@@ -72,7 +72,7 @@ impl Store {
         }
     }
 
-    /// The directory, or the last one on the way to it that is there.
+    /// The directory, or the nearest one above it that exists.
     fn nearest(&self) -> &Path {
         let mut paths = self.place.ancestors();
         let there = paths.find(|path| path.as_os_str().is_empty() || path.exists());

@@ -27,7 +27,7 @@ pub enum AppendError {
 
 /// The growing end of a journal file.
 ///
-/// Room is set aside ahead of the frames by writing zeros and syncing them: a full disk shows
+/// Space is allocated ahead of the frames by writing zeros and syncing them: a full disk shows
 /// before anything is changed, and a frame's own `fdatasync(2)` then only has to write data that
 /// is already mapped, not wait for the filesystem's journal.
 pub struct Appender {
@@ -35,16 +35,16 @@ pub struct Appender {
     encoder: Encoder,
     next_frame: u32,
     end: u64,
-    room_to: u64,
+    allocated_to: u64,
     named: NameCounts,
 }
 
-const FIRST_ROOM: u64 = 256 << 10;
-const MOST_ROOM_AT_ONCE: u64 = 8 << 20;
+const FIRST_ALLOCATION: u64 = 256 << 10;
+const MAX_ALLOCATION: u64 = 8 << 20;
 
 impl Appender {
     /// Goes on after frame number `next_frame - 1`, which ends at `end`; what stands behind it (a
-    /// torn frame, room not used) goes. The frames before name what `named` says.
+    /// torn frame, space not used) goes. The frames before name what `named` says.
     pub fn new(file: File, next_frame: u32, end: u64, named: NameCounts) -> io::Result<Appender> {
         file.set_len(end)?;
         let mut appender = Appender {
@@ -52,10 +52,10 @@ impl Appender {
             encoder: Encoder::new()?,
             next_frame,
             end,
-            room_to: end,
+            allocated_to: end,
             named,
         };
-        appender.make_room(FIRST_ROOM)?;
+        appender.allocate(FIRST_ALLOCATION)?;
         Ok(appender)
     }
 
@@ -65,7 +65,7 @@ impl Appender {
     /// When they are not durable; nothing they announce may be done then.
     pub fn append(&mut self, lines: &[u8], named: NameCounts) -> io::Result<()> {
         let frame = self.encoder.encode(self.next_frame, lines)?;
-        self.make_room(frame.len() as u64)?;
+        self.allocate(frame.len() as u64)?;
         self.file.write_all_at(&frame, self.end)?;
         self.file.sync_data()?;
         // One that nobody can find any more undoes nothing.
@@ -100,23 +100,23 @@ impl Appender {
         self.append(&line.to_bytes(), NameCounts::default())
     }
 
-    fn make_room(&mut self, needed: u64) -> io::Result<()> {
-        if self.end + needed <= self.room_to {
+    fn allocate(&mut self, needed: u64) -> io::Result<()> {
+        if self.end + needed <= self.allocated_to {
             return Ok(());
         }
-        let grow = self.room_to.clamp(FIRST_ROOM, MOST_ROOM_AT_ONCE);
-        let target = (self.end + needed).max(self.room_to + grow);
+        let grow = self.allocated_to.clamp(FIRST_ALLOCATION, MAX_ALLOCATION);
+        let target = (self.end + needed).max(self.allocated_to + grow);
         let zeros = vec![0; 64 << 10];
-        while self.room_to < target {
-            let len = (target - self.room_to).min(zeros.len() as u64);
+        while self.allocated_to < target {
+            let len = (target - self.allocated_to).min(zeros.len() as u64);
             self.file
-                .write_all_at(&zeros[..len as usize], self.room_to)?;
-            self.room_to += len;
+                .write_all_at(&zeros[..len as usize], self.allocated_to)?;
+            self.allocated_to += len;
         }
         self.file.sync_all()
     }
 
-    /// Gives back the room that was not used; the file.
+    /// Gives back the space that was not used; the file.
     pub fn close(self) -> (File, io::Result<()>) {
         let given_back = self.file.set_len(self.end);
         let result = given_back.and_then(|()| self.file.sync_all());

@@ -38,10 +38,10 @@ pub(super) struct Worker<'a> {
     /// Of inodes that are changed.
     pins: PinnedFiles,
     /// Directories that are to be changed.
-    late: Vec<DeferredDir>,
-    most_late: usize,
-    /// Levels of ways that they keep, at most.
-    late_levels: usize,
+    deferred: Vec<DeferredDir>,
+    max_deferred: usize,
+    /// Levels of the paths that they keep.
+    deferred_levels: usize,
 }
 
 /// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
@@ -49,7 +49,7 @@ pub(super) struct Worker<'a> {
 struct DeferredDir {
     it: ToChange,
     transition: Rc<Transition>,
-    /// For messages: the tree, the way to where it lies, its name there.
+    /// For messages: the tree, the path of its directory, its name there.
     root: usize,
     trail: Option<Rc<PathChain>>,
     name: Name,
@@ -59,10 +59,10 @@ struct DeferredDir {
 const GROUP: usize = 256;
 
 /// Directories that wait to be changed.
-const LATE: usize = 1024;
+const MAX_DEFERRED: usize = 1024;
 
-/// Levels of the ways to them, of some hundred bytes each with long names: a deep tree's ways would fill the memory.
-const LATE_LEVELS: usize = 1 << 16;
+/// Levels of their paths, of some hundred bytes each with long names: those of a deep tree would fill the memory.
+const MAX_DEFERRED_LEVELS: usize = 1 << 16;
 
 impl<'a> Worker<'a> {
     pub(super) fn new(
@@ -82,9 +82,9 @@ impl<'a> Worker<'a> {
             group: replay.control.group_size(pins.clamp(1, GROUP)),
             first: FirstCall::Pin,
             pins: PinnedFiles::default(),
-            late: Vec::new(),
-            most_late: replay.control.group_size(pins.clamp(1, LATE)),
-            late_levels: 0,
+            deferred: Vec::new(),
+            max_deferred: replay.control.group_size(pins.clamp(1, MAX_DEFERRED)),
+            deferred_levels: 0,
         }
     }
 
@@ -120,15 +120,15 @@ impl<'a> Worker<'a> {
 
     /// Changes the directories that were put off.
     pub(super) fn finish_deferred(&mut self) {
-        self.late_levels = 0;
-        for late in std::mem::take(&mut self.late) {
+        self.deferred_levels = 0;
+        for deferred in std::mem::take(&mut self.deferred) {
             if self.is_over() {
                 return;
             }
-            if let Err((kind, reason)) = self.change(&late.it, &late.transition) {
-                let path = self
-                    .places
-                    .path(late.root, late.trail.as_deref(), &late.name);
+            if let Err((kind, reason)) = self.change(&deferred.it, &deferred.transition) {
+                let path =
+                    self.places
+                        .path(deferred.root, deferred.trail.as_deref(), &deferred.name);
                 self.problem(Problem { path, kind, reason });
             }
         }
@@ -204,7 +204,7 @@ impl<'a> Worker<'a> {
         if self.pins.len() >= self.group {
             self.pins = PinnedFiles::default();
         }
-        if self.late.len() >= self.most_late {
+        if self.deferred.len() >= self.max_deferred {
             self.finish_deferred();
         }
     }
@@ -227,8 +227,8 @@ impl<'a> Worker<'a> {
 
     /// Ways that are kept must not fill the memory.
     fn limit_deferred(&mut self) {
-        self.late_levels += self.places.take_new_levels();
-        if self.late_levels >= LATE_LEVELS {
+        self.deferred_levels += self.places.take_new_levels();
+        if self.deferred_levels >= MAX_DEFERRED_LEVELS {
             self.finish_deferred();
         }
     }
@@ -265,7 +265,7 @@ impl<'a> Worker<'a> {
             return Ok(());
         };
         if stat.is_dir() {
-            self.late.push(DeferredDir {
+            self.deferred.push(DeferredDir {
                 it,
                 transition: Rc::clone(transition),
                 root,
