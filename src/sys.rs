@@ -2,9 +2,14 @@
 #![allow(unsafe_code, reason = "there is no other way to make them")]
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sched::CloneFlags;
+use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
+use rustix::mount::MountAttrFlags;
 
 /// Closes the descriptors `first` to `last` (`close_range(2)`, Linux 5.9), all of which the caller owns and
 /// gives up. False: none of them is closed.
@@ -93,6 +98,83 @@ pub(crate) fn mount_attributes(mount: u64) -> Option<(bool, String)> {
         let idmapped = found.attributes & MOUNT_ATTR_IDMAP != 0;
         (idmapped, format!("{major}:{minor}"))
     })
+}
+
+/// `struct mount_attr` (linux/mount.h).
+#[repr(C)]
+struct MountAttr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
+
+/// Sets attributes of the mount that a handle is the top of (`mount_setattr(2)`, Linux 5.12): that it is private, that
+/// it is seen through the map of a user namespace, and those of `more`.
+pub(crate) fn set_idmapped(
+    mount: BorrowedFd<'_>,
+    user_namespace: BorrowedFd<'_>,
+    more: MountAttrFlags,
+) -> io::Result<()> {
+    let attributes = MountAttr {
+        set: MOUNT_ATTR_IDMAP | u64::from(more.bits()),
+        clear: 0,
+        propagation: libc::MS_PRIVATE,
+        user_namespace: u64::from(user_namespace.as_raw_fd().unsigned_abs()),
+    };
+    // SAFETY: the structure lives until the call returns, and the kernel is told its size; the path is empty.
+    let answer = unsafe {
+        let (path, size) = (c"".as_ptr(), size_of::<MountAttr>());
+        let (mount, attributes) = (mount.as_raw_fd(), &raw const attributes);
+        let flags = libc::AT_EMPTY_PATH;
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount,
+            path,
+            flags,
+            attributes,
+            size,
+        )
+    };
+    match answer {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Starts a child in a user namespace of its own (`clone(2)`, `CLONE_NEWUSER`), which does nothing until it is killed. It
+/// ends with the thread that started it, which has to wait for it. No signal but `SIGKILL` reaches it.
+pub(crate) fn child_in_user_namespace() -> nix::Result<Pid> {
+    /// What the child does takes a few hundred bytes.
+    const STACK: usize = 64 << 10;
+    let mut stack = vec![0_u8; STACK];
+    let parent = nix::unistd::getpid();
+    let before = SigSet::thread_get_mask()?;
+    SigSet::all().thread_block()?;
+    let child = Box::new(move || {
+        // SAFETY: the three calls touch no memory.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            while libc::getppid() == parent.as_raw() {
+                libc::pause();
+            }
+        }
+        0
+    });
+    // SAFETY: without CLONE_VM the child has a copy of all memory, the stack included, so that its only thread, which is
+    // the copy of this one, changes nothing of ours. It makes three system calls, allocates nothing and takes no lock.
+    let started = unsafe {
+        nix::sched::clone(
+            child,
+            &mut stack,
+            // One descriptor table: a copy of it would be a use of every mount that something is open on.
+            CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_FILES,
+            Some(libc::SIGCHLD),
+        )
+    };
+    // A mask that was there is one that can be set.
+    let _ = before.thread_set_mask();
+    started
 }
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);

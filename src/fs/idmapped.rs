@@ -69,7 +69,7 @@ pub fn mount_of(handle: impl AsFd, mounts: &[Mount]) -> io::Result<Found<'_>> {
 const MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
 /// The number that no other mount has had or will have.
-fn unique_id(handle: impl AsFd) -> Option<u64> {
+pub(super) fn unique_id(handle: impl AsFd) -> Option<u64> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
     let found = rustix::fs::statx(handle, c"", flags, MNT_ID_UNIQUE).ok()?;
     let is_unique = found.stx_mask & MNT_ID_UNIQUE.bits() != 0;

@@ -11,6 +11,7 @@
 //! - [`dir_cache`]: the directories above the one that is worked in, kept open
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
 //! - [`idmapped`]: whether what is seen through a mount has other owners than on disk
+//! - [`idmapped_mount`]: making such a mount, and unmounting it
 //! - [`live_mounts`]: the mount table, kept up to date
 //! - [`mount_watch`]: whether mounts came or went
 //! - [`mountinfo`]: which there are
@@ -38,6 +39,8 @@ pub mod escape;
 pub mod file_ops;
 pub mod flags;
 pub mod idmapped;
+#[allow(dead_code, unused_imports, reason = "its commands come next")]
+pub mod idmapped_mount;
 pub mod live_mounts;
 pub mod lookup;
 pub mod mount_view;

@@ -4,17 +4,21 @@
 //! - [`range_map`]: all lines of one, and mapping an id through them
 //! - [`map`]: uids and gids together
 //! - [`notation`]: maps as other tools write them: LXC, Proxmox, Incus, LXD, Podman, `/proc/PID/uid_map`
+//! - [`mount_map`]: which ids the files of an idmapped mount are seen with
 //! - [`spec`]: `u|g|b:CONTAINER:HOST:SIZE` on the command line
 //! - [`subid`]: `/etc/subuid` and `/etc/subgid`
 
 pub mod map;
 pub mod notation;
+#[allow(dead_code, reason = "its commands come next")]
+pub mod mount_map;
 pub mod range;
 pub mod range_map;
 pub mod spec;
 pub mod subid;
 
 pub use map::{IdMap, Overlap};
+pub use mount_map::MountMap;
 pub use range::Range;
 pub use range_map::{Direction, Mapped, RangeMap};
 pub use spec::MapSpec;

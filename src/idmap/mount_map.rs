@@ -1,0 +1,218 @@
+//! Which ids the files of an idmapped mount are seen with.
+
+use std::fmt;
+use std::ops::Range as Span;
+
+use super::map::IdMap;
+use super::range::{RESERVED, Range};
+use super::range_map::{Direction, Mapped, RangeMap};
+
+/// Ids on disk, and the ids that they are seen as: for each, ranges of (on disk, visible, count). An id that it does
+/// not name is seen as the overflow id, and what only such an id could own cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountMap {
+    /// For user ids: the container side is what is on disk, the host side what is seen.
+    uids: RangeMap,
+    /// For group ids.
+    gids: RangeMap,
+}
+
+impl MountMap {
+    /// Container ids are on disk and seen as host ids; no other id is mapped.
+    pub fn only(map: &IdMap) -> MountMap {
+        MountMap {
+            uids: map.uids.clone(),
+            gids: map.gids.clone(),
+        }
+    }
+
+    /// Container ids on disk are seen as host ids, host ids on disk as container ids, and any other id as itself. So
+    /// every id is seen as another one, and every user of the host can make files, root included.
+    pub fn exchange(map: &IdMap) -> MountMap {
+        MountMap {
+            uids: exchanged(&map.uids),
+            gids: exchanged(&map.gids),
+        }
+    }
+
+    /// What the owner and group of a file on disk are seen as. `None`: the overflow id.
+    pub fn visible(&self, uid: u32, gid: u32) -> (Option<u32>, Option<u32>) {
+        let through = |map: &RangeMap, id| match map.map(id, Direction::Into) {
+            Mapped::To(id) => Some(id),
+            Mapped::Already | Mapped::Unmapped => None,
+        };
+        (through(&self.uids, uid), through(&self.gids, gid))
+    }
+
+    /// For user ids: the container side of a range is on disk, its host side is seen.
+    pub fn uids(&self) -> &[Range] {
+        self.uids.ranges()
+    }
+
+    /// For group ids.
+    pub fn gids(&self) -> &[Range] {
+        self.gids.ranges()
+    }
+}
+
+/// As `--map` takes it, ON-DISK:VISIBLE:COUNT.
+impl fmt::Display for MountMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        IdMap::new(self.uids.clone(), self.gids.clone()).fmt(f)
+    }
+}
+
+/// The ranges, and what makes of them a map of all ids onto all ids.
+fn exchanged(map: &RangeMap) -> RangeMap {
+    let ranges = map.ranges();
+    let on_disk: Vec<Span<u64>> = ranges.iter().map(on_disk).collect();
+    let visible: Vec<Span<u64>> = ranges.iter().map(visible).collect();
+    // What is on both sides belongs to two ranges; the way back of what is left goes in order.
+    let back = ranges.iter().flat_map(|range| {
+        let (from, to) = (u64::from(range.container()), u64::from(range.host()));
+        let free = without(&[self::on_disk(range)], &visible);
+        let free = free
+            .iter()
+            .map(|one| one.start - from + to..one.end - from + to);
+        let free = without(&free.collect::<Vec<_>>(), &on_disk);
+        free.into_iter()
+            .map(move |one| (one.start, one.start - to + from, one.end - one.start))
+    });
+    let mut all: Vec<(u64, u64, u64)> = back.collect();
+    let used = |side: fn(&(u64, u64, u64)) -> u64| {
+        let spans = all.iter().map(|line| side(line)..side(line) + line.2);
+        spans.collect::<Vec<_>>()
+    };
+    let (seen_back, disk_back) = (used(|line| line.0), used(|line| line.1));
+    let from = without(&without(&visible, &on_disk), &seen_back);
+    let to = without(&without(&on_disk, &visible), &disk_back);
+    all.extend(in_order(from, to));
+    let named: Vec<Span<u64>> = on_disk.iter().chain(&visible).cloned().collect();
+    let rest = without(std::slice::from_ref(&(0..u64::from(RESERVED))), &named);
+    all.extend(
+        rest.into_iter()
+            .map(|one| (one.start, one.start, one.end - one.start)),
+    );
+    let range = |(from, to, size): (u64, u64, u64)| {
+        let [from, to, size] = [from, to, size].map(|number| u32::try_from(number).ok());
+        Range::new(from?, to?, size?).ok()
+    };
+    let all = all.into_iter().filter_map(range);
+    // Each side of the new ranges was free, so they are a map.
+    RangeMap::new(ranges.iter().copied().chain(all)).unwrap_or_else(|_| map.clone())
+}
+
+fn on_disk(range: &Range) -> Span<u64> {
+    let first = u64::from(range.container());
+    first..first + u64::from(range.size())
+}
+
+fn visible(range: &Range) -> Span<u64> {
+    let first = u64::from(range.host());
+    first..first + u64::from(range.size())
+}
+
+/// The parts of `spans` that none of the others has, in order.
+fn without(spans: &[Span<u64>], others: &[Span<u64>]) -> Vec<Span<u64>> {
+    let mut left: Vec<Span<u64>> = spans.to_vec();
+    for other in others {
+        let cut = |one: Span<u64>| {
+            let before = one.start..one.end.min(other.start);
+            let after = one.start.max(other.end)..one.end;
+            [before, after].into_iter().filter(|part| !part.is_empty())
+        };
+        left = left.into_iter().flat_map(cut).collect();
+    }
+    left.sort_by_key(|one| one.start);
+    left
+}
+
+/// The ids of two lists, which have as many each, one after the other.
+fn in_order(from: Vec<Span<u64>>, to: Vec<Span<u64>>) -> Vec<(u64, u64, u64)> {
+    let (mut from, mut to) = (from.into_iter(), to.into_iter());
+    let (mut a, mut b) = (0..0, 0..0);
+    let mut lines = Vec::new();
+    loop {
+        if a.is_empty() {
+            a = from.next().unwrap_or(0..0);
+        }
+        if b.is_empty() {
+            b = to.next().unwrap_or(0..0);
+        }
+        let size = (a.end - a.start).min(b.end - b.start);
+        if size == 0 {
+            return lines;
+        }
+        lines.push((a.start, b.start, size));
+        a.start += size;
+        b.start += size;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::idmap::MapSpec;
+
+    fn map(text: &str) -> IdMap {
+        let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
+        IdMap::from_specs(&specs).unwrap()
+    }
+
+    #[test]
+    fn an_exchange_leads_back() {
+        let exchanged = |text: &str| MountMap::exchange(&map(text)).to_string();
+        assert_eq!(
+            exchanged("b:0:100000:65536"),
+            "b:0:100000:65536 b:65536:65536:34464 b:100000:0:65536 b:165536:165536:4294801759"
+        );
+        assert_eq!(
+            exchanged("b:0:0:4294967295"),
+            "b:0:0:4294967295",
+            "nothing is another's"
+        );
+        let rootless = MountMap::exchange(&map("b:0:1000:1 b:1:100000:65535"));
+        for (disk, seen) in [(0, 1000), (1, 100_000), (1000, 100_999), (100_000, 1)] {
+            assert_eq!(rootless.visible(disk, disk), (Some(seen), Some(seen)));
+        }
+        // Which container id 0 would be seen as is taken: by what is left over.
+        assert_eq!(rootless.visible(100_999, 7).0, Some(0));
+        let apart = MountMap::exchange(&map("u:0:300000:1 u:1:200000:9 g:0:100000:65536"));
+        assert_eq!(apart.visible(300_000, 100_005), (Some(0), Some(5)));
+        assert_eq!(apart.visible(200_001, 65_536), (Some(2), Some(65_536)));
+    }
+
+    #[test]
+    fn a_map_of_its_own_ranges_only_knows_no_other_id() {
+        let only = MountMap::only(&map("u:0:100000:10 g:0:200000:10"));
+        assert_eq!(only.visible(3, 3), (Some(100_003), Some(200_003)));
+        assert_eq!(only.visible(10, 100_000), (None, None));
+        assert_eq!(only.to_string(), "u:0:100000:10 g:0:200000:10");
+    }
+
+    proptest! {
+        /// Whatever the ranges: every id is seen as one, and as one that no other id is seen as.
+        #[test]
+        fn an_exchange_maps_all_ids_onto_all_ids(lines in proptest::collection::vec((0u32..60, 0u32..60, 1u32..20), 1..5)) {
+            let ranges = lines.iter().filter_map(|&(a, b, n)| Range::new(a, b, n).ok());
+            let Ok(before) = RangeMap::new(ranges) else { return Ok(()) };
+            let after = exchanged(&before);
+            let mut seen: Vec<u32> = Vec::new();
+            for id in 0..200 {
+                let Mapped::To(to) = after.map(id, Direction::Into) else {
+                    return Err(TestCaseError::fail(format!("{id} is seen as nothing")));
+                };
+                if let Mapped::To(asked) = before.map(id, Direction::Into) {
+                    prop_assert_eq!(asked, to);
+                }
+                seen.push(to);
+            }
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..200).collect::<Vec<u32>>());
+            let sizes: u64 = after.ranges().iter().map(|range| u64::from(range.size())).sum();
+            prop_assert_eq!(sizes, u64::from(RESERVED));
+        }
+    }
+}
