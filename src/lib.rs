@@ -34,6 +34,7 @@ mod fs;
 mod host;
 mod idmap;
 mod journal;
+mod mounts;
 mod oci;
 mod ownership;
 mod preflight;

@@ -26,8 +26,8 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::{
-    check, completions, docker, doctor, journal, man, map as map_command, prepare, probe, resume,
-    rollback, shift, verify,
+    check, completions, docker, doctor, journal, man, map as map_command, mount, mounts, prepare, probe,
+    resume, rollback, shift, umount, verify,
 };
 use exit::{Exit, Failure};
 use output::json::Invocation;
@@ -61,6 +61,9 @@ fn run_command(command: &Command) -> Exit {
         Command::Verify(args) => verify::run(args, call),
         Command::Journal(args) => journal::run(args, call),
         Command::Prepare(args) => prepare::run(args, call),
+        Command::Mount(args) => mount::run(args, call),
+        Command::Umount(args) => umount::run(args, call),
+        Command::Mounts(args) => mounts::run(args, call),
         Command::Check(args) => check::run(args, call),
         Command::Map(args) => map_command::run(args, call),
         Command::Doctor(args) => doctor::run(args, call),

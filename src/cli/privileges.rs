@@ -21,6 +21,11 @@ pub fn check(command: &Command) -> Result<(), Failure> {
         Command::Rollback(args) if args.dry_run => journals(&args.store.journal_dir, &args.journal),
         Command::Rollback(_) => Err(takes_root("rollback: changing owners")),
         Command::Resume(_) => Err(takes_root("resume: changing owners")),
+        Command::Mount(_) => Err(takes_root(
+            "mount: making a mount, and trying whether it can be made,",
+        )),
+        Command::Umount(_) => Err(takes_root("umount: unmounting")),
+        Command::Mounts(_) => Err(takes_root("mounts: finding out who uses a mount")),
         Command::Docker(_) => Err(takes_root("docker: reading a data-root")),
         Command::Verify(args) if !args.map.is_given() => {
             let name = args.what.first().map(|name| name.to_string_lossy());

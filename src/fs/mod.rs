@@ -39,7 +39,6 @@ pub mod escape;
 pub mod file_ops;
 pub mod flags;
 pub mod idmapped;
-#[allow(dead_code, unused_imports, reason = "its commands come next")]
 pub mod idmapped_mount;
 pub mod live_mounts;
 pub mod lookup;

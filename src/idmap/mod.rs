@@ -10,7 +10,6 @@
 
 pub mod map;
 pub mod notation;
-#[allow(dead_code, reason = "its commands come next")]
 pub mod mount_map;
 pub mod range;
 pub mod range_map;

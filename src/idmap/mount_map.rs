@@ -2,19 +2,36 @@
 
 use std::fmt;
 use std::ops::Range as Span;
+use std::str::FromStr;
 
-use super::map::IdMap;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+
+use super::map::{IdMap, MapError};
 use super::range::{RESERVED, Range};
 use super::range_map::{Direction, Mapped, RangeMap};
+use super::spec::{MapSpec, MapSpecError};
 
 /// Ids on disk, and the ids that they are seen as: for each, ranges of (on disk, visible, count). An id that it does
 /// not name is seen as the overflow id, and what only such an id could own cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MountMap {
     /// For user ids: the container side is what is on disk, the host side what is seen.
     uids: RangeMap,
     /// For group ids.
     gids: RangeMap,
+}
+
+/// Why a text is no such map.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MountMapError {
+    /// A range is not one.
+    #[error(transparent)]
+    Spec(#[from] MapSpecError),
+    /// The ranges do not go together.
+    #[error(transparent)]
+    Map(#[from] MapError),
 }
 
 impl MountMap {
@@ -35,6 +52,15 @@ impl MountMap {
         }
     }
 
+    /// The same, but that one owner and group on disk (`disk`) is seen as what `as_id` on disk would be, and the other
+    /// way round.
+    pub fn swapped(self, disk: (u32, u32), as_id: (u32, u32)) -> MountMap {
+        MountMap {
+            uids: swapped(self.uids, disk.0, as_id.0),
+            gids: swapped(self.gids, disk.1, as_id.1),
+        }
+    }
+
     /// What the owner and group of a file on disk are seen as. `None`: the overflow id.
     pub fn visible(&self, uid: u32, gid: u32) -> (Option<u32>, Option<u32>) {
         let through = |map: &RangeMap, id| match map.map(id, Direction::Into) {
@@ -42,6 +68,15 @@ impl MountMap {
             Mapped::Already | Mapped::Unmapped => None,
         };
         (through(&self.uids, uid), through(&self.gids, gid))
+    }
+
+    /// What an owner and group that are seen are on disk. `None`: nothing on disk is seen so.
+    pub fn on_disk(&self, uid: u32, gid: u32) -> (Option<u32>, Option<u32>) {
+        let back = |map: &RangeMap, id| match map.map(id, Direction::OutOf) {
+            Mapped::To(id) => Some(id),
+            Mapped::Already | Mapped::Unmapped => None,
+        };
+        (back(&self.uids, uid), back(&self.gids, gid))
     }
 
     /// For user ids: the container side of a range is on disk, its host side is seen.
@@ -52,6 +87,30 @@ impl MountMap {
     /// For group ids.
     pub fn gids(&self) -> &[Range] {
         self.gids.ranges()
+    }
+}
+
+/// As it is shown.
+impl FromStr for MountMap {
+    type Err = MountMapError;
+
+    fn from_str(text: &str) -> Result<MountMap, MountMapError> {
+        let specs = text.split(' ').map(str::parse::<MapSpec>);
+        let specs = specs.collect::<Result<Vec<_>, _>>()?;
+        Ok(MountMap::only(&IdMap::from_specs(&specs)?))
+    }
+}
+
+impl Serialize for MountMap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MountMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MountMap, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
     }
 }
 
@@ -100,6 +159,32 @@ fn exchanged(map: &RangeMap) -> RangeMap {
     let all = all.into_iter().filter_map(range);
     // Each side of the new ranges was free, so they are a map.
     RangeMap::new(ranges.iter().copied().chain(all)).unwrap_or_else(|_| map.clone())
+}
+
+fn swapped(map: RangeMap, one: u32, other: u32) -> RangeMap {
+    let seen = |id| map.map(id, Direction::Into);
+    let (Mapped::To(one_seen), Mapped::To(other_seen)) = (seen(one), seen(other)) else {
+        return map;
+    };
+    if one == other {
+        return map;
+    }
+    let points = [one, other].map(|id| u64::from(id)..u64::from(id) + 1);
+    let kept = map.ranges().iter().flat_map(|range| {
+        let to = *range;
+        let parts = without(&[on_disk(range)], &points);
+        parts.into_iter().filter_map(move |part| {
+            let from = u32::try_from(part.start).ok()?;
+            let size = u32::try_from(part.end - part.start).ok()?;
+            Range::new(from, to.to_host(from)?, size).ok()
+        })
+    });
+    let new = [(one, other_seen), (other, one_seen)];
+    let new = new
+        .into_iter()
+        .filter_map(|(from, to)| Range::new(from, to, 1).ok());
+    // Each id keeps its place but for the two, which change theirs.
+    RangeMap::new(kept.chain(new)).unwrap_or_else(|_| map.clone())
 }
 
 fn on_disk(range: &Range) -> Span<u64> {
@@ -190,6 +275,22 @@ mod tests {
         assert_eq!(only.visible(3, 3), (Some(100_003), Some(200_003)));
         assert_eq!(only.visible(10, 100_000), (None, None));
         assert_eq!(only.to_string(), "u:0:100000:10 g:0:200000:10");
+    }
+
+    #[test]
+    fn the_owner_on_disk_is_seen_as_another_one() {
+        let exchange = MountMap::exchange(&map("b:0:100000:65536"));
+        let swapped = exchange.clone().swapped((1000, 0), (999, 999));
+        assert_eq!(swapped.visible(1000, 0), (Some(100_999), Some(100_999)));
+        assert_eq!(swapped.visible(999, 999), (Some(101_000), Some(100_000)));
+        assert_eq!(swapped.visible(998, 1001), (Some(100_998), Some(101_001)));
+        assert_eq!(swapped.visible(100_999, 100_000), (Some(999), Some(0)));
+        assert_eq!(exchange.clone().swapped((7, 7), (7, 7)), exchange);
+        let text = swapped.to_string();
+        assert_eq!(text.parse::<MountMap>().unwrap(), swapped);
+        // What was shifted before.
+        let shifted = exchange.swapped((100_033, 100_033), (33, 33));
+        assert_eq!(shifted.visible(100_033, 33), (Some(100_033), Some(33)));
     }
 
     proptest! {

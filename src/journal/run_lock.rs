@@ -23,7 +23,8 @@ use crate::fs::root::RootError;
 use crate::fs::source_path::SourcePath;
 use crate::fs::{Root, root};
 
-const PLACE: &str = "/run/idshift";
+/// Files are runs'; a directory in it is of another kind of record.
+pub const PLACE: &str = "/run/idshift";
 
 /// A run's hold on its trees; let go when dropped.
 #[derive(Debug)]
@@ -97,8 +98,10 @@ impl RunLock {
         )
         .map_err(at(&gate))?;
         for entry in std::fs::read_dir(place).map_err(at(place))? {
-            let path = entry.map_err(at(place))?.path();
-            if path != gate {
+            let entry = entry.map_err(at(place))?;
+            let path = entry.path();
+            let is_dir = entry.file_type().is_ok_and(|found| found.is_dir());
+            if path != gate && !is_dir {
                 check_other(&path, &ours).map_err(|error| match error {
                     Other::Held(held) => held,
                     Other::Io(source) => at(&path)(source),

@@ -85,9 +85,9 @@ fn on_disk(point: &Path, below: Option<&Path>) -> String {
         "`findmnt -o SOURCE,FSROOT {point}` shows where the files are on disk: name that path"
     );
     match below {
-        None => format!("{source}, or `umount {point}`"),
+        None => format!("{source}, or `idshift umount {point}`"),
         Some(below) => format!(
-            "Leave it out with --exclude {}, or `umount {point}`; {source}",
+            "Leave it out with --exclude {}, or `idshift umount {point}`; {source}",
             shell_word(below)
         ),
     }

@@ -11,6 +11,7 @@ mod faults;
 mod filesystems;
 mod hostile;
 mod journal;
+mod mounts;
 mod shift;
 mod support;
 mod volume;

@@ -7,6 +7,7 @@ mod docker;
 mod doctor;
 mod journal;
 mod map;
+mod mount;
 mod prepare;
 mod resume;
 mod rollback;
@@ -23,6 +24,7 @@ pub use docker::{AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArg
 pub use doctor::DoctorArgs;
 pub use journal::{JournalArgs, JournalCommand};
 pub use map::MapCommandArgs;
+pub use mount::{MountArgs, MountsArgs, UmountArgs};
 pub use prepare::PrepareArgs;
 pub use resume::ResumeArgs;
 pub use rollback::RollbackArgs;
@@ -64,6 +66,12 @@ pub enum Command {
     Journal(JournalArgs),
     /// Make host directories ready for `docker run -v` with userns-remap
     Prepare(PrepareArgs),
+    /// Make a host directory ready for containers at once, whatever its size: by an idmapped mount
+    Mount(MountArgs),
+    /// Take down an idmapped mount
+    Umount(UmountArgs),
+    /// List idmapped mounts, and who uses them
+    Mounts(MountsArgs),
     /// Tell whether a container's user can use a host directory, by trying
     Check(CheckArgs),
     /// Show a map, who else has ids of it, and what one id is on the other side

@@ -65,6 +65,15 @@ impl Invocation {
                     Invocation::new("journal prune", &[], *dry_run, *json)
                 }
             },
+            Command::Mount(args) => {
+                let path = std::slice::from_ref(&args.path);
+                Invocation::new("mount", path, args.dry_run, args.output.json)
+            }
+            Command::Umount(args) => {
+                let path = std::slice::from_ref(&args.target);
+                Invocation::new("umount", path, args.dry_run, args.output.json)
+            }
+            Command::Mounts(args) => Invocation::new("mounts", &[], false, args.json),
             Command::Check(args) => {
                 Invocation::new("check", std::slice::from_ref(&args.path), false, args.json)
             }

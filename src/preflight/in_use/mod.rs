@@ -32,6 +32,7 @@ use processes::Process;
 pub use remedy::{remedy, remedy_of_service, users};
 
 use crate::fs::escape::shell_word;
+use crate::fs::mountinfo::Mount;
 
 /// One way in which one process uses a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Use {
 pub enum Release {
     /// A mount of our own mount namespace.
     Unmount(PathBuf),
+    /// An idmapped mount of our own mount namespace.
+    UnmountIdmapped(PathBuf),
     /// A mount in the mount namespace of this process.
     UnmountIn(u32, PathBuf),
     /// A swap file.
@@ -63,10 +66,20 @@ pub enum Release {
     DetachLoop(PathBuf),
 }
 
+impl Release {
+    /// A mount of our own mount namespace is taken down.
+    pub fn is_our_mount(&self) -> bool {
+        matches!(self, Release::Unmount(_) | Release::UnmountIdmapped(_))
+    }
+}
+
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Release::Unmount(point) => write!(f, "umount {}", shell_word(point)),
+            Release::UnmountIdmapped(point) => {
+                write!(f, "idshift umount {}", shell_word(point))
+            }
             Release::UnmountIn(pid, point) => {
                 write!(f, "nsenter -t {pid} -m umount {}", shell_word(point))
             }
@@ -170,9 +183,34 @@ pub fn users_of(trees: &[TreeInUse]) -> io::Result<Vec<Use>> {
         process.holdings(&mut seeker, |how, path| found.add(process, how, path));
     }
     // Who ends takes most mounts along: processes first.
-    found
-        .uses
-        .sort_by_key(|one| (matches!(one.release, Some(Release::Unmount(_))), one.pid));
+    found.uses.sort_by_key(|one| {
+        (
+            one.release.as_ref().is_some_and(Release::is_our_mount),
+            one.pid,
+        )
+    });
+    Ok(found.uses)
+}
+
+/// Finds the processes that use what is seen through an idmapped mount of our mount namespace: what they opened through it,
+/// or through a bind mount of it in another namespace, and those bind mounts. Who uses the same files by another way is
+/// no user of it.
+///
+/// # Errors
+/// As of [`users_of`].
+pub fn users_of_idmapped(mount: &Mount) -> io::Result<Vec<Use>> {
+    let mut seeker = Seeker::new([]);
+    let own_mounts = mount_users::of_this_thread()?;
+    let processes = processes::all()?;
+    let this = Process::this()?;
+    let mut found = Users::default();
+    for one in mount_users::uses_of_idmapped(mount, own_mounts, &this, &processes, &mut seeker) {
+        found.add_mount(&one);
+    }
+    for process in processes.iter().filter(|one| !one.is_another(&this)) {
+        process.holdings(&mut seeker, |how, path| found.add(process, how, path));
+    }
+    found.uses.sort_by_key(|one| one.pid);
     Ok(found.uses)
 }
 
@@ -196,9 +234,10 @@ impl Users {
             how: UseKind::MountPoint,
             path: point.clone(),
             container: None,
-            release: Some(match mount.is_ours {
-                true => Release::Unmount(point),
-                false => Release::UnmountIn(process.pid, point),
+            release: Some(match (mount.is_ours, mount.idmapped) {
+                (true, false) => Release::Unmount(point),
+                (true, true) => Release::UnmountIdmapped(point),
+                (false, _) => Release::UnmountIn(process.pid, point),
             }),
         });
     }

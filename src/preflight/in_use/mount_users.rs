@@ -35,6 +35,8 @@ pub(super) struct ViewedMount {
     point: PathBuf,
     /// The options of an overlay, its layers among them.
     overlay: Option<Vec<u8>>,
+    /// Other owners are seen through it than those on disk.
+    idmapped: bool,
 }
 
 /// What makes a mount the same as another in a copy of its namespace.
@@ -60,6 +62,7 @@ impl ViewedMount {
             root: mount.root,
             point: mount.point,
             overlay: is_overlay.then(|| mount.options.into_bytes()),
+            idmapped: mount.idmapped,
         })
     }
 
@@ -185,6 +188,8 @@ pub(super) struct MountUse<'a> {
     pub point: PathBuf,
     /// It is in the namespace of this process.
     pub is_ours: bool,
+    /// Other owners are seen through it than those on disk.
+    pub idmapped: bool,
 }
 
 /// Finds the mounts made from a tree or from something inside, with the process whose namespace
@@ -210,10 +215,54 @@ pub(super) fn uses<'a>(
     within.extend(overlays_within(&views, seeker, &above(homes)));
 
     let family = MountsById::of(&views);
-    let mut known: HashSet<_> = homes
+    let known = homes
         .iter()
         .map(|home| family.mount_sources(home.mount))
         .collect();
+    uses_among(&views, &within, known, (this, processes))
+}
+
+/// Finds what was made of one idmapped mount: the bind mounts of containers. In our own mount namespace nothing is a use of
+/// it that was not opened through it. Tells the seeker what every mount shows.
+pub(super) fn uses_of_idmapped<'a>(
+    mount: &mountinfo::Mount,
+    own: Vec<ViewedMount>,
+    this: &'a Process,
+    processes: &'a [Process],
+    seeker: &mut Seeker,
+) -> Vec<MountUse<'a>> {
+    let views = views(own, processes);
+    let id = u64::try_from(mount.id).unwrap_or_default();
+    let mut within = HashSet::new();
+    for (number, view) in views.iter().enumerate() {
+        for one in &view.mounts {
+            let is_made_of_it = number > 0
+                && one.idmapped
+                && one.filesystem == mount.device
+                && one.root.starts_with(&mount.root);
+            if one.id == id || is_made_of_it {
+                within.insert(one.id);
+                seeker.know_mount(one.id, Containment::Within);
+            } else {
+                seeker.know_mount(one.id, Containment::Apart);
+            }
+        }
+    }
+    let family = MountsById::of(&views);
+    // A namespace that was copied has a copy of it.
+    let known = [family.mount_sources(id)].into_iter().collect();
+    within.remove(&id);
+    uses_among(&views, &within, known, (this, processes))
+}
+
+/// The mounts of a set that are no copies of those known, each with the process whose namespace it is in.
+fn uses_among<'a, 'v>(
+    views: &'v [View],
+    within: &HashSet<u64>,
+    mut known: HashSet<Vec<MountSource<'v>>>,
+    (this, processes): (&'a Process, &'a [Process]),
+) -> Vec<MountUse<'a>> {
+    let family = MountsById::of(views);
     let mut uses = Vec::new();
     for (number, view) in views.iter().enumerate() {
         for mount in view
@@ -230,6 +279,7 @@ pub(super) fn uses<'a>(
                 process,
                 point: mount.point.clone(),
                 is_ours: number == 0,
+                idmapped: mount.idmapped,
             });
             // Of ours only: two containers can look alike and are two uses all the same.
             if number == 0 {

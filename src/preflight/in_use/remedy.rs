@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Release, Use};
+use super::Use;
 use crate::fs::escape::{escaped, one_line};
 
 /// Users that are named.
@@ -27,7 +27,7 @@ fn user(tree: &Path, one: &Use) -> String {
     // As the process knows it: in a container that is another path.
     let path = escaped(&one.path);
     let who = match (&one.release, &one.container) {
-        (Some(Release::Unmount(_)), _) if one.pid != 0 => {
+        (Some(release), _) if release.is_our_mount() && one.pid != 0 => {
             return format!("what is mounted at {path}");
         }
         (_, Some(id)) => {
@@ -228,6 +228,7 @@ fn data_root_of(line: &[String]) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preflight::in_use::Release;
 
     #[test]
     fn the_data_root_is_read_off_a_command_line() {

@@ -10,6 +10,7 @@
 //! - [`hostile`]: what must not change, hang or be steered while somebody is at work
 //! - [`idshift`]: the program, run with a journal directory of its own
 //! - [`mounted`]: mounts that are gone again when dropped
+//! - [`mounts`]: the commands that make idmapped mounts, and what the kernel says of them
 //! - [`inputs`]: what must hold of whatever bytes come in from outside
 //! - [`isolation`]: a test's own `/etc` and `/run`: no test touches the host
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
@@ -43,6 +44,7 @@ pub mod journal;
 mod layout;
 mod machinery;
 pub mod mounted;
+pub mod mounts;
 pub mod place;
 pub mod power;
 pub mod promise;

@@ -1,0 +1,251 @@
+//! `idshift mount`
+
+use std::path::Path;
+
+use console::style;
+use serde_json::json;
+
+use crate::cli::args::MountArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::{Invocation, path_value};
+use crate::cli::output::text::{columns, one_line, path, shell_word};
+use crate::cli::output::{say, tell};
+use crate::idmap::{MountMap, Range};
+use crate::journal::Store;
+use crate::mounts::unit::{Unit, is_systemd};
+use crate::mounts::{GivenOwner, MountRequest, PlannedMount};
+use crate::preflight::in_use::Use;
+use crate::volume::user::ContainerUser;
+
+/// Runs it.
+pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let ids = |user: &ContainerUser| (user.uid, user.gid);
+    let request = MountRequest {
+        path: args.path.clone(),
+        target: args.target.clone(),
+        map: args.map.resolve()?,
+        owner: args.owner.as_ref().map(|owner| GivenOwner {
+            container: ids(owner),
+            on_disk: args.disk_owner.as_ref().map(ids),
+        }),
+        read_only: args.read_only,
+        allow_system_path: args.allow_system_path,
+        allow_home: args.allow_home,
+    };
+    let mut mount = PlannedMount::prepare(&request).map_err(Failure::refused)?;
+    let unit = args.persist.then(|| mount.unit()).transpose();
+    let unit = unit.map_err(Failure::refused)?;
+    let was_there = mount.is_there();
+    let notes = notes(&mount);
+    if !args.dry_run {
+        mount
+            .mount(&Store::at(&args.store.journal_dir))
+            .map_err(Failure::refused)?;
+        if let Some(unit) = unit.as_ref().filter(|_| is_systemd()) {
+            install(unit, &mount, was_there)?;
+        }
+    }
+    let said = Said {
+        mount: &mount,
+        was_there,
+        unit: unit.as_ref(),
+        dry_run: args.dry_run,
+    };
+    match args.output.json {
+        true => call.print("done", said.json(&notes)),
+        false if !args.output.quiet => said.print(),
+        false => {}
+    }
+    if !args.output.json && !args.output.quiet {
+        for note in &notes {
+            tell!("{note}");
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// A mount that could not be made lasting is taken down again, unless it was there before.
+fn install(unit: &Unit, mount: &PlannedMount, was_there: bool) -> Result<(), Failure> {
+    unit.install().map_err(|error| {
+        let left = match was_there {
+            true => "the mount stays until the next boot".to_string(),
+            false => match mount.undo() {
+                Ok(()) => "the mount was taken down again".into(),
+                Err(error) => format!("and the mount is left: {error}"),
+            },
+        };
+        Failure::refused(format!("{error}; {left}"))
+    })
+}
+
+/// What was done, or would be.
+struct Said<'a> {
+    mount: &'a PlannedMount,
+    was_there: bool,
+    unit: Option<&'a Unit>,
+    dry_run: bool,
+}
+
+impl Said<'_> {
+    fn print(&self) {
+        let mount = self.mount;
+        let (source, target) = (path(mount.source()), path(mount.target()));
+        let place = match mount.is_in_place() {
+            true => "over itself".into(),
+            false => format!("on {target}"),
+        };
+        let read_only = if mount.read_only { ", read-only" } else { "" };
+        let done = match (self.was_there, self.dry_run) {
+            (true, _) => style("Mounted already").green().bold(),
+            (false, true) => style("Dry run: would mount").bold(),
+            (false, false) => style("Mounted").green().bold(),
+        };
+        say!("{done}: {source} {place}{read_only}. No owner on disk changes.\n");
+        say!("{}", columns(&rows(&mount.map)).trim_end());
+        let (uid, gid) = mount.on_disk;
+        let seen = |id: Option<u32>| id.map_or("nobody".into(), |id| id.to_string());
+        let (seen_uid, seen_gid) = mount.seen();
+        say!(
+            "\n  {target} belongs to {uid}:{gid} on disk, and is seen as {}:{}.",
+            seen(seen_uid),
+            seen(seen_gid)
+        );
+        self.print_unit();
+        if !self.dry_run {
+            say!("  Undo with: idshift umount {}", shell_word(mount.target()));
+        }
+    }
+
+    fn print_unit(&self) {
+        let Some(unit) = self.unit else {
+            say!("  Until the next boot; --persist mounts it at each.");
+            return;
+        };
+        let would = if self.dry_run { "would make" } else { "makes" };
+        if is_systemd() {
+            say!(
+                "  At each boot {} {would} it, before Docker is started.",
+                path(&unit.path)
+            );
+            if self.dry_run {
+                say!("");
+                for line in unit.text.lines() {
+                    say!("    {}", one_line(line));
+                }
+            }
+        } else {
+            say!(
+                "  This host was not started by systemd. Have this run at each boot, as root, before Docker is started\n  \
+                 (in the init script or service that starts dockerd, or in /etc/rc.local where that comes first):\n    {}",
+                one_line(&unit.command)
+            );
+        }
+    }
+
+    fn json(&self, notes: &[String]) -> serde_json::Value {
+        let mount = self.mount;
+        let ids = |(uid, gid): (Option<u32>, Option<u32>)| json!({"uid": uid, "gid": gid});
+        let (uid, gid) = mount.on_disk;
+        let unit = self.unit.filter(|_| is_systemd());
+        json!({
+            "source": path_value(mount.source()),
+            "target": path_value(mount.target()),
+            "map": mount.map,
+            "read_only": mount.read_only,
+            "was_there": self.was_there,
+            "on_disk": ids((Some(uid), Some(gid))),
+            "seen": ids(mount.seen()),
+            "unit": unit.map(|unit| path_value(&unit.path)),
+            "unit_text": unit.map(|unit| &unit.text),
+            "boot_command": self.unit.map(|unit| &unit.command),
+            "notes": notes,
+        })
+    }
+}
+
+/// Which ids are seen as which, a row each.
+pub fn rows(map: &MountMap) -> Vec<Vec<String>> {
+    let mut rows = vec![["", "on disk", "", "seen as"].map(String::from).to_vec()];
+    let is_same = map.uids() == map.gids();
+    let sides = match is_same {
+        true => vec![("ids", map.uids())],
+        false => vec![("uids", map.uids()), ("gids", map.gids())],
+    };
+    for (kind, ranges) in sides {
+        for range in ranges.iter().filter(|range| !range.is_identity()) {
+            let span = |first: u32| span(first, range);
+            let (on_disk, seen) = (span(range.container()), span(range.host()));
+            rows.push(vec![kind.into(), on_disk, "->".into(), seen]);
+        }
+        if ranges.iter().any(Range::is_identity) {
+            let cells = [kind, "all others", "->", "themselves"];
+            rows.push(cells.map(String::from).to_vec());
+        }
+    }
+    rows
+}
+
+fn span(first: u32, range: &Range) -> String {
+    match range.size() {
+        1 => first.to_string(),
+        size => format!("{first}-{}", first + (size - 1)),
+    }
+}
+
+/// What a person should know.
+fn notes(mount: &PlannedMount) -> Vec<String> {
+    let mut notes = Vec::new();
+    let (source, target) = (path(mount.source()), path(mount.target()));
+    if mount.hides_something() {
+        notes.push(format!(
+            "What is in {target} is not seen while something is mounted on it."
+        ));
+    }
+    if mount.is_in_place() && !mount.is_there() {
+        match mount.users() {
+            Ok(users) if users.is_empty() => {}
+            Ok(users) => notes.push(format!(
+                "In use now: {}. Who has it open already goes on seeing the owners on disk: restart that.",
+                named(&users)
+            )),
+            Err(error) => notes.push(format!("Who uses {source} cannot be told: {error}.")),
+        }
+    }
+    if !mount.read_only && mount.is_open_to_others() {
+        notes.push(format!(
+            "Others can enter {source}. A set-user-ID file that a container makes there is root's own on disk, and counts as \
+             that when the mount is away: better keep it below a directory that only root can enter."
+        ));
+    }
+    let namespace = |of: &str| std::fs::read_link(Path::new("/proc").join(of).join("ns/mnt")).ok();
+    if namespace("self") != namespace("1") {
+        notes.push(
+            "This is not the mount namespace of process 1: only processes of this one see the mount.".into(),
+        );
+    }
+    notes
+}
+
+/// The first few users, shortly.
+pub fn named(users: &[Use]) -> String {
+    const SHOWN: usize = 3;
+    let mut names: Vec<String> = Vec::new();
+    for one in users {
+        let name = match &one.container {
+            Some(id) => format!("container {}", one_line(id)),
+            None if one.pid == 0 => one_line(&one.command),
+            None => format!("process {} ({})", one.pid, one_line(&one.command)),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let more = if more > 0 {
+        format!(", {more} more")
+    } else {
+        String::new()
+    };
+    names.join(", ") + &more
+}

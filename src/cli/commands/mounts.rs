@@ -1,0 +1,98 @@
+//! `idshift mounts`
+
+use serde_json::{Value, json};
+
+use super::mount::named;
+use crate::cli::args::MountsArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::{Invocation, path_value};
+use crate::cli::output::say;
+use crate::cli::output::text::{columns, path};
+use crate::mounts::list;
+use crate::mounts::list::{MountEntry, MountState};
+use crate::preflight::in_use::Use;
+
+/// Runs it.
+pub fn run(args: &MountsArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let entries = list().map_err(Failure::refused)?;
+    if args.json {
+        let mounts: Vec<Value> = entries.iter().map(object).collect();
+        call.print("done", json!({"mounts": mounts}));
+    } else {
+        print(&entries);
+    }
+    Ok(Exit::Done)
+}
+
+fn print(entries: &[MountEntry]) {
+    if entries.is_empty() {
+        say!("No idmapped mounts. `idshift mount PATH` makes one.");
+        return;
+    }
+    let header = ["target", "on disk", "state", "made by", "boot", "used by"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    for entry in entries {
+        let source = match &entry.source {
+            Some(source) if *source == entry.target => "the same path".into(),
+            Some(source) => path(source),
+            None => "-".into(),
+        };
+        let state = match (entry.state, entry.read_only) {
+            (MountState::Mounted, false) => "mounted",
+            (MountState::Mounted, true) => "mounted, read-only",
+            (MountState::Covered, _) => "covered by another mount",
+            (MountState::Missing, _) => "missing",
+        };
+        rows.push(vec![
+            path(&entry.target),
+            source,
+            state.into(),
+            if entry.is_ours { "idshift" } else { "others" }.into(),
+            if entry.unit.is_some() { "yes" } else { "-" }.into(),
+            match entry.users.is_empty() {
+                true => "-".into(),
+                false => named(&entry.users),
+            },
+        ]);
+    }
+    say!("{}", columns(&rows).trim_end());
+    let missing = entries
+        .iter()
+        .find(|entry| entry.state == MountState::Missing);
+    if let Some(missing) = missing {
+        let word = crate::fs::escape::shell_word(&missing.target);
+        let unit = missing.unit.as_deref().and_then(|unit| unit.file_name());
+        match unit {
+            Some(unit) => say!(
+                "\nWhat is missing is made by its unit (`systemctl start {}`), or forgotten: `idshift umount {word}`.",
+                crate::fs::escape::shell_word(std::path::Path::new(unit))
+            ),
+            None => say!(
+                "\nWhat is missing was unmounted by others. `idshift umount {word}` forgets it."
+            ),
+        }
+    }
+}
+
+fn object(entry: &MountEntry) -> Value {
+    json!({
+        "target": path_value(&entry.target),
+        "source": entry.source.as_deref().map(path_value),
+        "map": entry.map,
+        "read_only": entry.read_only,
+        "made_by": if entry.is_ours { "idshift" } else { "other" },
+        "state": entry.state,
+        "unit": entry.unit.as_deref().map(path_value),
+        "used_by": entry.users.iter().map(user).collect::<Vec<Value>>(),
+    })
+}
+
+fn user(one: &Use) -> Value {
+    json!({
+        "pid": one.pid,
+        "command": one.command,
+        "container": one.container,
+        "how": one.how.to_string(),
+        "path": path_value(&one.path),
+    })
+}

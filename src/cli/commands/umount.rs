@@ -1,0 +1,68 @@
+//! `idshift umount`
+
+use console::style;
+use serde_json::json;
+
+use crate::cli::args::UmountArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::{Invocation, path_value};
+use crate::cli::output::say;
+use crate::cli::output::text::{path, shell_word};
+use crate::mounts::record::MountRecord;
+use crate::mounts::{UnmountRequest, Unmounted};
+
+/// Runs it.
+pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let request = UnmountRequest {
+        target: args.target.clone(),
+        allow_in_use: args.allow_in_use,
+        keep_unit: args.keep_unit,
+        dry_run: args.dry_run,
+    };
+    let done = request.run().map_err(Failure::refused)?;
+    if args.output.json {
+        let record = done.record.as_ref();
+        call.print(
+            "done",
+            json!({
+                "target": path_value(&done.target),
+                "source": record.map(|record| path_value(record.source.as_path())),
+                "map": record.map(|record| &record.map),
+                "was_mounted": done.was_mounted,
+                "unit": done.unit.as_deref().map(path_value),
+            }),
+        );
+    } else if !args.output.quiet {
+        print(&done, args.dry_run);
+    }
+    Ok(Exit::Done)
+}
+
+fn print(done: &Unmounted, dry_run: bool) {
+    let target = path(&done.target);
+    let word = match (done.was_mounted, dry_run) {
+        (true, true) => style("Dry run: would unmount").bold(),
+        (true, false) => style("Unmounted").green().bold(),
+        (false, _) => style("Was not mounted").yellow().bold(),
+    };
+    say!("{word}: {target}.");
+    if let Some(unit) = &done.unit {
+        let would = if dry_run { "would be" } else { "was" };
+        say!("{} {would} removed.", path(unit));
+    }
+    let in_place = |record: &&MountRecord| record.source == record.target;
+    if let Some(record) = done.record.as_ref().filter(in_place) {
+        say!(
+            "Its files belong to container ids, as on disk. What the host itself made in it meanwhile belongs to ids of the \
+             other side of the map; `idshift shift --reverse --dry-run{} {}` finds it.",
+            map_words(record),
+            shell_word(&done.target)
+        );
+    }
+}
+
+/// The container's map, for a command.
+fn map_words(record: &MountRecord) -> String {
+    let map = record.container_map.to_string();
+    map.split(' ').map(|map| format!(" --map {map}")).collect()
+}

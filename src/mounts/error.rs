@@ -1,0 +1,202 @@
+//! Why a host directory is not mounted or unmounted.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::fs::escape::{escaped, shell_word};
+use crate::fs::idmapped_mount::{IdmappedMountError, UnmountError};
+use crate::fs::root::RootError;
+use crate::journal::run_lock::LockError;
+use crate::journal::store::StoreError;
+use crate::preflight::UnsuitableRoot;
+use crate::preflight::homes::Claim;
+use crate::preflight::in_use::{self, Use};
+
+/// Why not. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum MountError {
+    /// A path cannot be opened.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A path is none to be mounted.
+    #[error(transparent)]
+    Unsuitable(#[from] UnsuitableRoot),
+    /// A login account works there.
+    #[error(
+        "{path}: {claim} as long as it is mounted. Mount it elsewhere (`idshift mount {word} TARGET`), or add --allow-home if \
+         it is this one", path = escaped(path), word = shell_word(path)
+    )]
+    Account {
+        /// Where the mount would be.
+        path: PathBuf,
+        /// Whose it is.
+        claim: Claim,
+    },
+    /// The mount cannot be made.
+    #[error("{path}: {source}{instead}", path = escaped(path), instead = instead(path, source))]
+    Idmapped {
+        /// What was to be mounted, or on what.
+        path: PathBuf,
+        /// Why not.
+        source: IdmappedMountError,
+    },
+    /// It is mounted already, and not as it is asked for.
+    #[error(
+        "{path}: an idmapped mount is there already. `idshift mounts` shows it; `idshift umount {word}` takes it down",
+        path = escaped(path), word = shell_word(path)
+    )]
+    There {
+        /// Where.
+        path: PathBuf,
+    },
+    /// What is mounted below would not be seen.
+    #[error(
+        "{path}: {list} mounted below it, and would not be seen in the mount, which shows one filesystem. `umount` it, or \
+         mount what is needed of {path} by itself, such as `idshift mount {first}`",
+        path = escaped(path), list = listed(below), first = shell_word(&below[0])
+    )]
+    Submounts {
+        /// The directory.
+        path: PathBuf,
+        /// The mount points; at least one.
+        below: Vec<PathBuf>,
+    },
+    /// Target and source are of different kinds.
+    #[error(
+        "{target}: a directory is mounted on a directory, and a file on a file; {source_path} is the other",
+        target = escaped(target), source_path = escaped(source_path)
+    )]
+    Kind {
+        /// Where.
+        target: PathBuf,
+        /// What.
+        source_path: PathBuf,
+    },
+    /// Another run works on it.
+    #[error(transparent)]
+    Held(#[from] LockError),
+    /// A run on it has not ended: some owners are changed and others not.
+    #[error(transparent)]
+    Unfinished(#[from] StoreError),
+    /// There is nothing to unmount.
+    #[error(
+        "{path}: no idmapped mount is there. `idshift mounts` lists those there are{other}",
+        path = escaped(path), other = other_mount(path, *.is_mount)
+    )]
+    NotMounted {
+        /// The path.
+        path: PathBuf,
+        /// Another kind of mount is.
+        is_mount: bool,
+    },
+    /// It is in use.
+    #[error("{}\n  {}", in_use::users(.0, .1), in_use::remedy(.0, .1))]
+    InUse(PathBuf, Vec<Use>),
+    /// The kernel says so, and nobody is found.
+    #[error(
+        "{path}: is in use by something that is not found in /proc, such as a mount below it (`findmnt -R {word}`). \
+         --allow-in-use unmounts it all the same: what is open stays open",
+        path = escaped(path), word = shell_word(path)
+    )]
+    Busy {
+        /// The mount point.
+        path: PathBuf,
+    },
+    /// It cannot be unmounted.
+    #[error("{path}: {source}", path = escaped(path))]
+    Unmount {
+        /// The mount point.
+        path: PathBuf,
+        /// Why.
+        source: UnmountError,
+    },
+    /// A program that root runs at boot must be root's alone.
+    #[error(
+        "{program}: is {writable}, who could have anything run by root at the next boot. Install idshift where only root \
+         writes (`install -m 755 {word} /usr/local/bin`), and run that with --persist",
+        program = escaped(program), word = shell_word(program)
+    )]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// By whom it can be changed.
+        writable: String,
+    },
+    /// A unit cannot name it.
+    #[error(
+        "{path}: cannot be named in a systemd unit ({why}), so --persist does not work for it",
+        path = escaped(path)
+    )]
+    UnitName {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
+    /// systemd does not take the unit.
+    #[error("{command}: {said}")]
+    Systemctl {
+        /// What was run.
+        command: String,
+        /// What it said.
+        said: String,
+    },
+    /// A file or directory cannot be used.
+    #[error("{path}: {source}", path = escaped(path))]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl MountError {
+    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> MountError {
+        let path = path.into();
+        move |source| MountError::Io { path, source }
+    }
+
+    pub(super) fn idmapped(path: &Path) -> impl FnOnce(IdmappedMountError) -> MountError {
+        let path = path.to_path_buf();
+        move |source| MountError::Idmapped { path, source }
+    }
+}
+
+/// What does without the mount.
+fn instead(path: &Path, error: &IdmappedMountError) -> String {
+    match error {
+        IdmappedMountError::Kernel(_) | IdmappedMountError::Filesystem(_) => format!(
+            ". `idshift prepare {}` changes the owners instead, where the filesystem keeps them",
+            shell_word(path)
+        ),
+        _ => String::new(),
+    }
+}
+
+fn other_mount(path: &Path, is_mount: bool) -> String {
+    match is_mount {
+        true => format!(
+            "; another mount is there, which `umount {}` takes down",
+            shell_word(path)
+        ),
+        false => String::new(),
+    }
+}
+
+fn listed(below: &[PathBuf]) -> String {
+    const SHOWN: usize = 5;
+    let names: Vec<String> = below
+        .iter()
+        .take(SHOWN)
+        .map(|path| escaped(path).to_string())
+        .collect();
+    let more = match below.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let verb = if below.len() == 1 { "is" } else { "are" };
+    format!("{}{more} {verb}", names.join(", "))
+}

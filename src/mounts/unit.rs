@@ -1,0 +1,314 @@
+//! The systemd unit that makes a mount at each boot (`systemd.unit(5)`, `systemd.service(5)`, `systemd-escape(1)`).
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::MountError;
+use super::plan::PlannedMount;
+use crate::fs::escape::{escaped, shell_word};
+
+/// Where an operator's units are.
+const DIRECTORY: &str = "/etc/systemd/system";
+
+/// What the name of each begins with; the escaped target follows.
+const PREFIX: &str = "idshift-mount-";
+
+/// As long as a unit's name may be (`systemd.unit(5)`).
+const LONGEST_NAME: usize = 255;
+
+/// A unit for one mount.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub text: String,
+    /// The command that it runs, for a shell.
+    pub command: String,
+}
+
+/// Whether this host was started by systemd (`sd_booted(3)`).
+pub fn is_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+impl Unit {
+    pub(super) fn of(mount: &PlannedMount) -> Result<Unit, MountError> {
+        let program = program()?;
+        let (source, target) = (mount.source(), mount.target());
+        for path in [source, target, &program] {
+            check_can_be_named(path)?;
+        }
+        let name = name_of(target)?;
+        let words = command_words(mount, &program);
+        let start: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let stop = format!("{} umount --keep-unit", quoted(&program.to_string_lossy()));
+        let where_it_is = match mount.is_in_place() {
+            true => "over itself".into(),
+            false => format!("on {}", target.display()),
+        };
+        let text = format!(
+            "# Made by `idshift mount --persist`; `idshift umount` removes it.\n\
+             [Unit]\n\
+             Description=Idmapped mount of {source} {where_it_is}\n\
+             RequiresMountsFor={for_source} {for_target}\n\
+             Before=docker.service\n\
+             \n\
+             [Service]\n\
+             Type=oneshot\n\
+             RemainAfterExit=yes\n\
+             ExecStart={start}\n\
+             ExecStop={stop} {stop_target}\n\
+             \n\
+             [Install]\n\
+             WantedBy=multi-user.target docker.service\n",
+            source = specifiers(&source.to_string_lossy()),
+            where_it_is = specifiers(&where_it_is),
+            for_source = quoted_path(source),
+            for_target = quoted_path(target),
+            start = start.join(" "),
+            stop_target = quoted(&target.to_string_lossy()),
+        );
+        let shell: Vec<String> = words
+            .iter()
+            .map(|word| shell_word(Path::new(word)))
+            .collect();
+        Ok(Unit {
+            path: Path::new(DIRECTORY).join(&name),
+            name,
+            text,
+            command: shell.join(" "),
+        })
+    }
+
+    /// Writes it and has systemd start it at each boot, before Docker.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn install(&self) -> Result<(), MountError> {
+        // systemd reads no other ending.
+        let new = self.path.with_extension("new");
+        let write = || -> io::Result<()> {
+            let mut options = fs::File::options();
+            let options = options.write(true).create(true).truncate(true).mode(0o644);
+            let mut file = options.open(&new)?;
+            file.write_all(self.text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &self.path)
+        };
+        write().map_err(MountError::io(&self.path))?;
+        let enabled = systemctl(&["daemon-reload"])
+            .and_then(|()| systemctl(&["enable", "--quiet", &self.name]));
+        enabled.inspect_err(|_| {
+            let _ = fs::remove_file(&self.path);
+            let _ = systemctl(&["daemon-reload"]);
+        })
+    }
+}
+
+/// The unit's file for a mount on this path, where there is one.
+pub fn of_target(target: &Path) -> Option<PathBuf> {
+    let path = Path::new(DIRECTORY).join(name_of(target).ok()?);
+    path.is_file().then_some(path)
+}
+
+/// The targets of all units there are.
+pub fn targets() -> Vec<PathBuf> {
+    let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    let targets = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let escaped = name.strip_prefix(PREFIX)?.strip_suffix(".service")?;
+        Some(unescaped(escaped))
+    });
+    let mut targets: Vec<PathBuf> = targets.collect();
+    targets.sort();
+    targets
+}
+
+/// Removes a unit. Where systemd runs, it is stopped first; a mount that is not there any more is none to stop.
+///
+/// # Errors
+/// It is still there.
+pub fn remove(path: &Path) -> Result<(), MountError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if is_systemd() {
+        systemctl(&["disable", "--now", "--quiet", &name])?;
+    }
+    fs::remove_file(path).map_err(MountError::io(path))?;
+    match is_systemd() {
+        true => systemctl(&["daemon-reload"]),
+        false => Ok(()),
+    }
+}
+
+/// This program, which root will run at each boot.
+fn program() -> Result<PathBuf, MountError> {
+    let program = std::env::current_exe().map_err(MountError::io("/proc/self/exe"))?;
+    for path in program.ancestors() {
+        let found = fs::metadata(path).map_err(MountError::io(path))?;
+        let is_sticky = found.is_dir() && found.mode() & 0o1000 != 0;
+        let by = match (found.uid(), found.mode() & 0o022) {
+            (0, 0) => continue,
+            (0, _) if is_sticky => continue,
+            (0, _) => format!(
+                "writable by others ({} has mode {:04o})",
+                escaped(path),
+                found.mode() & 0o7777
+            ),
+            (uid, _) => format!(
+                "changed by uid {uid} at will, to whom {} belongs",
+                escaped(path)
+            ),
+        };
+        return Err(MountError::Program {
+            program: program.clone(),
+            writable: by,
+        });
+    }
+    Ok(program)
+}
+
+/// What makes the same mount again.
+fn command_words(mount: &PlannedMount, program: &Path) -> Vec<String> {
+    let mut words = vec![program.to_string_lossy().into_owned(), "mount".into()];
+    for line in mount.container_map.to_string().split(' ') {
+        words.extend(["--map".into(), line.into()]);
+    }
+    if let Some(((uid, gid), (container_uid, container_gid))) = mount.owner {
+        words.extend(["--owner".into(), format!("{container_uid}:{container_gid}")]);
+        words.extend(["--disk-owner".into(), format!("{uid}:{gid}")]);
+    }
+    let flags = [
+        (mount.read_only, "--read-only"),
+        (mount.allows.system_path, "--allow-system-path"),
+        (mount.allows.home, "--allow-home"),
+    ];
+    words.extend(
+        flags
+            .iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, flag)| (*flag).to_string()),
+    );
+    words.push(mount.source().to_string_lossy().into_owned());
+    if !mount.is_in_place() {
+        words.push(mount.target().to_string_lossy().into_owned());
+    }
+    words
+}
+
+/// A unit is text, and in `RequiresMountsFor=` nothing stands for a quote.
+fn check_can_be_named(path: &Path) -> Result<(), MountError> {
+    let why = match path.to_str() {
+        None => "it is not UTF-8",
+        Some(text) if text.contains(['"', '\'', '\\']) => "it has a quote or a backslash",
+        Some(text) if text.contains(char::is_control) => "it has a control character",
+        Some(_) => return Ok(()),
+    };
+    Err(MountError::UnitName {
+        path: path.to_path_buf(),
+        why,
+    })
+}
+
+fn name_of(target: &Path) -> Result<String, MountError> {
+    let name = format!("{PREFIX}{}.service", escape_path(target));
+    match name.len() > LONGEST_NAME {
+        true => Err(MountError::UnitName {
+            path: target.to_path_buf(),
+            why: "its name would be too long",
+        }),
+        false => Ok(name),
+    }
+}
+
+/// As `systemd-escape --path` does.
+fn escape_path(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let names = bytes.split(|&byte| byte == b'/');
+    let names: Vec<&[u8]> = names.filter(|name| !name.is_empty()).collect();
+    let joined = names.join(&b'/');
+    if joined.is_empty() {
+        return "-".into();
+    }
+    let mut text = String::new();
+    for (n, &byte) in joined.iter().enumerate() {
+        match byte {
+            b'/' => text.push('-'),
+            b'.' if n == 0 => text.push_str("\\x2e"),
+            b'.' | b'_' | b':' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => text.push(byte.into()),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text
+}
+
+/// As `systemd-escape --unescape --path` does.
+fn unescaped(text: &str) -> PathBuf {
+    let mut bytes = vec![b'/'];
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.strip_prefix(b"x").and_then(|hex| hex.get(..2));
+        let hex = hex.and_then(|hex| u8::from_str_radix(str::from_utf8(hex).ok()?, 16).ok());
+        rest = match (first, hex) {
+            (b'\\', Some(byte)) => {
+                bytes.push(byte);
+                &after[3..]
+            }
+            (b'-', _) => {
+                bytes.push(b'/');
+                after
+            }
+            _ => {
+                bytes.push(first);
+                after
+            }
+        };
+    }
+    match text {
+        "-" => PathBuf::from("/"),
+        _ => PathBuf::from(OsString::from_vec(bytes)),
+    }
+}
+
+/// A word of a command line.
+fn quoted(word: &str) -> String {
+    let text = specifiers(word).replace('$', "$$");
+    match text.contains(|c: char| c.is_whitespace() || c == ';') {
+        true => format!("\"{text}\""),
+        false => text,
+    }
+}
+
+fn quoted_path(path: &Path) -> String {
+    let text = specifiers(&path.to_string_lossy());
+    match text.contains(char::is_whitespace) {
+        true => format!("\"{text}\""),
+        false => text,
+    }
+}
+
+fn specifiers(text: &str) -> String {
+    text.replace('%', "%%")
+}
+
+fn systemctl(args: &[&str]) -> Result<(), MountError> {
+    let failed = |said: String| MountError::Systemctl {
+        command: format!("systemctl {}", args.join(" ")),
+        said,
+    };
+    let output = Command::new("systemctl").args(args).output();
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_string(),
+        )),
+    }
+}

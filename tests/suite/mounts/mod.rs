@@ -1,0 +1,5 @@
+mod containers;
+mod host;
+mod kills;
+mod list;
+mod refusals;
