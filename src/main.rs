@@ -5,6 +5,7 @@
 //! - `cli/`        one file for each command; the only layer that prints
 //! - `docker/`     what a data-root holds, what each part must become, the daemon's rules
 //! - `volume/`     a host directory made ready for `docker run -v`, and whether a container can use it
+//! - `mounts/`     host directories seen through idmapped mounts
 //! - `host/`       what this host offers to remapped containers
 //! - `engine/`     shift, rollback, resume, verify: through the layers below
 //! - `preflight/`  every check before the first change

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::common::{MapArgs, OutputArgs, StoreArgs};
+use super::common::{MapArgs, StoreArgs};
 use crate::volume::user::ContainerUser;
 
 /// `idshift mount`
@@ -53,9 +53,12 @@ pub struct MountArgs {
     /// Where runs on the files would have left a journal
     #[command(flatten)]
     pub store: StoreArgs,
-    /// Output
-    #[command(flatten)]
-    pub output: OutputArgs,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// `idshift umount`
@@ -78,9 +81,12 @@ pub struct UmountArgs {
     /// Unmount nothing, say what would be
     #[arg(long)]
     pub dry_run: bool,
-    /// Output
-    #[command(flatten)]
-    pub output: OutputArgs,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// `idshift mounts`

@@ -51,12 +51,12 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         unit: unit.as_ref(),
         dry_run: args.dry_run,
     };
-    match args.output.json {
+    match args.json {
         true => call.print("done", said.json(&notes)),
-        false if !args.output.quiet => said.print(),
+        false if !args.quiet => said.print(),
         false => {}
     }
-    if !args.output.json && !args.output.quiet {
+    if !args.json && !args.quiet {
         for note in &notes {
             tell!("{note}");
         }
@@ -96,11 +96,11 @@ impl Said<'_> {
         };
         let read_only = if mount.read_only { ", read-only" } else { "" };
         let done = match (self.was_there, self.dry_run) {
-            (true, _) => style("Mounted already").green().bold(),
+            (true, _) => style("Mounted already:").green().bold(),
             (false, true) => style("Dry run: would mount").bold(),
             (false, false) => style("Mounted").green().bold(),
         };
-        say!("{done}: {source} {place}{read_only}. No owner on disk changes.\n");
+        say!("{done} {source} {place}{read_only}. No owner on disk changes.\n");
         say!("{}", columns(&rows(&mount.map)).trim_end());
         let (uid, gid) = mount.on_disk;
         let seen = |id: Option<u32>| id.map_or("nobody".into(), |id| id.to_string());

@@ -20,7 +20,7 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         dry_run: args.dry_run,
     };
     let done = request.run().map_err(Failure::refused)?;
-    if args.output.json {
+    if args.json {
         let record = done.record.as_ref();
         call.print(
             "done",
@@ -32,7 +32,7 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
                 "unit": done.unit.as_deref().map(path_value),
             }),
         );
-    } else if !args.output.quiet {
+    } else if !args.quiet {
         print(&done, args.dry_run);
     }
     Ok(Exit::Done)
@@ -43,9 +43,9 @@ fn print(done: &Unmounted, dry_run: bool) {
     let word = match (done.was_mounted, dry_run) {
         (true, true) => style("Dry run: would unmount").bold(),
         (true, false) => style("Unmounted").green().bold(),
-        (false, _) => style("Was not mounted").yellow().bold(),
+        (false, _) => style("Was not mounted:").yellow().bold(),
     };
-    say!("{word}: {target}.");
+    say!("{word} {target}.");
     if let Some(unit) = &done.unit {
         let would = if dry_run { "would be" } else { "was" };
         say!("{} {would} removed.", path(unit));

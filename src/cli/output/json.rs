@@ -67,11 +67,11 @@ impl Invocation {
             },
             Command::Mount(args) => {
                 let path = std::slice::from_ref(&args.path);
-                Invocation::new("mount", path, args.dry_run, args.output.json)
+                Invocation::new("mount", path, args.dry_run, args.json)
             }
             Command::Umount(args) => {
                 let path = std::slice::from_ref(&args.target);
-                Invocation::new("umount", path, args.dry_run, args.output.json)
+                Invocation::new("umount", path, args.dry_run, args.json)
             }
             Command::Mounts(args) => Invocation::new("mounts", &[], false, args.json),
             Command::Check(args) => {

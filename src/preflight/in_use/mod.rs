@@ -178,8 +178,7 @@ pub fn users_of(trees: &[TreeInUse]) -> io::Result<Vec<Use>> {
         container: None,
         release: Some(file.release),
     }));
-    let others = processes.iter().filter(|one| !one.is_another(&this));
-    for process in others {
+    for process in others(&processes, &this) {
         process.holdings(&mut seeker, |how, path| found.add(process, how, path));
     }
     // Who ends takes most mounts along: processes first.
@@ -207,11 +206,16 @@ pub fn users_of_idmapped(mount: &Mount) -> io::Result<Vec<Use>> {
     for one in mount_users::uses_of_idmapped(mount, own_mounts, &this, &processes, &mut seeker) {
         found.add_mount(&one);
     }
-    for process in processes.iter().filter(|one| !one.is_another(&this)) {
+    for process in others(&processes, &this) {
         process.holdings(&mut seeker, |how, path| found.add(process, how, path));
     }
     found.uses.sort_by_key(|one| one.pid);
     Ok(found.uses)
+}
+
+/// Those that are not this program, as far as it sees the same files.
+fn others<'p>(processes: &'p [Process], this: &'p Process) -> impl Iterator<Item = &'p Process> {
+    processes.iter().filter(|one| !one.is_another(this))
 }
 
 /// What was found so far: the first path for each process and way.

@@ -20,7 +20,9 @@ fn text(output: &Output, place: &str) -> String {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    let text = text.replace(place, "PLACE").replace(&runc(), "VERSION");
+    let program = support::Idshift::program().to_string_lossy();
+    let text = text.replace(place, "PLACE").replace(&*program, "PROGRAM");
+    let text = text.replace(&runc(), "VERSION");
     let mut redacted = String::new();
     for line in text.lines() {
         let line = line.split_inclusive(' ').map(redact).collect::<String>();
@@ -85,6 +87,9 @@ fn help_is_as_reviewed() {
         &["journal", "check", "--help"],
         &["journal", "prune", "--help"],
         &["prepare", "--help"],
+        &["mount", "--help"],
+        &["umount", "--help"],
+        &["mounts", "--help"],
         &["check", "--help"],
         &["map", "--help"],
         &["doctor", "--help"],
@@ -145,6 +150,39 @@ fn what_check_and_prepare_say_is_as_reviewed() {
     );
     show("rollback more", &["rollback", "latest", &journals]);
     show("prepare missing", &["prepare", &more, map, &journals]);
+}
+
+#[test]
+fn what_mount_says_is_as_reviewed() {
+    let fs = support::TestFs::new(support::Kind::Ext4);
+    let place = fs.path();
+    let path = |name: &str| place.join(name).to_string_lossy().into_owned();
+    let (data, at) = (path("data"), path("at"));
+    for dir in [&data, &at] {
+        fs::create_dir(dir).unwrap();
+    }
+    std::os::unix::fs::chown(&data, Some(33), Some(33)).unwrap();
+    let journals = format!("--journal-dir={}", path("journals"));
+    let map = "--map=b:0:100000:65536";
+    let show = |name: &str, args: &[&str]| {
+        insta::assert_snapshot!(name, text(&idshift(args), &place.to_string_lossy()));
+    };
+    show("mounts none", &["mounts"]);
+    show(
+        "mount dry run",
+        &["mount", "--dry-run", map, &journals, &data],
+    );
+    show("mount", &["mount", map, &journals, &data]);
+    show("mount again", &["mount", map, &journals, &data]);
+    show("shift what is mounted", &["shift", map, &journals, &data]);
+    show("umount", &["umount", &data]);
+    show("umount again", &["umount", &data]);
+    let elsewhere = ["--owner=7:8", "--read-only", "--persist", &data, &at];
+    show(
+        "mount elsewhere",
+        &[&["mount", map, &journals], &elsewhere[..]].concat(),
+    );
+    show("umount elsewhere", &["umount", &at]);
 }
 
 #[test]
