@@ -10,8 +10,10 @@ use super::findings::{command_line, driver, idmapped, in_use_root, parents, rang
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::PinnedFile;
 use crate::fs::escape::escaped;
-use crate::host::{Finding, filesystem, kernel, runtime, security, subids};
-use crate::idmap::IdMap;
+use crate::host::{
+    Finding, filesystem, idmapped as idmapped_mounts, kernel, runtime, security, subids,
+};
+use crate::idmap::{IdMap, MapSpec, MountMap};
 use crate::volume::probe::try_namespace;
 
 /// Which daemon, as far as the operator says.
@@ -22,6 +24,8 @@ pub struct Daemon<'a> {
     pub userns_remap: Option<&'a str>,
     /// How it is started.
     pub start: &'a DaemonStart,
+    /// Directories that containers are to use.
+    pub volumes: &'a [PathBuf],
     /// What its command line and its configuration file say.
     pub daemon_json: Result<DaemonJson, DockerError>,
 }
@@ -70,11 +74,50 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
             .map(Path::to_path_buf)
             .collect(),
     };
+    let mount_map = mount_map(remap.as_ref().ok());
+    let mut knows_overlay = false;
     for place in places {
         findings.extend(filesystem::findings(&place));
+        let Some(map) = &mount_map else { continue };
+        findings.push(idmapped_mounts::of_directory(&place, map));
+        if !knows_overlay {
+            findings.extend(idmapped_mounts::of_overlay(&place, map));
+            knows_overlay = true;
+        }
+    }
+    for volume in daemon.volumes {
+        findings.extend(of_volume(volume, mount_map.as_ref()));
     }
     findings.extend(security::findings());
     findings
+}
+
+/// A directory that a container is to use.
+fn of_volume(path: &Path, map: Option<&MountMap>) -> Vec<Finding> {
+    match std::fs::canonicalize(path) {
+        Err(error) => vec![Finding::error(
+            "volume",
+            format!("{}: {error}", escaped(path)),
+        )],
+        Ok(real) => {
+            let mut findings = match real.is_dir() {
+                true => filesystem::findings(&real),
+                false => Vec::new(),
+            };
+            findings.extend(map.map(|map| idmapped_mounts::of_directory(&real, map)));
+            findings
+        }
+    }
+}
+
+/// The map of a mount for this user's containers; where there is no user yet, that which it would mostly get.
+fn mount_map(remap: Option<&Remap>) -> Option<MountMap> {
+    let usual = || {
+        let spec: MapSpec = "b:0:100000:65536".parse().ok()?;
+        IdMap::from_specs(&[spec]).ok()
+    };
+    let map = remap.map(|remap| remap.map.clone()).or_else(usual);
+    map.map(|map| MountMap::exchange(&map))
 }
 
 /// Whether a user namespace with this map can be made: tried, where that can be.

@@ -4,6 +4,7 @@
 //! - [`plan`]: every check before, and the mount
 //! - `existing`: the mount that is there already
 //! - [`unmount`]: unmounting it again
+//! - [`large`]: directories that a mount spares a long run
 //! - [`list`]: which there are, and who uses them
 //! - [`record`]: what is known of a mount until the next boot
 //! - [`unit`]: the systemd unit that makes it at each boot
@@ -11,6 +12,7 @@
 
 pub mod error;
 mod existing;
+pub mod large;
 pub mod list;
 pub mod plan;
 pub mod record;

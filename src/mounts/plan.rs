@@ -226,7 +226,7 @@ impl PlannedMount {
 }
 
 /// Refuses a directory with something mounted in it.
-fn check_nothing_below(source: &Root) -> Result<(), MountError> {
+pub(super) fn check_nothing_below(source: &Root) -> Result<(), MountError> {
     let io = MountError::io;
     let mounts = mountinfo::of_this_thread().map_err(io(&source.path))?;
     let id = mountinfo::id_of(source.pin.as_fd()).map_err(io(&source.path))?;

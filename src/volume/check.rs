@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use serde::Serialize;
 
-use super::VolumeError;
 use super::parents::{ClosedParent, closed_above};
 use super::probe::{Answer, ProbeFile, Question, What, ask};
 use super::remedy::{Entries, Seen, remedy};
 use super::user::{ContainerUser, seen_inside};
+use super::{VolumeError, idmapped};
 use crate::fs::access_probe::{AccessKind, AccessResult};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::{PinnedFile, Root, Stat, attributes};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::IdMap;
 use crate::journal::name;
+use crate::mounts;
 use crate::ownership::{Extra, Ownership};
 use crate::preflight;
 use crate::preflight::mount_views::{self, MountViewError};
@@ -124,6 +125,9 @@ pub struct Checked {
     pub idmapped_mount: Option<String>,
     /// The commands that help.
     pub remedies: Vec<String>,
+    /// The command that helps as `idshift prepare` does, and changes no owner: of a large directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_instead: Option<String>,
 }
 
 impl Checked {
@@ -206,14 +210,15 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
         false => Entries::Fine,
     };
     let mut remedies = remedy(&seen, failed, entries);
-    let idmapped = mount_views::idmapped(&root.path);
-    if let Some(idmapped) = &idmapped {
+    let seen_through = mount_views::idmapped(&root.path);
+    if let Some(error) = &seen_through {
         let cut_off = if parents_matter {
             &closed_parents[..]
         } else {
             &[]
         };
-        only_what_works(&mut remedies, idmapped, cut_off, &request.map);
+        let again = idmapped::mounted_again(&root.path, &request.user);
+        idmapped::only_what_works(&mut remedies, error, (cut_off, &request.map), again);
     } else if parents_matter && !closed_parents.is_empty() {
         let fix = format!("{} --fix-parents", seen.prepare());
         match remedies
@@ -224,6 +229,11 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
             None => remedies.push(fix),
         }
     }
+    let mount_instead = remedies
+        .iter()
+        .find_map(|remedy| remedy.strip_prefix("idshift prepare"))
+        .filter(|_| mounts::large::is_for_a_mount(&root.path, &request.map))
+        .map(|words| format!("idshift mount{}", words.replace(" --fix-parents", "")));
     Ok(Checked {
         owner: Owner::of(&stat, &request.map),
         path: root.path,
@@ -238,40 +248,10 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
         closed_parents,
         parents_matter,
         runtime,
-        idmapped_mount: idmapped.map(|error| error.to_string()),
+        idmapped_mount: seen_through.map(|error| error.to_string()),
+        mount_instead,
         remedies,
     })
-}
-
-/// Through an idmapped mount no owner is changed: what would do that is refused. Closed directories above it can be opened
-/// as `idshift prepare --fix-parents` does it.
-fn only_what_works(
-    remedies: &mut Vec<String>,
-    idmapped: &MountViewError,
-    closed: &[ClosedParent],
-    map: &IdMap,
-) {
-    let all = remedies.len();
-    remedies.retain(|remedy| !remedy.starts_with("idshift prepare"));
-    let mut is_refused = remedies.len() < all;
-    for parent in closed {
-        let is_on_it = mount_views::idmapped(&parent.path).is_some();
-        match map.container_root().filter(|_| !is_on_it) {
-            Some((uid, _)) => {
-                remedies.push(format!(
-                    "setfacl -m u:{uid}:--x {}",
-                    shell_word(&parent.path)
-                ));
-            }
-            None => is_refused = true,
-        }
-    }
-    if let Some(help) = idmapped.help().filter(|_| is_refused) {
-        remedies.push(format!(
-            "{help}. `idshift check` of that path says what it needs; or mount it again with a map that gives the \
-             container's user its files"
-        ));
-    }
 }
 
 /// Opens the path; follows it where it is a symlink, as Docker does with the source of a bind mount.

@@ -4,6 +4,7 @@
 //! - [`probe`]: asks a child in a user namespace that tries, as that user
 //! - [`child`]: the child's side
 //! - [`entries`]: what it says of every entry below
+//! - `idmapped`: what helps with what is seen through an idmapped mount
 //! - [`parents`]: the directories above that the container's root may not search
 //! - [`check`]: what was tried, put together
 //! - [`remedy`]: pure: the command that helps
@@ -12,6 +13,7 @@
 pub mod check;
 pub mod child;
 pub mod entries;
+mod idmapped;
 pub mod parents;
 pub mod prepare;
 pub mod probe;

@@ -13,6 +13,7 @@ use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::docker::remap::Remap;
 use crate::idmap::IdMap;
+use crate::mounts::large::LARGE;
 use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
 
@@ -149,6 +150,13 @@ fn print(checked: &Checked, read_only: bool) {
     }
     for remedy in &checked.remedies {
         say!("  {}", one_line(remedy));
+    }
+    if let Some(command) = &checked.mount_instead {
+        say!(
+            "It has {} entries or more. This makes it ready at once, and changes no owner on disk (docs/idmapped.md):",
+            count(LARGE as u64)
+        );
+        say!("  {}", one_line(command));
     }
 }
 

@@ -18,6 +18,7 @@ pub fn run(args: &DoctorArgs, call: &Invocation) -> Result<Exit, Failure> {
     let found = doctor::doctor(&Daemon {
         data_root: args.daemon.data_root.as_deref(),
         userns_remap: args.daemon.userns_remap.as_deref(),
+        volumes: &args.paths,
         start: &start,
         daemon_json,
     });

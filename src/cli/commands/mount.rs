@@ -23,7 +23,7 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let request = MountRequest {
         path: args.path.clone(),
         target: args.target.clone(),
-        map: args.map.resolve()?,
+        map: args.map.resolve(args.quiet || args.json)?,
         owner: args.owner.as_ref().map(|owner| GivenOwner {
             container: ids(owner),
             on_disk: args.disk_owner.as_ref().map(ids),

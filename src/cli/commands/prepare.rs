@@ -10,13 +10,14 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
-use crate::cli::output::text::{path, printable};
+use crate::cli::output::text::{count, path, printable, shell_word};
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::engine::Outcome;
 use crate::idmap::IdMap;
 use crate::journal::Store;
 use crate::journal::record::RunKind;
+use crate::mounts::large::{LARGE, is_for_a_mount};
 use crate::volume::prepare::{Preparation, PrepareRequest};
 use crate::volume::user::ContainerUser;
 
@@ -41,6 +42,11 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         shift,
     };
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
+    if !run.output.quiet && !args.reverse {
+        for note in mounts_instead(args, &asked) {
+            tell!("{}", printable(&note));
+        }
+    }
     let monitor = Terminal::new(run.output.quiet);
     let control = limits.control(&monitor);
     let plan = prepared.plan();
@@ -89,6 +95,25 @@ fn owner(args: &PrepareArgs, map: &IdMap) -> Result<Option<ContainerUser>, Failu
         (None, Some(name)) => of_container(top()?, name, map).map(Some),
         (None, None) => Ok(args.owner.clone()),
     }
+}
+
+/// Large directories could be mounted instead: told before the run begins.
+fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
+    let words = args.run.map.words();
+    let owner = asked.owner.as_ref();
+    let map = &asked.shift.map;
+    let owner = owner.map_or(String::new(), |owner| format!(" --owner {owner}"));
+    let large = args.paths.iter().filter(|path| is_for_a_mount(path, map));
+    let note = |dir: &PathBuf| {
+        format!(
+            "{} has {} entries or more. `idshift mount{words}{owner} {}` would make it ready at once, and change no owner on \
+             disk, instead of so many inodes and a journal of them; docs/idmapped.md says when to use which.",
+            path(dir),
+            count(LARGE as u64),
+            shell_word(dir)
+        )
+    };
+    large.map(note).collect()
 }
 
 /// What a person should know of a plan.

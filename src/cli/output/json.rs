@@ -78,7 +78,7 @@ impl Invocation {
                 Invocation::new("check", std::slice::from_ref(&args.path), false, args.json)
             }
             Command::Map(args) => Invocation::new("map", &[], false, args.json),
-            Command::Doctor(args) => Invocation::new("doctor", &[], false, args.json),
+            Command::Doctor(args) => Invocation::new("doctor", &args.paths, false, args.json),
             Command::Docker(args) => match &args.command {
                 DockerCommand::Audit(args) => {
                     Invocation::new("docker audit", &[], false, args.json)

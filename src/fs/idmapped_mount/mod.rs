@@ -5,11 +5,13 @@
 //!
 //! - [`error`]: what is missing, and what helps
 //! - [`identity`]: telling a mount from another that is in its place
+//! - [`overlay`]: whether an overlay can be made of such mounts
 //! - `unmount`: unmounting that very mount
 //! - `user_namespace`: what carries the map to the kernel
 
 mod error;
 mod identity;
+mod overlay;
 mod unmount;
 mod user_namespace;
 
@@ -22,6 +24,7 @@ use crate::sys;
 
 pub use error::IdmappedMountError;
 pub use identity::MountIdentity;
+pub use overlay::{OverlayTrialError, try_overlay};
 pub use unmount::{UnmountError, Unmounting, unmount};
 use user_namespace::UserNamespace;
 

@@ -1,4 +1,5 @@
 mod containers;
+mod hints;
 mod host;
 mod kills;
 mod list;

@@ -1,0 +1,71 @@
+//! What helps a container's user to what is seen through an idmapped mount.
+
+use std::path::Path;
+
+use super::parents::ClosedParent;
+use super::user::ContainerUser;
+use crate::fs::escape::shell_word;
+use crate::idmap::IdMap;
+use crate::mounts;
+use crate::preflight::mount_views::{self, MountViewError};
+
+/// Through an idmapped mount no owner is changed: what would do that is refused. Closed directories above it can be opened
+/// as `idshift prepare --fix-parents` does it.
+pub(super) fn only_what_works(
+    remedies: &mut Vec<String>,
+    idmapped: &MountViewError,
+    (closed, map): (&[ClosedParent], &IdMap),
+    again: Option<String>,
+) {
+    let all = remedies.len();
+    remedies.retain(|remedy| !remedy.starts_with("idshift prepare"));
+    let mut is_refused = remedies.len() < all;
+    if let Some(again) = again.filter(|_| is_refused) {
+        remedies.push(again);
+        is_refused = false;
+    }
+    for parent in closed {
+        let is_on_it = mount_views::idmapped(&parent.path).is_some();
+        match map.container_root().filter(|_| !is_on_it) {
+            Some((uid, _)) => {
+                remedies.push(format!(
+                    "setfacl -m u:{uid}:--x {}",
+                    shell_word(&parent.path)
+                ));
+            }
+            None => is_refused = true,
+        }
+    }
+    if let Some(help) = idmapped.help().filter(|_| is_refused) {
+        remedies.push(format!(
+            "{help}. `idshift check` of that path says what it needs; or mount it again with a map that gives the \
+             container's user its files"
+        ));
+    }
+}
+
+/// The commands that mount it with another map, where `idshift mount` has mounted it: the owner on disk becomes this user.
+pub(super) fn mounted_again(target: &Path, user: &ContainerUser) -> Option<String> {
+    let records = mounts::record::of_target(target).ok()?;
+    let record = records.into_iter().next()?;
+    let target = shell_word(target);
+    let map = record.container_map.to_string();
+    let map: String = map.split(' ').map(|map| format!(" --map {map}")).collect();
+    let flags = [
+        (record.read_only, " --read-only"),
+        (
+            mounts::unit::of_target(record.target.as_path()).is_some(),
+            " --persist",
+        ),
+    ];
+    let flags: String = flags.iter().filter(|it| it.0).map(|it| it.1).collect();
+    let source = shell_word(record.source.as_path());
+    let to = match record.source == record.target {
+        true => String::new(),
+        false => format!(" {target}"),
+    };
+    Some(format!(
+        "idshift umount {target} && idshift mount{map}{flags} --owner {}:{} {source}{to}",
+        user.uid, user.gid
+    ))
+}

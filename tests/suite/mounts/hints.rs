@@ -1,0 +1,144 @@
+//! Where other commands tell of idmapped mounts, and what they say works.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::mounts::{mount, mounted_at, owner, umount};
+use crate::support::volume::{check, directory, prepare};
+use crate::support::{Idshift, Kind, Run, TestFs, sh};
+
+/// As a shell would run it, with this build.
+fn carry_out(command: &str) {
+    let function = format!("idshift() {{ {} \"$@\"; }}; ", Idshift::program().display());
+    sh("bash", ["-c", &(function + command)]);
+}
+
+#[test]
+fn a_large_directory_is_to_be_mounted_instead() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let dir = directory(&fs.path().join("large"), (999, 999), 0o700);
+    for n in 0..49_999 {
+        fs::write(dir.join(n.to_string()), "").unwrap();
+    }
+    let idshift = Idshift::new();
+    let run = prepare(&idshift, &dir, &["--dry-run"]).exits(0);
+    assert!(!run.stderr.contains("idshift mount"), "{run}");
+    let json = check(&dir, &["--as", "999:999", "--json"]).exits(3).json();
+    assert!(json.get("mount_instead").is_none(), "{json}");
+
+    fs::write(dir.join("one more"), "").unwrap();
+    prepare(&idshift, &dir, &["--dry-run"])
+        .exits(0)
+        .says("`idshift mount --map b:0:100000:65536 /");
+    let run = check(&dir, &["--as", "999:999"]).exits(3);
+    assert!(run.text().contains("idshift mount"), "{run}");
+    let json = check(&dir, &["--as", "999:999", "--json"]).exits(3).json();
+    carry_out(json["mount_instead"].as_str().unwrap());
+    check(&dir, &["--as", "999:999"]).exits(0);
+    assert_eq!(owner(&dir), (100_999, 100_999));
+    umount(&dir, &[]).exits(0);
+    // Where it cannot be mounted so, it is not said.
+    let below = directory(&dir.join("below"), (0, 0), 0o755);
+    let _mounted = crate::support::Mounted::new("tmpfs", "size=1m", &below);
+    let run = prepare(&idshift, &dir, &["--dry-run"]).exits(0);
+    assert!(!run.stderr.contains("idshift mount"), "{run}");
+}
+
+#[test]
+fn a_mount_with_another_owner_helps_another_user() {
+    let fs = TestFs::new(Kind::Ext4);
+    let (dir, at) = (fs.path().join("data"), fs.path().join("at"));
+    for dir in [&dir, &at] {
+        directory(dir, (33, 33), 0o700);
+    }
+    fs::set_permissions(fs.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for target in [&dir, &at] {
+        mount(&dir, &[target.to_str().unwrap()]).exits(0);
+        check(target, &["--as", "33:33"]).exits(0);
+        let json = check(target, &["--as", "999:999", "--json"])
+            .exits(3)
+            .json();
+        let remedies = json["remedies"].as_array().unwrap();
+        let [remedy] = &remedies[..] else {
+            panic!("{json}")
+        };
+        carry_out(remedy.as_str().unwrap());
+        check(target, &["--as", "999:999"]).exits(0);
+        assert_eq!(mounted_at(target).len(), 1);
+        umount(target, &[]).exits(0);
+        assert_eq!(owner(&dir), (33, 33));
+    }
+}
+
+fn doctor(data_root: &Path, volumes: &[&Path]) -> Run {
+    let mut command = Command::new(Idshift::program());
+    command.args([
+        "doctor",
+        "--json",
+        "--daemon-json",
+        "/nonexistent",
+        "--data-root",
+    ]);
+    Run::of(command.arg(data_root).args(volumes))
+}
+
+#[test]
+fn doctor_tries_mounts_and_an_overlay_and_leaves_nothing() {
+    let table = || fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let ramfs = TestFs::new(Kind::Ramfs);
+    for kind in [Kind::Ext4, Kind::Xfs, Kind::Btrfs] {
+        let fs = TestFs::new(kind);
+        let top = directory(&fs.path().join("a,b:c"), (0, 0), 0o711);
+        fs::write(top.join("file"), "").unwrap();
+        chown(top.join("file"), Some(7), Some(7)).unwrap();
+        let (mounts, before) = (table(), fs::metadata(&top).unwrap());
+        let run = doctor(&top, &[&ramfs.path()]);
+        let json = run.json();
+        let findings = json["findings"].as_array().unwrap();
+        let of = |what: &str| {
+            let of_it = findings.iter().filter(|one| one["what"] == what);
+            let level = |one: &serde_json::Value| one["level"].as_str().unwrap().to_string();
+            of_it.map(level).collect::<Vec<_>>()
+        };
+        assert_eq!(of("idmapped mounts"), ["ok", "warning"], "{json}");
+        assert_eq!(of("idmapped overlay"), ["ok"], "{json}");
+        assert!(
+            json.to_string().contains("type ramfs cannot be idmapped"),
+            "{json}"
+        );
+        let after = fs::metadata(&top).unwrap();
+        assert_eq!(
+            (after.mtime_nsec(), after.uid()),
+            (before.mtime_nsec(), before.uid())
+        );
+        assert_eq!(table(), mounts);
+        assert_eq!(fs::read_dir(&top).unwrap().count(), 1);
+    }
+}
+
+/// Killed at any moment, it leaves neither a mount nor a file.
+#[test]
+fn a_killed_doctor_leaves_nothing() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = directory(&fs.path().join("root"), (0, 0), 0o711);
+    let table = || fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let mounts = table();
+    let start = std::time::Instant::now();
+    doctor(&top, &[]);
+    let whole = start.elapsed();
+    for moment in 0..20 {
+        let mut command = Command::new(Idshift::program());
+        command
+            .args(["doctor", "--json", "--data-root"])
+            .arg(&top)
+            .stdout(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(whole * moment / 20);
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(table(), mounts);
+        assert_eq!(fs::read_dir(&top).unwrap().count(), 0);
+    }
+}
