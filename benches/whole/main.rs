@@ -98,6 +98,7 @@ fn measure(options: &Options) -> std::io::Result<Table> {
     debian(&bench, &mut table)?;
     polite(&bench, options, &mut table)?;
     growth(&bench, options, &mut table)?;
+    mounts(&bench, options, &mut table)?;
     Ok(table)
 }
 
@@ -246,6 +247,27 @@ fn shapes(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Resul
         );
     }
     Ok(())
+}
+
+/// A mount that shows other owners, against giving them.
+fn mounts(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result<()> {
+    let size = match options.full {
+        true => 1_000_000,
+        false => options.inodes,
+    };
+    let tree = bench.tree("mounted", |path| tree::mixed(path, size))?;
+    let [mount, shift] = bench.series();
+    for _ in 0..options.rounds {
+        bench.settle()?;
+        mount.take(bench.idshift(&["mount"], &tree.path)?);
+        bench.unmount(&tree.path)?;
+        shift.take(bench.idshift(&["shift"], &tree.path)?);
+        bench.idshift_on_journal("rollback")?;
+    }
+    table.ratio(("mount", &mount), ("shift", &shift), None);
+    let what = format!("mount of {} inodes, s", tree.inodes);
+    table.figure(&what, mount.median().seconds, 0.05);
+    bench.remove(&tree)
 }
 
 /// Time and memory against the number of inodes.

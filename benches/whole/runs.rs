@@ -207,6 +207,11 @@ impl Bench {
         )
     }
 
+    /// `idshift umount TREE`
+    pub fn unmount(&self, tree: &Path) -> io::Result<Run> {
+        time(self.program().args(["umount", "--quiet"]).arg(tree))
+    }
+
     /// `idshift COMMAND latest`
     pub fn idshift_on_journal(&self, command: &str) -> io::Result<Run> {
         let mut program = self.program();

@@ -49,7 +49,12 @@ impl Unit {
         let name = name_of(target)?;
         let words = command_words(mount, &program);
         let start: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        let stop = format!("{} umount --keep-unit", quoted(&program.to_string_lossy()));
+        let stop = format!(
+            "{} umount --quiet --keep-unit",
+            quoted(&program.to_string_lossy())
+        );
+        let mut paths = vec![quoted_path(source), quoted_path(target)];
+        paths.dedup();
         let where_it_is = match mount.is_in_place() {
             true => "over itself".into(),
             false => format!("on {}", target.display()),
@@ -58,7 +63,7 @@ impl Unit {
             "# Made by `idshift mount --persist`; `idshift umount` removes it.\n\
              [Unit]\n\
              Description=Idmapped mount of {source} {where_it_is}\n\
-             RequiresMountsFor={for_source} {for_target}\n\
+             RequiresMountsFor={for_paths}\n\
              Before=docker.service\n\
              \n\
              [Service]\n\
@@ -71,8 +76,7 @@ impl Unit {
              WantedBy=multi-user.target docker.service\n",
             source = specifiers(&source.to_string_lossy()),
             where_it_is = specifiers(&where_it_is),
-            for_source = quoted_path(source),
-            for_target = quoted_path(target),
+            for_paths = paths.join(" "),
             start = start.join(" "),
             stop_target = quoted(&target.to_string_lossy()),
         );
@@ -177,7 +181,8 @@ fn program() -> Result<PathBuf, MountError> {
 
 /// What makes the same mount again.
 fn command_words(mount: &PlannedMount, program: &Path) -> Vec<String> {
-    let mut words = vec![program.to_string_lossy().into_owned(), "mount".into()];
+    let mut words = vec![program.to_string_lossy().into_owned()];
+    words.extend(["mount", "--quiet"].map(String::from));
     for line in mount.container_map.to_string().split(' ') {
         words.extend(["--map".into(), line.into()]);
     }

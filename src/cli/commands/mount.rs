@@ -14,7 +14,7 @@ use crate::idmap::{MountMap, Range};
 use crate::journal::Store;
 use crate::mounts::unit::{Unit, is_systemd};
 use crate::mounts::{GivenOwner, MountRequest, PlannedMount};
-use crate::preflight::in_use::Use;
+use crate::preflight::in_use::{Use, container_name};
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
@@ -36,7 +36,11 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let unit = args.persist.then(|| mount.unit()).transpose();
     let unit = unit.map_err(Failure::refused)?;
     let was_there = mount.is_there();
-    let notes = notes(&mount);
+    // Whoever says nothing needs no look at all processes.
+    let notes = match args.quiet && !args.json {
+        true => Vec::new(),
+        false => notes(&mount),
+    };
     if !args.dry_run {
         mount
             .mount(&Store::at(&args.store.journal_dir))
@@ -232,7 +236,10 @@ pub fn named(users: &[Use]) -> String {
     let mut names: Vec<String> = Vec::new();
     for one in users {
         let name = match &one.container {
-            Some(id) => format!("container {}", one_line(id)),
+            Some(id) => {
+                let name = container_name(&one.path, id);
+                format!("container {}", one_line(name.as_ref().unwrap_or(id)))
+            }
             None if one.pid == 0 => one_line(&one.command),
             None => format!("process {} ({})", one.pid, one_line(&one.command)),
         };

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use containment::Seeker;
 use mount_users::{MountUse, TreeMount};
 use processes::Process;
-pub use remedy::{remedy, remedy_of_service, users};
+pub use remedy::{container_name, remedy, remedy_of_service, users};
 
 use crate::fs::escape::shell_word;
 use crate::fs::mountinfo::Mount;

@@ -171,7 +171,7 @@ impl Commands {
 
 /// The name of a container, by the beginning of its id: in the tree, where that is a data-root, in that of a daemon
 /// that runs, or in the usual one.
-fn container_name(tree: &Path, id: &str) -> Option<String> {
+pub fn container_name(tree: &Path, id: &str) -> Option<String> {
     let roots = [tree.to_path_buf()].into_iter().chain(data_roots());
     let usual = PathBuf::from("/var/lib/docker");
     roots.chain([usual]).find_map(|root| {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::mounts::{mount, mounted_at, owner, umount};
 use crate::support::volume::{check, directory, prepare};
-use crate::support::{Idshift, Kind, Run, TestFs, sh};
+use crate::support::{Idshift, Kind, Promise, Run, TestFs, sh};
 
 /// As a shell would run it, with this build.
 fn carry_out(command: &str) {
@@ -121,6 +121,11 @@ fn doctor_tries_mounts_and_an_overlay_and_leaves_nothing() {
 /// Killed at any moment, it leaves neither a mount nor a file.
 #[test]
 fn a_killed_doctor_leaves_nothing() {
+    let promise = Promise::new(
+        "Crash",
+        "`idshift doctor` leaves neither mounts nor files of what it tries",
+        "killed at moments spread over its run",
+    );
     let fs = TestFs::new(Kind::Ext4);
     let top = directory(&fs.path().join("root"), (0, 0), 0o711);
     let table = || fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
@@ -140,5 +145,6 @@ fn a_killed_doctor_leaves_nothing() {
         child.wait().unwrap();
         assert_eq!(table(), mounts);
         assert_eq!(fs::read_dir(&top).unwrap().count(), 0);
+        promise.held();
     }
 }

@@ -5,10 +5,15 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::support::mounts::{mount, mounted_at, owner, umount};
-use crate::support::{Idshift, Kind, MAP, TestFs, long};
+use crate::support::{Idshift, Kind, MAP, Promise, TestFs, long};
 
 #[test]
 fn a_killed_command_leaves_the_mount_or_nothing() {
+    let promise = Promise::new(
+        "Crash",
+        "`idshift mount` leaves its mount or none",
+        "killed at moments spread over its run",
+    );
     let fs = TestFs::new(Kind::Ext4);
     let dir = fs.path().join("data");
     fs::create_dir(&dir).unwrap();
@@ -41,6 +46,7 @@ fn a_killed_command_leaves_the_mount_or_nothing() {
             more => panic!("{more:?}"),
         }
         assert_eq!(owner(&dir), (0, 0));
+        promise.held();
     }
     println!("{with} were killed with the mount, {without} without");
     assert!(
