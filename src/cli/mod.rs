@@ -26,8 +26,8 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::{
-    check, completions, docker, doctor, journal, man, map as map_command, mount, mounts, prepare, probe,
-    resume, rollback, shift, umount, verify,
+    check, completions, docker, doctor, journal, man, map as map_command, mount, mounts, prepare,
+    probe, resume, rollback, shift, umount, verify,
 };
 use exit::{Exit, Failure};
 use output::json::Invocation;

@@ -9,8 +9,8 @@
 //! - [`subid`]: `/etc/subuid` and `/etc/subgid`
 
 pub mod map;
-pub mod notation;
 pub mod mount_map;
+pub mod notation;
 pub mod range;
 pub mod range_map;
 pub mod spec;
