@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::idmapped_mount::{IdmappedMountError, UnmountError};
 use crate::fs::root::RootError;
-use crate::journal::StoreError;
+use crate::journal::error::StoreError;
 use crate::journal::run_lock::LockError;
 use crate::preflight::UnsuitableRoot;
 use crate::preflight::homes::Claim;
