@@ -2,12 +2,11 @@
 //! written to lead to the same inode.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::{canonicalize, read_link};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::DockerError;
+use crate::fs::resolve::names;
 
 /// A docker root that goes from one directory to another.
 pub struct PathRewriter {
@@ -203,15 +202,6 @@ impl PathRewriter {
             _ => false,
         }
     }
-}
-
-fn names(path: &Path) -> VecDeque<OsString> {
-    let name = |part: Component<'_>| match part {
-        Component::Normal(name) => Some(name.to_os_string()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    };
-    path.components().filter_map(name).collect()
 }
 
 /// A path without symlinks and without `..`; what is not there yet is taken as it is written.

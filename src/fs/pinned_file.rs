@@ -78,7 +78,7 @@ impl PinnedFile {
 impl PinnedFile {
     /// Whether the name it was opened by still means the inode, and did so ever since: the kernel
     /// then gives that name as the end of the handle's path (`proc_pid_fd(5)`). `None` where that cannot
-    /// be told: too deep for a path, or a name that reads like a deleted one's.
+    /// be known: too deep for a path, or a name that looks like that of a deleted file.
     pub fn keeps_name(&self, name: &CStr) -> Option<bool> {
         let name = name.to_bytes();
         if name.ends_with(b" (deleted)") {

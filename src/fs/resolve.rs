@@ -82,7 +82,8 @@ pub fn resolve(path: &Path) -> io::Result<Resolved> {
     Ok(Resolved::Place(here))
 }
 
-fn names(path: &Path) -> VecDeque<OsString> {
+/// The names of a path, `..` among them.
+pub fn names(path: &Path) -> VecDeque<OsString> {
     let name = |part: Component<'_>| match part {
         Component::Normal(name) => Some(name.to_os_string()),
         Component::ParentDir => Some("..".into()),

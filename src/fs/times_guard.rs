@@ -18,7 +18,7 @@ pub struct TimesGuard<'a> {
 }
 
 impl<'a> TimesGuard<'a> {
-    /// Notes the times; `None` of what is no directory.
+    /// Remembers the times of a directory; `None` for anything else.
     pub fn of(dir: &'a PinnedFile) -> Option<TimesGuard<'a>> {
         if !dir.stat().ok()?.is_dir() {
             return None;
@@ -43,7 +43,7 @@ impl<'a> TimesGuard<'a> {
             return;
         }
         if self.set(&wanted).is_ok() && is_changed && self.is_changed_by_others(own) {
-            // Just now; whoever waits for a new time must see one.
+            // The present time: a program that watches the directory must see that it changed.
             wanted.last_modification.tv_nsec = UTIME_NOW;
             let _ = self.set(&wanted);
         }

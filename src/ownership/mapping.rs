@@ -368,7 +368,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn from_one_range_to_another_is_out_of_it_and_into_that(
+        fn from_one_range_is_out_of_it_and_into_the_other(
             inside in unshifted(1000), from in 0..RANGES.len(), to in 0..RANGES.len(),
         ) {
             let (from, to) = (map(RANGES[from]), map(RANGES[to]));

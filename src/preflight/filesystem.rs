@@ -25,7 +25,7 @@ pub(super) enum Obstacle {
     Server,
     /// Nothing is mounted there yet.
     NotYetMounted,
-    /// A change copies a file up: it gets another birth, on some another number, and loses its other names
+    /// A change copies a file up: it gets another creation time, on some another inode number, and loses its other names
     /// (`overlayfs.rst`).
     CopiesUp,
     /// Ids have 16 bits on the disk. What is above is shown until the inode is read again.
@@ -242,7 +242,7 @@ pub fn check_mounts(
     };
     let mounts = mountinfo::of_this_thread().map_err(unknown)?;
     let own = mount_of(root.pin.as_fd(), &mounts).map_err(unknown)?;
-    // What its own `f_type` says, [`check_filesystem`] has told.
+    // Its own `f_type` was looked at by [`check_filesystem`].
     if let Some(mount) = own
         && let Some(obstacle) = obstacle_of(mount)
     {
@@ -297,7 +297,7 @@ fn obstacle_of(mount: &Mount) -> Option<Obstacle> {
     let fs_type = &*mount.fs_type;
     match obstacle_named(fs_type) {
         Some(found @ (CopiesUp | NarrowIds)) => return Some(found),
-        // A root's `f_type` told.
+        // A root's `f_type` was enough.
         Some(_) => return None,
         None => {}
     }
@@ -346,7 +346,7 @@ pub(super) fn mount_of<'a>(
     Ok(mounts.iter().find(|mount| mount.id == id))
 }
 
-/// Whether the filesystem is mounted with project quotas (`xfs(5)`, `ext4(5)`). Not, where that cannot be told.
+/// Whether the filesystem is mounted with project quotas (`xfs(5)`, `ext4(5)`). False where that is unknown.
 pub fn has_project_quotas(path: &Path) -> bool {
     let settings = || {
         let (pin, mounts) = (PinnedFile::path(path)?, mountinfo::of_this_thread()?);

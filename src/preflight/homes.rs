@@ -86,7 +86,7 @@ pub fn flag(path: &Path) -> &'static str {
     claim.map_or("", |_| " --allow-home")
 }
 
-/// Accounts that no list names: the owners of the directories above, and of what is in it.
+/// Accounts that are in no list of users: the owners of the directories above, and of entries in it.
 fn unlisted(root: &Root, accounts: &LoginAccounts) -> Vec<Account> {
     if !accounts.may_have_more() {
         return Vec::new();

@@ -12,7 +12,7 @@ use crate::fs::mount_view::View;
 use crate::fs::mountinfo::{self, Mount};
 use crate::fs::{PinnedFile, Root};
 
-/// Why trees are not shifted by what is seen of them.
+/// Why trees are refused because of the mounts that show them.
 #[derive(Debug, Error)]
 pub enum MountViewError {
     /// The owners that are seen are not those on disk.
@@ -119,7 +119,7 @@ impl MountViewError {
     }
 }
 
-/// The idmapped mount that a directory or file is seen through. `None`: none, or that cannot be told. It is not opened:
+/// The idmapped mount that a directory or file is seen through. `None`: there is none, or it is unknown. It is not opened:
 /// not even root may read what has an owner there that is not mapped.
 pub fn idmapped(path: &Path) -> Option<MountViewError> {
     let path = std::fs::canonicalize(path).ok()?;

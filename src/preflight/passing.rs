@@ -106,7 +106,7 @@ pub fn check_is_root(path: &Path) -> Result<(), Passing> {
 /// Makes sure that nobody uses the trees; with `service`, that the service whose they are is stopped.
 ///
 /// # Errors
-/// Who uses them, or why that cannot be told.
+/// Who uses them, or why that is unknown.
 pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), Passing> {
     let trees: Vec<TreeInUse> = roots
         .iter()

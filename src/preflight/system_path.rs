@@ -70,7 +70,7 @@ const HOLDERS: &[&str] = &[
 /// Refuses a root that is part of the operating system or holds other people's trees.
 ///
 /// `real` is absolute and has its symlinks resolved: `/var/run/x` has to come as `/run/x`. The check
-/// goes by name. It keeps a slip of the hand (`shift /`, a variable that was empty) from changing a
+/// goes by name. It keeps a mistake (`shift /`, a variable that was empty) from changing a
 /// whole machine; it is no wall against someone who mounts `/etc` elsewhere.
 ///
 /// The lists are of three kinds: the system's own with all that is inside, the places in it that

@@ -29,7 +29,7 @@ pub fn check(map: &IdMap, direction: Direction) -> Result<(), NoSuchId> {
         ("gid", "/proc/self/gid_map", &map.gids),
     ];
     for (kind, file, ranges) in sides {
-        // Whoever does not mount /proc is told so elsewhere.
+        // That /proc is not mounted is reported elsewhere.
         let Ok(text) = std::fs::read_to_string(file) else {
             continue;
         };

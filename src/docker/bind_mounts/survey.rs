@@ -163,12 +163,8 @@ impl<'a> BindMountSurvey<'a> {
         let holds = wanted.and_then(|(real, _)| {
             owner_stats(real, host_ids, bind.writable, self.accounts.as_ref())
         });
-        let closed = match (seen, remap) {
-            (Some((real, _)), Some(remap)) if is_ours => {
-                let root = Root::open(real).ok();
-                let closed = root.and_then(|root| closed_above(&root, &remap.map).ok());
-                closed.unwrap_or_default()
-            }
+        let closed_parents = match (seen, remap) {
+            (Some((real, _)), Some(remap)) if is_ours => closed_parents(real, remap),
             _ => Vec::new(),
         };
         let is_own = seen.is_some_and(|(real, _)| whose(self.moved, real) == PathOwner::Own);
@@ -215,7 +211,7 @@ impl<'a> BindMountSurvey<'a> {
             user,
             readable: tried.map(|tried| tried.reads),
             writable: tried.map(|tried| tried.writes),
-            closed_parents: closed.into_iter().map(|parent| parent.path).collect(),
+            closed_parents,
         }
     }
 
@@ -295,6 +291,14 @@ impl<'a> BindMountSurvey<'a> {
             _ => None,
         }
     }
+}
+
+/// Directories above that the container's root may not search.
+fn closed_parents(real: &Path, remap: &Remap) -> Vec<PathBuf> {
+    let root = Root::open(real).ok();
+    let closed = root.and_then(|root| closed_above(&root, &remap.map).ok());
+    let closed = closed.unwrap_or_default().into_iter();
+    closed.map(|parent| parent.path).collect()
 }
 
 #[derive(Clone, Copy)]

@@ -143,7 +143,7 @@ fn obstacles_one_by_one(all: &[Container]) -> Vec<Option<String>> {
 }
 
 #[test]
-fn many_containers_that_join_each_other_are_held_up_as_if_looked_at_one_by_one() {
+fn many_containers_that_join_each_other() {
     let mut state = 7u64;
     let mut below = |limit: u64| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1);

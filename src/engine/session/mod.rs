@@ -129,7 +129,7 @@ impl<'a> Session<'a, Opened> {
     /// Asks every check before the first change, and takes the lock.
     ///
     /// # Errors
-    /// What stands in the way.
+    /// The first check that refuses.
     pub fn preflight(
         self,
         request: &ShiftRequest,
@@ -142,7 +142,7 @@ impl<'a> Session<'a, Opened> {
     /// The same for a run that has a journal: its trees were asked for then.
     ///
     /// # Errors
-    /// What stands in the way.
+    /// The first check that refuses.
     pub fn preflight_of_journal(self, journal: &Journal) -> Result<Session<'a, Locked>, Refusal> {
         check_is_root(&journal.path)?;
         check_service_stopped(journal, self.control.monitor)?;
@@ -154,7 +154,7 @@ impl<'a> Session<'a, Opened> {
     /// What a dry run is told of a run that has a journal.
     ///
     /// # Errors
-    /// What stands in the way.
+    /// The first check that refuses.
     pub fn check_journal(&self, journal: &Journal) -> Result<(), Refusal> {
         check_service_stopped(journal, self.control.monitor)?;
         self.check_mount_views(journal)

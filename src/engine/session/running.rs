@@ -45,7 +45,7 @@ impl Session<'_, Running<'_>> {
         self.stage.run.was_interrupted()
     }
 
-    /// What kept the journal from being written, for whoever ends the run himself.
+    /// The error that stopped the journal, for a caller that ends the run without `finish`.
     pub fn take_written(&mut self) -> io::Result<()> {
         std::mem::replace(&mut self.stage.written, Ok(()))
     }
@@ -64,7 +64,7 @@ impl Session<'_, Running<'_>> {
         self
     }
 
-    /// Walks the trees; what is to change goes through the journal onto the disk.
+    /// Walks the trees. Each change is journalled first, then made.
     pub fn shift_trees(self, scope: WalkScope<'_>, jobs: usize) -> Self {
         self.control.monitor.phase(Phase::Shifting, None);
         self.write_journal(|run, trees, writer| {
@@ -126,12 +126,12 @@ impl Session<'_, Running<'_>> {
         }
     }
 
-    /// Ends a run under which nothing was done: its journal goes.
+    /// Ends a run that changed nothing: its journal is removed.
     pub fn discard(self) {
         let _ = std::fs::remove_file(&self.stage.journal);
     }
 
-    /// The same, with the report of it.
+    /// The same, and returns its report.
     pub fn unchanged(self, ending: Ending, stats: Stats) -> Report {
         let report = self.report(ending, stats.without_changes());
         self.discard();

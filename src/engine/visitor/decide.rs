@@ -42,7 +42,7 @@ pub(super) enum Verdict {
     LinkedOutside((u32, u32)),
 }
 
-/// Reads what belongs to an inode, and says what is to be done about it.
+/// Reads an inode's ownership and decides what is to be done.
 pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<'_>) -> Verdict {
     let (scope, looked) = (&walk.scope, &mut met.looked);
     let stat = looked.stat;
@@ -101,7 +101,7 @@ pub(super) fn changes_plain(walk: &WalkContext<'_>, rule: Rule, stat: &Stat) -> 
     matches!(outcome, Mapping::Change(_))
 }
 
-/// Whether an inode is to be changed, as far as can be told without reading its attributes.
+/// Whether an inode would change, judged by `stat` alone: its attributes are not read.
 pub(super) fn may_change(walk: &WalkContext<'_>, rule: Rule, looked: &LookupEntry) -> bool {
     let plain = matches!(looked.present, Ok(present) if !present.any());
     !plain || changes_plain(walk, rule, &looked.stat)

@@ -75,27 +75,22 @@ pub(super) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 /// Opens the directory `path` as a process sees it whose root is `root`: neither `..` nor an
 /// absolute symlink leads out of it (`openat2(2)`).
 pub(super) fn open_directory_in(root: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::IN_ROOT;
-    Ok(rustix::fs::openat2(
-        root,
-        path,
-        DIRECTORY,
-        Mode::empty(),
-        resolve,
-    )?)
+    open_resolved(root, path, ResolveFlags::IN_ROOT)
 }
 
 /// Opens the directory that a path names which the kernel itself wrote. Such a path has no
 /// symlinks: one that has come there since makes it a different path.
 fn open_directory_exactly(root: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    Ok(rustix::fs::openat2(
+    open_resolved(
         root,
         path,
-        DIRECTORY,
-        Mode::empty(),
-        resolve,
-    )?)
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS,
+    )
+}
+
+fn open_resolved(root: &OwnedFd, path: &Path, resolve: ResolveFlags) -> io::Result<OwnedFd> {
+    let opened = rustix::fs::openat2(root, path, DIRECTORY, Mode::empty(), resolve);
+    Ok(opened?)
 }
 
 fn open_parent(dir: &OwnedFd) -> io::Result<OwnedFd> {

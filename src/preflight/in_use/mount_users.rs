@@ -372,7 +372,7 @@ impl<'a> MountsById<'a> {
     /// A mount and those above it, each by what it shows and where.
     ///
     /// A new mount namespace begins as a copy of its parent's, and many services have one. A mount
-    /// in it with the same lineage as one of ours is such a copy and no use of its own. A bind mount
+    /// in it with the same parents as one of ours is such a copy and no use of its own. A bind mount
     /// under the same name in a container differs in what it is attached to.
     fn mount_sources(&self, id: u64) -> Vec<MountSource<'a>> {
         let mut sources = Vec::new();
