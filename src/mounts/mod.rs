@@ -5,9 +5,9 @@
 //! - `existing`: the mount that is there already
 //! - [`unmount`]: unmounting it again
 //! - [`large`]: directories that a mount spares a long run
-//! - [`list`]: which there are, and who uses them
+//! - [`mod@list`]: which there are, and who uses them
 //! - [`record`]: what is known of a mount until the next boot
-//! - [`unit`]: the systemd unit that makes it at each boot
+//! - [`mod@unit`]: the systemd unit that makes it at each boot
 //! - [`error`]: why not
 
 pub mod error;

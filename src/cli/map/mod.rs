@@ -1,7 +1,7 @@
 //! The map that a command line names.
 //!
 //! - [`source`]: one `MAP` of `--from` and `--to`
-//! - [`file`]: `--map-from`: a map as another tool wrote it
+//! - [`mod@file`]: `--map-from`: a map as another tool wrote it
 //! - [`subid`]: the ranges of a user
 
 mod file;

@@ -1,6 +1,6 @@
 //! A dry run's result, for a person and for a later run.
 //!
-//! - [`line`]: its JSON lines
+//! - [`mod@line`]: its JSON lines
 //! - [`writer`], [`reader`]: a file of them
 //! - [`mod@error`]: why one cannot be used
 
