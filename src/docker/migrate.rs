@@ -55,7 +55,8 @@ pub struct MigrateOptions {
 pub struct DaemonTarget {
     start: DaemonStart,
     daemon_json: DaemonJson,
-    remap_to: String,
+    /// Whom it remaps to.
+    pub remap_to: String,
     /// The data-root, as the daemon has it.
     pub data_root: PathBuf,
 }

@@ -22,6 +22,7 @@
 //! - `staged_run`: its run, and what is made for it before
 //! - `steps`: the steps of a migration as they come together
 //! - [`migration`]: the plan that carries a data-root into a range or out of it
+//! - [`rebase`]: the plan that carries a remapped root to another range
 //! - [`migrate`]: all of `docker migrate` and `docker revert`, from what the host says to the end of the run
 //!
 //! `docs/docker.md` has the layout as measured, with the versions.
@@ -47,6 +48,7 @@ pub mod migrate;
 pub mod migration;
 pub mod owner_stats;
 pub mod path_rewriter;
+pub mod rebase;
 pub mod remap;
 mod staged_run;
 mod steps;

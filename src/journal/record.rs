@@ -95,6 +95,8 @@ pub enum RunKind {
     DockerMigrate,
     /// `idshift docker revert`
     DockerRevert,
+    /// `idshift docker rebase`
+    DockerRebase,
     /// One that this version does not have.
     Other {
         /// As the record has it.
@@ -109,7 +111,7 @@ impl RunKind {
     pub fn is_of_service(&self) -> bool {
         match self {
             RunKind::Shift | RunKind::Prepare => false,
-            RunKind::DockerMigrate | RunKind::DockerRevert => true,
+            RunKind::DockerMigrate | RunKind::DockerRevert | RunKind::DockerRebase => true,
             RunKind::Other { is_of_service, .. } => *is_of_service,
         }
     }
@@ -121,6 +123,7 @@ impl RunKind {
             RunKind::Prepare => "prepare",
             RunKind::DockerMigrate => "docker migrate",
             RunKind::DockerRevert => "docker revert",
+            RunKind::DockerRebase => "docker rebase",
             RunKind::Other { name, .. } => name,
         }
     }
@@ -133,6 +136,7 @@ impl From<String> for RunKind {
             RunKind::Prepare,
             RunKind::DockerMigrate,
             RunKind::DockerRevert,
+            RunKind::DockerRebase,
         ];
         let known = known.into_iter().find(|known| known.name() == name);
         known.unwrap_or_else(|| RunKind::Other {

@@ -7,7 +7,9 @@ use clap_complete::ArgValueCompleter;
 
 use crate::cli::completion::candidates;
 
-use super::common::{LimitArgs, ObstacleArgs, OutputArgs, StoreArgs};
+use crate::cli::map::source::MapSource;
+
+use super::common::{Immutable, LimitArgs, ObstacleArgs, OutputArgs, StoreArgs};
 
 /// `idshift docker`
 #[derive(Debug, Args)]
@@ -26,6 +28,8 @@ pub enum DockerCommand {
     Migrate(MigrateArgs),
     /// Carry everything back into the plain root, for a host that turns userns-remap off again
     Revert(RevertArgs),
+    /// Move the root of a stopped remapped daemon to another range, because its lines in /etc/subuid change
+    Rebase(RebaseArgs),
 }
 
 /// Which daemon.
@@ -160,4 +164,57 @@ pub struct RevertArgs {
     /// The rest
     #[command(flatten)]
     pub both: MigrationArgs,
+}
+
+/// `idshift docker rebase`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A MAP is b:0:100000:65536 (several with commas), subid:USER, or the path of a file as for --map-from.\n\n\
+    Examples:\n  \
+    The lines of dockremap were changed from 165536 to 100000, and the daemon is stopped:\n    \
+    idshift docker rebase --from b:0:165536:65536 --dry-run\n    \
+    idshift docker rebase --from b:0:165536:65536\n  \
+    Before they are changed:\n    \
+    idshift docker rebase --from subid:dockremap --to b:0:100000:65536\n  \
+    Before the daemon was started again, undo it:\n    \
+    idshift rollback latest"
+)]
+pub struct RebaseArgs {
+    /// The daemon
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+    /// The range that the root is in
+    #[arg(long, value_name = "MAP")]
+    pub from: MapSource,
+    /// The range that it is to be in [default: that of the user whom the daemon remaps to, as it is now]
+    #[arg(long, value_name = "MAP")]
+    pub to: Option<MapSource>,
+    /// Change nothing, say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: write everything that would be done to FILE, or to stdout for `-`
+    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
+    pub manifest: Option<PathBuf>,
+    /// Also change files that are hard-linked outside of the data-root
+    #[arg(long)]
+    pub allow_outside_links: bool,
+    /// For files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag while
+    /// they are changed and set it again
+    #[arg(
+        long,
+        value_name = "refuse|clear",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub immutable: Immutable,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: LimitArgs,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
 }

@@ -20,7 +20,9 @@ use clap::{Parser, Subcommand};
 pub use check::{CheckArgs, ProbeArgs};
 pub use common::{Immutable, LimitArgs, MapArgs, OutputArgs, RunArgs};
 pub use completions::{CompletionsArgs, ManArgs, Shell};
-pub use docker::{AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, RevertArgs};
+pub use docker::{
+    AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, RebaseArgs, RevertArgs,
+};
 pub use doctor::DoctorArgs;
 pub use journal::{JournalArgs, JournalCommand};
 pub use map::MapCommandArgs;

@@ -87,6 +87,9 @@ impl Invocation {
                     let args = &args.both;
                     Invocation::new("docker migrate", &[], args.dry_run, args.output.json)
                 }
+                DockerCommand::Rebase(args) => {
+                    Invocation::new("docker rebase", &[], args.dry_run, args.output.json)
+                }
                 DockerCommand::Revert(args) => {
                     let args = &args.both;
                     Invocation::new("docker revert", &[], args.dry_run, args.output.json)

@@ -25,6 +25,7 @@ use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
 use super::inventory::{HostBinds, Inventory};
 use super::path_rewriter::PathRewriter;
+use super::rebase;
 use super::remap::Remap;
 use super::unfinished_run::unfinished_run;
 use crate::engine::RunControl;
@@ -108,6 +109,9 @@ pub fn audit(
     let is_idmapped = idmapped.is_some();
     findings.extend(idmapped);
     findings.extend(readiness::data_root(&root, remap.as_ref())?);
+    if let Some(remap) = &remap {
+        findings.extend(rebase::findings(&top, remap)?);
+    }
 
     let mut all = Vec::new();
     for files in root.container_files()? {

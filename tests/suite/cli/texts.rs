@@ -97,6 +97,7 @@ fn help_is_as_reviewed() {
         &["docker", "audit", "--help"],
         &["docker", "migrate", "--help"],
         &["docker", "revert", "--help"],
+        &["docker", "rebase", "--help"],
         &["completions", "--help"],
     ] {
         let name = format!("help {}", command[..command.len() - 1].join(" "));

@@ -12,7 +12,7 @@ use serde_json::Value;
 const HOW: &str = "kill -9 before and after system calls that change the disk; each time resumed, or rolled back \
                    with one more kill";
 
-fn small_host_of_tiny_containers() -> Host {
+pub(super) fn small_host_of_tiny_containers() -> Host {
     let host = Host::new();
     let daemon = host.start(&[]);
     daemon.import_tiny("tiny:1");
@@ -33,18 +33,19 @@ fn small_host_of_tiny_containers() -> Host {
 }
 
 fn command(idshift: &Idshift, host: &Host, what: &str) -> Command {
-    let mark = match what {
-        "migrate" => "--set-userns-host",
-        _ => "--bind-mounts",
+    let more: &[&str] = match what {
+        "migrate" => &["--set-userns-host"],
+        "revert" => &["--bind-mounts"],
+        _ => &["--from", "b:0:165536:65536"],
     };
-    idshift.command([&docker_args(what, host)[..], &[mark]].concat())
+    idshift.command([&docker_args(what, host)[..], more].concat())
 }
 
-/// The directory that a revert removes is another one when that is undone, with the same owner and mode.
-fn state(host: &Host) -> Vec<String> {
+/// The directory that a revert or a move to another range removes is another one when that is undone, with the same owner and mode.
+pub(super) fn state(host: &Host) -> Vec<String> {
     let strip = |line: String| {
         let mut value: Value = serde_json::from_str(&line).unwrap();
-        if value["path"] == "100000.100000" {
+        if value["path"] == "100000.100000" || value["path"] == "165536.165536" {
             let object = value.as_object_mut().unwrap();
             object.remove("ino");
             object.remove("atime_ns");
@@ -54,7 +55,7 @@ fn state(host: &Host) -> Vec<String> {
     snapshot(&host.data_root).into_iter().map(strip).collect()
 }
 
-fn killed_anywhere(host: &Host, what: &'static str, text: &'static str) {
+pub(super) fn killed_anywhere(host: &Host, what: &'static str, text: &'static str) {
     let promise = Promise::new("Docker", text, HOW);
     let learning = Idshift::new();
     let start = state(host);

@@ -13,6 +13,7 @@ mod kills;
 mod layers;
 mod many_containers;
 mod migrate;
+mod rebase;
 mod store_images;
 mod store_kills;
 mod store_refusals;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod migrate;
+mod rebase;
 
 use crate::cli::args::{DockerArgs, DockerCommand};
 use crate::cli::exit::{Exit, Failure};
@@ -13,6 +14,7 @@ pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
         DockerCommand::Audit(args) => audit::run(args, call),
         DockerCommand::Migrate(args) => migrate::run(&args.into(), call),
+        DockerCommand::Rebase(args) => rebase::run(args, call),
         DockerCommand::Revert(args) if args.to_containerd => {
             migrate::to_containerd(&args.both, call)
         }

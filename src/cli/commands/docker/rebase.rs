@@ -1,0 +1,102 @@
+//! `idshift docker rebase`
+
+use std::path::Path;
+
+use super::refused;
+use crate::cli::args::{Immutable, RebaseArgs};
+use crate::cli::commands::shift::{open_manifest, print_report};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tell;
+use crate::cli::output::text::{path, shell_word};
+use crate::docker::migrate::DaemonTarget;
+use crate::docker::rebase::{Rebase, RebaseRequest};
+use crate::docker::remap::Remap;
+use crate::engine::{Outcome, Refusal};
+use crate::journal::Store;
+
+/// Runs it.
+pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let daemon = &args.daemon;
+    let target = DaemonTarget::of_host(
+        daemon.daemon_json.as_deref(),
+        daemon.data_root.as_deref(),
+        daemon.userns_remap.as_deref(),
+    );
+    let target = target.map_err(refused)?;
+    call.is_of(std::slice::from_ref(&target.data_root));
+    let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
+    if to_stdout && args.output.json {
+        return Err(Failure::usage(
+            "--manifest - and --json both want stdout: give the manifest a file",
+        ));
+    }
+    let from = args.from.named()?.map;
+    let to = match &args.to {
+        Some(to) => to.named()?.map,
+        None => Remap::resolve(&target.remap_to).map_err(refused)?.map,
+    };
+    let request = RebaseRequest {
+        data_root: target.data_root.clone(),
+        from: from.clone(),
+        to: to.clone(),
+        jobs: args.effort.threads(),
+        clear_flags: args.immutable == Immutable::Clear,
+        allow_outside_links: args.allow_outside_links,
+    };
+    let mut rebase = Rebase::prepare(&request).map_err(refused)?;
+    let store = Store::at(&args.store.journal_dir);
+    let monitor = Terminal::new(args.output.quiet);
+    let control = limits.control(&monitor);
+    let (report, of) = match args.dry_run {
+        true => {
+            let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
+            let mut report = rebase.plan().dry_run(&store, manifest, control)?;
+            report.would_refuse.extend(rebase.mounted.take());
+            (report, SummaryKind::DryRun)
+        }
+        false => {
+            if let Some(mounted) = rebase.mounted.take() {
+                // Whoever uses it is told first.
+                rebase.plan().lock(&store, control)?;
+                return Err(Refusal::from(mounted).into());
+            }
+            (rebase.plan().execute(&store, control)?, SummaryKind::Shift)
+        }
+    };
+    monitor.clear();
+    let manifest = args.manifest.as_deref();
+    print_report(call, &report, of, &args.output, to_stdout, manifest);
+    let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
+    if done && !args.output.quiet {
+        if let Some(aside) = &rebase.set_aside {
+            tell!("An unused root was in the way: it goes to {aside} in the data-root.");
+        }
+        for dir in &rebase.left_behind {
+            tell!(
+                "{} is bound by containers and stays in the old range. `idshift shift --from {} --to {} {}` moves it.",
+                path(dir),
+                words(&from),
+                words(&to),
+                shell_word(dir)
+            );
+        }
+        let now = Remap::resolve(&target.remap_to).ok().map(|remap| remap.map);
+        match (args.dry_run, now == Some(to.clone())) {
+            (true, _) => {}
+            (false, true) => tell!("Now start the daemon."),
+            (false, false) => tell!(
+                "Before the daemon is started, /etc/subuid and /etc/subgid must give {to} to the user that it remaps to."
+            ),
+        }
+    }
+    Ok(Exit::from(&report))
+}
+
+/// A map as one word of a command line.
+fn words(map: &crate::idmap::IdMap) -> String {
+    map.to_string().replace(' ', ",")
+}

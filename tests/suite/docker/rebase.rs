@@ -1,0 +1,203 @@
+//! A remapped daemon whose range changes finds all it had in the new one.
+
+use std::fs;
+use std::path::Path;
+
+use super::kills::{killed_anywhere, small_host_of_tiny_containers, state};
+use crate::support::daemon::Host;
+use crate::support::docker::*;
+use crate::support::{Idshift, Run, need_root};
+
+const OLD: &str = "b:0:165536:65536";
+
+/// Gives dockremap this range in this test's own `/etc`.
+fn range(first: u32) {
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        fs::write(file, format!("dockremap:{first}:65536\n")).unwrap();
+    }
+}
+
+fn rebase(idshift: &Idshift, host: &Host, more: &[&str]) -> Run {
+    idshift.run([&docker_args("rebase", host)[..], &["--from", OLD], more].concat())
+}
+
+fn owner(path: &Path) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&fs::metadata(path).unwrap())
+}
+
+#[test]
+fn everything_is_there_in_the_new_range() {
+    need_root();
+    let host = Host::new();
+    let idshift = Idshift::new();
+    range(165_536);
+    let bind = host.beside().join("bind");
+    fs::create_dir(&bind).unwrap();
+    let plain = host.start(&[]);
+    populate(&plain, &bind);
+    plain.stop();
+    fs::write(bind.join("file"), "").unwrap();
+    std::os::unix::fs::chown(&bind, Some(1000), Some(1000)).unwrap();
+    migrate(&idshift, &host, &["--set-userns-host", "--bind-mounts"]).exits(0);
+    let remapped = host.start(REMAPPED);
+    // A whiteout that the kernel makes is root's.
+    remapped.docker(&[
+        "run",
+        "--network=none",
+        "--user",
+        "0",
+        "--name",
+        "later",
+        "app:1",
+        "rm",
+        "/opt/dir/z",
+    ]);
+    let before = seen(&remapped);
+    let run = rebase(&idshift, &host, &["--to", "b:0:100000:65536"]);
+    run.exits(4).says("in use by process");
+    remapped.stop();
+
+    range(100_000);
+    let old = audit(&host).text();
+    let advice = "idshift docker rebase --from b:0:165536:65536";
+    assert!(
+        old.contains("165536.165536 is of another range") && old.contains(advice),
+        "{old}"
+    );
+    let start = state(&host);
+    rebase(&idshift, &host, &["--dry-run"]).exits(0);
+    same(&start, &state(&host), "after a dry run");
+    rebase(&idshift, &host, &[])
+        .exits(0)
+        .says("Now start the daemon");
+    idshift.run(["verify", "latest"]).exits(0);
+    assert_eq!(
+        owner(&host.data_root.join("100000.100000/volumes/named/_data")),
+        101_000
+    );
+    idshift.run(["rollback", "latest"]).exits(0);
+    same(&start, &state(&host), "after a rollback");
+
+    // The same as out of the old range and into the new one.
+    let run = rebase(&idshift, &host, &[]).exits(0);
+    let command = format!(
+        "idshift shift --from {OLD} --to b:0:100000:65536 {}",
+        bind.display()
+    );
+    run.says(&command);
+    let there = timeless(&state(&host));
+    idshift.run(["rollback", "latest"]).exits(0);
+    range(165_536);
+    revert(&idshift, &host, &[]).exits(0);
+    range(100_000);
+    migrate(&idshift, &host, &[]).exits(0);
+    let twice = timeless(&state(&host));
+    idshift.run(["rollback", "latest"]).exits(0);
+    range(165_536);
+    idshift
+        .run([
+            "rollback",
+            idshift
+                .journal_files()
+                .iter()
+                .rev()
+                .nth(1)
+                .unwrap()
+                .to_str()
+                .unwrap(),
+        ])
+        .exits(0);
+    same(&start, &state(&host), "after both rollbacks");
+    // What the kernel and dockerd made as the host's root in the remapped root stays so; two runs give it to the
+    // container's.
+    let of_containers = |lines: &[String]| -> Vec<String> {
+        let is_one =
+            |line: &&String| !line.contains("char device") && !line.contains("diff/etc/mtab");
+        lines.iter().filter(is_one).cloned().collect()
+    };
+    same(
+        &of_containers(&twice),
+        &of_containers(&there),
+        "in one run and in two",
+    );
+
+    range(100_000);
+    rebase(&idshift, &host, &[]).exits(0);
+    let bind_name = bind.to_string_lossy();
+    idshift
+        .run([
+            "shift",
+            "--from",
+            OLD,
+            "--to",
+            "b:0:100000:65536",
+            &bind_name,
+        ])
+        .exits(0);
+    let remapped = host.start(REMAPPED);
+    assert_eq!(seen(&remapped), before);
+    remapped.docker(&["start", "sleeper"]);
+    assert_eq!(host_uid(&remapped, "sleeper"), 101_000);
+    let exec = |command: &str| remapped.docker(&["exec", "sleeper", "sh", "-c", command]);
+    exec("touch /bind/new && touch /home/app/new && test $(stat -c %u /home/app) = 1000");
+    assert_eq!(
+        exec("getcap /usr/local/bin/raw"),
+        "/usr/local/bin/raw cap_net_raw=ep"
+    );
+    assert_eq!(exec("stat -c %a%u /usr/local/bin/asroot"), "47550");
+    remapped.docker(&["stop", "-t", "0", "sleeper"]);
+    remapped.docker(&["start", "-a", "written"]);
+    remapped.stop();
+}
+
+#[test]
+fn what_cannot_be_moved_is_said_and_left() {
+    need_root();
+    let host = small_host_of_tiny_containers();
+    let idshift = Idshift::new();
+    range(165_536);
+    rebase(&idshift, &host, &["--to", "b:0:100000:65536"])
+        .exits(4)
+        .says("there is no root of any other range either");
+    migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
+    rebase(&idshift, &host, &[])
+        .exits(4)
+        .says("is the root of both ranges");
+    range(300_000);
+    let args = docker_args("rebase", &host);
+    let other = idshift.run([&args[..], &["--from", "b:0:200000:65536"]].concat());
+    other.exits(4).says("beside it there is 165536.165536");
+    // An id that is in neither range, and is no account's.
+    let file = host.data_root.join("165536.165536/volumes/vol/_data/y");
+    std::os::unix::fs::chown(&file, Some(700_000), None).unwrap();
+    let start = state(&host);
+    rebase(&idshift, &host, &[])
+        .exits(1)
+        .says("uid 700000 is outside the map");
+    same(&start, &state(&host), "after what failed");
+    // Somebody has an id of the new range.
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write(
+        "/etc/passwd",
+        passwd + "eve:x:300005:1::/home/eve:/bin/sh\n",
+    )
+    .unwrap();
+    rebase(&idshift, &host, &[])
+        .exits(4)
+        .says("eve (uid 300005)");
+}
+
+#[test]
+fn a_move_to_another_range_survives_a_kill_anywhere() {
+    need_root();
+    let host = small_host_of_tiny_containers();
+    let idshift = Idshift::new();
+    range(165_536);
+    migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
+    range(100_000);
+    killed_anywhere(
+        &host,
+        "rebase",
+        "`docker rebase` of a real data-root is finished or undone to the byte",
+    );
+}
