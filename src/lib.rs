@@ -38,6 +38,7 @@ mod mounts;
 mod oci;
 mod ownership;
 mod preflight;
+mod report;
 mod sys;
 mod volume;
 

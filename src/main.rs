@@ -3,6 +3,7 @@
 //! The layers, from the top; each imports only those below it:
 //!
 //! - `cli/`        one file for each command; the only layer that prints
+//! - `report/`     a manifest, a journal or an audit as an HTML page
 //! - `docker/`     what a data-root holds, what each part must become, the daemon's rules
 //! - `volume/`     a host directory made ready for `docker run -v`, and whether a container can use it
 //! - `mounts/`     host directories seen through idmapped mounts

@@ -27,7 +27,7 @@ use clap::Parser;
 use args::{Cli, Command};
 use commands::{
     check, completions, docker, doctor, journal, man, map as map_command, mount, mounts, prepare,
-    probe, resume, rollback, shift, umount, verify,
+    probe, report, resume, rollback, shift, umount, verify,
 };
 use exit::{Exit, Failure};
 use output::json::Invocation;
@@ -68,6 +68,7 @@ fn run_command(command: &Command) -> Exit {
         Command::Map(args) => map_command::run(args, call),
         Command::Doctor(args) => doctor::run(args, call),
         Command::Probe(args) => probe::run(args),
+        Command::Report(args) => report::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Docker(args) => docker::run(args, call),

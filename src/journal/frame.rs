@@ -21,7 +21,8 @@ pub const MOST_BYTES: usize = 256 << 20;
 /// What lines of [`MOST_BYTES`] cannot exceed compressed (`ZSTD_compressBound`).
 const MOST_COMPRESSED: usize = MOST_BYTES + MOST_BYTES / 256;
 
-const MAGIC: u32 = 0x184D_2A5E;
+/// Of the zstd frame that every frame begins with: no other file that idshift writes begins so.
+pub const MAGIC: u32 = 0x184D_2A5E;
 const HEAD_SIZE: u32 = 12;
 
 /// zstd level: 1 compresses the lines of a walk within a hundredth as well as 3, and 3 about as well as 9.

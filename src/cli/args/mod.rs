@@ -9,6 +9,7 @@ mod journal;
 mod map;
 mod mount;
 mod prepare;
+mod report;
 mod resume;
 mod rollback;
 mod shift;
@@ -28,6 +29,7 @@ pub use journal::{JournalArgs, JournalCommand};
 pub use map::MapCommandArgs;
 pub use mount::{MountArgs, MountsArgs, UmountArgs};
 pub use prepare::PrepareArgs;
+pub use report::ReportArgs;
 pub use resume::ResumeArgs;
 pub use rollback::RollbackArgs;
 pub use shift::ShiftArgs;
@@ -82,6 +84,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Carry a Docker data-root into userns-remap, or back
     Docker(DockerArgs),
+    /// Make a page for people of a manifest, an audit or a journal
+    Report(ReportArgs),
     /// Print the script by which a shell completes idshift's command lines
     Completions(CompletionsArgs),
     #[command(hide = true)]

@@ -12,6 +12,7 @@ pub mod mount;
 pub mod mounts;
 pub mod prepare;
 pub mod probe;
+pub mod report;
 pub mod resume;
 pub mod rollback;
 pub mod shift;

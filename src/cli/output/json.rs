@@ -95,7 +95,9 @@ impl Invocation {
                     Invocation::new("docker revert", &[], args.dry_run, args.output.json)
                 }
             },
-            Command::Probe(_) | Command::Completions(_) | Command::Man(_) => Invocation::default(),
+            Command::Probe(_) | Command::Report(_) | Command::Completions(_) | Command::Man(_) => {
+                Invocation::default()
+            }
         };
         Invocation {
             service: matches!(command, Command::Docker(_)),

@@ -13,7 +13,7 @@ use std::path::Path;
 
 pub use error::ManifestError;
 pub use line::{ChangeLine, LinePath, ManifestHeader, ManifestLine, NoteLine, SummaryLine};
-pub use reader::Manifest;
+pub use reader::{Manifest, lines};
 pub use writer::ManifestWriter;
 
 fn is_compressed(path: &Path) -> bool {

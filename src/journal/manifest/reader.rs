@@ -167,7 +167,7 @@ pub struct Reviewed {
 type Numbered = Result<(u64, ManifestLine), ManifestError>;
 
 /// The lines of a manifest file with their numbers, from 1.
-fn lines(path: &Path) -> Result<impl Iterator<Item = Numbered> + use<>, ManifestError> {
+pub fn lines(path: &Path) -> Result<impl Iterator<Item = Numbered> + use<>, ManifestError> {
     let io = {
         let path = path.to_path_buf();
         move |source| ManifestError::Io {

@@ -5,4 +5,5 @@ mod packages;
 mod preflight;
 mod progress;
 mod refusals;
+mod report;
 mod texts;

@@ -98,6 +98,7 @@ fn help_is_as_reviewed() {
         &["docker", "migrate", "--help"],
         &["docker", "revert", "--help"],
         &["docker", "rebase", "--help"],
+        &["report", "--help"],
         &["completions", "--help"],
     ] {
         let name = format!("help {}", command[..command.len() - 1].join(" "));

@@ -1,0 +1,111 @@
+//! What a report is made of.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::contents::Report;
+use super::{audit, journal, manifest};
+use crate::fs::escape::escaped;
+use crate::journal::JournalError;
+use crate::journal::frame::MAGIC as FRAME_MAGIC;
+use crate::journal::manifest::ManifestError;
+
+/// Why there is no report.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// The file cannot be read.
+    #[error("{path}: {source}", path = escaped(path))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a manifest that cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// It is a journal that cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// It is none of what a report is made of.
+    #[error(
+        "{path}: {reason}. A report is made of a manifest (`--dry-run --manifest FILE`), a journal (`idshift journal list`) or \
+         the output of `idshift docker audit --json`",
+        path = escaped(path)
+    )]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl ReportError {
+    pub(super) fn bad(path: &Path, reason: impl Into<String>) -> ReportError {
+        ReportError::Bad {
+            path: path.to_path_buf(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Begins a zstd frame (RFC 8878), and so a compressed manifest.
+const ZSTD_MAGIC: u32 = 0xFD2F_B528;
+
+/// An audit's object is read whole.
+const LARGEST_AUDIT: u64 = 64 << 20;
+
+/// Makes the report of a manifest, of what an audit printed, or of a journal.
+///
+/// # Errors
+/// [`ReportError`]
+pub fn report_of(path: &Path) -> Result<Report, ReportError> {
+    let failed = |source| ReportError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut head = [0; 4];
+    let read = file.read(&mut head).map_err(failed)?;
+    if read == head.len() && u32::from_le_bytes(head) == FRAME_MAGIC {
+        return journal::read(path);
+    }
+    if read == head.len() && u32::from_le_bytes(head) == ZSTD_MAGIC {
+        return manifest::read(path);
+    }
+    file.rewind().map_err(failed)?;
+    let mut first = Vec::new();
+    let line = BufReader::new(&file)
+        .take(LARGEST_AUDIT)
+        .read_until(b'\n', &mut first);
+    line.map_err(failed)?;
+    match serde_json::from_slice(&first) {
+        Ok(Value::Object(object)) if object.get("kind").is_some_and(|kind| kind == "header") => {
+            manifest::read(path)
+        }
+        Ok(Value::Object(object))
+            if object
+                .get("command")
+                .is_some_and(|command| command == "docker audit") =>
+        {
+            Ok(audit::report(&object))
+        }
+        Ok(_) => Err(ReportError::bad(path, "it is another kind of JSON")),
+        Err(error) => Err(ReportError::bad(
+            path,
+            format!("its first line is no JSON: {error}"),
+        )),
+    }
+}
+
+/// A name of any bytes, on one line.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    escaped(Path::new(OsStr::from_bytes(bytes))).to_string()
+}
