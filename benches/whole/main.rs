@@ -3,6 +3,7 @@
 //! `cargo bench --bench whole`, as root; `benches/README.md` says how to read it.
 //!
 //! - `tree`: the trees, made from a seed
+//! - `docker`: a data-root, by a mount and by changed owners
 //! - `floor`: the system calls alone, names known beforehand
 //! - `runs`: running a program and taking its time, again and again, in turn with others
 //! - `reader`: somebody else's reads while a run gives way
@@ -10,6 +11,7 @@
 //! - `plot`: time against inodes
 #![allow(unsafe_code, reason = "wait4(2) has no safe call that tells memory")]
 
+mod docker;
 mod floor;
 mod plot;
 mod reader;
@@ -29,15 +31,17 @@ struct Options {
     inodes: usize,
     full: bool,
     json: bool,
+    only_docker: bool,
     plot: Option<PathBuf>,
     place: PathBuf,
 }
 
 const HELP: &str = "\
-cargo bench --bench whole -- [--rounds N] [--inodes N] [--full] [--json] [--plot FILE.svg] [--place DIR]
+cargo bench --bench whole -- [--rounds N] [--inodes N] [--docker] [--full] [--json] [--plot FILE.svg] [--place DIR]
 
   --rounds N   runs of each program, the median counts (5)
   --inodes N   inodes of the mixed tree (300000)
+  --docker     only Docker data-roots
   --full       also 3,000,000 inodes, and the growth up to there
   --json       print the table as JSON
   --plot FILE  draw time against inodes
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         inodes: 300_000,
         full: false,
         json: false,
+        only_docker: false,
         plot: None,
         place: Path::new(env!("CARGO_MANIFEST_DIR")).join("target/whole"),
     };
@@ -66,6 +71,7 @@ fn main() -> ExitCode {
             "--rounds" => options.rounds = value().parse().unwrap_or(5),
             "--inodes" => options.inodes = value().parse().unwrap_or(300_000),
             "--full" => options.full = true,
+            "--docker" => options.only_docker = true,
             "--json" => options.json = true,
             "--plot" => options.plot = Some(value().into()),
             "--place" => options.place = Path::new(&value()).join("idshift-whole"),
@@ -93,12 +99,18 @@ fn main() -> ExitCode {
 fn measure(options: &Options) -> std::io::Result<Table> {
     let bench = Bench::new(&options.place)?;
     let mut table = Table::default();
+    if options.only_docker {
+        docker::measure(&bench, options, &mut table)?;
+        return Ok(table);
+    }
     mixed(&bench, options, &mut table)?;
     shapes(&bench, options, &mut table)?;
     debian(&bench, &mut table)?;
     polite(&bench, options, &mut table)?;
     growth(&bench, options, &mut table)?;
     mounts(&bench, options, &mut table)?;
+    // Last: it takes the program into a mount namespace of its own.
+    docker::measure(&bench, options, &mut table)?;
     Ok(table)
 }
 

@@ -212,6 +212,18 @@ impl Bench {
         time(self.program().args(["umount", "--quiet"]).arg(tree))
     }
 
+    /// `idshift docker COMMAND…` on a data-root.
+    pub fn docker(&self, command: &[&str], data_root: &Path) -> io::Result<Run> {
+        let mut program = self.program();
+        program.arg("docker").args(command).arg("--data-root");
+        program
+            .arg(data_root)
+            .args(["--daemon-json", "/nonexistent/daemon.json", "--quiet"])
+            .arg("--journal-dir")
+            .arg(&self.journals);
+        time(&mut program)
+    }
+
     /// `idshift COMMAND latest`
     pub fn idshift_on_journal(&self, command: &str) -> io::Result<Run> {
         let mut program = self.program();

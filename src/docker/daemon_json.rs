@@ -329,10 +329,12 @@ pub fn step(
                 before: FileContent {
                     text: before,
                     mtime_ns: Some(mtime),
+                    owner: None,
                 },
                 after: FileContent {
                     text: after,
                     mtime_ns: None,
+                    owner: None,
                 },
             })
         }

@@ -15,6 +15,7 @@ use crate::fs::dir::open_dir;
 use crate::fs::escape::escaped;
 use crate::fs::escape::shell_word;
 use crate::fs::file_ops::read_file;
+use crate::preflight::in_use::IDMAPPED_ROOT;
 
 /// Where dockerd keeps its data unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/docker";
@@ -190,7 +191,7 @@ pub fn is_remapped_name(name: &str) -> bool {
 /// Names in a data-root that are the plain daemon's.
 pub fn plain_names(data_root: &Path) -> Result<(Vec<String>, Vec<String>), DockerError> {
     Ok(names(data_root)?.into_iter().partition(|name| {
-        let ours = [ASIDE, COPY, MOVING, CONVERTED]
+        let ours = [ASIDE, COPY, MOVING, CONVERTED, IDMAPPED_ROOT]
             .iter()
             .any(|prefix| name.starts_with(prefix));
         !is_remapped_name(name) && !ours && name != "lost+found"

@@ -170,6 +170,11 @@ impl Layout {
         }
     }
 
+    /// The same, for who has another place for the docker root.
+    pub(super) fn rule_of(&self, way: &[&[u8]]) -> Rule {
+        self.rule(way)
+    }
+
     /// Whether this name in the data-root is that of the directory in which layers are made.
     fn is_staging(&self, name: &[u8]) -> bool {
         self.staging.as_deref() == Some(name)

@@ -9,6 +9,8 @@ use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root;
+use super::idmapped;
+use super::idmapped::unit::{self, reload};
 use super::migration::{MigrateRequest, Migration, shifted_before};
 use super::remap::Remap;
 pub use super::staged_run::MigrateError;
@@ -31,6 +33,8 @@ pub struct MigrateOptions {
     pub dry_run: bool,
     /// The user that `default` stands for, and its ranges, are made where they are missing.
     pub create_user: bool,
+    /// Into the range by a mount: no owner is changed.
+    pub idmapped: bool,
     /// The plain root stays, and a copy of it is migrated.
     pub copy: bool,
     /// `daemon.json` is to say so too.
@@ -75,6 +79,12 @@ pub struct Migrated {
     pub made: Vec<String>,
     /// Of a dry run: the filesystems of which only a run can tell whether they rename as it needs it.
     pub untold_renames: Vec<Untold>,
+    /// Of an idmapped root: where the daemon finds it, and where it is on disk.
+    pub shown: Option<(PathBuf, PathBuf)>,
+    /// Of an idmapped root that no unit mounts: what has to be run at boot.
+    pub at_boot: Option<String>,
+    /// systemd did not read its units again.
+    pub reload: bool,
     /// What is to be done next, where it is done.
     pub next: Option<String>,
     /// That a copy is left, where it was undone.
@@ -168,7 +178,7 @@ impl DaemonTarget {
             }
             false => {
                 let carried = (copy.as_ref(), &migration);
-                execute(request, carried, &remap, store, control)?
+                execute(request.clone(), carried, &remap, store, control)?
             }
         };
         let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
@@ -176,7 +186,21 @@ impl DaemonTarget {
             self.start
                 .next(direction, writes, &self.remap_to, &self.data_root)
         });
+        let reloaded = match &report.journal {
+            Some(journal) if done && !options.dry_run => {
+                Journal::outline(journal).is_ok_and(|journal| reload(&journal.header))
+            }
+            _ => true,
+        };
+        let by_hand = options.idmapped && !request.units;
         Ok(Migrated {
+            shown: (options.idmapped && (done || options.dry_run)).then(|| {
+                let [holder, content] = idmapped::place(&remap.dir_name());
+                let top = &self.data_root;
+                (top.join(remap.dir_name()), top.join(holder).join(content))
+            }),
+            at_boot: by_hand.then(|| unit::at_boot(&self.data_root)),
+            reload: !reloaded,
             copy_left: copy_left(&report),
             report,
             migration,
@@ -222,6 +246,9 @@ impl DaemonTarget {
         MigrateRequest {
             data_root: self.data_root.clone(),
             direction: options.direction,
+            idmapped: options.idmapped,
+            copies: options.copy,
+            units: unit::units_root().is_some() && self.start.is_service_on(&self.data_root),
             copy: None,
             staging: None,
             keeps_store: options.copy,

@@ -17,13 +17,15 @@ use super::data_root::{
     ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
     plain_names,
 };
+use super::idmapped::layout::{ContentStays, GiveBack};
+use super::idmapped::{self, IdmappedRoot, permanent};
 use super::image_store::{self, ContainerdStore};
 use super::inventory::{HostBinds, Inventory};
 use super::layout::Layout;
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use super::steps::{GUARDED, StepList, times};
-use crate::engine::{Cancel, Plan, ShiftRequest};
+use crate::engine::{Cancel, Plan, Policy, ShiftRequest};
 use crate::fs::space::Amount;
 use crate::idmap::Direction;
 use crate::journal::record::{RunKind, WalkOptions};
@@ -40,6 +42,12 @@ pub struct MigrateRequest {
     pub data_root: PathBuf,
     /// Into the range: `migrate`. Out of it: `revert`.
     pub direction: Direction,
+    /// Into the range by a mount: no owner is changed.
+    pub idmapped: bool,
+    /// The unit that mounts it at boot is made or removed, as docker.service runs on this data-root.
+    pub units: bool,
+    /// A copy of the plain root is asked for.
+    pub copies: bool,
     /// Name in the data-root of a copy of the plain root, which is carried instead of it.
     pub copy: Option<String>,
     /// What was made for a conversion of the containerd image store ([`Migration::make_staging`]).
@@ -68,11 +76,83 @@ pub struct MigrateRequest {
     pub daemon_json: Option<(PathBuf, String)>,
 }
 
+impl MigrateRequest {
+    /// Without any option.
+    pub fn plain(data_root: &Path, direction: Direction) -> MigrateRequest {
+        MigrateRequest {
+            data_root: data_root.to_path_buf(),
+            direction,
+            idmapped: false,
+            units: false,
+            copies: false,
+            copy: None,
+            staging: None,
+            keeps_store: false,
+            gone_images: BTreeMap::new(),
+            jobs: 1,
+            keep_going: false,
+            set_userns_host: false,
+            bind_mounts: false,
+            allow_home: false,
+            shifted_before: Vec::new(),
+            clear_flags: false,
+            allow_outside_links: false,
+            daemon_json: None,
+        }
+    }
+
+    /// Adds the steps that make `daemon.json` say so too. `trees`: so many roots come before those of steps.
+    pub(super) fn write_daemon_json(
+        &self,
+        trees: usize,
+        step_roots: &mut Vec<PathBuf>,
+        steps: &mut StepList<'_>,
+    ) -> Result<(), DockerError> {
+        let Some((path, value)) = &self.daemon_json else {
+            return Ok(());
+        };
+        let value = (self.direction == Direction::Into).then_some(&value[..]);
+        let number = trees + step_roots.len();
+        let (root, step) = daemon_json::step(path, value, number)?;
+        if !step.is_empty() {
+            let dir = StepPath::new(number, [""; 0]);
+            steps.late.push(times(dir, &root)?);
+            step_roots.push(root);
+            // A daemon that is started early must not find the option without the data.
+            steps.late.extend(step);
+        }
+        Ok(())
+    }
+
+    /// For the engine.
+    fn shift(&self, remap: &Remap, trees: Vec<PathBuf>) -> ShiftRequest {
+        ShiftRequest {
+            paths: trees,
+            map: remap.map.clone(),
+            direction: self.direction,
+            jobs: self.jobs,
+            walk: WalkOptions {
+                keep_going: self.keep_going,
+                outside_links: self.allow_outside_links,
+                clear_flags: self.clear_flags,
+                ..WalkOptions::default()
+            },
+            allow_in_use: false,
+            allow_system_path: true,
+            allow_home: self.allow_home,
+            kind: match self.direction {
+                Direction::Into => RunKind::DockerMigrate,
+                Direction::OutOf => RunKind::DockerRevert,
+            },
+        }
+    }
+}
+
 /// A plan, and what it is of, for people.
 pub struct Migration {
     request: ShiftRequest,
     step_roots: Vec<PathBuf>,
-    layout: Layout,
+    policy: Box<dyn Policy>,
     steps: Vec<Step>,
     steps_before: usize,
     /// What becomes of the containerd image store.
@@ -104,6 +184,21 @@ impl Migration {
         let top = canonical(&request.data_root)?;
         let inner = remap.dir_name();
         let into = request.direction == Direction::Into;
+        let idmapped = IdmappedRoot::find(&top, &inner)?;
+        check_kind(request, idmapped.as_ref(), &top, remap)?;
+        if let (Some(root), true) = (&idmapped, into) {
+            return permanent::prepare(request, remap, root);
+        }
+        // By a mount, into it or out of it.
+        let by_mount = request.idmapped || idmapped.is_some();
+        let own_map = idmapped.as_ref().map(|root| root.remap(remap));
+        let remap = own_map.as_ref().unwrap_or(remap);
+        // Where the docker root of the remapped daemon is on disk.
+        let place = match by_mount {
+            true => idmapped::place(&inner).to_vec(),
+            false => vec![inner.clone()],
+        };
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
         let (from, to) = match into {
             true => (top.clone(), top.join(&inner)),
             false => (top.join(&inner), top.clone()),
@@ -113,12 +208,17 @@ impl Migration {
             (true, copy) => copy.clone(),
             (false, _) => Some(inner.clone()),
         };
-        let now = inside.as_ref().map_or(top.clone(), |name| top.join(name));
+        let now = match (into, &inside) {
+            (false, _) => place.iter().fold(top.clone(), |path, name| path.join(name)),
+            (true, Some(copy)) => top.join(copy),
+            (true, None) => top.clone(),
+        };
         let docker_root = DockerRoot::at(&now);
         docker_root.check_drivers()?;
 
         let copy = request.copy.as_deref();
         let mut steps = StepList::new(&top, copy, &inner)?;
+        steps.give_back = idmapped.as_ref().map(|root| root.map.clone());
         let (plain, others) = plain_names(&top)?;
         let moved = PathRewriter::new(&from, &to, if into { others.clone() } else { Vec::new() })?;
         let new_path = |path: &str| moved.path(path);
@@ -179,7 +279,10 @@ impl Migration {
             }
             steps.rewrite(&dir, &files.id, "hostconfig.json", hostconfig, after)?;
         }
-        let inventory = match into {
+        if let (Some(conversion), true) = (&conversion, request.idmapped) {
+            return Err(not_converted(&conversion.containerd.path));
+        }
+        let mut inventory = match into {
             true => {
                 check_binds_are_told_apart(request, remap, &top)?;
                 let each = all.iter().zip(&obstacles).map(|((container, files), why)| {
@@ -201,9 +304,12 @@ impl Migration {
                 Inventory::for_revert(&moved, remap, sources, request.bind_mounts)?
             }
         };
+        if idmapped.is_some() {
+            inventory.is_plain_on_disk(&top);
+        }
         inventory.check()?;
         for edit in inventory.edits() {
-            steps.edit(edit, &from, &now, into.then_some(&inner))?;
+            steps.edit(edit, &from, &now, if into { &place } else { &[] })?;
         }
 
         let name = |id: &str| {
@@ -252,6 +358,7 @@ impl Migration {
                     steps.make_root_of(staging, &from, &inner)?;
                     carried.retain(|name| name != "image");
                 }
+                None if by_mount => steps.make_idmapped_root(&inner, remap),
                 None => {
                     steps.make_root(&inner, remap.root.1);
                     steps.guard(&[&inner]);
@@ -259,18 +366,27 @@ impl Migration {
             }
             for name in carried.iter().filter(|name| *name != GUARDED) {
                 let from = inside.as_deref().into_iter().chain([&name[..]]);
-                steps.rename(&from.collect::<Vec<_>>(), &[&inner, name])?;
+                let to = [&place[..], &[name]].concat();
+                steps.rename(&from.collect::<Vec<_>>(), &to)?;
             }
         } else {
             store.check_plain_root(&top)?;
-            steps.early.push(times(StepPath::new(0, [&inner]), &from)?);
-            steps.block(&[&inner], &hidden)?;
+            for (n, _) in place.iter().enumerate() {
+                let (way, dir) = (&place[..=n], place[..=n].iter());
+                let dir = dir.fold(top.clone(), |path, name| path.join(name));
+                steps.early.push(times(StepPath::new(0, way), &dir)?);
+            }
+            steps.block(&place, &hidden)?;
+            if by_mount {
+                steps.unmount(&inner);
+            }
             set_aside = steps.set_plain_shell_aside(&plain)?;
             let aside = store.drivers_to_set_aside();
-            drivers_set_aside = steps.set_drivers_aside(&[&inner], &inner, aside)?;
-            for name in names(&from)? {
+            drivers_set_aside = steps.set_drivers_aside(&place, &inner, aside)?;
+            for name in names(&now)? {
                 if !aside.contains(&name) && name != GUARDED {
-                    steps.rename(&[&inner, &name], &[&name])?;
+                    let from = [&place[..], &[&name]].concat();
+                    steps.rename(&from, &[&name])?;
                 }
             }
         }
@@ -294,53 +410,57 @@ impl Migration {
             snapshots,
         };
         steps.own_top(layout.passage_rule())?;
-        let to_root: &[&str] = if into { &[&inner] } else { &[] };
+        let to_root: &[&str] = if into { &place } else { &[] };
         steps.unblock(&now.join(GUARDED), to_root)?;
         let mut step_roots = Vec::new();
-        if let Some((path, value)) = &request.daemon_json {
-            let value = into.then_some(&value[..]);
-            let (root, step) = daemon_json::step(path, value, trees.len())?;
-            if !step.is_empty() {
-                let dir = StepPath::new(trees.len(), [""; 0]);
-                steps.late.push(times(dir, &root)?);
-                step_roots.push(root);
-                // A daemon that is started early must not find the option without the data.
-                steps.late.extend(step);
+        if by_mount
+            && let Some(units) = idmapped::unit::units_root().filter(|_| request.units || !into)
+        {
+            let made = match into {
+                true => idmapped::unit::make(&top, &inner, trees.len())?,
+                false => idmapped::unit::remove(&top, &inner, trees.len())?,
+            };
+            if !made.is_empty() {
+                step_roots.push(units);
+                steps.late.extend(made);
             }
         }
+        if request.idmapped {
+            steps.mount(&inner)?;
+        }
+        request.write_daemon_json(trees.len(), &mut step_roots, &mut steps)?;
         // Last: until the daemon is told where its data is now, the one of before must not start without it.
         match (into, &inside) {
             (true, None) => steps.remove_guard(&[]),
-            (true, Some(copy)) => steps.remove_dir(copy)?,
+            (true, Some(copy)) => steps.remove_dir(&[copy])?,
             (false, _) => {
-                steps.remove_guard(&[&inner]);
-                steps.remove_dir(&inner)?;
+                steps.remove_guard(&place);
+                steps.remove_dir(&place)?;
             }
         }
+        let since = match &idmapped {
+            Some(root) => {
+                steps.remove_idmapped_holder(root)?;
+                steps.remove_mount_point(&inner);
+                root.made_at()?
+            }
+            None => 0,
+        };
+        let policy: Box<dyn Policy> = match (&idmapped, request.idmapped) {
+            (Some(_), _) => Box::new(GiveBack {
+                place: idmapped::place(&inner),
+                rewritten: steps.rewritten(),
+                since,
+            }),
+            (None, true) => Box::new(ContentStays),
+            (None, false) => Box::new(layout),
+        };
         let steps_before = steps.early.len();
         let steps = [steps.early, steps.late].concat();
         Ok(Migration {
-            layout,
+            policy,
             steps_before,
-            request: ShiftRequest {
-                paths: trees,
-                map: remap.map.clone(),
-                direction: request.direction,
-                jobs: request.jobs,
-                walk: WalkOptions {
-                    keep_going: request.keep_going,
-                    outside_links: request.allow_outside_links,
-                    clear_flags: request.clear_flags,
-                    ..WalkOptions::default()
-                },
-                allow_in_use: false,
-                allow_system_path: true,
-                allow_home: request.allow_home,
-                kind: match into {
-                    true => RunKind::DockerMigrate,
-                    false => RunKind::DockerRevert,
-                },
-            },
+            request: request.shift(remap, trees),
             conversion,
             store_summary,
             top,
@@ -354,6 +474,33 @@ impl Migration {
             marked,
             will_not_start,
         })
+    }
+
+    /// Of a data-root of which nothing else becomes anything.
+    pub(super) fn of_steps(
+        request: &MigrateRequest,
+        remap: &Remap,
+        (top, inventory, step_roots): (&Path, Inventory, Vec<PathBuf>),
+        policy: Box<dyn Policy>,
+        steps: StepList<'_>,
+    ) -> Migration {
+        Migration {
+            policy,
+            steps_before: steps.early.len(),
+            steps: [steps.early, steps.late].concat(),
+            request: request.shift(remap, vec![top.to_path_buf()]),
+            conversion: None,
+            store_summary: None,
+            top: top.to_path_buf(),
+            range: remap.dir_name(),
+            root_gid: remap.root.1,
+            inventory,
+            step_roots,
+            set_aside: None,
+            drivers_set_aside: None,
+            marked: Vec::new(),
+            will_not_start: Vec::new(),
+        }
     }
 
     /// Reads all that a conversion reads, for a dry run.
@@ -402,11 +549,63 @@ impl Migration {
         Plan {
             request: self.request.clone(),
             step_roots: self.step_roots.clone(),
-            policy: &self.layout,
+            policy: &*self.policy,
             steps: self.steps.clone(),
             steps_before: self.steps_before,
         }
     }
+}
+
+/// Whether the root that is there is of the kind that the request is about.
+fn check_kind(
+    request: &MigrateRequest,
+    idmapped: Option<&IdmappedRoot>,
+    top: &Path,
+    remap: &Remap,
+) -> Result<(), DockerError> {
+    match (request.direction, request.idmapped, idmapped) {
+        (Direction::Into, true, Some(root)) => {
+            root.check_mounted()?;
+            let why = "is remapped by a mount already; `idshift docker migrate` changes the owners on disk for good, and \
+                       `idshift docker revert` takes it back";
+            Err(DockerError::in_the_way(root.point(), why))
+        }
+        (Direction::Into, true, None) => {
+            let point = top.join(remap.dir_name());
+            let is_shell = |path: &Path| DockerRoot::at(path).holds().map(|it| it.is_shell());
+            if point.is_dir() && !is_shell(&point)? && is_shell(top)? {
+                let why = "is remapped by changed owners. To have it remapped by a mount, first `idshift docker revert`, then \
+                           `idshift docker migrate --idmapped`";
+                return Err(DockerError::in_the_way(point, why));
+            }
+            if let Some(overlap) = remap.map.sides_overlap() {
+                let why = format!(
+                    "{overlap}, so they cannot be exchanged by a mount. Use a range that is above the ids of containers, or \
+                     migrate without --idmapped"
+                );
+                return Err(DockerError::in_the_way(top, why));
+            }
+            let others = DockerRoot::at(top).drivers()?;
+            if let Some(driver) = others.iter().find(|driver| *driver != "overlay2") {
+                let why = format!(
+                    "the storage driver {driver} was not tried with idmapped layers, only overlay2 was. Migrate without \
+                     --idmapped"
+                );
+                return Err(DockerError::in_the_way(top.join(driver), why));
+            }
+            idmapped::probe::check(top, &remap.map)
+        }
+        (Direction::Into, false, Some(root)) | (Direction::OutOf, _, Some(root)) => {
+            root.check_mounted()
+        }
+        _ => Ok(()),
+    }
+}
+
+/// That a containerd image store is converted by changing owners only.
+fn not_converted(containerd: &Path) -> DockerError {
+    let why = "images are in the containerd image store, which --idmapped does not convert. Migrate without --idmapped";
+    DockerError::in_the_way(containerd, why)
 }
 
 /// The host directories that went into the range with this data-root, as the journals have it that are

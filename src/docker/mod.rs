@@ -16,6 +16,7 @@
 //! - [`path_rewriter`]: where paths lead once the docker root has another place
 //! - `cp`: copying by coreutils
 //! - [`copy`]: a copy of the plain root for a migration that leaves it alone
+//! - [`idmapped`]: a data-root that is remapped by a mount instead
 //! - [`doctor`]: whether this host can run remapped containers
 //! - [`container_user`]: whom a container or an image runs as
 //! - [`audit`]: what an operator should know before
@@ -41,6 +42,7 @@ pub mod data_root;
 pub mod doctor;
 mod findings;
 pub mod graph;
+pub mod idmapped;
 pub mod image_store;
 pub mod inventory;
 pub mod layout;

@@ -9,6 +9,7 @@ use super::container::{Container, rewrite_config, rewrite_hostconfig};
 use super::data_root::{
     ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
 };
+use super::idmapped::IdmappedRoot;
 use super::image_store::{self, ContainerdStore};
 use super::inventory::Inventory;
 use super::path_rewriter::PathRewriter;
@@ -154,6 +155,11 @@ impl Rebase {
         check_range_is_free(&request.to)?;
         let now = top.join(&old);
         check_is_there(&top, &now)?;
+        if IdmappedRoot::find(&top, &old)?.is_some() {
+            let why = "is remapped by a mount. `idshift docker revert` with the range of before, then `idshift docker migrate \
+                       --idmapped` with the new one, takes it there";
+            return Err(DockerError::in_the_way(now, why));
+        }
         let map = map_of(&request.from, &request.to)?;
         let docker_root = DockerRoot::at(&now);
         docker_root.check_drivers()?;
@@ -171,7 +177,7 @@ impl Rebase {
         let inventory = Inventory::for_revert(&moved, &from, sources, false)?;
         inventory.check()?;
         for edit in inventory.edits() {
-            steps.edit(edit, &now, &now, Some(&new))?;
+            steps.edit(edit, &now, &now, &[&new])?;
         }
         let left_behind = inventory.left_shifted(&from);
         let left_behind = left_behind.map(|(path, _)| path.to_path_buf());
@@ -198,7 +204,7 @@ impl Rebase {
         steps.unblock(&now.join(GUARDED), &[&new])?;
         // Last: the daemon of the old range must not start without its data.
         steps.remove_guard(&[&old]);
-        steps.remove_dir(&old)?;
+        steps.remove_dir(&[&old])?;
         let steps_before = steps.early.len();
         let steps = [steps.early, steps.late].concat();
         Ok(Rebase {

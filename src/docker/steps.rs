@@ -1,5 +1,6 @@
 //! The steps of a migration as they come together.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -8,18 +9,21 @@ use std::path::{Path, PathBuf};
 use super::DockerError;
 use super::conversion::plan::{Conversion, Transfer};
 use super::conversion::staging::Staging;
-use super::data_root::{ASIDE, DockerRoot, MOVING, names};
+use super::data_root::{ASIDE, DockerRoot, MOVING, names, read_text};
+use super::idmapped::{self, IdmappedRoot};
 use super::image_store;
 use super::inventory::volumes::Edit;
 use super::layout::SnapshotTrees;
+use super::remap::Remap;
 use crate::engine::Rule;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::escaped;
 use crate::fs::file_ops::{mtime_ns, read_file, read_link};
 use crate::fs::{PinnedFile, Stat, attributes};
+use crate::idmap::IdMap;
 use crate::journal::step::{FileContent, NewDirectory, StepPath};
 use crate::journal::{Name, Step};
-use crate::ownership::{FileType, Mode, Ownership};
+use crate::ownership::{Extra, FileType, Mapping, Mode, Ownership, give_back_ownership};
 
 /// Why an entry of a data-root cannot be carried by renaming it; `None` when it can.
 pub fn not_renamed(path: &Path, stat: &Stat) -> Option<String> {
@@ -52,6 +56,8 @@ pub(super) struct StepList<'a> {
     pub top: &'a Path,
     /// Where `containers` is while the owners change, in the data-root.
     pub hidden: Vec<String>,
+    /// What is written anew is given back to container ids through this map.
+    pub give_back: Option<IdMap>,
     /// Before the owners change.
     pub early: Vec<Step>,
     /// After.
@@ -71,6 +77,7 @@ impl<'a> StepList<'a> {
                 Some(copy) => vec![copy.to_string(), GUARDED.to_string()],
                 None => vec![format!("{MOVING}{inner}")],
             },
+            give_back: None,
             early: Vec::new(),
             late: Vec::new(),
         };
@@ -94,6 +101,7 @@ impl<'a> StepList<'a> {
         let handle = open_dir(rustix::fs::CWD, dir).map_err(failed)?;
         let (_, mtime) =
             read_file(handle.as_fd(), name.as_bytes()).map_err(DockerError::io(dir.join(name)))?;
+        let [owner, given] = self.owners(&dir.join(name))?;
         let hidden = self.hidden.iter().map(String::as_str);
         let way: Vec<&str> = hidden.chain([id]).collect();
         let times = times(StepPath::new(0, &way), dir)?;
@@ -106,23 +114,25 @@ impl<'a> StepList<'a> {
             before: FileContent {
                 text: before.to_string(),
                 mtime_ns: Some(mtime),
+                owner,
             },
             after: FileContent {
                 text: after,
                 mtime_ns: None,
+                owner: given,
             },
         });
         Ok(())
     }
 
     /// What a volume needs to keep its content: its symlink or its options. `from` is the docker root
-    /// that was looked at, `now` where it is, `to` its name in the data-root when the other renames are done.
+    /// that was looked at, `now` where it is, `to` its place in the data-root when the other renames are done.
     pub fn edit(
         &mut self,
         edit: &Edit,
         from: &Path,
         now: &Path,
-        to: Option<&String>,
+        to: &[&str],
     ) -> Result<(), DockerError> {
         let (Edit::Link { at, .. } | Edit::Options { at, .. }) = edit;
         let below = at.strip_prefix(from).unwrap_or(at);
@@ -133,12 +143,14 @@ impl<'a> StepList<'a> {
         let name = name.as_bytes();
         let failed = |errno: rustix::io::Errno| DockerError::io(dir)(errno.into());
         let handle = open_dir(rustix::fs::CWD, dir).map_err(failed)?;
-        let way: Vec<&OsStr> = to.map(OsStr::new).into_iter().chain(below).collect();
+        let to = to.iter().map(OsStr::new);
+        let way: Vec<&OsStr> = to.chain(below).collect();
         let way: Vec<&[u8]> = way.into_iter().map(OsStrExt::as_bytes).collect();
         let times = times(StepPath::new(0, &way[..way.len() - 1]), dir)?;
         self.late.push(times);
         let at = StepPath::new(0, way);
         let io = DockerError::io(&path);
+        let [owner, given] = self.owners(&path)?;
         self.late.push(match edit {
             Edit::Link { target, .. } => {
                 let (before, mtime_ns) = read_link(handle.as_fd(), name).map_err(io)?;
@@ -147,6 +159,7 @@ impl<'a> StepList<'a> {
                     before: Name(before),
                     after: Name::from(target.as_path()),
                     mtime_ns,
+                    owners: owner.zip(given).map(|(owner, given)| [owner, given]),
                 }
             }
             Edit::Options { before, after, .. } => {
@@ -156,15 +169,52 @@ impl<'a> StepList<'a> {
                     before: FileContent {
                         text: before.clone(),
                         mtime_ns: Some(mtime),
+                        owner,
                     },
                     after: FileContent {
                         text: after.clone(),
                         mtime_ns: None,
+                        owner: given,
                     },
                 }
             }
         });
         Ok(())
+    }
+
+    /// Owner and group of what is written anew, and those it gets; none where they stay.
+    fn owners(&self, path: &Path) -> Result<[Option<(u32, u32)>; 2], DockerError> {
+        let Some(map) = &self.give_back else {
+            return Ok([None, None]);
+        };
+        let failed = |errno: rustix::io::Errno| DockerError::io(path)(errno.into());
+        let stat = PinnedFile::path(path)
+            .and_then(|pin| pin.stat())
+            .map_err(failed)?;
+        let now = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
+        Ok(match give_back_ownership(&now, map) {
+            Mapping::Change(given) => [Some((now.uid, now.gid)), Some((given.uid, given.gid))],
+            _ => [None, None],
+        })
+    }
+
+    /// Files and symlinks that are written anew, by the names that lead to them from the docker root as it is.
+    pub fn rewritten(&self) -> HashSet<Vec<Vec<u8>>> {
+        let hidden = self.hidden.iter().map(|name| name.as_bytes());
+        let hidden: Vec<&[u8]> = hidden.collect();
+        let way = |step: &Step| {
+            let (Step::Rewrite { at, .. } | Step::Relink { at, .. }) = step else {
+                return None;
+            };
+            let path: Vec<&[u8]> = at.path.iter().map(|name| &name.0[..]).collect();
+            let path = match path.strip_prefix(&hidden[..]) {
+                Some(below) => [&[GUARDED.as_bytes()], below].concat(),
+                None => path,
+            };
+            let path = path.into_iter().map(<[u8]>::to_vec);
+            (at.root == 0).then(|| path.collect())
+        };
+        self.late.iter().filter_map(way).collect()
     }
 
     fn path(&self, names: &[&str]) -> PathBuf {
@@ -354,6 +404,74 @@ impl<'a> StepList<'a> {
         });
     }
 
+    /// A root that is remapped by a mount comes into being: the mount point, empty and immutable, and what is to be
+    /// mounted there.
+    pub fn make_idmapped_root(&mut self, inner: &str, remap: &Remap) {
+        let [dir, content] = idmapped::place(inner);
+        self.early.push(Step::MakeMountPoint {
+            at: StepPath::new(0, [inner]),
+            made: MOUNT_POINT,
+        });
+        // On disk, what containers own has their ids: nobody but root may come near it by this path.
+        self.make_dir(&[&dir]);
+        self.early.push(Step::Create {
+            at: StepPath::new(0, [&dir[..], idmapped::MAP]),
+            content: idmapped::record(&remap.map),
+            made: GUARD_OWNER,
+        });
+        // Seen through the mount: 0, and the group of the container's root.
+        self.early.push(Step::MakeDir {
+            at: StepPath::new(0, [&dir, &content]),
+            made: NewDirectory {
+                uid: remap.root.0,
+                gid: 0,
+                mode: Mode::from_st_mode(0o710),
+            },
+        });
+        self.guard(&[&dir, &content]);
+    }
+
+    /// It is mounted.
+    pub fn mount(&mut self, inner: &str) -> Result<(), DockerError> {
+        let mtime_ns = idmapped::unit::modified(self.top)?;
+        self.late.push(Step::MountExchanged {
+            source: StepPath::new(0, idmapped::place(inner)),
+            at: StepPath::new(0, [inner]),
+            mtime_ns,
+        });
+        Ok(())
+    }
+
+    /// It is unmounted, before anything in it gets another place.
+    pub fn unmount(&mut self, inner: &str) {
+        self.early.push(Step::UnmountExchanged {
+            source: StepPath::new(0, idmapped::place(inner)),
+            at: StepPath::new(0, [inner]),
+        });
+    }
+
+    /// Its mount point goes.
+    pub fn remove_mount_point(&mut self, inner: &str) {
+        self.late.push(Step::RemoveMountPoint {
+            at: StepPath::new(0, [inner]),
+            made: MOUNT_POINT,
+        });
+    }
+
+    /// What held it goes, with the record beside it.
+    pub fn remove_idmapped_holder(&mut self, root: &IdmappedRoot) -> Result<(), DockerError> {
+        let [dir, _] = idmapped::place(&root.range);
+        let path = root.holder().join(idmapped::MAP);
+        if let Some(content) = read_text(&path)? {
+            self.late.push(Step::Remove {
+                at: StepPath::new(0, [&dir[..], idmapped::MAP]),
+                content,
+                made: GUARD_OWNER,
+            });
+        }
+        self.remove_dir(&[&dir])
+    }
+
     /// The data-root itself gets the owner that this daemon gives it.
     pub fn own_top(&mut self, rule: Rule) -> Result<(), DockerError> {
         let Rule::Set { uid, gid, at_least } = rule else {
@@ -381,14 +499,14 @@ impl<'a> StepList<'a> {
         Ok(())
     }
 
-    pub fn remove_dir(&mut self, name: &str) -> Result<(), DockerError> {
-        let path = self.top.join(name);
+    pub fn remove_dir(&mut self, at: &[&str]) -> Result<(), DockerError> {
+        let path = self.path(at);
         let failed = |errno: rustix::io::Errno| DockerError::io(&path)(errno.into());
         let stat = PinnedFile::path(&path)
             .and_then(|pin| pin.stat())
             .map_err(failed)?;
         self.late.push(Step::RemoveDir {
-            at: StepPath::new(0, [name]),
+            at: StepPath::new(0, at),
             made: NewDirectory {
                 uid: stat.uid,
                 gid: stat.gid,
@@ -515,6 +633,13 @@ pub(super) fn times(at: StepPath, path: &Path) -> Result<Step, DockerError> {
     let mtime_ns = mtime_ns(dir).map_err(DockerError::io(path))?;
     Ok(Step::Times { at, mtime_ns })
 }
+
+/// Nobody needs to enter it, nor can put anything into it.
+pub(super) const MOUNT_POINT: NewDirectory = NewDirectory {
+    uid: 0,
+    gid: 0,
+    mode: Mode::from_st_mode(0o700),
+};
 
 const GUARD_OWNER: NewDirectory = NewDirectory {
     uid: 0,

@@ -1,6 +1,6 @@
 //! What an inode is to become, decided by where it is.
 
-use crate::fs::DirPath;
+use crate::fs::{DirPath, Stat};
 use crate::idmap::{Direction, IdMap};
 use crate::ownership::{self, Mapping, Mode, Ownership};
 
@@ -30,6 +30,10 @@ pub enum Rule {
         /// Permission bits it must have.
         at_least: Mode,
     },
+    /// Host ids become the container ids that they stand for; other ids stay.
+    GiveBack,
+    /// Host ids become container ids, and container ids host ids.
+    Exchange,
     /// It stays as it is; a directory is entered.
     Keep,
     /// It stays as it is, with all below it, and is not counted.
@@ -52,6 +56,8 @@ impl Rule {
                 mode: before.mode.with(at_least),
                 extra: before.extra.clone(),
             },
+            Rule::GiveBack => return ownership::give_back_ownership(before, map),
+            Rule::Exchange => return ownership::exchange_ownership(before, map),
             Rule::Keep | Rule::Skip => return Mapping::Already,
         };
         match after == *before {
@@ -75,6 +81,11 @@ pub trait Policy: Sync {
     /// Whether the ids in the tree with this number are known to be those of containers: none of its files
     /// is an account's of this host, whatever its id.
     fn is_of_containers(&self, _number: usize) -> bool {
+        false
+    }
+
+    /// Whether an inode in the tree with this number stays as it is whatever its rule.
+    fn stays(&self, _number: usize, _stat: &Stat) -> bool {
         false
     }
 }

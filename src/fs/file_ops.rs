@@ -6,7 +6,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
+use rustix::fs::{
+    AtFlags, Gid, IFlags, Mode as RawMode, OFlags, RenameFlags, Timespec, Timestamps, Uid,
+};
 use rustix::io::Errno;
 use xattr::FileExt;
 
@@ -48,6 +50,57 @@ pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()
     match is_so || is_empty(&made)? {
         true => set_owner(&made, owner),
         false => Err(Errno::NOTEMPTY.into()),
+    }
+}
+
+/// Makes an empty directory that nobody can put anything into (`chattr +i`). One that is there and empty becomes that:
+/// of a run that was killed meanwhile.
+pub fn make_mount_point(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()> {
+    match rustix::fs::mkdirat(dir, name, RawMode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let made = open_mount_point(dir, name)?;
+    let flags = rustix::fs::ioctl_getflags(&made).map_err(no_flags)?;
+    if !is_empty(&made)? {
+        return Err(Errno::NOTEMPTY.into());
+    }
+    if !flags.contains(IFlags::IMMUTABLE) {
+        set_owner(&made, owner)?;
+        rustix::fs::ioctl_setflags(&made, flags | IFlags::IMMUTABLE).map_err(no_flags)?;
+    }
+    Ok(rustix::fs::fsync(&made)?)
+}
+
+/// Removes such a directory; one that is gone already will do.
+pub fn remove_mount_point(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    let made = match open_mount_point(dir, name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        made => made?,
+    };
+    let flags = rustix::fs::ioctl_getflags(&made).map_err(no_flags)?;
+    if flags.contains(IFlags::IMMUTABLE) {
+        rustix::fs::ioctl_setflags(&made, flags - IFlags::IMMUTABLE)?;
+    }
+    remove_dir(dir, name)
+}
+
+/// A directory on which nothing is mounted.
+fn open_mount_point(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(dir, name, flags, RawMode::empty())?;
+    match stat(&made)?.mount_root {
+        true => Err(io::Error::other("something is mounted on it")),
+        false => Ok(made),
+    }
+}
+
+fn no_flags(errno: Errno) -> io::Error {
+    match errno {
+        Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL => {
+            io::Error::other("its filesystem cannot make a directory immutable (chattr +i)")
+        }
+        errno => errno.into(),
     }
 }
 
@@ -167,28 +220,28 @@ pub fn remove_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Puts a file with other content into the place of one, with the same owner, mode and extended
-/// attributes: at any moment the name means the old file or the new one, whole and on the disk.
-pub fn replace_file(
-    dir: BorrowedFd<'_>,
-    name: &[u8],
-    content: &[u8],
-    mtime_ns: Option<i64>,
-) -> io::Result<()> {
-    let new = new_for(dir, name, content, mtime_ns)?;
+/// What a file gets in the place of one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewFile<'a> {
+    /// All that it holds.
+    pub content: &'a [u8],
+    /// Time of its last modification, nanoseconds since 1970; none: now.
+    pub mtime_ns: Option<i64>,
+    /// Owner and group; none: as before.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Puts a file with other content into the place of one, with the same mode and extended attributes: at any moment the name means the old file or the new one, whole and on the disk.
+pub fn replace_file(dir: BorrowedFd<'_>, name: &[u8], wanted: NewFile<'_>) -> io::Result<()> {
+    let new = new_for(dir, name, wanted)?;
     rustix::fs::fsync(&new.file)?;
     put_staged(dir, name)
 }
 
 /// Makes the file that is to take another's place, beside it. Many of them are synced together, and only then
 /// [`put_staged`]: each by itself would wait for the disk.
-pub fn stage_file(
-    dir: BorrowedFd<'_>,
-    name: &[u8],
-    content: &[u8],
-    mtime_ns: Option<i64>,
-) -> io::Result<()> {
-    new_for(dir, name, content, mtime_ns).map(drop)
+pub fn stage_file(dir: BorrowedFd<'_>, name: &[u8], wanted: NewFile<'_>) -> io::Result<()> {
+    new_for(dir, name, wanted).map(drop)
 }
 
 /// Puts a staged file, which is on the disk, into its place.
@@ -197,25 +250,21 @@ pub fn put_staged(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     Ok(rustix::fs::renameat(dir, &new[..], dir, name)?)
 }
 
-/// A file with other content, and the owner, mode and extended attributes of the one that has the name.
-fn new_for(
-    dir: BorrowedFd<'_>,
-    name: &[u8],
-    content: &[u8],
-    mtime_ns: Option<i64>,
-) -> io::Result<New> {
+/// A file with other content, and the mode and extended attributes of the one that has the name.
+fn new_for(dir: BorrowedFd<'_>, name: &[u8], wanted: NewFile<'_>) -> io::Result<New> {
     let (old, stat) = open_regular(dir, name)?;
     let new = New::make(dir, name)?;
+    let (uid, gid) = wanted.owner.unwrap_or((stat.st_uid, stat.st_gid));
     set_owner(
         &new.file,
         Owner {
-            uid: stat.st_uid,
-            gid: stat.st_gid,
+            uid,
+            gid,
             mode: Mode::from_st_mode(stat.st_mode),
         },
     )?;
     copy_attributes(&old, &new.file)?;
-    new.fill(content, mtime_ns)?;
+    new.fill(wanted.content, wanted.mtime_ns)?;
     Ok(new)
 }
 
@@ -229,19 +278,21 @@ pub fn read_link(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)>
     Ok((target.into_bytes(), mtime_of(&found)))
 }
 
-/// Puts a symlink with another target into the place of one, with the same owner: at any moment the
+/// Puts a symlink with another target into the place of one; with its owner, where none is given: at any moment the
 /// name means the old symlink or the new one.
 pub fn replace_link(
     dir: BorrowedFd<'_>,
     name: &[u8],
     target: &[u8],
     mtime_ns: Option<i64>,
+    owner: Option<(u32, u32)>,
 ) -> io::Result<()> {
     let old = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let new = [name, NEW].concat();
     remove_unfinished(dir, name)?;
     rustix::fs::symlinkat(target, dir, &new[..])?;
-    let (uid, gid) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
+    let (uid, gid) = owner.unwrap_or((old.st_uid, old.st_gid));
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::chownat(dir, &new[..], Some(uid), Some(gid), flags)?;
     if let Some(nanoseconds) = mtime_ns {
@@ -328,7 +379,7 @@ mod tests {
         let taken = place.path().join("file.idshift-new");
         std::fs::create_dir(&taken).unwrap();
         remove_unfinished(dir.as_fd(), b"file").unwrap();
-        let error = replace_file(dir.as_fd(), b"file", b"new", None).unwrap_err();
+        let error = replace_file(dir.as_fd(), b"file", NewFile::default()).unwrap_err();
         let told = error.to_string();
         assert!(told.contains("file.idshift-new is in the way"), "{told}");
         assert!(taken.is_dir());

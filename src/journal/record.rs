@@ -14,7 +14,7 @@ use crate::ownership::{Change, FileType, Flags, Ownership};
 
 /// The latest format of journals and manifests. This program reads it and all before it, and writes
 /// the earliest that says what is to be said.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// First line of a journal: what the run was asked to do, enough to go on with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

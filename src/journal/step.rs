@@ -99,7 +99,7 @@ pub enum Step {
         #[serde(flatten)]
         identity: Identity,
     },
-    /// A file gets other content. Its owner, mode and extended attributes stay, its inode does not.
+    /// A file gets other content. Its mode and extended attributes stay, its inode does not.
     Rewrite {
         /// Where.
         at: StepPath,
@@ -108,7 +108,7 @@ pub enum Step {
         /// What it holds.
         after: FileContent,
     },
-    /// A symlink gets another target. Its owner stays, its inode does not.
+    /// A symlink gets another target. Its inode does not stay.
     Relink {
         /// Where.
         at: StepPath,
@@ -118,6 +118,9 @@ pub enum Step {
         after: Name,
         /// Time of its last modification, nanoseconds since 1970.
         mtime_ns: i64,
+        /// Owner and group before and after; left out where they stay (format 5).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owners: Option<[(u32, u32); 2]>,
     },
     /// One inode gets another ownership, and nothing below it does.
     SetOwnership {
@@ -188,6 +191,40 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         whole: bool,
     },
+    /// A directory comes into being that nobody can put anything into (`chattr +i`); undone, it goes.
+    MakeMountPoint {
+        /// Where.
+        at: StepPath,
+        /// What it is made like.
+        #[serde(flatten)]
+        made: NewDirectory,
+    },
+    /// Such a directory goes; undone, it is made anew.
+    RemoveMountPoint {
+        /// Where.
+        at: StepPath,
+        /// What it was like.
+        #[serde(flatten)]
+        made: NewDirectory,
+    },
+    /// A directory is mounted on another one with exchanged owners: container ids of the run's map on disk are seen as
+    /// host ids, and host ids as container ids. Undone, it is unmounted.
+    MountExchanged {
+        /// Which directory.
+        source: StepPath,
+        /// Where it is mounted.
+        at: StepPath,
+        /// What its time of last modification is set to before, nanoseconds since 1970: another one tells that
+        /// somebody worked in it.
+        mtime_ns: i64,
+    },
+    /// The same is unmounted; undone, it is mounted.
+    UnmountExchanged {
+        /// Which directory.
+        source: StepPath,
+        /// Where it is mounted.
+        at: StepPath,
+    },
     /// Nothing is done; undone, a directory gets back the time of its last modification.
     Times {
         /// Which directory. No names: the root itself.
@@ -217,6 +254,9 @@ pub struct FileContent {
     /// will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtime_ns: Option<i64>,
+    /// Owner and group; left out where they stay (format 5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<(u32, u32)>,
 }
 
 impl Step {
@@ -231,7 +271,12 @@ impl Step {
             | Step::Create { at, .. }
             | Step::Remove { at, .. }
             | Step::Staged { at, .. }
+            | Step::MakeMountPoint { at, .. }
+            | Step::RemoveMountPoint { at, .. }
             | Step::Times { at, .. } => vec![at],
+            Step::MountExchanged { at, source, .. } | Step::UnmountExchanged { at, source } => {
+                vec![at, source]
+            }
             Step::Rename { from, to, .. }
             | Step::Block { from, to, .. }
             | Step::Unblock { from, to, .. } => vec![from, to],
@@ -278,6 +323,14 @@ impl Step {
     /// The first format that has this kind of step.
     pub fn format(&self) -> u32 {
         match self {
+            Step::Relink {
+                owners: Some(_), ..
+            }
+            | Step::MakeMountPoint { .. }
+            | Step::RemoveMountPoint { .. }
+            | Step::MountExchanged { .. }
+            | Step::UnmountExchanged { .. } => 5,
+            Step::Rewrite { after, .. } if after.owner.is_some() => 5,
             Step::Staged { .. } => 4,
             step if step.crosses_roots() => 4,
             Step::Relink { .. }
@@ -348,6 +401,14 @@ impl Step {
                 format!("rename {} -> {}, which a guard had", path(from), path(to))
             }
             Step::Staged { at, .. } => format!("use {}, made before", path(at)),
+            Step::MakeMountPoint { at, .. } => {
+                format!("make mount point {}, empty and immutable", path(at))
+            }
+            Step::RemoveMountPoint { at, .. } => format!("remove mount point {}", path(at)),
+            Step::MountExchanged { source, at, .. } => {
+                format!("mount {} on {}, idmapped", path(source), path(at))
+            }
+            Step::UnmountExchanged { at, .. } => format!("unmount {}", path(at)),
             Step::Times { at, .. } => format!("remember the times of {}", path(at)),
         }
     }
@@ -403,6 +464,7 @@ mod tests {
         let content = |text: &str| FileContent {
             text: text.into(),
             mtime_ns: Some(5),
+            owner: (text == "x").then_some((7, 8)),
         };
         for step in [
             Step::MakeDir {
@@ -428,6 +490,7 @@ mod tests {
                 before: Name(b"../x".to_vec()),
                 after: Name(b"/y\xff".to_vec()),
                 mtime_ns: 7,
+                owners: Some([(1, 2), (3, 4)]),
             },
             Step::SetOwnership {
                 at: at.clone(),
@@ -469,6 +532,23 @@ mod tests {
                 at: at.clone(),
                 identity: Identity { ino: 7, born: 9 },
                 whole: true,
+            },
+            Step::MakeMountPoint {
+                at: at.clone(),
+                made,
+            },
+            Step::RemoveMountPoint {
+                at: at.clone(),
+                made,
+            },
+            Step::MountExchanged {
+                source: at.clone(),
+                at: StepPath::new(0, ["c"]),
+                mtime_ns: 5,
+            },
+            Step::UnmountExchanged {
+                source: at.clone(),
+                at: StepPath::new(0, ["c"]),
             },
             Step::Times { at, mtime_ns: 5 },
         ] {

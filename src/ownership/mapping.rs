@@ -46,14 +46,53 @@ pub enum Unmapped {
 /// becomes version 2 again. An inode that has no ACL and no capability is mapped without
 /// allocating.
 pub fn map_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Mapping {
-    match mapped(before, map, direction) {
+    mapped_as(before, map, Through::Map(direction))
+}
+
+/// Gives what has host ids to the container ids that they stand for; any other id stays what it is. For a tree that was
+/// written to through a mount with exchanged owners: a user of the host leaves such ids on disk.
+pub fn give_back_ownership(before: &Ownership, map: &IdMap) -> Mapping {
+    mapped_as(before, map, Through::GiveBack)
+}
+
+/// Host ids become container ids, and container ids host ids: what a mount with exchanged owners shows.
+pub fn exchange_ownership(before: &Ownership, map: &IdMap) -> Mapping {
+    mapped_as(before, map, Through::Exchange)
+}
+
+fn mapped_as(before: &Ownership, map: &IdMap, through: Through) -> Mapping {
+    match mapped(before, map, through) {
         Err(unmapped) => Mapping::Unmapped(unmapped),
         Ok(after) if after == *before => Mapping::Already,
         Ok(after) => Mapping::Change(after),
     }
 }
 
-/// The same for what is known to be on the side that is mapped from: an id that only the target side
+/// How ids go through a map.
+#[derive(Clone, Copy)]
+enum Through {
+    Map(Direction),
+    GiveBack,
+    Exchange,
+}
+
+impl Through {
+    fn id(self, id: u32, map: &RangeMap) -> Mapped {
+        match self {
+            Through::Map(direction) => map.map(id, direction),
+            Through::GiveBack => match map.map(id, Direction::OutOf) {
+                Mapped::Unmapped => Mapped::Already,
+                mapped => mapped,
+            },
+            Through::Exchange => match map.map(id, Direction::Into) {
+                Mapped::To(id) => Mapped::To(id),
+                _ => map.map(id, Direction::OutOf),
+            },
+        }
+    }
+}
+
+/// As [`map_ownership`], for what is known to be on the side that is mapped from: an id that only the target side
 /// has is none of it, and cannot be mapped.
 ///
 /// In a plain data-root 100050 is an id of a container that is larger than the range, and not what
@@ -116,7 +155,7 @@ pub fn give_ownership(
     map: &IdMap,
     direction: Direction,
 ) -> Mapping {
-    let given = mapped_extra(before, map, direction).map(|extra| Ownership {
+    let given = mapped_extra(before, map, Through::Map(direction)).map(|extra| Ownership {
         uid: owner.0,
         gid: owner.1,
         mode: before.mode,
@@ -129,27 +168,27 @@ pub fn give_ownership(
     }
 }
 
-fn mapped(before: &Ownership, map: &IdMap, direction: Direction) -> Result<Ownership, Unmapped> {
+fn mapped(before: &Ownership, map: &IdMap, through: Through) -> Result<Ownership, Unmapped> {
     Ok(Ownership {
-        uid: mapped_id(before.uid, "uid", &map.uids, direction)?,
-        gid: mapped_id(before.gid, "gid", &map.gids, direction)?,
+        uid: mapped_id(before.uid, "uid", &map.uids, through)?,
+        gid: mapped_id(before.gid, "gid", &map.gids, through)?,
         mode: before.mode,
-        extra: mapped_extra(before, map, direction)?,
+        extra: mapped_extra(before, map, through)?,
     })
 }
 
 fn mapped_extra(
     before: &Ownership,
     map: &IdMap,
-    direction: Direction,
+    through: Through,
 ) -> Result<Option<Box<Extra>>, Unmapped> {
     let Some(extra) = &before.extra else {
         return Ok(None);
     };
     Ok(Some(Box::new(Extra {
-        acl: mapped_acl(extra.acl.as_ref(), ACCESS, map, direction)?,
-        default_acl: mapped_acl(extra.default_acl.as_ref(), DEFAULT, map, direction)?,
-        capability: mapped_capability(extra.capability.as_ref(), map, direction)?,
+        acl: mapped_acl(extra.acl.as_ref(), ACCESS, map, through)?,
+        default_acl: mapped_acl(extra.default_acl.as_ref(), DEFAULT, map, through)?,
+        capability: mapped_capability(extra.capability.as_ref(), map, through)?,
     })))
 }
 
@@ -157,9 +196,9 @@ fn mapped_id(
     id: u32,
     field: &'static str,
     map: &RangeMap,
-    direction: Direction,
+    through: Through,
 ) -> Result<u32, Unmapped> {
-    match map.map(id, direction) {
+    match through.id(id, map) {
         Mapped::To(id) => Ok(id),
         Mapped::Already => Ok(id),
         Mapped::Unmapped => Err(Unmapped::Id { field, id }),
@@ -190,7 +229,7 @@ fn mapped_acl(
     acl: Option<&Acl>,
     words: Words,
     map: &IdMap,
-    direction: Direction,
+    through: Through,
 ) -> Result<Option<Acl>, Unmapped> {
     let Some(acl) = acl else { return Ok(None) };
     let entries: Result<Vec<AclEntry>, Unmapped> = acl
@@ -198,8 +237,8 @@ fn mapped_acl(
         .iter()
         .map(|entry| {
             let who = match entry.who {
-                Who::User(id) => Who::User(mapped_id(id, words.user, &map.uids, direction)?),
-                Who::Group(id) => Who::Group(mapped_id(id, words.group, &map.gids, direction)?),
+                Who::User(id) => Who::User(mapped_id(id, words.user, &map.uids, through)?),
+                Who::Group(id) => Who::Group(mapped_id(id, words.group, &map.gids, through)?),
                 other => other,
             };
             Ok(AclEntry { who, ..*entry })
@@ -214,20 +253,22 @@ fn mapped_acl(
 fn mapped_capability(
     capability: Option<&Capability>,
     map: &IdMap,
-    direction: Direction,
+    through: Through,
 ) -> Result<Option<Capability>, Unmapped> {
     let Some(capability) = capability else {
         return Ok(None);
     };
-    let root = match (capability.rootid, direction) {
-        (None, Direction::OutOf) => 0,
-        (None, Direction::Into) => match map.uids.map(0, Direction::Into) {
-            Mapped::To(root) => root,
-            // The target side has the host's root, whose capability it is then.
-            Mapped::Already => 0,
-            Mapped::Unmapped => return Err(Unmapped::NoContainerRoot),
-        },
-        (Some(root), _) => mapped_id(root, "capability rootid", &map.uids, direction)?,
+    let root = match (capability.rootid, through) {
+        (None, Through::Map(Direction::OutOf) | Through::GiveBack) => 0,
+        (None, Through::Map(Direction::Into) | Through::Exchange) => {
+            match map.uids.map(0, Direction::Into) {
+                Mapped::To(root) => root,
+                // The target side has the host's root, whose capability it is then.
+                Mapped::Already => 0,
+                Mapped::Unmapped => return Err(Unmapped::NoContainerRoot),
+            }
+        }
+        (Some(root), _) => mapped_id(root, "capability rootid", &map.uids, through)?,
     };
     // Version 3 with root 0 says what version 2 says, and the kernel shows it as version 2
     // (`security/commoncap.c`, `cap_inode_getsecurity`): it could never be found as it was written.
@@ -250,6 +291,54 @@ mod tests {
     fn map(text: &str) -> IdMap {
         let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
         IdMap::from_specs(&specs).unwrap()
+    }
+
+    #[test]
+    fn host_ids_are_given_back_and_others_stay() {
+        let map = map("b:0:100000:65536");
+        for (before, given, exchanged) in [
+            ((0, 7), (0, 7), Some((100_000, 100_007))),
+            ((100_000, 0), (0, 0), Some((0, 100_000))),
+            ((100_033, 100_034), (33, 34), Some((33, 34))),
+            ((70_000, 100_000), (70_000, 0), None),
+        ] {
+            let of = |(uid, gid): (u32, u32)| {
+                ownership(&format!(r#"{{"uid":{uid},"gid":{gid},"mode":"4755"}}"#))
+            };
+            let back = match give_back_ownership(&of(before), &map) {
+                Mapping::Already => of(before),
+                Mapping::Change(after) => after,
+                Mapping::Unmapped(why) => panic!("{before:?}: {why}"),
+            };
+            assert_eq!(back, of(given), "{before:?}");
+            match (exchange_ownership(&of(before), &map), exchanged) {
+                (Mapping::Change(after), Some(exchanged)) => assert_eq!(after, of(exchanged)),
+                (Mapping::Unmapped(_), None) => {}
+                (other, _) => panic!("{before:?}: {other:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        /// What is seen through a mount with exchanged owners leads back to what is on disk, ACLs and capability
+        /// included.
+        #[test]
+        fn an_exchange_of_an_exchange_is_nothing(
+            uid in prop_oneof![0u32..65_536, 100_000u32..165_536],
+            gid in prop_oneof![0u32..65_536, 100_000u32..165_536],
+            capability in proptest::option::of(capabilities(prop_oneof![Just(None), Just(Some(100_000))])),
+        ) {
+            let map = map("b:0:100000:65536");
+            let extra = Extra { capability, ..Extra::default() };
+            let before = Ownership::new(uid, gid, Mode::from_st_mode(0o755), extra);
+            let Mapping::Change(seen) = exchange_ownership(&before, &map) else {
+                return Err(TestCaseError::fail("nothing is exchanged"));
+            };
+            let Mapping::Change(after) = exchange_ownership(&seen, &map) else {
+                return Err(TestCaseError::fail("nothing is exchanged back"));
+            };
+            prop_assert_eq!(after, before);
+        }
     }
 
     fn ownership(json: &str) -> Ownership {

@@ -32,5 +32,8 @@ pub use change::{Change, Extra, Ownership};
 pub use file_type::FileType;
 pub use flags::Flags;
 pub use grant::grant_search;
-pub use mapping::{Mapping, expect_ownership, give_ownership, map_all_of_ownership, map_ownership};
+pub use mapping::{
+    Mapping, exchange_ownership, expect_ownership, give_back_ownership, give_ownership,
+    map_all_of_ownership, map_ownership,
+};
 pub use mode::Mode;

@@ -26,6 +26,8 @@ pub enum DockerCommand {
     Audit(AuditArgs),
     /// Carry everything of a stopped plain daemon into the root of a remapped one
     Migrate(MigrateArgs),
+    /// Mount a data-root that was migrated with --idmapped, as its unit does at boot
+    Mount(MountRootArgs),
     /// Carry everything back into the plain root, for a host that turns userns-remap off again
     Revert(RevertArgs),
     /// Move the root of a stopped remapped daemon to another range, because its lines in /etc/subuid change
@@ -72,6 +74,21 @@ pub struct AuditArgs {
     pub json: bool,
 }
 
+/// `idshift docker mount`
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 it is mounted · 4 it cannot be\n\n\
+    Examples:\n  \
+    idshift docker mount\n  \
+    idshift docker mount --data-root /srv/docker")]
+pub struct MountRootArgs {
+    /// Docker's data-root [default: as dockerd is started here, else /var/lib/docker]
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What `idshift docker migrate` and `revert` both take
 #[derive(Debug, Args)]
 pub struct MigrationArgs {
@@ -111,11 +128,19 @@ pub struct MigrationArgs {
     systemctl stop docker.socket docker\n    \
     idshift docker migrate --create-user --write-daemon-json\n    \
     systemctl start docker\n  \
+    The same by a mount, whatever the size, and no owner is changed:\n    \
+    idshift docker migrate --idmapped --create-user --write-daemon-json\n  \
+    Later, make that permanent:\n    \
+    idshift docker migrate\n  \
     Undo it, before the daemon was started again:\n    \
     idshift rollback latest\n  \
     Go back later, with everything that was made since:\n    \
     idshift docker revert --write-daemon-json")]
 pub struct MigrateArgs {
+    /// Change no owner: mount the data-root so that its ids are seen in the range (an idmapped mount, Linux 5.19), now
+    /// and at every boot
+    #[arg(long, conflicts_with = "copy")]
+    pub idmapped: bool,
     /// Leave the plain root as it is, and migrate a copy of it (shared content where the filesystem
     /// can)
     #[arg(long, conflicts_with = "manifest")]

@@ -22,7 +22,8 @@ pub use check::{CheckArgs, ProbeArgs};
 pub use common::{Immutable, LimitArgs, MapArgs, OutputArgs, RunArgs};
 pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{
-    AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, RebaseArgs, RevertArgs,
+    AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, MountRootArgs, RebaseArgs,
+    RevertArgs,
 };
 pub use doctor::DoctorArgs;
 pub use journal::{JournalArgs, JournalCommand};

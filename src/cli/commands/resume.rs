@@ -7,6 +7,8 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tell;
+use crate::docker::idmapped::unit;
 use crate::engine::{self, Monitor, Phase};
 use crate::journal::{Journal, Store};
 
@@ -24,5 +26,8 @@ pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     monitor.clear();
     let report = report?;
     print_report(call, &report, SummaryKind::Shift, &args.output, false, None);
+    if !unit::reload(&journal.header) {
+        tell!("{}", unit::NOT_RELOADED);
+    }
     Ok(Exit::from(&report))
 }

@@ -10,6 +10,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::printable;
 use crate::docker::copy;
+use crate::docker::idmapped::unit;
 use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
 use crate::fs::escape::escaped;
 use crate::journal::kept_whole;
@@ -47,6 +48,9 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         false => SummaryKind::Rollback,
     };
     print_report(call, &report, of, &args.output, false, None);
+    if !args.dry_run && !unit::reload(&journal.header) {
+        tell!("{}", unit::NOT_RELOADED);
+    }
     let acted = args.up_to.is_some() && !args.dry_run;
     if let Some(whole) = kept_whole(&path).filter(|_| acted) {
         tell!(

@@ -83,6 +83,9 @@ impl Invocation {
                 DockerCommand::Audit(args) => {
                     Invocation::new("docker audit", &[], false, args.json)
                 }
+                DockerCommand::Mount(args) => {
+                    Invocation::new("docker mount", &[], false, args.json)
+                }
                 DockerCommand::Migrate(args) => {
                     let args = &args.both;
                     Invocation::new("docker migrate", &[], args.dry_run, args.output.json)

@@ -119,6 +119,12 @@ fn headline(report: &Report, of: SummaryKind) -> String {
         (Ending::Stuck { .. }, _) => {
             format!("{}.", bad("Failed; rollback incomplete"))
         }
+        // By a mount.
+        (Ending::Done, SummaryKind::Shift) if stats.seen <= 1 && stats.steps > 0 => format!(
+            "{} in {}; no owner was to be changed.",
+            good("Done"),
+            seconds(report.elapsed)
+        ),
         (Ending::Done, SummaryKind::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
         (Ending::Done, SummaryKind::DryRun) => {
             format!(

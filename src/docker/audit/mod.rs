@@ -2,10 +2,12 @@
 //!
 //! - [`readiness`]: what stands in the way
 //! - [`containers`]: containers that will not work as they are
+//! - [`ways`]: by changing owners, or by a mount
 //! - [`work`]: what a migration would have to do
 
 pub mod containers;
 pub mod readiness;
+pub mod ways;
 pub mod work;
 
 use std::collections::HashSet;
@@ -21,6 +23,7 @@ use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{DockerRoot, Holds, canonical, plain_names};
+use super::idmapped::{IdmappedRoot, health};
 use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
 use super::inventory::{HostBinds, Inventory};
@@ -34,6 +37,7 @@ use crate::journal::Store;
 use crate::preflight::Passing;
 use crate::preflight::accounts::LoginAccounts;
 use containers::Troubled;
+use ways::Way;
 use work::Work;
 
 /// All that was found.
@@ -50,6 +54,11 @@ pub struct Audit {
     pub holds: Holds,
     /// What a migration would have to do; `None` where it could not be worked out.
     pub work: Option<Work>,
+    /// `B.B` of roots that are remapped by a mount.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub idmapped_roots: Vec<String>,
+    /// By changing owners and by a mount; none where there is nothing to be migrated.
+    pub ways: Vec<Way>,
     /// Readiness.
     pub findings: Vec<Finding>,
     /// Names of containers that run.
@@ -179,12 +188,25 @@ pub fn audit(
     let running = all.into_iter().filter(|(container, _)| container.running);
     let running: Vec<String> = running.map(|(container, _)| container.name).collect();
     findings.extend(readiness::daemon(&top, containerd, &running));
-    let mut work = None;
+    let (mut work, mut ways) = (None, Vec::new());
+    let idmapped_roots = IdmappedRoot::all(&top)?;
+    for root in &idmapped_roots {
+        if holds.is_shell() {
+            holds = DockerRoot::at(root.content()).holds()?;
+        }
+        findings.extend(health::findings(root, start.is_service_on(&top))?);
+    }
     if let Some(remap) = &remap {
         match work::look_through(&top, remap, journals, jobs, control) {
             Ok((found, would_refuse)) => {
                 findings.extend(work::refused_now(&would_refuse));
-                findings.extend(found.findings());
+                let in_the_way = found.findings();
+                let why = in_the_way.iter().find(|it| it.level == Level::Error);
+                if idmapped_roots.is_empty() {
+                    let why = why.map(|it| format!("{}: {}", it.what, it.found));
+                    ways = ways::both(&top, remap, &found, why).into();
+                }
+                findings.extend(in_the_way);
                 work = Some(found);
             }
             Err(reason) => {
@@ -203,6 +225,8 @@ pub fn audit(
         drivers: root.drivers()?,
         holds,
         work,
+        idmapped_roots: idmapped_roots.into_iter().map(|root| root.range).collect(),
+        ways,
         findings,
         running,
         containers: troubled,

@@ -9,6 +9,7 @@ use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{ASIDE, COPY, DockerRoot, count, is_remapped_name, names};
 pub use crate::docker::findings::{command_line, idmapped};
 use crate::docker::findings::{driver, in_use_root, parents, ranges};
+use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::not_renamed;
@@ -170,6 +171,10 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
         if !is_remapped_name(&name) {
             continue;
         }
+        // Of one that is remapped by a mount, more is told elsewhere.
+        if IdmappedRoot::find(top, &name)?.is_some() {
+            continue;
+        }
         let holds = DockerRoot::at(top.join(&name)).holds()?;
         findings.push(if holds.is_shell() {
             Finding::ok(
@@ -223,7 +228,10 @@ fn filesystems(root: &DockerRoot) -> Result<Vec<Finding>, DockerError> {
         let Ok(stat) = PinnedFile::path(&path).and_then(|pin| pin.stat()) else {
             continue;
         };
-        if let Some(why) = not_renamed(&path, &stat) {
+        // The mount of a root that is remapped by one is no part of another filesystem.
+        let is_idmapped =
+            is_remapped_name(&name) && IdmappedRoot::find(&root.path, &name)?.is_some();
+        if let Some(why) = not_renamed(&path, &stat).filter(|_| !is_idmapped) {
             let found = format!("{} {why}", escaped(&path));
             let help = "move it into the data-root's filesystem; docs/docker.md has another way";
             findings.push(Finding::error("filesystems", found).remedy(help));

@@ -47,8 +47,8 @@ const JOURNAL_BYTES: u64 = 8;
 const TIMES_A_DRY_RUN: f64 = 4.0;
 
 /// Bytes of journal, and seconds, of a rename or a rewrite: measured on 10,000 containers.
-const JOURNAL_BYTES_A_STEP: u64 = 200;
-const SECONDS_A_STEP: f64 = 0.000_35;
+pub(super) const JOURNAL_BYTES_A_STEP: u64 = 200;
+pub(super) const SECONDS_A_STEP: f64 = 0.000_35;
 
 /// Works the migration out, as a dry run does.
 ///
@@ -64,21 +64,9 @@ pub fn look_through(
     control: RunControl<'_>,
 ) -> Result<(Work, Vec<Passing>), String> {
     let request = MigrateRequest {
-        staging: None,
-        keeps_store: false,
-        gone_images: BTreeMap::new(),
-        data_root: top.to_path_buf(),
-        direction: Direction::Into,
-        copy: None,
         jobs,
         keep_going: true,
-        set_userns_host: false,
-        bind_mounts: false,
-        allow_home: false,
-        shifted_before: Vec::new(),
-        clear_flags: false,
-        allow_outside_links: false,
-        daemon_json: None,
+        ..MigrateRequest::plain(top, Direction::Into)
     };
     let dry_run = |request: &MigrateRequest| {
         let migration = Migration::prepare(request, remap).map_err(|error| error.to_string())?;

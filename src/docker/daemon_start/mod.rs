@@ -171,6 +171,11 @@ impl DaemonStart {
         Ok(true)
     }
 
+    /// Whether this host's docker.service starts a daemon on this data-root.
+    pub fn is_service_on(&self, data_root: &Path) -> bool {
+        !self.is_other && unit::is_there() && self.check_data_root(data_root).is_ok()
+    }
+
     /// That the daemon which reads the file is on this data-root.
     fn check_data_root(&self, data_root: &Path) -> Result<(), DockerError> {
         if self.is_other {

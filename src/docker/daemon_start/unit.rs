@@ -27,6 +27,11 @@ pub fn docker_service() -> Option<Vec<Word>> {
     (!words.is_empty()).then_some(words)
 }
 
+/// Whether there is such a unit.
+pub fn is_there() -> bool {
+    !files().is_empty()
+}
+
 /// The unit's own file and its drop-ins, in the order in which they count.
 fn files() -> Vec<PathBuf> {
     let dirs = || UNIT_DIRS.iter().map(Path::new);

@@ -35,6 +35,7 @@ use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
 pub use disposition::{Disposition, HostBinds};
 use mounts::{MountPoint, mount_points};
+pub use path_owner::is_daemon_name;
 pub use path_owner::{PathOwner, whose};
 use path_owner::{is_link, names_below};
 use volumes::{Edit, VolumeElsewhere, volumes_elsewhere};
@@ -153,6 +154,29 @@ impl Inventory {
             carried_as_is: Vec::new(),
             shifts_host_binds: with_binds,
         })
+    }
+
+    /// What is mounted below a docker root of which nothing else is to be known.
+    ///
+    /// # Errors
+    /// As of [`Inventory::for_migrate`].
+    pub fn of_mounts(moved: &PathRewriter) -> Result<Inventory, DockerError> {
+        let volumes = volumes_elsewhere(moved)?;
+        Ok(Inventory {
+            mounts: mount_points_of(moved, &volumes)?,
+            volumes: Vec::new(),
+            bind_mounts: Vec::new(),
+            own_trees: Vec::new(),
+            in_place: Vec::new(),
+            left_shifted: Vec::new(),
+            carried_as_is: Vec::new(),
+            shifts_host_binds: false,
+        })
+    }
+
+    /// What is in the data-root is seen through an idmapped mount, and is not in the range on disk.
+    pub fn is_plain_on_disk(&mut self, top: &Path) {
+        self.left_shifted.retain(|path| !path.starts_with(top));
     }
 
     /// What would be shifted in place, were it not for somebody who logs in to this host.

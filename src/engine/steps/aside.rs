@@ -69,9 +69,10 @@ fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &StepPath, stat: &St
         .filter_map(|step| step.moved().map(|it| it.identity))
         .collect();
     let is_made_dir = |(n, step): (usize, &Step)| match step {
-        Step::MakeDir { at, .. } | Step::RemoveDir { at, .. } => {
-            surveyor.place_now(survey, n, at) == *place
-        }
+        Step::MakeDir { at, .. }
+        | Step::RemoveDir { at, .. }
+        | Step::MakeMountPoint { at, .. }
+        | Step::RemoveMountPoint { at, .. } => surveyor.place_now(survey, n, at) == *place,
         // What was made anew in the place of what is renamed from here, or to here.
         Step::Rename { .. } => step.moved().is_some_and(|MovedPath { from, to, .. }| {
             let expected = if survey.is_moved(n) { to } else { from };

@@ -4,11 +4,13 @@
 //! - `inspect`: what they tell before, or after, they are taken
 //! - `obstacle`: what has the place of a step
 //! - `aside`: what a daemon made meanwhile, out of the way
+//! - `exchanged`: a directory that is mounted with exchanged owners
 //! - `stage`: new files of many rewrites, beside their places
 //! - `perform`: taking and undoing one step
 //! - `place`: where they are on the disk
 
 mod aside;
+mod exchanged;
 mod inspect;
 mod obstacle;
 mod perform;
@@ -30,6 +32,7 @@ pub use self::survey::StepState;
 use self::survey::{Survey, Surveyor};
 use super::report::{Problem, ProblemKind, SetAside};
 use super::target::Target;
+use crate::idmap::IdMap;
 use crate::journal::step::StepPath;
 use crate::journal::{Journal, Step};
 
@@ -52,6 +55,8 @@ pub struct Steps<'a> {
     /// So many of them come before the owners.
     before: usize,
     roots: StepRoots<'a>,
+    /// The run's.
+    map: &'a IdMap,
     /// The trees are a daemon's own.
     is_service: bool,
     /// What a daemon made that tried to start while it was kept from that is nobody's.
@@ -68,6 +73,7 @@ impl<'a> Steps<'a> {
                 .collect(),
             before: journal.header.steps_before.min(journal.steps.len()),
             roots: StepRoots::of(journal),
+            map: &journal.header.map,
             is_service: journal.header.is_of_service(),
             forgives: journal.header.is_of_service() && journal.state.is_open(),
         }
@@ -119,6 +125,7 @@ impl<'a> Steps<'a> {
         }
         let performer = Performer {
             roots: &self.roots,
+            map: self.map,
             is_service: self.is_service,
             forgives: self.forgives,
         };
@@ -181,11 +188,20 @@ impl<'a> Steps<'a> {
             (Target::Before, true) => holds_more(&surveyor, survey, n, &places),
             _ => None,
         };
+        let was_used = |n: usize| match target {
+            Target::Before => surveyor.was_used(survey, n),
+            Target::After => None,
+        };
         let obstacle = |n: usize| match &survey.states[n] {
             Err(error) => survey
                 .matters(n, &self.steps[n], target)
                 .then(|| self.problem(n, error)),
-            Ok(state) if *state == wanted(target) => None,
+            Ok(state) if *state == wanted(target) => {
+                was_used(n).map(|error| self.problem(n, &error))
+            }
+            Ok(_) if matches!(self.steps[n], Step::MountExchanged { .. }) => {
+                was_used(n).map(|error| self.problem(n, &error))
+            }
             Ok(_) if self.is_forgiving(survey.reached) => None,
             Ok(_) => occupied(&surveyor, n, target)
                 .or_else(|| in_service(n))
@@ -226,6 +242,7 @@ impl<'a> Steps<'a> {
             steps: self.steps,
             moves: &self.moves,
             roots: &self.roots,
+            map: self.map,
             forgives: self.forgives,
         }
     }

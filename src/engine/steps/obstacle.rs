@@ -46,6 +46,10 @@ pub(super) fn holds_more(
     else {
         return None;
     };
+    // Of a directory that others use too, it stays.
+    if surveyor.roots.lines()[at.root].steps_only {
+        return None;
+    }
     // Steps before a directory was renamed know what is in it by the name that it had.
     let (then, at) = (at, surveyor.place_now(survey, n, at));
     let is_known = |name: &Name| {

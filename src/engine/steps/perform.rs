@@ -4,19 +4,23 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::aside::set_aside;
+use super::exchanged::Exchanged;
 use super::place::{PlaceDirs, StepRoots, last};
 use super::state::owned;
 use super::survey::{Survey, Surveyor};
 use crate::engine::report::SetAside;
 use crate::fs::file_ops::{self, Owner};
 use crate::fs::{Identity, apply, remove_tree};
-use crate::journal::step::{NewDirectory, StepPath};
+use crate::idmap::IdMap;
+use crate::journal::step::{FileContent, NewDirectory, StepPath};
 use crate::journal::{Name, Step};
 use crate::ownership::{Mode, Ownership};
 
 /// Makes the system calls of steps.
 pub(super) struct Performer<'a> {
     pub roots: &'a StepRoots<'a>,
+    /// The run's map.
+    pub map: &'a IdMap,
     /// The trees are a daemon's own.
     pub is_service: bool,
     /// What a daemon made that tried to start while it was kept from that is nobody's.
@@ -40,10 +44,11 @@ impl Performer<'_> {
             Step::Rename { from, to, .. } => self.rename(from, to),
             Step::Rewrite { at, after, .. } => {
                 let dir = self.roots.parent(at)?;
-                let text = after.text.as_bytes();
-                file_ops::replace_file(dir.as_fd(), last(at), text, after.mtime_ns)
+                file_ops::replace_file(dir.as_fd(), last(at), new_file(after))
             }
-            Step::Relink { at, after, .. } => self.relink(at, after, None),
+            Step::Relink {
+                at, after, owners, ..
+            } => self.relink(at, after, None, owners.map(|it| it[1])),
             Step::SetOwnership { after, .. } => self.set_ownership(step, after),
             Step::Create { at, content, made } => self.create(at, content, made),
             Step::Remove { at, content, .. } => self.remove(at, content),
@@ -53,6 +58,14 @@ impl Performer<'_> {
             Step::Unblock {
                 from, to, content, ..
             } => self.unblock(from, to, content),
+            Step::MakeMountPoint { at, made } => self.make_mount_point(at, made),
+            Step::RemoveMountPoint { at, .. } => self.remove_mount_point(at),
+            Step::MountExchanged {
+                source,
+                at,
+                mtime_ns,
+            } => self.exchanged(source, at).mount(Some(*mtime_ns)),
+            Step::UnmountExchanged { source, at } => self.exchanged(source, at).unmount(),
             Step::Staged { .. } => Err(io::Error::other("is gone")),
             Step::Times { .. } => Ok(()),
         }
@@ -78,6 +91,13 @@ impl Performer<'_> {
                 removed => removed,
             },
             Step::MakeDir { at, .. } => match self.remove_dir(at) {
+                // Others put something into it meanwhile.
+                Err(error)
+                    if self.roots.lines()[at.root].steps_only
+                        && error.kind() == io::ErrorKind::DirectoryNotEmpty =>
+                {
+                    Ok(())
+                }
                 // What a daemon made in it, while it was kept from the rest, stays with it.
                 Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                     aside.push(set_aside(self.roots, at)?);
@@ -89,15 +109,15 @@ impl Performer<'_> {
             Step::Rename { from, to, .. } => self.rename(to, from),
             Step::Rewrite { at, before, .. } => {
                 let dir = self.roots.parent(at)?;
-                let text = before.text.as_bytes();
-                file_ops::replace_file(dir.as_fd(), last(at), text, before.mtime_ns)
+                file_ops::replace_file(dir.as_fd(), last(at), new_file(before))
             }
             Step::Relink {
                 at,
                 before,
                 mtime_ns,
+                owners,
                 ..
-            } => self.relink(at, before, Some(*mtime_ns)),
+            } => self.relink(at, before, Some(*mtime_ns), owners.map(|it| it[0])),
             Step::SetOwnership { before, .. } => self.set_ownership(step, before),
             Step::Create { at, content, .. } => self.remove(at, content),
             Step::Remove { at, content, made } => self.create(at, content, made),
@@ -107,6 +127,10 @@ impl Performer<'_> {
             Step::Unblock {
                 from, to, content, ..
             } => self.block(to, from, content),
+            Step::MakeMountPoint { at, .. } => self.remove_mount_point(at),
+            Step::RemoveMountPoint { at, made } => self.make_mount_point(at, made),
+            Step::MountExchanged { source, at, .. } => self.exchanged(source, at).unmount(),
+            Step::UnmountExchanged { source, at } => self.exchanged(source, at).mount(None),
             Step::Times { at, mtime_ns } => match dirs.dir(at) {
                 Ok(dir) => file_ops::set_mtime(dir, *mtime_ns),
                 // It came with the run, or is gone.
@@ -173,9 +197,15 @@ impl Performer<'_> {
         }
     }
 
-    fn relink(&self, at: &StepPath, target: &Name, mtime_ns: Option<i64>) -> io::Result<()> {
+    fn relink(
+        &self,
+        at: &StepPath,
+        target: &Name,
+        mtime_ns: Option<i64>,
+        owner: Option<(u32, u32)>,
+    ) -> io::Result<()> {
         let dir = self.roots.parent(at)?;
-        file_ops::replace_link(dir.as_fd(), last(at), &target.0, mtime_ns)
+        file_ops::replace_link(dir.as_fd(), last(at), &target.0, mtime_ns, owner)
     }
 
     fn set_ownership(&self, step: &Step, wanted: &Ownership) -> io::Result<()> {
@@ -186,6 +216,25 @@ impl Performer<'_> {
     fn make(&self, at: &StepPath, made: &NewDirectory) -> io::Result<()> {
         let dir = self.roots.parent(at)?;
         file_ops::make_dir(dir.as_fd(), last(at), owner(made))
+    }
+
+    fn make_mount_point(&self, at: &StepPath, made: &NewDirectory) -> io::Result<()> {
+        let dir = self.roots.parent(at)?;
+        file_ops::make_mount_point(dir.as_fd(), last(at), owner(made))
+    }
+
+    fn remove_mount_point(&self, at: &StepPath) -> io::Result<()> {
+        let dir = self.roots.parent(at)?;
+        file_ops::remove_mount_point(dir.as_fd(), last(at))
+    }
+
+    fn exchanged<'p>(&'p self, source: &'p StepPath, at: &'p StepPath) -> Exchanged<'p> {
+        Exchanged {
+            roots: self.roots,
+            map: self.map,
+            source,
+            at,
+        }
     }
 
     /// Removes what was made for a run, if it is that.
@@ -248,6 +297,15 @@ const GUARD: Owner = Owner {
 fn guard_is_at((dir, name): (BorrowedFd<'_>, &[u8]), content: &str) -> bool {
     let now = file_ops::read_file(dir, name);
     now.is_ok_and(|(now, _)| now == content.as_bytes())
+}
+
+/// What a file is to be.
+pub(super) fn new_file(content: &FileContent) -> file_ops::NewFile<'_> {
+    file_ops::NewFile {
+        content: content.text.as_bytes(),
+        mtime_ns: content.mtime_ns,
+        owner: content.owner,
+    }
 }
 
 fn owner(made: &NewDirectory) -> Owner {

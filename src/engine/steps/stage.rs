@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 
+use super::perform::new_file;
 use super::place::{PlaceDirs, last};
 use super::survey::{StepState, Survey, Surveyor};
 use crate::engine::target::Target;
@@ -54,8 +55,7 @@ pub(super) fn stage(
         return HashSet::new();
     };
     let made = |(n, at, content): (usize, &StepPath, &FileContent)| {
-        let text = content.text.as_bytes();
-        file_ops::stage_file(dirs.parent(at).ok()?, last(at), text, content.mtime_ns).ok()?;
+        file_ops::stage_file(dirs.parent(at).ok()?, last(at), new_file(content)).ok()?;
         Some(n)
     };
     let staged = rewrites.into_iter().filter_map(made).collect();

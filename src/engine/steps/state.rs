@@ -28,6 +28,8 @@ impl Surveyor<'_> {
             Step::MakeDir { .. }
             | Step::RemoveDir { .. }
             | Step::Create { .. }
+            | Step::MakeMountPoint { .. }
+            | Step::RemoveMountPoint { .. }
             | Step::Staged { .. }
                 if survey.is_past(n) =>
             {
@@ -46,12 +48,27 @@ impl Surveyor<'_> {
             | Step::RemoveDir { .. }
             | Step::Create { .. }
             | Step::Remove { .. }
+            | Step::MakeMountPoint { .. }
+            | Step::RemoveMountPoint { .. }
+            | Step::MountExchanged { .. }
                 if survey.is_ahead(n) =>
             {
                 Ok(StepState::Pending)
             }
             Step::MakeDir { at: place, made } => {
                 self.directory(&at(place), made, [StepState::Pending, StepState::Done])
+            }
+            Step::MakeMountPoint { at: place, .. } => {
+                self.mount_point(&at(place), [StepState::Pending, StepState::Done])
+            }
+            Step::RemoveMountPoint { at: place, .. } => {
+                self.mount_point(&at(place), [StepState::Done, StepState::Pending])
+            }
+            Step::MountExchanged { .. } => {
+                self.mount_state(survey, n, [StepState::Pending, StepState::Done])
+            }
+            Step::UnmountExchanged { .. } => {
+                self.mount_state(survey, n, [StepState::Done, StepState::Pending])
             }
             Step::RemoveDir { at: place, made } => {
                 self.directory(&at(place), made, [StepState::Done, StepState::Pending])
@@ -172,7 +189,8 @@ impl Surveyor<'_> {
         };
         let is_done = survey.is_moved(n);
         let expected = self.place_now(survey, n, if is_done { to } else { from });
-        let is_it = self.roots.stat(&expected)?.map(|stat| stat.identity) == Some(identity);
+        let there = self.roots.stat(&expected)?;
+        let is_it = there.is_some_and(|stat| stat.identity == identity && !stat.mount_root);
         // What a daemon makes anew at each start may be another inode, or gone.
         let is_remade = self.forgives && matches!(step, Step::Rename { .. });
         match (is_it || is_remade, is_done) {

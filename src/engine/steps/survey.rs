@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::place::{PlaceDirs, StepRoots};
 use crate::engine::target::Target;
+use crate::idmap::IdMap;
 use crate::journal::Step;
 use crate::journal::step::{MovedPath, StepPath, path_after_move};
 
@@ -52,7 +53,12 @@ impl Survey {
     pub fn matters(&self, n: usize, step: &Step, target: Target) -> bool {
         match (target, step) {
             // Something has the place of what is to go: then that is gone.
-            (Target::After, Step::Remove { .. } | Step::RemoveDir { .. }) => false,
+            (
+                Target::After,
+                Step::Remove { .. } | Step::RemoveDir { .. } | Step::RemoveMountPoint { .. },
+            ) => false,
+            // It does not stay past what comes after it: a reboot ends it.
+            (Target::After, Step::MountExchanged { .. } | Step::UnmountExchanged { .. }) => true,
             (Target::After, _) => !self.is_past(n),
             (Target::Before, _) => !self.is_ahead(n),
         }
@@ -65,6 +71,8 @@ pub(super) struct Surveyor<'a> {
     /// Which of them give an entry another place, in order.
     pub moves: &'a [usize],
     pub roots: &'a StepRoots<'a>,
+    /// The run's map.
+    pub map: &'a IdMap,
     /// A run has not ended that keeps a daemon from starting: what a daemon that tried makes anew is nobody's.
     pub forgives: bool,
 }
@@ -91,7 +99,8 @@ impl Surveyor<'_> {
                 return false;
             };
             let there = self.roots.stat(to).ok().flatten();
-            there.is_some_and(|stat| stat.identity == identity)
+            // A mount can show it there while it still is where it was.
+            there.is_some_and(|stat| stat.identity == identity && !stat.mount_root)
         };
         self.moves
             .iter()

@@ -51,6 +51,7 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
         Rule::Set { .. } => !stat.is_dir(),
         _ => false,
     };
+    let stays = stays || scope.policy.stays(dir.root, &stat);
     if stays || scope.done.contains(&(stat.dev, stat.identity)) {
         return Verdict::Stays;
     }

@@ -27,6 +27,7 @@ use std::io;
 use std::path::PathBuf;
 
 use containment::Seeker;
+pub use mount_users::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
 use mount_users::{MountUse, TreeMount};
 use processes::Process;
 pub use remedy::{container_name, remedy, remedy_of_service, users};

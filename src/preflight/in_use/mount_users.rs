@@ -6,6 +6,7 @@
 //! the other; where the mount is attached, and under which name, plays no part.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,6 +19,12 @@ use super::containment::{Above, Containment, FileId, Seeker, open_directory};
 use super::overlay;
 use super::processes::{Process, view_key};
 use crate::fs::mountinfo;
+
+/// What the name of the directory in a data-root begins with that holds an idmapped root; that root's name follows.
+pub const IDMAPPED_ROOT: &str = "idshift-idmapped-";
+
+/// The directory in that which is mounted.
+pub const IDMAPPED_CONTENT: &str = "content";
 
 const THIS_THREAD: &str = "/proc/thread-self";
 
@@ -74,6 +81,21 @@ impl ViewedMount {
     /// Where it is attached.
     pub fn point(&self) -> &Path {
         &self.point
+    }
+
+    /// Whether it shows what an idmapped data-root has, in the place where its daemon looks for that: no use by
+    /// somebody else.
+    fn is_of_idmapped_root(&self, homes: &[TreeMount]) -> bool {
+        let Some(name) = self.point.file_name().filter(|_| self.idmapped) else {
+            return false;
+        };
+        let mut dir = OsString::from(IDMAPPED_ROOT);
+        dir.push(name);
+        let mut homes = homes.iter();
+        homes.any(|home| {
+            let shown = home.path.join(&dir).join(IDMAPPED_CONTENT);
+            home.filesystem == self.filesystem && self.root == shown
+        })
     }
 
     fn containment(&self, homes: &[TreeMount]) -> Containment {
@@ -215,10 +237,13 @@ pub(super) fn uses<'a>(
     within.extend(overlays_within(&views, seeker, &above(homes)));
 
     let family = MountsById::of(&views);
-    let known = homes
+    let mut known: HashSet<_> = homes
         .iter()
         .map(|home| family.mount_sources(home.mount))
         .collect();
+    let own = views[0].mounts.iter();
+    let own = own.filter(|mount| mount.is_of_idmapped_root(homes));
+    known.extend(own.map(|mount| family.mount_sources(mount.id)));
     uses_among(&views, &within, known, (this, processes))
 }
 

@@ -96,6 +96,7 @@ fn help_is_as_reviewed() {
         &["docker", "--help"],
         &["docker", "audit", "--help"],
         &["docker", "migrate", "--help"],
+        &["docker", "mount", "--help"],
         &["docker", "revert", "--help"],
         &["docker", "rebase", "--help"],
         &["report", "--help"],

@@ -32,34 +32,71 @@ pub(super) fn small_host_of_tiny_containers() -> Host {
     host
 }
 
-fn command(idshift: &Idshift, host: &Host, what: &str) -> Command {
-    let more: &[&str] = match what {
-        "migrate" => &["--set-userns-host"],
-        "revert" => &["--bind-mounts"],
-        _ => &["--from", "b:0:165536:65536"],
-    };
-    idshift.command([&docker_args(what, host)[..], more].concat())
+/// What is killed: a command of `idshift docker` and its options.
+pub(super) struct Carry {
+    pub what: &'static str,
+    pub more: &'static [&'static str],
+}
+
+const MIGRATE: Carry = Carry {
+    what: "migrate",
+    more: &["--set-userns-host"],
+};
+const REVERT: Carry = Carry {
+    what: "revert",
+    more: &["--bind-mounts"],
+};
+const IDMAP: Carry = Carry {
+    what: "migrate",
+    more: &["--set-userns-host", "--idmapped"],
+};
+pub(super) const REBASE: Carry = Carry {
+    what: "rebase",
+    more: &["--from", "b:0:165536:65536"],
+};
+const MAKE_PERMANENT: Carry = Carry {
+    what: "migrate",
+    more: &[],
+};
+
+fn command(idshift: &Idshift, host: &Host, carry: &Carry) -> Command {
+    idshift.command([&docker_args(carry.what, host)[..], carry.more].concat())
+}
+
+/// What a reboot does to a mount.
+fn reboot(host: &Host) {
+    let point = host.data_root.join("100000.100000");
+    while nix::mount::umount2(&point, nix::mount::MntFlags::empty()).is_ok() {}
 }
 
 /// The directory that a revert or a move to another range removes is another one when that is undone, with the same owner and mode.
 pub(super) fn state(host: &Host) -> Vec<String> {
     let strip = |line: String| {
         let mut value: Value = serde_json::from_str(&line).unwrap();
-        if value["path"] == "100000.100000" || value["path"] == "165536.165536" {
+        let path = value["path"].as_str().unwrap_or_default().to_string();
+        let holder = "idshift-idmapped-100000.100000";
+        if path == "165536.165536"
+            || path == "100000.100000"
+            || path.starts_with(holder) && path.matches('/').count() < 2
+        {
             let object = value.as_object_mut().unwrap();
             object.remove("ino");
             object.remove("atime_ns");
+            if path.ends_with("/map") {
+                object.remove("mtime_ns");
+            }
         }
         value.to_string()
     };
     snapshot(&host.data_root).into_iter().map(strip).collect()
 }
 
-pub(super) fn killed_anywhere(host: &Host, what: &'static str, text: &'static str) {
+pub(super) fn killed_anywhere(host: &Host, carry: &Carry, text: &'static str) {
+    let what = carry.what;
     let promise = Promise::new("Docker", text, HOW);
     let learning = Idshift::new();
     let start = state(host);
-    let events = trace::count(&command(&learning, host, what));
+    let events = trace::count(&command(&learning, host, carry));
     let there = timeless(&state(host));
     learning.run(["rollback", "latest"]).exits(0);
     same(&start, &state(host), "the first rollback");
@@ -75,7 +112,10 @@ pub(super) fn killed_anywhere(host: &Host, what: &'static str, text: &'static st
         };
         let idshift = Idshift::new();
         let when = format!("{what} killed at event {n} of {events}");
-        kills += u64::from(trace::kill_at(&command(&idshift, host, what), n));
+        kills += u64::from(trace::kill_at(&command(&idshift, host, carry), n));
+        if numbers.below(2) == 0 {
+            reboot(host);
+        }
         if idshift.journal_files().is_empty() {
             same(&start, &state(host), &when);
             continue;
@@ -113,7 +153,7 @@ fn migrate_and_revert_survive_a_kill_anywhere() {
     idshift.run(["rollback", "latest"]).exits(0);
     killed_anywhere(
         &host,
-        "migrate",
+        &MIGRATE,
         "`docker migrate` of a real data-root is finished or undone to the byte",
     );
 
@@ -133,10 +173,65 @@ fn migrate_and_revert_survive_a_kill_anywhere() {
     remapped.stop();
     killed_anywhere(
         &host,
-        "revert",
+        &REVERT,
         "`docker revert` of a real data-root is finished or undone to the byte",
     );
 
+    revert(&idshift, &host, &[]).exits(0);
+    let plain = host.start(&[]);
+    plain.docker(&["start", "-a", "new"]);
+    plain.stop();
+}
+
+/// A container and a volume that are made while the root is idmapped.
+fn make_something_new(host: &Host) {
+    let remapped = host.start(REMAPPED);
+    let work =
+        "echo n > /fresh/n && busybox chown 9:9 /fresh/n && echo n > /n && busybox rm -f /bin/ls";
+    let new = [
+        "run",
+        "--network=none",
+        "--name",
+        "new",
+        "-v",
+        "fresh:/fresh",
+        "tiny:1",
+        "sh",
+        "-c",
+        work,
+    ];
+    remapped.docker(&new);
+    remapped.stop();
+}
+
+#[test]
+fn an_idmapped_root_survives_a_kill_and_a_reboot_anywhere() {
+    need_root();
+    let host = small_host_of_tiny_containers();
+    let idshift = Idshift::new();
+    killed_anywhere(
+        &host,
+        &IDMAP,
+        "`docker migrate --idmapped` of a real data-root is finished or undone to the byte, also after a reboot",
+    );
+
+    migrate(&idshift, &host, &["--set-userns-host", "--idmapped"]).exits(0);
+    make_something_new(&host);
+    killed_anywhere(
+        &host,
+        &REVERT,
+        "`docker revert` of an idmapped root is finished or undone to the byte, also after a reboot",
+    );
+    killed_anywhere(
+        &host,
+        &MAKE_PERMANENT,
+        "`docker migrate` of an idmapped root is finished or undone to the byte, also after a reboot",
+    );
+
+    migrate(&idshift, &host, &[]).exits(0);
+    let remapped = host.start(REMAPPED);
+    remapped.docker(&["start", "-a", "new"]);
+    remapped.stop();
     revert(&idshift, &host, &[]).exits(0);
     let plain = host.start(&[]);
     plain.docker(&["start", "-a", "new"]);

@@ -9,6 +9,7 @@ mod drivers;
 mod engines;
 mod fresh_root;
 mod hosts;
+mod idmapped;
 mod kills;
 mod layers;
 mod many_containers;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::kills::{killed_anywhere, small_host_of_tiny_containers, state};
+use super::kills::{REBASE, killed_anywhere, small_host_of_tiny_containers, state};
 use crate::support::daemon::Host;
 use crate::support::docker::*;
 use crate::support::{Idshift, Run, need_root};
@@ -197,7 +197,7 @@ fn a_move_to_another_range_survives_a_kill_anywhere() {
     range(100_000);
     killed_anywhere(
         &host,
-        "rebase",
+        &REBASE,
         "`docker rebase` of a real data-root is finished or undone to the byte",
     );
 }

@@ -255,3 +255,105 @@ fn a_migration_cut_by_a_reboot_is_finished_or_undone() {
         }
     }
 }
+
+const MOUNT_UNIT: &str = "/etc/systemd/system/idshift-docker-mount.service";
+const MOUNT_DROP_IN: &str = "/etc/systemd/system/docker.service.d/idshift-mount.conf";
+
+fn is_up(host: &EngineHost, container: &str) -> bool {
+    let running = ["inspect", "-f", "{{.State.Running}}", container];
+    host.docker(&running) == "true"
+}
+
+#[test]
+fn an_idmapped_root_is_mounted_at_each_boot() {
+    need_root();
+    for release in Release::all() {
+        let mut host = EngineHost::new(release);
+        host.import_tiny("tiny:1");
+        let run = [
+            "run",
+            "-d",
+            "--restart",
+            "always",
+            "--name",
+            "up",
+            "-v",
+            "data:/d",
+            "tiny:1",
+        ];
+        host.docker(&[&run[..], &["sh", "-c", "touch /d/f; sleep 100000"]].concat());
+        host.stop_docker();
+        let args = [
+            "docker",
+            "migrate",
+            "--idmapped",
+            "--create-user",
+            "--write-daemon-json",
+        ];
+        host.idshift(&args).exits(0);
+        // Undone, and done again.
+        host.idshift(&["rollback", "latest"]).exits(0);
+        assert!(!host.path(MOUNT_UNIT).exists() && !host.path(MOUNT_DROP_IN).exists());
+        host.start_docker();
+        assert!(is_up(&host, "up"), "{release:?}: plain");
+        host.stop_docker();
+        host.idshift(&args).exits(0);
+        host.start_docker();
+        for reboot in [false, true] {
+            if reboot {
+                host.reboot();
+            }
+            assert!(is_up(&host, "up"), "{release:?}: {}", host.engine_log());
+            let map = ["exec", "up", "cat", "/proc/self/uid_map"];
+            assert!(
+                host.docker(&map).contains("100000"),
+                "{release:?}: it is remapped"
+            );
+        }
+        // A power cut is no different.
+        host.cut_power();
+        host.boot();
+        assert!(is_up(&host, "up"), "{release:?}: {}", host.engine_log());
+
+        // The unit is masked, or fails: the daemon stays down, and says why.
+        let unit = host.path(MOUNT_UNIT);
+        let text = std::fs::read_to_string(&unit).unwrap();
+        let failing = text.replace("ExecStart=", "ExecStart=/bin/false ");
+        for (broken, told) in [
+            (Some(failing), "A dependency job for docker.service failed"),
+            (None, "Unit idshift-docker-mount.service is masked"),
+        ] {
+            std::fs::remove_file(&unit).unwrap();
+            match broken {
+                None => std::os::unix::fs::symlink("/dev/null", &unit).unwrap(),
+                Some(broken) => std::fs::write(&unit, &broken).unwrap(),
+            }
+            host.reboot();
+            let state = host.run(&["systemctl", "is-active", "docker"]);
+            assert_ne!(state.text().trim(), "active", "{release:?} {told}");
+            let start = host.run(&["systemctl", "start", "docker"]);
+            assert_ne!(start.code, Some(0));
+            assert!(start.stderr.contains(told), "{start}");
+            let audit = host.idshift(&["docker", "audit"]);
+            assert_eq!(audit.code, Some(3), "{audit}");
+            for told in ["is missing: no daemon starts on it", MOUNT_UNIT] {
+                assert!(audit.text().contains(told), "{told} {audit}");
+            }
+        }
+        std::fs::remove_file(&unit).unwrap();
+        std::fs::write(&unit, &text).unwrap();
+        host.reboot();
+        assert!(is_up(&host, "up"), "{release:?}: mended");
+
+        host.stop_docker();
+        host.idshift(&["docker", "revert", "--write-daemon-json"])
+            .exits(0);
+        assert!(!unit.exists() && !host.path("/etc/systemd/system/docker.service.d").exists());
+        host.start_docker();
+        assert!(is_up(&host, "up"), "{release:?}: reverted");
+        host.reboot();
+        assert!(is_up(&host, "up"), "{release:?}: reverted, after a reboot");
+        let found = host.sh("find /var/lib/docker -xdev -uid +99999 -o -xdev -gid +99999");
+        assert_eq!(found, "", "{release:?}");
+    }
+}

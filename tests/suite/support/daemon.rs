@@ -97,9 +97,33 @@ impl Host {
     }
 }
 
+/// Bridges of its networks outlive a daemon, and with thirty of them no daemon of this machine has an address left.
+fn remove_bridges(data_root: &Path) {
+    let remapped = fs::read_dir(data_root).into_iter().flatten().flatten();
+    let roots = remapped.map(|entry| entry.path()).chain([data_root.into()]);
+    let stored: Vec<u8> = roots
+        .filter_map(|root| fs::read(root.join("network/files/local-kv.db")).ok())
+        .flatten()
+        .collect();
+    for entry in fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(id) = name.strip_prefix("br-").filter(|id| id.len() == 12) else {
+            continue;
+        };
+        if stored.windows(id.len()).any(|part| part == id.as_bytes()) {
+            let _ = Command::new("ip").args(["link", "del", &name]).output();
+        }
+    }
+}
+
 impl Drop for Host {
     /// A daemon that was killed leaves mounts behind.
     fn drop(&mut self) {
+        remove_bridges(&self.data_root);
         // A test with a filesystem of its own is a thread with a mount namespace of its own.
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
         let ours: Vec<&str> = mounts
@@ -113,6 +137,18 @@ impl Drop for Host {
         for at in ours.into_iter().rev() {
             let _ = nix::mount::umount2(at, nix::mount::MntFlags::MNT_DETACH);
         }
+        clear_mount_points(&self.data_root);
+    }
+}
+
+/// What is immutable at the top of a data-root, and would stay, is so no more.
+pub fn clear_mount_points(data_root: &Path) {
+    for entry in fs::read_dir(data_root).into_iter().flatten().flatten() {
+        let _ = Command::new("chattr").arg("-i").arg(entry.path()).output();
+        let _ = Command::new("chattr")
+            .arg("-i")
+            .arg(entry.path().join("point"))
+            .output();
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::daemon::clear_mount_points;
 use super::{Idshift, Run, long, script};
 
 /// Which Debian, and so which Docker.
@@ -323,6 +324,9 @@ fn ended(child: &mut Child, init: u32) {
 impl Drop for EngineHost {
     fn drop(&mut self) {
         self.cut_power();
+        for data_root in ["/var/lib/docker", "/srv/docker"] {
+            clear_mount_points(&self.path(data_root));
+        }
         let clean = Command::new("unshare")
             .args(["-m", "bash"])
             .arg(script("engine_host.sh"))

@@ -11,6 +11,7 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::say;
 use crate::cli::output::text::{bytes, columns, count, inodes, one_line, path};
 use crate::docker::audit::containers::Troubled;
+use crate::docker::audit::ways::Way;
 use crate::docker::audit::{Audit, audit};
 use crate::docker::bind_mounts::BindMount;
 use crate::docker::daemon_start::DaemonStart;
@@ -85,7 +86,11 @@ fn print(audit: &Audit) {
     findings::print(&audit.findings);
     if let Some(work) = &audit.work {
         say!(
-            "\nA migration shifts {} of {}, with {} renames and rewrites of files: about {:.0} s, and {} of journal.",
+            "\n{} {} of {}, with {} renames and rewrites of files: about {:.0} s, and {} of journal.",
+            match audit.idmapped_roots.is_empty() {
+                true => "A migration shifts",
+                false => "Made permanent by idshift docker migrate, it shifts",
+            },
             count(work.to_shift),
             inodes(work.inodes),
             count(work.steps),
@@ -93,6 +98,7 @@ fn print(audit: &Audit) {
             bytes(work.journal_bytes)
         );
     }
+    ways(&audit.ways);
     if !audit.containers.is_empty() {
         say!("\nContainers that will not work as they are:");
         // What helps several is said once.
@@ -118,6 +124,38 @@ fn print(audit: &Audit) {
         say!(
             "\nContainers that make devices (mknod) cannot do so remapped; that cannot be known beforehand."
         );
+    }
+}
+
+/// The two ways into the range, side by side.
+fn ways(ways: &[Way]) {
+    let [owners, mount] = ways else {
+        return;
+    };
+    let row = |what: &str, of: &dyn Fn(&Way) -> String| vec![what.into(), of(owners), of(mount)];
+    let time = |way: &Way| match way.seconds {
+        seconds if seconds < 1.0 => "under 1 s".to_string(),
+        seconds => format!("about {seconds:.0} s"),
+    };
+    let rows = [
+        row("", &|way| way.command.clone()),
+        row("daemon stopped", &time),
+        row("journal", &|way| bytes(way.journal_bytes)),
+        row("this host", &|way| match &way.refused {
+            Some(_) => "cannot, see below".into(),
+            None => "can".into(),
+        }),
+        row("backups see", &|way| way.backups.into()),
+        row("quotas count", &|way| way.quotas.into()),
+        row("going back", &|way| way.going_back.into()),
+        row("from then on", &|way| way.needs.clone()),
+    ];
+    say!("\nTwo ways, by changed owners or by a mount:");
+    say!("{}", columns(&rows).trim_end());
+    for way in ways {
+        if let Some(why) = &way.refused {
+            say!("  {} cannot: {}", way.command, one_line(why));
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::ConversionSummary;
 use crate::docker::copy::PlannedCopy;
+use crate::docker::idmapped::unit;
 use crate::docker::migrate::{DaemonTarget, MigrateError, MigrateOptions, Migrated};
 use crate::docker::migration::Migration;
 use crate::docker::remap::Remap;
@@ -26,6 +27,7 @@ use crate::journal::Store;
 pub struct MigrationCommand<'a> {
     direction: Direction,
     args: &'a MigrationArgs,
+    idmapped: bool,
     copy: bool,
     write_daemon_json: bool,
     set_userns_host: bool,
@@ -38,6 +40,7 @@ impl<'a> From<&'a MigrateArgs> for MigrationCommand<'a> {
         MigrationCommand {
             direction: Direction::Into,
             args: &args.both,
+            idmapped: args.idmapped,
             copy: args.copy,
             write_daemon_json: args.write_daemon_json,
             set_userns_host: args.set_userns_host,
@@ -51,6 +54,7 @@ impl<'a> From<&'a RevertArgs> for MigrationCommand<'a> {
     fn from(args: &'a RevertArgs) -> MigrationCommand<'a> {
         MigrationCommand {
             direction: Direction::OutOf,
+            idmapped: false,
             args: &args.both,
             copy: false,
             write_daemon_json: args.write_daemon_json,
@@ -151,6 +155,7 @@ fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
         direction: command.direction,
         dry_run: args.dry_run,
         create_user: args.create_user,
+        idmapped: command.idmapped,
         copy: command.copy,
         write_daemon_json: command.write_daemon_json,
         jobs: args.effort.threads(),
@@ -165,13 +170,25 @@ fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
 
 /// What a person should know of a run.
 fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
-    let mut notes = told(&migrated.migration, &migrated.remap, dry_run);
+    let mut notes = Vec::new();
+    notes.extend(migrated.shown.as_ref().map(|(point, content)| {
+        format!(
+            "No owner {} changed: {} {} {} with the range's ids, by an idmapped mount.",
+            if dry_run { "would be" } else { "is" },
+            path(point),
+            if dry_run { "would show" } else { "shows" },
+            path(content)
+        )
+    }));
+    notes.extend(told(&migrated.migration, &migrated.remap, dry_run));
     let copy = migrated.copy.iter();
     notes.extend(copy.map(|copy| told_copy(copy, dry_run)));
     let made = if dry_run { "Would make" } else { "Made" };
     let missing = migrated.made.iter();
     notes.extend(missing.map(|what| format!("{made} {what}.")));
     notes.extend(migrated.untold_renames.iter().map(|it| it.to_string()));
+    notes.extend(migrated.at_boot.clone());
+    notes.extend(migrated.reload.then(|| unit::NOT_RELOADED.to_string()));
     notes.extend(migrated.next.clone());
     notes.extend(migrated.copy_left.clone());
     notes

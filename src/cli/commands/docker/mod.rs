@@ -2,6 +2,7 @@
 
 mod audit;
 mod migrate;
+mod mount;
 mod rebase;
 
 use crate::cli::args::{DockerArgs, DockerCommand};
@@ -14,6 +15,7 @@ pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
         DockerCommand::Audit(args) => audit::run(args, call),
         DockerCommand::Migrate(args) => migrate::run(&args.into(), call),
+        DockerCommand::Mount(args) => mount::run(args, call),
         DockerCommand::Rebase(args) => rebase::run(args, call),
         DockerCommand::Revert(args) if args.to_containerd => {
             migrate::to_containerd(&args.both, call)

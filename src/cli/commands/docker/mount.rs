@@ -1,0 +1,45 @@
+//! `idshift docker mount`
+
+use super::refused;
+use crate::cli::args::MountRootArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::say;
+use crate::cli::output::text::path;
+use crate::docker::daemon_start::DaemonStart;
+use crate::docker::data_root;
+use crate::docker::idmapped::mount_all;
+
+/// Runs it.
+pub fn run(args: &MountRootArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let data_root = match &args.data_root {
+        Some(path) => path.clone(),
+        None => {
+            let settings = DaemonStart::of_host(None).settings().map_err(refused)?;
+            data_root::find(None, &settings)
+        }
+    };
+    call.is_of(std::slice::from_ref(&data_root));
+    let mounted = mount_all(&data_root).map_err(refused)?;
+    if args.json {
+        let points: Vec<_> = mounted
+            .iter()
+            .map(|(root, is_new)| serde_json::json!({"path": root.point(), "mounted_before": !is_new}))
+            .collect();
+        call.print("done", serde_json::json!({ "mounts": points }));
+        return Ok(Exit::Done);
+    }
+    for (root, is_new) in &mounted {
+        let is = if *is_new {
+            "is mounted now"
+        } else {
+            "was mounted already"
+        };
+        say!(
+            "{} {is}: {} is on disk.",
+            path(&root.point()),
+            path(&root.content())
+        );
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,80 @@
+//! The two ways into the range, side by side: by changing owners, and by a mount.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::work::Work;
+use crate::docker::idmapped::unit::has_systemd;
+use crate::docker::migration::{MigrateRequest, Migration};
+use crate::docker::remap::Remap;
+use crate::idmap::Direction;
+
+/// What one way takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Way {
+    /// The command, without the program's name.
+    pub command: String,
+    /// Why this host cannot; `None`: it can.
+    pub refused: Option<String>,
+    /// Seconds for which the daemon is stopped, an estimate.
+    pub seconds: f64,
+    /// Bytes of journal, an estimate.
+    pub journal_bytes: u64,
+    /// What a backup program sees.
+    pub backups: &'static str,
+    /// What user and group quotas count.
+    pub quotas: &'static str,
+    /// How it is undone later.
+    pub going_back: &'static str,
+    /// What has to be there from now on.
+    pub needs: String,
+}
+
+/// Seconds that the mount, and what is made for it, takes beside renames and rewrites (measured).
+const SECONDS_OF_MOUNT: f64 = 0.1;
+
+/// Renames and rewrites that come with the mount.
+const STEPS_OF_MOUNT: u64 = 8;
+
+/// Both ways; `work`: what changing owners takes, and why that is refused.
+pub fn both(top: &Path, remap: &Remap, work: &Work, refused: Option<String>) -> [Way; 2] {
+    let steps = work.steps + STEPS_OF_MOUNT;
+    [
+        Way {
+            command: "docker migrate".into(),
+            refused,
+            seconds: work.seconds,
+            journal_bytes: work.journal_bytes,
+            backups: "the range's ids",
+            quotas: "the range's ids",
+            going_back: "docker revert: as long as this",
+            needs: "nothing more".into(),
+        },
+        Way {
+            command: "docker migrate --idmapped".into(),
+            refused: try_mount(top, remap),
+            seconds: SECONDS_OF_MOUNT + super::work::SECONDS_A_STEP * steps as f64,
+            journal_bytes: 4096 + super::work::JOURNAL_BYTES_A_STEP * steps,
+            backups: "the range's ids in B.B, plain ones where it is on disk",
+            quotas: "plain ids, as before",
+            going_back: "docker revert: reads all, changes what the daemon made",
+            needs: match has_systemd() {
+                true => "a mount at each boot: a unit that docker.service requires".into(),
+                false => "idshift docker mount at each boot, before the daemon".into(),
+            },
+        },
+    ]
+}
+
+/// Why this host cannot be remapped by a mount: asked as the run asks it.
+fn try_mount(top: &Path, remap: &Remap) -> Option<String> {
+    let request = MigrateRequest::plain(top, Direction::Into);
+    let request = MigrateRequest {
+        idmapped: true,
+        ..request
+    };
+    Migration::prepare(&request, remap)
+        .err()
+        .map(|error| error.to_string())
+}

@@ -1,0 +1,139 @@
+//! What is the matter with an idmapped root.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::OpenTreeFlags;
+
+use super::{IdmappedRoot, MountState, unit};
+use crate::docker::DockerError;
+use crate::docker::data_root::{DockerRoot, names};
+use crate::fs::escape::{escaped, shell_word};
+use crate::fs::file_ops::is_empty;
+use crate::fs::{PinnedFile, Stat};
+use crate::host::Finding;
+use crate::idmap::{Direction, Mapped};
+
+const WHAT: &str = "idmapped root";
+
+/// All that is to be said of it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn findings(root: &IdmappedRoot, is_service: bool) -> Result<Vec<Finding>, DockerError> {
+    let (point, content) = (root.point(), root.content());
+    let mut findings = Vec::new();
+    let command = unit::mount_command(&root.top);
+    let holds = DockerRoot::at(&content).holds()?;
+    findings.push(match root.mount_state()? {
+        MountState::Mounted => Finding::ok(
+            WHAT,
+            format!(
+                "{} holds {holds}, remapped by a mount of {}",
+                escaped(&point),
+                escaped(&content)
+            ),
+        )
+        .remedy(
+            "idshift docker migrate changes the owners on disk, after which no mount is needed; idshift docker revert is the \
+             way back",
+        ),
+        MountState::Missing => Finding::error(
+            WHAT,
+            format!(
+                "the mount of {} on {} is missing: no daemon starts on it",
+                escaped(&content),
+                escaped(&point)
+            ),
+        )
+        .remedy(command.clone()),
+        MountState::Other(what) => Finding::error(WHAT, format!("{}: {what}", escaped(&point)))
+            .remedy(format!("umount {}, then {command}", shell_word(&point))),
+    });
+    if is_service && unit::has_systemd() {
+        findings.extend(unit::trouble(&root.top, &root.range).map(|found| {
+            Finding::error(
+                "mount at boot",
+                format!("{found}, so docker.service does not start, or starts without the mount"),
+            )
+            .remedy(
+                "idshift docker revert, then idshift docker migrate --idmapped, makes unit and drop-in anew; or put them back",
+            )
+        }));
+    } else {
+        findings.push(Finding::ok("mount at boot", unit::at_boot(&root.top)));
+    }
+    findings.extend(hidden(root));
+    findings.extend(without_mount(root)?);
+    Ok(findings)
+}
+
+/// What is at the mount point, below the mount: it should be empty, and stay so.
+fn hidden(root: &IdmappedRoot) -> Option<Finding> {
+    let (stat, empty) = below_mount(&root.top, &root.range)?;
+    let found = match (empty, stat.immutable) {
+        (true, true) => return None,
+        (true, false) => "can be written to: a daemon that is started without the mount would",
+        (false, _) => "holds files that a daemon wrote without the mount, and that the mount hides",
+    };
+    let point = shell_word(&root.point());
+    let remedy = match empty {
+        true => format!(
+            "umount {point}, chattr +i {point}, then {}",
+            unit::mount_command(&root.top)
+        ),
+        false => format!("stop the daemon, umount {point}, and move away what is in there"),
+    };
+    Some(
+        Finding::error("mount point", format!("{} {found}", escaped(&root.point()))).remedy(remedy),
+    )
+}
+
+/// The directory that a mount is on, and whether it is empty.
+fn below_mount(top: &Path, name: &str) -> Option<(Stat, bool)> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let top = rustix::fs::open(top, flags, Mode::empty()).ok()?;
+    // A copy of the mount that has none of those below it, and is nowhere.
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    let clone = rustix::mount::open_tree(&top, c"", clone).ok()?;
+    let point = rustix::fs::openat(clone.as_fd(), name, flags, Mode::empty()).ok()?;
+    let empty = is_empty(&point).ok()?;
+    Some((crate::fs::stat::stat(&point).ok()?, empty))
+}
+
+/// Layers and volumes whose top is the range's on disk: through the mount it is root's of the host, as no daemon makes
+/// it.
+fn without_mount(root: &IdmappedRoot) -> Result<Option<Finding>, DockerError> {
+    let content = root.content();
+    let mut found = Vec::new();
+    for (dir, top) in [("overlay2", "diff"), ("volumes", "_data")] {
+        for name in names(&content.join(dir))? {
+            let path = content.join(dir).join(&name).join(top);
+            let Ok(stat) = PinnedFile::path(&path).and_then(|pin| pin.stat()) else {
+                continue;
+            };
+            let in_range = root.map.uids.map(stat.uid, Direction::OutOf);
+            if matches!(in_range, Mapped::To(_)) {
+                found.push(format!("{dir}/{name}"));
+            }
+        }
+    }
+    Ok((!found.is_empty()).then(|| {
+        let more = match found.len() {
+            n @ 4.. => format!(" and {} more", n - 3),
+            _ => String::new(),
+        };
+        found.truncate(3);
+        Finding::error(
+            "layers",
+            format!(
+                "written without the mount: {}{more}. Containers see their files as nobody's",
+                found.join(", ")
+            ),
+        )
+        .remedy("idshift docker revert gives them back, and idshift docker migrate --idmapped carries them with the rest")
+    }))
+}

@@ -1,0 +1,246 @@
+//! A data-root that is remapped by a mount instead of by changed owners (`mount_setattr(2)`, `MOUNT_ATTR_IDMAP`).
+//!
+//! What the plain daemon had is in `idshift-idmapped-B.B/content`, with the owners that it had. It is mounted on `B.B`, where a
+//! remapped daemon looks for its root, so that container ids on disk are seen as host ids and the other way round: what
+//! the daemon makes as root of the host is B's on disk.
+//!
+//! - [`health`]: what is the matter with one
+//! - [`layout`]: which inodes change owners on the way out of it, or when it is made permanent
+//! - `permanent`: what is seen through the mount becomes what is on disk
+//! - [`probe`]: whether this host can, tried
+//! - [`unit`]: what mounts it at boot
+
+pub mod health;
+pub mod layout;
+pub(super) mod permanent;
+pub mod probe;
+pub mod unit;
+
+use std::path::{Path, PathBuf};
+
+use super::DockerError;
+use super::data_root::{DockerRoot, canonical, is_remapped_name, names, read_text};
+use super::remap::Remap;
+use crate::fs::escape::{escaped, shell_word};
+use crate::fs::idmapped::is_idmapped;
+use crate::fs::idmapped_mount::{DetachedMount, MountOptions};
+use crate::fs::{PinnedFile, Stat, mountinfo};
+use crate::idmap::{IdMap, MapSpec, MountMap};
+use crate::preflight::in_use::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
+
+/// The file beside the content that holds the map.
+pub const MAP: &str = "map";
+
+/// A remapped root, idmapped.
+#[derive(Clone, Debug)]
+pub struct IdmappedRoot {
+    /// The data-root.
+    pub top: PathBuf,
+    /// `B.B`
+    pub range: String,
+    /// What it was mounted with when it was made.
+    pub map: IdMap,
+}
+
+/// Where its content is, below the data-root.
+pub fn place(range: &str) -> [String; 2] {
+    [format!("{IDMAPPED_ROOT}{range}"), IDMAPPED_CONTENT.into()]
+}
+
+/// What the file [`MAP`] holds.
+pub fn record(map: &IdMap) -> String {
+    format!(
+        "# The content beside this file is a Docker data-root. It is mounted on the directory beside this one that is named\n\
+         # by its range, with these ids (on disk : seen) exchanged. `idshift docker mount` mounts it, `idshift docker revert`\n\
+         # takes it back. Do not change anything in here.\n{map}\n"
+    )
+}
+
+/// What is mounted where the daemon looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountState {
+    /// The content, as it should be.
+    Mounted,
+    /// Nothing.
+    Missing,
+    /// Something else, in words.
+    Other(String),
+}
+
+impl IdmappedRoot {
+    /// The root of this range in a data-root, if it is idmapped.
+    ///
+    /// # Errors
+    /// What is there cannot be read.
+    pub fn find(top: &Path, range: &str) -> Result<Option<IdmappedRoot>, DockerError> {
+        let [dir, content] = place(range);
+        let dir = top.join(dir);
+        if !dir.join(content).is_dir() {
+            return Ok(None);
+        }
+        let path = dir.join(MAP);
+        let text = read_text(&path)?.unwrap_or_default();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let specs: Result<Vec<MapSpec>, _> = lines
+            .flat_map(str::split_whitespace)
+            .map(str::parse)
+            .collect();
+        let map = specs.map_err(|error| error.to_string());
+        let map = map.and_then(|specs| IdMap::from_specs(&specs).map_err(|it| it.to_string()));
+        match map {
+            Ok(map) => Ok(Some(IdmappedRoot {
+                top: top.to_path_buf(),
+                range: range.into(),
+                map,
+            })),
+            Err(error) => Err(DockerError::in_the_way(
+                &path,
+                format!(
+                    "does not say which ids this data-root is mounted with ({error}). Write the ranges into it, as \
+                     `b:0:100000:65536`: those that its user had in /etc/subuid when it was migrated"
+                ),
+            )),
+        }
+    }
+
+    /// All of a data-root.
+    ///
+    /// # Errors
+    /// As of [`IdmappedRoot::find`].
+    pub fn all(top: &Path) -> Result<Vec<IdmappedRoot>, DockerError> {
+        let mut found = Vec::new();
+        for name in names(top)? {
+            let range = name.strip_prefix(IDMAPPED_ROOT);
+            if let Some(range) = range.filter(|range| is_remapped_name(range)) {
+                found.extend(IdmappedRoot::find(top, range)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is on disk.
+    pub fn content(&self) -> PathBuf {
+        let [dir, content] = place(&self.range);
+        self.top.join(dir).join(content)
+    }
+
+    /// Where the daemon looks.
+    pub fn point(&self) -> PathBuf {
+        self.top.join(&self.range)
+    }
+
+    /// The directory that holds it and only root may enter.
+    pub fn holder(&self) -> PathBuf {
+        let [dir, _] = place(&self.range);
+        self.top.join(dir)
+    }
+
+    /// Those ranges, with the map that it was made with.
+    pub fn remap(&self, now: &Remap) -> Remap {
+        Remap {
+            map: self.map.clone(),
+            ..now.clone()
+        }
+    }
+
+    /// When it was made, milliseconds since 1970; 0 where the filesystem does not tell.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn made_at(&self) -> Result<i64, DockerError> {
+        look(&self.holder()).map(|(_, stat)| stat.identity.born)
+    }
+
+    /// What is mounted where the daemon looks.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn mount_state(&self) -> Result<MountState, DockerError> {
+        let (content, point) = (self.content(), self.point());
+        let (_, on_disk) = look(&content)?;
+        let (pin, seen) = look(&point)?;
+        if !seen.mount_root {
+            return Ok(MountState::Missing);
+        }
+        if seen.identity != on_disk.identity {
+            let other = "another directory is mounted there";
+            return Ok(MountState::Other(other.into()));
+        }
+        let mounts = mountinfo::of_this_thread().map_err(DockerError::io(&point))?;
+        let idmapped = is_idmapped(&pin, &mounts).map_err(DockerError::io(&point))?;
+        let expected = MountMap::exchange(&self.map).visible(on_disk.uid, on_disk.gid);
+        let is_seen = expected == (Some(seen.uid), Some(seen.gid));
+        Ok(match idmapped && is_seen {
+            true => MountState::Mounted,
+            false => MountState::Other("it is mounted there with other owners".into()),
+        })
+    }
+
+    /// Refuses one that is not mounted as it should be.
+    ///
+    /// # Errors
+    /// Says what helps.
+    pub fn check_mounted(&self) -> Result<(), DockerError> {
+        let why = match self.mount_state()? {
+            MountState::Mounted => return Ok(()),
+            MountState::Missing => format!(
+                "its idmapped mount is missing: `idshift docker mount --data-root {}` makes it, then run this again",
+                shell_word(&self.top)
+            ),
+            MountState::Other(what) => format!(
+                "{what}, instead of {}. `umount {}`, then `idshift docker mount --data-root {}`",
+                escaped(&self.content()),
+                shell_word(&self.point()),
+                shell_word(&self.top)
+            ),
+        };
+        Err(DockerError::in_the_way(self.point(), why))
+    }
+
+    /// Mounts it; whether it was not mounted before.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub fn mount(&self) -> Result<bool, DockerError> {
+        match self.mount_state()? {
+            MountState::Mounted => return Ok(false),
+            MountState::Missing => {}
+            MountState::Other(_) => self.check_mounted()?,
+        }
+        let (content, point) = (self.content(), self.point());
+        let (pin, _) = look(&content)?;
+        let target = PinnedFile::exactly(&point);
+        let target = target.map_err(|errno| DockerError::io(&point)(errno.into()))?;
+        let map = MountMap::exchange(&self.map);
+        DetachedMount::of(&pin, &map, MountOptions::default())
+            .and_then(|mount| mount.attach(&target))
+            .map_err(|error| DockerError::in_the_way(&point, error.to_string()))?;
+        Ok(true)
+    }
+}
+
+/// Mounts all idmapped roots of a data-root. Gives each with whether it was not mounted before.
+///
+/// # Errors
+/// There is none, or one cannot be mounted.
+pub fn mount_all(data_root: &Path) -> Result<Vec<(IdmappedRoot, bool)>, DockerError> {
+    let top = canonical(data_root)?;
+    let roots = IdmappedRoot::all(&top)?;
+    if roots.is_empty() {
+        let why = "is not remapped by a mount: `idshift docker migrate --idmapped` makes it so";
+        return Err(DockerError::in_the_way(top, why));
+    }
+    // Refuses where a run has not come to its end: it mounts by itself.
+    DockerRoot::at(&top).holds()?;
+    let mount = |root: IdmappedRoot| {
+        DockerRoot::at(root.content()).holds()?;
+        let is_new = root.mount()?;
+        Ok((root, is_new))
+    };
+    roots.into_iter().map(mount).collect()
+}
+
+fn look(path: &Path) -> Result<(PinnedFile, Stat), DockerError> {
+    let found = PinnedFile::exactly(path).and_then(|pin| pin.stat().map(|stat| (pin, stat)));
+    found.map_err(|errno| DockerError::io(path)(errno.into()))
+}

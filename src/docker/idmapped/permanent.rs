@@ -1,0 +1,112 @@
+//! What is seen through the mount of an idmapped root becomes what is on disk: a root whose owners are changed.
+
+use std::path::Path;
+
+use super::layout::Exchange;
+use super::{IdmappedRoot, place, unit};
+use crate::docker::DockerError;
+use crate::docker::inventory::Inventory;
+use crate::docker::layout::Layout;
+use crate::docker::migration::{MigrateRequest, Migration};
+use crate::docker::path_rewriter::PathRewriter;
+use crate::docker::remap::Remap;
+use crate::docker::steps::{GUARDED, MOUNT_POINT, StepList, times};
+use crate::idmap::Direction;
+use crate::journal::Step;
+use crate::journal::step::StepPath;
+
+/// Works it out.
+///
+/// # Errors
+/// What stands in the way. Nothing was changed.
+pub(in crate::docker) fn prepare(
+    request: &MigrateRequest,
+    remap: &Remap,
+    root: &IdmappedRoot,
+) -> Result<Migration, DockerError> {
+    root.check_mounted()?;
+    check_options(request, remap, root)?;
+    let (top, inner) = (&root.top, &root.range[..]);
+    let moved = PathRewriter::new(&root.point(), top, Vec::new())?;
+    let inventory = Inventory::of_mounts(&moved)?;
+    inventory.check()?;
+    let [holder, content] = place(inner);
+    let place = [&holder[..], &content[..]];
+
+    let mut steps = StepList::new(top, None, inner)?;
+    let hidden = steps.hidden.clone();
+    let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
+    for (way, dir) in [(&place[..1], root.holder()), (&place[..], root.content())] {
+        steps.early.push(times(StepPath::new(0, way), &dir)?);
+    }
+    steps.block(&place, &hidden)?;
+    steps.unmount(inner);
+    steps.early.push(Step::RemoveMountPoint {
+        at: StepPath::new(0, [inner]),
+        made: MOUNT_POINT,
+    });
+    steps.rename(&place, &[inner])?;
+    steps.unblock(&root.content().join(GUARDED), &[inner])?;
+    let mut step_roots = Vec::new();
+    if let Some(units) = unit::units_root() {
+        let removed = unit::remove(top, inner, 1)?;
+        if !removed.is_empty() {
+            step_roots.push(units);
+            steps.late.extend(removed);
+        }
+    }
+    request.write_daemon_json(1, &mut step_roots, &mut steps)?;
+    steps.remove_idmapped_holder(root)?;
+    let layout = Layout {
+        direction: Direction::Into,
+        root_uid: remap.root.0,
+        root_gid: remap.root.1,
+        inside: None,
+        others: Default::default(),
+        elsewhere: Default::default(),
+        own_trees: Vec::new(),
+        sides_overlap: false,
+        snapshots: None,
+        staging: None,
+    };
+    let place = [holder, content];
+    Ok(Migration::of_steps(
+        request,
+        remap,
+        (top, inventory, step_roots),
+        Box::new(Exchange { place, layout }),
+        steps,
+    ))
+}
+
+/// Refuses what has no meaning here, and ranges that are others now.
+fn check_options(
+    request: &MigrateRequest,
+    remap: &Remap,
+    root: &IdmappedRoot,
+) -> Result<(), DockerError> {
+    let point = root.point();
+    if remap.map != root.map {
+        let why = format!(
+            "is mounted with other ranges ({}) than {} has now ({}). `idshift docker revert`, then migrate",
+            root.map, remap.user, remap.map
+        );
+        return Err(DockerError::in_the_way(point, why));
+    }
+    let given = [
+        ("--copy", request.copies),
+        ("--bind-mounts", request.bind_mounts),
+        ("--set-userns-host", request.set_userns_host),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => Err(with(option, &point)),
+        None => Ok(()),
+    }
+}
+
+fn with(option: &str, point: &Path) -> DockerError {
+    let why = format!(
+        "is remapped by a mount already, and only its owners on disk are still to be changed: run this again without {option}"
+    );
+    DockerError::in_the_way(point, why)
+}
