@@ -288,7 +288,7 @@ fn the_audit_tells_what_is_the_matter() {
     for told in [
         "Two ways, by changed owners or by a mount",
         "quotas count",
-        "idshift docker migrate --idmapped",
+        "docker migrate --idmapped",
     ] {
         assert!(plain.contains(told), "{told} {plain}");
     }
