@@ -396,5 +396,8 @@ mod tests {
         assert_eq!(map.gids.map(60_000, Direction::Into), Mapped::To(65_000));
         assert_eq!(map.gids.map(65_000, Direction::Into), Mapped::To(70_000));
         assert_eq!(map.gids.map(74_999, Direction::Into), Mapped::Already);
+        let map = map_of(&self::map("b:0:165536:9000"), &self::map("b:0:20000:9000")).unwrap();
+        assert_eq!(map.uids.map(20_005, Direction::Into), Mapped::Already);
+        assert_eq!(map.uids.map(19_999, Direction::Into), Mapped::To(19_999));
     }
 }
