@@ -17,6 +17,7 @@ mod migrate;
 mod rebase;
 mod store_images;
 mod store_kills;
+mod store_numbers;
 mod store_refusals;
 mod systemd;
 mod volumes;
