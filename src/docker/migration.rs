@@ -442,7 +442,7 @@ impl Migration {
             Some(root) => {
                 steps.remove_idmapped_holder(root)?;
                 steps.remove_mount_point(&inner);
-                root.made_at()?
+                root.since
             }
             None => 0,
         };

@@ -416,7 +416,7 @@ impl<'a> StepList<'a> {
         self.make_dir(&[&dir]);
         self.early.push(Step::Create {
             at: StepPath::new(0, [&dir[..], idmapped::MAP]),
-            content: idmapped::record(&remap.map),
+            content: idmapped::record(&remap.map, jiff::Timestamp::now()),
             made: GUARD_OWNER,
         });
         // Seen through the mount: 0, and the group of the container's root.

@@ -84,9 +84,9 @@ pub trait Policy: Sync {
         false
     }
 
-    /// Whether an inode in the tree with this number stays as it is whatever its rule.
-    fn stays(&self, _number: usize, _stat: &Stat) -> bool {
-        false
+    /// The rule for one inode, where more than its place makes a difference; `rule` is that of its place.
+    fn inode_rule(&self, _dir: &DirPath, _name: &[u8], _stat: &Stat, rule: Rule) -> Rule {
+        rule
     }
 }
 

@@ -82,7 +82,7 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
         stats.seen = seen;
     }
     // What the run did before is not known from this part of it.
-    session.stats().begun += journal.inodes;
+    session.stats().begun += journal.inodes + journal.steps.len() as u64;
     Ok(session.finish(jobs))
 }
 

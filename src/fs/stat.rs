@@ -51,6 +51,8 @@ pub struct Stat {
     pub immutable: bool,
     /// `chattr +a`: its owner cannot be changed.
     pub append_only: bool,
+    /// A character device 0:0: overlayfs marks with it that a name is removed.
+    pub whiteout: bool,
     /// Its content, or a directory's names, are encrypted by the filesystem (`fscrypt`).
     pub encrypted: bool,
     /// Last change of the inode; for a directory, of its names too: seconds and nanoseconds.
@@ -112,6 +114,8 @@ impl From<&Statx> for Stat {
             },
             immutable: x.stx_attributes.contains(StatxAttributes::IMMUTABLE),
             append_only: x.stx_attributes.contains(StatxAttributes::APPEND),
+            whiteout: FileType::from_st_mode(mode) == FileType::CharDevice
+                && (x.stx_rdev_major, x.stx_rdev_minor) == (0, 0),
             encrypted: x.stx_attributes.contains(StatxAttributes::ENCRYPTED),
             changed: (x.stx_ctime.tv_sec, x.stx_ctime.tv_nsec),
             modified: (x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec),

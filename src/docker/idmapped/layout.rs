@@ -103,10 +103,22 @@ impl Policy for GiveBack {
         }
     }
 
-    fn stays(&self, tree: usize, stat: &Stat) -> bool {
-        let (seconds, nanoseconds) = stat.changed;
-        tree == 0 && seconds * 1000 + i64::from(nanoseconds / 1_000_000) < self.since
+    /// Before it was idmapped, a container could have ids of the range: a runtime in a container makes such files.
+    fn inode_rule(&self, dir: &DirPath, name: &[u8], stat: &Stat, rule: Rule) -> Rule {
+        let is_old = || rule == Rule::GiveBack && dir.root == 0 && is_older(stat, self.since);
+        let mut way = dir.tail(dir.depth);
+        way.push(name);
+        match below(&self.place, &way) {
+            Some(Ok(way)) if is_old() && is_content(way) => Rule::Keep,
+            _ => rule,
+        }
     }
+}
+
+/// Whether an inode was not changed since then, milliseconds since 1970.
+fn is_older(stat: &Stat, since: i64) -> bool {
+    let (seconds, nanoseconds) = stat.changed;
+    seconds * 1000 + i64::from(nanoseconds / 1_000_000) < since
 }
 
 /// What is seen through the mount becomes what is on disk, as far as containers see it; the rest is as in a root whose
@@ -116,6 +128,8 @@ pub struct Exchange {
     pub place: [String; 2],
     /// Of such a root.
     pub layout: Layout,
+    /// As in [`GiveBack`].
+    pub since: i64,
 }
 
 impl Exchange {
@@ -161,6 +175,16 @@ impl Policy for Exchange {
             Some(Ok([])) => self.layout.passage_rule(),
             Some(Ok(way)) => self.rule(way),
             None => Rule::Skip,
+        }
+    }
+
+    /// Nothing that is older than the mount was made through it: an id of the range is one that changed owners cannot
+    /// carry, and not one that the daemon was given.
+    fn inode_rule(&self, dir: &DirPath, _name: &[u8], stat: &Stat, rule: Rule) -> Rule {
+        let is_old = rule == Rule::Exchange && dir.root == 0 && is_older(stat, self.since);
+        match is_old {
+            true => Rule::MapAll,
+            false => rule,
         }
     }
 }
@@ -235,6 +259,7 @@ mod tests {
                 snapshots: None,
                 staging: None,
             },
+            since: 0,
         };
         let passage = policy.layout.passage_rule();
         for (path, expected) in [

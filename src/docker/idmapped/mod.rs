@@ -40,6 +40,9 @@ pub struct IdmappedRoot {
     pub range: String,
     /// What it was mounted with when it was made.
     pub map: IdMap,
+    /// When it was made, milliseconds since 1970: an inode that was not changed since was not made through the mount. 0
+    /// where that is not known.
+    pub since: i64,
 }
 
 /// Where its content is, below the data-root.
@@ -47,12 +50,16 @@ pub fn place(range: &str) -> [String; 2] {
     [format!("{IDMAPPED_ROOT}{range}"), IDMAPPED_CONTENT.into()]
 }
 
-/// What the file [`MAP`] holds.
-pub fn record(map: &IdMap) -> String {
+/// Before the time in a [`MAP`] file.
+const SINCE: &str = "since ";
+
+/// What the file [`MAP`] holds of a root that is made at this time.
+pub fn record(map: &IdMap, since: jiff::Timestamp) -> String {
+    let since = since.as_millisecond();
     format!(
         "# The content beside this file is a Docker data-root. It is mounted on the directory beside this one that is named\n\
          # by its range, with these ids (on disk : seen) exchanged. `idshift docker mount` mounts it, `idshift docker revert`\n\
-         # takes it back. Do not change anything in here.\n{map}\n"
+         # takes it back. Do not change anything in here.\n{SINCE}{since}\n{map}\n"
     )
 }
 
@@ -80,7 +87,12 @@ impl IdmappedRoot {
         }
         let path = dir.join(MAP);
         let text = read_text(&path)?.unwrap_or_default();
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let since = text
+            .lines()
+            .find_map(|line| line.strip_prefix(SINCE)?.parse().ok());
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.starts_with(SINCE));
         let specs: Result<Vec<MapSpec>, _> = lines
             .flat_map(str::split_whitespace)
             .map(str::parse)
@@ -92,6 +104,7 @@ impl IdmappedRoot {
                 top: top.to_path_buf(),
                 range: range.into(),
                 map,
+                since: since.unwrap_or(0),
             })),
             Err(error) => Err(DockerError::in_the_way(
                 &path,
@@ -141,14 +154,6 @@ impl IdmappedRoot {
             map: self.map.clone(),
             ..now.clone()
         }
-    }
-
-    /// When it was made, milliseconds since 1970; 0 where the filesystem does not tell.
-    ///
-    /// # Errors
-    /// It is gone.
-    pub fn made_at(&self) -> Result<i64, DockerError> {
-        look(&self.holder()).map(|(_, stat)| stat.identity.born)
     }
 
     /// What is mounted where the daemon looks.

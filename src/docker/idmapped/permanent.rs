@@ -5,7 +5,8 @@ use std::path::Path;
 use super::layout::Exchange;
 use super::{IdmappedRoot, place, unit};
 use crate::docker::DockerError;
-use crate::docker::inventory::Inventory;
+use crate::docker::data_root::names;
+use crate::docker::inventory::{Inventory, is_daemon_name};
 use crate::docker::layout::Layout;
 use crate::docker::migration::{MigrateRequest, Migration};
 use crate::docker::path_rewriter::PathRewriter;
@@ -26,6 +27,7 @@ pub(in crate::docker) fn prepare(
 ) -> Result<Migration, DockerError> {
     root.check_mounted()?;
     check_options(request, remap, root)?;
+    check_is_docker_s(root)?;
     let (top, inner) = (&root.top, &root.range[..]);
     let moved = PathRewriter::new(&root.point(), top, Vec::new())?;
     let inventory = Inventory::of_mounts(&moved)?;
@@ -74,7 +76,11 @@ pub(in crate::docker) fn prepare(
         request,
         remap,
         (top, inventory, step_roots),
-        Box::new(Exchange { place, layout }),
+        Box::new(Exchange {
+            place,
+            layout,
+            since: root.since,
+        }),
         steps,
     ))
 }
@@ -100,6 +106,20 @@ fn check_options(
     ];
     match given.iter().find(|(_, is_given)| *is_given) {
         Some((option, _)) => Err(with(option, &point)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what somebody keeps among the daemon's directories: whose it is, containers or the host, is not known.
+fn check_is_docker_s(root: &IdmappedRoot) -> Result<(), DockerError> {
+    let content = root.content();
+    let all = names(&content)?;
+    match all.iter().find(|name| !is_daemon_name(name.as_bytes())) {
+        Some(name) => Err(DockerError::in_the_way(
+            content.join(name),
+            "is not the daemon's, and whether its owners are those of containers is not known. Move it out of the data-root, \
+             and run this again",
+        )),
         None => Ok(()),
     }
 }

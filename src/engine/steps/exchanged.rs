@@ -2,6 +2,8 @@
 
 use std::io;
 
+use jiff::Timestamp;
+
 use rustix::fs::{Mode, OFlags};
 
 use super::place::{StepRoots, last};
@@ -147,6 +149,23 @@ impl Surveyor<'_> {
         let (source, _) = self.mount_places(survey, n)?;
         let now = self.roots.dir(&source).and_then(mtime_ns).ok()?;
         (now != *then).then(|| io::Error::other("a daemon has been started on it since"))
+    }
+
+    /// Why what was mounted is not mounted again: its directory has been worked in since the run ended, where owners
+    /// mean something else than through the mount.
+    pub(super) fn was_used_since(
+        &self,
+        survey: &Survey,
+        n: usize,
+        finished: Timestamp,
+    ) -> Option<io::Error> {
+        let Step::UnmountExchanged { .. } = &self.steps[n] else {
+            return None;
+        };
+        let (source, _) = self.mount_places(survey, n)?;
+        let changed = self.roots.dir(&source).and_then(mtime_ns).ok()?;
+        (i128::from(changed) > finished.as_nanosecond())
+            .then(|| io::Error::other("a daemon has been started on it since"))
     }
 
     /// Where a mount point stands, [without, with] it.

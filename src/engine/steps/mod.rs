@@ -23,6 +23,8 @@ use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 
+use jiff::Timestamp;
+
 use self::aside::make_room;
 use self::obstacle::{holds_more, occupied};
 use self::perform::{Performer, sweep};
@@ -33,8 +35,9 @@ use self::survey::{Survey, Surveyor};
 use super::report::{Problem, ProblemKind, SetAside};
 use super::target::Target;
 use crate::idmap::IdMap;
+use crate::journal::record::MarkLine;
 use crate::journal::step::StepPath;
-use crate::journal::{Journal, Step};
+use crate::journal::{Journal, JournalState, Mark, Step};
 
 /// How taking or undoing steps went.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +64,8 @@ pub struct Steps<'a> {
     is_service: bool,
     /// What a daemon made that tried to start while it was kept from that is nobody's.
     forgives: bool,
+    /// When its run ended with everything done, where nothing of it was undone since.
+    finished_at: Option<Timestamp>,
 }
 
 impl<'a> Steps<'a> {
@@ -76,6 +81,12 @@ impl<'a> Steps<'a> {
             map: &journal.header.map,
             is_service: journal.header.is_of_service(),
             forgives: journal.header.is_of_service() && journal.state.is_open(),
+            finished_at: {
+                let finished = |mark: &&MarkLine| mark.mark == Mark::Finished;
+                let is_finished = journal.state == JournalState::Finished;
+                let mark = journal.marks.iter().rfind(finished);
+                mark.filter(|_| is_finished).map(|mark| mark.time)
+            },
         }
     }
 
@@ -178,7 +189,15 @@ impl<'a> Steps<'a> {
     /// What stands in the way of taking or undoing all steps: one that is neither taken nor not taken, or a
     /// place that somebody else has. Changes nothing.
     pub fn obstacles(&self, target: Target) -> Vec<Problem> {
-        self.obstacles_in(&self.survey(), target)
+        let survey = self.survey();
+        let mut found = self.obstacles_in(&survey, target);
+        // Asked before the first step alone: undoing is work in it, too.
+        if let (Target::Before, Some(finished)) = (target, self.finished_at) {
+            let surveyor = self.surveyor();
+            let used = |n: usize| surveyor.was_used_since(&survey, n, finished);
+            found.extend((0..self.steps.len()).find_map(|n| Some(self.problem(n, &used(n)?))));
+        }
+        found
     }
 
     fn obstacles_in(&self, survey: &Survey, target: Target) -> Vec<Problem> {

@@ -46,12 +46,12 @@ pub(super) enum Verdict {
 pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<'_>) -> Verdict {
     let (scope, looked) = (&walk.scope, &mut met.looked);
     let stat = looked.stat;
-    let stays = match met.rule {
+    let rule = scope.policy.inode_rule(dir, met.name, &stat, met.rule);
+    let stays = match rule {
         Rule::Keep => true,
         Rule::Set { .. } => !stat.is_dir(),
         _ => false,
     };
-    let stays = stays || scope.policy.stays(dir.root, &stat);
     if stays || scope.done.contains(&(stat.dev, stat.identity)) {
         return Verdict::Stays;
     }
@@ -68,7 +68,7 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
         );
         return Verdict::Left(ProblemKind::Unmapped, reason);
     }
-    let after = match met.rule.outcome(&before, scope.map, scope.direction) {
+    let after = match rule.outcome(&before, scope.map, scope.direction) {
         Mapping::Change(after) => after,
         Mapping::Already => return Verdict::Stays,
         Mapping::Unmapped(unmapped) => {
@@ -79,7 +79,8 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
         let reason = format!("{}; --allow-home shifts it too", Claim::Owner(account));
         return Verdict::Left(ProblemKind::Failed, reason);
     }
-    if let Some(names) = met.elsewhere {
+    // A whiteout has no owner that means anything, and overlayfs keeps a name of it in its work directory.
+    if let Some(names) = met.elsewhere.filter(|_| !stat.whiteout) {
         return Verdict::LinkedOutside(names);
     }
     let held = stat.flags();

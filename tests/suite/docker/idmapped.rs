@@ -427,3 +427,69 @@ fn an_idmapped_root_is_made_permanent() {
     assert_eq!(before, seen(&plain), "plain");
     plain.stop();
 }
+
+/// The mount shows such an id as one of the host; changed owners cannot say that.
+#[test]
+fn ids_of_the_range_from_before_are_not_made_permanent() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    let file = |top: &Path| top.join("volumes/vol/_data/y");
+    std::os::unix::fs::chown(file(&host.data_root), Some(100_033), Some(100_033)).unwrap();
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    host.start(REMAPPED).stop();
+    for more in [&["--dry-run"][..], &[]] {
+        let run = migrate(&idshift, &host, more);
+        assert!(matches!(run.code, Some(1 | 3)), "{run}");
+        let said = format!("{run}");
+        assert!(
+            said.contains("uid 100033") && said.contains("volumes/vol/_data/y"),
+            "{run}"
+        );
+        assert_eq!(file(&content(&host)).metadata().unwrap().uid(), 100_033);
+    }
+}
+
+/// On disk, what a daemon made since means something else than through the mount.
+#[test]
+fn a_permanent_root_that_was_used_is_not_rolled_back() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    host.start(REMAPPED).stop();
+    migrate(&idshift, &host, &[]).exits(0);
+    // Nobody has used it: it can be.
+    idshift.rollback().exits(0);
+    migrate(&idshift, &host, &[]).exits(0);
+    let remapped = host.start(REMAPPED);
+    remapped.docker(&["volume", "create", "since"]);
+    remapped.stop();
+    let run = idshift.run(["rollback", "latest"]).exits(4);
+    assert!(
+        run.stderr.contains("a daemon has been started on it since"),
+        "{run}"
+    );
+    revert(&idshift, &host, &[]).exits(0);
+    assert_eq!(in_range(&host.data_root), Vec::<PathBuf>::new());
+    let plain = host.start(&[]);
+    assert!(plain.docker(&["volume", "ls", "-q"]).contains("since"));
+    plain.stop();
+}
+
+/// Whose it is, containers' or the host's, nobody knows.
+#[test]
+fn what_somebody_keeps_in_the_root_is_not_made_permanent() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    std::fs::create_dir(host.data_root.join("kept")).unwrap();
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    for more in [&["--dry-run"][..], &[]] {
+        let run = migrate(&idshift, &host, more).exits(4);
+        assert!(run.stderr.contains("/kept: is not the daemon's"), "{run}");
+    }
+}

@@ -1,11 +1,11 @@
 //! One inode among many that cannot be shifted: the run is undone, or leaves it and says so.
 
 use std::fs;
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
 use crate::support::zoo::Zoo;
-use crate::support::{Kind, MAP, Snapshot, assert_same, sh, tree};
+use crate::support::{Idshift, Kind, MAP, Snapshot, TestFs, assert_same, need_root, sh, tree};
 
 /// A larger tree with one inode that cannot be shifted, met late.
 fn one_bad_inode(kind: Kind, spoil: impl Fn(&Path)) -> (Zoo, &'static str) {
@@ -106,4 +106,28 @@ fn an_append_only_file_as_well() {
     fails_and_is_undone(&it, bad, "chattr -a");
     goes_on_and_reports(&it, bad, "failed");
     chattr("-a", &it.tree.join(bad));
+}
+
+/// overlayfs keeps a name of its whiteouts in its work directory, which is no part of a layer.
+#[test]
+fn a_whiteout_with_a_name_elsewhere_is_shifted() {
+    need_root();
+    let fs = TestFs::new(Kind::Ext4);
+    let tree = fs.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    let (removed, device) = (tree.join("removed"), tree.join("device"));
+    for (node, minor) in [(&removed, "0"), (&device, "3")] {
+        let major = if minor == "0" { "0" } else { "1" };
+        sh("mknod", [node.to_str().unwrap(), "c", major, minor]);
+    }
+    std::fs::hard_link(&removed, fs.path().join("work")).unwrap();
+    let idshift = Idshift::new();
+    idshift.shift(&tree).exits(0);
+    assert_eq!(std::fs::symlink_metadata(&removed).unwrap().uid(), 100_000);
+    idshift.rollback().exits(0);
+    // Any other device is somebody's.
+    std::fs::hard_link(&device, fs.path().join("other")).unwrap();
+    let run = idshift.shift(&tree);
+    assert_ne!(run.code, Some(0), "{run}");
+    assert_eq!(std::fs::symlink_metadata(&device).unwrap().uid(), 0);
 }
