@@ -248,7 +248,7 @@ impl DaemonTarget {
             direction: options.direction,
             idmapped: options.idmapped,
             copies: options.copy,
-            units: unit::units_root().is_some() && self.start.is_service_on(&self.data_root),
+            units: unit::is_made(&self.start, &self.data_root),
             copy: None,
             staging: None,
             keeps_store: options.copy,

@@ -18,7 +18,7 @@ use super::data_root::{
     plain_names,
 };
 use super::idmapped::layout::{ContentStays, GiveBack};
-use super::idmapped::{self, IdmappedRoot, permanent};
+use super::idmapped::{self, IdmappedRoot, health, permanent};
 use super::image_store::{self, ContainerdStore};
 use super::inventory::{HostBinds, Inventory};
 use super::layout::Layout;
@@ -596,6 +596,7 @@ fn check_kind(
             idmapped::probe::check(top, &remap.map)
         }
         (Direction::Into, false, Some(root)) | (Direction::OutOf, _, Some(root)) => {
+            health::check_ranges(root, remap)?;
             root.check_mounted()
         }
         _ => Ok(()),

@@ -62,6 +62,7 @@ use thiserror::Error;
 
 use crate::containerd::StoreError;
 use crate::fs::escape::escaped;
+use crate::host::systemd_unit::ProgramError;
 use crate::idmap::{IdMap, SubidError};
 
 /// Why nothing is done with a data-root. Nothing was changed.
@@ -114,6 +115,9 @@ pub enum DockerError {
         /// The ranges of the plan.
         planned: IdMap,
     },
+    /// A unit cannot run this program.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// Something of the data-root stands in the way.
     #[error("{path}: {reason}", path = escaped(path))]
     InTheWay {

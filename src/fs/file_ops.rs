@@ -72,12 +72,15 @@ pub fn make_mount_point(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::R
     Ok(rustix::fs::fsync(&made)?)
 }
 
-/// Removes such a directory; one that is gone already will do.
+/// Removes such a directory; one that is gone already will do. One that holds something stays as it is.
 pub fn remove_mount_point(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let made = match open_mount_point(dir, name) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         made => made?,
     };
+    if !is_empty(&made)? {
+        return Err(Errno::NOTEMPTY.into());
+    }
     let flags = rustix::fs::ioctl_getflags(&made).map_err(no_flags)?;
     if flags.contains(IFlags::IMMUTABLE) {
         rustix::fs::ioctl_setflags(&made, flags - IFlags::IMMUTABLE)?;

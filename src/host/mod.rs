@@ -5,6 +5,7 @@
 //! - [`kernel`]: user namespaces and the calls this program likes to have
 //! - [`missing_ranges`]: what a user lacks to be remapped to
 //! - [`range_users`]: who else has ids of a map
+//! - [`systemd_unit`]: what a unit of systemd may name, and how
 //! - [`subid_source`]: where a user's ranges are kept
 //! - [`subids`]: `/etc/subuid` and `/etc/subgid` as a whole
 //! - [`filesystem`]: what can be kept on a filesystem
@@ -21,5 +22,6 @@ pub mod runtime;
 pub mod security;
 pub mod subid_source;
 pub mod subids;
+pub mod systemd_unit;
 
 pub use finding::{Finding, Level};

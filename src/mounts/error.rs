@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::idmapped_mount::{IdmappedMountError, UnmountError};
 use crate::fs::root::RootError;
+use crate::host::systemd_unit::ProgramError;
 use crate::journal::error::StoreError;
 use crate::journal::run_lock::LockError;
 use crate::preflight::UnsuitableRoot;
@@ -112,18 +113,9 @@ pub enum MountError {
         /// Why.
         source: UnmountError,
     },
-    /// A program that root runs at boot must be root's alone.
-    #[error(
-        "{program}: is {writable}, who could have anything run by root at the next boot. Install idshift where only root \
-         writes (`install -m 755 {word} /usr/local/bin`), and run that with --persist",
-        program = escaped(program), word = shell_word(program)
-    )]
-    Program {
-        /// The program.
-        program: PathBuf,
-        /// By whom it can be changed.
-        writable: String,
-    },
+    /// A unit cannot run this program.
+    #[error("{0} with --persist")]
+    Program(ProgramError),
     /// A unit cannot name it.
     #[error(
         "{path}: cannot be named in a systemd unit ({why}), so --persist does not work for it",
@@ -151,6 +143,15 @@ pub enum MountError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl From<ProgramError> for MountError {
+    fn from(error: ProgramError) -> MountError {
+        match error {
+            ProgramError::Io { path, source } => MountError::Io { path, source },
+            writable => MountError::Program(writable),
+        }
+    }
 }
 
 impl MountError {

@@ -4,13 +4,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::MountError;
 use super::plan::PlannedMount;
-use crate::fs::escape::{escaped, shell_word};
+use crate::fs::escape::shell_word;
+use crate::host::systemd_unit::{
+    escape_path, not_nameable, program_of_root, quoted, quoted_path, specifiers,
+};
 
 /// Where an operator's units are.
 const DIRECTORY: &str = "/etc/systemd/system";
@@ -41,7 +44,7 @@ pub fn is_systemd() -> bool {
 
 impl Unit {
     pub(super) fn of(mount: &PlannedMount) -> Result<Unit, MountError> {
-        let program = program()?;
+        let program = program_of_root()?;
         let (source, target) = (mount.source(), mount.target());
         for path in [source, target, &program] {
             check_can_be_named(path)?;
@@ -152,33 +155,6 @@ pub fn remove(path: &Path) -> Result<(), MountError> {
     }
 }
 
-/// This program, which root will run at each boot.
-fn program() -> Result<PathBuf, MountError> {
-    let program = std::env::current_exe().map_err(MountError::io("/proc/self/exe"))?;
-    for path in program.ancestors() {
-        let found = fs::metadata(path).map_err(MountError::io(path))?;
-        let is_sticky = found.is_dir() && found.mode() & 0o1000 != 0;
-        let by = match (found.uid(), found.mode() & 0o022) {
-            (0, 0) => continue,
-            (0, _) if is_sticky => continue,
-            (0, _) => format!(
-                "writable by others ({} has mode {:04o})",
-                escaped(path),
-                found.mode() & 0o7777
-            ),
-            (uid, _) => format!(
-                "changed by uid {uid} at will, to whom {} belongs",
-                escaped(path)
-            ),
-        };
-        return Err(MountError::Program {
-            program: program.clone(),
-            writable: by,
-        });
-    }
-    Ok(program)
-}
-
 /// What makes the same mount again.
 fn command_words(mount: &PlannedMount, program: &Path) -> Vec<String> {
     let mut words = vec![program.to_string_lossy().into_owned()];
@@ -208,18 +184,14 @@ fn command_words(mount: &PlannedMount, program: &Path) -> Vec<String> {
     words
 }
 
-/// A unit is text, and in `RequiresMountsFor=` nothing stands for a quote.
 fn check_can_be_named(path: &Path) -> Result<(), MountError> {
-    let why = match path.to_str() {
-        None => "it is not UTF-8",
-        Some(text) if text.contains(['"', '\'', '\\']) => "it has a quote or a backslash",
-        Some(text) if text.contains(char::is_control) => "it has a control character",
-        Some(_) => return Ok(()),
-    };
-    Err(MountError::UnitName {
-        path: path.to_path_buf(),
-        why,
-    })
+    match not_nameable(path) {
+        None => Ok(()),
+        Some(why) => Err(MountError::UnitName {
+            path: path.to_path_buf(),
+            why,
+        }),
+    }
 }
 
 fn name_of(target: &Path) -> Result<String, MountError> {
@@ -231,27 +203,6 @@ fn name_of(target: &Path) -> Result<String, MountError> {
         }),
         false => Ok(name),
     }
-}
-
-/// As `systemd-escape --path` does.
-fn escape_path(path: &Path) -> String {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let names = bytes.split(|&byte| byte == b'/');
-    let names: Vec<&[u8]> = names.filter(|name| !name.is_empty()).collect();
-    let joined = names.join(&b'/');
-    if joined.is_empty() {
-        return "-".into();
-    }
-    let mut text = String::new();
-    for (n, &byte) in joined.iter().enumerate() {
-        match byte {
-            b'/' => text.push('-'),
-            b'.' if n == 0 => text.push_str("\\x2e"),
-            b'.' | b'_' | b':' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => text.push(byte.into()),
-            _ => text.push_str(&format!("\\x{byte:02x}")),
-        }
-    }
-    text
 }
 
 /// As `systemd-escape --unescape --path` does.
@@ -280,27 +231,6 @@ fn unescaped(text: &str) -> PathBuf {
         "-" => PathBuf::from("/"),
         _ => PathBuf::from(OsString::from_vec(bytes)),
     }
-}
-
-/// A word of a command line.
-fn quoted(word: &str) -> String {
-    let text = specifiers(word).replace('$', "$$");
-    match text.contains(|c: char| c.is_whitespace() || c == ';') {
-        true => format!("\"{text}\""),
-        false => text,
-    }
-}
-
-fn quoted_path(path: &Path) -> String {
-    let text = specifiers(&path.to_string_lossy());
-    match text.contains(char::is_whitespace) {
-        true => format!("\"{text}\""),
-        false => text,
-    }
-}
-
-fn specifiers(text: &str) -> String {
-    text.replace('%', "%%")
 }
 
 fn systemctl(args: &[&str]) -> Result<(), MountError> {

@@ -23,7 +23,7 @@ use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{DockerRoot, Holds, canonical, plain_names};
-use super::idmapped::{IdmappedRoot, health};
+use super::idmapped::{IdmappedRoot, health, unit};
 use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
 use super::inventory::{HostBinds, Inventory};
@@ -190,11 +190,16 @@ pub fn audit(
     findings.extend(readiness::daemon(&top, containerd, &running));
     let (mut work, mut ways) = (None, Vec::new());
     let idmapped_roots = IdmappedRoot::all(&top)?;
+    let makes_units = unit::is_made(start, &top);
     for root in &idmapped_roots {
         if holds.is_shell() {
             holds = DockerRoot::at(root.content()).holds()?;
         }
-        findings.extend(health::findings(root, start.is_service_on(&top))?);
+        findings.extend(health::findings(
+            root,
+            remap.as_ref(),
+            start.is_service_on(&top),
+        )?);
     }
     if let Some(remap) = &remap {
         match work::look_through(&top, remap, journals, jobs, control) {
@@ -204,7 +209,7 @@ pub fn audit(
                 let why = in_the_way.iter().find(|it| it.level == Level::Error);
                 if idmapped_roots.is_empty() {
                     let why = why.map(|it| format!("{}: {}", it.what, it.found));
-                    ways = ways::both(&top, remap, &found, why).into();
+                    ways = ways::both(&top, remap, (&found, why), makes_units).into();
                 }
                 findings.extend(in_the_way);
                 work = Some(found);

@@ -37,8 +37,13 @@ const SECONDS_OF_MOUNT: f64 = 0.1;
 /// Renames and rewrites that come with the mount.
 const STEPS_OF_MOUNT: u64 = 8;
 
-/// Both ways; `work`: what changing owners takes, and why that is refused.
-pub fn both(top: &Path, remap: &Remap, work: &Work, refused: Option<String>) -> [Way; 2] {
+/// Both ways; `work`: what changing owners takes, and why that is refused; `units`: as of [`MigrateRequest`].
+pub fn both(
+    top: &Path,
+    remap: &Remap,
+    (work, refused): (&Work, Option<String>),
+    units: bool,
+) -> [Way; 2] {
     let steps = work.steps + STEPS_OF_MOUNT;
     [
         Way {
@@ -53,7 +58,7 @@ pub fn both(top: &Path, remap: &Remap, work: &Work, refused: Option<String>) -> 
         },
         Way {
             command: "docker migrate --idmapped".into(),
-            refused: try_mount(top, remap),
+            refused: try_mount(top, remap, units),
             seconds: SECONDS_OF_MOUNT + super::work::SECONDS_A_STEP * steps as f64,
             journal_bytes: 4096 + super::work::JOURNAL_BYTES_A_STEP * steps,
             backups: "the range's ids in B.B, plain ones where it is on disk",
@@ -68,10 +73,11 @@ pub fn both(top: &Path, remap: &Remap, work: &Work, refused: Option<String>) -> 
 }
 
 /// Why this host cannot be remapped by a mount: asked as the run asks it.
-fn try_mount(top: &Path, remap: &Remap) -> Option<String> {
+fn try_mount(top: &Path, remap: &Remap, units: bool) -> Option<String> {
     let request = MigrateRequest::plain(top, Direction::Into);
     let request = MigrateRequest {
         idmapped: true,
+        units,
         ..request
     };
     Migration::prepare(&request, remap)

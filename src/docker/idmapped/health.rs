@@ -1,7 +1,6 @@
 //! What is the matter with an idmapped root.
 
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
@@ -9,11 +8,12 @@ use rustix::mount::OpenTreeFlags;
 use super::{IdmappedRoot, MountState, unit};
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names};
+use crate::docker::remap::Remap;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::file_ops::is_empty;
 use crate::fs::{PinnedFile, Stat};
 use crate::host::Finding;
-use crate::idmap::{Direction, Mapped};
+use crate::idmap::{Direction, Mapped, RangeMap};
 
 const WHAT: &str = "idmapped root";
 
@@ -21,7 +21,11 @@ const WHAT: &str = "idmapped root";
 ///
 /// # Errors
 /// It cannot be read.
-pub fn findings(root: &IdmappedRoot, is_service: bool) -> Result<Vec<Finding>, DockerError> {
+pub fn findings(
+    root: &IdmappedRoot,
+    remap: Option<&Remap>,
+    is_service: bool,
+) -> Result<Vec<Finding>, DockerError> {
     let (point, content) = (root.point(), root.content());
     let mut findings = Vec::new();
     let command = unit::mount_command(&root.top);
@@ -64,18 +68,72 @@ pub fn findings(root: &IdmappedRoot, is_service: bool) -> Result<Vec<Finding>, D
     } else {
         findings.push(Finding::ok("mount at boot", unit::at_boot(&root.top)));
     }
+    findings.extend(
+        remap
+            .and_then(|remap| other_ranges(root, remap))
+            .map(|[found, remedy]| {
+                Finding::error("ranges", format!("{} {found}", escaped(&point))).remedy(remedy)
+            }),
+    );
     findings.extend(hidden(root));
     findings.extend(without_mount(root)?);
     Ok(findings)
 }
 
+/// Refuses a root that is mounted with other ids than its daemon uses now: what is made with the new ones would be
+/// nobody's once the mount is gone.
+///
+/// # Errors
+/// Says what helps.
+pub(in crate::docker) fn check_ranges(
+    root: &IdmappedRoot,
+    remap: &Remap,
+) -> Result<(), DockerError> {
+    match other_ranges(root, remap) {
+        Some([found, remedy]) => Err(DockerError::in_the_way(
+            root.point(),
+            format!("{found}. {remedy}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// That the ranges of the user are others than those of its root, and what helps.
+fn other_ranges(root: &IdmappedRoot, remap: &Remap) -> Option<[String; 2]> {
+    // Of another user, or of one whose root is another directory now.
+    if remap.dir_name() != root.range || remap.map == root.map {
+        return None;
+    }
+    let (user, map) = (&remap.user, &root.map);
+    let lines = |ranges: &RangeMap| {
+        let lines = ranges.ranges().iter();
+        let lines = lines.map(|range| format!("`{user}:{}:{}`", range.host(), range.size()));
+        lines.collect::<Vec<_>>().join(" and ")
+    };
+    let (uids, gids) = (lines(&map.uids), lines(&map.gids));
+    let back = match uids == gids {
+        true => format!("{uids} back into /etc/subuid and /etc/subgid"),
+        false => format!("{uids} back into /etc/subuid and {gids} into /etc/subgid"),
+    };
+    Some([
+        format!(
+            "is remapped with the ranges {map}, and those of {user} in /etc/subuid and /etc/subgid are {} now",
+            remap.map
+        ),
+        format!(
+            "Put {back}, in place of its lines there. To have other ranges, first `idshift docker revert`, then change them, \
+             then `idshift docker migrate --idmapped`"
+        ),
+    ])
+}
+
 /// What is at the mount point, below the mount: it should be empty, and stay so.
 fn hidden(root: &IdmappedRoot) -> Option<Finding> {
-    let (stat, empty) = below_mount(&root.top, &root.range)?;
+    let (stat, empty) = below_mount(root)?;
     let found = match (empty, stat.immutable) {
         (true, true) => return None,
         (true, false) => "can be written to: a daemon that is started without the mount would",
-        (false, _) => "holds files that a daemon wrote without the mount, and that the mount hides",
+        (false, _) => HOLDS_FILES,
     };
     let point = shell_word(&root.point());
     let remedy = match empty {
@@ -83,23 +141,49 @@ fn hidden(root: &IdmappedRoot) -> Option<Finding> {
             "umount {point}, chattr +i {point}, then {}",
             unit::mount_command(&root.top)
         ),
-        false => format!("stop the daemon, umount {point}, and move away what is in there"),
+        false => move_away(root),
     };
     Some(
         Finding::error("mount point", format!("{} {found}", escaped(&root.point()))).remedy(remedy),
     )
 }
 
+const HOLDS_FILES: &str =
+    "holds files that a daemon wrote without the mount, and that the mount hides";
+
+/// What is to be done with such files.
+fn move_away(root: &IdmappedRoot) -> String {
+    let point = shell_word(&root.point());
+    format!(
+        "stop the daemon, umount {point}, move away what is in there, chattr +i {point}, then {}",
+        unit::mount_command(&root.top)
+    )
+}
+
+/// Refuses a root whose mount hides files: its mount point could not be removed.
+///
+/// # Errors
+/// Says what helps.
+pub(super) fn check_below(root: &IdmappedRoot) -> Result<(), DockerError> {
+    match below_mount(root) {
+        Some((_, false)) => {
+            let why = format!("{HOLDS_FILES}. First {}", move_away(root));
+            Err(DockerError::in_the_way(root.point(), why))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The directory that a mount is on, and whether it is empty.
-fn below_mount(top: &Path, name: &str) -> Option<(Stat, bool)> {
+fn below_mount(root: &IdmappedRoot) -> Option<(Stat, bool)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let top = rustix::fs::open(top, flags, Mode::empty()).ok()?;
+    let top = rustix::fs::open(&root.top, flags, Mode::empty()).ok()?;
     // A copy of the mount that has none of those below it, and is nowhere.
     let clone = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
     let clone = rustix::mount::open_tree(&top, c"", clone).ok()?;
-    let point = rustix::fs::openat(clone.as_fd(), name, flags, Mode::empty()).ok()?;
+    let point = rustix::fs::openat(clone.as_fd(), &root.range[..], flags, Mode::empty()).ok()?;
     let empty = is_empty(&point).ok()?;
     Some((crate::fs::stat::stat(&point).ok()?, empty))
 }

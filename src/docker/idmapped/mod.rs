@@ -181,13 +181,13 @@ impl IdmappedRoot {
         })
     }
 
-    /// Refuses one that is not mounted as it should be.
+    /// Refuses one that is not mounted as it should be, or whose mount hides files.
     ///
     /// # Errors
     /// Says what helps.
     pub fn check_mounted(&self) -> Result<(), DockerError> {
         let why = match self.mount_state()? {
-            MountState::Mounted => return Ok(()),
+            MountState::Mounted => return health::check_below(self),
             MountState::Missing => format!(
                 "its idmapped mount is missing: `idshift docker mount --data-root {}` makes it, then run this again",
                 shell_word(&self.top)
@@ -224,11 +224,15 @@ impl IdmappedRoot {
     }
 }
 
-/// Mounts all idmapped roots of a data-root. Gives each with whether it was not mounted before.
+/// Mounts all idmapped roots of a data-root, whose daemon has these ranges now. Gives each with whether it was not
+/// mounted before.
 ///
 /// # Errors
-/// There is none, or one cannot be mounted.
-pub fn mount_all(data_root: &Path) -> Result<Vec<(IdmappedRoot, bool)>, DockerError> {
+/// There is none, or one cannot be mounted, or its ranges are others.
+pub fn mount_all(
+    data_root: &Path,
+    remap: Option<&Remap>,
+) -> Result<Vec<(IdmappedRoot, bool)>, DockerError> {
     let top = canonical(data_root)?;
     let roots = IdmappedRoot::all(&top)?;
     if roots.is_empty() {
@@ -239,6 +243,9 @@ pub fn mount_all(data_root: &Path) -> Result<Vec<(IdmappedRoot, bool)>, DockerEr
     DockerRoot::at(&top).holds()?;
     let mount = |root: IdmappedRoot| {
         DockerRoot::at(root.content()).holds()?;
+        if let Some(remap) = remap {
+            health::check_ranges(&root, remap)?;
+        }
         let is_new = root.mount()?;
         Ok((root, is_new))
     };

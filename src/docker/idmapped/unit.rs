@@ -2,17 +2,20 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::docker::DockerError;
+use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{names, read_text};
 use crate::docker::steps::times;
 use crate::fs::PinnedFile;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
 use crate::fs::file_ops::mtime_ns;
+use crate::host::systemd_unit::{
+    escape_path, not_nameable, program_of_root, quoted, quoted_path, specifiers,
+};
 use crate::journal::Step;
 use crate::journal::record::Header;
 use crate::journal::root_line::RootLine;
@@ -49,9 +52,13 @@ pub fn at_boot(data_root: &Path) -> String {
 
 /// The files of the unit and its drop-in, and what they hold.
 fn files(top: &Path, range: &str) -> Result<[(Vec<&'static str>, String); 2], DockerError> {
-    let text = top.to_str().unwrap_or_default();
     let program = std::env::current_exe().map_err(DockerError::io("/proc/self/exe"))?;
-    let program = program.to_str().unwrap_or("idshift");
+    for path in [top, &program] {
+        if let Some(why) = not_nameable(path) {
+            let why = format!("cannot be named in a systemd unit ({why}). Move or rename it");
+            return Err(DockerError::in_the_way(path, why));
+        }
+    }
     let point = top.join(range);
     let unit = format!(
         "# Made by idshift docker migrate --idmapped; idshift docker revert removes it.\n\
@@ -62,25 +69,38 @@ fn files(top: &Path, range: &str) -> Result<[(Vec<&'static str>, String); 2], Do
          [Service]\n\
          Type=oneshot\n\
          RemainAfterExit=yes\n\
-         ExecStart={program} docker mount --data-root {root}\n",
-        description = point.display().to_string().replace('%', "%%"),
-        root = word(text),
-        program = word(program),
+         ExecStart={program}{command}\n",
+        description = specifiers(&point.to_string_lossy()),
+        root = quoted_path(top),
+        program = quoted(&program.to_string_lossy()),
+        command = arguments(top),
     );
     let drop_in = format!(
         "# Made by idshift docker migrate --idmapped; idshift docker revert removes it.\n\
          # The daemon's data-root is remapped by a mount, and without it the daemon must not start.\n\
          [Unit]\n\
-         Requires={UNIT}\n\
-         After={UNIT} {}\n",
-        mount_unit(&point)
+         Requires={UNIT}\n{}\n",
+        after(&point)
     );
     Ok([(vec![DROP_INS, DROP_IN], drop_in), (vec![UNIT], unit)])
 }
 
-/// Where this program is: a unit names it, and finds it there at each boot.
+/// What the unit runs this program with.
+fn arguments(top: &Path) -> String {
+    let root = quoted(&top.to_string_lossy());
+    format!("{ARGUMENTS}{root}")
+}
+
+const ARGUMENTS: &str = " docker mount --data-root ";
+
+/// The line of the drop-in that is of one root only.
+fn after(point: &Path) -> String {
+    format!("After={UNIT} {}", mount_unit(point))
+}
+
+/// Where this program is: a unit names it, finds it there at each boot, and runs it as root.
 fn check_program_stays() -> Result<(), DockerError> {
-    let program = std::env::current_exe().map_err(DockerError::io("/proc/self/exe"))?;
+    let program = program_of_root()?;
     let is_emptied = ["/tmp", "/var/tmp", "/run", "/dev"];
     let is_emptied = is_emptied.iter().any(|dir| program.starts_with(dir));
     match program.is_file() && !is_emptied {
@@ -93,34 +113,9 @@ fn check_program_stays() -> Result<(), DockerError> {
     }
 }
 
-/// A word of a unit's line (`systemd.syntax(7)`, `systemd.service(5)`).
-fn word(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            '%' => quoted.push_str("%%"),
-            '$' => quoted.push_str("$$"),
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
-}
-
-/// The name that systemd gives to a mount (`systemd.unit(5)`, "String escaping"; `systemd.mount(5)`).
+/// The name that systemd gives to a mount (`systemd.mount(5)`).
 fn mount_unit(point: &Path) -> String {
-    let path = point.as_os_str().as_bytes();
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    let mut name = String::new();
-    for (n, &byte) in path.iter().enumerate() {
-        match byte {
-            b'/' => name.push('-'),
-            b'.' if n == 0 => name.push_str("\\x2e"),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => name.push(byte.into()),
-            byte => name.push_str(&format!("\\x{byte:02x}")),
-        }
-    }
-    name + ".mount"
+    escape_path(point) + ".mount"
 }
 
 /// Whether systemd runs this host.
@@ -157,6 +152,7 @@ pub fn make(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerErr
         let at = path
             .iter()
             .fold(units.to_path_buf(), |at, name| at.join(name));
+        check_not_masked(&at)?;
         match read_text(&at)? {
             Some(there) if there == content => continue,
             Some(_) => {
@@ -180,13 +176,15 @@ pub fn make(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerErr
 pub fn remove(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerError> {
     let units = Path::new(UNITS);
     let mut steps = Vec::new();
-    if !are_of(top, range)? {
+    // What no unit can name has none.
+    if not_nameable(top).is_some() || !are_of(top, range)? {
         return Ok(steps);
     }
     for (path, _) in files(top, range)? {
         let at = path
             .iter()
             .fold(units.to_path_buf(), |at, name| at.join(name));
+        check_not_masked(&at)?;
         let Some(content) = read_text(&at)? else {
             continue;
         };
@@ -222,16 +220,31 @@ pub fn remove(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerE
     Ok(all)
 }
 
+/// Refuses a symlink: a run makes files, and removes only those.
+fn check_not_masked(at: &Path) -> Result<(), DockerError> {
+    let Ok(to) = fs::read_link(at) else {
+        return Ok(());
+    };
+    let is_unit = at.ends_with(UNIT);
+    let why = match to == Path::new("/dev/null") && is_unit {
+        true => format!("is masked. First `systemctl unmask {UNIT}`"),
+        false => format!(
+            "is a symlink, not the file that idshift made. First `rm {}`",
+            shell_word(at)
+        ),
+    };
+    Err(DockerError::in_the_way(at, why))
+}
+
 /// Whether the unit or the drop-in that is there is of this root.
 fn are_of(top: &Path, range: &str) -> Result<bool, DockerError> {
     let units = Path::new(UNITS);
     let unit = read_text(&units.join(UNIT))?.unwrap_or_default();
     let drop_in = read_text(&units.join(DROP_INS).join(DROP_IN))?.unwrap_or_default();
-    let of_unit = unit.contains(&format!(
-        "--data-root {}",
-        word(top.to_str().unwrap_or_default())
-    ));
-    Ok(of_unit || drop_in.contains(&mount_unit(&top.join(range))))
+    let command = arguments(top);
+    let of_unit = unit.lines().any(|line| line.ends_with(&command));
+    let line = after(&top.join(range));
+    Ok(of_unit || drop_in.lines().any(|found| found == line))
 }
 
 /// Has systemd read its units again, where a run has changed some. Whether it did.
@@ -278,11 +291,17 @@ fn same_lines(one: &str, other: &str) -> bool {
 
 /// A line without the path of this program, if that is there.
 fn without_program(line: &str) -> String {
-    let command = line.strip_prefix("ExecStart=\"");
-    let words = command.and_then(|command| command.split_once("\" docker mount "));
-    match words {
-        Some((program, rest)) if Path::new(program).is_file() => rest.to_string(),
-        _ => line.to_string(),
+    let command = line.strip_prefix("ExecStart=");
+    match command.and_then(|command| command.split_once(ARGUMENTS)) {
+        Some((program, root)) => {
+            let program = program.trim_matches('"');
+            let program = program.replace("%%", "%").replace("$$", "$");
+            match Path::new(&program).is_file() {
+                true => root.to_string(),
+                false => line.to_string(),
+            }
+        }
+        None => line.to_string(),
     }
 }
 
@@ -290,6 +309,11 @@ fn without_program(line: &str) -> String {
 pub fn units_root() -> Option<PathBuf> {
     let units = fs::canonicalize(UNITS).ok()?;
     (has_systemd() && units == Path::new(UNITS)).then_some(units)
+}
+
+/// Whether a run makes the unit for a root of this data-root: docker.service starts a daemon on it.
+pub fn is_made(start: &DaemonStart, data_root: &Path) -> bool {
+    units_root().is_some() && start.is_service_on(data_root)
 }
 
 /// Time of the last modification of a directory.
@@ -304,6 +328,9 @@ pub fn modified(dir: &Path) -> Result<i64, DockerError> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -321,6 +348,32 @@ mod tests {
         ] {
             assert_eq!(mount_unit(Path::new(path)), name);
         }
-        assert_eq!(word("/a b$c%d\"e"), "\"/a b$$c%%d\\\"e\"");
+        for (top, named) in [
+            (
+                "/srv/a b$c%d",
+                [
+                    "RequiresMountsFor=\"/srv/a b$c%%d\"",
+                    "--data-root \"/srv/a b$$c%%d\"",
+                ],
+            ),
+            (
+                "/srv/$HOME%h",
+                [
+                    "RequiresMountsFor=/srv/$HOME%%h",
+                    "--data-root /srv/$$HOME%%h",
+                ],
+            ),
+        ] {
+            let [_, (_, unit)] = files(Path::new(top), "1.1").unwrap();
+            for end in named {
+                assert!(unit.lines().any(|line| line.ends_with(end)), "{unit}");
+            }
+            assert!(same_lines(&unit, &unit));
+        }
+        for top in [&b"/srv/a\"b"[..], b"/srv/a\\b", b"/srv/a\nb", b"/srv/\xff"] {
+            let top = Path::new(OsStr::from_bytes(top));
+            let told = files(top, "1.1").unwrap_err().to_string();
+            assert!(told.contains("cannot be named"), "{told}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::place::{StepRoots, last};
 use super::survey::{Survey, Surveyor};
 use crate::engine::report::SetAside;
 use crate::engine::target::Target;
-use crate::fs::file_ops::{self, Owner};
+use crate::fs::file_ops::{self, Owner, is_empty};
 use crate::fs::{Identity, Stat};
 use crate::journal::Step;
 use crate::journal::step::{MovedPath, StepPath};
@@ -69,10 +69,13 @@ fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &StepPath, stat: &St
         .filter_map(|step| step.moved().map(|it| it.identity))
         .collect();
     let is_made_dir = |(n, step): (usize, &Step)| match step {
-        Step::MakeDir { at, .. }
-        | Step::RemoveDir { at, .. }
-        | Step::MakeMountPoint { at, .. }
-        | Step::RemoveMountPoint { at, .. } => surveyor.place_now(survey, n, at) == *place,
+        Step::MakeDir { at, .. } | Step::RemoveDir { at, .. } => {
+            surveyor.place_now(survey, n, at) == *place
+        }
+        // A daemon that was started once it was gone made another one.
+        Step::MakeMountPoint { at, .. } | Step::RemoveMountPoint { at, .. } => {
+            surveyor.place_now(survey, n, at) == *place && is_mount_point(surveyor, place, stat)
+        }
         // What was made anew in the place of what is renamed from here, or to here.
         Step::Rename { .. } => step.moved().is_some_and(|MovedPath { from, to, .. }| {
             let expected = if survey.is_moved(n) { to } else { from };
@@ -83,6 +86,12 @@ fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &StepPath, stat: &St
     ids.contains(&stat.identity)
         || (stat.is_dir() && surveyor.steps.iter().enumerate().any(is_made_dir))
         || surveyor.holds_guard(place)
+}
+
+/// Whether a directory is one that is mounted on, or will be.
+fn is_mount_point(surveyor: &Surveyor<'_>, place: &StepPath, stat: &Stat) -> bool {
+    let dir = || surveyor.roots.dir(place);
+    stat.mount_root || stat.immutable || dir().and_then(|dir| is_empty(&dir)).unwrap_or(true)
 }
 
 fn remove_empty(roots: &StepRoots<'_>, place: &StepPath, stat: &Stat) -> bool {

@@ -219,6 +219,49 @@ fn a_real_daemon_after_a_killed_idmapped_run() {
     daemons_between("revert", &["--idmapped"], (REMAPPED, PLAIN), &promise);
 }
 
+/// Between the mount point that is removed and the content that is renamed to its place.
+#[test]
+fn what_a_daemon_made_in_the_place_of_a_mount_point_is_set_aside() {
+    need_root();
+    let host = host_with_a_container();
+    migrate(&Idshift::new(), &host, &["--create-user", "--idmapped"]).exits(0);
+    let point = host.data_root.join("100000.100000");
+    let content = host
+        .data_root
+        .join("idshift-idmapped-100000.100000/content/containers");
+    let learning = Idshift::new();
+    let events = trace::count(&command(&learning, &host, "migrate", PLAIN));
+    learning.run(["rollback", "latest"]).exits(0);
+    // The last event before which the content is still where it was.
+    let (mut low, mut high) = (0, events);
+    let mut between = None;
+    while between.is_none() && low < high {
+        let n = (low + high) / 2;
+        let idshift = Idshift::new();
+        trace::kill_at(&command(&idshift, &host, "migrate", PLAIN), n);
+        match (point.exists(), content.exists()) {
+            (false, true) => {
+                between = Some(idshift);
+                continue;
+            }
+            (_, true) => low = n + 1,
+            (_, false) => high = n,
+        }
+        if !idshift.journal_files().is_empty() {
+            idshift.run(["rollback", "latest"]).exits(0);
+        }
+    }
+    let idshift = between.expect("there is such a moment");
+    make_daemon_things(&point, true);
+    let resumed = idshift.run(["resume", "latest"]).exits(0);
+    assert!(keeps(&host.data_root), "{resumed}");
+    let aside = host.data_root.join("idshift-aside-between/100000.100000");
+    assert!(keeps(&aside), "{resumed}");
+    let daemon = host.start(REMAPPED);
+    is_usable(&daemon, "first", "resumed");
+    daemon.stop();
+}
+
 /// Modification times of every directory of a tree, by path.
 fn directory_times(top: &Path) -> Vec<String> {
     let out = output("python3", [script("snapshot.py").as_path(), top]).stdout;

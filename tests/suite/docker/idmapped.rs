@@ -348,6 +348,100 @@ fn the_audit_tells_what_is_the_matter() {
     tells(&["holds files that a daemon wrote without the mount"]);
 }
 
+/// As after a restore that lost the flag, and a daemon that was started once without the mount.
+#[test]
+fn files_below_the_mount_are_refused_before_any_change() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    unmount(&host);
+    let point = host.data_root.join(INNER);
+    output("chattr", ["-i".as_ref(), point.as_os_str()]);
+    std::fs::write(point.join("file"), "kept").unwrap();
+    let mount = [
+        "docker",
+        "mount",
+        "--data-root",
+        host.data_root.to_str().unwrap(),
+    ];
+    let mount = || output(Idshift::program().to_str().unwrap(), mount);
+    mount();
+    let start = snapshot(&host.data_root);
+    for (what, more) in [
+        ("revert", &[][..]),
+        ("revert", &["--dry-run"]),
+        ("migrate", &[]),
+    ] {
+        let args = [&docker_args(what, &host)[..], more].concat();
+        let refused = idshift.run(args).exits(4);
+        refused
+            .says("holds files that a daemon wrote without the mount")
+            .says("move away what is in there, chattr +i");
+        same(&start, &snapshot(&host.data_root), what);
+    }
+    unmount(&host);
+    std::fs::remove_file(point.join("file")).unwrap();
+    // Empty, it need not be immutable to be removed.
+    mount();
+    revert(&idshift, &host, &[]).exits(0);
+    assert!(!point.exists());
+}
+
+/// What the daemon makes with the new ids would be nobody's without the mount.
+#[test]
+fn other_ranges_than_those_of_the_mount_are_refused() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    let ranges = |lines: &str| {
+        for file in ["/etc/subuid", "/etc/subgid"] {
+            std::fs::write(file, lines).unwrap();
+        }
+    };
+    let start = snapshot(&host.data_root);
+    let mount = || {
+        let mut command = std::process::Command::new(Idshift::program());
+        let root = host.data_root.to_str().unwrap();
+        Run::of(command.args(["docker", "mount", "--data-root", root]))
+    };
+    let told = [
+        "b:0:100000:65536",
+        "Put `dockremap:100000:65536` back into /etc/subuid and /etc/subgid",
+        "first `idshift docker revert`",
+    ];
+    for lines in [
+        "dockremap:100000:131072\n",
+        "dockremap:100000:65536\ndockremap:300000:65536\n",
+    ] {
+        ranges(lines);
+        let audit = audit(&host).exits(3).text();
+        assert!(told.iter().all(|told| audit.contains(told)), "{audit}");
+        for run in [
+            idshift.run(docker_args("revert", &host)),
+            idshift.run(docker_args("migrate", &host)),
+            mount(),
+        ] {
+            let run = run.exits(4);
+            told.iter().fold(run, |run, told| run.says(told));
+        }
+        same(&start, &snapshot(&host.data_root), lines);
+    }
+    // The daemon does not start then, as nothing is mounted.
+    unmount(&host);
+    mount().exits(4);
+    assert!(host.try_start(REMAPPED).is_err());
+    isolation::own_etc();
+    mount().exits(0);
+    let remapped = host.start(REMAPPED);
+    remapped.docker(&["start", "-a", "one"]);
+    remapped.stop();
+    revert(&idshift, &host, &[]).exits(0);
+}
+
 /// What a plain layer has of the range's ids was there before, and is not given back.
 #[test]
 fn ids_of_the_range_from_before_stay() {

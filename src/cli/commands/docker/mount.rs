@@ -9,18 +9,20 @@ use crate::cli::output::text::path;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::docker::idmapped::mount_all;
+use crate::docker::remap::Remap;
 
 /// Runs it.
 pub fn run(args: &MountRootArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let settings = DaemonStart::of_host(None).settings();
+    // Without settings or ranges no daemon starts, and nothing is made.
+    let remap = settings.as_ref().ok();
+    let remap = remap.and_then(|it| Remap::resolve(&it.remap_to(None)).ok());
     let data_root = match &args.data_root {
         Some(path) => path.clone(),
-        None => {
-            let settings = DaemonStart::of_host(None).settings().map_err(refused)?;
-            data_root::find(None, &settings)
-        }
+        None => data_root::find(None, &settings.map_err(refused)?),
     };
     call.is_of(std::slice::from_ref(&data_root));
-    let mounted = mount_all(&data_root).map_err(refused)?;
+    let mounted = mount_all(&data_root, remap.as_ref()).map_err(refused)?;
     if args.json {
         let points: Vec<_> = mounted
             .iter()

@@ -1,0 +1,163 @@
+//! What a systemd unit of ours may name, and how (`systemd.unit(5)`, `systemd.service(5)`, `systemd-escape(1)`).
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::fs::escape::{escaped, shell_word};
+
+/// Why a unit cannot run this program.
+#[derive(Debug, Error)]
+pub enum ProgramError {
+    /// A program that root runs at boot must be root's alone.
+    #[error(
+        "{program}: is {writable}, who could have anything run by root at the next boot. Install idshift where only root \
+         writes (`install -m 755 {word} /usr/local/bin`), and run that",
+        program = escaped(program), word = shell_word(program)
+    )]
+    Writable {
+        /// The program.
+        program: PathBuf,
+        /// By whom it can be changed.
+        writable: String,
+    },
+    /// It cannot be looked at.
+    #[error("{path}: {source}", path = escaped(path))]
+    Io {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// This program, which root will run at each boot.
+///
+/// # Errors
+/// Others than root can change it.
+pub fn program_of_root() -> Result<PathBuf, ProgramError> {
+    let program = std::env::current_exe().map_err(|source| ProgramError::Io {
+        path: "/proc/self/exe".into(),
+        source,
+    })?;
+    check_is_roots(&program)?;
+    Ok(program)
+}
+
+/// That only root writes a program, and each directory above.
+fn check_is_roots(program: &Path) -> Result<(), ProgramError> {
+    for path in program.ancestors() {
+        let found = fs::metadata(path).map_err(|source| ProgramError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let is_sticky = found.is_dir() && found.mode() & 0o1000 != 0;
+        let writable = match (found.uid(), found.mode() & 0o022) {
+            (0, 0) => continue,
+            (0, _) if is_sticky => continue,
+            (0, _) => format!(
+                "writable by others ({} has mode {:04o})",
+                escaped(path),
+                found.mode() & 0o7777
+            ),
+            (uid, _) => format!(
+                "changed by uid {uid} at will, to whom {} belongs",
+                escaped(path)
+            ),
+        };
+        return Err(ProgramError::Writable {
+            program: program.to_path_buf(),
+            writable,
+        });
+    }
+    Ok(())
+}
+
+/// Why a unit cannot name a path. A unit is text, and in `RequiresMountsFor=` nothing stands for a quote.
+pub fn not_nameable(path: &Path) -> Option<&'static str> {
+    match path.to_str() {
+        None => Some("it is not UTF-8"),
+        Some(text) if text.contains(['"', '\'', '\\']) => Some("it has a quote or a backslash"),
+        Some(text) if text.contains(char::is_control) => Some("it has a control character"),
+        Some(_) => None,
+    }
+}
+
+/// As `systemd-escape --path` does.
+pub fn escape_path(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let names = bytes.split(|&byte| byte == b'/');
+    let names: Vec<&[u8]> = names.filter(|name| !name.is_empty()).collect();
+    let joined = names.join(&b'/');
+    if joined.is_empty() {
+        return "-".into();
+    }
+    let mut text = String::new();
+    for (n, &byte) in joined.iter().enumerate() {
+        match byte {
+            b'/' => text.push('-'),
+            b'.' if n == 0 => text.push_str("\\x2e"),
+            b'.' | b'_' | b':' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => text.push(byte.into()),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text
+}
+
+/// A word of a command line.
+pub fn quoted(word: &str) -> String {
+    let text = specifiers(word).replace('$', "$$");
+    match text.contains(|c: char| c.is_whitespace() || c == ';') {
+        true => format!("\"{text}\""),
+        false => text,
+    }
+}
+
+/// A path in a list of paths.
+pub fn quoted_path(path: &Path) -> String {
+    let text = specifiers(&path.to_string_lossy());
+    match text.contains(char::is_whitespace) {
+        true => format!("\"{text}\""),
+        false => text,
+    }
+}
+
+/// Text in which no specifier is meant.
+pub fn specifiers(text: &str) -> String {
+    text.replace('%', "%%")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_program_below_a_directory_of_others_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let program = bin.join("idshift");
+        fs::write(&program, "").unwrap();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(&program, 0o755);
+        for (path, mode) in [(&bin, 0o775), (&bin, 0o757), (&program, 0o775)] {
+            set(path, mode);
+            let told = check_is_roots(&program).unwrap_err().to_string();
+            assert!(told.contains(path.to_str().unwrap()), "{told}");
+            set(path, 0o755);
+        }
+        if fs::metadata(&bin).unwrap().uid() == 0 {
+            check_is_roots(&program).unwrap();
+            std::os::unix::fs::chown(&bin, Some(1000), None).unwrap();
+            let told = check_is_roots(&program).unwrap_err().to_string();
+            assert!(told.contains("uid 1000"), "{told}");
+        }
+    }
+}
