@@ -239,8 +239,13 @@ fn check_not_masked(at: &Path) -> Result<(), DockerError> {
 /// Whether the unit or the drop-in that is there is of this root.
 fn are_of(top: &Path, range: &str) -> Result<bool, DockerError> {
     let units = Path::new(UNITS);
-    let unit = read_text(&units.join(UNIT))?.unwrap_or_default();
-    let drop_in = read_text(&units.join(DROP_INS).join(DROP_IN))?.unwrap_or_default();
+    // Of the two, one that is masked says nothing.
+    let text = |at: PathBuf| match at.is_symlink() {
+        true => Ok(String::new()),
+        false => read_text(&at).map(Option::unwrap_or_default),
+    };
+    let unit = text(units.join(UNIT))?;
+    let drop_in = text(units.join(DROP_INS).join(DROP_IN))?;
     let command = arguments(top);
     let of_unit = unit.lines().any(|line| line.ends_with(&command));
     let line = after(&top.join(range));
