@@ -82,11 +82,17 @@ impl PlannedCopy {
         })
     }
 
-    /// Makes it. What is left of one that fails is removed.
+    /// What is copied.
+    pub fn trees(&self) -> Vec<PathBuf> {
+        let names = self.names.iter();
+        names.map(|name| self.data_root.join(name)).collect()
+    }
+
+    /// Makes it. What is left of one that fails is removed. `begun` is called when its directory is made.
     ///
     /// # Errors
     /// It cannot be made, or somebody asked to stop.
-    pub fn make(&self, control: RunControl<'_>) -> Result<(), DockerError> {
+    pub fn make(&self, control: RunControl<'_>, begun: impl FnOnce()) -> Result<(), DockerError> {
         control
             .monitor
             .phase(Phase::Copying, Some(self.amount.inodes));
@@ -95,6 +101,7 @@ impl PlannedCopy {
         // Nobody but root gets in before its owners are right.
         let made = builder.mode(0o700).create(&staging);
         made.map_err(DockerError::io(&staging))?;
+        begun();
         let copied = self.copy_into(&staging, control);
         if copied.is_err() {
             self.remove();

@@ -15,6 +15,7 @@ use super::migration::{MigrateRequest, Migration, shifted_before};
 use super::remap::Remap;
 pub use super::staged_run::MigrateError;
 use super::staged_run::execute;
+use super::stamps::Stamps;
 use super::unfinished_run::unfinished_run;
 use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Cancel, Ending, Outcome, Refusal, Report, RunControl};
@@ -139,6 +140,7 @@ impl DaemonTarget {
                 .start
                 .check_write(direction, &self.remap_to, &self.data_root)?;
         let request = self.request(options, writes, store);
+        let stamps = Stamps::of(&self.data_root)?;
         let migration =
             Migration::prepare(&request, &remap).map_err(|error| {
                 match unfinished_run(store, &self.data_root) {
@@ -177,7 +179,7 @@ impl DaemonTarget {
                 report
             }
             false => {
-                let carried = (copy.as_ref(), &migration);
+                let carried = (copy.as_ref(), &migration, stamps);
                 execute(request.clone(), carried, &remap, store, control)?
             }
         };

@@ -53,6 +53,7 @@ pub mod path_rewriter;
 pub mod rebase;
 pub mod remap;
 mod staged_run;
+mod stamps;
 mod steps;
 pub mod unfinished_run;
 

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::DockerError;
+use super::conversion::plan::Conversion;
 use super::conversion::staging::Staging;
 use super::copy::PlannedCopy;
 use super::migration::{MigrateRequest, Migration};
 use super::remap::Remap;
+use super::stamps::Stamps;
 use super::unfinished_run::is_surely_ended;
 use crate::engine::{Refusal, Report, RunControl};
 use crate::journal::Store;
@@ -30,10 +32,11 @@ pub enum MigrateError {
     },
 }
 
-/// Carries it, after a copy is made, and what a conversion of the containerd image store puts into place.
+/// Carries it, after a copy is made, and what a conversion of the containerd image store puts into place. `stamps`: of
+/// before it was planned.
 pub(super) fn execute(
     request: MigrateRequest,
-    (copy, migration): (Option<&PlannedCopy>, &Migration),
+    (copy, migration, mut stamps): (Option<&PlannedCopy>, &Migration, Stamps),
     remap: &Remap,
     store: &Store,
     control: RunControl<'_>,
@@ -42,7 +45,9 @@ pub(super) fn execute(
         return Ok(migration.plan().execute(store, control)?);
     }
     let held = migration.plan().lock(store, control)?;
-    let made = Made::make(copy, migration, control)?;
+    stamps.check("this run was planned")?;
+    add_trees(&mut stamps, copy, migration)?;
+    let made = Made::make(copy, migration, &mut stamps, control)?;
     drop(held);
     let staging = made.staging.clone();
     let request = MigrateRequest {
@@ -53,7 +58,27 @@ pub(super) fn execute(
         staging,
         ..request
     };
-    execute_made(&request, remap, store, control, || made.remove())
+    let is_as_planned = || {
+        let what = match copy {
+            Some(_) => "it was copied",
+            None => "the layers of the containerd image store were read",
+        };
+        stamps.check(what)
+    };
+    let around = (is_as_planned, || made.remove());
+    execute_made(&request, remap, store, control, around)
+}
+
+/// What is copied must be as it was when its copy began.
+fn add_trees(
+    stamps: &mut Stamps,
+    copy: Option<&PlannedCopy>,
+    migration: &Migration,
+) -> Result<(), DockerError> {
+    let conversion = migration.conversion.as_ref();
+    let mut trees = copy.map(PlannedCopy::trees).unwrap_or_default();
+    trees.extend(conversion.map(Conversion::copied).unwrap_or_default());
+    stamps.add_trees(conversion.map(|it| it.containerd.path.as_path()), trees)
 }
 
 /// What was made for a run.
@@ -67,12 +92,13 @@ impl<'c> Made<'c> {
     fn make(
         copy: Option<&'c PlannedCopy>,
         migration: &Migration,
+        stamps: &mut Stamps,
         control: RunControl<'_>,
     ) -> Result<Made<'c>, MigrateError> {
         let interrupted = MigrateError::Interrupted {
             copy: copy.is_some(),
         };
-        let copied = copy.map_or(Ok(()), |copy| copy.make(control));
+        let copied = copy.map_or(Ok(()), |copy| copy.make(control, || stamps.take_top()));
         if control.is_cancelled() {
             // Asked after it was whole. One that was in the way is not this run's.
             if copied.is_ok() {
@@ -111,10 +137,12 @@ fn execute_made(
     remap: &Remap,
     store: &Store,
     control: RunControl<'_>,
-    remove: impl FnOnce(),
+    (is_as_planned, remove): (impl FnOnce() -> Result<(), DockerError>, impl FnOnce()),
 ) -> Result<Report, MigrateError> {
     let run = || {
         let migration = Migration::prepare(request, remap)?;
+        // Last, as what comes next refuses when Docker runs.
+        is_as_planned()?;
         Ok::<_, MigrateError>(migration.plan().execute(store, control)?)
     };
     let done = run();

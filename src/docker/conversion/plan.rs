@@ -227,6 +227,19 @@ impl Conversion {
         Ok(())
     }
 
+    /// The directories of snapshots that are copied.
+    pub fn copied(&self) -> Vec<PathBuf> {
+        match self.transfer {
+            Transfer::Rename => Vec::new(),
+            Transfer::Copy => self.snapshot_dirs(),
+        }
+    }
+
+    fn snapshot_dirs(&self) -> Vec<PathBuf> {
+        let ids = self.snapshots().map(|(id, _)| id);
+        ids.map(|id| self.snapshot_dir(id)).collect()
+    }
+
     /// Room that copies of snapshots take in a directory of the data-root's filesystem.
     ///
     /// # Errors
@@ -235,10 +248,7 @@ impl Conversion {
         if self.transfer == Transfer::Rename {
             return Ok(Amount::default());
         }
-        let dirs: Vec<PathBuf> = self
-            .snapshots()
-            .map(|(id, _)| self.snapshot_dir(id))
-            .collect();
+        let dirs = self.snapshot_dirs();
         let used = space::used(&dirs).map_err(DockerError::io(&self.containerd.path))?;
         let dev = |dir: &Path| dir.metadata().map(|found| found.dev()).ok();
         let shares = dirs.iter().all(|dir| dev(dir) == dev(root)) && space::can_reflink(root);

@@ -146,9 +146,12 @@ impl<'a> Reader<'a> {
         let mut first = None;
         let mut chosen = None;
         for (digest, _) in &all {
+            // One is carried: what is looked at after it would be carried as an image without a name.
             match self.image(digest) {
-                _ if chosen.is_some() => {}
-                Ok(()) => chosen = Some(digest.clone()),
+                Ok(()) => {
+                    chosen = Some(digest.clone());
+                    break;
+                }
                 Err(error) => drop(first.get_or_insert(error)),
             }
         }

@@ -59,6 +59,15 @@ impl Staging {
         let dir = top.join(staging_name(range));
         match dir.symlink_metadata() {
             Err(_) => Ok(()),
+            Ok(_) if holds_files(&dir) => Err(DockerError::in_the_way(
+                &dir,
+                format!(
+                    "is left of an earlier conversion, and there are files in its overlay2: what containers wrote, if a \
+                     conversion was rolled back with --force, and this may be all there is of it. Look at it. To keep \
+                     it, move it out of the data-root: `mv {} /root/`, then again",
+                    shell_word(&dir)
+                ),
+            )),
             Ok(_) => Err(DockerError::in_the_way(
                 &dir,
                 format!(
@@ -99,6 +108,7 @@ impl Staging {
         };
         let top_mtime_ns = file_ops::mtime_ns(&above).map_err(DockerError::io(top))?;
         file_ops::make_dir(above.as_fd(), name.as_bytes(), owner).map_err(failed)?;
+        let own_mtime_ns = file_ops::mtime_ns(&above).map_err(DockerError::io(top))?;
         let mut staging = Staging {
             dir,
             top: Arc::new(above),
@@ -114,8 +124,7 @@ impl Staging {
         });
         let synced = listed.and_then(|()| {
             let synced = rustix::fs::syncfs(&staging.top).map_err(std::io::Error::from);
-            // As it was: a run that is undone leaves it so, and a daemon that starts meanwhile is seen by it.
-            let synced = synced.and_then(|()| file_ops::set_mtime(&staging.top, top_mtime_ns));
+            let synced = synced.and_then(|()| staging.set_time_back(own_mtime_ns));
             synced.map_err(DockerError::io(&staging.dir))
         });
         match synced {
@@ -159,6 +168,15 @@ impl Staging {
         self.reset_time();
     }
 
+    /// As it was: a run that is undone leaves it so. When it is not what was made here that modified it last, a daemon
+    /// was started meanwhile, and that must be seen.
+    fn set_time_back(&self, own_mtime_ns: i64) -> io::Result<()> {
+        match file_ops::mtime_ns(&self.top)? == own_mtime_ns {
+            true => file_ops::set_mtime(&self.top, self.top_mtime_ns),
+            false => Ok(()),
+        }
+    }
+
     /// The data-root was modified when it was before, unless something is left in it.
     fn reset_time(&self) {
         let left = file_ops::stat_entry(self.top.as_fd(), self.name.as_bytes());
@@ -195,9 +213,62 @@ impl Staging {
     }
 }
 
+/// Whether files of a layer or a container are in it, or nobody can tell.
+fn holds_files(dir: &Path) -> bool {
+    let layers = walkdir::WalkDir::new(dir.join("overlay2"))
+        .min_depth(3)
+        .max_depth(3);
+    layers.into_iter().any(|entry| match entry {
+        Ok(entry) => {
+            let above = entry.path().parent().and_then(Path::file_name);
+            above == Some("diff".as_ref())
+        }
+        Err(error) => error.io_error().map(io::Error::kind) != Some(io::ErrorKind::NotFound),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_containers_wrote_is_not_said_to_be_nobodys() {
+        let top = tempfile::tempdir().unwrap();
+        let diff = top.path().join("idshift-convert-1.1/overlay2/a/diff");
+        std::fs::create_dir_all(&diff).unwrap();
+        let told = || {
+            let refused = Staging::check_is_free(top.path(), "1.1");
+            refused.unwrap_err().to_string()
+        };
+        assert!(told().contains("`rm -rf "), "{}", told());
+        std::fs::write(diff.join("data"), "precious").unwrap();
+        assert!(!told().contains("rm -rf"), "{}", told());
+        assert!(told().contains("`mv "), "{}", told());
+        std::fs::remove_dir_all(top.path().join("idshift-convert-1.1")).unwrap();
+        Staging::check_is_free(top.path(), "1.1").unwrap();
+    }
+
+    #[test]
+    fn the_time_of_what_another_made_stays() {
+        let top = tempfile::tempdir().unwrap();
+        let staging = Staging {
+            dir: top.path().join("idshift-convert-1.1"),
+            top: Arc::new(std::fs::File::open(top.path()).unwrap().into()),
+            top_mtime_ns: 5_000_000_000,
+            name: "idshift-convert-1.1".into(),
+            made: Vec::new(),
+            images: BTreeMap::new(),
+        };
+        let now = || file_ops::mtime_ns(&staging.top).unwrap();
+        let own = now();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::create_dir(top.path().join("tmp")).unwrap();
+        let others = now();
+        staging.set_time_back(own).unwrap();
+        assert_eq!(now(), others);
+        staging.set_time_back(others).unwrap();
+        assert_eq!(now(), 5_000_000_000);
+    }
 
     #[test]
     fn what_nobody_made_here_stays() {

@@ -1,6 +1,7 @@
 //! `docker migrate --copy`: the plain root stays as it is.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -114,6 +115,61 @@ fn an_undone_copy_is_named_and_stops_only_a_new_copy() {
         &plain(&snapshot(&host.data_root)),
         "after all that",
     );
+}
+
+/// A `cp` that is the real one, and then does more. Where it is, for PATH.
+pub(super) fn cp_and(script: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let cp = dir.path().join("cp");
+    let text = format!("#!/bin/sh -e\nunset LC_ALL\n/usr/bin/cp \"$@\"\nsleep 0.1\n{script}\n");
+    fs::write(&cp, text).unwrap();
+    fs::set_permissions(&cp, fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+#[test]
+fn what_changes_while_it_is_copied_is_refused() {
+    need_root();
+    let host = small_host();
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--create-user"]).exits(0);
+    idshift.run(["rollback", "latest"]).exits(0);
+    let top = host.data_root.display();
+    let names = || {
+        let entries = fs::read_dir(&host.data_root).unwrap();
+        let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let layer = format!("$(ls -d {top}/overlay2/*/diff | head -n 1)");
+    for (change, place) in [
+        (format!("echo new > {layer}/new"), "/overlay2/"),
+        (format!("touch -a {layer}"), "/overlay2/"),
+        (format!("mkdir {top}/tmp2; rmdir {top}/tmp2"), ""),
+        (
+            format!("touch $(ls {top}/containers/*/config.v2.json | head -n 1)"),
+            "/containers/",
+        ),
+        (
+            format!("touch {top}/network/files/local-kv.db"),
+            "/network/files/local-kv.db",
+        ),
+    ] {
+        let cp = cp_and(&change);
+        let path = format!("{}:{}", cp.path().display(), std::env::var("PATH").unwrap());
+        let mut command = idshift.command(["docker", "migrate", "--copy", "--data-root"]);
+        command.arg(&host.data_root).env("PATH", path);
+        let run = Run::of(&mut command).exits(4);
+        let words = format!("{top}{place}");
+        assert!(run.stderr.contains(&words), "{change}: {run}");
+        assert!(
+            run.stderr.contains("was changed while it was copied"),
+            "{change}: {run}"
+        );
+        assert_eq!(names(), before, "{change}");
+    }
+    migrate(&idshift, &host, &["--copy"]).exits(0);
 }
 
 #[test]

@@ -180,3 +180,42 @@ fn check_knows_users_of_the_store() {
         .exits(4);
     assert!(run.stderr.contains("odd:1"), "{run}");
 }
+
+#[test]
+fn a_store_that_changes_while_it_is_copied_is_refused() {
+    need_root();
+    let host = store_host();
+    host.import_tiny("tiny:1");
+    host.docker(&["run", "--name", "one", "tiny:1", "touch", "/w"]);
+    host.sh(STOP);
+    let copy = [MIGRATE, &["--copy"]].concat();
+    let names = || host.sh("ls /var/lib/docker");
+    let before = names();
+    let cp = "/usr/local/bin/cp";
+    let snapshots = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots";
+    for (change, word) in [
+        (
+            "touch /var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db",
+            "meta.db",
+        ),
+        (
+            &format!("echo 1 > $(ls -d {snapshots}/*/fs | tail -n 1)/new"),
+            "/snapshots/",
+        ),
+    ] {
+        host.write(
+            cp,
+            format!("#!/bin/sh -e\n/usr/bin/cp \"$@\"\nsleep 0.1\n{change}\n"),
+        );
+        host.sh(&format!("chmod 755 {cp}"));
+        let run = host.idshift(&copy).exits(4);
+        assert!(
+            run.stderr.contains("was changed while it was copied"),
+            "{run}"
+        );
+        assert!(run.stderr.contains(word), "{word} in {run}");
+        assert_eq!(names(), before, "{change}");
+    }
+    host.sh(&format!("rm {cp}"));
+    host.idshift(&copy).exits(0);
+}
