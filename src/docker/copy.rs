@@ -68,7 +68,7 @@ impl PlannedCopy {
         check_room(
             &top,
             Amount {
-                bytes: bytes + layers.bytes,
+                bytes: bytes.saturating_add(layers.bytes),
                 inodes: amount.inodes + layers.inodes,
             },
             "Without --copy nothing is copied, and `idshift rollback` undoes it",
@@ -174,7 +174,7 @@ pub fn left(journal: &Journal) -> Option<String> {
 pub(super) fn check_room(top: &Path, takes: Amount, help: &str) -> Result<(), DockerError> {
     let free = space::free(top).map_err(DockerError::io(top))?;
     // A twentieth more: no two copies take up quite the same.
-    let bytes = takes.bytes + takes.bytes / 20;
+    let bytes = takes.bytes.saturating_add(takes.bytes / 20);
     if bytes <= free.bytes && takes.inodes <= free.inodes {
         return Ok(());
     }

@@ -4,7 +4,6 @@
 //! remapped Docker 29 does not use containerd for them; a remapped 23 to 28 does, in another containerd namespace
 //! (`moby-<uid>.<gid>`), and sees nothing of the plain daemon's.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use super::conversion::plan::{Conversion, NAMESPACE, is_containerd};
 use super::data_root::{DockerRoot, is_remapped_name, names};
 use super::remap::Remap;
 use crate::containerd::ContainerdRoot;
+use crate::containerd::metadata::Namespace;
 use crate::fs::escape::{escaped, shell_word};
 use crate::idmap::Direction;
 
@@ -121,16 +121,14 @@ impl ContainerdStore {
         if !self.is_there() || (self.containers.is_empty() && self.beside_graph_driver) {
             return Ok(None);
         }
-        let with_store = self.containerd.iter().filter(|dir| is_containerd(dir));
-        let first = match self.beside_graph_driver {
+        let chosen = match self.beside_graph_driver {
             true => None,
-            false => with_store.max_by_key(|dir| of_plain_daemon(dir)),
+            false => self.choose_containerd()?,
         };
-        let Some(containerd) = first else {
+        let Some(containerd) = chosen else {
             self.check(root, Direction::Into, None)?;
             return Ok(None);
         };
-        let containerd = fs::canonicalize(containerd).map_err(DockerError::io(containerd))?;
         let is_in_store = |(container, _): &(&Container, &str)| {
             self.containers.iter().any(|(id, _)| *id == container.id)
         };
@@ -138,6 +136,53 @@ impl ContainerdStore {
         let mut conversion = Conversion::plan(&ContainerdRoot::at(containerd), all)?;
         conversion.choose_transfer(&root.path, keeps_store)?;
         Ok(Some(conversion))
+    }
+
+    /// The containerd that has what a plain daemon shows, of those that were found.
+    fn choose_containerd(&self) -> Result<Option<PathBuf>, DockerError> {
+        let mut dirs = Vec::new();
+        for dir in self.containerd.iter().filter(|dir| is_containerd(dir)) {
+            let dir = fs::canonicalize(dir).map_err(DockerError::io(dir))?;
+            if !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
+        }
+        if dirs.len() < 2 {
+            return Ok(dirs.pop());
+        }
+        let mut used = Vec::new();
+        for dir in &dirs {
+            // One that is damaged may be the one.
+            let mut metadata = ContainerdRoot::at(dir).metadata()?;
+            let namespace = metadata.namespaces.remove(NAMESPACE).unwrap_or_default();
+            if !namespace.images.is_empty() || namespace.snapshots.values().any(|it| !it.is_empty())
+            {
+                used.push((dir, namespace));
+            }
+        }
+        let ids = || self.containers.iter().map(|(id, _)| id);
+        let has = |it: &Namespace, id: &String| it.snapshots.values().any(|it| it.contains_key(id));
+        let all = used.iter();
+        let whole = all.filter(|(_, it)| ids().next().is_some() && ids().all(|id| has(it, id)));
+        let whole: Vec<_> = whole.collect();
+        match (&used[..], &whole[..]) {
+            ([], _) => Ok(dirs.pop()),
+            ([(dir, _)], _) | (_, [(dir, _)]) => Ok(Some(dir.to_path_buf())),
+            ([(first, _), others @ ..], _) => {
+                let others: Vec<String> = others
+                    .iter()
+                    .map(|(it, _)| escaped(it).to_string())
+                    .collect();
+                Err(DockerError::in_the_way(
+                    first,
+                    format!(
+                        "has images or containers of Docker, and so has {}. Which of them the daemon uses cannot be told: \
+                         move the other one away, then again",
+                        others.join(" and ")
+                    ),
+                ))
+            }
+        }
     }
 
     /// Refuses a revert after which a plain daemon would not show images that it has now.
@@ -319,18 +364,6 @@ fn has_content(containerd: &[PathBuf]) -> bool {
         blobs.is_ok_and(|blobs| !blobs.is_empty())
     };
     containerd.is_empty() || containerd.iter().any(blobs)
-}
-
-/// How many images and snapshots a daemon that is not remapped has there.
-fn of_plain_daemon(containerd: &Path) -> usize {
-    let metadata = ContainerdRoot::at(containerd).metadata();
-    let namespace = metadata
-        .ok()
-        .and_then(|mut it| it.namespaces.remove(NAMESPACE));
-    namespace.map_or(0, |it| {
-        let snapshots = it.snapshots.values().map(BTreeMap::len);
-        it.images.len() + snapshots.sum::<usize>()
-    })
 }
 
 fn snapshotters(containerd: &Path) -> Vec<PathBuf> {

@@ -155,13 +155,7 @@ impl DaemonTarget {
             migration.plan().lock(store, control)?;
             return Err(Refusal::from(mounted).into());
         }
-        let copy = options
-            .copy
-            .then(|| planned_copy(&self.data_root, &remap, &migration));
-        let copy = copy.transpose()?;
-        if copy.is_none() {
-            migration.check_room(Amount::default())?;
-        }
+        let copy = self.copy_with_room(options, &remap, &migration, control.cancel)?;
         if let Some(new) = new_user.as_ref().filter(|_| !options.dry_run) {
             // Only when nothing else stands in the way.
             let held = migration.plan().lock(store, control)?;
@@ -244,6 +238,29 @@ impl DaemonTarget {
         }
     }
 
+    /// The copy that is asked for. There is room for all that is copied and unpacked; what is unpacked without a copy, a
+    /// dry run counts when it reads it.
+    fn copy_with_room(
+        &self,
+        options: &MigrateOptions,
+        remap: &Remap,
+        migration: &Migration,
+        cancel: &Cancel,
+    ) -> Result<Option<PlannedCopy>, DockerError> {
+        // What is plainly too much is told before anything is read.
+        if !options.copy {
+            migration.check_room(Amount::default())?;
+        }
+        let unpacked = match options.dry_run && !options.copy {
+            true => Amount::default(),
+            false => migration.unpacked(cancel)?,
+        };
+        match options.copy {
+            true => planned_copy(&self.data_root, remap, migration, unpacked).map(Some),
+            false => migration.check_room(unpacked).map(|()| None),
+        }
+    }
+
     fn request(&self, options: &MigrateOptions, writes: bool, store: &Store) -> MigrateRequest {
         MigrateRequest {
             data_root: self.data_root.clone(),
@@ -305,11 +322,17 @@ fn planned_copy(
     data_root: &Path,
     remap: &Remap,
     migration: &Migration,
+    unpacked: Amount,
 ) -> Result<PlannedCopy, DockerError> {
     let conversion = migration.conversion.as_ref();
     let path = conversion.map(|it| it.containerd.path.as_path());
     let room = conversion.map_or(Ok(Amount::default()), |it| it.room(&migration.top));
-    PlannedCopy::of(data_root, &remap.dir_name(), (path, room?))
+    let room = room?;
+    let layers = Amount {
+        bytes: room.bytes.saturating_add(unpacked.bytes),
+        inodes: room.inodes + unpacked.inodes,
+    };
+    PlannedCopy::of(data_root, &remap.dir_name(), (path, layers))
 }
 
 /// The plan of a dry run, which says what it can only say once all that a conversion reads was read.

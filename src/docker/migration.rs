@@ -7,7 +7,7 @@ use super::DockerError;
 use super::container::{
     Container, obstacles, rewrite_config, rewrite_hostconfig, set_userns_host, with_graph_driver,
 };
-use super::conversion::check::{Checked, check_conversion};
+use super::conversion::check::{Checked, check_conversion, unpacked};
 use super::conversion::plan::{Conversion, is_containerd};
 use super::conversion::staging::{Staging, staging_name};
 use super::conversion::summary::ConversionSummary;
@@ -515,6 +515,15 @@ impl Migration {
         check_conversion(conversion, cancel)
     }
 
+    /// Room that a conversion takes for layers which it unpacks: their blobs are read.
+    ///
+    /// # Errors
+    /// One is damaged.
+    pub fn unpacked(&self, cancel: &Cancel) -> Result<Amount, DockerError> {
+        let conversion = self.conversion.as_ref();
+        conversion.map_or(Ok(Amount::default()), |it| unpacked(it, cancel))
+    }
+
     /// Whether there is room for what a conversion copies and unpacks; of the latter, `unpacked` is known.
     ///
     /// # Errors
@@ -525,7 +534,7 @@ impl Migration {
         };
         let room = conversion.room(&self.top)?;
         let takes = Amount {
-            bytes: room.bytes + unpacked.bytes,
+            bytes: room.bytes.saturating_add(unpacked.bytes),
             inodes: room.inodes + unpacked.inodes,
         };
         let help = "Make room for layers of the containerd image store that cannot be renamed";

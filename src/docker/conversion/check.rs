@@ -41,7 +41,8 @@ pub fn check_conversion(conversion: &Conversion, cancel: &Cancel) -> Result<Chec
             LayerTar::Blob { layer, blob } => {
                 let room = check_blob(conversion, layer, blob)?;
                 if planned.snapshot.is_none() {
-                    checked.unpacked.bytes += room.bytes;
+                    let bytes = &mut checked.unpacked.bytes;
+                    *bytes = bytes.saturating_add(room.bytes);
                     checked.unpacked.inodes += room.inodes;
                 }
                 layer.clone()
@@ -65,6 +66,24 @@ pub fn check_conversion(conversion: &Conversion, cancel: &Cancel) -> Result<Chec
         }
     }
     Ok(checked)
+}
+
+/// Room that layers take which are unpacked.
+///
+/// # Errors
+/// One of their blobs is damaged.
+pub fn unpacked(conversion: &Conversion, cancel: &Cancel) -> Result<Amount, DockerError> {
+    let mut all = Amount::default();
+    for planned in &conversion.layers {
+        if let (LayerTar::Blob { layer, blob }, None) = (&planned.tar, planned.snapshot)
+            && !cancel.is_requested()
+        {
+            let room = check_blob(conversion, layer, blob)?;
+            all.bytes = all.bytes.saturating_add(room.bytes);
+            all.inodes += room.inodes;
+        }
+    }
+    Ok(all)
 }
 
 fn bad_document(conversion: &Conversion, error: serde_json::Error) -> DockerError {

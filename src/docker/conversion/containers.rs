@@ -56,7 +56,12 @@ impl Reader<'_> {
             )));
         }
         let hex: HexId = id.parse().map_err(|_| bad("its id is none"))?;
-        let missing = || bad(&format!("its files are missing: `docker rm {name}`"));
+        let missing = || {
+            bad(
+                "its files were looked for here, and are not there. If the daemon uses another containerd, its directory \
+                 is looked at when it is the `root` in /etc/containerd/config.toml, or containerd/daemon in the data-root",
+            )
+        };
         let (parent, own) = self.snapshot(id).ok_or_else(missing)?;
         let init_key = format!("{id}-init");
         let (base, init) = match parent {

@@ -35,7 +35,7 @@ pub fn pack_layer(diff: BorrowedFd<'_>, out: impl Write) -> Result<Digest, TarEr
     };
     let packed = open_dir(diff, ".")
         .map_err(io::Error::from)
-        .and_then(|top| packer.pack_dir(&top))
+        .and_then(|top| packer.pack_tree(top))
         .and_then(|()| packer.raw(&[0; 1024]));
     match packed {
         Ok(()) => {
@@ -63,37 +63,40 @@ struct Packer<W: Write> {
 type Records = Vec<(&'static str, Vec<u8>)>;
 
 impl<W: Write> Packer<W> {
-    fn pack_dir(&mut self, dir: &OwnedFd) -> io::Result<()> {
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(dir)? {
-            let name = entry?.file_name().to_bytes().to_vec();
-            if name != b"." && name != b".." {
-                names.push(name);
-            }
-        }
-        names.sort();
-        let above = self.path.len();
-        for name in names {
-            if above > 0 {
+    /// With no call for each level: who makes directories in a container decides how many there are.
+    fn pack_tree(&mut self, top: OwnedFd) -> io::Result<()> {
+        let names = sorted_names(&top)?;
+        let mut ahead = vec![(top, names.into_iter(), 0)];
+        while let Some((dir, names, above)) = ahead.last_mut() {
+            self.path.truncate(*above);
+            let Some(name) = names.next() else {
+                ahead.pop();
+                continue;
+            };
+            if *above > 0 {
                 self.path.push(b'/');
             }
             self.path.extend_from_slice(&name);
-            self.pack(dir, &name)?;
-            self.path.truncate(above);
+            if let Some(below) = self.pack(dir, &name)? {
+                let names = sorted_names(&below)?;
+                ahead.push((below, names.into_iter(), self.path.len()));
+            }
         }
         Ok(())
     }
 
-    fn pack(&mut self, dir: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    /// Packs one inode; a directory is given back for what is in it.
+    fn pack(&mut self, dir: &OwnedFd, name: &[u8]) -> io::Result<Option<OwnedFd>> {
         let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind == FileType::Socket {
-            return Ok(());
+            return Ok(None);
         }
         if kind == FileType::CharacterDevice && stat.st_rdev == 0 {
             let at = self.path.len() - name.len();
             let whiteout = [&self.path[..at], b".wh.", name].concat();
-            return self.empty_file(&whiteout, &stat);
+            self.empty_file(&whiteout, &stat)?;
+            return Ok(None);
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let pin = rustix::fs::openat(dir, name, flags, Mode::empty())?;
@@ -104,32 +107,44 @@ impl<W: Write> Packer<W> {
             if is_opaque {
                 self.empty_file(&[&path, &b".wh..wh..opq"[..]].concat(), &stat)?;
             }
-            return self.pack_dir(&open_dir(dir.as_fd(), name)?);
+            return Ok(Some(open_dir(dir.as_fd(), name)?));
         }
+        self.pack_other((dir, name), kind, &stat, xattrs)?;
+        Ok(None)
+    }
+
+    /// Packs what is no directory.
+    fn pack_other(
+        &mut self,
+        (dir, name): (&OwnedFd, &[u8]),
+        kind: FileType,
+        stat: &Stat,
+        xattrs: Records,
+    ) -> io::Result<()> {
         let path = self.path.clone();
         if stat.st_nlink > 1 {
             let inode = (stat.st_dev, stat.st_ino);
             if let Some(first) = self.links.get(&inode).cloned() {
-                return self.entry(EntryType::Link, &path, &first, &stat, 0, xattrs);
+                return self.entry(EntryType::Link, &path, &first, stat, 0, xattrs);
             }
             self.links.insert(inode, path.clone());
         }
         match kind {
-            FileType::RegularFile => self.file(dir, name, &path, &stat, xattrs),
+            FileType::RegularFile => self.file(dir, name, &path, stat, xattrs),
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
                 self.entry(
                     EntryType::Symlink,
                     &path,
                     target.as_bytes(),
-                    &stat,
+                    stat,
                     0,
                     xattrs,
                 )
             }
-            FileType::CharacterDevice => self.entry(EntryType::Char, &path, b"", &stat, 0, xattrs),
-            FileType::BlockDevice => self.entry(EntryType::Block, &path, b"", &stat, 0, xattrs),
-            FileType::Fifo => self.entry(EntryType::Fifo, &path, b"", &stat, 0, xattrs),
+            FileType::CharacterDevice => self.entry(EntryType::Char, &path, b"", stat, 0, xattrs),
+            FileType::BlockDevice => self.entry(EntryType::Block, &path, b"", stat, 0, xattrs),
+            FileType::Fifo => self.entry(EntryType::Fifo, &path, b"", stat, 0, xattrs),
             _ => Err(io::Error::other("is of an unknown type")),
         }
     }
@@ -268,6 +283,18 @@ impl<W: Write> Packer<W> {
         self.hash.update(bytes);
         self.split.raw(bytes)
     }
+}
+
+fn sorted_names(dir: &OwnedFd) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Puts a name into its field, or into a record where it is too long for that.

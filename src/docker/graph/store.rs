@@ -238,7 +238,8 @@ fn sub_entries(
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => dirs.push(name.to_bytes().to_vec()),
             _ if stat.st_nlink > 1 && !linked.insert((stat.st_dev, stat.st_ino)) => {}
-            _ => *size += stat.st_size.unsigned_abs(),
+            // Files with holes may say any size.
+            _ => *size = size.saturating_add(stat.st_size.unsigned_abs()),
         }
     }
     Ok(dirs)

@@ -158,8 +158,8 @@ fn what_changes_while_it_is_copied_is_refused() {
     ] {
         let cp = cp_and(&change);
         let path = format!("{}:{}", cp.path().display(), std::env::var("PATH").unwrap());
-        let mut command = idshift.command(["docker", "migrate", "--copy", "--data-root"]);
-        command.arg(&host.data_root).env("PATH", path);
+        let mut command = idshift.command(docker_args("migrate", &host));
+        command.arg("--copy").env("PATH", path);
         let run = Run::of(&mut command).exits(4);
         let words = format!("{top}{place}");
         assert!(run.stderr.contains(&words), "{change}: {run}");
