@@ -80,6 +80,9 @@ pub struct Migrated {
     pub made: Vec<String>,
     /// Of a dry run: the filesystems of which only a run can tell whether they rename as it needs it.
     pub untold_renames: Vec<Untold>,
+    /// Files of the containerd image store that are not as they are in the blobs of their layers, and are carried as they
+    /// are on the disk.
+    pub changed_files: Vec<PathBuf>,
     /// Of an idmapped root: where the daemon finds it, and where it is on disk.
     pub shown: Option<(PathBuf, PathBuf)>,
     /// Of an idmapped root that no unit mounts: what has to be run at boot.
@@ -163,6 +166,7 @@ impl DaemonTarget {
             drop(held);
         }
         let mut untold_renames = Vec::new();
+        let mut changed_files = Vec::new();
         let report = match options.dry_run {
             true => {
                 let exact = with_checked_store(&request, &remap, &migration, control.cancel)?;
@@ -174,7 +178,10 @@ impl DaemonTarget {
             }
             false => {
                 let carried = (copy.as_ref(), &migration, stamps);
-                execute(request.clone(), carried, &remap, store, control)?
+                let report;
+                (report, changed_files) =
+                    execute(request.clone(), carried, &remap, store, control)?;
+                report
             }
         };
         let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
@@ -204,6 +211,7 @@ impl DaemonTarget {
             copy,
             made: new_user.map(|new| new.missing()).unwrap_or_default(),
             untold_renames,
+            changed_files,
             next,
         })
     }

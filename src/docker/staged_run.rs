@@ -1,6 +1,7 @@
 //! The run of a migration, and what is made for it before: a copy of the root, or what a conversion puts into place.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -40,9 +41,9 @@ pub(super) fn execute(
     remap: &Remap,
     store: &Store,
     control: RunControl<'_>,
-) -> Result<Report, MigrateError> {
+) -> Result<(Report, Vec<PathBuf>), MigrateError> {
     if copy.is_none() && migration.conversion.is_none() {
-        return Ok(migration.plan().execute(store, control)?);
+        return Ok((migration.plan().execute(store, control)?, Vec::new()));
     }
     let held = migration.plan().lock(store, control)?;
     stamps.check("this run was planned")?;
@@ -50,6 +51,7 @@ pub(super) fn execute(
     let made = Made::make(copy, migration, &mut stamps, control)?;
     drop(held);
     let staging = made.staging.clone();
+    let changed = staging.iter().flat_map(|it| it.changed.clone()).collect();
     let request = MigrateRequest {
         copy: copy.map(|copy| copy.name.clone()),
         gone_images: staging
@@ -66,7 +68,8 @@ pub(super) fn execute(
         stamps.check(what)
     };
     let around = (is_as_planned, || made.remove());
-    execute_made(&request, remap, store, control, around)
+    let report = execute_made(&request, remap, store, control, around)?;
+    Ok((report, changed))
 }
 
 /// What is copied must be as it was when its copy began.

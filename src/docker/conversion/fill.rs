@@ -1,8 +1,10 @@
 //! What a conversion makes: layers, images, containers' mounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::copy_files::copy_files;
@@ -24,8 +26,15 @@ use crate::oci::digest::Digest;
 /// What is written while a layer has no name yet.
 const UNNAMED: &str = "tar-split";
 
-/// Makes all of it in an empty directory. The ids of images that were made for containers whose own are gone, by the
-/// containers' ids.
+/// What was made.
+pub(super) struct Filled {
+    /// The ids of images that were made for containers whose own are gone, by the containers' ids.
+    pub images: BTreeMap<String, Digest>,
+    /// Files of snapshots that are not as they are in the blobs of their layers.
+    pub changed: Vec<PathBuf>,
+}
+
+/// Makes all of it in an empty directory.
 ///
 /// # Errors
 /// The disk is full, a blob is damaged, or somebody asked to stop. What is there then is of no use.
@@ -33,7 +42,7 @@ pub(super) fn fill(
     dir: &Path,
     conversion: &Conversion,
     cancel: &Cancel,
-) -> Result<BTreeMap<String, Digest>, DockerError> {
+) -> Result<Filled, DockerError> {
     let io = |error| DockerError::io(dir)(error);
     let root = open_dir(rustix::fs::CWD, dir).map_err(|errno| io(errno.into()))?;
     let mut filler = Filler {
@@ -44,6 +53,7 @@ pub(super) fn fill(
         cancel,
         layers: Vec::new(),
         images: BTreeMap::new(),
+        changed: Vec::new(),
     };
     for layer in &conversion.layers {
         filler.check_goes_on()?;
@@ -55,7 +65,10 @@ pub(super) fn fill(
         filler.check_goes_on()?;
         filler.add_container(id, container)?;
     }
-    Ok(filler.images)
+    Ok(Filled {
+        images: filler.images,
+        changed: filler.changed,
+    })
 }
 
 struct Filler<'a> {
@@ -67,6 +80,7 @@ struct Filler<'a> {
     /// Those of the plan, as far as they are made.
     layers: Vec<Layer>,
     images: BTreeMap<String, Digest>,
+    changed: Vec<PathBuf>,
 }
 
 /// The files of a layer, where they are as long as nothing is renamed.
@@ -99,14 +113,20 @@ impl Filler<'_> {
         }
     }
 
-    fn add_layer(&self, planned: &PlannedLayer) -> Result<Layer, DockerError> {
+    fn add_layer(&mut self, planned: &PlannedLayer) -> Result<Layer, DockerError> {
         let files = self.add_files(planned)?;
         let size = content_size(files.dir.as_fd()).map_err(DockerError::io(&files.path))?;
         match &planned.tar {
             LayerTar::Blob { layer, blob } => {
                 let entry = self.graph.add_layer(layer, size);
                 let entry = entry.map_err(|error| self.io(error))?;
-                self.split(blob, layer, &files, &entry)?;
+                let changed = self.split(blob, layer, &files, &entry)?;
+                let kept = planned.snapshot.map(|id| self.conversion.snapshot_dir(id));
+                let kept = kept.unwrap_or(files.path);
+                let names = changed
+                    .iter()
+                    .map(|name| kept.join(OsStr::from_bytes(name)));
+                self.changed.extend(names);
                 Ok(layer.clone())
             }
             LayerTar::Made { dir, below } => {
@@ -183,13 +203,14 @@ impl Filler<'_> {
         layer: &Layer,
         files: &Files,
         entry: &LayerEntry,
-    ) -> Result<(), DockerError> {
+    ) -> Result<BTreeSet<Vec<u8>>, DockerError> {
         let (mut blob, path) = self.blob(digest)?;
         let out = entry.tar_split().map_err(|error| self.io(error))?;
         let split = split_layer(&mut blob, files.dir.as_fd(), out)
             .map_err(|error| DockerError::in_the_way(&path, error.to_string()))?;
         blob.finish().map_err(DockerError::io(&path))?;
-        check_diff_id(&path, layer, &split.diff_id)
+        check_diff_id(&path, layer, &split.diff_id)?;
+        Ok(split.changed)
     }
 
     fn add_images(&self) -> Result<(), DockerError> {

@@ -43,6 +43,8 @@ pub struct Staging {
     pub made: Vec<Made>,
     /// The ids of images that were made for containers whose own are gone, by the containers' ids.
     pub images: BTreeMap<String, Digest>,
+    /// Files of snapshots that are not as they are in the blobs of their layers.
+    pub changed: Vec<PathBuf>,
 }
 
 /// The name for a range.
@@ -116,10 +118,12 @@ impl Staging {
             name,
             made: Vec::new(),
             images: BTreeMap::new(),
+            changed: Vec::new(),
         };
         let filled = fill(&staging.dir, conversion, cancel);
-        let listed = filled.and_then(|images| {
-            staging.images = images;
+        let listed = filled.and_then(|filled| {
+            staging.images = filled.images;
+            staging.changed = filled.changed;
             staging.list()
         });
         let synced = listed.and_then(|()| {
@@ -258,6 +262,7 @@ mod tests {
             name: "idshift-convert-1.1".into(),
             made: Vec::new(),
             images: BTreeMap::new(),
+            changed: Vec::new(),
         };
         let now = || file_ops::mtime_ns(&staging.top).unwrap();
         let own = now();
@@ -285,6 +290,7 @@ mod tests {
             name: "idshift-convert-1.1".into(),
             made: Vec::new(),
             images: BTreeMap::new(),
+            changed: Vec::new(),
         };
         staging.list().unwrap();
         assert_eq!(staging.made.len(), 6);

@@ -4,7 +4,7 @@
 //! taken from the disk and compared by its CRC-64 (`github.com/vbatts/tar-split`, `tar/storage`). Docker gives no layer
 //! out of which one name is there twice or one file does not have its checksum: such content is written as raw bytes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::hash::BuildHasher;
 use std::io::{self, BufWriter, Read, Write};
@@ -151,6 +151,8 @@ pub struct Split {
     pub diff_id: Digest,
     /// Files whose content the disk does not have as it is in the tar. Docker gives them out all the same.
     pub raw_files: u64,
+    /// Of these, files that are there by their names, with other content: somebody has changed them.
+    pub changed: BTreeSet<Vec<u8>>,
 }
 
 /// Writes the `tar-split.json.gz` of a layer whose files are in `diff` already. Every file is compared with the tar.
@@ -168,9 +170,14 @@ pub fn split_layer(
     let mut reader = TarReader::new(&mut hashing);
     let mut split = TarSplitWriter::new(out);
     let mut raw_files = 0;
+    let mut changed = BTreeSet::new();
     let mut buffers = Buffers::default();
     while let Some(entry) = reader.next(&mut split)? {
         let is_first = split.take_name(&entry.name);
+        if !is_first {
+            // The disk has what comes last.
+            changed.remove(&entry.name);
+        }
         if entry.kind != Kind::File || (entry.size == 0 && entry.sparse.is_none()) {
             if is_first {
                 split.file(&entry.name, 0, None)?;
@@ -182,9 +189,14 @@ pub fn split_layer(
             false => None,
         };
         let crc = match &on_disk {
-            Some(file) => buffers.compare(&mut reader, file, &mut split)?,
-            None => None,
+            Some((file, size)) if *size == entry.size => {
+                buffers.compare(&mut reader, file, &mut split)?
+            }
+            _ => None,
         };
+        if on_disk.is_some() && crc.is_none() {
+            changed.insert(entry.name.clone());
+        }
         match crc {
             Some(crc) => split.file(&entry.name, entry.size, Some(crc))?,
             // The rest of it goes into raw bytes as the reader passes over it.
@@ -197,6 +209,7 @@ pub fn split_layer(
     Ok(Split {
         diff_id: hashing.drain()?,
         raw_files,
+        changed,
     })
 }
 
@@ -209,9 +222,9 @@ impl<W: Write> TarSplitWriter<W> {
     }
 }
 
-/// The file of this entry, when Docker would find the very same by its name: no symlink on the way, nothing odd in
-/// the name, and of the same size.
-fn open_same(diff: BorrowedFd<'_>, entry: &Entry) -> Option<File> {
+/// The file of this entry, when Docker would find it by its name: no symlink on the way, nothing odd in the name. And its
+/// size.
+fn open_same(diff: BorrowedFd<'_>, entry: &Entry) -> Option<(File, u64)> {
     if entry.sparse.is_some() || entry.name.len() > MAX_NAME || entry.name.ends_with(b"/") {
         return None;
     }
@@ -224,7 +237,7 @@ fn open_same(diff: BorrowedFd<'_>, entry: &Entry) -> Option<File> {
     let file = rustix::fs::openat2(diff, path, flags, Mode::empty(), resolve).ok()?;
     let stat = rustix::fs::fstat(&file).ok()?;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    (is_file && stat.st_size.unsigned_abs() == entry.size).then(|| file.into())
+    is_file.then(|| (file.into(), stat.st_size.unsigned_abs()))
 }
 
 struct Buffers {

@@ -191,7 +191,9 @@ fn a_store_that_changes_while_it_is_copied_is_refused() {
     let copy = [MIGRATE, &["--copy"]].concat();
     let names = || host.sh("ls /var/lib/docker");
     let before = names();
-    let cp = "/usr/local/bin/cp";
+    let cp = "/shared/bin/cp";
+    fs::create_dir(host.shared().join("bin")).unwrap();
+    let path = "PATH=/shared/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let snapshots = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots";
     for (change, word) in [
         (
@@ -208,7 +210,9 @@ fn a_store_that_changes_while_it_is_copied_is_refused() {
             format!("#!/bin/sh -e\n/usr/bin/cp \"$@\"\nsleep 0.1\n{change}\n"),
         );
         host.sh(&format!("chmod 755 {cp}"));
-        let run = host.idshift(&copy).exits(4);
+        let run = host
+            .run(&[&["env", path, "idshift"], &copy[..]].concat())
+            .exits(4);
         assert!(
             run.stderr.contains("was changed while it was copied"),
             "{run}"
@@ -216,6 +220,38 @@ fn a_store_that_changes_while_it_is_copied_is_refused() {
         assert!(run.stderr.contains(word), "{word} in {run}");
         assert_eq!(names(), before, "{change}");
     }
-    host.sh(&format!("rm {cp}"));
     host.idshift(&copy).exits(0);
+}
+
+#[test]
+fn two_stores_are_told_apart_or_refused() {
+    need_root();
+    let host = store_host();
+    host.import_tiny("tiny:1");
+    // The other one has an image, and not the container.
+    host.sh(&format!(
+        "{STOP}; mkdir -p /var/lib/docker/containerd; cp -a /var/lib/containerd /shared/other"
+    ));
+    host.sh("systemctl start containerd");
+    host.start_docker();
+    host.docker(&["run", "--name", "one", "tiny:1", "touch", "/w"]);
+    host.sh(&format!(
+        "{STOP}; cp -a /var/lib/containerd /var/lib/docker/containerd/daemon"
+    ));
+    both_refuse(
+        &host,
+        &[
+            "/var/lib/containerd",
+            "/var/lib/docker/containerd/daemon",
+            "move the other one away",
+        ],
+    );
+    host.sh(
+        "truncate -s 100 /var/lib/docker/containerd/daemon/io.containerd.metadata.v1.bolt/meta.db",
+    );
+    both_refuse(&host, &["/var/lib/docker/containerd/daemon", "meta.db"]);
+    host.sh("rm -rf /var/lib/docker/containerd/daemon; cp -a /shared/other /var/lib/docker/containerd/daemon");
+    host.idshift(MIGRATE).exits(0);
+    host.start_docker();
+    host.docker(&["start", "-a", "one"]);
 }

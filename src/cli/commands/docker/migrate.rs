@@ -1,6 +1,6 @@
 //! `idshift docker migrate`, `idshift docker revert`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::refused;
 use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs};
@@ -15,6 +15,7 @@ use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::ConversionSummary;
 use crate::docker::copy::PlannedCopy;
+use crate::docker::data_root::count;
 use crate::docker::idmapped::unit;
 use crate::docker::migrate::{DaemonTarget, MigrateError, MigrateOptions, Migrated};
 use crate::docker::migration::Migration;
@@ -181,6 +182,7 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
         )
     }));
     notes.extend(told(&migrated.migration, &migrated.remap, dry_run));
+    notes.extend(told_changed(&migrated.changed_files));
     let copy = migrated.copy.iter();
     notes.extend(copy.map(|copy| told_copy(copy, dry_run)));
     let made = if dry_run { "Would make" } else { "Made" };
@@ -212,6 +214,17 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
 fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
     let becomes = if dry_run { "would become" } else { "are now" };
     conversion.sentences(becomes, bytes)
+}
+
+/// Files that somebody changed in the layers of images.
+fn told_changed(files: &[PathBuf]) -> Option<String> {
+    let first = files.first()?;
+    Some(format!(
+        "{} of layers had other content than the image says, first {}: containers see what was there, `docker save` and \
+         `docker push` give out what the image says.",
+        count(files.len(), "file"),
+        path(first)
+    ))
 }
 
 /// What a person should know of a plan.

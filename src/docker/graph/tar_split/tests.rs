@@ -171,6 +171,28 @@ fn what_the_disk_has_otherwise_is_kept_as_raw_bytes() {
 }
 
 #[test]
+fn what_somebody_changed_is_named() {
+    let changed = |what: &str| {
+        let (place, tar) = made_by(&format!(
+            "mkdir d; seq 1000 > d/big; printf two > g; tar -c d g; {what}"
+        ));
+        let (told, _) = split(&tar, place.path());
+        let names = told.changed.into_iter();
+        names
+            .map(|it| String::from_utf8(it).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert!(changed(":").is_empty());
+    // A layer may have it elsewhere, behind a symlink of a layer below.
+    assert!(changed("rm g").is_empty());
+    assert_eq!(changed("printf one > g"), ["g"]);
+    assert_eq!(
+        changed("printf longer > g; printf x >> d/big"),
+        ["d/big", "g"]
+    );
+}
+
+#[test]
 fn names_that_lead_out_are_not_looked_at() {
     let (place, tar) = made_by(
         "printf secret > outside; mkdir in; cd in; printf secret > f
