@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::DockerError;
-use super::data_root::{DockerRoot, canonical};
+use super::data_root::{DockerRoot, canonical, names};
 use super::image_store::stores_of;
 
 /// What a daemon writes when it starts, stops, or runs a container.
@@ -187,8 +187,8 @@ fn stamps(paths: Vec<PathBuf>) -> BTreeMap<PathBuf, Stamp> {
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
+    let names = names(dir).unwrap_or_default().into_iter();
+    names.map(|name| dir.join(name)).collect()
 }
 
 /// One number for each directory near the top: the sum of what all inodes in it are.
