@@ -8,7 +8,7 @@
 //! - [`layout`]: which inodes change owners on the way out of it, or when it is made permanent
 //! - `permanent`: what is seen through the mount becomes what is on disk
 //! - [`probe`]: whether this host can, tried
-//! - [`unit`]: what mounts it at boot
+//! - [`mod@unit`]: what mounts it at boot
 
 pub mod health;
 pub mod layout;

@@ -91,9 +91,10 @@ impl Performer<'_> {
                 removed => removed,
             },
             Step::MakeDir { at, .. } => match self.remove_dir(at) {
-                // Others put something into it meanwhile.
+                // A directory of the host's, for the daemon's units: others put something into it meanwhile.
                 Err(error)
-                    if self.roots.lines()[at.root].steps_only
+                    if self.is_service
+                        && self.roots.lines()[at.root].steps_only
                         && error.kind() == io::ErrorKind::DirectoryNotEmpty =>
                 {
                     Ok(())
