@@ -40,8 +40,7 @@ pub struct IdmappedRoot {
     pub range: String,
     /// What it was mounted with when it was made.
     pub map: IdMap,
-    /// When it was made, milliseconds since 1970: an inode that was not changed since was not made through the mount. 0
-    /// where that is not known.
+    /// When it was made, milliseconds since 1970: an inode that was not changed since was not made through the mount.
     pub since: i64,
 }
 
@@ -99,18 +98,21 @@ impl IdmappedRoot {
             .collect();
         let map = specs.map_err(|error| error.to_string());
         let map = map.and_then(|specs| IdMap::from_specs(&specs).map_err(|it| it.to_string()));
-        match map {
-            Ok(map) => Ok(Some(IdmappedRoot {
+        // Without it, an id of the range from before could not be told from one that the daemon was given.
+        let since = since.ok_or_else(|| "it has no line `since MILLISECONDS`".to_string());
+        match map.and_then(|map| Ok((map, since?))) {
+            Ok((map, since)) => Ok(Some(IdmappedRoot {
                 top: top.to_path_buf(),
                 range: range.into(),
                 map,
-                since: since.unwrap_or(0),
+                since,
             })),
             Err(error) => Err(DockerError::in_the_way(
                 &path,
                 format!(
                     "does not say which ids this data-root is mounted with ({error}). Write the ranges into it, as \
-                     `b:0:100000:65536`: those that its user had in /etc/subuid when it was migrated"
+                     `b:0:100000:65536`: those that its user had in /etc/subuid when it was migrated; and `since` with that \
+                     time in milliseconds, which `stat -c %W000 .` in this directory tells"
                 ),
             )),
         }
