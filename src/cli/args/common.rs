@@ -13,11 +13,11 @@ use crate::journal::id::DEFAULT_PLACE;
 /// Where the map comes from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct MapArgs {
-    /// One range of the map: u (uids), g (gids) or b (both), then container id, host id and size.
-    /// Several make one map
+    /// One range of the map: u (uids), g (gids) or b (both), then container id, host id and size. Repeat it
+    /// for more ranges
     #[arg(long = "map", value_name = "u|g|b:CONTAINER:HOST:SIZE")]
     pub maps: Vec<MapSpec>,
-    /// Take the map from this user's lines in /etc/subuid and /etc/subgid [default: dockremap]
+    /// Take the map from the lines of USER in /etc/subuid and /etc/subgid [default: dockremap]
     #[arg(
         long,
         value_name = "USER",
@@ -25,9 +25,9 @@ pub struct MapArgs {
         add = ArgValueCompleter::new(candidates::subid_users)
     )]
     pub subid: Option<String>,
-    /// Take the map from a file of another tool, or from stdin for `-`: a configuration of an LXC or
-    /// Proxmox container, an Incus or LXD instance, /proc/PID/uid_map, daemon.json, --uidmap and --gidmap
-    /// of Podman (with --subid USER: of that user's rootless Podman)
+    /// Take the map from the file of another tool, or from stdin with `-`: the configuration of an LXC or
+    /// Proxmox container, an Incus or LXD instance, /proc/PID/uid_map, daemon.json, or --uidmap and
+    /// --gidmap of Podman (with --subid USER for rootless Podman)
     #[arg(long, value_name = "FILE|-", conflicts_with = "maps")]
     pub map_from: Option<PathBuf>,
 }
@@ -46,12 +46,30 @@ pub struct OutputArgs {
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// List every problem, not only the first few
+    /// List all problems and paths, not only the first few
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// How much is said, by a command that has no long lists.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct QuietArgs {
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Print only errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl QuietArgs {
+    /// Whether people read what is on stdout.
+    pub fn is_for_people(self) -> bool {
+        !self.json && !self.quiet
+    }
 }
 
 /// More threads make nothing faster, and the memory and the mappings of thousands cannot be had.
@@ -60,7 +78,7 @@ const MOST_JOBS: i64 = 256;
 /// How hard a command works: less, where others need the machine meanwhile
 #[derive(Clone, Debug, Args)]
 pub struct LimitArgs {
-    /// Threads, 1 to 256 [default: 2 per CPU, at most 16; 1 with --nice or --rate]
+    /// Number of threads, 1 to 256 [default: 2 per CPU, at most 16; 1 with --nice or --rate]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_JOBS))]
     pub jobs: Option<u16>,
     /// Limit to N inodes per second
@@ -84,8 +102,8 @@ pub enum Immutable {
 /// Which inodes of the trees are meant
 #[derive(Debug, Args)]
 pub struct ScopeArgs {
-    /// Leave out what matches, and everything below it. Relative to PATH, or absolute; `*` stops at a
-    /// slash, `**` does not; a slash at the end means nothing
+    /// Leave out paths that match, and everything below them. GLOB is relative to PATH, or absolute; `*`
+    /// does not match a slash, `**` does; a slash at the end is ignored
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
     /// Include what is mounted below PATH
@@ -96,11 +114,12 @@ pub struct ScopeArgs {
 /// What is done about inodes that cannot simply be shifted
 #[derive(Debug, Args)]
 pub struct ObstacleArgs {
-    /// Report what cannot be shifted, leave it and go on. Without this, a run that fails undoes itself
+    /// Report inodes that cannot be shifted, leave them as they are and go on. Without it, such a run
+    /// undoes itself
     #[arg(long)]
     pub keep_going: bool,
-    /// For files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag while
-    /// they are changed and set it again
+    /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
+    /// change and set it again [default: refuse]
     #[arg(
         long,
         value_name = "refuse|clear",
@@ -109,7 +128,7 @@ pub struct ObstacleArgs {
         hide_possible_values = true
     )]
     pub immutable: Immutable,
-    /// Also change files that are hard-linked outside of what is shifted
+    /// Also change files that have a hard link outside of the trees
     #[arg(long)]
     pub allow_outside_links: bool,
 }
@@ -120,11 +139,11 @@ pub struct RunArgs {
     /// The map
     #[command(flatten)]
     pub map: MapArgs,
-    /// Change nothing, say what would be done. Needs no root where it can read
+    /// Change nothing; show what would be done. Works without root where the files can be read
     #[arg(long)]
     pub dry_run: bool,
-    /// With --dry-run: write everything that would be done to FILE, or to stdout for `-`; compressed if
-    /// FILE ends in .zst
+    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
+    /// .zst
     #[arg(long, value_name = "FILE|-", requires = "dry_run")]
     pub manifest: Option<PathBuf>,
     /// Journals
@@ -139,17 +158,17 @@ pub struct RunArgs {
     /// What cannot simply be shifted
     #[command(flatten)]
     pub obstacles: ObstacleArgs,
-    /// Shift although a process or a container uses the tree
+    /// Shift even if a process or a container uses the tree
     #[arg(long)]
     pub allow_in_use: bool,
-    /// Shift although PATH is part of the system, such as /etc
+    /// Shift even if PATH is part of the system, such as /etc
     #[arg(long)]
     pub allow_system_path: bool,
-    /// Shift although PATH is, holds or lies in the home of an account that people log in to, or files
-    /// belong to one: the account can no longer use them
+    /// Shift even if PATH is, contains or is in the home of a login account, or contains files of one. The
+    /// account can no longer use them
     #[arg(long)]
     pub allow_home: bool,
-    /// Nothing below PATH was shifted before: needed where the map's two sides overlap
+    /// Assume that nothing below PATH was shifted before. Needed when the two sides of the map overlap
     #[arg(long)]
     pub assume_unshifted: bool,
     /// Output

@@ -18,8 +18,7 @@ pub enum Shell {
 /// `idshift completions`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It completes commands and options, and journals, containers, images and users of this host. Packages of \
-                  idshift install it.\n\n\
+    after_help = "Completes commands, options, journals, containers, images and users of this host. The packages of idshift install it.\n\n\
     Examples:\n  \
     idshift completions bash > /etc/bash_completion.d/idshift\n  \
     idshift completions zsh > /usr/local/share/zsh/site-functions/_idshift\n  \

@@ -9,7 +9,7 @@ use crate::cli::completion::candidates;
 
 use crate::cli::map::source::MapSource;
 
-use super::common::{Immutable, LimitArgs, ObstacleArgs, OutputArgs, StoreArgs};
+use super::common::{Immutable, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs};
 
 /// `idshift docker`
 #[derive(Debug, Args)]
@@ -22,29 +22,29 @@ pub struct DockerArgs {
 /// The subcommands of `idshift docker`
 #[derive(Debug, Subcommand)]
 pub enum DockerCommand {
-    /// Tell whether a data-root is ready to be migrated, and what will be different; change nothing
+    /// Check whether a data-root can be migrated, and what will be different; change nothing
     Audit(AuditArgs),
-    /// Carry everything of a stopped plain daemon into the root of a remapped one
+    /// Migrate a stopped daemon to userns-remap, with all images, containers and volumes
     Migrate(MigrateArgs),
-    /// Mount a data-root that was migrated with --idmapped, as its unit does at boot
+    /// Mount a data-root that was migrated with --idmapped; its systemd unit does this at boot
     Mount(MountRootArgs),
-    /// Carry everything back into the plain root, for a host that turns userns-remap off again
+    /// Migrate a stopped remapped daemon back, with everything that it made since
     Revert(RevertArgs),
-    /// Move the root of a stopped remapped daemon to another range, because its lines in /etc/subuid change
+    /// Move the root of a stopped remapped daemon to another id range
     Rebase(RebaseArgs),
 }
 
 /// Which daemon.
 #[derive(Clone, Debug, Args)]
 pub struct DaemonArgs {
-    /// Docker's data-root [default: as dockerd is started here, else /var/lib/docker]
+    /// Docker's data-root [default: from the options of dockerd on this host, else /var/lib/docker]
     #[arg(long, value_name = "DIR")]
     pub data_root: Option<PathBuf>,
-    /// Whom the daemon remaps to, as dockerd takes it: default, USER, USER:GROUP, UID or UID:GID
-    /// [default: as dockerd is started here, else default]
+    /// The value of userns-remap: default, USER, USER:GROUP, UID or UID:GID [default: from the options of
+    /// dockerd on this host, else default]
     #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::remap_users))]
     pub userns_remap: Option<String>,
-    /// The daemon's configuration file [default: as dockerd is started here, else
+    /// Configuration file of the daemon [default: from the options of dockerd on this host, else
     /// /etc/docker/daemon.json]
     #[arg(long, value_name = "FILE")]
     pub daemon_json: Option<PathBuf>,
@@ -53,8 +53,7 @@ pub struct DaemonArgs {
 /// `idshift docker audit`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 ready · 3 something stands in the way · 4 images are where they cannot be carried, or the data-root cannot \
-                  be read\n\n\
+    after_help = "Exit codes: 0 ready · 3 not ready · 4 images are in a store that cannot be migrated, or the data-root cannot be read\n\n\
     Examples:\n  \
     idshift docker audit\n  \
     idshift docker audit --data-root /srv/docker --userns-remap app --json"
@@ -69,24 +68,24 @@ pub struct AuditArgs {
     /// How hard it works
     #[command(flatten)]
     pub effort: LimitArgs,
-    /// Print one JSON object on stdout
-    #[arg(long)]
-    pub json: bool,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `idshift docker mount`
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 it is mounted · 4 it cannot be\n\n\
+#[command(after_help = "Exit codes: 0 mounted · 4 it cannot be mounted\n\n\
     Examples:\n  \
     idshift docker mount\n  \
     idshift docker mount --data-root /srv/docker")]
 pub struct MountRootArgs {
-    /// Docker's data-root [default: as dockerd is started here, else /var/lib/docker]
+    /// Docker's data-root [default: from the options of dockerd on this host, else /var/lib/docker]
     #[arg(long, value_name = "DIR")]
     pub data_root: Option<PathBuf>,
-    /// Print one JSON object on stdout
-    #[arg(long)]
-    pub json: bool,
+    /// Output
+    #[command(flatten)]
+    pub output: QuietArgs,
 }
 
 /// What `idshift docker migrate` and `revert` both take
@@ -95,14 +94,14 @@ pub struct MigrationArgs {
     /// The daemon
     #[command(flatten)]
     pub daemon: DaemonArgs,
-    /// Change nothing, say what would be done
+    /// Change nothing; show what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// With --dry-run: write everything that would be done to FILE, or to stdout for `-`; compressed if
-    /// FILE ends in .zst
+    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
+    /// .zst
     #[arg(long, value_name = "FILE|-", requires = "dry_run")]
     pub manifest: Option<PathBuf>,
-    /// Make the user dockremap and its ranges where they are missing, as dockerd would
+    /// Create the user dockremap and its ranges if they are missing, as dockerd does
     #[arg(long)]
     pub create_user: bool,
     /// What cannot simply be shifted
@@ -122,42 +121,41 @@ pub struct MigrationArgs {
 /// `idshift docker migrate`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    See all that would be done:\n    \
+    Show every change first:\n    \
     idshift docker migrate --dry-run --manifest plan.jsonl\n  \
     Stop the daemon, migrate, start it remapped:\n    \
     systemctl stop docker.socket docker\n    \
     idshift docker migrate --create-user --write-daemon-json\n    \
     systemctl start docker\n  \
-    The same by a mount, whatever the size, and no owner is changed:\n    \
+    The same by a mount, for a data-root of any size; no owner changes:\n    \
     idshift docker migrate --idmapped --create-user --write-daemon-json\n  \
     Later, make that permanent:\n    \
     idshift docker migrate\n  \
-    Undo it, before the daemon was started again:\n    \
+    Undo it, before the daemon is started:\n    \
     idshift rollback latest\n  \
-    Go back later, with everything that was made since:\n    \
+    Go back later, with everything that the daemon made since:\n    \
     idshift docker revert --write-daemon-json")]
 pub struct MigrateArgs {
-    /// Change no owner: mount the data-root so that its ids are seen in the range (an idmapped mount, Linux 5.19), now
-    /// and at every boot
+    /// Change no owners: show the data-root in the range by an idmapped mount, now and at each boot (Linux
+    /// 5.19)
     #[arg(long, conflicts_with = "copy")]
     pub idmapped: bool,
-    /// Leave the plain root as it is, and migrate a copy of it (shared content where the filesystem
-    /// can)
+    /// Keep the data-root as it is, and migrate a copy of it (reflinks where the filesystem has them)
     #[arg(long, conflicts_with = "manifest")]
     pub copy: bool,
-    /// Also set userns-remap in daemon.json; everything else in it stays
+    /// Also set userns-remap in daemon.json, and remove features.containerd-snapshotter, which conflicts
+    /// with it. The rest of the file stays
     #[arg(long)]
     pub write_daemon_json: bool,
-    /// Mark containers that cannot run remapped (privileged, --pid=host, --network=host, --ipc=host)
-    /// with --userns=host
+    /// Set --userns=host for containers that cannot run remapped (privileged, --pid=host, --network=host,
+    /// --ipc=host)
     #[arg(long)]
     pub set_userns_host: bool,
-    /// Also shift the host directories that containers bind, or that are volumes (o=bind, symlinks),
-    /// where the audit proposes it: never parts of the system, never sockets
+    /// Also shift the host directories that containers bind, or that volumes lead to (o=bind, symlinks),
+    /// where the audit proposes it. Never parts of the system, never sockets
     #[arg(long)]
     pub bind_mounts: bool,
-    /// With --bind-mounts: also homes and files of accounts that people log in to, who can no longer use
-    /// them
+    /// With --bind-mounts: also homes and files of login accounts, which can no longer use them
     #[arg(long, requires = "bind_mounts")]
     pub allow_home: bool,
     /// The rest
@@ -168,22 +166,22 @@ pub struct MigrateArgs {
 /// `idshift docker revert`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    See all that would be done:\n    \
+    Show every change first:\n    \
     idshift docker revert --dry-run --manifest plan.jsonl\n  \
-    Stop the daemon, go back, start it without userns-remap:\n    \
+    Stop the daemon, migrate back, start it without userns-remap:\n    \
     systemctl stop docker.socket docker\n    \
     idshift docker revert --write-daemon-json\n    \
     systemctl start docker")]
 pub struct RevertArgs {
-    /// Back to the containerd image store that a migration converted: the rollback of that migration. Only as long as
-    /// no daemon has been running on its result
+    /// Go back to the containerd image store: roll back the migration that converted it. Only possible if
+    /// no daemon has run on the result
     #[arg(long, conflicts_with_all = ["manifest", "bind_mounts", "keep_going", "create_user"])]
     pub to_containerd: bool,
-    /// Also take userns-remap out of daemon.json; everything else in it stays
+    /// Also remove userns-remap from daemon.json. The rest of the file stays
     #[arg(long)]
     pub write_daemon_json: bool,
-    /// Also shift back the host directories that containers bind, that are volumes (o=bind, symlinks),
-    /// or that a migration shifted, where they are in the range
+    /// Also shift back the host directories in the range that containers bind, that volumes lead to
+    /// (o=bind, symlinks), or that a migration shifted
     #[arg(long)]
     pub bind_mounts: bool,
     /// The rest
@@ -194,37 +192,38 @@ pub struct RevertArgs {
 /// `idshift docker rebase`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A MAP is b:0:100000:65536 (several with commas), subid:USER, or the path of a file as for --map-from.\n\n\
+    after_help = "MAP is b:0:100000:65536 (several with commas), subid:USER, or a path as for --map-from.\n\n\
     Examples:\n  \
-    The lines of dockremap were changed from 165536 to 100000, and the daemon is stopped:\n    \
+    The lines of dockremap in /etc/subuid and /etc/subgid were changed from 165536 to 100000:\n    \
     idshift docker rebase --from b:0:165536:65536 --dry-run\n    \
     idshift docker rebase --from b:0:165536:65536\n  \
-    Before they are changed:\n    \
+    Before the lines are changed:\n    \
     idshift docker rebase --from subid:dockremap --to b:0:100000:65536\n  \
-    Before the daemon was started again, undo it:\n    \
+    Undo it, before the daemon is started:\n    \
     idshift rollback latest"
 )]
 pub struct RebaseArgs {
     /// The daemon
     #[command(flatten)]
     pub daemon: DaemonArgs,
-    /// The range that the root is in
+    /// The range that the root is in now
     #[arg(long, value_name = "MAP")]
     pub from: MapSource,
-    /// The range that it is to be in [default: that of the user whom the daemon remaps to, as it is now]
+    /// The new range [default: that of the user in userns-remap]
     #[arg(long, value_name = "MAP")]
     pub to: Option<MapSource>,
-    /// Change nothing, say what would be done
+    /// Change nothing; show what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// With --dry-run: write everything that would be done to FILE, or to stdout for `-`
+    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
+    /// .zst
     #[arg(long, value_name = "FILE|-", requires = "dry_run")]
     pub manifest: Option<PathBuf>,
-    /// Also change files that are hard-linked outside of the data-root
+    /// Also change files that have a hard link outside of the data-root
     #[arg(long)]
     pub allow_outside_links: bool,
-    /// For files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag while
-    /// they are changed and set it again
+    /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
+    /// change and set it again [default: refuse]
     #[arg(
         long,
         value_name = "refuse|clear",

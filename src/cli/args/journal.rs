@@ -5,7 +5,7 @@ use clap_complete::ArgValueCompleter;
 
 use crate::cli::completion::candidates;
 
-use super::common::StoreArgs;
+use super::common::{QuietArgs, StoreArgs};
 
 /// `idshift journal`
 #[derive(Debug, Args)]
@@ -27,9 +27,9 @@ pub enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print every change of a journal, with whole paths
+    /// Print every change of a journal, with full paths
     Show {
-        /// Journal: an id or its number, a path, or `latest`
+        /// Journal: id, number, path, or `latest`
         #[arg(add = ArgValueCompleter::new(candidates::journals))]
         journal: String,
         /// Journals
@@ -39,31 +39,31 @@ pub enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Read a whole journal and say whether it is damaged
+    /// Read a journal completely, and report damage
     Check {
-        /// Journal: an id or its number, a path, or `latest`
+        /// Journal: id, number, path, or `latest`
         #[arg(add = ArgValueCompleter::new(candidates::journals))]
         journal: String,
         /// Journals
         #[command(flatten)]
         store: StoreArgs,
-        /// Print one JSON object on stdout
-        #[arg(long)]
-        json: bool,
+        /// Output
+        #[command(flatten)]
+        output: QuietArgs,
     },
     /// Remove journals of runs that are finished or rolled back; never one that is still needed
     Prune {
-        /// Keep journals of finished runs that are younger: these can still be rolled back
+        /// Keep journals of finished runs that are younger: these runs can still be rolled back
         #[arg(long, value_name = "DAYS", default_value_t = 30)]
         older_than: u32,
-        /// Change nothing, say what would be done
+        /// Change nothing; show what would be done
         #[arg(long)]
         dry_run: bool,
         /// Journals
         #[command(flatten)]
         store: StoreArgs,
-        /// Print one JSON object on stdout
-        #[arg(long)]
-        json: bool,
+        /// Output
+        #[command(flatten)]
+        output: QuietArgs,
     },
 }

@@ -7,24 +7,27 @@ use super::common::MapArgs;
 /// `idshift map`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    The map that userns-remap has here:\n    \
+    The map of userns-remap on this host:\n    \
     idshift map\n  \
-    What a container's configuration gives:\n    \
+    The map in the configuration of a container:\n    \
     idshift map --map-from /var/lib/lxc/web/config\n    \
     idshift map --map-from /etc/pve/lxc/101.conf\n    \
     incus config show --expanded web | idshift map --map-from -\n  \
-    What a process has:\n    \
+    The map of a process:\n    \
     idshift map --map-from /proc/4711/uid_map\n  \
-    Whose files are those of 101000, and what is the container's 1000 on the host?\n    \
+    Which container id is host id 101000, and which host id is container id 1000?\n    \
     idshift map --map b:0:100000:65536 --id 101000 --id 1000")]
 pub struct MapCommandArgs {
     /// The map
     #[command(flatten)]
     pub map: MapArgs,
-    /// Tell what this id is on the other side, taken for one of the container and for one of the host
+    /// Show this id on the other side: as a container id, and as a host id
     #[arg(long = "id", value_name = "ID")]
     pub ids: Vec<u32>,
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
+    /// List all problems and paths, not only the first few
+    #[arg(short, long)]
+    pub verbose: bool,
 }

@@ -19,7 +19,7 @@ mod version;
 use clap::{Parser, Subcommand};
 
 pub use check::{CheckArgs, ProbeArgs};
-pub use common::{Immutable, LimitArgs, MapArgs, OutputArgs, RunArgs};
+pub use common::{Immutable, LimitArgs, MapArgs, OutputArgs, QuietArgs, RunArgs};
 pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{
     AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, MountRootArgs, RebaseArgs,
@@ -43,8 +43,9 @@ pub use verify::VerifyArgs;
     version = version::SHORT.as_str(),
     long_version = version::LONG.as_str(),
     max_term_width = 100,
-    after_help = "Exit codes: 0 done · 1 failed, and undone · 2 usage · 3 done, some inodes left as they were, or verify, check, audit, doctor or a dry run found problems \
-                  · 4 refused before anything was changed · 5 failed, and could not be undone completely · 74 done, but output was lost · 130 interrupted\n\n\
+    after_help = "Exit codes: 0 done · 1 failed and undone · 2 wrong usage · 3 done, but some inodes were left as they were, or verify, check, docker audit, \
+                  doctor or a dry run found problems · 4 refused before the first change · 5 failed, rollback incomplete · 74 done, but output was lost · \
+                  130 interrupted\n\n\
                   Look first, then shift, and undo:\n  \
                   idshift shift --dry-run /srv/data\n  \
                   idshift shift /srv/data\n  \
@@ -59,35 +60,35 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Shift trees into an id range, or out of it with --reverse
+    /// Shift the ownership of files into an id range, or out of it with --reverse
     Shift(ShiftArgs),
-    /// Undo a run: give every inode back what it had before, to the byte
+    /// Undo a run: restore the ownership of every inode that it changed
     Rollback(RollbackArgs),
     /// Finish a run that was interrupted or killed
     Resume(ResumeArgs),
-    /// Compare the disk with what a journal or a map says it should be; change nothing
+    /// Compare the disk with a journal or a map; change nothing
     Verify(VerifyArgs),
-    /// Look at journals, and remove old ones
+    /// List, show, check and remove journals
     Journal(JournalArgs),
-    /// Make host directories ready for `docker run -v` with userns-remap
+    /// Shift host directories for `docker run -v` with userns-remap
     Prepare(PrepareArgs),
-    /// Make a host directory ready for containers at once, whatever its size: by an idmapped mount
+    /// Make a host directory of any size ready for containers at once, by an idmapped mount
     Mount(MountArgs),
-    /// Take down an idmapped mount
+    /// Unmount an idmapped mount
     Umount(UmountArgs),
     /// List idmapped mounts, and who uses them
     Mounts(MountsArgs),
-    /// Tell whether a container's user can use a host directory, by trying
+    /// Test whether a container user can use a host directory
     Check(CheckArgs),
-    /// Show a map, who else has ids of it, and what one id is on the other side
+    /// Show an id map, who else has ids of it, and both sides of an id
     Map(MapCommandArgs),
-    /// Tell whether this host can run remapped containers
+    /// Check whether this host can run remapped containers
     Doctor(DoctorArgs),
-    /// Carry a Docker data-root into userns-remap, or back
+    /// Migrate a Docker data-root to userns-remap, or back
     Docker(DockerArgs),
-    /// Make a page for people of a manifest, an audit or a journal
+    /// Make an HTML page of a manifest, an audit or a journal
     Report(ReportArgs),
-    /// Print the script by which a shell completes idshift's command lines
+    /// Print the completion script for a shell
     Completions(CompletionsArgs),
     #[command(hide = true)]
     Man(ManArgs),

@@ -10,14 +10,14 @@ use crate::volume::user::ContainerUser;
 /// `idshift prepare`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    Each file keeps its owner, now as an id of the container:\n    \
+    Each file keeps its owner, as an id of the container:\n    \
     idshift prepare /srv/app\n  \
-    Everything for the user that RabbitMQ's image runs as:\n    \
+    Everything for the user of the RabbitMQ image:\n    \
     idshift prepare /root/data/rabbitmq --owner 999:999 --create\n    \
     idshift prepare /root/data/rabbitmq --image-user rabbitmq:3 --create\n  \
-    Also where the runtime needs to search the directories above (runc before 1.1):\n    \
+    Also for a runtime that searches the directories above (runc before 1.1):\n    \
     idshift prepare /root/data/rabbitmq --owner 999:999 --fix-parents\n  \
-    Back, for a plain daemon:\n    \
+    Back, for a daemon without userns-remap:\n    \
     idshift prepare --reverse /root/data/rabbitmq")]
 pub struct PrepareArgs {
     /// Directories to prepare, or single files
@@ -27,26 +27,26 @@ pub struct PrepareArgs {
     /// shifted
     #[arg(long, value_name = "UID:GID", value_parser = ContainerUser::with_group)]
     pub owner: Option<ContainerUser>,
-    /// Give everything to the user that this image, a name or an id, runs as
+    /// Give everything to the user that this image runs as (name or id of the image)
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["owner", "container"])]
     pub image_user: Option<String>,
-    /// Give everything to the user that this container, a name or an id, runs as
+    /// Give everything to the user that this container runs as (name or id of the container)
     #[arg(long, value_name = "NAME", conflicts_with = "owner")]
     pub container: Option<String>,
-    /// For --image-user and --container: Docker's data-root [default: as dockerd is started here, else /var/lib/docker]
+    /// For --image-user and --container: Docker's data-root [default: from the options of dockerd on this
+    /// host, else /var/lib/docker]
     #[arg(long, value_name = "DIR")]
     pub data_root: Option<PathBuf>,
-    /// Make directories that are missing, for --owner or else for the container's root
+    /// Create missing directories, for --owner or else for the container's root
     #[arg(long)]
     pub create: bool,
-    /// Let the container's root search the directories above that are closed to it: adds an ACL entry
-    /// u:ID:--x to each
+    /// Let the container's root search closed directories above PATH: adds the ACL entry u:ID:--x to each
     #[arg(long, conflicts_with = "reverse")]
     pub fix_parents: bool,
-    /// Assume a runtime that needs to search the directories above (runc before 1.1), whatever is installed
+    /// Assume a runtime that searches the directories above (runc before 1.1), whatever is installed
     #[arg(long)]
     pub old_runtime: bool,
-    /// Out of the range: host ids become container ids
+    /// Shift out of the range: host ids become container ids
     #[arg(long)]
     pub reverse: bool,
     /// The rest

@@ -12,8 +12,7 @@ use super::common::StoreArgs;
 /// `idshift report`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The page is one file: it loads nothing, and can be sent to somebody or printed. What it is made of may be private: \
-                  the page has mode 0600.\n\n\
+    after_help = "The page is one file that loads nothing: you can send it or print it. It may contain private names, so it has mode 0600.\n\n\
     Examples:\n  \
     idshift shift --dry-run --manifest plan.jsonl /srv/data\n  \
     idshift report plan.jsonl --output plan.html\n  \
@@ -22,10 +21,10 @@ use super::common::StoreArgs;
     idshift report latest --output run.html"
 )]
 pub struct ReportArgs {
-    /// A manifest, what `docker audit --json` printed, or a journal: its id or number, a path, or `latest`
+    /// A manifest, the output of `docker audit --json`, or a journal: id, number, path, or `latest`
     #[arg(value_name = "FILE|JOURNAL", add = ArgValueCompleter::new(candidates::journals))]
     pub what: PathBuf,
-    /// Where the page goes; `-` is stdout
+    /// File for the page; `-` is stdout
     #[arg(short, long, value_name = "FILE|-")]
     pub output: PathBuf,
     /// Journals

@@ -10,11 +10,11 @@ use super::common::{LimitArgs, OutputArgs, StoreArgs};
 /// `idshift resume`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "`latest` is the newest run. When that one is over, an older one has to be named.\n\n\
+    after_help = "`latest` is the newest run. If it is already finished, name an older one.\n\n\
     Example:\n  idshift resume latest"
 )]
 pub struct ResumeArgs {
-    /// Journal: an id or its number, a path, or `latest`
+    /// Journal: id, number, path, or `latest`
     #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
     pub journal: String,
     /// How hard it works

@@ -10,24 +10,25 @@ use super::common::{LimitArgs, OutputArgs, StoreArgs};
 /// `idshift rollback`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "An inode that was changed, replaced or removed since the run is reported and left.\n\n\
-    `latest` is the newest run. When that one is rolled back already, an older one has to be named.\n\n\
+    after_help = "Inodes that were changed, replaced or removed after the run are reported and left as they are.\n\n\
+    `latest` is the newest run. If it is already rolled back, name an older one.\n\n\
     Examples:\n  \
     idshift rollback --dry-run latest\n  \
     idshift rollback 0007-20260102T030405Z"
 )]
 pub struct RollbackArgs {
-    /// Journal: an id or its number, a path, or `latest`
+    /// Journal: id, number, path, or `latest`
     #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
     pub journal: String,
-    /// Change nothing, say what would be done
+    /// Change nothing; show what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// Also restore the owner of inodes that were changed since, as long as they are the same inodes; a newer
-    /// mode or ACL, and a capability that is gone, stay so. Also go on without trees that are gone
+    /// Also restore the owner of inodes that were changed after the run, if they are still the same inodes.
+    /// A newer mode or ACL stays, and a removed capability is not restored. Also go on if a tree is gone
     #[arg(long)]
     pub force: bool,
-    /// Undo only the first N frames of a journal that is damaged after them; the whole one is kept beside it
+    /// Undo only the first N frames of a journal that is damaged after them. The complete file is kept
+    /// beside it
     #[arg(long, value_name = "N")]
     pub up_to: Option<u32>,
     /// How hard it works

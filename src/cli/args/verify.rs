@@ -9,26 +9,27 @@ use super::common::{LimitArgs, MapArgs, OutputArgs, ScopeArgs, StoreArgs};
 /// `idshift verify`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    What the last run left, or its rollback:\n    \
+    Does the disk match the newest run, or its rollback?\n    \
     idshift verify latest\n  \
     Is every file in the range?\n    \
     idshift verify --map b:0:100000:65536 /srv/data\n  \
     Is every file out of it?\n    \
     idshift verify --reverse --subid dockremap /srv/data")]
 pub struct VerifyArgs {
-    /// A journal (an id, a path or `latest`), or, with --map, --map-from or --subid, trees
+    /// A journal (id, number, path, or `latest`), or trees with --map, --map-from or --subid
     #[arg(required = true, value_name = "JOURNAL|PATH")]
     pub what: Vec<PathBuf>,
     /// The map
     #[command(flatten)]
     pub map: MapArgs,
-    /// Out of the range: host ids become container ids
+    /// Shifted out of the range: host ids became container ids
     #[arg(long)]
     pub reverse: bool,
     /// Which of it
     #[command(flatten)]
     pub scope: ScopeArgs,
-    /// With a map: everything below PATH was shifted. Needed where the map's two sides overlap
+    /// With a map: assume that everything below PATH was shifted. Needed when the two sides of the map
+    /// overlap
     #[arg(long)]
     pub assume_shifted: bool,
     /// How hard it works

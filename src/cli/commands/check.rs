@@ -46,13 +46,12 @@ pub fn run(args: &CheckArgs, call: &Invocation) -> Result<Exit, Failure> {
         map_words,
     };
     let checked = check(&request).map_err(Failure::refused)?;
-    match args.json {
-        true => {
-            let mut value = serde_json::to_value(&checked).map_err(Failure::refused)?;
-            value["works"] = checked.works().into();
-            call.print("done", value);
-        }
-        false => print(&checked, args.read_only),
+    if args.output.json {
+        let mut value = serde_json::to_value(&checked).map_err(Failure::refused)?;
+        value["works"] = checked.works().into();
+        call.print("done", value);
+    } else if !args.output.quiet {
+        print(&checked, args.read_only, args.output.verbose);
     }
     Ok(match checked.works() {
         true => Exit::Done,
@@ -68,7 +67,10 @@ fn map(args: &CheckArgs, daemon: &DaemonJson) -> Result<(IdMap, String), Failure
         let remap = Remap::resolve(&remap_to).map_err(Failure::refused)?;
         return Ok((remap.map, format!(" --subid {}", remap.user)));
     }
-    Ok((args.map.resolve(args.json)?, args.map.words()))
+    Ok((
+        args.map.resolve(args.output.json || args.output.quiet)?,
+        args.map.words(),
+    ))
 }
 
 /// As whom it is tried.
@@ -83,7 +85,7 @@ fn user(args: &CheckArgs, daemon: &DaemonJson, map: &IdMap) -> Result<ContainerU
     }
 }
 
-fn print(checked: &Checked, read_only: bool) {
+fn print(checked: &Checked, read_only: bool, verbose: bool) {
     let top = path(&checked.path);
     let user = &checked.user;
     let verb = if read_only { "read" } else { "use" };
@@ -128,7 +130,7 @@ fn print(checked: &Checked, read_only: bool) {
     if let Some(mapped) = &checked.idmapped_mount {
         say!("\n  Note: {}.", one_line(mapped));
     }
-    unusable(checked);
+    unusable(checked, verbose);
     for parent in &checked.closed_parents {
         let which = path(&parent.path);
         let owner = &parent.owner;
@@ -160,9 +162,13 @@ fn print(checked: &Checked, read_only: bool) {
     }
 }
 
-/// Entries that cannot be used: all of a recursive check, else a few.
-fn unusable(checked: &Checked) {
-    let shown = if checked.recursive { 50 } else { 3 };
+/// Entries that cannot be used: the first few, or all that are kept.
+fn unusable(checked: &Checked, verbose: bool) {
+    let shown = match (verbose, checked.recursive) {
+        (true, _) => checked.unusable.len(),
+        (false, true) => 50,
+        (false, false) => 3,
+    };
     if checked.unusable_total == 0 {
         if checked.recursive {
             say!(
@@ -197,10 +203,10 @@ fn unusable(checked: &Checked) {
         .collect();
     say!("{}", columns(&rows).trim_end());
     if !checked.recursive {
-        say!("  --recursive finds them all, and counts them.");
+        say!("  --recursive finds all entries below.");
     } else if checked.unusable_total > shown as u64 {
         say!(
-            "  and {} more; --json has a thousand",
+            "  and {} more; -v lists the first 1,000",
             count(checked.unusable_total - shown as u64)
         );
     }

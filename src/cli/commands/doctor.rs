@@ -24,12 +24,12 @@ pub fn run(args: &DoctorArgs, call: &Invocation) -> Result<Exit, Failure> {
     });
     let worst = found.iter().map(|finding| finding.level).max();
     let worst = worst.unwrap_or(Level::Ok);
-    if args.json {
+    if args.output.json {
         call.print(
             "done",
             serde_json::json!({"verdict": worst, "findings": found}),
         );
-    } else {
+    } else if args.output.is_for_people() {
         let verdict = match worst {
             Level::Ok => style("This host can run remapped containers")
                 .green()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SpanRelativeTo, Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-use crate::cli::args::{JournalArgs, JournalCommand};
+use crate::cli::args::{JournalArgs, JournalCommand, QuietArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::{Invocation, path_value};
 use crate::cli::output::text;
@@ -26,15 +26,24 @@ pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         JournalCommand::Show { journal, store, .. } => {
             show(&find(&Store::at(&store.journal_dir), journal)?, call)
         }
-        JournalCommand::Check { journal, store, .. } => {
-            check(&find(&Store::at(&store.journal_dir), journal)?, call)
+        JournalCommand::Check {
+            journal,
+            store,
+            output,
+        } => {
+            let path = find(&Store::at(&store.journal_dir), journal)?;
+            check(&path, output.quiet, call)
         }
         JournalCommand::Prune {
             older_than,
             dry_run,
             store,
-            ..
-        } => prune(&Store::at(&store.journal_dir), *older_than, *dry_run, call),
+            output,
+        } => {
+            let going = prune(&Store::at(&store.journal_dir), *older_than, *dry_run)?;
+            tell_pruned(&going, *dry_run, *output, call);
+            Ok(Exit::Done)
+        }
     }
 }
 
@@ -133,7 +142,7 @@ fn own_facts(journal: &Journal) -> Value {
     facts
 }
 
-fn check(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
+fn check(path: &Path, quiet: bool, call: &mut Invocation) -> Result<Exit, Failure> {
     let journal = match Journal::open(path) {
         Ok(journal) => journal,
         Err(error @ JournalError::Damaged { .. }) => {
@@ -147,6 +156,8 @@ fn check(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
     call.is_of_journal(&journal);
     if call.json {
         call.print("done", own_facts(&journal));
+    }
+    if call.json || quiet {
         return Ok(Exit::Done);
     }
     say!(
@@ -362,12 +373,8 @@ fn print_dir(
     Ok(())
 }
 
-fn prune(
-    store: &Store,
-    older_than: u32,
-    dry_run: bool,
-    call: &Invocation,
-) -> Result<Exit, Failure> {
+/// The journals that were removed, or would be.
+fn prune(store: &Store, older_than: u32, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
     let days = i64::from(older_than).days();
     let limit = Timestamp::now()
         .checked_sub(
@@ -399,17 +406,21 @@ fn prune(
         }
         going = removed;
     }
-    if call.json {
-        let removed: Vec<Value> = going.iter().map(|path| path_value(path)).collect();
-        call.print("done", json!({"removed": removed}));
-        return Ok(Exit::Done);
+    Ok(going)
+}
+
+fn tell_pruned(going: &[PathBuf], dry_run: bool, output: QuietArgs, call: &Invocation) {
+    let removed: Vec<Value> = going.iter().map(|path| path_value(path)).collect();
+    call.print("done", json!({"removed": removed}));
+    if !output.is_for_people() {
+        return;
     }
     let verb = if dry_run {
         "would be removed"
     } else {
         "removed"
     };
-    for path in &going {
+    for path in going {
         say!("{} {verb}", text::path(path));
     }
     say!(
@@ -419,5 +430,4 @@ fn prune(
             n => format!("{n} journals"),
         }
     );
-    Ok(Exit::Done)
 }

@@ -12,7 +12,7 @@ use crate::host::range_users::{self, RangeUsers};
 use crate::idmap::range::RESERVED;
 use crate::idmap::{Direction, Mapped, RangeMap};
 
-/// Accounts and ranges that are listed for people; `--json` has all.
+/// Accounts and ranges that are listed without `--verbose`.
 const SHOWN: usize = 10;
 
 /// What an id is on the other side.
@@ -56,7 +56,8 @@ pub fn run(args: &MapCommandArgs, call: &Invocation) -> Result<Exit, Failure> {
     for note in &named.notes {
         say!("Note: {}.", one_line(note));
     }
-    print_users(&users);
+    let most = if args.verbose { usize::MAX } else { SHOWN };
+    print_users(&users, most);
     if !explained.is_empty() {
         say!("");
     }
@@ -109,11 +110,11 @@ fn print_map(named: &NamedMap) {
     say!("{}", columns(&rows));
 }
 
-fn print_users(users: &RangeUsers) {
+fn print_users(users: &RangeUsers, most: usize) {
     for error in &users.unread {
         say!("Not read: {}.", one_line(error));
     }
-    for shared in users.shared_ranges.iter().take(SHOWN) {
+    for shared in users.shared_ranges.iter().take(most) {
         say!(
             "Also of {}: {}-{}, by line {} of {}.",
             one_line(&shared.owner),
@@ -123,12 +124,9 @@ fn print_users(users: &RangeUsers) {
             shared.file
         );
     }
-    let more = users.shared_ranges.len().saturating_sub(SHOWN);
+    let more = users.shared_ranges.len().saturating_sub(most);
     if more > 0 {
-        say!(
-            "And {} more such lines; --json lists them.",
-            count(more as u64)
-        );
+        say!("And {} more such lines; -v lists them.", count(more as u64));
     }
     for (ids, what) in [("uid", "Accounts"), ("gid", "Groups")] {
         let all = users.accounts.iter().filter(|inside| inside.ids == ids);
@@ -144,13 +142,13 @@ fn print_users(users: &RangeUsers) {
         if names.is_empty() {
             continue;
         }
-        let more = names.len().saturating_sub(SHOWN);
+        let more = names.len().saturating_sub(most);
         let more = if more > 0 {
-            format!(" and {more} more")
+            format!(" and {more} more; -v lists them")
         } else {
             String::new()
         };
-        let names = names[..names.len().min(SHOWN)].join(", ");
+        let names = names[..names.len().min(most)].join(", ");
         say!("{what} of the host with ids of it: {names}{more}.");
     }
     if *users == RangeUsers::default() {

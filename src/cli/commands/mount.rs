@@ -23,7 +23,7 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let request = MountRequest {
         path: args.path.clone(),
         target: args.target.clone(),
-        map: args.map.resolve(args.quiet || args.json)?,
+        map: args.map.resolve(!args.output.is_for_people())?,
         owner: args.owner.as_ref().map(|owner| GivenOwner {
             container: ids(owner),
             on_disk: args.disk_owner.as_ref().map(ids),
@@ -37,7 +37,7 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let unit = unit.map_err(Failure::refused)?;
     let was_there = mount.is_there();
     // Whoever says nothing needs no look at all processes.
-    let notes = match args.quiet && !args.json {
+    let notes = match args.output.quiet && !args.output.json {
         true => Vec::new(),
         false => notes(&mount),
     };
@@ -55,12 +55,11 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         unit: unit.as_ref(),
         dry_run: args.dry_run,
     };
-    match args.json {
-        true => call.print("done", said.json(&notes)),
-        false if !args.quiet => said.print(),
-        false => {}
+    if args.output.json {
+        call.print("done", said.json(&notes));
     }
-    if !args.json && !args.quiet {
+    if args.output.is_for_people() {
+        said.print();
         for note in &notes {
             tell!("{note}");
         }

@@ -20,7 +20,7 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         dry_run: args.dry_run,
     };
     let done = request.run().map_err(Failure::refused)?;
-    if args.json {
+    if args.output.json {
         let record = done.record.as_ref();
         call.print(
             "done",
@@ -32,7 +32,7 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
                 "unit": done.unit.as_deref().map(path_value),
             }),
         );
-    } else if !args.quiet {
+    } else if args.output.is_for_people() {
         print(&done, args.dry_run);
     }
     Ok(Exit::Done)

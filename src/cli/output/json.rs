@@ -58,33 +58,38 @@ impl Invocation {
                 JournalCommand::Show { json, .. } => {
                     Invocation::new("journal show", &[], false, *json)
                 }
-                JournalCommand::Check { json, .. } => {
-                    Invocation::new("journal check", &[], false, *json)
+                JournalCommand::Check { output, .. } => {
+                    Invocation::new("journal check", &[], false, output.json)
                 }
-                JournalCommand::Prune { json, dry_run, .. } => {
-                    Invocation::new("journal prune", &[], *dry_run, *json)
-                }
+                JournalCommand::Prune {
+                    output, dry_run, ..
+                } => Invocation::new("journal prune", &[], *dry_run, output.json),
             },
             Command::Mount(args) => {
                 let path = std::slice::from_ref(&args.path);
-                Invocation::new("mount", path, args.dry_run, args.json)
+                Invocation::new("mount", path, args.dry_run, args.output.json)
             }
             Command::Umount(args) => {
                 let path = std::slice::from_ref(&args.target);
-                Invocation::new("umount", path, args.dry_run, args.json)
+                Invocation::new("umount", path, args.dry_run, args.output.json)
             }
             Command::Mounts(args) => Invocation::new("mounts", &[], false, args.json),
-            Command::Check(args) => {
-                Invocation::new("check", std::slice::from_ref(&args.path), false, args.json)
-            }
+            Command::Check(args) => Invocation::new(
+                "check",
+                std::slice::from_ref(&args.path),
+                false,
+                args.output.json,
+            ),
             Command::Map(args) => Invocation::new("map", &[], false, args.json),
-            Command::Doctor(args) => Invocation::new("doctor", &args.paths, false, args.json),
+            Command::Doctor(args) => {
+                Invocation::new("doctor", &args.paths, false, args.output.json)
+            }
             Command::Docker(args) => match &args.command {
                 DockerCommand::Audit(args) => {
-                    Invocation::new("docker audit", &[], false, args.json)
+                    Invocation::new("docker audit", &[], false, args.output.json)
                 }
                 DockerCommand::Mount(args) => {
-                    Invocation::new("docker mount", &[], false, args.json)
+                    Invocation::new("docker mount", &[], false, args.output.json)
                 }
                 DockerCommand::Migrate(args) => {
                     let args = &args.both;

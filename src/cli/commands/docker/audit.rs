@@ -28,7 +28,7 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     call.is_of(std::slice::from_ref(&data_root));
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
     let limits = args.effort.apply().map_err(Failure::refused)?;
-    let monitor = Terminal::new(args.json);
+    let monitor = Terminal::new(args.output.json || args.output.quiet);
     let jobs = args.effort.threads();
     let store = Store::at(&args.store.journal_dir);
     let found = audit(
@@ -45,13 +45,12 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     }
     let found = found.map_err(refused)?;
-    match args.json {
-        true => {
-            let mut value = serde_json::to_value(&found).map_err(Failure::refused)?;
-            value["verdict"] = serde_json::to_value(found.verdict()).map_err(Failure::refused)?;
-            call.print("done", value);
-        }
-        false => print(&found),
+    if args.output.json {
+        let mut value = serde_json::to_value(&found).map_err(Failure::refused)?;
+        value["verdict"] = serde_json::to_value(found.verdict()).map_err(Failure::refused)?;
+        call.print("done", value);
+    } else if !args.output.quiet {
+        print(&found, args.output.verbose);
     }
     if !found.is_carried || found.is_idmapped {
         return Ok(Exit::Refused);
@@ -62,7 +61,7 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     })
 }
 
-fn print(audit: &Audit) {
+fn print(audit: &Audit, verbose: bool) {
     if let Some(store) = &audit.containerd_store {
         for line in store.sentences("become", bytes) {
             say!("{}", one_line(&line));
@@ -113,7 +112,7 @@ fn print(audit: &Audit) {
             left = others;
         }
     }
-    bind_mounts(&audit.bind_mounts);
+    bind_mounts(&audit.bind_mounts, verbose);
     if !audit.volumes_elsewhere.is_empty() {
         say!("\nVolumes whose content is elsewhere:");
         for volume in &audit.volumes_elsewhere {
@@ -160,14 +159,13 @@ fn ways(ways: &[Way]) {
 }
 
 /// The owners that have most in a directory, as the host has them.
-fn owners(holds: &OwnerStats) -> String {
-    const SHOWN: usize = 3;
+fn owners(holds: &OwnerStats, most: usize) -> String {
     let mut owners: Vec<(&String, &u64)> = holds.owners.iter().collect();
     owners.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let more = owners.len() > SHOWN || holds.more;
+    let more = owners.len() > most || holds.more;
     let mut words: Vec<&str> = owners
         .iter()
-        .take(SHOWN)
+        .take(most)
         .map(|(owner, _)| owner.as_str())
         .collect();
     match (words.is_empty(), more) {
@@ -178,10 +176,11 @@ fn owners(holds: &OwnerStats) -> String {
     words.join(" ")
 }
 
-fn bind_mounts(mounts: &[BindMount]) {
+fn bind_mounts(mounts: &[BindMount], verbose: bool) {
     if mounts.is_empty() {
         return;
     }
+    let most = if verbose { usize::MAX } else { 3 };
     say!("\nBind mounts:");
     let header = [
         "container",
@@ -205,7 +204,10 @@ fn bind_mounts(mounts: &[BindMount]) {
             one_line(&mount.container),
             format!("{}{read_only}", path(&mount.source)),
             owner,
-            mount.holds.as_ref().map_or("-".into(), owners),
+            mount
+                .holds
+                .as_ref()
+                .map_or("-".into(), |holds| owners(holds, most)),
             can.to_string(),
             one_line(&mount.advice),
         ]);

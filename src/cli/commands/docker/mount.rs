@@ -23,7 +23,7 @@ pub fn run(args: &MountRootArgs, call: &mut Invocation) -> Result<Exit, Failure>
     };
     call.is_of(std::slice::from_ref(&data_root));
     let mounted = mount_all(&data_root, remap.as_ref()).map_err(refused)?;
-    if args.json {
+    if args.output.json {
         let points: Vec<_> = mounted
             .iter()
             .map(|(root, is_new)| serde_json::json!({"path": root.point(), "mounted_before": !is_new}))
@@ -31,7 +31,7 @@ pub fn run(args: &MountRootArgs, call: &mut Invocation) -> Result<Exit, Failure>
         call.print("done", serde_json::json!({ "mounts": points }));
         return Ok(Exit::Done);
     }
-    for (root, is_new) in &mounted {
+    for (root, is_new) in mounted.iter().filter(|_| !args.output.quiet) {
         let is = if *is_new {
             "is mounted now"
         } else {
