@@ -1,16 +1,18 @@
-//! Reading a journal frame by frame, and what its frames must agree on.
+//! Reading a journal frame by frame.
 
-use std::collections::HashSet;
+mod frame_content;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use self::frame_content::FrameContent;
 use super::error::{Damage, JournalError};
 use super::file::{FrameLocation, Journal, Outline, Overview};
 use super::file_version::FileVersion;
 use super::frame::{self, Damaged, HEAD, NextFrame};
 use super::line_error::LineError;
-use super::record::{self, DirLine, Header, Mark, MarkLine, Record, split_lines};
+use super::record::{self, Header, Mark, MarkLine};
 use super::safe_path::{self, Distrust};
 use super::state::JournalState;
 use super::step::Step;
@@ -57,46 +59,6 @@ impl Journal {
         }
         Journal::open(path).map(|journal| Overview::from(&journal))
     }
-}
-
-/// What the lines of one frame must agree on.
-#[derive(Default)]
-struct FrameCheck {
-    owns: HashSet<u32>,
-    depth: usize,
-}
-
-impl FrameCheck {
-    fn own(&mut self, n: u32) {
-        self.owns.insert(n);
-    }
-
-    fn dir(&mut self, line: &DirLine, roots: usize) -> Result<(), LineError> {
-        if line.root >= roots {
-            return Err(LineError::NoRoot {
-                kind: "dir",
-                root: line.root,
-            });
-        }
-        if line.keep > self.depth {
-            let (keep, depth) = (line.keep, self.depth);
-            return Err(LineError::SharedNames { keep, depth });
-        }
-        if let Some(own) = line.owns.iter().find(|own| !self.owns.contains(own)) {
-            return Err(LineError::NoChange(*own));
-        }
-        self.depth = line.keep + line.path.len();
-        Ok(())
-    }
-}
-
-/// What one frame says.
-#[derive(Default)]
-struct FrameContent {
-    header: Option<Header>,
-    steps: Vec<Step>,
-    marks: Vec<MarkLine>,
-    inodes: u64,
 }
 
 /// A journal while it is being read.
@@ -321,41 +283,6 @@ impl<'a> Reader<'a> {
             },
             _ => self.damaged(number, reason),
         }
-    }
-
-    /// What the lines of a frame say, if that makes sense.
-    fn content(&self, number: u32, lines: &[u8]) -> Result<FrameContent, JournalError> {
-        let mut content = FrameContent::default();
-        let mut frame = FrameCheck::default();
-        let mut header = self.header.as_ref();
-        for text in split_lines(lines) {
-            if number == 0 && header.is_none() {
-                self.check_format(text)?;
-            }
-            let roots = header.map_or(0, |header| header.roots.len());
-            let line = Record::parse(text).map_err(|reason| self.wrong(number, reason))?;
-            match line {
-                Record::Header(new) if header.is_none() => {
-                    new.check().map_err(|reason| self.wrong(number, reason))?;
-                    header = Some(content.header.insert(*new));
-                }
-                Record::Header(_) => return Err(self.damaged(number, LineError::SecondHeader)),
-                Record::Own(own) => frame.own(own.n),
-                Record::Dir(dir) => {
-                    frame
-                        .dir(&dir, roots)
-                        .map_err(|reason| self.damaged(number, reason))?;
-                    content.inodes += dir.names.len() as u64;
-                }
-                Record::Step(step) => {
-                    step.check(roots)
-                        .map_err(|reason| self.damaged(number, reason))?;
-                    content.steps.push(*step);
-                }
-                Record::Mark(mark) => content.marks.push(mark),
-            }
-        }
-        Ok(content)
     }
 
     /// Looks at the version alone, before the rest, which a later version may have changed.

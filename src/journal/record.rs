@@ -1,190 +1,21 @@
 //! The JSON lines of a journal. `docs/formats.md` describes them for people.
 
+mod dir_line;
+mod header;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::dir_line::{DirLine, Entry};
+pub use self::header::{Header, RunKind, WalkOptions};
 use super::line_error::LineError;
-use super::name::Name;
-use super::root_line::RootLine;
 use super::step::Step;
 use super::transition::Transition;
-use crate::fs::Identity;
-use crate::idmap::{Direction, IdMap};
 use crate::ownership::{Change, FileType, Flags, Ownership};
 
 /// The latest format of journals and manifests. This program reads it and all before it, and writes
 /// the earliest that says what is to be said.
 pub const FORMAT: u32 = 5;
-
-/// First line of a journal: what the run was asked to do, enough to go on with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
-    /// Version of the format.
-    pub format: u32,
-    /// The program and its version, for people.
-    pub tool: String,
-    /// The journal's id.
-    pub id: String,
-    /// When the run began.
-    pub time: Timestamp,
-    /// Where it ran.
-    pub host: String,
-    /// The subcommand that made it.
-    pub command: RunKind,
-    /// Which way ids go.
-    pub direction: Direction,
-    /// The map.
-    pub map: IdMap,
-    /// The trees.
-    pub roots: Vec<RootLine>,
-    /// How the walk was limited.
-    pub walk: WalkOptions,
-    /// All that is to be done is journalled before the first of it is done, and there is nothing
-    /// to walk for: a reviewed manifest, or the plan of a migration.
-    #[serde(
-        default,
-        alias = "from_manifest",
-        skip_serializing_if = "std::ops::Not::not"
-    )]
-    pub listed_first: bool,
-    /// So many of the first steps are taken before any owner is changed, and undone after all are (format 3).
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub steps_before: usize,
-}
-
-impl Header {
-    /// The paths of the trees whose owners are changed.
-    pub fn tree_paths(&self) -> Vec<&std::path::Path> {
-        let trees = self.roots.iter().filter(|root| !root.steps_only);
-        trees.map(|root| root.path.as_path()).collect()
-    }
-
-    /// Whether its trees are plain absolute paths.
-    ///
-    /// # Errors
-    /// [`LineError::NotAbsolute`]: one is not.
-    pub fn check(&self) -> Result<(), LineError> {
-        let is_plain = |path: &Name| match path.0.split_first() {
-            Some((b'/', [])) => true,
-            Some((b'/', rest)) => rest
-                .split(|&byte| byte == b'/')
-                .all(|name| Name(name.to_vec()).is_component() && name != b"."),
-            _ => false,
-        };
-        match self.roots.iter().find(|root| !is_plain(&root.path)) {
-            Some(root) => Err(LineError::NotAbsolute(root.path.clone().into())),
-            None => Ok(()),
-        }
-    }
-
-    /// The trees are a service's own, which must not run meanwhile.
-    pub fn is_of_service(&self) -> bool {
-        self.command.is_of_service()
-    }
-}
-
-/// The subcommand that a run is of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum RunKind {
-    /// `idshift shift`
-    Shift,
-    /// `idshift prepare`
-    Prepare,
-    /// `idshift docker migrate`
-    DockerMigrate,
-    /// `idshift docker revert`
-    DockerRevert,
-    /// `idshift docker rebase`
-    DockerRebase,
-    /// One that this version does not have.
-    Other {
-        /// As the record has it.
-        name: String,
-        /// Its trees are a service's own.
-        is_of_service: bool,
-    },
-}
-
-impl RunKind {
-    /// The trees are a service's own, which must not run meanwhile.
-    pub fn is_of_service(&self) -> bool {
-        match self {
-            RunKind::Shift | RunKind::Prepare => false,
-            RunKind::DockerMigrate | RunKind::DockerRevert | RunKind::DockerRebase => true,
-            RunKind::Other { is_of_service, .. } => *is_of_service,
-        }
-    }
-
-    /// As records, JSON and messages have it.
-    pub fn name(&self) -> &str {
-        match self {
-            RunKind::Shift => "shift",
-            RunKind::Prepare => "prepare",
-            RunKind::DockerMigrate => "docker migrate",
-            RunKind::DockerRevert => "docker revert",
-            RunKind::DockerRebase => "docker rebase",
-            RunKind::Other { name, .. } => name,
-        }
-    }
-}
-
-impl From<String> for RunKind {
-    fn from(name: String) -> RunKind {
-        let known = [
-            RunKind::Shift,
-            RunKind::Prepare,
-            RunKind::DockerMigrate,
-            RunKind::DockerRevert,
-            RunKind::DockerRebase,
-        ];
-        let known = known.into_iter().find(|known| known.name() == name);
-        known.unwrap_or_else(|| RunKind::Other {
-            is_of_service: name.starts_with("docker "),
-            name,
-        })
-    }
-}
-
-impl From<RunKind> for String {
-    fn from(kind: RunKind) -> String {
-        kind.name().to_string()
-    }
-}
-
-/// What decides which inodes a walk meets, and what it does about trouble.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WalkOptions {
-    /// Globs of what is left out, relative to the root.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclude: Vec<String>,
-    /// Mount points are crossed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub cross_mounts: bool,
-    /// What cannot be shifted is reported and left.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub keep_going: bool,
-    /// No id is taken for already shifted.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub assume_unshifted: bool,
-    /// Inodes that have names outside of the trees are changed too. Older journals do not say.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub outside_links: bool,
-    /// What is immutable or append-only is changed all the same, and made so again (format 2).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub clear_flags: bool,
-}
-
-impl WalkOptions {
-    /// The format that a record of such a run is in: a program that knows no flags must not undo one
-    /// that cleared some.
-    pub fn format(&self) -> u32 {
-        match self.clear_flags {
-            true => 2,
-            false => 1,
-        }
-    }
-}
 
 /// A kind of change, defined once in a frame and named by its number from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,84 +45,6 @@ impl OwnLine {
             },
             held: self.flags,
         }
-    }
-}
-
-/// Inodes of one directory that are about to be changed, in columns: the i-th of each belong
-/// together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DirLine {
-    /// Which root.
-    pub root: usize,
-    /// How many names of the previous directory's way, from the root, this one's begins with.
-    pub keep: usize,
-    /// The names that follow.
-    pub path: Vec<Name>,
-    /// Names; `.` is the directory itself and occurs only at the root.
-    pub names: Vec<Name>,
-    /// Inode numbers: the first, then differences to the one before.
-    pub inos: Vec<i64>,
-    /// Birth times in milliseconds, likewise; left out where none is known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub borns: Vec<i64>,
-    /// Numbers of [`OwnLine`]s.
-    pub owns: Vec<u32>,
-}
-
-/// One inode of a [`DirLine`], its columns put together again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    /// Its name in the directory.
-    pub name: &'a Name,
-    /// Its inode.
-    pub identity: Identity,
-    /// Number of its [`OwnLine`].
-    pub own: u32,
-}
-
-impl DirLine {
-    /// Whether the columns are of one length and the names are names: what [`Record::parse`] makes
-    /// sure of.
-    fn check(&self) -> Result<(), LineError> {
-        let count = self.names.len();
-        let of_one_length = self.inos.len() == count
-            && self.owns.len() == count
-            && (self.borns.len() == count || self.borns.is_empty());
-        if !of_one_length {
-            return Err(LineError::Columns);
-        }
-        let top = self.keep == 0 && self.path.is_empty();
-        let plain = |name: &Name| name.is_component() && name.0 != b".";
-        let bad_component = self.path.iter().find(|name| !plain(name));
-        let bad_name = self
-            .names
-            .iter()
-            .find(|name| !(plain(name) || top && name.0 == b"."));
-        match bad_component.or(bad_name) {
-            Some(name) => Err(LineError::NotAName {
-                kind: "dir",
-                name: name.clone().into(),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Its inodes.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let mut ino = 0i64;
-        let mut born = 0i64;
-        self.names.iter().enumerate().map(move |(i, name)| {
-            ino = ino.wrapping_add(self.inos[i]);
-            born = born.wrapping_add(self.borns.get(i).copied().unwrap_or(0));
-            Entry {
-                name,
-                identity: Identity {
-                    ino: ino as u64,
-                    born,
-                },
-                own: self.owns[i],
-            }
-        })
     }
 }
 
@@ -347,10 +100,6 @@ impl std::ops::AddAssign for NameCounts {
         self.inodes += more.inodes;
         self.steps += more.steps;
     }
-}
-
-fn is_none(count: &usize) -> bool {
-    *count == 0
 }
 
 fn is_zero(n: &u64) -> bool {

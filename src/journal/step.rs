@@ -1,61 +1,17 @@
 //! What a run does besides changing owners: directories made and removed, entries renamed, small
 //! files rewritten.
 
-use std::path::PathBuf;
+mod describe;
+mod path;
 
 use serde::{Deserialize, Serialize};
 
 use super::line_error::LineError;
 use super::name::Name;
-use super::root_line::RootLine;
 use crate::fs::Identity;
-use crate::fs::escape::escaped;
 use crate::ownership::{Mode, Ownership};
 
-/// A place below one of the run's roots. Plain names, so that nothing leads out of the root.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct StepPath {
-    /// Which root.
-    pub root: usize,
-    /// The names from there, at least one; none only for an ownership or times: the root itself.
-    pub path: Vec<Name>,
-}
-
-impl StepPath {
-    /// These names below that root.
-    pub fn new<N: AsRef<[u8]>>(root: usize, names: impl IntoIterator<Item = N>) -> StepPath {
-        let path = names.into_iter().map(|n| Name(n.as_ref().to_vec()));
-        StepPath {
-            root,
-            path: path.collect(),
-        }
-    }
-
-    /// Absolute path, for messages.
-    pub fn to_path(&self, roots: &[RootLine]) -> PathBuf {
-        let top = roots.get(self.root).map(|root| root.path.clone().into());
-        let mut path: PathBuf = top.unwrap_or_default();
-        path.extend(self.path.iter().map(Name::as_path));
-        path
-    }
-
-    fn check(&self, roots: usize) -> Result<(), LineError> {
-        let plain = |name: &Name| name.is_component() && name.0 != b".";
-        if self.root >= roots {
-            return Err(LineError::NoRoot {
-                kind: "step",
-                root: self.root,
-            });
-        }
-        match self.path.iter().find(|name| !plain(name)) {
-            Some(name) => Err(LineError::NotAName {
-                kind: "step",
-                name: name.clone().into(),
-            }),
-            None => Ok(()),
-        }
-    }
-}
+pub use self::path::{Move, MovedPath, StepPath, path_after_move};
 
 /// Owner and mode of a directory or file that a step makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,17 +190,6 @@ pub enum Step {
     },
 }
 
-/// An entry that a step gives another place.
-#[derive(Clone, Copy, Debug)]
-pub struct MovedPath<'a> {
-    /// Where it was.
-    pub from: &'a StepPath,
-    /// Where it goes.
-    pub to: &'a StepPath,
-    /// Its inode.
-    pub identity: Identity,
-}
-
 /// What a rewritten file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileContent {
@@ -360,88 +305,6 @@ impl Step {
             place.check(roots)
         })
     }
-
-    /// The step in a line of words, for people.
-    pub fn describe(&self, roots: &[RootLine]) -> String {
-        let path = |place: &StepPath| escaped(&place.to_path(roots)).to_string();
-        match self {
-            Step::MakeDir { at, made } => format!(
-                "make directory {} {}:{} {}",
-                path(at),
-                made.uid,
-                made.gid,
-                made.mode
-            ),
-            Step::RemoveDir { at, .. } => format!("remove directory {}", path(at)),
-            Step::Rename { from, to, .. } => format!("rename {} -> {}", path(from), path(to)),
-            Step::Rewrite { at, .. } => format!("rewrite {}", path(at)),
-            Step::Relink { at, after, .. } => {
-                format!("symlink {} -> {}", path(at), escaped(after.as_path()))
-            }
-            Step::SetOwnership { at, after, .. } => match after.acl() {
-                Some(acl) => format!("set the ACL of {} to {acl}", path(at)),
-                None => format!(
-                    "set {} to {}:{} {}",
-                    path(at),
-                    after.uid,
-                    after.gid,
-                    after.mode
-                ),
-            },
-            Step::Create { at, .. } => format!("create {}", path(at)),
-            Step::Remove { at, .. } => format!("remove {}", path(at)),
-            Step::Block { from, to, .. } => {
-                format!(
-                    "rename {} -> {}, with a guard in its place",
-                    path(from),
-                    path(to)
-                )
-            }
-            Step::Unblock { from, to, .. } => {
-                format!("rename {} -> {}, which a guard had", path(from), path(to))
-            }
-            Step::Staged { at, .. } => format!("use {}, made before", path(at)),
-            Step::MakeMountPoint { at, .. } => {
-                format!("make mount point {}, empty and immutable", path(at))
-            }
-            Step::RemoveMountPoint { at, .. } => format!("remove mount point {}", path(at)),
-            Step::MountExchanged { source, at, .. } => {
-                format!("mount {} on {}, idmapped", path(source), path(at))
-            }
-            Step::UnmountExchanged { at, .. } => format!("unmount {}", path(at)),
-            Step::Times { at, .. } => format!("remember the times of {}", path(at)),
-        }
-    }
-}
-
-/// An entry that a step renamed.
-#[derive(Clone, Debug)]
-pub struct Move {
-    /// Where it was.
-    pub from: StepPath,
-    /// Where it is.
-    pub to: StepPath,
-}
-
-impl Move {
-    /// Where something at or below `from` is now: the tree, and the names from its top.
-    pub fn apply(&self, root: usize, way: &[Name]) -> Option<(usize, Vec<Name>)> {
-        path_after_move(&self.from, &self.to, root, way)
-    }
-}
-
-/// Where something at or below `from` is once that is at `to`.
-pub fn path_after_move(
-    from: &StepPath,
-    to: &StepPath,
-    root: usize,
-    path: &[Name],
-) -> Option<(usize, Vec<Name>)> {
-    if root != from.root {
-        return None;
-    }
-    let below = path.strip_prefix(&from.path[..])?;
-    Some((to.root, [&to.path[..], below].concat()))
 }
 
 /// The earliest format that has all these steps.
@@ -450,128 +313,4 @@ pub fn steps_format(steps: &[Step]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_come_back_from_json() {
-        let at = StepPath::new(0, ["a", "b"]);
-        let made = NewDirectory {
-            uid: 0,
-            gid: 100_000,
-            mode: Mode::from_st_mode(0o710),
-        };
-        let content = |text: &str| FileContent {
-            text: text.into(),
-            mtime_ns: Some(5),
-            owner: (text == "x").then_some((7, 8)),
-        };
-        for step in [
-            Step::MakeDir {
-                at: at.clone(),
-                made,
-            },
-            Step::RemoveDir {
-                at: at.clone(),
-                made,
-            },
-            Step::Rename {
-                from: at.clone(),
-                to: StepPath::new(0, [b"\xff"]),
-                identity: Identity { ino: 7, born: 9 },
-            },
-            Step::Rewrite {
-                at: at.clone(),
-                before: content("x"),
-                after: content("y\n"),
-            },
-            Step::Relink {
-                at: at.clone(),
-                before: Name(b"../x".to_vec()),
-                after: Name(b"/y\xff".to_vec()),
-                mtime_ns: 7,
-                owners: Some([(1, 2), (3, 4)]),
-            },
-            Step::SetOwnership {
-                at: at.clone(),
-                identity: Identity { ino: 7, born: 9 },
-                before: serde_json::from_str(r#"{"uid":0,"gid":7,"mode":"0700"}"#).unwrap(),
-                after: serde_json::from_str(
-                    r#"{"uid":0,"gid":7,"mode":"0710","acl":"u::rwx,u:100000:--x,g::---,m::--x,o::---"}"#,
-                )
-                .unwrap(),
-            },
-            Step::Create {
-                at: at.clone(),
-                content: "z".into(),
-                made,
-            },
-            Step::Remove {
-                at: at.clone(),
-                content: "z".into(),
-                made,
-            },
-            Step::Block {
-                from: at.clone(),
-                to: StepPath::new(0, ["c"]),
-                identity: Identity { ino: 7, born: 9 },
-                content: "guard".into(),
-            },
-            Step::Unblock {
-                from: StepPath::new(0, ["c"]),
-                to: at.clone(),
-                identity: Identity { ino: 7, born: 9 },
-                content: "guard".into(),
-            },
-            Step::Staged {
-                at: at.clone(),
-                identity: Identity { ino: 7, born: 9 },
-                whole: false,
-            },
-            Step::Staged {
-                at: at.clone(),
-                identity: Identity { ino: 7, born: 9 },
-                whole: true,
-            },
-            Step::MakeMountPoint {
-                at: at.clone(),
-                made,
-            },
-            Step::RemoveMountPoint {
-                at: at.clone(),
-                made,
-            },
-            Step::MountExchanged {
-                source: at.clone(),
-                at: StepPath::new(0, ["c"]),
-                mtime_ns: 5,
-            },
-            Step::UnmountExchanged {
-                source: at.clone(),
-                at: StepPath::new(0, ["c"]),
-            },
-            Step::Times { at, mtime_ns: 5 },
-        ] {
-            let json = serde_json::to_string(&step).unwrap();
-            assert_eq!(serde_json::from_str::<Step>(&json).unwrap(), step, "{json}");
-        }
-    }
-
-    #[test]
-    fn a_place_that_leads_out_of_its_root_is_refused() {
-        for bad in [&["..", "etc"][..], &[], &["a/b"], &["."], &[""]] {
-            let at = StepPath::new(0, bad);
-            let step = Step::RemoveDir {
-                at,
-                made: NewDirectory {
-                    uid: 0,
-                    gid: 0,
-                    mode: Mode::from_st_mode(0),
-                },
-            };
-            assert!(step.check(1).is_err(), "{bad:?}");
-        }
-        let other_root = StepPath::new(1, ["a"]);
-        assert!(other_root.check(1).is_err());
-    }
-}
+mod tests;

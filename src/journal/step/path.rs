@@ -1,0 +1,96 @@
+//! The places that steps are about, and where they are once an entry has another place.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fs::Identity;
+use crate::journal::line_error::LineError;
+use crate::journal::name::Name;
+use crate::journal::root_line::RootLine;
+
+/// A place below one of the run's roots. Plain names, so that nothing leads out of the root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StepPath {
+    /// Which root.
+    pub root: usize,
+    /// The names from there, at least one; none only for an ownership or times: the root itself.
+    pub path: Vec<Name>,
+}
+
+impl StepPath {
+    /// These names below that root.
+    pub fn new<N: AsRef<[u8]>>(root: usize, names: impl IntoIterator<Item = N>) -> StepPath {
+        let path = names.into_iter().map(|n| Name(n.as_ref().to_vec()));
+        StepPath {
+            root,
+            path: path.collect(),
+        }
+    }
+
+    /// Absolute path, for messages.
+    pub fn to_path(&self, roots: &[RootLine]) -> PathBuf {
+        let top = roots.get(self.root).map(|root| root.path.clone().into());
+        let mut path: PathBuf = top.unwrap_or_default();
+        path.extend(self.path.iter().map(Name::as_path));
+        path
+    }
+
+    pub(super) fn check(&self, roots: usize) -> Result<(), LineError> {
+        let plain = |name: &Name| name.is_component() && name.0 != b".";
+        if self.root >= roots {
+            return Err(LineError::NoRoot {
+                kind: "step",
+                root: self.root,
+            });
+        }
+        match self.path.iter().find(|name| !plain(name)) {
+            Some(name) => Err(LineError::NotAName {
+                kind: "step",
+                name: name.clone().into(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An entry that a step gives another place.
+#[derive(Clone, Copy, Debug)]
+pub struct MovedPath<'a> {
+    /// Where it was.
+    pub from: &'a StepPath,
+    /// Where it goes.
+    pub to: &'a StepPath,
+    /// Its inode.
+    pub identity: Identity,
+}
+
+/// An entry that a step renamed.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Where it was.
+    pub from: StepPath,
+    /// Where it is.
+    pub to: StepPath,
+}
+
+impl Move {
+    /// Where something at or below `from` is now: the tree, and the names from its top.
+    pub fn apply(&self, root: usize, path: &[Name]) -> Option<(usize, Vec<Name>)> {
+        path_after_move(&self.from, &self.to, root, path)
+    }
+}
+
+/// Where something at or below `from` is once that is at `to`.
+pub fn path_after_move(
+    from: &StepPath,
+    to: &StepPath,
+    root: usize,
+    path: &[Name],
+) -> Option<(usize, Vec<Name>)> {
+    if root != from.root {
+        return None;
+    }
+    let below = path.strip_prefix(&from.path[..])?;
+    Some((to.root, [&to.path[..], below].concat()))
+}

@@ -1,0 +1,52 @@
+//! The path that is checked, opened.
+
+use std::path::Path;
+
+use super::CheckRequest;
+use crate::fs::Root;
+use crate::fs::escape::{escaped, shell_word};
+use crate::preflight::mount_views::{self, MountViewError};
+use crate::volume::VolumeError;
+
+/// Opens the path; follows it where it is a symlink, as Docker does with the source of a bind mount.
+pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
+    let path = &request.path;
+    let missing = || {
+        if let Some(error) = idmapped_above(path) {
+            let reason = format!(
+                "is not there. Docker would make it, for the container's root alone. {error}"
+            );
+            return VolumeError::path(path, reason);
+        }
+        VolumeError::path(
+            path,
+            format!(
+                "is not there. Docker would make it, for the container's root alone. \
+                 `idshift prepare{} {} --create --owner {}` makes it for this user",
+                request.map_words,
+                shell_word(path),
+                request.user
+            ),
+        )
+    };
+    let is_symlink = match path.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),
+        found => found.map_err(VolumeError::io(path))?.is_symlink(),
+    };
+    let real = std::fs::canonicalize(path).map_err(|error| match std::fs::read_link(path) {
+        Ok(target) => {
+            let reason = format!("is a symlink to {}: {error}", escaped(&target));
+            VolumeError::path(path, reason)
+        }
+        Err(_) => VolumeError::io(path)(error),
+    })?;
+    let root = Root::open(&real).map_err(|error| VolumeError::of_root(&real, &error))?;
+    Ok((root, is_symlink))
+}
+
+/// The idmapped mount that what is there of a missing path is seen through.
+fn idmapped_above(path: &Path) -> Option<MountViewError> {
+    let path = std::path::absolute(path).ok()?;
+    let above = path.ancestors().find(|above| above.exists())?;
+    mount_views::idmapped(above)
+}
