@@ -2,9 +2,9 @@
 //! aside.
 
 use std::collections::HashSet;
-use std::io;
 use std::os::fd::AsFd;
 
+use super::error::StepError;
 use super::place::{StepRoots, last};
 use super::survey::{Survey, Surveyor};
 use crate::engine::report::SetAside;
@@ -23,7 +23,7 @@ pub(super) fn make_room(
     surveyor: &Surveyor<'_>,
     survey: &Survey,
     target: Target,
-) -> io::Result<Vec<SetAside>> {
+) -> Result<Vec<SetAside>, StepError> {
     let mut all = Vec::new();
     for (place, is_needed) in used_places(surveyor, survey, target) {
         let Some(stat) = surveyor.roots.stat(&place)? else {
@@ -66,7 +66,7 @@ fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &StepPath, stat: &St
     let ids: HashSet<Identity> = surveyor
         .steps
         .iter()
-        .filter_map(|step| step.moved().map(|it| it.identity))
+        .filter_map(|step| step.moved().map(|moved| moved.identity))
         .collect();
     let is_made_dir = |(n, step): (usize, &Step)| match step {
         Step::MakeDir { at, .. } | Step::RemoveDir { at, .. } => {
@@ -90,8 +90,8 @@ fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &StepPath, stat: &St
 
 /// Whether a directory is one that is mounted on, or will be.
 fn is_mount_point(surveyor: &Surveyor<'_>, place: &StepPath, stat: &Stat) -> bool {
-    let dir = || surveyor.roots.dir(place);
-    stat.mount_root || stat.immutable || dir().and_then(|dir| is_empty(&dir)).unwrap_or(true)
+    let is_empty = || is_empty(&surveyor.roots.dir(place).ok()?).ok();
+    stat.mount_root || stat.immutable || is_empty().unwrap_or(true)
 }
 
 fn remove_empty(roots: &StepRoots<'_>, place: &StepPath, stat: &Stat) -> bool {
@@ -103,7 +103,7 @@ fn remove_empty(roots: &StepRoots<'_>, place: &StepPath, stat: &Stat) -> bool {
 }
 
 /// Renames an entry into a directory of its own at the top of its tree.
-pub(super) fn set_aside(roots: &StepRoots<'_>, place: &StepPath) -> io::Result<SetAside> {
+pub(super) fn set_aside(roots: &StepRoots<'_>, place: &StepPath) -> Result<SetAside, StepError> {
     for n in 1.. {
         let name = match n {
             1 => ASIDE.to_string(),

@@ -1,14 +1,15 @@
 //! A directory that is mounted on another one with exchanged owners: whether it is, mounting and unmounting it.
 
-use std::io;
+use std::os::fd::OwnedFd;
 
 use jiff::Timestamp;
-
 use rustix::fs::{Mode, OFlags};
 
+use super::error::StepError;
 use super::place::{StepRoots, last};
+use super::state::WithoutWith;
 use super::survey::{StepState, Survey, Surveyor};
-use crate::fs::file_ops::{mtime_ns, set_mtime};
+use crate::fs::file_ops::{self, mtime_ns, set_mtime};
 use crate::fs::idmapped::is_idmapped;
 use crate::fs::idmapped_mount::{DetachedMount, MountIdentity, MountOptions, Unmounting, unmount};
 use crate::fs::mountinfo;
@@ -30,7 +31,7 @@ impl Exchanged<'_> {
     ///
     /// # Errors
     /// Something else is, or the kernel does not tell.
-    pub fn is_mounted(&self) -> io::Result<bool> {
+    pub fn is_mounted(&self) -> Result<bool, StepError> {
         let Some(there) = self.roots.stat(self.at)? else {
             return Ok(false);
         };
@@ -38,33 +39,27 @@ impl Exchanged<'_> {
             return Ok(false);
         }
         let source = self.roots.stat(self.source)?;
-        let Some(source) = source.filter(|it| it.identity == there.identity) else {
-            return Err(io::Error::other("something else is mounted there"));
+        let Some(source) = source.filter(|source| source.identity == there.identity) else {
+            return Err(StepError::OtherMount);
         };
         let seen = MountMap::exchange(self.map).visible(source.uid, source.gid);
         let mounts = mountinfo::of_this_thread()?;
         match is_idmapped(&self.top()?, &mounts)? && seen == (Some(there.uid), Some(there.gid)) {
             true => Ok(true),
-            false => Err(io::Error::other(
-                "it is mounted there with other owners; `findmnt` shows it",
-            )),
+            false => Err(StepError::OtherOwners),
         }
     }
 
     /// What is seen at the mount point.
-    fn top(&self) -> io::Result<std::os::fd::OwnedFd> {
+    fn top(&self) -> Result<OwnedFd, StepError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let parent = self.roots.parent(self.at)?;
-        Ok(rustix::fs::openat(
-            parent,
-            last(self.at),
-            flags,
-            Mode::empty(),
-        )?)
+        let name = last(self.at);
+        Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
     }
 
     /// Mounts it, unless it is.
-    pub fn mount(&self, time: Option<i64>) -> io::Result<()> {
+    pub fn mount(&self, time: Option<i64>) -> Result<(), StepError> {
         if self.is_mounted()? {
             return Ok(());
         }
@@ -74,29 +69,20 @@ impl Exchanged<'_> {
             rustix::fs::fsync(&source)?;
         }
         let map = MountMap::exchange(self.map);
-        let mount = DetachedMount::of(&source, &map, MountOptions::default());
-        let attached = mount.and_then(|mount| {
-            // Refused by the mount point: in the words of the one above.
-            let target = self.top();
-            let target = target.map_err(|error| {
-                let errno = rustix::io::Errno::from_io_error(&error);
-                let errno = errno.unwrap_or(rustix::io::Errno::IO);
-                crate::fs::idmapped_mount::IdmappedMountError::Call("openat", errno)
-            })?;
-            mount.attach(target)
-        });
-        attached.map(drop).map_err(io::Error::other)
+        let mount = DetachedMount::of(&source, &map, MountOptions::default())?;
+        mount.attach(self.top()?)?;
+        Ok(())
     }
 
     /// Unmounts it, as often as it is mounted: a daemon that was killed leaves a mount of its root on itself.
-    pub fn unmount(&self) -> io::Result<()> {
+    pub fn unmount(&self) -> Result<(), StepError> {
         while self.is_mounted()? {
             let top = self.top()?;
             let mount = MountIdentity::of(&top)?;
             // An open handle would be a use of it.
             drop(top);
             let path = self.roots.path(self.at);
-            unmount(&path, &mount, Unmounting::Unused).map_err(io::Error::other)?;
+            unmount(&path, &mount, Unmounting::Unused)?;
         }
         Ok(())
     }
@@ -114,13 +100,12 @@ impl Surveyor<'_> {
         Some((now(source), now(at)))
     }
 
-    /// `[without, with]`: what it means that it is not mounted, or is.
     pub(super) fn mount_state(
         &self,
         survey: &Survey,
         n: usize,
-        [without, with]: [StepState; 2],
-    ) -> io::Result<StepState> {
+        [without, with]: WithoutWith,
+    ) -> Result<StepState, StepError> {
         let Some((source, at)) = self.mount_places(survey, n) else {
             return Ok(without);
         };
@@ -137,7 +122,7 @@ impl Surveyor<'_> {
     }
 
     /// Why a mount is not undone: somebody has worked in what it shows.
-    pub(super) fn was_used(&self, survey: &Survey, n: usize) -> Option<io::Error> {
+    pub(super) fn was_used(&self, survey: &Survey, n: usize) -> Option<StepError> {
         let Step::MountExchanged { mtime_ns: then, .. } = &self.steps[n] else {
             return None;
         };
@@ -147,8 +132,8 @@ impl Surveyor<'_> {
             return None;
         }
         let (source, _) = self.mount_places(survey, n)?;
-        let now = self.roots.dir(&source).and_then(mtime_ns).ok()?;
-        (now != *then).then(|| io::Error::other("a daemon has been started on it since"))
+        let now = mtime_ns(self.roots.dir(&source).ok()?).ok()?;
+        (now != *then).then(|| StepError::DaemonStarted)
     }
 
     /// Why what was mounted is not mounted again: its directory has been worked in since the run ended, where owners
@@ -158,33 +143,32 @@ impl Surveyor<'_> {
         survey: &Survey,
         n: usize,
         finished: Timestamp,
-    ) -> Option<io::Error> {
+    ) -> Option<StepError> {
         let Step::UnmountExchanged { .. } = &self.steps[n] else {
             return None;
         };
         let (source, _) = self.mount_places(survey, n)?;
-        let changed = self.roots.dir(&source).and_then(mtime_ns).ok()?;
-        (i128::from(changed) > finished.as_nanosecond())
-            .then(|| io::Error::other("a daemon has been started on it since"))
+        let changed = mtime_ns(self.roots.dir(&source).ok()?).ok()?;
+        (i128::from(changed) > finished.as_nanosecond()).then(|| StepError::DaemonStarted)
     }
 
-    /// Where a mount point stands, [without, with] it.
+    /// Where a mount point stands.
     pub(super) fn mount_point(
         &self,
         at: &StepPath,
-        [without, with]: [StepState; 2],
-    ) -> io::Result<StepState> {
+        [without, with]: WithoutWith,
+    ) -> Result<StepState, StepError> {
         match self.roots.stat(at)? {
             None => Ok(without),
             // Something is mounted on it.
-            Some(found) if found.mount_root => Ok(with),
-            Some(found) if found.is_dir() && found.immutable => Ok(with),
-            Some(found) if found.is_dir() && self.is_empty(at)? => Ok(StepState::Partial),
-            Some(_) => Err(io::Error::other("something else has its place")),
+            Some(stat) if stat.mount_root => Ok(with),
+            Some(stat) if stat.is_dir() && stat.immutable => Ok(with),
+            Some(stat) if stat.is_dir() && self.is_empty(at)? => Ok(StepState::Partial),
+            Some(_) => Err(StepError::OtherEntry),
         }
     }
 
-    fn is_empty(&self, at: &StepPath) -> io::Result<bool> {
-        crate::fs::file_ops::is_empty(&self.roots.dir(at)?)
+    fn is_empty(&self, at: &StepPath) -> Result<bool, StepError> {
+        Ok(file_ops::is_empty(&self.roots.dir(at)?)?)
     }
 }

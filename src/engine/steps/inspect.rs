@@ -1,8 +1,8 @@
 //! What the steps of a journal tell before, or after, they are taken. Changes nothing.
 
 use std::collections::HashSet;
-use std::io;
 
+use super::error::StepError;
 use super::survey::StepState;
 use super::{Steps, wanted};
 use crate::engine::report::Problem;
@@ -42,19 +42,18 @@ impl Steps<'_> {
     pub fn differences(&self, target: Target) -> Vec<Problem> {
         let survey = self.survey();
         let differs = |n: &usize| {
-            let why = match &survey.states[*n] {
-                Ok(state) if *state == wanted(target) => return None,
-                Ok(StepState::Partial) => "is half done".to_string(),
-                Ok(StepState::Pending) => "is not done".to_string(),
-                Ok(StepState::Done) => "is not undone".to_string(),
-                // No step keeps an owner from being what it should be.
-                Err(error) if matches!(self.steps[*n], Step::SetOwnership { .. }) => {
-                    error.to_string()
-                }
-                Err(_) if !survey.matters(*n, &self.steps[*n], target) => return None,
-                Err(error) => error.to_string(),
+            let step = &self.steps[*n];
+            // No step keeps an owner from being what it should be.
+            let counts = |step| {
+                matches!(step, &Step::SetOwnership { .. }) || survey.matters(*n, step, target)
             };
-            Some(self.problem(*n, &io::Error::other(why)))
+            match &survey.states[*n] {
+                Ok(state) if *state == wanted(target) => None,
+                Ok(StepState::Partial) => Some(self.problem(*n, &StepError::Partial)),
+                Ok(StepState::Pending) => Some(self.problem(*n, &StepError::NotDone)),
+                Ok(StepState::Done) => Some(self.problem(*n, &StepError::NotUndone)),
+                Err(error) => counts(step).then(|| self.problem(*n, error)),
+            }
         };
         (0..self.steps.len())
             .filter(|n| self.counts(*n))
@@ -72,7 +71,7 @@ impl Steps<'_> {
         let changed = |n: usize| match &survey.states[n] {
             Ok(StepState::Pending) => None,
             Ok(_) if is_nothing(n) => self.other_times(n),
-            Ok(_) => Some(self.problem(n, &io::Error::other("is done already"))),
+            Ok(_) => Some(self.problem(n, &StepError::DoneAlready)),
             Err(error) => Some(self.problem(n, error)),
         };
         (0..self.steps.len()).find_map(changed)
@@ -84,9 +83,12 @@ impl Steps<'_> {
             return None;
         };
         let is_service = self.forgives && !self.roots.lines()[at.root].steps_only;
-        let now = self.roots.dir(at).and_then(file_ops::mtime_ns);
+        let now = self
+            .roots
+            .dir(at)
+            .and_then(|dir| Ok(file_ops::mtime_ns(dir)?));
         let other = is_service && now.is_ok_and(|now| now != *mtime_ns);
-        other.then(|| self.problem(n, &io::Error::other("something was made or removed in it")))
+        other.then(|| self.problem(n, &StepError::OtherTimes))
     }
 
     /// The inodes that have come with undoing: files written anew, directories made anew. By device and identity.

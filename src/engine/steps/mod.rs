@@ -6,10 +6,12 @@
 //! - `aside`: what a daemon made meanwhile, out of the way
 //! - `exchanged`: a directory that is mounted with exchanged owners
 //! - `stage`: new files of many rewrites, beside their places
+//! - `error`: why one is not taken
 //! - `perform`: taking and undoing one step
 //! - `place`: where they are on the disk
 
 mod aside;
+mod error;
 mod exchanged;
 mod inspect;
 mod obstacle;
@@ -20,12 +22,12 @@ mod state;
 mod survey;
 
 use std::collections::HashSet;
-use std::io;
 use std::ops::Range;
 
 use jiff::Timestamp;
 
 use self::aside::make_room;
+use self::error::StepError;
 use self::obstacle::{holds_more, occupied};
 use self::perform::{Performer, sweep};
 use self::place::{PlaceDirs, StepRoots};
@@ -167,8 +169,8 @@ impl<'a> Steps<'a> {
                 }
                 // What is passed over may be what tells that it is in use.
                 (_, Target::Before) if force && self.goes_whole(n) => {
-                    let kept = io::Error::other("is kept, as --force does not look at all of it");
-                    applied.problems.push(self.problem(n, &kept));
+                    let kept = self.problem(n, &StepError::NotLookedAt);
+                    applied.problems.push(kept);
                     continue;
                 }
                 (_, _) if staged.contains(&n) => put_staged(&self.steps[n], &mut dirs),
@@ -239,7 +241,7 @@ impl<'a> Steps<'a> {
         !matches!(self.steps[n], Step::Times { .. } | Step::Staged { .. })
     }
 
-    fn problem(&self, n: usize, error: &io::Error) -> Problem {
+    fn problem(&self, n: usize, error: &StepError) -> Problem {
         let step = &self.steps[n];
         let place = step.places()[0];
         Problem {

@@ -1,17 +1,16 @@
 //! What has the place of a step.
 
 use std::collections::HashSet;
-use std::io;
 
+use super::error::StepError;
 use super::survey::{Survey, Surveyor};
 use crate::engine::target::Target;
-use crate::fs::escape::escaped;
 use crate::journal::step::StepPath;
 use crate::journal::{Name, Step};
 
 /// Whether something has the place that an entry goes to, or back to, which no other step puts there or
 /// takes away.
-pub(super) fn occupied(surveyor: &Surveyor<'_>, n: usize, target: Target) -> Option<io::Error> {
+pub(super) fn occupied(surveyor: &Surveyor<'_>, n: usize, target: Target) -> Option<StepError> {
     let Step::Rename { from, to, .. } = &surveyor.steps[n] else {
         return None;
     };
@@ -23,10 +22,8 @@ pub(super) fn occupied(surveyor: &Surveyor<'_>, n: usize, target: Target) -> Opt
     match surveyor.roots.stat(place) {
         Ok(None) => None,
         Ok(Some(_)) if ours => None,
-        Ok(Some(_)) if target == Target::After => {
-            Some(io::Error::other("something has its new place"))
-        }
-        Ok(Some(_)) => Some(io::Error::other("something new has its old place")),
+        Ok(Some(_)) if target == Target::After => Some(StepError::NewPlaceTaken),
+        Ok(Some(_)) => Some(StepError::OldPlaceTaken),
         Err(error) => Some(error),
     }
 }
@@ -38,7 +35,7 @@ pub(super) fn holds_more(
     survey: &Survey,
     n: usize,
     places: &HashSet<&StepPath>,
-) -> Option<io::Error> {
+) -> Option<StepError> {
     let (Step::MakeDir { at, .. }
     | Step::Staged {
         at, whole: false, ..
@@ -62,8 +59,5 @@ pub(super) fn holds_more(
     };
     let names = surveyor.roots.names(&at).ok()?;
     let more = names.iter().find(|name| !is_known(name))?;
-    Some(io::Error::other(format!(
-        "{} was made in it since",
-        escaped(more.as_path())
-    )))
+    Some(StepError::MadeSince(more.clone()))
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::aside::set_aside;
+use super::error::StepError;
 use super::exchanged::Exchanged;
 use super::place::{PlaceDirs, StepRoots, last};
 use super::state::owned;
@@ -29,14 +30,12 @@ pub(super) struct Performer<'a> {
 
 impl Performer<'_> {
     /// Takes a step.
-    pub fn perform(&self, step: &Step) -> io::Result<()> {
+    pub fn perform(&self, step: &Step) -> Result<(), StepError> {
         match step {
             Step::MakeDir { at, made } => self.make(at, made),
             Step::RemoveDir { at, .. } => match self.remove_dir(at) {
                 // All that was carried has left it: the rest is of a daemon that was started there since.
-                Err(error)
-                    if self.is_service && error.kind() == io::ErrorKind::DirectoryNotEmpty =>
-                {
+                Err(error) if self.is_service && error.is_io(io::ErrorKind::DirectoryNotEmpty) => {
                     Ok(())
                 }
                 removed => removed,
@@ -44,12 +43,21 @@ impl Performer<'_> {
             Step::Rename { from, to, .. } => self.rename(from, to),
             Step::Rewrite { at, after, .. } => {
                 let dir = self.roots.parent(at)?;
-                file_ops::replace_file(dir.as_fd(), last(at), new_file(after))
+                Ok(file_ops::replace_file(
+                    dir.as_fd(),
+                    last(at),
+                    new_file(after),
+                )?)
             }
             Step::Relink {
                 at, after, owners, ..
             } => self.relink(at, after, None, owners.map(|it| it[1])),
-            Step::SetOwnership { after, .. } => self.set_ownership(step, after),
+            Step::SetOwnership {
+                at,
+                identity,
+                after,
+                ..
+            } => self.set_ownership(at, *identity, after),
             Step::Create { at, content, made } => self.create(at, content, made),
             Step::Remove { at, content, .. } => self.remove(at, content),
             Step::Block {
@@ -66,7 +74,7 @@ impl Performer<'_> {
                 mtime_ns,
             } => self.exchanged(source, at).mount(Some(*mtime_ns)),
             Step::UnmountExchanged { source, at } => self.exchanged(source, at).unmount(),
-            Step::Staged { .. } => Err(io::Error::other("is gone")),
+            Step::Staged { .. } => Err(StepError::Gone),
             Step::Times { .. } => Ok(()),
         }
     }
@@ -77,14 +85,14 @@ impl Performer<'_> {
         step: &Step,
         dirs: &mut PlaceDirs<'_>,
         aside: &mut Vec<SetAside>,
-    ) -> io::Result<()> {
+    ) -> Result<(), StepError> {
         match step {
             Step::Staged {
                 at,
                 identity,
                 whole,
             } => match self.unstage(at, *identity, *whole) {
-                Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                Err(error) if self.forgives && error.is_io(io::ErrorKind::DirectoryNotEmpty) => {
                     aside.push(set_aside(self.roots, at)?);
                     Ok(())
                 }
@@ -95,12 +103,12 @@ impl Performer<'_> {
                 Err(error)
                     if self.is_service
                         && self.roots.lines()[at.root].steps_only
-                        && error.kind() == io::ErrorKind::DirectoryNotEmpty =>
+                        && error.is_io(io::ErrorKind::DirectoryNotEmpty) =>
                 {
                     Ok(())
                 }
                 // What a daemon made in it, while it was kept from the rest, stays with it.
-                Err(error) if self.forgives && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                Err(error) if self.forgives && error.is_io(io::ErrorKind::DirectoryNotEmpty) => {
                     aside.push(set_aside(self.roots, at)?);
                     Ok(())
                 }
@@ -110,7 +118,11 @@ impl Performer<'_> {
             Step::Rename { from, to, .. } => self.rename(to, from),
             Step::Rewrite { at, before, .. } => {
                 let dir = self.roots.parent(at)?;
-                file_ops::replace_file(dir.as_fd(), last(at), new_file(before))
+                Ok(file_ops::replace_file(
+                    dir.as_fd(),
+                    last(at),
+                    new_file(before),
+                )?)
             }
             Step::Relink {
                 at,
@@ -119,7 +131,12 @@ impl Performer<'_> {
                 owners,
                 ..
             } => self.relink(at, before, Some(*mtime_ns), owners.map(|it| it[0])),
-            Step::SetOwnership { before, .. } => self.set_ownership(step, before),
+            Step::SetOwnership {
+                at,
+                identity,
+                before,
+                ..
+            } => self.set_ownership(at, *identity, before),
             Step::Create { at, content, .. } => self.remove(at, content),
             Step::Remove { at, content, made } => self.create(at, content, made),
             Step::Block {
@@ -133,9 +150,9 @@ impl Performer<'_> {
             Step::MountExchanged { source, at, .. } => self.exchanged(source, at).unmount(),
             Step::UnmountExchanged { source, at } => self.exchanged(source, at).mount(None),
             Step::Times { at, mtime_ns } => match dirs.dir(at) {
-                Ok(dir) => file_ops::set_mtime(dir, *mtime_ns),
+                Ok(dir) => Ok(file_ops::set_mtime(dir, *mtime_ns)?),
                 // It came with the run, or is gone.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) if error.is_io(io::ErrorKind::NotFound) => Ok(()),
                 Err(error) => Err(error),
             },
         }
@@ -143,18 +160,18 @@ impl Performer<'_> {
 
     /// Whatever has the place is renamed: that it is what is meant, or may be, was found out before. What is
     /// gone is gone.
-    fn rename(&self, from: &StepPath, to: &StepPath) -> io::Result<()> {
+    fn rename(&self, from: &StepPath, to: &StepPath) -> Result<(), StepError> {
         let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
         let moved =
             file_ops::move_entry((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
         match moved {
             Err(error) if self.forgives && error.kind() == io::ErrorKind::NotFound => Ok(()),
-            moved => moved,
+            moved => Ok(moved?),
         }
     }
 
     /// Gives an entry another place and leaves a guard in the one it had.
-    fn block(&self, from: &StepPath, to: &StepPath, content: &str) -> io::Result<()> {
+    fn block(&self, from: &StepPath, to: &StepPath, content: &str) -> Result<(), StepError> {
         let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
         let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
         // One that was killed after it made the guard has it there.
@@ -163,37 +180,42 @@ impl Performer<'_> {
             Some(_) if guard_is_at(to, content) => {}
             Some(_) => return Err(rustix::io::Errno::EXIST.into()),
         }
-        file_ops::exchange(from, to)
+        Ok(file_ops::exchange(from, to)?)
     }
 
     /// Gives an entry the place of a guard.
-    fn unblock(&self, from: &StepPath, to: &StepPath, content: &str) -> io::Result<()> {
+    fn unblock(&self, from: &StepPath, to: &StepPath, content: &str) -> Result<(), StepError> {
         let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
         let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
         // One that was killed before it removed the guard has it where the entry was.
         if !guard_is_at(from, content) {
             match file_ops::stat_entry(to.0, to.1)? {
-                None => return file_ops::move_entry(from, to),
+                None => return Ok(file_ops::move_entry(from, to)?),
                 Some(_) if guard_is_at(to, content) => file_ops::exchange(from, to)?,
                 Some(_) => return Err(rustix::io::Errno::EXIST.into()),
             }
         }
-        file_ops::remove_file(from.0, from.1)
+        Ok(file_ops::remove_file(from.0, from.1)?)
     }
 
-    fn create(&self, at: &StepPath, content: &str, made: &NewDirectory) -> io::Result<()> {
+    fn create(&self, at: &StepPath, content: &str, made: &NewDirectory) -> Result<(), StepError> {
         let dir = self.roots.parent(at)?;
-        file_ops::create_file(dir.as_fd(), last(at), content.as_bytes(), owner(made))
+        Ok(file_ops::create_file(
+            dir.as_fd(),
+            last(at),
+            content.as_bytes(),
+            owner(made),
+        )?)
     }
 
     /// Removes a file if it holds this.
-    fn remove(&self, at: &StepPath, content: &str) -> io::Result<()> {
+    fn remove(&self, at: &StepPath, content: &str) -> Result<(), StepError> {
         let dir = match self.roots.parent(at) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.is_io(io::ErrorKind::NotFound) => return Ok(()),
             dir => dir?,
         };
         match guard_is_at((dir.as_fd(), last(at)), content) {
-            true => file_ops::remove_file(dir.as_fd(), last(at)),
+            true => Ok(file_ops::remove_file(dir.as_fd(), last(at))?),
             false => Ok(()),
         }
     }
@@ -204,29 +226,44 @@ impl Performer<'_> {
         target: &Name,
         mtime_ns: Option<i64>,
         owner: Option<(u32, u32)>,
-    ) -> io::Result<()> {
+    ) -> Result<(), StepError> {
         let dir = self.roots.parent(at)?;
-        file_ops::replace_link(dir.as_fd(), last(at), &target.0, mtime_ns, owner)
+        Ok(file_ops::replace_link(
+            dir.as_fd(),
+            last(at),
+            &target.0,
+            mtime_ns,
+            owner,
+        )?)
     }
 
-    fn set_ownership(&self, step: &Step, wanted: &Ownership) -> io::Result<()> {
-        let (pin, stat, now) = owned(self.roots, step, step.places()[0])?;
-        apply(&pin, stat.file_type, &now, wanted).map_err(io::Error::other)
+    fn set_ownership(
+        &self,
+        at: &StepPath,
+        identity: Identity,
+        wanted: &Ownership,
+    ) -> Result<(), StepError> {
+        let (pin, stat, now) = owned(self.roots, at, identity)?;
+        Ok(apply(&pin, stat.file_type, &now, wanted)?)
     }
 
-    fn make(&self, at: &StepPath, made: &NewDirectory) -> io::Result<()> {
+    fn make(&self, at: &StepPath, made: &NewDirectory) -> Result<(), StepError> {
         let dir = self.roots.parent(at)?;
-        file_ops::make_dir(dir.as_fd(), last(at), owner(made))
+        Ok(file_ops::make_dir(dir.as_fd(), last(at), owner(made))?)
     }
 
-    fn make_mount_point(&self, at: &StepPath, made: &NewDirectory) -> io::Result<()> {
+    fn make_mount_point(&self, at: &StepPath, made: &NewDirectory) -> Result<(), StepError> {
         let dir = self.roots.parent(at)?;
-        file_ops::make_mount_point(dir.as_fd(), last(at), owner(made))
+        Ok(file_ops::make_mount_point(
+            dir.as_fd(),
+            last(at),
+            owner(made),
+        )?)
     }
 
-    fn remove_mount_point(&self, at: &StepPath) -> io::Result<()> {
+    fn remove_mount_point(&self, at: &StepPath) -> Result<(), StepError> {
         let dir = self.roots.parent(at)?;
-        file_ops::remove_mount_point(dir.as_fd(), last(at))
+        Ok(file_ops::remove_mount_point(dir.as_fd(), last(at))?)
     }
 
     fn exchanged<'p>(&'p self, source: &'p StepPath, at: &'p StepPath) -> Exchanged<'p> {
@@ -239,22 +276,20 @@ impl Performer<'_> {
     }
 
     /// Removes what was made for a run, if it is that.
-    fn unstage(&self, at: &StepPath, identity: Identity, whole: bool) -> io::Result<()> {
+    fn unstage(&self, at: &StepPath, identity: Identity, whole: bool) -> Result<(), StepError> {
         let dir = self.roots.parent(at)?;
         match file_ops::stat_entry(dir.as_fd(), last(at))? {
             None => Ok(()),
-            Some(stat) if stat.identity != identity => {
-                Err(io::Error::other("another inode has its place now"))
-            }
-            Some(stat) if stat.is_dir() && whole => remove_tree(dir.as_fd(), last(at)),
-            Some(stat) if stat.is_dir() => file_ops::remove_dir(dir.as_fd(), last(at)),
-            Some(_) => file_ops::remove_file(dir.as_fd(), last(at)),
+            Some(stat) if stat.identity != identity => Err(StepError::OtherInode),
+            Some(stat) if stat.is_dir() && whole => Ok(remove_tree(dir.as_fd(), last(at))?),
+            Some(stat) if stat.is_dir() => Ok(file_ops::remove_dir(dir.as_fd(), last(at))?),
+            Some(_) => Ok(file_ops::remove_file(dir.as_fd(), last(at))?),
         }
     }
 
-    fn remove_dir(&self, at: &StepPath) -> io::Result<()> {
+    fn remove_dir(&self, at: &StepPath) -> Result<(), StepError> {
         let dir = self.roots.parent(at)?;
-        file_ops::remove_dir(dir.as_fd(), last(at))
+        Ok(file_ops::remove_dir(dir.as_fd(), last(at))?)
     }
 }
 
@@ -264,7 +299,7 @@ pub(super) fn sweep(
     survey: &Survey,
     n: usize,
     dirs: &mut PlaceDirs<'_>,
-) -> io::Result<()> {
+) -> Result<(), StepError> {
     let place = match &surveyor.steps[n] {
         Step::Rewrite { at, .. }
         | Step::Relink { at, .. }
@@ -282,7 +317,7 @@ pub(super) fn sweep(
     file_ops::remove_unfinished(at.0, at.1)?;
     match &surveyor.steps[n] {
         Step::Block { content, .. } if guard_is_at(at, content) => {
-            file_ops::remove_file(at.0, at.1)
+            Ok(file_ops::remove_file(at.0, at.1)?)
         }
         _ => Ok(()),
     }

@@ -3,9 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
+use super::error::StepError;
 use crate::engine::missing_tree::NotTheTree;
 use crate::engine::reopen;
 use crate::fs::file_ops::stat_entry;
@@ -19,7 +21,7 @@ use crate::journal::{Journal, Name};
 pub(super) struct StepRoots<'a> {
     lines: &'a [RootLine],
     cross_mounts: bool,
-    roots: Vec<Result<Root, NotTheTree>>,
+    roots: Vec<Result<Root, Arc<NotTheTree>>>,
 }
 
 impl<'a> StepRoots<'a> {
@@ -31,10 +33,11 @@ impl<'a> StepRoots<'a> {
             true => Vec::new(),
             false => reopen::open_each(lines),
         };
+        let roots = roots.into_iter().map(|root| root.map_err(Arc::new));
         StepRoots {
             lines,
             cross_mounts: journal.header.walk.cross_mounts,
-            roots,
+            roots: roots.collect(),
         }
     }
 
@@ -47,38 +50,38 @@ impl<'a> StepRoots<'a> {
     }
 
     /// What has this place; `None` where even its directory is not there.
-    pub fn stat(&self, place: &StepPath) -> io::Result<Option<Stat>> {
+    pub fn stat(&self, place: &StepPath) -> Result<Option<Stat>, StepError> {
         if place.path.is_empty() {
             return Ok(Some(self.root(place)?.pin.stat()?));
         }
         match self.parent(place) {
             Ok(dir) => Ok(stat_entry(dir.as_fd(), last(place))?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.is_io(io::ErrorKind::NotFound) => Ok(None),
             // A file has the place of the directory that it is in: then it is not there.
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            Err(error) if error.is_io(io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    pub fn root(&self, place: &StepPath) -> io::Result<&Root> {
+    pub fn root(&self, place: &StepPath) -> Result<&Root, StepError> {
         let root = self.roots[place.root].as_ref();
-        root.map_err(|reason| io::Error::other(reason.to_string()))
+        root.map_err(|reason| StepError::Tree(Arc::clone(reason)))
     }
 
     /// The directory a place is in, opened name by name from its root, following nothing and
     /// entering no other mount than the run did.
-    pub fn parent(&self, place: &StepPath) -> io::Result<OwnedFd> {
+    pub fn parent(&self, place: &StepPath) -> Result<OwnedFd, StepError> {
         let names = place.path.len().saturating_sub(1);
         self.open(place, names)
     }
 
     /// The directory that a place is.
-    pub fn dir(&self, place: &StepPath) -> io::Result<OwnedFd> {
+    pub fn dir(&self, place: &StepPath) -> Result<OwnedFd, StepError> {
         self.open(place, place.path.len())
     }
 
     /// What is in the directory that a place is.
-    pub fn names(&self, place: &StepPath) -> io::Result<Vec<Name>> {
+    pub fn names(&self, place: &StepPath) -> Result<Vec<Name>, StepError> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::new(self.dir(place)?)? {
             match entry?.file_name().to_bytes() {
@@ -89,18 +92,18 @@ impl<'a> StepRoots<'a> {
         Ok(names)
     }
 
-    fn open(&self, place: &StepPath, names: usize) -> io::Result<OwnedFd> {
+    fn open(&self, place: &StepPath, names: usize) -> Result<OwnedFd, StepError> {
         let root = self.root(place)?;
         let top = open_dir(root.pin.as_fd(), b".")?;
-        let mut way = place.path[..names].iter();
-        way.try_fold(top, |dir, name| self.enter(root, dir.as_fd(), name))
+        let mut above = place.path[..names].iter();
+        above.try_fold(top, |dir, name| self.enter(root, dir.as_fd(), name))
     }
 
     /// One name further down.
-    fn enter(&self, root: &Root, dir: BorrowedFd<'_>, name: &Name) -> io::Result<OwnedFd> {
+    fn enter(&self, root: &Root, dir: BorrowedFd<'_>, name: &Name) -> Result<OwnedFd, StepError> {
         let dir = open_dir(dir, &name.0)?;
         match !self.cross_mounts && stat(&dir)?.crosses_mount(root.dev) {
-            true => Err(io::Error::other("a mount is on its way now")),
+            true => Err(StepError::BehindMount),
             false => Ok(dir),
         }
     }
@@ -132,16 +135,16 @@ impl<'a> PlaceDirs<'a> {
     }
 
     /// As [`StepRoots::parent`].
-    pub fn parent(&mut self, place: &StepPath) -> io::Result<BorrowedFd<'_>> {
+    pub fn parent(&mut self, place: &StepPath) -> Result<BorrowedFd<'_>, StepError> {
         self.open(place, place.path.len().saturating_sub(1))
     }
 
     /// As [`StepRoots::dir`].
-    pub fn dir(&mut self, place: &StepPath) -> io::Result<BorrowedFd<'_>> {
+    pub fn dir(&mut self, place: &StepPath) -> Result<BorrowedFd<'_>, StepError> {
         self.open(place, place.path.len())
     }
 
-    fn open(&mut self, place: &StepPath, names: usize) -> io::Result<BorrowedFd<'_>> {
+    fn open(&mut self, place: &StepPath, names: usize) -> Result<BorrowedFd<'_>, StepError> {
         let root = self.roots.root(place)?;
         let path = &place.path[..names];
         if place.root != self.root || self.dirs.is_empty() {

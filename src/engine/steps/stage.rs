@@ -1,8 +1,8 @@
 //! New files of many rewrites, made beside their places and put there once the disk has them all.
 
 use std::collections::HashSet;
-use std::io;
 
+use super::error::StepError;
 use super::perform::new_file;
 use super::place::{PlaceDirs, last};
 use super::survey::{StepState, Survey, Surveyor};
@@ -66,7 +66,7 @@ pub(super) fn stage(
 }
 
 /// Gives the new file its place.
-pub(super) fn put_staged(step: &Step, dirs: &mut PlaceDirs<'_>) -> io::Result<()> {
+pub(super) fn put_staged(step: &Step, dirs: &mut PlaceDirs<'_>) -> Result<(), StepError> {
     let at = step.places()[0];
-    file_ops::put_staged(dirs.parent(at)?, last(at))
+    Ok(file_ops::put_staged(dirs.parent(at)?, last(at))?)
 }

@@ -4,13 +4,22 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
 
+use super::error::StepError;
 use super::place::{PlaceDirs, StepRoots, last};
 use super::survey::{StepState, Survey, Surveyor};
 use crate::fs::file_ops::{self, stat_entry};
-use crate::fs::{PinnedFile, Stat, attributes};
+use crate::fs::{Identity, PinnedFile, Stat, attributes};
 use crate::journal::Step;
 use crate::journal::step::{MovedPath, NewDirectory, StepPath};
 use crate::ownership::{ApplyState, Change, Ownership};
+
+/// What it means that something is not there, and that it is.
+pub(super) type WithoutWith = [StepState; 2];
+
+/// Of a step that makes it.
+const MAKES: WithoutWith = [StepState::Pending, StepState::Done];
+/// Of a step that removes it.
+const REMOVES: WithoutWith = [StepState::Done, StepState::Pending];
 
 impl Surveyor<'_> {
     /// Where one step stands.
@@ -19,108 +28,68 @@ impl Surveyor<'_> {
         survey: &Survey,
         n: usize,
         dirs: &mut PlaceDirs<'_>,
-    ) -> io::Result<StepState> {
+    ) -> Result<StepState, StepError> {
         let step = &self.steps[n];
-        let at = |place: &StepPath| self.place_now(survey, n, place);
+        if let Some(state) = state_by_order(survey, n, step) {
+            return Ok(state);
+        }
+        let now = |place: &StepPath| self.place_now(survey, n, place);
         match step {
-            Step::Times { .. } if survey.is_ahead(n) => Ok(StepState::Pending),
-            Step::Times { .. } => Ok(StepState::Done),
-            Step::MakeDir { .. }
-            | Step::RemoveDir { .. }
-            | Step::Create { .. }
-            | Step::MakeMountPoint { .. }
-            | Step::RemoveMountPoint { .. }
-            | Step::Staged { .. }
-                if survey.is_past(n) =>
-            {
-                Ok(StepState::Done)
-            }
-            Step::Staged {
-                at: place,
-                identity,
-                ..
-            } => match self.roots.stat(&at(place))? {
-                None => Ok(StepState::Pending),
-                Some(stat) if stat.identity == *identity => Ok(StepState::Done),
-                Some(_) => Err(io::Error::other("another inode has its place now")),
-            },
-            Step::MakeDir { .. }
-            | Step::RemoveDir { .. }
-            | Step::Create { .. }
-            | Step::Remove { .. }
-            | Step::MakeMountPoint { .. }
-            | Step::RemoveMountPoint { .. }
-            | Step::MountExchanged { .. }
-                if survey.is_ahead(n) =>
-            {
-                Ok(StepState::Pending)
-            }
-            Step::MakeDir { at: place, made } => {
-                self.directory(&at(place), made, [StepState::Pending, StepState::Done])
-            }
-            Step::MakeMountPoint { at: place, .. } => {
-                self.mount_point(&at(place), [StepState::Pending, StepState::Done])
-            }
-            Step::RemoveMountPoint { at: place, .. } => {
-                self.mount_point(&at(place), [StepState::Done, StepState::Pending])
-            }
-            Step::MountExchanged { .. } => {
-                self.mount_state(survey, n, [StepState::Pending, StepState::Done])
-            }
-            Step::UnmountExchanged { .. } => {
-                self.mount_state(survey, n, [StepState::Done, StepState::Pending])
-            }
-            Step::RemoveDir { at: place, made } => {
-                self.directory(&at(place), made, [StepState::Done, StepState::Pending])
-            }
-            Step::Create {
-                at: place, content, ..
-            } => self.file(&at(place), content, [StepState::Pending, StepState::Done]),
-            Step::Remove {
-                at: place, content, ..
-            } => self.file(&at(place), content, [StepState::Done, StepState::Pending]),
-            Step::Rewrite {
-                at: place,
-                before,
-                after,
-            } => {
-                let place = at(place);
-                let (now, _) = file_ops::read_file(dirs.parent(&place)?, last(&place))?;
-                let (before, after) = (before.text.as_bytes(), after.text.as_bytes());
-                either(&now, before, after, "the file was changed since")
+            Step::MakeDir { at, made } => self.directory(&now(at), made, MAKES),
+            Step::RemoveDir { at, made } => self.directory(&now(at), made, REMOVES),
+            Step::Create { at, content, .. } => self.file(&now(at), content, MAKES),
+            Step::Remove { at, content, .. } => self.file(&now(at), content, REMOVES),
+            Step::MakeMountPoint { at, .. } => self.mount_point(&now(at), MAKES),
+            Step::RemoveMountPoint { at, .. } => self.mount_point(&now(at), REMOVES),
+            Step::MountExchanged { .. } => self.mount_state(survey, n, MAKES),
+            Step::UnmountExchanged { .. } => self.mount_state(survey, n, REMOVES),
+            Step::Rewrite { at, before, after } => {
+                let at = now(at);
+                let (text, _) = file_ops::read_file(dirs.parent(&at)?, last(&at))?;
+                either(&text, before.text.as_bytes(), after.text.as_bytes())
+                    .ok_or(StepError::FileChanged)
             }
             Step::Relink {
-                at: place,
-                before,
-                after,
-                ..
+                at, before, after, ..
             } => {
-                let place = at(place);
-                let (now, _) = file_ops::read_link(dirs.parent(&place)?, last(&place))?;
-                either(&now, &before.0, &after.0, "the symlink was changed since")
+                let at = now(at);
+                let (target, _) = file_ops::read_link(dirs.parent(&at)?, last(&at))?;
+                either(&target, &before.0, &after.0).ok_or(StepError::SymlinkChanged)
             }
+            Step::Staged { at, identity, .. } => match self.roots.stat(&now(at))? {
+                None => Ok(StepState::Pending),
+                Some(stat) if stat.identity == *identity => Ok(StepState::Done),
+                Some(_) => Err(StepError::OtherInode),
+            },
             Step::SetOwnership {
-                at: place,
+                at,
+                identity,
                 before,
                 after,
-                ..
-            } => self.ownership(step, &at(place), before, after),
-            Step::Rename { .. } | Step::Block { .. } | Step::Unblock { .. } => {
-                self.moved(survey, n, step)
+            } => self.ownership(&now(at), *identity, (before, after)),
+            Step::Rename { from, to, identity }
+            | Step::Block {
+                from, to, identity, ..
             }
+            | Step::Unblock {
+                from, to, identity, ..
+            } => {
+                let identity = *identity;
+                self.moved(survey, n, MovedPath { from, to, identity })
+            }
+            Step::Times { .. } => Ok(StepState::Done),
         }
     }
 
-    /// `[without, with]`: what it means that there is none, or one.
     fn directory(
         &self,
         at: &StepPath,
         made: &NewDirectory,
-        [without, with]: [StepState; 2],
-    ) -> io::Result<StepState> {
+        [without, with]: WithoutWith,
+    ) -> Result<StepState, StepError> {
         match self.roots.stat(at)? {
             None => Ok(without),
-            Some(stat) if !stat.is_dir() => Err(io::Error::other("something else has its place")),
+            Some(stat) if !stat.is_dir() => Err(StepError::OtherEntry),
             Some(stat) if (stat.uid, stat.gid, stat.mode) == (made.uid, made.gid, made.mode) => {
                 Ok(with)
             }
@@ -136,24 +105,24 @@ impl Surveyor<'_> {
         &self,
         at: &StepPath,
         content: &str,
-        [without, with]: [StepState; 2],
-    ) -> io::Result<StepState> {
+        [without, with]: WithoutWith,
+    ) -> Result<StepState, StepError> {
         let dir = match self.roots.parent(at) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(without),
+            Err(error) if error.is_io(io::ErrorKind::NotFound) => return Ok(without),
             dir => dir?,
         };
         let Some(stat) = stat_entry(dir.as_fd(), last(at))? else {
             return Ok(without);
         };
         if stat.is_dir() && !self.is_guarded(at) {
-            return Err(io::Error::other("something new has its old place"));
+            return Err(StepError::OldPlaceTaken);
         }
         match file_ops::read_file(dir.as_fd(), last(at)) {
             Ok((now, _)) if now == content.as_bytes() => Ok(with),
             // A daemon's, in the place of a guard that somebody removed. It is set aside where it is in the way.
             _ if self.is_guarded(at) => Ok(without),
-            Ok(_) => Err(io::Error::other("the file was changed since")),
-            Err(error) => Err(error),
+            Ok(_) => Err(StepError::FileChanged),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -164,12 +133,11 @@ impl Surveyor<'_> {
 
     fn ownership(
         &self,
-        step: &Step,
         at: &StepPath,
-        before: &Ownership,
-        after: &Ownership,
-    ) -> io::Result<StepState> {
-        let (_, stat, now) = owned(self.roots, step, at)?;
+        identity: Identity,
+        (before, after): (&Ownership, &Ownership),
+    ) -> Result<StepState, StepError> {
+        let (_, stat, now) = owned(self.roots, at, identity)?;
         let (before, after) = (before.clone(), after.clone());
         match (Change { before, after }).apply_state(&now, stat.file_type) {
             ApplyState::Before => Ok(StepState::Pending),
@@ -177,16 +145,17 @@ impl Surveyor<'_> {
             ApplyState::After => Ok(StepState::Done),
             // Every daemon gives its data-root the owner it wants, before it finds out that it cannot start.
             ApplyState::Modified if self.forgives && at.path.is_empty() => Ok(StepState::Partial),
-            ApplyState::Modified => {
-                Err(io::Error::other("its owner, mode or ACL was changed since"))
-            }
+            ApplyState::Modified => Err(StepError::OwnershipChanged),
         }
     }
 
-    fn moved(&self, survey: &Survey, n: usize, step: &Step) -> io::Result<StepState> {
-        let Some(MovedPath { from, to, identity }) = step.moved() else {
-            return Err(io::Error::other("is another kind of step"));
-        };
+    fn moved(
+        &self,
+        survey: &Survey,
+        n: usize,
+        MovedPath { from, to, identity }: MovedPath<'_>,
+    ) -> Result<StepState, StepError> {
+        let step = &self.steps[n];
         let is_done = survey.is_moved(n);
         let expected = self.place_now(survey, n, if is_done { to } else { from });
         let there = self.roots.stat(&expected)?;
@@ -194,7 +163,7 @@ impl Surveyor<'_> {
         // What a daemon makes anew at each start may be another inode, or gone.
         let is_remade = self.forgives && matches!(step, Step::Rename { .. });
         match (is_it || is_remade, is_done) {
-            (false, _) => Err(io::Error::other("it is at neither of the two places")),
+            (false, _) => Err(StepError::Lost),
             (true, false) => Ok(StepState::Pending),
             (true, true) => match step {
                 Step::Unblock { .. } if self.holds_guard(&self.place_now(survey, n, from)) => {
@@ -218,32 +187,63 @@ impl Surveyor<'_> {
     }
 }
 
-/// Which of the two `now` is; `otherwise`: why it is neither.
-fn either(now: &[u8], before: &[u8], after: &[u8], otherwise: &str) -> io::Result<StepState> {
+/// What the order of steps tells without a look at the disk.
+fn state_by_order(survey: &Survey, n: usize, step: &Step) -> Option<StepState> {
+    match step {
+        Step::Times { .. } if survey.is_ahead(n) => Some(StepState::Pending),
+        Step::Times { .. } => Some(StepState::Done),
+        // It may be gone since, or another one be there.
+        Step::MakeDir { .. }
+        | Step::RemoveDir { .. }
+        | Step::Create { .. }
+        | Step::MakeMountPoint { .. }
+        | Step::RemoveMountPoint { .. }
+        | Step::Staged { .. }
+            if survey.is_past(n) =>
+        {
+            Some(StepState::Done)
+        }
+        Step::MakeDir { .. }
+        | Step::RemoveDir { .. }
+        | Step::Create { .. }
+        | Step::Remove { .. }
+        | Step::MakeMountPoint { .. }
+        | Step::RemoveMountPoint { .. }
+        | Step::MountExchanged { .. }
+            if survey.is_ahead(n) =>
+        {
+            Some(StepState::Pending)
+        }
+        _ => None,
+    }
+}
+
+/// Which of the two `now` is; `None`: neither.
+fn either(now: &[u8], before: &[u8], after: &[u8]) -> Option<StepState> {
     match now {
-        now if now == after => Ok(StepState::Done),
-        now if now == before => Ok(StepState::Pending),
-        _ => Err(io::Error::other(otherwise)),
+        now if now == after => Some(StepState::Done),
+        now if now == before => Some(StepState::Pending),
+        _ => None,
     }
 }
 
 /// The inode of a [`Step::SetOwnership`], pinned, and what it is now.
 pub(super) fn owned(
     roots: &StepRoots<'_>,
-    step: &Step,
     at: &StepPath,
-) -> io::Result<(PinnedFile, Stat, Ownership)> {
-    let Step::SetOwnership { identity, .. } = step else {
-        return Err(io::Error::other("is another kind of step"));
-    };
+    identity: Identity,
+) -> Result<(PinnedFile, Stat, Ownership), StepError> {
     let pin = match &at.path[..] {
         [] => roots.root(at)?.pin.try_clone()?,
-        _ => PinnedFile::at(roots.parent(at)?.as_fd(), &CString::new(last(at))?)?,
+        _ => {
+            let name = CString::new(last(at)).map_err(io::Error::from)?;
+            PinnedFile::at(roots.parent(at)?.as_fd(), &name)?
+        }
     };
     let stat = pin.stat()?;
-    if stat.identity != *identity {
-        return Err(io::Error::other("another inode has its place now"));
+    if stat.identity != identity {
+        return Err(StepError::OtherInode);
     }
-    let now = attributes::read(&pin, &stat).map_err(io::Error::other)?;
+    let now = attributes::read(&pin, &stat)?;
     Ok((pin, stat, now))
 }

@@ -3,9 +3,9 @@
 //! Steps are taken in order and undone in the opposite order. So the last entry that is found in its new place
 //! tells how far they came, and with that where every other place is now.
 
-use std::io;
 use std::ops::Range;
 
+use super::error::StepError;
 use super::place::{PlaceDirs, StepRoots};
 use crate::engine::target::Target;
 use crate::idmap::IdMap;
@@ -26,7 +26,7 @@ pub enum StepState {
 /// Where all steps stand.
 pub(super) struct Survey {
     /// Of each step. An error: the disk is neither as before it nor as after it, or does not say.
-    pub states: Vec<io::Result<StepState>>,
+    pub states: Vec<Result<StepState, StepError>>,
     /// The step behind the last one that gave an entry another place.
     pub reached: usize,
     /// The first step that is still to give an entry another place.

@@ -1,0 +1,109 @@
+//! Why a step is neither taken nor undone.
+
+use std::io;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::engine::missing_tree::NotTheTree;
+use crate::fs::apply::ApplyError;
+use crate::fs::attributes::ReadError;
+use crate::fs::escape::escaped;
+use crate::fs::idmapped_mount::{IdmappedMountError, UnmountError};
+use crate::journal::Name;
+
+/// Why a step is neither taken nor undone, or what is not as it should be.
+#[derive(Debug, Error)]
+pub(super) enum StepError {
+    /// A system call failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The tree it is taken in is not there.
+    #[error(transparent)]
+    Tree(Arc<NotTheTree>),
+    /// An ownership cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An ownership cannot be given.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A directory cannot be mounted.
+    #[error(transparent)]
+    Mount(#[from] IdmappedMountError),
+    /// A directory cannot be unmounted.
+    #[error(transparent)]
+    Unmount(#[from] UnmountError),
+    /// A directory above the place is a mount point that was none during the run.
+    #[error("a mount is on its way now")]
+    BehindMount,
+    /// The place has an inode that is not the journal's.
+    #[error("another inode has its place now")]
+    OtherInode,
+    /// The place has an entry of another kind.
+    #[error("something else has its place")]
+    OtherEntry,
+    /// What is to come back finds its place taken.
+    #[error("something new has its old place")]
+    OldPlaceTaken,
+    /// What is to be renamed finds its place taken.
+    #[error("something has its new place")]
+    NewPlaceTaken,
+    /// What was renamed has neither place.
+    #[error("it is at neither of the two places")]
+    Lost,
+    /// A file has neither the content before nor the one after.
+    #[error("the file was changed since")]
+    FileChanged,
+    /// A symlink has neither target.
+    #[error("the symlink was changed since")]
+    SymlinkChanged,
+    /// An inode has neither ownership.
+    #[error("its owner, mode or ACL was changed since")]
+    OwnershipChanged,
+    /// A mount point shows another directory.
+    #[error("something else is mounted there")]
+    OtherMount,
+    /// A mount point shows the directory with other owners than the step's.
+    #[error("it is mounted there with other owners; `findmnt` shows it")]
+    OtherOwners,
+    /// Somebody worked in a mounted data-root.
+    #[error("a daemon has been started on it since")]
+    DaemonStarted,
+    /// A directory that is to go holds what no step put there.
+    #[error("{name} was made in it since", name = escaped(.0.as_path()))]
+    MadeSince(Name),
+    /// A directory has other times than when the steps were planned.
+    #[error("something was made or removed in it")]
+    OtherTimes,
+    /// What was made before the run is not there.
+    #[error("is gone")]
+    Gone,
+    /// A forced rollback removes no directory whose content it does not look at.
+    #[error("is kept, as a forced rollback does not look at all of it")]
+    NotLookedAt,
+    /// It is taken before the first step is.
+    #[error("is done already")]
+    DoneAlready,
+    /// It should be taken or undone, and is between.
+    #[error("is half done")]
+    Partial,
+    /// It should be taken.
+    #[error("is not done")]
+    NotDone,
+    /// It should be undone.
+    #[error("is not undone")]
+    NotUndone,
+}
+
+impl StepError {
+    /// Whether a system call failed for this reason.
+    pub fn is_io(&self, kind: io::ErrorKind) -> bool {
+        matches!(self, StepError::Io(error) if error.kind() == kind)
+    }
+}
+
+impl From<rustix::io::Errno> for StepError {
+    fn from(errno: rustix::io::Errno) -> StepError {
+        StepError::Io(errno.into())
+    }
+}
