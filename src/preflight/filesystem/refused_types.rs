@@ -68,7 +68,7 @@ use Obstacle::{CopiesUp, Kernel, NarrowIds, NoOwners, NotYetMounted, Server, Wri
 
 /// `f_type` of the filesystems that are refused: `statfs(2)`, `linux/magic.h` and, for those not in
 /// either, the filesystem's own source.
-const REFUSED: &[(u32, &str, Obstacle)] = &[
+pub(super) const REFUSED: &[(u32, &str, Obstacle)] = &[
     (0x0904_1934, "anon_inodefs", Kernel),
     (0x4249_4e4d, "binfmt_misc", Kernel),
     (0x6c6f_6f70, "binderfs", Kernel),

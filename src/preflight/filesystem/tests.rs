@@ -1,5 +1,7 @@
 use std::fs::File;
 
+use super::refused_types::Obstacle::{CopiesUp, NarrowIds, NoOwners};
+use super::refused_types::REFUSED;
 use super::*;
 
 #[test]
