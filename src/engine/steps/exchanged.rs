@@ -133,7 +133,7 @@ impl Surveyor<'_> {
         }
         let (source, _) = self.mount_places(survey, n)?;
         let now = mtime_ns(self.roots.dir(&source).ok()?).ok()?;
-        (now != *then).then(|| StepError::DaemonStarted)
+        (now != *then).then_some(StepError::DaemonStarted)
     }
 
     /// Why what was mounted is not mounted again: its directory has been worked in since the run ended, where owners
@@ -149,7 +149,7 @@ impl Surveyor<'_> {
         };
         let (source, _) = self.mount_places(survey, n)?;
         let changed = mtime_ns(self.roots.dir(&source).ok()?).ok()?;
-        (i128::from(changed) > finished.as_nanosecond()).then(|| StepError::DaemonStarted)
+        (i128::from(changed) > finished.as_nanosecond()).then_some(StepError::DaemonStarted)
     }
 
     /// Where a mount point stands.
