@@ -101,7 +101,7 @@ pub struct Holds {
 
 impl Holds {
     /// A daemon was started there and nothing was made with it.
-    pub fn is_shell(&self) -> bool {
+    pub fn is_unused(&self) -> bool {
         *self == Holds::default()
     }
 }

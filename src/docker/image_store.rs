@@ -65,7 +65,7 @@ impl ContainerdStore {
         let containerd = containerd_dirs(top, &root.path);
         let (mut empty_drivers, mut beside_graph_driver) = (Vec::new(), false);
         for driver in root.drivers()? {
-            match root.graph_driver_holds(&driver)?.is_shell() {
+            match root.graph_driver_holds(&driver)?.is_unused() {
                 true => empty_drivers.push(driver),
                 false => beside_graph_driver = true,
             }

@@ -22,7 +22,7 @@ pub struct Layout {
     /// The container's root's group on the host.
     pub root_gid: u32,
     /// Name of the docker root in the data-root; `None`: it is the data-root itself.
-    pub inside: Option<String>,
+    pub subdir: Option<String>,
     /// Names in the data-root that are none of this docker root's: other ranges' roots, what was
     /// set aside.
     pub others: HashSet<Vec<u8>>,
@@ -44,17 +44,17 @@ pub struct Layout {
 pub struct SnapshotTrees {
     /// The number of the tree that containerd's directory is in.
     pub root: usize,
-    /// The names from its top to those of the snapshots.
-    pub way: Vec<Vec<u8>>,
+    /// The names that lead from its top to the snapshots.
+    pub path: Vec<Vec<u8>>,
     /// Those snapshots.
     pub ids: HashSet<Vec<u8>>,
 }
 
 impl SnapshotTrees {
     /// None is changed.
-    pub fn none(root: usize, way: Vec<Vec<u8>>) -> SnapshotTrees {
+    pub fn none(root: usize, path: Vec<Vec<u8>>) -> SnapshotTrees {
         let ids = HashSet::new();
-        SnapshotTrees { root, way, ids }
+        SnapshotTrees { root, path, ids }
     }
 
     /// The rule for what has this way from the top of a tree; `None` for what is not on the way to snapshots.
@@ -62,11 +62,11 @@ impl SnapshotTrees {
         if root != self.root {
             return None;
         }
-        let on_the_way = self.way.iter().zip(way).all(|(a, b)| a == b);
+        let on_the_way = self.path.iter().zip(way).all(|(a, b)| a == b);
         match on_the_way {
             false => None,
-            true if way.len() <= self.way.len() => Some(Rule::Keep),
-            true => match way[self.way.len()..] {
+            true if way.len() <= self.path.len() => Some(Rule::Keep),
+            true => match way[self.path.len()..] {
                 [id] if self.ids.contains(id) => Some(Rule::Keep),
                 [id, b"fs", ..] if self.ids.contains(id) => Some(Rule::MapAll),
                 _ => Some(Rule::Skip),
@@ -105,7 +105,7 @@ const PASSABLE: Mode = Mode::from_st_mode(0o710);
 
 impl Layout {
     /// A directory that the container's root passes through.
-    pub(super) fn passage_rule(&self) -> Rule {
+    pub(super) fn traversal_rule(&self) -> Rule {
         self.directory_rule(0)
     }
 
@@ -156,15 +156,15 @@ impl Layout {
             _ if is_content(way) => self.content_rule(),
 
             [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => {
-                self.passage_rule()
+                self.traversal_rule()
             }
             [b"volumes"] | [b"volumes", _] => Rule::Keep,
             [b"buildkit"] | [b"buildkit", b"executor"] => Rule::Keep,
-            [b"overlay2"] | [b"overlay2", _] => self.passage_rule(),
+            [b"overlay2"] | [b"overlay2", _] => self.traversal_rule(),
             // The one driver that gives these to the container's root.
             [b"fuse-overlayfs"] | [b"fuse-overlayfs", _] => self.directory_rule(self.root_uid),
             [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => {
-                self.passage_rule()
+                self.traversal_rule()
             }
             _ => Rule::Skip,
         }
@@ -194,7 +194,7 @@ impl Layout {
         if way.first().is_some_and(|first| self.is_staging(first)) {
             return Some(&way[1..]);
         }
-        match &self.inside {
+        match &self.subdir {
             None => match way.first() {
                 Some(first) if self.others.contains(*first) => None,
                 _ => Some(way),
@@ -234,7 +234,7 @@ impl Policy for Layout {
         if dir.root > 0 {
             return Some(Rule::Map);
         }
-        let from = usize::from(self.inside.is_some());
+        let from = usize::from(self.subdir.is_some());
         if dir.depth < from + DEEP {
             return None;
         }
@@ -268,12 +268,12 @@ mod tests {
     use super::*;
     use crate::fs::Identity;
 
-    fn layout(inside: Option<&str>) -> Layout {
+    fn layout(subdir: Option<&str>) -> Layout {
         Layout {
             direction: Direction::Into,
             root_uid: 100_000,
             root_gid: 100_000,
-            inside: inside.map(str::to_string),
+            subdir: subdir.map(str::to_string),
             others: HashSet::from([b"200000.200000".to_vec()]),
             elsewhere: HashSet::from([b"nfs".to_vec()]),
             own_trees: vec![
@@ -320,14 +320,14 @@ mod tests {
         let managed = Layout {
             snapshots: Some(SnapshotTrees {
                 root: 0,
-                way: names("containerd/daemon/s/snapshots"),
+                path: names("containerd/daemon/s/snapshots"),
                 ids: HashSet::from([b"7".to_vec()]),
             }),
             staging: Some(b"idshift-convert-1.1".to_vec()),
             others: HashSet::from([b"idshift-convert-1.1".to_vec()]),
             ..layout(None)
         };
-        let passage = managed.passage_rule();
+        let passage = managed.traversal_rule();
         for (path, expected) in [
             ("containerd", Rule::Keep),
             ("containerd/daemon/s/snapshots", Rule::Keep),
@@ -354,7 +354,7 @@ mod tests {
         let trees = managed.snapshots.clone().unwrap();
         let own = SnapshotTrees {
             root: 2,
-            way: names("s/snapshots"),
+            path: names("s/snapshots"),
             ..trees
         };
         let own = Layout {
@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn each_part_has_its_rule() {
         let plain = layout(None);
-        let passage = plain.passage_rule();
+        let passage = plain.traversal_rule();
         let given = plain.directory_rule(100_000);
         for (path, expected) in [
             ("containers", passage),
@@ -434,11 +434,11 @@ mod tests {
             ("200000.200000", Rule::Skip),
         ] {
             assert_eq!(rule(&plain, path), expected, "{path}");
-            let inside = layout(Some("100000.100000"));
+            let in_subdir = layout(Some("100000.100000"));
             if path != "200000.200000" {
                 let path = format!("100000.100000/{path}");
-                assert_eq!(rule(&inside, &path), expected, "{path}");
-                assert_eq!(rule(&inside, "image"), Rule::Skip);
+                assert_eq!(rule(&in_subdir, &path), expected, "{path}");
+                assert_eq!(rule(&in_subdir, "image"), Rule::Skip);
             }
         }
     }

@@ -334,7 +334,7 @@ fn planned_copy(
 ) -> Result<PlannedCopy, DockerError> {
     let conversion = migration.conversion.as_ref();
     let path = conversion.map(|it| it.containerd.path.as_path());
-    let room = conversion.map_or(Ok(Amount::default()), |it| it.room(&migration.top));
+    let room = conversion.map_or(Ok(Amount::default()), |it| it.room(&migration.data_root));
     let room = room?;
     let layers = Amount {
         bytes: room.bytes.saturating_add(unpacked.bytes),

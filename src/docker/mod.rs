@@ -137,6 +137,11 @@ impl DockerError {
         }
     }
 
+    fn errno(path: impl Into<PathBuf>) -> impl FnOnce(rustix::io::Errno) -> DockerError {
+        let path = path.into();
+        move |errno| DockerError::io(path)(errno.into())
+    }
+
     fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> DockerError {
         let path = path.into();
         move |source| DockerError::Io { path, source }

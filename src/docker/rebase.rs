@@ -5,23 +5,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::container::{Container, rewrite_config, rewrite_hostconfig};
+use super::container::Container;
 use super::data_root::{
-    ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names, not_json,
+    ContainerFiles, DockerRoot, INTERRUPTED, MOVING, canonical, is_remapped_name, names,
 };
 use super::idmapped::IdmappedRoot;
 use super::image_store::{self, ContainerdStore};
 use super::inventory::Inventory;
+use super::migration::{config_with_new_paths, hostconfig_with_new_paths};
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
-use super::steps::{GUARDED, StepList, times};
+use super::steps::{CONTAINERS, PlannedSteps, StepList};
 use crate::engine::{Plan, Policy, Rule, ShiftRequest};
 use crate::fs::DirPath;
 use crate::host::{Finding, range_users};
 use crate::idmap::{Direction, IdMap, Range, RangeMap};
-use crate::journal::Step;
 use crate::journal::record::{RunKind, WalkOptions};
-use crate::journal::step::StepPath;
 use crate::ownership::Mode;
 use crate::preflight::Passing;
 
@@ -50,8 +49,7 @@ pub struct RebaseRequest {
 pub struct Rebase {
     request: ShiftRequest,
     policy: InRoot,
-    steps: Vec<Step>,
-    steps_before: usize,
+    steps: PlannedSteps,
     /// Where an unused root of the new range was in the way and goes.
     pub set_aside: Option<String>,
     /// What containers bind of the host and is in the old range. It stays so.
@@ -168,7 +166,7 @@ impl Rebase {
         store.check(&docker_root, Direction::OutOf, Some(&from))?;
 
         let moved = PathRewriter::new(&now, &top.join(&new), Vec::new())?;
-        let mut steps = StepList::new(&top, None, &new)?;
+        let mut steps = StepList::new(&top, 1, None, &new)?;
         rewrite_metadata(&mut steps, &now, &all, &moved)?;
         let mut sources = Vec::new();
         for (_, files) in &all {
@@ -177,36 +175,33 @@ impl Rebase {
         let inventory = Inventory::for_revert(&moved, &from, sources, false)?;
         inventory.check()?;
         for edit in inventory.edits() {
-            steps.edit(edit, &now, &now, &[&new])?;
+            steps.edit_volume(edit, (&now, &now), &[&new])?;
         }
         let left_behind = inventory.left_shifted(&from);
         let left_behind = left_behind.map(|(path, _)| path.to_path_buf());
         let left_behind = left_behind.filter(|path| !path.starts_with(&top)).collect();
 
-        let hidden: Vec<String> = steps.hidden.clone();
-        let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
-        steps.early.push(times(StepPath::new(0, [&old]), &now)?);
-        steps.block(&[&old], &hidden)?;
-        let set_aside = steps.set_shell_aside(&new)?;
-        steps.make_root(&new, to.root.1);
-        steps.guard(&[&new]);
-        for name in names(&now)?.iter().filter(|name| *name != GUARDED) {
+        steps.keep_mtime(&[&old])?;
+        steps.park_containers(&[&old])?;
+        let set_aside = steps.set_unused_remapped_root_aside(&new)?;
+        steps.make_remapped_root(&new, to.root.1);
+        steps.add_guard(&[&new]);
+        for name in names(&now)?.iter().filter(|name| *name != CONTAINERS) {
             steps.rename(&[&old, name], &[&new, name])?;
         }
         let gid = top.metadata().map_err(DockerError::io(&top))?.gid();
         if gid == from.root.1 {
-            steps.own_top(Rule::Set {
+            steps.set_data_root_owner(Rule::Set {
                 uid: 0,
                 gid: to.root.1,
                 at_least: Mode::from_st_mode(0o710),
             })?;
         }
-        steps.unblock(&now.join(GUARDED), &[&new])?;
+        steps.unpark_containers(&now.join(CONTAINERS), &[&new])?;
         // Last: the daemon of the old range must not start without its data.
         steps.remove_guard(&[&old]);
         steps.remove_dir(&[&old])?;
-        let steps_before = steps.early.len();
-        let steps = [steps.early, steps.late].concat();
+        let steps = steps.finish();
         Ok(Rebase {
             request: ShiftRequest {
                 paths: vec![top],
@@ -227,7 +222,6 @@ impl Rebase {
                 name: old.clone().into_bytes(),
             },
             steps,
-            steps_before,
             set_aside,
             left_behind,
             mounted: inventory.still_mounted(),
@@ -238,10 +232,10 @@ impl Rebase {
     pub fn plan(&self) -> Plan<'_> {
         Plan {
             request: self.request.clone(),
-            step_roots: Vec::new(),
+            step_roots: self.steps.roots.clone(),
             policy: &self.policy,
-            steps: self.steps.clone(),
-            steps_before: self.steps_before,
+            steps: self.steps.steps.clone(),
+            steps_before: self.steps.early,
         }
     }
 }
@@ -255,18 +249,15 @@ fn rewrite_metadata(
     steps: &mut StepList<'_>,
     now: &Path,
     all: &[(Container, ContainerFiles)],
-    moved: &PathRewriter,
+    rewriter: &PathRewriter,
 ) -> Result<(), DockerError> {
-    let new_path = |path: &str| moved.path(path);
     for (_, files) in all {
         let dir = now.join("containers").join(&files.id);
-        let config = rewrite_config(&files.config, &new_path)
-            .map_err(|error| not_json(&dir.join("config.v2.json"), &error))?;
-        steps.rewrite(&dir, &files.id, "config.v2.json", &files.config, config)?;
+        let config = config_with_new_paths(files, &dir, rewriter)?;
+        steps.rewrite_container_file(&dir, &files.id, "config.v2.json", &files.config, config)?;
         if let Some(before) = &files.hostconfig {
-            let after = rewrite_hostconfig(before, &new_path)
-                .map_err(|error| not_json(&dir.join("hostconfig.json"), &error))?;
-            steps.rewrite(&dir, &files.id, "hostconfig.json", before, after)?;
+            let after = hostconfig_with_new_paths(before, &dir, rewriter)?;
+            steps.rewrite_container_file(&dir, &files.id, "hostconfig.json", before, after)?;
         }
     }
     Ok(())
@@ -279,7 +270,7 @@ fn check_is_there(top: &Path, now: &Path) -> Result<(), DockerError> {
         return Err(DockerError::in_the_way(top, INTERRUPTED));
     }
     let root = DockerRoot::at(now);
-    if now.is_dir() && (!root.holds()?.is_shell() || image_store::has_images(&root)) {
+    if now.is_dir() && (!root.holds()?.is_unused() || image_store::has_images(&root)) {
         return Ok(());
     }
     let there: Vec<String> = all
@@ -329,7 +320,7 @@ pub fn findings(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> 
             continue;
         }
         let root = DockerRoot::at(top.join(&name));
-        if root.path.is_symlink() || root.holds()?.is_shell() {
+        if root.path.is_symlink() || root.holds()?.is_unused() {
             continue;
         }
         let found = format!(

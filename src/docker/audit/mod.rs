@@ -192,7 +192,7 @@ pub fn audit(
     let idmapped_roots = IdmappedRoot::all(&top)?;
     let makes_units = unit::is_made(start, &top);
     for root in &idmapped_roots {
-        if holds.is_shell() {
+        if holds.is_unused() {
             holds = DockerRoot::at(root.content()).holds()?;
         }
         findings.extend(health::findings(
@@ -249,7 +249,7 @@ fn of_remapped_root(
     top: &Path,
     remap: &Remap,
 ) -> Result<Option<Finding>, DockerError> {
-    if root.holds()?.is_shell() {
+    if root.holds()?.is_unused() {
         return Ok(None);
     }
     let moved = PathRewriter::new(&root.path, top, Vec::new())?;

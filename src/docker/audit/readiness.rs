@@ -12,7 +12,7 @@ use crate::docker::findings::{driver, in_use_root, parents, ranges};
 use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
-use crate::docker::steps::not_renamed;
+use crate::docker::steps::why_not_renamed;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::{PinnedFile, Stat};
 use crate::host::{Finding, kernel, runtime, subids};
@@ -176,12 +176,12 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
             continue;
         }
         let holds = DockerRoot::at(top.join(&name)).holds()?;
-        findings.push(if holds.is_shell() {
+        findings.push(if holds.is_unused() {
             Finding::ok(
                 REMAPPED_ROOT,
                 format!("{name} is there and unused; it is set aside"),
             )
-        } else if name == inner && DockerRoot::at(top).holds()?.is_shell() {
+        } else if name == inner && DockerRoot::at(top).holds()?.is_unused() {
             let found = format!(
                 "{name} holds {holds}, and the plain root nothing: this host is remapped already"
             );
@@ -231,7 +231,7 @@ fn filesystems(root: &DockerRoot) -> Result<Vec<Finding>, DockerError> {
         // The mount of a root that is remapped by one is no part of another filesystem.
         let is_idmapped =
             is_remapped_name(&name) && IdmappedRoot::find(&root.path, &name)?.is_some();
-        if let Some(why) = not_renamed(&path, &stat).filter(|_| !is_idmapped) {
+        if let Some(why) = why_not_renamed(&path, &stat).filter(|_| !is_idmapped) {
             let found = format!("{} {why}", escaped(&path));
             let help = "move it into the data-root's filesystem; docs/docker.md has another way";
             findings.push(Finding::error("filesystems", found).remedy(help));

@@ -74,7 +74,7 @@ pub fn both(
 
 /// Why this host cannot be remapped by a mount: asked as the run asks it.
 fn try_mount(top: &Path, remap: &Remap, units: bool) -> Option<String> {
-    let request = MigrateRequest::plain(top, Direction::Into);
+    let request = MigrateRequest::new(top, Direction::Into);
     let request = MigrateRequest {
         idmapped: true,
         units,

@@ -66,7 +66,7 @@ pub fn look_through(
     let request = MigrateRequest {
         jobs,
         keep_going: true,
-        ..MigrateRequest::plain(top, Direction::Into)
+        ..MigrateRequest::new(top, Direction::Into)
     };
     let dry_run = |request: &MigrateRequest| {
         let migration = Migration::prepare(request, remap).map_err(|error| error.to_string())?;

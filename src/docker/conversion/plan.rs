@@ -193,16 +193,16 @@ impl Conversion {
         let names = |path: &Path| -> Vec<Vec<u8>> {
             path.iter().map(|name| name.as_bytes().to_vec()).collect()
         };
-        let mut way = below.map(names).unwrap_or_default();
-        way.extend(OVERLAYFS_SNAPSHOTS.map(|name| name.as_bytes().to_vec()));
+        let mut path = below.map(names).unwrap_or_default();
+        path.extend(OVERLAYFS_SNAPSHOTS.map(|name| name.as_bytes().to_vec()));
         let ids = match self.transfer {
             Transfer::Rename => self.snapshots().map(|(id, _)| id.to_string().into_bytes()),
-            Transfer::Copy => return SnapshotTrees::none(if is_inside { 0 } else { next }, way),
+            Transfer::Copy => return SnapshotTrees::none(if is_inside { 0 } else { next }, path),
         };
         SnapshotTrees {
             root: if is_inside { 0 } else { next },
             ids: ids.collect(),
-            way,
+            path,
         }
     }
 

@@ -172,7 +172,7 @@ impl Policy for Exchange {
         way.push(name);
         match below(&self.place, &way) {
             Some(Err(())) => Rule::Keep,
-            Some(Ok([])) => self.layout.passage_rule(),
+            Some(Ok([])) => self.layout.traversal_rule(),
             Some(Ok(way)) => self.rule(way),
             None => Rule::Skip,
         }
@@ -251,7 +251,7 @@ mod tests {
                 direction: Direction::Into,
                 root_uid: 100_000,
                 root_gid: 100_000,
-                inside: None,
+                subdir: None,
                 others: Default::default(),
                 elsewhere: Default::default(),
                 own_trees: Vec::new(),
@@ -261,7 +261,7 @@ mod tests {
             },
             since: 0,
         };
-        let passage = policy.layout.passage_rule();
+        let passage = policy.layout.traversal_rule();
         for (path, expected) in [
             ("h", Rule::Keep),
             ("h/map", Rule::Skip),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::layout::Exchange;
-use super::{IdmappedRoot, place, unit};
+use super::{IdmappedRoot, place};
 use crate::docker::DockerError;
 use crate::docker::data_root::names;
 use crate::docker::inventory::{Inventory, is_daemon_name};
@@ -11,7 +11,7 @@ use crate::docker::layout::Layout;
 use crate::docker::migration::{MigrateRequest, Migration};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
-use crate::docker::steps::{GUARDED, MOUNT_POINT, StepList, times};
+use crate::docker::steps::{CONTAINERS, MOUNT_POINT, StepList};
 use crate::idmap::Direction;
 use crate::journal::Step;
 use crate::journal::step::StepPath;
@@ -35,35 +35,27 @@ pub(in crate::docker) fn prepare(
     let [holder, content] = place(inner);
     let place = [&holder[..], &content[..]];
 
-    let mut steps = StepList::new(top, None, inner)?;
-    let hidden = steps.hidden.clone();
-    let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
-    for (way, dir) in [(&place[..1], root.holder()), (&place[..], root.content())] {
-        steps.early.push(times(StepPath::new(0, way), &dir)?);
-    }
-    steps.block(&place, &hidden)?;
+    let mut steps = StepList::new(top, 1, None, inner)?;
+    steps.keep_mtime(&place[..1])?;
+    steps.keep_mtime(&place)?;
+    steps.park_containers(&place)?;
     steps.unmount(inner);
     steps.early.push(Step::RemoveMountPoint {
         at: StepPath::new(0, [inner]),
         made: MOUNT_POINT,
     });
     steps.rename(&place, &[inner])?;
-    steps.unblock(&root.content().join(GUARDED), &[inner])?;
-    let mut step_roots = Vec::new();
-    if let Some(units) = unit::units_root() {
-        let removed = unit::remove(top, inner, 1)?;
-        if !removed.is_empty() {
-            step_roots.push(units);
-            steps.late.extend(removed);
-        }
+    steps.unpark_containers(&root.content().join(CONTAINERS), &[inner])?;
+    steps.remove_mount_unit(inner)?;
+    if let Some((file, userns_remap)) = request.new_daemon_json() {
+        steps.write_daemon_json(file, userns_remap)?;
     }
-    request.write_daemon_json(1, &mut step_roots, &mut steps)?;
     steps.remove_idmapped_holder(root)?;
     let layout = Layout {
         direction: Direction::Into,
         root_uid: remap.root.0,
         root_gid: remap.root.1,
-        inside: None,
+        subdir: None,
         others: Default::default(),
         elsewhere: Default::default(),
         own_trees: Vec::new(),
@@ -75,13 +67,14 @@ pub(in crate::docker) fn prepare(
     Ok(Migration::of_steps(
         request,
         remap,
-        (top, inventory, step_roots),
+        top,
+        inventory,
         Box::new(Exchange {
             place,
             layout,
             since: root.since,
         }),
-        steps,
+        steps.finish(),
     ))
 }
 

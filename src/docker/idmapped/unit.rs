@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::docker::DockerError;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{names, read_text};
-use crate::docker::steps::times;
+use crate::docker::steps::mtime_step;
 use crate::fs::PinnedFile;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
@@ -139,10 +139,10 @@ const fn made(mode: u32) -> NewDirectory {
 pub fn make(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerError> {
     check_program_stays()?;
     let units = Path::new(UNITS);
-    let mut steps = vec![times(StepPath::new(root, [""; 0]), units)?];
+    let mut steps = vec![mtime_step(StepPath::new(root, [""; 0]), units)?];
     let drop_ins = units.join(DROP_INS);
     match drop_ins.is_dir() {
-        true => steps.push(times(StepPath::new(root, [DROP_INS]), &drop_ins)?),
+        true => steps.push(mtime_step(StepPath::new(root, [DROP_INS]), &drop_ins)?),
         false => steps.push(Step::MakeDir {
             at: StepPath::new(root, [DROP_INS]),
             made: made(0o755),
@@ -205,10 +205,10 @@ pub fn remove(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerE
     if steps.is_empty() {
         return Ok(steps);
     }
-    let mut all = vec![times(StepPath::new(root, [""; 0]), units)?];
+    let mut all = vec![mtime_step(StepPath::new(root, [""; 0]), units)?];
     let drop_ins = units.join(DROP_INS);
     if drop_ins.is_dir() {
-        all.push(times(StepPath::new(root, [DROP_INS]), &drop_ins)?);
+        all.push(mtime_step(StepPath::new(root, [DROP_INS]), &drop_ins)?);
     }
     all.extend(steps);
     if names(&drop_ins)? == [DROP_IN] {

@@ -230,12 +230,12 @@ fn told_changed(files: &[PathBuf]) -> Option<String> {
 /// What a person should know of a plan.
 fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(aside) = &migration.set_aside {
+    if let Some(aside) = &migration.set_aside.unused_root {
         notes.push(format!(
             "An unused docker root was in the way; it is kept as {aside}."
         ));
     }
-    if let Some(aside) = &migration.drivers_set_aside {
+    if let Some(aside) = &migration.set_aside.drivers {
         notes.push(format!(
             "The remapped daemon's storage driver holds nothing; its empty directories are kept as {aside}, so that \
              the daemon finds its containerd image store. Remove them when all is there."

@@ -1,0 +1,84 @@
+//! What a migration has made or checked for a conversion of the containerd image store.
+
+use super::{Migration, Survey};
+use crate::docker::DockerError;
+use crate::docker::conversion::check::{Checked, check_conversion, unpacked};
+use crate::docker::conversion::staging::Staging;
+use crate::docker::conversion::summary::ConversionSummary;
+use crate::docker::copy::check_room;
+use crate::engine::Cancel;
+use crate::fs::space::Amount;
+
+/// What an operator should know of the conversion. Once the staging directory is made, the store is not as it was: then
+/// there is none.
+pub(super) fn summary(survey: &Survey<'_>) -> Result<Option<ConversionSummary>, DockerError> {
+    let Some(conversion) = survey.conversion.as_ref() else {
+        return Ok(None);
+    };
+    if survey.request.staging.is_some() {
+        return Ok(None);
+    }
+    let locations = &survey.locations;
+    let root = (&*locations.data_root, &*locations.range_dir);
+    ConversionSummary::of(conversion, root, |id| survey.container_name(id)).map(Some)
+}
+
+impl Migration {
+    /// Reads all that a conversion reads, for a dry run.
+    ///
+    /// # Errors
+    /// As of [`Migration::make_staging`].
+    pub fn check_conversion(&self, cancel: &Cancel) -> Result<Checked, DockerError> {
+        let Some(conversion) = &self.conversion else {
+            return Ok(Checked::default());
+        };
+        Staging::check_is_free(&self.data_root, &self.range_dir)?;
+        check_conversion(conversion, cancel)
+    }
+
+    /// Space for the layers that a conversion unpacks from their blobs, which are read for this.
+    ///
+    /// # Errors
+    /// One is damaged.
+    pub fn unpacked(&self, cancel: &Cancel) -> Result<Amount, DockerError> {
+        let conversion = self.conversion.as_ref();
+        conversion.map_or(Ok(Amount::default()), |it| unpacked(it, cancel))
+    }
+
+    /// Whether there is space for what a conversion copies and unpacks; of the latter, `unpacked` is known.
+    ///
+    /// # Errors
+    /// There is not.
+    pub fn check_room(&self, unpacked: Amount) -> Result<(), DockerError> {
+        let Some(conversion) = &self.conversion else {
+            return Ok(());
+        };
+        let copied = conversion.room(&self.data_root)?;
+        let needed = Amount {
+            bytes: copied.bytes.saturating_add(unpacked.bytes),
+            inodes: copied.inodes + unpacked.inodes,
+        };
+        let help = "Make room for layers of the containerd image store that cannot be renamed";
+        check_room(&self.data_root, needed, help)
+    }
+
+    /// Makes what a conversion of the containerd image store adds, for [`MigrateRequest::staging`]. `None`: there is
+    /// nothing to convert.
+    ///
+    /// [`MigrateRequest::staging`]: super::MigrateRequest::staging
+    ///
+    /// # Errors
+    /// A blob is damaged, or the disk is full; nothing is left.
+    pub fn make_staging(&self, cancel: &Cancel) -> Result<Option<Staging>, DockerError> {
+        let make = |conversion| {
+            Staging::make(
+                conversion,
+                &self.data_root,
+                &self.range_dir,
+                self.root_gid,
+                cancel,
+            )
+        };
+        self.conversion.as_ref().map(make).transpose()
+    }
+}

@@ -1,0 +1,161 @@
+//! The plan that carries a data-root into a range of host ids, or out of it.
+//!
+//! [`Migration::prepare`] goes through these phases; nothing is changed in any of them:
+//! - [`request`]: what is asked
+//! - [`locations`]: where the docker root is, and where it goes
+//! - [`survey`]: what is there, read once; [`checks`] refuse what cannot be carried
+//! - [`trees`], [`owners`]: which inodes get which owners
+//! - [`metadata`], then [`into`] or [`out_of`], then [`conclusion`]: the steps, in order
+//!
+//! [`conversion`] is what is made before the run where images are in containerd. [`shifted_before`]: the bind mounts that
+//! earlier runs shifted.
+
+mod checks;
+mod conclusion;
+mod conversion;
+mod into;
+mod locations;
+mod metadata;
+mod out_of;
+mod owners;
+mod request;
+mod shifted_before;
+mod survey;
+mod trees;
+
+use std::path::{Path, PathBuf};
+
+use super::DockerError;
+use super::conversion::plan::Conversion;
+use super::conversion::summary::ConversionSummary;
+use super::idmapped::permanent;
+use super::inventory::Inventory;
+use super::remap::Remap;
+use super::steps::{PlannedSteps, StepList};
+use crate::engine::{Plan, Policy, ShiftRequest};
+use crate::idmap::Direction;
+use locations::Locations;
+pub(super) use metadata::{config_with_new_paths, hostconfig_with_new_paths};
+pub use request::MigrateRequest;
+pub use shifted_before::shifted_before;
+use survey::Survey;
+use trees::Trees;
+
+/// A plan, and what it is of, for people.
+pub struct Migration {
+    request: ShiftRequest,
+    policy: Box<dyn Policy>,
+    steps: PlannedSteps,
+    /// What becomes of the containerd image store.
+    pub conversion: Option<Conversion>,
+    /// What an operator should know of that.
+    pub store_summary: Option<ConversionSummary>,
+    /// The data-root.
+    pub data_root: PathBuf,
+    range_dir: String,
+    root_gid: u32,
+    /// What becomes of all that is in and around the data-root.
+    pub inventory: Inventory,
+    /// What is in the way and is set aside.
+    pub set_aside: SetAside,
+    /// Names of containers that are marked for the host's user namespace.
+    pub marked: Vec<String>,
+    /// Names of containers that a remapped daemon will not start, and why.
+    pub will_not_start: Vec<(String, String)>,
+}
+
+/// Names, in the data-root, of what is set aside.
+#[derive(Default)]
+pub struct SetAside {
+    /// An unused docker root in the place of the new one.
+    pub unused_root: Option<String>,
+    /// Empty directories of storage drivers, which would keep a plain daemon from the containerd image store.
+    pub drivers: Option<String>,
+}
+
+impl Migration {
+    /// Reads the data-root and works out what is to be done.
+    ///
+    /// # Errors
+    /// What stands in the way. Nothing was changed.
+    pub fn prepare(request: &MigrateRequest, remap: &Remap) -> Result<Migration, DockerError> {
+        let locations = Locations::find(request, remap)?;
+        checks::check_kind(request, &locations, remap)?;
+        match (&locations.idmapped, request.direction) {
+            (Some(root), Direction::Into) => permanent::prepare(request, remap, root),
+            _ => Migration::plan_steps(Survey::of(request, locations, remap)?),
+        }
+    }
+
+    fn plan_steps(survey: Survey<'_>) -> Result<Migration, DockerError> {
+        let locations = &survey.locations;
+        let trees = Trees::of(&survey);
+        let mut steps = StepList::new(
+            &locations.data_root,
+            trees.paths.len(),
+            survey.request.copy.as_deref(),
+            &locations.range_dir,
+        )?;
+        if let Some(root) = &locations.idmapped {
+            steps.give_back(root.map.clone());
+        }
+        let unsuitable = metadata::rewrite_containers(&mut steps, &survey)?;
+        metadata::edit_volumes(&mut steps, &survey)?;
+        let set_aside = match survey.request.direction {
+            Direction::Into => into::rename_entries(&mut steps, &survey, &trees)?,
+            Direction::OutOf => out_of::rename_entries(&mut steps, &survey)?,
+        };
+        let layout = owners::layout(&survey, &trees);
+        conclusion::add_last_steps(&mut steps, &survey, layout.traversal_rule())?;
+        Ok(Migration {
+            policy: owners::policy(&survey, &steps, layout),
+            steps: steps.finish(),
+            request: survey.request.shift_request(&survey.remap, trees.paths),
+            store_summary: conversion::summary(&survey)?,
+            root_gid: survey.remap.root.1,
+            data_root: survey.locations.data_root,
+            range_dir: survey.locations.range_dir,
+            conversion: survey.conversion,
+            inventory: survey.inventory,
+            set_aside,
+            marked: unsuitable.marked,
+            will_not_start: unsuitable.will_not_start,
+        })
+    }
+
+    /// Of a data-root of which nothing but this is to be known.
+    pub(super) fn of_steps(
+        request: &MigrateRequest,
+        remap: &Remap,
+        data_root: &Path,
+        inventory: Inventory,
+        policy: Box<dyn Policy>,
+        steps: PlannedSteps,
+    ) -> Migration {
+        Migration {
+            policy,
+            steps,
+            request: request.shift_request(remap, vec![data_root.to_path_buf()]),
+            conversion: None,
+            store_summary: None,
+            data_root: data_root.to_path_buf(),
+            range_dir: remap.dir_name(),
+            root_gid: remap.root.1,
+            inventory,
+            set_aside: SetAside::default(),
+            marked: Vec::new(),
+            will_not_start: Vec::new(),
+        }
+    }
+
+    /// The plan, for the engine.
+    pub fn plan(&self) -> Plan<'_> {
+        Plan {
+            request: self.request.clone(),
+            step_roots: self.steps.roots.clone(),
+            policy: &*self.policy,
+            steps: self.steps.steps.clone(),
+            steps_before: self.steps.early,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A root that is remapped by a mount: its mount point, what is mounted there, and the mount.
+
+use super::guard::GUARD_OWNER;
+use super::{MOUNT_POINT, StepList};
+use crate::docker::DockerError;
+use crate::docker::data_root::read_text;
+use crate::docker::idmapped::{self, IdmappedRoot};
+use crate::docker::remap::Remap;
+use crate::journal::Step;
+use crate::journal::step::{NewDirectory, StepPath};
+use crate::ownership::Mode;
+
+impl StepList<'_> {
+    /// The mount point is made, empty and immutable, and the directory that is to be mounted there.
+    pub fn make_idmapped_root(&mut self, range_dir: &str, remap: &Remap) {
+        let [holder, content] = idmapped::place(range_dir);
+        self.early.push(Step::MakeMountPoint {
+            at: StepPath::new(0, [range_dir]),
+            made: MOUNT_POINT,
+        });
+        // On disk, what containers own has their ids: only root may reach it by this path.
+        self.make_private_dir(&[&holder]);
+        self.early.push(Step::Create {
+            at: StepPath::new(0, [&holder[..], idmapped::MAP]),
+            content: idmapped::record(&remap.map, jiff::Timestamp::now()),
+            made: GUARD_OWNER,
+        });
+        // Seen through the mount: 0, and the group of the container's root.
+        self.early.push(Step::MakeDir {
+            at: StepPath::new(0, [&holder, &content]),
+            made: NewDirectory {
+                uid: remap.root.0,
+                gid: 0,
+                mode: Mode::from_st_mode(0o710),
+            },
+        });
+        self.add_guard(&[&holder, &content]);
+    }
+
+    /// It is mounted.
+    pub fn mount(&mut self, range_dir: &str) -> Result<(), DockerError> {
+        let mtime_ns = idmapped::unit::modified(self.data_root)?;
+        self.late.push(Step::MountExchanged {
+            source: StepPath::new(0, idmapped::place(range_dir)),
+            at: StepPath::new(0, [range_dir]),
+            mtime_ns,
+        });
+        Ok(())
+    }
+
+    /// It is unmounted, before anything in it is renamed.
+    pub fn unmount(&mut self, range_dir: &str) {
+        self.early.push(Step::UnmountExchanged {
+            source: StepPath::new(0, idmapped::place(range_dir)),
+            at: StepPath::new(0, [range_dir]),
+        });
+    }
+
+    /// Its mount point is removed.
+    pub fn remove_mount_point(&mut self, range_dir: &str) {
+        self.late.push(Step::RemoveMountPoint {
+            at: StepPath::new(0, [range_dir]),
+            made: MOUNT_POINT,
+        });
+    }
+
+    /// The directory that held it is removed, with the record in it.
+    pub fn remove_idmapped_holder(&mut self, root: &IdmappedRoot) -> Result<(), DockerError> {
+        let [holder, _] = idmapped::place(&root.range);
+        let record = root.holder().join(idmapped::MAP);
+        if let Some(content) = read_text(&record)? {
+            self.late.push(Step::Remove {
+                at: StepPath::new(0, [&holder[..], idmapped::MAP]),
+                content,
+                made: GUARD_OWNER,
+            });
+        }
+        self.remove_dir(&[&holder])
+    }
+}

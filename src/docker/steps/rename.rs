@@ -1,0 +1,51 @@
+//! Entries of a docker root are renamed, never copied.
+
+use std::path::Path;
+
+use super::{StepList, stat};
+use crate::docker::DockerError;
+use crate::fs::Stat;
+use crate::fs::escape::escaped;
+use crate::journal::Step;
+use crate::journal::step::StepPath;
+use crate::ownership::FileType;
+
+/// Why an entry of a docker root cannot be renamed into the other one; `None` when it can.
+pub fn why_not_renamed(path: &Path, stat: &Stat) -> Option<String> {
+    if stat.mount_root {
+        return Some("is a mount point, and a data-root across several filesystems is not carried by renaming".into());
+    }
+    (stat.file_type == FileType::Symlink).then(|| {
+        let target = std::fs::read_link(path).unwrap_or_default();
+        format!(
+            "is a symlink to {}: what is there is not followed",
+            escaped(&target)
+        )
+    })
+}
+
+impl StepList<'_> {
+    /// An entry is renamed within the data-root.
+    pub fn rename(&mut self, from: &[&str], to: &[&str]) -> Result<(), DockerError> {
+        let stat = self.renameable(&self.path(from))?;
+        self.early.push(Step::Rename {
+            from: StepPath::new(0, from),
+            to: StepPath::new(0, to),
+            identity: stat.identity,
+        });
+        Ok(())
+    }
+
+    /// What is at a path, if it can be renamed.
+    pub(super) fn renameable(&self, path: &Path) -> Result<Stat, DockerError> {
+        let stat = stat(path)?;
+        match why_not_renamed(path, &stat) {
+            None => Ok(stat),
+            Some(why) => {
+                let help =
+                    "Move it into the data-root's filesystem first; docs/docker.md has another way";
+                Err(DockerError::in_the_way(path, format!("{why}. {help}")))
+            }
+        }
+    }
+}
