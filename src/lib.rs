@@ -31,6 +31,7 @@ mod containerd;
 mod docker;
 mod engine;
 mod fs;
+mod guidance;
 mod host;
 mod idmap;
 mod journal;

@@ -75,7 +75,8 @@ impl<E: Into<Refusal>> From<E> for Failure {
     fn from(error: E) -> Failure {
         let refusal = error.into();
         match refusal {
-            Refusal::Glob { .. } | Refusal::Nested { .. } => Failure::usage(refusal),
+            Refusal::Glob { .. } => Failure::usage(format!("--exclude {refusal}")),
+            Refusal::Nested { .. } => Failure::usage(refusal),
             _ => Failure::refused(refusal),
         }
     }

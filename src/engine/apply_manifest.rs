@@ -11,6 +11,7 @@ use super::request::ShiftRequest;
 use super::session::Session;
 use super::target::Target;
 use super::{Ending, Monitor, Phase, Report};
+use crate::guidance::Guidance;
 use crate::fs::{DirPath, Identity};
 use crate::journal::error::StoreError;
 use crate::journal::manifest::{Manifest, ManifestError};
@@ -74,8 +75,10 @@ pub fn apply_manifest(
             path: manifest.path.clone(),
             reason: format!(
                 "{} of its {} inodes are as it wants them already, so it is not of the tree as it is now, and \
-                 undoing it would undo that as well. Make a new one with --dry-run --manifest",
-                found.already, manifest.changes
+                 undoing it would undo that as well. {}",
+                found.already,
+                manifest.changes,
+                Guidance::NewManifest
             ),
         });
     }

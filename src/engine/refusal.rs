@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::hardlinks::table::{describe_outside_names, outside_names_help};
+use super::hardlinks::table::describe_outside_names;
 use super::missing_tree::NotTheTree;
+use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::root::RootError;
 use crate::idmap::{IdMap, Overlap};
@@ -60,7 +61,7 @@ pub enum Refusal {
     #[error(transparent)]
     NoSuchId(#[from] NoSuchId),
     /// An exclude glob is none.
-    #[error("--exclude {glob}: {reason}. A glob is relative to the path: `cache/**`, `*.tmp`")]
+    #[error("{glob}: {reason}. A glob is relative to the path: `cache/**`, `*.tmp`")]
     Glob {
         /// As given.
         glob: String,
@@ -70,7 +71,7 @@ pub enum Refusal {
     /// Files of the tree have names elsewhere.
     #[error(
         "{path}: {}{more}. {}",
-        describe_outside_names(*.names), outside_names_help(&shell_word(path)), path = escaped(path)
+        describe_outside_names(*.names), Guidance::FindOutsideLinks(&shell_word(path)), path = escaped(path)
     )]
     OutsideLinks {
         /// One of them.
@@ -104,8 +105,8 @@ pub enum Refusal {
     #[error(
         "{path}: {reason}. Is its filesystem not mounted? `findmnt --target {above}` shows what is mounted \
          there. Nothing was done, and the journal is as it was. If the tree is gone for good, \
-         `idshift rollback --force {journal}` undoes what is still there",
-        path = escaped(path), above = shell_word(above)
+         {} undoes what is still there",
+        Guidance::ForcedRollback(journal), path = escaped(path), above = shell_word(above)
     )]
     TreeMissing {
         /// The tree.
@@ -139,13 +140,9 @@ impl Refusal {
 
 /// What helps where the ids do not tell.
 fn if_known(is_verified: bool, path: &Path) -> String {
-    let path = escaped(path);
+    let path = escaped(path).to_string();
     match is_verified {
-        true => {
-            format!("If you know that everything below {path} was shifted, add --assume-shifted")
-        }
-        false => format!(
-            "If you know that nothing below {path} was shifted before, add --assume-unshifted"
-        ),
+        true => Guidance::AssumeShifted(&path).to_string(),
+        false => Guidance::AssumeUnshifted(&path).to_string(),
     }
 }

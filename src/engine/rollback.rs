@@ -10,6 +10,7 @@ use super::sync::Filesystems;
 use super::target::Target;
 use super::undo::{RollbackOptions, Undo};
 use super::{Ending, Phase, Report, Stats, new_inodes};
+use crate::guidance::Guidance;
 use crate::journal::id::argument;
 use crate::journal::{Journal, JournalState, Mark};
 
@@ -185,9 +186,9 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     Err(Refusal::NotThisOne {
         path: first.path.clone(),
         reason: format!(
-            "{}{more}. {revert}`idshift rollback --force {}` undoes the rest and leaves this as it is",
+            "{}{more}. {revert}{} undoes the rest and leaves this as it is",
             first.reason,
-            argument(&journal.path)
+            Guidance::ForcedRollback(&argument(&journal.path))
         ),
     })
 }

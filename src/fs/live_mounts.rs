@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::escape::{escaped, shell_word};
 use super::mount_watch;
 use super::mountinfo::{self, Mount};
+use crate::guidance::Guidance;
 
 /// Why nothing is changed through a mount.
 #[derive(Debug, Error)]
@@ -25,15 +26,12 @@ pub enum MountError {
     Idmapped(PathBuf),
     /// It is another one than there was.
     #[error(
-        "is on a mount that came meanwhile ({point}), so what it shows was not checked. `umount {word}`, or leave it \
-         out with --exclude, then run it again",
-        point = escaped(.0), word = shell_word(.0)
+        "is on a mount that came meanwhile ({point}), so what it shows was not checked. Run it again after `umount {word}`. {}",
+        Guidance::LeaveOut, point = escaped(.0), word = shell_word(.0)
     )]
     New(PathBuf),
     /// The kernel does not tell.
-    #[error(
-        "is on a mount of which the kernel does not tell what it is: {0}. Leave it out with --exclude"
-    )]
+    #[error("is on a mount of which the kernel does not tell what it is: {0}. {}", Guidance::LeaveOut)]
     Unknown(#[from] io::Error),
 }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::range::{RESERVED, Range};
 use super::range_map::{Direction, Mapped, RangeMap, RangeMapError};
 use super::spec::{Ids, MapSpec};
+use crate::guidance::Guidance;
 
 /// The two maps of a user namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,9 +31,7 @@ pub enum MapError {
     #[error("gid map: {0}")]
     Gids(RangeMapError),
     /// One of the two maps has no range.
-    #[error(
-        "the map has no {missing}: add --map {letter}:0:100000:65536, or use b: for uids and gids alike"
-    )]
+    #[error("the map has no {missing}: {}", Guidance::AddToMap(*.letter))]
     Half {
         /// `uid range` or `gid range`.
         missing: &'static str,

@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::map::IdMap;
 use super::range::{Range, RangeError, decimal};
 use super::range_map::{RangeMap, RangeMapError};
+use crate::guidance::Guidance;
 
 /// One line: ids that a user may use in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +44,8 @@ pub enum SubidError {
     },
     /// The user has no line.
     #[error(
-        "{file}: no line for user {user}. Either name the map: --map b:0:HOST:SIZE (for example --map b:0:100000:65536), \
-         or give the user a range: usermod --add-sub{kind}s 100000-165535 {user}"
+        "{file}: no line for user {user}. {}",
+        Guidance::NameMapOrGiveRange { kind, user }
     )]
     NoLine {
         /// The file.
@@ -66,7 +67,8 @@ pub enum SubidError {
     },
     /// The user's lines do not stand in ascending order.
     #[error(
-        "{file}: lines {first} and {second} of user {user} are not in ascending order, and engines differ in what that means. Put them in order, or name the map that the engine uses: --map b:CONTAINER:HOST:SIZE"
+        "{file}: lines {first} and {second} of user {user} are not in ascending order, and engines differ in what that means. {}",
+        Guidance::OrderOrNameMap
     )]
     Order {
         /// The file.

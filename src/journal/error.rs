@@ -11,6 +11,7 @@ use super::line_error::LineError;
 use super::record;
 use super::safe_path;
 use super::state::JournalState;
+use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, one_line, shell_word};
 
 /// Why a journal cannot be used.
@@ -53,8 +54,8 @@ pub enum JournalError {
     /// A frame is damaged.
     #[error(
         "{path}: frame {frame} at byte {offset} is damaged: {reason}. The {frame} frames before it \
-         are whole: `idshift rollback --up-to {frame} {word}` undoes just these",
-        path = escaped(path), word = shell_word(path)
+         are whole: {}",
+        Guidance::UndoWholeFrames(*.frame, &shell_word(path)), path = escaped(path)
     )]
     Damaged {
         /// The journal file.
@@ -69,8 +70,8 @@ pub enum JournalError {
     /// Not even the header is there: nothing was done under this journal.
     #[error(
         "{path}: holds no whole header. The run ended before it changed anything; \
-         `idshift journal prune --journal-dir {dir}` removes the file",
-        path = escaped(path), dir = shell_word(safe_path::directory_of(path))
+         {}",
+        Guidance::PruneJournals(&shell_word(safe_path::directory_of(path))), path = escaped(path)
     )]
     Empty {
         /// The journal file.
@@ -117,7 +118,7 @@ pub enum Damage {
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The directory cannot be made, read or written.
-    #[error("{path}: {source}. Name another place with --journal-dir DIR", path = escaped(path))]
+    #[error("{path}: {source}. {}", Guidance::OtherJournalDir, path = escaped(path))]
     Io {
         /// The directory or the journal file.
         path: PathBuf,
@@ -126,8 +127,8 @@ pub enum StoreError {
     },
     /// Others could write in it.
     #[error(
-        "{path}: {reason}, so others could put journals there. `chown root: {path} && chmod 0700 {path}` helps where it is this directory itself; else name another place with --journal-dir DIR",
-        path = escaped(path)
+        "{path}: {reason}, so others could put journals there. {}",
+        Guidance::PrivateJournalDir(&shell_word(path)), path = escaped(path)
     )]
     NotPrivate {
         /// The directory.
@@ -137,8 +138,8 @@ pub enum StoreError {
     },
     /// It lies in a tree that is to be shifted.
     #[error(
-        "{path}: the journal directory lies inside {tree}, which is to be shifted. Name another place with --journal-dir DIR",
-        path = escaped(path), tree = escaped(tree)
+        "{path}: the journal directory lies inside {tree}, which is to be shifted. {}",
+        Guidance::OtherJournalDir, path = escaped(path), tree = escaped(tree)
     )]
     InsideTree {
         /// The directory.
@@ -148,8 +149,8 @@ pub enum StoreError {
     },
     /// No journal has this name.
     #[error(
-        "no journal {name} in {path}; `idshift journal list --journal-dir {word}` shows what is there",
-        name = one_line(name), path = escaped(path), word = shell_word(path)
+        "no journal {name} in {path}; {}",
+        Guidance::ListJournals(&shell_word(path)), name = one_line(name), path = escaped(path)
     )]
     NoSuchJournal {
         /// What was asked for.
@@ -167,9 +168,9 @@ pub enum StoreError {
     },
     /// The directory that was named is not there.
     #[error(
-        "{path}: there is no such journal directory. Name the directory that the run was given with \
-         --journal-dir DIR; where it was given none, that is {DEFAULT_PLACE}",
-        path = escaped(path)
+        "{path}: there is no such journal directory. {}; where it was given none, that is \
+         {DEFAULT_PLACE}",
+        Guidance::JournalDirOfRun, path = escaped(path)
     )]
     NoDirectory {
         /// The directory.
@@ -177,8 +178,8 @@ pub enum StoreError {
     },
     /// There is none that `latest` could mean.
     #[error(
-        "{path}: there are no journals here. Name the directory that the run was given with --journal-dir DIR",
-        path = escaped(path)
+        "{path}: there are no journals here. {}",
+        Guidance::JournalDirOfRun, path = escaped(path)
     )]
     NoJournals {
         /// The directory.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::accounts::{Account, LoginAccounts};
+use crate::guidance::ALLOW_HOME;
 use crate::fs::Root;
 use crate::fs::escape::escaped;
 use crate::fs::root::ancestor_ids_of;
@@ -79,11 +80,11 @@ pub fn claim(root: &Root, accounts: &LoginAccounts) -> Option<Claim> {
     }
 }
 
-/// The flag that a command for this path takes, with a space before it.
-pub fn flag(path: &Path) -> &'static str {
+/// The flag that a command for this path takes, with a space before it; else nothing.
+pub fn flag(path: &Path) -> String {
     let root = Root::open(path).ok();
     let claim = root.and_then(|root| claim(&root, &LoginAccounts::of_host()));
-    claim.map_or("", |_| " --allow-home")
+    claim.map_or(String::new(), |_| format!(" {ALLOW_HOME}"))
 }
 
 /// Accounts that are in no list of users: the owners of the directories above, and of entries in it.

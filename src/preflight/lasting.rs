@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::Preflight;
 use super::homes::{self, Claim};
+use crate::guidance::Guidance;
 use crate::fs::escape::escaped;
 use crate::fs::process;
 use crate::journal::error::StoreError;
@@ -19,8 +20,8 @@ pub enum Lasting {
     Place(#[from] super::UnsuitableRoot),
     /// A login account works with it.
     #[error(
-        "{path}: {claim}. Name a directory that only containers use, or add --allow-home if it is this one",
-        path = escaped(path)
+        "{path}: {claim}. Name a directory that only containers use, or {}",
+        Guidance::AllowHome, path = escaped(path)
     )]
     Account {
         /// The tree.

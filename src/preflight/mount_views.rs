@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::idmapped::{Found, mount_of};
 use crate::fs::mount_view::View;
@@ -87,15 +88,15 @@ fn on_disk(point: &Path, below: Option<&Path>) -> String {
     match below {
         None => format!("{source}, or `idshift umount {point}`"),
         Some(below) => format!(
-            "Leave it out with --exclude {}, or `idshift umount {point}`; {source}",
-            shell_word(below)
+            "{}, or `idshift umount {point}`; {source}",
+            Guidance::LeaveOutPath(&shell_word(below))
         ),
     }
 }
 
 fn once(below: Option<&Path>) -> String {
     match below {
-        Some(below) => format!("Leave it out with --exclude {}", shell_word(below)),
+        Some(below) => Guidance::LeaveOutPath(&shell_word(below)).to_string(),
         None => "Name one of the two only".into(),
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::Preflight;
+use crate::guidance::Guidance;
 use crate::fs::escape::escaped;
 use crate::fs::{Root, process};
 use crate::journal::error::StoreError;
@@ -15,7 +16,7 @@ use crate::preflight::in_use::{self, TreeInUse, Use};
 #[derive(Debug, Error)]
 pub enum Passing {
     /// Only root may change owners.
-    #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; --dry-run works without, where it can read", path = escaped(path))]
+    #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; {}", Guidance::DryRunWithoutRoot, path = escaped(path))]
     NotRoot {
         /// The first tree, or the journal.
         path: PathBuf,
@@ -33,9 +34,7 @@ pub enum Passing {
     )]
     ServiceRuns(PathBuf, Vec<Use>),
     /// Who is using the tree could not be found out.
-    #[error(
-        "/proc: {0}; cannot tell who is using the tree. --allow-in-use goes on without knowing"
-    )]
+    #[error("/proc: {0}; cannot tell who is using the tree. {}", Guidance::AllowUnknownUse)]
     UseUnknown(std::io::Error),
     /// Something is mounted in the tree that was meant to be unmounted when its user ended.
     #[error("{path}: {reason}", path = escaped(path))]

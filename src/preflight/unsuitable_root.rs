@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, shell_word};
 use crate::ownership::FileType;
 
@@ -14,8 +15,8 @@ use crate::ownership::FileType;
 pub enum UnsuitableRoot {
     /// The path belongs to the operating system, or merely holds what belongs to others.
     #[error(
-        "{}: {why}. Name the directory that is meant, or add --allow-system-path if it is this one",
-        escaped(path)
+        "{}: {why}. {}",
+        escaped(path), Guidance::AllowSystemPath
     )]
     System {
         /// The root.
@@ -25,9 +26,8 @@ pub enum UnsuitableRoot {
     },
     /// A directory that a Docker daemon works in.
     #[error(
-        "{path}: is a Docker data-root, in which not everything belongs to containers. \
-         `idshift docker migrate --data-root {path}` carries it over",
-        path = escaped(path)
+        "{path}: is a Docker data-root, in which not everything belongs to containers. {}",
+        Guidance::MigrateDataRoot(&shell_word(path)), path = escaped(path)
     )]
     DataRoot {
         /// The root.
@@ -35,9 +35,8 @@ pub enum UnsuitableRoot {
     },
     /// What a daemon listens on, or what is no file at all.
     #[error(
-        "{}: is {kind}; shifting it gives a container's user rights on what is behind it. \
-         Name the directory that is meant, or add --allow-system-path if it is this one",
-        escaped(path)
+        "{}: is {kind}; shifting it gives a container's user rights on what is behind it. {}",
+        escaped(path), Guidance::AllowSystemPath
     )]
     Kind {
         /// The root.
@@ -136,15 +135,15 @@ fn rename_help(is_tree: bool, path: &Path) -> String {
              xfs or btrfs (`cp -a {} NEW`) and have the copy used instead",
             shell_word(path)
         ),
-        false => "Write the file there by hand, and run this without --write-daemon-json".into(),
+        false => Guidance::WriteDaemonJsonByHand.to_string(),
     }
 }
 
 /// What also helps of a mount below the tree.
-fn below_help(below: bool) -> &'static str {
+fn below_help(below: bool) -> String {
     match below {
-        true => "; or leave it out, with --exclude or without --cross-mounts",
-        false => "",
+        true => format!("; or {}", Guidance::LeaveOutMount),
+        false => String::new(),
     }
 }
 

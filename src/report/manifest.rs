@@ -5,6 +5,7 @@ use std::path::Path;
 use super::contents::{Grade, Report, Table, count_text};
 use super::source::{ReportError, shown};
 use super::tree::Tree;
+use crate::guidance::Guidance;
 use crate::fs::escape::one_line;
 use crate::idmap::Direction;
 use crate::journal::manifest::{self, ManifestHeader, ManifestLine, SummaryLine};
@@ -68,8 +69,9 @@ fn report(
             count_text(summary.changed)
         ),
         _ => format!(
-            "{} of {seen} inodes cannot be shifted. A run would be refused, or leave them with --keep-going.",
-            count_text(left)
+            "{} of {seen} inodes cannot be shifted. A run would be refused, or {}.",
+            count_text(left),
+            Guidance::KeepGoing
         ),
     };
     let into = match header.direction {

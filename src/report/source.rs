@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::contents::Report;
 use super::{audit, journal, manifest};
+use crate::guidance::Guidance;
 use crate::fs::escape::escaped;
 use crate::journal::JournalError;
 use crate::journal::frame::MAGIC as FRAME_MAGIC;
@@ -35,9 +36,8 @@ pub enum ReportError {
     Journal(#[from] JournalError),
     /// It is none of what a report is made of.
     #[error(
-        "{path}: {reason}. A report is made of a manifest (`--dry-run --manifest FILE`), a journal (`idshift journal list`) or \
-         the output of `idshift docker audit --json`",
-        path = escaped(path)
+        "{path}: {reason}. {}",
+        Guidance::SourcesOfReport, path = escaped(path)
     )]
     Bad {
         /// The file.

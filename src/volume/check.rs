@@ -12,9 +12,9 @@ pub use self::checked::{Checked, Owner, Step, Unusable};
 use self::open::open;
 use super::parents::{ClosedParent, closed_above};
 use super::probe::{Answer, ProbeFile, Question, What, ask};
-use super::remedy::{Entries, Seen, remedy};
+use super::remedy::{Entries, Seen, add_fix_parents, idmapped, mount_instead, remedy};
 use super::user::ContainerUser;
-use super::{VolumeError, idmapped};
+use super::VolumeError;
 use crate::fs::access_probe::AccessResult;
 use crate::fs::{PinnedFile, Root, Stat, attributes};
 use crate::host::runtime::{Program, runc};
@@ -92,7 +92,8 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
     );
     Ok(Checked {
         owner: Owner::of(&stat, &request.map),
-        mount_instead: mount_instead(&remedies, &root, &request.map),
+        mount_instead: mount_instead(&remedies)
+            .filter(|_| mounts::large::is_for_a_mount(&root.path, &request.map)),
         path: root.path,
         is_symlink,
         user: request.user.clone(),
@@ -167,21 +168,9 @@ fn remedies(
         let closed = (blocking_parents, &request.map);
         idmapped::only_what_works(&mut remedies, error, closed, again);
     } else if !blocking_parents.is_empty() {
-        let mut commands = remedies.iter_mut();
-        match commands.find(|command| command.starts_with("idshift prepare")) {
-            Some(prepare) => *prepare += " --fix-parents",
-            None => remedies.push(format!("{} --fix-parents", seen.prepare())),
-        }
+        add_fix_parents(&mut remedies, seen);
     }
     remedies
-}
-
-/// The mount that helps as `idshift prepare` does, where it is worth that.
-fn mount_instead(remedies: &[String], root: &Root, map: &IdMap) -> Option<String> {
-    let mut remedies = remedies.iter();
-    let words = remedies.find_map(|remedy| remedy.strip_prefix("idshift prepare"))?;
-    mounts::large::is_for_a_mount(&root.path, map)
-        .then(|| format!("idshift mount{}", words.replace(" --fix-parents", "")))
 }
 
 /// With the ACL, where it can be read.

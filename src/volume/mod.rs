@@ -4,16 +4,14 @@
 //! - [`probe`]: asks a child in a user namespace that tries, as that user
 //! - [`child`]: the child's side
 //! - [`entries`]: what it says of every entry below
-//! - `idmapped`: what helps with what is seen through an idmapped mount
 //! - [`parents`]: the directories above that the container's root may not search
 //! - [`check`]: what was tried, put together
-//! - [`remedy`]: pure: the command that helps
+//! - [`remedy`]: what helps, with the flags and commands that this layer names
 //! - [`prepare`]: the plan that makes directories ready
 
 pub mod check;
 pub mod child;
 pub mod entries;
-mod idmapped;
 pub mod parents;
 pub mod prepare;
 pub mod probe;

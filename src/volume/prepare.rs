@@ -9,6 +9,7 @@ use self::paths::{PathPlan, container_root};
 use self::steps::StepList;
 use super::VolumeError;
 use super::parents::ClosedParent;
+use super::remedy::FIX_PARENTS;
 use super::user::ContainerUser;
 use crate::engine::{Plan, Rule, ShiftRequest, Uniform};
 use crate::host::runtime::{Program, runc};
@@ -138,7 +139,7 @@ fn check_no_closed(
         &first.path,
         format!(
             "({}) cannot be searched by the container's root, and {runtime} would stop there. \
-             --fix-parents lets it through, with one ACL entry",
+             {FIX_PARENTS}",
             first.owner
         ),
     ))

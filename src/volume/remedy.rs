@@ -1,4 +1,11 @@
-//! The commands that help a container's user to a directory or file.
+//! What helps a container's user to a directory or file. All flags and commands that this layer names are here: it is
+//! a command of its own, and composes whole command lines.
+//!
+//! - [`idmapped`]: of what is seen through an idmapped mount
+
+pub mod idmapped;
+
+use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -10,6 +17,37 @@ use crate::idmap::{Direction, IdMap, Mapped};
 use crate::ownership::{Mapping, Ownership, access, map_ownership};
 use crate::preflight::homes;
 use crate::preflight::{self, UnsuitableRoot};
+
+/// Of a directory that is missing.
+pub const CREATE: &str = "--create makes it, with the right owner";
+
+/// Of a directory above that the container's root may not search.
+pub const FIX_PARENTS: &str = "--fix-parents lets it through, with one ACL entry";
+
+/// Of a user that is not given in numbers.
+pub const LOOK_UP_USER: &str = "--container and --image-user look names up";
+
+/// Of a directory that is missing and whose user is known.
+pub fn create_for_user(map_words: &str, path: &Path, user: &ContainerUser) -> String {
+    let path = shell_word(path);
+    format!("`idshift prepare{map_words} {path} --create --owner {user}` makes it for this user")
+}
+
+/// Has the commands also let the container's root through closed directories above.
+pub fn add_fix_parents(remedies: &mut Vec<String>, seen: &Seen<'_>) {
+    let mut commands = remedies.iter_mut();
+    match commands.find(|command| command.starts_with("idshift prepare")) {
+        Some(prepare) => *prepare += " --fix-parents",
+        None => remedies.push(format!("{} --fix-parents", seen.prepare())),
+    }
+}
+
+/// The mount that helps as one of the commands does that change owners.
+pub fn mount_instead(remedies: &[String]) -> Option<String> {
+    let mut remedies = remedies.iter();
+    let words = remedies.find_map(|remedy| remedy.strip_prefix("idshift prepare"))?;
+    Some(format!("idshift mount{}", words.replace(" --fix-parents", "")))
+}
 
 /// What is known of a path and of who is to use it.
 pub struct Seen<'a> {

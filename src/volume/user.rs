@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::VolumeError;
+use super::remedy::LOOK_UP_USER;
 use crate::idmap::{Direction, IdMap, Mapped};
 
 /// A container's user: container ids.
@@ -25,9 +26,7 @@ pub struct ContainerUser {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UserError {
     /// It is not `UID` or `UID:GID`.
-    #[error(
-        "{0:?} is not UID or UID:GID in numbers, as in 999:999; --container and --image-user look names up"
-    )]
+    #[error("{0:?} is not UID or UID:GID in numbers, as in 999:999; {LOOK_UP_USER}")]
     NotNumbers(String),
     /// It has no group, where none is guessed.
     #[error(

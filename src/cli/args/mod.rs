@@ -13,6 +13,8 @@ mod report;
 mod resume;
 mod rollback;
 mod shift;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod version;
 

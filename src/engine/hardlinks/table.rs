@@ -174,13 +174,6 @@ pub(in crate::engine) fn describe_outside_names((there, names): (u32, u32)) -> S
     )
 }
 
-/// What helps.
-pub(in crate::engine) fn outside_names_help(word: &str) -> String {
-    format!(
-        "`find DIR -xdev -samefile {word}` finds them below DIR; --allow-outside-links shifts it all the same"
-    )
-}
-
 /// The inodes that have several names, all of them among these.
 pub(in crate::engine) fn inodes_with_all_names_in(
     dir: &DirPath,

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::look_up::{StableInode, Verified, look_up_names};
 use super::table::Deferred;
+use crate::guidance::Guidance;
 use crate::engine::context::WalkContext;
 use crate::engine::sinks::Sink;
 use crate::engine::visitor::{Candidate, ShiftVisitor};
@@ -136,9 +137,12 @@ fn verify_some<S: Sink>(visitor: &mut ShiftVisitor<'_, S>, some: &[Deferred]) ->
     for inode in pending {
         let first = &inode.names[0];
         let name = first.iter().next().unwrap_or_default();
-        let reason = "its names are moved all the time, so whether all of them are in the tree \
-                      cannot be told. Stop what changes the tree, or add --allow-outside-links";
-        let left = visitor.record_left(ProblemKind::Failed, &first.dir, name, reason.into());
+        let reason = format!(
+            "its names are moved all the time, so whether all of them are in the tree cannot be told. Stop what \
+             changes the tree, or {}",
+            Guidance::AllowOutsideLinks
+        );
+        let left = visitor.record_left(ProblemKind::Failed, &first.dir, name, reason);
         if left.is_break() {
             return None;
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldhash::fast::RandomState;
 
 use super::{Decision, Sink};
+use crate::guidance::Guidance;
 use crate::engine::context::WalkContext;
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::DirPath;
@@ -214,7 +215,7 @@ impl Sink for ManifestSink<'_> {
         self.line(&ManifestLine::Note(NoteLine {
             path: LinePath::new(path.as_os_str().as_encoded_bytes()),
             note: "mount".into(),
-            reason: "is a mount point; --cross-mounts goes on below it".into(),
+            reason: format!("is a mount point; {}", Guidance::CrossMounts),
         }));
     }
 

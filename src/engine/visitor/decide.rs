@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::guidance::Guidance;
 use crate::engine::ProblemKind;
 use crate::engine::context::WalkContext;
 use crate::engine::policy::Rule;
@@ -17,8 +18,8 @@ fn describe_protection(flags: Flags, path: &Path) -> String {
         true => ("immutable", 'i'),
         false => ("append-only", 'a'),
     };
-    let path = shell_word(path);
-    format!("is {what}; `chattr -{letter} {path}` or --immutable=clear lets it be changed")
+    let help = Guidance::ClearFlag(letter, &shell_word(path)).to_string();
+    format!("is {what}; {help}")
 }
 
 /// What a name was found to mean.
@@ -76,7 +77,7 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
         }
     };
     if let Some(account) = walk.account_losing_access(dir.root, &before, &after) {
-        let reason = format!("{}; --allow-home shifts it too", Claim::Owner(account));
+        let reason = format!("{}; {}", Claim::Owner(account), Guidance::AllowHomeOfInode);
         return Verdict::Left(ProblemKind::Failed, reason);
     }
     // A whiteout has no owner that means anything, and overlayfs keeps a name of it in its work directory.

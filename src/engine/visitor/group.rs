@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::ShiftVisitor;
 use super::decide::{Candidate, changes_plain, may_change};
+use crate::guidance::Guidance;
 use crate::engine::ProblemKind;
 use crate::engine::hardlinks::table::{inodes_with_all_names_in, key};
 use crate::engine::policy::Rule;
@@ -95,8 +96,8 @@ impl<S: Sink> ShiftVisitor<'_, S> {
     fn read_only(&mut self, dir: &DirPath, name: &[u8]) -> ControlFlow<()> {
         let path = shell_word(&self.walk.path(dir, name));
         let reason = format!(
-            "is a read-only subvolume (a snapshot). Leave it out with --exclude, or make it writable: \
-             btrfs property set -ts {path} ro false"
+            "is a read-only subvolume (a snapshot). {}, or make it writable: btrfs property set -ts {path} ro false",
+            Guidance::LeaveOut
         );
         self.record_left(ProblemKind::Failed, dir, name, reason)
     }

@@ -16,10 +16,11 @@ pub(super) use self::decide::Candidate;
 use self::decide::{Verdict, decide};
 use super::context::WalkContext;
 use super::hardlinks::table::{
-    Key, LinkedOutside, OutsideLinks, describe_outside_names, outside_names_help,
+    Key, LinkedOutside, OutsideLinks, describe_outside_names,
 };
 use super::sinks::{Decision, Held, Sink};
 use super::{Problem, ProblemKind, Stats};
+use crate::guidance::Guidance;
 use crate::fs::escape::shell_word;
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{Dir, DirPath, LookupEntry, Names, Root, attributes, process};
@@ -145,11 +146,8 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             return ControlFlow::Continue(());
         }
         let word = shell_word(&self.walk.path(dir, name));
-        let reason = format!(
-            "{}. {}",
-            describe_outside_names(names),
-            outside_names_help(&word)
-        );
+        let help = Guidance::FindOutsideLinks(&word);
+        let reason = format!("{}. {help}", describe_outside_names(names));
         self.record_left(ProblemKind::Failed, dir, name, reason)
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::guidance::Guidance;
 use crate::fs::idmapped::{Found, is_idmapped, mount_of};
 use crate::fs::mountinfo;
 
@@ -59,7 +60,7 @@ pub enum IdmappedMountError {
     )]
     Ids,
     /// More ranges than the kernel takes.
-    #[error("the map has {0} ranges, and the kernel takes 340 at most. Leave out some of --map")]
+    #[error("the map has {0} ranges, and the kernel takes 340 at most. {}", Guidance::LeaveOutRanges)]
     Ranges(usize),
     /// Nothing can be mounted there.
     #[error(

@@ -18,6 +18,7 @@ use super::range_map::RangeMapError;
 use super::{IdMap, Range, RangeMap};
 use incus::RootRanges;
 use podman::PodmanMaps;
+use crate::guidance::Guidance;
 
 /// What a text says of a map.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,7 +134,7 @@ fn unknown(text: &str, file: &str) -> NotationError {
         Some(first) if fields(first) => NotationError::new(
             file,
             "has lines as /etc/subuid has them, of several users",
-            "Name the user whose lines in /etc/subuid and /etc/subgid count: --subid USER",
+            Guidance::NameUserOfLines.to_string(),
         ),
         Some(_) => NotationError::new(file, "says nothing of a map that can be read", KNOWN),
     }

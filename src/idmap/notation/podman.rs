@@ -4,6 +4,7 @@
 //! user's lines in `/etc/subuid`.
 
 use super::{Described, NotationError, Source, map_of};
+use crate::guidance::Guidance;
 use crate::idmap::range::decimal;
 use crate::idmap::{IdMap, Range, RangeMap};
 
@@ -157,7 +158,7 @@ impl PodmanMaps {
     pub fn of_root(&self) -> Result<IdMap, NotationError> {
         let starts = [&self.uids, &self.gids].map(|entries| entries.first());
         if starts.into_iter().flatten().any(|first| first.extends) {
-            let help = "Name the user whose rootless Podman it is: --subid USER";
+            let help = Guidance::NameUserOfPodman.to_string();
             let reason = "begins with a range that extends (+) what a user has";
             return Err(NotationError::new(&self.file, reason, help));
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::guidance::Guidance;
 use crate::fs::escape::escaped;
 use crate::journal::record::FORMAT;
 
@@ -32,7 +33,7 @@ pub enum ManifestError {
         reason: String,
     },
     /// A line is not what it should be.
-    #[error("{path}: line {line}: {reason}. Make a new one with `idshift shift --dry-run --manifest FILE`", path = escaped(path))]
+    #[error("{path}: line {line}: {reason}. {}", Guidance::NewManifest, path = escaped(path))]
     Bad {
         /// The manifest.
         path: PathBuf,
@@ -54,7 +55,7 @@ pub enum ManifestError {
         path: PathBuf,
     },
     /// There is no summary at the end.
-    #[error("{path}: was cut off: it does not end in a summary line. Make a new one with `idshift shift --dry-run --manifest FILE`", path = escaped(path))]
+    #[error("{path}: was cut off: it does not end in a summary line. {}", Guidance::NewManifest, path = escaped(path))]
     CutOff {
         /// The manifest.
         path: PathBuf,

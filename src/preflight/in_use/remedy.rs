@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Use;
+use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, one_line};
 
 /// Users that are named.
@@ -51,7 +52,7 @@ pub fn remedy(tree: &Path, uses: &[Use]) -> String {
         let names = commands.containers.join(" ");
         commands.first.push(format!("`docker stop {names}`"));
     }
-    let end = "or add --allow-in-use if you know that it takes no harm";
+    let end = format!("or {}", Guidance::AllowInUse);
     match commands.joined() {
         None => format!("Stop what uses the tree, {end}"),
         Some(commands) if uses.iter().all(is_ended_by_command) => {

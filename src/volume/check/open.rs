@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::CheckRequest;
 use crate::fs::Root;
-use crate::fs::escape::{escaped, shell_word};
+use crate::fs::escape::escaped;
 use crate::preflight::mount_views::{self, MountViewError};
 use crate::volume::VolumeError;
+use crate::volume::remedy::create_for_user;
 
 /// Opens the path; follows it where it is a symlink, as Docker does with the source of a bind mount.
 pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
@@ -18,16 +19,11 @@ pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> 
             );
             return VolumeError::path(path, reason);
         }
-        VolumeError::path(
-            path,
-            format!(
-                "is not there. Docker would make it, for the container's root alone. \
-                 `idshift prepare{} {} --create --owner {}` makes it for this user",
-                request.map_words,
-                shell_word(path),
-                request.user
-            ),
-        )
+        let help = create_for_user(&request.map_words, path, &request.user);
+        let reason = format!(
+            "is not there. Docker would make it, for the container's root alone. {help}"
+        );
+        VolumeError::path(path, reason)
     };
     let is_symlink = match path.symlink_metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing()),

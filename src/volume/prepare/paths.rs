@@ -8,6 +8,7 @@ use super::PrepareRequest;
 use crate::engine::ShiftRequest;
 use crate::fs::escape::escaped;
 use crate::fs::{Ancestor, PinnedFile, Root};
+use crate::guidance::Guidance;
 use crate::idmap::Direction;
 use crate::journal::step::NewDirectory;
 use crate::ownership::Mode;
@@ -15,6 +16,7 @@ use crate::preflight;
 use crate::preflight::homes::{self, Claim};
 use crate::volume::VolumeError;
 use crate::volume::parents::{closed_above, may_search};
+use crate::volume::remedy::CREATE;
 
 /// What each path needs: it is a tree, or directories are to be made.
 pub(super) struct PathPlan<'a> {
@@ -41,7 +43,7 @@ impl PathPlan<'_> {
         if missing && !self.request.create {
             return Err(VolumeError::path(
                 path,
-                "is not there. --create makes it, with the right owner",
+                format!("is not there. {CREATE}"),
             ));
         }
         if missing {
@@ -117,7 +119,8 @@ impl PathPlan<'_> {
             Some(claim @ (Claim::InHome(_) | Claim::Home(_))) if claim.account().uid != 0 => {
                 let account = claim.account();
                 let reason = format!(
-                    "is the home of {account}, or lies in it. Name a place elsewhere, or add --allow-home if it is this one"
+                    "is the home of {account}, or lies in it. Name a place elsewhere, or {}",
+                    Guidance::AllowHome
                 );
                 Err(VolumeError::path(&there.path, reason))
             }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::parents::ClosedParent;
-use super::user::ContainerUser;
 use crate::fs::escape::shell_word;
 use crate::idmap::IdMap;
 use crate::mounts;
 use crate::preflight::mount_views::{self, MountViewError};
+use crate::volume::parents::ClosedParent;
+use crate::volume::user::ContainerUser;
 
 /// Through an idmapped mount no owner is changed: what would do that is refused. Closed directories above it can be opened
 /// as `idshift prepare --fix-parents` does it.
-pub(super) fn only_what_works(
+pub fn only_what_works(
     remedies: &mut Vec<String>,
     idmapped: &MountViewError,
     (closed, map): (&[ClosedParent], &IdMap),
@@ -45,7 +45,7 @@ pub(super) fn only_what_works(
 }
 
 /// The commands that mount it with another map, where `idshift mount` has mounted it: the owner on disk becomes this user.
-pub(super) fn mounted_again(target: &Path, user: &ContainerUser) -> Option<String> {
+pub fn mounted_again(target: &Path, user: &ContainerUser) -> Option<String> {
     let records = mounts::record::of_target(target).ok()?;
     let record = records.into_iter().next()?;
     let target = shell_word(target);

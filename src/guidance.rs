@@ -1,0 +1,200 @@
+//! What helps, in the words of the command line. The only place below `cli` that names its flags, but for the layers
+//! that are a whole command each (`docker`, `volume`, `mounts`, `host`).
+//!
+//! Errors and findings choose a kind. The words are not in `cli`, because a reason is text before `cli` sees it: a
+//! manifest keeps reasons, the JSON has them, and the commands for Docker and volumes quote errors of the layers below.
+
+use std::fmt;
+
+/// Adds the claim of a login account to what a run may change.
+pub const ALLOW_HOME: &str = "--allow-home";
+
+/// What the operator can do. Paths and journals are given as a command line or a sentence names them.
+#[derive(Clone, Copy, Debug)]
+pub enum Guidance<'a> {
+    /// Of a tree that a login account works with.
+    AllowHome,
+    /// Of one inode of a login account.
+    AllowHomeOfInode,
+    /// Of a path of the operating system.
+    AllowSystemPath,
+    /// Of a tree that is in use.
+    AllowInUse,
+    /// Of a tree of which it cannot be told whether it is in use.
+    AllowUnknownUse,
+    /// Of an inode that has names outside of the tree.
+    AllowOutsideLinks,
+    /// The same, of an inode with this path.
+    FindOutsideLinks(&'a str),
+    /// Of a map whose sides meet, before a run: nothing of this tree was shifted.
+    AssumeUnshifted(&'a str),
+    /// The same, where the tree is only looked at: all of it was.
+    AssumeShifted(&'a str),
+    /// Of an inode that is immutable (`i`) or append-only (`a`).
+    ClearFlag(char, &'a str),
+    /// Of a mount point in the tree.
+    CrossMounts,
+    /// Of something in the tree that cannot be changed.
+    LeaveOut,
+    /// The same, of something with this path.
+    LeaveOutPath(&'a str),
+    /// The same, of something that is mounted below the tree.
+    LeaveOutMount,
+    /// Of inodes that cannot be shifted.
+    KeepGoing,
+    /// Of a process that may not change owners.
+    DryRunWithoutRoot,
+    /// Of a data-root of Docker.
+    MigrateDataRoot(&'a str),
+    /// Of a directory in which no file can be put into place.
+    WriteDaemonJsonByHand,
+    /// Of a manifest that does not fit.
+    NewManifest,
+    /// Of a file that is none of what a report is made of.
+    SourcesOfReport,
+    /// Of a place for journals that cannot be used.
+    OtherJournalDir,
+    /// Of a place for journals that others can write in.
+    PrivateJournalDir(&'a str),
+    /// Of a journal that is not where it was looked for.
+    JournalDirOfRun,
+    /// Of a name that no journal in this directory has.
+    ListJournals(&'a str),
+    /// Of a journal that holds nothing, in this directory.
+    PruneJournals(&'a str),
+    /// Of this journal, damaged behind so many frames.
+    UndoWholeFrames(u32, &'a str),
+    /// The command that undoes what can be undone; the journal as a command line names it.
+    ForcedRollback(&'a str),
+    /// Of a map that lacks ranges for ids with this letter.
+    AddToMap(char),
+    /// Of a map with more ranges than the kernel takes.
+    LeaveOutRanges,
+    /// Of a user who has no range.
+    NameMapOrGiveRange {
+        /// `uid` or `gid`.
+        kind: &'a str,
+        /// Who has none.
+        user: &'a str,
+    },
+    /// Of a user whose ranges engines read differently.
+    OrderOrNameMap,
+    /// Of a file with the ranges of several users.
+    NameUserOfLines,
+    /// Of options that are relative to the ids of a user.
+    NameUserOfPodman,
+}
+
+impl fmt::Display for Guidance<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Guidance::AllowHome => "add --allow-home if it is this one",
+            Guidance::AllowHomeOfInode => "--allow-home shifts it too",
+            Guidance::AllowSystemPath => {
+                "Name the directory that is meant, or add --allow-system-path if it is this one"
+            }
+            Guidance::AllowInUse => "add --allow-in-use if you know that it takes no harm",
+            Guidance::AllowUnknownUse => "--allow-in-use goes on without knowing",
+            Guidance::AllowOutsideLinks => "add --allow-outside-links",
+            Guidance::CrossMounts => "--cross-mounts goes on below it",
+            Guidance::LeaveOut => "Leave it out with --exclude",
+            Guidance::LeaveOutMount => "leave it out, with --exclude or without --cross-mounts",
+            Guidance::KeepGoing => "leave them with --keep-going",
+            Guidance::DryRunWithoutRoot => "--dry-run works without, where it can read",
+            Guidance::WriteDaemonJsonByHand => {
+                "Write the file there by hand, and run this without --write-daemon-json"
+            }
+            Guidance::NewManifest => {
+                "Make a new one with `idshift shift --dry-run --manifest FILE`"
+            }
+            Guidance::SourcesOfReport => {
+                "A report is made of a manifest (`--dry-run --manifest FILE`), a journal (`idshift journal list`) \
+                 or the output of `idshift docker audit --json`"
+            }
+            Guidance::OtherJournalDir => "Name another place with --journal-dir DIR",
+            Guidance::JournalDirOfRun => {
+                "Name the directory that the run was given with --journal-dir DIR"
+            }
+            Guidance::LeaveOutRanges => "Leave out some of --map",
+            Guidance::OrderOrNameMap => {
+                "Put them in order, or name the map that the engine uses: --map b:CONTAINER:HOST:SIZE"
+            }
+            Guidance::NameUserOfLines => {
+                "Name the user whose lines in /etc/subuid and /etc/subgid count: --subid USER"
+            }
+            Guidance::NameUserOfPodman => {
+                "Name the user whose rootless Podman it is: --subid USER"
+            }
+            other => return other.fmt_with_names(f),
+        };
+        f.write_str(text)
+    }
+}
+
+impl Guidance<'_> {
+    /// Those that name a path, a journal, a user or a map.
+    fn fmt_with_names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Guidance::FindOutsideLinks(path) => write!(
+                f,
+                "`find DIR -xdev -samefile {}` finds them below DIR; --allow-outside-links shifts it all the same",
+                path
+            ),
+            Guidance::AssumeUnshifted(path) => write!(
+                f,
+                "If you know that nothing below {} was shifted before, add --assume-unshifted",
+                path
+            ),
+            Guidance::AssumeShifted(path) => write!(
+                f,
+                "If you know that everything below {} was shifted, add --assume-shifted",
+                path
+            ),
+            Guidance::ClearFlag(letter, path) => write!(
+                f,
+                "`chattr -{letter} {}` or --immutable=clear lets it be changed",
+                path
+            ),
+            Guidance::LeaveOutPath(path) => {
+                write!(f, "Leave it out with --exclude {}", path)
+            }
+            Guidance::MigrateDataRoot(path) => write!(
+                f,
+                "`idshift docker migrate --data-root {}` carries it over",
+                path
+            ),
+            Guidance::PrivateJournalDir(path) => write!(
+                f,
+                "`chown root: {path} && chmod 0700 {path}` helps where it is this directory itself; else name another \
+                 place with --journal-dir DIR",
+                path = path
+            ),
+            Guidance::ListJournals(dir) => write!(
+                f,
+                "`idshift journal list --journal-dir {}` shows what is there",
+                dir
+            ),
+            Guidance::PruneJournals(dir) => write!(
+                f,
+                "`idshift journal prune --journal-dir {}` removes the file",
+                dir
+            ),
+            Guidance::UndoWholeFrames(frames, journal) => write!(
+                f,
+                "`idshift rollback --up-to {frames} {}` undoes just these",
+                journal
+            ),
+            Guidance::ForcedRollback(journal) => write!(f, "`idshift rollback --force {journal}`"),
+            Guidance::AddToMap(letter) => write!(
+                f,
+                "add --map {letter}:0:100000:65536, or use b: for uids and gids alike"
+            ),
+            Guidance::NameMapOrGiveRange { kind, user } => write!(
+                f,
+                "Either name the map: --map b:0:HOST:SIZE (for example --map b:0:100000:65536), or give the user a \
+                 range: usermod --add-sub{kind}s 100000-165535 {user}"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
