@@ -97,7 +97,7 @@ impl fmt::Display for Guidance<'_> {
             Guidance::AllowUnknownUse => "--allow-in-use goes on without knowing",
             Guidance::AllowOutsideLinks => "add --allow-outside-links",
             Guidance::CrossMounts => "--cross-mounts goes on below it",
-            Guidance::LeaveOut => "Leave it out with --exclude",
+            Guidance::LeaveOut => "leave it out with --exclude",
             Guidance::LeaveOutMount => "leave it out, with --exclude or without --cross-mounts",
             Guidance::KeepGoing => "leave them with --keep-going",
             Guidance::DryRunWithoutRoot => "--dry-run works without, where it can read",
@@ -122,9 +122,7 @@ impl fmt::Display for Guidance<'_> {
             Guidance::NameUserOfLines => {
                 "Name the user whose lines in /etc/subuid and /etc/subgid count: --subid USER"
             }
-            Guidance::NameUserOfPodman => {
-                "Name the user whose rootless Podman it is: --subid USER"
-            }
+            Guidance::NameUserOfPodman => "Name the user whose rootless Podman it is: --subid USER",
             other => return other.fmt_with_names(f),
         };
         f.write_str(text)

@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use super::hardlinks::table::describe_outside_names;
 use super::missing_tree::NotTheTree;
-use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::root::RootError;
+use crate::guidance::Guidance;
 use crate::idmap::{IdMap, Overlap};
 use crate::journal::JournalError;
 use crate::journal::error::StoreError;

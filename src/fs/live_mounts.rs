@@ -26,12 +26,16 @@ pub enum MountError {
     Idmapped(PathBuf),
     /// It is another one than there was.
     #[error(
-        "is on a mount that came meanwhile ({point}), so what it shows was not checked. Run it again after `umount {word}`. {}",
+        "is on a mount that came meanwhile ({point}), so what it shows was not checked. `umount {word}`, or {}, \
+         then run it again",
         Guidance::LeaveOut, point = escaped(.0), word = shell_word(.0)
     )]
     New(PathBuf),
     /// The kernel does not tell.
-    #[error("is on a mount of which the kernel does not tell what it is: {0}. {}", Guidance::LeaveOut)]
+    #[error(
+        "is on a mount of which the kernel does not tell what it is: {0}. You can {help}",
+        help = Guidance::LeaveOut
+    )]
     Unknown(#[from] io::Error),
 }
 

@@ -11,8 +11,8 @@ use super::line_error::LineError;
 use super::record;
 use super::safe_path;
 use super::state::JournalState;
-use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, one_line, shell_word};
+use crate::guidance::Guidance;
 
 /// Why a journal cannot be used.
 #[derive(Debug, Error)]

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::accounts::{Account, LoginAccounts};
-use crate::guidance::ALLOW_HOME;
 use crate::fs::Root;
 use crate::fs::escape::escaped;
 use crate::fs::root::ancestor_ids_of;
+use crate::guidance::ALLOW_HOME;
 
 /// What a tree has to do with a login account.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

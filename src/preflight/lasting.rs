@@ -7,9 +7,9 @@ use thiserror::Error;
 
 use super::Preflight;
 use super::homes::{self, Claim};
-use crate::guidance::Guidance;
 use crate::fs::escape::escaped;
 use crate::fs::process;
+use crate::guidance::Guidance;
 use crate::journal::error::StoreError;
 
 /// Why the trees cannot be changed, now or later.

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::idmapped::{Found, mount_of};
 use crate::fs::mount_view::View;
 use crate::fs::mountinfo::{self, Mount};
 use crate::fs::{PinnedFile, Root};
+use crate::guidance::Guidance;
 
 /// Why trees are refused because of the mounts that show them.
 #[derive(Debug, Error)]

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::Preflight;
-use crate::guidance::Guidance;
 use crate::fs::escape::escaped;
 use crate::fs::{Root, process};
+use crate::guidance::Guidance;
 use crate::journal::error::StoreError;
 use crate::journal::run_lock::{LockError, RunLock};
 use crate::preflight::in_use::{self, TreeInUse, Use};
@@ -34,7 +34,10 @@ pub enum Passing {
     )]
     ServiceRuns(PathBuf, Vec<Use>),
     /// Who is using the tree could not be found out.
-    #[error("/proc: {0}; cannot tell who is using the tree. {}", Guidance::AllowUnknownUse)]
+    #[error(
+        "/proc: {0}; cannot tell who is using the tree. {help}",
+        help = Guidance::AllowUnknownUse
+    )]
     UseUnknown(std::io::Error),
     /// Something is mounted in the tree that was meant to be unmounted when its user ended.
     #[error("{path}: {reason}", path = escaped(path))]

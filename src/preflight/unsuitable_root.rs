@@ -6,18 +6,15 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, shell_word};
+use crate::guidance::Guidance;
 use crate::ownership::FileType;
 
 /// Why a root is left alone.
 #[derive(Debug, Error)]
 pub enum UnsuitableRoot {
     /// The path belongs to the operating system, or merely holds what belongs to others.
-    #[error(
-        "{}: {why}. {}",
-        escaped(path), Guidance::AllowSystemPath
-    )]
+    #[error("{}: {why}. {}", escaped(path), Guidance::AllowSystemPath)]
     System {
         /// The root.
         path: PathBuf,
@@ -36,7 +33,8 @@ pub enum UnsuitableRoot {
     /// What a daemon listens on, or what is no file at all.
     #[error(
         "{}: is {kind}; shifting it gives a container's user rights on what is behind it. {}",
-        escaped(path), Guidance::AllowSystemPath
+        escaped(path),
+        Guidance::AllowSystemPath
     )]
     Kind {
         /// The root.

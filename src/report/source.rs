@@ -11,8 +11,8 @@ use thiserror::Error;
 
 use super::contents::Report;
 use super::{audit, journal, manifest};
-use crate::guidance::Guidance;
 use crate::fs::escape::escaped;
+use crate::guidance::Guidance;
 use crate::journal::JournalError;
 use crate::journal::frame::MAGIC as FRAME_MAGIC;
 use crate::journal::manifest::ManifestError;

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 pub use self::checked::{Checked, Owner, Step, Unusable};
 use self::open::open;
+use super::VolumeError;
 use super::parents::{ClosedParent, closed_above};
 use super::probe::{Answer, ProbeFile, Question, What, ask};
 use super::remedy::{Entries, Seen, add_fix_parents, idmapped, mount_instead, remedy};
 use super::user::ContainerUser;
-use super::VolumeError;
 use crate::fs::access_probe::AccessResult;
 use crate::fs::{PinnedFile, Root, Stat, attributes};
 use crate::host::runtime::{Program, runc};

@@ -46,7 +46,10 @@ pub fn add_fix_parents(remedies: &mut Vec<String>, seen: &Seen<'_>) {
 pub fn mount_instead(remedies: &[String]) -> Option<String> {
     let mut remedies = remedies.iter();
     let words = remedies.find_map(|remedy| remedy.strip_prefix("idshift prepare"))?;
-    Some(format!("idshift mount{}", words.replace(" --fix-parents", "")))
+    Some(format!(
+        "idshift mount{}",
+        words.replace(" --fix-parents", "")
+    ))
 }
 
 /// What is known of a path and of who is to use it.

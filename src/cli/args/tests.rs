@@ -66,7 +66,11 @@ fn layers_below_the_command_line_name_no_flag() {
         looked_at += 1;
         let text = strings(&fs::read_to_string(entry.path()).unwrap());
         let ours = flags_in(&text).filter(|flag| known.contains(*flag));
-        let ours = ours.filter(|flag| !OF_OTHERS.iter().any(|of| path == Path::new(of.0) && *flag == of.1));
+        let ours = ours.filter(|flag| {
+            !OF_OTHERS
+                .iter()
+                .any(|of| path == Path::new(of.0) && *flag == of.1)
+        });
         named.extend(ours.map(|flag| format!("{}: {flag}", path.display())));
     }
     assert!(looked_at > 100, "{looked_at} files");

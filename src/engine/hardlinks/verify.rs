@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use super::look_up::{StableInode, Verified, look_up_names};
 use super::table::Deferred;
-use crate::guidance::Guidance;
 use crate::engine::context::WalkContext;
 use crate::engine::sinks::Sink;
 use crate::engine::visitor::{Candidate, ShiftVisitor};
@@ -25,6 +24,7 @@ use crate::fs::dir_guard::tick;
 use crate::fs::threads::on_threads;
 use crate::fs::walk::{Visit, walk};
 use crate::fs::{LookupEntry, Root, attributes, process};
+use crate::guidance::Guidance;
 
 /// Walks trees, and then decides on what was put off meanwhile.
 pub(in crate::engine) fn walk_and_verify<'a, S: Sink>(

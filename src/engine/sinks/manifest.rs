@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldhash::fast::RandomState;
 
 use super::{Decision, Sink};
-use crate::guidance::Guidance;
 use crate::engine::context::WalkContext;
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::DirPath;
+use crate::guidance::Guidance;
 use crate::journal::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
 use crate::journal::{Transition, name};
 

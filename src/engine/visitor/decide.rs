@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::guidance::Guidance;
 use crate::engine::ProblemKind;
 use crate::engine::context::WalkContext;
 use crate::engine::policy::Rule;
 use crate::fs::escape::shell_word;
 use crate::fs::{DirPath, LookupEntry, Stat, attributes, flags};
+use crate::guidance::Guidance;
 use crate::journal::Transition;
 use crate::ownership::{Change, Extra, Flags, Mapping, Ownership};
 use crate::preflight::homes::Claim;

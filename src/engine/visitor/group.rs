@@ -10,7 +10,6 @@ use rustix::io::Errno;
 
 use super::ShiftVisitor;
 use super::decide::{Candidate, changes_plain, may_change};
-use crate::guidance::Guidance;
 use crate::engine::ProblemKind;
 use crate::engine::hardlinks::table::{inodes_with_all_names_in, key};
 use crate::engine::policy::Rule;
@@ -21,6 +20,7 @@ use crate::fs::live_mounts::{KnownMounts, MountError};
 use crate::fs::{
     Dir, DirPath, FirstCall, LookupEntry, LookupError, LookupOptions, PinnedFile, Stat, lookup,
 };
+use crate::guidance::Guidance;
 
 impl<S: Sink> ShiftVisitor<'_, S> {
     /// The names of a directory that are to be decided on, each with its rule.
@@ -96,7 +96,7 @@ impl<S: Sink> ShiftVisitor<'_, S> {
     fn read_only(&mut self, dir: &DirPath, name: &[u8]) -> ControlFlow<()> {
         let path = shell_word(&self.walk.path(dir, name));
         let reason = format!(
-            "is a read-only subvolume (a snapshot). {}, or make it writable: btrfs property set -ts {path} ro false",
+            "is a read-only subvolume (a snapshot). Make it writable (`btrfs property set -ts {path} ro false`), or {}",
             Guidance::LeaveOut
         );
         self.record_left(ProblemKind::Failed, dir, name, reason)

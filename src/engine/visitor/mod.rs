@@ -15,15 +15,13 @@ use rustix::io::Errno;
 pub(super) use self::decide::Candidate;
 use self::decide::{Verdict, decide};
 use super::context::WalkContext;
-use super::hardlinks::table::{
-    Key, LinkedOutside, OutsideLinks, describe_outside_names,
-};
+use super::hardlinks::table::{Key, LinkedOutside, OutsideLinks, describe_outside_names};
 use super::sinks::{Decision, Held, Sink};
 use super::{Problem, ProblemKind, Stats};
-use crate::guidance::Guidance;
 use crate::fs::escape::shell_word;
 use crate::fs::walk::{Enter, Visit};
 use crate::fs::{Dir, DirPath, LookupEntry, Names, Root, attributes, process};
+use crate::guidance::Guidance;
 
 /// Decides for each inode met by one thread; what is to change goes to a sink.
 pub struct ShiftVisitor<'a, S> {

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::guidance::Guidance;
 use crate::fs::idmapped::{Found, is_idmapped, mount_of};
 use crate::fs::mountinfo;
+use crate::guidance::Guidance;
 
 /// What is missing, and what helps. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -60,7 +60,10 @@ pub enum IdmappedMountError {
     )]
     Ids,
     /// More ranges than the kernel takes.
-    #[error("the map has {0} ranges, and the kernel takes 340 at most. {}", Guidance::LeaveOutRanges)]
+    #[error(
+        "the map has {0} ranges, and the kernel takes 340 at most. {help}",
+        help = Guidance::LeaveOutRanges
+    )]
     Ranges(usize),
     /// Nothing can be mounted there.
     #[error(

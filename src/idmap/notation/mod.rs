@@ -16,9 +16,9 @@ use thiserror::Error;
 
 use super::range_map::RangeMapError;
 use super::{IdMap, Range, RangeMap};
+use crate::guidance::Guidance;
 use incus::RootRanges;
 use podman::PodmanMaps;
-use crate::guidance::Guidance;
 
 /// What a text says of a map.
 #[derive(Clone, Debug, PartialEq)]

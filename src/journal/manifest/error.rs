@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::guidance::Guidance;
 use crate::fs::escape::escaped;
+use crate::guidance::Guidance;
 use crate::journal::record::FORMAT;
 
 /// Why a manifest cannot be used.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Use;
-use crate::guidance::Guidance;
 use crate::fs::escape::{escaped, one_line};
+use crate::guidance::Guidance;
 
 /// Users that are named.
 const NAMED: usize = 10;

@@ -20,9 +20,8 @@ pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> 
             return VolumeError::path(path, reason);
         }
         let help = create_for_user(&request.map_words, path, &request.user);
-        let reason = format!(
-            "is not there. Docker would make it, for the container's root alone. {help}"
-        );
+        let reason =
+            format!("is not there. Docker would make it, for the container's root alone. {help}");
         VolumeError::path(path, reason)
     };
     let is_symlink = match path.symlink_metadata() {

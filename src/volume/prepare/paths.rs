@@ -41,10 +41,7 @@ impl PathPlan<'_> {
             Err(error) => return Err(VolumeError::io(path)(error)),
         };
         if missing && !self.request.create {
-            return Err(VolumeError::path(
-                path,
-                format!("is not there. {CREATE}"),
-            ));
+            return Err(VolumeError::path(path, format!("is not there. {CREATE}")));
         }
         if missing {
             return self.missing(path);
