@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use crate::table::{Row, Table};
 
 const NAMES: [(&str, &str); 4] = [
-    ("idshift shift", "#1060c0"),
-    ("chown -R", "#c03010"),
-    ("find -printf", "#888888"),
+    ("shift", "#1060c0"),
+    ("chown -R, sync -f", "#c03010"),
     ("fuidshift", "#308030"),
+    ("migrate --idmapped", "#803090"),
 ];
 
 const LEFT: f64 = 70.0;
@@ -46,14 +46,10 @@ pub fn plot(table: &Table) -> String {
         .rows
         .iter()
         .filter_map(|row| match row {
-            Row::Growth {
-                inodes,
-                idshift,
-                chown,
-                find,
-                fuidshift,
-                ..
-            } => Some((*inodes as f64, [*idshift, *chown, *find, *fuidshift])),
+            Row::Growth(it) => Some((
+                it.inodes as f64,
+                [it.shift, it.chown, it.fuidshift, it.idmapped],
+            )),
             _ => None,
         })
         .collect();

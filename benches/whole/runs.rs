@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::floor;
 
@@ -110,6 +110,11 @@ impl Bench {
         Ok(())
     }
 
+    /// Has the disk write out what is left, and keeps the journals.
+    pub fn settle_disk(&self) {
+        nix::unistd::sync();
+    }
+
     /// Empties the kernel's caches.
     pub fn forget(&self) -> io::Result<()> {
         self.settle()?;
@@ -204,6 +209,37 @@ impl Bench {
                 .args(["--quiet", "--map", "b:0:100000:65536", "--journal-dir"])
                 .arg(&self.journals)
                 .arg(tree),
+        )
+    }
+
+    /// `idshift shift TREE`, killed after some seconds. False: it was over by then.
+    pub fn shift_killed(&self, tree: &Path, after: f64) -> io::Result<bool> {
+        let mut child = self
+            .program()
+            .args([
+                "shift",
+                "--quiet",
+                "--map",
+                "b:0:100000:65536",
+                "--journal-dir",
+            ])
+            .arg(&self.journals)
+            .arg(tree)
+            .stdout(Stdio::null())
+            .spawn()?;
+        std::thread::sleep(Duration::from_secs_f64(after));
+        let is_running = child.try_wait()?.is_none();
+        child.kill()?;
+        child.wait()?;
+        Ok(is_running)
+    }
+
+    /// `idshift journal list`
+    pub fn journal_list(&self) -> io::Result<Run> {
+        time(
+            self.program()
+                .args(["journal", "list", "--journal-dir"])
+                .arg(&self.journals),
         )
     }
 

@@ -1,0 +1,9 @@
+//! What is measured, one file for each subject.
+
+pub mod docker;
+pub mod growth;
+pub mod journals;
+pub mod mixed;
+pub mod mounts;
+pub mod polite;
+pub mod shapes;
