@@ -15,6 +15,7 @@ use crate::fs::Root;
 use crate::journal::Step;
 use crate::journal::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
 use crate::journal::step::steps_format;
+use crate::preflight::Passing;
 
 /// A manifest to be written, and where, for messages.
 pub type ManifestOutput<'a> = Option<(ManifestWriter, &'a Path)>;
@@ -27,6 +28,8 @@ pub(super) struct DryRun<'a> {
     pub trees: usize,
     pub scope: WalkScope<'a>,
     pub steps: &'a [Step],
+    /// Why a real run would be refused now.
+    pub would_refuse: &'a [Passing],
 }
 
 impl DryRun<'_> {
@@ -68,7 +71,7 @@ impl DryRun<'_> {
 
         let interrupted = run.was_interrupted();
         if let Some((shared, path)) = manifest {
-            end(shared, &stats, interrupted).map_err(failed(path))?;
+            end(shared, &stats, self.would_refuse, interrupted).map_err(failed(path))?;
         }
         let ending = match interrupted {
             true => Ending::Interrupted,
@@ -98,7 +101,12 @@ impl DryRun<'_> {
     }
 }
 
-fn end(shared: SharedManifest, stats: &Stats, interrupted: bool) -> std::io::Result<()> {
+fn end(
+    shared: SharedManifest,
+    stats: &Stats,
+    would_refuse: &[Passing],
+    interrupted: bool,
+) -> std::io::Result<()> {
     let mut writer = shared.into_writer()?;
     // Without a summary, a manifest counts as cut off: as this one is.
     if !interrupted {
@@ -108,6 +116,7 @@ fn end(shared: SharedManifest, stats: &Stats, interrupted: bool) -> std::io::Res
             already_shifted: stats.already,
             unmapped: stats.unmapped,
             failed: stats.failed,
+            would_refuse: would_refuse.iter().map(ToString::to_string).collect(),
         });
         writer.write(&summary.to_bytes())?;
     }

@@ -125,6 +125,7 @@ impl Plan<'_> {
             trees: self.request.paths.len(),
             scope,
             steps: &self.steps,
+            would_refuse: &would_refuse,
         };
         let (report, outside) = dry_run.run(manifest, control, check_no_outside_links)?;
         outside?;

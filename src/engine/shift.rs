@@ -47,6 +47,7 @@ pub fn dry_run(
         trees: roots.len(),
         scope,
         steps: &[],
+        would_refuse: &would_refuse,
     };
     let (report, ()) = dry_run.run(manifest, control, |_| ())?;
     Ok(Report {

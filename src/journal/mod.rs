@@ -21,6 +21,7 @@
 //!
 //! Who may use them:
 //! - [`safe_path`], `file_version`: whether somebody else could have written a record, or has
+//! - [`private_file`]: a manifest or a page is written, and never over a journal
 //! - [`run_lock`]: one run at a time on a tree
 
 mod append;
@@ -35,6 +36,7 @@ mod last_id;
 pub mod line_error;
 pub mod manifest;
 pub mod name;
+pub mod private_file;
 mod reader;
 pub mod record;
 pub mod root_line;

@@ -20,6 +20,9 @@ pub enum AppendError {
     /// One that nobody can find any more undoes nothing.
     #[error("it was removed while it was written")]
     Removed,
+    /// Frames of it are gone, and with them what undoes the run.
+    #[error("it was cut off by another program while it was written")]
+    Cut,
     /// The thread that writes it cannot be started.
     #[error("no thread for it: {0}")]
     NoThread(io::Error),
@@ -68,9 +71,13 @@ impl Appender {
         self.allocate(frame.len() as u64)?;
         self.file.write_all_at(&frame, self.end)?;
         self.file.sync_data()?;
+        let there = self.file.metadata()?;
         // One that nobody can find any more undoes nothing.
-        if self.file.metadata()?.nlink() == 0 {
+        if there.nlink() == 0 {
             return Err(io::Error::other(AppendError::Removed));
+        }
+        if there.len() < self.allocated_to {
+            return Err(io::Error::other(AppendError::Cut));
         }
         self.end += frame.len() as u64;
         self.next_frame += 1;

@@ -7,8 +7,9 @@ use super::contents::{Grade, Report, Table, count_text};
 use super::manifest::trees;
 use super::source::{ReportError, shown};
 use super::tree::Tree;
-use crate::fs::escape::one_line;
+use crate::fs::escape::{one_line, shell_word};
 use crate::journal::file::Section;
+use crate::journal::id::DEFAULT_PLACE;
 use crate::journal::{Journal, JournalState, Name, Transition};
 
 /// Reads it.
@@ -67,7 +68,7 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
         ("Map", header.map.to_string()),
         ("Trees", trees(&header.roots)),
     ];
-    let (grade, verdict) = verdict(&journal, tree.inodes());
+    let (grade, verdict) = verdict(&journal, &word(&journal, path), tree.inodes());
     Ok(Report {
         title: format!(
             "{} on {}",
@@ -83,9 +84,16 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
     })
 }
 
-fn verdict(journal: &Journal, inodes: u64) -> (Grade, String) {
+/// How a command names the journal: by its id where journals are looked for, else by its path.
+fn word(journal: &Journal, path: &Path) -> String {
+    match path.parent() == Some(Path::new(DEFAULT_PLACE)) {
+        true => journal.header.id.to_string(),
+        false => shell_word(path),
+    }
+}
+
+fn verdict(journal: &Journal, id: &str, inodes: u64) -> (Grade, String) {
     let (left, inodes) = (journal.left(), count_text(inodes));
-    let id = &journal.header.id;
     match (journal.state, left) {
         (JournalState::Finished, 0) => (
             Grade::Good,

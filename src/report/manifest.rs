@@ -61,12 +61,20 @@ fn report(
     (tree, problems, steps): (Tree, Table, Table),
 ) -> Report {
     let left = summary.unmapped + summary.failed;
-    let grade = if left > 0 { Grade::Bad } else { Grade::Good };
+    let grade = match (left, &summary.would_refuse[..]) {
+        (1.., _) => Grade::Bad,
+        (0, [_, ..]) => Grade::Warning,
+        (0, []) => Grade::Good,
+    };
     let seen = count_text(summary.seen);
     let verdict = match left {
         0 => format!(
-            "{} of {seen} inodes would change. Nothing stands in the way.",
-            count_text(summary.changed)
+            "{} of {seen} inodes would change. {}",
+            count_text(summary.changed),
+            match grade {
+                Grade::Warning => "A real run would have been refused when the dry run was made.",
+                _ => "No inode stands in the way.",
+            }
         ),
         _ => format!(
             "{} of {seen} inodes cannot be shifted. A run would be refused, or {}.",
@@ -88,6 +96,10 @@ fn report(
         ("Trees", trees(&header.roots)),
         ("Shifted already", count_text(summary.already_shifted)),
     ];
+    let mut refused = Table::new("Why a run would have been refused", &["why"]);
+    for why in &summary.would_refuse {
+        refused.push(vec![one_line(why)]);
+    }
     Report {
         title: format!("Dry run on {}", one_line(&header.host)),
         grade,
@@ -95,7 +107,7 @@ fn report(
         facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
         tree: Some(tree),
         problems: Some(problems),
-        tables: vec![steps],
+        tables: vec![refused, steps],
     }
 }
 

@@ -4,9 +4,11 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use rustix::fs::OFlags;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::contents::Report;
@@ -59,6 +61,9 @@ impl ReportError {
 /// Begins a zstd frame (RFC 8878), and so a compressed manifest.
 const ZSTD_MAGIC: u32 = 0xFD2F_B528;
 
+/// The `format` of an audit's object (docs/formats.md).
+const AUDIT_FORMAT: u64 = 1;
+
 /// An audit's object is read whole.
 const LARGEST_AUDIT: u64 = 64 << 20;
 
@@ -71,7 +76,15 @@ pub fn report_of(path: &Path) -> Result<Report, ReportError> {
         path: path.to_path_buf(),
         source,
     };
-    let mut file = File::open(path).map_err(failed)?;
+    // Nobody writes into a pipe: it would be waited for.
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits() as i32)
+        .open(path)
+        .map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(ReportError::bad(path, "it is no regular file"));
+    }
     let mut head = [0; 4];
     let read = file.read(&mut head).map_err(failed)?;
     if read == head.len() && u32::from_le_bytes(head) == FRAME_MAGIC {
@@ -95,12 +108,28 @@ pub fn report_of(path: &Path) -> Result<Report, ReportError> {
                 .get("command")
                 .is_some_and(|command| command == "docker audit") =>
         {
+            check_format(path, &object)?;
             Ok(audit::report(&object))
         }
         Ok(_) => Err(ReportError::bad(path, "it is another kind of JSON")),
         Err(error) => Err(ReportError::bad(
             path,
             format!("its first line is no JSON: {error}"),
+        )),
+    }
+}
+
+/// An audit by a later version may mean something else.
+fn check_format(path: &Path, audit: &Map<String, Value>) -> Result<(), ReportError> {
+    match audit.get("format").and_then(Value::as_u64) {
+        Some(AUDIT_FORMAT) => Ok(()),
+        Some(format) => Err(ReportError::bad(
+            path,
+            format!("it is an audit in format {format}, this idshift reads {AUDIT_FORMAT}"),
+        )),
+        None => Err(ReportError::bad(
+            path,
+            "it is an audit that does not say its format",
         )),
     }
 }

@@ -1,15 +1,13 @@
 //! `idshift report`
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::cli::args::ReportArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::cli::output::text::path;
-use crate::journal::Store;
+use crate::journal::{Store, private_file};
 use crate::report::page;
 use crate::report::source::report_of;
 
@@ -28,16 +26,10 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
         );
         return Ok(Exit::Done);
     }
-    write(&args.output, page.as_bytes()).map_err(|error| {
+    // A page names files of root's: it is for whoever made it.
+    private_file::replace(&args.output, page.as_bytes(), &file).map_err(|error| {
         let file = path(&args.output);
-        Failure::refused(format!("{file}: {error}; the page cannot be written there"))
+        Failure::refused(format!("{file}: the page cannot be written: {error}"))
     })?;
     Ok(Exit::Done)
-}
-
-/// A page names files of root's: it is for whoever made it. One that is there already keeps its mode.
-fn write(file: &Path, page: &[u8]) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(file)?.write_all(page)
 }

@@ -22,6 +22,10 @@ const VARIABLE: &str = "IDSHIFT_COMPLETE";
 /// # Errors
 /// The answer cannot be written, or the shell is not known.
 pub fn answer(args: &[OsString]) -> std::io::Result<bool> {
+    // A shell's script gives the words behind `--`. Without it this is a command, whatever is in its environment.
+    if args.get(1).is_none_or(|word| word != "--") {
+        return Ok(false);
+    }
     let here = std::env::current_dir().ok();
     let asked = CompleteEnv::with_factory(Cli::command).var(VARIABLE);
     asked

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::fs::escape::escaped;
 use crate::guidance::Guidance;
+use crate::journal::private_file::PrivateFileError;
 use crate::journal::record::FORMAT;
 
 /// Why a manifest cannot be used.
@@ -83,6 +84,9 @@ pub enum ManifestLineError {
     /// The summary is the last line.
     #[error("it stands behind the summary, which is the last line")]
     AfterSummary,
+    /// No path and no file in a step is so long.
+    #[error("the line is too long to be one of a manifest")]
+    TooLong,
     /// `path_b64` is no base64.
     #[error(transparent)]
     Base64(#[from] base64::DecodeError),
@@ -97,12 +101,10 @@ pub enum ManifestLineError {
 /// Why a manifest cannot be written.
 #[derive(Debug, Error)]
 pub enum ManifestOutputError {
-    /// The file cannot be made or written.
+    /// The stream cannot be written.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Its owner could read it, whatever its mode is.
-    #[error(
-        "is there and belongs to user {0}, who could read what is private. Remove it, or name another file"
-    )]
-    OfAnotherUser(u32),
+    /// The file cannot be written anew.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
 }

@@ -111,6 +111,9 @@ pub struct SummaryLine {
     pub unmapped: u64,
     /// Inodes that cannot be shifted for another reason.
     pub failed: u64,
+    /// Why a real run would have been refused when the dry run was made, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would_refuse: Vec<String>,
 }
 
 /// Any line.

@@ -1,6 +1,6 @@
 //! Reading a manifest.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::{ManifestError, ManifestLineError};
@@ -33,25 +33,10 @@ impl Manifest {
         let mut header = None;
         let mut changes = 0;
         let mut troubles = 0;
-        let mut whole = false;
-        let mut last = 0;
+        let mut is_whole = false;
         for line in lines(path)? {
-            let (number, line) = line?;
-            last = number;
-            let bad = |reason| ManifestError::Bad {
-                path: path.to_path_buf(),
-                line: number,
-                reason,
-            };
-            if whole {
-                return Err(bad(ManifestLineError::AfterSummary));
-            }
-            match line {
-                ManifestLine::Header(line) if header.is_none() && number == 1 => {
-                    header = Some(*line);
-                }
-                ManifestLine::Header(_) => return Err(bad(ManifestLineError::SecondHeader)),
-                _ if header.is_none() => return Err(bad(ManifestLineError::NoHeader)),
+            match line?.1 {
+                ManifestLine::Header(line) => header = Some(*line),
                 ManifestLine::Change(_) => changes += 1,
                 ManifestLine::Step(_) => {
                     return Err(ManifestError::Steps {
@@ -59,23 +44,23 @@ impl Manifest {
                     });
                 }
                 ManifestLine::Note(note) => troubles += u64::from(note.note != "mount"),
-                ManifestLine::Summary(_) => whole = true,
+                ManifestLine::Summary(_) => is_whole = true,
             }
         }
         match header {
-            Some(header) if whole => Ok(Manifest {
+            Some(header) if is_whole => Ok(Manifest {
                 path: path.to_path_buf(),
                 version,
                 header,
                 changes,
                 troubles,
             }),
-            _ if last == 0 => Err(ManifestError::Bad {
+            None => Err(ManifestError::Bad {
                 path: path.to_path_buf(),
                 line: 1,
                 reason: ManifestLineError::Empty,
             }),
-            _ => Err(ManifestError::CutOff {
+            Some(_) => Err(ManifestError::CutOff {
                 path: path.to_path_buf(),
             }),
         }
@@ -166,14 +151,17 @@ pub struct Reviewed {
 
 type Numbered = Result<(u64, ManifestLine), ManifestError>;
 
-/// The lines of a manifest file with their numbers, from 1.
+/// Bytes of a line at most: a path may have any depth, and all of a step's file may be in its line.
+const LONGEST_LINE: u64 = 256 << 20;
+
+/// The lines of a manifest file with their numbers, from 1: a header comes first, and nothing after a summary.
+///
+/// # Errors
+/// [`ManifestError`]. That there is no summary at the end is for the caller to see.
 pub fn lines(path: &Path) -> Result<impl Iterator<Item = Numbered> + use<>, ManifestError> {
-    let io = {
-        let path = path.to_path_buf();
-        move |source| ManifestError::Io {
-            path: path.clone(),
-            source,
-        }
+    let io = |source| ManifestError::Io {
+        path: path.to_path_buf(),
+        source,
     };
     let file = safe_path::open_handed_over(path).map_err(|distrust| match distrust {
         Distrust::Io(error) => io(error),
@@ -183,32 +171,82 @@ pub fn lines(path: &Path) -> Result<impl Iterator<Item = Numbered> + use<>, Mani
         },
     })?;
     let reader: Box<dyn BufRead> = if is_compressed(path) {
-        let decoder = zstd::stream::read::Decoder::new(file).map_err(&io)?;
+        let decoder = zstd::stream::read::Decoder::new(file).map_err(io)?;
         Box::new(BufReader::new(decoder))
     } else {
         Box::new(BufReader::new(file))
     };
-    let path = path.to_path_buf();
-    Ok(reader.split(b'\n').zip(1..).map(move |(text, number)| {
-        let text = text.map_err(|error| match error.kind() {
+    let mut lines = Lines {
+        path: path.to_path_buf(),
+        reader,
+        number: 0,
+        is_over: false,
+    };
+    Ok(std::iter::from_fn(move || lines.next_line()))
+}
+
+/// A manifest as it is read line by line.
+struct Lines {
+    path: PathBuf,
+    reader: Box<dyn BufRead>,
+    number: u64,
+    /// The summary was read.
+    is_over: bool,
+}
+
+impl Lines {
+    fn next_line(&mut self) -> Option<Numbered> {
+        let mut text = Vec::new();
+        let read = (&mut self.reader)
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut text);
+        self.number += 1;
+        match read {
+            Ok(0) => None,
+            Ok(_) => Some(self.line(&text).map(|line| (self.number, line))),
             // zstd says so of a stream that ends too soon.
-            io::ErrorKind::UnexpectedEof => ManifestError::CutOff { path: path.clone() },
-            _ => io(error),
-        })?;
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Some(Err(ManifestError::CutOff {
+                    path: self.path.clone(),
+                }))
+            }
+            Err(source) => Some(Err(ManifestError::Io {
+                path: self.path.clone(),
+                source,
+            })),
+        }
+    }
+
+    fn line(&mut self, text: &[u8]) -> Result<ManifestLine, ManifestError> {
         let bad = |reason| ManifestError::Bad {
-            path: path.clone(),
-            line: number,
+            path: self.path.clone(),
+            line: self.number,
             reason,
         };
-        if number == 1 {
-            check_format(&text).map_err(&bad)?;
+        if self.is_over {
+            return Err(bad(ManifestLineError::AfterSummary));
         }
-        let line = serde_json::from_slice(&text).map_err(|error| match error.is_eof() {
-            true => ManifestError::CutOff { path: path.clone() },
+        if !text.ends_with(b"\n") && text.len() as u64 >= LONGEST_LINE {
+            return Err(bad(ManifestLineError::TooLong));
+        }
+        let is_first = self.number == 1;
+        if is_first {
+            check_format(text).map_err(bad)?;
+        }
+        let line = serde_json::from_slice(text).map_err(|error| match error.is_eof() {
+            true => ManifestError::CutOff {
+                path: self.path.clone(),
+            },
             false => bad(ManifestLineError::Json(error)),
         })?;
-        Ok((number, line))
-    }))
+        match (is_first, matches!(line, ManifestLine::Header(_))) {
+            (true, false) => return Err(bad(ManifestLineError::NoHeader)),
+            (false, true) => return Err(bad(ManifestLineError::SecondHeader)),
+            _ => {}
+        }
+        self.is_over = matches!(line, ManifestLine::Summary(_));
+        Ok(line)
+    }
 }
 
 /// Looks at the version alone, before the rest, which a later version may have changed.

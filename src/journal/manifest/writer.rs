@@ -1,12 +1,12 @@
 //! Writing a manifest.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::error::ManifestOutputError;
 use super::is_compressed;
+use crate::journal::private_file;
 
 /// Where a manifest goes.
 pub struct ManifestWriter {
@@ -24,7 +24,7 @@ impl ManifestWriter {
     /// # Errors
     /// [`ManifestOutputError`]
     pub fn file(path: &Path) -> Result<ManifestWriter, ManifestOutputError> {
-        let file = create_private(path)?;
+        let file = private_file::create(path)?;
         let out = if is_compressed(path) {
             let mut encoder = zstd::stream::write::Encoder::new(file, 0)?;
             encoder.include_checksum(true)?;
@@ -57,26 +57,4 @@ impl ManifestWriter {
             Out::Zstd(out) => out.finish().and_then(|file| file.sync_data()),
         }
     }
-}
-
-/// Opens a file that nobody but its owner can read, before the first byte is in it: a manifest of a migration holds the
-/// environment of containers. What is no regular file (a pipe, a terminal) is written to as it is.
-fn create_private(path: &Path) -> Result<File, ManifestOutputError> {
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    let there = file.metadata()?;
-    if !there.is_file() {
-        return Ok(file);
-    }
-    // Root may write to anybody's file, and its owner may read it whatever its mode is.
-    if there.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(ManifestOutputError::OfAnotherUser(there.uid()));
-    }
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.set_len(0)?;
-    Ok(file)
 }

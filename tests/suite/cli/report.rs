@@ -232,3 +232,77 @@ fn a_large_manifest_becomes_a_small_page() {
     );
     assert!(page.len() < 3 << 20, "{} bytes", page.len());
 }
+
+/// A journal undoes a run: no page and no manifest is written over one, and no page over what it is made from.
+#[test]
+fn what_is_written_takes_no_journals_place() {
+    let place = Place::new(false);
+    let manifest = place.manifest();
+    place.idshift.shift(&place.tree).exits(0);
+    let journal = place.idshift.the_journal();
+    let text = |path: &Path| path.to_str().unwrap().to_string();
+    let page = |what: &Path, to: &Path| {
+        let args = ["report", &text(what), "-o", &text(to)].map(str::to_string);
+        place.idshift.run(args)
+    };
+    let other = place.dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let before = fs::read(&journal).unwrap();
+    for run in [
+        page(&manifest, &journal),
+        page(&journal, &journal),
+        place
+            .idshift
+            .shift_with(&other, &["--dry-run", "--manifest", &text(&journal)]),
+    ] {
+        let said = run.exits(4).stderr;
+        assert!(said.contains("is a journal of idshift"), "{said}");
+        assert_eq!(fs::read(&journal).unwrap(), before);
+    }
+    let before = fs::read(&manifest).unwrap();
+    let said = page(&manifest, &manifest).exits(4).stderr;
+    assert!(said.contains("is the file that is read"), "{said}");
+    assert_eq!(fs::read(&manifest).unwrap(), before);
+    place.idshift.rollback().exits(0);
+
+    // What somebody else could read is not written into.
+    let theirs = place.dir.path().join("theirs.html");
+    fs::write(&theirs, "theirs").unwrap();
+    chown(&theirs, Some(1234), Some(1234)).unwrap();
+    let said = page(&manifest, &theirs).exits(4).stderr;
+    assert!(said.contains("belongs to user 1234"), "{said}");
+    assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+}
+
+/// A dry run says that a real one would be refused now, and so does the page of its manifest.
+#[test]
+fn a_page_says_why_a_run_would_have_been_refused() {
+    let place = Place::new(false);
+    let mut user = Command::new("sleep")
+        .arg("60")
+        .current_dir(&place.tree)
+        .spawn()
+        .unwrap();
+    let manifest = place.manifest();
+    user.kill().unwrap();
+    user.wait().unwrap();
+    let page = place.report(manifest.to_str().unwrap());
+    assert!(
+        page.contains("A real run would have been refused"),
+        "{page}"
+    );
+    assert!(page.contains("sleep"), "{page}");
+}
+
+#[test]
+fn what_a_shell_would_ask_does_nothing_to_a_command() {
+    let place = Place::new(false);
+    let mut command = place
+        .idshift
+        .command(["shift", "--map", "b:0:100000:65536"]);
+    command.arg(&place.tree).env("IDSHIFT_COMPLETE", "bash");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let uid = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&place.tree).unwrap());
+    assert_eq!(uid, 100_000);
+}

@@ -309,6 +309,47 @@ fn a_journal_that_is_removed_under_the_run() {
     assert!(undone > 1, "only {undone} undone");
 }
 
+/// What is cut off cannot be undone any more: the run stops, and does not say that it can.
+#[test]
+fn a_journal_that_is_cut_off_ends_the_run() {
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    for n in 0..900 {
+        std::fs::write(dir.path().join(format!("file-{n}")), "").unwrap();
+    }
+    let idshift = Idshift::new();
+    let args = ["shift", "--map", "b:0:100000:65536", "--rate", "300"];
+    let mut run = idshift
+        .command(args)
+        .arg(dir.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = || {
+        let owner = std::fs::read_dir(dir.path()).unwrap().flatten();
+        owner
+            .filter(|file| {
+                std::os::unix::fs::MetadataExt::uid(&file.metadata().unwrap()) == 100_000
+            })
+            .count()
+            > 0
+    };
+    while !begun() {
+        assert!(
+            run.try_wait().unwrap().is_none(),
+            "over before anything was changed"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let journal = idshift.the_journal();
+    std::fs::File::options()
+        .write(true)
+        .open(journal)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    Run::wait(run).exits(5).says("cut off");
+}
+
 #[test]
 fn few_descriptors() {
     let promise = Promise::new(
