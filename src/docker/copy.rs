@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
+use super::guidance::{EARLIER_COPY, NO_COPY, NO_ROOM_FOR_COPY};
 use super::cp::{CpError, cp};
 use super::data_root::{COPY, DockerRoot, plain_names};
 use crate::engine::{Phase, RunControl};
@@ -50,8 +51,10 @@ impl PlannedCopy {
         {
             return Err(DockerError::in_the_way(
                 top.join("btrfs"),
-                "layers of the btrfs driver are subvolumes, and copies of them would be none. Migrate without --copy, \
-                 after a snapshot of the data-root if you want one",
+                format!(
+                    "layers of the btrfs driver are subvolumes, and copies of them would be none. {NO_COPY}, after a \
+                     snapshot of the data-root if you want one"
+                ),
             ));
         }
         let (mut names, _) = plain_names(&top)?;
@@ -71,7 +74,7 @@ impl PlannedCopy {
                 bytes: bytes.saturating_add(layers.bytes),
                 inodes: amount.inodes + layers.inodes,
             },
-            "Without --copy nothing is copied, and `idshift rollback` undoes it",
+            NO_ROOM_FOR_COPY,
         )?;
         Ok(PlannedCopy {
             data_root: top,
@@ -194,7 +197,7 @@ fn check_is_free(staging: &Path) -> Result<(), DockerError> {
         Ok(_) => Err(DockerError::in_the_way(
             staging,
             format!(
-                "is left of an earlier --copy and belongs to nobody: `rm -rf {}`, then again",
+                "is left of {EARLIER_COPY} and belongs to nobody: `rm -rf {}`, then again",
                 shell_word(staging)
             ),
         )),

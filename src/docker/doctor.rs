@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::DockerError;
+use super::{DockerError, guidance};
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{self, names};
@@ -56,8 +56,9 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
         false => Finding::warning(
             "data-root",
             format!(
-                "{} is not there yet; --data-root names another",
-                escaped(&top)
+                "{} is not there yet; {}",
+                escaped(&top),
+                guidance::OTHER_DATA_ROOT
             ),
         ),
     });

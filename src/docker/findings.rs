@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::DockerError;
+use super::{DockerError, guidance};
 use super::daemon_start::DaemonStart;
 use super::data_root::DockerRoot;
 use super::remap::Remap;
@@ -26,7 +26,7 @@ pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
     match remap {
         Ok(remap) => Finding::ok(WHAT, format!("{}: {}", remap.user, remap.map)),
         Err(error) => Finding::error(WHAT, error.to_string())
-            .remedy("idshift docker migrate --create-user makes dockremap and its ranges"),
+            .remedy(guidance::CREATE_USER),
     }
 }
 

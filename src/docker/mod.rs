@@ -9,6 +9,7 @@
 //! - [`image_store`]: images and container files that are in containerd
 //! - [`conversion`]: what is in containerd becomes layers of the overlay2 graph driver
 //! - [`layout`]: pure: which inode of it gets which owner
+//! - [`guidance`]: the commands and options that messages name
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
 //! - [`inventory`]: what becomes of each thing in and around a data-root
@@ -42,6 +43,7 @@ pub mod data_root;
 pub mod doctor;
 mod findings;
 pub mod graph;
+pub mod guidance;
 pub mod idmapped;
 pub mod image_store;
 pub mod inventory;

@@ -5,6 +5,7 @@ use std::path::Path;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::DockerError;
+use super::guidance::{CREATE_USER_AS_DOCKERD, CREATE_USER_TOO};
 use crate::host::missing_ranges::MissingRanges;
 use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
 
@@ -47,7 +48,7 @@ impl Remap {
         let found = found.ok().flatten().ok_or_else(|| {
             bad(match user {
                 "default" => format!(
-                    "there is no user {DEFAULT_USER}. `idshift docker migrate --create-user` makes it as dockerd would"
+                    "there is no user {DEFAULT_USER}. {CREATE_USER_AS_DOCKERD}"
                 ),
                 _ => format!("there is no user {user} in /etc/passwd"),
             })
@@ -74,8 +75,8 @@ impl Remap {
         let missing = MissingRanges::of(&found.name, uid, [&uids, &gids]);
         if let Some(missing) = missing.filter(MissingRanges::has_any) {
             let create = match found.name == DEFAULT_USER {
-                true => ". `idshift docker migrate --create-user` does so too",
-                false => "",
+                true => format!(". {CREATE_USER_TOO}"),
+                false => String::new(),
             };
             return Err(bad(format!("{missing}{create}")));
         }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::docker::container::{Container, volume_drivers};
 use crate::docker::container_user;
+use crate::docker::guidance::MARK_CONTAINERS;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
 use crate::docker::remap::Remap;
 
@@ -17,8 +18,6 @@ pub struct Troubled {
     /// What helps.
     pub remedy: String,
 }
-
-const MARK: &str = "migrate with --set-userns-host, or recreate it with --userns=host";
 
 /// What is the matter with this one. `obstacle` is why it does not start remapped.
 pub fn troubles(
@@ -49,7 +48,7 @@ pub fn troubles(
         );
     }
     if let Some(why) = obstacle {
-        trouble(format!("{why}: it does not start remapped"), MARK);
+        trouble(format!("{why}: it does not start remapped"), MARK_CONTAINERS);
     } else if container.userns_mode == "host" {
         trouble(
             "runs with --userns=host: it will see its files owned by the range, so sudo and setuid programs misbehave"

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::docker::DockerError;
+use crate::docker::{DockerError, guidance};
 use crate::docker::conversion::plan::Conversion;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
@@ -30,7 +30,7 @@ pub fn host(
     let mut findings = match new_user {
         Some(new) => {
             let found = format!("not there yet: {}", new.missing().join(", "));
-            vec![Finding::warning("id ranges", found).remedy("migrate with --create-user")]
+            vec![Finding::warning("id ranges", found).remedy(guidance::MIGRATE_CREATES_USER)]
         }
         None => vec![ranges(remap)],
     };
@@ -52,7 +52,7 @@ fn store_switched_on(daemon_json: &DaemonJson) -> Option<Finding> {
             "daemon.json sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and \
              older ones show nothing of what is there",
         )
-        .remedy("idshift docker migrate --write-daemon-json takes it out in the same run")
+        .remedy(guidance::MIGRATE_WRITES_DAEMON_JSON)
     })
 }
 

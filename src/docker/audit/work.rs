@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::docker::guidance;
 use crate::docker::migration::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
 use crate::engine::{ProblemKind, Refusal, RunControl};
@@ -145,14 +146,14 @@ impl Work {
             let areas: Vec<String> = self.protected.iter().map(area).collect();
             let found = Finding::error("immutable inodes", areas.join(", "));
             findings.push(found.remedy(
-                "migrate with --immutable=clear: the flag is cleared while an inode is shifted, and put back",
+                guidance::CLEAR_FLAGS,
             ));
         }
         if !self.troubles.is_empty() {
             let areas: Vec<String> = self.troubles.iter().map(area).collect();
             let found = Finding::error("inodes that cannot be shifted", areas.join(", "));
             findings.push(found.remedy(
-                "idshift docker migrate --dry-run -v says why of each; a larger range in /etc/subuid and /etc/subgid takes in more ids",
+                guidance::EXPLAIN_PROBLEMS,
             ));
         }
         findings

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::owner_stats::OwnerStats;
+use super::guidance::{self, PrepareOption};
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::escape::shell_word;
 use crate::preflight::accounts::Account;
@@ -100,16 +101,15 @@ pub fn reverse_command(remap: &Remap, path: &Path) -> String {
             shell_word(point)
         );
     }
-    let more = format!(" --reverse{}", homes::flag(path));
-    prepare_command(Some(remap), &more, path)
+    let option = PrepareOption::Reverse(homes::flag(path));
+    prepare_command(Some(remap), &option, path)
 }
 
-/// The command that shifts a directory into the range, or with more options out of it.
-fn prepare_command(remap: Option<&Remap>, more: &str, path: &Path) -> String {
+/// The command that shifts a directory into the range, or out of it.
+fn prepare_command(remap: Option<&Remap>, option: &PrepareOption, path: &Path) -> String {
     let user = remap.map(|remap| remap.user.as_str());
     let user = user.filter(|user| *user != DEFAULT_USER);
-    let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
-    format!("idshift prepare{subid}{more} {}", shell_word(path))
+    guidance::prepare(user, option, path)
 }
 
 /// The sources that are to be shifted, each tree once.

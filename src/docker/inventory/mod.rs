@@ -21,6 +21,7 @@ use super::bind_mounts::survey::BindMountSurvey;
 use super::bind_mounts::{Advice, BindMount, reverse_command, to_prepare};
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
+use super::guidance;
 use super::owner_stats::owner_stats;
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
@@ -223,7 +224,8 @@ impl Inventory {
         (!all.is_empty()).then(|| {
             let found = format!("shifted, and bound by containers: {}", paths.join(", "));
             Finding::warning("bind mounts", found).remedy(format!(
-                "idshift docker revert --bind-mounts shifts them back too; afterwards: {}",
+                "{} {}",
+                guidance::REVERT_BIND_MOUNTS,
                 commands.join("; ")
             ))
         })

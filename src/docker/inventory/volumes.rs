@@ -13,6 +13,7 @@ use crate::docker::DockerError;
 use crate::docker::bind_mounts::{Advice, BindMount, reverse_command};
 use crate::docker::container::{NewPath, edited};
 use crate::docker::data_root::{names, not_json, read_text};
+use crate::docker::guidance::SO_DOES_BIND_MOUNTS;
 use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
 use crate::fs::escape::escaped;
@@ -134,7 +135,7 @@ impl VolumeElsewhere {
             Advice::Prepare => (
                 Disposition::Left,
                 format!(
-                    "what is in there is not shifted; {} shifts it, and so does --bind-mounts",
+                    "what is in there is not shifted; {} shifts it, and {SO_DOES_BIND_MOUNTS}",
                     mount.advice
                 ),
             ),
@@ -168,7 +169,7 @@ impl VolumeElsewhere {
             (_, true) => (
                 Disposition::Left,
                 format!(
-                    "what is in there stays shifted; {} shifts it back, and so does --bind-mounts",
+                    "what is in there stays shifted; {} shifts it back, and {SO_DOES_BIND_MOUNTS}",
                     reverse_command(remap, dir)
                 ),
             ),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Locations, MigrateRequest};
-use crate::docker::DockerError;
+use crate::docker::{DockerError, guidance};
 use crate::docker::conversion::plan::Conversion;
 use crate::docker::data_root::{DockerRoot, INTERRUPTED, MOVING, is_remapped_name, names};
 use crate::docker::idmapped::{health, probe};
@@ -39,22 +39,25 @@ fn check_can_be_idmapped(data_root: &Path, remap: &Remap) -> Result<(), DockerEr
     let mount_point = data_root.join(remap.dir_name());
     let is_unused = |path: &Path| DockerRoot::at(path).holds().map(|it| it.is_unused());
     if mount_point.is_dir() && !is_unused(&mount_point)? && is_unused(data_root)? {
-        let why = "is remapped by changed owners. To have it remapped by a mount, first `idshift docker revert`, then \
-                   `idshift docker migrate --idmapped`";
+        let why = format!(
+            "is remapped by changed owners. To have it remapped by a mount, {}",
+            guidance::REVERT_THEN_IDMAPPED
+        );
         return Err(DockerError::in_the_way(mount_point, why));
     }
     if let Some(overlap) = remap.map.sides_overlap() {
         let why = format!(
             "{overlap}, so they cannot be exchanged by a mount. Use a range that is above the ids of containers, or \
-             migrate without --idmapped"
+             {}",
+            guidance::NOT_IDMAPPED
         );
         return Err(DockerError::in_the_way(data_root, why));
     }
     let drivers = DockerRoot::at(data_root).drivers()?;
     if let Some(driver) = drivers.iter().find(|driver| *driver != "overlay2") {
         let why = format!(
-            "the storage driver {driver} was not tried with idmapped layers, only overlay2 was. Migrate without \
-             --idmapped"
+            "the storage driver {driver} was not tried with idmapped layers, only overlay2 was: {}",
+            guidance::NOT_IDMAPPED
         );
         return Err(DockerError::in_the_way(data_root.join(driver), why));
     }
@@ -69,7 +72,10 @@ pub(super) fn check_no_conversion(
     match conversion.filter(|_| request.idmapped) {
         Some(conversion) => Err(DockerError::in_the_way(
             &conversion.containerd.path,
-            "images are in the containerd image store, which --idmapped does not convert. Migrate without --idmapped",
+            format!(
+                "images are in the containerd image store, {}",
+                guidance::STORE_NOT_IDMAPPED
+            ),
         )),
         None => Ok(()),
     }
@@ -86,7 +92,8 @@ pub(super) fn check_ids_are_unambiguous(
             data_root,
             format!(
                 "{overlap}, so an id does not tell whether a file that containers bind is shifted already. \
-                 Migrate without --bind-mounts, and shift those that are not: idshift prepare --assume-unshifted"
+                 {}",
+                guidance::NO_BIND_MOUNTS
             ),
         )),
         _ => Ok(()),
@@ -114,7 +121,10 @@ pub(super) fn check_has_content(
         _ if image_store::was_used(root) => {
             "its daemon used the containerd image store, which cannot be carried, and there are no images in it either".into()
         }
-        [] => "and there is no remapped root either. Is it the right --data-root?".to_string(),
+        [] => format!(
+            "and there is no remapped root either. {}",
+            guidance::RIGHT_DATA_ROOT
+        ),
         names => format!("beside it there is {}", names.join(", ")),
     };
     Err(DockerError::in_the_way(

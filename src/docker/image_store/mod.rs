@@ -3,6 +3,12 @@
 //! Docker 29 keeps them there on a new host, 23 to 28 with `"features": {"containerd-snapshotter": true}`. A
 //! remapped Docker 29 does not use containerd for them; a remapped 23 to 28 does, in another containerd namespace
 //! (`moby-<uid>.<gid>`), and sees nothing of the plain daemon's.
+//!
+//! - `locate`: where containerd's directory may be
+//! - `remedies`: what is done where something cannot be carried
+
+mod locate;
+mod remedies;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,18 +16,15 @@ use std::path::{Path, PathBuf};
 use super::DockerError;
 use super::container::Container;
 use super::conversion::plan::{Conversion, NAMESPACE, is_containerd};
-use super::data_root::{DockerRoot, is_remapped_name, names};
+use super::data_root::{DockerRoot, names};
 use super::remap::Remap;
 use crate::containerd::ContainerdRoot;
 use crate::containerd::metadata::Namespace;
-use crate::fs::escape::{escaped, shell_word};
+use crate::fs::escape::escaped;
 use crate::idmap::Direction;
-
-/// Where containerd keeps its data unless its configuration says otherwise.
-const DEFAULT_CONTAINERD: &str = "/var/lib/containerd";
-
-/// Where that configuration is.
-const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+pub use locate::stores_of;
+use locate::{containerd_dirs, has_content, namespace_in, snapshotters};
+use remedies::{empty_the_driver, save_and_load};
 
 /// Storage drivers that containerd has no snapshotter of the same name of.
 const GRAPH_DRIVERS_ONLY: [&str; 6] = [
@@ -102,7 +105,7 @@ impl ContainerdStore {
             what: self.what(),
             remedy: match (direction, self.beside_graph_driver) {
                 (Direction::OutOf, true) => empty_the_driver(),
-                _ => remedy(direction, &root.path),
+                _ => save_and_load(direction, &root.path),
             },
         })
     }
@@ -263,42 +266,6 @@ impl ContainerdStore {
     }
 }
 
-fn remedy(direction: Direction, root: &Path) -> String {
-    const SAVE: &str = "docker save -o /root/images.tar $(docker image ls --filter dangling=false --format '{{.Repository}}:{{.Tag}}')";
-    let (kept, daemon, again) = match direction {
-        Direction::Into => (
-            "a plain",
-            "\"features\": {\"containerd-snapshotter\": false} in daemon.json",
-            "idshift docker migrate",
-        ),
-        Direction::OutOf => (
-            "the remapped",
-            "\"features\": {\"containerd-snapshotter\": false} in daemon.json",
-            "idshift docker revert",
-        ),
-    };
-    format!(
-        "Volumes can be carried, this cannot yet. With {kept} daemon that uses the store:\n  \
-         1. docker commit CONTAINER IMAGE:TAG   for each container whose files matter\n  \
-         2. {SAVE}\n  \
-         3. docker rm CONTAINER   for all of them; their volumes stay\n  \
-         4. set {daemon}, systemctl restart docker, docker load -i /root/images.tar\n  \
-         5. stop the daemon, and {again} --data-root {}",
-        shell_word(match direction {
-            Direction::Into => root,
-            Direction::OutOf => root.parent().unwrap_or(root),
-        })
-    )
-}
-
-/// What helps where a remapped daemon has made images in a storage driver since.
-fn empty_the_driver() -> String {
-    "A plain daemon would go on with the images that the remapped daemon has in its storage driver. With the remapped \
-     daemon: docker save those that you need, then docker rm and docker rmi all of them. Stop it, and run \
-     idshift docker revert again"
-        .into()
-}
-
 /// Whether a container's files are a snapshot of containerd.
 fn is_snapshot(root: &DockerRoot, container: &Container) -> bool {
     let driver = container.driver.as_str();
@@ -324,77 +291,6 @@ pub fn has_images(root: &DockerRoot) -> bool {
     was_used(root) && has_content(&containerd_dirs(parent, &root.path))
 }
 
-/// The containerd directories that a daemon which works in this docker root may use, and its namespace there.
-pub fn stores_of(root: &DockerRoot) -> (Vec<ContainerdRoot>, String) {
-    let name = root.path.file_name().and_then(|name| name.to_str());
-    let range = name.filter(|name| is_remapped_name(name));
-    let top = root.path.parent().filter(|_| range.is_some());
-    let dirs = containerd_dirs(top.unwrap_or(&root.path), &root.path);
-    let dirs = dirs.into_iter().filter(|dir| is_containerd(dir));
-    let namespace = match range {
-        Some(range) => format!("{NAMESPACE}-{range}"),
-        None => NAMESPACE.to_string(),
-    };
-    (dirs.map(ContainerdRoot::at).collect(), namespace)
-}
-
-/// Where it may be: run by dockerd in the data-root, or a service of the host.
-fn containerd_dirs(top: &Path, root: &Path) -> Vec<PathBuf> {
-    let config = fs::read_to_string(CONTAINERD_CONFIG).unwrap_or_default();
-    let said = config.lines().take_while(|line| !line.starts_with('['));
-    let said = said.filter_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "root").then(|| PathBuf::from(value.trim().trim_matches(['"', '\''])))
-    });
-    let service = said.last().unwrap_or(DEFAULT_CONTAINERD.into());
-    let mut dirs: Vec<PathBuf> = [root, top]
-        .map(|dir| dir.join("containerd/daemon"))
-        .into_iter()
-        .chain([service])
-        .filter(|dir| dir.is_dir())
-        .collect();
-    dirs.dedup();
-    dirs
-}
-
-/// Whether any content is there; where no directory of containerd is found, nobody knows that there is none.
-fn has_content(containerd: &[PathBuf]) -> bool {
-    let blobs = |dir: &PathBuf| {
-        let blobs = names(&dir.join("io.containerd.content.v1.content/blobs/sha256"));
-        blobs.is_ok_and(|blobs| !blobs.is_empty())
-    };
-    containerd.is_empty() || containerd.iter().any(blobs)
-}
-
-fn snapshotters(containerd: &Path) -> Vec<PathBuf> {
-    let names = names(containerd).unwrap_or_default().into_iter();
-    let names = names.filter(|name| name.starts_with("io.containerd.snapshotter.v1."));
-    names.map(|name| containerd.join(name)).collect()
-}
-
-/// `NAMESPACE/` of the key `NAMESPACE/NUMBER/ID` in a database.
-fn namespace_in(database: &[u8], id: &str) -> Option<String> {
-    let key = format!("/{id}");
-    let key = key.as_bytes();
-    let hits = database.windows(key.len()).enumerate();
-    hits.filter(|(_, window)| *window == key)
-        .find_map(|(at, _)| {
-            let before = &database[..at];
-            let digits = before
-                .iter()
-                .rev()
-                .take_while(|b| b.is_ascii_digit())
-                .count();
-            let before = before[..at - digits].strip_suffix(b"/")?;
-            let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-            let len = before.iter().rev().take_while(is_name).count();
-            let name = std::str::from_utf8(&before[before.len() - len..]).ok()?;
-            // A length or flag that looks like a letter may stand before it.
-            let start = name.rfind("moby")?;
-            Some(format!("{}/", &name[start..]))
-        })
-}
-
 /// What an operator should know of a store that a daemon does not use any more.
 pub fn unused(root: &DockerRoot) -> Option<String> {
     let in_use = root.drivers().is_ok_and(|drivers| !drivers.is_empty());
@@ -405,21 +301,4 @@ pub fn unused(root: &DockerRoot) -> Option<String> {
             escaped(&root.path)
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_snapshots_key_names_the_namespace_of_a_container() {
-        let id = "5a1f0426dbfa6ffb1679b0ddbc7449364dc6e1b7118b4b606f4a6ef98e66c7cb";
-        let of = |text: String| namespace_in(text.as_bytes(), id);
-        let plain = format!("\x10\0xmoby/4/{id}-init\0moby/5/{id}s");
-        assert_eq!(of(plain), Some("moby/".into()));
-        let remapped = format!("\0\0moby-100000.100000/12/{id}");
-        assert_eq!(of(remapped), Some("moby-100000.100000/".into()));
-        assert_eq!(of("moby/5/0af78e9d913c".into()), None);
-        assert_eq!(of(format!("/{id}")), None);
-    }
 }

@@ -1,0 +1,176 @@
+//! The user that an image runs as.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::accounts::Accounts;
+use super::layers::{layer_dirs, top_layer};
+use super::{Config, not_there};
+use crate::docker::DockerError;
+use crate::docker::conversion::lookup;
+use crate::docker::data_root::{DockerRoot, names, not_json, read_text};
+use crate::docker::image_store;
+use crate::volume::user::ContainerUser;
+
+/// The user that an image runs as; by name and tag, by id or the beginning of one. The first of the
+/// roots that has it tells.
+///
+/// # Errors
+/// There is no such image, or its user cannot be looked up.
+pub fn of_image(roots: &[DockerRoot], wanted: &str) -> Result<ContainerUser, DockerError> {
+    let mut known = Vec::new();
+    for root in roots {
+        if let Some(user) = image_in(root, wanted, &mut known)? {
+            return Ok(user);
+        }
+        if let Some(user) = image_in_store(root, wanted, &mut known)? {
+            return Ok(user);
+        }
+    }
+    Err(not_there("image", "image", roots, wanted, known))
+}
+
+/// The user of an image that is in containerd.
+fn image_in_store(
+    root: &DockerRoot,
+    wanted: &str,
+    known: &mut Vec<String>,
+) -> Result<Option<ContainerUser>, DockerError> {
+    #[derive(Deserialize)]
+    struct Image {
+        #[serde(default)]
+        config: Option<Config>,
+    }
+    let (stores, namespace) = image_store::stores_of(root);
+    for store in &stores {
+        let tagged = familiar(wanted);
+        let Some(found) = lookup::image(store, &namespace, (&tagged, wanted), known)? else {
+            continue;
+        };
+        let image: Image =
+            serde_json::from_slice(&found.config).map_err(|error| not_json(&found.path, &error))?;
+        let user = image.config.map(|config| config.user).unwrap_or_default();
+        let accounts = Accounts::of(&found.layers);
+        let user = accounts.resolve(&user, &[]);
+        return user
+            .map(Some)
+            .map_err(|error| DockerError::in_the_way(found.path, error.to_string()));
+    }
+    Ok(None)
+}
+
+/// The user of an image of a graph driver.
+fn image_in(
+    root: &DockerRoot,
+    wanted: &str,
+    known: &mut Vec<String>,
+) -> Result<Option<ContainerUser>, DockerError> {
+    for driver in root.drivers()? {
+        let image_dir = root.path.join("image").join(&driver);
+        if let Some(id) = image_id(&image_dir, wanted, known)? {
+            return user_of_image(root, &driver, &image_dir, &id).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The id of an image of one graph driver, in hexadecimal; `known` gets the names of all that it has.
+fn image_id(
+    image_dir: &Path,
+    wanted: &str,
+    known: &mut Vec<String>,
+) -> Result<Option<String>, DockerError> {
+    #[derive(Deserialize)]
+    struct Repositories {
+        #[serde(rename = "Repositories", default)]
+        all: HashMap<String, HashMap<String, String>>,
+    }
+    let path = image_dir.join("repositories.json");
+    let Some(text) = read_text(&path)? else {
+        return Ok(None);
+    };
+    let repositories: Repositories =
+        serde_json::from_str(&text).map_err(|error| not_json(&path, &error))?;
+    let tagged = familiar(wanted);
+    for (name, id) in repositories.all.into_values().flatten() {
+        let is_wanted = name == tagged;
+        known.push(name);
+        if is_wanted {
+            return Ok(Some(id.trim_start_matches("sha256:").to_string()));
+        }
+    }
+    let prefix = wanted.trim_start_matches("sha256:");
+    if prefix.len() < 4 {
+        return Ok(None);
+    }
+    let ids = names(&image_dir.join(CONTENT))?;
+    Ok(ids.into_iter().find(|id| id.starts_with(prefix)))
+}
+
+/// Where the configurations of images are.
+const CONTENT: &str = "imagedb/content/sha256";
+
+fn user_of_image(
+    root: &DockerRoot,
+    driver: &str,
+    image_dir: &Path,
+    id: &str,
+) -> Result<ContainerUser, DockerError> {
+    #[derive(Deserialize)]
+    struct Image {
+        #[serde(default)]
+        config: Option<Config>,
+        rootfs: RootFs,
+    }
+    #[derive(Deserialize)]
+    struct RootFs {
+        #[serde(default)]
+        diff_ids: Vec<String>,
+    }
+    let path = image_dir.join(CONTENT).join(id);
+    let text = read_text(&path)?.unwrap_or_default();
+    let image: Image = serde_json::from_str(&text).map_err(|error| not_json(&path, &error))?;
+    let layer = top_layer(image_dir, &image.rootfs.diff_ids)?;
+    let accounts = Accounts::of(&layer_dirs(&root.path, driver, &layer));
+    let user = image.config.map(|config| config.user).unwrap_or_default();
+    accounts
+        .resolve(&user, &[])
+        .map_err(|error| DockerError::in_the_way(path, error.to_string()))
+}
+
+/// As the daemon writes it into `repositories.json`: without the default registry and with a tag
+/// (distribution `reference.FamiliarString`, `TagNameOnly`).
+fn familiar(name: &str) -> String {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = match name.strip_prefix("library/") {
+        Some(rest) if !rest.contains('/') => rest,
+        _ => name,
+    };
+    let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+    match last.contains([':', '@']) {
+        true => name.to_string(),
+        false => format!("{name}:latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_known_by_its_familiar_name() {
+        for (name, familiar_name) in [
+            ("rabbitmq", "rabbitmq:latest"),
+            ("rabbitmq:3", "rabbitmq:3"),
+            ("docker.io/library/rabbitmq", "rabbitmq:latest"),
+            ("library/rabbitmq:3", "rabbitmq:3"),
+            ("docker.io/bitnami/rabbitmq:3", "bitnami/rabbitmq:3"),
+            ("localhost:5000/app", "localhost:5000/app:latest"),
+            ("app@sha256:0123", "app@sha256:0123"),
+        ] {
+            assert_eq!(familiar(name), familiar_name);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The metadata of one container: `config.v2.json` and `hostconfig.json`.
+
+use std::path::{Path, PathBuf};
+
+use super::DockerRoot;
+use crate::docker::DockerError;
+use crate::docker::container::{Bind, Container, bind_mounts, local_volumes};
+use crate::fs::escape::escaped;
+
+/// A container's two metadata files, as they are.
+#[derive(Clone, Debug)]
+pub struct ContainerFiles {
+    /// Directory name in `containers`: the full id.
+    pub id: String,
+    /// `config.v2.json`
+    pub config: String,
+    /// `hostconfig.json`; a container that was never quite made has none.
+    pub hostconfig: Option<String>,
+}
+
+impl ContainerFiles {
+    /// What of it matters here.
+    ///
+    /// # Errors
+    /// It is not what dockerd writes.
+    pub fn parse(&self, root: &DockerRoot) -> Result<Container, DockerError> {
+        let hostconfig = self.hostconfig.as_deref().unwrap_or("{}");
+        Container::parse(&self.id, &self.config, hostconfig).map_err(|error| {
+            let name = match Container::parse(&self.id, &self.config, "{}") {
+                Ok(_) => "hostconfig.json",
+                Err(_) => "config.v2.json",
+            };
+            let dir = root.path.join("containers").join(&self.id);
+            not_json(&dir.join(name), &error)
+        })
+    }
+
+    /// Its bind mounts.
+    ///
+    /// # Errors
+    /// It is not what dockerd writes.
+    pub fn bind_mounts(&self, root: &DockerRoot) -> Result<Vec<Bind>, DockerError> {
+        bind_mounts(&self.config)
+            .map_err(|error| not_json(&root.path.join("containers").join(&self.id), &error))
+    }
+
+    /// What it binds, where it is remapped.
+    ///
+    /// # Errors
+    /// It is not what dockerd writes.
+    pub fn bind_sources_if_remapped(&self, root: &DockerRoot) -> Result<Vec<PathBuf>, DockerError> {
+        if self.parse(root)?.userns_mode == "host" {
+            return Ok(Vec::new());
+        }
+        let binds = self.bind_mounts(root)?.into_iter();
+        Ok(binds.map(|bind| bind.source).collect())
+    }
+
+    /// Its volumes of the local driver, each as a bind mount.
+    ///
+    /// # Errors
+    /// It is not what dockerd writes.
+    pub fn local_volumes(&self, root: &DockerRoot) -> Result<Vec<(String, Bind)>, DockerError> {
+        local_volumes(&self.config)
+            .map_err(|error| not_json(&root.path.join("containers").join(&self.id), &error))
+    }
+}
+
+/// That a file of dockerd's does not parse.
+pub(in crate::docker) fn not_json(path: &Path, error: &serde_json::Error) -> DockerError {
+    let is_empty = path
+        .metadata()
+        .is_ok_and(|file| file.is_file() && file.len() == 0);
+    let what = match is_empty {
+        true => "is empty".to_string(),
+        false => format!("is not what dockerd writes: {error}"),
+    };
+    // The directory of one container or volume.
+    let of_one = path.parent().filter(|dir| {
+        let kind = dir.parent().and_then(Path::file_name);
+        kind.is_some_and(|kind| kind == "containers" || kind == "volumes")
+    });
+    let help = match of_one {
+        Some(dir) => format!(
+            "dockerd cannot load it either. Restore the file, or, if it is of no more use, move {} out of the \
+             data-root while the daemon is stopped",
+            escaped(dir)
+        ),
+        None => "Restore the file from a backup".into(),
+    };
+    DockerError::in_the_way(path, format!("{what}. {help}; then run this again"))
+}

@@ -1,0 +1,199 @@
+//! A directory that a daemon works in, and how much it holds.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{ContainerFiles, INTERRUPTED, names, read_text};
+use crate::docker::DockerError;
+
+/// A directory that a daemon works in: the data-root itself, or `<uid>.<gid>` in it.
+#[derive(Clone, Debug)]
+pub struct DockerRoot {
+    /// Absolute path.
+    pub path: PathBuf,
+}
+
+/// How much of what a user would miss is in a docker root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Holds {
+    /// Images.
+    pub images: usize,
+    /// Layers of images and containers.
+    pub layers: usize,
+    /// Containers.
+    #[serde(rename = "containers_total")]
+    pub containers: usize,
+    /// Volumes.
+    pub volumes: usize,
+}
+
+impl Holds {
+    /// A daemon was started there and nothing was made with it.
+    pub fn is_unused(&self) -> bool {
+        *self == Holds::default()
+    }
+}
+
+impl std::fmt::Display for Holds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Holds {
+            images,
+            layers,
+            containers,
+            volumes,
+        } = self;
+        write!(
+            f,
+            "{}, {}, {}, {}",
+            count(*images, "image"),
+            count(*layers, "layer"),
+            count(*containers, "container"),
+            count(*volumes, "volume")
+        )
+    }
+}
+
+/// `1 image`, `2 images`
+pub fn count(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
+/// Storage drivers whose layers are directories that can be shifted.
+const DRIVERS: [&str; 4] = ["overlay2", "fuse-overlayfs", "vfs", "btrfs"];
+
+/// Directories of drivers that keep layers elsewhere.
+const FOREIGN_DRIVERS: [&str; 4] = ["zfs", "devicemapper", "aufs", "overlay"];
+
+impl DockerRoot {
+    /// In this directory.
+    pub fn at(path: impl Into<PathBuf>) -> DockerRoot {
+        DockerRoot { path: path.into() }
+    }
+
+    fn names(&self, below: &str) -> Result<Vec<String>, DockerError> {
+        names(&self.path.join(below))
+    }
+
+    /// The storage drivers that have images here: mostly one.
+    pub fn drivers(&self) -> Result<Vec<String>, DockerError> {
+        // Docker 29 keeps a file beside them.
+        let mut names = self.names("image")?;
+        names.retain(|name| self.path.join("image").join(name).is_dir());
+        Ok(names)
+    }
+
+    /// Refuses layers that are not plain directories.
+    ///
+    /// # Errors
+    /// Names the driver.
+    pub fn check_drivers(&self) -> Result<(), DockerError> {
+        for driver in FOREIGN_DRIVERS {
+            if self
+                .names(&format!("image/{driver}/layerdb/sha256"))
+                .is_ok_and(|layers| !layers.is_empty())
+            {
+                return Err(DockerError::in_the_way(
+                    self.path.join(driver),
+                    format!(
+                        "the storage driver {driver} keeps layers where they cannot be shifted (what can be: {}). \
+                         Save the images with `docker save`, and carry volumes and bind mounts with `idshift shift`",
+                        DRIVERS.join(", ")
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what is here.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn holds(&self) -> Result<Holds, DockerError> {
+        let mut holds = Holds {
+            containers: self.container_ids()?.len(),
+            volumes: self.volumes()?.len(),
+            ..Holds::default()
+        };
+        for driver in self.drivers()? {
+            let of_driver = self.graph_driver_holds(&driver)?;
+            holds.images += of_driver.images;
+            holds.layers += of_driver.layers;
+        }
+        Ok(holds)
+    }
+
+    /// Counts what one storage driver has.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn graph_driver_holds(&self, driver: &str) -> Result<Holds, DockerError> {
+        let image = format!("image/{driver}");
+        let content = self.names(&format!("{image}/imagedb/content/sha256"))?;
+        let layers = self.names(&format!("{image}/layerdb/sha256"))?;
+        let mounts = self.names(&format!("{image}/layerdb/mounts"))?;
+        Ok(Holds {
+            images: content.len(),
+            layers: layers.len() + mounts.len(),
+            ..Holds::default()
+        })
+    }
+
+    fn container_ids(&self) -> Result<Vec<String>, DockerError> {
+        let place = self.path.join("containers");
+        if place.symlink_metadata().is_ok_and(|found| found.is_file()) {
+            // A guard says what it is of, and what ends that.
+            let text = std::fs::read_to_string(&place).unwrap_or_default();
+            return Err(DockerError::in_the_way(
+                &place,
+                match text.contains("idshift") {
+                    true => INTERRUPTED,
+                    false => {
+                        "is a file, and dockerd keeps a directory there. Move it out of the data-root"
+                    }
+                },
+            ));
+        }
+        self.names("containers")
+    }
+
+    /// The metadata of every container.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn container_files(&self) -> Result<Vec<ContainerFiles>, DockerError> {
+        let mut all = Vec::new();
+        for id in self.container_ids()? {
+            let dir = self.path.join("containers").join(&id);
+            if dir.symlink_metadata().is_ok_and(|found| found.is_file()) {
+                let why = "is a file among the directories of containers, and none of dockerd's. Move it out of the data-root";
+                return Err(DockerError::in_the_way(dir, why));
+            }
+            let read = |name: &str| read_text(&dir.join(name));
+            // A directory without it is what an interrupted `docker rm` left: dockerd passes it over.
+            let Some(config) = read("config.v2.json")? else {
+                continue;
+            };
+            all.push(ContainerFiles {
+                hostconfig: read("hostconfig.json")?,
+                id,
+                config,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Names of the volumes of the local driver.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn volumes(&self) -> Result<Vec<String>, DockerError> {
+        let mut names = self.names("volumes")?;
+        names.retain(|name| self.path.join("volumes").join(name).join("_data").is_dir());
+        Ok(names)
+    }
+}

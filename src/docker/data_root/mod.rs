@@ -1,0 +1,135 @@
+//! The data-root, plain and remapped, and what is in it.
+//!
+//! - [`DockerRoot`]: a directory that a daemon works in, and how much it holds
+//! - [`ContainerFiles`]: the metadata of one container
+
+mod container_files;
+mod docker_root;
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::DockerError;
+use super::daemon_json::DaemonJson;
+use super::guidance;
+use crate::fs::dir::open_dir;
+use crate::fs::file_ops::read_file;
+use crate::preflight::in_use::IDMAPPED_ROOT;
+pub use container_files::ContainerFiles;
+pub(super) use container_files::not_json;
+pub use docker_root::{DockerRoot, Holds, count};
+
+/// Where dockerd keeps its data unless told otherwise.
+pub const DEFAULT_PATH: &str = "/var/lib/docker";
+
+/// Of a data-root on which a run has not come to its end.
+pub const INTERRUPTED: &str = "a migration or its reverse was interrupted here. `idshift journal list` shows its journal: \
+     `idshift resume JOURNAL` finishes it, `idshift rollback JOURNAL` undoes it. Start no Docker daemon before one of them has";
+
+/// What the name of something that was set aside begins with.
+pub const ASIDE: &str = "idshift-aside-";
+
+/// What the name of a copy that is being made begins with.
+pub const COPY: &str = "idshift-copy-";
+
+/// What the name of a directory begins with in which a conversion of the containerd image store is made.
+pub const CONVERTED: &str = "idshift-convert-";
+
+/// What the name of what a run keeps out of sight begins with, as long as it goes on.
+pub const MOVING: &str = "idshift-moving-";
+
+/// The data-root that is meant: as given, as `daemon.json` says, or the default.
+pub fn find(given: Option<&Path>, daemon_json: &DaemonJson) -> PathBuf {
+    let said = daemon_json.data_root.as_deref().filter(|p| !p.is_empty());
+    match (given, said) {
+        (Some(path), _) => path.to_path_buf(),
+        (None, Some(path)) => path.into(),
+        (None, None) => DEFAULT_PATH.into(),
+    }
+}
+
+/// A data-root without symlinks.
+///
+/// # Errors
+/// There is none, or it is a remapped daemon's own directory in it.
+pub fn canonical(data_root: &Path) -> Result<PathBuf, DockerError> {
+    let top = fs::canonicalize(data_root).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            DockerError::in_the_way(data_root, format!("is not there. {}", guidance::DATA_ROOT))
+        }
+        _ => DockerError::io(data_root)(error),
+    })?;
+    if !top.is_dir() {
+        let why = format!("is no directory. {}", guidance::DATA_ROOT);
+        return Err(DockerError::in_the_way(data_root, why));
+    }
+    let name = top.file_name().and_then(|name| name.to_str());
+    match top.parent() {
+        Some(parent) if name.is_some_and(is_remapped_name) => Err(DockerError::in_the_way(
+            &top,
+            format!(
+                "is a remapped daemon's directory in the data-root: {}",
+                guidance::this_data_root(parent)
+            ),
+        )),
+        _ => Ok(top),
+    }
+}
+
+/// Names of a directory, sorted; of one that is not there, none. Its atime stays.
+pub fn names(dir: &Path) -> Result<Vec<String>, DockerError> {
+    let failed = |errno: Errno| DockerError::io(dir)(errno.into());
+    let handle = match open_dir(rustix::fs::CWD, dir) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
+        result => result.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(handle).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        match entry.file_name().to_str() {
+            Ok("." | "..") => {}
+            Ok(name) => names.push(name.to_string()),
+            Err(_) => {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let why = "dockerd makes no such name; move it away";
+                return Err(DockerError::in_the_way(dir.join(name), why));
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A file's text; `None` where there is no such file. Its atime stays. A symlink is not followed, and a fifo
+/// or a device in its place not waited for.
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, DockerError> {
+    let read = read_file(rustix::fs::CWD, path.as_os_str().as_bytes());
+    let text = read.and_then(|(bytes, _)| {
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    });
+    match text {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some).map_err(DockerError::io(path)),
+    }
+}
+
+/// Whether a name in a data-root is that of a remapped daemon's root, `<uid>.<gid>`.
+pub fn is_remapped_name(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    name.split_once('.')
+        .is_some_and(|(uid, gid)| number(uid) && number(gid))
+}
+
+/// Names in a data-root that are the plain daemon's.
+pub fn plain_names(data_root: &Path) -> Result<(Vec<String>, Vec<String>), DockerError> {
+    Ok(names(data_root)?.into_iter().partition(|name| {
+        let ours = [ASIDE, COPY, MOVING, CONVERTED, IDMAPPED_ROOT]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        !is_remapped_name(name) && !ours && name != "lost+found"
+    }))
+}

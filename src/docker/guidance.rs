@@ -1,0 +1,133 @@
+//! What an operator can do: the commands and options of idshift that messages of this layer name.
+//!
+//! Only this file (and `idmapped/`, for the commands of a mount) spells an option, so that one that is renamed is changed
+//! here and in `cli::args`. Options of `docker` and `dockerd` are no concern of it.
+
+use std::path::Path;
+
+use crate::fs::escape::shell_word;
+
+/// Where the data-root is not the right one.
+pub const DATA_ROOT: &str =
+    "--data-root names another; `docker info -f '{{.DockerRootDir}}'` tells a daemon's";
+
+/// Where nothing is in the data-root.
+pub const RIGHT_DATA_ROOT: &str = "Is it the right --data-root?";
+
+/// Where the default data-root is not there.
+pub const OTHER_DATA_ROOT: &str = "--data-root names another";
+
+/// The option that names this data-root.
+pub fn this_data_root(path: &Path) -> String {
+    format!("--data-root {}", shell_word(path))
+}
+
+/// Where `daemon.json` cannot be written.
+pub const NO_DAEMON_JSON: &str = "leave out --write-daemon-json";
+
+/// The same, once something else is changed.
+pub const AGAIN_NO_DAEMON_JSON: &str = "run this again without --write-daemon-json";
+
+/// Where `daemon.json` is that of a daemon on another data-root.
+pub const OTHER_DAEMON_JSON: &str = "Run this again without --write-daemon-json, and set userns-remap where that daemon \
+                                     gets its options";
+
+/// Where `daemon.json` switches the containerd image store on.
+pub const ADD_WRITE_DAEMON_JSON: &str =
+    "Add --write-daemon-json, which takes it out in the same run";
+
+/// The same, before a migration.
+pub const MIGRATE_WRITES_DAEMON_JSON: &str =
+    "idshift docker migrate --write-daemon-json takes it out in the same run";
+
+/// Where the user or its ranges are missing.
+pub const CREATE_USER: &str = "idshift docker migrate --create-user makes dockremap and its ranges";
+
+/// The same, in an audit.
+pub const MIGRATE_CREATES_USER: &str = "migrate with --create-user";
+
+/// The same, where dockerd is asked for `default`.
+pub const CREATE_USER_AS_DOCKERD: &str =
+    "`idshift docker migrate --create-user` makes it as dockerd would";
+
+/// The same, where a command of the system is named first.
+pub const CREATE_USER_TOO: &str = "`idshift docker migrate --create-user` does so too";
+
+/// Where a migration by a mount is asked for and is not possible.
+pub const NOT_IDMAPPED: &str = "migrate without --idmapped";
+
+/// Where a root of changed owners is to be remapped by a mount.
+pub const REVERT_THEN_IDMAPPED: &str =
+    "first `idshift docker revert`, then `idshift docker migrate --idmapped`";
+
+/// Where a root that is remapped by a mount is to get another range.
+pub const REBASE_IDMAPPED: &str = "`idshift docker revert` with the range of before, then `idshift docker migrate \
+                                   --idmapped` with the new one, takes it there";
+
+/// Where the images are in the containerd image store.
+pub const STORE_NOT_IDMAPPED: &str =
+    "which --idmapped does not convert. Migrate without --idmapped";
+
+/// Where an id does not tell which side of the map it is on.
+pub const NO_BIND_MOUNTS: &str = "Migrate without --bind-mounts, and shift those that are not: \
+                                  idshift prepare --assume-unshifted";
+
+/// What shifts a volume elsewhere, beside a command of its own.
+pub const SO_DOES_BIND_MOUNTS: &str = "so does --bind-mounts";
+
+/// What shifts the bind mounts back.
+pub const REVERT_BIND_MOUNTS: &str =
+    "idshift docker revert --bind-mounts shifts them back too; afterwards:";
+
+/// Where a copy cannot be made.
+pub const NO_COPY: &str = "Migrate without --copy";
+
+/// Where there is no room for a copy.
+pub const NO_ROOM_FOR_COPY: &str =
+    "Without --copy nothing is copied, and `idshift rollback` undoes it";
+
+/// What left a copy.
+pub const EARLIER_COPY: &str = "an earlier --copy";
+
+/// Where containers cannot run remapped.
+pub const MARK_CONTAINERS: &str =
+    "migrate with --set-userns-host, or recreate it with --userns=host";
+
+/// Where inodes are immutable.
+pub const CLEAR_FLAGS: &str = "migrate with --immutable=clear: the flag is cleared while an inode is shifted, and put back";
+
+/// Where inodes cannot be shifted.
+pub const EXPLAIN_PROBLEMS: &str = "idshift docker migrate --dry-run -v says why of each; a larger range in /etc/subuid and \
+                                    /etc/subgid takes in more ids";
+
+/// Where the range of a root is not the one that was named.
+pub const NAME_THE_RANGE: &str = "name its range with --from";
+
+/// The range of `docker rebase` that a root was looked for in.
+pub const RANGE_OF_FROM: &str = "the range of --from";
+
+/// The command that carries a root out of this range into the daemon's.
+pub fn rebase(from: &str) -> String {
+    format!("idshift docker rebase --from {from}")
+}
+
+/// What [`prepare`] is to do beside shifting into the range.
+pub enum PrepareOption {
+    /// Nothing.
+    None,
+    /// Shift it though it is an account's of this host.
+    AllowHome,
+    /// Shift it back; with the option that [`crate::preflight::homes::flag`] gives.
+    Reverse(&'static str),
+}
+
+/// The command that shifts a directory; `user`: whose range, where that is not the default one.
+pub fn prepare(user: Option<&str>, option: &PrepareOption, path: &Path) -> String {
+    let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
+    let option = match option {
+        PrepareOption::None => String::new(),
+        PrepareOption::AllowHome => " --allow-home".to_string(),
+        PrepareOption::Reverse(home) => format!(" --reverse{home}"),
+    };
+    format!("idshift prepare{subid}{option} {}", shell_word(path))
+}

@@ -1,0 +1,43 @@
+//! What an operator does where something of the store cannot be carried.
+
+use std::path::Path;
+
+use crate::docker::guidance::this_data_root;
+use crate::idmap::Direction;
+
+/// Where its images and containers cannot be carried: by hand.
+pub(super) fn save_and_load(direction: Direction, root: &Path) -> String {
+    const SAVE: &str = "docker save -o /root/images.tar $(docker image ls --filter dangling=false --format '{{.Repository}}:{{.Tag}}')";
+    let (kept, daemon, again) = match direction {
+        Direction::Into => (
+            "a plain",
+            "\"features\": {\"containerd-snapshotter\": false} in daemon.json",
+            "idshift docker migrate",
+        ),
+        Direction::OutOf => (
+            "the remapped",
+            "\"features\": {\"containerd-snapshotter\": false} in daemon.json",
+            "idshift docker revert",
+        ),
+    };
+    format!(
+        "Volumes can be carried, this cannot yet. With {kept} daemon that uses the store:\n  \
+         1. docker commit CONTAINER IMAGE:TAG   for each container whose files matter\n  \
+         2. {SAVE}\n  \
+         3. docker rm CONTAINER   for all of them; their volumes stay\n  \
+         4. set {daemon}, systemctl restart docker, docker load -i /root/images.tar\n  \
+         5. stop the daemon, and {again} {}",
+        this_data_root(match direction {
+            Direction::Into => root,
+            Direction::OutOf => root.parent().unwrap_or(root),
+        })
+    )
+}
+
+/// What helps where a remapped daemon has made images in a storage driver since.
+pub(super) fn empty_the_driver() -> String {
+    "A plain daemon would go on with the images that the remapped daemon has in its storage driver. With the remapped \
+     daemon: docker save those that you need, then docker rm and docker rmi all of them. Stop it, and run \
+     idshift docker revert again"
+        .into()
+}

@@ -1,0 +1,59 @@
+//! What refuses to move a root to another range.
+
+use std::path::Path;
+
+use super::map::bad_maps;
+use crate::docker::data_root::{DockerRoot, INTERRUPTED, MOVING, is_remapped_name, names};
+use crate::docker::{DockerError, guidance, image_store};
+use crate::host::range_users;
+use crate::idmap::IdMap;
+
+/// Refuses where there is nothing to move, or a run has not ended.
+pub(super) fn check_is_there(data_root: &Path, root: &Path) -> Result<(), DockerError> {
+    let all = names(data_root)?;
+    if all.iter().any(|name| name.starts_with(MOVING)) {
+        return Err(DockerError::in_the_way(data_root, INTERRUPTED));
+    }
+    let docker_root = DockerRoot::at(root);
+    if root.is_dir() && (!docker_root.holds()?.is_unused() || image_store::has_images(&docker_root)) {
+        return Ok(());
+    }
+    let there: Vec<String> = all
+        .into_iter()
+        .filter(|name| is_remapped_name(name))
+        .collect();
+    let there = match there.is_empty() {
+        true => format!(
+            "there is no root of any other range either. {}",
+            guidance::RIGHT_DATA_ROOT
+        ),
+        false => format!(
+            "beside it there is {}: {}",
+            there.join(", "),
+            guidance::NAME_THE_RANGE
+        ),
+    };
+    Err(DockerError::in_the_way(
+        root,
+        format!(
+            "has no images, containers or volumes of a daemon remapped to {}; {there}",
+            guidance::RANGE_OF_FROM
+        ),
+    ))
+}
+
+/// Refuses a range that accounts of this host are in.
+pub(super) fn check_range_is_free(map: &IdMap) -> Result<(), DockerError> {
+    let users = range_users::of_map(map, &[]);
+    let inside = users.accounts.iter().filter(|it| it.container != 0);
+    let names: Vec<String> = inside
+        .map(|it| format!("{} ({} {})", it.name, it.ids, it.id))
+        .collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(bad_maps(format!(
+            "host accounts are inside {map}, and containers' files would belong to them: {}",
+            names.join(", ")
+        ))),
+    }
+}

@@ -1,0 +1,245 @@
+//! The plan that carries a remapped root to another range: `165536.165536` becomes `100000.100000`, with its owners
+//! and the paths in its metadata, in one run.
+//!
+//! - `map`: the map from one range to the other
+//! - `checks`: what refuses it
+//! - `policy`: whose owners change
+//! - `other_ranges`: what an audit says of roots that the daemon does not see
+
+mod checks;
+mod map;
+mod other_ranges;
+mod policy;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::container::Container;
+use super::data_root::{ContainerFiles, DockerRoot, canonical, names};
+use super::idmapped::IdmappedRoot;
+use super::image_store::ContainerdStore;
+use super::inventory::Inventory;
+use super::migration::{config_with_new_paths, hostconfig_with_new_paths};
+use super::path_rewriter::PathRewriter;
+use super::remap::Remap;
+use super::steps::{CONTAINERS, PlannedSteps, StepList};
+use super::{DockerError, guidance};
+use crate::engine::{Plan, Rule, ShiftRequest};
+use crate::idmap::{Direction, IdMap};
+use crate::journal::record::{RunKind, WalkOptions};
+use crate::ownership::Mode;
+use crate::preflight::Passing;
+use checks::{check_is_there, check_range_is_free};
+use map::{map_of, remap_of};
+pub use other_ranges::findings;
+use policy::InRoot;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct RebaseRequest {
+    /// The data-root.
+    pub data_root: PathBuf,
+    /// The range that the root is in.
+    pub from: IdMap,
+    /// The range that it is to be in.
+    pub to: IdMap,
+    /// Threads.
+    pub jobs: usize,
+    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
+    pub clear_flags: bool,
+    /// Files with names outside the data-root change too.
+    pub allow_outside_links: bool,
+}
+
+impl RebaseRequest {
+    /// For the engine.
+    fn shift_request(&self, data_root: PathBuf, map: IdMap) -> ShiftRequest {
+        ShiftRequest {
+            paths: vec![data_root],
+            map,
+            direction: Direction::Into,
+            jobs: self.jobs,
+            walk: WalkOptions {
+                outside_links: self.allow_outside_links,
+                clear_flags: self.clear_flags,
+                ..WalkOptions::default()
+            },
+            allow_in_use: false,
+            allow_system_path: true,
+            allow_home: true,
+            kind: RunKind::DockerRebase,
+        }
+    }
+}
+
+/// A plan, and what it is of, for people.
+pub struct Rebase {
+    request: ShiftRequest,
+    policy: InRoot,
+    steps: PlannedSteps,
+    /// Where an unused root of the new range was in the way and goes.
+    pub set_aside: Option<String>,
+    /// What containers bind of the host and is in the old range. It stays so.
+    pub left_behind: Vec<PathBuf>,
+    /// What is in the way until containers are stopped, and what they left is unmounted.
+    pub mounted: Option<Passing>,
+}
+
+/// A root and its two ranges.
+struct Move {
+    data_root: PathBuf,
+    from: Remap,
+    to: Remap,
+    /// The root of today.
+    root: DockerRoot,
+    containers: Vec<(Container, ContainerFiles)>,
+}
+
+impl Rebase {
+    /// Reads the data-root and works out what is to be done.
+    ///
+    /// # Errors
+    /// What stands in the way. Nothing was changed.
+    pub fn prepare(request: &RebaseRequest) -> Result<Rebase, DockerError> {
+        let (map, it) = Move::of(request)?;
+        let new_dir = it.to.dir_name();
+        let rewriter = PathRewriter::new(&it.root.path, &it.data_root.join(&new_dir), Vec::new())?;
+        let inventory = it.inventory(&rewriter)?;
+        let mut steps = StepList::new(&it.data_root, 1, None, &new_dir)?;
+        it.rewrite_metadata(&mut steps, &rewriter)?;
+        for edit in inventory.edits() {
+            steps.edit_volume(edit, (&it.root.path, &it.root.path), &[&new_dir])?;
+        }
+        let set_aside = it.rename_entries(&mut steps)?;
+        it.add_last_steps(&mut steps)?;
+        let steps = steps.finish();
+        let left_behind = inventory.left_shifted(&it.from);
+        let left_behind = left_behind.filter(|(path, _)| !path.starts_with(&it.data_root));
+        Ok(Rebase {
+            policy: InRoot {
+                name: it.from.dir_name().into_bytes(),
+            },
+            steps,
+            set_aside,
+            left_behind: left_behind.map(|(path, _)| path.to_path_buf()).collect(),
+            mounted: inventory.still_mounted(),
+            request: request.shift_request(it.data_root, map),
+        })
+    }
+
+    /// The plan, for the engine.
+    pub fn plan(&self) -> Plan<'_> {
+        Plan {
+            request: self.request.clone(),
+            step_roots: self.steps.roots.clone(),
+            policy: &self.policy,
+            steps: self.steps.steps.clone(),
+            steps_before: self.steps.early,
+        }
+    }
+}
+
+impl Move {
+    /// With the map from the one range to the other.
+    fn of(request: &RebaseRequest) -> Result<(IdMap, Move), DockerError> {
+        let data_root = canonical(&request.data_root)?;
+        let (from, to) = (remap_of(&request.from)?, remap_of(&request.to)?);
+        let old_dir = from.dir_name();
+        let root = data_root.join(&old_dir);
+        if old_dir == to.dir_name() {
+            return Err(DockerError::in_the_way(
+                root,
+                "is the root of both ranges: it stays where it is, and there is nothing to move",
+            ));
+        }
+        check_range_is_free(&request.to)?;
+        check_is_there(&data_root, &root)?;
+        if IdmappedRoot::find(&data_root, &old_dir)?.is_some() {
+            let why = format!("is remapped by a mount. {}", guidance::REBASE_IDMAPPED);
+            return Err(DockerError::in_the_way(root, why));
+        }
+        let map = map_of(&request.from, &request.to)?;
+        let root = DockerRoot::at(root);
+        root.check_drivers()?;
+        let parse = |files: ContainerFiles| Ok((files.parse(&root)?, files));
+        let containers: Result<Vec<_>, DockerError> =
+            root.container_files()?.into_iter().map(parse).collect();
+        let containers = containers?;
+        let all = containers.iter().map(|(container, _)| container);
+        let store = ContainerdStore::of(&root, &data_root, all)?;
+        store.check(&root, Direction::OutOf, Some(&from))?;
+        let found = Move {
+            data_root,
+            from,
+            to,
+            root,
+            containers,
+        };
+        Ok((map, found))
+    }
+
+    fn inventory(&self, rewriter: &PathRewriter) -> Result<Inventory, DockerError> {
+        let mut sources = Vec::new();
+        for (_, files) in &self.containers {
+            sources.extend(files.bind_sources_if_remapped(&self.root)?);
+        }
+        let inventory = Inventory::for_revert(rewriter, &self.from, sources, false)?;
+        inventory.check()?;
+        Ok(inventory)
+    }
+
+    fn rewrite_metadata(
+        &self,
+        steps: &mut StepList<'_>,
+        rewriter: &PathRewriter,
+    ) -> Result<(), DockerError> {
+        for (_, files) in &self.containers {
+            let dir = self.root.path.join(CONTAINERS).join(&files.id);
+            let mut rewrite = |name: &str, before: &str, after: String| {
+                steps.rewrite_container_file(&dir, &files.id, name, before, after)
+            };
+            let config = config_with_new_paths(files, &dir, rewriter)?;
+            rewrite("config.v2.json", &files.config, config)?;
+            if let Some(before) = &files.hostconfig {
+                let after = hostconfig_with_new_paths(before, &dir, rewriter)?;
+                rewrite("hostconfig.json", before, after)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the steps that rename all of the old root into the new one. Gives where an unused root of the new range is
+    /// then.
+    fn rename_entries(&self, steps: &mut StepList<'_>) -> Result<Option<String>, DockerError> {
+        let (old, new) = (self.from.dir_name(), self.to.dir_name());
+        steps.keep_mtime(&[&old])?;
+        steps.park_containers(&[&old])?;
+        let set_aside = steps.set_unused_remapped_root_aside(&new)?;
+        steps.make_remapped_root(&new, self.to.root.1);
+        steps.add_guard(&[&new]);
+        let entries = names(&self.root.path)?;
+        for name in entries.iter().filter(|name| *name != CONTAINERS) {
+            steps.rename(&[&old, name], &[&new, name])?;
+        }
+        Ok(set_aside)
+    }
+
+    fn add_last_steps(&self, steps: &mut StepList<'_>) -> Result<(), DockerError> {
+        let (old, new) = (self.from.dir_name(), self.to.dir_name());
+        if group_of(&self.data_root)? == self.from.root.1 {
+            steps.set_data_root_owner(Rule::Set {
+                uid: 0,
+                gid: self.to.root.1,
+                at_least: Mode::from_st_mode(0o710),
+            })?;
+        }
+        steps.unpark_containers(&self.root.path.join(CONTAINERS), &[&new])?;
+        // Last: the daemon of the old range must not start without its data.
+        steps.remove_guard(&[&old]);
+        steps.remove_dir(&[&old])
+    }
+}
+
+fn group_of(path: &Path) -> Result<u32, DockerError> {
+    Ok(path.metadata().map_err(DockerError::io(path))?.gid())
+}
