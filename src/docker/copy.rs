@@ -8,9 +8,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::guidance::{EARLIER_COPY, NO_COPY, NO_ROOM_FOR_COPY};
 use super::cp::{CpError, cp};
 use super::data_root::{COPY, DockerRoot, plain_names};
+use super::guidance::{EARLIER_COPY, NO_COPY, NO_ROOM_FOR_COPY};
 use crate::engine::{Phase, RunControl};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount, BARE_INODE};

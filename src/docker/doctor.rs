@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DockerError, guidance};
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{self, names};
 use super::findings::{command_line, driver, idmapped, in_use_root, parents, ranges};
 use super::remap::{DEFAULT_USER, Remap};
+use super::{DockerError, guidance};
 use crate::fs::PinnedFile;
 use crate::fs::escape::escaped;
 use crate::host::{

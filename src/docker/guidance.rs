@@ -33,10 +33,6 @@ pub const OTHER_DAEMON_JSON: &str = "Run this again without --write-daemon-json,
                                      gets its options";
 
 /// Where `daemon.json` switches the containerd image store on.
-pub const ADD_WRITE_DAEMON_JSON: &str =
-    "Add --write-daemon-json, which takes it out in the same run";
-
-/// The same, before a migration.
 pub const MIGRATE_WRITES_DAEMON_JSON: &str =
     "idshift docker migrate --write-daemon-json takes it out in the same run";
 
@@ -94,7 +90,8 @@ pub const MARK_CONTAINERS: &str =
     "migrate with --set-userns-host, or recreate it with --userns=host";
 
 /// Where inodes are immutable.
-pub const CLEAR_FLAGS: &str = "migrate with --immutable=clear: the flag is cleared while an inode is shifted, and put back";
+pub const CLEAR_FLAGS: &str =
+    "migrate with --immutable=clear: the flag is cleared while an inode is shifted, and put back";
 
 /// Where inodes cannot be shifted.
 pub const EXPLAIN_PROBLEMS: &str = "idshift docker migrate --dry-run -v says why of each; a larger range in /etc/subuid and \

@@ -47,9 +47,7 @@ impl Remap {
         };
         let found = found.ok().flatten().ok_or_else(|| {
             bad(match user {
-                "default" => format!(
-                    "there is no user {DEFAULT_USER}. {CREATE_USER_AS_DOCKERD}"
-                ),
+                "default" => format!("there is no user {DEFAULT_USER}. {CREATE_USER_AS_DOCKERD}"),
                 _ => format!("there is no user {user} in /etc/passwd"),
             })
         })?;

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::docker::container::{Container, volume_drivers};
 use crate::docker::container_user;
-use crate::docker::guidance::MARK_CONTAINERS;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
+use crate::docker::guidance::MARK_CONTAINERS;
 use crate::docker::remap::Remap;
 
 /// A container that will not work as it is.
@@ -48,7 +48,10 @@ pub fn troubles(
         );
     }
     if let Some(why) = obstacle {
-        trouble(format!("{why}: it does not start remapped"), MARK_CONTAINERS);
+        trouble(
+            format!("{why}: it does not start remapped"),
+            MARK_CONTAINERS,
+        );
     } else if container.userns_mode == "host" {
         trouble(
             "runs with --userns=host: it will see its files owned by the range, so sudo and setuid programs misbehave"

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::docker::{DockerError, guidance};
 use crate::docker::conversion::plan::Conversion;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
@@ -13,6 +12,7 @@ use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::why_not_renamed;
+use crate::docker::{DockerError, guidance};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::{PinnedFile, Stat};
 use crate::host::{Finding, kernel, runtime, subids};

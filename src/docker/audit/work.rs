@@ -145,16 +145,12 @@ impl Work {
         if !self.protected.is_empty() {
             let areas: Vec<String> = self.protected.iter().map(area).collect();
             let found = Finding::error("immutable inodes", areas.join(", "));
-            findings.push(found.remedy(
-                guidance::CLEAR_FLAGS,
-            ));
+            findings.push(found.remedy(guidance::CLEAR_FLAGS));
         }
         if !self.troubles.is_empty() {
             let areas: Vec<String> = self.troubles.iter().map(area).collect();
             let found = Finding::error("inodes that cannot be shifted", areas.join(", "));
-            findings.push(found.remedy(
-                guidance::EXPLAIN_PROBLEMS,
-            ));
+            findings.push(found.remedy(guidance::EXPLAIN_PROBLEMS));
         }
         findings
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::owner_stats::OwnerStats;
 use super::guidance::{self, PrepareOption};
+use super::owner_stats::OwnerStats;
 use super::remap::{DEFAULT_USER, Remap};
 use crate::fs::escape::shell_word;
 use crate::preflight::accounts::Account;

@@ -64,7 +64,11 @@ impl Accounts {
     }
 
     /// `USER`, `USER:GROUP`, names or numbers; nothing means root.
-    pub fn resolve(&self, spec: &str, group_add: &[String]) -> Result<ContainerUser, UnknownAccount> {
+    pub fn resolve(
+        &self,
+        spec: &str,
+        group_add: &[String],
+    ) -> Result<ContainerUser, UnknownAccount> {
         let (user, group) = spec.split_once(':').unwrap_or((spec, ""));
         let user = if user.is_empty() { "0" } else { user };
         let number: Option<u32> = user.parse().ok();

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use super::DockerError;
 use parse::{Reader, decoded, first_object, read_regular};
-pub use rewrite::text_with;
+pub use rewrite::{text_with, with_userns_remap};
 pub use steps::step;
 
 /// Where dockerd looks for it unless told otherwise.

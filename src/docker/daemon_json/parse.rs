@@ -30,7 +30,11 @@ impl Reader {
 }
 
 /// The file's text, without a byte order mark. The reader matters only to what is out of the ordinary.
-pub(super) fn decoded(bytes: &[u8], reader: &impl Fn() -> Reader, path: &Path) -> Result<String, DockerError> {
+pub(super) fn decoded(
+    bytes: &[u8],
+    reader: &impl Fn() -> Reader,
+    path: &Path,
+) -> Result<String, DockerError> {
     let refuse = |what: &str| {
         let why = format!(
             "{what}, and the dockerd of this host does not start with it; correct it first"
@@ -67,7 +71,10 @@ pub(super) fn decoded(bytes: &[u8], reader: &impl Fn() -> Reader, path: &Path) -
 /// Settings by name, values as they are written; of a name that is there twice the last counts.
 pub(super) type Settings = IndexMap<String, Box<RawValue>>;
 
-pub(super) fn first_object(text: &str, reader: &impl Fn() -> Reader) -> serde_json::Result<Settings> {
+pub(super) fn first_object(
+    text: &str,
+    reader: &impl Fn() -> Reader,
+) -> serde_json::Result<Settings> {
     if text.trim().is_empty() {
         return Ok(Settings::new());
     }

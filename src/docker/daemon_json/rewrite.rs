@@ -37,7 +37,7 @@ pub(super) fn not_plain(path: &Path) -> DockerError {
 ///
 /// # Errors
 /// The text is not a JSON object.
-pub(super) fn with_userns_remap(
+pub fn with_userns_remap(
     text: &str,
     remap: Option<&str>,
     path: &Path,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::command_line::OptionValue;
 use super::next_steps::reload;
-use super::{DaemonStart, DaemonJson};
+use super::{DaemonJson, DaemonStart};
 use crate::docker::{DockerError, daemon_json, data_root as data_roots, guidance};
 use crate::fs::escape::escaped;
 use crate::host::runtime;

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::{Locations, MigrateRequest};
-use crate::docker::{DockerError, guidance};
 use crate::docker::conversion::plan::Conversion;
 use crate::docker::data_root::{DockerRoot, INTERRUPTED, MOVING, is_remapped_name, names};
 use crate::docker::idmapped::{health, probe};
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
+use crate::docker::{DockerError, guidance};
 use crate::idmap::Direction;
 
 /// Whether the root that is there is of the kind that the request is about: remapped by a mount, or by changed owners.

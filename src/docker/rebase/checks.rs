@@ -15,7 +15,8 @@ pub(super) fn check_is_there(data_root: &Path, root: &Path) -> Result<(), Docker
         return Err(DockerError::in_the_way(data_root, INTERRUPTED));
     }
     let docker_root = DockerRoot::at(root);
-    if root.is_dir() && (!docker_root.holds()?.is_unused() || image_store::has_images(&docker_root)) {
+    if root.is_dir() && (!docker_root.holds()?.is_unused() || image_store::has_images(&docker_root))
+    {
         return Ok(());
     }
     let there: Vec<String> = all

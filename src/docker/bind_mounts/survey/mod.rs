@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::docker::bind_mounts::{Advice, BindMount, prepare_command};
 use crate::docker::DockerError;
+use crate::docker::bind_mounts::{Advice, BindMount, prepare_command};
 use crate::docker::container::{Bind, Container};
 use crate::docker::container_user;
-use crate::docker::guidance::PrepareOption;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
+use crate::docker::guidance::PrepareOption;
 use crate::docker::inventory::path_owner::{PathOwner, whose};
 use crate::docker::inventory::volumes::VolumeElsewhere;
 use crate::docker::owner_stats::{OwnerStats, owner_stats};
@@ -231,7 +231,13 @@ impl<'a> BindMountSurvey<'a> {
     fn words(&self, advice: &Advice, source: &Path) -> String {
         let place = real(source);
         let moved_to = self.moved.new_path(&place);
-        let prepare = || prepare_command(self.remap, &PrepareOption::None, moved_to.as_deref().unwrap_or(&place));
+        let prepare = || {
+            prepare_command(
+                self.remap,
+                &PrepareOption::None,
+                moved_to.as_deref().unwrap_or(&place),
+            )
+        };
         match advice {
         Advice::NotThere => "nothing: it is not there".into(),
         Advice::NotRemapped => "nothing: the container is not remapped".into(),
