@@ -1,4 +1,6 @@
 mod crafted_journals;
 mod data_root;
+mod data_root_adversary;
+mod data_root_in_use;
 mod inputs;
 mod tree;
