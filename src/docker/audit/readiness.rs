@@ -163,7 +163,7 @@ const REMAPPED_ROOT: &str = "remapped root";
 
 fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> {
     let mut findings = Vec::new();
-    let inner = remap.dir_name();
+    let range_dir = remap.dir_name();
     for name in names(top)? {
         if name.starts_with(ASIDE) || name.starts_with(COPY) {
             findings.push(left_over(top, &name));
@@ -181,13 +181,13 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
                 REMAPPED_ROOT,
                 format!("{name} is there and unused; it is set aside"),
             )
-        } else if name == inner && DockerRoot::at(top).holds()?.is_unused() {
+        } else if name == range_dir && DockerRoot::at(top).holds()?.is_unused() {
             let found = format!(
                 "{name} holds {holds}, and the plain root nothing: this host is remapped already"
             );
             Finding::error(REMAPPED_ROOT, found)
                 .remedy("nothing is to be migrated; idshift docker revert is the way back")
-        } else if name == inner {
+        } else if name == range_dir {
             Finding::error(REMAPPED_ROOT, format!("{name} holds {holds}"))
                 .remedy("save what you need of it with a remapped daemon, then move it away")
         } else {

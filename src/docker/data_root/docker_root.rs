@@ -144,12 +144,12 @@ impl DockerRoot {
     }
 
     fn container_ids(&self) -> Result<Vec<String>, DockerError> {
-        let place = self.path.join("containers");
-        if place.symlink_metadata().is_ok_and(|found| found.is_file()) {
+        let dir = self.path.join("containers");
+        if dir.symlink_metadata().is_ok_and(|found| found.is_file()) {
             // A guard says what it is of, and what ends that.
-            let text = std::fs::read_to_string(&place).unwrap_or_default();
+            let text = std::fs::read_to_string(&dir).unwrap_or_default();
             return Err(DockerError::in_the_way(
-                &place,
+                &dir,
                 match text.contains("idshift") {
                     true => INTERRUPTED,
                     false => {

@@ -70,14 +70,14 @@ impl Inventory {
     /// Something cannot be read.
     pub fn for_migrate<'c>(
         root: &DockerRoot,
-        moved: &PathRewriter,
+        rewriter: &PathRewriter,
         remap: Option<&Remap>,
         containers: impl IntoIterator<Item = (&'c Container, &'c ContainerFiles, bool)>,
         host_binds: HostBinds,
         accounts: Option<LoginAccounts>,
     ) -> Result<Inventory, DockerError> {
-        let mut volumes = volumes_elsewhere(moved)?;
-        let mut look = BindMountSurvey::new(root, moved, remap, accounts);
+        let mut volumes = volumes_elsewhere(rewriter)?;
+        let mut look = BindMountSurvey::new(root, rewriter, remap, accounts);
         look.host_binds = host_binds != HostBinds::Left;
         for (container, files, is_host) in containers {
             look.at(container, files, is_host, &volumes)?;
@@ -91,15 +91,15 @@ impl Inventory {
         }
         let carried = bind_mounts.iter().filter(|it| it.kind == Advice::Carried);
         let own_trees: Vec<_> = carried
-            .map(|it| names_below(moved.from(), &real(&it.source)))
+            .map(|it| names_below(rewriter.from(), &real(&it.source)))
             .collect();
-        let mut carried_as_is = names(moved.from())?;
+        let mut carried_as_is = names(rewriter.from())?;
         carried_as_is.retain(|name| {
             let is_bound = own_trees.iter().any(|tree| tree[0] == name.as_bytes());
-            !is_bound && whose(moved, &moved.from().join(name)) == PathOwner::Own
+            !is_bound && whose(rewriter, &rewriter.from().join(name)) == PathOwner::Own
         });
         Ok(Inventory {
-            mounts: mount_points_of(moved, &volumes)?,
+            mounts: mount_points_of(rewriter, &volumes)?,
             own_trees,
             carried_as_is,
             in_place: match host_binds {
@@ -120,12 +120,12 @@ impl Inventory {
     /// # Errors
     /// As of [`Inventory::for_migrate`].
     pub fn for_revert(
-        moved: &PathRewriter,
+        rewriter: &PathRewriter,
         remap: &Remap,
         sources: Vec<PathBuf>,
         with_binds: bool,
     ) -> Result<Inventory, DockerError> {
-        let mut volumes = volumes_elsewhere(moved)?;
+        let mut volumes = volumes_elsewhere(rewriter)?;
         let of_volumes = volumes.iter().filter_map(|volume| volume.dir.clone());
         let all: Vec<PathBuf> = sources
             .iter()
@@ -134,8 +134,8 @@ impl Inventory {
             .collect();
         let (own, others): (Vec<_>, Vec<_>) = all
             .into_iter()
-            .partition(|path| whose(moved, path) == PathOwner::Own);
-        let mut shifted = shiftable(others, moved);
+            .partition(|path| whose(rewriter, path) == PathOwner::Own);
+        let mut shifted = shiftable(others, rewriter);
         shifted.retain(|path| is_in_range(path, remap));
         for volume in &mut volumes {
             volume.decide_back(&own, &shifted, remap, with_binds);
@@ -144,12 +144,15 @@ impl Inventory {
             true => (shifted, Vec::new()),
             false => (Vec::new(), shifted),
         };
-        left_shifted.extend(forgotten(moved, remap, &own)?);
+        left_shifted.extend(forgotten(rewriter, remap, &own)?);
         Ok(Inventory {
-            mounts: mount_points_of(moved, &volumes)?,
+            mounts: mount_points_of(rewriter, &volumes)?,
             volumes,
             bind_mounts: Vec::new(),
-            own_trees: own.iter().map(|it| names_below(moved.from(), it)).collect(),
+            own_trees: own
+                .iter()
+                .map(|it| names_below(rewriter.from(), it))
+                .collect(),
             in_place,
             left_shifted,
             carried_as_is: Vec::new(),
@@ -161,10 +164,10 @@ impl Inventory {
     ///
     /// # Errors
     /// As of [`Inventory::for_migrate`].
-    pub fn of_mounts(moved: &PathRewriter) -> Result<Inventory, DockerError> {
-        let volumes = volumes_elsewhere(moved)?;
+    pub fn of_mounts(rewriter: &PathRewriter) -> Result<Inventory, DockerError> {
+        let volumes = volumes_elsewhere(rewriter)?;
         Ok(Inventory {
-            mounts: mount_points_of(moved, &volumes)?,
+            mounts: mount_points_of(rewriter, &volumes)?,
             volumes: Vec::new(),
             bind_mounts: Vec::new(),
             own_trees: Vec::new(),
@@ -265,17 +268,17 @@ impl Inventory {
 }
 
 fn mount_points_of(
-    moved: &PathRewriter,
+    rewriter: &PathRewriter,
     volumes: &[VolumeElsewhere],
 ) -> Result<Vec<MountPoint>, DockerError> {
     let devices = volumes.iter().filter(|volume| volume.is_mounted);
     let devices: Vec<&str> = devices.map(|volume| volume.volume.as_str()).collect();
-    mount_points(moved, &devices)
+    mount_points(rewriter, &devices)
 }
 
 /// Those of the host's directories and files that may be shifted at all, each tree once: no part of
 /// the system and none of the data-root.
-fn shiftable(mut paths: Vec<PathBuf>, moved: &PathRewriter) -> Vec<PathBuf> {
+fn shiftable(mut paths: Vec<PathBuf>, rewriter: &PathRewriter) -> Vec<PathBuf> {
     paths.sort();
     let mut found: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -283,7 +286,7 @@ fn shiftable(mut paths: Vec<PathBuf>, moved: &PathRewriter) -> Vec<PathBuf> {
             continue;
         };
         let is_data = matches!(root.file_type, FileType::Directory | FileType::File);
-        let data_root = moved.data_root();
+        let data_root = rewriter.data_root();
         let is_ours = root.path.starts_with(data_root) || data_root.starts_with(&root.path);
         let is_new = !found.iter().any(|other| root.path.starts_with(other));
         if is_data && is_new && !is_ours && preflight::check_system_path(&root.path).is_ok() {
@@ -311,21 +314,24 @@ fn is_in_range(path: &Path, remap: &Remap) -> bool {
 
 /// What somebody keeps in the docker root that is in the range though no container binds it any more.
 fn forgotten(
-    moved: &PathRewriter,
+    rewriter: &PathRewriter,
     remap: &Remap,
     known: &[PathBuf],
 ) -> Result<Vec<PathBuf>, DockerError> {
     let mut found = Vec::new();
-    let mut dirs = vec![moved.from().to_path_buf(), moved.from().join("volumes")];
+    let mut dirs = vec![
+        rewriter.from().to_path_buf(),
+        rewriter.from().join("volumes"),
+    ];
     while let Some(dir) = dirs.pop() {
         for path in names(&dir)?.iter().map(|name| dir.join(name)) {
-            if whose(moved, &path) != PathOwner::Own || known.contains(&path) || is_link(&path) {
+            if whose(rewriter, &path) != PathOwner::Own || known.contains(&path) || is_link(&path) {
                 continue;
             }
             if known.iter().any(|known| known.starts_with(&path)) {
                 dirs.push(path);
             } else if is_in_range(&path, remap) {
-                found.extend(moved.new_path(&path));
+                found.extend(rewriter.new_path(&path));
             }
         }
     }

@@ -28,15 +28,15 @@ pub struct MountPoint {
 /// # Errors
 /// `/proc` does not tell.
 pub fn mount_points(
-    moved: &PathRewriter,
+    rewriter: &PathRewriter,
     devices: &[&str],
 ) -> Result<Vec<MountPoint>, DockerError> {
     let table =
         mountinfo::of_this_thread().map_err(DockerError::io("/proc/thread-self/mountinfo"))?;
     let mut found: Vec<MountPoint> = Vec::new();
     for mount in table {
-        let below = mount.point.strip_prefix(moved.from());
-        let Some(new_path) = moved.new_path(&mount.point) else {
+        let below = mount.point.strip_prefix(rewriter.from());
+        let Some(new_path) = rewriter.new_path(&mount.point) else {
             continue;
         };
         let Ok(below) = below else { continue };

@@ -56,15 +56,15 @@ pub fn is_daemon_name(name: &[u8]) -> bool {
 }
 
 /// Whose a place is, given its path without symlinks.
-pub fn whose(moved: &PathRewriter, real: &Path) -> PathOwner {
-    if moved.new_path(real).is_none() {
-        return match real.starts_with(moved.from()) {
+pub fn whose(rewriter: &PathRewriter, real: &Path) -> PathOwner {
+    if rewriter.new_path(real).is_none() {
+        return match real.starts_with(rewriter.from()) {
             // Another range's root, or what was set aside.
             true => PathOwner::Daemon,
             false => PathOwner::Host,
         };
     }
-    let below = names_below(moved.from(), real);
+    let below = names_below(rewriter.from(), real);
     let names: Vec<&[u8]> = below.iter().map(Vec::as_slice).collect();
     if is_content(&names) {
         return PathOwner::Content;

@@ -103,8 +103,8 @@ impl VolumeElsewhere {
     }
 
     /// Its content is in this directory, which has no symlinks in its path.
-    fn with_content(mut self, dir: PathBuf, moved: &PathRewriter) -> VolumeElsewhere {
-        match whose(moved, &dir) {
+    fn with_content(mut self, dir: PathBuf, rewriter: &PathRewriter) -> VolumeElsewhere {
+        match whose(rewriter, &dir) {
             PathOwner::Daemon => self.advice = "it goes along, and is not shifted".into(),
             PathOwner::Content => {
                 self.becomes = Disposition::Carried;
@@ -183,21 +183,21 @@ impl VolumeElsewhere {
 ///
 /// # Errors
 /// One's options cannot be read.
-pub fn volumes_elsewhere(moved: &PathRewriter) -> Result<Vec<VolumeElsewhere>, DockerError> {
-    let top = moved.from().join("volumes");
+pub fn volumes_elsewhere(rewriter: &PathRewriter) -> Result<Vec<VolumeElsewhere>, DockerError> {
+    let top = rewriter.from().join("volumes");
     let mut found = Vec::new();
     for name in names(&top)? {
         let dir = top.join(&name);
         match is_link(&dir) || is_link(&dir.join("_data")) {
-            true => found.push(behind_link(&name, &dir, moved)),
+            true => found.push(behind_link(&name, &dir, rewriter)),
             false if !dir.join("_data").is_dir() => {}
-            false => found.extend(behind_options(&name, &dir, moved)?),
+            false => found.extend(behind_options(&name, &dir, rewriter)?),
         }
     }
     Ok(found)
 }
 
-fn behind_link(name: &str, dir: &Path, moved: &PathRewriter) -> VolumeElsewhere {
+fn behind_link(name: &str, dir: &Path, rewriter: &PathRewriter) -> VolumeElsewhere {
     // The volume's directory may be one, and what it leads to may hold another.
     let inner = canonicalize(dir).map(|dir| dir.join("_data"));
     let inner = inner.ok().filter(|inner| is_link(inner));
@@ -216,10 +216,10 @@ fn behind_link(name: &str, dir: &Path, moved: &PathRewriter) -> VolumeElsewhere 
     };
     let mut volume = VolumeElsewhere::new(name, dir, format!("a symlink to {}", escaped(&content)));
     for link in links {
-        let Some(target) = moved.link(&link) else {
+        let Some(target) = rewriter.link(&link) else {
             continue;
         };
-        if moved.new_path(&link).is_none() {
+        if rewriter.new_path(&link).is_none() {
             return volume.refused(&format!(
                 "{} is outside of the data-root and leads into it, and would lead nowhere afterwards. \
                  Make the volume a symlink to {} itself",
@@ -230,7 +230,7 @@ fn behind_link(name: &str, dir: &Path, moved: &PathRewriter) -> VolumeElsewhere 
         volume.rewritten = Some(target.to_string_lossy().into_owned());
         volume.edits.push(Edit::Link { at: link, target });
     }
-    volume.with_content(content, moved)
+    volume.with_content(content, rewriter)
 }
 
 /// Options of the local driver (moby `volume/local/local_unix.go`, `optsConfig`): those that only
@@ -254,7 +254,7 @@ fn text_of(value: Option<&RawValue>) -> serde_json::Result<String> {
 fn behind_options(
     name: &str,
     dir: &Path,
-    moved: &PathRewriter,
+    rewriter: &PathRewriter,
 ) -> Result<Option<VolumeElsewhere>, DockerError> {
     let at = dir.join("opts.json");
     let Some(before) = read_text(&at)? else {
@@ -281,8 +281,8 @@ fn behind_options(
     let what = format!("a mount of {} when it is used", what.trim());
     let mut volume = VolumeElsewhere::new(name, dir, what);
     volume.is_mounted = true;
-    let new_device: NewPath<'_> = &|device| moved.path(device);
-    let new_opts: NewPath<'_> = &|opts| move_mount_opts(opts, moved);
+    let new_device: NewPath<'_> = &|device| rewriter.path(device);
+    let new_opts: NewPath<'_> = &|opts| move_mount_opts(opts, rewriter);
     let values = [
         (options.mount_device, new_device),
         (options.mount_opts, new_opts),
@@ -299,7 +299,9 @@ fn behind_options(
     }
     if is_bind {
         return Ok(Some(match canonicalize(&device) {
-            Ok(content) if Path::new(&device).is_absolute() => volume.with_content(content, moved),
+            Ok(content) if Path::new(&device).is_absolute() => {
+                volume.with_content(content, rewriter)
+            }
             _ => {
                 volume.advice = "it is not there; left as it is".into();
                 volume
@@ -331,11 +333,11 @@ fn of_filesystem(kind: &str, mount_opts: &str) -> &'static str {
 }
 
 /// Directories in the options of an overlay.
-fn move_mount_opts(opts: &str, moved: &PathRewriter) -> Option<String> {
+fn move_mount_opts(opts: &str, rewriter: &PathRewriter) -> Option<String> {
     const LAYERS: [&str; 5] = ["lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"];
     let new_option = |option: &str| match option.split_once('=') {
         Some((key, dirs)) if LAYERS.contains(&key) => {
-            let new = |dir: &str| moved.path(dir).unwrap_or_else(|| dir.to_string());
+            let new = |dir: &str| rewriter.path(dir).unwrap_or_else(|| dir.to_string());
             let dirs: Vec<String> = dirs.split(':').map(new).collect();
             format!("{key}={}", dirs.join(":"))
         }

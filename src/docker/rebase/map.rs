@@ -13,8 +13,8 @@ const HOST_IDS: u32 = 65_536;
 /// # Errors
 /// The two have no id of the container in common.
 pub(super) fn map_of(from: &IdMap, to: &IdMap) -> Result<IdMap, DockerError> {
-    let moved = from.onto(to);
-    let whole = |moved: &RangeMap, from: &RangeMap, to: &RangeMap| {
+    let common = from.onto(to);
+    let whole = |common: &RangeMap, from: &RangeMap, to: &RangeMap| {
         let mut stays = Range::new(0, 0, HOST_IDS).into_iter().collect::<Vec<_>>();
         for range in from.ranges().iter().chain(to.ranges()) {
             let parts = stays.into_iter();
@@ -22,16 +22,16 @@ pub(super) fn map_of(from: &IdMap, to: &IdMap) -> Result<IdMap, DockerError> {
                 .flat_map(|part| part.without_host_ids(range.host(), range.size()))
                 .collect();
         }
-        RangeMap::new(moved.ranges().iter().copied().chain(stays))
+        RangeMap::new(common.ranges().iter().copied().chain(stays))
             .map_err(|error| bad_maps(error.to_string()))
     };
-    match moved.uids.is_empty() || moved.gids.is_empty() {
+    match common.uids.is_empty() || common.gids.is_empty() {
         true => Err(bad_maps(format!(
             "{from} and {to} have no id of the container in common"
         ))),
         false => Ok(IdMap::new(
-            whole(&moved.uids, &from.uids, &to.uids)?,
-            whole(&moved.gids, &from.gids, &to.gids)?,
+            whole(&common.uids, &from.uids, &to.uids)?,
+            whole(&common.gids, &from.gids, &to.gids)?,
         )),
     }
 }

@@ -32,7 +32,7 @@ pub struct BindMountSurvey<'a> {
     /// The docker root.
     pub root: &'a DockerRoot,
     /// The same, as what gets another place.
-    pub moved: &'a PathRewriter,
+    pub rewriter: &'a PathRewriter,
     /// The range; none where nobody knows it.
     pub remap: Option<&'a Remap>,
     /// The accounts whose files stay theirs; none where they need not.
@@ -46,13 +46,13 @@ impl<'a> BindMountSurvey<'a> {
     /// At the containers of this root.
     pub fn new(
         root: &'a DockerRoot,
-        moved: &'a PathRewriter,
+        rewriter: &'a PathRewriter,
         remap: Option<&'a Remap>,
         accounts: Option<LoginAccounts>,
     ) -> BindMountSurvey<'a> {
         BindMountSurvey {
             root,
-            moved,
+            rewriter,
             remap,
             accounts,
             host_binds: true,
@@ -75,7 +75,9 @@ impl<'a> BindMountSurvey<'a> {
         let mut binds = files.bind_mounts(self.root)?;
         // Of those that are not remapped, it is only asked where they meet others.
         binds.retain(|bind| {
-            self.host_binds || is_host || whose(self.moved, &real(&bind.source)) != PathOwner::Host
+            self.host_binds
+                || is_host
+                || whose(self.rewriter, &real(&bind.source)) != PathOwner::Host
         });
         for (name, bind) in files.local_volumes(self.root)? {
             let found = volumes.iter().find(|volume| volume.volume == name);
@@ -168,7 +170,7 @@ impl<'a> BindMountSurvey<'a> {
             (Some((real, _)), Some(remap)) if is_ours => closed_parents(real, remap),
             _ => Vec::new(),
         };
-        let is_own = seen.is_some_and(|(real, _)| whose(self.moved, real) == PathOwner::Own);
+        let is_own = seen.is_some_and(|(real, _)| whose(self.rewriter, real) == PathOwner::Own);
         let kind = fixed.unwrap_or_else(|| {
             let side = remap.zip(stat);
             let side = side.map(|(remap, stat)| remap.map.uids.map(stat.uid, Direction::Into));
@@ -230,7 +232,7 @@ impl<'a> BindMountSurvey<'a> {
 
     fn words(&self, advice: &Advice, source: &Path) -> String {
         let place = real(source);
-        let moved_to = self.moved.new_path(&place);
+        let moved_to = self.rewriter.new_path(&place);
         let prepare = || {
             prepare_command(
                 self.remap,
@@ -287,7 +289,7 @@ impl<'a> BindMountSurvey<'a> {
             _ if real.extension() == Some(OsStr::new("sock")) => Some(Advice::Socket),
             FileType::CharDevice | FileType::BlockDevice => Some(Advice::Device),
             _ if matches!(
-                whose(self.moved, real),
+                whose(self.rewriter, real),
                 PathOwner::Daemon | PathOwner::Content
             ) =>
             {
