@@ -109,17 +109,17 @@ pub fn rebase(from: &str) -> String {
 }
 
 /// What [`prepare`] is to do beside shifting into the range.
-pub enum PrepareOption {
+pub enum PrepareOption<'a> {
     /// Nothing.
     None,
     /// Shift it though it is an account's of this host.
     AllowHome,
     /// Shift it back; with the option that [`crate::preflight::homes::flag`] gives.
-    Reverse(&'static str),
+    Reverse(&'a str),
 }
 
 /// The command that shifts a directory; `user`: whose range, where that is not the default one.
-pub fn prepare(user: Option<&str>, option: &PrepareOption, path: &Path) -> String {
+pub fn prepare(user: Option<&str>, option: &PrepareOption<'_>, path: &Path) -> String {
     let subid = user.map_or(String::new(), |user| format!(" --subid {user}"));
     let option = match option {
         PrepareOption::None => String::new(),

@@ -101,12 +101,13 @@ pub fn reverse_command(remap: &Remap, path: &Path) -> String {
             shell_word(point)
         );
     }
-    let option = PrepareOption::Reverse(homes::flag(path));
+    let home = homes::flag(path);
+    let option = PrepareOption::Reverse(&home);
     prepare_command(Some(remap), &option, path)
 }
 
 /// The command that shifts a directory into the range, or out of it.
-fn prepare_command(remap: Option<&Remap>, option: &PrepareOption, path: &Path) -> String {
+fn prepare_command(remap: Option<&Remap>, option: &PrepareOption<'_>, path: &Path) -> String {
     let user = remap.map(|remap| remap.user.as_str());
     let user = user.filter(|user| *user != DEFAULT_USER);
     guidance::prepare(user, option, path)

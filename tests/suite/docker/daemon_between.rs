@@ -6,7 +6,7 @@ use std::process::Command;
 use super::daemon_leftovers::{keeps, make_daemon_things};
 use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
-use crate::support::{Idshift, Numbers, Promise, long, need_root, trace};
+use crate::support::{Idshift, Numbers, Promise, Run, long, need_root, scene, trace};
 
 /// What a user sees, and can start, of a data-root.
 fn things(daemon: &Daemon<'_>) -> Vec<String> {

@@ -2,13 +2,12 @@
 //! daemon before and after.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, chown, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
 
-use crate::support;
 use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
-use crate::support::{Idshift, need_root, output, sh};
+use crate::support::{Idshift, need_root, sh};
 use serde_json::Value;
 
 const INNER: &str = "100000.100000";
