@@ -2,19 +2,44 @@
 ci:
     .ci/run
 
-# All tests; `just test --long` for the long forms.
+# All tests, as root on Debian; `just test --long` for the long forms, `just test docker::migrate::` for some.
 test *args:
     tests/run {{args}}
+
+# The tests that need no root.
+unprivileged *args:
+    tests/unprivileged {{args}}
+
+# Formatting and lints as in CI.
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+# The oldest Rust that must build it.
+oldest:
+    cargo +$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --locked
+
+# Breaks the program in many places; a test must fail for each. `just breaks --list` has their names.
+breaks *args:
+    tests/breaks {{args}}
+
+# The promises in docs/reliability.md, in their long form.
+reliability *args:
+    tests/reliability {{args}}
 
 # Whole runs against other programs; see benches/README.md.
 bench *args:
     cargo bench --bench whole -- {{args}}
 
+# Runs the commands in docs/ and writes their output into the pages.
+docs:
+    IDSHIFT_TEST_UPDATE_DOCS=1 tests/run docs::pages
+
+# Takes new texts into the snapshots; read the diff.
+texts:
+    INSTA_UPDATE=always tests/run cli::texts
+
 # Debian and RPM packages and a tarball, in target/packages.
 package *args:
     packaging/package {{args}}
-
-# Lints as in CI.
-lint:
-    cargo fmt --check
-    cargo clippy --all-targets -- -D warnings

@@ -4,6 +4,7 @@
 //! - `commands`: one file for each command
 //! - `output`: summary, JSON, progress, and the streams they go to
 //! - `completion`: what shells ask to complete a command line
+//! - `confirm`: the question before a command that changes much
 //! - `announce`: the run that a command acts on, said before it does
 //! - `exit`: exit codes
 //! - `limits`: threads, priority, rate, and stopping in good order
@@ -14,6 +15,7 @@ mod announce;
 pub mod args;
 mod commands;
 mod completion;
+mod confirm;
 pub mod exit;
 mod limits;
 pub mod map;

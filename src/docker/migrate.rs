@@ -66,6 +66,21 @@ pub struct DaemonTarget {
     pub data_root: PathBuf,
 }
 
+/// A plan that nothing stands in the way of, for whoever has to agree to it.
+pub struct Planned<'a> {
+    /// What is to be done.
+    pub migration: &'a Migration,
+    /// The range.
+    pub remap: &'a Remap,
+    /// The copy that is made.
+    pub copy: Option<&'a PlannedCopy>,
+    /// What is made of the user and its ranges.
+    pub made: Vec<String>,
+}
+
+/// Asks before the first change; an error is why there is none.
+pub type Confirm<'a> = &'a dyn Fn(&Planned<'_>) -> Result<(), MigrateError>;
+
 /// A run that came to its end, and what a person should know of it.
 pub struct Migrated {
     /// What it did.
@@ -116,7 +131,7 @@ impl DaemonTarget {
     }
 
     /// Carries the data-root into the range or out of it. `manifest` is opened for a dry run that nothing stands in
-    /// the way of.
+    /// the way of. A run is put to `confirm` when all checks are done.
     ///
     /// # Errors
     /// [`MigrateError`]: nothing was changed.
@@ -125,6 +140,7 @@ impl DaemonTarget {
         options: &MigrateOptions,
         store: &Store,
         manifest: impl FnOnce() -> Result<ManifestOutput<'m>, Refusal>,
+        confirm: Option<Confirm<'_>>,
         control: RunControl<'_>,
     ) -> Result<Migrated, MigrateError> {
         let direction = options.direction;
@@ -159,6 +175,19 @@ impl DaemonTarget {
             return Err(Refusal::from(mounted).into());
         }
         let copy = self.copy_with_room(options, &remap, &migration, control.cancel)?;
+        if let Some(confirm) = confirm.filter(|_| !options.dry_run) {
+            // Whoever is asked is not refused afterwards.
+            drop(migration.plan().lock(store, control)?);
+            confirm(&Planned {
+                migration: &migration,
+                remap: &remap,
+                copy: copy.as_ref(),
+                made: new_user
+                    .as_ref()
+                    .map(|new| new.missing())
+                    .unwrap_or_default(),
+            })?;
+        }
         if let Some(new) = new_user.as_ref().filter(|_| !options.dry_run) {
             // Only when nothing else stands in the way.
             let held = migration.plan().lock(store, control)?;

@@ -25,6 +25,9 @@ pub enum MigrateError {
     /// The engine refuses. Nothing was changed.
     #[error(transparent)]
     Refusal(#[from] Refusal),
+    /// Whoever was asked did not agree. Nothing was changed.
+    #[error("not confirmed")]
+    Declined,
     /// Somebody asked to stop before the run began: what was made for it, a copy for one, is removed.
     #[error("interrupted")]
     Interrupted {

@@ -7,6 +7,7 @@
 
 mod cli;
 mod docker;
+mod docs;
 mod faults;
 mod filesystems;
 mod hostile;

@@ -54,6 +54,14 @@ pub struct OutputArgs {
     pub verbose: bool,
 }
 
+/// Whether there is a question before the first change.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct ConfirmArgs {
+    /// Do not ask before the first change. Without a terminal, and with --json, there is no question
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
 /// How much is said, by a command that has no long lists.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct QuietArgs {

@@ -9,7 +9,9 @@ use crate::cli::completion::candidates;
 
 use crate::cli::map::source::MapSource;
 
-use super::common::{Immutable, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs};
+use super::common::{
+    ConfirmArgs, Immutable, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs,
+};
 
 /// `idshift docker`
 #[derive(Debug, Args)]
@@ -113,6 +115,9 @@ pub struct MigrationArgs {
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
+    /// The question
+    #[command(flatten)]
+    pub confirm: ConfirmArgs,
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,
@@ -238,6 +243,9 @@ pub struct RebaseArgs {
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
+    /// The question
+    #[command(flatten)]
+    pub confirm: ConfirmArgs,
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,

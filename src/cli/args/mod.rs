@@ -21,7 +21,7 @@ mod version;
 use clap::{Parser, Subcommand};
 
 pub use check::{CheckArgs, ProbeArgs};
-pub use common::{Immutable, LimitArgs, MapArgs, OutputArgs, QuietArgs, RunArgs};
+pub use common::{ConfirmArgs, Immutable, LimitArgs, MapArgs, OutputArgs, QuietArgs, RunArgs};
 pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{
     AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, MountRootArgs, RebaseArgs,

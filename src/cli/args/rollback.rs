@@ -5,7 +5,7 @@ use clap_complete::ArgValueCompleter;
 
 use crate::cli::completion::candidates;
 
-use super::common::{LimitArgs, OutputArgs, StoreArgs};
+use super::common::{ConfirmArgs, LimitArgs, OutputArgs, StoreArgs};
 
 /// `idshift rollback`
 #[derive(Debug, Args)]
@@ -37,6 +37,9 @@ pub struct RollbackArgs {
     /// Journals
     #[command(flatten)]
     pub store: StoreArgs,
+    /// The question
+    #[command(flatten)]
+    pub confirm: ConfirmArgs,
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,

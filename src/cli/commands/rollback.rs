@@ -3,12 +3,13 @@
 use crate::cli::announce;
 use crate::cli::args::RollbackArgs;
 use crate::cli::commands::shift::print_report;
+use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
-use crate::cli::output::text::printable;
+use crate::cli::output::text::{count, inodes, printable};
 use crate::docker::copy;
 use crate::docker::idmapped::unit;
 use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
@@ -35,6 +36,15 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         false => "Rolling back",
     };
     monitor.suspend(|| announce::announce(doing, &journal, &args.output));
+    if !args.dry_run && confirm::is_asked(&args.confirm, &args.output) {
+        let answer =
+            monitor.suspend(|| confirm::ask(&effects(&journal, args.force), &limits.cancel));
+        match answer {
+            Answer::Yes => {}
+            Answer::No => return Err(confirm::declined()),
+            Answer::Interrupted => return Ok(confirm::interrupted()),
+        }
+    }
     let options = RollbackOptions {
         dry_run: args.dry_run,
         force: args.force,
@@ -64,4 +74,28 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         tell!("{}", printable(&left));
     }
     Ok(Exit::from(&report))
+}
+
+/// What a rollback does, for whoever has to agree.
+fn effects(journal: &Journal, force: bool) -> Vec<String> {
+    let named = journal.named();
+    let mut lines = vec![format!(
+        "  Restores owner, mode, ACLs and capability of {}, as they were before the run.",
+        inodes(named.inodes)
+    )];
+    if named.steps > 0 {
+        lines.push(format!(
+            "  Undoes {} other steps: renamed directories, rewritten files.",
+            count(named.steps)
+        ));
+    }
+    lines.push(match force {
+        true => {
+            "  Inodes that were changed after the run get their owner back, too (--force).".into()
+        }
+        false => {
+            "  Inodes that were changed after the run stay as they are, and are reported.".into()
+        }
+    });
+    lines
 }

@@ -7,7 +7,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::map::source;
 use crate::cli::output::json::{self, Invocation};
 use crate::cli::output::progress::Terminal;
-use crate::cli::output::summary::{SummaryKind, summary};
+use crate::cli::output::summary::{SummaryKind, SummaryOptions, summary};
 use crate::cli::output::{self, say};
 use crate::engine::{self, Refusal, Report, ShiftRequest};
 use crate::fs::escape::escaped;
@@ -211,8 +211,14 @@ pub fn print_report(
     if options.quiet && !failed {
         return;
     }
-    let text = summary(report, of, call.is_of_service(), options.verbose);
-    match options.json || stdout_is_taken || failed {
+    let to_stderr = options.json || stdout_is_taken || failed;
+    let how = SummaryOptions {
+        service: call.is_of_service(),
+        verbose: options.verbose,
+        to_stderr,
+    };
+    let text = summary(report, of, how);
+    match to_stderr {
         true => output::to_stderr(format_args!("{text}")),
         false => output::to_stdout(format_args!("{text}")),
     }

@@ -2,9 +2,15 @@
 
 use console::style;
 
-use crate::cli::output::say;
 use crate::cli::output::text::one_line;
+use crate::cli::output::{say, table};
 use crate::host::{Finding, Level};
+
+/// Columns of the longest word.
+const WORD: usize = "warning".len();
+
+/// A narrower column would be of no use.
+const NARROWEST: usize = 20;
 
 /// All of one width, with colour and without.
 pub fn word(level: Level) -> String {
@@ -16,13 +22,20 @@ pub fn word(level: Level) -> String {
     .to_string()
 }
 
-/// A line each, and another for what helps.
+/// A line each, and another for what helps. That one is to be copied, and never wrapped.
 pub fn print(findings: &[Finding]) {
     let widest = findings.iter().map(|finding| finding.what.len()).max();
     let width = widest.unwrap_or(0) + 1;
     for finding in findings {
         let (level, what) = (word(finding.level), finding.what);
-        say!("  {level} {what:<width$} {}", one_line(&finding.found));
+        let indent = "  ".len() + WORD + 1 + width + 1;
+        let room = table::width().map_or(usize::MAX, |columns| columns.saturating_sub(indent));
+        let mut lines = table::wrap(&one_line(&finding.found), room.max(NARROWEST)).into_iter();
+        let first = lines.next().unwrap_or_default();
+        say!("  {level} {what:<width$} {first}");
+        for line in lines {
+            say!("{:indent$}{line}", "");
+        }
         if let Some(remedy) = &finding.remedy {
             let mut mark = "->";
             for line in remedy.lines() {

@@ -5,13 +5,15 @@
 //! - `summary`: the report of a run, for people
 //! - `findings`: what was found on a host, for people
 //! - `progress`: the line that moves while a run goes on
-//! - `text`: paths, numbers and tables as people can read them
+//! - `table`: tables and lines that fit the terminal
+//! - `text`: paths and numbers as people can read them
 
 pub mod findings;
 pub mod json;
 pub mod progress;
 pub mod stream;
 pub mod summary;
+pub mod table;
 pub mod text;
 
 pub(super) use stream::{finish, keep_error, say, stdout, tell, to_stderr, to_stdout};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::output::table::cut_middle;
 use crate::cli::output::text;
 use crate::engine::{Monitor, Phase};
 use crate::fs::DirPath;
@@ -22,6 +23,15 @@ pub struct Terminal {
 }
 
 const TICK: Duration = Duration::from_millis(120);
+
+/// Columns of a terminal that has room for a bar.
+const WITH_BAR: usize = 120;
+
+/// Columns of the bar: as in the template.
+const BAR: usize = 24;
+
+/// A path with fewer columns says nothing.
+const SHORTEST_PATH: usize = 12;
 
 impl Terminal {
     /// Draws unless `quiet`, or unless nobody would see it.
@@ -52,8 +62,27 @@ impl Terminal {
     }
 
     /// Prints something without the line in between.
-    pub fn suspend(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
+    pub fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
+        self.bar.suspend(print)
+    }
+
+    /// Columns that the numbers leave.
+    fn room(&self) -> usize {
+        let columns = usize::from(console::Term::stderr().size().1);
+        let position = HumanCount(self.bar.position()).to_string().len();
+        let bar = if columns >= WITH_BAR {
+            "[] ".len() + BAR
+        } else {
+            0
+        };
+        let numbers = match self.bar.length() {
+            Some(total) => {
+                bar + position + "/ 000,000/s 00m left ".len() + HumanCount(total).to_string().len()
+            }
+            None => position + " inodes 000,000/s 00m ".len(),
+        };
+        let label = "* ".len() + self.bar.prefix().len() + 1;
+        columns.saturating_sub(label + numbers)
     }
 
     /// Whether it is time to show something new, so that drawing costs the walk nothing.
@@ -115,7 +144,7 @@ fn template(counts: bool, is_total_known: bool, columns: u16) -> &'static str {
     match (counts, is_total_known) {
         (false, _) => "{spinner} {prefix} {elapsed} {wide_msg}",
         (true, false) => "{spinner} {prefix} {human_pos} inodes {per_sec:0} {elapsed} {wide_msg}",
-        (true, true) if columns >= 120 => {
+        (true, true) if usize::from(columns) >= WITH_BAR => {
             "{spinner} {prefix} [{bar:24}] {human_pos}/{human_len} {per_sec:0} {eta} left {wide_msg}"
         }
         (true, true) if columns >= 80 => {
@@ -164,11 +193,12 @@ impl Monitor for Terminal {
             0 => String::new(),
             bytes => format!("journal {} · ", HumanBytes(bytes)),
         };
-        // The outermost three names tell where it is, and fit.
-        let path = dir.to_path();
-        let subtree: std::path::PathBuf = path.iter().take(3).collect();
-        self.bar
-            .set_message(format!("{journal}{}", text::path(&subtree)));
+        let room = self.room().saturating_sub(journal.len());
+        let path = match room < SHORTEST_PATH {
+            true => String::new(),
+            false => cut_middle(&text::path(&dir.to_path()), room),
+        };
+        self.bar.set_message(format!("{journal}{path}"));
     }
 
     fn journalled(&self, bytes: u64) {

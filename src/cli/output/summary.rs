@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use console::style;
+use console::{StyledObject, style};
 
 use crate::cli::output::text::{bytes, count, inodes, path, seconds, table};
 use crate::engine::report::SetAside;
@@ -29,12 +29,21 @@ pub enum SummaryKind {
 /// Problems shown without `--verbose`.
 const FEW: usize = 10;
 
+/// How a report is told.
+#[derive(Clone, Copy, Debug)]
+pub struct SummaryOptions {
+    /// The trees are a Docker daemon's own.
+    pub service: bool,
+    /// All of long lists.
+    pub verbose: bool,
+    /// It goes to stderr, not to stdout.
+    pub to_stderr: bool,
+}
+
 /// The summary of a run, several lines.
-///
-/// `service`: the trees are a Docker daemon's own.
-pub fn summary(report: &Report, of: SummaryKind, service: bool, verbose: bool) -> String {
-    let most = if verbose { usize::MAX } else { FEW };
-    let mut text = headline(report, of);
+pub fn summary(report: &Report, of: SummaryKind, how: SummaryOptions) -> String {
+    let most = if how.verbose { usize::MAX } else { FEW };
+    let mut text = headline(report, of, how.to_stderr);
     text.push('\n');
     let stands = matches!(report.ending, Ending::Done | Ending::Interrupted);
     if of != SummaryKind::Verify && stands {
@@ -94,19 +103,32 @@ pub fn summary(report: &Report, of: SummaryKind, service: bool, verbose: bool) -
     set_aside(&mut text, &report.stats.set_aside);
     next_step(&mut text, report, of);
     let goes_on = matches!(report.ending, Ending::Interrupted | Ending::Stuck { .. });
-    if service && goes_on && report.journal.is_some() {
+    if how.service && goes_on && report.journal.is_some() {
         text.push_str("\n  Start no Docker daemon before one of these has ended.\n");
     }
     text
 }
 
-fn headline(report: &Report, of: SummaryKind) -> String {
+/// Coloured where the stream that it goes to is a terminal that takes colours.
+fn on(text: StyledObject<&str>, to_stderr: bool) -> String {
+    match to_stderr {
+        true => text.for_stderr().to_string(),
+        false => text.to_string(),
+    }
+}
+
+fn headline(report: &Report, of: SummaryKind, to_stderr: bool) -> String {
     let stats = &report.stats;
     let rate = stats.seen as f64 / report.elapsed.as_secs_f64().max(1e-6);
     let pace = format!("in {} ({}/s)", seconds(report.elapsed), count(rate as u64));
     let of_seen = format!("{} of {}", count(stats.changed), inodes(stats.seen));
-    let good = |text: &str| style(text).green().bold().to_string();
-    let bad = |text: &str| style(text).red().bold().to_string();
+    let good = |text: &str| on(style(text).green().bold(), to_stderr);
+    let warning = |text: &str| on(style(text).yellow().bold(), to_stderr);
+    let bad = |text: &str| on(style(text).red().bold(), to_stderr);
+    let dry_run = match stats.left() > 0 || !report.would_refuse.is_empty() {
+        true => warning("Dry run"),
+        false => good("Dry run"),
+    };
     match (&report.ending, of) {
         (Ending::Nothing { why }, _) => format!("Nothing to do: {why}."),
         (Ending::Interrupted, _) => {
@@ -127,16 +149,13 @@ fn headline(report: &Report, of: SummaryKind) -> String {
         ),
         (Ending::Done, SummaryKind::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
         (Ending::Done, SummaryKind::DryRun) => {
-            format!(
-                "{}: {of_seen} would change. Looked {pace}.",
-                good("Dry run")
-            )
+            format!("{dry_run}: {of_seen} would change. Looked {pace}.")
         }
         (Ending::Done, SummaryKind::Rollback) => {
             format!("{} {of_seen} {pace}.", good("Rolled back"))
         }
         (Ending::Done, SummaryKind::RollbackDryRun) => {
-            format!("{}: {of_seen} would be rolled back.", good("Dry run"))
+            format!("{dry_run}: {of_seen} would be rolled back.")
         }
         (Ending::Done, SummaryKind::Verify) if stats.left() == 0 => format!(
             "{}: all {} are what they should be. Looked {pace}.",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
 
+pub use super::table::{columns, table};
 use crate::fs::escape::escaped;
 pub use crate::fs::escape::{one_line, shell_word};
 
@@ -45,43 +46,4 @@ pub fn seconds(duration: Duration) -> String {
         true => format!("{seconds:.2} s"),
         false => format!("{seconds:.0} s"),
     }
-}
-
-/// Rows with their columns under one another; the last is numbers and goes to the right.
-pub fn table(rows: &[Vec<String>]) -> String {
-    aligned(rows, " ", console::Alignment::Right)
-}
-
-/// Rows with their columns under one another.
-pub fn columns(rows: &[Vec<String>]) -> String {
-    aligned(rows, "  ", console::Alignment::Left)
-}
-
-fn aligned(rows: &[Vec<String>], gap: &str, last: console::Alignment) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells
-            .map(|cell| console::measure_text_width(cell))
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::from("  ");
-        for (i, cell) in row.iter().enumerate() {
-            let side = match i + 1 == columns {
-                true => last,
-                false => console::Alignment::Left,
-            };
-            if i > 0 {
-                line.push_str(gap);
-            }
-            line.push_str(&console::pad_str(cell, widths[i], side, None));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }

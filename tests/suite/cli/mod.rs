@@ -1,4 +1,5 @@
 mod completion;
+mod confirm;
 mod doctor;
 mod output;
 mod packages;

@@ -1,27 +1,12 @@
 //! What a run draws on a terminal while it lasts.
 
-use std::process::Command;
-
-use crate::support::{Idshift, Kind, MAP, TestFs, script, tree};
+use crate::support::terminal::OnTerminal;
+use crate::support::{Idshift, Kind, MAP, TestFs, tree};
 
 /// What a command line drew on a terminal of this width: each line as it was at one time, without colours.
 fn drawn(idshift: &Idshift, columns: u16, args: &[&str]) -> Vec<String> {
-    let command = idshift.command(args);
-    let mut terminal = Command::new("python3");
-    terminal
-        .arg(script("on_terminal.py"))
-        .arg(columns.to_string())
-        .arg(command.get_program())
-        .args(command.get_args());
-    let output = terminal.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}");
-    let plain = console::strip_ansi_codes(&text);
-    let lines = plain.split(['\r', '\n']).map(str::trim_end);
-    lines
-        .filter(|line| !line.is_empty())
-        .map(String::from)
-        .collect()
+    let run = OnTerminal::run(&idshift.command(args), columns, "");
+    run.exits(0).lines()
 }
 
 /// The lines that tell of progress.
@@ -40,11 +25,8 @@ fn progress(lines: &[String]) -> Vec<&str> {
 #[test]
 fn progress_fits_the_terminal_and_says_what_is_left() {
     let fs = TestFs::new(Kind::Tmpfs);
-    let top = tree::many(
-        &fs.path()
-            .join("a-tree-with-a-long-name/in-a-long-way/to-a-tree"),
-        2000,
-    );
+    let top = fs.path().join("a-tree-with-a-long-name");
+    tree::many(&top.join("in-a-long-way/to-a-tree"), 2000);
     let top = top.to_str().unwrap();
     let manifest = fs.path().join("manifest");
     let manifest = manifest.to_str().unwrap();
@@ -92,6 +74,13 @@ fn progress_fits_the_terminal_and_says_what_is_left() {
             "changing owners",
         );
         is_known(&run(&["verify", "latest"]), "comparing");
-        is_known(&run(&["rollback", "latest"]), "undoing");
+        // The begin of a path says where, and its end what.
+        let is_cut =
+            |line: &&str| line.contains('…') && line.rsplit('…').next().unwrap().contains('/');
+        assert!(
+            columns > 60 || progress(&dry).iter().any(|line| is_cut(&line)),
+            "{dry:#?}"
+        );
+        is_known(&run(&["rollback", "latest", "--yes"]), "undoing");
     }
 }

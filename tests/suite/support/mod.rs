@@ -16,6 +16,7 @@
 //! - [`tree`]: trees to shift: one of every kind of inode, or many inodes
 //! - [`scene`]: small runs of every kind, to be cut short at every place
 //! - [`snapshot`]: what a tree is, and what it must be after a shift
+//! - [`terminal`]: commands on a terminal of their own
 //! - [`journal`]: the frames of a journal file, read and made without the program's own code
 //! - [`power`]: what a power cut leaves of a journal
 //! - [`device`]: a block device that can be told to fail
@@ -50,6 +51,7 @@ pub mod power;
 pub mod promise;
 pub mod scene;
 pub mod snapshot;
+pub mod terminal;
 pub mod trace;
 pub mod tree;
 pub mod userns;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs a command on a terminal of its own, and gives what it drew there.
 
-    on_terminal.py COLUMNS COMMAND...
+    on_terminal.py COLUMNS ANSWER COMMAND...
 
-What the terminal got goes to stdout as it is; the exit code is the command's.
+ANSWER is typed when the command asks "[y/N]"; an empty one is not typed. What the terminal got goes to stdout as it
+is; the exit code is the command's.
 """
 
 import fcntl
@@ -15,7 +16,7 @@ import termios
 
 
 def main():
-    columns, command = int(sys.argv[1]), sys.argv[2:]
+    columns, answer, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
     pid, terminal = pty.fork()
     if pid == 0:
         size = struct.pack("HHHH", 24, columns, 0, 0)
@@ -31,6 +32,9 @@ def main():
         if not more:
             break
         drawn += more
+        if answer and b"[y/N] " in drawn:
+            os.write(terminal, answer.encode())
+            answer = ""
     _, status = os.waitpid(pid, 0)
     sys.stdout.buffer.write(drawn)
     sys.exit(os.waitstatus_to_exitcode(status))

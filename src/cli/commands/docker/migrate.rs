@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::effects::effects;
 use super::refused;
 use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs};
 use crate::cli::commands::rollback;
 use crate::cli::commands::shift::{open_manifest, print_report};
+use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
@@ -17,7 +19,9 @@ use crate::docker::conversion::summary::ConversionSummary;
 use crate::docker::copy::PlannedCopy;
 use crate::docker::data_root::count;
 use crate::docker::idmapped::unit;
-use crate::docker::migrate::{DaemonTarget, MigrateError, MigrateOptions, Migrated};
+use crate::docker::migrate::{
+    Confirm, DaemonTarget, MigrateError, MigrateOptions, Migrated, Planned,
+};
 use crate::docker::migration::Migration;
 use crate::docker::remap::Remap;
 use crate::docker::unfinished_run::conversion_run;
@@ -26,13 +30,13 @@ use crate::journal::Store;
 
 /// A migration or a revert, as the command line has it.
 pub struct MigrationCommand<'a> {
-    direction: Direction,
+    pub(super) direction: Direction,
     args: &'a MigrationArgs,
-    idmapped: bool,
+    pub(super) idmapped: bool,
     copy: bool,
-    write_daemon_json: bool,
+    pub(super) write_daemon_json: bool,
     set_userns_host: bool,
-    bind_mounts: bool,
+    pub(super) bind_mounts: bool,
     allow_home: bool,
 }
 
@@ -89,12 +93,23 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
     let monitor = Terminal::new(args.output.quiet);
     let manifest = || args.manifest.as_deref().map(open_manifest).transpose();
     let control = limits.control(&monitor);
-    let migrated = target.migrate(&options(command), &store, manifest, control);
+    let ask = |planned: &Planned<'_>| {
+        let lines = effects(command, planned);
+        match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
+            Answer::Yes => Ok(()),
+            Answer::No => Err(MigrateError::Declined),
+            Answer::Interrupted => Err(MigrateError::Interrupted { copy: false }),
+        }
+    };
+    let is_asked = confirm::is_asked(&args.confirm, &args.output);
+    let ask: Option<Confirm<'_>> = if is_asked { Some(&ask) } else { None };
+    let migrated = target.migrate(&options(command), &store, manifest, ask, control);
     monitor.clear();
     let migrated = match migrated {
         Ok(migrated) => migrated,
         Err(MigrateError::Docker(error)) => return Err(refused(error)),
         Err(MigrateError::Refusal(refusal)) => return Err(refusal.into()),
+        Err(MigrateError::Declined) => return Err(confirm::declined()),
         Err(MigrateError::Interrupted { copy }) => {
             call.print("interrupted", serde_json::json!({}));
             match copy {
@@ -144,6 +159,7 @@ pub fn to_containerd(args: &MigrationArgs, call: &mut Invocation) -> Result<Exit
         dry_run: args.dry_run,
         store: args.store.clone(),
         effort: args.effort.clone(),
+        confirm: args.confirm,
         output: args.output.clone(),
     };
     drop(journal);

@@ -1,6 +1,7 @@
 //! `idshift docker`: one file a subcommand.
 
 mod audit;
+mod effects;
 mod migrate;
 mod mount;
 mod rebase;

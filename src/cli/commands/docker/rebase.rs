@@ -5,6 +5,7 @@ use std::path::Path;
 use super::refused;
 use crate::cli::args::{Immutable, RebaseArgs};
 use crate::cli::commands::shift::{open_manifest, print_report};
+use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
@@ -63,6 +64,27 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
                 // Whoever uses it is told first.
                 rebase.plan().lock(&store, control)?;
                 return Err(Refusal::from(mounted).into());
+            }
+            if confirm::is_asked(&args.confirm, &args.output) {
+                // Whoever is asked is not refused afterwards.
+                drop(rebase.plan().lock(&store, control)?);
+                let lines = [
+                    format!(
+                        "Moving the root of the daemon in {}",
+                        path(&target.data_root)
+                    ),
+                    format!("  Owners change from {from} to {to}."),
+                    format!(
+                        "  {} renames and rewrites of files.",
+                        rebase.plan().steps.len()
+                    ),
+                    "  `idshift rollback latest` undoes it until Docker is started.".into(),
+                ];
+                match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
+                    Answer::Yes => {}
+                    Answer::No => return Err(confirm::declined()),
+                    Answer::Interrupted => return Ok(confirm::interrupted()),
+                }
             }
             (rebase.plan().execute(&store, control)?, SummaryKind::Shift)
         }

@@ -1,0 +1,65 @@
+//! What a migration does, in a few lines, for whoever has to agree to it.
+
+use super::migrate::MigrationCommand;
+use crate::cli::output::text::{count, inodes, one_line, path};
+use crate::docker::data_root::DockerRoot;
+use crate::docker::migrate::Planned;
+use crate::idmap::Direction;
+
+/// The lines, without a question.
+pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<String> {
+    let (migration, remap) = (planned.migration, planned.remap);
+    let top = path(&migration.top);
+    let remapped = path(&migration.top.join(remap.dir_name()));
+    let into = command.direction == Direction::Into;
+    let now = match into {
+        true => migration.top.clone(),
+        false => migration.top.join(remap.dir_name()),
+    };
+    let holds = DockerRoot::at(&now).holds();
+    let holds = holds.map_or(String::new(), |holds| format!(": {holds}"));
+    let map = &remap.map;
+    let mut lines = match (into, command.idmapped) {
+        (true, true) => vec![
+            format!("Migrating {top} to userns-remap, by an idmapped mount{holds}"),
+            format!("  No owner changes. {remapped} shows the data with the ids of {map}."),
+        ],
+        (true, false) => vec![
+            format!("Migrating {top} to userns-remap{holds}"),
+            format!("  Owners change by the map {map}. The data moves to {remapped}."),
+        ],
+        (false, _) => vec![
+            format!("Migrating {remapped} back{holds}"),
+            format!("  Owners change back by the map {map}. The data moves to {top}."),
+        ],
+    };
+    lines.push(format!(
+        "  {} renames and rewrites of files.",
+        count(migration.plan().steps.len() as u64)
+    ));
+    if let Some(copy) = planned.copy {
+        let copied = inodes(copy.amount.inodes);
+        lines.push(format!(
+            "  The data-root stays as it is: {copied} are copied."
+        ));
+    }
+    lines.extend(
+        planned
+            .made
+            .iter()
+            .map(|what| format!("  Makes {}.", one_line(what))),
+    );
+    if command.write_daemon_json {
+        lines.push(match into {
+            true => "  Sets userns-remap in daemon.json.".into(),
+            false => "  Removes userns-remap from daemon.json.".into(),
+        });
+    }
+    if command.bind_mounts {
+        lines.push(
+            "  Host directories that containers bind are shifted, too (--bind-mounts).".into(),
+        );
+    }
+    lines.push("  `idshift rollback latest` undoes it until Docker is started.".into());
+    lines
+}

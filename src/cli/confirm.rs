@@ -1,0 +1,111 @@
+//! The question before a command that changes much. It is asked only where somebody can answer.
+
+use std::io::{IsTerminal, stderr, stdin};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::cli::args::{ConfirmArgs, OutputArgs};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{tell, to_stderr};
+use crate::engine::Cancel;
+
+/// What came of the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Go on.
+    Yes,
+    /// Do nothing.
+    No,
+    /// A signal came, such as that of Ctrl-C.
+    Interrupted,
+}
+
+/// How often a signal that came just before the wait is looked for.
+const TICK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
+/// Whether to ask: somebody can read the question and answer it, and no program waits for an answer on stdout.
+pub fn is_asked(args: &ConfirmArgs, output: &OutputArgs) -> bool {
+    !args.yes && !output.json && stdin().is_terminal() && stderr().is_terminal()
+}
+
+/// Shows what will happen and asks. Anything but `y` or `yes` is a no; so is the end of the input.
+pub fn ask(lines: &[String], cancel: &Cancel) -> Answer {
+    for line in lines {
+        tell!("{line}");
+    }
+    to_stderr(format_args!("Continue? [y/N] "));
+    let answer = read_answer(cancel);
+    if answer == Answer::Interrupted {
+        tell!("");
+    }
+    answer
+}
+
+/// A terminal hands over a line when it is whole; so one read is enough.
+fn read_answer(cancel: &Cancel) -> Answer {
+    let stdin = stdin();
+    let mut line = [0; 64];
+    loop {
+        if cancel.is_requested() {
+            return Answer::Interrupted;
+        }
+        let mut wait = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut wait, Some(&TICK)) {
+            // A signal ends the wait, too.
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(_) => return Answer::No,
+        }
+        return match rustix::io::read(&stdin, &mut line) {
+            Ok(length) => meaning(&line[..length]),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => Answer::No,
+        };
+    }
+}
+
+fn meaning(line: &[u8]) -> Answer {
+    let word = line.trim_ascii();
+    match word.eq_ignore_ascii_case(b"y") || word.eq_ignore_ascii_case(b"yes") {
+        true => Answer::Yes,
+        false => Answer::No,
+    }
+}
+
+/// That nobody agreed.
+pub fn declined() -> Failure {
+    Failure::refused("not confirmed; nothing was changed")
+}
+
+/// That a signal came at the question.
+pub fn interrupted() -> Exit {
+    tell!("Interrupted. Nothing was changed.");
+    Exit::Interrupted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_a_yes() {
+        for yes in ["y\n", "Y\n", "yes\n", " YES \n", "y"] {
+            assert_eq!(meaning(yes.as_bytes()), Answer::Yes, "{yes:?}");
+        }
+        for no in [
+            "\n",
+            "",
+            "n\n",
+            "no\n",
+            "yess\n",
+            "yy\n",
+            "ok\n",
+            "\u{fffd}\n",
+        ] {
+            assert_eq!(meaning(no.as_bytes()), Answer::No, "{no:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Tables, and lines, that fit the terminal. What does not go to a terminal is not wrapped.
+
+use console::{Alignment, Term, measure_text_width, pad_str};
+
+/// No column gets narrower than this: what is left of it would be of no use.
+const NARROWEST: usize = 8;
+
+/// Indent of each line.
+const INDENT: &str = "  ";
+
+/// Rows with their columns under one another; the last is numbers and goes to the right.
+pub fn table(rows: &[Vec<String>]) -> String {
+    aligned(rows, " ", Alignment::Right, width())
+}
+
+/// Rows with their columns under one another.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    aligned(rows, "  ", Alignment::Left, width())
+}
+
+/// Columns of the terminal that stdout is.
+pub fn width() -> Option<usize> {
+    let (_, columns) = Term::stdout().size_checked()?;
+    Some(columns.into())
+}
+
+fn aligned(rows: &[Vec<String>], gap: &str, last: Alignment, fits: Option<usize>) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells
+            .map(|cell| measure_text_width(cell))
+            .max()
+            .unwrap_or(0)
+    };
+    let mut widths: Vec<usize> = (0..columns).map(width).collect();
+    if let Some(fits) = fits {
+        let gaps = INDENT.len() + gap.len() * columns.saturating_sub(1);
+        shrink(&mut widths, fits.saturating_sub(gaps));
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let cells: Vec<Vec<String>> = cells.map(|(cell, width)| wrap(cell, *width)).collect();
+        let lines = cells.iter().map(Vec::len).max().unwrap_or(0);
+        for n in 0..lines {
+            let mut line = String::from(INDENT);
+            for (i, cell) in cells.iter().enumerate() {
+                let side = match i + 1 == columns {
+                    true => last,
+                    false => Alignment::Left,
+                };
+                if i > 0 {
+                    line.push_str(gap);
+                }
+                let part = cell.get(n).map_or("", String::as_str);
+                line.push_str(&pad_str(part, widths[i], side, None));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Takes from the widest columns until all fit.
+fn shrink(widths: &mut [usize], fits: usize) {
+    while widths.iter().sum::<usize>() > fits {
+        let Some(widest) = widths.iter_mut().max() else {
+            return;
+        };
+        if *widest <= NARROWEST {
+            return;
+        }
+        *widest -= 1;
+    }
+}
+
+/// Lines of at most so many columns, cut at spaces; a word that is longer is cut anywhere.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    if measure_text_width(text) <= width {
+        return vec![text.to_string()];
+    }
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = measure_text_width(word);
+        if used > 0 && used + 1 + length > width {
+            lines.push(String::new());
+            used = 0;
+        } else if used > 0 {
+            push(&mut lines, " ");
+            used += 1;
+        }
+        for c in word.chars() {
+            let c = c.to_string();
+            let wide = measure_text_width(&c);
+            if used > 0 && used + wide > width {
+                lines.push(String::new());
+                used = 0;
+            }
+            push(&mut lines, &c);
+            used += wide;
+        }
+    }
+    lines
+}
+
+fn push(lines: &mut [String], text: &str) {
+    if let Some(last) = lines.last_mut() {
+        last.push_str(text);
+    }
+}
+
+/// Text of at most so many columns, with `…` in the place of its middle: the begin says where, the end says what.
+pub fn cut_middle(text: &str, width: usize) -> String {
+    if measure_text_width(text) <= width {
+        return text.to_string();
+    }
+    let chars: Vec<char> = text.chars().collect();
+    let kept = width.saturating_sub(1);
+    let fitting = |chars: &mut dyn Iterator<Item = &char>, most: usize| {
+        let mut used = 0;
+        chars
+            .take_while(|c| {
+                used += measure_text_width(&c.to_string());
+                used <= most
+            })
+            .count()
+    };
+    let head = fitting(&mut chars.iter(), kept / 3);
+    let tail = fitting(&mut chars.iter().rev(), kept - kept / 3);
+    let (head, tail) = (&chars[..head], &chars[chars.len() - tail..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Vec<String>> {
+        [
+            ["container", "source", "what to do"],
+            [
+                "web",
+                "/srv/a-long-way/to/a/directory",
+                "idshift prepare /srv/a-long-way/to/a/directory",
+            ],
+        ]
+        .map(|row| row.map(String::from).to_vec())
+        .to_vec()
+    }
+
+    #[test]
+    fn a_table_fits_and_loses_nothing() {
+        for fits in [40, 60, 80, 200] {
+            let text = aligned(&rows(), "  ", Alignment::Left, Some(fits));
+            assert!(
+                text.lines().all(|line| measure_text_width(line) <= fits),
+                "{fits}\n{text}"
+            );
+            let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count();
+            let all: String = rows().concat().concat();
+            assert_eq!(letters(&text), letters(&all), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_table_for_no_terminal_has_a_line_for_each_row() {
+        let text = aligned(&rows(), "  ", Alignment::Left, None);
+        assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn the_middle_of_a_path_is_cut() {
+        let path = "/var/lib/docker/overlay2/abcdef/diff/usr/share/doc";
+        assert_eq!(cut_middle(path, 20), "/var/l…usr/share/doc");
+        assert_eq!(cut_middle(path, 100), path);
+        assert_eq!(
+            measure_text_width(&cut_middle("/数据/数据/数据/数据/数据", 12)),
+            11
+        );
+        assert_eq!(cut_middle(path, 1), "…");
+    }
+}

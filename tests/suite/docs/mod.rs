@@ -1,0 +1,14 @@
+//! The documentation: its commands are run, its tables compared with what the program prints.
+
+mod json;
+mod links;
+mod page;
+mod pages;
+mod same;
+
+use std::path::Path;
+
+/// The repository.
+fn home() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
