@@ -9,12 +9,12 @@ use crate::idmap::Direction;
 /// The lines, without a question.
 pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<String> {
     let (migration, remap) = (planned.migration, planned.remap);
-    let top = path(&migration.top);
-    let remapped = path(&migration.top.join(remap.dir_name()));
+    let top = path(&migration.data_root);
+    let remapped = path(&migration.data_root.join(remap.dir_name()));
     let into = command.direction == Direction::Into;
     let now = match into {
-        true => migration.top.clone(),
-        false => migration.top.join(remap.dir_name()),
+        true => migration.data_root.clone(),
+        false => migration.data_root.join(remap.dir_name()),
     };
     let holds = DockerRoot::at(&now).holds();
     let holds = holds.map_or(String::new(), |holds| format!(": {holds}"));
