@@ -35,19 +35,22 @@ fn plain_word(before: &str, word: &str, after: &str) -> String {
         !bare.is_empty() && bare.chars().all(|c| c.is_ascii_digit() || ",.".contains(c));
     let unit = after.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
     let months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec";
-    if is_number && (["s", "B", "KiB", "MiB", "GiB"].contains(&unit) || bare.contains('.')) {
+    let is_month = |word: &str| months.split(' ').any(|month| month == word);
+    let units = ["B", "KiB", "MiB", "GiB"];
+    let is_measured = is_number && (unit == "s" || units.contains(&unit) || bare.contains('.'));
+    let is_process = is_number && ["process", "pid"].contains(&before);
+    let is_day = is_month(word) || is_number && is_month(before);
+    let is_time = ["00:00", "00:00:00", "0000-00-00"]
+        .iter()
+        .any(|time| is_like(bare, time));
+    let is_hex = bare.len() >= 12 && bare.chars().all(|c| c.is_ascii_hexdigit());
+    if is_measured || is_process || bare.ends_with("/s") {
         "N".into()
-    } else if ["B", "KiB", "MiB", "GiB"].contains(&bare) {
+    } else if units.contains(&bare) {
         "SIZE".into()
-    } else if bare.ends_with("/s") || is_number && ["process", "pid"].contains(&before) {
-        "N".into()
-    } else if months.split(' ').any(|month| month == word)
-        || is_number && months.contains(before) && !before.is_empty()
-    {
+    } else if is_day || is_time {
         "DATE".into()
-    } else if is_like(bare, "00:00") || is_like(bare, "00:00:00") || is_like(bare, "0000-00-00") {
-        "DATE".into()
-    } else if bare.len() >= 12 && bare.chars().all(|c| c.is_ascii_hexdigit()) {
+    } else if is_hex {
         "HEX".into()
     } else {
         without_time(word)
