@@ -78,7 +78,7 @@ fn progress_fits_the_terminal_and_says_what_is_left() {
         let is_cut =
             |line: &&str| line.contains('…') && line.rsplit('…').next().unwrap().contains('/');
         assert!(
-            columns > 60 || progress(&dry).iter().any(|line| is_cut(line)),
+            columns > 60 || progress(&dry).iter().any(is_cut),
             "{dry:#?}"
         );
         is_known(&run(&["rollback", "latest", "--yes"]), "undoing");
