@@ -35,6 +35,9 @@ pub enum MapSpecError {
         "{0:?} does not begin with u: (uids), g: (gids) or b: (both), as b:0:100000:65536 does"
     )]
     Letter(String),
+    /// `subid:` alone.
+    #[error("subid: needs a user, as in subid:dockremap")]
+    NoUser,
     /// The rest is no range.
     #[error(transparent)]
     Range(#[from] RangeError),

@@ -57,7 +57,10 @@ pub fn run(args: &MapCommandArgs, call: &Invocation) -> Result<Exit, Failure> {
         say!("Note: {}.", one_line(note));
     }
     let most = if args.verbose { usize::MAX } else { SHOWN };
-    print_users(&users, most);
+    // Those of host ids are all accounts there are.
+    if !named.is_hosts {
+        print_users(&users, most);
+    }
     if !explained.is_empty() {
         say!("");
     }

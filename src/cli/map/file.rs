@@ -6,6 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use indicatif::HumanBytes;
+use thiserror::Error;
+
 use super::{NamedMap, subid};
 use crate::cli::exit::Failure;
 use crate::cli::output::text;
@@ -16,8 +19,19 @@ use crate::idmap::notation::incus::RootRanges;
 use crate::idmap::notation::{self, NotationError, Source, uid_map};
 use crate::idmap::{IdMap, RangeMap};
 
-/// No configuration is larger.
+/// No configuration is larger, in bytes.
 const MOST: u64 = 16 << 20;
+
+/// Why a file is not read.
+#[derive(Debug, Error)]
+enum Unreadable {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("is not a regular file")]
+    NotRegular,
+    #[error("is larger than {}, and so no configuration", HumanBytes(MOST))]
+    TooLarge,
+}
 
 /// Reads a file, or standard input for `-`. `user` is whose rootless engine it is for.
 pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure> {
@@ -34,6 +48,7 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
     }
     let mut named = NamedMap {
         notes: described.notes,
+        on_disk: described.on_disk,
         ..NamedMap::plain(IdMap::identity(), format!("{name} ({})", described.tool))
     };
     match described.source {
@@ -71,22 +86,25 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
     Ok(named)
 }
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn bytes(path: &Path) -> Result<Vec<u8>, Unreadable> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        io::stdin().take(MOST).read_to_end(&mut bytes)?;
-        return Ok(bytes);
+        io::stdin().take(MOST + 1).read_to_end(&mut bytes)?;
+    } else {
+        // A fifo would be waited for.
+        let file = File::options()
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(Unreadable::NotRegular);
+        }
+        file.take(MOST + 1).read_to_end(&mut bytes)?;
     }
-    // A fifo would be waited for.
-    let file = File::options()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path)?;
-    match file.metadata()?.is_file() {
-        true => file.take(MOST).read_to_end(&mut bytes)?,
-        false => return Err(io::Error::other("is not a regular file")),
-    };
-    Ok(bytes)
+    match bytes.len() as u64 > MOST {
+        true => Err(Unreadable::TooLarge),
+        false => Ok(bytes),
+    }
 }
 
 /// A process has its two maps in files beside one another.
@@ -102,8 +120,9 @@ fn both_halves(path: &Path, half: RangeMap, name: &str) -> Result<IdMap, Failure
         }
     };
     let other_name = text::path(&other);
-    let other = std::fs::read_to_string(&other)
-        .map_err(|error| Failure::refused(format!("{other_name}: {error}")))?;
+    let other =
+        bytes(&other).map_err(|error| Failure::refused(format!("{other_name}: {error}")))?;
+    let other = String::from_utf8_lossy(&other);
     let other = uid_map::parse(&other, &other_name).map_err(Failure::refused)?;
     let (half, is_uids) = own;
     Ok(match is_uids {

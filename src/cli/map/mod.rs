@@ -24,6 +24,8 @@ pub struct NamedMap {
     pub map: IdMap,
     /// Where it is from, for people: `--map`, a file, a user's lines.
     pub source: String,
+    /// The map that the container's files have on disk, where that is another one.
+    pub on_disk: Option<IdMap>,
     /// It is that of a container without a user namespace.
     pub is_hosts: bool,
     /// What the source says beside, and what it leaves open, for people.
@@ -38,6 +40,7 @@ impl NamedMap {
         NamedMap {
             map,
             source: source.into(),
+            on_disk: None,
             is_hosts: false,
             notes: Vec::new(),
             owners: Vec::new(),

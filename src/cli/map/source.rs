@@ -29,7 +29,10 @@ impl FromStr for MapSource {
             return Ok(MapSource::Host);
         }
         if let Some(user) = text.strip_prefix("subid:") {
-            return Ok(MapSource::Subid(user.to_string()));
+            return match user.is_empty() {
+                true => Err(MapSpecError::NoUser),
+                false => Ok(MapSource::Subid(user.to_string())),
+            };
         }
         if text.contains('/') {
             return Ok(MapSource::File(text.into()));
@@ -58,7 +61,9 @@ impl MapSource {
 /// From one map's host ids to those of another; what their sources say beside goes to stderr.
 pub fn moved(from: &MapSource, to: &MapSource, quiet: bool) -> Result<IdMap, Failure> {
     let (from, to) = (from.named()?, to.named()?);
-    let map = from.map.onto(&to.map);
+    // What is moved are files.
+    let files = from.on_disk.as_ref().unwrap_or(&from.map);
+    let map = files.onto(&to.map);
     for (ranges, ids) in [(&map.uids, "uid"), (&map.gids, "gid")] {
         if ranges.is_empty() {
             return Err(Failure::usage(format!(

@@ -54,19 +54,27 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
     let instance = instance::read(text, file)?;
     let mut notes = Vec::new();
     let source = source(&instance, file, &mut notes)?;
-    if let (Source::Map(map), Some(on_disk)) = (&source, instance.get("volatile.last_state.idmap"))
+    let mut files = None;
+    if let (Source::Map(map), Some(setting)) = (&source, instance.get("volatile.last_state.idmap"))
     {
-        let note = match volatile(on_disk, file)? {
-            None => Some("its files are not shifted: volatile.last_state.idmap is empty, and they are seen through idmapped mounts".to_string()),
-            Some(other) if other != *map => Some(format!("its files are in {other}: volatile.last_state.idmap")),
-            Some(_) => None,
-        };
-        notes.extend(note);
+        match volatile(setting, file)? {
+            None => {
+                notes.push("its files are not shifted: volatile.last_state.idmap is empty, and they are seen through idmapped mounts".into());
+                files = Some(IdMap::identity());
+            }
+            Some(other) if other != *map => {
+                notes.push(format!(
+                    "its files are in {other}: volatile.last_state.idmap"
+                ));
+                files = Some(other);
+            }
+            Some(_) => {}
+        }
     }
     Ok(Described {
-        tool: "Incus or LXD",
-        source,
+        on_disk: files,
         notes,
+        ..Described::of("Incus or LXD", source)
     })
 }
 

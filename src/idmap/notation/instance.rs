@@ -50,12 +50,8 @@ impl Instance {
     }
 }
 
-/// Whether a JSON object is an instance and not Docker's configuration.
-pub(super) fn is_json_instance(text: &str) -> bool {
-    let value: Result<serde_json::Value, _> = serde_json::from_str(text);
-    let Ok(serde_json::Value::Object(object)) = value else {
-        return false;
-    };
+/// Whether a JSON object is an instance.
+pub(super) fn is_object(object: &serde_json::Map<String, serde_json::Value>) -> bool {
     let is_object = |key: &str| object.get(key).is_some_and(serde_json::Value::is_object);
     [
         "config",
@@ -66,6 +62,14 @@ pub(super) fn is_json_instance(text: &str) -> bool {
     ]
     .iter()
     .any(|key| is_object(key))
+}
+
+/// Whether a text is an instance by its outermost level: a YAML mapping with its settings, or a JSON list.
+pub(super) fn is_structured(text: &str) -> bool {
+    let list = text.trim_start().strip_prefix('[');
+    let is_list = list.is_some_and(|rest| rest.trim_start().starts_with('{'));
+    let mut lines = text.lines();
+    is_list || lines.any(|line| ["config:", "expanded_config:"].contains(&line.trim_end()))
 }
 
 /// Whether a text has the settings of an instance.
@@ -95,6 +99,9 @@ pub(super) fn read(text: &str, file: &str) -> Result<Instance, NotationError> {
     if text.len() > MOST {
         return Err(bad("is too large for an instance".into()));
     }
+    if is_too_deep(text) {
+        return Err(bad("is nested deeper than any instance".into()));
+    }
     // JSON with tabs, as `incus query` prints it, is no YAML.
     let text = match text.trim_start().starts_with(['{', '[']) {
         true => Cow::Owned(text.replace('\t', "  ")),
@@ -115,6 +122,26 @@ pub(super) fn read(text: &str, file: &str) -> Result<Instance, NotationError> {
         )));
     };
     of_node(document).map_err(bad)
+}
+
+/// Levels at most: the loader goes down by recursion.
+const DEEPEST: usize = 500;
+
+/// Whether a text may have more levels. Each level of YAML is indented by a character or begins with `-`, `?`, `[` or
+/// `{`.
+fn is_too_deep(text: &str) -> bool {
+    let indented = |line: &str| line.len() - line.trim_start_matches([' ', '-', '?']).len();
+    let mut flow = 0_usize;
+    text.lines().any(|line| {
+        line.bytes().any(|byte| {
+            match byte {
+                b'[' | b'{' => flow += 1,
+                b']' | b'}' => flow = flow.saturating_sub(1),
+                _ => {}
+            }
+            flow > DEEPEST
+        }) || indented(line) > DEEPEST
+    })
 }
 
 fn of_node(node: &MarkedYaml<'_>) -> Result<Instance, String> {

@@ -86,10 +86,10 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
         }
         (true, _) => Source::HostIds,
     };
+    let tool = if is_proxmox { "Proxmox" } else { "LXC" };
     Ok(Described {
-        tool: if is_proxmox { "Proxmox" } else { "LXC" },
-        source,
         notes,
+        ..Described::of(tool, source)
     })
 }
 

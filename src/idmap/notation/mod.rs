@@ -5,10 +5,14 @@
 //! - [`instance`]: reading the settings of such a text
 //! - [`podman`]: `--uidmap` and `--gidmap`, and Quadlet's `UIDMap=` and `GIDMap=`
 //! - [`uid_map`]: `/proc/PID/uid_map` and `gid_map`
+//! - [`oci`]: `config.json` of an OCI bundle
+//! - [`daemon_json`]: which JSON is Docker's configuration
 
+mod daemon_json;
 pub mod incus;
 pub mod instance;
 pub mod lxc;
+pub mod oci;
 pub mod podman;
 pub mod uid_map;
 
@@ -27,8 +31,22 @@ pub struct Described {
     pub tool: &'static str,
     /// The map, or where it is to be had.
     pub source: Source,
+    /// The map that its files have on disk, where that is another one.
+    pub on_disk: Option<IdMap>,
     /// What the text says beside, and what it leaves open, for people.
     pub notes: Vec<String>,
+}
+
+impl Described {
+    /// One that says nothing else.
+    fn of(tool: &'static str, source: Source) -> Described {
+        Described {
+            tool,
+            source,
+            on_disk: None,
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// The map, or where it is to be had.
@@ -83,7 +101,7 @@ impl NotationError {
 }
 
 const KNOWN: &str = "What can be read: a configuration of an LXC or Proxmox container, an Incus or LXD instance \
-     (`incus config show --expanded NAME`), /proc/PID/uid_map, Docker's daemon.json, and `--uidmap` and `--gidmap` of Podman";
+     (`incus config show --expanded NAME`), /proc/PID/uid_map, Docker's daemon.json, config.json of an OCI bundle, and `--uidmap` and `--gidmap` of Podman";
 
 /// Finds out whose notation a text is, and reads it.
 ///
@@ -96,27 +114,51 @@ pub fn describe(text: &[u8], file: &str) -> Result<Described, NotationError> {
     if uid_map::is_one(text) {
         return uid_map::describe(text, file);
     }
-    if is_json_object(text) && !instance::is_json_instance(text) {
-        return Ok(Described {
-            tool: "Docker",
-            source: Source::DaemonJson,
-            notes: Vec::new(),
-        });
+    if text.trim_start().starts_with('{') {
+        return json(text, file);
     }
-    if lxc::is_one(text) {
-        return lxc::describe(text, file);
-    }
-    if podman::is_one(text) {
-        return podman::describe(text, file);
-    }
-    if instance::is_one(text) {
+    // What an instance is given may have any text in it, options of Podman too.
+    if instance::is_structured(text) {
         return incus::describe(text, file);
     }
-    Err(unknown(text, file))
+    match (lxc::is_one(text), podman::is_one(text)) {
+        (true, true) => Err(NotationError::new(
+            file,
+            "has settings of LXC and options of Podman",
+            KNOWN,
+        )),
+        (true, false) => lxc::describe(text, file),
+        (false, true) => podman::describe(text, file),
+        (false, false) if instance::is_one(text) => incus::describe(text, file),
+        (false, false) => Err(unknown(text, file)),
+    }
 }
 
-fn is_json_object(text: &str) -> bool {
-    text.trim_start().starts_with('{')
+/// A text that begins as a JSON object.
+fn json(text: &str, file: &str) -> Result<Described, NotationError> {
+    let object: serde_json::Map<String, serde_json::Value> = match serde_json::from_str(text) {
+        Ok(object) => object,
+        // YAML has such texts, too.
+        Err(_) if instance::is_one(text) => return incus::describe(text, file),
+        Err(error) => {
+            let error = NotationError::new(file, format!("is no JSON: {error}"), KNOWN);
+            return Err(error);
+        }
+    };
+    if instance::is_object(&object) {
+        return incus::describe(text, file);
+    }
+    if object.contains_key("ociVersion") {
+        return oci::describe(text, file);
+    }
+    match daemon_json::is_one(&object) {
+        true => Ok(Described::of("Docker", Source::DaemonJson)),
+        false => Err(NotationError::new(
+            file,
+            "is JSON, but not of Docker, Incus, LXD or an OCI runtime",
+            KNOWN,
+        )),
+    }
 }
 
 fn unknown(text: &str, file: &str) -> NotationError {
@@ -186,6 +228,25 @@ mod tests {
         assert!(said("# root\nroot:100000:65536\n").contains("--subid USER"));
         assert!(said("hello: world\n").contains("says nothing of a map"));
         assert!(said("Hello.").contains("says nothing of a map"));
+        assert!(said(r#"{"hello": {"uid": 1}}"#).contains("not of Docker"));
+        assert!(
+            said("lxc.uts.name = a\n--uidmap 0:100000:65536\n").contains("and options of Podman")
+        );
+    }
+
+    /// A unit or a script in an instance's settings is not the instance.
+    #[test]
+    fn an_instance_is_one_whatever_text_it_is_given() {
+        let yaml = "config:\n  cloud-init.user-data: |\n    [Container]\n    UIDMap=0:200000:65536\n  volatile.idmap.current: \
+            '[{\"Isuid\":true,\"Isgid\":true,\"Hostid\":1000000,\"Nsid\":0,\"Maprange\":65536}]'\n";
+        let described = describe(yaml.as_bytes(), "/file").unwrap();
+        assert_eq!(described.tool, "Incus or LXD");
+        let json = serde_json::json!({"config": {
+            "cloud-init.user-data": "UIDMap=0:200000:65536",
+            "volatile.idmap.current": r#"[{"Isuid":true,"Isgid":true,"Hostid":1000000,"Nsid":0,"Maprange":65536}]"#,
+        }});
+        let of_json = describe(json.to_string().as_bytes(), "/file").unwrap();
+        assert_eq!(of_json.source, described.source);
     }
 
     #[test]

@@ -12,13 +12,17 @@ const HELP: &str = "A range is [FLAGS]CONTAINER:HOST[:SIZE], as in `--uidmap 0:1
      /proc/PID/uid_map: `podman inspect --format '{{.State.Pid}}' NAME`";
 
 /// Options that leave the map to Podman.
-const LEFT_TO_PODMAN: [&str; 5] = [
+const LEFT_TO_PODMAN: [&str; 6] = [
     "--userns",
     "--subuidname",
     "--subgidname",
     "UserNS",
     "SubUIDMap",
+    "SubGIDMap",
 ];
+
+/// What comes before options in a Quadlet unit.
+const QUADLET_OPTIONS: [&str; 2] = ["PodmanArgs=", "GlobalArgs="];
 
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +50,15 @@ fn words(text: &str) -> Vec<(usize, String)> {
     let lines = text.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.trim_start().starts_with(['#', ';']));
     let words = lines.flat_map(|(n, line)| line.split_whitespace().map(move |word| (n + 1, word)));
+    let option = |word: &str| {
+        let option = QUADLET_OPTIONS
+            .iter()
+            .find_map(|key| word.strip_prefix(key));
+        option.unwrap_or(word).replace(['"', '\''], "")
+    };
     words
         .filter(|(_, word)| *word != "\\")
-        .map(|(n, word)| (n, word.replace(['"', '\''], "")))
+        .map(|(n, word)| (n, option(word)))
         .collect()
 }
 
@@ -63,6 +73,15 @@ fn option(word: &str) -> Option<(bool, Option<&str>)> {
         "--gidmap" | "GIDMap" => Some((false, value)),
         _ => None,
     }
+}
+
+/// Whether a word that is no known option may say something of the map: what is passed over would give another one.
+fn is_of_maps(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_said = ["uidmap", "gidmap", "userns"]
+        .iter()
+        .any(|word| name.contains(word));
+    is_said && !name.contains('/')
 }
 
 /// Whether such an option is in it.
@@ -81,6 +100,9 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
             return Err(bad(format!("{name} leaves the map to Podman")).at(*line));
         }
         let Some((is_uids, value)) = option(word) else {
+            if is_of_maps(name) {
+                return Err(bad(format!("{name} is not understood")).at(*line));
+            }
             continue;
         };
         let value = match value {
@@ -97,11 +119,7 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
         }
     }
     let maps = shared(uids, gids, file);
-    Ok(Described {
-        tool: "Podman",
-        source: Source::Podman(maps),
-        notes: Vec::new(),
-    })
+    Ok(Described::of("Podman", Source::Podman(maps)))
 }
 
 /// One kind of option alone is for both ids, but for what has the flag `u` or `g`.

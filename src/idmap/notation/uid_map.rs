@@ -17,11 +17,8 @@ pub(super) fn is_one(text: &str) -> bool {
 
 /// One of the two.
 pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationError> {
-    Ok(Described {
-        tool: "a process",
-        source: Source::Half(parse(text, file)?),
-        notes: Vec::new(),
-    })
+    let half = Source::Half(parse(text, file)?);
+    Ok(Described::of("a process", half))
 }
 
 /// The ranges of one of the two files.

@@ -272,11 +272,11 @@ fn ranges_that_are_in_a_directory_service_are_asked_for() {
     let nsswitch = fs::read_to_string("/etc/nsswitch.conf").unwrap();
     fs::write("/etc/nsswitch.conf", nsswitch + "subid: sss\n").unwrap();
     let map = |user: &str| {
-        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", place.path().display());
         let mut command = Command::new(Idshift::program());
         command
             .args(["map", "--json", "--subid", user])
-            .env("PATH", path);
+            // This host may have a getsubids of its own.
+            .env("PATH", place.path());
         Run::of(&mut command)
     };
     // The host has none; its files are not asked instead.

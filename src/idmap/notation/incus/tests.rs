@@ -137,3 +137,34 @@ fn what_is_wrong_is_said_with_its_line() {
         assert!(said(text).contains(reason), "{}", said(text));
     }
 }
+
+#[test]
+fn what_is_nested_too_deep_is_refused() {
+    let keys: String = (0..2500)
+        .map(|n| format!("{}k:\n", " ".repeat(n)))
+        .collect();
+    for text in [
+        format!("config:\n{keys}"),
+        format!("config: {}", "[".repeat(5000)),
+        format!("config:\n{}a", "- ".repeat(3000)),
+    ] {
+        let error = describe(&text, "/file").unwrap_err().to_string();
+        assert!(error.contains("nested deeper"), "{error}");
+    }
+}
+
+/// Files of an instance that uses idmapped mounts are on disk as the container has them.
+#[test]
+fn files_have_the_map_of_the_last_state() {
+    let of = |state: &str| {
+        let current =
+            r#"'[{"Isuid":true,"Isgid":true,"Hostid":1000000,"Nsid":0,"Maprange":65536}]'"#;
+        let text = format!(
+            "config:\n  volatile.idmap.current: {current}\n  volatile.last_state.idmap: {state}\n"
+        );
+        describe(&text, "/file").unwrap().on_disk
+    };
+    assert_eq!(of("'[]'"), Some(IdMap::identity()));
+    let other = of(r#"'[{"Isuid":true,"Isgid":true,"Hostid":2000000,"Nsid":0,"Maprange":65536}]'"#);
+    assert_eq!(other.unwrap().to_string(), "b:0:2000000:65536");
+}

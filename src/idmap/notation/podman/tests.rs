@@ -113,3 +113,26 @@ fn what_is_wrong_is_said_with_its_line() {
         .unwrap_err();
     assert!(said.to_string().contains("share container ids"), "{said}");
 }
+
+/// What Quadlet passes on to podman counts as if it stood in the command line.
+#[test]
+fn options_that_a_unit_passes_on_count() {
+    let map = |text: &str| match describe(text, "/file").unwrap().source {
+        Source::Podman(maps) => maps.of_root().unwrap().to_string(),
+        other => panic!("{other:?}"),
+    };
+    let text = "[Container]\nUIDMap=0:100000:65536\nPodmanArgs=--gidmap 0:300000:65536\n";
+    assert_eq!(map(text), "u:0:100000:65536 g:0:300000:65536");
+    let text = "PodmanArgs=--uidmap=0:100000:65536\nGIDMap=0:300000:65536\n";
+    assert_eq!(map(text), "u:0:100000:65536 g:0:300000:65536");
+    for (text, said) in [
+        (
+            "UIDMap=0:1:1\nPodmanArgs=--userns=auto",
+            "--userns leaves the map",
+        ),
+        ("UIDMap=0:1:1\nXGIDMap=0:2:1", "XGIDMap is not understood"),
+    ] {
+        let error = describe(text, "/file").unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
