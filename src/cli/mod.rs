@@ -28,8 +28,8 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use commands::{
-    check, completions, docker, doctor, journal, man, map as map_command, mount, mounts, prepare,
-    probe, report, resume, rollback, shift, umount, verify,
+    check, completions, docker, doctor, journal, man, manifest, map as map_command, mount, mounts,
+    prepare, probe, report, resume, rollback, shift, umount, verify,
 };
 use exit::{Exit, Failure};
 use output::json::Invocation;
@@ -70,6 +70,7 @@ fn run_command(command: &Command) -> Exit {
         Command::Map(args) => map_command::run(args, call),
         Command::Doctor(args) => doctor::run(args, call),
         Command::Probe(args) => probe::run(args),
+        Command::Manifest(args) => manifest::run(args, call),
         Command::Report(args) => report::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -45,6 +45,7 @@ pub fn check(command: &Command) -> Result<(), Failure> {
         | Command::Check(_)
         | Command::Map(_)
         | Command::Doctor(_)
+        | Command::Manifest(_)
         | Command::Report(_)
         | Command::Completions(_)
         | Command::Man(_)

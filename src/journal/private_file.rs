@@ -55,20 +55,22 @@ pub fn create(path: &Path) -> Result<File, PrivateFileError> {
 }
 
 /// Writes a file that nobody but its owner can read; one that is there is replaced when the new one is whole.
-/// `input`: what it is made from.
+/// `inputs`: what it is made from.
 ///
 /// # Errors
 /// [`PrivateFileError`]: what was there is as it was.
-pub fn replace(path: &Path, content: &[u8], input: &Path) -> Result<(), PrivateFileError> {
+pub fn replace(path: &Path, content: &[u8], inputs: &[PathBuf]) -> Result<(), PrivateFileError> {
     if let Some(there) = metadata(path)? {
         if !there.is_file() {
             let mut file = File::options().write(true).open(path)?;
             return Ok(file.write_all(content)?);
         }
         check_replaceable(path, &there)?;
-        let input = fs::metadata(input)?;
-        if (input.dev(), input.ino()) == (there.dev(), there.ino()) {
-            return Err(PrivateFileError::Input);
+        for input in inputs {
+            let input = fs::metadata(input)?;
+            if (input.dev(), input.ino()) == (there.dev(), there.ino()) {
+                return Err(PrivateFileError::Input);
+            }
         }
     }
     // A symlink stays, and what it leads to is replaced.

@@ -3,9 +3,11 @@
 //!
 //! - [`contents`]: what a report says, whatever it is made of
 //! - [`source`]: finds out what a file is; `manifest`, `journal`, `audit` read it
+//! - [`compare`]: what differs between two of them
 //! - `tree`: inodes by directory; `treemap`: as areas; `picture`: drawn; `html`: the page
 
 mod audit;
+pub mod compare;
 pub mod contents;
 mod html;
 mod journal;

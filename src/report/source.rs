@@ -67,55 +67,75 @@ const AUDIT_FORMAT: u64 = 1;
 /// An audit's object is read whole.
 const LARGEST_AUDIT: u64 = 64 << 20;
 
+/// What a file is, by how it begins.
+pub(super) enum Source {
+    Manifest,
+    Journal,
+    /// What `docker audit --json` printed.
+    Audit(Map<String, Value>),
+}
+
 /// Makes the report of a manifest, of what an audit printed, or of a journal.
 ///
 /// # Errors
 /// [`ReportError`]
 pub fn report_of(path: &Path) -> Result<Report, ReportError> {
-    let failed = |source| ReportError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
-    // Nobody writes into a pipe: it would be waited for.
-    let mut file = File::options()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits() as i32)
-        .open(path)
-        .map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(ReportError::bad(path, "it is no regular file"));
+    match Source::of(path)? {
+        Source::Manifest => manifest::read(path),
+        Source::Journal => journal::read(path),
+        Source::Audit(object) => Ok(audit::report(&object)),
     }
-    let mut head = [0; 4];
-    let read = file.read(&mut head).map_err(failed)?;
-    if read == head.len() && u32::from_le_bytes(head) == FRAME_MAGIC {
-        return journal::read(path);
-    }
-    if read == head.len() && u32::from_le_bytes(head) == ZSTD_MAGIC {
-        return manifest::read(path);
-    }
-    file.rewind().map_err(failed)?;
-    let mut first = Vec::new();
-    let line = BufReader::new(&file)
-        .take(LARGEST_AUDIT)
-        .read_until(b'\n', &mut first);
-    line.map_err(failed)?;
-    match serde_json::from_slice(&first) {
-        Ok(Value::Object(object)) if object.get("kind").is_some_and(|kind| kind == "header") => {
-            manifest::read(path)
+}
+
+impl Source {
+    pub(super) fn of(path: &Path) -> Result<Source, ReportError> {
+        let failed = |source| ReportError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        // Nobody writes into a pipe: it would be waited for.
+        let mut file = File::options()
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
+            .open(path)
+            .map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(ReportError::bad(path, "it is no regular file"));
         }
-        Ok(Value::Object(object))
-            if object
-                .get("command")
-                .is_some_and(|command| command == "docker audit") =>
-        {
-            check_format(path, &object)?;
-            Ok(audit::report(&object))
+        let mut head = [0; 4];
+        let read = file.read(&mut head).map_err(failed)?;
+        if read == head.len() && u32::from_le_bytes(head) == FRAME_MAGIC {
+            return Ok(Source::Journal);
         }
-        Ok(_) => Err(ReportError::bad(path, "it is another kind of JSON")),
-        Err(error) => Err(ReportError::bad(
-            path,
-            format!("its first line is no JSON: {error}"),
-        )),
+        if read == head.len() && u32::from_le_bytes(head) == ZSTD_MAGIC {
+            return Ok(Source::Manifest);
+        }
+        file.rewind().map_err(failed)?;
+        let mut first = Vec::new();
+        let line = BufReader::new(&file)
+            .take(LARGEST_AUDIT)
+            .read_until(b'\n', &mut first);
+        line.map_err(failed)?;
+        match serde_json::from_slice(&first) {
+            Ok(Value::Object(object))
+                if object.get("kind").is_some_and(|kind| kind == "header") =>
+            {
+                Ok(Source::Manifest)
+            }
+            Ok(Value::Object(object))
+                if object
+                    .get("command")
+                    .is_some_and(|command| command == "docker audit") =>
+            {
+                check_format(path, &object)?;
+                Ok(Source::Audit(object))
+            }
+            Ok(_) => Err(ReportError::bad(path, "it is another kind of JSON")),
+            Err(error) => Err(ReportError::bad(
+                path,
+                format!("its first line is no JSON: {error}"),
+            )),
+        }
     }
 }
 

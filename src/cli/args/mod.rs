@@ -6,6 +6,7 @@ mod completions;
 mod docker;
 mod doctor;
 mod journal;
+mod manifest;
 mod map;
 mod mount;
 mod prepare;
@@ -21,7 +22,9 @@ mod version;
 use clap::{Parser, Subcommand};
 
 pub use check::{CheckArgs, ProbeArgs};
-pub use common::{ConfirmArgs, Immutable, LimitArgs, MapArgs, OutputArgs, QuietArgs, RunArgs};
+pub use common::{
+    ConfirmArgs, Immutable, LimitArgs, MapArgs, OutputArgs, QuietArgs, RunArgs, StoreArgs,
+};
 pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{
     AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, MountRootArgs, RebaseArgs,
@@ -29,6 +32,7 @@ pub use docker::{
 };
 pub use doctor::DoctorArgs;
 pub use journal::{JournalArgs, JournalCommand};
+pub use manifest::{DiffArgs, ManifestArgs, ManifestCommand};
 pub use map::MapCommandArgs;
 pub use mount::{MountArgs, MountsArgs, UmountArgs};
 pub use prepare::PrepareArgs;
@@ -88,7 +92,9 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Migrate a Docker data-root to userns-remap, or back
     Docker(DockerArgs),
-    /// Make an HTML page of a manifest, an audit or a journal
+    /// Compare manifests
+    Manifest(ManifestArgs),
+    /// Make an HTML page of a manifest, an audit or a journal, or of two compared
     Report(ReportArgs),
     /// Print the completion script for a shell
     Completions(CompletionsArgs),

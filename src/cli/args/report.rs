@@ -18,12 +18,16 @@ use super::common::StoreArgs;
     idshift report plan.jsonl --output plan.html\n  \
     idshift docker audit --json > audit.json\n  \
     idshift report audit.json --output audit.html\n  \
-    idshift report latest --output run.html"
+    idshift report latest --output run.html\n  \
+    idshift report before.jsonl after.jsonl --output diff.html"
 )]
 pub struct ReportArgs {
     /// A manifest, the output of `docker audit --json`, or a journal: id, number, path, or `latest`
     #[arg(value_name = "FILE|JOURNAL", add = ArgValueCompleter::new(candidates::journals))]
     pub what: PathBuf,
+    /// Compare it with this: a file of the same kind
+    #[arg(value_name = "FILE|JOURNAL", add = ArgValueCompleter::new(candidates::journals))]
+    pub other: Option<PathBuf>,
     /// File for the page; `-` is stdout
     #[arg(short, long, value_name = "FILE|-")]
     pub output: PathBuf,

@@ -7,6 +7,7 @@ pub mod docker_user;
 pub mod doctor;
 pub mod journal;
 pub mod man;
+pub mod manifest;
 pub mod map;
 pub mod mount;
 pub mod mounts;

@@ -1,23 +1,27 @@
 //! `idshift report`
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::cli::args::ReportArgs;
+use crate::cli::args::{ReportArgs, StoreArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::cli::output::text::path;
 use crate::journal::{Store, private_file};
-use crate::report::page;
 use crate::report::source::report_of;
+use crate::report::{compare, page};
 
 /// Runs it.
 pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
-    let file = match args.what.exists() {
-        true => args.what.clone(),
-        false => Store::at(&args.store.journal_dir).find(&args.what.to_string_lossy())?,
+    let mut files = vec![source_file(&args.what, &args.store)?];
+    if let Some(other) = &args.other {
+        files.push(source_file(other, &args.store)?);
+    }
+    let report = match &files[..] {
+        [first, second] => compare::compare(first, second).map(|it| compare::report(&it)),
+        files => report_of(&files[0]),
     };
-    let report = report_of(&file).map_err(Failure::refused)?;
+    let report = report.map_err(Failure::refused)?;
     let page = page(&report);
     if args.output == Path::new("-") {
         output::keep_error(
@@ -27,9 +31,17 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     // A page names files of root's: it is for whoever made it.
-    private_file::replace(&args.output, page.as_bytes(), &file).map_err(|error| {
+    private_file::replace(&args.output, page.as_bytes(), &files).map_err(|error| {
         let file = path(&args.output);
         Failure::refused(format!("{file}: the page cannot be written: {error}"))
     })?;
     Ok(Exit::Done)
+}
+
+/// A file, or the journal of this name.
+pub fn source_file(name: &Path, store: &StoreArgs) -> Result<PathBuf, Failure> {
+    match name.exists() {
+        true => Ok(name.to_path_buf()),
+        false => Ok(Store::at(&store.journal_dir).find(&name.to_string_lossy())?),
+    }
 }

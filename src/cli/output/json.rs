@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use serde_json::{Map, Value, json};
 
-use crate::cli::args::{Cli, Command, DockerCommand, JournalCommand, RunArgs};
+use crate::cli::args::{Cli, Command, DockerCommand, JournalCommand, ManifestCommand, RunArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::say;
 
@@ -101,6 +101,11 @@ impl Invocation {
                 DockerCommand::Revert(args) => {
                     let args = &args.both;
                     Invocation::new("docker revert", &[], args.dry_run, args.output.json)
+                }
+            },
+            Command::Manifest(args) => match &args.command {
+                ManifestCommand::Diff(args) => {
+                    Invocation::new("manifest diff", &[], false, args.output.json)
                 }
             },
             Command::Probe(_) | Command::Report(_) | Command::Completions(_) | Command::Man(_) => {

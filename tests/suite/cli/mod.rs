@@ -1,3 +1,4 @@
+mod compare;
 mod completion;
 mod confirm;
 mod doctor;

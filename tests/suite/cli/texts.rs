@@ -99,6 +99,8 @@ fn help_is_as_reviewed() {
         &["docker", "mount", "--help"],
         &["docker", "revert", "--help"],
         &["docker", "rebase", "--help"],
+        &["manifest", "--help"],
+        &["manifest", "diff", "--help"],
         &["report", "--help"],
         &["completions", "--help"],
     ] {

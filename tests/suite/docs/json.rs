@@ -89,10 +89,23 @@ fn every_member_is_documented_and_there() {
     let docker = fs.path().join("docker");
     data_root::filled(&docker);
     let text = |path: &Path| path.to_string_lossy().into_owned();
+    let plan = text(&fs.path().join("plan.jsonl"));
     let (top, plain, docker) = (text(&top), text(&plain), text(&docker));
     let reports = "shift";
-    let with_journals: [(&str, &[&str]); 15] = [
+    let with_journals: [(&str, &[&str]); 16] = [
         (reports, &["shift", "--dry-run", "--map", MAP, &top]),
+        (
+            reports,
+            &[
+                "shift",
+                "--dry-run",
+                "--map",
+                MAP,
+                "--manifest",
+                &plan,
+                &top,
+            ],
+        ),
         (reports, &["shift", "--map", MAP, &top]),
         (reports, &["verify", "latest"]),
         ("journal list", &["journal", "list"]),
@@ -135,6 +148,7 @@ fn every_member_is_documented_and_there() {
     for (heading, args) in [
         ("mounts", vec!["mounts"]),
         ("umount", vec!["umount", &top]),
+        ("manifest diff", vec!["manifest", "diff", &plan, &plan]),
         ("map", vec!["map", "--map", MAP, "--id", "33"]),
         ("doctor", vec!["doctor"]),
     ] {

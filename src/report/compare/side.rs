@@ -1,0 +1,229 @@
+//! What a file says of each path.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use indexmap::IndexSet;
+use serde_json::Value;
+
+use super::super::source::{ReportError, Source, shown};
+use crate::fs::escape::one_line;
+use crate::journal::file::Section;
+use crate::journal::manifest::{self, ManifestLine};
+use crate::journal::root_line::RootLine;
+use crate::journal::{Journal, Name, Transition};
+
+/// What is said of a path, or of a member of an audit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It changes.
+    Change(Transition),
+    /// It stays as it is: the kind of note, and why.
+    Left(String, String),
+    /// A value of an audit.
+    Text(String),
+}
+
+/// One of two files.
+#[derive(Debug, Default)]
+pub struct Side {
+    /// `a manifest`
+    pub kind: &'static str,
+    /// The file, as it is named.
+    pub name: String,
+    /// `host, 2026-01-02T03:04:05Z`
+    pub origin: String,
+    pub trees: Vec<Vec<u8>>,
+    pub settings: BTreeMap<String, String>,
+    /// Most inodes of a tree share a few states.
+    states: IndexSet<State>,
+    pub entries: BTreeMap<Vec<u8>, usize>,
+    pub steps: BTreeSet<String>,
+}
+
+impl Side {
+    /// Reads a file of any kind that a report is made of.
+    pub fn read(path: &Path) -> Result<Side, ReportError> {
+        let mut side = match Source::of(path)? {
+            Source::Manifest => of_manifest(path)?,
+            Source::Journal => of_journal(path)?,
+            Source::Audit(object) => of_audit(&object),
+        };
+        side.name = shown(path.as_os_str().as_encoded_bytes());
+        Ok(side)
+    }
+
+    pub fn state(&self, key: &[u8]) -> Option<&State> {
+        self.states.get_index(*self.entries.get(key)?)
+    }
+
+    /// Names each path by the way from its tree.
+    pub fn name_from_tree(&mut self) {
+        let [tree] = &self.trees[..] else { return };
+        let below = |path: Vec<u8>| match path.strip_prefix(&tree[..]) {
+            Some([]) => b".".to_vec(),
+            Some(rest) => rest.strip_prefix(b"/").unwrap_or(rest).to_vec(),
+            None => path,
+        };
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        self.entries = entries.map(|(path, state)| (below(path), state)).collect();
+        self.settings.remove("trees");
+    }
+
+    fn add(&mut self, path: Vec<u8>, state: State) {
+        let (index, _) = self.states.insert_full(state);
+        self.entries.insert(path, index);
+    }
+
+    fn take_trees(&mut self, roots: &[RootLine]) {
+        let trees = roots.iter().filter(|root| !root.steps_only);
+        self.trees = trees.map(|root| root.path.0.clone()).collect();
+        let names: Vec<String> = self.trees.iter().map(|tree| shown(tree)).collect();
+        self.settings.insert("trees".into(), names.join(", "));
+    }
+}
+
+fn of_manifest(path: &Path) -> Result<Side, ReportError> {
+    let mut side = Side {
+        kind: "a manifest",
+        ..Side::default()
+    };
+    let bad = |error: base64::DecodeError| ReportError::bad(path, error.to_string());
+    let (mut roots, mut is_whole) = (Vec::new(), false);
+    for line in manifest::lines(path)? {
+        match line?.1 {
+            ManifestLine::Header(header) => {
+                side.origin = format!("{}, {:.0}", one_line(&header.host), header.time);
+                side.settings.insert("map".into(), header.map.to_string());
+                let direction = header.direction.to_string();
+                side.settings.insert("direction".into(), direction);
+                let options = serde_json::to_string(&header.walk).unwrap_or_default();
+                side.settings.insert("options".into(), options);
+                side.take_trees(&header.roots);
+                roots = header.roots;
+            }
+            ManifestLine::Change(change) => {
+                let transition = Transition {
+                    file_type: change.file_type,
+                    change: crate::ownership::Change {
+                        before: change.before,
+                        after: change.after,
+                    },
+                    held: change.flags,
+                };
+                let path = change.path.bytes().map_err(bad)?;
+                side.add(path, State::Change(transition));
+            }
+            ManifestLine::Note(note) => {
+                let path = note.path.bytes().map_err(bad)?;
+                side.add(path, State::Left(note.note, note.reason));
+            }
+            ManifestLine::Step(step) => _ = side.steps.insert(one_line(&step.describe(&roots))),
+            ManifestLine::Summary(_) => is_whole = true,
+        }
+    }
+    match is_whole {
+        true => Ok(side),
+        false => Err(ReportError::bad(
+            path,
+            "it has no summary, so it was cut off",
+        )),
+    }
+}
+
+fn of_journal(path: &Path) -> Result<Side, ReportError> {
+    let journal = Journal::open(path)?;
+    let header = &journal.header;
+    let mut side = Side {
+        kind: "a journal",
+        origin: format!("{}, {:.0}", one_line(&header.host), header.time),
+        ..Side::default()
+    };
+    let settings = [
+        ("map", header.map.to_string()),
+        ("direction", header.direction.to_string()),
+        ("command", one_line(header.command.name())),
+        ("state", journal.state.to_string()),
+    ];
+    side.settings
+        .extend(settings.map(|(name, value)| (name.to_string(), value)));
+    side.take_trees(&header.roots);
+    for frame in 0..journal.frames() {
+        let mut owns: HashMap<u32, Transition> = HashMap::new();
+        let mut way: Vec<Name> = Vec::new();
+        for section in journal.read(frame)? {
+            match section {
+                Section::Own(n, transition) => _ = owns.insert(n, transition),
+                Section::Dir(line) => {
+                    way.truncate(line.keep);
+                    way.extend(line.path.iter().cloned());
+                    let Some(root) = header.roots.get(line.root) else {
+                        continue;
+                    };
+                    for entry in line.entries() {
+                        let Some(own) = owns.get(&entry.own) else {
+                            continue;
+                        };
+                        let names = way.iter().map(|name| &name.0[..]);
+                        let path = joined(&root.path.0, names.chain([&entry.name.0[..]]));
+                        side.add(path, State::Change(own.clone()));
+                    }
+                }
+            }
+        }
+    }
+    let steps = journal.steps.iter();
+    side.steps = steps
+        .map(|step| one_line(&step.describe(&header.roots)))
+        .collect();
+    Ok(side)
+}
+
+/// The name `.` is the directory itself.
+fn joined<'n>(root: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Vec<u8> {
+    let mut path = root.to_vec();
+    for name in names.filter(|name| *name != b".") {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    path
+}
+
+/// Members that differ from run to run, and say nothing of the host.
+const MEASURED: [&str; 3] = ["seconds", "journal_bytes", "running"];
+
+fn of_audit(object: &serde_json::Map<String, Value>) -> Side {
+    let mut side = Side {
+        kind: "an audit",
+        origin: "docker audit".into(),
+        ..Side::default()
+    };
+    for (name, value) in object {
+        flatten(&mut side, name, value);
+    }
+    side
+}
+
+/// A member of a member as `work.inodes`, one of a list as `findings[kernel]`.
+fn flatten(side: &mut Side, name: &str, value: &Value) {
+    if MEASURED.iter().any(|measured| name.ends_with(measured)) {
+        return;
+    }
+    match value {
+        Value::Object(members) => {
+            for (member, value) in members {
+                flatten(side, &format!("{name}.{member}"), value);
+            }
+        }
+        Value::Array(all) => {
+            for (n, one) in all.iter().enumerate() {
+                let names = ["what", "container", "volume", "command", "source"];
+                let key = names.iter().filter_map(|key| one[*key].as_str()).next();
+                let key = key.map_or_else(|| n.to_string(), one_line);
+                flatten(side, &format!("{name}[{key}]"), one);
+            }
+        }
+        Value::String(text) => side.add(name.into(), State::Text(one_line(text))),
+        other => side.add(name.into(), State::Text(other.to_string())),
+    }
+}
