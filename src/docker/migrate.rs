@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
+use super::conversion::requirements::check_storage_driver;
 use super::copy::{self, PlannedCopy};
 use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
@@ -18,7 +19,7 @@ use super::staged_run::execute;
 use super::stamps::Stamps;
 use super::unfinished_run::unfinished_run;
 use crate::engine::dry_run::ManifestOutput;
-use crate::engine::{Cancel, Ending, Outcome, Refusal, Report, RunControl};
+use crate::engine::{Ending, Outcome, Refusal, Report, RunControl};
 use crate::fs::space::Amount;
 use crate::host::subids;
 use crate::idmap::Direction;
@@ -95,9 +96,6 @@ pub struct Migrated {
     pub made: Vec<String>,
     /// Of a dry run: the filesystems of which only a run can tell whether they rename as it needs it.
     pub untold_renames: Vec<Untold>,
-    /// Files of the containerd image store that are not as they are in the blobs of their layers, and are carried as they
-    /// are on the disk.
-    pub changed_files: Vec<PathBuf>,
     /// Of an idmapped root: where the daemon finds it, and where it is on disk.
     pub shown: Option<(PathBuf, PathBuf)>,
     /// Of an idmapped root that no unit mounts: what has to be run at boot.
@@ -160,21 +158,23 @@ impl DaemonTarget {
                 .check_write(direction, &self.remap_to, &self.data_root)?;
         let request = self.request(options, writes, store);
         let stamps = Stamps::of(&self.data_root)?;
-        let migration =
-            Migration::prepare(&request, &remap).map_err(|error| {
-                match unfinished_run(store, &self.data_root) {
-                    Some(run) => MigrateError::from(Refusal::from(run)),
-                    None => error.into(),
-                }
-            })?;
-        self.check_storage_driver(&migration)?;
+        let mut migration = Migration::prepare(&request, &remap).map_err(|error| {
+            match unfinished_run(store, &self.data_root) {
+                Some(run) => MigrateError::from(Refusal::from(run)),
+                None => error.into(),
+            }
+        })?;
+        if migration.conversion.is_some() {
+            let said = self.daemon_json.storage_driver.as_deref();
+            check_storage_driver(said, &self.start.config)?;
+        }
         let mut mounted = migration.inventory.still_mounted();
         if let Some(mounted) = mounted.take_if(|_| !options.dry_run) {
             // Whoever uses it is told first.
             migration.plan().lock(store, control)?;
             return Err(Refusal::from(mounted).into());
         }
-        let copy = self.copy_with_room(options, &remap, &migration, control.cancel)?;
+        let copy = self.copy_with_room(options, &remap, &migration, control)?;
         if let Some(confirm) = confirm.filter(|_| !options.dry_run) {
             // Whoever is asked is not refused afterwards.
             drop(migration.plan().lock(store, control)?);
@@ -195,10 +195,11 @@ impl DaemonTarget {
             drop(held);
         }
         let mut untold_renames = Vec::new();
-        let mut changed_files = Vec::new();
+        let changed_files;
         let report = match options.dry_run {
             true => {
-                let exact = with_checked_store(&request, &remap, &migration, control.cancel)?;
+                let (exact, changed) = with_checked_store(&request, &remap, &migration, control)?;
+                changed_files = changed;
                 let plan = exact.as_ref().unwrap_or(&migration).plan();
                 let mut report = plan.dry_run(store, manifest()?, control)?;
                 report.would_refuse.extend(mounted);
@@ -224,6 +225,9 @@ impl DaemonTarget {
             }
             _ => true,
         };
+        if let Some(summary) = &mut migration.store_summary {
+            summary.changed_files = changed_files;
+        }
         let by_hand = options.idmapped && !request.units;
         Ok(Migrated {
             shown: (options.idmapped && (done || options.dry_run)).then(|| {
@@ -240,7 +244,6 @@ impl DaemonTarget {
             copy,
             made: new_user.map(|new| new.missing()).unwrap_or_default(),
             untold_renames,
-            changed_files,
             next,
         })
     }
@@ -259,22 +262,6 @@ impl DaemonTarget {
         }
     }
 
-    /// What a conversion makes is overlay2's.
-    fn check_storage_driver(&self, migration: &Migration) -> Result<(), DockerError> {
-        let said = self.daemon_json.storage_driver.as_deref();
-        let said = said.filter(|driver| !driver.is_empty() && *driver != "overlay2");
-        match (said, &migration.conversion) {
-            (Some(driver), Some(_)) => Err(DockerError::in_the_way(
-                &self.start.config,
-                format!(
-                    "has \"storage-driver\": \"{driver}\", and what is in the containerd image store becomes layers of \
-                     overlay2, which a remapped daemon would not look for then. Take `storage-driver` out of it first"
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// The copy that is asked for. There is room for all that is copied and unpacked; what is unpacked without a copy, a
     /// dry run counts when it reads it.
     fn copy_with_room(
@@ -282,7 +269,7 @@ impl DaemonTarget {
         options: &MigrateOptions,
         remap: &Remap,
         migration: &Migration,
-        cancel: &Cancel,
+        control: RunControl<'_>,
     ) -> Result<Option<PlannedCopy>, DockerError> {
         // What is plainly too much is told before anything is read.
         if !options.copy {
@@ -290,7 +277,7 @@ impl DaemonTarget {
         }
         let unpacked = match options.dry_run && !options.copy {
             true => Amount::default(),
-            false => migration.unpacked(cancel)?,
+            false => migration.unpacked(control)?,
         };
         match options.copy {
             true => planned_copy(&self.data_root, remap, migration, unpacked).map(Some),
@@ -372,25 +359,27 @@ fn planned_copy(
     PlannedCopy::of(data_root, &remap.dir_name(), (path, layers))
 }
 
-/// The plan of a dry run, which says what it can only say once all that a conversion reads was read.
+/// The plan of a dry run, which says what it can only say once all that a conversion reads was read; and the files of
+/// layers that were changed.
 fn with_checked_store(
     request: &MigrateRequest,
     remap: &Remap,
     migration: &Migration,
-    cancel: &Cancel,
-) -> Result<Option<Migration>, DockerError> {
-    let checked = migration.check_conversion(cancel)?;
+    control: RunControl<'_>,
+) -> Result<(Option<Migration>, Vec<PathBuf>), DockerError> {
+    let checked = migration.check_conversion(control)?;
     if !request.keeps_store {
         migration.check_room(checked.unpacked)?;
     }
     if checked.images.is_empty() {
-        return Ok(None);
+        return Ok((None, checked.changed));
     }
     let request = MigrateRequest {
         gone_images: checked.images,
         ..request.clone()
     };
-    Migration::prepare(&request, remap).map(Some)
+    let exact = Migration::prepare(&request, remap)?;
+    Ok((Some(exact), checked.changed))
 }
 
 /// That a copy is left, where its migration was undone.

@@ -113,7 +113,7 @@ impl<'c> Made<'c> {
             return Err(interrupted);
         }
         copied?;
-        let staging = migration.make_staging(control.cancel);
+        let staging = migration.make_staging(control);
         let (staging, error) = match staging {
             Ok(staging) => (staging, None),
             Err(error) => (None, Some(error)),

@@ -14,6 +14,8 @@ pub enum Phase {
     CheckingUse,
     /// Copying trees.
     Copying,
+    /// Reading layers of images: it counts bytes, where all else counts inodes.
+    ReadingLayers,
     /// Walking and changing.
     Shifting,
     /// Walking only.
@@ -36,12 +38,12 @@ pub enum Phase {
 
 /// Hears of a run's progress. Called from many threads, often: it must be quick.
 pub trait Monitor: Sync {
-    /// A new phase begins; `inodes` of it where that is known.
-    fn phase(&self, phase: Phase, inodes: Option<u64>) {
-        let _ = (phase, inodes);
+    /// A new phase begins; `total` inodes or bytes of it where that is known.
+    fn phase(&self, phase: Phase, total: Option<u64>) {
+        let _ = (phase, total);
     }
 
-    /// So many more inodes were looked at, and changed.
+    /// So many more inodes, or bytes, were looked at, and so many inodes changed.
     fn progress(&self, seen: u64, changed: u64) {
         let _ = (seen, changed);
     }

@@ -72,6 +72,18 @@ pub fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok
     Borrowed(path.as_os_str().as_bytes()).serialize(serializer)
 }
 
+/// Several of them, for `serialize_with`.
+///
+/// # Errors
+/// The serializer's.
+pub fn serialize_paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(
+        paths
+            .iter()
+            .map(|path| Borrowed(path.as_os_str().as_bytes())),
+    )
+}
+
 struct Borrowed<'a>(&'a [u8]);
 
 impl Serialize for Borrowed<'_> {

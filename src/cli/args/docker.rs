@@ -70,6 +70,9 @@ pub struct AuditArgs {
     /// How hard it works
     #[command(flatten)]
     pub effort: LimitArgs,
+    /// Do not read the layers of the containerd image store: it takes long, and only then a damaged one is found
+    #[arg(long)]
+    pub quick: bool,
     /// Output
     #[command(flatten)]
     pub output: OutputArgs,

@@ -30,6 +30,8 @@ pub struct Invocation {
     run: Option<Value>,
     /// The trees are a Docker daemon's own.
     service: bool,
+    /// What only this command has to say.
+    more: Map<String, Value>,
     /// Whether an object is asked for.
     pub json: bool,
 }
@@ -144,6 +146,7 @@ impl Invocation {
             dry_run,
             run: None,
             service: false,
+            more: Map::new(),
             json,
         };
         invocation.is_of(paths);
@@ -180,6 +183,11 @@ impl Invocation {
         self.service
     }
 
+    /// Adds a member that objects of this command have beside those of all.
+    pub fn add(&mut self, name: &str, value: Value) {
+        self.more.insert(name.into(), value);
+    }
+
     /// The members that every object begins with.
     pub fn members(&self) -> Map<String, Value> {
         let mut members = Map::new();
@@ -197,6 +205,7 @@ impl Invocation {
     pub fn object(&self, ending: &str, more: Value) -> Value {
         let mut members = self.members();
         members.insert("ending".into(), ending.into());
+        members.extend(self.more.clone());
         if let Value::Object(more) = more {
             for (name, value) in more {
                 members.entry(name).or_insert(value);

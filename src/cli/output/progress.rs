@@ -41,7 +41,7 @@ impl Terminal {
             false => ProgressDrawTarget::stderr(),
         };
         let bar = ProgressBar::with_draw_target(None, target).with_prefix("starting");
-        if let Ok(style) = ProgressStyle::with_template(template(false, false, 0)) {
+        if let Ok(style) = ProgressStyle::with_template(template(Unit::Nothing, false, 0)) {
             bar.set_style(style);
         }
         if !bar.is_hidden() {
@@ -109,6 +109,7 @@ fn label(phase: Phase) -> &'static str {
         Phase::Reading => "reading the journal",
         Phase::CheckingUse => "checking for users",
         Phase::Copying => "copying",
+        Phase::ReadingLayers => "reading layers",
         Phase::Shifting => "shifting",
         Phase::Looking => "looking",
         Phase::LookingForNew => "looking for new",
@@ -121,59 +122,73 @@ fn label(phase: Phase) -> &'static str {
     }
 }
 
-/// Whether a phase tells of inodes.
-fn counts(phase: Phase) -> bool {
+/// What a phase counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Inodes,
+    Bytes,
+    Nothing,
+}
+
+fn unit(phase: Phase) -> Unit {
     match phase {
+        Phase::ReadingLayers => Unit::Bytes,
         Phase::Copying
         | Phase::Shifting
         | Phase::Looking
         | Phase::Listing
         | Phase::Replaying
         | Phase::Undoing
-        | Phase::Comparing => true,
+        | Phase::Comparing => Unit::Inodes,
         Phase::Reading
         | Phase::CheckingUse
         | Phase::LookingForNew
         | Phase::Stepping
-        | Phase::Syncing => false,
+        | Phase::Syncing => Unit::Nothing,
     }
 }
 
 /// A line that fits: a wide element takes what is left, all else is as long as its numbers.
-fn template(counts: bool, is_total_known: bool, columns: u16) -> &'static str {
-    match (counts, is_total_known) {
-        (false, _) => "{spinner} {prefix} {elapsed} {wide_msg}",
-        (true, false) => "{spinner} {prefix} {human_pos} inodes {per_sec:0} {elapsed} {wide_msg}",
-        (true, true) if usize::from(columns) >= WITH_BAR => {
+fn template(unit: Unit, is_total_known: bool, columns: u16) -> &'static str {
+    match (unit, is_total_known) {
+        (Unit::Nothing, _) | (Unit::Bytes, false) => "{spinner} {prefix} {elapsed} {wide_msg}",
+        (Unit::Bytes, true) if usize::from(columns) >= WITH_BAR => {
+            "{spinner} {prefix} [{bar:24}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left {wide_msg}"
+        }
+        (Unit::Bytes, true) => "{spinner} {prefix} {bytes}/{total_bytes} {eta} left {wide_msg}",
+        (Unit::Inodes, false) => {
+            "{spinner} {prefix} {human_pos} inodes {per_sec:0} {elapsed} {wide_msg}"
+        }
+        (Unit::Inodes, true) if usize::from(columns) >= WITH_BAR => {
             "{spinner} {prefix} [{bar:24}] {human_pos}/{human_len} {per_sec:0} {eta} left {wide_msg}"
         }
-        (true, true) if columns >= 80 => {
+        (Unit::Inodes, true) if columns >= 80 => {
             "{spinner} {prefix} {human_pos}/{human_len} {per_sec:0} {eta} left {wide_msg}"
         }
-        (true, true) => "{spinner} {prefix} {human_pos}/{human_len} {eta} left {wide_msg}",
+        (Unit::Inodes, true) => "{spinner} {prefix} {human_pos}/{human_len} {eta} left {wide_msg}",
     }
 }
 
 impl Monitor for Terminal {
-    fn phase(&self, phase: Phase, inodes: Option<u64>) {
+    fn phase(&self, phase: Phase, total: Option<u64>) {
         if self.bar.is_hidden() {
             return;
         }
         // A total of none tells nothing of how much there is to do.
-        let inodes = inodes.filter(|inodes| *inodes > 0 && counts(phase));
+        let total = total.filter(|total| *total > 0 && unit(phase) != Unit::Nothing);
         let columns = console::Term::stderr().size().1;
-        let template = template(counts(phase), inodes.is_some(), columns);
+        let template = template(unit(phase), total.is_some(), columns);
         self.bar.reset();
         self.bar.set_message("");
         self.bar.set_prefix(label(phase));
         // The line is drawn at any time: it is never of a total that is not there.
-        if let Some(inodes) = inodes {
-            self.bar.set_length(inodes);
+        if let Some(total) = total {
+            self.bar.set_length(total);
         }
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
-        if inodes.is_none() {
+        if total.is_none() {
             self.bar.unset_length();
         }
     }

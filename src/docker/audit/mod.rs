@@ -2,11 +2,13 @@
 //!
 //! - [`readiness`]: what stands in the way
 //! - [`containers`]: containers that will not work as they are
+//! - [`store`]: the containerd image store, read
 //! - [`ways`]: by changing owners, or by a mount
 //! - [`work`]: what a migration would have to do
 
 pub mod containers;
 pub mod readiness;
+pub mod store;
 pub mod ways;
 pub mod work;
 
@@ -91,6 +93,15 @@ impl Audit {
     }
 }
 
+/// How hard it looks.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditOptions {
+    /// Threads.
+    pub jobs: usize,
+    /// Layers of the containerd image store are not read.
+    pub quick: bool,
+}
+
 /// Looks at a data-root that is to be remapped.
 ///
 /// # Errors
@@ -100,7 +111,7 @@ pub fn audit(
     remap_to: &str,
     (start, daemon_json): (&DaemonStart, &DaemonJson),
     journals: &Store,
-    jobs: usize,
+    options: AuditOptions,
     control: RunControl<'_>,
 ) -> Result<Audit, DockerError> {
     let top = canonical(data_root)?;
@@ -132,7 +143,7 @@ pub fn audit(
     let store = ContainerdStore::of(&root, &top, all.iter().map(|(container, _)| container))?;
     let with_config = all.iter().map(|(it, files)| (it, &files.config[..]));
     let store = store.conversion(&root, false, with_config);
-    let is_carried = store.is_ok();
+    let mut is_carried = store.is_ok();
     let inner = remap.as_ref().map_or("remapped".into(), Remap::dir_name);
     let name = |id: &str| {
         let mut all = all.iter().map(|(container, _)| container);
@@ -140,7 +151,7 @@ pub fn audit(
     };
     let summary = store.as_ref().ok().and_then(Option::as_ref);
     let summary = summary.map(|it| ConversionSummary::of(it, (&top, &inner), name));
-    let containerd_store = summary.transpose()?;
+    let mut containerd_store = summary.transpose()?;
     let (converted, mut holds) = (store.as_ref().ok().and_then(Option::as_ref), root.holds()?);
     if let Some(it) = converted {
         holds.images += it.images.len();
@@ -149,6 +160,16 @@ pub fn audit(
     let converted: HashSet<String> = converted
         .map(|it| it.containers.keys().cloned().collect())
         .unwrap_or_default();
+    if let (Ok(Some(conversion)), Some(summary)) = (&store, &mut containerd_store) {
+        let place = store::Place {
+            top: &top,
+            range: &inner,
+            daemon_json: (daemon_json, &start.config),
+        };
+        let checked = store::check(conversion, &place, summary, options.quick, control);
+        is_carried &= checked.is_carried;
+        findings.extend(checked.findings);
+    }
     findings.extend(readiness::image_store(&root, store));
     let (_, stay) = plain_names(&top)?;
     // Without a range, any other place will do to tell what is in the data-root.
@@ -202,7 +223,7 @@ pub fn audit(
         )?);
     }
     if let Some(remap) = &remap {
-        match work::look_through(&top, remap, journals, jobs, control) {
+        match work::look_through(&top, remap, journals, options.jobs, control) {
             Ok((found, would_refuse)) => {
                 findings.extend(work::refused_now(&would_refuse));
                 let in_the_way = found.findings();

@@ -1,17 +1,21 @@
-//! What [`fill`](super::fill) reads, read for a dry run: nothing is made.
+//! What [`fill`](super::fill) reads, read for a dry run and an audit: nothing is made.
 
 use std::collections::{BTreeMap, HashSet};
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use super::fill::{check_diff_id, gone_document, made_layer, same_files};
+use super::fill::{gone_document, made_layer, same_files};
+use super::layer_reader::{LayerReader, WatchedBlob, begin};
 use super::plan::{ContainerImage, Conversion, LayerTar, PlannedLayer};
 use crate::docker::DockerError;
-use crate::docker::graph::blob::Blob;
 use crate::docker::graph::layer::Layer;
 use crate::docker::graph::pack::pack_layer;
+use crate::docker::graph::tar_split::split_layer;
 use crate::docker::graph::unpack::check_layer;
-use crate::engine::Cancel;
+use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
 use crate::fs::space::{Amount, BARE_INODE};
 use crate::oci::digest::Digest;
@@ -23,35 +27,66 @@ pub struct Checked {
     pub images: BTreeMap<String, Digest>,
     /// Room that layers take which are unpacked.
     pub unpacked: Amount,
+    /// Files of snapshots that are not as they are in the blobs of their layers.
+    pub changed: Vec<PathBuf>,
 }
 
-/// Reads every blob, and the files of layers whose blobs are gone.
+impl Checked {
+    fn add_room(&mut self, room: Amount) {
+        let bytes = &mut self.unpacked.bytes;
+        *bytes = bytes.saturating_add(room.bytes);
+        self.unpacked.inodes += room.inodes;
+    }
+}
+
+/// Reads every blob, and the files of layers.
+///
+/// When somebody asks to stop, the result is of what was read by then.
 ///
 /// # Errors
 /// A blob is damaged or not what its image says.
-pub fn check_conversion(conversion: &Conversion, cancel: &Cancel) -> Result<Checked, DockerError> {
+pub fn check_conversion(
+    conversion: &Conversion,
+    control: RunControl<'_>,
+) -> Result<Checked, DockerError> {
     let mut checked = Checked::default();
+    begin(conversion, 1, control);
+    match check_layers(conversion, control, &mut checked) {
+        // What is not whole then is no fault of the store.
+        Err(_) if control.is_cancelled() => Ok(checked),
+        Err(error) => Err(error),
+        Ok(()) => Ok(checked),
+    }
+}
+
+fn check_layers(
+    conversion: &Conversion,
+    control: RunControl<'_>,
+    checked: &mut Checked,
+) -> Result<(), DockerError> {
+    let reader = LayerReader::new(conversion, control);
     let mut layers: Vec<Layer> = Vec::new();
     let mut seen = HashSet::new();
     for planned in &conversion.layers {
-        if cancel.is_requested() {
-            return Ok(checked);
-        }
-        let layer = match &planned.tar {
-            LayerTar::Blob { layer, blob } => {
-                let room = check_blob(conversion, layer, blob)?;
-                if planned.snapshot.is_none() {
-                    let bytes = &mut checked.unpacked.bytes;
-                    *bytes = bytes.saturating_add(room.bytes);
-                    checked.unpacked.inodes += room.inodes;
-                }
+        let layer = match (&planned.tar, planned.snapshot) {
+            (LayerTar::Blob { layer, blob }, None) => {
+                checked.add_room(check_blob(&reader, layer, blob)?);
                 layer.clone()
             }
-            LayerTar::Made { dir, below } => {
+            (LayerTar::Blob { layer, blob }, Some(id)) => {
+                let files = conversion.snapshot_dir(id);
+                let changed = compare(&reader, (layer, blob), &files)?;
+                checked.changed.extend(changed);
+                layer.clone()
+            }
+            (LayerTar::Made { dir, below }, _) => {
                 let diff_id = pack(conversion, planned)?;
                 made_layer(dir, below.map(|n| &layers[n]), diff_id)
             }
         };
+        if control.is_cancelled() {
+            return Ok(());
+        }
         if !seen.insert(layer.chain_id.clone()) {
             let id = planned.snapshot.unwrap_or_default();
             return Err(same_files(&conversion.snapshot_dir(id)));
@@ -65,55 +100,70 @@ pub fn check_conversion(conversion: &Conversion, cancel: &Cancel) -> Result<Chec
             checked.images.insert(id.clone(), Digest::of(&document));
         }
     }
-    Ok(checked)
+    Ok(())
 }
 
 /// Room that layers take which are unpacked.
 ///
 /// # Errors
 /// One of their blobs is damaged.
-pub fn unpacked(conversion: &Conversion, cancel: &Cancel) -> Result<Amount, DockerError> {
-    let mut all = Amount::default();
+pub fn unpacked(conversion: &Conversion, control: RunControl<'_>) -> Result<Amount, DockerError> {
+    let reader = LayerReader::new(conversion, control);
+    let mut checked = Checked::default();
     for planned in &conversion.layers {
-        if let (LayerTar::Blob { layer, blob }, None) = (&planned.tar, planned.snapshot)
-            && !cancel.is_requested()
-        {
-            let room = check_blob(conversion, layer, blob)?;
-            all.bytes = all.bytes.saturating_add(room.bytes);
-            all.inodes += room.inodes;
+        let (LayerTar::Blob { layer, blob }, None) = (&planned.tar, planned.snapshot) else {
+            continue;
+        };
+        match check_blob(&reader, layer, blob) {
+            Err(_) if control.is_cancelled() => break,
+            room => checked.add_room(room?),
         }
     }
-    Ok(all)
+    Ok(checked.unpacked)
 }
 
 fn bad_document(conversion: &Conversion, error: serde_json::Error) -> DockerError {
     DockerError::io(&conversion.containerd.path)(error.into())
 }
 
+/// Room that a layer takes when its blob is unpacked.
 fn check_blob(
-    conversion: &Conversion,
+    reader: &LayerReader<'_>,
     layer: &Layer,
-    digest: &Digest,
+    blob: &Digest,
 ) -> Result<Amount, DockerError> {
-    let content = conversion.containerd.content();
-    let path = content.path(digest);
-    let failed = |error| DockerError::io(&path)(error);
-    let mut blob = Blob::new(content.open(digest)?, digest).map_err(failed)?;
-    let found = check_layer(&mut blob);
-    let found = found.map_err(|error| DockerError::in_the_way(&path, error.to_string()))?;
-    blob.finish().map_err(failed)?;
-    check_diff_id(&path, layer, &found.diff_id)?;
+    let check = |blob: &mut WatchedBlob<'_>| check_layer(blob);
+    let found = reader.read((layer, blob), check, |it| &it.diff_id)?;
     Ok(Amount {
         bytes: found.bytes + found.entries * BARE_INODE,
         inodes: found.entries,
     })
 }
 
+/// The files of a layer that are not as they are in its blob.
+fn compare(
+    reader: &LayerReader<'_>,
+    (layer, blob): (&Layer, &Digest),
+    files: &Path,
+) -> Result<Vec<PathBuf>, DockerError> {
+    let dir = open_files(files)?;
+    let compare = |blob: &mut WatchedBlob<'_>| split_layer(blob, dir.as_fd(), io::sink());
+    let split = reader.read((layer, blob), compare, |it| &it.diff_id)?;
+    let names = split.changed.iter();
+    Ok(names
+        .map(|name| files.join(OsStr::from_bytes(name)))
+        .collect())
+}
+
 /// The diff id of a layer whose tar is made of its files.
 fn pack(conversion: &Conversion, planned: &PlannedLayer) -> Result<Digest, DockerError> {
     let files = conversion.snapshot_dir(planned.snapshot.unwrap_or_default());
-    let bad = |path: &Path, why: String| DockerError::in_the_way(path, why);
-    let dir =
-        open_dir(rustix::fs::CWD, &files).map_err(|errno| DockerError::io(&files)(errno.into()))?;
-    pack_layer(dir.as_fd(), std::io::sink()).map_err(|error| bad(&files, error.to_string()))
+    let dir = open_files(&files)?;
+    let packed = pack_layer(dir.as_fd(), io::sink());
+    packed.map_err(|error| DockerError::in_the_way(&files, error.to_string()))
+}
+
+fn open_files(files: &Path) -> Result<OwnedFd, DockerError> {
+    let dir = open_dir(rustix::fs::CWD, files);
+    dir.map_err(|errno| DockerError::io(files)(errno.into()))
 }

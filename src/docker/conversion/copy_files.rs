@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::docker::DockerError;
 use crate::docker::cp::{CpError, cp};
-use crate::engine::Cancel;
+use crate::engine::RunControl;
 use crate::fs::escape::shell_word;
 
 /// Copies a directory with all that makes a layer of it: owners, modes, times, attributes, hard links, holes, devices
@@ -15,11 +15,15 @@ use crate::fs::escape::shell_word;
 ///
 /// # Errors
 /// The disk is full, something cannot be read, or somebody asked to stop.
-pub(super) fn copy_files(from: &Path, to: &Path, cancel: &Cancel) -> Result<(), DockerError> {
+pub(super) fn copy_files(
+    from: &Path,
+    to: &Path,
+    control: RunControl<'_>,
+) -> Result<(), DockerError> {
     let above = to.parent().unwrap_or(to);
     let args = ["-T", "--"].map(OsStr::new);
     let args = args.into_iter().chain([from.as_os_str(), to.as_os_str()]);
-    let goes_on = || !cancel.is_requested();
+    let goes_on = || !control.is_cancelled();
     cp(above, args, goes_on).map_err(|error| match error {
         CpError::Stopped => DockerError::in_the_way(to, "the copy was interrupted"),
         CpError::Failed(why) => DockerError::in_the_way(to, why),

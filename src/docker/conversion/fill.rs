@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::copy_files::copy_files;
 use super::gone_image::GoneImage;
+use super::layer_reader::{LayerReader, WatchedBlob, begin};
 use super::plan::{ContainerImage, Conversion, LayerTar, PlannedContainer, PlannedLayer, Transfer};
 use crate::docker::DockerError;
-use crate::docker::graph::blob::Blob;
 use crate::docker::graph::layer::{ContainerLayers, Layer, OverlayDir};
 use crate::docker::graph::pack::pack_layer;
 use crate::docker::graph::store::{
@@ -19,7 +19,7 @@ use crate::docker::graph::store::{
 };
 use crate::docker::graph::tar_split::split_layer;
 use crate::docker::graph::unpack::unpack_layer;
-use crate::engine::Cancel;
+use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
 use crate::oci::digest::Digest;
 
@@ -41,7 +41,7 @@ pub(super) struct Filled {
 pub(super) fn fill(
     dir: &Path,
     conversion: &Conversion,
-    cancel: &Cancel,
+    control: RunControl<'_>,
 ) -> Result<Filled, DockerError> {
     let io = |error| DockerError::io(dir)(error);
     let root = open_dir(rustix::fs::CWD, dir).map_err(|errno| io(errno.into()))?;
@@ -50,11 +50,12 @@ pub(super) fn fill(
         graph: GraphRoot::create(root.as_fd()).map_err(io)?,
         root,
         conversion,
-        cancel,
+        reader: LayerReader::new(conversion, control),
         layers: Vec::new(),
         images: BTreeMap::new(),
         changed: Vec::new(),
     };
+    begin(conversion, 2, control);
     for layer in &conversion.layers {
         filler.check_goes_on()?;
         let made = filler.add_layer(layer)?;
@@ -76,7 +77,7 @@ struct Filler<'a> {
     root: OwnedFd,
     graph: GraphRoot,
     conversion: &'a Conversion,
-    cancel: &'a Cancel,
+    reader: LayerReader<'a>,
     /// Those of the plan, as far as they are made.
     layers: Vec<Layer>,
     images: BTreeMap<String, Digest>,
@@ -104,7 +105,7 @@ impl Filler<'_> {
     }
 
     fn check_goes_on(&self) -> Result<(), DockerError> {
-        match self.cancel.is_requested() {
+        match self.reader.control.is_cancelled() {
             false => Ok(()),
             true => {
                 let why = "the conversion was interrupted. Nothing was changed";
@@ -176,25 +177,18 @@ impl Filler<'_> {
             Transfer::Rename => Files::open(from),
             Transfer::Copy => {
                 let to = self.diff_path(dir);
-                copy_files(&from, &to, self.cancel)?;
+                copy_files(&from, &to, self.reader.control)?;
                 Files::open(to)
             }
         }
     }
 
-    fn blob(&self, digest: &Digest) -> Result<(Blob, PathBuf), DockerError> {
-        let content = self.conversion.containerd.content();
-        let path = content.path(digest);
-        let blob = Blob::new(content.open(digest)?, digest).map_err(DockerError::io(&path))?;
-        Ok((blob, path))
-    }
-
     fn unpack(&self, digest: &Digest, layer: &Layer, dir: &OwnedFd) -> Result<(), DockerError> {
-        let (mut blob, path) = self.blob(digest)?;
-        let diff_id = unpack_layer(&mut blob, dir.as_fd())
-            .map_err(|error| DockerError::in_the_way(&path, error.to_string()))?;
-        blob.finish().map_err(DockerError::io(&path))?;
-        check_diff_id(&path, layer, &diff_id)
+        fn diff_id(unpacked: &Digest) -> &Digest {
+            unpacked
+        }
+        let unpack = |blob: &mut WatchedBlob<'_>| unpack_layer(blob, dir.as_fd());
+        self.reader.read((layer, digest), unpack, diff_id).map(drop)
     }
 
     fn split(
@@ -204,12 +198,9 @@ impl Filler<'_> {
         files: &Files,
         entry: &LayerEntry,
     ) -> Result<BTreeSet<Vec<u8>>, DockerError> {
-        let (mut blob, path) = self.blob(digest)?;
         let out = entry.tar_split().map_err(|error| self.io(error))?;
-        let split = split_layer(&mut blob, files.dir.as_fd(), out)
-            .map_err(|error| DockerError::in_the_way(&path, error.to_string()))?;
-        blob.finish().map_err(DockerError::io(&path))?;
-        check_diff_id(&path, layer, &split.diff_id)?;
+        let split = |blob: &mut WatchedBlob<'_>| split_layer(blob, files.dir.as_fd(), out);
+        let split = self.reader.read((layer, digest), split, |it| &it.diff_id)?;
         Ok(split.changed)
     }
 
@@ -301,15 +292,4 @@ pub(super) fn same_files(files: &Path) -> DockerError {
         "its image is gone, and another layer of the store is the same: with a plain daemon, `docker commit` the \
          container, and `docker rm` it",
     )
-}
-
-pub(super) fn check_diff_id(path: &Path, layer: &Layer, found: &Digest) -> Result<(), DockerError> {
-    let expected = &layer.diff_id;
-    match found == expected {
-        true => Ok(()),
-        false => Err(DockerError::in_the_way(
-            path,
-            format!("is another layer than its image says: {found}, and not {expected}"),
-        )),
-    }
 }

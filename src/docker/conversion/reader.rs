@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         match (chosen, first) {
             (Some(digest), _) => Ok(digest),
             (None, Some(error)) => Err(error),
-            (None, None) => Err(self.bad(target, "names no image")),
+            (None, None) => Err(self.bad(target, "has no platform whose content is here")),
         }
     }
 

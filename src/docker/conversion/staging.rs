@@ -11,7 +11,7 @@ use super::fill::fill;
 use super::plan::Conversion;
 use crate::docker::DockerError;
 use crate::docker::data_root::CONVERTED;
-use crate::engine::Cancel;
+use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
 use crate::fs::{Identity, PinnedFile, file_ops, remove_tree};
@@ -90,7 +90,7 @@ impl Staging {
         top: &Path,
         range: &str,
         root_gid: u32,
-        cancel: &Cancel,
+        control: RunControl<'_>,
     ) -> Result<Staging, DockerError> {
         Staging::check_is_free(top, range)?;
         if conversion.in_use {
@@ -120,7 +120,7 @@ impl Staging {
             images: BTreeMap::new(),
             changed: Vec::new(),
         };
-        let filled = fill(&staging.dir, conversion, cancel);
+        let filled = fill(&staging.dir, conversion, control);
         let listed = filled.and_then(|filled| {
             staging.images = filled.images;
             staging.changed = filled.changed;

@@ -8,6 +8,7 @@ use super::plan::{ContainerImage, Conversion, LayerTar, Transfer};
 use crate::docker::DockerError;
 use crate::docker::data_root::count;
 use crate::fs::escape::{escaped, shell_word};
+use crate::journal::name;
 
 /// What is known of a conversion before it is done, and after.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -44,6 +45,20 @@ pub struct ConversionSummary {
     pub left_at: PathBuf,
     /// What else is in this containerd: namespaces of others.
     pub other_namespaces: Vec<String>,
+    /// Files of snapshots that are not as they are in the blobs of their layers, as far as these were read.
+    #[serde(serialize_with = "name::serialize_paths")]
+    pub changed_files: Vec<PathBuf>,
+}
+
+/// That somebody changed files in the layers of images.
+pub fn changed_files(files: &[PathBuf]) -> Option<String> {
+    let first = files.first()?;
+    Some(format!(
+        "{} of layers had other content than the image says, first {}: containers see what was there, `docker save` and \
+         `docker push` give out what the image says.",
+        count(files.len(), "file"),
+        escaped(first)
+    ))
 }
 
 /// Bytes of compressed blobs that are read, unpacked, hashed twice and compared with the disk a second: measured with gzip.
@@ -100,6 +115,7 @@ impl ConversionSummary {
                 _ => containerd.path.clone(),
             },
             other_namespaces: conversion.left.namespaces.clone(),
+            changed_files: Vec::new(),
         })
     }
 

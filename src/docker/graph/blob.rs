@@ -1,6 +1,5 @@
 //! A layer blob as it lies in containerd's content store: a tar, plain or compressed with gzip or zstd.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
@@ -11,30 +10,30 @@ use super::digest::{Digest, HashingReader};
 ///
 /// Reading gives the tar. [`Blob::finish`] tells whether the blob was what its digest says: until then, what was read
 /// may be anything.
-pub struct Blob {
-    tar: Tar,
+pub struct Blob<R: Read> {
+    tar: Tar<R>,
     digest: Digest,
 }
 
-type Stream = BufReader<HashingReader<io::Chain<io::Cursor<Vec<u8>>, File>>>;
+type Stream<R> = BufReader<HashingReader<io::Chain<io::Cursor<Vec<u8>>, R>>>;
 
-enum Tar {
-    Plain(Stream),
+enum Tar<R: Read> {
+    Plain(Stream<R>),
     /// Of one or more members, one after the other (RFC 1952).
-    Gzip(Box<MultiGzDecoder<Stream>>),
+    Gzip(Box<MultiGzDecoder<Stream<R>>>),
     /// Of one or more frames, which may be skippable (RFC 8878).
-    Zstd(zstd::Decoder<'static, Stream>),
+    Zstd(zstd::Decoder<'static, Stream<R>>),
 }
 
 /// What is read at a time.
 const BUFFER: usize = 128 << 10;
 
-impl Blob {
+impl<R: Read> Blob<R> {
     /// Of this file. What it is compressed with is told by its first bytes: media types lie.
     ///
     /// # Errors
     /// It cannot be read, or is compressed in a way that no registry has.
-    pub fn new(mut file: File, digest: &Digest) -> io::Result<Blob> {
+    pub fn new(mut file: R, digest: &Digest) -> io::Result<Blob<R>> {
         let mut start = Vec::new();
         (&mut file).take(6).read_to_end(&mut start)?;
         let chained = io::Cursor::new(start.clone()).chain(file);
@@ -74,7 +73,7 @@ impl Blob {
     }
 }
 
-impl Read for Blob {
+impl<R: Read> Read for Blob<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tar {
             Tar::Plain(stream) => stream.read(into),
@@ -93,6 +92,7 @@ fn unsupported(what: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
     use std::process::{Command, Stdio};
 
@@ -115,7 +115,7 @@ mod tests {
         output.stdout
     }
 
-    fn open(bytes: &[u8], digest: &Digest) -> io::Result<Blob> {
+    fn open(bytes: &[u8], digest: &Digest) -> io::Result<Blob<File>> {
         let mut file = tempfile::tempfile()?;
         file.write_all(bytes)?;
         io::Seek::rewind(&mut file)?;

@@ -3,10 +3,10 @@
 use super::{Migration, Survey};
 use crate::docker::DockerError;
 use crate::docker::conversion::check::{Checked, check_conversion, unpacked};
+use crate::docker::conversion::requirements::check_room;
 use crate::docker::conversion::staging::Staging;
 use crate::docker::conversion::summary::ConversionSummary;
-use crate::docker::copy::check_room;
-use crate::engine::Cancel;
+use crate::engine::RunControl;
 use crate::fs::space::Amount;
 
 /// What an operator should know of the conversion. Once the staging directory is made, the store is not as it was: then
@@ -28,21 +28,21 @@ impl Migration {
     ///
     /// # Errors
     /// As of [`Migration::make_staging`].
-    pub fn check_conversion(&self, cancel: &Cancel) -> Result<Checked, DockerError> {
+    pub fn check_conversion(&self, control: RunControl<'_>) -> Result<Checked, DockerError> {
         let Some(conversion) = &self.conversion else {
             return Ok(Checked::default());
         };
         Staging::check_is_free(&self.data_root, &self.range_dir)?;
-        check_conversion(conversion, cancel)
+        check_conversion(conversion, control)
     }
 
     /// Space for the layers that a conversion unpacks from their blobs, which are read for this.
     ///
     /// # Errors
     /// One is damaged.
-    pub fn unpacked(&self, cancel: &Cancel) -> Result<Amount, DockerError> {
+    pub fn unpacked(&self, control: RunControl<'_>) -> Result<Amount, DockerError> {
         let conversion = self.conversion.as_ref();
-        conversion.map_or(Ok(Amount::default()), |it| unpacked(it, cancel))
+        conversion.map_or(Ok(Amount::default()), |it| unpacked(it, control))
     }
 
     /// Whether there is space for what a conversion copies and unpacks; of the latter, `unpacked` is known.
@@ -50,16 +50,8 @@ impl Migration {
     /// # Errors
     /// There is not.
     pub fn check_room(&self, unpacked: Amount) -> Result<(), DockerError> {
-        let Some(conversion) = &self.conversion else {
-            return Ok(());
-        };
-        let copied = conversion.room(&self.data_root)?;
-        let needed = Amount {
-            bytes: copied.bytes.saturating_add(unpacked.bytes),
-            inodes: copied.inodes + unpacked.inodes,
-        };
-        let help = "Make room for layers of the containerd image store that cannot be renamed";
-        check_room(&self.data_root, needed, help)
+        let conversion = self.conversion.as_ref();
+        conversion.map_or(Ok(()), |it| check_room(it, &self.data_root, unpacked))
     }
 
     /// Makes what a conversion of the containerd image store adds, for [`MigrateRequest::staging`]. `None`: there is
@@ -69,14 +61,14 @@ impl Migration {
     ///
     /// # Errors
     /// A blob is damaged, or the disk is full; nothing is left.
-    pub fn make_staging(&self, cancel: &Cancel) -> Result<Option<Staging>, DockerError> {
+    pub fn make_staging(&self, control: RunControl<'_>) -> Result<Option<Staging>, DockerError> {
         let make = |conversion| {
             Staging::make(
                 conversion,
                 &self.data_root,
                 &self.range_dir,
                 self.root_gid,
-                cancel,
+                control,
             )
         };
         self.conversion.as_ref().map(make).transpose()

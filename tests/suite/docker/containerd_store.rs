@@ -216,9 +216,11 @@ fn an_uncarriable_store_is_refused_before_a_change() {
     let migrate = ["docker", "migrate", "--write-daemon-json"];
     let refused = |word: &str| {
         let before = ["/var/lib/docker", "/var/lib/containerd"].map(|it| snapshot(&host.path(it)));
-        for args in [&migrate[..], &[&migrate[..], &["--dry-run"]].concat()] {
+        let dry_run = [&migrate[..], &["--dry-run"]].concat();
+        for args in [&migrate[..], &dry_run, &["docker", "audit"]] {
             let run = host.idshift(args).exits(4);
-            assert!(run.stderr.contains(word), "{word} in {run}");
+            let told = format!("{}{}", String::from_utf8_lossy(&run.stdout), run.stderr);
+            assert!(told.contains(word), "{word} in {run}");
         }
         for (n, top) in ["/var/lib/docker", "/var/lib/containerd"]
             .iter()

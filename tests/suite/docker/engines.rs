@@ -23,3 +23,19 @@ fn docker_28_with_overlay2() {
         Scenario::new(Release::Forky, Store::Overlay2).play();
     }
 }
+
+#[test]
+fn docker_26_with_the_containerd_store() {
+    need_root();
+    if long() {
+        Scenario::new(Release::Trixie, Store::Containerd).play();
+    }
+}
+
+#[test]
+fn docker_28_with_the_containerd_store() {
+    need_root();
+    if long() {
+        Scenario::new(Release::Forky, Store::Containerd).play();
+    }
+}

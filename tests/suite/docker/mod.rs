@@ -18,6 +18,7 @@ mod many_containers;
 mod migrate;
 mod ranges;
 mod rebase;
+mod store_audit;
 mod store_images;
 mod store_kills;
 mod store_numbers;

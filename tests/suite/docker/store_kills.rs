@@ -26,7 +26,7 @@ fn host_with_managed_store() -> EngineHost {
     host.import_tiny("tiny:1");
     host.docker(&["run", "--name", "one", "tiny:1", "touch", "/w"]);
     host.sh(
-        "ctr -a /run/docker/containerd/containerd.sock -n moby images import --no-unpack /shared/images.tar",
+        "ctr -a /run/docker/containerd/containerd.sock -n moby images import --all-platforms --no-unpack /shared/images.tar",
     );
     host.power_off();
     host

@@ -8,13 +8,15 @@ use crate::support::docker::same;
 use crate::support::engine_host::EngineHost;
 use crate::support::{self, Run, need_root, script};
 
-/// The run and its dry run say so, and nothing is changed.
-fn both_refuse(host: &EngineHost, words: &[&str]) {
+/// The run, its dry run and the audit say so, and nothing is changed.
+pub(super) fn all_refuse(host: &EngineHost, words: &[&str]) {
     let before = disk(host);
-    for args in [MIGRATE, &[MIGRATE, &["--dry-run"]].concat()] {
+    let dry_run = [MIGRATE, &["--dry-run"]].concat();
+    for args in [MIGRATE, &dry_run, &["docker", "audit"]] {
         let run = host.idshift(args).exits(4);
+        let told = format!("{}{}", String::from_utf8_lossy(&run.stdout), run.stderr);
         for word in words {
-            assert!(run.stderr.contains(word), "{word} in {run}");
+            assert!(told.contains(word), "{word} in {run}");
         }
     }
     same_disk(host, &before, words[0]);
@@ -76,11 +78,11 @@ fn images_of_any_snapshotter_are_carried_and_containers_named() {
     host.docker(&["load", "-i", "/shared/images.tar"]);
     host.docker(&["run", "--name", "one", "odd:1", "true"]);
     host.sh(STOP);
-    both_refuse(&host, &["snapshotter native", "docker commit one"]);
+    all_refuse(&host, &["snapshotter native", "docker commit one"]);
     host.sh("systemctl start containerd");
     host.start_docker();
     host.sh(&format!("docker rm one; {STOP}"));
-    both_refuse(&host, &["storage-driver", "native"]);
+    all_refuse(&host, &["storage-driver", "native"]);
     host.write(DAEMON_JSON, SNAPSHOTTER);
     host.idshift(MIGRATE).exits(0);
     host.start_docker();
@@ -106,13 +108,13 @@ fn bad_layers_are_refused_and_nothing_is_left() {
         );
         host.sh("ctr -n moby images import --no-unpack /shared/bad.tar");
         host.sh(STOP);
-        both_refuse(&host, words);
+        all_refuse(&host, words);
         host.sh("systemctl start containerd; ctr -n moby images ls -q | xargs ctr -n moby images rm --sync");
     }
     // One that is whole, and then is not.
     archive(&host);
     host.sh(&format!(
-        "ctr -n moby images import --no-unpack /shared/images.tar; {STOP}"
+        "ctr -n moby images import --all-platforms --no-unpack /shared/images.tar; {STOP}"
     ));
     let content = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256";
     let largest = host.sh(&format!("ls -S {content} | head -1"));
@@ -122,9 +124,9 @@ fn bad_layers_are_refused_and_nothing_is_left() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&blob, &bytes).unwrap();
-    both_refuse(&host, &[&largest]);
+    all_refuse(&host, &[&largest]);
     fs::remove_file(&blob).unwrap();
-    both_refuse(&host, &[&largest, "docker pull"]);
+    all_refuse(&host, &[&largest, "docker pull"]);
     fs::write(&blob, &good).unwrap();
 
     // The disk is full in mid-conversion: all was copied to a small one.
@@ -255,7 +257,7 @@ fn two_stores_are_told_apart_or_refused() {
     host.sh(&format!(
         "{STOP}; cp -a /var/lib/containerd /var/lib/docker/containerd/daemon"
     ));
-    both_refuse(
+    all_refuse(
         &host,
         &[
             "/var/lib/containerd",
@@ -266,7 +268,7 @@ fn two_stores_are_told_apart_or_refused() {
     host.sh(
         "truncate -s 100 /var/lib/docker/containerd/daemon/io.containerd.metadata.v1.bolt/meta.db",
     );
-    both_refuse(&host, &["/var/lib/docker/containerd/daemon", "meta.db"]);
+    all_refuse(&host, &["/var/lib/docker/containerd/daemon", "meta.db"]);
     host.sh("rm -rf /var/lib/docker/containerd/daemon; cp -a /shared/other /var/lib/docker/containerd/daemon");
     host.idshift(MIGRATE).exits(0);
     host.start_docker();

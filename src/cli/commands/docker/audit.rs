@@ -12,7 +12,7 @@ use crate::cli::output::say;
 use crate::cli::output::text::{bytes, columns, count, inodes, one_line, path};
 use crate::docker::audit::containers::Troubled;
 use crate::docker::audit::ways::Way;
-use crate::docker::audit::{Audit, audit};
+use crate::docker::audit::{Audit, AuditOptions, audit};
 use crate::docker::bind_mounts::BindMount;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
@@ -29,14 +29,17 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let remap_to = daemon_json.remap_to(args.daemon.userns_remap.as_deref());
     let limits = args.effort.apply().map_err(Failure::refused)?;
     let monitor = Terminal::new(args.output.json || args.output.quiet);
-    let jobs = args.effort.threads();
+    let options = AuditOptions {
+        jobs: args.effort.threads(),
+        quick: args.quick,
+    };
     let store = Store::at(&args.store.journal_dir);
     let found = audit(
         &data_root,
         &remap_to,
         (&start, &daemon_json),
         &store,
-        jobs,
+        options,
         limits.control(&monitor),
     );
     monitor.clear();

@@ -1,6 +1,6 @@
 //! `idshift docker migrate`, `idshift docker revert`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::effects::effects;
 use super::refused;
@@ -15,9 +15,8 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
-use crate::docker::conversion::summary::ConversionSummary;
+use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::copy::PlannedCopy;
-use crate::docker::data_root::count;
 use crate::docker::idmapped::unit;
 use crate::docker::migrate::{
     Confirm, DaemonTarget, MigrateError, MigrateOptions, Migrated, Planned,
@@ -123,6 +122,10 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         true => SummaryKind::DryRun,
         false => SummaryKind::Shift,
     };
+    if let Some(summary) = &migrated.migration.store_summary {
+        let summary = serde_json::to_value(summary).map_err(Failure::refused)?;
+        call.add("containerd_store", summary);
+    }
     print_report(
         call,
         &migrated.report,
@@ -198,7 +201,8 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
         )
     }));
     notes.extend(told(&migrated.migration, &migrated.remap, dry_run));
-    notes.extend(told_changed(&migrated.changed_files));
+    let store = migrated.migration.store_summary.iter();
+    notes.extend(store.filter_map(|it| changed_files(&it.changed_files)));
     let copy = migrated.copy.iter();
     notes.extend(copy.map(|copy| told_copy(copy, dry_run)));
     let made = if dry_run { "Would make" } else { "Made" };
@@ -230,17 +234,6 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
 fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
     let becomes = if dry_run { "would become" } else { "are now" };
     conversion.sentences(becomes, bytes)
-}
-
-/// Files that somebody changed in the layers of images.
-fn told_changed(files: &[PathBuf]) -> Option<String> {
-    let first = files.first()?;
-    Some(format!(
-        "{} of layers had other content than the image says, first {}: containers see what was there, `docker save` and \
-         `docker push` give out what the image says.",
-        count(files.len(), "file"),
-        path(first)
-    ))
 }
 
 /// What a person should know of a plan.
