@@ -3,14 +3,15 @@
 //! A remapped daemon does not use the store (Docker 29), or sees nothing of the plain daemon's in it (23 to 28). So a
 //! migration makes of it what the daemon has with a storage driver.
 //!
-//! - [`plan`]: which snapshot becomes which layer, for every image and container
+//! - [`plan`]: which snapshot becomes which layer, for every image and container; [`planner`] works it out
 //! - [`lookup`]: one image or container
-//! - `reader`: what of the store a plan is made of
+//! - `reader`: what of the store a plan is made of; `images`: which manifest an image is carried by
 //! - [`names`]: pure: what Docker calls what containerd calls `docker.io/library/NAME:TAG`
 //! - `containers`, `gone_image`: containers, also those whose image is gone
 //! - [`summary`]: what an operator should know of it
 //! - [`staging`]: all that is new, made in a directory of its own before anything is changed; `fill`, `copy_files`: what is
-//!   in it; `check`: the same reading, for a dry run
+//!   in it; [`check`]: the same reading, for a dry run; `layer_reader`: reading one layer
+//! - [`requirements`]: what it asks of the host
 //!
 //! A snapshot's `fs` is, byte for byte, what the storage driver has as a layer's `diff`, whiteouts and attributes
 //! included. It is renamed as a step of the run, and back when that is undone; or copied, where it lies on another
@@ -21,10 +22,12 @@ mod containers;
 mod copy_files;
 mod fill;
 mod gone_image;
+mod images;
 mod layer_reader;
 pub mod lookup;
 pub mod names;
 pub mod plan;
+pub mod planner;
 mod reader;
 pub mod requirements;
 pub mod staging;

@@ -1,5 +1,4 @@
-//! What a containerd image store becomes: which snapshot is which layer, for every image and container of a plain
-//! daemon.
+//! What a containerd image store becomes: which snapshot is which layer, for every image and container.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
@@ -11,10 +10,8 @@ use rustix::fs::{AtFlags, FileType, StatxFlags};
 use super::copy_files::check_is_closed;
 use super::gone_image::GoneImage;
 use super::names::Reference;
-use super::reader::Reader;
 use crate::containerd::{ContainerdRoot, OVERLAYFS_SNAPSHOTS, overlayfs_snapshot};
 use crate::docker::DockerError;
-use crate::docker::container::Container;
 use crate::docker::graph::layer::{ContainerLayers, Layer, OverlayDir};
 use crate::docker::graph::store::ImageMetadata;
 use crate::docker::layout::SnapshotTrees;
@@ -150,36 +147,6 @@ impl PlannedContainer {
 }
 
 impl Conversion {
-    /// Looks at all that a plain daemon has in this containerd.
-    ///
-    /// # Errors
-    /// Something cannot be read, or not be carried: it is named.
-    pub fn plan<'c>(
-        containerd: &ContainerdRoot,
-        containers: impl IntoIterator<Item = (&'c Container, &'c str)>,
-    ) -> Result<Conversion, DockerError> {
-        let mut reader = Reader::open(containerd, NAMESPACE)?;
-        let targets = reader.read_images()?;
-        let looked_at = containers
-            .into_iter()
-            .map(|(it, config)| reader.look_at(it, config));
-        let looked_at = looked_at.collect::<Result<Vec<_>, _>>()?;
-        let (mut planned, mut gone) = (BTreeMap::new(), Vec::new());
-        for container in looked_at {
-            match reader.of_known_image(&container)? {
-                Some(layers) => drop(planned.insert(container.id().to_string(), layers)),
-                None => gone.push(container),
-            }
-        }
-        // When all layers are known that images have, so that no snapshot is taken for two.
-        for container in gone {
-            let layers = reader.of_gone_image(&container)?;
-            planned.insert(container.id().to_string(), layers);
-        }
-        reader.note_parents(&targets);
-        Ok(reader.conversion(planned))
-    }
-
     /// The files of a snapshot.
     pub fn snapshot_dir(&self, id: u64) -> PathBuf {
         self.containerd.path.join(overlayfs_snapshot(id))

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use super::DockerError;
 use super::container::Container;
 use super::conversion::plan::{Conversion, NAMESPACE, is_containerd};
+use super::conversion::planner::plan_conversion;
 use super::data_root::{DockerRoot, names};
 use super::remap::Remap;
 use crate::containerd::ContainerdRoot;
@@ -136,7 +137,7 @@ impl ContainerdStore {
             self.containers.iter().any(|(id, _)| *id == container.id)
         };
         let all = all.into_iter().filter(is_in_store);
-        let mut conversion = Conversion::plan(&ContainerdRoot::at(containerd), all)?;
+        let mut conversion = plan_conversion(&ContainerdRoot::at(containerd), all)?;
         conversion.choose_transfer(&root.path, keeps_store)?;
         Ok(Some(conversion))
     }

@@ -21,6 +21,7 @@ mod rebase;
 mod store_audit;
 mod store_images;
 mod store_kills;
+mod store_neighbours;
 mod store_numbers;
 mod store_refusals;
 mod systemd;

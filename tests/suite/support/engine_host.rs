@@ -158,6 +158,12 @@ impl EngineHost {
         }
     }
 
+    /// A path of it while it runs, seen from here with all that is mounted in it.
+    pub fn mounted_path(&self, inside: &str) -> PathBuf {
+        let (_, init) = self.running.as_ref().expect("it runs");
+        PathBuf::from(format!("/proc/{init}/root{inside}"))
+    }
+
     /// Writes a file of it, with the directories above.
     pub fn write(&self, inside: &str, content: impl AsRef<[u8]>) {
         let path = self.path(inside);

@@ -57,8 +57,15 @@ fn without_image_ids(line: &str) -> String {
     };
     let mut value: serde_json::Value = serde_json::from_str(json).expect("JSON of see.sh");
     let object = value.as_object_mut().unwrap();
-    for key in ["Image", "ImageManifestDescriptor", "GraphDriver", "Driver"] {
-        object.remove(key);
+    // `Storage` is Docker 29's.
+    for key in [
+        "Image",
+        "ImageManifestDescriptor",
+        "GraphDriver",
+        "Driver",
+        "Storage",
+    ] {
+        object.shift_remove(key);
     }
     format!("container {name} {value}")
 }

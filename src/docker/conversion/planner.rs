@@ -1,0 +1,39 @@
+//! Works out what becomes of all that a plain daemon has in a containerd.
+
+use std::collections::BTreeMap;
+
+use super::plan::{Conversion, NAMESPACE};
+use super::reader::Reader;
+use crate::containerd::ContainerdRoot;
+use crate::docker::DockerError;
+use crate::docker::container::Container;
+
+/// Looks at all that a plain daemon has in this containerd. `containers`: each with its `config.v2.json`.
+///
+/// # Errors
+/// Something cannot be read, or not be carried: it is named.
+pub fn plan_conversion<'c>(
+    containerd: &ContainerdRoot,
+    containers: impl IntoIterator<Item = (&'c Container, &'c str)>,
+) -> Result<Conversion, DockerError> {
+    let mut reader = Reader::open(containerd, NAMESPACE)?;
+    let targets = reader.read_images()?;
+    let looked_at = containers
+        .into_iter()
+        .map(|(it, config)| reader.look_at(it, config));
+    let looked_at = looked_at.collect::<Result<Vec<_>, _>>()?;
+    let (mut planned, mut gone) = (BTreeMap::new(), Vec::new());
+    for container in looked_at {
+        match reader.of_known_image(&container)? {
+            Some(layers) => drop(planned.insert(container.id().to_string(), layers)),
+            None => gone.push(container),
+        }
+    }
+    // When all layers are known that images have, so that no snapshot is taken for two.
+    for container in gone {
+        let layers = reader.of_gone_image(&container)?;
+        planned.insert(container.id().to_string(), layers);
+    }
+    reader.note_parents(&targets);
+    Ok(reader.conversion(planned))
+}
