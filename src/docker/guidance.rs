@@ -5,7 +5,10 @@
 
 use std::path::Path;
 
+use super::data_root::DEFAULT_PATH;
+use super::remap::DEFAULT_USER;
 use crate::fs::escape::shell_word;
+use crate::idmap::IdMap;
 
 /// Where the data-root is not the right one.
 pub const DATA_ROOT: &str =
@@ -103,9 +106,28 @@ pub const NAME_THE_RANGE: &str = "name its range with --from";
 /// The range of `docker rebase` that a root was looked for in.
 pub const RANGE_OF_FROM: &str = "the range of --from";
 
-/// The command that carries a root out of this range into the daemon's.
-pub fn rebase(from: &str) -> String {
-    format!("idshift docker rebase --from {from}")
+/// The command that carries a root out of this range into that of the daemon, which remaps to `user`.
+pub fn rebase(from: &str, data_root: &Path, user: &str) -> String {
+    let data_root = match data_root == Path::new(DEFAULT_PATH) {
+        true => String::new(),
+        false => format!(" {}", this_data_root(data_root)),
+    };
+    let user = match user == DEFAULT_USER {
+        true => String::new(),
+        false => format!(" --userns-remap {user}"),
+    };
+    format!("idshift docker rebase --from {from}{data_root}{user}")
+}
+
+/// The command that moves a tree from one range to another.
+pub fn move_in_place(from: &IdMap, to: &IdMap, tree: &Path) -> String {
+    let word = |map: &IdMap| map.to_string().replace(' ', ",");
+    format!(
+        "idshift shift --from {} --to {} {}",
+        word(from),
+        word(to),
+        shell_word(tree)
+    )
 }
 
 /// What [`prepare`] is to do beside shifting into the range.

@@ -108,7 +108,9 @@ impl PathRewriter {
         let same = parent.iter().zip(&leads_to).take_while(|(a, b)| a == b);
         let same = same.count();
         let up = parent.iter().skip(same).map(|_| "..".as_ref());
-        Some(up.chain(leads_to.iter().skip(same)).collect())
+        let new: PathBuf = up.chain(leads_to.iter().skip(same)).collect();
+        // Both docker roots may be at the same depth.
+        (new != text).then_some(new)
     }
 
     fn by_text(&self, path: &str) -> Option<String> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::map::bad_maps;
 use crate::docker::data_root::{DockerRoot, INTERRUPTED, MOVING, is_remapped_name, names};
 use crate::docker::{DockerError, guidance, image_store};
-use crate::host::range_users;
+use crate::host::range_users::{self, SharedRange};
 use crate::idmap::IdMap;
 
 /// Refuses where there is nothing to move, or a run has not ended.
@@ -13,6 +13,10 @@ pub(super) fn check_is_there(data_root: &Path, root: &Path) -> Result<(), Docker
     let all = names(data_root)?;
     if all.iter().any(|name| name.starts_with(MOVING)) {
         return Err(DockerError::in_the_way(data_root, INTERRUPTED));
+    }
+    if root.is_symlink() {
+        let why = "is a symlink: what is there is not followed. Move the directory here itself, and rename nothing in it";
+        return Err(DockerError::in_the_way(root, why));
     }
     let docker_root = DockerRoot::at(root);
     if root.is_dir() && (!docker_root.holds()?.is_unused() || image_store::has_images(&docker_root))
@@ -43,15 +47,18 @@ pub(super) fn check_is_there(data_root: &Path, root: &Path) -> Result<(), Docker
     ))
 }
 
-/// Refuses a range that accounts of this host are in.
-pub(super) fn check_range_is_free(map: &IdMap) -> Result<(), DockerError> {
-    let users = range_users::of_map(map, &[]);
+/// Refuses a range that accounts of this host are in. Gives the lines that give ids of it to others than its owners.
+pub(super) fn check_range_is_free(
+    map: &IdMap,
+    owners: &[String],
+) -> Result<Vec<SharedRange>, DockerError> {
+    let users = range_users::of_map(map, owners);
     let inside = users.accounts.iter().filter(|it| it.container != 0);
     let names: Vec<String> = inside
         .map(|it| format!("{} ({} {})", it.name, it.ids, it.id))
         .collect();
     match names.is_empty() {
-        true => Ok(()),
+        true => Ok(users.shared_ranges),
         false => Err(bad_maps(format!(
             "host accounts are inside {map}, and containers' files would belong to them: {}",
             names.join(", ")

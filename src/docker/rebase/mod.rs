@@ -25,6 +25,7 @@ use super::remap::Remap;
 use super::steps::{CONTAINERS, PlannedSteps, StepList};
 use super::{DockerError, guidance};
 use crate::engine::{Plan, Rule, ShiftRequest};
+use crate::host::range_users::SharedRange;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::ownership::Mode;
@@ -49,6 +50,8 @@ pub struct RebaseRequest {
     pub clear_flags: bool,
     /// Files with names outside the data-root change too.
     pub allow_outside_links: bool,
+    /// Whose the new range is, as lines of `/etc/subuid` name an owner.
+    pub owners: Vec<String>,
 }
 
 impl RebaseRequest {
@@ -79,6 +82,8 @@ pub struct Rebase {
     steps: PlannedSteps,
     /// Where an unused root of the new range was in the way and goes.
     pub set_aside: Option<String>,
+    /// Lines of `/etc/subuid` and `/etc/subgid` that give ids of the new range to somebody else.
+    pub shared: Vec<SharedRange>,
     /// What containers bind of the host and is in the old range. It stays so.
     pub left_behind: Vec<PathBuf>,
     /// What is in the way until containers are stopped, and what they left is unmounted.
@@ -102,6 +107,7 @@ impl Rebase {
     /// What stands in the way. Nothing was changed.
     pub fn prepare(request: &RebaseRequest) -> Result<Rebase, DockerError> {
         let (map, it) = Move::of(request)?;
+        let shared = check_range_is_free(&request.to, &request.owners)?;
         let new_dir = it.to.dir_name();
         let rewriter = PathRewriter::new(&it.root.path, &it.data_root.join(&new_dir), Vec::new())?;
         let inventory = it.inventory(&rewriter)?;
@@ -114,13 +120,14 @@ impl Rebase {
         it.add_last_steps(&mut steps)?;
         let steps = steps.finish();
         let left_behind = inventory.left_shifted(&it.from);
-        let left_behind = left_behind.filter(|(path, _)| !path.starts_with(&it.data_root));
+        let left_behind = left_behind.filter(|(path, _)| !path.starts_with(&it.root.path));
         Ok(Rebase {
             policy: InRoot {
                 name: it.from.dir_name().into_bytes(),
             },
             steps,
             set_aside,
+            shared,
             left_behind: left_behind.map(|(path, _)| path.to_path_buf()).collect(),
             mounted: inventory.still_mounted(),
             request: request.shift_request(it.data_root, map),
@@ -149,10 +156,12 @@ impl Move {
         if old_dir == to.dir_name() {
             return Err(DockerError::in_the_way(
                 root,
-                "is the root of both ranges: it stays where it is, and there is nothing to move",
+                format!(
+                    "is the root of both ranges: it stays where it is. If the rest of the range moved: {}",
+                    guidance::move_in_place(&request.from, &request.to, &data_root.join(&old_dir))
+                ),
             ));
         }
-        check_range_is_free(&request.to)?;
         check_is_there(&data_root, &root)?;
         if IdmappedRoot::find(&data_root, &old_dir)?.is_some() {
             let why = format!("is remapped by a mount. {}", guidance::REBASE_IDMAPPED);

@@ -31,14 +31,14 @@ pub fn findings(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> 
         findings.push(finding.remedy(format!(
             "if the range of {} was changed: {}",
             remap.user,
-            command(&name, remap)
+            command(&name, top, remap)
         )));
     }
     Ok(findings)
 }
 
 /// The command that carries a root with this name into the daemon's range, if its own was as large.
-fn command(name: &str, remap: &Remap) -> String {
+fn command(name: &str, top: &Path, remap: &Remap) -> String {
     let (uid, gid) = name.split_once('.').unwrap_or((name, name));
     let [uids, gids] = [&remap.map.uids, &remap.map.gids].map(|map| match map.ranges() {
         [range] => range.size().to_string(),
@@ -48,5 +48,5 @@ fn command(name: &str, remap: &Remap) -> String {
         true => format!("b:0:{uid}:{uids}"),
         false => format!("u:0:{uid}:{uids},g:0:{gid}:{gids}"),
     };
-    guidance::rebase(&from)
+    guidance::rebase(&from, top, &remap.user)
 }

@@ -187,6 +187,47 @@ fn what_cannot_be_moved_is_said_and_left() {
         .says("eve (uid 300005)");
 }
 
+/// Beside the docker root, in the data-root: what a symlinked volume leads to and a container binds stays, and is named.
+#[test]
+fn what_stays_beside_the_root_is_named() {
+    need_root();
+    let host = small_host_of_tiny_containers();
+    let idshift = Idshift::new();
+    range(165_536);
+    let kept = host.data_root.join("kept");
+    migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
+    fs::create_dir(&kept).unwrap();
+    fs::write(kept.join("file"), "").unwrap();
+    for path in [kept.clone(), kept.join("file")] {
+        std::os::unix::fs::chown(path, Some(165_540), Some(165_540)).unwrap();
+    }
+    // Both docker roots are as deep: the target reads the same from either.
+    let volume = host.data_root.join("165536.165536/volumes/vol/_data");
+    fs::remove_dir_all(&volume).unwrap();
+    std::os::unix::fs::symlink("../../../kept", &volume).unwrap();
+    assert!(volume.join("file").exists());
+    range(100_000);
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let lines = fs::read_to_string(file).unwrap();
+        fs::write(file, lines + "eve:120000:65536\n").unwrap();
+    }
+    let start = state(&host);
+    let named = format!(
+        "{} is bound by containers and stays in the old range",
+        kept.display()
+    );
+    let run = rebase(&idshift, &host, &["--dry-run"]).exits(0);
+    run.says(&named)
+        .says("gives ids 120000-165535 of the new range to eve");
+    rebase(&idshift, &host, &[]).exits(0).says(&named);
+    let there = host.data_root.join("100000.100000/volumes/vol/_data");
+    assert_eq!(fs::read_link(&there).unwrap(), Path::new("../../../kept"));
+    assert!(there.join("file").exists());
+    assert_eq!(owner(&kept.join("file")), 165_540);
+    idshift.run(["rollback", "latest"]).exits(0);
+    same(&start, &state(&host), "after a rollback");
+}
+
 #[test]
 fn a_move_to_another_range_survives_a_kill_anywhere() {
     need_root();

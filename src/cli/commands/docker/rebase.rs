@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use nix::unistd::User;
+
 use super::refused;
 use crate::cli::args::{Immutable, RebaseArgs};
 use crate::cli::commands::shift::{open_manifest, print_report};
@@ -36,9 +38,18 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         ));
     }
     let from = args.from.named()?.map;
-    let to = match &args.to {
-        Some(to) => to.named()?.map,
-        None => Remap::resolve(&target.remap_to).map_err(refused)?.map,
+    let now = Remap::resolve(&target.remap_to);
+    let user = now
+        .as_ref()
+        .map_or(String::new(), |remap| remap.user.clone());
+    let uid = User::from_name(&user).ok().flatten();
+    let uid = uid.map(|user| user.uid.to_string());
+    let (to, owners) = match &args.to {
+        Some(to) => {
+            let to = to.named()?;
+            (to.map, to.owners)
+        }
+        None => (now.map_err(refused)?.map, Vec::new()),
     };
     let request = RebaseRequest {
         data_root: target.data_root.clone(),
@@ -47,6 +58,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         jobs: args.effort.threads(),
         clear_flags: args.immutable == Immutable::Clear,
         allow_outside_links: args.allow_outside_links,
+        owners: owners.into_iter().chain([user]).chain(uid).collect(),
     };
     let mut rebase = Rebase::prepare(&request).map_err(refused)?;
     let store = Store::at(&args.store.journal_dir);
@@ -94,6 +106,16 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     print_report(call, &report, of, &args.output, to_stdout, manifest);
     let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if done && !args.output.quiet {
+        for line in &rebase.shared {
+            tell!(
+                "Warning: line {} of {} gives ids {}-{} of the new range to {}, who could use them as the containers' users.",
+                line.line,
+                line.file,
+                line.first,
+                line.last,
+                line.owner
+            );
+        }
         if let Some(aside) = &rebase.set_aside {
             tell!("An unused root was in the way: it goes to {aside} in the data-root.");
         }
