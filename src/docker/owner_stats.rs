@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
 
-use rustix::io::Errno;
 use serde::Serialize;
 
-use crate::fs::walk::{Enter, Visit, walk};
-use crate::fs::{Dir, DirPath, Names, PinnedFile, Root, Stat};
+use crate::fs::scan::scan;
+use crate::fs::{Root, Stat};
 use crate::ownership::FileType;
 use crate::preflight::accounts::{Account, LoginAccounts};
 
@@ -43,15 +40,18 @@ pub fn owner_stats(
     if !root.is_dir() {
         return None;
     }
-    let counter = || Counter {
+    let mut counter = Counter {
         user,
         write,
         accounts,
         seen: 0,
-        census: OwnerStats::default(),
+        stats: OwnerStats::default(),
     };
-    // One thread: it is a look at a host that works.
-    walk(&[root], 1, counter).pop()
+    scan(&root, true, |stat| match stat {
+        Some(stat) => counter.count(stat),
+        None => ControlFlow::Continue(()),
+    });
+    Some(counter.stats)
 }
 
 struct Counter<'a> {
@@ -59,26 +59,26 @@ struct Counter<'a> {
     write: bool,
     accounts: Option<&'a LoginAccounts>,
     seen: u64,
-    census: OwnerStats,
+    stats: OwnerStats,
 }
 
 impl Counter<'_> {
     fn count(&mut self, stat: &Stat) -> ControlFlow<()> {
-        if self.census.account.is_none() {
+        if self.stats.account.is_none() {
             let owner = |accounts: &LoginAccounts| accounts.owner(stat.uid);
-            self.census.account = self.accounts.and_then(owner);
+            self.stats.account = self.accounts.and_then(owner);
         }
         if self.seen == ENOUGH {
-            self.census.more = true;
-            return match self.accounts.is_some() && self.census.account.is_none() {
+            self.stats.more = true;
+            return match self.accounts.is_some() && self.stats.account.is_none() {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             };
         }
         self.seen += 1;
-        self.census.closed += u64::from(self.is_closed(stat));
+        self.stats.closed += u64::from(self.is_closed(stat));
         let owner = format!("{}:{}", stat.uid, stat.gid);
-        *self.census.owners.entry(owner).or_default() += 1;
+        *self.stats.owners.entry(owner).or_default() += 1;
         ControlFlow::Continue(())
     }
 
@@ -99,43 +99,6 @@ impl Counter<'_> {
             (_, false) => 0o4,
         };
         u32::from(stat.mode.bits()) >> shift & wanted != wanted
-    }
-}
-
-impl Visit for Counter<'_> {
-    type Output = OwnerStats;
-
-    fn root(&mut self, _number: usize, _root: &Root) -> ControlFlow<(), Enter> {
-        ControlFlow::Continue(Enter::Yes)
-    }
-
-    fn names(
-        &mut self,
-        dir: &Dir,
-        names: &Names,
-        found: &mut Vec<Arc<DirPath>>,
-    ) -> ControlFlow<()> {
-        for name in names.iter() {
-            let Ok(stat) = PinnedFile::at(dir.as_fd(), name).and_then(|pin| pin.stat()) else {
-                continue;
-            };
-            if stat.crosses_mount(dir.path.dev) {
-                continue;
-            }
-            self.count(&stat)?;
-            if stat.is_dir() {
-                found.push(dir.path.met(name.to_bytes(), &stat));
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn unreadable(&mut self, _dir: &Arc<DirPath>, _errno: Errno) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn finish(self) -> OwnerStats {
-        self.census
     }
 }
 

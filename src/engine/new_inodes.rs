@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustix::fs::AtFlags;
-use rustix::io::Errno;
 
 use super::control::RunControl;
 use super::report::{Stats, push_listed};
 use super::steps::Steps;
 use crate::fs::dir::Kind;
 use crate::fs::stat::{stat, stat_at};
-use crate::fs::walk::{Enter, Visit, walk};
+use crate::fs::walk::{Visit, walk};
 use crate::fs::{Dir, DirPath, Identity, Names, Root, Stat};
 use crate::idmap::Mapped;
 use crate::journal::{Journal, Mark};
@@ -88,13 +87,6 @@ fn milliseconds((seconds, nanoseconds): (i64, u32)) -> i64 {
 impl Visit for RunWindow<'_> {
     type Output = Stats;
 
-    fn root(&mut self, _number: usize, root: &Root) -> ControlFlow<(), Enter> {
-        ControlFlow::Continue(match root.is_dir() {
-            true => Enter::Yes,
-            false => Enter::No,
-        })
-    }
-
     fn names(
         &mut self,
         dir: &Dir,
@@ -128,10 +120,6 @@ impl Visit for RunWindow<'_> {
                 found.push(dir.path.met(name.to_bytes(), &stat));
             }
         }
-        ControlFlow::Continue(())
-    }
-
-    fn unreadable(&mut self, _dir: &Arc<DirPath>, _errno: Errno) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 

@@ -60,18 +60,18 @@ fn over_already(
     if journal.state != JournalState::Undone || journal.left() > 0 || options.force {
         return Ok(None);
     }
-    let looked = count(journal, options, control)?;
-    if looked.stats.changed > 0 || looked.stats.steps > 0 {
+    let compared = count(journal, options, control)?;
+    if compared.stats.changed > 0 || compared.stats.steps > 0 {
         return Ok(None);
     }
-    let ending = match (looked.cut_short, looked.stats.left()) {
+    let ending = match (compared.cut_short, compared.stats.left()) {
         (true, _) => Ending::Interrupted,
         (false, 0) => Ending::Nothing {
             why: "it is rolled back already".into(),
         },
         (false, _) => Ending::Done,
     };
-    Ok(Some(session.report(ending, looked.stats)))
+    Ok(Some(session.report(ending, compared.stats)))
 }
 
 /// Counts what there is to undo.

@@ -43,9 +43,9 @@ pub fn read(pin: &PinnedFile, stat: &Stat) -> Result<Ownership, ReadError> {
     read_present(pin, stat, present(pin)?)
 }
 
-/// The `Ownership` of an inode that was [looked](mod@super::lookup) at: one that is not pinned has none
+/// The `Ownership` of an inode that was [looked up](mod@super::lookup): one that is not pinned has none
 /// of the three attributes.
-pub fn read_looked(
+pub fn read_entry(
     pin: Option<&PinnedFile>,
     stat: &Stat,
     present: Result<Present, ReadError>,

@@ -68,7 +68,7 @@ pub fn open_unread(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
 }
 
 /// A handle of the directory that `path` ends in, for going on from there.
-pub(super) fn open_on_the_way(parent: BorrowedFd<'_>, path: &DirPath) -> Result<OwnedFd> {
+pub(super) fn open_ancestor(parent: BorrowedFd<'_>, path: &DirPath) -> Result<OwnedFd> {
     open_unread(parent, &path.name)
 }
 

@@ -39,6 +39,11 @@ pub enum MountError {
     Unknown(#[from] io::Error),
 }
 
+/// A mount that an open file is on is not in the mount table.
+#[derive(Debug, Error)]
+#[error("/proc/self/mountinfo does not list it")]
+struct NotListed;
+
 /// The mounts as they are, read again whenever one came or went. To be made before the threads that ask: they have
 /// descriptors of their own.
 pub struct LiveMounts {
@@ -77,7 +82,7 @@ impl LiveMounts {
             table.mounts = read()?;
         }
         let mount = table.mounts.get(&id).cloned();
-        mount.ok_or_else(|| io::Error::other("/proc/self/mountinfo does not list it"))
+        mount.ok_or_else(|| io::Error::other(NotListed))
     }
 
     /// Refuses an open file that is seen through an idmapped mount.

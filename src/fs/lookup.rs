@@ -204,7 +204,7 @@ fn lookup_by_pins(
         // A name that is being taken away is still there, with one name less on the inode.
         let waited = keeps_names && wait_for_changes(dir);
         for (n, pinned) in pinned {
-            let looked = pinned.map(|(pin, stat)| {
+            let entry = pinned.map(|(pin, stat)| {
                 let kept_name = match stat.is_dir() {
                     true => Some(true),
                     false if waited => pin.keeps_name(names[n]),
@@ -212,18 +212,18 @@ fn lookup_by_pins(
                 };
                 let present = attributes::present(&pin);
                 let is_wanted = is_wanted(wants, n, &stat, &present);
-                let looked = LookupEntry {
+                let entry = LookupEntry {
                     stat,
                     present,
                     pin: is_wanted.then_some(pin),
                     kept_name: kept_name == Some(true),
                 };
-                (looked, kept_name == Some(false))
+                (entry, kept_name == Some(false))
             });
-            if matches!(looked, Ok((_, true))) && tries < MOST_ATTEMPTS {
+            if matches!(entry, Ok((_, true))) && tries < MOST_ATTEMPTS {
                 pending.push(n);
             }
-            found[n] = Some(looked.map(|(looked, _)| looked));
+            found[n] = Some(entry.map(|(entry, _)| entry));
         }
         // An inode of one name that was found by two was moved from the one to the other, and something
         // else may have been moved past.

@@ -22,6 +22,7 @@
 //! - [`walk`]: every directory of a tree, shared among threads
 //! - [`resolve`]: where a path leads, and by whose symlinks
 //! - [`root`]: a tree as the operator names it
+//! - [`scan`]: a look at what is below a directory, until enough was seen
 //! - [`access_probe`]: what a process may do with a directory or file, tried
 //! - [`times_guard`]: a directory's times put back after that
 //! - [`source_path`]: where in its filesystem a file lies, whatever mount it is seen through
@@ -52,6 +53,7 @@ pub mod process;
 pub mod remove_tree;
 pub mod resolve;
 pub mod root;
+pub mod scan;
 pub mod source_path;
 pub mod space;
 pub mod stat;

@@ -34,19 +34,19 @@ impl<'m> View<'m> {
         })
     }
 
-    /// This view, and those of everything mounted below it. `goes` says of a path whether it is of interest, with
+    /// This view, and those of everything mounted below it. `is_wanted` says of a path whether it is of interest, with
     /// all below.
     pub fn with_all_below(
         self,
         mounts: &'m [Mount],
-        goes: &dyn Fn(&Path) -> bool,
+        is_wanted: &dyn Fn(&Path) -> bool,
     ) -> Vec<View<'m>> {
         let mut all = vec![self];
         let mut next = 0;
         while next < all.len() {
             let View { mount, at, .. } = &all[next];
             let below = mounted_on(mount, at, mounts)
-                .filter(|child| goes(&child.point))
+                .filter(|child| is_wanted(&child.point))
                 .filter_map(|child| {
                     let top = topmost(child, mounts);
                     View::at(&top.point, top, mounts)

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use super::dir::{Dir, DirPath, open_on_the_way};
+use super::dir::{Dir, DirPath, open_ancestor};
 use super::process;
 
 /// Keeps handles of the directories above those that were opened before, so that the next one is
 /// opened from the nearest of them, not from the root. To be used for a short time: what is moved
 /// meanwhile is still found where it was.
 pub struct OpenPath {
-    kept: HashMap<*const DirPath, (Arc<DirPath>, OwnedFd)>,
+    handles: HashMap<*const DirPath, (Arc<DirPath>, OwnedFd)>,
     most: usize,
 }
 
 impl Default for OpenPath {
     fn default() -> OpenPath {
         OpenPath {
-            kept: HashMap::new(),
+            handles: HashMap::new(),
             // The other half is for the directories that it opens.
             most: (process::descriptors_for_directories() / 2).clamp(1, 16384),
         }
@@ -34,23 +34,23 @@ impl OpenPath {
         let mut above: Vec<&Arc<DirPath>> = Vec::new();
         let mut here = path;
         while let Some(parent) = here.parent()
-            && !self.kept.contains_key(&Arc::as_ptr(here))
+            && !self.handles.contains_key(&Arc::as_ptr(here))
         {
             above.push(here);
             here = parent;
         }
         let mut last = Arc::as_ptr(here);
         for dir in above.into_iter().rev() {
-            let parent = self.kept.get(&last).map_or(root, |(_, fd)| fd.as_fd());
-            let fd = open_on_the_way(parent, dir)?;
-            if self.kept.len() >= self.most {
-                self.kept.clear();
+            let parent = self.handles.get(&last).map_or(root, |(_, fd)| fd.as_fd());
+            let fd = open_ancestor(parent, dir)?;
+            if self.handles.len() >= self.most {
+                self.handles.clear();
             }
             last = Arc::as_ptr(dir);
             // The Arc keeps the address from being used for another.
-            self.kept.insert(last, (Arc::clone(dir), fd));
+            self.handles.insert(last, (Arc::clone(dir), fd));
         }
-        let handle = self.kept.get(&last).map_or(root, |(_, fd)| fd.as_fd());
+        let handle = self.handles.get(&last).map_or(root, |(_, fd)| fd.as_fd());
         Dir::open_here(handle, Arc::clone(path))
     }
 }

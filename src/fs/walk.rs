@@ -28,16 +28,23 @@ pub trait Visit {
     /// What is left of the visitor once its thread has nothing more to do.
     type Output: Send;
 
-    /// The top of a tree, before anything below it. `enter`: read it when it is a directory.
-    fn root(&mut self, number: usize, root: &Root) -> ControlFlow<(), Enter>;
+    /// The top of a tree, before anything below it. A directory is entered, unless the visitor says otherwise.
+    fn root(&mut self, _number: usize, root: &Root) -> ControlFlow<(), Enter> {
+        ControlFlow::Continue(match root.is_dir() {
+            true => Enter::Yes,
+            false => Enter::No,
+        })
+    }
 
     /// Some names of a directory. Directories to be entered go to `found`.
     fn names(&mut self, dir: &Dir, names: &Names, found: &mut Vec<Arc<DirPath>>)
     -> ControlFlow<()>;
 
     /// A directory could not be opened or read: `ENOENT` when it is gone, `ESTALE` when another
-    /// inode has its name, `EXDEV` when a mount came over it.
-    fn unreadable(&mut self, dir: &Arc<DirPath>, errno: Errno) -> ControlFlow<()>;
+    /// inode has its name, `EXDEV` when a mount came over it. It is left out, unless the visitor says otherwise.
+    fn unreadable(&mut self, _dir: &Arc<DirPath>, _errno: Errno) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 
     /// The walk is over, for this thread; it may have ended early.
     fn finish(self) -> Self::Output;

@@ -170,7 +170,7 @@ fn swapped(map: RangeMap, one: u32, other: u32) -> RangeMap {
         return map;
     }
     let points = [one, other].map(|id| u64::from(id)..u64::from(id) + 1);
-    let kept = map.ranges().iter().flat_map(|range| {
+    let others = map.ranges().iter().flat_map(|range| {
         let to = *range;
         let parts = without(&[on_disk(range)], &points);
         parts.into_iter().filter_map(move |part| {
@@ -184,7 +184,7 @@ fn swapped(map: RangeMap, one: u32, other: u32) -> RangeMap {
         .into_iter()
         .filter_map(|(from, to)| Range::new(from, to, 1).ok());
     // Each id keeps its place but for the two, which change theirs.
-    RangeMap::new(kept.chain(new)).unwrap_or_else(|_| map.clone())
+    RangeMap::new(others.chain(new)).unwrap_or_else(|_| map.clone())
 }
 
 fn on_disk(range: &Range) -> Span<u64> {

@@ -195,12 +195,12 @@ impl Store {
         })
     }
 
-    /// Removes a file that `goes` says is of no more use, and still says so once no idshift is at work on it;
+    /// Removes a file that `is_unneeded` says is of no more use, and still says so once no idshift is at work on it;
     /// whether it is gone.
     ///
     /// # Errors
     /// It cannot be removed.
-    pub fn remove(path: &Path, goes: impl Fn(&Path) -> bool) -> io::Result<bool> {
+    pub fn remove(path: &Path, is_unneeded: impl Fn(&Path) -> bool) -> io::Result<bool> {
         let file = File::options()
             .read(true)
             // Some network filesystems give the lock only to who may write.
@@ -212,7 +212,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file?,
         };
-        let is_free = run_lock::claim(&file)? && goes(path);
+        let is_free = run_lock::claim(&file)? && is_unneeded(path);
         if is_free {
             LastId::lock(safe_path::directory_of(path))?.raise(number_of(path))?;
             std::fs::remove_file(path)?;

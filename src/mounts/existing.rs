@@ -1,6 +1,6 @@
 //! The mount that is there already.
 
-use super::plan::PlannedMount;
+use super::planned_mount::PlannedMount;
 use super::request::{MountRequest, mount_map};
 use super::{MountError, record};
 use crate::fs::idmapped::is_idmapped;

@@ -1,18 +1,13 @@
 //! Directories that a mount spares a long run.
 
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-
 use super::plan::check_nothing_below;
-use crate::fs::dir::Kind;
 use crate::fs::idmapped_mount::{DetachedMount, MountOptions};
-use crate::fs::walk::{Enter, Visit, walk};
-use crate::fs::{Dir, DirPath, Names, PinnedFile, Root};
+use crate::fs::Root;
+use crate::fs::scan::scan;
 use crate::idmap::{IdMap, MountMap};
 
 /// From so many entries on a directory is large.
@@ -36,56 +31,15 @@ pub fn is_for_a_mount(path: &Path, map: &IdMap) -> bool {
 
 fn is_large(root: &Root) -> bool {
     let start = Instant::now();
-    let counter = || Counter { start, counted: 0 };
-    // Leaves no access times. One thread: it is a look at a host that works.
-    walk(std::slice::from_ref(root), 1, counter)
-        .iter()
-        .sum::<usize>()
-        >= LARGE
-}
-
-struct Counter {
-    start: Instant,
-    counted: usize,
-}
-
-impl Visit for Counter {
-    type Output = usize;
-
-    fn root(&mut self, _number: usize, _root: &Root) -> ControlFlow<(), Enter> {
-        ControlFlow::Continue(Enter::Yes)
-    }
-
-    fn names(
-        &mut self,
-        dir: &Dir,
-        names: &Names,
-        found: &mut Vec<Arc<DirPath>>,
-    ) -> ControlFlow<()> {
-        self.counted += names.len();
-        if self.counted >= LARGE || self.start.elapsed() > LONGEST {
-            return ControlFlow::Break(());
+    let mut entries = 0;
+    scan(root, false, |_| {
+        entries += 1;
+        // The clock is asked now and then.
+        let is_late = entries % 1000 == 0 && start.elapsed() > LONGEST;
+        match entries >= LARGE || is_late {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
-        for (name, kind) in names.with_kinds() {
-            if kind != Kind::MaybeDirectory {
-                continue;
-            }
-            let stat = PinnedFile::at(dir.as_fd(), name).and_then(|pin| pin.stat());
-            if let Ok(stat) = stat
-                && stat.is_dir()
-                && !stat.crosses_mount(dir.path.dev)
-            {
-                found.push(dir.path.met(name.to_bytes(), &stat));
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn unreadable(&mut self, _dir: &Arc<DirPath>, _errno: Errno) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    fn finish(self) -> usize {
-        self.counted
-    }
+    });
+    entries >= LARGE
 }

@@ -1,7 +1,7 @@
 //! Host directories seen through idmapped mounts: a container's user has its files, whose owners on disk stay.
 //!
 //! - [`request`]: what is asked for
-//! - [`plan`]: every check before, and the mount
+//! - `planned_mount`: what a mount is to be; [`plan`]: every check before, and the mount
 //! - `existing`: the mount that is there already
 //! - [`unmount`]: unmounting it again
 //! - [`large`]: directories that a mount spares a long run
@@ -15,6 +15,7 @@ mod existing;
 pub mod large;
 pub mod list;
 pub mod plan;
+mod planned_mount;
 pub mod record;
 pub mod request;
 pub mod unit;
@@ -22,6 +23,6 @@ pub mod unmount;
 
 pub use error::MountError;
 pub use list::list;
-pub use plan::PlannedMount;
+pub use planned_mount::PlannedMount;
 pub use request::{GivenOwner, MountRequest};
 pub use unmount::{UnmountRequest, Unmounted};

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::existing::existing;
+use super::planned_mount::PlannedMount;
 use super::record::{self, MountRecord};
 use super::request::{Allows, MountRequest, OwnerPair, mount_map};
 use super::{MountError, unit::Unit};
@@ -18,29 +19,6 @@ use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes;
 use crate::preflight::in_use::{self, TreeInUse, Use};
 use crate::preflight::{check_kind, check_no_data_root, check_system_path};
-
-/// A mount that could be made: the kernel and the filesystem were asked by making it, attached to nothing.
-#[derive(Debug)]
-pub struct PlannedMount {
-    pub(super) source: Root,
-    /// `None`: the source itself.
-    pub(super) target: Option<Root>,
-    pub(super) detached: Option<DetachedMount>,
-    /// What [`PlannedMount::mount`] made.
-    pub(super) made: Option<MountIdentity>,
-    /// Which ids are seen as which.
-    pub map: MountMap,
-    /// The container's map.
-    pub container_map: IdMap,
-    /// What `owner` came to: ids on disk, and the container's.
-    pub owner: Option<OwnerPair>,
-    /// Nothing can be changed through it.
-    pub read_only: bool,
-    /// Owner and group of the path on disk.
-    pub on_disk: (u32, u32),
-    /// Also what belongs to the system, or where a login account works.
-    pub(super) allows: Allows,
-}
 
 impl PlannedMount {
     /// Looks at everything, and tries what can be tried.

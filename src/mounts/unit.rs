@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::MountError;
-use super::plan::PlannedMount;
+use super::planned_mount::PlannedMount;
 use crate::fs::escape::shell_word;
 use crate::host::systemd_unit::{
     escape_path, not_nameable, program_of_root, quoted, quoted_path, specifiers,

@@ -248,12 +248,12 @@ fn views<'m>(
     if !walked.cross_mounts || !is_tree {
         return vec![view];
     }
-    let goes = |point: &Path| {
+    let is_wanted = |point: &Path| {
         let below = point.strip_prefix(&root.path).unwrap_or(point);
         let is_excluded = |path: &Path| (walked.is_excluded)(number, path);
         !below.ancestors().any(is_excluded)
     };
-    view.with_all_below(mounts, &goes)
+    view.with_all_below(mounts, &is_wanted)
 }
 
 fn below(root: &Path, view: &View<'_>) -> Option<PathBuf> {

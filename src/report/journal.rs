@@ -19,15 +19,15 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
     let mut tree = Tree::default();
     for frame in 0..journal.frames() {
         let mut owns: HashMap<u32, Transition> = HashMap::new();
-        let mut way: Vec<Name> = Vec::new();
+        let mut path_of_dir: Vec<Name> = Vec::new();
         for piece in journal.read(frame)? {
             match piece {
                 Section::Own(n, transition) => {
                     owns.insert(n, transition);
                 }
                 Section::Dir(line) => {
-                    way.truncate(line.keep);
-                    way.extend(line.path.iter().cloned());
+                    path_of_dir.truncate(line.keep);
+                    path_of_dir.extend(line.path.iter().cloned());
                     let Some(root) = header.roots.get(line.root) else {
                         continue;
                     };
@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
                         let Some(own) = owns.get(&entry.own) else {
                             continue;
                         };
-                        let names = way.iter().map(|name| &name.0[..]);
+                        let names = path_of_dir.iter().map(|name| &name.0[..]);
                         let change = (&own.change.before, &own.change.after);
                         tree.add(&root.path.0, names, change);
                     }

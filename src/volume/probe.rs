@@ -157,7 +157,7 @@ pub fn ask(
         .spawn()
         .map_err(|error| failed("/proc/self/exe", error))?;
     let stdout = child.stdout.take();
-    let told = stdout.map_or(Ok(()), |stdout| {
+    let answered = stdout.map_or(Ok(()), |stdout| {
         let mut lines = BufReader::new(stdout).lines();
         // Its first line says that it is in its namespace, whose map only its parent may write.
         match lines.next() {
@@ -176,7 +176,7 @@ pub fn ask(
         }
         Ok(())
     });
-    if told.is_err() {
+    if answered.is_err() {
         let _ = child.kill();
     }
     let status = child.wait().map_err(|error| failed("wait", error))?;
@@ -188,7 +188,7 @@ pub fn ask(
     if let Some(times) = times {
         times.put_back(&names);
     }
-    told?;
+    answered?;
     match status.success() {
         true => Ok(()),
         false => Err(VolumeError::Probe(format!("ended by {status}"))),

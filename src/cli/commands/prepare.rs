@@ -32,8 +32,8 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         ));
     }
     let map = run.map.resolve(run.output.quiet)?;
-    let way = direction(args.reverse);
-    let shift = request(&args.paths, map, way, run, RunKind::Prepare);
+    let direction_asked = direction(args.reverse);
+    let shift = request(&args.paths, map, direction_asked, run, RunKind::Prepare);
     let asked = PrepareRequest {
         owner: owner(args, &shift.map)?,
         create: args.create,
@@ -72,7 +72,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     );
     let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if done && !run.output.quiet {
-        for note in told(&prepared, run.dry_run) {
+        for note in describe(&prepared, run.dry_run) {
             // What programs read is on stdout.
             tell!("{}", printable(&note));
         }
@@ -117,7 +117,7 @@ fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
 }
 
 /// What a person should know of a plan.
-fn told(prepared: &Preparation, dry_run: bool) -> Vec<String> {
+fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let would = if dry_run { "would be" } else { "was" };
     for dir in &prepared.made {

@@ -293,7 +293,7 @@ fn a_writer_that_has_the_file_open_is_seen() {
     let path = dir.path().join("meta.db");
     std::fs::write(&path, file(&images(1), 4096)).unwrap();
     let writer = File::open(&path).unwrap();
-    writer.lock().unwrap();
+    let writer = nix::fcntl::Flock::lock(writer, nix::fcntl::FlockArg::LockExclusive).unwrap();
     assert!(Database::open(&path).unwrap().in_use());
     drop(writer);
     let reader = Database::open(&path).unwrap();

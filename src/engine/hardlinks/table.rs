@@ -178,11 +178,11 @@ pub(in crate::engine) fn describe_outside_names((there, names): (u32, u32)) -> S
 pub(in crate::engine) fn inodes_with_all_names_in(
     dir: &DirPath,
     names: &[&CStr],
-    looks: &[Result<LookupEntry, LookupError>],
+    lookups: &[Result<LookupEntry, LookupError>],
 ) -> Vec<Key> {
     let mut found = Vec::new();
-    for (name, looked) in names.iter().zip(looks) {
-        if let Ok(LookupEntry { stat, .. }) = looked
+    for (name, lookup) in names.iter().zip(lookups) {
+        if let Ok(LookupEntry { stat, .. }) = lookup
             && stat.nlink > 1
             && !stat.is_dir()
             // A file mounted over another one is no name of it.

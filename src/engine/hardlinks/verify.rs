@@ -159,7 +159,7 @@ fn decide<S: Sink>(it: StableInode, visitor: &mut ShiftVisitor<'_, S>) -> Contro
     let met = Candidate {
         name: &it.name,
         rule,
-        looked: LookupEntry {
+        entry: LookupEntry {
             stat: it.stat,
             present: attributes::present(&it.pin),
             pin: Some(it.pin),

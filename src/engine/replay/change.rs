@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::job::{Replay, ReplayMode};
-use super::place::EntryProblem;
+use super::locator::EntryProblem;
 use crate::engine::chown_check::{ChangeError, ChownCheck};
 use crate::engine::sync::ChangedCounter;
 use crate::engine::target::Target;
@@ -58,15 +58,15 @@ impl<'a> Changer<'a> {
     /// Compares the inode that is meant with what is wanted; what is to be changed is given back.
     pub fn compare(
         &mut self,
-        looked: LookupEntry,
+        entry: LookupEntry,
         transition: &Transition,
     ) -> Result<Option<ToChange>, EntryProblem> {
         let conflict = |reason: &str| (ProblemKind::Conflict, reason.to_string());
         let failed = |reason: String| (ProblemKind::Failed, reason);
         let LookupEntry {
             stat, present, pin, ..
-        } = looked;
-        let now = attributes::read_looked(pin.as_ref(), &stat, present)
+        } = entry;
+        let now = attributes::read_entry(pin.as_ref(), &stat, present)
             .map_err(|error| failed(error.to_string()))?;
         let change = &transition.change;
         let target = self.replay.target;

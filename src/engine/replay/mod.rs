@@ -1,11 +1,11 @@
 //! What a journal says, compared with the disk and brought about.
 //!
 //! - `job`: what a replay is of, and how it is done
-//! - `worker`: one thread of it; `place`: where entries are now; `change`: one inode
+//! - `worker`: one thread of it; `locator`: where entries are now; `change`: one inode
 
 mod change;
 mod job;
-mod place;
+mod locator;
 mod worker;
 
 use std::sync::Mutex;
@@ -114,8 +114,8 @@ pub(super) fn check_crossed_mounts(
         accept_partial: true,
         ..Replay::new(journal, Target::Before, control)
     };
-    let looked = compare.run(jobs, None)?;
-    match looked.stats.replaced_dirs.first() {
+    let compared = compare.run(jobs, None)?;
+    match compared.stats.replaced_dirs.first() {
         Some(path) => Err(missing(journal, path, NotTheTree::AnotherDirectory)),
         None => Ok(()),
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::change::{Changer, ToChange};
 use super::job::{FailurePolicy, Replay};
-use super::place::{EntryProblem, Locator, REPLACED};
+use super::locator::{EntryProblem, Locator, REPLACED};
 use crate::engine::missing_tree::NotTheTree;
 use crate::engine::report::push_listed;
 use crate::engine::sync::ChangedCounter;
@@ -29,7 +29,7 @@ pub(super) struct Worker<'a> {
     replay: &'a Replay<'a>,
     roots: &'a [Result<Root, NotTheTree>],
     over: &'a AtomicBool,
-    places: Locator<'a>,
+    locator: Locator<'a>,
     changer: Changer<'a>,
     /// Inodes that are looked at, and may be open, at once.
     group: usize,
@@ -77,7 +77,7 @@ impl<'a> Worker<'a> {
             replay,
             roots,
             over,
-            places: Locator::new(replay, live_mounts),
+            locator: Locator::new(replay, live_mounts),
             changer: Changer::new(replay, changed),
             group: replay.control.group_size(pins.clamp(1, GROUP)),
             first: FirstCall::Pin,
@@ -97,7 +97,7 @@ impl<'a> Worker<'a> {
 
     pub(super) fn frame(&mut self, frame: u32) -> Result<(), JournalError> {
         let mut transitions = Transitions::new();
-        self.places.begin_frame();
+        self.locator.begin_frame();
         for piece in self.replay.journal.read(frame)? {
             match piece {
                 Section::Own(n, transition) => {
@@ -127,7 +127,7 @@ impl<'a> Worker<'a> {
             }
             if let Err((kind, reason)) = self.change(&deferred.it, &deferred.transition) {
                 let path =
-                    self.places
+                    self.locator
                         .path(deferred.root, deferred.trail.as_deref(), &deferred.name);
                 self.problem(Problem { path, kind, reason });
             }
@@ -136,13 +136,13 @@ impl<'a> Worker<'a> {
 
     fn dir(&mut self, line: &DirLine, transitions: &Transitions) {
         let before = (self.changer.stats.seen, self.changer.stats.changed);
-        self.places.enter(line);
+        self.locator.enter(line);
         self.limit_deferred();
         let entries = line.entries();
-        let entries = entries.filter(|entry| !self.places.is_removed(line.root, entry.name));
+        let entries = entries.filter(|entry| !self.locator.is_removed(line.root, entry.name));
         let entries: Vec<Entry<'_>> = entries.collect();
         // Where entries of this directory were renamed, each may be in another one now.
-        let most = match self.places.scatters() {
+        let most = match self.locator.scatters() {
             false => self.group,
             true => 1,
         };
@@ -164,38 +164,40 @@ impl<'a> Worker<'a> {
     /// Some inodes of one directory, few enough for all of them to be open at once.
     fn entries(&mut self, root: usize, entries: &[Entry<'_>], transitions: &Transitions) {
         let renamed = match entries {
-            [one] => self.places.name_now(root, one.name),
+            [one] => self.locator.name_now(root, one.name),
             _ => None,
         };
         self.limit_deferred();
-        let root = self.places.root_now();
+        let root = self.locator.root_now();
         let by_its_name_now = renamed.as_ref().map(|name| [Entry { name, ..entries[0] }]);
         let entries = by_its_name_now.as_ref().map_or(entries, |one| one);
-        let looked = match &self.roots[root] {
+        let lookups = match &self.roots[root] {
             Ok(pinned) => {
                 let changer = &self.changer;
                 let wants =
                     |n: usize, stat: &Stat| changer.wants(stat, &transitions[&entries[n].own]);
-                self.places.look_up(pinned, entries, self.first, wants)
+                self.locator.look_up(pinned, entries, self.first, wants)
             }
             Err(reason) => {
                 let gone = |_| Err((ProblemKind::Conflict, reason.to_string()));
                 entries.iter().map(gone).collect()
             }
         };
-        let pinned = |looked: &Result<LookupEntry, EntryProblem>| matches!(looked, Ok(it) if it.pin.is_some());
-        let wanted = looked.iter().filter(|looked| pinned(looked)).count();
-        self.first = match wanted * 2 > looked.len() {
+        let is_pinned = |lookup: &Result<LookupEntry, EntryProblem>| {
+            lookup.as_ref().is_ok_and(|found| found.pin.is_some())
+        };
+        let wanted = lookups.iter().filter(|lookup| is_pinned(lookup)).count();
+        self.first = match wanted * 2 > lookups.len() {
             true => FirstCall::Pin,
             false => FirstCall::Numbers,
         };
-        for (entry, looked) in entries.iter().zip(looked) {
+        for (entry, lookup) in entries.iter().zip(lookups) {
             if self.is_over() {
                 return;
             }
             self.changer.stats.seen += 1;
             let transition = &transitions[&entry.own];
-            let result = looked.and_then(|it| self.entry(root, entry, transition, it));
+            let result = lookup.and_then(|found| self.entry(root, entry, transition, found));
             if let Err((kind, reason)) = result {
                 let path = self.entry_path(root, entry.name);
                 self.problem(Problem { path, kind, reason });
@@ -225,16 +227,16 @@ impl<'a> Worker<'a> {
         self.changer.stats.add_problem(problem);
     }
 
-    /// Ways that are kept must not fill the memory.
+    /// Paths that are kept must not fill the memory.
     fn limit_deferred(&mut self) {
-        self.deferred_levels += self.places.take_new_levels();
+        self.deferred_levels += self.locator.take_new_levels();
         if self.deferred_levels >= MAX_DEFERRED_LEVELS {
             self.finish_deferred();
         }
     }
 
     fn entry_path(&self, root: usize, name: &Name) -> PathBuf {
-        self.places.path(root, self.places.chain().as_deref(), name)
+        self.locator.path(root, self.locator.chain().as_deref(), name)
     }
 
     /// Compares one inode, and changes it where that is wanted.
@@ -243,9 +245,9 @@ impl<'a> Worker<'a> {
         root: usize,
         entry: &Entry<'_>,
         transition: &Rc<Transition>,
-        looked: LookupEntry,
+        found: LookupEntry,
     ) -> Result<(), EntryProblem> {
-        let stat = looked.stat;
+        let stat = found.stat;
         let is_it = stat.identity == entry.identity && stat.file_type == transition.file_type;
         if !is_it {
             let is_told = !self.changer.never_begun;
@@ -258,10 +260,10 @@ impl<'a> Worker<'a> {
         if entry.name.0 != b"."
             && let Ok(top) = &self.roots[root]
         {
-            let pin = looked.pin.as_ref();
-            self.places.check_mount(top, entry.name, &stat, pin)?;
+            let pin = found.pin.as_ref();
+            self.locator.check_mount(top, entry.name, &stat, pin)?;
         }
-        let Some(it) = self.changer.compare(looked, transition)? else {
+        let Some(it) = self.changer.compare(found, transition)? else {
             return Ok(());
         };
         if stat.is_dir() {
@@ -269,7 +271,7 @@ impl<'a> Worker<'a> {
                 it,
                 transition: Rc::clone(transition),
                 root,
-                trail: self.places.chain(),
+                trail: self.locator.chain(),
                 name: entry.name.clone(),
             });
             return Ok(());

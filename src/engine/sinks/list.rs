@@ -43,15 +43,9 @@ impl Sink for ListSink<'_> {
         stats: &mut Stats,
         decision: Decision<'_, ()>,
     ) -> ControlFlow<()> {
-        let Decision {
-            dir,
-            name,
-            identity,
-            transition,
-            ..
-        } = decision;
-        stats.add_changes(&transition, 1);
-        self.batch.push(dir, name, identity, transition);
+        stats.add_changes(&decision.transition, 1);
+        let batch = &mut self.batch;
+        batch.push(decision.dir, decision.name, decision.identity, decision.transition);
         if self.batch.len() >= BATCH {
             self.hand_over();
         }

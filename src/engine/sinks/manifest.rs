@@ -169,19 +169,13 @@ impl Sink for ManifestSink<'_> {
         stats: &mut Stats,
         decision: Decision<'_, ()>,
     ) -> ControlFlow<()> {
-        let Decision {
-            dir,
-            name,
-            identity,
-            transition,
-            ..
-        } = decision;
-        stats.add_changes(&transition, 1);
+        stats.add_changes(&decision.transition, 1);
         if self.manifest.is_none() {
             return ControlFlow::Continue(());
         }
         self.lines.extend_from_slice(b"{\"kind\":\"change\",");
-        self.path(walk, dir, name);
+        self.path(walk, decision.dir, decision.name);
+        let identity = decision.identity;
         let mut digits = itoa::Buffer::new();
         self.lines.extend_from_slice(b",\"ino\":");
         self.lines
@@ -191,7 +185,7 @@ impl Sink for ManifestSink<'_> {
             self.lines
                 .extend_from_slice(digits.format(identity.born).as_bytes());
         }
-        self.transition(transition);
+        self.transition(decision.transition);
         match self.lines.len() >= MANIFEST_BUFFER {
             true => self.hand_over(walk),
             false => ControlFlow::Continue(()),

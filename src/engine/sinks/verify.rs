@@ -18,15 +18,9 @@ impl Sink for DifferenceSink {
         stats: &mut Stats,
         decision: Decision<'_, ()>,
     ) -> ControlFlow<()> {
-        let Decision {
-            dir,
-            name,
-            transition,
-            ..
-        } = decision;
-        let now = &transition.change.before;
+        let now = &decision.transition.change.before;
         let problem = Problem {
-            path: walk.path(dir, name),
+            path: walk.path(decision.dir, decision.name),
             kind: ProblemKind::Conflict,
             reason: format!("is not shifted: it belongs to {}:{}", now.uid, now.gid),
         };

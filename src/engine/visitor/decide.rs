@@ -26,7 +26,7 @@ fn describe_protection(flags: Flags, path: &Path) -> String {
 pub(in crate::engine) struct Candidate<'n> {
     pub(in crate::engine) name: &'n [u8],
     pub(in crate::engine) rule: Rule,
-    pub(in crate::engine) looked: LookupEntry,
+    pub(in crate::engine) entry: LookupEntry,
     /// It has names outside: how many are in the trees, and how many there are.
     pub(in crate::engine) elsewhere: Option<(u32, u32)>,
 }
@@ -45,8 +45,8 @@ pub(super) enum Verdict {
 
 /// Reads an inode's ownership and decides what is to be done.
 pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<'_>) -> Verdict {
-    let (scope, looked) = (&walk.scope, &mut met.looked);
-    let stat = looked.stat;
+    let (scope, entry) = (&walk.scope, &mut met.entry);
+    let stat = entry.stat;
     let rule = scope.policy.inode_rule(dir, met.name, &stat, met.rule);
     let stays = match rule {
         Rule::Keep => true,
@@ -56,8 +56,8 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
     if stays || scope.done.contains(&(stat.dev, stat.identity)) {
         return Verdict::Stays;
     }
-    let present = std::mem::replace(&mut looked.present, Ok(Default::default()));
-    let before = match attributes::read_looked(looked.pin.as_ref(), &stat, present) {
+    let present = std::mem::replace(&mut entry.present, Ok(Default::default()));
+    let before = match attributes::read_entry(entry.pin.as_ref(), &stat, present) {
         Ok(before) => before,
         Err(error) => return Verdict::Left(ProblemKind::Failed, error.to_string()),
     };
@@ -105,7 +105,7 @@ pub(super) fn changes_plain(walk: &WalkContext<'_>, rule: Rule, stat: &Stat) -> 
 }
 
 /// Whether an inode would change, judged by `stat` alone: its attributes are not read.
-pub(super) fn may_change(walk: &WalkContext<'_>, rule: Rule, looked: &LookupEntry) -> bool {
-    let plain = matches!(looked.present, Ok(present) if !present.any());
-    !plain || changes_plain(walk, rule, &looked.stat)
+pub(super) fn may_change(walk: &WalkContext<'_>, rule: Rule, entry: &LookupEntry) -> bool {
+    let plain = matches!(entry.present, Ok(present) if !present.any());
+    !plain || changes_plain(walk, rule, &entry.stat)
 }

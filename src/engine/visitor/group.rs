@@ -30,7 +30,7 @@ impl<S: Sink> ShiftVisitor<'_, S> {
         names: &[&'n CStr],
         rule: Option<Rule>,
     ) -> (Vec<&'n CStr>, Vec<Rule>) {
-        let mut kept = (Vec::new(), Vec::new());
+        let (mut included, mut rules) = (Vec::new(), Vec::new());
         for name in names {
             let bytes = name.to_bytes();
             if let Some(exclude) = &self.walk.scope.exclude
@@ -41,11 +41,11 @@ impl<S: Sink> ShiftVisitor<'_, S> {
             }
             let rule = rule.unwrap_or_else(|| self.walk.scope.policy.name_in(dir, bytes));
             if rule != Rule::Skip {
-                kept.0.push(*name);
-                kept.1.push(rule);
+                included.push(*name);
+                rules.push(rule);
             }
         }
-        kept
+        (included, rules)
     }
 
     /// Some names of a directory, few enough for all of them to be open at once.
@@ -64,7 +64,7 @@ impl<S: Sink> ShiftVisitor<'_, S> {
         // Without attributes, the numbers say whether there is anything to be done.
         let wants =
             |n: usize, stat: &Stat, _| S::Held::IS_PIN && changes_plain(self.walk, rules[n], stat);
-        let how = LookupOptions {
+        let options = LookupOptions {
             guard: &dir.guard,
             first: match self.changes_most {
                 true => FirstCall::Pin,
@@ -72,19 +72,19 @@ impl<S: Sink> ShiftVisitor<'_, S> {
             },
             keeps_names: self.walk.links.guards(),
         };
-        let looks = lookup(dir.as_fd(), &names, how, wants);
-        self.all_here = match self.walk.links.guards() && looks.is_consistent {
-            true => inodes_with_all_names_in(&dir.path, &names, &looks.each),
+        let lookups = lookup(dir.as_fd(), &names, options, wants);
+        self.all_here = match self.walk.links.guards() && lookups.is_consistent {
+            true => inodes_with_all_names_in(&dir.path, &names, &lookups.each),
             false => Vec::new(),
         };
         let changed = self.stats.seen - self.stats.already;
-        for ((name, rule), looked) in names.iter().zip(rules).zip(looks.each) {
-            match &looked {
-                Ok(looked) if is_read_only_subvolume(dir, name, &looked.stat) => {
+        for ((name, rule), entry) in names.iter().zip(rules).zip(lookups.each) {
+            match &entry {
+                Ok(entry) if is_read_only_subvolume(dir, name, &entry.stat) => {
                     self.stats.seen += 1;
                     self.read_only(&dir.path, name.to_bytes())?;
                 }
-                _ => self.visit_name(dir, name, rule, looked, found)?,
+                _ => self.visit_name(dir, name, rule, entry, found)?,
             }
         }
         let changed = self.stats.seen - self.stats.already - changed;
@@ -108,26 +108,26 @@ impl<S: Sink> ShiftVisitor<'_, S> {
         open: &Dir,
         c_name: &CStr,
         rule: Rule,
-        looked: Result<LookupEntry, LookupError>,
+        entry: Result<LookupEntry, LookupError>,
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
         let dir = &open.path;
         let name = c_name.to_bytes();
-        let looked = match looked {
-            Ok(looked) => looked,
+        let entry = match entry {
+            Ok(entry) => entry,
             Err(error) if error.errno == Errno::NOENT => {
                 self.stats.vanished += 1;
                 return ControlFlow::Continue(());
             }
             Err(LookupError { call, errno }) => return self.record_failed(dir, name, call, errno),
         };
-        let stat = looked.stat;
+        let stat = entry.stat;
         if stat.crosses_mount(dir.dev) {
             let Some(known) = &self.walk.scope.known_mounts else {
                 self.visit_mount(dir, name);
                 return ControlFlow::Continue(());
             };
-            if let Err(error) = check_mount(known, open, c_name, &looked) {
+            if let Err(error) = check_mount(known, open, c_name, &entry) {
                 return self.record_left(ProblemKind::Failed, dir, name, error.to_string());
             }
         }
@@ -140,9 +140,9 @@ impl<S: Sink> ShiftVisitor<'_, S> {
                 links.defer(&stat, dir, name);
                 return ControlFlow::Continue(());
             }
-        } else if links.guards() && may_change(self.walk, rule, &looked) {
+        } else if links.guards() && may_change(self.walk, rule, &entry) {
             // That an inode has one name says nothing where it has lost the one it was opened by.
-            if stat.nlink > 1 || !looked.kept_name {
+            if stat.nlink > 1 || !entry.kept_name {
                 links.defer(&stat, dir, name);
                 return ControlFlow::Continue(());
             }
@@ -152,7 +152,7 @@ impl<S: Sink> ShiftVisitor<'_, S> {
         let met = Candidate {
             name,
             rule,
-            looked,
+            entry,
             elsewhere: None,
         };
         self.visit_inode(dir, met)
@@ -171,14 +171,14 @@ fn check_mount(
     known: &KnownMounts,
     dir: &Dir,
     name: &CStr,
-    looked: &LookupEntry,
+    entry: &LookupEntry,
 ) -> Result<(), MountError> {
-    match &looked.pin {
+    match &entry.pin {
         Some(pin) => known.check(pin),
         None => {
             let io = |errno: Errno| MountError::Unknown(errno.into());
             let pin = PinnedFile::at(dir.as_fd(), name).map_err(io)?;
-            let is_it = pin.stat().map_err(io)?.mount_id == looked.stat.mount_id;
+            let is_it = pin.stat().map_err(io)?.mount_id == entry.stat.mount_id;
             is_it.then_some(()).ok_or_else(|| io(Errno::STALE))?;
             known.check(&pin)
         }

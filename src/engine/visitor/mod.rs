@@ -104,14 +104,14 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             Verdict::Left(kind, reason) => return self.record_left(kind, dir, met.name, reason),
             Verdict::LinkedOutside(names) => return self.linked_outside(dir, met.name, names),
         };
-        let Some(held) = S::Held::of(met.looked.pin) else {
+        let Some(held) = S::Held::of(met.entry.pin) else {
             // It was not to be changed when it was looked at.
             return self.record_failed(dir, met.name, "open", Errno::STALE);
         };
         let decision = Decision {
             dir,
             name: met.name,
-            identity: met.looked.stat.identity,
+            identity: met.entry.stat.identity,
             transition,
             held,
         };
@@ -173,7 +173,7 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
         if is_linked_file && !links.guards() && !links.is_first_name(&stat) {
             return ControlFlow::Continue(Enter::No);
         }
-        let looked = LookupEntry {
+        let entry = LookupEntry {
             stat,
             present: attributes::present(&pin),
             pin: Some(pin),
@@ -182,7 +182,7 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
         let met = Candidate {
             name: b".",
             rule: self.walk.scope.policy.root(number),
-            looked,
+            entry,
             elsewhere: match root.is_dir() || !self.walk.links.guards() {
                 true => None,
                 false => Some((1, stat.nlink)).filter(|&(met, names)| met < names),

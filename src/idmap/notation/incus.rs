@@ -4,10 +4,11 @@
 //! then `security.idmap.*` and `raw.idmap` say it, over a range that root has in `/etc/subuid`.
 
 use serde::Deserialize;
+use thiserror::Error;
 
 use super::instance::{self, Instance, Setting};
 use super::{Described, NotationError, Source, map_of};
-use crate::idmap::range::decimal;
+use crate::idmap::range::{RangeError, decimal};
 use crate::idmap::spec::Ids;
 use crate::idmap::{IdMap, MapSpec, Range};
 
@@ -188,33 +189,53 @@ fn raw(setting: &Setting, file: &str) -> Result<Vec<MapSpec>, NotationError> {
         .collect()
 }
 
-fn raw_line(line: &str) -> Result<MapSpec, String> {
+/// Why a line of `raw.idmap` is no range.
+#[derive(Debug, Error)]
+enum RawLineError {
+    /// It has another number of words.
+    #[error("{0:?} is not three words")]
+    Words(String),
+    /// It does not say for which ids it is.
+    #[error("{0:?} does not begin with uid, gid or both")]
+    Ids(String),
+    /// A word is neither an id nor a range of ids.
+    #[error("{0:?} is not an id or a range of ids, as 1000 or 50-60")]
+    Span(String),
+    /// The host ids and the container's are not equally many.
+    #[error("{0:?} has two ranges of different sizes")]
+    Sizes(String),
+    /// Its numbers are no range.
+    #[error(transparent)]
+    Range(#[from] RangeError),
+}
+
+fn raw_line(line: &str) -> Result<MapSpec, RawLineError> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [ids, host, container] = words[..] else {
-        return Err(format!("{line:?} is not three words"));
+        return Err(RawLineError::Words(line.to_string()));
     };
     let ids = match ids {
         "both" => Ids::Both,
         "uid" => Ids::Uids,
         "gid" => Ids::Gids,
-        _ => return Err(format!("{line:?} does not begin with uid, gid or both")),
+        _ => return Err(RawLineError::Ids(line.to_string())),
     };
     let ((host, size), (container, container_size)) = (span(host)?, span(container)?);
     if size != container_size {
-        return Err(format!("{line:?} has two ranges of different sizes"));
+        return Err(RawLineError::Sizes(line.to_string()));
     }
-    let range = Range::new(container, host, size).map_err(|error| error.to_string())?;
+    let range = Range::new(container, host, size)?;
     Ok(MapSpec { ids, range })
 }
 
 /// `1000` or `50-60`: first id and how many.
-fn span(text: &str) -> Result<(u32, u32), String> {
+fn span(text: &str) -> Result<(u32, u32), RawLineError> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let numbers = decimal(first).zip(decimal(last));
     let size = |(first, last): (u32, u32)| Some((first, last.checked_sub(first)?.checked_add(1)?));
     numbers
         .and_then(size)
-        .ok_or_else(|| format!("{text:?} is not an id or a range of ids, as 1000 or 50-60"))
+        .ok_or_else(|| RawLineError::Span(text.to_string()))
 }
 
 /// A range with what `raw.idmap` puts in the place of parts of it.

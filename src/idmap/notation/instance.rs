@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, ScalarStyle, YamlData, YamlLoader};
 use saphyr_parser::Parser;
+use thiserror::Error;
 
 use super::NotationError;
 
@@ -121,7 +122,7 @@ pub(super) fn read(text: &str, file: &str) -> Result<Instance, NotationError> {
             documents.len()
         )));
     };
-    of_node(document).map_err(bad)
+    of_node(document).map_err(|error| bad(error.to_string()))
 }
 
 /// Levels at most: the loader goes down by recursion.
@@ -144,11 +145,25 @@ fn is_too_deep(text: &str) -> bool {
     })
 }
 
-fn of_node(node: &MarkedYaml<'_>) -> Result<Instance, String> {
+/// Why a document is no instance.
+#[derive(Debug, Error)]
+enum NodeError {
+    /// It has none, or several.
+    #[error("has {0} instances, not one")]
+    Several(usize),
+    /// A virtual machine has a kernel of its own.
+    #[error("is a virtual machine, which has no id map")]
+    VirtualMachine,
+    /// Its settings are of another kind.
+    #[error("its config is not a mapping")]
+    Config,
+}
+
+fn of_node(node: &MarkedYaml<'_>) -> Result<Instance, NodeError> {
     if let YamlData::Sequence(instances) = &node.data {
         return match &instances[..] {
             [one] => of_node(one),
-            several => Err(format!("has {} instances, not one", several.len())),
+            several => Err(NodeError::Several(several.len())),
         };
     }
     for outer in ["metadata", "instance", "container"] {
@@ -157,7 +172,7 @@ fn of_node(node: &MarkedYaml<'_>) -> Result<Instance, String> {
         }
     }
     if text_of(get(node, "type")).as_deref() == Some("virtual-machine") {
-        return Err("is a virtual machine, which has no id map".into());
+        return Err(NodeError::VirtualMachine);
     }
     let (config, is_expanded) = match get(node, "expanded_config") {
         Some(config) => (config, true),
@@ -168,7 +183,7 @@ fn of_node(node: &MarkedYaml<'_>) -> Result<Instance, String> {
         },
     };
     let YamlData::Mapping(config) = &config.data else {
-        return Err("its config is not a mapping".into());
+        return Err(NodeError::Config);
     };
     let setting = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {
         Some(Setting {

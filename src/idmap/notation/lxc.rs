@@ -3,9 +3,11 @@
 //! LXC has `lxc.idmap = u 0 100000 65536`, `lxc.id_map` before LXC 3. Proxmox writes the same with a colon, after
 //! settings of its own; snapshots follow in sections.
 
+use thiserror::Error;
+
 use super::{Described, NotationError, Source, map_of};
 use crate::idmap::Range;
-use crate::idmap::range::decimal;
+use crate::idmap::range::{RangeError, decimal};
 
 const HELP: &str = "A range is `lxc.idmap = u 0 100000 65536`: u for uids or g for gids, then container id, host id and size";
 
@@ -54,7 +56,7 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
                 gids.clear();
             }
             "lxc.idmap" | "lxc.id_map" => {
-                let (letter, range) = idmap(value).map_err(bad)?;
+                let (letter, range) = idmap(value).map_err(|error| bad(error.to_string()))?;
                 match letter {
                     'u' => uids.push(range),
                     _ => gids.push(range),
@@ -93,8 +95,25 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
     })
 }
 
+/// Why the value of `lxc.idmap` is no range.
+#[derive(Debug, Error)]
+enum IdmapError {
+    /// It is for uids and gids alike.
+    #[error("b is Podman's and idshift's; LXC takes u and g only")]
+    Both,
+    /// It does not say for which ids it is.
+    #[error("{0:?} does not begin with u or g")]
+    Letter(String),
+    /// It has another number of words.
+    #[error("{0:?} is not a letter and three numbers")]
+    Words(String),
+    /// Its numbers are no range.
+    #[error(transparent)]
+    Range(#[from] RangeError),
+}
+
 /// `u 0 100000 65536`
-fn idmap(value: &str) -> Result<(char, Range), String> {
+fn idmap(value: &str) -> Result<(char, Range), IdmapError> {
     let words: Vec<&str> = value.split_whitespace().collect();
     let numbers: Vec<u32> = words
         .iter()
@@ -104,15 +123,14 @@ fn idmap(value: &str) -> Result<(char, Range), String> {
     let letter = match words.first() {
         Some(&"u") => 'u',
         Some(&"g") => 'g',
-        Some(&"b") => return Err("b is Podman's and idshift's; LXC takes u and g only".into()),
-        _ => return Err(format!("{value:?} does not begin with u or g")),
+        Some(&"b") => return Err(IdmapError::Both),
+        _ => return Err(IdmapError::Letter(value.to_string())),
     };
     match (words.len(), &numbers[..]) {
         (4, &[container, host, size]) => {
-            let range = Range::new(container, host, size).map_err(|error| error.to_string())?;
-            Ok((letter, range))
+            Ok((letter, Range::new(container, host, size)?))
         }
-        _ => Err(format!("{value:?} is not a letter and three numbers")),
+        _ => Err(IdmapError::Words(value.to_string())),
     }
 }
 

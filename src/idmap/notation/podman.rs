@@ -3,9 +3,11 @@
 //! Root's Podman means host ids. That of a user means *intermediate* ids: 0 is the user, and those from 1 on are the
 //! user's lines in `/etc/subuid`.
 
+use thiserror::Error;
+
 use super::{Described, NotationError, Source, map_of};
 use crate::guidance::Guidance;
-use crate::idmap::range::decimal;
+use crate::idmap::range::{RangeError, decimal};
 use crate::idmap::{IdMap, Range, RangeMap};
 
 const HELP: &str = "A range is [FLAGS]CONTAINER:HOST[:SIZE], as in `--uidmap 0:100000:65536`. What a container has that runs is in \
@@ -111,7 +113,7 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
         };
         // A list of several is one option, too.
         for part in value.split(',') {
-            let entry = entry(part).map_err(|reason| bad(reason).at(*line))?;
+            let entry = entry(part).map_err(|error| bad(error.to_string()).at(*line))?;
             match is_uids {
                 true => uids.push(entry),
                 false => gids.push(entry),
@@ -137,13 +139,27 @@ fn shared(uids: Vec<Entry>, gids: Vec<Entry>, file: &str) -> PodmanMaps {
     }
 }
 
+/// Why the value of an option is no range.
+#[derive(Debug, Error)]
+enum EntryError {
+    /// It has no numbers, or too many.
+    #[error("{0:?} is no range")]
+    NoRange(String),
+    /// It has flags of other kinds.
+    #[error("{0:?} has flags other than +, u and g")]
+    Flags(String),
+    /// Its numbers are no range.
+    #[error(transparent)]
+    Range(#[from] RangeError),
+}
+
 /// `[flags]container:host[:size]`
-fn entry(text: &str) -> Result<Entry, String> {
-    let bad = || format!("{text:?} is no range");
+fn entry(text: &str) -> Result<Entry, EntryError> {
+    let bad = || EntryError::NoRange(text.to_string());
     let start = text.find(|c: char| c.is_ascii_digit()).ok_or_else(bad)?;
     let (flags, rest) = text.split_at(start);
     if !flags.chars().all(|flag| "+ug".contains(flag)) {
-        return Err(format!("{text:?} has flags other than +, u and g"));
+        return Err(EntryError::Flags(text.to_string()));
     }
     let parts: Vec<&str> = rest.split(':').collect();
     let (container, host, size) = match parts[..] {
@@ -154,14 +170,14 @@ fn entry(text: &str) -> Result<Entry, String> {
     let is_host = host.starts_with('@');
     let host = host.strip_prefix('@').unwrap_or(host);
     let number = |text: &str| decimal(text).ok_or_else(bad);
-    let range = Range::new(number(container)?, number(host)?, number(size)?);
+    let range = Range::new(number(container)?, number(host)?, number(size)?)?;
     let only = match (flags.contains('u'), flags.contains('g')) {
         (true, false) => Some('u'),
         (false, true) => Some('g'),
         _ => None,
     };
     Ok(Entry {
-        range: range.map_err(|error| error.to_string())?,
+        range,
         is_host,
         extends: flags.contains('+'),
         only,
@@ -217,11 +233,11 @@ fn put(ranges: Vec<Range>, next: Range, extends: bool) -> Vec<Range> {
         rest.flat_map(|range| range.without_host_ids(next.host(), next.size()))
             .collect()
     };
-    let kept = ranges.into_iter().flat_map(|range| match extends {
+    let others = ranges.into_iter().flat_map(|range| match extends {
         true => without(range),
         false => vec![range],
     });
-    kept.chain([next]).collect()
+    others.chain([next]).collect()
 }
 
 /// Container ids to intermediate ids; the error is an id that the user does not have.

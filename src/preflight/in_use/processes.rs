@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use procfs::process::StatFlags;
+use thiserror::Error;
 
 use super::UseKind;
 use super::containment::{FileId, Seeker, open_directory, top_above};
@@ -42,11 +43,16 @@ pub(super) fn all() -> io::Result<Vec<Process>> {
     Ok(processes)
 }
 
+/// `/proc` shows this process, and does not let it read what it says.
+#[derive(Debug, Error)]
+#[error("/proc/self cannot be read")]
+struct SelfUnreadable;
+
 impl Process {
     /// This process.
     pub fn this() -> io::Result<Process> {
         let process = procfs::process::Process::myself().map_err(io::Error::other)?;
-        Process::look_at(&process).ok_or_else(|| io::Error::other("/proc/self cannot be read"))
+        Process::look_at(&process).ok_or_else(|| io::Error::other(SelfUnreadable))
     }
 
     fn look_at(process: &procfs::process::Process) -> Option<Process> {

@@ -73,14 +73,14 @@ pub fn remedy_of_service(tree: &Path, uses: &[Use]) -> String {
     let names = commands.containers.join(" ");
     if let Some(daemon) = daemon {
         // It takes down its mounts itself.
-        let mut told = format!("Stop the daemon: `{}`", stop_daemon(daemon, uses));
+        let mut text = format!("Stop the daemon: `{}`", stop_daemon(daemon, uses));
         if !names.is_empty() {
-            told = format!(
+            text = format!(
                 "Stop the containers, `docker stop {names}`, then the daemon: `{}`",
                 stop_daemon(daemon, uses)
             );
         }
-        return told;
+        return text;
     }
     if !names.is_empty() {
         return match Path::new("/run/systemd/system").exists() {

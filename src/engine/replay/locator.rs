@@ -25,14 +25,14 @@ pub(super) struct Locator<'a> {
     replay: &'a Replay<'a>,
     /// Where the run crossed mounts.
     live_mounts: Option<&'a LiveMounts>,
-    way: DirCache,
-    /// Where entries were renamed: the way as the journal knows it.
+    dirs: DirCache,
+    /// Where entries were renamed: the path as the journal knows it.
     known: Vec<Name>,
     /// Some entries of that directory were renamed, and each is looked for by itself.
     scatters: bool,
     /// The tree in which it is now.
     root_now: usize,
-    /// Levels of ways that have come since they were asked for.
+    /// Levels of paths that have come since they were asked for.
     new_levels: usize,
     /// What goes when the steps are undone, and whether with all in it.
     removed: HashMap<StepPath, bool>,
@@ -53,7 +53,7 @@ impl<'a> Locator<'a> {
         Locator {
             replay,
             live_mounts,
-            way: DirCache::default(),
+            dirs: DirCache::default(),
             known: Vec::new(),
             scatters: false,
             root_now: 0,
@@ -76,18 +76,18 @@ impl<'a> Locator<'a> {
             return false;
         }
         let path = [&self.known[..], std::slice::from_ref(name)].concat();
-        let goes = |len: usize| {
+        let is_removed = |len: usize| {
             let is_all = len == path.len();
             let path = path[..len].to_vec();
             let found = self.removed.get(&StepPath { root, path });
             found.is_some_and(|whole| *whole || is_all)
         };
-        (1..=path.len()).any(goes)
+        (1..=path.len()).any(is_removed)
     }
 
-    /// Turns to a frame: its first line says its whole way, and what did not lead anywhere is tried again.
+    /// Turns to a frame: its first line says its whole path, and what did not lead anywhere is tried again.
     pub fn begin_frame(&mut self) {
-        self.way.try_again();
+        self.dirs.try_again();
         self.known.clear();
     }
 
@@ -101,14 +101,14 @@ impl<'a> Locator<'a> {
         self.root_now
     }
 
-    /// Levels of ways that have come since this was asked.
+    /// Levels of paths that have come since this was asked.
     pub fn take_new_levels(&mut self) -> usize {
         std::mem::take(&mut self.new_levels)
     }
 
-    /// The way to the directory, to be kept.
+    /// The path to the directory, to be kept.
     pub fn chain(&self) -> Option<Rc<PathChain>> {
-        self.way.trail().cloned()
+        self.dirs.trail().cloned()
     }
 
     /// Turns to a line's directory.
@@ -142,14 +142,15 @@ impl<'a> Locator<'a> {
         if !self.scatters {
             return None;
         }
-        let mut way = self.known.clone();
+        let mut path = self.known.clone();
         if name.0 != b"." {
-            way.push(name.clone());
+            path.push(name.clone());
         }
-        let moved =
-            |(root, way): (usize, Vec<Name>), m: &Move| m.apply(root, &way).unwrap_or((root, way));
-        let all = self.replay.moves.iter();
-        let (root, mut now) = all.fold((root, way), moved);
+        let apply = |(root, path): (usize, Vec<Name>), step: &Move| {
+            step.apply(root, &path).unwrap_or((root, path))
+        };
+        let moves = self.replay.moves.iter();
+        let (root, mut now) = moves.fold((root, path), apply);
         let name = match name.0 == b"." {
             true => name.clone(),
             false => now.pop()?,
@@ -160,7 +161,7 @@ impl<'a> Locator<'a> {
     }
 
     fn turn(&mut self, root: usize, keep: usize, names: &[Name]) {
-        self.new_levels += self.way.enter(root, keep, names);
+        self.new_levels += self.dirs.enter(root, keep, names);
     }
 
     /// What the names of some entries mean now; those that `wants` says are to be changed are pinned.
@@ -174,19 +175,19 @@ impl<'a> Locator<'a> {
         if let [Entry { name, .. }] = entries
             && name.0 == b"."
         {
-            return vec![look_at_root(root)];
+            return vec![look_up_root(root)];
         }
         let names: Vec<CString> = entries.iter().map(|entry| c_name(entry.name)).collect();
         let names: Vec<&CStr> = names.iter().map(|name| &**name).collect();
         let mounts = self.mounts(root);
-        let looked = match self.way.open(root.pin.as_fd(), mounts) {
+        let lookups = match self.dirs.open(root.pin.as_fd(), mounts) {
             Ok((dir, guard)) => {
-                let how = LookupOptions {
+                let options = LookupOptions {
                     guard,
                     first,
                     keeps_names: false,
                 };
-                fs::lookup(dir, &names, how, |n, stat, _| wants(n, stat)).each
+                fs::lookup(dir, &names, options, |n, stat, _| wants(n, stat)).each
             }
             Err(errno) => {
                 let failed = LookupError {
@@ -196,8 +197,8 @@ impl<'a> Locator<'a> {
                 names.iter().map(|_| Err(failed)).collect()
             }
         };
-        let looked = looked.into_iter();
-        looked.map(|one| one.map_err(entry_problem)).collect()
+        let lookups = lookups.into_iter();
+        lookups.map(|one| one.map_err(entry_problem)).collect()
     }
 
     /// The path of an entry, for messages.
@@ -229,7 +230,7 @@ impl<'a> Locator<'a> {
         let checked = match (pin, mounts) {
             (Some(pin), _) => mounts.check(pin, stat),
             (None, Mounts::Crossed(_)) if stat.mount_root => {
-                let dir = self.way.open(root.pin.as_fd(), mounts);
+                let dir = self.dirs.open(root.pin.as_fd(), mounts);
                 let pin = dir.and_then(|(dir, _)| PinnedFile::at(dir, &c_name(name)));
                 pin.and_then(|pin| mounts.check(pin, stat))
             }
@@ -241,9 +242,9 @@ impl<'a> Locator<'a> {
 }
 
 /// The top of a tree, which has no name in it.
-fn look_at_root(root: &Root) -> Result<LookupEntry, EntryProblem> {
+fn look_up_root(root: &Root) -> Result<LookupEntry, EntryProblem> {
     let pin = root.pin.try_clone();
-    let looked = pin.and_then(|pin| {
+    let found = pin.and_then(|pin| {
         Ok(LookupEntry {
             stat: pin.stat()?,
             present: attributes::present(&pin),
@@ -252,7 +253,7 @@ fn look_at_root(root: &Root) -> Result<LookupEntry, EntryProblem> {
         })
     });
     let call = "statx";
-    looked.map_err(|errno| entry_problem(LookupError { call, errno }))
+    found.map_err(|errno| entry_problem(LookupError { call, errno }))
 }
 
 fn entry_problem(error: LookupError) -> EntryProblem {
