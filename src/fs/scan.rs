@@ -10,7 +10,11 @@ use super::{Dir, DirPath, Names, PinnedFile, Root, Stat};
 
 /// Calls `each` for every name below a directory, and on its mount, until that says `Break`: with what the name means where
 /// it may be a directory, or where `stats_all`; names of which that cannot be read are left out then. Leaves no access times.
-pub fn scan(root: &Root, stats_all: bool, each: impl FnMut(Option<&Stat>) -> ControlFlow<()> + Send) {
+pub fn scan(
+    root: &Root,
+    stats_all: bool,
+    each: impl FnMut(Option<&Stat>) -> ControlFlow<()> + Send,
+) {
     let each = Mutex::new(each);
     let scan = || Scan {
         stats_all,

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::plan::check_nothing_below;
-use crate::fs::idmapped_mount::{DetachedMount, MountOptions};
 use crate::fs::Root;
+use crate::fs::idmapped_mount::{DetachedMount, MountOptions};
 use crate::fs::scan::scan;
 use crate::idmap::{IdMap, MountMap};
 

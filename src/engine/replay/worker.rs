@@ -236,7 +236,8 @@ impl<'a> Worker<'a> {
     }
 
     fn entry_path(&self, root: usize, name: &Name) -> PathBuf {
-        self.locator.path(root, self.locator.chain().as_deref(), name)
+        self.locator
+            .path(root, self.locator.chain().as_deref(), name)
     }
 
     /// Compares one inode, and changes it where that is wanted.

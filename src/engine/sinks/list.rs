@@ -45,7 +45,12 @@ impl Sink for ListSink<'_> {
     ) -> ControlFlow<()> {
         stats.add_changes(&decision.transition, 1);
         let batch = &mut self.batch;
-        batch.push(decision.dir, decision.name, decision.identity, decision.transition);
+        batch.push(
+            decision.dir,
+            decision.name,
+            decision.identity,
+            decision.transition,
+        );
         if self.batch.len() >= BATCH {
             self.hand_over();
         }

@@ -127,9 +127,7 @@ fn idmap(value: &str) -> Result<(char, Range), IdmapError> {
         _ => return Err(IdmapError::Letter(value.to_string())),
     };
     match (words.len(), &numbers[..]) {
-        (4, &[container, host, size]) => {
-            Ok((letter, Range::new(container, host, size)?))
-        }
+        (4, &[container, host, size]) => Ok((letter, Range::new(container, host, size)?)),
         _ => Err(IdmapError::Words(value.to_string())),
     }
 }
