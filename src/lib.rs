@@ -54,6 +54,7 @@ pub mod formats {
     pub use crate::docker::daemon_json::with_userns_remap;
     pub use crate::docker::graph;
     pub use crate::fs::{DirPath, Identity};
+    pub use crate::idmap::notation;
     pub use crate::idmap::{Direction, IdMap, MapSpec, Mapped, Reader, SubidFile, map_from_subid};
     pub use crate::journal::error::JournalError;
     pub use crate::journal::file::{Journal, Section};

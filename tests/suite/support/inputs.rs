@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use idshift::formats::bolt::{BoltError, Bucket, Database, Item};
+use idshift::formats::notation::Source;
 use idshift::formats::{
     self, Acl, Capability, Container, Direction, Encoder, IdMap, Journal, JournalError, Manifest,
     MapSpec, Mapped, Name, Reader, Section, SubidFile, map_from_subid, with_userns_remap,
@@ -25,6 +26,7 @@ pub const ALL: &[(&str, Holds)] = &[
     ("capability", capability),
     ("map", map),
     ("subuid", subuid),
+    ("notation", notation),
     ("journal", journal),
     ("manifest", manifest),
     ("config", config),
@@ -101,6 +103,24 @@ pub fn subuid(bytes: &[u8]) {
                 }
             }
         }
+    }
+}
+
+/// A map as another tool wrote it: whatever the text holds, it gives a map or an error that names the file.
+pub fn notation(bytes: &[u8]) {
+    let described = match formats::notation::describe(bytes, "/file") {
+        Ok(described) => described,
+        Err(error) => return assert!(error.to_string().starts_with("/file: ")),
+    };
+    let range = (100_000, 65_536);
+    let map = match described.source {
+        Source::Map(map) => Some(map),
+        Source::RootRanges(ranges) => ranges.over(range, range).ok(),
+        Source::Podman(maps) => maps.of_root().ok(),
+        Source::Half(_) | Source::HostIds | Source::DaemonJson => None,
+    };
+    if let Some(map) = map {
+        there_and_back(&map);
     }
 }
 
