@@ -9,16 +9,18 @@
 //! The stack holds directories still to be entered, and directories not read to their end; it
 //! grows with the depth of the tree and the width of one read, not with the tree.
 
+mod queue;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use self::queue::{EndOnPanic, Shareable, Shared};
 use super::dir::{Dir, DirPath, Names, Read};
 use super::threads::on_threads;
 use super::{Root, process};
@@ -71,112 +73,6 @@ pub fn walk<V: Visit>(
 ) -> Vec<V::Output> {
     let shared = Shared::new(roots.len());
     on_threads(jobs, || Walker::new(roots, &shared, visitor()).run())
-}
-
-/// Work that any thread can take up.
-enum Shareable {
-    Root(usize),
-    Dir(Arc<DirPath>),
-    /// A piece of a directory too wide for one thread.
-    Names(Arc<DirPath>, Names),
-}
-
-struct Queue {
-    work: VecDeque<Shareable>,
-    /// Threads that have begun: work that is not queued is with one of them.
-    begun: usize,
-    waiting: usize,
-}
-
-struct Shared {
-    queue: Mutex<Queue>,
-    wake: Condvar,
-    /// Threads waiting for which nothing has been queued yet.
-    hungry: AtomicUsize,
-    over: AtomicBool,
-}
-
-impl Shared {
-    fn new(roots: usize) -> Shared {
-        Shared {
-            queue: Mutex::new(Queue {
-                work: (0..roots).map(Shareable::Root).collect(),
-                begun: 0,
-                waiting: 0,
-            }),
-            wake: Condvar::new(),
-            hungry: AtomicUsize::new(0),
-            over: AtomicBool::new(false),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn give(&self, work: Shareable) {
-        let mut queue = self.lock();
-        queue.work.push_back(work);
-        self.count_hungry(&queue);
-        self.wake.notify_one();
-    }
-
-    /// Waits for work; `None` when no thread has any left or the walk is over.
-    fn take(&self) -> Option<Shareable> {
-        let mut queue = self.lock();
-        queue.waiting += 1;
-        loop {
-            if self.is_over() {
-                return None;
-            }
-            if let Some(work) = queue.work.pop_front() {
-                queue.waiting -= 1;
-                self.count_hungry(&queue);
-                return Some(work);
-            }
-            if queue.waiting == queue.begun {
-                drop(queue);
-                self.end();
-                return None;
-            }
-            self.count_hungry(&queue);
-            queue = self
-                .wake
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn count_hungry(&self, queue: &Queue) {
-        let hungry = queue.waiting.saturating_sub(queue.work.len());
-        self.hungry.store(hungry, Ordering::Relaxed);
-    }
-
-    fn is_hungry(&self) -> bool {
-        self.hungry.load(Ordering::Relaxed) > 0
-    }
-
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-
-    fn end(&self) {
-        // Under the lock, so that no thread checks `over`, is overtaken here and then sleeps.
-        let _queue = self.lock();
-        self.over.store(true, Ordering::Relaxed);
-        self.wake.notify_all();
-    }
-}
-
-/// Ends the walk for the others when its thread panics, so that none waits for it for ever.
-struct EndOnPanic<'a>(&'a Shared);
-
-impl Drop for EndOnPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.end();
-        }
-    }
 }
 
 /// A directory that stays open while something below it is still to be entered.
@@ -240,7 +136,7 @@ impl<'a, V: Visit> Walker<'a, V> {
 
     fn run(mut self) -> V::Output {
         let _end_on_panic = EndOnPanic(self.shared);
-        self.shared.lock().begun += 1;
+        self.shared.begin();
         while let Some(work) = self.next() {
             if self.step(work).is_break() {
                 self.shared.end();
