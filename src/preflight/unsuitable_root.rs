@@ -189,3 +189,18 @@ pub fn check_kind(root: &crate::fs::Root) -> Result<(), UnsuitableRoot> {
         kind,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_in_a_refusal_quotes_a_path_with_blanks() {
+        let path = PathBuf::from("/srv/my docker");
+        let said = UnsuitableRoot::DataRoot { path }.to_string();
+        assert!(
+            said.contains("`idshift docker migrate --data-root '/srv/my docker'`"),
+            "{said}"
+        );
+    }
+}
