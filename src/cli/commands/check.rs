@@ -122,7 +122,7 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
     );
     let (uid, gid) = owner.inside.split_once(':').unwrap_or_default();
     let nobody = match (uid, gid) {
-        ("65534", _) => ": nobody's, none of the container's users owns it",
+        ("65534", _) => ": nobody, because its owner is outside the map",
         (_, "65534") => ": its group is none of the container's",
         _ => "",
     };
@@ -136,7 +136,7 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
         let owner = &parent.owner;
         match (&checked.runtime, checked.parents_matter) {
             (_, true) => say!(
-                "\n  {which} ({owner}) cannot be searched by the container's root, and this runtime stops there."
+                "\n  {which} ({owner}) cannot be searched by the container's root, and this runtime has to search it."
             ),
             (Some(runtime), false) => say!(
                 "\n  Note: {which} ({owner}) cannot be searched by the container's root. {} is not affected; runc before 1.1 is.",

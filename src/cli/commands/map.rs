@@ -32,7 +32,7 @@ pub fn run(args: &MapCommandArgs, call: &Invocation) -> Result<Exit, Failure> {
     let named = args.map.named()?;
     if let Some(id) = args.ids.iter().find(|id| **id == RESERVED) {
         return Err(Failure::usage(format!(
-            "--id {id}: is reserved, and never anybody's id"
+            "--id {id}: is reserved, and is no id"
         )));
     }
     let users = match named.is_hosts {
@@ -156,7 +156,7 @@ fn print_users(users: &RangeUsers, most: usize) {
     }
     if *users == RangeUsers::default() {
         say!(
-            "Nobody else has ids of it: no other line of /etc/subuid and /etc/subgid, no account, no group."
+            "Nobody else has ids of this map: no other line of /etc/subuid and /etc/subgid, no account, no group."
         );
     }
 }
@@ -171,7 +171,7 @@ fn print_explained(one: &Explained, users: &RangeUsers) {
     match on_host {
         Some(host) => say!("{ids} {id} of the container is {host} on the host."),
         None => {
-            say!("{ids} {id} of the container is none: the map ends before it or leaves it out.")
+            say!("{ids} {id} of the container has no id on the host: it is outside the map.")
         }
     }
     let whose = users
@@ -182,6 +182,8 @@ fn print_explained(one: &Explained, users: &RangeUsers) {
     let whose = whose.unwrap_or_default();
     match in_container {
         Some(container) => say!("{ids} {id} of the host{whose} is {container} in the container."),
-        None => say!("{ids} {id} of the host is nobody's in the container: it sees 65534."),
+        None => {
+            say!("{ids} {id} of the host has no id in the container, which sees 65534 (nobody).")
+        }
     }
 }

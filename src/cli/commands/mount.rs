@@ -201,14 +201,14 @@ fn notes(mount: &PlannedMount) -> Vec<String> {
     let (source, target) = (path(mount.source()), path(mount.target()));
     if mount.hides_something() {
         notes.push(format!(
-            "What is in {target} is not seen while something is mounted on it."
+            "The content of {target} is hidden while something is mounted on it."
         ));
     }
     if mount.is_in_place() && !mount.is_there() {
         match mount.users() {
             Ok(users) if users.is_empty() => {}
             Ok(users) => notes.push(format!(
-                "In use now: {}. Who has it open already goes on seeing the owners on disk: restart that.",
+                "In use now: {}. Processes that have it open still see the owners on disk: restart them.",
                 named(&users)
             )),
             Err(error) => notes.push(format!("Who uses {source} cannot be told: {error}.")),
@@ -216,14 +216,14 @@ fn notes(mount: &PlannedMount) -> Vec<String> {
     }
     if !mount.read_only && mount.is_open_to_others() {
         notes.push(format!(
-            "Others can enter {source}. A set-user-ID file that a container makes there is root's own on disk, and counts as \
-             that when the mount is away: better keep it below a directory that only root can enter."
+            "Others can enter {source}. A set-user-ID file that a container creates there is set-user-ID root on disk, and runs \
+             as root where the mount is missing. Keep it below a directory that only root can enter."
         ));
     }
     let namespace = |of: &str| std::fs::read_link(Path::new("/proc").join(of).join("ns/mnt")).ok();
     if namespace("self") != namespace("1") {
         notes.push(
-            "This is not the mount namespace of process 1: only processes of this one see the mount.".into(),
+            "This is not the mount namespace of the host (process 1): only processes in this namespace see the mount.".into(),
         );
     }
     notes

@@ -64,11 +64,11 @@ fn print(entries: &[MountEntry]) {
         let unit = missing.unit.as_deref().and_then(|unit| unit.file_name());
         match unit {
             Some(unit) => say!(
-                "\nWhat is missing is made by its unit (`systemctl start {}`), or forgotten: `idshift umount {word}`.",
+                "\nA mount is missing: `systemctl start {}` makes it, and `idshift umount {word}` removes its record.",
                 crate::fs::escape::shell_word(std::path::Path::new(unit))
             ),
             None => say!(
-                "\nWhat is missing was unmounted by others. `idshift umount {word}` forgets it."
+                "\nA mount is missing: another program unmounted it. `idshift umount {word}` removes its record."
             ),
         }
     }

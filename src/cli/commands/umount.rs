@@ -53,8 +53,8 @@ fn print(done: &Unmounted, dry_run: bool) {
     let in_place = |record: &&MountRecord| record.source == record.target;
     if let Some(record) = done.record.as_ref().filter(in_place) {
         say!(
-            "Its files belong to container ids, as on disk. What the host itself made in it meanwhile belongs to ids of the \
-             other side of the map; `idshift shift --reverse --dry-run{} {}` finds it.",
+            "Its files have their owners on disk again. Files that the host created through the mount belong to ids on the \
+             other side of the map: `idshift shift --reverse --dry-run{} {}` finds them.",
             map_words(record),
             shell_word(&done.target)
         );

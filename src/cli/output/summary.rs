@@ -143,7 +143,7 @@ fn headline(report: &Report, of: SummaryKind, to_stderr: bool) -> String {
         }
         // By a mount.
         (Ending::Done, SummaryKind::Shift) if stats.seen <= 1 && stats.steps > 0 => format!(
-            "{} in {}; no owner was to be changed.",
+            "{} in {}; no owner had to change.",
             good("Done"),
             seconds(report.elapsed)
         ),
@@ -300,7 +300,7 @@ fn set_aside(text: &mut String, all: &[SetAside]) {
     }
     let _ = writeln!(
         text,
-        "\nIn the way, made by somebody else meanwhile, and kept:"
+        "\nSomething else was in the place of a step. It was renamed, and kept:"
     );
     for SetAside { from, to } in all {
         let _ = writeln!(text, "  {} is now {}", path(from), path(to));
@@ -329,7 +329,7 @@ fn next_step(text: &mut String, report: &Report, of: SummaryKind) {
                 Err(JournalError::Io { .. }) => {
                     show(text, "When the journal can be read again:", "rollback");
                 }
-                Err(error) => _ = writeln!(text, "  The journal is of no use any more: {error}"),
+                Err(error) => _ = writeln!(text, "  The journal cannot be used any more: {error}"),
             }
         }
         (Ending::Done, SummaryKind::Shift) => {

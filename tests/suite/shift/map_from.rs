@@ -324,7 +324,10 @@ fn a_map_is_shown_with_whoever_else_has_its_ids() {
         assert!(run_of.text().contains(said), "{said}: {run_of}");
     }
     let own = run(&[]);
-    assert!(own.text().contains("Nobody else has ids of it"), "{own}");
+    assert!(
+        own.text().contains("Nobody else has ids of this map"),
+        "{own}"
+    );
     let json = run(&["--subid", "leo", "--id", "7", "--json"]).json();
     assert_eq!(json["ids"][0]["on_host"], 300_007);
     assert_eq!(json["ids"][1]["in_container"], serde_json::Value::Null);

@@ -124,7 +124,7 @@ fn print(audit: &Audit, verbose: bool) {
     }
     if !audit.bind_mounts.is_empty() || audit.holds.containers > 0 {
         say!(
-            "\nContainers that make devices (mknod) cannot do so remapped; that cannot be known beforehand."
+            "\nA remapped container cannot create devices (mknod). Whether a container does so is not known beforehand."
         );
     }
 }

@@ -38,7 +38,7 @@ pub fn run(args: &MountRootArgs, call: &mut Invocation) -> Result<Exit, Failure>
             "was mounted already"
         };
         say!(
-            "{} {is}: {} is on disk.",
+            "{} {is}. On disk it is {}.",
             path(&root.point()),
             path(&root.content())
         );
