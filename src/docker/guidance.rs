@@ -63,10 +63,6 @@ pub const REVERT_THEN_IDMAPPED: &str =
 pub const REBASE_IDMAPPED: &str = "`idshift docker revert` with the range of before, then `idshift docker migrate \
                                    --idmapped` with the new one, takes it there";
 
-/// Where the images are in the containerd image store.
-pub const STORE_NOT_IDMAPPED: &str =
-    "which --idmapped does not convert. Migrate without --idmapped";
-
 /// Where an id does not tell which side of the map it is on.
 pub const NO_BIND_MOUNTS: &str = "Migrate without --bind-mounts, and shift those that are not: \
                                   idshift prepare --assume-unshifted";

@@ -32,8 +32,12 @@ pub enum Rule {
     },
     /// Host ids become the container ids that they stand for; other ids stay.
     GiveBack,
+    /// As [`Rule::GiveBack`] or [`Rule::Keep`], and which of the two is not known: it must have no host id.
+    Undated,
     /// Host ids become container ids, and container ids host ids.
     Exchange,
+    /// The same; other ids stay.
+    ExchangeInRange,
     /// It stays as it is; a directory is entered.
     Keep,
     /// It stays as it is, with all below it, and is not counted.
@@ -57,7 +61,9 @@ impl Rule {
                 extra: before.extra.clone(),
             },
             Rule::GiveBack => return ownership::give_back_ownership(before, map),
+            Rule::Undated => return ownership::undated_ownership(before, map),
             Rule::Exchange => return ownership::exchange_ownership(before, map),
+            Rule::ExchangeInRange => return ownership::exchange_in_range(before, map),
             Rule::Keep | Rule::Skip => return Mapping::Already,
         };
         match after == *before {

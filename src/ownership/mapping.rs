@@ -28,6 +28,19 @@ pub enum Unmapped {
         /// The id.
         id: u32,
     },
+    /// It has an id of the range, and whether it had it before the mount is not known.
+    #[error(
+        "it has an id of the range ({uid}:{gid} on disk). Whether it had it before the data-root was remapped by a mount, or \
+         root of the host made it since, its times do not tell, as the clock of this host was set back. If root made it, \
+         chown it to the ids without the range (100000 is 0); if it was so before, note its owner, chown it, and back \
+         afterwards"
+    )]
+    Undated {
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
     /// Two entries of an ACL would be for the same one.
     #[error("two entries of its {field} would be for the same id")]
     Collision {
@@ -55,9 +68,25 @@ pub fn give_back_ownership(before: &Ownership, map: &IdMap) -> Mapping {
     mapped_as(before, map, Through::GiveBack)
 }
 
+/// As [`give_back_ownership`], of what must have no host id.
+pub fn undated_ownership(before: &Ownership, map: &IdMap) -> Mapping {
+    match give_back_ownership(before, map) {
+        Mapping::Change(_) => Mapping::Unmapped(Unmapped::Undated {
+            uid: before.uid,
+            gid: before.gid,
+        }),
+        stays => stays,
+    }
+}
+
 /// Host ids become container ids, and container ids host ids: what a mount with exchanged owners shows.
 pub fn exchange_ownership(before: &Ownership, map: &IdMap) -> Mapping {
     mapped_as(before, map, Through::Exchange)
+}
+
+/// The same; an id that is on neither side stays, as such a mount shows it as it is.
+pub fn exchange_in_range(before: &Ownership, map: &IdMap) -> Mapping {
+    mapped_as(before, map, Through::ExchangeInRange)
 }
 
 fn mapped_as(before: &Ownership, map: &IdMap, through: Through) -> Mapping {
@@ -74,6 +103,7 @@ enum Through {
     Map(Direction),
     GiveBack,
     Exchange,
+    ExchangeInRange,
 }
 
 impl Through {
@@ -87,6 +117,10 @@ impl Through {
             Through::Exchange => match map.map(id, Direction::Into) {
                 Mapped::To(id) => Mapped::To(id),
                 _ => map.map(id, Direction::OutOf),
+            },
+            Through::ExchangeInRange => match Through::Exchange.id(id, map) {
+                Mapped::Unmapped => Mapped::Already,
+                mapped => mapped,
             },
         }
     }
@@ -260,7 +294,7 @@ fn mapped_capability(
     };
     let root = match (capability.rootid, through) {
         (None, Through::Map(Direction::OutOf) | Through::GiveBack) => 0,
-        (None, Through::Map(Direction::Into) | Through::Exchange) => {
+        (None, Through::Map(Direction::Into) | Through::Exchange | Through::ExchangeInRange) => {
             match map.uids.map(0, Direction::Into) {
                 Mapped::To(root) => root,
                 // The target side has the host's root, whose capability it is then.

@@ -4,12 +4,14 @@
 //! remapped daemon looks for its root, so that container ids on disk are seen as host ids and the other way round: what
 //! the daemon makes as root of the host is B's on disk.
 //!
+//! - `clock`: whether times tell what is older than it
 //! - [`health`]: what is the matter with one
 //! - [`layout`]: which inodes change owners on the way out of it, or when it is made permanent
 //! - `permanent`: what is seen through the mount becomes what is on disk
 //! - [`probe`]: whether this host can, tried
 //! - [`mod@unit`]: what mounts it at boot
 
+pub(super) mod clock;
 pub mod health;
 pub mod layout;
 pub(super) mod permanent;
@@ -148,6 +150,17 @@ impl IdmappedRoot {
     pub fn holder(&self) -> PathBuf {
         let [dir, _] = place(&self.range);
         self.top.join(dir)
+    }
+
+    /// When it was made, and whether times tell what was there before.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn since(&self) -> Result<layout::Since, DockerError> {
+        Ok(layout::Since {
+            ms: self.since,
+            is_doubtful: clock::was_set_back(self)?,
+        })
     }
 
     /// Those ranges, with the map that it was made with.

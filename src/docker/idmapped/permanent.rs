@@ -72,7 +72,7 @@ pub(in crate::docker) fn prepare(
         Box::new(Exchange {
             place,
             layout,
-            since: root.since,
+            since: root.since()?,
         }),
         steps.finish(),
     ))

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::{Locations, MigrateRequest};
-use crate::docker::conversion::plan::Conversion;
 use crate::docker::data_root::{DockerRoot, INTERRUPTED, MOVING, is_remapped_name, names};
 use crate::docker::idmapped::{health, probe};
 use crate::docker::image_store;
@@ -62,23 +61,6 @@ fn check_can_be_idmapped(data_root: &Path, remap: &Remap) -> Result<(), DockerEr
         return Err(DockerError::in_the_way(data_root.join(driver), why));
     }
     probe::check(data_root, &remap.map)
-}
-
-/// A containerd image store is converted by changing owners only.
-pub(super) fn check_no_conversion(
-    request: &MigrateRequest,
-    conversion: Option<&Conversion>,
-) -> Result<(), DockerError> {
-    match conversion.filter(|_| request.idmapped) {
-        Some(conversion) => Err(DockerError::in_the_way(
-            &conversion.containerd.path,
-            format!(
-                "images are in the containerd image store, {}",
-                guidance::STORE_NOT_IDMAPPED
-            ),
-        )),
-        None => Ok(()),
-    }
 }
 
 /// Whether an id tells which side of the map it is on, which is needed to shift bind mounts.

@@ -68,7 +68,10 @@ fn make_root(
     let range_dir = locations.range_dir.as_str();
     match &survey.request.staging {
         Some(staging) => {
-            steps.make_root_of_staging(staging, &locations.source(), range_dir)?;
+            if locations.by_mount {
+                steps.make_idmapped_holder(range_dir, &survey.remap);
+            }
+            steps.make_root_of_staging(staging, &locations.source(), &locations.target())?;
             entries.retain(|name| name != "image");
         }
         None if locations.by_mount => steps.make_idmapped_root(range_dir, &survey.remap),

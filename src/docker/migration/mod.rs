@@ -32,7 +32,7 @@ use super::idmapped::permanent;
 use super::inventory::Inventory;
 use super::remap::Remap;
 use super::steps::{PlannedSteps, StepList};
-use crate::engine::{Plan, Policy, ShiftRequest};
+use crate::engine::{Plan, Policy, Rule, ShiftRequest};
 use crate::idmap::Direction;
 use locations::Locations;
 pub(super) use metadata::{config_with_new_paths, hostconfig_with_new_paths};
@@ -96,8 +96,12 @@ impl Migration {
             survey.request.copy.as_deref(),
             &locations.range_dir,
         )?;
-        if let Some(root) = &locations.idmapped {
-            steps.give_back(root.map.clone());
+        match &locations.idmapped {
+            Some(root) => steps.change_owners(Rule::GiveBack, root.map.clone()),
+            None if locations.by_mount => {
+                steps.change_owners(Rule::ExchangeInRange, survey.remap.map.clone());
+            }
+            None => {}
         }
         let unsuitable = metadata::rewrite_containers(&mut steps, &survey)?;
         metadata::edit_volumes(&mut steps, &survey)?;
@@ -108,7 +112,7 @@ impl Migration {
         let layout = owners::layout(&survey, &trees);
         conclusion::add_last_steps(&mut steps, &survey, layout.traversal_rule())?;
         Ok(Migration {
-            policy: owners::policy(&survey, &steps, layout),
+            policy: owners::policy(&survey, &steps, layout)?,
             steps: steps.finish(),
             request: survey.request.shift_request(&survey.remap, trees.paths),
             store_summary: conversion::summary(&survey)?,

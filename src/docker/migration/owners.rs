@@ -1,12 +1,14 @@
 //! What the owners of each inode become in a migration.
 
 use super::{Survey, Trees};
+use crate::docker::DockerError;
 use crate::docker::conversion::staging::staging_name;
 use crate::docker::idmapped;
 use crate::docker::idmapped::layout::{ContentStays, GiveBack};
 use crate::docker::layout::Layout;
 use crate::docker::steps::StepList;
 use crate::engine::Policy;
+use crate::idmap::MountMap;
 
 /// The layout of a data-root whose owners are changed.
 pub(super) fn layout(survey: &Survey<'_>, trees: &Trees) -> Layout {
@@ -28,16 +30,25 @@ pub(super) fn layout(survey: &Survey<'_>, trees: &Trees) -> Layout {
     }
 }
 
-/// The policy of the walk. A mount changes no owners on the way in; on the way out, those that the daemon gave through
-/// it are given back.
-pub(super) fn policy(survey: &Survey<'_>, steps: &StepList<'_>, layout: Layout) -> Box<dyn Policy> {
-    match &survey.locations.idmapped {
+/// The policy of the walk. For a mount, only the daemon's metadata changes owners on the way in; on the way out, what
+/// belongs to root of the host through it is given back.
+pub(super) fn policy(
+    survey: &Survey<'_>,
+    steps: &StepList<'_>,
+    layout: Layout,
+) -> Result<Box<dyn Policy>, DockerError> {
+    let rewritten = || steps.rewritten(&survey.locations.target());
+    Ok(match &survey.locations.idmapped {
         Some(root) => Box::new(GiveBack {
             place: idmapped::place(&survey.locations.range_dir),
-            rewritten: steps.rewritten(),
-            since: root.since,
+            rewritten: rewritten(),
+            since: root.since()?,
         }),
-        None if survey.request.idmapped => Box::new(ContentStays),
+        None if survey.request.idmapped => Box::new(ContentStays {
+            layout,
+            shown: MountMap::exchange(&survey.remap.map),
+            rewritten: rewritten(),
+        }),
         None => Box::new(layout),
-    }
+    })
 }

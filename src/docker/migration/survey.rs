@@ -1,6 +1,6 @@
 //! What is in a data-root that is to be migrated. All of it is read here, before anything is planned.
 
-use super::checks::{check_has_content, check_ids_are_unambiguous, check_no_conversion};
+use super::checks::{check_has_content, check_ids_are_unambiguous};
 use super::{Locations, MigrateRequest};
 use crate::docker::DockerError;
 use crate::docker::container::{Container, obstacles};
@@ -71,7 +71,6 @@ impl<'r> Survey<'r> {
         if request.direction == Direction::Into {
             find_obstacles(&mut containers);
         }
-        check_no_conversion(request, conversion.as_ref())?;
         let mut inventory = inventory(
             request,
             &remap,

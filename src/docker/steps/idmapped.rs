@@ -1,7 +1,7 @@
 //! A root that is remapped by a mount: its mount point, what is mounted there, and the mount.
 
 use super::guard::GUARD_OWNER;
-use super::{MOUNT_POINT, StepList};
+use super::{MOUNT_POINT, StepList, mtime_of};
 use crate::docker::DockerError;
 use crate::docker::data_root::read_text;
 use crate::docker::idmapped::{self, IdmappedRoot};
@@ -13,18 +13,8 @@ use crate::ownership::Mode;
 impl StepList<'_> {
     /// The mount point is made, empty and immutable, and the directory that is to be mounted there.
     pub fn make_idmapped_root(&mut self, range_dir: &str, remap: &Remap) {
+        self.make_idmapped_holder(range_dir, remap);
         let [holder, content] = idmapped::place(range_dir);
-        self.early.push(Step::MakeMountPoint {
-            at: StepPath::new(0, [range_dir]),
-            made: MOUNT_POINT,
-        });
-        // On disk, what containers own has their ids: only root may reach it by this path.
-        self.make_private_dir(&[&holder]);
-        self.early.push(Step::Create {
-            at: StepPath::new(0, [&holder[..], idmapped::MAP]),
-            content: idmapped::record(&remap.map, jiff::Timestamp::now()),
-            made: GUARD_OWNER,
-        });
         // Seen through the mount: 0, and the group of the container's root.
         self.early.push(Step::MakeDir {
             at: StepPath::new(0, [&holder, &content]),
@@ -37,9 +27,25 @@ impl StepList<'_> {
         self.add_guard(&[&holder, &content]);
     }
 
+    /// The mount point is made, and the directory that is to hold what is mounted there.
+    pub fn make_idmapped_holder(&mut self, range_dir: &str, remap: &Remap) {
+        let [holder, _] = idmapped::place(range_dir);
+        self.early.push(Step::MakeMountPoint {
+            at: StepPath::new(0, [range_dir]),
+            made: MOUNT_POINT,
+        });
+        // On disk, what containers own has their ids: only root may reach it by this path.
+        self.make_private_dir(&[&holder]);
+        self.early.push(Step::Create {
+            at: StepPath::new(0, [&holder[..], idmapped::MAP]),
+            content: idmapped::record(&remap.map, jiff::Timestamp::now()),
+            made: GUARD_OWNER,
+        });
+    }
+
     /// It is mounted.
     pub fn mount(&mut self, range_dir: &str) -> Result<(), DockerError> {
-        let mtime_ns = idmapped::unit::modified(self.data_root)?;
+        let mtime_ns = mtime_of(self.data_root)?;
         self.late.push(Step::MountExchanged {
             source: StepPath::new(0, idmapped::place(range_dir)),
             at: StepPath::new(0, [range_dir]),

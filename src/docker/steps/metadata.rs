@@ -11,9 +11,10 @@ use crate::docker::DockerError;
 use crate::docker::inventory::volumes::Edit;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::{read_file, read_link};
+use crate::idmap::Direction;
 use crate::journal::step::{FileContent, StepPath};
 use crate::journal::{Name, Step};
-use crate::ownership::{Extra, Mapping, Ownership, give_back_ownership};
+use crate::ownership::{Extra, Mapping, Ownership};
 
 /// Owner and group of a file before and after it is rewritten; none where they stay.
 type Owners = [Option<(u32, u32)>; 2];
@@ -117,12 +118,12 @@ impl StepList<'_> {
     }
 
     fn owners(&self, path: &Path) -> Result<Owners, DockerError> {
-        let Some(map) = &self.give_back else {
+        let Some((rule, map)) = &self.owners else {
             return Ok([None, None]);
         };
         let stat = stat(path)?;
         let before = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
-        Ok(match give_back_ownership(&before, map) {
+        Ok(match rule.outcome(&before, map, Direction::Into) {
             Mapping::Change(after) => {
                 [Some((before.uid, before.gid)), Some((after.uid, after.gid))]
             }
@@ -131,7 +132,9 @@ impl StepList<'_> {
     }
 
     /// The files and symlinks that are rewritten, each as the names that lead to it from the docker root of today.
-    pub fn rewritten(&self) -> HashSet<Vec<Vec<u8>>> {
+    /// `target`: the names that lead from the data-root to where that is after the renames.
+    pub fn rewritten(&self, target: &[&str]) -> HashSet<Vec<Vec<u8>>> {
+        let target: Vec<&[u8]> = target.iter().map(|name| name.as_bytes()).collect();
         let parked: Vec<&[u8]> = self
             .parked_containers
             .iter()
@@ -144,7 +147,7 @@ impl StepList<'_> {
             let path: Vec<&[u8]> = at.path.iter().map(|name| &name.0[..]).collect();
             let path = match path.strip_prefix(&parked[..]) {
                 Some(below) => [&[CONTAINERS.as_bytes()], below].concat(),
-                None => path,
+                None => path.strip_prefix(&target[..])?.to_vec(),
             };
             let path = path.into_iter().map(<[u8]>::to_vec);
             (at.root == 0).then(|| path.collect())

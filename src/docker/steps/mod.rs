@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::data_root::MOVING;
+use crate::engine::Rule;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::mtime_ns;
 use crate::fs::{PinnedFile, Stat};
@@ -47,8 +48,8 @@ pub(super) struct StepList<'a> {
     data_root: &'a Path,
     /// Where `containers` is while the owners change: the names that lead there from the data-root.
     parked_containers: Vec<String>,
-    /// The owners of what is rewritten are mapped back to container ids through this map.
-    give_back: Option<IdMap>,
+    /// What the owners of rewritten files become; none: they stay.
+    owners: Option<(Rule, IdMap)>,
     /// The steps before the owners change.
     pub early: Vec<Step>,
     /// The steps after that.
@@ -86,7 +87,7 @@ impl<'a> StepList<'a> {
                 Some(copy) => vec![copy.to_string(), CONTAINERS.to_string()],
                 None => vec![format!("{MOVING}{range_dir}")],
             },
-            give_back: None,
+            owners: None,
             early: Vec::new(),
             late: Vec::new(),
             trees,
@@ -96,9 +97,9 @@ impl<'a> StepList<'a> {
         Ok(steps)
     }
 
-    /// Has the owners of what is rewritten mapped back to container ids.
-    pub fn give_back(&mut self, map: IdMap) {
-        self.give_back = Some(map);
+    /// Has rewritten files get new owners, by this rule and map.
+    pub fn change_owners(&mut self, rule: Rule, map: IdMap) {
+        self.owners = Some((rule, map));
     }
 
     /// The number that the next root of steps gets.
@@ -139,9 +140,14 @@ impl<'a> StepList<'a> {
 
 /// Restores the mtime of the directory `path`, which is at `at`, when the steps are undone.
 pub(super) fn mtime_step(at: StepPath, path: &Path) -> Result<Step, DockerError> {
-    let dir = open_dir(rustix::fs::CWD, path).map_err(DockerError::errno(path))?;
-    let mtime_ns = mtime_ns(dir).map_err(DockerError::io(path))?;
+    let mtime_ns = mtime_of(path)?;
     Ok(Step::Times { at, mtime_ns })
+}
+
+/// The mtime of a directory, nanoseconds since 1970.
+fn mtime_of(dir: &Path) -> Result<i64, DockerError> {
+    let open = open_dir(rustix::fs::CWD, dir).map_err(DockerError::errno(dir))?;
+    mtime_ns(open).map_err(DockerError::io(dir))
 }
 
 fn stat(path: &Path) -> Result<Stat, DockerError> {

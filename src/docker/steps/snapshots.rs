@@ -64,15 +64,16 @@ impl StepList<'_> {
     }
 
     /// The staging directory becomes the docker root of a remapped daemon. What the plain daemon has in `image` beside
-    /// storage drivers is renamed into it. `source`: the names that lead to the docker root of today.
+    /// storage drivers is renamed into it. `source`: the names that lead to the docker root of today; `target`: to the new
+    /// one on disk.
     pub fn make_root_of_staging(
         &mut self,
         staging: &Staging,
         source: &[&str],
-        range_dir: &str,
+        target: &[&str],
     ) -> Result<(), DockerError> {
-        self.rename(&[&staging.name], &[range_dir])?;
-        self.add_guard(&[range_dir]);
+        self.rename(&[&staging.name], target)?;
+        self.add_guard(target);
         let image = [source, &["image"]].concat();
         let path = self.path(&image);
         if path.symlink_metadata().is_err() {
@@ -82,7 +83,7 @@ impl StepList<'_> {
         for name in names(&path)? {
             if !path.join(&name).is_dir() {
                 let from = [&image[..], &[&name]].concat();
-                self.rename(&from, &[range_dir, "image", &name])?;
+                self.rename(&from, &[target, &["image", &name]].concat())?;
             }
         }
         let stat = self.renameable(&path)?;

@@ -88,6 +88,9 @@ impl Exchanged<'_> {
     }
 }
 
+/// The kernel stamps inodes with the time of its last clock tick, and filesystems may round it.
+const SLACK_NS: i128 = 2_000_000_000;
+
 impl Surveyor<'_> {
     /// The places of a mount as they are now, of a step that is about one.
     pub(super) fn mount_places(&self, survey: &Survey, n: usize) -> Option<(StepPath, StepPath)> {
@@ -142,14 +145,17 @@ impl Surveyor<'_> {
         &self,
         survey: &Survey,
         n: usize,
-        finished: Timestamp,
+        [began, finished]: [Timestamp; 2],
     ) -> Option<StepError> {
         let Step::UnmountExchanged { .. } = &self.steps[n] else {
             return None;
         };
         let (source, _) = self.mount_places(survey, n)?;
         let changed = mtime_ns(self.roots.dir(&source).ok()?).ok()?;
-        (i128::from(changed) > finished.as_nanosecond()).then_some(StepError::DaemonStarted)
+        // The run itself modified it last. So another time, after it or before, as of a clock that was set back, is
+        // another's.
+        let by_the_run = began.as_nanosecond() - SLACK_NS..=finished.as_nanosecond();
+        (!by_the_run.contains(&i128::from(changed))).then_some(StepError::DaemonStarted)
     }
 
     /// Where a mount point stands.

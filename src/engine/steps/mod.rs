@@ -66,8 +66,8 @@ pub struct Steps<'a> {
     is_service: bool,
     /// What a daemon made that tried to start while it was kept from that is nobody's.
     forgives: bool,
-    /// When its run ended with everything done, where nothing of it was undone since.
-    finished_at: Option<Timestamp>,
+    /// From when to when its run was at work, where all of it was done and nothing was undone since.
+    done_in: Option<[Timestamp; 2]>,
 }
 
 impl<'a> Steps<'a> {
@@ -83,11 +83,12 @@ impl<'a> Steps<'a> {
             map: &journal.header.map,
             is_service: journal.header.is_of_service(),
             forgives: journal.header.is_of_service() && journal.state.is_open(),
-            finished_at: {
+            done_in: {
                 let finished = |mark: &&MarkLine| mark.mark == Mark::Finished;
                 let is_finished = journal.state == JournalState::Finished;
                 let mark = journal.marks.iter().rfind(finished);
-                mark.filter(|_| is_finished).map(|mark| mark.time)
+                mark.filter(|_| is_finished)
+                    .map(|mark| [journal.header.time, mark.time])
             },
         }
     }
@@ -194,9 +195,9 @@ impl<'a> Steps<'a> {
         let survey = self.survey();
         let mut found = self.obstacles_in(&survey, target);
         // Asked before the first step alone: undoing is work in it, too.
-        if let (Target::Before, Some(finished)) = (target, self.finished_at) {
+        if let (Target::Before, Some(done_in)) = (target, self.done_in) {
             let surveyor = self.surveyor();
-            let used = |n: usize| surveyor.was_used_since(&survey, n, finished);
+            let used = |n: usize| surveyor.was_used_since(&survey, n, done_in);
             found.extend((0..self.steps.len()).find_map(|n| Some(self.problem(n, &used(n)?))));
         }
         found

@@ -38,10 +38,16 @@ pub fn remove_mount_point(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
         return Err(Errno::NOTEMPTY.into());
     }
     let flags = rustix::fs::ioctl_getflags(&made).map_err(no_flags)?;
-    if flags.contains(IFlags::IMMUTABLE) {
+    let is_immutable = flags.contains(IFlags::IMMUTABLE);
+    if is_immutable {
         rustix::fs::ioctl_setflags(&made, flags - IFlags::IMMUTABLE)?;
     }
-    remove_dir(dir, name)
+    let removed = remove_dir(dir, name);
+    // Somebody was quick to put something into it, or to mount something on it.
+    if removed.is_err() && is_immutable {
+        let _ = rustix::fs::ioctl_setflags(&made, flags);
+    }
+    removed
 }
 
 /// A directory on which nothing is mounted.
@@ -58,5 +64,49 @@ fn no_flags(errno: Errno) -> io::Error {
     match errno {
         Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL => FileOpError::NoImmutable.into(),
         errno => errno.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::ownership::Mode;
+
+    #[test]
+    fn only_an_empty_mount_point_is_removed() {
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let dir = File::open(place.path()).unwrap();
+        let owner = Owner {
+            uid: 0,
+            gid: 0,
+            mode: Mode::from_st_mode(0o700),
+        };
+        let point = place.path().join("point");
+        make_mount_point(dir.as_fd(), b"point", owner).unwrap();
+        let flags = || {
+            let point = File::open(&point).unwrap();
+            rustix::fs::ioctl_getflags(&point).unwrap()
+        };
+        assert!(flags().contains(IFlags::IMMUTABLE));
+        assert!(std::fs::write(point.join("file"), "").is_err());
+        // What somebody put into it stays, and it is as it was.
+        let open = File::open(&point).unwrap();
+        rustix::fs::ioctl_setflags(&open, flags() - IFlags::IMMUTABLE).unwrap();
+        std::fs::write(point.join("file"), "kept").unwrap();
+        rustix::fs::ioctl_setflags(&open, flags() | IFlags::IMMUTABLE).unwrap();
+        assert!(remove_mount_point(dir.as_fd(), b"point").is_err());
+        assert!(flags().contains(IFlags::IMMUTABLE));
+        assert!(make_mount_point(dir.as_fd(), b"point", owner).is_err());
+        rustix::fs::ioctl_setflags(&open, flags() - IFlags::IMMUTABLE).unwrap();
+        assert_eq!(std::fs::read(point.join("file")).unwrap(), b"kept");
+        std::fs::remove_file(point.join("file")).unwrap();
+        make_mount_point(dir.as_fd(), b"point", owner).unwrap();
+        remove_mount_point(dir.as_fd(), b"point").unwrap();
+        assert!(!point.exists());
+        // Once more is nothing.
+        remove_mount_point(dir.as_fd(), b"point").unwrap();
     }
 }

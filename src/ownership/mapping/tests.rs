@@ -29,6 +29,14 @@ fn host_ids_are_given_back_and_others_stay() {
             Mapping::Unmapped(why) => panic!("{before:?}: {why}"),
         };
         assert_eq!(back, of(given), "{before:?}");
+        let is_told = matches!(undated_ownership(&of(before), &map), Mapping::Unmapped(_));
+        assert_eq!(is_told, back != of(before), "{before:?}");
+        let in_range = match exchange_in_range(&of(before), &map) {
+            Mapping::Change(after) => after,
+            other => panic!("{before:?}: {other:?}"),
+        };
+        let expected = of(exchanged.unwrap_or((70_000, 0)));
+        assert_eq!(in_range, expected, "{before:?}");
         match (exchange_ownership(&of(before), &map), exchanged) {
             (Mapping::Change(after), Some(exchanged)) => assert_eq!(after, of(exchanged)),
             (Mapping::Unmapped(_), None) => {}

@@ -1,11 +1,11 @@
-//! The root that `docker migrate` makes is the one that a remapped daemon makes by itself: owner and mode, path by path.
+//! The root that `docker migrate` makes, by changed owners or by a mount, is the one that a remapped daemon makes by itself:
+//! owner and mode, path by path.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use crate::support::engine_host::Release;
+use crate::support::engine_host::{EngineHost, Release};
 use crate::support::engine_scenario::{Scenario, Store};
-use crate::support::{long, need_root, output};
+use crate::support::{long, need_root};
 
 /// Paths that may differ, below the docker root, and why.
 const ALLOWED: &[(&str, &str)] = &[
@@ -47,16 +47,15 @@ fn is_allowed(line: &str) -> bool {
     ALLOWED.iter().any(|(path, _)| line.starts_with(path))
 }
 
-/// `PATH TYPE OWNER MODE` of everything below a data-root and its docker root; what is named at random counts under one
-/// name.
-fn layout(data_root: &Path) -> BTreeSet<String> {
-    let args = ["-xdev", "-printf", "%P %y %U:%G %m\n"];
-    let command: Vec<&str> = [data_root.to_str().unwrap()]
-        .into_iter()
-        .chain(args)
-        .collect();
-    let found = String::from_utf8(output("find", command).stdout).unwrap();
-    let lines = found.lines().map(|line| {
+/// `PATH TYPE OWNER MODE` of everything below a data-root and its docker root, as the host sees it; what is named at random
+/// counts under one name.
+fn layout(host: &EngineHost) -> BTreeSet<String> {
+    let found = host.sh("find /var/lib/docker -xdev -printf '%P %y %U:%G %m\\n'");
+    // Where an idmapped root is on disk.
+    let lines = found
+        .lines()
+        .filter(|line| !line.starts_with("idshift-idmapped-"));
+    let lines = lines.map(|line| {
         let (path, rest) = line.rsplit_once(" ").unwrap();
         let (path, owner) = path.rsplit_once(' ').unwrap();
         let path = path.strip_prefix("100000.100000/").unwrap_or(path);
@@ -81,19 +80,27 @@ fn is_as_a_fresh_one(release: Release) {
     plain.host.stop_docker();
     let migrate = ["docker", "migrate", "--create-user", "--set-userns-host"];
     plain.host.idshift(&migrate).exits(0);
-    let migrated = layout(&plain.host.path("/var/lib/docker"));
+    let migrated = layout(&plain.host);
+    plain.host.idshift(&["rollback", "latest"]).exits(0);
+    plain
+        .host
+        .idshift(&[&migrate[..], &["--idmapped"]].concat())
+        .exits(0);
+    let idmapped = layout(&plain.host);
     drop(plain);
 
     let remapped = Scenario::remapped(release);
     remapped.populate(&["--userns=host"]);
     remapped.host.stop_docker();
-    let fresh = layout(&remapped.host.path("/var/lib/docker"));
-    let missing: Vec<_> = fresh.difference(&migrated).collect();
-    let new: Vec<_> = migrated.difference(&fresh).collect();
-    assert!(
-        missing.is_empty() && new.is_empty(),
-        "{release:?}: a daemon makes\n{missing:#?}\nmigrate makes\n{new:#?}"
-    );
+    let fresh = layout(&remapped.host);
+    for (found, way) in [(migrated, "migrate"), (idmapped, "migrate --idmapped")] {
+        let missing: Vec<_> = fresh.difference(&found).collect();
+        let new: Vec<_> = found.difference(&fresh).collect();
+        assert!(
+            missing.is_empty() && new.is_empty(),
+            "{release:?}: a daemon makes\n{missing:#?}\n{way} makes\n{new:#?}"
+        );
+    }
 }
 
 #[test]

@@ -4,4 +4,4 @@ mod check_places;
 mod check_traces;
 mod parents;
 mod prepare;
-mod services;
+pub mod services;

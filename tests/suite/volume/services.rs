@@ -12,7 +12,7 @@ use crate::support::docker::{REMAPPED, same, snapshot};
 use crate::support::{Idshift, Run, need_root, output};
 
 /// A broker whose user is 999:999, as in the images that people use.
-const RABBITMQ: &str = r#"FROM services:1
+pub const RABBITMQ: &str = r#"FROM services:1
 RUN old=$(id -u rabbitmq) && groupmod -g 999 rabbitmq && usermod -u 999 rabbitmq \
  && rm -rf /var/lib/rabbitmq /var/log/rabbitmq && mkdir -p /var/lib/rabbitmq /var/log/rabbitmq \
  && chown rabbitmq:rabbitmq /var/lib/rabbitmq /var/log/rabbitmq
@@ -28,7 +28,7 @@ USER rabbitmq
 ENTRYPOINT ["/entrypoint"]
 "#;
 
-const POSTGRES: &str = r#"FROM services:1
+pub const POSTGRES: &str = r#"FROM services:1
 RUN groupmod -g 998 postgres && usermod -u 998 postgres
 RUN printf '%s\n' '#!/bin/sh' 'set -e' 'PATH=$(echo /usr/lib/postgresql/*/bin):$PATH' \
   'test -e /data/PG_VERSION || initdb -A trust -D /data' 'exec postgres -D /data -k /tmp -h ""' > /entrypoint \
@@ -57,13 +57,13 @@ fn prepare(idshift: &Idshift, dir: &Path, args: &[&str]) -> Run {
 }
 
 /// Starts a container in the background with the directory mounted.
-fn start(daemon: &Daemon<'_>, name: &str, image: &str, mount: &str) {
+pub fn start(daemon: &Daemon<'_>, name: &str, image: &str, mount: &str) {
     let run = ["run", "-d", "--network", "none", "--name", name];
     daemon.docker(&[&run[..], &["-v", mount, image]].concat());
 }
 
 /// Waits until a command in a container works; what it prints.
-fn wait_for(daemon: &Daemon<'_>, name: &str, command: &[&str]) -> String {
+pub fn wait_for(daemon: &Daemon<'_>, name: &str, command: &[&str]) -> String {
     let begun = Instant::now();
     loop {
         let run = daemon.try_docker(&[&["exec", name], command].concat());
@@ -91,7 +91,7 @@ fn wait_for_end(daemon: &Daemon<'_>, name: &str) -> String {
     format!("{}{}", logs.text(), logs.stderr)
 }
 
-fn end(daemon: &Daemon<'_>, name: &str) {
+pub fn end(daemon: &Daemon<'_>, name: &str) {
     daemon.docker(&["stop", "-t", "60", name]);
     daemon.docker(&["rm", name]);
 }

@@ -1,0 +1,127 @@
+//! An idmapped root is made permanent.
+
+use super::{Since, below};
+use crate::docker::inventory::is_daemon_name;
+use crate::docker::layout::{Layout, is_content};
+use crate::engine::{Policy, Rule};
+use crate::fs::{DirPath, Stat};
+
+/// What is seen through the mount becomes what is on disk, as far as containers see it; the rest is as in a root whose
+/// owners were changed.
+pub struct Exchange {
+    /// Where the content is.
+    pub place: [String; 2],
+    /// Of such a root.
+    pub layout: Layout,
+    /// As in [`GiveBack`].
+    pub since: Since,
+}
+
+impl Exchange {
+    fn rule(&self, way: &[&[u8]]) -> Rule {
+        match (self.layout.rule_of(way), way) {
+            (rule @ Rule::Set { .. }, _) => rule,
+            _ if is_content(way) => Rule::Exchange,
+            (_, [b"volumes"] | [b"volumes", _] | [b"volumes", _, b"opts.json"]) => Rule::GiveBack,
+            // What somebody keeps among the daemon's directories.
+            (_, [b"volumes", _, ..]) => Rule::Exchange,
+            (_, [first, ..]) if !is_daemon_name(first) => Rule::Exchange,
+            _ => Rule::GiveBack,
+        }
+    }
+}
+
+impl Policy for Exchange {
+    fn is_of_containers(&self, number: usize) -> bool {
+        number == 0
+    }
+
+    fn root(&self, _number: usize) -> Rule {
+        Rule::Keep
+    }
+
+    fn all_in(&self, dir: &DirPath) -> Option<Rule> {
+        let way = dir.tail(dir.depth);
+        match below(&self.place, &way) {
+            Some(Ok(way)) if way.len() >= 3 => match self.rule(way) {
+                Rule::Set { .. } => None,
+                rule => Some(rule),
+            },
+            Some(_) => None,
+            None => Some(Rule::Skip),
+        }
+    }
+
+    fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
+        let mut way = dir.tail(dir.depth);
+        way.push(name);
+        match below(&self.place, &way) {
+            Some(Err(())) => Rule::Keep,
+            Some(Ok([])) => self.layout.traversal_rule(),
+            Some(Ok(way)) => self.rule(way),
+            None => Rule::Skip,
+        }
+    }
+
+    /// Nothing that is older than the mount was made through it: an id of the range is one that changed owners cannot
+    /// carry, and not one that the daemon was given. Where the clock was set back, it may be one all the same: then the run
+    /// stops at it, too.
+    fn inode_rule(&self, dir: &DirPath, _name: &[u8], stat: &Stat, rule: Rule) -> Rule {
+        let is_old = rule == Rule::Exchange && dir.root == 0 && self.since.is_after(stat);
+        match is_old {
+            true => Rule::MapAll,
+            false => rule,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::idmapped::layout::tests::{place, rule};
+    use crate::idmap::Direction;
+
+    #[test]
+    fn a_permanent_root_is_as_one_of_changed_owners() {
+        let policy = Exchange {
+            place: place(),
+            layout: Layout {
+                direction: Direction::Into,
+                root_uid: 100_000,
+                root_gid: 100_000,
+                subdir: None,
+                others: Default::default(),
+                elsewhere: Default::default(),
+                own_trees: Vec::new(),
+                sides_overlap: false,
+                snapshots: None,
+                staging: None,
+            },
+            since: Since {
+                ms: 0,
+                is_doubtful: false,
+            },
+        };
+        let passage = policy.layout.traversal_rule();
+        for (path, expected) in [
+            ("h", Rule::Keep),
+            ("h/map", Rule::Skip),
+            ("h/content", passage),
+            ("h/content/image/overlay2/layerdb/x/y", Rule::GiveBack),
+            ("h/content/containers", passage),
+            ("h/content/containers/c/mounts", passage),
+            ("h/content/containers/c/mounts/shm", Rule::Exchange),
+            ("h/content/containers/c/hosts", Rule::Exchange),
+            ("h/content/containers/c/config.v2.json", Rule::GiveBack),
+            ("h/content/overlay2/x", passage),
+            ("h/content/overlay2/x/link", Rule::GiveBack),
+            ("h/content/overlay2/x/diff/etc/a/b", Rule::Exchange),
+            ("h/content/volumes/v", Rule::GiveBack),
+            ("h/content/volumes/v/_data/a", Rule::Exchange),
+            ("h/content/appdata/web", Rule::Exchange),
+            ("image", Rule::Skip),
+        ] {
+            assert_eq!(rule(&policy, path), expected, "{path}");
+        }
+    }
+}

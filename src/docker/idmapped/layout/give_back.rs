@@ -1,0 +1,111 @@
+//! The way out of an idmapped root.
+
+use std::collections::HashSet;
+
+use super::{Since, below};
+use crate::docker::layout::is_content;
+use crate::engine::{Policy, Rule};
+use crate::fs::{DirPath, Stat};
+
+/// What a daemon made as root of the host is given back to it; everything else is as it was.
+pub struct GiveBack {
+    /// Where the content is.
+    pub place: [String; 2],
+    /// What is written anew, and is given back then.
+    pub rewritten: HashSet<Vec<Vec<u8>>>,
+    /// When the root was made idmapped.
+    pub since: Since,
+}
+
+impl Policy for GiveBack {
+    fn is_of_containers(&self, number: usize) -> bool {
+        number == 0
+    }
+
+    fn root(&self, number: usize) -> Rule {
+        match number {
+            0 => Rule::Keep,
+            _ => Rule::Map,
+        }
+    }
+
+    fn all_in(&self, dir: &DirPath) -> Option<Rule> {
+        if dir.root > 0 {
+            return Some(Rule::Map);
+        }
+        match below(&self.place, &dir.tail(dir.depth)) {
+            // What is written anew is not deeper: `containers/ID/config.v2.json`.
+            Some(Ok(way)) if way.len() < 3 => None,
+            Some(Ok(_)) => Some(Rule::GiveBack),
+            Some(Err(())) => None,
+            None => Some(Rule::Skip),
+        }
+    }
+
+    fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
+        let mut way = dir.tail(dir.depth);
+        way.push(name);
+        match below(&self.place, &way) {
+            Some(Ok([]) | Err(())) => Rule::Keep,
+            Some(Ok(way)) => {
+                let way: Vec<Vec<u8>> = way.iter().map(|name| name.to_vec()).collect();
+                match self.rewritten.contains(&way) {
+                    true => Rule::Keep,
+                    false => Rule::GiveBack,
+                }
+            }
+            None => Rule::Skip,
+        }
+    }
+
+    /// Before it was idmapped, a container could have ids of the range: a runtime in a container makes such files.
+    fn inode_rule(&self, dir: &DirPath, name: &[u8], stat: &Stat, rule: Rule) -> Rule {
+        let is_old = || rule == Rule::GiveBack && dir.root == 0 && self.since.is_after(stat);
+        let mut way = dir.tail(dir.depth);
+        way.push(name);
+        match below(&self.place, &way) {
+            Some(Ok(way)) if is_old() && is_content(way) => match self.since.is_doubtful {
+                true => Rule::Undated,
+                false => Rule::Keep,
+            },
+            _ => rule,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::idmapped::layout::tests::{place, rule};
+
+    #[test]
+    fn only_the_content_is_given_back() {
+        let way = |path: &str| {
+            path.split('/')
+                .map(|name| name.as_bytes().to_vec())
+                .collect()
+        };
+        let policy = GiveBack {
+            place: place(),
+            rewritten: HashSet::from([way("containers/c/config.v2.json")]),
+            since: Since {
+                ms: 0,
+                is_doubtful: false,
+            },
+        };
+        for (path, expected) in [
+            ("h", Rule::Keep),
+            ("h/map", Rule::Skip),
+            ("h/content", Rule::Keep),
+            ("h/content/containers", Rule::GiveBack),
+            ("h/content/containers/c/config.v2.json", Rule::Keep),
+            ("h/content/containers/c/hostconfig.json", Rule::GiveBack),
+            ("h/content/overlay2/l/X", Rule::GiveBack),
+            ("h/content/overlay2/x/diff/a/b", Rule::GiveBack),
+            ("100000.100000", Rule::Skip),
+            ("image", Rule::Skip),
+        ] {
+            assert_eq!(rule(&policy, path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Which inodes of an idmapped root change owners.
+//!
+//! On disk, what containers made has their ids, and what belongs to root of the host has the range's: a mount that exchanges
+//! the two shows the former as the range's, and the latter as root's.
+//!
+//! - [`content_stays`]: on the way into it
+//! - [`give_back`]: on the way out of it
+//! - [`exchange`]: when what is seen through the mount becomes what is on disk
+
+mod content_stays;
+mod exchange;
+mod give_back;
+
+pub use content_stays::ContentStays;
+pub use exchange::Exchange;
+pub use give_back::GiveBack;
+
+use crate::fs::Stat;
+
+/// The way from the data-root to what is in an idmapped root: names below its content. `Err`: what is on that way.
+fn below<'w, 'n>(place: &[String; 2], way: &'w [&'n [u8]]) -> Option<Result<&'w [&'n [u8]], ()>> {
+    match way {
+        [] => Some(Err(())),
+        [first] if *first == place[0].as_bytes() => Some(Err(())),
+        [first, second, rest @ ..]
+            if *first == place[0].as_bytes() && *second == place[1].as_bytes() =>
+        {
+            Some(Ok(rest))
+        }
+        _ => None,
+    }
+}
+
+/// When a root was made idmapped. What was not changed since has its owner from before, whatever it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Since {
+    /// Milliseconds since 1970; 0 where that is not known.
+    pub ms: i64,
+    /// The clock was set back meanwhile: what seems to be older may not be.
+    pub is_doubtful: bool,
+}
+
+impl Since {
+    /// Whether an inode was not changed since then, if times are right.
+    fn is_after(self, stat: &Stat) -> bool {
+        let (seconds, nanoseconds) = stat.changed;
+        seconds * 1000 + i64::from(nanoseconds / 1_000_000) < self.ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::engine::{Policy, Rule};
+    use crate::fs::{DirPath, Identity};
+
+    /// What a policy has for a path from the data-root.
+    pub(super) fn rule(policy: &dyn Policy, path: &str) -> Rule {
+        let names: Vec<&str> = path.split('/').collect();
+        let (name, way) = names.split_last().unwrap();
+        let none = Identity { ino: 0, born: 0 };
+        let mut dir: Arc<DirPath> = DirPath::root(0, none, 0);
+        for name in way {
+            // What is below a directory that is passed over is never met.
+            if policy.all_in(&dir).is_none() && policy.name_in(&dir, name.as_bytes()) == Rule::Skip
+            {
+                return Rule::Skip;
+            }
+            dir = dir.child(name.as_bytes(), none, 0);
+        }
+        match policy.all_in(&dir) {
+            Some(rule) => rule,
+            None => policy.name_in(&dir, name.as_bytes()),
+        }
+    }
+
+    pub(super) fn place() -> [String; 2] {
+        ["h".into(), "content".into()]
+    }
+}

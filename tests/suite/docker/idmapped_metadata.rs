@@ -1,0 +1,206 @@
+//! Through the mount, what is the daemon's own belongs to root, as in any remapped root: the range's ids own what containers
+//! own, and nothing else.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use super::idmapped::{INNER, in_range, tiny};
+use crate::support::daemon::Host;
+use crate::support::docker::*;
+use crate::support::{Idshift, Run, need_root};
+
+/// Whether a path of a docker root may belong to the range: it is what containers have.
+fn is_of_containers(path: &Path) -> bool {
+    let path = path.to_str().unwrap();
+    let parts = [
+        "/diff",
+        "/work",
+        "/_data",
+        "/hosts",
+        "/hostname",
+        "/resolv.conf",
+        "/mounts/",
+    ];
+    parts.iter().any(|part| path.contains(part))
+}
+
+/// A command of somebody who got out of a container, still as the container's root.
+fn escaped(command: &str) -> Run {
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args([
+        "--reuid=100000",
+        "--regid=100000",
+        "--clear-groups",
+        "sh",
+        "-c",
+        command,
+    ]);
+    Run::of(&mut setpriv)
+}
+
+/// What a daemon has that no daemon here makes: the device of a filesystem with quotas, and a plugin, which is not remapped.
+fn add_device_and_plugin(data_root: &Path) {
+    for dir in ["overlay2", "volumes"] {
+        let device = data_root.join(dir).join("backingFsBlockDev");
+        if !device.exists() {
+            let mode = Mode::from_bits_truncate(0o600);
+            mknod(&device, SFlag::S_IFBLK, mode, makedev(240, 200)).unwrap();
+        }
+    }
+    let plugin = data_root.join("plugins/1234/rootfs/bin");
+    fs::create_dir_all(&plugin).unwrap();
+    fs::write(plugin.join("plugin"), "").unwrap();
+    chown(plugin.join("plugin"), Some(33), Some(70_000)).unwrap();
+}
+
+#[test]
+fn the_range_owns_what_containers_own_and_nothing_else() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    add_device_and_plugin(&host.data_root);
+    let idshift = Idshift::new();
+    let start = snapshot(&host.data_root);
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    let point = host.data_root.join(INNER);
+    let directories = |path: &Path| path.metadata().unwrap().uid() == 0;
+    let mut seen = in_range(&point);
+    // Directories that containers pass through are root's, and the range's group's.
+    seen.retain(|path| !is_of_containers(path) && !(path.is_dir() && directories(path)));
+    assert_eq!(seen, Vec::<std::path::PathBuf>::new());
+    let plugin = point
+        .join("plugins/1234/rootfs/bin/plugin")
+        .metadata()
+        .unwrap();
+    assert_eq!((plugin.uid(), plugin.gid()), (33, 70_000));
+
+    let point = point.display();
+    escaped(&format!("test -x {point}/containers")).exits(0);
+    let config = format!("{point}/containers/*/config.v2.json");
+    for command in [
+        format!("echo >> $(echo {config})"),
+        format!("cat {config}"),
+        format!("touch {point}/image/new"),
+        format!("touch {point}/overlay2/new"),
+        format!("head -c1 {point}/overlay2/backingFsBlockDev"),
+        format!("test -r {point}/volumes/backingFsBlockDev"),
+    ] {
+        let run = escaped(&command);
+        assert_ne!(run.code, Some(0), "{command}: {run}");
+    }
+    idshift.rollback().exits(0);
+    same(&start, &snapshot(&host.data_root), "rolled back");
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    revert(&idshift, &host, &[]).exits(0);
+    assert_eq!(in_range(&host.data_root), Vec::<std::path::PathBuf>::new());
+    let owners = |lines: &[String]| -> Vec<String> {
+        timeless(lines)
+            .into_iter()
+            .filter(|line| !line.contains(r#""path":"tmp"#))
+            .collect()
+    };
+    let plain = snapshot(&host.data_root);
+    let gids = |lines: &[String]| lines.iter().filter(|it| it.contains("100000")).count();
+    assert_eq!(gids(&owners(&plain)), gids(&owners(&start)));
+}
+
+/// Neither is on a side of the map, so the mount shows them as they are.
+#[test]
+fn ids_outside_of_the_range_are_seen_as_they_are_and_nobody_s_in_a_container() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    let file = |top: &Path| top.join("volumes/vol/_data/y");
+    chown(file(&host.data_root), Some(200_000), Some(70_000)).unwrap();
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    let found = file(&host.data_root.join(INNER)).metadata().unwrap();
+    assert_eq!((found.uid(), found.gid()), (200_000, 70_000));
+    let remapped = host.start(REMAPPED);
+    let stat = [
+        "run",
+        "--rm",
+        "--network=none",
+        "-v",
+        "vol:/vol",
+        "tiny:1",
+        "stat",
+        "-c",
+        "%u:%g",
+        "/vol/y",
+    ];
+    assert_eq!(remapped.docker(&stat), "65534:65534");
+    remapped.stop();
+    revert(&idshift, &host, &[]).exits(0);
+    let found = file(&host.data_root).metadata().unwrap();
+    assert_eq!((found.uid(), found.gid()), (200_000, 70_000));
+}
+
+#[test]
+fn load_cp_and_exec_work_and_all_of_it_is_plain_after_revert() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    let plain = host.start(&[]);
+    let tar = host.beside().join("saved.tar");
+    let tar = tar.to_str().unwrap();
+    plain.docker(&["tag", "tiny:1", "other:1"]);
+    plain.docker(&["save", "-o", tar, "tiny:1"]);
+    plain.stop();
+    let idshift = Idshift::new();
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+
+    let remapped = host.start(REMAPPED);
+    remapped.docker(&["load", "-i", tar]);
+    let run = [
+        "run",
+        "-d",
+        "--network=none",
+        "--name",
+        "new",
+        "-v",
+        "vol:/vol",
+        "tiny:1",
+        "sleep",
+        "1000",
+    ];
+    remapped.docker(&run);
+    let local = host.beside().join("local");
+    fs::write(&local, "copied").unwrap();
+    remapped.docker(&["cp", local.to_str().unwrap(), "new:/vol/in"]);
+    remapped.docker(&["cp", local.to_str().unwrap(), "new:/in"]);
+    let exec = [
+        "exec",
+        "-u",
+        "0",
+        "new",
+        "sh",
+        "-c",
+        "busybox chown 7:8 /in && busybox chmod 600 /in",
+    ];
+    remapped.docker(&exec);
+    assert_eq!(
+        remapped.docker(&["exec", "-u", "7:8", "new", "cat", "/in"]),
+        "copied"
+    );
+    let other = remapped.try_docker(&["exec", "-u", "9:9", "new", "cat", "/in"]);
+    assert_ne!(other.code, Some(0), "{other}");
+    let out = host.beside().join("out");
+    remapped.docker(&["cp", "new:/in", out.to_str().unwrap()]);
+    assert_eq!(fs::read(&out).unwrap(), b"copied");
+    remapped.docker(&["stop", "-t", "0", "new"]);
+    remapped.stop();
+
+    revert(&idshift, &host, &[]).exits(0);
+    assert_eq!(in_range(&host.data_root), Vec::<std::path::PathBuf>::new());
+    let plain = host.start(&[]);
+    plain.docker(&["start", "new"]);
+    let stat = ["exec", "new", "stat", "-c", "%u:%g:%a", "/in", "/vol/in"];
+    assert_eq!(plain.docker(&stat), "7:8:600\n0:0:644");
+    plain.docker(&["stop", "-t", "0", "new"]);
+    plain.stop();
+}
