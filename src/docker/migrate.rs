@@ -35,7 +35,7 @@ pub struct MigrateOptions {
     pub dry_run: bool,
     /// The user that `default` stands for, and its ranges, are made where they are missing.
     pub create_user: bool,
-    /// Into the range by a mount: no owner is changed.
+    /// Into the range by a mount: no owner of what containers own is changed.
     pub idmapped: bool,
     /// The plain root stays, and a copy of it is migrated.
     pub copy: bool,

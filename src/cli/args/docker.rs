@@ -135,7 +135,7 @@ pub struct MigrationArgs {
     systemctl stop docker.socket docker\n    \
     idshift docker migrate --create-user --write-daemon-json\n    \
     systemctl start docker\n  \
-    The same by a mount, for a data-root of any size; no owner changes:\n    \
+    The same by a mount, for a data-root of any size:\n    \
     idshift docker migrate --idmapped --create-user --write-daemon-json\n  \
     Later, make that permanent:\n    \
     idshift docker migrate\n  \
@@ -144,8 +144,8 @@ pub struct MigrationArgs {
     Go back later, with everything that the daemon made since:\n    \
     idshift docker revert --write-daemon-json")]
 pub struct MigrateArgs {
-    /// Change no owners: show the data-root in the range by an idmapped mount, now and at each boot (Linux
-    /// 5.19)
+    /// Shift no layers and volumes: show the data-root in the range by an idmapped mount, now and at each
+    /// boot (Linux 5.19)
     #[arg(long, conflicts_with = "copy")]
     pub idmapped: bool,
     /// Keep the data-root as it is, and migrate a copy of it (reflinks where the filesystem has them)

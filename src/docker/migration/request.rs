@@ -17,7 +17,7 @@ pub struct MigrateRequest {
     pub data_root: PathBuf,
     /// Into the range: `migrate`. Out of it: `revert`.
     pub direction: Direction,
-    /// Into the range by a mount: no owner is changed.
+    /// Into the range by a mount: no owner of what containers own is changed.
     pub idmapped: bool,
     /// The unit that mounts it at boot is made or removed, as docker.service runs on this data-root.
     pub units: bool,

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support;
 use crate::support::docker::{same, snapshot, timeless};
 use crate::support::engine_host::{EngineHost, Release};
-use crate::support::{Idshift, Run, need_root};
+use crate::support::{Idshift, Run, long, need_root};
 use serde_json::json;
 
 pub(super) const SNAPSHOTTER: &str = r#"{"features":{"containerd-snapshotter":true}}"#;
@@ -87,7 +87,8 @@ pub(super) fn saved_layers_are_whole(host: &EngineHost, image: &str) {
     }
 }
 
-fn with_own_or_managed_containerd(managed: bool) {
+/// `way`: options of the migration.
+fn with_own_or_managed_containerd(managed: bool, way: &[&str]) {
     let mut host = EngineHost::off(Release::Trixie);
     host.write(DAEMON_JSON, SNAPSHOTTER);
     if managed {
@@ -116,7 +117,7 @@ fn with_own_or_managed_containerd(managed: bool) {
         }
     };
     let stop = "systemctl stop docker.socket docker; systemctl stop containerd || true";
-    let migrate = ["docker", "migrate", "--write-daemon-json"];
+    let migrate = [&["docker", "migrate", "--write-daemon-json"], way].concat();
     let run = host.idshift(&migrate).exits(4);
     assert!(run.stderr.contains("systemctl stop"), "{run}");
     host.sh(stop);
@@ -132,7 +133,9 @@ fn with_own_or_managed_containerd(managed: bool) {
     );
     let dry = host.idshift(&[&migrate[..], &["--dry-run"]].concat());
     dry.exits(0);
-    let run = host.idshift(&["docker", "migrate"]).exits(4);
+    let run = host
+        .idshift(&[&["docker", "migrate"], way].concat())
+        .exits(4);
     assert!(run.stderr.contains("--write-daemon-json"), "{run}");
     same_disk(&host, &as_was, "after a dry run");
     host.idshift(&migrate).exits(0);
@@ -179,6 +182,8 @@ fn with_own_or_managed_containerd(managed: bool) {
     host.stop_docker();
     host.idshift(&["docker", "revert", "--write-daemon-json"])
         .exits(0);
+    let in_range = "find /var/lib/docker -xdev -uid +99999 -o -xdev -gid +99999";
+    assert_eq!(host.sh(in_range), "");
     host.start_docker();
     let reverted = all_seen(&host);
     let without = |text: &str| text.replace("new:1\n", "");
@@ -190,13 +195,23 @@ fn with_own_or_managed_containerd(managed: bool) {
 #[test]
 fn docker_26_images_in_host_containerd_become_layers() {
     need_root();
-    with_own_or_managed_containerd(false);
+    with_own_or_managed_containerd(false, &[]);
 }
 
 #[test]
 fn docker_26_images_in_its_containerd_become_layers() {
     need_root();
-    with_own_or_managed_containerd(true);
+    with_own_or_managed_containerd(true, &[]);
+}
+
+/// The layers that are made of the store keep their owners, and are seen through a mount.
+#[test]
+fn docker_26_images_in_containerd_are_remapped_by_a_mount() {
+    need_root();
+    with_own_or_managed_containerd(false, &["--idmapped"]);
+    if long() {
+        with_own_or_managed_containerd(true, &["--idmapped"]);
+    }
 }
 
 #[test]

@@ -193,8 +193,8 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(migrated.shown.as_ref().map(|(point, content)| {
         format!(
-            "No owner {} changed: {} {} {} with the range's ids, by an idmapped mount.",
-            if dry_run { "would be" } else { "is" },
+            "What containers own {} its owners on disk: {} {} {} with the range's ids, by an idmapped mount.",
+            if dry_run { "would keep" } else { "keeps" },
             path(point),
             if dry_run { "would show" } else { "shows" },
             path(content)
