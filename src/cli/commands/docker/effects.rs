@@ -22,7 +22,9 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
     let mut lines = match (into, command.idmapped) {
         (true, true) => vec![
             format!("Migrating {top} to userns-remap, by an idmapped mount{holds}"),
-            format!("  No owner changes. {remapped} shows the data with the ids of {map}."),
+            format!(
+                "  What containers own keeps its owners on disk: {remapped} shows it with the ids of {map}."
+            ),
         ],
         (true, false) => vec![
             format!("Migrating {top} to userns-remap{holds}"),
