@@ -38,7 +38,7 @@ fn a_clock_that_was_set_back_does_not_make_files_of_root_old() {
     let on_disk = content(&host).join(file);
     assert_eq!(
         in_range(&content(&host).join("volumes/vol/_data")),
-        [on_disk.clone()]
+        std::slice::from_ref(&on_disk)
     );
     std::thread::sleep(std::time::Duration::from_secs(3));
     // Now it is before the migration; or all that the daemon had or made is, and now is not.
