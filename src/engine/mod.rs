@@ -61,7 +61,7 @@ pub use cancel::Cancel;
 pub use control::RunControl;
 pub use monitor::{Monitor, Phase};
 pub use plan::Plan;
-pub use policy::{Policy, Rule, Uniform};
+pub use policy::{ByTree, Policy, Rule};
 pub use rate_limit::RateLimit;
 pub use refusal::Refusal;
 pub use report::{Ending, Outcome, Problem, ProblemKind, Report, Stats};

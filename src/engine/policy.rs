@@ -112,3 +112,27 @@ impl Policy for Uniform {
         self.0
     }
 }
+
+/// One rule for each tree, by its number.
+pub struct ByTree(pub Vec<Rule>);
+
+impl ByTree {
+    fn rule(&self, number: usize) -> Rule {
+        // Behind the trees are roots in which only steps are taken.
+        self.0.get(number).copied().unwrap_or(Rule::Keep)
+    }
+}
+
+impl Policy for ByTree {
+    fn root(&self, number: usize) -> Rule {
+        self.rule(number)
+    }
+
+    fn all_in(&self, dir: &DirPath) -> Option<Rule> {
+        Some(self.rule(dir.root))
+    }
+
+    fn name_in(&self, dir: &DirPath, _name: &[u8]) -> Rule {
+        self.rule(dir.root)
+    }
+}

@@ -1,5 +1,6 @@
 //! A host directory made ready for `docker run -v`, and whether a container can use it.
 //!
+//! - [`binds`]: the binds of a Compose project or a `docker run` command line
 //! - [`user`]: whom a container's process runs as
 //! - [`probe`]: asks a child in a user namespace that tries, as that user
 //! - [`child`]: the child's side
@@ -9,6 +10,7 @@
 //! - [`remedy`]: what helps, with the flags and commands that this layer names
 //! - [`prepare`]: the plan that makes directories ready
 
+pub mod binds;
 pub mod check;
 pub mod child;
 pub mod entries;

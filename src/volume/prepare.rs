@@ -5,13 +5,13 @@ mod steps;
 
 use std::path::PathBuf;
 
-use self::paths::{PathPlan, container_root};
+use self::paths::PathPlan;
 use self::steps::StepList;
 use super::VolumeError;
 use super::parents::ClosedParent;
 use super::remedy::FIX_PARENTS;
 use super::user::ContainerUser;
-use crate::engine::{Plan, Rule, ShiftRequest, Uniform};
+use crate::engine::{ByTree, Plan, Rule, ShiftRequest};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
 use crate::journal::Step;
@@ -21,8 +21,8 @@ use crate::journal::Step;
 pub struct PrepareRequest {
     /// The trees, the map, and how the run is limited.
     pub shift: ShiftRequest,
-    /// Everything is given to this container user; else ids go through the map.
-    pub owner: Option<ContainerUser>,
+    /// Whom everything is given to.
+    pub owners: Owners,
     /// Directories that are missing are made.
     pub create: bool,
     /// The container's root gets search permission on directories above that lack it.
@@ -31,11 +31,33 @@ pub struct PrepareRequest {
     pub old_runtime: bool,
 }
 
+/// Whom everything below the paths is given to.
+#[derive(Clone, Debug)]
+pub enum Owners {
+    /// Nobody else: ids go through the map.
+    Mapped,
+    /// This container user.
+    One(ContainerUser),
+    /// A container user for each of the paths.
+    EachPath(Vec<ContainerUser>),
+}
+
+impl Owners {
+    /// Whom the path with this number is given to.
+    pub fn of_path(&self, number: usize) -> Option<&ContainerUser> {
+        match self {
+            Owners::Mapped => None,
+            Owners::One(user) => Some(user),
+            Owners::EachPath(users) => users.get(number),
+        }
+    }
+}
+
 /// A plan, and what it is of, for people.
 pub struct Preparation {
     request: ShiftRequest,
     step_roots: Vec<PathBuf>,
-    policy: Uniform,
+    policy: ByTree,
     steps: Vec<Step>,
     /// Directories that are made.
     pub made: Vec<PathBuf>,
@@ -54,26 +76,16 @@ impl Preparation {
     /// What stands in the way. Nothing was changed.
     pub fn prepare(request: &PrepareRequest) -> Result<Preparation, VolumeError> {
         let shift = &request.shift;
-        let owner = match (&request.owner, shift.direction) {
-            (Some(user), Direction::Into) => Some(user.on_host(&shift.map)?),
-            // Out of the range, container ids are the host's.
-            (Some(user), Direction::OutOf) => Some((user.uid, user.gid)),
-            (None, _) => None,
-        };
-        let rule = match owner {
-            Some((uid, gid)) => Rule::Give { uid, gid },
-            None if shift.walk.assume_unshifted => Rule::MapAll,
-            None => Rule::Map,
-        };
         let mut paths = PathPlan {
             request,
-            new_owner: owner.or(container_root(shift)),
             trees: Vec::new(),
+            rules: Vec::new(),
             made: Vec::new(),
             below: Vec::new(),
         };
-        for path in &shift.paths {
-            paths.path(path)?;
+        for (n, path) in shift.paths.iter().enumerate() {
+            let owner = host_owner(request.owners.of_path(n), shift)?;
+            paths.path(path, owner)?;
         }
         let runtime = runc();
         let above = paths.closed_above()?;
@@ -105,7 +117,7 @@ impl Preparation {
             },
             step_roots: steps.roots,
             steps: steps.steps,
-            policy: Uniform(rule),
+            policy: ByTree(paths.rules),
             opened,
             runtime,
         })
@@ -120,6 +132,28 @@ impl Preparation {
             steps: self.steps.clone(),
             steps_before: 0,
         }
+    }
+}
+
+/// The owner on the other side of the map.
+fn host_owner(
+    user: Option<&ContainerUser>,
+    shift: &ShiftRequest,
+) -> Result<Option<(u32, u32)>, VolumeError> {
+    match (user, shift.direction) {
+        (Some(user), Direction::Into) => user.on_host(&shift.map).map(Some),
+        // Out of the range, container ids are the host's.
+        (Some(user), Direction::OutOf) => Ok(Some((user.uid, user.gid))),
+        (None, _) => Ok(None),
+    }
+}
+
+/// What a tree becomes that is given to this owner.
+fn rule(owner: Option<(u32, u32)>, shift: &ShiftRequest) -> Rule {
+    match owner {
+        Some((uid, gid)) => Rule::Give { uid, gid },
+        None if shift.walk.assume_unshifted => Rule::MapAll,
+        None => Rule::Map,
     }
 }
 

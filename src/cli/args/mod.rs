@@ -1,5 +1,6 @@
 //! What can be said on the command line: one file for each command.
 
+mod binds;
 mod check;
 mod common;
 mod completions;
@@ -21,6 +22,7 @@ mod version;
 
 use clap::{Parser, Subcommand};
 
+pub use binds::BindsArgs;
 pub use check::{CheckArgs, ProbeArgs};
 pub use common::{
     ConfirmArgs, Immutable, LimitArgs, MapArgs, OutputArgs, QuietArgs, RunArgs, StoreArgs,

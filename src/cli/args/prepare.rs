@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::binds::BindsArgs;
 use super::common::RunArgs;
 use crate::volume::user::ContainerUser;
 
@@ -17,23 +18,32 @@ use crate::volume::user::ContainerUser;
     idshift prepare /root/data/rabbitmq --image-user rabbitmq:3 --create\n  \
     Also for a runtime that searches the directories above (runc before 1.1):\n    \
     idshift prepare /root/data/rabbitmq --owner 999:999 --fix-parents\n  \
+    All binds of a Compose project, each for the user of its service:\n    \
+    idshift prepare --compose compose.yaml --create\n  \
     Back, for a daemon without userns-remap:\n    \
     idshift prepare --reverse /root/data/rabbitmq")]
 pub struct PrepareArgs {
     /// Directories to prepare, or single files
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(
+        value_name = "PATH",
+        required_unless_present_any = ["compose", "run_command"],
+        conflicts_with_all = ["compose", "run_command", "profiles", "services"]
+    )]
     pub paths: Vec<PathBuf>,
+    /// Binds of containers
+    #[command(flatten)]
+    pub binds: BindsArgs,
     /// Give everything to this user and group of the container; ids in ACLs and capabilities are
     /// shifted
-    #[arg(long, value_name = "UID:GID", value_parser = ContainerUser::with_group)]
+    #[arg(long, value_name = "UID:GID", value_parser = ContainerUser::with_group, conflicts_with_all = ["compose", "run_command"])]
     pub owner: Option<ContainerUser>,
     /// Give everything to the user that this image runs as (name or id of the image)
-    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["owner", "container"])]
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["owner", "container", "compose", "run_command"])]
     pub image_user: Option<String>,
     /// Give everything to the user that this container runs as (name or id of the container)
-    #[arg(long, value_name = "NAME", conflicts_with = "owner")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["owner", "compose", "run_command"])]
     pub container: Option<String>,
-    /// For --image-user and --container: Docker's data-root [default: from the options of dockerd on this
+    /// For --image-user, --container, --compose and --run: Docker's data-root [default: from the options of dockerd on this
     /// host, else /var/lib/docker]
     #[arg(long, value_name = "DIR")]
     pub data_root: Option<PathBuf>,
@@ -47,7 +57,7 @@ pub struct PrepareArgs {
     #[arg(long)]
     pub old_runtime: bool,
     /// Shift out of the range: host ids become container ids
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["compose", "run_command"])]
     pub reverse: bool,
     /// The rest
     #[command(flatten)]

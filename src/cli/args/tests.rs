@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 use super::Cli;
 
 /// Where flags may be named: `cli` itself, the guidance for all layers, and the layers that are a whole command each.
-const MAY_NAME_FLAGS: [&str; 7] = [
+const MAY_NAME_FLAGS: [&str; 8] = [
     "cli",
     "guidance.rs",
     "docker",
@@ -16,6 +16,8 @@ const MAY_NAME_FLAGS: [&str; 7] = [
     "mounts",
     "volume/remedy.rs",
     "volume/remedy",
+    // Those of `docker run`, too.
+    "volume/binds",
 ];
 
 /// Flags of other programs that idshift has too: `dockerd --data-root`.

@@ -3,6 +3,7 @@
 use console::style;
 
 use crate::cli::args::CheckArgs;
+use crate::cli::commands::binds;
 use crate::cli::commands::docker_user::{of_container, of_image};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
@@ -18,11 +19,11 @@ use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
-pub fn run(args: &CheckArgs, call: &Invocation) -> Result<Exit, Failure> {
+pub fn run(args: &CheckArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     if !nix::unistd::geteuid().is_root() {
+        let what = args.path.as_deref().map_or("check".into(), path);
         return Err(Failure::refused(format!(
-            "{}: trying it as a container's user takes root. Run it with sudo",
-            path(&args.path)
+            "{what}: trying it as a container's user takes root. Run it with sudo"
         )));
     }
     crate::preflight::host::check().map_err(Failure::refused)?;
@@ -34,10 +35,14 @@ pub fn run(args: &CheckArgs, call: &Invocation) -> Result<Exit, Failure> {
             .map_err(Failure::refused)?,
     };
     let (map, map_words) = map(args, &daemon)?;
+    let Some(top) = &args.path else {
+        let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon);
+        return binds::check::run(args, call, (map, map_words), data_root);
+    };
     let mut user = user(args, &daemon, &map)?;
     user.groups.extend(&args.groups);
     let request = CheckRequest {
-        path: args.path.clone(),
+        path: top.clone(),
         user,
         map,
         read_only: args.read_only,

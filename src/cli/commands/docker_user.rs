@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use crate::cli::exit::Failure;
-use crate::docker::container_user;
+use crate::docker::container_user::{self, RunAs};
 use crate::docker::data_root::DockerRoot;
 use crate::idmap::IdMap;
+use crate::volume::binds::Service;
 use crate::volume::user::ContainerUser;
 
 /// The docker roots in a data-root: the remapped daemon's own, where there is one, and then the plain one's.
@@ -32,4 +33,14 @@ pub fn of_container(top: PathBuf, name: &str, map: &IdMap) -> Result<ContainerUs
 /// The user that an image runs as.
 pub fn of_image(top: PathBuf, name: &str, map: &IdMap) -> Result<ContainerUser, Failure> {
     container_user::of_image(&roots(top, map), name).map_err(Failure::refused)
+}
+
+/// The user that a service runs as: what it says itself, else what its image says.
+pub fn of_service(top: PathBuf, service: &Service, map: &IdMap) -> Result<ContainerUser, Failure> {
+    let image = service.image.as_deref().unwrap_or_default();
+    let run_as = RunAs {
+        user: service.user.as_deref(),
+        group_add: &service.group_add,
+    };
+    container_user::of_image_as(&roots(top, map), image, run_as).map_err(Failure::refused)
 }

@@ -1,5 +1,6 @@
 //! One file for each command: what was asked for is turned into a request, and its result into output.
 
+pub mod binds;
 pub mod check;
 pub mod completions;
 pub mod docker;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::PrepareArgs;
+use crate::cli::commands::binds;
 use crate::cli::commands::docker_user::{of_container, of_image};
 use crate::cli::commands::shift::{direction, open_manifest, print_report, request};
 use crate::cli::exit::{Exit, Failure};
@@ -18,7 +19,7 @@ use crate::idmap::IdMap;
 use crate::journal::Store;
 use crate::journal::record::RunKind;
 use crate::mounts::large::{LARGE, is_for_a_mount};
-use crate::volume::prepare::{Preparation, PrepareRequest};
+use crate::volume::prepare::{Owners, Preparation, PrepareRequest};
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
@@ -33,9 +34,10 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     }
     let map = run.map.resolve(run.output.quiet)?;
     let direction_asked = direction(args.reverse);
-    let shift = request(&args.paths, map, direction_asked, run, RunKind::Prepare);
+    let (paths, owners) = what_for_whom(args, call, &map)?;
+    let shift = request(&paths, map, direction_asked, run, RunKind::Prepare);
     let asked = PrepareRequest {
-        owner: owner(args, &shift.map)?,
+        owners,
         create: args.create,
         fix_parents: args.fix_parents,
         old_runtime: args.old_runtime,
@@ -80,19 +82,48 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     Ok(Exit::from(&report))
 }
 
+/// The paths, and whom each is given to.
+fn what_for_whom(
+    args: &PrepareArgs,
+    call: &mut Invocation,
+    map: &IdMap,
+) -> Result<(Vec<PathBuf>, Owners), Failure> {
+    if !args.binds.is_given() {
+        let owner = owner(args, map)?;
+        return Ok((
+            args.paths.clone(),
+            owner.map_or(Owners::Mapped, Owners::One),
+        ));
+    }
+    if args.run.obstacles.allow_outside_links {
+        return Err(Failure::usage(
+            "--allow-outside-links: a file that is hard-linked into two services' paths would belong to either. Prepare each path \
+             by itself",
+        ));
+    }
+    let found = binds::prepare::resolve(args, data_root(args)?, map)?;
+    call.is_of(&found.paths);
+    call.has_binds(serde_json::to_value(&found.uses).map_err(Failure::refused)?);
+    if !args.run.output.quiet {
+        binds::prepare::tell_uses(&found.uses);
+    }
+    Ok((found.paths, found.owners))
+}
+
+/// Where Docker's data is.
+fn data_root(args: &PrepareArgs) -> Result<PathBuf, Failure> {
+    if let Some(top) = &args.data_root {
+        return Ok(top.clone());
+    }
+    let daemon = DaemonStart::of_host(None).settings();
+    Ok(data_root::find(None, &daemon.map_err(Failure::refused)?))
+}
+
 /// Whom everything is given to.
 fn owner(args: &PrepareArgs, map: &IdMap) -> Result<Option<ContainerUser>, Failure> {
-    let top = || -> Result<PathBuf, Failure> {
-        let daemon = match &args.data_root {
-            Some(top) => return Ok(top.clone()),
-            None => DaemonStart::of_host(None).settings(),
-        };
-        let daemon = daemon.map_err(Failure::refused)?;
-        Ok(data_root::find(None, &daemon))
-    };
     match (&args.image_user, &args.container) {
-        (Some(image), _) => of_image(top()?, image, map).map(Some),
-        (None, Some(name)) => of_container(top()?, name, map).map(Some),
+        (Some(image), _) => of_image(data_root(args)?, image, map).map(Some),
+        (None, Some(name)) => of_container(data_root(args)?, name, map).map(Some),
         (None, None) => Ok(args.owner.clone()),
     }
 }
@@ -100,11 +131,12 @@ fn owner(args: &PrepareArgs, map: &IdMap) -> Result<Option<ContainerUser>, Failu
 /// Large directories could be mounted instead: told before the run begins.
 fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
     let words = args.run.map.words();
-    let owner = asked.owner.as_ref();
     let map = &asked.shift.map;
-    let owner = owner.map_or(String::new(), |owner| format!(" --owner {owner}"));
-    let large = args.paths.iter().filter(|path| is_for_a_mount(path, map));
-    let note = |dir: &PathBuf| {
+    let paths = asked.shift.paths.iter().enumerate();
+    let large = paths.filter(|(_, path)| is_for_a_mount(path, map));
+    let note = |(n, dir): (usize, &PathBuf)| {
+        let owner = asked.owners.of_path(n);
+        let owner = owner.map_or(String::new(), |owner| format!(" --owner {owner}"));
         format!(
             "{} has {} entries or more. `idshift mount{words}{owner} {}` would make it ready at once, and change no owner on \
              disk, instead of so many inodes and a journal of them; docs/idmapped.md says when to use which.",

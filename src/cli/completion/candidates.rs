@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap_complete::CompletionCandidate;
 
@@ -12,6 +12,8 @@ use crate::docker::data_root::{self, DockerRoot, is_remapped_name, names};
 use crate::idmap::subid::SubidFile;
 use crate::journal::Store;
 use crate::journal::id::{DEFAULT_PLACE, id_of};
+use crate::volume::binds::compose::Selection;
+use crate::volume::binds::files::read_project;
 
 /// Journals, newest first, and `latest`.
 pub fn journals(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -50,6 +52,26 @@ pub fn containers(current: &OsStr) -> Vec<CompletionCandidate> {
     let roots = roots();
     let found = roots.iter().flat_map(container_names);
     starting_with(current, found.collect::<BTreeSet<_>>())
+}
+
+/// Services of the Compose file in the working directory.
+pub fn compose_services(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = [
+        "compose.yaml",
+        "compose.yml",
+        "docker-compose.yaml",
+        "docker-compose.yml",
+    ];
+    let file = names.iter().map(PathBuf::from).find(|name| name.exists());
+    let services = file.and_then(|file| {
+        let wanted = Selection {
+            profiles: vec!["*".into()],
+            ..Selection::default()
+        };
+        read_project(&[file], &wanted).ok()
+    });
+    let all = services.unwrap_or_default();
+    starting_with(current, all.into_iter().map(|service| service.name))
 }
 
 /// Tags of the images of the daemon that this host starts, also of its remapped roots.

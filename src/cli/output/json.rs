@@ -28,6 +28,8 @@ pub struct Invocation {
     dry_run: bool,
     /// The earlier run that it is about.
     run: Option<Value>,
+    /// Binds of containers that it is about.
+    binds: Option<Value>,
     /// The trees are a Docker daemon's own.
     service: bool,
     /// What only this command has to say.
@@ -76,12 +78,9 @@ impl Invocation {
                 Invocation::new("umount", path, args.dry_run, args.output.json)
             }
             Command::Mounts(args) => Invocation::new("mounts", &[], false, args.json),
-            Command::Check(args) => Invocation::new(
-                "check",
-                std::slice::from_ref(&args.path),
-                false,
-                args.output.json,
-            ),
+            Command::Check(args) => {
+                Invocation::new("check", args.path.as_slice(), false, args.output.json)
+            }
             Command::Map(args) => Invocation::new("map", &[], false, args.json),
             Command::Doctor(args) => {
                 Invocation::new("doctor", &args.paths, false, args.output.json)
@@ -145,6 +144,7 @@ impl Invocation {
             roots: Vec::new(),
             dry_run,
             run: None,
+            binds: None,
             service: false,
             more: Map::new(),
             json,
@@ -161,6 +161,11 @@ impl Invocation {
                 .unwrap_or_else(|_| path.clone())
         };
         self.roots = roots.iter().map(real).collect();
+    }
+
+    /// Which binds of containers it is about.
+    pub fn has_binds(&mut self, binds: Value) {
+        self.binds = Some(binds);
     }
 
     /// That it is of a journal's trees.
@@ -197,6 +202,9 @@ impl Invocation {
         members.insert("dry_run".into(), self.dry_run.into());
         if let Some(run) = &self.run {
             members.insert("run".into(), run.clone());
+        }
+        if let Some(binds) = &self.binds {
+            members.insert("binds".into(), binds.clone());
         }
         members
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, UnknownAccount};
 use super::layers::{layer_dirs, top_layer};
 use super::{Config, not_there};
 use crate::docker::DockerError;
@@ -20,12 +20,53 @@ use crate::volume::user::ContainerUser;
 /// # Errors
 /// There is no such image, or its user cannot be looked up.
 pub fn of_image(roots: &[DockerRoot], wanted: &str) -> Result<ContainerUser, DockerError> {
+    of_image_as(roots, wanted, RunAs::default())
+}
+
+/// What a container is created with, over what its image says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunAs<'a> {
+    /// The user by name or number; `None`: the image's.
+    pub user: Option<&'a str>,
+    /// Other groups, by name or number.
+    pub group_add: &'a [String],
+}
+
+impl RunAs<'_> {
+    /// With what the image says where nothing else is.
+    fn resolve(self, accounts: &Accounts, of_image: &str) -> Result<ContainerUser, UnknownAccount> {
+        accounts.resolve(self.user.unwrap_or(of_image), self.group_add)
+    }
+
+    /// `UID:GID` and groups in numbers mean the same in every image.
+    fn in_numbers(self) -> Option<ContainerUser> {
+        let is_number = |text: &str| text.parse::<u32>().is_ok();
+        let (user, group) = self.user?.split_once(':')?;
+        let all = is_number(user) && is_number(group);
+        let groups = self.group_add.iter().all(|group| is_number(group));
+        let accounts = Accounts::default();
+        (all && groups).then(|| self.resolve(&accounts, ""))?.ok()
+    }
+}
+
+/// The user that a container of an image runs as. The image need not be there where all is said in numbers.
+///
+/// # Errors
+/// As [`of_image`].
+pub fn of_image_as(
+    roots: &[DockerRoot],
+    wanted: &str,
+    run_as: RunAs<'_>,
+) -> Result<ContainerUser, DockerError> {
+    if let Some(user) = run_as.in_numbers() {
+        return Ok(user);
+    }
     let mut known = Vec::new();
     for root in roots {
-        if let Some(user) = image_in(root, wanted, &mut known)? {
+        if let Some(user) = image_in(root, wanted, run_as, &mut known)? {
             return Ok(user);
         }
-        if let Some(user) = image_in_store(root, wanted, &mut known)? {
+        if let Some(user) = image_in_store(root, wanted, run_as, &mut known)? {
             return Ok(user);
         }
     }
@@ -36,6 +77,7 @@ pub fn of_image(roots: &[DockerRoot], wanted: &str) -> Result<ContainerUser, Doc
 fn image_in_store(
     root: &DockerRoot,
     wanted: &str,
+    run_as: RunAs<'_>,
     known: &mut Vec<String>,
 ) -> Result<Option<ContainerUser>, DockerError> {
     #[derive(Deserialize)]
@@ -53,7 +95,7 @@ fn image_in_store(
             serde_json::from_slice(&found.config).map_err(|error| not_json(&found.path, &error))?;
         let user = image.config.map(|config| config.user).unwrap_or_default();
         let accounts = Accounts::of(&found.layers);
-        let user = accounts.resolve(&user, &[]);
+        let user = run_as.resolve(&accounts, &user);
         return user
             .map(Some)
             .map_err(|error| DockerError::in_the_way(found.path, error.to_string()));
@@ -65,12 +107,13 @@ fn image_in_store(
 fn image_in(
     root: &DockerRoot,
     wanted: &str,
+    run_as: RunAs<'_>,
     known: &mut Vec<String>,
 ) -> Result<Option<ContainerUser>, DockerError> {
     for driver in root.drivers()? {
         let image_dir = root.path.join("image").join(&driver);
         if let Some(id) = image_id(&image_dir, wanted, known)? {
-            return user_of_image(root, &driver, &image_dir, &id).map(Some);
+            return user_of_image(root, &driver, (&image_dir, &id), run_as).map(Some);
         }
     }
     Ok(None)
@@ -115,8 +158,8 @@ const CONTENT: &str = "imagedb/content/sha256";
 fn user_of_image(
     root: &DockerRoot,
     driver: &str,
-    image_dir: &Path,
-    id: &str,
+    (image_dir, id): (&Path, &str),
+    run_as: RunAs<'_>,
 ) -> Result<ContainerUser, DockerError> {
     #[derive(Deserialize)]
     struct Image {
@@ -135,8 +178,8 @@ fn user_of_image(
     let layer = top_layer(image_dir, &image.rootfs.diff_ids)?;
     let accounts = Accounts::of(&layer_dirs(&root.path, driver, &layer));
     let user = image.config.map(|config| config.user).unwrap_or_default();
-    accounts
-        .resolve(&user, &[])
+    run_as
+        .resolve(&accounts, &user)
         .map_err(|error| DockerError::in_the_way(path, error.to_string()))
 }
 

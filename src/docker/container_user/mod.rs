@@ -22,7 +22,7 @@ use super::image_store;
 use super::{DockerError, guidance};
 use crate::volume::user::ContainerUser;
 use accounts::Accounts;
-pub use image::of_image;
+pub use image::{RunAs, of_image, of_image_as};
 use layers::layer_dirs;
 
 /// A container found by its name or id.

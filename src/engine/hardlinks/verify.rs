@@ -17,13 +17,14 @@ use std::time::Duration;
 use super::look_up::{StableInode, Verified, look_up_names};
 use super::table::Deferred;
 use crate::engine::context::WalkContext;
+use crate::engine::policy::Rule;
 use crate::engine::sinks::Sink;
 use crate::engine::visitor::{Candidate, ShiftVisitor};
 use crate::engine::{ProblemKind, Stats};
 use crate::fs::dir_guard::tick;
 use crate::fs::threads::on_threads;
 use crate::fs::walk::{Visit, walk};
-use crate::fs::{LookupEntry, Root, attributes, process};
+use crate::fs::{DirPath, LookupEntry, Root, attributes, process};
 use crate::guidance::Guidance;
 
 /// Walks trees, and then decides on what was put off meanwhile.
@@ -122,6 +123,11 @@ fn verify_some<S: Sink>(visitor: &mut ShiftVisitor<'_, S>, some: &[Deferred]) ->
                         return None;
                     }
                 }
+                Verified::Here(_) if has_two_owners(visitor.context(), inode) => {
+                    if leave_two_owners(visitor, inode).is_break() {
+                        return None;
+                    }
+                }
                 Verified::Here(here) => {
                     if decide(here, visitor).is_break() {
                         return None;
@@ -148,6 +154,27 @@ fn verify_some<S: Sink>(visitor: &mut ShiftVisitor<'_, S>, some: &[Deferred]) ->
         }
     }
     Some(())
+}
+
+/// Whether the trees of its names give an inode to different owners.
+fn has_two_owners(context: &WalkContext<'_>, inode: &Deferred) -> bool {
+    let owner = |dir: &DirPath| match context.scope.policy.all_in(dir) {
+        Some(Rule::Give { uid, gid }) => Some((uid, gid)),
+        _ => None,
+    };
+    let mut owners = inode.names.iter().filter_map(|names| owner(&names.dir));
+    let first = owners.next();
+    owners.any(|owner| Some(owner) != first)
+}
+
+fn leave_two_owners<S: Sink>(
+    visitor: &mut ShiftVisitor<'_, S>,
+    inode: &Deferred,
+) -> ControlFlow<()> {
+    let first = &inode.names[0];
+    let name = first.iter().next().unwrap_or_default();
+    let reason = "is hard-linked into two trees that are given to different owners. Make a copy of it in one of them";
+    visitor.record_left(ProblemKind::Failed, &first.dir, name, reason.into())
 }
 
 /// Decides on an inode whose names all stood still.

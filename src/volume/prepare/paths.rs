@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use super::PrepareRequest;
-use crate::engine::ShiftRequest;
+use super::{PrepareRequest, rule};
+use crate::engine::{Rule, ShiftRequest};
 use crate::fs::escape::escaped;
 use crate::fs::{Ancestor, PinnedFile, Root};
 use crate::guidance::Guidance;
@@ -21,8 +21,9 @@ use crate::volume::remedy::CREATE;
 /// What each path needs: it is a tree, or directories are to be made.
 pub(super) struct PathPlan<'a> {
     pub request: &'a PrepareRequest,
-    pub new_owner: Option<(u32, u32)>,
     pub trees: Vec<PathBuf>,
+    /// What each of the trees becomes.
+    pub rules: Vec<Rule>,
     /// Directories to be made, outermost first.
     pub made: Vec<(PathBuf, NewDirectory)>,
     /// What is there of each path: the directories above it count; of a path that is missing, the
@@ -33,8 +34,8 @@ pub(super) struct PathPlan<'a> {
 pub(super) type IsMissing = bool;
 
 impl PathPlan<'_> {
-    /// Looks at one path.
-    pub fn path(&mut self, path: &Path) -> Result<(), VolumeError> {
+    /// Looks at one path; it is given to this owner, or else goes through the map.
+    pub fn path(&mut self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), VolumeError> {
         let missing = match path.symlink_metadata() {
             Ok(_) => false,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
@@ -44,7 +45,8 @@ impl PathPlan<'_> {
             return Err(VolumeError::path(path, format!("is not there. {CREATE}")));
         }
         if missing {
-            return self.missing(path);
+            let owner = owner.or(container_root(&self.request.shift));
+            return self.missing(path, owner.unwrap_or((0, 0)));
         }
         let root = open(path)?;
         if !self.request.shift.allow_system_path {
@@ -52,12 +54,13 @@ impl PathPlan<'_> {
             fine.map_err(|error| VolumeError::path(path, strip(&root.path, &error.to_string())))?;
         }
         self.trees.push(root.path.clone());
+        self.rules.push(rule(owner, &self.request.shift));
         self.below.push((root, false));
         Ok(())
     }
 
     /// A directory that is to be made, with those above that are missing too.
-    fn missing(&mut self, path: &Path) -> Result<(), VolumeError> {
+    fn missing(&mut self, path: &Path, owner: (u32, u32)) -> Result<(), VolumeError> {
         let is_plain =
             |part: std::path::Component<'_>| !matches!(part, std::path::Component::ParentDir);
         if !path.components().all(is_plain) {
@@ -83,7 +86,7 @@ impl PathPlan<'_> {
             dir.push(name);
             let is_last = n + 1 == names.len();
             let (uid, gid) = match is_last {
-                true => self.new_owner.unwrap_or((0, 0)),
+                true => owner,
                 // What is on the way is the host's, and others may pass.
                 false => (0, 0),
             };
@@ -172,7 +175,7 @@ fn strip(path: &Path, message: &str) -> String {
 }
 
 /// To whom something new belongs that is given to nobody.
-pub(super) fn container_root(shift: &ShiftRequest) -> Option<(u32, u32)> {
+fn container_root(shift: &ShiftRequest) -> Option<(u32, u32)> {
     match shift.direction {
         Direction::Into => shift.map.container_root(),
         Direction::OutOf => Some((0, 0)),

@@ -92,7 +92,8 @@ fn every_member_is_documented_and_there() {
     let plan = text(&fs.path().join("plan.jsonl"));
     let (top, plain, docker) = (text(&top), text(&plain), text(&docker));
     let reports = "shift";
-    let with_journals: [(&str, &[&str]); 16] = [
+    let command = format!("docker run -v {plain}:/plain -u 0:0 image");
+    let with_journals: [(&str, &[&str]); 17] = [
         (reports, &["shift", "--dry-run", "--map", MAP, &top]),
         (
             reports,
@@ -133,9 +134,13 @@ fn every_member_is_documented_and_there() {
         ("journal prune", &["journal", "prune"]),
         ("mount", &["mount", "--map", MAP, &top]),
         ("check", &["check", "--as", "0:0", "--map", MAP, &plain]),
+        (
+            "check --compose",
+            &["check", "--run", &command, "--map", MAP],
+        ),
     ];
     for (heading, args) in with_journals {
-        let takes_no_journals = heading == "check";
+        let takes_no_journals = args[0] == "check";
         let args = [args, &["--json"]].concat();
         let run = match takes_no_journals {
             true => {

@@ -82,6 +82,7 @@ fn pages_without_a_daemon_say_what_happens() {
             "docs/compare.md",
             "docs/reports.md",
             "docs/maps.md",
+            "docs/compose.md",
         ],
     );
 }

@@ -133,6 +133,22 @@ fn a_broker_keeps_its_messages_there_and_back() {
         assert_eq!(told.code, Some(3), "{told}");
         assert!(told.text().contains("container user 999:999"), "{told}");
     }
+    let file = host.beside().join("compose.yaml");
+    let service = format!("services: {{broker: {{image: 'rabbitmq:1', volumes: ['{mount}']}}}}");
+    fs::write(&file, service).unwrap();
+    let by_name = format!("docker run -v {mount} -u root:rabbitmq --group-add daemon rabbitmq:1");
+    for (flag, value, user) in [
+        ("--compose", file.to_str().unwrap(), "999:999"),
+        ("--run", &by_name, "0:999"),
+    ] {
+        let mut command = Command::new(Idshift::program());
+        let told = Run::of(command.args(["check", flag, value, "--data-root", data_root]));
+        assert_eq!(told.code, Some(3), "{told}");
+        assert!(
+            told.text().contains(&format!("  {user}  cannot use it")),
+            "{told}"
+        );
+    }
     remapped.docker(&["rm", "broker"]);
 
     // The same once more beside it, to be undone.

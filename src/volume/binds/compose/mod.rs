@@ -1,0 +1,192 @@
+//! Compose files as `docker compose` resolves them, as far as binds and users go. Pure: files and variables come from
+//! whoever asks. What is not resolved here is an error that names it; nothing is guessed.
+//!
+//! - [`yaml`]: YAML of bounded size
+//! - [`interpolate`]: `${VAR:-default}`; [`dotenv`]: `.env`
+//! - [`reader`]: values of one file
+//! - [`service`]: what one file says of a service; [`extends`]: on top of another
+//! - [`volumes`]: volumes, secrets and configs
+
+pub mod dotenv;
+mod extends;
+pub mod interpolate;
+mod reader;
+mod service;
+mod volumes;
+pub mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::{BindsError, Service};
+use crate::fs::escape::escaped;
+use extends::{Place, read_extended};
+use interpolate::Lookup;
+use reader::Reader;
+use service::RawService;
+use volumes::Declared;
+use yaml::Node;
+
+/// What a project is made of.
+pub struct Input<'a> {
+    /// The files: absolute paths, later ones over earlier ones.
+    pub files: &'a [PathBuf],
+    /// Reads one, or one that another names.
+    pub read: &'a dyn Fn(&Path) -> Result<String, BindsError>,
+    /// Variables.
+    pub lookup: &'a Lookup<'a>,
+    /// What `~` stands for.
+    pub home: Option<&'a Path>,
+    /// Relative paths start here: the directory of the first file.
+    pub dir: &'a Path,
+}
+
+/// Which of the services are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Active profiles.
+    pub profiles: Vec<String>,
+    /// These services alone; none: all that are active.
+    pub services: Vec<String>,
+}
+
+/// The services, in the order of the files.
+///
+/// # Errors
+/// What cannot be resolved.
+pub fn resolve(input: &Input<'_>, wanted: &Selection) -> Result<Vec<Service>, BindsError> {
+    let mut project = RawProject::default();
+    for path in input.files {
+        let text = (input.read)(path)?;
+        let file = shown(path);
+        for top in yaml::documents(&text, &file)? {
+            project.add(path, &top, input)?;
+        }
+    }
+    let first = input.files.first().map(|path| shown(path));
+    project.selected(&first.unwrap_or_default(), input, wanted)
+}
+
+/// A file, for messages.
+pub(super) fn shown(path: &Path) -> String {
+    escaped(path).to_string()
+}
+
+#[derive(Default)]
+struct RawProject {
+    name: Option<String>,
+    services: IndexMap<String, RawService>,
+    declared: Declared,
+}
+
+impl RawProject {
+    /// One document over what is known.
+    fn add(&mut self, path: &Path, top: &Node, input: &Input<'_>) -> Result<(), BindsError> {
+        let file = shown(path);
+        let reader = Reader {
+            file: &file,
+            dir: input.dir,
+            home: input.home,
+            lookup: input.lookup,
+        };
+        if let Some(include) = top.get("include") {
+            let reason = "include: is resolved by `docker compose` only. Install it, or name the files: --compose FILE --compose FILE";
+            return Err(reader.bad(include, reason));
+        }
+        if top.entries().next().is_none() && top.data != yaml::Data::Null {
+            return Err(reader.bad(top, "is no Compose file"));
+        }
+        self.name = reader.text_of(top, "name")?.or(self.name.take());
+        let place = Place {
+            path,
+            dir: input.dir,
+            top,
+        };
+        for (name, _) in reader.map(top, "services")? {
+            let service = read_extended(name, place, input)?;
+            let known = self.services.entry(name.clone()).or_default();
+            *known = std::mem::take(known).overridden(service);
+        }
+        self.declared.merge(Declared::read(top, &reader)?);
+        Ok(())
+    }
+
+    fn selected(
+        self,
+        file: &str,
+        input: &Input<'_>,
+        wanted: &Selection,
+    ) -> Result<Vec<Service>, BindsError> {
+        for name in &wanted.services {
+            if !self.services.contains_key(name) {
+                let known: Vec<&str> = self.services.keys().map(String::as_str).collect();
+                let known = known.join(", ");
+                let reason = format!("has no service {name:?}; there are: {known:?}");
+                return Err(BindsError::new(file, reason));
+            }
+        }
+        let project = self.name.clone().map_or_else(
+            || normalized(&input.dir.file_name().unwrap_or_default().to_string_lossy()),
+            |name| normalized(&name),
+        );
+        let is_meant = |name: &String, service: &RawService| match &wanted.services[..] {
+            [] => {
+                let active = |profile: &String| wanted.profiles.contains(profile);
+                let all = wanted.profiles.iter().any(|profile| profile == "*");
+                service.profiles.is_empty() || all || service.profiles.iter().any(active)
+            }
+            named => named.contains(name),
+        };
+        let declared = &self.declared;
+        self.services
+            .into_iter()
+            .filter(|(name, service)| is_meant(name, service))
+            .map(|(name, service)| {
+                finished(&name, service, declared, &project)
+                    .map_err(|reason| BindsError::new(file, format!("service {name:?}: {reason}")))
+            })
+            .collect()
+    }
+}
+
+/// A service, with what its mounts are.
+fn finished(
+    name: &str,
+    raw: RawService,
+    declared: &Declared,
+    project: &str,
+) -> Result<Service, String> {
+    let mut service = Service {
+        name: name.to_string(),
+        // What `docker compose build` names it.
+        image: raw.image.or_else(|| Some(format!("{project}-{name}"))),
+        user: raw.user.filter(|user| !user.is_empty()),
+        group_add: raw.group_add,
+        uses_host_ids: raw.userns.as_deref() == Some("host"),
+        ..Service::default()
+    };
+    if let Some(mode) = raw.userns.filter(|mode| !mode.is_empty() && mode != "host") {
+        return Err(format!("userns_mode {mode:?} is not known"));
+    }
+    for mount in raw.mounts {
+        match declared.resolve(mount)? {
+            Ok(bind) => service.binds.push(bind),
+            Err(other) => service.other_mounts.push(other),
+        }
+    }
+    Ok(service)
+}
+
+/// As Compose makes a project's name (compose-go `NormalizeProjectName`).
+fn normalized(name: &str) -> String {
+    let name = name.to_lowercase();
+    let kept = name.chars().filter(|letter| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '_' | '-')
+    });
+    let name: String = kept.collect();
+    name.trim_start_matches(['_', '-']).to_string()
+}

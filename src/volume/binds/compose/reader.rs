@@ -1,0 +1,128 @@
+//! Values of one Compose file: with variables replaced, and paths made absolute.
+
+use std::path::{Path, PathBuf};
+
+use super::interpolate::{Lookup, interpolate};
+use super::yaml::{Data, Node};
+use crate::volume::binds::BindsError;
+use crate::volume::binds::volume_syntax::clean;
+
+/// How the values of one file are read.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// The file, as people can read it.
+    pub file: &'a str,
+    /// What relative paths start from.
+    pub dir: &'a Path,
+    /// What `~` stands for.
+    pub home: Option<&'a Path>,
+    /// Variables.
+    pub lookup: &'a Lookup<'a>,
+}
+
+impl Reader<'_> {
+    /// An error at a node.
+    pub fn bad(&self, node: &Node, reason: impl Into<String>) -> BindsError {
+        BindsError::at(self.file, node.line, reason)
+    }
+
+    /// Refuses tags such as `!reset`.
+    fn check_tag(&self, node: &Node) -> Result<(), BindsError> {
+        match &node.tag {
+            None => Ok(()),
+            Some(tag) => Err(self.bad(
+                node,
+                format!("{tag:?} is resolved by `docker compose` only: install it"),
+            )),
+        }
+    }
+
+    /// A text with its variables replaced.
+    pub fn text(&self, node: &Node, what: &str) -> Result<String, BindsError> {
+        self.check_tag(node)?;
+        let Data::Text(text) = &node.data else {
+            return Err(self.bad(node, format!("{what} is no text")));
+        };
+        interpolate(text, self.lookup).map_err(|error| self.bad(node, format!("{what}: {error}")))
+    }
+
+    /// The text of a key, where it has one.
+    pub fn text_of(&self, of: &Node, key: &str) -> Result<Option<String>, BindsError> {
+        of.get(key).map(|node| self.text(node, key)).transpose()
+    }
+
+    /// An id or a name. A number that YAML reads as another one is refused.
+    pub fn id(&self, node: &Node, what: &str) -> Result<String, BindsError> {
+        let text = self.text(node, what)?;
+        let is_number = node.is_plain && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_number && text.len() > 1 && text.starts_with('0') {
+            let reason = format!("{what}: {text} is no decimal number for YAML; put it in quotes");
+            return Err(self.bad(node, reason));
+        }
+        Ok(text)
+    }
+
+    /// A switch that is off where it is not there.
+    pub fn switch(&self, of: &Node, key: &str) -> Result<bool, BindsError> {
+        let Some(node) = of.get(key) else {
+            return Ok(false);
+        };
+        match self.text(node, key)?.as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(self.bad(node, format!("{key} is {other:?}, not true or false"))),
+        }
+    }
+
+    /// The items of a list, or none.
+    pub fn list<'n>(&self, of: &'n Node, key: &str) -> Result<&'n [Node], BindsError> {
+        let Some(node) = of.get(key) else {
+            return Ok(&[]);
+        };
+        self.check_tag(node)?;
+        match &node.data {
+            Data::List(items) => Ok(items),
+            _ => Err(self.bad(node, format!("{key} is no list"))),
+        }
+    }
+
+    /// The texts of a list, or of one text.
+    pub fn texts(&self, of: &Node, key: &str) -> Result<Vec<String>, BindsError> {
+        if let Some(node) = of.get(key)
+            && let Data::Text(_) = node.data
+        {
+            return Ok(vec![self.text(node, key)?]);
+        }
+        let items = self.list(of, key)?.iter();
+        items.map(|item| self.id(item, key)).collect()
+    }
+
+    /// The entries of a mapping, or none.
+    pub fn map<'n>(&self, of: &'n Node, key: &str) -> Result<&'n [(String, Node)], BindsError> {
+        let Some(node) = of.get(key) else {
+            return Ok(&[]);
+        };
+        self.check_tag(node)?;
+        match &node.data {
+            Data::Map(entries) => Ok(entries),
+            _ => Err(self.bad(node, format!("{key} is no mapping"))),
+        }
+    }
+
+    /// A host path, absolute.
+    pub fn path(&self, node: &Node, text: &str) -> Result<PathBuf, BindsError> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(self.bad(node, format!("{text:?} is no path")));
+        }
+        match text.strip_prefix('~') {
+            None => Ok(clean(self.dir, text)),
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                let home = self
+                    .home
+                    .ok_or_else(|| self.bad(node, "`~` needs HOME in the environment"))?;
+                Ok(clean(home, rest.trim_start_matches('/')))
+            }
+            Some(_) => Err(self.bad(node, format!("{text:?}: write the home out"))),
+        }
+    }
+}

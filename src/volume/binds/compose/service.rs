@@ -1,0 +1,113 @@
+//! What one file says of a service, and one over another.
+
+use super::reader::Reader;
+use super::volumes::{Mount, MountSource, read_mounts};
+use super::yaml::{Data, Node};
+use crate::volume::binds::BindsError;
+
+/// What one file says of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawService {
+    /// `image:`
+    pub image: Option<String>,
+    /// `user:`
+    pub user: Option<String>,
+    /// `group_add:`
+    pub group_add: Vec<String>,
+    /// `userns_mode:`
+    pub userns: Option<String>,
+    /// `profiles:`
+    pub profiles: Vec<String>,
+    /// Its mounts.
+    pub mounts: Vec<Mount>,
+    /// `extends:`
+    pub extends: Option<Extends>,
+}
+
+/// `extends:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extends {
+    /// The other service.
+    pub service: String,
+    /// Its file; `None`: the same.
+    pub file: Option<String>,
+    /// Where it is said.
+    pub line: usize,
+}
+
+impl RawService {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Something of it cannot be resolved.
+    pub fn read(node: &Node, reader: &Reader<'_>) -> Result<RawService, BindsError> {
+        if let Some(tag) = &node.tag {
+            let reason = format!("{tag:?} is resolved by `docker compose` only: install it");
+            return Err(reader.bad(node, reason));
+        }
+        if let Some(from) = node.get("volumes_from") {
+            let reason = "volumes_from: the volumes of another container are not followed. \
+                 Check that service too, or name the others with --service";
+            return Err(reader.bad(from, reason));
+        }
+        let user = node.get("user").map(|user| reader.id(user, "user"));
+        Ok(RawService {
+            image: reader.text_of(node, "image")?,
+            user: user.transpose()?,
+            group_add: reader.texts(node, "group_add")?,
+            userns: reader.text_of(node, "userns_mode")?,
+            profiles: reader.texts(node, "profiles")?,
+            mounts: read_mounts(node, reader)?,
+            extends: node
+                .get("extends")
+                .map(|extends| read_extends(extends, reader))
+                .transpose()?,
+        })
+    }
+
+    /// This one, with what another says over it.
+    pub fn overridden(mut self, over: RawService) -> RawService {
+        for mount in over.mounts {
+            let at = |it: &Mount| it.target == mount.target && is_same_list(it, &mount);
+            match self.mounts.iter_mut().find(|it| at(it)) {
+                Some(known) => *known = mount,
+                None => self.mounts.push(mount),
+            }
+        }
+        self.group_add.extend(over.group_add);
+        self.profiles.extend(over.profiles);
+        RawService {
+            image: over.image.or(self.image),
+            user: over.user.or(self.user),
+            userns: over.userns.or(self.userns),
+            extends: None,
+            ..self
+        }
+    }
+}
+
+/// Secrets replace secrets, volumes replace volumes.
+fn is_same_list(one: &Mount, other: &Mount) -> bool {
+    let list = |mount: &Mount| match mount.source {
+        MountSource::Secret(kind, _) => Some(kind),
+        _ => None,
+    };
+    list(one) == list(other)
+}
+
+fn read_extends(node: &Node, reader: &Reader<'_>) -> Result<Extends, BindsError> {
+    let line = node.line;
+    if let Data::Text(_) = node.data {
+        return Ok(Extends {
+            service: reader.text(node, "extends")?,
+            file: None,
+            line,
+        });
+    }
+    let service = reader.text_of(node, "service")?;
+    Ok(Extends {
+        service: service.ok_or_else(|| reader.bad(node, "extends names no service"))?,
+        file: reader.text_of(node, "file")?,
+        line,
+    })
+}

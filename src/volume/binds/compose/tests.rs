@@ -1,0 +1,217 @@
+use std::collections::HashMap;
+
+use super::*;
+use proptest::prelude::*;
+
+/// Resolves files of this project in `/p`.
+fn project(files: &[(&str, &str)], all: usize, wanted: &Selection) -> Result<Vec<Service>, String> {
+    let known: HashMap<PathBuf, &str> = files
+        .iter()
+        .map(|(name, text)| (Path::new("/p").join(name), *text))
+        .collect();
+    let paths: Vec<PathBuf> = files[..all]
+        .iter()
+        .map(|(name, _)| Path::new("/p").join(name))
+        .collect();
+    let read = |path: &Path| {
+        let text = known.get(path);
+        text.map(|text| text.to_string())
+            .ok_or_else(|| BindsError::new(&shown(path), "is not there"))
+    };
+    let lookup = |name: &str| (name == "DATA").then(|| Ok("/srv".to_string()));
+    let input = Input {
+        files: &paths,
+        read: &read,
+        lookup: &lookup,
+        home: Some(Path::new("/root")),
+        dir: Path::new("/p"),
+    };
+    resolve(&input, wanted).map_err(|error| error.to_string())
+}
+
+/// `service user source target ro create` a line.
+fn lines(services: &[Service]) -> Vec<String> {
+    let all = services.iter().flat_map(|service| {
+        service.binds.iter().map(|bind| {
+            let user = service.user.as_deref().unwrap_or("-");
+            let ro = if bind.read_only { " ro" } else { "" };
+            let create = if bind.creates_source { " create" } else { "" };
+            let (source, target) = (bind.source.display(), &bind.target);
+            format!("{} {user} {source} {target}{ro}{create}", service.name)
+        })
+    });
+    all.collect()
+}
+
+fn one(text: &str) -> Result<Vec<String>, String> {
+    project(&[("compose.yaml", text)], 1, &Selection::default()).map(|all| lines(&all))
+}
+
+#[test]
+fn both_syntaxes_of_volumes() {
+    let text = "
+services:
+  web:
+    image: nginx
+    user: 33:33
+    volumes:
+      - ./html:/www:ro
+      - ${DATA}/up/:/up/
+      - ~/x:/x
+      - named:/n
+      - bound:/b
+      - /anonymous
+      - {type: bind, source: rel, target: /rel, read_only: true}
+      - {type: bind, source: /long, target: /long, bind: {create_host_path: true}}
+      - {type: tmpfs, target: /t}
+    secrets: [key, {source: key, target: other}]
+volumes:
+  named:
+  bound: {driver_opts: {type: none, o: bind, device: /dev1/./x}}
+secrets:
+  key: {file: ./key.txt}
+";
+    assert_eq!(
+        one(text).unwrap(),
+        [
+            "web 33:33 /p/html /www ro create",
+            "web 33:33 /srv/up /up create",
+            "web 33:33 /root/x /x create",
+            "web 33:33 /dev1/x /b",
+            "web 33:33 /p/rel /rel ro",
+            "web 33:33 /long /long create",
+            "web 33:33 /p/key.txt /run/secrets/key ro",
+            "web 33:33 /p/key.txt /run/secrets/other ro",
+        ]
+    );
+    let all = project(&[("compose.yaml", text)], 1, &Selection::default()).unwrap();
+    let others: Vec<String> = all[0]
+        .other_mounts
+        .iter()
+        .map(|other| format!("{} {}", other.what, other.target))
+        .collect();
+    assert_eq!(
+        others,
+        ["volume named /n", "anonymous volume /anonymous", "tmpfs /t"]
+    );
+}
+
+#[test]
+fn later_files_and_extended_services() {
+    let base = "services: {app: {user: '1', volumes: ['./a:/a', './b:/b']}, db: {image: d}}";
+    let over = "services: {app: {user: '2', volumes: ['./c:/a:ro']}, db: {extends: {service: base, file: sub/x.yaml}}}";
+    let sub = "services: {base: {user: '7', extends: deep, volumes: ['./d:/d']}, deep: {image: z, volumes: ['../e:/e']}}";
+    let files = [("a.yaml", base), ("b.yaml", over), ("sub/x.yaml", sub)];
+    let all = project(&files, 2, &Selection::default()).unwrap();
+    assert_eq!(
+        lines(&all),
+        [
+            "app 2 /p/c /a ro create",
+            "app 2 /p/b /b create",
+            "db 7 /p/e /e create",
+            "db 7 /p/sub/d /d create",
+        ]
+    );
+    assert_eq!(all[1].image.as_deref(), Some("z"));
+}
+
+#[test]
+fn profiles_and_named_services() {
+    let text = "services: {a: {volumes: ['/a:/a']}, b: {profiles: [p], volumes: ['/b:/b']}, c: {profiles: [q], volumes: ['/c:/c']}}";
+    let names = |profiles: &[&str], services: &[&str]| {
+        let owned = |all: &[&str]| all.iter().map(|it| it.to_string()).collect();
+        let wanted = Selection {
+            profiles: owned(profiles),
+            services: owned(services),
+        };
+        let all = project(&[("f", text)], 1, &wanted)?;
+        Ok(all
+            .into_iter()
+            .map(|it| it.name)
+            .collect::<Vec<_>>()
+            .join(" "))
+    };
+    assert_eq!(names(&[], &[]).as_deref(), Ok("a"));
+    assert_eq!(names(&["p"], &[]).as_deref(), Ok("a b"));
+    assert_eq!(names(&["*"], &[]).as_deref(), Ok("a b c"));
+    assert_eq!(names(&[], &["c"]).as_deref(), Ok("c"));
+    let said: Result<String, String> = names(&[], &["d"]);
+    assert!(said.unwrap_err().contains("\"d\"; there are: \"a, b, c\""));
+}
+
+#[test]
+fn what_cannot_be_resolved_is_named_with_its_line() {
+    for (text, line, wanted) in [
+        (
+            "services:\n a:\n  volumes:\n  - ${NO}/x:/x",
+            4,
+            "variable NO is not set",
+        ),
+        ("services:\n a:\n  user: 010", 3, "quotes"),
+        (
+            "services:\n a:\n  extends: b",
+            3,
+            "\"b\", which is not in this file",
+        ),
+        ("services:\n a:\n  extends: a", 3, "extends itself"),
+        (
+            "services:\n a:\n  extends: {service: b, file: no.yaml}",
+            3,
+            "/p/no.yaml: is not there",
+        ),
+        ("services:\n a:\n  volumes: !reset []", 3, "!reset"),
+        ("services:\n a:\n  volumes_from: [b]", 3, "volumes_from"),
+        (
+            "volumes:\n a: {driver_opts: {type: none, o: bind, device: ./x}}",
+            2,
+            "absolute",
+        ),
+        ("include: [x.yaml]", 1, "docker compose"),
+        ("services:\n a:\n  volumes: [a:b]", 3, "SOURCE:TARGET"),
+        (
+            "services:\n a:\n  volumes:\n  - {type: bind, target: /x}",
+            4,
+            "no source",
+        ),
+        ("services: [a]", 1, "no mapping"),
+        (
+            "services: {a: {volumes: ['~joe/x:/x']}}",
+            1,
+            "write the home out",
+        ),
+    ] {
+        let said = one(text).unwrap_err();
+        let place = format!("/p/compose.yaml: line {line}: ");
+        assert!(
+            said.starts_with(&place) && said.contains(wanted),
+            "{text}: {said}"
+        );
+    }
+    for (text, wanted) in [
+        (
+            "services: {a: {volumes: ['n:/n']}}",
+            "the volume \"n\" is not declared",
+        ),
+        ("services: {a: {userns_mode: other}}", "userns_mode"),
+    ] {
+        let said = one(text).unwrap_err();
+        assert!(said.contains(wanted), "{text}: {said}");
+    }
+}
+
+#[test]
+fn variables_that_do_not_matter_need_no_value() {
+    let text = "services: {a: {environment: {X: $NO}, ports: ['${NO}:80'], volumes: ['/a:/a']}}";
+    assert_eq!(one(text).unwrap(), ["a - /a /a create"]);
+}
+
+proptest! {
+    #[test]
+    fn any_file_is_resolved_or_refused(
+        text in "(services|volumes|extends|user|file|type|bind|source|target|[:\\[\\]{},'$-]|\n {0,4}|[a/.~])*"
+    ) {
+        if let Err(said) = one(&text) {
+            prop_assert!(said.starts_with('/'), "{}", said);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! `volumes:`, `secrets:` and `configs:` of a service, and of the whole file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::reader::Reader;
+use super::yaml::{Data, Node};
+use crate::volume::binds::volume_syntax::{clean, is_path, split};
+use crate::volume::binds::{Bind, BindsError, OtherMount};
+
+/// A mount of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted.
+    pub source: MountSource,
+    /// Where: a later one at the same place replaces it.
+    pub target: String,
+    /// Nothing is written.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountSource {
+    /// A host path; Docker makes it when it is missing, or does not.
+    Path(PathBuf, bool),
+    /// A volume by its name in the file.
+    Volume(String),
+    /// A secret or config by its name in the file.
+    Secret(FileKind, String),
+    /// Something else, for people.
+    Other(String),
+}
+
+/// What a file is that a service gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// `secrets:`
+    Secret,
+    /// `configs:`
+    Config,
+}
+
+impl FileKind {
+    fn key(self) -> &'static str {
+        match self {
+            FileKind::Secret => "secrets",
+            FileKind::Config => "configs",
+        }
+    }
+}
+
+/// What the whole file says of volumes, secrets and configs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// The host path that a volume of the local driver binds.
+    volumes: BTreeMap<String, Option<PathBuf>>,
+    secrets: BTreeMap<String, Option<PathBuf>>,
+    configs: BTreeMap<String, Option<PathBuf>>,
+}
+
+/// The mounts of a service in one file.
+///
+/// # Errors
+/// One cannot be read.
+pub fn read_mounts(service: &Node, reader: &Reader<'_>) -> Result<Vec<Mount>, BindsError> {
+    let volumes = reader.list(service, "volumes")?.iter();
+    let mut mounts: Vec<Mount> = volumes
+        .map(|node| match node.data {
+            Data::Map(_) => long(node, reader),
+            _ => short(node, reader),
+        })
+        .collect::<Result<_, _>>()?;
+    for target in reader.texts(service, "tmpfs")? {
+        let target = target.split(':').next().unwrap_or_default();
+        mounts.push(Mount {
+            source: MountSource::Other("tmpfs".into()),
+            target: cleaned(target),
+            read_only: false,
+        });
+    }
+    for kind in [FileKind::Secret, FileKind::Config] {
+        for node in reader.list(service, kind.key())? {
+            mounts.push(file(node, kind, reader)?);
+        }
+    }
+    Ok(mounts)
+}
+
+fn short(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
+    let text = reader.text(node, "volumes")?;
+    let volume = split(&text).map_err(|reason| reader.bad(node, reason))?;
+    let source = match volume.source {
+        None => MountSource::Other("anonymous volume".into()),
+        Some(path) if is_path(path) => MountSource::Path(reader.path(node, path)?, true),
+        Some(name) => MountSource::Volume(name.into()),
+    };
+    Ok(Mount {
+        source,
+        target: cleaned(volume.target),
+        read_only: volume.read_only,
+    })
+}
+
+fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
+    let missing = |what: &str| reader.bad(node, format!("a volume has no {what}"));
+    let kind = reader.text_of(node, "type")?;
+    let kind = kind.ok_or_else(|| missing("type"))?;
+    let source = reader.text_of(node, "source")?;
+    let target = reader.text_of(node, "target")?;
+    let target = target.ok_or_else(|| missing("target"))?;
+    let source = match (kind.as_str(), source) {
+        ("bind", Some(path)) => {
+            let creates = match node.get("bind") {
+                Some(bind) => reader.switch(bind, "create_host_path")?,
+                None => false,
+            };
+            MountSource::Path(reader.path(node, &path)?, creates)
+        }
+        ("bind", None) => return Err(missing("source")),
+        ("volume", Some(name)) => MountSource::Volume(name),
+        ("volume", None) => MountSource::Other("anonymous volume".into()),
+        (other, _) => MountSource::Other(other.to_string()),
+    };
+    Ok(Mount {
+        source,
+        target: cleaned(&target),
+        read_only: reader.switch(node, "read_only")?,
+    })
+}
+
+/// A secret or config that a service uses: mounted read-only.
+fn file(node: &Node, kind: FileKind, reader: &Reader<'_>) -> Result<Mount, BindsError> {
+    let (name, target) = match node.data {
+        Data::Map(_) => {
+            let name = reader.text_of(node, "source")?;
+            let name = name
+                .ok_or_else(|| reader.bad(node, format!("one of {} has no source", kind.key())))?;
+            (name, reader.text_of(node, "target")?)
+        }
+        _ => (reader.text(node, kind.key())?, None),
+    };
+    let target = target.unwrap_or_else(|| name.clone());
+    let dir = match kind {
+        FileKind::Secret => "/run/secrets",
+        FileKind::Config => "/",
+    };
+    Ok(Mount {
+        target: cleaned_from(Path::new(dir), &target),
+        source: MountSource::Secret(kind, name),
+        read_only: true,
+    })
+}
+
+fn cleaned(target: &str) -> String {
+    cleaned_from(Path::new("/"), target)
+}
+
+fn cleaned_from(dir: &Path, target: &str) -> String {
+    clean(dir, target).to_string_lossy().into_owned()
+}
+
+impl Declared {
+    /// Those of one file.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn read(top: &Node, reader: &Reader<'_>) -> Result<Declared, BindsError> {
+        let mut declared = Declared::default();
+        for (name, node) in reader.map(top, "volumes")? {
+            let path = bound_device(node, reader)?;
+            declared.volumes.insert(name.clone(), path);
+        }
+        for (kind, all) in [
+            (FileKind::Secret, &mut declared.secrets),
+            (FileKind::Config, &mut declared.configs),
+        ] {
+            for (name, node) in reader.map(top, kind.key())? {
+                let file = reader.text_of(node, "file")?;
+                let file = file.map(|path| reader.path(node, &path)).transpose()?;
+                all.insert(name.clone(), file);
+            }
+        }
+        Ok(declared)
+    }
+
+    /// What a later file says replaces it.
+    pub fn merge(&mut self, later: Declared) {
+        for (all, more) in [
+            (&mut self.volumes, later.volumes),
+            (&mut self.secrets, later.secrets),
+            (&mut self.configs, later.configs),
+        ] {
+            for (name, path) in more {
+                // A declaration that says nothing leaves the earlier one.
+                let known = all.entry(name).or_default();
+                *known = path.or(known.take());
+            }
+        }
+    }
+
+    /// A mount as a bind, or as what else it is.
+    ///
+    /// # Errors
+    /// It names something that is not declared.
+    pub fn resolve(&self, mount: Mount) -> Result<Result<Bind, OtherMount>, String> {
+        let Mount {
+            source,
+            target,
+            read_only,
+        } = mount;
+        let undeclared = |what: &str, name: &str| format!("the {what} {name:?} is not declared");
+        let (path, other) = match source {
+            MountSource::Path(source, creates_source) => {
+                return Ok(Ok(Bind {
+                    source,
+                    target,
+                    read_only,
+                    creates_source,
+                }));
+            }
+            MountSource::Volume(name) => {
+                let path = self.volumes.get(&name);
+                let path = path.ok_or_else(|| undeclared("volume", &name))?;
+                (path.clone(), format!("volume {name}"))
+            }
+            MountSource::Secret(kind, name) => {
+                let (what, all) = match kind {
+                    FileKind::Secret => ("secret", &self.secrets),
+                    FileKind::Config => ("config", &self.configs),
+                };
+                let path = all.get(&name).ok_or_else(|| undeclared(what, &name))?;
+                (path.clone(), format!("{what} {name}"))
+            }
+            MountSource::Other(what) => (None, what),
+        };
+        Ok(match path {
+            Some(source) => Ok(Bind {
+                source,
+                target,
+                read_only,
+                creates_source: false,
+            }),
+            None => Err(OtherMount {
+                what: other,
+                target,
+            }),
+        })
+    }
+}
+
+/// The host path of a volume that the local driver mounts with `o: bind`.
+fn bound_device(volume: &Node, reader: &Reader<'_>) -> Result<Option<PathBuf>, BindsError> {
+    let Some(options) = volume.get("driver_opts") else {
+        return Ok(None);
+    };
+    let driver = reader.text_of(volume, "driver")?;
+    let is_local = driver.is_none_or(|driver| driver == "local");
+    let flags = reader.text_of(options, "o")?.unwrap_or_default();
+    let is_bind = flags
+        .split(',')
+        .any(|flag| matches!(flag.trim(), "bind" | "rbind"));
+    match options.get("device").filter(|_| is_local && is_bind) {
+        Some(device) => {
+            let path = reader.text(device, "device")?;
+            match path.starts_with('/') {
+                true => reader.path(device, &path).map(Some),
+                // Docker mounts it from wherever the daemon was started.
+                false => {
+                    let reason = format!("the device {path:?} of a volume is no absolute path");
+                    Err(reader.bad(device, reason))
+                }
+            }
+        }
+        None => Ok(None),
+    }
+}

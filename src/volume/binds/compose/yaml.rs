@@ -1,0 +1,349 @@
+//! YAML as a tree with lines, of bounded size and depth. Files are anybody's work: an alias may stand for many nodes, and
+//! those count.
+
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+
+use crate::volume::binds::BindsError;
+
+/// Larger files are none that a person wrote.
+pub const MOST_BYTES: usize = 4 << 20;
+/// Nodes of one file, with those that aliases stand for.
+const MOST_NODES: usize = 200_000;
+/// Mappings and lists in each other.
+const MOST_DEPTH: usize = 64;
+
+/// A value, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The value.
+    pub data: Data,
+    /// From 1.
+    pub line: usize,
+    /// A tag of the program's own, such as `!reset`.
+    pub tag: Option<String>,
+    /// A text without quotes.
+    pub is_plain: bool,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Nothing, `null` or `~`.
+    Null,
+    /// A scalar, as it is written.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in the text's order.
+    Map(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// The value of a key; `None` also where it is null.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries()
+            .find(|(name, node)| name == key && node.data != Data::Null)
+            .map(|(_, node)| node)
+    }
+
+    /// The entries of a mapping; none of anything else.
+    pub fn entries(&self) -> impl Iterator<Item = &(String, Node)> {
+        match &self.data {
+            Data::Map(entries) => entries.iter(),
+            _ => [].iter(),
+        }
+    }
+}
+
+/// The documents of a text.
+///
+/// # Errors
+/// It is no YAML, or too much.
+pub fn documents(text: &str, file: &str) -> Result<Vec<Node>, BindsError> {
+    if text.len() > MOST_BYTES {
+        return Err(BindsError::new(file, "is larger than 4 MiB"));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder {
+        file,
+        budget: MOST_NODES,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        documents: Vec::new(),
+    };
+    let mut parser = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| {
+            let reason = format!("is no YAML: {}", error.info());
+            BindsError::at(file, error.marker().line(), reason)
+        })?;
+        builder.event(event, span.start.line())?;
+    }
+    Ok(builder.documents)
+}
+
+/// A mapping or list that is not complete.
+struct Open {
+    line: usize,
+    anchor: usize,
+    tag: Option<String>,
+    kind: Kind,
+}
+
+enum Kind {
+    List(Vec<Node>),
+    Map {
+        entries: Vec<(String, Node)>,
+        keys: HashSet<String>,
+        key: Option<String>,
+    },
+}
+
+struct Builder<'a> {
+    file: &'a str,
+    budget: usize,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    documents: Vec<Node>,
+}
+
+impl Builder<'_> {
+    fn event(&mut self, event: Event<'_>, line: usize) -> Result<(), BindsError> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_plain = style == ScalarStyle::Plain;
+                let is_null = is_plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let node = Node {
+                    data: match is_null {
+                        true => Data::Null,
+                        false => Data::Text(text.into_owned()),
+                    },
+                    line,
+                    tag: own_tag(tag.as_deref()),
+                    is_plain,
+                };
+                self.add(node, anchor)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.begin(line, anchor, tag.as_deref(), Kind::List(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                let kind = Kind::Map {
+                    entries: Vec::new(),
+                    keys: HashSet::new(),
+                    key: None,
+                };
+                self.begin(line, anchor, tag.as_deref(), kind)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor) else {
+                    return Err(self.bad(line, "an alias stands for what it is part of"));
+                };
+                let (size, height) = measure(node);
+                if self.open.len() + height > MOST_DEPTH {
+                    return Err(self.bad(line, "is too deep"));
+                }
+                self.spend(size, line)?;
+                let node = self.anchors[&anchor].clone();
+                self.add(node, 0)
+            }
+            Event::DocumentStart(_) => {
+                self.anchors.clear();
+                Ok(())
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        line: usize,
+        anchor: usize,
+        tag: Option<&Tag>,
+        kind: Kind,
+    ) -> Result<(), BindsError> {
+        if self.open.len() >= MOST_DEPTH {
+            return Err(self.bad(line, "is too deep"));
+        }
+        let tag = own_tag(tag);
+        self.open.push(Open {
+            line,
+            anchor,
+            tag,
+            kind,
+        });
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), BindsError> {
+        let Some(open) = self.open.pop() else {
+            return Ok(());
+        };
+        let Open {
+            line,
+            anchor,
+            tag,
+            kind,
+        } = open;
+        let data = match kind {
+            Kind::List(items) => Data::List(items),
+            Kind::Map { entries, .. } => {
+                Data::Map(merged(entries).map_err(|reason| self.bad(line, reason))?)
+            }
+        };
+        let node = Node {
+            data,
+            line,
+            tag,
+            is_plain: false,
+        };
+        self.add(node, anchor)
+    }
+
+    /// A node that is complete goes into what is open.
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), BindsError> {
+        let line = node.line;
+        self.spend(1, line)?;
+        if anchor != 0 {
+            self.spend(measure(&node).0, line)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        let file = self.file;
+        let Some(open) = self.open.last_mut() else {
+            self.documents.push(node);
+            return Ok(());
+        };
+        match &mut open.kind {
+            Kind::List(items) => items.push(node),
+            Kind::Map { entries, keys, key } => match key.take() {
+                Some(name) => entries.push((name, node)),
+                None => {
+                    let name = match node.data {
+                        Data::Text(name) => name,
+                        Data::Null => "null".into(),
+                        _ => return Err(BindsError::at(file, line, "has a key that is no text")),
+                    };
+                    if !keys.insert(name.clone()) {
+                        let reason = format!("has the key {name:?} twice");
+                        return Err(BindsError::at(file, line, reason));
+                    }
+                    *key = Some(name);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn spend(&mut self, nodes: usize, line: usize) -> Result<(), BindsError> {
+        match self.budget.checked_sub(nodes) {
+            Some(left) => {
+                self.budget = left;
+                Ok(())
+            }
+            None => Err(self.bad(
+                line,
+                "has more than 200,000 values, with those of its aliases",
+            )),
+        }
+    }
+
+    fn bad(&self, line: usize, reason: impl Into<String>) -> BindsError {
+        BindsError::at(self.file, line, reason)
+    }
+}
+
+fn own_tag(tag: Option<&Tag>) -> Option<String> {
+    tag.filter(|tag| !tag.is_yaml_core_schema())
+        .map(ToString::to_string)
+}
+
+/// How many nodes, and how deep they are in each other.
+fn measure(node: &Node) -> (usize, usize) {
+    let inner: Vec<(usize, usize)> = match &node.data {
+        Data::Null | Data::Text(_) => return (1, 1),
+        Data::List(items) => items.iter().map(measure).collect(),
+        Data::Map(entries) => entries.iter().map(|(_, node)| measure(node)).collect(),
+    };
+    let size: usize = inner.iter().map(|(size, _)| size).sum();
+    let height = inner.iter().map(|(_, height)| *height).max().unwrap_or(0);
+    (1 + size, 1 + height)
+}
+
+/// With what a key `<<` brings in: keys of the mapping itself win, then earlier ones.
+fn merged(entries: Vec<(String, Node)>) -> Result<Vec<(String, Node)>, String> {
+    let (own, merge): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key != "<<");
+    let mut all = own;
+    let mut known: HashSet<String> = all.iter().map(|(key, _)| key.clone()).collect();
+    for (_, node) in merge {
+        let parts = match node.data {
+            Data::List(parts) => parts,
+            _ => vec![node],
+        };
+        for part in parts {
+            let Data::Map(entries) = part.data else {
+                return Err("has `<<` with what is no mapping".into());
+            };
+            for (key, node) in entries {
+                if known.insert(key.clone()) {
+                    all.push((key, node));
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text<'a>(node: &'a Node, key: &str) -> &'a str {
+        match &node.get(key).unwrap().data {
+            Data::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_are_resolved() {
+        let yaml = "x: &base\n  user: '1'\n  image: a\ns:\n  <<: *base\n  image: b\nt:\n  <<: [{user: '2'}, *base]\n";
+        let all = documents(yaml, "f").unwrap();
+        let [top] = &all[..] else { panic!("{all:?}") };
+        let s = top.get("s").unwrap();
+        assert_eq!((text(s, "user"), text(s, "image")), ("1", "b"));
+        let t = top.get("t").unwrap();
+        assert_eq!((text(t, "user"), text(t, "image")), ("2", "a"));
+        assert_eq!(t.get("image").unwrap().line, 3);
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let mut bomb = String::from("a0: &a0 [x, x]\n");
+        for n in 1..40 {
+            let row = format!("*a{}, ", n - 1).repeat(10);
+            bomb += &format!("a{n}: &a{n} [{row}]\n");
+        }
+        let said = documents(&bomb, "f").unwrap_err().to_string();
+        assert!(said.contains("more than 200,000 values"), "{said}");
+        let deep = "[".repeat(100_000);
+        let said = documents(&deep, "f").unwrap_err().to_string();
+        assert!(said.contains("deep") || said.contains("no YAML"), "{said}");
+        let said = documents("a: &a [*a]", "f").unwrap_err().to_string();
+        assert!(said.starts_with("f: line 1: "), "{said}");
+        let said = documents("a: 1\na: 2", "f").unwrap_err();
+        assert_eq!(said.line, Some(2), "{said}");
+        let large = "#".repeat(MOST_BYTES + 1);
+        assert!(documents(&large, "f").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "([&*]a|<<|[a-c]|[:\\[\\]{},\n '\"!|>~-]| {1,3})*") {
+            let _ = documents(&text, "f");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The binds of a Compose project or of a `docker run` command line: which host path each service gets, and as whom
+//! it runs.
+//!
+//! - [`compose`]: pure: Compose files, as `docker compose` resolves them
+//! - [`external`]: asks `docker compose config`, where it is installed
+//! - [`files`]: reads Compose files and the environment
+//! - [`run_command`]: pure: a `docker run` command line; [`run_flags`]: its flags
+//! - [`volume_syntax`]: pure: `SOURCE:TARGET:MODE`
+//! - [`sources`]: one owner for each host path, or why there is none
+
+pub mod compose;
+pub mod external;
+pub mod files;
+mod run_command;
+mod run_flags;
+pub mod sources;
+mod volume_syntax;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::journal::name;
+
+pub use run_command::read_run_command;
+
+/// A host path that a container gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bind {
+    /// On the host: absolute; symlinks are not resolved.
+    #[serde(serialize_with = "name::serialize_path")]
+    pub source: PathBuf,
+    /// In the container.
+    pub target: String,
+    /// The container cannot write to it.
+    pub read_only: bool,
+    /// Docker makes the source when it is missing.
+    pub creates_source: bool,
+}
+
+/// A mount that is no host path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OtherMount {
+    /// What it is: `volume data`, `tmpfs`.
+    pub what: String,
+    /// In the container.
+    pub target: String,
+}
+
+/// What a container gets, and as whom it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// Its name; of a `docker run` command line `run`.
+    pub name: String,
+    /// Its image.
+    pub image: Option<String>,
+    /// `user:` or `--user`; `None` where the image decides.
+    pub user: Option<String>,
+    /// `group_add:` or `--group-add`.
+    pub group_add: Vec<String>,
+    /// It has the host's ids: the daemon does not remap it.
+    pub uses_host_ids: bool,
+    /// Its host paths.
+    pub binds: Vec<Bind>,
+    /// Its other mounts.
+    pub other_mounts: Vec<OtherMount>,
+}
+
+/// Why the binds are not known. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{file}: {}{reason}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+pub struct BindsError {
+    /// The file, as people can read it; `--run` of a command line.
+    pub file: String,
+    /// The line, from 1, where it is known.
+    pub line: Option<usize>,
+    /// What cannot be resolved, and what helps.
+    pub reason: String,
+}
+
+impl BindsError {
+    /// Of a whole file.
+    pub fn new(file: &str, reason: impl Into<String>) -> BindsError {
+        BindsError {
+            file: file.to_string(),
+            line: None,
+            reason: reason.into(),
+        }
+    }
+
+    /// Of one line, counted from 1.
+    pub fn at(file: &str, line: usize, reason: impl Into<String>) -> BindsError {
+        BindsError {
+            line: Some(line),
+            ..BindsError::new(file, reason)
+        }
+    }
+}

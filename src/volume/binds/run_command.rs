@@ -1,0 +1,336 @@
+//! A `docker run` command line as it is pasted: which host paths the container gets, and as whom it runs.
+
+use std::path::Path;
+
+use super::run_flags::{long_name, takes_value};
+use super::volume_syntax::{clean, is_path, split};
+use super::{Bind, BindsError, OtherMount, Service};
+
+/// Longer command lines are none.
+const MOST: usize = 128 << 10;
+
+/// Reads a command line; relative paths start from `dir`.
+///
+/// # Errors
+/// It is none of `docker run`, or something of it cannot be resolved.
+pub fn read_run_command(text: &str, dir: &Path) -> Result<Service, BindsError> {
+    if text.len() > MOST {
+        return Err(bad("it is too long"));
+    }
+    let words = shell_words::split(text).map_err(|_| bad("its quotes do not end"))?;
+    let mut words = words.into_iter();
+    leading_words(&mut words)?;
+    let mut reading = Reading {
+        dir,
+        service: Service {
+            name: "run".into(),
+            ..Service::default()
+        },
+    };
+    while let Some(word) = words.next() {
+        match word.strip_prefix('-') {
+            Some("-") => {
+                reading.service.image = words.next();
+                break;
+            }
+            Some("") | None => {
+                reading.service.image = Some(word);
+                break;
+            }
+            Some(flag) => reading.flag(flag, &mut words)?,
+        }
+    }
+    match &reading.service.image {
+        None => Err(bad("it names no image")),
+        Some(image) => {
+            written_out("the image", image)?;
+            Ok(reading.service)
+        }
+    }
+}
+
+fn bad(reason: impl Into<String>) -> BindsError {
+    BindsError::new("--run", reason)
+}
+
+/// `docker run`, `sudo docker container create`, `podman run`.
+fn leading_words(words: &mut impl Iterator<Item = String>) -> Result<(), BindsError> {
+    let mut next = || words.next().unwrap_or_default();
+    let mut word = next();
+    if word == "sudo" {
+        word = next();
+    }
+    let program = Path::new(&word).file_name().unwrap_or_default();
+    let is_known = program == "docker" || program == "podman";
+    let mut word = next();
+    if word == "container" {
+        word = next();
+    }
+    match is_known && (word == "run" || word == "create") {
+        true => Ok(()),
+        false => Err(bad(
+            "it does not begin with `docker run` or `docker create`. Paste the whole command in quotes",
+        )),
+    }
+}
+
+/// What a shell would replace is not known here.
+fn written_out(what: &str, text: &str) -> Result<(), BindsError> {
+    match text.contains(['$', '`']) || text.starts_with('~') {
+        true => Err(bad(format!(
+            "{what} {text:?} has what a shell replaces. Write it out, or put --run in double quotes"
+        ))),
+        false => Ok(()),
+    }
+}
+
+struct Reading<'a> {
+    dir: &'a Path,
+    service: Service,
+}
+
+impl Reading<'_> {
+    /// One word of flags, without its first dash.
+    fn flag(
+        &mut self,
+        flag: &str,
+        words: &mut impl Iterator<Item = String>,
+    ) -> Result<(), BindsError> {
+        let Some(long) = flag.strip_prefix('-') else {
+            return self.letters(flag, words);
+        };
+        if let Some((name, value)) = long.split_once('=') {
+            return self.take(name, value);
+        }
+        let missing = || bad(format!("--{long} has no value"));
+        match takes_value(long) {
+            Some(true) => self.take(long, &words.next().ok_or_else(missing)?),
+            Some(false) => Ok(()),
+            None => Err(bad(format!(
+                "--{long} is not known; where it takes a value, write --{long}=VALUE, else leave it out"
+            ))),
+        }
+    }
+
+    /// `-it`, `-v/a:/b`, `-u 33`, `-itv /a:/b`, `-u=33`
+    fn letters(
+        &mut self,
+        flag: &str,
+        words: &mut impl Iterator<Item = String>,
+    ) -> Result<(), BindsError> {
+        let mut rest = flag.chars();
+        while let Some(letter) = rest.next() {
+            let name =
+                long_name(letter).ok_or_else(|| bad(format!("the flag -{letter} is not known")))?;
+            let after = rest.as_str();
+            if takes_value(name) == Some(true) {
+                let value = match after.strip_prefix('=').unwrap_or(after) {
+                    "" => words.next(),
+                    value => Some(value.to_string()),
+                };
+                let value = value.ok_or_else(|| bad(format!("-{letter} has no value")))?;
+                return self.take(name, &value);
+            }
+            if after.starts_with('=') {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// A flag with its value: those that matter.
+    fn take(&mut self, name: &str, value: &str) -> Result<(), BindsError> {
+        let matters = [
+            "volume",
+            "mount",
+            "user",
+            "group-add",
+            "userns",
+            "tmpfs",
+            "volumes-from",
+        ];
+        if !matters.contains(&name) {
+            return Ok(());
+        }
+        written_out(&format!("--{name}"), value)?;
+        let service = &mut self.service;
+        match name {
+            "user" => service.user = (!value.is_empty()).then(|| value.to_string()),
+            "group-add" => service.group_add.push(value.to_string()),
+            "userns" if value == "host" => service.uses_host_ids = true,
+            "userns" if value.is_empty() => {}
+            "userns" => {
+                return Err(bad(format!(
+                    "--userns={value:?}: the map is not the daemon's. Only a container that the daemon remaps can be tried"
+                )));
+            }
+            "tmpfs" => service.other_mounts.push(OtherMount {
+                what: "tmpfs".into(),
+                target: value.split(':').next().unwrap_or_default().to_string(),
+            }),
+            "volumes-from" => {
+                return Err(bad(format!(
+                    "--volumes-from {value:?}: the volumes of another container are not followed. Leave it out, and check them with \
+                     --container"
+                )));
+            }
+            "volume" => self.volume(value)?,
+            _ => self.mount(value)?,
+        }
+        Ok(())
+    }
+
+    fn volume(&mut self, value: &str) -> Result<(), BindsError> {
+        let volume = split(value).map_err(|reason| bad(format!("--volume: {reason}")))?;
+        let target = volume.target.to_string();
+        match volume.source {
+            Some(path) if is_path(path) => self.service.binds.push(Bind {
+                source: clean(self.dir, path),
+                target,
+                read_only: volume.read_only,
+                creates_source: true,
+            }),
+            source => self.service.other_mounts.push(OtherMount {
+                what: match source {
+                    Some(name) => format!("volume {name}"),
+                    None => "anonymous volume".into(),
+                },
+                target,
+            }),
+        }
+        Ok(())
+    }
+
+    /// `type=bind,source=/a,target=/b,readonly`
+    fn mount(&mut self, value: &str) -> Result<(), BindsError> {
+        if value.contains('"') {
+            return Err(bad(format!("--mount {value:?}: quotes are not read")));
+        }
+        let (mut kind, mut source, mut target) = ("volume", None, None);
+        let (mut read_only, mut creates_source) = (false, false);
+        for field in value.split(',') {
+            let (key, value) = field.split_once('=').unwrap_or((field, "true"));
+            match key.to_lowercase().as_str() {
+                "type" => kind = value,
+                "source" | "src" => source = Some(value),
+                "target" | "dst" | "destination" => target = Some(value),
+                "readonly" | "ro" => read_only = matches!(value, "true" | "1"),
+                "bind-create-src" => creates_source = matches!(value, "true" | "1"),
+                _ => {}
+            }
+        }
+        let target = target.ok_or_else(|| bad(format!("--mount {value:?} has no target")))?;
+        let target = target.to_string();
+        match (kind, source) {
+            ("bind", Some(path)) if !path.is_empty() => self.service.binds.push(Bind {
+                source: clean(self.dir, path),
+                target,
+                read_only,
+                creates_source,
+            }),
+            ("bind", _) => return Err(bad(format!("--mount {value:?} has no source"))),
+            (kind, source) => self.service.other_mounts.push(OtherMount {
+                what: match source {
+                    Some(name) => format!("{kind} {name}"),
+                    None => kind.to_string(),
+                },
+                target,
+            }),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Result<Service, String> {
+        read_run_command(text, Path::new("/here")).map_err(|error| error.to_string())
+    }
+
+    fn binds(service: &Service) -> Vec<String> {
+        let bind = |bind: &Bind| {
+            let ro = if bind.read_only { " ro" } else { "" };
+            let create = if bind.creates_source { " create" } else { "" };
+            format!("{} {}{ro}{create}", bind.source.display(), bind.target)
+        };
+        service.binds.iter().map(bind).collect()
+    }
+
+    #[test]
+    fn a_pasted_command_line() {
+        let service = read(
+            "sudo docker container run -itd --rm --name 'a b' -p 80:80 -e X=$Y --health-cmd \"x -v /no:/no\" \\\n \
+             -v /srv/app:/app:ro -v./data:/data -itv=/z:/z --volume=/q/../r:/r -v named:/n -v /anon --tmpfs /t:size=1m \
+             --mount type=bind,src=/m,dst=/m,readonly --mount source=vol,target=/vol --mount type=bind,source=rel,target=/rel \
+             -u 33 --group-add 7 --group-add=docker image:1 run -v /not:/this -u 9",
+        )
+        .unwrap();
+        assert_eq!(
+            binds(&service),
+            [
+                "/srv/app /app ro create",
+                "/here/data /data create",
+                "/z /z create",
+                "/r /r create",
+                "/m /m ro",
+                "/here/rel /rel",
+            ]
+        );
+        assert_eq!(service.user.as_deref(), Some("33"));
+        assert_eq!(service.group_add, ["7", "docker"]);
+        assert_eq!(service.image.as_deref(), Some("image:1"));
+        let others: Vec<&str> = service
+            .other_mounts
+            .iter()
+            .map(|other| other.what.as_str())
+            .collect();
+        assert_eq!(
+            others,
+            ["volume named", "anonymous volume", "tmpfs", "volume vol"]
+        );
+        let podman = read("podman create --userns=host -- img").unwrap();
+        assert!(podman.uses_host_ids);
+        assert_eq!(podman.image.as_deref(), Some("img"));
+    }
+
+    #[test]
+    fn what_cannot_be_resolved_is_named() {
+        for (text, wanted) in [
+            ("ls -v /a:/b", "docker run"),
+            ("docker ps", "docker run"),
+            ("docker --context x run i", "docker run"),
+            ("docker run -v $PWD/a:/a i", "double quotes"),
+            ("docker run -v `pwd`:/a i", "double quotes"),
+            ("docker run -v ~/a:/a i", "Write it out"),
+            ("docker run --new-flag x i", "--new-flag=VALUE"),
+            ("docker run -X i", "-X is not known"),
+            ("docker run -v", "no value"),
+            ("docker run -v /a:/b", "no image"),
+            ("docker run -v 'a:b i", "quotes"),
+            ("docker run -v a:b:c:d i", "SOURCE:TARGET"),
+            ("docker run --mount type=bind,target=/x i", "no source"),
+            ("docker run --mount type=bind,source=/x i", "no target"),
+            ("docker run --userns=keep-id i", "not the daemon's"),
+            ("docker run --volumes-from other i", "volumes-from"),
+        ] {
+            let said = read(text).unwrap_err();
+            assert!(
+                said.starts_with("--run: ") && said.contains(wanted),
+                "{text}: {said}"
+            );
+        }
+        assert!(read("docker run --new-flag=x i").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_command_line_is_read_or_refused(
+            text in "docker run (-v|--mount|-u|--volume=|-it|--rm|[ '\"\\\\=:,/a.~$-]|type=bind|é)*"
+        ) {
+            let _ = read(&text);
+        }
+    }
+}

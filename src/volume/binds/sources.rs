@@ -1,0 +1,209 @@
+//! One owner for each host path that services bind.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Bind;
+use crate::fs::Root;
+use crate::fs::escape::escaped;
+use crate::preflight::{self, UnsuitableRoot};
+use crate::volume::VolumeError;
+use crate::volume::user::ContainerUser;
+
+/// A bind, and who uses it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Use {
+    /// The service.
+    pub service: String,
+    /// The bind.
+    #[serde(flatten)]
+    pub bind: Bind,
+    /// Whom its container runs as.
+    #[serde(rename = "as")]
+    pub user: ContainerUser,
+    /// Why it is left as it is; `None` when it is prepared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
+}
+
+/// A host path that is given to a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Without symlinks, as far as it is there.
+    pub path: PathBuf,
+    /// To whom.
+    pub user: ContainerUser,
+    /// It is made when it is missing.
+    pub create: bool,
+}
+
+/// What is allowed of sources.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// Parts of the system are prepared too.
+    pub system_path: bool,
+    /// What is mounted below a source is walked too.
+    pub cross_mounts: bool,
+    /// Missing sources that Docker would make are made.
+    pub create: bool,
+}
+
+/// A source while the others come together.
+struct Found<'a> {
+    used: &'a Use,
+    real: PathBuf,
+    is_missing: bool,
+}
+
+/// Each host path once, with its owner; what is in a path with the same owner goes with that. Says in `uses` which
+/// are left as they are.
+///
+/// # Errors
+/// Two services need different owners; a source is a symlink, or missing and not to be made.
+pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<Source>, VolumeError> {
+    for used in uses.iter_mut() {
+        used.left = why_left(&used.bind, allowed);
+    }
+    let mut found = Vec::new();
+    for used in uses.iter().filter(|used| used.left.is_none()) {
+        found.push(find(used, allowed)?);
+    }
+    for (n, one) in found.iter().enumerate() {
+        for other in &found[..n] {
+            check_no_conflict(one, other)?;
+        }
+    }
+    let mut sources: Vec<Source> = Vec::new();
+    // Outer ones first.
+    found.sort_by_key(|found| found.real.components().count());
+    for one in &found {
+        let is_same = sources.iter().any(|known| known.path == one.real);
+        if is_same || (!one.is_missing && goes_with_another(one, &sources, allowed)?) {
+            continue;
+        }
+        sources.push(Source {
+            path: one.real.clone(),
+            user: one.used.user.clone(),
+            create: one.is_missing,
+        });
+    }
+    Ok(sources)
+}
+
+/// What no owner helps with, and what is the system's and only read.
+fn why_left(bind: &Bind, allowed: Allowed) -> Option<String> {
+    let real = std::fs::canonicalize(&bind.source).ok()?;
+    let root = Root::open(&real).ok()?;
+    if let Err(error) = preflight::check_kind(&root) {
+        return Some(of_path(&real, &error.to_string()));
+    }
+    let is_left = bind.read_only && !allowed.system_path;
+    match preflight::check_system_path(&real).err()? {
+        UnsuitableRoot::System { why, .. } if is_left => Some(why.to_string()),
+        _ => None,
+    }
+}
+
+/// The path stands before it in a table.
+fn of_path(path: &Path, message: &str) -> String {
+    let prefix = format!("{}: ", escaped(path));
+    message.strip_prefix(&prefix).unwrap_or(message).to_string()
+}
+
+fn find(used: &Use, allowed: Allowed) -> Result<Found<'_>, VolumeError> {
+    let path = &used.bind.source;
+    let service = &used.service;
+    let is_missing = match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => {
+            let target = std::fs::canonicalize(path).unwrap_or_default();
+            let reason = format!(
+                "is a symlink to {}, bound by the service {service}. Name the directory itself in the file",
+                escaped(&target)
+            );
+            return Err(VolumeError::path(path, reason));
+        }
+        Ok(_) => false,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(VolumeError::io(path)(error)),
+    };
+    if is_missing && !used.bind.creates_source {
+        let reason = format!(
+            "is not there, and Docker would not make it for the service {service}: `mkdir -p` makes it"
+        );
+        return Err(VolumeError::path(path, reason));
+    }
+    if is_missing && !allowed.create {
+        let reason = format!(
+            "is not there, bound by the service {service}. --create makes it, with the right owner"
+        );
+        return Err(VolumeError::path(path, reason));
+    }
+    Ok(Found {
+        used,
+        real: real(path)?,
+        is_missing,
+    })
+}
+
+/// Without symlinks, as far as it is there.
+fn real(path: &Path) -> Result<PathBuf, VolumeError> {
+    let there = path.ancestors().find(|dir| dir.symlink_metadata().is_ok());
+    let there = there.unwrap_or(Path::new("/"));
+    let below = path.strip_prefix(there).unwrap_or(Path::new(""));
+    let real = std::fs::canonicalize(there).map_err(VolumeError::io(there))?;
+    // To join nothing would put a slash behind it.
+    Ok(match below.as_os_str().is_empty() {
+        true => real,
+        false => real.join(below),
+    })
+}
+
+fn check_no_conflict(one: &Found<'_>, other: &Found<'_>) -> Result<(), VolumeError> {
+    let meets = one.real.starts_with(&other.real) || other.real.starts_with(&one.real);
+    let ids = |found: &Found<'_>| (found.used.user.uid, found.used.user.gid);
+    if !meets || ids(one) == ids(other) {
+        return Ok(());
+    }
+    let named = |found: &Found<'_>| {
+        let Use { service, user, .. } = found.used;
+        format!("the service {service} (as {user})")
+    };
+    let also = match one.real == other.real {
+        true => String::new(),
+        false => format!(" as {}", escaped(&one.real)),
+    };
+    let reason = format!(
+        "is bound by {} and{also} by {}: it can belong to one of them. Prepare it for one with --service NAME, and give the other its \
+         view by `idshift mount` (docs/compose.md)",
+        named(other),
+        named(one)
+    );
+    Err(VolumeError::path(&other.real, reason))
+}
+
+/// Whether the walk of a source that is known comes to this one.
+fn goes_with_another(
+    one: &Found<'_>,
+    sources: &[Source],
+    allowed: Allowed,
+) -> Result<bool, VolumeError> {
+    let outer = sources
+        .iter()
+        .find(|known| !known.create && one.real.starts_with(&known.path));
+    let Some(outer) = outer else {
+        return Ok(false);
+    };
+    let mount = |path: &Path| {
+        let root = Root::open(path).map_err(|error| VolumeError::of_root(path, &error))?;
+        Ok::<u64, VolumeError>(root.mount_id)
+    };
+    if allowed.cross_mounts || mount(&outer.path)? == mount(&one.real)? {
+        return Ok(true);
+    }
+    let reason = format!(
+        "is a mount below {}, which is bound too. Add --cross-mounts, or name one service with --service",
+        escaped(&outer.path)
+    );
+    Err(VolumeError::path(&one.real, reason))
+}

@@ -1,0 +1,480 @@
+//! `check` and `prepare` of Compose files and `docker run` command lines.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::docker::same;
+use crate::support::engine_host::Release;
+use crate::support::volume::{directory, place, snapshot};
+use crate::support::{Idshift, MAP, Run};
+
+/// The plugin of the newest host, which runs without the host.
+fn docker_compose() -> Command {
+    let host = Release::Trixie.system();
+    let mut command = Command::new(host.join("lib64/ld-linux-x86-64.so.2"));
+    command
+        .arg("--library-path")
+        .arg(host.join("usr/lib/x86_64-linux-gnu"))
+        .arg(host.join("usr/libexec/docker/cli-plugins/docker-compose"));
+    command
+}
+
+/// A directory for PATH with a `docker` that has `compose`, and no daemon.
+fn docker_with_compose(dir: &Path) -> PathBuf {
+    let bin = directory(&dir.join("bin"), (0, 0), 0o755);
+    let words = docker_compose();
+    let all: Vec<String> = std::iter::once(words.get_program())
+        .chain(words.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let script = format!("#!/bin/sh\nshift\nexec {} \"$@\"\n", all.join(" "));
+    fs::write(bin.join("docker"), script).unwrap();
+    fs::set_permissions(bin.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    bin
+}
+
+/// Who resolves the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Docker,
+    Idshift,
+}
+
+/// A project, and programs to look at it.
+struct Project {
+    place: tempfile::TempDir,
+    idshift: Idshift,
+    bin: PathBuf,
+}
+
+impl Project {
+    fn new() -> Project {
+        let place = place();
+        let bin = docker_with_compose(place.path());
+        Project {
+            idshift: Idshift::new(),
+            bin,
+            place,
+        }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.at(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn run(&self, by: By, args: &[&str]) -> Run {
+        let mut command = Command::new(Idshift::program());
+        let none = self.at("none");
+        let path = match by {
+            By::Docker => &self.bin,
+            By::Idshift => &none,
+        };
+        command
+            .args(args)
+            .args(["--map", MAP])
+            .current_dir(self.place.path())
+            .env(
+                "PATH",
+                format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", path.display()),
+            )
+            .env("HOME", self.place.path())
+            .env("FROM_ENV", "env");
+        if by == By::Idshift {
+            command.env("PATH", &none);
+        }
+        if args[0] == "prepare" {
+            command.arg("--journal-dir").arg(self.idshift.journals());
+        }
+        Run::of(&mut command)
+    }
+
+    /// `service user source target ro` of each bind, sorted, as `check` says it.
+    fn checked(&self, by: By, args: &[&str]) -> Vec<String> {
+        let run = self.run(by, &[&["check", "--json"], args].concat());
+        assert!(matches!(run.code, Some(0 | 3)), "{by:?}: {run}");
+        let told = run.json();
+        let mut lines = Vec::new();
+        for service in told["services"].as_array().unwrap() {
+            let (uid, gid) = (&service["as"]["uid"], &service["as"]["gid"]);
+            for bind in service["binds"].as_array().unwrap() {
+                let word = |key: &str| bind[key].as_str().unwrap().to_string();
+                let ro = bind["read_only"].as_bool().unwrap();
+                let name = service["service"].as_str().unwrap();
+                let (source, target) = (word("source"), word("target"));
+                lines.push(format!("{name} {uid}:{gid} {source} {target} {ro}"));
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    /// The same, from what Docker Compose itself prints.
+    fn real(&self, args: &[&str]) -> Vec<String> {
+        let args = args.join(" ").replace("--compose", "-f");
+        let mut command = docker_compose();
+        command
+            .args(args.split(' '))
+            .args(["config", "--format", "json"])
+            .current_dir(self.place.path())
+            .env("HOME", self.place.path())
+            .env("FROM_ENV", "env");
+        let run = Run::of(&mut command).exits(0);
+        let project = run.json();
+        let mut lines = Vec::new();
+        for (name, service) in project["services"].as_object().unwrap() {
+            let user = service["user"].as_str().unwrap_or_default();
+            let mut add = |source: &Value, target: &str, ro: bool| {
+                let source = source.as_str().unwrap().replace("$$", "$");
+                lines.push(format!("{name} {user} {source} {target} {ro}"));
+            };
+            for volume in service["volumes"].as_array().into_iter().flatten() {
+                let target = volume["target"].as_str().unwrap();
+                let ro = volume["read_only"] == true;
+                if volume["type"] == "bind" {
+                    add(&volume["source"], target, ro);
+                }
+                let named = &project["volumes"][volume["source"].as_str().unwrap_or_default()];
+                if volume["type"] == "volume" && named["driver_opts"]["o"] == "bind" {
+                    add(&named["driver_opts"]["device"], target, ro);
+                }
+            }
+            for secret in service["secrets"].as_array().into_iter().flatten() {
+                let source = secret["source"].as_str().unwrap();
+                let target = secret["target"].as_str().unwrap_or(source);
+                let target = Path::new("/run/secrets").join(target);
+                let file = &project["secrets"][source]["file"];
+                add(file, target.to_str().unwrap(), true);
+            }
+        }
+        lines.sort();
+        lines
+    }
+}
+
+const BASE: &str = r#"
+name: some-Project
+x-common: &common
+  user: "33:33"
+services:
+  web:
+    <<: *common
+    image: nginx
+    volumes:
+      - ./html:/www:ro
+      - ../up/./x/:/up/
+      - ~/x:/x
+      - named:/n
+      - bound:/b
+      - /anonymous
+      - {type: bind, source: rel, target: /rel, read_only: true}
+      - {type: bind, source: /long, target: /long, bind: {create_host_path: true}}
+      - {type: tmpfs, target: /t}
+      - "/pay$$load:/p"
+      - ${DATA:-/d/${FROM_ENV}}/z:/z
+      - ${FROM_FILE}/w:/w:ro,z
+      - $QUOTED/v:/v
+    environment: {NOT_OURS: "$NOT_SET"}
+    secrets: [key, {source: key, target: other}]
+  ext:
+    extends: {service: base, file: sub/x.yaml}
+    user: "${NOBODY-5}:6"
+    volumes: ["./own:/e", "./own2:/own2", "./own3:/own2/"]
+    profiles: [p]
+  three:
+    image: z
+    user: "3:3"
+    profiles: [q]
+    volumes: ["/q:/q"]
+volumes:
+  named:
+  bound: {driver_opts: {type: none, o: bind, device: /dev1/x}}
+secrets:
+  key: {file: ./key.txt}
+"#;
+
+const EXTENDED: &str = "
+services:
+  base: {user: '7:7', extends: deep, volumes: ['./d:/d']}
+  deep: {image: z, volumes: ['../e:/e', '../f:/f:ro']}
+";
+
+const OVER: &str = "
+services:
+  web: {volumes: ['./over:/www', './rel2:/added']}
+  more: {extends: {service: deep, file: ./sub/x.yaml}, user: '9:9', volumes: ['./f:/f']}
+";
+
+#[test]
+fn binds_and_users_are_those_of_docker_compose() {
+    let project = Project::new();
+    project.write("a.yaml", BASE);
+    project.write("b.yaml", OVER);
+    project.write("sub/x.yaml", EXTENDED);
+    project.write(
+        ".env",
+        "# c\nFROM_FILE=/file # c\nFROM_ENV=other\nexport QUOTED=\"/q${FROM_FILE}\"\n",
+    );
+    for args in [
+        &["--compose", "a.yaml"][..],
+        &["--compose", "a.yaml", "--compose", "b.yaml"],
+        &["--compose", "a.yaml", "--profile", "p"],
+        &[
+            "--compose",
+            "a.yaml",
+            "--compose",
+            "b.yaml",
+            "--profile",
+            "p",
+            "--profile",
+            "q",
+        ],
+    ] {
+        let real = project.real(args);
+        assert!(real.len() > 10, "{real:?}");
+        assert_eq!(project.checked(By::Docker, args), real, "{args:?}");
+        assert_eq!(project.checked(By::Idshift, args), real, "{args:?}");
+    }
+    let three = ["--compose", "a.yaml", "--service", "three"];
+    for by in [By::Docker, By::Idshift] {
+        assert_eq!(project.checked(by, &three), ["three 3:3 /q /q false"]);
+    }
+}
+
+#[test]
+fn what_is_not_known_is_refused_and_named() {
+    let project = Project::new();
+    let service = |volumes: &str, more: &str| {
+        format!("services:\n  web:\n    image: none:1\n{more}    volumes: [\"{volumes}\"]\n")
+    };
+    let cases = [
+        (
+            "${NOT_SET}/app:/app",
+            "    user: '1:1'\n",
+            "variable NOT_SET is not set",
+        ),
+        ("./a:/a", "    user: '1'\n", "service web: "),
+        ("./a:/a", "", "there is no image none:1"),
+        (
+            "./a:/a",
+            "    user: '1:1'\n    userns_mode: host\n",
+            "does not remap it",
+        ),
+    ];
+    for (volumes, more, wanted) in cases {
+        project.write("c.yaml", &service(volumes, more));
+        for by in [By::Docker, By::Idshift] {
+            for command in ["check", "prepare"] {
+                let root = project.place.path().to_str().unwrap();
+                let args = [command, "--compose", "c.yaml", "--data-root", root];
+                let run = project.run(by, &args).exits(4);
+                assert!(run.stderr.contains(wanted), "{by:?}: {run}");
+            }
+        }
+    }
+    project.write("c.yaml", "services: {web: {volumes: [3");
+    for by in [By::Docker, By::Idshift] {
+        let run = project.run(by, &["check", "--compose", "c.yaml"]).exits(4);
+        assert!(run.stderr.contains("c.yaml"), "{run}");
+    }
+    for args in [
+        &["check", "/srv", "--compose", "c.yaml"][..],
+        &["check", "--compose", "c.yaml", "--as", "1:1"],
+        &["check", "--compose", "c.yaml", "--run", "docker run x"],
+        &["prepare", "--compose", "c.yaml", "--owner", "1:1"],
+        &["prepare", "/srv", "--run", "docker run x"],
+        &["prepare", "--service", "web", "/srv"],
+        &["check", "--run", "docker run x", "--profile", "p"],
+    ] {
+        project.run(By::Idshift, args).exits(2);
+    }
+}
+
+#[test]
+fn all_binds_are_checked_and_prepared_in_one_run() {
+    let project = Project::new();
+    let data = directory(&project.at("data"), (0, 0), 0o755);
+    directory(&data.join("db"), (0, 0), 0o700);
+    fs::write(data.join("db/table"), "x").unwrap();
+    directory(&data.join("web/sub"), (1000, 1000), 0o750);
+    directory(&data.join("fine"), (100_033, 100_033), 0o700);
+    project.write(
+        "compose.yaml",
+        "services:
+  db: {image: d, user: '999:998', volumes: ['./data/db:/var/lib/db', './data/new/dir:/new']}
+  web:
+    image: w
+    user: '33:33'
+    volumes: ['./data/web:/www', './data/web/sub:/sub:ro', './data/fine:/fine', 'named:/n', '/etc/passwd:/etc/passwd:ro', './data/socket:/socket']
+volumes: {named: }
+",
+    );
+    let _listening = UnixListener::bind(data.join("socket")).unwrap();
+    let before = snapshot(&data);
+    let compose = ["--compose", "compose.yaml"];
+    let checked = project
+        .run(By::Idshift, &["check", "--compose", "compose.yaml"])
+        .exits(3);
+    let text = checked.text();
+    for wanted in [
+        "db       ",
+        "cannot use it: search: Permission denied",
+        "can use it",
+        "is not there",
+        "web  /n is no host path: volume named",
+        "--compose compose.yaml --create",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {checked}");
+    }
+    same(&before, &snapshot(&data), "after a check");
+
+    let refused = project
+        .run(By::Idshift, &["prepare", "--compose", "compose.yaml"])
+        .exits(4);
+    assert!(refused.stderr.contains("--create makes it"), "{refused}");
+    let prepare = ["prepare", "--create"];
+    let manifest = project.at("manifest");
+    let dry = ["--dry-run", "--manifest", manifest.to_str().unwrap()];
+    project
+        .run(By::Idshift, &[&prepare[..], &compose, &dry].concat())
+        .exits(0);
+    same(&before, &snapshot(&data), "after a dry run");
+    let run = project
+        .run(By::Docker, &[&prepare[..], &compose, &["--json"]].concat())
+        .exits(0);
+    let told = run.json();
+    assert_eq!(told["binds"].as_array().unwrap().len(), 7, "{told}");
+    assert!(run.stderr.contains("left as it is: is a socket"), "{run}");
+    assert_eq!(project.idshift.journal_files().len(), 1);
+    let owner = |name: &str| {
+        let found = fs::symlink_metadata(data.join(name)).unwrap();
+        (found.uid(), found.gid())
+    };
+    for name in ["db", "db/table", "new/dir"] {
+        assert_eq!(owner(name), (100_999, 100_998), "{name}");
+    }
+    for name in ["web", "web/sub", "fine"] {
+        assert_eq!(owner(name), (100_033, 100_033), "{name}");
+    }
+    assert_eq!(owner("new"), (0, 0));
+    assert_eq!(owner("socket"), (0, 0));
+    let services = ["--service", "db"];
+    project
+        .run(By::Docker, &[&["check"], &compose[..], &services].concat())
+        .exits(0);
+    project.idshift.run(["rollback", "latest"]).exits(0);
+    same(&before, &snapshot(&data), "after a rollback");
+}
+
+#[test]
+fn one_path_of_two_users_is_refused_before_anything() {
+    let project = Project::new();
+    let data = directory(&project.at("data"), (0, 0), 0o755);
+    directory(&data.join("shared/inner"), (0, 0), 0o755);
+    std::os::unix::fs::symlink("shared", data.join("link")).unwrap();
+    let before = snapshot(&data);
+    let services = |one: &str, other: &str| {
+        let text = format!(
+            "services:\n  one: {{image: a, user: '1:1', volumes: ['{one}:/x']}}\n  two: {{image: b, user: '2:2', volumes: ['{other}:/x']}}\n"
+        );
+        project.write("compose.yaml", &text);
+    };
+    for (one, other) in [
+        ("./data/shared", "./data/shared"),
+        ("./data/shared", "./data/shared/inner"),
+        ("./data/shared/inner", "./data/shared"),
+        ("./data/shared", "./data/link/inner"),
+        ("./data/shared", "./data/shared/new"),
+    ] {
+        services(one, other);
+        let args = ["prepare", "--create", "--compose", "compose.yaml"];
+        let run = project.run(By::Idshift, &args).exits(4);
+        for wanted in [
+            "service one (as 1:1)",
+            "service two (as 2:2)",
+            "--service",
+            "idshift mount",
+        ] {
+            assert!(run.stderr.contains(wanted), "{one} {other}: {run}");
+        }
+    }
+    services("./data/shared", "./data/link");
+    let args = ["prepare", "--compose", "compose.yaml"];
+    let run = project.run(By::Idshift, &args).exits(4);
+    assert!(run.stderr.contains("is a symlink to"), "{run}");
+    same(&before, &snapshot(&data), "after refusals");
+    let one = ["prepare", "--compose", "compose.yaml", "--service", "one"];
+    project.run(By::Idshift, &one).exits(0);
+    assert_eq!(
+        fs::metadata(data.join("shared/inner")).unwrap().uid(),
+        100_001
+    );
+}
+
+#[test]
+fn a_file_linked_into_the_trees_of_two_users_is_refused() {
+    let project = Project::new();
+    let data = directory(&project.at("data"), (0, 0), 0o755);
+    for name in ["one", "two", "two/deep"] {
+        directory(&data.join(name), (0, 0), 0o755);
+    }
+    fs::write(data.join("one/file"), "x").unwrap();
+    fs::hard_link(data.join("one/file"), data.join("two/deep/file")).unwrap();
+    let text = |two: u32| {
+        format!(
+            "services:\n  one: {{image: a, user: '1:1', volumes: ['./data/one:/x']}}\n  two: {{image: b, user: '{two}:{two}', volumes: ['./data/two:/x']}}\n"
+        )
+    };
+    project.write("compose.yaml", &text(2));
+    let before = snapshot(&data);
+    let args = ["prepare", "--compose", "compose.yaml"];
+    let run = project.run(By::Idshift, &args).exits(1);
+    assert!(run.stderr.contains("different owners"), "{run}");
+    same(&before, &snapshot(&data), "after a refusal");
+    let allowed = [&args[..], &["--allow-outside-links"]].concat();
+    project.run(By::Idshift, &allowed).exits(2);
+    project.write("compose.yaml", &text(1));
+    project.run(By::Idshift, &args).exits(0);
+    assert_eq!(fs::metadata(data.join("one/file")).unwrap().uid(), 100_001);
+}
+
+#[test]
+fn a_pasted_docker_run_is_checked_and_prepared() {
+    let project = Project::new();
+    let app = directory(&project.at("app"), (0, 0), 0o700);
+    fs::write(app.join("file"), "x").unwrap();
+    chown(app.join("file"), Some(5), Some(5)).unwrap();
+    let command =
+        "docker run --rm -it -v ./app:/app -v data:/d -u 33:34 image:1 sh -c 'x -v /no:/no'";
+    let checked = project
+        .run(By::Idshift, &["check", "--run", command])
+        .exits(3);
+    assert!(checked.text().contains("cannot use it"), "{checked}");
+    let run = project
+        .run(By::Idshift, &["prepare", "--run", command])
+        .exits(0);
+    assert!(run.stderr.contains("for 33:34"), "{run}");
+    for path in [app.clone(), app.join("file")] {
+        let found = fs::metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid()), (100_033, 100_034));
+    }
+    project
+        .run(By::Idshift, &["check", "--run", command])
+        .exits(0);
+    let host = "docker run --userns=host -v ./app:/app -u 1:1 image:1";
+    for args in [["check", "--run", host], ["prepare", "--run", host]] {
+        let run = project.run(By::Idshift, &args).exits(4);
+        assert!(run.stderr.contains("does not remap it"), "{run}");
+    }
+}
