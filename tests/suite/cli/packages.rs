@@ -99,6 +99,13 @@ fn the_debian_package_is_installed_upgraded_and_removed() {
             idshift shift --map b:0:100000:65536 /srv/data
             dpkg -i /packages/idshift_0.1.1_*.deb >/dev/null
             dpkg-query -W -f '${Version}\n' idshift
+            unit=/etc/systemd/system/docker-data.service
+            printf '[Service]\nExecStart=/usr/bin/idshift docker mount\n' >$unit
+            ! dpkg --purge idshift >/dev/null 2>/srv/said
+            grep -q "not removed: these units run it" /srv/said
+            grep -q "^  $unit" /srv/said
+            idshift --version
+            rm $unit
             dpkg --purge idshift >/dev/null
             echo "Left:"
             find / -xdev -name '*idshift*' -not -path '/packages*' -not -path '/proc/*' -not -path '/run/*' | sort
@@ -140,6 +147,12 @@ fn the_same_program_gives_the_same_packages() {
     let listed = Run::of(Command::new("rpm").arg("-qlp").args(&rpm))
         .exits(0)
         .text();
+    let scripts = Run::of(Command::new("rpm").args(["-qp", "--scripts"]).args(&rpm));
+    let scripts = scripts.exits(0).text();
+    assert!(
+        scripts.contains("not removed: these units run it"),
+        "{scripts}"
+    );
     for file in [
         "/usr/bin/idshift",
         "/usr/share/man/man8/idshift-shift.8.gz",
