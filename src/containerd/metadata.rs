@@ -65,14 +65,16 @@ impl Metadata {
     /// # Errors
     /// It is damaged, or not what containerd writes.
     pub fn open(path: &Path) -> Result<Metadata, StoreError> {
-        let database = Database::open(path)?;
-        database.check()?;
-        let mut namespaces = BTreeMap::new();
-        let root = database.root().bucket(b"v1")?;
-        for (name, bucket) in all_buckets(root)? {
-            let name = text(path, "a namespace's name", &name)?;
-            namespaces.insert(name, namespace(path, &bucket)?);
-        }
+        let (database, namespaces) = Database::read_at_rest(path, |database| {
+            database.check()?;
+            let mut namespaces = BTreeMap::new();
+            let root = database.root().bucket(b"v1")?;
+            for (name, bucket) in all_buckets(root)? {
+                let name = text(path, "a namespace's name", &name)?;
+                namespaces.insert(name, namespace(path, &bucket)?);
+            }
+            Ok::<_, StoreError>(namespaces)
+        })?;
         Ok(Metadata {
             namespaces,
             database,

@@ -47,29 +47,10 @@ impl Snapshots {
     /// # Errors
     /// It is damaged, or not what containerd writes.
     pub fn open(path: &Path) -> Result<Snapshots, StoreError> {
-        let database = Database::open(path)?;
-        database.check()?;
-        let mut all = BTreeMap::new();
-        let snapshots = database.root().bucket_at(&[b"v1", b"snapshots"])?;
-        for (name, bucket) in snapshots.map_or(Ok(Vec::new()), |found| found.buckets())? {
-            let name = text(path, "a snapshot's name", &name)?;
-            let bad = |what: &str| StoreError::Content {
-                path: path.to_path_buf(),
-                reason: format!("the snapshot {name} has no {what}"),
-            };
-            let id = bucket.value(b"id")?;
-            let id = id.as_deref().and_then(uvarint).ok_or_else(|| bad("id"))?;
-            let kind = match bucket.value(b"kind")?.as_deref() {
-                Some([1]) => Kind::View,
-                Some([2]) => Kind::Active,
-                Some([3]) => Kind::Committed,
-                _ => return Err(bad("kind that is known")),
-            };
-            let parent = bucket.value(b"parent")?.filter(|name| !name.is_empty());
-            let parent = parent.map(|it| text(path, "a snapshot's name", &it));
-            let parent = parent.transpose()?;
-            all.insert(name, Snapshot { id, kind, parent });
-        }
+        let (database, all) = Database::read_at_rest(path, |database| {
+            database.check()?;
+            all_snapshots(path, database)
+        })?;
         Ok(Snapshots { all, database })
     }
 
@@ -77,6 +58,34 @@ impl Snapshots {
     pub fn in_use(&self) -> bool {
         self.database.in_use()
     }
+}
+
+fn all_snapshots(
+    path: &Path,
+    database: &Database,
+) -> Result<BTreeMap<String, Snapshot>, StoreError> {
+    let mut all = BTreeMap::new();
+    let snapshots = database.root().bucket_at(&[b"v1", b"snapshots"])?;
+    for (name, bucket) in snapshots.map_or(Ok(Vec::new()), |found| found.buckets())? {
+        let name = text(path, "a snapshot's name", &name)?;
+        let bad = |what: &str| StoreError::Content {
+            path: path.to_path_buf(),
+            reason: format!("the snapshot {name} has no {what}"),
+        };
+        let id = bucket.value(b"id")?;
+        let id = id.as_deref().and_then(uvarint).ok_or_else(|| bad("id"))?;
+        let kind = match bucket.value(b"kind")?.as_deref() {
+            Some([1]) => Kind::View,
+            Some([2]) => Kind::Active,
+            Some([3]) => Kind::Committed,
+            _ => return Err(bad("kind that is known")),
+        };
+        let parent = bucket.value(b"parent")?.filter(|name| !name.is_empty());
+        let parent = parent.map(|it| text(path, "a snapshot's name", &it));
+        let parent = parent.transpose()?;
+        all.insert(name, Snapshot { id, kind, parent });
+    }
+    Ok(all)
 }
 
 /// Go's `binary.Uvarint`, with nothing behind it.

@@ -76,6 +76,11 @@ impl Database {
         self.in_use
     }
 
+    /// Whether its newest transaction is the one that was opened.
+    pub(super) fn is_unchanged(&self) -> bool {
+        read_meta(&self.file, &self.path).is_ok_and(|meta| meta == self.meta)
+    }
+
     /// The file, for messages.
     pub fn path(&self) -> &Path {
         &self.path

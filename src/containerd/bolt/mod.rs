@@ -23,6 +23,7 @@
 pub mod bucket;
 mod check;
 pub mod database;
+mod live;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,12 @@ pub enum BoltError {
         path: PathBuf,
         /// What is wrong with the first of them.
         fault: MetaFault,
+    },
+    /// A program writes to it too often for it to be read.
+    #[error("{path}: changes all the time while it is read. Try again, or stop containerd", path = escaped(path))]
+    Changing {
+        /// The file.
+        path: PathBuf,
     },
     /// A page is damaged.
     #[error("{path}: page {page} is damaged: {fault}", path = escaped(path))]
