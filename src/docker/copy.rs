@@ -7,10 +7,10 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::DockerError;
 use super::cp::{CpError, cp};
 use super::data_root::{COPY, DockerRoot, plain_names};
-use super::guidance::{EARLIER_COPY, NO_COPY, NO_ROOM_FOR_COPY};
+use super::guidance::NO_ROOM_FOR_COPY;
+use super::{DockerError, Reason};
 use crate::engine::{Phase, RunControl};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount, BARE_INODE};
@@ -51,10 +51,7 @@ impl PlannedCopy {
         {
             return Err(DockerError::in_the_way(
                 top.join("btrfs"),
-                format!(
-                    "layers of the btrfs driver are subvolumes, and copies of them would be none. {NO_COPY}, after a \
-                     snapshot of the data-root if you want one"
-                ),
+                Reason::CopyOfSubvolumes,
             ));
         }
         let (mut names, _) = plain_names(&top)?;
@@ -196,10 +193,7 @@ fn check_is_free(staging: &Path) -> Result<(), DockerError> {
         Err(_) => Ok(()),
         Ok(_) => Err(DockerError::in_the_way(
             staging,
-            format!(
-                "is left of {EARLIER_COPY} and belongs to nobody: `rm -rf {}`, then again",
-                shell_word(staging)
-            ),
+            Reason::EarlierCopy(shell_word(staging).to_string()),
         )),
     }
 }

@@ -36,6 +36,10 @@ pub const OTHER_DAEMON_JSON: &str = "Run this again without --write-daemon-json,
                                      gets its options";
 
 /// Where `daemon.json` switches the containerd image store on.
+pub const ADD_WRITE_DAEMON_JSON: &str =
+    "Add --write-daemon-json, which takes it out in the same run";
+
+/// The same, before a migration.
 pub const MIGRATE_WRITES_DAEMON_JSON: &str =
     "idshift docker migrate --write-daemon-json takes it out in the same run";
 

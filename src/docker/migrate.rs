@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::DockerError;
 use super::conversion::requirements::check_storage_driver;
 use super::copy::{self, PlannedCopy};
 use super::create_user::NewUser;
@@ -18,6 +17,7 @@ pub use super::staged_run::MigrateError;
 use super::staged_run::execute;
 use super::stamps::Stamps;
 use super::unfinished_run::unfinished_run;
+use super::{DockerError, Reason};
 use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Ending, Outcome, Refusal, Report, RunControl};
 use crate::fs::space::Amount;
@@ -255,8 +255,7 @@ impl DaemonTarget {
         match into && stays {
             true => Err(DockerError::in_the_way(
                 &self.start.config,
-                "sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older ones \
-                 show nothing of what is there. Add --write-daemon-json, which takes it out in the same run",
+                Reason::StoreSwitchedOn,
             )),
             false => Ok(()),
         }

@@ -235,12 +235,12 @@ pub fn audit(
                 findings.extend(in_the_way);
                 work = Some(found);
             }
-            Err(reason) => {
+            Err(error) => {
                 let unfinished = unfinished_run(journals, &top).map(Passing::Unfinished);
                 findings.extend(work::refused_now(unfinished.as_slice()));
                 // What stands in the way of a plan stands in the way of a migration.
                 if findings.iter().all(|f| f.level < Level::Error) {
-                    findings.push(Finding::error("plan", reason));
+                    findings.push(Finding::error("plan", error.to_string()));
                 }
             }
         }

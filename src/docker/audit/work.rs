@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::docker::guidance;
+use crate::docker::migrate::MigrateError;
 use crate::docker::migration::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
 use crate::engine::{ProblemKind, Refusal, RunControl};
@@ -51,42 +52,38 @@ const TIMES_A_DRY_RUN: f64 = 4.0;
 pub(super) const JOURNAL_BYTES_A_STEP: u64 = 200;
 pub(super) const SECONDS_A_STEP: f64 = 0.000_35;
 
-/// Works the migration out, as a dry run does.
-///
-/// Also what would keep it from starting now.
+/// Works the migration out, as a dry run does. Gives also what would keep it from starting now.
 ///
 /// # Errors
-/// Why it would be refused at any time, for people.
+/// Why it would be refused at any time.
 pub fn look_through(
     top: &Path,
     remap: &Remap,
     store: &Store,
     jobs: usize,
     control: RunControl<'_>,
-) -> Result<(Work, Vec<Passing>), String> {
+) -> Result<(Work, Vec<Passing>), MigrateError> {
     let request = MigrateRequest {
         jobs,
         keep_going: true,
         ..MigrateRequest::new(top, Direction::Into)
     };
-    let dry_run = |request: &MigrateRequest| {
-        let migration = Migration::prepare(request, remap).map_err(|error| error.to_string())?;
+    let dry_run = |request: &MigrateRequest| -> Result<_, MigrateError> {
+        let migration = Migration::prepare(request, remap)?;
         let plan = migration.plan();
         let untold = plan.untold_renames().unwrap_or_default();
-        let report = plan.dry_run(store, None, control);
-        Ok::<_, String>(report.map(|report| (report, untold)))
+        Ok((plan.dry_run(store, None, control)?, untold))
     };
-    let (report, outside_links) = match dry_run(&request)? {
-        Err(refusal @ Refusal::OutsideLinks { .. }) => {
-            let anyway = MigrateRequest {
+    let ((report, untold), outside_links) = match dry_run(&request) {
+        Err(MigrateError::Refusal(refusal @ Refusal::OutsideLinks { .. })) => {
+            let with_links = MigrateRequest {
                 allow_outside_links: true,
                 ..request
             };
-            (dry_run(&anyway)?, Some(refusal.to_string()))
+            (dry_run(&with_links)?, Some(refusal.to_string()))
         }
-        report => (report, None),
+        result => (result?, None),
     };
-    let (report, untold) = report.map_err(|refusal| refusal.to_string())?;
     let of_kind = |is_wanted: &dyn Fn(ProblemKind) -> bool| {
         let mut areas: BTreeMap<String, u64> = BTreeMap::new();
         let problems = report.stats.problems.iter();

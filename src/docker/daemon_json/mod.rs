@@ -9,7 +9,6 @@ mod rewrite;
 mod steps;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
 use super::DockerError;
@@ -51,10 +50,9 @@ impl DaemonJson {
     /// # Errors
     /// It cannot be read, or dockerd would not start with it.
     pub fn read(path: &Path) -> Result<DaemonJson, DockerError> {
-        match read_regular(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(DaemonJson::default()),
-            Err(error) => Err(DockerError::io(path)(error)),
-            Ok(bytes) => DaemonJson::parse(&bytes, Reader::of_host, path),
+        match read_regular(path)? {
+            Some(bytes) => DaemonJson::parse(&bytes, Reader::of_host, path),
+            None => Ok(DaemonJson::default()),
         }
     }
 

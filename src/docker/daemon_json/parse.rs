@@ -8,7 +8,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
-use crate::docker::DockerError;
+use crate::docker::{DockerError, Reason};
 use crate::host::runtime;
 
 /// Which dockerd reads it.
@@ -35,11 +35,11 @@ pub(super) fn decoded(
     reader: &impl Fn() -> Reader,
     path: &Path,
 ) -> Result<String, DockerError> {
-    let refuse = |what: &str| {
-        let why = format!(
-            "{what}, and the dockerd of this host does not start with it; correct it first"
-        );
-        Err(DockerError::in_the_way(path, why))
+    let refuse = |what: &'static str| {
+        Err(DockerError::in_the_way(
+            path,
+            Reason::RefusedByDockerd(what),
+        ))
     };
     let units = |pair: fn([u8; 2]) -> u16| -> Vec<u16> {
         bytes[2..]
@@ -88,18 +88,22 @@ pub(super) fn first_object(
     }
 }
 
-/// What a regular file holds. A fifo is not waited for.
-pub(super) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::options()
+/// What a regular file holds; `None` where it is not there. A fifo is not waited for.
+pub(super) fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, DockerError> {
+    let io = || DockerError::io(path);
+    let mut options = File::options();
+    let opened = options
         .read(true)
         .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path)?;
-    match file.metadata()?.is_file() {
-        true => {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            Ok(bytes)
-        }
-        false => Err(io::Error::other("is not a regular file")),
+        .open(path);
+    let mut file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(io())?,
+    };
+    if !file.metadata().map_err(io())?.is_file() {
+        return Err(DockerError::in_the_way(path, Reason::NoRegularFile));
     }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(io())?;
+    Ok(Some(bytes))
 }

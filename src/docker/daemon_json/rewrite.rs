@@ -1,6 +1,5 @@
 //! The text of `daemon.json` with `userns-remap` set or removed; every other setting stays.
 
-use std::io;
 use std::path::Path;
 
 use serde_json::error::Category;
@@ -8,28 +7,20 @@ use serde_json::value::to_raw_value;
 
 use super::not_json;
 use super::parse::{Reader, Settings, first_object, read_regular};
-use crate::docker::{DockerError, guidance};
+use crate::docker::{DockerError, Reason};
 
 /// The text of the file with `userns-remap` set or taken out.
 ///
 /// # Errors
 /// It cannot be read, or cannot be rewritten without loss.
 pub fn text_with(path: &Path, remap: Option<&str>) -> Result<String, DockerError> {
-    let bytes = match read_regular(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        result => result.map_err(DockerError::io(path))?,
-    };
+    let bytes = read_regular(path)?.unwrap_or_default();
     let before = String::from_utf8(bytes).map_err(|_| not_plain(path))?;
     with_userns_remap(&before, remap, path)
 }
 
 pub(super) fn not_plain(path: &Path) -> DockerError {
-    let why = format!(
-        "is not plain UTF-8, so it is not rewritten. Save it as UTF-8 without a byte order mark, or set userns-remap in \
-         it yourself and {}",
-        guidance::NO_DAEMON_JSON
-    );
-    DockerError::in_the_way(path, why)
+    DockerError::in_the_way(path, Reason::NoPlainUtf8)
 }
 
 /// The text with `userns-remap` set, or taken out for `None`; every other setting stays, in its

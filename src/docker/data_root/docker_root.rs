@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{ContainerFiles, INTERRUPTED, names, read_text};
-use crate::docker::DockerError;
+use super::{ContainerFiles, names, read_text};
+use crate::docker::{DockerError, Reason};
 
 /// A directory that a daemon works in: the data-root itself, or `<uid>.<gid>` in it.
 #[derive(Clone, Debug)]
@@ -151,9 +151,9 @@ impl DockerRoot {
             return Err(DockerError::in_the_way(
                 &dir,
                 match text.contains("idshift") {
-                    true => INTERRUPTED,
+                    true => Reason::Interrupted,
                     false => {
-                        "is a file, and dockerd keeps a directory there. Move it out of the data-root"
+                        "is a file, and dockerd keeps a directory there. Move it out of the data-root".into()
                     }
                 },
             ));

@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::DockerError;
 use super::daemon_json::DaemonJson;
-use super::guidance;
+use super::{DockerError, Reason};
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::read_file;
 use crate::preflight::in_use::IDMAPPED_ROOT;
@@ -25,10 +24,6 @@ pub use docker_root::{DockerRoot, Holds, count};
 
 /// Where dockerd keeps its data unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/docker";
-
-/// Of a data-root on which a run has not come to its end.
-pub const INTERRUPTED: &str = "a migration or its reverse was interrupted here. `idshift journal list` shows its journal: \
-     `idshift resume JOURNAL` finishes it, `idshift rollback JOURNAL` undoes it. Start no Docker daemon before one of them has";
 
 /// What the name of something that was set aside begins with.
 pub const ASIDE: &str = "idshift-aside-";
@@ -58,23 +53,17 @@ pub fn find(given: Option<&Path>, daemon_json: &DaemonJson) -> PathBuf {
 /// There is none, or it is a remapped daemon's own directory in it.
 pub fn canonical(data_root: &Path) -> Result<PathBuf, DockerError> {
     let top = fs::canonicalize(data_root).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            DockerError::in_the_way(data_root, format!("is not there. {}", guidance::DATA_ROOT))
-        }
+        io::ErrorKind::NotFound => DockerError::in_the_way(data_root, Reason::NoDataRoot),
         _ => DockerError::io(data_root)(error),
     })?;
     if !top.is_dir() {
-        let why = format!("is no directory. {}", guidance::DATA_ROOT);
-        return Err(DockerError::in_the_way(data_root, why));
+        return Err(DockerError::in_the_way(data_root, Reason::NoDirectory));
     }
     let name = top.file_name().and_then(|name| name.to_str());
     match top.parent() {
         Some(parent) if name.is_some_and(is_remapped_name) => Err(DockerError::in_the_way(
             &top,
-            format!(
-                "is a remapped daemon's directory in the data-root: {}",
-                guidance::this_data_root(parent)
-            ),
+            Reason::RemappedRoot(parent.to_path_buf()),
         )),
         _ => Ok(top),
     }

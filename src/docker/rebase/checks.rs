@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::map::bad_maps;
-use crate::docker::data_root::{DockerRoot, INTERRUPTED, MOVING, is_remapped_name, names};
-use crate::docker::{DockerError, guidance, image_store};
+use crate::docker::data_root::{DockerRoot, MOVING, is_remapped_name, names};
+use crate::docker::reason::Instead;
+use crate::docker::{DockerError, Reason, image_store};
 use crate::host::range_users::{self, SharedRange};
 use crate::idmap::IdMap;
 
@@ -12,7 +13,7 @@ use crate::idmap::IdMap;
 pub(super) fn check_is_there(data_root: &Path, root: &Path) -> Result<(), DockerError> {
     let all = names(data_root)?;
     if all.iter().any(|name| name.starts_with(MOVING)) {
-        return Err(DockerError::in_the_way(data_root, INTERRUPTED));
+        return Err(DockerError::in_the_way(data_root, Reason::Interrupted));
     }
     if root.is_symlink() {
         let why = "is a symlink: what is there is not followed. Move the directory here itself, and rename nothing in it";
@@ -23,27 +24,17 @@ pub(super) fn check_is_there(data_root: &Path, root: &Path) -> Result<(), Docker
     {
         return Ok(());
     }
-    let there: Vec<String> = all
+    let others: Vec<String> = all
         .into_iter()
         .filter(|name| is_remapped_name(name))
         .collect();
-    let there = match there.is_empty() {
-        true => format!(
-            "there is no root of any other range either. {}",
-            guidance::RIGHT_DATA_ROOT
-        ),
-        false => format!(
-            "beside it there is {}: {}",
-            there.join(", "),
-            guidance::NAME_THE_RANGE
-        ),
+    let instead = match others.is_empty() {
+        true => Instead::NoRoot,
+        false => Instead::OtherRanges(others),
     };
     Err(DockerError::in_the_way(
         root,
-        format!(
-            "has no images, containers or volumes of a daemon remapped to {}; {there}",
-            guidance::RANGE_OF_FROM
-        ),
+        Reason::NoContentToMove(instead),
     ))
 }
 

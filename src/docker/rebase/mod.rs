@@ -23,7 +23,7 @@ use super::migration::{config_with_new_paths, hostconfig_with_new_paths};
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use super::steps::{CONTAINERS, PlannedSteps, StepList};
-use super::{DockerError, guidance};
+use super::{DockerError, Reason, guidance};
 use crate::engine::{Plan, Rule, ShiftRequest};
 use crate::host::range_users::SharedRange;
 use crate::idmap::{Direction, IdMap};
@@ -154,18 +154,13 @@ impl Move {
         let old_dir = from.dir_name();
         let root = data_root.join(&old_dir);
         if old_dir == to.dir_name() {
-            return Err(DockerError::in_the_way(
-                root,
-                format!(
-                    "is the root of both ranges: it stays where it is. If the rest of the range moved: {}",
-                    guidance::move_in_place(&request.from, &request.to, &data_root.join(&old_dir))
-                ),
-            ));
+            let command =
+                guidance::move_in_place(&request.from, &request.to, &data_root.join(&old_dir));
+            return Err(DockerError::in_the_way(root, Reason::SameRange(command)));
         }
         check_is_there(&data_root, &root)?;
         if IdmappedRoot::find(&data_root, &old_dir)?.is_some() {
-            let why = format!("is remapped by a mount. {}", guidance::REBASE_IDMAPPED);
-            return Err(DockerError::in_the_way(root, why));
+            return Err(DockerError::in_the_way(root, Reason::RebaseOfIdmapped));
         }
         let map = map_of(&request.from, &request.to)?;
         let root = DockerRoot::at(root);

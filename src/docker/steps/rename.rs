@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{StepList, stat};
-use crate::docker::DockerError;
+use crate::docker::{DockerError, Reason};
 use crate::fs::Stat;
 use crate::fs::escape::escaped;
 use crate::journal::Step;
@@ -41,11 +41,7 @@ impl StepList<'_> {
         let stat = stat(path)?;
         match why_not_renamed(path, &stat) {
             None => Ok(stat),
-            Some(why) => {
-                let help =
-                    "Move it into the data-root's filesystem first; docs/docker.md has another way";
-                Err(DockerError::in_the_way(path, format!("{why}. {help}")))
-            }
+            Some(why) => Err(DockerError::in_the_way(path, Reason::NotRenamed(why))),
         }
     }
 }

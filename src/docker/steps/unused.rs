@@ -2,9 +2,9 @@
 //! directories of a storage driver.
 
 use super::{CONTAINERS, StepList};
-use crate::docker::DockerError;
 use crate::docker::data_root::{ASIDE, DockerRoot};
 use crate::docker::image_store;
+use crate::docker::{DockerError, Reason};
 
 impl StepList<'_> {
     /// An unused root in the place of the new remapped one is set aside: somebody tried `userns-remap` before, and made
@@ -25,10 +25,7 @@ impl StepList<'_> {
         if !holds.is_unused() || image_store::has_images(&root) {
             return Err(DockerError::in_the_way(
                 path,
-                format!(
-                    "holds {holds} of a daemon that ran remapped. Two roots cannot be made one: start that daemon and \
-                     save what you need of it, then move the directory away"
-                ),
+                Reason::RemappedRootInUse(holds),
             ));
         }
         let aside = self.free_aside_name(range_dir);
@@ -53,10 +50,7 @@ impl StepList<'_> {
         if !holds.is_unused() {
             return Err(DockerError::in_the_way(
                 self.data_root,
-                format!(
-                    "holds {holds} of a plain daemon. Two roots cannot be made one: start a plain daemon and save \
-                     what you need of it, then remove them"
-                ),
+                Reason::PlainRootInUse(holds),
             ));
         }
         let aside = self.free_aside_name("plain");

@@ -1,0 +1,166 @@
+//! Why a data-root, or something in it, stands in the way of what is asked, and what helps.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::data_root::Holds;
+use super::guidance as help;
+
+/// The reason; the path that it is about comes before it. What helps is in the same sentence or in the next one.
+#[derive(Debug, Error)]
+pub enum Reason {
+    /// There is no such directory.
+    #[error("is not there. {}", help::DATA_ROOT)]
+    NoDataRoot,
+    /// It is something else.
+    #[error("is no directory. {}", help::DATA_ROOT)]
+    NoDirectory,
+    /// It is the directory of a remapped daemon in this data-root.
+    #[error("is a remapped daemon's directory in the data-root: {}", help::this_data_root(.0))]
+    RemappedRoot(PathBuf),
+    /// A run on it has not come to its end.
+    #[error(
+        "a migration or its reverse was interrupted here. `idshift journal list` shows its journal: `idshift resume \
+         JOURNAL` finishes it, `idshift rollback JOURNAL` undoes it. Start no Docker daemon before one of them has"
+    )]
+    Interrupted,
+    /// There is nothing of a plain daemon.
+    #[error("has no images, containers or volumes of a plain daemon; {0}")]
+    NoPlainContent(Instead),
+    /// There is nothing of a daemon that is remapped to the range.
+    #[error("there are no images, containers or volumes of a daemon remapped to this range; {0}")]
+    NoRemappedContent(Instead),
+    /// There is nothing of a daemon that is remapped to the range of before.
+    #[error(
+        "has no images, containers or volumes of a daemon remapped to {help}; {0}",
+        help = help::RANGE_OF_FROM
+    )]
+    NoContentToMove(Instead),
+    /// The new remapped root would have its place.
+    #[error(
+        "holds {0} of a daemon that ran remapped. Two roots cannot be made one: start that daemon and save what you need \
+         of it, then move the directory away"
+    )]
+    RemappedRootInUse(Holds),
+    /// The plain root would have its place.
+    #[error(
+        "holds {0} of a plain daemon. Two roots cannot be made one: start a plain daemon and save what you need of it, \
+         then remove them"
+    )]
+    PlainRootInUse(Holds),
+    /// It is on another filesystem, or leads to one.
+    #[error("{0}. Move it into the data-root's filesystem first; docs/docker.md has another way")]
+    NotRenamed(String),
+    /// Both ranges are those of one root; with the command for the rest of the range.
+    #[error(
+        "is the root of both ranges: it stays where it is. If the rest of the range moved: {0}"
+    )]
+    SameRange(String),
+    /// A mount cannot be made twice.
+    #[error(
+        "is remapped by a mount already; `idshift docker migrate` changes the owners on disk for good, and `idshift docker \
+         revert` takes it back"
+    )]
+    AlreadyIdmapped,
+    /// The root to move to another range is remapped by a mount.
+    #[error("is remapped by a mount. {}", help::REBASE_IDMAPPED)]
+    RebaseOfIdmapped,
+    /// The root to remap by a mount is remapped by changed owners.
+    #[error(
+        "is remapped by changed owners. To have it remapped by a mount, {}",
+        help::REVERT_THEN_IDMAPPED
+    )]
+    RemappedByOwners,
+    /// Container and host ids overlap, as this says, where a mount would exchange them.
+    #[error(
+        "{0}, so they cannot be exchanged by a mount. Use a range that is above the ids of containers, or {help}",
+        help = help::NOT_IDMAPPED
+    )]
+    OverlapOfIdmapped(String),
+    /// They overlap, where bind mounts are shifted.
+    #[error(
+        "{0}, so an id does not tell whether a file that containers bind is shifted already. {help}",
+        help = help::NO_BIND_MOUNTS
+    )]
+    OverlapOfBindMounts(String),
+    /// The mount is not known to work with this storage driver.
+    #[error(
+        "the storage driver {0} was not tried with idmapped layers, only overlay2 was: {help}",
+        help = help::NOT_IDMAPPED
+    )]
+    DriverOfIdmapped(String),
+    /// The daemon would not start, or show nothing.
+    #[error(
+        "sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older ones show \
+         nothing of what is there. {}",
+        help::ADD_WRITE_DAEMON_JSON
+    )]
+    StoreSwitchedOn,
+    /// It is a fifo, a device or the like.
+    #[error("is not a regular file")]
+    NoRegularFile,
+    /// It would not be the same after it was rewritten.
+    #[error(
+        "is not plain UTF-8, so it is not rewritten. Save it as UTF-8 without a byte order mark, or set userns-remap in \
+         it yourself and {}",
+        help::NO_DAEMON_JSON
+    )]
+    NoPlainUtf8,
+    /// The dockerd of this host does not take it.
+    #[error("{0}, and the dockerd of this host does not start with it; correct it first")]
+    RefusedByDockerd(&'static str),
+    /// `cp` does not copy subvolumes.
+    #[error(
+        "layers of the btrfs driver are subvolumes, and copies of them would be none. {}, after a snapshot of the \
+         data-root if you want one",
+        help::NO_COPY
+    )]
+    CopyOfSubvolumes,
+    /// An earlier run was cut off.
+    #[error(
+        "is left of {help} and belongs to nobody: `rm -rf {0}`, then again",
+        help = help::EARLIER_COPY
+    )]
+    EarlierCopy(String),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What is there where no content of a daemon is.
+#[derive(Debug, Error)]
+pub enum Instead {
+    /// A containerd image store that is empty.
+    #[error(
+        "its daemon used the containerd image store, which cannot be carried, and there are no images in it either"
+    )]
+    EmptyStore,
+    /// Nothing at all.
+    #[error("and there is no remapped root either. {}", help::RIGHT_DATA_ROOT)]
+    Nothing,
+    /// Remapped roots of these names.
+    #[error("beside it there is {}", .0.join(", "))]
+    Roots(Vec<String>),
+    /// No root of any range, where one was to be moved.
+    #[error(
+        "there is no root of any other range either. {}",
+        help::RIGHT_DATA_ROOT
+    )]
+    NoRoot,
+    /// Roots of other ranges, where one was to be moved.
+    #[error("beside it there is {roots}: {help}", roots = .0.join(", "), help = help::NAME_THE_RANGE)]
+    OtherRanges(Vec<String>),
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Reason {
+        Reason::Other(text)
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Reason {
+        Reason::Other(text.to_string())
+    }
+}
