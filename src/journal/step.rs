@@ -254,6 +254,14 @@ impl Step {
         }
     }
 
+    /// Where it renames an entry from.
+    pub fn renamed_from(&self) -> Option<&StepPath> {
+        match self {
+            Step::Rename { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+
     /// What the file holds that it puts into a place or takes away from one.
     pub fn file_content(&self) -> Option<&str> {
         match self {

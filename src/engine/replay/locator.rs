@@ -1,6 +1,6 @@
 //! Where the entries of a journal are on the disk now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -36,10 +36,12 @@ pub(super) struct Locator<'a> {
     new_levels: usize,
     /// What goes when the steps are undone, and whether with all in it.
     removed: HashMap<StepPath, bool>,
+    /// What a step renames, where a daemon may have started in the middle of the run: it makes some of it anew.
+    remade: HashSet<StepPath>,
 }
 
 /// Why an inode is not where the journal says.
-const GONE: &str = "is gone, or was renamed";
+pub(super) const GONE: &str = "is gone, or was renamed";
 pub(super) const REPLACED: &str = "another inode has its name now";
 const MOUNTED: &str =
     "something is mounted on its way now; `findmnt` shows what, and `umount` takes it away";
@@ -66,7 +68,24 @@ impl<'a> Locator<'a> {
                 }
                 Target::After => HashMap::new(),
             },
+            remade: match replay.journal.header.is_of_service() && replay.journal.state.is_open() {
+                true => {
+                    let steps = replay.journal.steps.iter();
+                    steps.filter_map(Step::renamed_from).cloned().collect()
+                }
+                false => HashSet::new(),
+            },
         }
+    }
+
+    /// Whether a daemon may have put something else in the place of this entry while the run was not at its end. A step
+    /// renames whatever has the name then, and nothing is to be done about its owner.
+    pub fn may_be_remade(&self, root: usize, name: &Name) -> bool {
+        if self.remade.is_empty() {
+            return false;
+        }
+        let path = [&self.known[..], std::slice::from_ref(name)].concat();
+        self.remade.contains(&StepPath { root, path })
     }
 
     /// Whether what has this name in the directory goes when the steps are undone, so that nothing is to be done about
@@ -113,7 +132,7 @@ impl<'a> Locator<'a> {
 
     /// Turns to a line's directory.
     pub fn enter(&mut self, line: &DirLine) {
-        if !self.replay.moves.is_empty() || !self.removed.is_empty() {
+        if !self.replay.moves.is_empty() || !self.removed.is_empty() || !self.remade.is_empty() {
             self.known.truncate(line.keep);
             self.known.extend(line.path.iter().cloned());
         }

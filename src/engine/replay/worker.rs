@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::change::{Changer, ToChange};
 use super::job::{FailurePolicy, Replay};
-use super::locator::{EntryProblem, Locator, REPLACED};
+use super::locator::{EntryProblem, GONE, Locator, REPLACED};
 use crate::engine::missing_tree::NotTheTree;
 use crate::engine::report::push_listed;
 use crate::engine::sync::ChangedCounter;
@@ -63,6 +63,14 @@ const MAX_DEFERRED: usize = 1024;
 
 /// Levels of their paths, of some hundred bytes each with long names: those of a deep tree would fill the memory.
 const MAX_DEFERRED_LEVELS: usize = 1 << 16;
+
+/// Whether the inode that is meant is not there any more, whatever is there.
+fn is_another(lookup: &Result<LookupEntry, EntryProblem>, entry: &Entry<'_>) -> bool {
+    match lookup {
+        Ok(found) => found.stat.identity != entry.identity,
+        Err((kind, reason)) => *kind == ProblemKind::Conflict && reason == GONE,
+    }
+}
 
 impl<'a> Worker<'a> {
     pub(super) fn new(
@@ -163,6 +171,7 @@ impl<'a> Worker<'a> {
 
     /// Some inodes of one directory, few enough for all of them to be open at once.
     fn entries(&mut self, root: usize, entries: &[Entry<'_>], transitions: &Transitions) {
+        let recorded_root = root;
         let renamed = match entries {
             [one] => self.locator.name_now(root, one.name),
             _ => None,
@@ -170,6 +179,7 @@ impl<'a> Worker<'a> {
         self.limit_deferred();
         let root = self.locator.root_now();
         let by_its_name_now = renamed.as_ref().map(|name| [Entry { name, ..entries[0] }]);
+        let recorded = entries;
         let entries = by_its_name_now.as_ref().map_or(entries, |one| one);
         let lookups = match &self.roots[root] {
             Ok(pinned) => {
@@ -191,12 +201,17 @@ impl<'a> Worker<'a> {
             true => FirstCall::Pin,
             false => FirstCall::Numbers,
         };
-        for (entry, lookup) in entries.iter().zip(lookups) {
+        for (n, (entry, lookup)) in entries.iter().zip(lookups).enumerate() {
             if self.is_over() {
                 return;
             }
             self.changer.stats.seen += 1;
             let transition = &transitions[&entry.own];
+            if is_another(&lookup, entry)
+                && self.locator.may_be_remade(recorded_root, recorded[n].name)
+            {
+                continue;
+            }
             let result = lookup.and_then(|found| self.entry(root, entry, transition, found));
             if let Err((kind, reason)) = result {
                 let path = self.entry_path(root, entry.name);
