@@ -84,7 +84,8 @@ pub fn exchange_ownership(before: &Ownership, map: &IdMap) -> Mapping {
     mapped_as(before, map, Through::Exchange)
 }
 
-/// The same; an id that is on neither side stays, as such a mount shows it as it is.
+/// Container ids become host ids, and an id that is on neither side stays, as such a mount shows it as it is. One that is a host
+/// id already cannot be mapped: nothing would tell afterwards that it was not a container id before.
 pub fn exchange_in_range(before: &Ownership, map: &IdMap) -> Mapping {
     mapped_as(before, map, Through::ExchangeInRange)
 }
@@ -118,9 +119,12 @@ impl Through {
                 Mapped::To(id) => Mapped::To(id),
                 _ => map.map(id, Direction::OutOf),
             },
-            Through::ExchangeInRange => match Through::Exchange.id(id, map) {
-                Mapped::Unmapped => Mapped::Already,
-                mapped => mapped,
+            Through::ExchangeInRange => match map.map(id, Direction::Into) {
+                Mapped::To(id) => Mapped::To(id),
+                _ => match map.map(id, Direction::OutOf) {
+                    Mapped::To(_) => Mapped::Unmapped,
+                    _ => Mapped::Already,
+                },
             },
         }
     }

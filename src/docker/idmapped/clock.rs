@@ -14,8 +14,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::IdmappedRoot;
+use super::layout::is_left_alone;
 use crate::docker::DockerError;
-use crate::docker::layout::is_content;
 use crate::fs::dir::open_dir;
 use crate::idmap::{Direction, Mapped};
 
@@ -45,12 +45,14 @@ pub fn was_set_back(root: &IdmappedRoot) -> Result<bool, DockerError> {
     found.map_err(DockerError::io(&content))
 }
 
-/// Whether any of the daemon's own below a directory, which has these names from the content, is so. Access times stay.
+/// Whether any of the daemon's own below a directory, which has these names from the content, is so: what the way into the root
+/// left alone is not the daemon's. Access times stay.
 fn any_below(
     dir: &Path,
     names: &mut Vec<Vec<u8>>,
     is_so: &dyn Fn(&Metadata) -> bool,
 ) -> io::Result<bool> {
+    let depth = names.len();
     for entry in rustix::fs::Dir::new(open_dir(rustix::fs::CWD, dir)?)? {
         let name = entry?.file_name().to_bytes().to_vec();
         if name == b"." || name == b".." {
@@ -59,14 +61,20 @@ fn any_below(
         let path = dir.join(OsStr::from_bytes(&name));
         names.push(name);
         let way: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-        if !is_content(&way) {
-            let found = path.symlink_metadata()?;
+        if !is_left_alone(&way) {
             let is_deep = names.len() == DEPTH;
-            if is_so(&found) || found.is_dir() && !is_deep && any_below(&path, names, is_so)? {
-                return Ok(true);
+            let found = path.symlink_metadata().and_then(|found| {
+                Ok(is_so(&found) || found.is_dir() && !is_deep && any_below(&path, names, is_so)?)
+            });
+            match found {
+                Ok(false) => {}
+                Ok(true) => return Ok(true),
+                // A running daemon removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
-        names.pop();
+        names.truncate(depth);
     }
     Ok(false)
 }

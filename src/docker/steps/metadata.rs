@@ -127,7 +127,10 @@ impl StepList<'_> {
             Mapping::Change(after) => {
                 [Some((before.uid, before.gid)), Some((after.uid, after.gid))]
             }
-            _ => [None, None],
+            Mapping::Unmapped(why) => {
+                return Err(DockerError::in_the_way(path, why.to_string()));
+            }
+            Mapping::Already => [None, None],
         })
     }
 

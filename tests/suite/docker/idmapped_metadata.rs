@@ -206,3 +206,76 @@ fn load_cp_and_exec_work_and_all_of_it_is_plain_after_revert() {
     plain.docker(&["stop", "-t", "0", "new"]);
     plain.stop();
 }
+
+/// What the way into the root left alone is as it was after the way out, ids of the range included: a containerd's snapshots,
+/// wherever in the data-root it keeps them, what somebody keeps there, and a container's files.
+#[test]
+fn what_was_left_alone_is_as_it_was() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    let layers = fs::read_dir(host.data_root.join("overlay2")).unwrap();
+    let layers = layers.map(|entry| entry.unwrap().path().join("diff"));
+    // A directory that is still open is in use.
+    let layers: Vec<_> = layers.filter(|diff| diff.exists()).collect();
+    let layer = &layers[0];
+    let snapshots = "containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/7/fs/bin";
+    let kept = [
+        (
+            "containerd/daemon/io.containerd.snapshotter.v1.native/snapshots/9",
+            100_044,
+        ),
+        (snapshots, 0),
+        (snapshots, 1000),
+        ("kept", 100_033),
+        ("volumes/vol/kept", 100_055),
+        (
+            layer
+                .strip_prefix(&host.data_root)
+                .unwrap()
+                .to_str()
+                .unwrap(),
+            100_007,
+        ),
+    ];
+    for (dir, owner) in kept {
+        let dir = host.data_root.join(dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(format!("file-{owner}")), "").unwrap();
+        chown(dir.join(format!("file-{owner}")), Some(owner), Some(owner)).unwrap();
+    }
+    let owners = || {
+        kept.map(|(dir, owner)| {
+            let file = host.data_root.join(dir).join(format!("file-{owner}"));
+            file.metadata().map(|found| found.uid()).ok()
+        })
+    };
+    let start = owners();
+    let idshift = Idshift::new();
+    // Times have the precision of the record of the root.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    let seen = host.data_root.join(INNER).join(snapshots);
+    let su = seen.join("file-0").metadata().unwrap();
+    assert_eq!(su.uid(), 100_000, "a snapshot is the containers'");
+    assert_eq!(seen.join("file-1000").metadata().unwrap().uid(), 101_000);
+    revert(&idshift, &host, &[]).exits(0);
+    assert_eq!(owners(), start);
+}
+
+/// An id of the range in the daemon's own files could not be told afterwards from one that the run gave.
+#[test]
+fn metadata_of_the_range_is_refused() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    add_device_and_plugin(&host.data_root);
+    let plugin = host.data_root.join("plugins/1234/rootfs/bin/plugin");
+    chown(&plugin, Some(100_005), Some(0)).unwrap();
+    let idshift = Idshift::new();
+    let start = timeless(&snapshot(&host.data_root));
+    let dry = migrate(&idshift, &host, &["--idmapped", "--dry-run"]).exits(3);
+    assert!(dry.text().contains("100005"), "{dry}");
+    migrate(&idshift, &host, &["--idmapped"]).exits(1);
+    same(&start, &timeless(&snapshot(&host.data_root)), "refused");
+}

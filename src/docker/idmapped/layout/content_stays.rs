@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
-use crate::docker::inventory::is_daemon_name;
-use crate::docker::layout::{Layout, is_content};
+use super::is_left_alone;
+use crate::docker::layout::Layout;
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
 use crate::idmap::MountMap;
@@ -31,10 +31,9 @@ impl ContentStays {
                 return self.set(0, self.layout.root_gid, TOP);
             }
             Some((first, rest)) if self.is_staging(first) => rest,
-            Some((first, _)) if is_daemon_name(first) => way,
-            _ => return Rule::Skip,
+            _ => way,
         };
-        if is_content(way) || is_passed_over(way) {
+        if is_left_alone(way) {
             return Rule::Skip;
         }
         match self.layout.rule_of(way) {
@@ -72,15 +71,6 @@ impl ContentStays {
 /// As dockerd makes the root of a range.
 const TOP: Mode = Mode::from_st_mode(0o710);
 
-/// What may have many inodes, and nobody but root comes to: a daemon empties `tmp` when it starts, and a containerd of its own has
-/// snapshots below a directory of mode 0700.
-fn is_passed_over(way: &[&[u8]]) -> bool {
-    matches!(
-        way,
-        [b"tmp" | b"tmp-old", _, ..] | [b"containerd", b"daemon", _, b"snapshots", _, ..]
-    )
-}
-
 /// From this depth on the rule of a directory is that of all in it.
 const DEEP: usize = 4;
 
@@ -107,9 +97,12 @@ impl Policy for ContentStays {
         if dir.depth < DEEP {
             return None;
         }
-        match self.rule(&dir.tail(dir.depth)) {
-            Rule::ExchangeInRange if dir.depth > DEEP => Some(Rule::ExchangeInRange),
-            // `containerd/daemon/SNAPSHOTTER/snapshots`
+        let way = dir.tail(dir.depth);
+        match self.rule(&way) {
+            // Snapshots may be at any depth.
+            Rule::ExchangeInRange if dir.depth > DEEP && *way[0] != *b"containerd" => {
+                Some(Rule::ExchangeInRange)
+            }
             Rule::ExchangeInRange | Rule::Set { .. } => None,
             rule => Some(rule),
         }
@@ -206,6 +199,13 @@ mod tests {
             ("containerd/daemon/s/snapshots/1", Rule::Skip),
             ("containerd/daemon/s/snapshots/1/fs/etc", Rule::Skip),
             ("containerd/daemon/s/blobs/a/b", of_root),
+            // A containerd of its own may have its root here.
+            ("containerd/s.overlayfs/snapshots", of_root),
+            ("containerd/s.overlayfs/snapshots/7/fs/bin/su", Rule::Skip),
+            ("containerd/s.stargz/snapshotter/snapshots/7/fs", Rule::Skip),
+            ("containerd/s.btrfs/active/7", Rule::Skip),
+            ("containerd/content/blobs/sha256/a", of_root),
+            ("volumes/v/kept/x", Rule::Skip),
             ("tmp", of_root),
             ("tmp/x/y", Rule::Skip),
             ("appdata", Rule::Skip),

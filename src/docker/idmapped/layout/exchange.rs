@@ -1,6 +1,6 @@
 //! An idmapped root is made permanent.
 
-use super::{Since, below};
+use super::{Since, below, is_left_alone};
 use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::{Layout, is_content};
 use crate::engine::{Policy, Rule};
@@ -66,11 +66,18 @@ impl Policy for Exchange {
     /// Nothing that is older than the mount was made through it: an id of the range is one that changed owners cannot
     /// carry, and not one that the daemon was given. Where the clock was set back, it may be one all the same: then the run
     /// stops at it, too.
-    fn inode_rule(&self, dir: &DirPath, _name: &[u8], stat: &Stat, rule: Rule) -> Rule {
-        let is_old = rule == Rule::Exchange && dir.root == 0 && self.since.is_after(stat);
-        match is_old {
-            true => Rule::MapAll,
-            false => rule,
+    ///
+    /// A containerd's snapshots were left alone, and are in such a root, too.
+    fn inode_rule(&self, dir: &DirPath, name: &[u8], stat: &Stat, rule: Rule) -> Rule {
+        if dir.root > 0 || !self.since.is_after(stat) {
+            return rule;
+        }
+        let mut way = dir.tail(dir.depth);
+        way.push(name);
+        match (rule, below(&self.place, &way)) {
+            (Rule::Exchange, _) => Rule::MapAll,
+            (Rule::GiveBack, Some(Ok(way))) if is_left_alone(way) => Rule::Keep,
+            _ => rule,
         }
     }
 }

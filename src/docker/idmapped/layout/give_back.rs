@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Since, below};
-use crate::docker::layout::is_content;
+use super::{Since, below, is_left_alone};
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
 
@@ -64,7 +63,7 @@ impl Policy for GiveBack {
         let mut way = dir.tail(dir.depth);
         way.push(name);
         match below(&self.place, &way) {
-            Some(Ok(way)) if is_old() && is_content(way) => match self.since.is_doubtful {
+            Some(Ok(way)) if is_old() && is_left_alone(way) => match self.since.is_doubtful {
                 true => Rule::Undated,
                 false => Rule::Keep,
             },

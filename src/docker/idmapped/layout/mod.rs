@@ -15,6 +15,8 @@ pub use content_stays::ContentStays;
 pub use exchange::Exchange;
 pub use give_back::GiveBack;
 
+use crate::docker::inventory::is_daemon_name;
+use crate::docker::layout::is_content;
 use crate::fs::Stat;
 
 /// The way from the data-root to what is in an idmapped root: names below its content. `Err`: what is on that way.
@@ -28,6 +30,30 @@ fn below<'w, 'n>(place: &[String; 2], way: &'w [&'n [u8]]) -> Option<Result<&'w 
             Some(Ok(rest))
         }
         _ => None,
+    }
+}
+
+/// Whether the way into an idmapped root leaves this on disk as it is, by its path from the docker root: what containers
+/// own, what somebody keeps among the daemon's directories, and [`is_passed_over`].
+pub fn is_left_alone(way: &[&[u8]]) -> bool {
+    let Some(first) = way.first() else {
+        return false;
+    };
+    let is_own = match way {
+        [b"volumes", _, name, ..] => *name != b"opts.json",
+        _ => !is_daemon_name(first),
+    };
+    is_own || is_content(way) || is_passed_over(way)
+}
+
+/// What may have many inodes, and nobody but root comes to: a daemon empties `tmp` when it starts, and a containerd has its
+/// snapshots below a directory of mode 0700, whether a daemon runs it or it only has its root here.
+fn is_passed_over(way: &[&[u8]]) -> bool {
+    let holds_snapshots = |name: &&[u8]| [&b"snapshots"[..], b"active", b"view"].contains(name);
+    match way {
+        [b"tmp" | b"tmp-old", _, ..] => true,
+        [b"containerd", above @ .., _] => above.iter().any(holds_snapshots),
+        _ => false,
     }
 }
 
