@@ -230,7 +230,15 @@ pub fn audit(
                 let why = in_the_way.iter().find(|it| it.level == Level::Error);
                 if idmapped_roots.is_empty() {
                     let why = why.map(|it| format!("{}: {}", it.what, it.found));
-                    ways = ways::both(&top, remap, (&found, why), makes_units).into();
+                    ways = {
+                        let host = ways::Host {
+                            store: journals,
+                            jobs: options.jobs,
+                            control,
+                            units: makes_units,
+                        };
+                        ways::both(&top, remap, (&found, why), host).into()
+                    };
                 }
                 findings.extend(in_the_way);
                 work = Some(found);

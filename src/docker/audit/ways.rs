@@ -8,7 +8,10 @@ use super::work::Work;
 use crate::docker::idmapped::unit::has_systemd;
 use crate::docker::migration::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
+use crate::engine::{Report, RunControl};
+use crate::fs::escape::escaped;
 use crate::idmap::Direction;
+use crate::journal::Store;
 
 /// What one way takes.
 #[derive(Clone, Debug, Serialize)]
@@ -37,13 +40,31 @@ const SECONDS_OF_MOUNT: f64 = 0.1;
 /// Renames and rewrites that come with the mount.
 const STEPS_OF_MOUNT: u64 = 8;
 
-/// Both ways; `work`: what changing owners takes, and why that is refused; `units`: as of [`MigrateRequest`].
+/// How a way is tried on this host.
+pub struct Host<'a> {
+    /// Its journals.
+    pub store: &'a Store,
+    /// Threads.
+    pub jobs: usize,
+    /// How the run is limited.
+    pub control: RunControl<'a>,
+    /// As of [`MigrateRequest`].
+    pub units: bool,
+}
+
+/// Both ways; `work`: what changing owners takes, and why that is refused.
 pub fn both(
     top: &Path,
     remap: &Remap,
     (work, refused): (&Work, Option<String>),
-    units: bool,
+    host: Host<'_>,
 ) -> [Way; 2] {
+    let by_mount = try_mount(top, remap, host);
+    // The daemon's own files.
+    let (walked, changed) = match &by_mount {
+        Ok(report) => (report.elapsed.as_secs_f64(), report.stats.changed),
+        Err(_) => (0.0, 0),
+    };
     let steps = work.steps + STEPS_OF_MOUNT;
     [
         Way {
@@ -58,9 +79,13 @@ pub fn both(
         },
         Way {
             command: "docker migrate --idmapped".into(),
-            refused: try_mount(top, remap, units),
-            seconds: SECONDS_OF_MOUNT + super::work::SECONDS_A_STEP * steps as f64,
-            journal_bytes: 4096 + super::work::JOURNAL_BYTES_A_STEP * steps,
+            refused: by_mount.and_then(|report| first_problem(&report)).err(),
+            seconds: SECONDS_OF_MOUNT
+                + super::work::SECONDS_A_STEP * steps as f64
+                + super::work::TIMES_A_DRY_RUN * walked,
+            journal_bytes: 4096
+                + super::work::JOURNAL_BYTES_A_STEP * steps
+                + super::work::JOURNAL_BYTES * changed,
             backups: "the range's ids in B.B, plain ones where it is on disk",
             quotas: "plain ids, as before",
             going_back: "docker revert: reads all, changes what the daemon made",
@@ -72,15 +97,25 @@ pub fn both(
     ]
 }
 
-/// Why this host cannot be remapped by a mount: asked as the run asks it.
-fn try_mount(top: &Path, remap: &Remap, units: bool) -> Option<String> {
+/// Works a remap by a mount out, as a dry run does; the error is why the host cannot.
+fn try_mount(top: &Path, remap: &Remap, host: Host<'_>) -> Result<Report, String> {
     let request = MigrateRequest::new(top, Direction::Into);
     let request = MigrateRequest {
         idmapped: true,
-        units,
+        units: host.units,
+        jobs: host.jobs,
         ..request
     };
-    Migration::prepare(&request, remap)
-        .err()
-        .map(|error| error.to_string())
+    let migration = Migration::prepare(&request, remap).map_err(|error| error.to_string())?;
+    let plan = migration.plan();
+    plan.dry_run(host.store, None, host.control)
+        .map_err(|error| error.to_string())
+}
+
+/// What cannot be changed of what the run would have to change.
+fn first_problem(report: &Report) -> Result<(), String> {
+    match report.stats.problems.first() {
+        None => Ok(()),
+        Some(first) => Err(format!("{}: {}", escaped(&first.path), first.reason)),
+    }
 }

@@ -43,10 +43,10 @@ pub struct Work {
 }
 
 /// Bytes of journal an inode, measured on a Debian root filesystem's layers.
-const JOURNAL_BYTES: u64 = 8;
+pub(super) const JOURNAL_BYTES: u64 = 8;
 
 /// How much longer than a dry run a migration takes, measured likewise.
-const TIMES_A_DRY_RUN: f64 = 4.0;
+pub(super) const TIMES_A_DRY_RUN: f64 = 4.0;
 
 /// Bytes of journal, and seconds, of a rename or a rewrite: measured on 10,000 containers.
 pub(super) const JOURNAL_BYTES_A_STEP: u64 = 200;

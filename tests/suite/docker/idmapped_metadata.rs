@@ -274,6 +274,8 @@ fn metadata_of_the_range_is_refused() {
     chown(&plugin, Some(100_005), Some(0)).unwrap();
     let idshift = Idshift::new();
     let start = timeless(&snapshot(&host.data_root));
+    let audit = audit(&host).text();
+    assert!(audit.contains("plugin: uid 100005"), "{audit}");
     let dry = migrate(&idshift, &host, &["--idmapped", "--dry-run"]).exits(3);
     assert!(dry.text().contains("100005"), "{dry}");
     migrate(&idshift, &host, &["--idmapped"]).exits(1);
