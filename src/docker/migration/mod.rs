@@ -7,7 +7,7 @@
 //! - [`trees`], [`owners`]: which inodes get which owners
 //! - [`metadata`], then [`into`] or [`out_of`], then [`conclusion`]: the steps, in order
 //!
-//! [`conversion`] is what is made before the run where images are in containerd. [`shifted_before`]: the bind mounts that
+//! [`conversion`] is what is made before the run where images are in containerd. [`mod@shifted_before`]: the bind mounts that
 //! earlier runs shifted.
 
 mod checks;

@@ -23,7 +23,7 @@ pub struct DirLine {
     /// Birth times in milliseconds, likewise; left out where none is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub borns: Vec<i64>,
-    /// Numbers of [`OwnLine`]s.
+    /// Numbers of [`super::OwnLine`]s.
     pub owns: Vec<u32>,
 }
 
@@ -34,12 +34,12 @@ pub struct Entry<'a> {
     pub name: &'a Name,
     /// Its inode.
     pub identity: Identity,
-    /// Number of its [`OwnLine`].
+    /// Number of its [`super::OwnLine`].
     pub own: u32,
 }
 
 impl DirLine {
-    /// Whether the columns are of one length and the names are names: what [`Record::parse`] makes
+    /// Whether the columns are of one length and the names are names: what [`super::Record::parse`] makes
     /// sure of.
     pub(super) fn check(&self) -> Result<(), LineError> {
         let count = self.names.len();

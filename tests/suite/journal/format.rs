@@ -106,9 +106,8 @@ fn zeros_at_its_end_are_a_cut_as_well() {
         let from =
             frames[1].start + numbers.below((it.bytes.len() - frames[1].start) as u64) as usize;
         // A disk leaves out whole sectors. Less than a frame's checksum is not told from damage, which is the safe side.
-        let leaves_a_part_of_a_checksum = |frame: &std::ops::Range<usize>| {
-            from > frame.end.saturating_sub(4) && from < frame.end
-        };
+        let leaves_a_part_of_a_checksum =
+            |frame: &std::ops::Range<usize>| from > frame.end.saturating_sub(4) && from < frame.end;
         if frames.iter().any(leaves_a_part_of_a_checksum) {
             continue;
         }

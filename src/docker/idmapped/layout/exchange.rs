@@ -13,7 +13,7 @@ pub struct Exchange {
     pub place: [String; 2],
     /// Of such a root.
     pub layout: Layout,
-    /// As in [`GiveBack`].
+    /// As in [`super::GiveBack`].
     pub since: Since,
 }
 
