@@ -19,12 +19,12 @@ use serde::Serialize;
 
 use super::DockerError;
 use super::bind_mounts::BindMount;
-use super::container::obstacles;
+use super::container::{Container, obstacles};
 use super::conversion::summary::ConversionSummary;
 use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
-use super::data_root::{DockerRoot, Holds, canonical, plain_names};
+use super::data_root::{ContainerFiles, DockerRoot, Holds, canonical, plain_names};
 use super::idmapped::{IdmappedRoot, health, unit};
 use super::image_store::ContainerdStore;
 use super::inventory::volumes::VolumeElsewhere;
@@ -102,6 +102,54 @@ pub struct AuditOptions {
     pub quick: bool,
 }
 
+/// The containers of a docker root; what is not dockerd's becomes a finding.
+fn read_containers(
+    root: &DockerRoot,
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<(Container, ContainerFiles)>, DockerError> {
+    let mut all = Vec::new();
+    for files in root.container_files()? {
+        match files.parse(root) {
+            Ok(container) => all.push((container, files)),
+            Err(error) => findings.push(Finding::error("container metadata", error.to_string())),
+        }
+    }
+    Ok(all)
+}
+
+/// What a migration would have to do, and both ways of it where the data-root is a plain one. What stands in the way of it
+/// becomes findings.
+fn plan_migration(
+    (top, remap): (&Path, &Remap),
+    is_plain: bool,
+    host: ways::Host<'_>,
+    findings: &mut Vec<Finding>,
+) -> (Option<Work>, Vec<Way>) {
+    match work::look_through(top, remap, host.store, host.jobs, host.control) {
+        Ok((work, would_refuse)) => {
+            findings.extend(work::refused_now(&would_refuse));
+            let in_the_way = work.findings();
+            let why = in_the_way.iter().find(|it| it.level == Level::Error);
+            let why = why.map(|it| format!("{}: {}", it.what, it.found));
+            let ways = match is_plain {
+                true => ways::both(top, remap, (&work, why), host).into(),
+                false => Vec::new(),
+            };
+            findings.extend(in_the_way);
+            (Some(work), ways)
+        }
+        Err(error) => {
+            let unfinished = unfinished_run(host.store, top).map(Passing::Unfinished);
+            findings.extend(work::refused_now(unfinished.as_slice()));
+            // What stands in the way of a plan stands in the way of a migration.
+            if findings.iter().all(|f| f.level < Level::Error) {
+                findings.push(Finding::error("plan", error.to_string()));
+            }
+            (None, Vec::new())
+        }
+    }
+}
+
 /// Looks at a data-root that is to be remapped.
 ///
 /// # Errors
@@ -133,13 +181,7 @@ pub fn audit(
         findings.extend(rebase::findings(&top, remap)?);
     }
 
-    let mut all = Vec::new();
-    for files in root.container_files()? {
-        match files.parse(&root) {
-            Ok(container) => all.push((container, files)),
-            Err(error) => findings.push(Finding::error("container metadata", error.to_string())),
-        }
-    }
+    let all = read_containers(&root, &mut findings)?;
     let store = ContainerdStore::of(&root, &top, all.iter().map(|(container, _)| container))?;
     let with_config = all.iter().map(|(it, files)| (it, &files.config[..]));
     let store = store.conversion(&root, false, with_config);
@@ -209,50 +251,29 @@ pub fn audit(
     let running = all.into_iter().filter(|(container, _)| container.running);
     let running: Vec<String> = running.map(|(container, _)| container.name).collect();
     findings.extend(readiness::daemon(&top, containerd, &running));
-    let (mut work, mut ways) = (None, Vec::new());
     let idmapped_roots = IdmappedRoot::all(&top)?;
-    let makes_units = unit::is_made(start, &top);
     for root in &idmapped_roots {
         if holds.is_unused() {
             holds = DockerRoot::at(root.content()).holds()?;
         }
-        findings.extend(health::findings(
-            root,
-            remap.as_ref(),
-            start.is_service_on(&top),
-        )?);
+        let is_service = start.is_service_on(&top);
+        findings.extend(health::findings(root, remap.as_ref(), is_service)?);
     }
-    if let Some(remap) = &remap {
-        match work::look_through(&top, remap, journals, options.jobs, control) {
-            Ok((found, would_refuse)) => {
-                findings.extend(work::refused_now(&would_refuse));
-                let in_the_way = found.findings();
-                let why = in_the_way.iter().find(|it| it.level == Level::Error);
-                if idmapped_roots.is_empty() {
-                    let why = why.map(|it| format!("{}: {}", it.what, it.found));
-                    ways = {
-                        let host = ways::Host {
-                            store: journals,
-                            jobs: options.jobs,
-                            control,
-                            units: makes_units,
-                        };
-                        ways::both(&top, remap, (&found, why), host).into()
-                    };
-                }
-                findings.extend(in_the_way);
-                work = Some(found);
-            }
-            Err(error) => {
-                let unfinished = unfinished_run(journals, &top).map(Passing::Unfinished);
-                findings.extend(work::refused_now(unfinished.as_slice()));
-                // What stands in the way of a plan stands in the way of a migration.
-                if findings.iter().all(|f| f.level < Level::Error) {
-                    findings.push(Finding::error("plan", error.to_string()));
-                }
-            }
-        }
-    }
+    let planned = remap.as_ref().map(|remap| {
+        let host = ways::Host {
+            store: journals,
+            jobs: options.jobs,
+            control,
+            units: unit::is_made(start, &top),
+        };
+        plan_migration(
+            (&top, remap),
+            idmapped_roots.is_empty(),
+            host,
+            &mut findings,
+        )
+    });
+    let (work, ways) = planned.unwrap_or_default();
     Ok(Audit {
         data_root: top,
         remap: remap.map(|remap| format!("{}, {}", remap.user, remap.map)),

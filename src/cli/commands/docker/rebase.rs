@@ -18,6 +18,7 @@ use crate::docker::migrate::DaemonTarget;
 use crate::docker::rebase::{Rebase, RebaseRequest};
 use crate::docker::remap::Remap;
 use crate::engine::{Outcome, Refusal};
+use crate::idmap::IdMap;
 use crate::journal::Store;
 
 /// Runs it.
@@ -37,36 +38,15 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             "--manifest - and --json both want stdout: give the manifest a file",
         ));
     }
-    let from = args.from.named()?.map;
-    let now = Remap::resolve(&target.remap_to);
-    let user = now
-        .as_ref()
-        .map_or(String::new(), |remap| remap.user.clone());
-    let uid = User::from_name(&user).ok().flatten();
-    let uid = uid.map(|user| user.uid.to_string());
-    let (to, owners) = match &args.to {
-        Some(to) => {
-            let to = to.named()?;
-            (to.map, to.owners)
-        }
-        None => (now.map_err(refused)?.map, Vec::new()),
-    };
-    let request = RebaseRequest {
-        data_root: target.data_root.clone(),
-        from: from.clone(),
-        to: to.clone(),
-        jobs: args.effort.threads(),
-        clear_flags: args.immutable == Immutable::Clear,
-        allow_outside_links: args.allow_outside_links,
-        owners: owners.into_iter().chain([user]).chain(uid).collect(),
-    };
+    let request = request(args, &target)?;
     let mut rebase = Rebase::prepare(&request).map_err(refused)?;
     let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
     let control = limits.control(&monitor);
+    let manifest = args.manifest.as_deref();
     let (report, of) = match args.dry_run {
         true => {
-            let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
+            let manifest = manifest.map(open_manifest).transpose()?;
             let mut report = rebase.plan().dry_run(&store, manifest, control)?;
             report.would_refuse.extend(rebase.mounted.take());
             (report, SummaryKind::DryRun)
@@ -80,18 +60,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             if confirm::is_asked(&args.confirm, &args.output) {
                 // Whoever is asked is not refused afterwards.
                 drop(rebase.plan().lock(&store, control)?);
-                let lines = [
-                    format!(
-                        "Moving the root of the daemon in {}",
-                        path(&target.data_root)
-                    ),
-                    format!("  Owners change from {from} to {to}."),
-                    format!(
-                        "  {} renames and rewrites of files.",
-                        rebase.plan().steps.len()
-                    ),
-                    "  `idshift rollback latest` undoes it until Docker is started.".into(),
-                ];
+                let lines = effects(&request, &rebase);
                 match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
                     Answer::Yes => {}
                     Answer::No => return Err(confirm::declined()),
@@ -102,45 +71,91 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         }
     };
     monitor.clear();
-    let manifest = args.manifest.as_deref();
     print_report(call, &report, of, &args.output, to_stdout, manifest);
-    let done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
-    if done && !args.output.quiet {
-        for line in &rebase.shared {
-            tell!(
-                "Warning: line {} of {} gives ids {}-{} of the new range to {}, who could use them as the containers' users.",
-                line.line,
-                line.file,
-                line.first,
-                line.last,
-                line.owner
-            );
-        }
-        if let Some(aside) = &rebase.set_aside {
-            tell!("An unused root was in the way: it goes to {aside} in the data-root.");
-        }
-        for dir in &rebase.left_behind {
-            tell!(
-                "{} is bound by containers and stays in the old range. `idshift shift --from {} --to {} {}` moves it.",
-                path(dir),
-                words(&from),
-                words(&to),
-                shell_word(dir)
-            );
-        }
-        let now = Remap::resolve(&target.remap_to).ok().map(|remap| remap.map);
-        match (args.dry_run, now == Some(to.clone())) {
-            (true, _) => {}
-            (false, true) => tell!("Now start the daemon."),
-            (false, false) => tell!(
-                "Before the daemon is started, /etc/subuid and /etc/subgid must give {to} to the user that it remaps to."
-            ),
+    let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
+    if is_done && !args.output.quiet {
+        tell_what_is_left(&request, &rebase);
+        if !args.dry_run {
+            tell_next_step(&request.to, &target);
         }
     }
     Ok(Exit::from(&report))
 }
 
+/// What is asked, with the ranges that the command line and the daemon name.
+fn request(args: &RebaseArgs, target: &DaemonTarget) -> Result<RebaseRequest, Failure> {
+    let now = Remap::resolve(&target.remap_to);
+    let user = now.as_ref().map_or("", |remap| &remap.user).to_string();
+    let uid = User::from_name(&user).ok().flatten();
+    let uid = uid.map(|user| user.uid.to_string());
+    let (to, owners) = match &args.to {
+        Some(to) => {
+            let to = to.named()?;
+            (to.map, to.owners)
+        }
+        None => (now.map_err(refused)?.map, Vec::new()),
+    };
+    Ok(RebaseRequest {
+        data_root: target.data_root.clone(),
+        from: args.from.named()?.map,
+        to,
+        jobs: args.effort.threads(),
+        clear_flags: args.immutable == Immutable::Clear,
+        allow_outside_links: args.allow_outside_links,
+        owners: owners.into_iter().chain([user]).chain(uid).collect(),
+    })
+}
+
+/// What a run does, in a few lines, for the question before it.
+fn effects(request: &RebaseRequest, rebase: &Rebase) -> [String; 4] {
+    let steps = rebase.plan().steps.len();
+    [
+        format!(
+            "Moving the root of the daemon in {}",
+            path(&request.data_root)
+        ),
+        format!("  Owners change from {} to {}.", request.from, request.to),
+        format!("  {steps} renames and rewrites of files."),
+        "  `idshift rollback latest` undoes it until Docker is started.".into(),
+    ]
+}
+
+fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase) {
+    for line in &rebase.shared {
+        tell!(
+            "Warning: line {} of {} gives ids {}-{} of the new range to {}, who could use them as the containers' users.",
+            line.line,
+            line.file,
+            line.first,
+            line.last,
+            line.owner
+        );
+    }
+    if let Some(aside) = &rebase.set_aside {
+        tell!("An unused root was in the way: it goes to {aside} in the data-root.");
+    }
+    for dir in &rebase.left_behind {
+        tell!(
+            "{} is bound by containers and stays in the old range. `idshift shift --from {} --to {} {}` moves it.",
+            path(dir),
+            words(&request.from),
+            words(&request.to),
+            shell_word(dir)
+        );
+    }
+}
+
+fn tell_next_step(to: &IdMap, target: &DaemonTarget) {
+    let now = Remap::resolve(&target.remap_to);
+    match now.is_ok_and(|remap| remap.map == *to) {
+        true => tell!("Now start the daemon."),
+        false => tell!(
+            "Before the daemon is started, /etc/subuid and /etc/subgid must give {to} to the user that it remaps to."
+        ),
+    }
+}
+
 /// A map as one word of a command line.
-fn words(map: &crate::idmap::IdMap) -> String {
+fn words(map: &IdMap) -> String {
     map.to_string().replace(' ', ",")
 }
