@@ -60,8 +60,8 @@ fn any_below(
         }
         let path = dir.join(OsStr::from_bytes(&name));
         names.push(name);
-        let way: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-        if !is_left_alone(&way) {
+        let path_names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        if !is_left_alone(&path_names) {
             let is_deep = names.len() == DEPTH;
             let found = path.symlink_metadata().and_then(|found| {
                 Ok(is_so(&found) || found.is_dir() && !is_deep && any_below(&path, names, is_so)?)

@@ -24,19 +24,19 @@ pub struct ContentStays {
 }
 
 impl ContentStays {
-    fn rule(&self, way: &[&[u8]]) -> Rule {
-        let way = match way.split_first() {
+    fn rule(&self, names: &[&[u8]]) -> Rule {
+        let names = match names.split_first() {
             // What was made of the containerd image store becomes the root.
             Some((first, [])) if self.is_staging(first) => {
                 return self.set(0, self.layout.root_gid, TOP);
             }
             Some((first, rest)) if self.is_staging(first) => rest,
-            _ => way,
+            _ => names,
         };
-        if is_left_alone(way) {
+        if is_left_alone(names) {
             return Rule::Skip;
         }
-        match self.layout.rule_of(way) {
+        match self.layout.rule_of(names) {
             // A tree of somebody's own among the daemon's directories.
             Rule::Map | Rule::MapAll => Rule::Skip,
             Rule::Set { uid, gid, at_least } => self.set(uid, gid, at_least),
@@ -62,9 +62,9 @@ impl ContentStays {
         root > 0 && snapshots.is_some_and(|it| it.root == root)
     }
 
-    fn is_rewritten(&self, way: &[&[u8]]) -> bool {
-        let way: Vec<Vec<u8>> = way.iter().map(|name| name.to_vec()).collect();
-        self.rewritten.contains(&way)
+    fn is_rewritten(&self, names: &[&[u8]]) -> bool {
+        let names: Vec<Vec<u8>> = names.iter().map(|name| name.to_vec()).collect();
+        self.rewritten.contains(&names)
     }
 }
 
@@ -97,10 +97,10 @@ impl Policy for ContentStays {
         if dir.depth < DEEP {
             return None;
         }
-        let way = dir.tail(dir.depth);
-        match self.rule(&way) {
+        let names = dir.tail(dir.depth);
+        match self.rule(&names) {
             // Snapshots may be at any depth.
-            Rule::ExchangeInRange if dir.depth > DEEP && *way[0] != *b"containerd" => {
+            Rule::ExchangeInRange if dir.depth > DEEP && *names[0] != *b"containerd" => {
                 Some(Rule::ExchangeInRange)
             }
             Rule::ExchangeInRange | Rule::Set { .. } => None,
@@ -109,11 +109,11 @@ impl Policy for ContentStays {
     }
 
     fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
-        let mut way = dir.tail(dir.depth);
-        way.push(name);
-        match self.is_rewritten(&way) {
+        let mut names = dir.tail(dir.depth);
+        names.push(name);
+        match self.is_rewritten(&names) {
             true => Rule::Keep,
-            false => self.rule(&way),
+            false => self.rule(&names),
         }
     }
 

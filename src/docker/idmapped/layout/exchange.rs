@@ -18,10 +18,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    fn rule(&self, way: &[&[u8]]) -> Rule {
-        match (self.layout.rule_of(way), way) {
+    fn rule(&self, names: &[&[u8]]) -> Rule {
+        match (self.layout.rule_of(names), names) {
             (rule @ Rule::Set { .. }, _) => rule,
-            _ if is_content(way) => Rule::Exchange,
+            _ if is_content(names) => Rule::Exchange,
             (_, [b"volumes"] | [b"volumes", _] | [b"volumes", _, b"opts.json"]) => Rule::GiveBack,
             // What somebody keeps among the daemon's directories.
             (_, [b"volumes", _, ..]) => Rule::Exchange,
@@ -41,9 +41,9 @@ impl Policy for Exchange {
     }
 
     fn all_in(&self, dir: &DirPath) -> Option<Rule> {
-        let way = dir.tail(dir.depth);
-        match below(&self.place, &way) {
-            Some(Ok(way)) if way.len() >= 3 => match self.rule(way) {
+        let names = dir.tail(dir.depth);
+        match below(&self.place, &names) {
+            Some(Ok(names)) if names.len() >= 3 => match self.rule(names) {
                 Rule::Set { .. } => None,
                 rule => Some(rule),
             },
@@ -53,12 +53,12 @@ impl Policy for Exchange {
     }
 
     fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
-        let mut way = dir.tail(dir.depth);
-        way.push(name);
-        match below(&self.place, &way) {
+        let mut names = dir.tail(dir.depth);
+        names.push(name);
+        match below(&self.place, &names) {
             Some(Err(())) => Rule::Keep,
             Some(Ok([])) => self.layout.traversal_rule(),
-            Some(Ok(way)) => self.rule(way),
+            Some(Ok(names)) => self.rule(names),
             None => Rule::Skip,
         }
     }
@@ -72,11 +72,11 @@ impl Policy for Exchange {
         if dir.root > 0 || !self.since.is_after(stat) {
             return rule;
         }
-        let mut way = dir.tail(dir.depth);
-        way.push(name);
-        match (rule, below(&self.place, &way)) {
+        let mut names = dir.tail(dir.depth);
+        names.push(name);
+        match (rule, below(&self.place, &names)) {
             (Rule::Exchange, _) => Rule::MapAll,
-            (Rule::GiveBack, Some(Ok(way))) if is_left_alone(way) => Rule::Keep,
+            (Rule::GiveBack, Some(Ok(names))) if is_left_alone(names) => Rule::Keep,
             _ => rule,
         }
     }

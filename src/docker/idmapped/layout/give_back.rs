@@ -34,7 +34,7 @@ impl Policy for GiveBack {
         }
         match below(&self.place, &dir.tail(dir.depth)) {
             // What is written anew is not deeper: `containers/ID/config.v2.json`.
-            Some(Ok(way)) if way.len() < 3 => None,
+            Some(Ok(names)) if names.len() < 3 => None,
             Some(Ok(_)) => Some(Rule::GiveBack),
             Some(Err(())) => None,
             None => Some(Rule::Skip),
@@ -42,13 +42,13 @@ impl Policy for GiveBack {
     }
 
     fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
-        let mut way = dir.tail(dir.depth);
-        way.push(name);
-        match below(&self.place, &way) {
+        let mut names = dir.tail(dir.depth);
+        names.push(name);
+        match below(&self.place, &names) {
             Some(Ok([]) | Err(())) => Rule::Keep,
-            Some(Ok(way)) => {
-                let way: Vec<Vec<u8>> = way.iter().map(|name| name.to_vec()).collect();
-                match self.rewritten.contains(&way) {
+            Some(Ok(names)) => {
+                let names: Vec<Vec<u8>> = names.iter().map(|name| name.to_vec()).collect();
+                match self.rewritten.contains(&names) {
                     true => Rule::Keep,
                     false => Rule::GiveBack,
                 }
@@ -60,10 +60,10 @@ impl Policy for GiveBack {
     /// Before it was idmapped, a container could have ids of the range: a runtime in a container makes such files.
     fn inode_rule(&self, dir: &DirPath, name: &[u8], stat: &Stat, rule: Rule) -> Rule {
         let is_old = || rule == Rule::GiveBack && dir.root == 0 && self.since.is_after(stat);
-        let mut way = dir.tail(dir.depth);
-        way.push(name);
-        match below(&self.place, &way) {
-            Some(Ok(way)) if is_old() && is_left_alone(way) => match self.since.is_doubtful {
+        let mut names = dir.tail(dir.depth);
+        names.push(name);
+        match below(&self.place, &names) {
+            Some(Ok(names)) if is_old() && is_left_alone(names) => match self.since.is_doubtful {
                 true => Rule::Undated,
                 false => Rule::Keep,
             },
@@ -79,14 +79,14 @@ mod tests {
 
     #[test]
     fn only_the_content_is_given_back() {
-        let way = |path: &str| {
+        let names = |path: &str| {
             path.split('/')
                 .map(|name| name.as_bytes().to_vec())
                 .collect()
         };
         let policy = GiveBack {
             place: place(),
-            rewritten: HashSet::from([way("containers/c/config.v2.json")]),
+            rewritten: HashSet::from([names("containers/c/config.v2.json")]),
             since: Since {
                 ms: 0,
                 is_doubtful: false,

@@ -20,8 +20,8 @@ use crate::docker::layout::is_content;
 use crate::fs::Stat;
 
 /// The way from the data-root to what is in an idmapped root: names below its content. `Err`: what is on that way.
-fn below<'w, 'n>(place: &[String; 2], way: &'w [&'n [u8]]) -> Option<Result<&'w [&'n [u8]], ()>> {
-    match way {
+fn below<'w, 'n>(place: &[String; 2], names: &'w [&'n [u8]]) -> Option<Result<&'w [&'n [u8]], ()>> {
+    match names {
         [] => Some(Err(())),
         [first] if *first == place[0].as_bytes() => Some(Err(())),
         [first, second, rest @ ..]
@@ -35,22 +35,22 @@ fn below<'w, 'n>(place: &[String; 2], way: &'w [&'n [u8]]) -> Option<Result<&'w 
 
 /// Whether the way into an idmapped root leaves this on disk as it is, by its path from the docker root: what containers
 /// own, what somebody keeps among the daemon's directories, and [`is_passed_over`].
-pub fn is_left_alone(way: &[&[u8]]) -> bool {
-    let Some(first) = way.first() else {
+pub fn is_left_alone(names: &[&[u8]]) -> bool {
+    let Some(first) = names.first() else {
         return false;
     };
-    let is_own = match way {
+    let is_own = match names {
         [b"volumes", _, name, ..] => *name != b"opts.json",
         _ => !is_daemon_name(first),
     };
-    is_own || is_content(way) || is_passed_over(way)
+    is_own || is_content(names) || is_passed_over(names)
 }
 
 /// What may have many inodes, and nobody but root comes to: a daemon empties `tmp` when it starts, and a containerd has its
 /// snapshots below a directory of mode 0700, whether a daemon runs it or it only has its root here.
-fn is_passed_over(way: &[&[u8]]) -> bool {
+fn is_passed_over(names: &[&[u8]]) -> bool {
     let holds_snapshots = |name: &&[u8]| [&b"snapshots"[..], b"active", b"view"].contains(name);
-    match way {
+    match names {
         [b"tmp" | b"tmp-old", _, ..] => true,
         [b"containerd", above @ .., _] => above.iter().any(holds_snapshots),
         _ => false,
@@ -84,10 +84,10 @@ mod tests {
     /// What a policy has for a path from the data-root.
     pub(super) fn rule(policy: &dyn Policy, path: &str) -> Rule {
         let names: Vec<&str> = path.split('/').collect();
-        let (name, way) = names.split_last().unwrap();
+        let (name, above) = names.split_last().unwrap();
         let none = Identity { ino: 0, born: 0 };
         let mut dir: Arc<DirPath> = DirPath::root(0, none, 0);
-        for name in way {
+        for name in above {
             // What is below a directory that is passed over is never met.
             if policy.all_in(&dir).is_none() && policy.name_in(&dir, name.as_bytes()) == Rule::Skip
             {
