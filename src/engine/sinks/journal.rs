@@ -237,6 +237,7 @@ impl Sink for JournalSink<'_> {
             identity,
             transition,
             held: pin,
+            nlink: _,
         } = decision;
         self.batch.push(dir, name, identity, transition);
         self.pins.push(pin);

@@ -14,6 +14,7 @@ use crate::fs::DirPath;
 use crate::guidance::Guidance;
 use crate::journal::manifest::{LinePath, ManifestLine, ManifestWriter, NoteLine};
 use crate::journal::{Transition, name};
+use crate::ownership::FileType;
 
 /// Writes what would change into a manifest that all threads share; without one it only counts.
 pub struct ManifestSink<'a> {
@@ -184,6 +185,11 @@ impl Sink for ManifestSink<'_> {
             self.lines.extend_from_slice(b",\"born\":");
             self.lines
                 .extend_from_slice(digits.format(identity.born).as_bytes());
+        }
+        if decision.nlink > 1 && decision.transition.file_type != FileType::Directory {
+            self.lines.extend_from_slice(b",\"links\":");
+            self.lines
+                .extend_from_slice(digits.format(decision.nlink).as_bytes());
         }
         self.transition(decision.transition);
         match self.lines.len() >= MANIFEST_BUFFER {

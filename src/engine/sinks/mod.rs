@@ -27,6 +27,8 @@ pub struct Decision<'d, H> {
     pub name: &'d [u8],
     /// The inode.
     pub identity: Identity,
+    /// Its hard links.
+    pub nlink: u32,
     /// What it is, and what it becomes.
     pub transition: Transition,
     /// Its pin, where the sink needs it.

@@ -112,6 +112,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             dir,
             name: met.name,
             identity: met.entry.stat.identity,
+            nlink: met.entry.stat.nlink,
             transition,
             held,
         };

@@ -77,6 +77,9 @@ pub struct ChangeLine {
     /// Inode.
     #[serde(flatten)]
     pub identity: Identity,
+    /// Its hard links, where it has more than one; the others are not listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<u32>,
     /// What it has.
     pub before: Ownership,
     /// What it would get.

@@ -70,6 +70,7 @@ pub fn compare(first: &Path, second: &Path) -> Result<Comparison, ReportError> {
         a.name_from_tree();
         b.name_from_tree();
     }
+    let listed_by_other_links = side::take_out_linked(&mut a, &mut b);
     let keys: BTreeSet<&Vec<u8>> = a.entries.keys().chain(b.entries.keys()).collect();
     let entries = keys.iter().filter_map(|key| {
         let (one, other) = (a.state(key), b.state(key));
@@ -84,7 +85,7 @@ pub fn compare(first: &Path, second: &Path) -> Result<Comparison, ReportError> {
         .into_iter()
         .filter_map(|step| Difference::of_texts(step, a.steps.get(step), b.steps.get(step)));
     Ok(Comparison {
-        compared: keys.len() as u64,
+        compared: keys.len() as u64 + listed_by_other_links,
         settings: settings.collect(),
         entries: entries.collect(),
         steps: steps.collect(),

@@ -1,6 +1,6 @@
 //! What a file says of each path.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use indexmap::IndexSet;
@@ -38,6 +38,8 @@ pub struct Side {
     /// Most inodes of a tree share a few states.
     states: IndexSet<State>,
     pub entries: BTreeMap<Vec<u8>, usize>,
+    /// Paths whose inode may be listed elsewhere by another of its hard links.
+    linked: HashSet<Vec<u8>>,
     pub steps: BTreeSet<String>,
 }
 
@@ -67,7 +69,18 @@ impl Side {
         };
         let entries = std::mem::take(&mut self.entries).into_iter();
         self.entries = entries.map(|(path, state)| (below(path), state)).collect();
+        let linked = std::mem::take(&mut self.linked);
+        self.linked = linked.into_iter().map(below).collect();
         self.settings.remove("trees");
+    }
+
+    /// Entries of this side alone whose inode may be listed by another name in the other.
+    fn linked_and_not_in<'s>(&'s self, other: &Side) -> impl Iterator<Item = (&'s Vec<u8>, &'s State)> {
+        let alone = self
+            .entries
+            .iter()
+            .filter(|(path, _)| self.linked.contains(*path) && !other.entries.contains_key(*path));
+        alone.filter_map(|(path, state)| Some((path, self.states.get_index(*state)?)))
     }
 
     fn add(&mut self, path: Vec<u8>, state: State) {
@@ -81,6 +94,25 @@ impl Side {
         let names: Vec<String> = self.trees.iter().map(|tree| shown(tree)).collect();
         self.settings.insert("trees".into(), names.join(", "));
     }
+}
+
+/// Takes out of both what they list by different names: an inode with several hard links is listed by the one that was
+/// met first, and no two walks meet them in the same order. Gives their number.
+pub fn take_out_linked(a: &mut Side, b: &mut Side) -> u64 {
+    let mut by_state: HashMap<&State, Vec<&Vec<u8>>> = HashMap::new();
+    for (path, state) in b.linked_and_not_in(a) {
+        by_state.entry(state).or_default().push(path);
+    }
+    let pairs = a.linked_and_not_in(b).filter_map(|(path, state)| {
+        let other = by_state.get_mut(state)?.pop()?;
+        Some((path.clone(), other.clone()))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    for (one, other) in &pairs {
+        a.entries.remove(one);
+        b.entries.remove(other);
+    }
+    pairs.len() as u64
 }
 
 fn of_manifest(path: &Path) -> Result<Side, ReportError> {
@@ -112,10 +144,15 @@ fn of_manifest(path: &Path) -> Result<Side, ReportError> {
                     held: change.flags,
                 };
                 let path = change.path.bytes().map_err(bad)?;
+                if change.links.is_some() {
+                    side.linked.insert(path.clone());
+                }
                 side.add(path, State::Change(transition));
             }
             ManifestLine::Note(note) => {
                 let path = note.path.bytes().map_err(bad)?;
+                // A note does not say how many hard links there are.
+                side.linked.insert(path.clone());
                 side.add(path, State::Left(note.note, note.reason));
             }
             ManifestLine::Step(step) => _ = side.steps.insert(one_line(&step.describe(&roots))),

@@ -192,6 +192,7 @@ fn print_dir(
                 path: LinePath::new(path.as_os_str().as_encoded_bytes()),
                 file_type: transition.file_type,
                 identity: entry.identity,
+                links: None,
                 before: change.before.clone(),
                 after: change.after.clone(),
                 flags: transition.held,
