@@ -28,7 +28,7 @@ fn mapping(c: &mut Criterion) {
         b.iter(|| map_ownership(black_box(&plain), &docker, Direction::Into));
     });
     let mut full = plain.clone();
-    full.extra = Some(Box::new(idshift::formats::Extra {
+    full.xattrs = Some(Box::new(idshift::formats::OwnershipXattrs {
         acl: "u::rwx,u:5:r--,u:33:r--,g::r-x,g:7:--x,m::rwx,o::r-x"
             .parse()
             .ok(),

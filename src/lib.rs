@@ -52,7 +52,7 @@ pub mod formats {
         Container, bind_mounts, rewrite_config, rewrite_hostconfig, set_userns_host, volume_drivers,
     };
     pub use crate::docker::daemon_json::with_userns_remap;
-    pub use crate::docker::graph;
+    pub use crate::docker::layer_store;
     pub use crate::fs::{DirPath, Identity};
     pub use crate::idmap::notation;
     pub use crate::idmap::{Direction, IdMap, MapSpec, Mapped, Reader, SubidFile, map_from_subid};
@@ -62,6 +62,7 @@ pub mod formats {
     pub use crate::journal::manifest::{ChangeLine, Manifest};
     pub use crate::journal::{Batch, Name, Transition};
     pub use crate::ownership::{
-        Acl, Capability, Change, Extra, FileType, Flags, Mapping, Mode, Ownership, map_ownership,
+        Acl, Capability, Change, FileType, Flags, Mapping, Mode, Ownership, OwnershipXattrs,
+        map_ownership,
     };
 }

@@ -10,9 +10,7 @@ use super::remap::{DEFAULT_USER, Remap};
 use super::{DockerError, guidance};
 use crate::fs::PinnedFile;
 use crate::fs::escape::escaped;
-use crate::host::{
-    Finding, filesystem, idmapped as idmapped_mounts, kernel, runtime, security, subids,
-};
+use crate::host::{Finding, filesystem, idmapped_trial, kernel, runtime, security, subids};
 use crate::idmap::{IdMap, MapSpec, MountMap};
 use crate::volume::probe::try_namespace;
 
@@ -80,9 +78,9 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     for place in places {
         findings.extend(filesystem::findings(&place));
         let Some(map) = &mount_map else { continue };
-        findings.push(idmapped_mounts::of_directory(&place, map));
+        findings.push(idmapped_trial::of_directory(&place, map));
         if !knows_overlay {
-            findings.extend(idmapped_mounts::of_overlay(&place, map));
+            findings.extend(idmapped_trial::of_overlay(&place, map));
             knows_overlay = true;
         }
     }
@@ -105,7 +103,7 @@ fn of_volume(path: &Path, map: Option<&MountMap>) -> Vec<Finding> {
                 true => filesystem::findings(&real),
                 false => Vec::new(),
             };
-            findings.extend(map.map(|map| idmapped_mounts::of_directory(&real, map)));
+            findings.extend(map.map(|map| idmapped_trial::of_directory(&real, map)));
             findings
         }
     }

@@ -5,7 +5,7 @@
 //! - [`daemon_json`]: the daemon's configuration file
 //! - [`daemon_start`]: how dockerd is started on this host
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
-//! - [`graph`]: layers and images of the overlay2 graph driver, written without a daemon
+//! - [`layer_store`]: layers and images of the overlay2 graph driver, written without a daemon
 //! - [`image_store`]: images and container files that are in containerd
 //! - [`conversion`]: what is in containerd becomes layers of the overlay2 graph driver
 //! - [`layout`]: pure: which inode of it gets which owner
@@ -44,11 +44,11 @@ pub mod data_root;
 pub mod doctor;
 mod error;
 mod findings;
-pub mod graph;
 pub mod guidance;
 pub mod idmapped;
 pub mod image_store;
 pub mod inventory;
+pub mod layer_store;
 pub mod layout;
 pub mod migrate;
 pub mod migration;

@@ -84,15 +84,21 @@ impl ChownCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ownership::{Extra, Mode};
+    use crate::ownership::{Mode, OwnershipXattrs};
 
     #[test]
     fn the_first_change_is_checked_on_the_same_inode() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let pin = PinnedFile::path(file.path()).unwrap();
         let stat = pin.stat().unwrap();
-        let owned =
-            |uid| Ownership::new(uid, stat.gid, Mode::from_st_mode(0o600), Extra::default());
+        let owned = |uid| {
+            Ownership::new(
+                uid,
+                stat.gid,
+                Mode::from_st_mode(0o600),
+                OwnershipXattrs::default(),
+            )
+        };
         let (now, other) = (owned(stat.uid), owned(stat.uid + 1));
         let (it, mut another) = (stat.identity, stat.identity);
         another.born += 1;

@@ -15,7 +15,7 @@ use crate::fs::Root;
 use crate::journal::Step;
 use crate::journal::manifest::{ManifestHeader, ManifestLine, ManifestWriter, SummaryLine};
 use crate::journal::step::steps_format;
-use crate::preflight::Passing;
+use crate::preflight::TransientBlocker;
 
 /// A manifest to be written, and where, for messages.
 pub type ManifestOutput<'a> = Option<(ManifestWriter, &'a Path)>;
@@ -29,7 +29,7 @@ pub(super) struct DryRun<'a> {
     pub scope: WalkScope<'a>,
     pub steps: &'a [Step],
     /// Why a real run would be refused now.
-    pub would_refuse: &'a [Passing],
+    pub would_refuse: &'a [TransientBlocker],
 }
 
 impl DryRun<'_> {
@@ -104,7 +104,7 @@ impl DryRun<'_> {
 fn end(
     shared: SharedManifest,
     stats: &Stats,
-    would_refuse: &[Passing],
+    would_refuse: &[TransientBlocker],
     interrupted: bool,
 ) -> std::io::Result<()> {
     let mut writer = shared.into_writer()?;

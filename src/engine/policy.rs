@@ -58,7 +58,7 @@ impl Rule {
                 uid,
                 gid,
                 mode: before.mode.with(at_least),
-                extra: before.extra.clone(),
+                xattrs: before.xattrs.clone(),
             },
             Rule::GiveBack => return ownership::give_back_ownership(before, map),
             Rule::Undated => return ownership::undated_ownership(before, map),

@@ -17,7 +17,7 @@ use crate::journal::manifest::error::ManifestOutputError;
 use crate::journal::run_lock::LockError;
 use crate::preflight::mount_views::MountViewError;
 use crate::preflight::user_namespace::NoSuchId;
-use crate::preflight::{Lasting, Passing};
+use crate::preflight::{PermanentBlocker, TransientBlocker};
 
 /// Why a run does not start. Nothing was changed.
 #[derive(Debug, Error)]
@@ -27,10 +27,10 @@ pub enum Refusal {
     Root(#[from] RootError),
     /// A check before the first change found what time does not cure.
     #[error(transparent)]
-    Lasting(#[from] Lasting),
+    Permanent(#[from] PermanentBlocker),
     /// A check before the first change found what is in the way now.
     #[error(transparent)]
-    Passing(#[from] Passing),
+    Transient(#[from] TransientBlocker),
     /// What is seen of the trees is not what is on disk, or is seen twice.
     #[error(transparent)]
     MountView(#[from] MountViewError),

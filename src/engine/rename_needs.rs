@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use crate::fs::Root;
 use crate::journal::Step;
-use crate::preflight::Lasting;
+use crate::preflight::PermanentBlocker;
 use crate::preflight::rename_flags::{self, Needs, Untold};
 
 /// A plan's steps and the roots they are taken in.
@@ -18,7 +18,7 @@ pub(super) struct RenameNeeds<'a> {
 impl<'a> RenameNeeds<'a> {
     /// Refuses a filesystem that is known not to rename as the steps need it. Gives those of which only a run can
     /// tell.
-    pub fn check_known(&self) -> Result<Vec<Untold>, Lasting> {
+    pub fn check_known(&self) -> Result<Vec<Untold>, PermanentBlocker> {
         let mut untold = Vec::new();
         for (root, needs, is_tree) in self.each() {
             let fd = root.pin.as_fd();
@@ -28,7 +28,7 @@ impl<'a> RenameNeeds<'a> {
     }
 
     /// Tries what only a try tells; to be asked under the lock.
-    pub fn check_tried(&self) -> Result<(), Lasting> {
+    pub fn check_tried(&self) -> Result<(), PermanentBlocker> {
         for (root, needs, is_tree) in self.each() {
             rename_flags::check_tried(root.pin.as_fd(), &root.path, needs, is_tree)?;
         }

@@ -6,13 +6,13 @@ use super::missing_tree::NotTheTree;
 use super::refusal::Refusal;
 use super::{Monitor, Phase};
 use crate::fs::Root;
-use crate::fs::idmapped::is_idmapped;
+use crate::fs::containing_mount::is_idmapped;
 use crate::fs::mountinfo;
 use crate::fs::root::RootError;
 use crate::journal::Journal;
 use crate::journal::id::argument;
 use crate::journal::root_line::RootLine;
-use crate::preflight::passing::check_not_in_use;
+use crate::preflight::transient::check_not_in_use;
 
 /// A tree as the journal knows it: the same inode at the same path, with no symlink on the way.
 ///

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::journal::Transition;
 use crate::ownership::FileType;
-use crate::preflight::Passing;
+use crate::preflight::TransientBlocker;
 
 /// Why an inode was left as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -226,7 +226,7 @@ pub struct Report {
     /// Wall time.
     pub elapsed: Duration,
     /// Of a dry run: why a real one would be refused now.
-    pub would_refuse: Vec<Passing>,
+    pub would_refuse: Vec<TransientBlocker>,
 }
 
 /// A report in a word: what exit codes are made of.

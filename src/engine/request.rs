@@ -15,7 +15,7 @@ use crate::journal::{Name, Store};
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::mount_views::{self, Walked};
 use crate::preflight::user_namespace;
-use crate::preflight::{Passing, Preflight};
+use crate::preflight::{Preflight, TransientBlocker};
 
 /// A shift as the operator asks for it.
 #[derive(Clone, Debug)]
@@ -163,11 +163,11 @@ impl ShiftRequest {
         roots: &[Root],
         store: &Store,
         monitor: &dyn Monitor,
-    ) -> Result<Vec<Passing>, Refusal> {
+    ) -> Result<Vec<TransientBlocker>, Refusal> {
         self.ask_preflight(roots, store, |preflight| {
-            preflight.check_lasting()?;
+            preflight.check_permanent()?;
             monitor.phase(Phase::CheckingUse, None);
-            Ok(preflight.passing())
+            Ok(preflight.transient_blockers())
         })
     }
 
@@ -179,15 +179,15 @@ impl ShiftRequest {
         monitor: &dyn Monitor,
     ) -> Result<RunLock, Refusal> {
         self.ask_preflight(roots, store, |preflight| {
-            preflight.check_lasting()?;
+            preflight.check_permanent()?;
             monitor.phase(Phase::CheckingUse, None);
-            if let Some(first) = preflight.passing().into_iter().next() {
+            if let Some(first) = preflight.transient_blockers().into_iter().next() {
                 return Err(first.into());
             }
             store.open_for_writing()?;
             let lock = RunLock::take(roots)?;
             // Another run may have ended, and a mount have come, since they were looked at.
-            preflight.check_lasting()?;
+            preflight.check_permanent()?;
             self.check_mount_views(roots)?;
             store.check_no_unfinished(preflight.trees)?;
             Ok(lock)

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::{PinnedFile, attributes};
-use crate::ownership::{Extra, FileType, Ownership};
+use crate::ownership::{FileType, Ownership, OwnershipXattrs};
 
 /// The system call that would not change an inode, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -40,9 +40,9 @@ pub fn apply(
     now: &Ownership,
     wanted: &Ownership,
 ) -> Result<(), ApplyError> {
-    let none = Extra::default();
-    let has = now.extra.as_deref().unwrap_or(&none);
-    let wants = wanted.extra.as_deref().unwrap_or(&none);
+    let none = OwnershipXattrs::default();
+    let has = now.xattrs.as_deref().unwrap_or(&none);
+    let wants = wanted.xattrs.as_deref().unwrap_or(&none);
     let strips = file_type != FileType::Directory;
 
     let chowned = (now.uid, now.gid) != (wanted.uid, wanted.gid);

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::{PinnedFile, Stat};
-use crate::ownership::{Acl, AclError, Capability, CapabilityError, Extra, Ownership};
+use crate::ownership::{Acl, AclError, Capability, CapabilityError, Ownership, OwnershipXattrs};
 
 const ACCESS_ACL: &CStr = c"system.posix_acl_access";
 const DEFAULT_ACL: &CStr = c"system.posix_acl_default";
@@ -56,18 +56,18 @@ pub fn read_entry(
             stat.uid,
             stat.gid,
             stat.mode,
-            Extra::default(),
+            OwnershipXattrs::default(),
         )),
     }
 }
 
 /// The same, when it is also known which attributes it has.
 fn read_present(pin: &PinnedFile, stat: &Stat, present: Present) -> Result<Ownership, ReadError> {
-    let extra = match present {
-        Present::NONE => Extra::default(),
-        present => read_extra(pin, present)?,
+    let xattrs = match present {
+        Present::NONE => OwnershipXattrs::default(),
+        present => read_xattrs(pin, present)?,
     };
-    Ok(Ownership::new(stat.uid, stat.gid, stat.mode, extra))
+    Ok(Ownership::new(stat.uid, stat.gid, stat.mode, xattrs))
 }
 
 /// Whether the filesystem keeps ACLs: some know none, some are mounted without.
@@ -158,7 +158,7 @@ fn list(
     }
 }
 
-fn read_extra(pin: &PinnedFile, present: Present) -> Result<Extra, ReadError> {
+fn read_xattrs(pin: &PinnedFile, present: Present) -> Result<OwnershipXattrs, ReadError> {
     let acl = |wanted: bool, attribute: &CStr, name: &'static str| {
         if !wanted {
             return Ok(None);
@@ -180,7 +180,7 @@ fn read_extra(pin: &PinnedFile, present: Present) -> Result<Extra, ReadError> {
             .map_err(ReadError::Capability)?,
         false => None,
     };
-    Ok(Extra {
+    Ok(OwnershipXattrs {
         acl: acl_access,
         default_acl,
         capability,

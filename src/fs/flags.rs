@@ -51,7 +51,7 @@ fn change(
     pin: &PinnedFile,
     file_type: FileType,
     flags: Flags,
-    how: impl FnOnce(IFlags, IFlags) -> IFlags,
+    set: impl FnOnce(IFlags, IFlags) -> IFlags,
 ) -> rustix::io::Result<()> {
     if flags.is_empty() {
         return Ok(());
@@ -61,7 +61,7 @@ fn change(
     bits.set(IFlags::APPEND, flags.append_only);
     let file = open(pin, file_type)?;
     let now = rustix::fs::ioctl_getflags(&file)?;
-    match how(now, bits) {
+    match set(now, bits) {
         wanted if wanted == now => Ok(()),
         wanted => rustix::fs::ioctl_setflags(&file, wanted),
     }

@@ -88,13 +88,13 @@ pub struct LookupOptions<'w> {
 pub fn lookup(
     dir: BorrowedFd<'_>,
     names: &[&CStr],
-    how: LookupOptions<'_>,
+    options: LookupOptions<'_>,
     wants: impl Wants,
 ) -> Lookup {
-    how.guard.begin(dir);
-    if let Some(ctime) = how.guard.since().filter(|ctime| begin(dir, ctime)) {
+    options.guard.begin(dir);
+    if let Some(ctime) = options.guard.since().filter(|ctime| begin(dir, ctime)) {
         let by_name = names.iter().enumerate();
-        let by_name = by_name.map(|(n, name)| match how.first {
+        let by_name = by_name.map(|(n, name)| match options.first {
             FirstCall::Numbers => numbers_first(n, name, &wants),
             FirstCall::Pin => pin_first(n, name, &wants),
         });
@@ -106,9 +106,9 @@ pub fn lookup(
             };
         }
     }
-    how.guard.has_changed();
+    options.guard.has_changed();
     Lookup {
-        each: lookup_by_pins(dir, names, how.keeps_names, &wants),
+        each: lookup_by_pins(dir, names, options.keeps_names, &wants),
         is_consistent: false,
     }
 }

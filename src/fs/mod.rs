@@ -10,7 +10,7 @@
 //! - [`escape`]: names as people may see them
 //! - [`dir_cache`]: the directories above the one that is worked in, kept open
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
-//! - [`idmapped`]: whether what is seen through a mount has other owners than on disk
+//! - [`containing_mount`]: the mount of an open file, and whether what is seen through a mount has other owners than on disk
 //! - [`idmapped_mount`]: making such a mount, and unmounting it
 //! - [`live_mounts`]: the mount table, kept up to date
 //! - [`mount_watch`]: whether mounts came or went
@@ -33,13 +33,13 @@
 pub mod access_probe;
 pub mod apply;
 pub mod attributes;
+pub mod containing_mount;
 pub mod dir;
 pub mod dir_cache;
 pub mod dir_guard;
 pub mod escape;
 pub mod file_ops;
 pub mod flags;
-pub mod idmapped;
 pub mod idmapped_mount;
 pub mod live_mounts;
 pub mod lookup;

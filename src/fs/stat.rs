@@ -80,8 +80,8 @@ pub fn stat(handle: impl AsFd) -> rustix::io::Result<Stat> {
 }
 
 /// `statx(2)` of a name in a directory.
-pub fn stat_at(dir: impl AsFd, name: &CStr, how: AtFlags) -> rustix::io::Result<Stat> {
-    let flags = how | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+pub fn stat_at(dir: impl AsFd, name: &CStr, flags: AtFlags) -> rustix::io::Result<Stat> {
+    let flags = flags | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | MOUNT_ID;
     rustix::fs::statx(dir, name, flags, wanted).map(|statx| Stat::from(&statx))
 }

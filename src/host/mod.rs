@@ -1,7 +1,7 @@
 //! What this host offers to remapped containers, tried where it can be.
 //!
 //! - [`finding`]: one thing that was looked at
-//! - [`idmapped`]: whether directories can be shown with other owners by a mount
+//! - [`idmapped_trial`]: whether directories can be shown with other owners by a mount
 //! - [`kernel`]: user namespaces and the calls this program likes to have
 //! - [`missing_ranges`]: what a user lacks to be remapped to
 //! - [`range_users`]: who else has ids of a map
@@ -14,7 +14,7 @@
 
 pub mod filesystem;
 pub mod finding;
-pub mod idmapped;
+pub mod idmapped_trial;
 pub mod kernel;
 pub mod missing_ranges;
 pub mod range_users;

@@ -291,8 +291,8 @@ fn options() -> OpenOptions {
     options
 }
 
-fn lock(file: File, how: FlockArg) -> io::Result<Flock<File>> {
-    Flock::lock(file, how).map_err(|(_, errno)| errno.into())
+fn lock(file: File, kind: FlockArg) -> io::Result<Flock<File>> {
+    Flock::lock(file, kind).map_err(|(_, errno)| errno.into())
 }
 
 fn command_line() -> String {

@@ -3,7 +3,7 @@
 use super::planned_mount::PlannedMount;
 use super::request::{MountRequest, mount_map};
 use super::{MountError, record};
-use crate::fs::idmapped::is_idmapped;
+use crate::fs::containing_mount::is_idmapped;
 use crate::fs::idmapped_mount::MountIdentity;
 use crate::fs::{Root, mountinfo};
 use crate::idmap::MountMap;

@@ -60,11 +60,11 @@ impl UnmountRequest {
         }
         let record = record_of(&target, &identity);
         if !self.dry_run {
-            let how = match self.allow_in_use {
+            let mode = match self.allow_in_use {
                 true => Unmounting::Lazy,
                 false => Unmounting::Unused,
             };
-            idmapped_mount::unmount(&target, &identity, how).map_err(|source| {
+            idmapped_mount::unmount(&target, &identity, mode).map_err(|source| {
                 let path = target.clone();
                 match source {
                     UnmountError::InUse => MountError::Busy { path },

@@ -45,7 +45,7 @@ pub fn may(ownership: &Ownership, uid: u32, gids: &[u32], wanted: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ownership::{Extra, Mode};
+    use crate::ownership::{Mode, OwnershipXattrs};
 
     #[test]
     fn the_first_class_that_fits_decides() {
@@ -105,11 +105,11 @@ mod tests {
             ),
         ] {
             let acl = acl.map(|text| text.parse().unwrap());
-            let extra = Extra {
+            let xattrs = OwnershipXattrs {
                 acl,
-                ..Extra::default()
+                ..OwnershipXattrs::default()
             };
-            let ownership = Ownership::new(5, 6, Mode::from_st_mode(mode), extra);
+            let ownership = Ownership::new(5, 6, Mode::from_st_mode(mode), xattrs);
             let found = may(&ownership, uid, gids, wanted);
             assert_eq!(
                 found, expected,

@@ -56,7 +56,7 @@ mod tests {
     use crate::ownership::acl::Who;
     use crate::ownership::acl::tests::acls;
     use crate::ownership::capability::tests::capabilities;
-    use crate::ownership::{Acl, Capability, Extra, Mapping, map_ownership};
+    use crate::ownership::{Acl, Capability, Mapping, OwnershipXattrs, map_ownership};
 
     fn sides() -> Change {
         let ownership = |json: &str| serde_json::from_str::<Ownership>(json).unwrap();
@@ -92,7 +92,7 @@ mod tests {
 
     /// A small model of what the kernel does to an inode.
     fn done(call: &Call, now: &Ownership, file_type: FileType) -> Ownership {
-        let mut extra = now.extra.as_deref().cloned().unwrap_or_default();
+        let mut xattrs = now.xattrs.as_deref().cloned().unwrap_or_default();
         let (mut uid, mut gid) = (now.uid, now.gid);
         let mut bits = now.mode.bits();
         match call.clone() {
@@ -100,20 +100,20 @@ mod tests {
                 (uid, gid) = (to_uid, to_gid);
                 if file_type != FileType::Directory {
                     bits &= if bits & 0o010 != 0 { 0o1777 } else { 0o3777 };
-                    extra.capability = None;
+                    xattrs.capability = None;
                 }
             }
             Call::SetAcl(acl) => {
                 if let Some(acl) = &acl {
                     bits = bits & 0o7000 | acl_bits(acl);
                 }
-                extra.acl = acl;
+                xattrs.acl = acl;
             }
-            Call::SetDefaultAcl(acl) => extra.default_acl = acl,
+            Call::SetDefaultAcl(acl) => xattrs.default_acl = acl,
             Call::Chmod(mode) => bits = mode.bits(),
-            Call::SetCapability(capability) => extra.capability = capability,
+            Call::SetCapability(capability) => xattrs.capability = capability,
         }
-        Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), extra)
+        Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), xattrs)
     }
 
     /// The calls that bring an inode to `wanted`: all that there are, or only those it needs.
@@ -175,12 +175,12 @@ mod tests {
                         Some(acl) => bits & 0o7000 | acl_bits(acl),
                         None => bits,
                     };
-                    let extra = Extra {
+                    let xattrs = OwnershipXattrs {
                         acl,
                         default_acl: default_acl.filter(|_| file_type == FileType::Directory),
                         capability: capability.filter(|_| !is_symlink),
                     };
-                    let before = Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), extra);
+                    let before = Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), xattrs);
                     match map_ownership(&before, &map, Direction::Into) {
                         Mapping::Change(after) => Some((file_type, Change { before, after })),
                         _ => None,
@@ -261,7 +261,7 @@ mod tests {
         foreign(|now| now.gid = 1);
         foreign(|now| now.mode = Mode::from_st_mode(0o700));
         foreign(|now| now.mode = Mode::from_st_mode(0o7755));
-        foreign(|now| now.extra = None);
+        foreign(|now| now.xattrs = None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a forced rollback gives an inode that somebody changed since the run.
 
 use super::acl::{Acl, AclEntry, Who};
-use super::{Change, Extra, Mode, Ownership};
+use super::{Change, Mode, Ownership, OwnershipXattrs};
 
 const SET_IDS: u16 = 0o6000;
 
@@ -18,7 +18,7 @@ impl Change {
     ///   with other entries stays whole, as does another default ACL.
     pub fn give_back(&self, now: &Ownership) -> Ownership {
         let Change { before, after } = self;
-        let extra = Extra {
+        let xattrs = OwnershipXattrs {
             acl: acl(self, now),
             default_acl: match [before.default_acl(), after.default_acl()]
                 .contains(&now.default_acl())
@@ -35,7 +35,7 @@ impl Change {
                 false => None,
             },
         };
-        Ownership::new(before.uid, before.gid, mode(self, now), extra)
+        Ownership::new(before.uid, before.gid, mode(self, now), xattrs)
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
 
     fn of(uid: u32, bits: u16) -> Ownership {
         let mode = Mode::from_st_mode(bits.into());
-        Ownership::new(uid, uid, mode, Extra::default())
+        Ownership::new(uid, uid, mode, OwnershipXattrs::default())
     }
 
     proptest! {

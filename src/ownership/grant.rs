@@ -1,7 +1,7 @@
 //! One more user who may search a directory.
 
 use super::acl::{Acl, AclEntry, Who};
-use super::{Extra, Mode, Ownership};
+use super::{Mode, Ownership, OwnershipXattrs};
 
 const SEARCH: u8 = 0o1;
 
@@ -51,14 +51,14 @@ pub fn grant_search(before: &Ownership, uid: u32) -> Option<Ownership> {
         who: Who::Mask,
         perm: new_mask,
     });
-    let extra = Extra {
+    let xattrs = OwnershipXattrs {
         acl: Some(Acl::new(entries).ok()?),
-        ..before.extra.as_deref().cloned().unwrap_or_default()
+        ..before.xattrs.as_deref().cloned().unwrap_or_default()
     };
     // With an ACL the group bits of the mode are its mask.
     let mode = bits & !0o070 | u16::from(new_mask) << 3;
     let mode = Mode::from_st_mode(mode.into());
-    Some(Ownership::new(before.uid, before.gid, mode, extra))
+    Some(Ownership::new(before.uid, before.gid, mode, xattrs))
 }
 
 fn entry(entries: &[AclEntry], who: Who) -> Option<&AclEntry> {
@@ -120,11 +120,11 @@ mod tests {
                 let (owner, other) = (perm(Who::UserObj).unwrap(), perm(Who::Other).unwrap());
                 bits = bits & 0o7000 | owner << 6 | group << 3 | other;
             }
-            let extra = Extra {
+            let xattrs = OwnershipXattrs {
                 acl,
-                ..Extra::default()
+                ..OwnershipXattrs::default()
             };
-            Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), extra)
+            Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), xattrs)
         })
     }
 
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_private_directory_gets_one_entry() {
-        let before = Ownership::new(0, 0, Mode::from_st_mode(0o700), Extra::default());
+        let before = Ownership::new(0, 0, Mode::from_st_mode(0o700), OwnershipXattrs::default());
         let after = grant_search(&before, 100_000).unwrap();
         let acl = after.acl().unwrap().to_string();
         assert_eq!(acl, "u::rwx,u:100000:--x,g::---,m::--x,o::---");

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::acl::{AclEntry, Who};
-use super::{Acl, Capability, Extra, Ownership};
+use super::{Acl, Capability, Ownership, OwnershipXattrs};
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 
 /// What an ownership becomes.
@@ -145,14 +145,14 @@ pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Directio
         Who::Group(id) => there(words.group, id, &map.gids),
         _ => None,
     };
-    let of_extra = |extra: &Extra| {
-        let acls = [(ACCESS, &extra.acl), (DEFAULT, &extra.default_acl)];
+    let of_xattrs = |xattrs: &OwnershipXattrs| {
+        let acls = [(ACCESS, &xattrs.acl), (DEFAULT, &xattrs.default_acl)];
         let entries = acls.into_iter().flat_map(|(words, acl)| {
             let entries = acl.iter().flat_map(Acl::entries);
             entries.map(move |entry| (words, entry))
         });
         // One of version 2 is that of id 0 of the side it is on.
-        let root = extra.capability.as_ref().and_then(|it| match direction {
+        let root = xattrs.capability.as_ref().and_then(|it| match direction {
             Direction::Into => Some(it.rootid.unwrap_or(0)),
             Direction::OutOf => it.rootid,
         });
@@ -161,7 +161,7 @@ pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Directio
     };
     let first = there("uid", before.uid, &map.uids)
         .or_else(|| there("gid", before.gid, &map.gids))
-        .or_else(|| before.extra.as_deref().and_then(of_extra));
+        .or_else(|| before.xattrs.as_deref().and_then(of_xattrs));
     match first {
         Some(unmapped) => Mapping::Unmapped(unmapped),
         None => map_ownership(before, map, direction),
@@ -173,9 +173,9 @@ pub fn map_all_of_ownership(before: &Ownership, map: &IdMap, direction: Directio
 pub fn expect_ownership(before: &Ownership, map: &IdMap, direction: Direction) -> Mapping {
     // A capability of the host names no id that the way back could miss.
     let of_host = before
-        .extra
+        .xattrs
         .as_deref()
-        .and_then(|extra| extra.capability.as_ref())
+        .and_then(|xattrs| xattrs.capability.as_ref())
         .is_some_and(|capability| capability.rootid.is_none());
     let keeps_root = map.uids.map(0, Direction::Into) == Mapped::To(0);
     let is_there = !of_host || direction == Direction::OutOf || keeps_root;
@@ -193,11 +193,11 @@ pub fn give_ownership(
     map: &IdMap,
     direction: Direction,
 ) -> Mapping {
-    let given = mapped_extra(before, map, Through::Map(direction)).map(|extra| Ownership {
+    let given = mapped_xattrs(before, map, Through::Map(direction)).map(|xattrs| Ownership {
         uid: owner.0,
         gid: owner.1,
         mode: before.mode,
-        extra,
+        xattrs,
     });
     match given {
         Err(unmapped) => Mapping::Unmapped(unmapped),
@@ -211,22 +211,22 @@ fn mapped(before: &Ownership, map: &IdMap, through: Through) -> Result<Ownership
         uid: mapped_id(before.uid, "uid", &map.uids, through)?,
         gid: mapped_id(before.gid, "gid", &map.gids, through)?,
         mode: before.mode,
-        extra: mapped_extra(before, map, through)?,
+        xattrs: mapped_xattrs(before, map, through)?,
     })
 }
 
-fn mapped_extra(
+fn mapped_xattrs(
     before: &Ownership,
     map: &IdMap,
     through: Through,
-) -> Result<Option<Box<Extra>>, Unmapped> {
-    let Some(extra) = &before.extra else {
+) -> Result<Option<Box<OwnershipXattrs>>, Unmapped> {
+    let Some(xattrs) = &before.xattrs else {
         return Ok(None);
     };
-    Ok(Some(Box::new(Extra {
-        acl: mapped_acl(extra.acl.as_ref(), ACCESS, map, through)?,
-        default_acl: mapped_acl(extra.default_acl.as_ref(), DEFAULT, map, through)?,
-        capability: mapped_capability(extra.capability.as_ref(), map, through)?,
+    Ok(Some(Box::new(OwnershipXattrs {
+        acl: mapped_acl(xattrs.acl.as_ref(), ACCESS, map, through)?,
+        default_acl: mapped_acl(xattrs.default_acl.as_ref(), DEFAULT, map, through)?,
+        capability: mapped_capability(xattrs.capability.as_ref(), map, through)?,
     })))
 }
 

@@ -4,7 +4,8 @@
 //! - [`file_type`]: kinds of inode
 //! - [`acl`], `acl_text`: POSIX ACLs as the kernel stores them and as people write them
 //! - [`capability`]: file capabilities
-//! - [`change`]: all of it together, before and after
+//! - [`attributes`]: all of it together
+//! - [`change`]: of one inode, before and after
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
 //! - [`access`]: what somebody may do with an inode
 //! - [`flags`]: what keeps an inode from being changed
@@ -16,6 +17,7 @@ pub mod access;
 pub mod acl;
 mod acl_text;
 pub mod apply_state;
+pub mod attributes;
 pub mod capability;
 pub mod change;
 pub mod file_type;
@@ -27,8 +29,9 @@ pub mod mode;
 
 pub use acl::{Acl, AclError};
 pub use apply_state::ApplyState;
+pub use attributes::{Ownership, OwnershipXattrs};
 pub use capability::{Capability, CapabilityError};
-pub use change::{Change, Extra, Ownership};
+pub use change::Change;
 pub use file_type::FileType;
 pub use flags::Flags;
 pub use grant::grant_search;

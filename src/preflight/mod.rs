@@ -2,8 +2,8 @@
 //!
 //! What a check finds is of one of two types, and the type says what a dry run makes of it:
 //!
-//! - [`Lasting`]: time does not cure it. The dry run is refused as the run is.
-//! - [`Passing`]: it is so now and can be over later. The dry run goes on and says that a run would be refused now.
+//! - [`PermanentBlocker`]: time does not cure it. The dry run is refused as the run is.
+//! - [`TransientBlocker`]: it is so now and can be over later. The dry run goes on and says that a run would be refused now.
 //!
 //! What the checks need to know of a host:
 //!
@@ -22,11 +22,11 @@ mod filesystem;
 pub mod homes;
 pub mod host;
 pub mod in_use;
-mod lasting;
 pub mod mount_views;
-pub mod passing;
+mod permanent;
 pub mod rename_flags;
 mod system_path;
+pub mod transient;
 mod unsuitable_root;
 pub mod user_namespace;
 
@@ -37,9 +37,9 @@ use crate::journal::Store;
 use accounts::LoginAccounts;
 
 pub use filesystem::{check_filesystem, check_mounts, has_project_quotas, has_subvolumes};
-pub use lasting::Lasting;
-pub use passing::Passing;
+pub use permanent::PermanentBlocker;
 pub use system_path::check_system_path;
+pub use transient::TransientBlocker;
 pub use unsuitable_root::{UnsuitableRoot, check_kind, check_no_data_root};
 
 /// What is to be changed, and what the operator allows.

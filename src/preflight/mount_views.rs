@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::fs::containing_mount::{Found, mount_of};
 use crate::fs::escape::{escaped, shell_word};
-use crate::fs::idmapped::{Found, mount_of};
 use crate::fs::mount_view::View;
 use crate::fs::mountinfo::{self, Mount};
 use crate::fs::{PinnedFile, Root};

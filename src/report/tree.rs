@@ -127,11 +127,18 @@ impl Dir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ownership::{Extra, Mode};
+    use crate::ownership::{Mode, OwnershipXattrs};
 
     #[test]
     fn directories_do_not_grow_with_the_tree() {
-        let owned = |uid| Ownership::new(uid, uid, Mode::from_st_mode(0o644), Extra::default());
+        let owned = |uid| {
+            Ownership::new(
+                uid,
+                uid,
+                Mode::from_st_mode(0o644),
+                OwnershipXattrs::default(),
+            )
+        };
         let (before, after) = (owned(0), owned(100_000));
         let mut tree = Tree::default();
         for n in 0..200_000_u32 {

@@ -13,14 +13,16 @@ use self::open::open;
 use super::VolumeError;
 use super::parents::{ClosedParent, closed_above};
 use super::probe::{Answer, ProbeFile, Question, What, ask};
-use super::remedy::{Entries, Seen, add_fix_parents, idmapped, mount_instead, remedy};
+use super::remedy::{
+    Entries, Seen, add_fix_parents, mount_instead, remedy, through_idmapped_mount,
+};
 use super::user::ContainerUser;
 use crate::fs::access_probe::AccessResult;
 use crate::fs::{PinnedFile, Root, Stat, attributes};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::IdMap;
 use crate::mounts;
-use crate::ownership::{Extra, Ownership};
+use crate::ownership::{Ownership, OwnershipXattrs};
 use crate::preflight;
 use crate::preflight::mount_views::{self, MountViewError};
 
@@ -164,9 +166,9 @@ fn remedies(
     };
     let mut remedies = remedy(seen, failed, entries);
     if let Some(error) = mount_view {
-        let again = idmapped::mounted_again(&seen.root.path, &request.user);
+        let again = through_idmapped_mount::mounted_again(&seen.root.path, &request.user);
         let closed = (blocking_parents, &request.map);
-        idmapped::only_what_works(&mut remedies, error, closed, again);
+        through_idmapped_mount::only_what_works(&mut remedies, error, closed, again);
     } else if !blocking_parents.is_empty() {
         add_fix_parents(&mut remedies, seen);
     }
@@ -175,8 +177,9 @@ fn remedies(
 
 /// With the ACL, where it can be read.
 fn ownership(root: &Root, stat: &Stat) -> Ownership {
-    attributes::read(&root.pin, stat)
-        .unwrap_or_else(|_| Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default()))
+    attributes::read(&root.pin, stat).unwrap_or_else(|_| {
+        Ownership::new(stat.uid, stat.gid, stat.mode, OwnershipXattrs::default())
+    })
 }
 
 /// Whose the entries are that cannot be used.

@@ -1,9 +1,9 @@
 //! What helps a container's user to a directory or file. All flags and commands that this layer names are here: it is
 //! a command of its own, and composes whole command lines.
 //!
-//! - [`idmapped`]: of what is seen through an idmapped mount
+//! - [`through_idmapped_mount`]: of what is seen through an idmapped mount
 
-pub mod idmapped;
+pub mod through_idmapped_mount;
 
 use std::path::Path;
 

@@ -21,7 +21,7 @@ const MAY_NAME_FLAGS: [&str; 8] = [
 ];
 
 /// Flags of other programs that idshift has too: `dockerd --data-root`.
-const OF_OTHERS: [(&str, &str); 1] = [("preflight/in_use/remedy.rs", "--data-root")];
+const OF_OTHERS: [(&str, &str); 1] = [("preflight/in_use/message.rs", "--data-root")];
 
 /// `--name` of every command.
 fn flags(command: &clap::Command, all: &mut BTreeSet<String>) {

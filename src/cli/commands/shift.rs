@@ -212,12 +212,12 @@ pub fn print_report(
         return;
     }
     let to_stderr = options.json || stdout_is_taken || failed;
-    let how = SummaryOptions {
+    let options = SummaryOptions {
         service: call.is_of_service(),
         verbose: options.verbose,
         to_stderr,
     };
-    let text = summary(report, of, how);
+    let text = summary(report, of, options);
     match to_stderr {
         true => output::to_stderr(format_args!("{text}")),
         false => output::to_stdout(format_args!("{text}")),

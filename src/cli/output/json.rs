@@ -13,7 +13,7 @@ use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::id::id_of;
 use crate::journal::{Journal, Name};
-use crate::preflight::Passing;
+use crate::preflight::TransientBlocker;
 
 /// Version of the objects.
 const FORMAT: u32 = 1;
@@ -300,7 +300,7 @@ fn members(report: &Report, manifest: Option<&Path>) -> Value {
 }
 
 /// Why a real run would be refused now.
-fn would_refuse(found: &[Passing]) -> Vec<Value> {
+fn would_refuse(found: &[TransientBlocker]) -> Vec<Value> {
     found
         .iter()
         .map(|one| json!({"kind": one.kind(), "reason": one.to_string()}))

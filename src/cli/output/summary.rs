@@ -41,9 +41,9 @@ pub struct SummaryOptions {
 }
 
 /// The summary of a run, several lines.
-pub fn summary(report: &Report, of: SummaryKind, how: SummaryOptions) -> String {
-    let most = if how.verbose { usize::MAX } else { FEW };
-    let mut text = headline(report, of, how.to_stderr);
+pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> String {
+    let most = if options.verbose { usize::MAX } else { FEW };
+    let mut text = headline(report, of, options.to_stderr);
     text.push('\n');
     let stands = matches!(report.ending, Ending::Done | Ending::Interrupted);
     if of != SummaryKind::Verify && stands {
@@ -103,7 +103,7 @@ pub fn summary(report: &Report, of: SummaryKind, how: SummaryOptions) -> String 
     set_aside(&mut text, &report.stats.set_aside);
     next_step(&mut text, report, of);
     let goes_on = matches!(report.ending, Ending::Interrupted | Ending::Stuck { .. });
-    if how.service && goes_on && report.journal.is_some() {
+    if options.service && goes_on && report.journal.is_some() {
         text.push_str("\n  Start no Docker daemon before one of these has ended.\n");
     }
     text

@@ -3,13 +3,13 @@
 //! - [`readiness`]: what stands in the way
 //! - [`containers`]: containers that will not work as they are
 //! - [`store`]: the containerd image store, read
-//! - [`ways`]: by changing owners, or by a mount
+//! - [`strategies`]: by changing owners, or by a mount
 //! - [`work`]: what a migration would have to do
 
 pub mod containers;
 pub mod readiness;
 pub mod store;
-pub mod ways;
+pub mod strategies;
 pub mod work;
 
 use std::collections::HashSet;
@@ -36,10 +36,10 @@ use super::unfinished_run::unfinished_run;
 use crate::engine::RunControl;
 use crate::host::{Finding, Level};
 use crate::journal::Store;
-use crate::preflight::Passing;
+use crate::preflight::TransientBlocker;
 use crate::preflight::accounts::LoginAccounts;
 use containers::Troubled;
-use ways::Way;
+use strategies::Strategy;
 use work::Work;
 
 /// All that was found.
@@ -60,7 +60,8 @@ pub struct Audit {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idmapped_roots: Vec<String>,
     /// By changing owners and by a mount; none where there is nothing to be migrated.
-    pub ways: Vec<Way>,
+    #[serde(rename = "ways")]
+    pub strategies: Vec<Strategy>,
     /// Readiness.
     pub findings: Vec<Finding>,
     /// Names of containers that run.
@@ -117,29 +118,29 @@ fn read_containers(
     Ok(all)
 }
 
-/// What a migration would have to do, and both ways of it where the data-root is a plain one. What stands in the way of it
+/// What a migration would have to do, and both strategies where the data-root is a plain one. What stands in the way of it
 /// becomes findings.
 fn plan_migration(
     (top, remap): (&Path, &Remap),
     is_plain: bool,
-    host: ways::Host<'_>,
+    host: strategies::Host<'_>,
     findings: &mut Vec<Finding>,
-) -> (Option<Work>, Vec<Way>) {
+) -> (Option<Work>, Vec<Strategy>) {
     match work::look_through(top, remap, host.store, host.jobs, host.control) {
         Ok((work, would_refuse)) => {
             findings.extend(work::refused_now(&would_refuse));
             let in_the_way = work.findings();
             let why = in_the_way.iter().find(|it| it.level == Level::Error);
             let why = why.map(|it| format!("{}: {}", it.what, it.found));
-            let ways = match is_plain {
-                true => ways::both(top, remap, (&work, why), host).into(),
+            let strategies = match is_plain {
+                true => strategies::both(top, remap, (&work, why), host).into(),
                 false => Vec::new(),
             };
             findings.extend(in_the_way);
-            (Some(work), ways)
+            (Some(work), strategies)
         }
         Err(error) => {
-            let unfinished = unfinished_run(host.store, top).map(Passing::Unfinished);
+            let unfinished = unfinished_run(host.store, top).map(TransientBlocker::Unfinished);
             findings.extend(work::refused_now(unfinished.as_slice()));
             // What stands in the way of a plan stands in the way of a migration.
             if findings.iter().all(|f| f.level < Level::Error) {
@@ -260,7 +261,7 @@ pub fn audit(
         findings.extend(health::findings(root, remap.as_ref(), is_service)?);
     }
     let planned = remap.as_ref().map(|remap| {
-        let host = ways::Host {
+        let host = strategies::Host {
             store: journals,
             jobs: options.jobs,
             control,
@@ -273,7 +274,7 @@ pub fn audit(
             &mut findings,
         )
     });
-    let (work, ways) = planned.unwrap_or_default();
+    let (work, strategies) = planned.unwrap_or_default();
     Ok(Audit {
         data_root: top,
         remap: remap.map(|remap| format!("{}, {}", remap.user, remap.map)),
@@ -281,7 +282,7 @@ pub fn audit(
         holds,
         work,
         idmapped_roots: idmapped_roots.into_iter().map(|root| root.range).collect(),
-        ways,
+        strategies,
         findings,
         running,
         containers: troubled,

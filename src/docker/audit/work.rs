@@ -14,7 +14,7 @@ use crate::fs::escape::escaped;
 use crate::host::Finding;
 use crate::idmap::Direction;
 use crate::journal::Store;
-use crate::preflight::Passing;
+use crate::preflight::TransientBlocker;
 
 /// What a migration would have to do.
 #[derive(Clone, Debug, Serialize)]
@@ -62,7 +62,7 @@ pub fn look_through(
     store: &Store,
     jobs: usize,
     control: RunControl<'_>,
-) -> Result<(Work, Vec<Passing>), MigrateError> {
+) -> Result<(Work, Vec<TransientBlocker>), MigrateError> {
     let request = MigrateRequest {
         jobs,
         keep_going: true,
@@ -113,16 +113,18 @@ pub fn look_through(
 }
 
 /// What keeps a migration from starting now, beside the daemon: of that, [`super::readiness::daemon`] tells more.
-pub fn refused_now(would_refuse: &[Passing]) -> Vec<Finding> {
+pub fn refused_now(would_refuse: &[TransientBlocker]) -> Vec<Finding> {
     let not_of_daemon = would_refuse.iter().filter_map(|one| {
         let what = match one {
-            Passing::InUse(..) | Passing::ServiceRuns(..) | Passing::UseUnknown(_) => return None,
+            TransientBlocker::InUse(..)
+            | TransientBlocker::ServiceRuns(..)
+            | TransientBlocker::UseUnknown(_) => return None,
             // The audit itself does with what it can read.
-            Passing::NotRoot { .. } => return None,
+            TransientBlocker::NotRoot { .. } => return None,
             // The inventory tells of it.
-            Passing::Mounted { .. } => return None,
-            Passing::Held(_) => "another run",
-            Passing::Unfinished(_) => "unfinished run",
+            TransientBlocker::Mounted { .. } => return None,
+            TransientBlocker::Held(_) => "another run",
+            TransientBlocker::Unfinished(_) => "unfinished run",
         };
         Some(Finding::error(what, one.to_string()))
     });

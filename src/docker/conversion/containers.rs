@@ -7,7 +7,7 @@ use crate::containerd::StoreError;
 use crate::containerd::snapshots::Kind;
 use crate::docker::DockerError;
 use crate::docker::container::Container;
-use crate::docker::graph::layer::{ContainerLayers, MAX_LAYERS, OverlayDir};
+use crate::docker::layer_store::layer::{ContainerLayers, MAX_LAYERS, OverlayDir};
 use crate::oci::digest::{Digest, HexId};
 use crate::oci::manifest::Descriptor;
 

@@ -12,13 +12,13 @@ use super::gone_image::GoneImage;
 use super::layer_reader::{LayerReader, WatchedBlob, begin};
 use super::plan::{ContainerImage, Conversion, LayerTar, PlannedContainer, PlannedLayer, Transfer};
 use crate::docker::DockerError;
-use crate::docker::graph::layer::{ContainerLayers, Layer, OverlayDir};
-use crate::docker::graph::pack::pack_layer;
-use crate::docker::graph::store::{
-    GraphRoot, ImageMetadata, LayerEntry, Repositories, content_size, create, new_dir,
+use crate::docker::layer_store::layer::{ContainerLayers, Layer, OverlayDir};
+use crate::docker::layer_store::pack::pack_layer;
+use crate::docker::layer_store::store::{
+    ImageMetadata, LayerEntry, LayerStore, Repositories, content_size, create, new_dir,
 };
-use crate::docker::graph::tar_split::split_layer;
-use crate::docker::graph::unpack::unpack_layer;
+use crate::docker::layer_store::tar_split::split_layer;
+use crate::docker::layer_store::unpack::unpack_layer;
 use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
 use crate::oci::digest::Digest;
@@ -47,7 +47,7 @@ pub(super) fn fill(
     let root = open_dir(rustix::fs::CWD, dir).map_err(|errno| io(errno.into()))?;
     let mut filler = Filler {
         dir,
-        graph: GraphRoot::create(root.as_fd()).map_err(io)?,
+        store: LayerStore::create(root.as_fd()).map_err(io)?,
         root,
         conversion,
         reader: LayerReader::new(conversion, control),
@@ -75,7 +75,7 @@ pub(super) fn fill(
 struct Filler<'a> {
     dir: &'a Path,
     root: OwnedFd,
-    graph: GraphRoot,
+    store: LayerStore,
     conversion: &'a Conversion,
     reader: LayerReader<'a>,
     /// Those of the plan, as far as they are made.
@@ -119,7 +119,7 @@ impl Filler<'_> {
         let size = content_size(files.dir.as_fd()).map_err(DockerError::io(&files.path))?;
         match &planned.tar {
             LayerTar::Blob { layer, blob } => {
-                let entry = self.graph.add_layer(layer, size);
+                let entry = self.store.add_layer(layer, size);
                 let entry = entry.map_err(|error| self.io(error))?;
                 let changed = self.split(blob, layer, &files, &entry)?;
                 let kept = planned.snapshot.map(|id| self.conversion.snapshot_dir(id));
@@ -135,7 +135,7 @@ impl Filler<'_> {
                 let diff_id = pack_layer(files.dir.as_fd(), out)
                     .map_err(|error| DockerError::in_the_way(&files.path, error.to_string()))?;
                 let layer = made_layer(dir, below.map(|n| &self.layers[n]), diff_id);
-                let entry = self.graph.add_layer(&layer, size);
+                let entry = self.store.add_layer(&layer, size);
                 let entry = entry.map_err(|error| match error.kind() {
                     io::ErrorKind::AlreadyExists => same_files(&files.path),
                     _ => self.io(error),
@@ -149,7 +149,7 @@ impl Filler<'_> {
 
     /// Makes a layer's directory, and its files where they are not those of a snapshot that is renamed.
     fn add_files(&self, planned: &PlannedLayer) -> Result<Files, DockerError> {
-        let made = self.graph.add_dir(planned.dir(), true);
+        let made = self.store.add_dir(planned.dir(), true);
         let made = made.map_err(|error| self.io(error))?;
         match (planned.snapshot, &planned.tar) {
             (Some(id), _) => self.take_snapshot(id, planned.dir()),
@@ -209,13 +209,13 @@ impl Filler<'_> {
         for image in &self.conversion.images {
             let content = self.conversion.containerd.content();
             let bytes = content.document(&image.config)?;
-            let id = self.graph.add_image(&bytes, &image.metadata);
+            let id = self.store.add_image(&bytes, &image.metadata);
             let id = id.map_err(|error| self.io(error))?;
             for name in &image.references {
                 repositories.add(&name.repository, &name.reference, &id);
             }
         }
-        let added = self.graph.add_repositories(&repositories);
+        let added = self.store.add_repositories(&repositories);
         added.map_err(|error| self.io(error))
     }
 
@@ -230,7 +230,7 @@ impl Filler<'_> {
         for ((dir, snapshot), committed) in
             init.into_iter().chain([((&layers.dir, *snapshot), false)])
         {
-            let made = self.graph.add_dir(dir, committed);
+            let made = self.store.add_dir(dir, committed);
             made.map_err(|error| self.io(error))?;
             self.take_snapshot(snapshot, dir)?;
         }
@@ -245,7 +245,7 @@ impl Filler<'_> {
                 }
             }
         };
-        let added = self.graph.add_container(&layers);
+        let added = self.store.add_container(&layers);
         added.map_err(|error| self.io(error))
     }
 
@@ -253,7 +253,7 @@ impl Filler<'_> {
         let document = gone_document(image, &self.layers);
         let document = document.map_err(|error| self.io(error.into()))?;
         let id = Digest::of(&document);
-        match self.graph.add_image(&document, &ImageMetadata::default()) {
+        match self.store.add_image(&document, &ImageMetadata::default()) {
             // Two containers of one image.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(id),
             Err(error) => Err(self.io(error)),

@@ -8,9 +8,9 @@ use std::path::Path;
 use super::plan::{Conversion, LayerTar};
 use crate::containerd::content::ContentStore;
 use crate::docker::DockerError;
-use crate::docker::graph::blob::Blob;
-use crate::docker::graph::layer::Layer;
-use crate::docker::graph::tar_reader::TarError;
+use crate::docker::layer_store::blob::Blob;
+use crate::docker::layer_store::layer::Layer;
+use crate::docker::layer_store::tar_reader::TarError;
 use crate::engine::{Phase, RunControl};
 use crate::oci::digest::Digest;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::layout::Exchange;
+use super::layout::MakePermanent;
 use super::{IdmappedRoot, place};
 use crate::docker::DockerError;
 use crate::docker::data_root::names;
@@ -69,7 +69,7 @@ pub(in crate::docker) fn prepare(
         remap,
         top,
         inventory,
-        Box::new(Exchange {
+        Box::new(MakePermanent {
             place,
             layout,
             since: root.since()?,

@@ -31,7 +31,7 @@ use crate::host::Finding;
 use crate::idmap::{Direction, Mapped, RangeMap};
 use crate::ownership::FileType;
 use crate::preflight;
-use crate::preflight::Passing;
+use crate::preflight::TransientBlocker;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
 pub use disposition::{Disposition, HostBinds};
@@ -241,8 +241,8 @@ impl Inventory {
 
     /// What keeps the docker root from being carried for as long as its containers run, or until what
     /// they left is unmounted.
-    pub fn still_mounted(&self) -> Option<Passing> {
-        self.mounts.first().map(|mount| Passing::Mounted {
+    pub fn still_mounted(&self) -> Option<TransientBlocker> {
+        self.mounts.first().map(|mount| TransientBlocker::Mounted {
             path: mount.path.clone(),
             reason: mount.reason(),
         })

@@ -4,7 +4,7 @@ use super::{Survey, Trees};
 use crate::docker::DockerError;
 use crate::docker::conversion::staging::staging_name;
 use crate::docker::idmapped;
-use crate::docker::idmapped::layout::{ContentStays, GiveBack};
+use crate::docker::idmapped::layout::{MakeIdmapped, RevertIdmapped};
 use crate::docker::layout::Layout;
 use crate::docker::steps::StepList;
 use crate::engine::Policy;
@@ -39,12 +39,12 @@ pub(super) fn policy(
 ) -> Result<Box<dyn Policy>, DockerError> {
     let rewritten = || steps.rewritten(&survey.locations.target());
     Ok(match &survey.locations.idmapped {
-        Some(root) => Box::new(GiveBack {
+        Some(root) => Box::new(RevertIdmapped {
             place: idmapped::place(&survey.locations.range_dir),
             rewritten: rewritten(),
             since: root.since()?,
         }),
-        None if survey.request.idmapped => Box::new(ContentStays {
+        None if survey.request.idmapped => Box::new(MakeIdmapped {
             layout,
             shown: MountMap::exchange(&survey.remap.map),
             rewritten: rewritten(),

@@ -29,7 +29,7 @@ use crate::host::range_users::SharedRange;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::ownership::Mode;
-use crate::preflight::Passing;
+use crate::preflight::TransientBlocker;
 use checks::{check_is_there, check_range_is_free};
 use map::{map_of, remap_of};
 pub use other_ranges::findings;
@@ -87,7 +87,7 @@ pub struct Rebase {
     /// What containers bind of the host and is in the old range. It stays so.
     pub left_behind: Vec<PathBuf>,
     /// What is in the way until containers are stopped, and what they left is unmounted.
-    pub mounted: Option<Passing>,
+    pub mounted: Option<TransientBlocker>,
 }
 
 /// A root and its two ranges.

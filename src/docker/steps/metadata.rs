@@ -14,7 +14,7 @@ use crate::fs::file_ops::{read_file, read_link};
 use crate::idmap::Direction;
 use crate::journal::step::{FileContent, StepPath};
 use crate::journal::{Name, Step};
-use crate::ownership::{Extra, Mapping, Ownership};
+use crate::ownership::{Mapping, Ownership, OwnershipXattrs};
 
 /// Owner and group of a file before and after it is rewritten; none where they stay.
 type Owners = [Option<(u32, u32)>; 2];
@@ -122,7 +122,7 @@ impl StepList<'_> {
             return Ok([None, None]);
         };
         let stat = stat(path)?;
-        let before = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
+        let before = Ownership::new(stat.uid, stat.gid, stat.mode, OwnershipXattrs::default());
         Ok(match rule.outcome(&before, map, Direction::Into) {
             Mapping::Change(after) => {
                 [Some((before.uid, before.gid)), Some((after.uid, after.gid))]

@@ -7,12 +7,12 @@
 //! - [`root_dir`]: docker roots are made and removed; the owner of the data-root
 //! - [`unused`]: what an unused daemon left is set aside
 //! - [`snapshots`]: snapshots of containerd become layers
-//! - [`idmapped`]: a root that is remapped by a mount
+//! - [`idmapped_root`]: a root that is remapped by a mount
 //! - [`host_config`]: `daemon.json` and systemd units
 
 mod guard;
 mod host_config;
-mod idmapped;
+mod idmapped_root;
 mod metadata;
 mod rename;
 mod root_dir;

@@ -57,7 +57,7 @@ impl StepList<'_> {
             uid,
             gid,
             mode: before.mode.with(at_least),
-            extra: before.extra.clone(),
+            xattrs: before.xattrs.clone(),
         };
         if before != after {
             self.late.push(Step::SetOwnership {

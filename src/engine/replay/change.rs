@@ -10,7 +10,7 @@ use crate::engine::target::Target;
 use crate::engine::{ProblemKind, Stats};
 use crate::fs::{self, LookupEntry, PinnedFile, Stat, attributes};
 use crate::journal::Transition;
-use crate::ownership::{ApplyState, Change, Extra, FileType, Flags, Ownership};
+use crate::ownership::{ApplyState, Change, FileType, Flags, Ownership, OwnershipXattrs};
 
 /// Compares and changes inodes, for one thread.
 pub(super) struct Changer<'a> {
@@ -50,7 +50,7 @@ impl<'a> Changer<'a> {
     /// Whether an inode that is only known by its numbers is to be changed.
     pub fn wants(&self, stat: &Stat, transition: &Transition) -> bool {
         let Transition { change, held, .. } = transition;
-        let now = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
+        let now = Ownership::new(stat.uid, stat.gid, stat.mode, OwnershipXattrs::default());
         let differs = now != *self.replay.target.side(change) || !held.is_empty();
         self.replay.act == ReplayMode::Change && differs
     }
@@ -206,7 +206,7 @@ impl<'a> Changer<'a> {
 
 /// An ownership in a few words, for messages.
 fn summary(ownership: &Ownership) -> String {
-    let extra = match ownership.extra {
+    let extra = match ownership.xattrs {
         Some(_) => " with ACL or capability",
         None => "",
     };

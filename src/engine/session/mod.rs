@@ -27,7 +27,7 @@ use crate::journal::record::Header;
 use crate::journal::run_lock::RunLock;
 use crate::journal::writer::Appender;
 use crate::journal::{Journal, Mark, Store};
-use crate::preflight::passing::check_is_root;
+use crate::preflight::transient::check_is_root;
 
 /// A run. `Stage`: how far it has come.
 pub(super) struct Session<'a, Stage> {

@@ -9,7 +9,7 @@ use crate::fs::escape::shell_word;
 use crate::fs::{DirPath, LookupEntry, Stat, attributes, flags};
 use crate::guidance::Guidance;
 use crate::journal::Transition;
-use crate::ownership::{Change, Extra, Flags, Mapping, Ownership};
+use crate::ownership::{Change, Flags, Mapping, Ownership, OwnershipXattrs};
 use crate::preflight::homes::Claim;
 
 /// Why an inode with these flags is not changed.
@@ -99,7 +99,7 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
 
 /// Whether an inode without ACLs and capability is to be changed.
 pub(super) fn changes_plain(walk: &WalkContext<'_>, rule: Rule, stat: &Stat) -> bool {
-    let before = Ownership::new(stat.uid, stat.gid, stat.mode, Extra::default());
+    let before = Ownership::new(stat.uid, stat.gid, stat.mode, OwnershipXattrs::default());
     let outcome = rule.outcome(&before, walk.scope.map, walk.scope.direction);
     matches!(outcome, Mapping::Change(_))
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::fs::idmapped::{Found, is_idmapped, mount_of};
+use crate::fs::containing_mount::{Found, is_idmapped, mount_of};
 use crate::fs::mountinfo;
 use crate::guidance::Guidance;
 

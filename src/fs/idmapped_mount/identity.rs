@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use super::super::idmapped::{Found, mount_of, unique_id};
+use super::super::containing_mount::{Found, mount_of, unique_id};
 use super::super::mountinfo;
 
 /// What tells a mount from every other one, also from one that was put in its place.

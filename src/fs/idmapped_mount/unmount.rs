@@ -47,7 +47,7 @@ const BETWEEN_RETRIES: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// It stays as it is.
-pub fn unmount(point: &Path, made: &MountIdentity, how: Unmounting) -> Result<(), UnmountError> {
+pub fn unmount(point: &Path, made: &MountIdentity, mode: Unmounting) -> Result<(), UnmountError> {
     let (Some(parent), Some(name)) = (point.parent(), point.file_name()) else {
         return Err(UnmountError::NotMounted);
     };
@@ -71,7 +71,7 @@ pub fn unmount(point: &Path, made: &MountIdentity, how: Unmounting) -> Result<()
         .join(fd.to_string())
         .join(name);
     let mut flags = MntFlags::UMOUNT_NOFOLLOW;
-    flags.set(MntFlags::MNT_DETACH, how == Unmounting::Lazy);
+    flags.set(MntFlags::MNT_DETACH, mode == Unmounting::Lazy);
     let mut result = umount2(&path, flags);
     // Whoever looks at mounts, or starts a program at this moment, has a handle on it that is gone in the next.
     for _ in 0..RETRIES {

@@ -55,12 +55,12 @@ fn look_at_both(
         }
         true
     };
-    let how = LookupOptions {
+    let options = LookupOptions {
         guard: &guard,
         first,
         keeps_names: true,
     };
-    lookup(dir.as_fd(), &names, how, wants).each
+    lookup(dir.as_fd(), &names, options, wants).each
 }
 
 const BOTH: [FirstCall; 2] = [FirstCall::Numbers, FirstCall::Pin];
@@ -147,13 +147,13 @@ fn what_moved_unpinned_is_looked_up_again_too() {
             let dir = open_dir(rustix::fs::CWD, place.path()).unwrap();
             let guard = DirGuard::default();
             guard.begin(dir.as_fd());
-            let how = LookupOptions {
+            let options = LookupOptions {
                 guard: &guard,
                 first,
                 keeps_names: true,
             };
             let happened = Cell::new(false);
-            let looks = lookup(dir.as_fd(), &[c"a", c"b"], how, |n, _, _| {
+            let looks = lookup(dir.as_fd(), &[c"a", c"b"], options, |n, _, _| {
                 // The first was asked about already, and is not held by anything.
                 if n == 1 && !happened.replace(true) {
                     fs::rename(at("a"), at("c")).unwrap();

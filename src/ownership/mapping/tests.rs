@@ -57,8 +57,8 @@ proptest! {
         capability in proptest::option::of(capabilities(prop_oneof![Just(None), Just(Some(100_000))])),
     ) {
         let map = map("b:0:100000:65536");
-        let extra = Extra { capability, ..Extra::default() };
-        let before = Ownership::new(uid, gid, Mode::from_st_mode(0o755), extra);
+        let xattrs = OwnershipXattrs { capability, ..OwnershipXattrs::default() };
+        let before = Ownership::new(uid, gid, Mode::from_st_mode(0o755), xattrs);
         let Mapping::Change(seen) = exchange_ownership(&before, &map) else {
             return Err(TestCaseError::fail("nothing is exchanged"));
         };
@@ -130,12 +130,12 @@ fn unshifted(ids: u32) -> impl Strategy<Value = Ownership> {
     let capability = proptest::option::of(capabilities(Just(None)));
     (0..ids, 0..ids, 0u32..0o10000, acl(), acl(), capability).prop_map(
         |(uid, gid, mode, acl, default_acl, capability)| {
-            let extra = Extra {
+            let xattrs = OwnershipXattrs {
                 acl,
                 default_acl,
                 capability,
             };
-            Ownership::new(uid, gid, Mode::from_st_mode(mode), extra)
+            Ownership::new(uid, gid, Mode::from_st_mode(mode), xattrs)
         },
     )
 }

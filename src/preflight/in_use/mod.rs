@@ -13,10 +13,10 @@
 
 mod containment;
 mod kernel;
+mod message;
 mod mount_users;
 mod overlay;
 mod processes;
-mod remedy;
 
 #[cfg(test)]
 mod tests;
@@ -27,10 +27,10 @@ use std::io;
 use std::path::PathBuf;
 
 use containment::Seeker;
+pub use message::{container_name, remedy, remedy_of_service, users};
 pub use mount_users::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
 use mount_users::{MountUse, TreeMount};
 use processes::Process;
-pub use remedy::{container_name, remedy, remedy_of_service, users};
 
 use crate::fs::escape::shell_word;
 use crate::fs::mountinfo::Mount;

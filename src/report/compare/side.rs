@@ -75,7 +75,10 @@ impl Side {
     }
 
     /// Entries of this side alone whose inode may be listed by another name in the other.
-    fn linked_and_not_in<'s>(&'s self, other: &Side) -> impl Iterator<Item = (&'s Vec<u8>, &'s State)> {
+    fn linked_and_not_in<'s>(
+        &'s self,
+        other: &Side,
+    ) -> impl Iterator<Item = (&'s Vec<u8>, &'s State)> {
         let alone = self
             .entries
             .iter()

@@ -10,13 +10,13 @@ use crate::support::daemon::{Daemon, Host};
 use crate::support::{Kind, TestFs, need_root, output, script, sh};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use idshift::formats::graph::blob::Blob;
-use idshift::formats::graph::digest::Digest;
-use idshift::formats::graph::layer::Layer;
-use idshift::formats::graph::pack::pack_layer;
-use idshift::formats::graph::store::{GraphRoot, ImageMetadata, Repositories, content_size};
-use idshift::formats::graph::tar_split::split_layer;
-use idshift::formats::graph::unpack::unpack_layer;
+use idshift::formats::layer_store::blob::Blob;
+use idshift::formats::layer_store::digest::Digest;
+use idshift::formats::layer_store::layer::Layer;
+use idshift::formats::layer_store::pack::pack_layer;
+use idshift::formats::layer_store::store::{ImageMetadata, LayerStore, Repositories, content_size};
+use idshift::formats::layer_store::tar_split::split_layer;
+use idshift::formats::layer_store::unpack::unpack_layer;
 use serde_json::Value;
 
 /// An image as `docker save` gives it: its configuration, and the tar of each layer.
@@ -60,13 +60,13 @@ fn diff_ids(config: &[u8]) -> Vec<Digest> {
     serde_json::from_value(config["rootfs"]["diff_ids"].clone()).unwrap()
 }
 
-fn make_root(root: &Path) -> GraphRoot {
+fn make_root(root: &Path) -> LayerStore {
     fs::DirBuilder::new().mode(0o710).create(root).unwrap();
-    GraphRoot::create(fs::File::open(root).unwrap().as_fd()).unwrap()
+    LayerStore::create(fs::File::open(root).unwrap().as_fd()).unwrap()
 }
 
 /// Puts an image into a root: each layer from its tar, compressed in one way or another.
-fn put(store: &GraphRoot, root: &Path, saved: &Saved, there: &mut Vec<Layer>) -> Digest {
+fn put(store: &LayerStore, root: &Path, saved: &Saved, there: &mut Vec<Layer>) -> Digest {
     for (at, (layer, tar)) in Layer::stack(&diff_ids(&saved.config))
         .unwrap()
         .into_iter()
@@ -278,7 +278,7 @@ fn layers_equal_dockers_and_docker_serves_them() {
 }
 
 /// An image of the layers of the other, with tars made from their files.
-fn repack(store: &GraphRoot, root: &Path, layers: &[Layer], config: &[u8]) -> Digest {
+fn repack(store: &LayerStore, root: &Path, layers: &[Layer], config: &[u8]) -> Digest {
     let diffs: Vec<PathBuf> = layers
         .iter()
         .take(diff_ids(config).len())

@@ -1,7 +1,7 @@
-mod calls;
-mod crash;
 mod device;
+mod failing_calls;
 mod journal;
+mod kills;
 mod power;
 mod random_kills;
 mod signals;

@@ -11,7 +11,7 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::say;
 use crate::cli::output::text::{bytes, columns, count, inodes, one_line, path};
 use crate::docker::audit::containers::Troubled;
-use crate::docker::audit::ways::Way;
+use crate::docker::audit::strategies::Strategy;
 use crate::docker::audit::{Audit, AuditOptions, audit};
 use crate::docker::bind_mounts::BindMount;
 use crate::docker::daemon_start::DaemonStart;
@@ -100,7 +100,7 @@ fn print(audit: &Audit, verbose: bool) {
             bytes(work.journal_bytes)
         );
     }
-    ways(&audit.ways);
+    strategies(&audit.strategies);
     if !audit.containers.is_empty() {
         say!("\nContainers that will not work as they are:");
         // What helps several is said once.
@@ -129,34 +129,35 @@ fn print(audit: &Audit, verbose: bool) {
     }
 }
 
-/// The two ways into the range, side by side.
-fn ways(ways: &[Way]) {
-    let [owners, mount] = ways else {
+/// The two strategies, side by side.
+fn strategies(strategies: &[Strategy]) {
+    let [owners, mount] = strategies else {
         return;
     };
-    let row = |what: &str, of: &dyn Fn(&Way) -> String| vec![what.into(), of(owners), of(mount)];
-    let time = |way: &Way| match way.seconds {
+    let row =
+        |what: &str, of: &dyn Fn(&Strategy) -> String| vec![what.into(), of(owners), of(mount)];
+    let time = |strategy: &Strategy| match strategy.seconds {
         seconds if seconds < 1.0 => "under 1 s".to_string(),
         seconds => format!("about {seconds:.0} s"),
     };
     let rows = [
-        row("", &|way| way.command.clone()),
+        row("", &|strategy| strategy.command.clone()),
         row("daemon stopped", &time),
-        row("journal", &|way| bytes(way.journal_bytes)),
-        row("this host", &|way| match &way.refused {
+        row("journal", &|strategy| bytes(strategy.journal_bytes)),
+        row("this host", &|strategy| match &strategy.refused {
             Some(_) => "cannot, see below".into(),
             None => "can".into(),
         }),
-        row("backups see", &|way| way.backups.into()),
-        row("quotas count", &|way| way.quotas.into()),
-        row("going back", &|way| way.going_back.into()),
-        row("from then on", &|way| way.needs.clone()),
+        row("backups see", &|strategy| strategy.backups.into()),
+        row("quotas count", &|strategy| strategy.quotas.into()),
+        row("going back", &|strategy| strategy.going_back.into()),
+        row("from then on", &|strategy| strategy.needs.clone()),
     ];
     say!("\nTwo ways, by changed owners or by a mount:");
     say!("{}", columns(&rows).trim_end());
-    for way in ways {
-        if let Some(why) = &way.refused {
-            say!("  {} cannot: {}", way.command, one_line(why));
+    for strategy in strategies {
+        if let Some(why) = &strategy.refused {
+            say!("  {} cannot: {}", strategy.command, one_line(why));
         }
     }
 }

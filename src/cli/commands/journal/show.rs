@@ -131,7 +131,7 @@ fn print_header(journal: &Journal, out: &mut impl Write) -> io::Result<()> {
 
 fn print_changes(
     journal: &Journal,
-    how: &mut Lines,
+    lines: &mut Lines,
     out: &mut impl Write,
 ) -> Result<(), ShowError> {
     for frame in 0..journal.frames() {
@@ -145,15 +145,15 @@ fn print_changes(
                 Section::Dir(line) => {
                     path.truncate(line.keep);
                     path.extend(line.path.iter().cloned());
-                    print_dir(journal, &line, &path, &owns, how, out)?;
+                    print_dir(journal, &line, &path, &owns, lines, out)?;
                 }
             }
         }
     }
     for step in &journal.steps {
-        match how {
+        match lines {
             Lines::Json { .. } => {
-                how.element(&ManifestLine::Step(Box::new(step.clone())), out)?;
+                lines.element(&ManifestLine::Step(Box::new(step.clone())), out)?;
             }
             Lines::Text => writeln!(
                 out,
@@ -170,7 +170,7 @@ fn print_dir(
     line: &DirLine,
     below: &[Name],
     owns: &HashMap<u32, Transition>,
-    how: &mut Lines,
+    lines: &mut Lines,
     out: &mut impl Write,
 ) -> Result<(), ShowError> {
     let root = journal.header.roots.get(line.root);
@@ -187,7 +187,7 @@ fn print_dir(
             _ => dir.join(entry.name.as_path()),
         };
         let change = &transition.change;
-        if matches!(how, Lines::Json { .. }) {
+        if matches!(lines, Lines::Json { .. }) {
             let line = ManifestLine::Change(Box::new(ChangeLine {
                 path: LinePath::new(path.as_os_str().as_encoded_bytes()),
                 file_type: transition.file_type,
@@ -197,10 +197,10 @@ fn print_dir(
                 after: change.after.clone(),
                 flags: transition.held,
             }));
-            how.element(&line, out)?;
+            lines.element(&line, out)?;
         } else {
             let (before, after) = (&change.before, &change.after);
-            let extra = if before.extra.is_some() { " +" } else { "" };
+            let extra = if before.xattrs.is_some() { " +" } else { "" };
             writeln!(
                 out,
                 "{}:{} -> {}:{} {}{extra} {}",

@@ -3,17 +3,17 @@
 //! On disk, what containers made has their ids, and what belongs to root of the host has the range's: a mount that exchanges
 //! the two shows the former as the range's, and the latter as root's.
 //!
-//! - [`content_stays`]: on the way into it
-//! - [`give_back`]: on the way out of it
-//! - [`exchange`]: when what is seen through the mount becomes what is on disk
+//! - [`make_idmapped`]: on the way into it
+//! - [`revert_idmapped`]: on the way out of it
+//! - [`make_permanent`]: when what is seen through the mount becomes what is on disk
 
-mod content_stays;
-mod exchange;
-mod give_back;
+mod make_idmapped;
+mod make_permanent;
+mod revert_idmapped;
 
-pub use content_stays::ContentStays;
-pub use exchange::Exchange;
-pub use give_back::GiveBack;
+pub use make_idmapped::MakeIdmapped;
+pub use make_permanent::MakePermanent;
+pub use revert_idmapped::RevertIdmapped;
 
 use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::is_content;

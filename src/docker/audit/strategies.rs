@@ -1,4 +1,4 @@
-//! The two ways into the range, side by side: by changing owners, and by a mount.
+//! The two strategies to get into the range, side by side: by changing owners, and by a mount.
 
 use std::path::Path;
 
@@ -13,9 +13,9 @@ use crate::fs::escape::escaped;
 use crate::idmap::Direction;
 use crate::journal::Store;
 
-/// What one way takes.
+/// What one strategy takes.
 #[derive(Clone, Debug, Serialize)]
-pub struct Way {
+pub struct Strategy {
     /// The command, without the program's name.
     pub command: String,
     /// Why this host cannot; `None`: it can.
@@ -40,7 +40,7 @@ const SECONDS_OF_MOUNT: f64 = 0.1;
 /// Renames and rewrites that come with the mount.
 const STEPS_OF_MOUNT: u64 = 8;
 
-/// How a way is tried on this host.
+/// How a strategy is tried on this host.
 pub struct Host<'a> {
     /// Its journals.
     pub store: &'a Store,
@@ -52,13 +52,13 @@ pub struct Host<'a> {
     pub units: bool,
 }
 
-/// Both ways; `work`: what changing owners takes, and why that is refused.
+/// Both strategies; `work`: what changing owners takes, and why that is refused.
 pub fn both(
     top: &Path,
     remap: &Remap,
     (work, refused): (&Work, Option<String>),
     host: Host<'_>,
-) -> [Way; 2] {
+) -> [Strategy; 2] {
     let by_mount = try_mount(top, remap, host);
     // The daemon's own files.
     let (walked, changed) = match &by_mount {
@@ -67,7 +67,7 @@ pub fn both(
     };
     let steps = work.steps + STEPS_OF_MOUNT;
     [
-        Way {
+        Strategy {
             command: "docker migrate".into(),
             refused,
             seconds: work.seconds,
@@ -77,7 +77,7 @@ pub fn both(
             going_back: "docker revert: as long as this",
             needs: "nothing more".into(),
         },
-        Way {
+        Strategy {
             command: "docker migrate --idmapped".into(),
             refused: by_mount.and_then(|report| first_problem(&report)).err(),
             seconds: SECONDS_OF_MOUNT

@@ -7,7 +7,7 @@ use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
 
 /// What a daemon made as root of the host is given back to it; everything else is as it was.
-pub struct GiveBack {
+pub struct RevertIdmapped {
     /// Where the content is.
     pub place: [String; 2],
     /// What is written anew, and is given back then.
@@ -16,7 +16,7 @@ pub struct GiveBack {
     pub since: Since,
 }
 
-impl Policy for GiveBack {
+impl Policy for RevertIdmapped {
     fn is_of_containers(&self, number: usize) -> bool {
         number == 0
     }
@@ -84,7 +84,7 @@ mod tests {
                 .map(|name| name.as_bytes().to_vec())
                 .collect()
         };
-        let policy = GiveBack {
+        let policy = RevertIdmapped {
             place: place(),
             rewritten: HashSet::from([names("containers/c/config.v2.json")]),
             since: Since {

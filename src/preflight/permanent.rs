@@ -14,7 +14,7 @@ use crate::journal::error::StoreError;
 
 /// Why the trees cannot be changed, now or later.
 #[derive(Debug, Error)]
-pub enum Lasting {
+pub enum PermanentBlocker {
     /// A place that must not be changed, or that cannot keep what it is given.
     #[error(transparent)]
     Place(#[from] super::UnsuitableRoot),
@@ -39,7 +39,7 @@ impl Preflight<'_> {
     ///
     /// # Errors
     /// The first thing found.
-    pub fn check_lasting(&self) -> Result<(), Lasting> {
+    pub fn check_permanent(&self) -> Result<(), PermanentBlocker> {
         for (n, root) in self.trees.iter().enumerate() {
             if !self.allow_system_path {
                 super::check_system_path(&root.path)?;
@@ -52,7 +52,7 @@ impl Preflight<'_> {
             let claim = self.accounts.and_then(|known| homes::claim(root, known));
             if let Some(claim) = claim {
                 let path = root.path.clone();
-                return Err(Lasting::Account { path, claim });
+                return Err(PermanentBlocker::Account { path, claim });
             }
         }
         // Who is not root cannot look into root's journal directory, and would have to run it as root.

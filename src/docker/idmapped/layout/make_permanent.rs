@@ -8,16 +8,16 @@ use crate::fs::{DirPath, Stat};
 
 /// What is seen through the mount becomes what is on disk, as far as containers see it; the rest is as in a root whose
 /// owners were changed.
-pub struct Exchange {
+pub struct MakePermanent {
     /// Where the content is.
     pub place: [String; 2],
     /// Of such a root.
     pub layout: Layout,
-    /// As in [`super::GiveBack`].
+    /// As in [`super::RevertIdmapped`].
     pub since: Since,
 }
 
-impl Exchange {
+impl MakePermanent {
     fn rule(&self, names: &[&[u8]]) -> Rule {
         match (self.layout.rule_of(names), names) {
             (rule @ Rule::Set { .. }, _) => rule,
@@ -31,7 +31,7 @@ impl Exchange {
     }
 }
 
-impl Policy for Exchange {
+impl Policy for MakePermanent {
     fn is_of_containers(&self, number: usize) -> bool {
         number == 0
     }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_permanent_root_is_as_one_of_changed_owners() {
-        let policy = Exchange {
+        let policy = MakePermanent {
             place: place(),
             layout: Layout {
                 direction: Direction::Into,

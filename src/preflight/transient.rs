@@ -14,7 +14,7 @@ use crate::preflight::in_use::{self, TreeInUse, Use};
 
 /// Why the trees cannot be changed now.
 #[derive(Debug, Error)]
-pub enum Passing {
+pub enum TransientBlocker {
     /// Only root may change owners.
     #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; {}", Guidance::DryRunWithoutRoot, path = escaped(path))]
     NotRoot {
@@ -55,34 +55,34 @@ pub enum Passing {
     Unfinished(#[from] StoreError),
 }
 
-impl Passing {
+impl TransientBlocker {
     /// A word for programs.
     pub fn kind(&self) -> &'static str {
         match self {
-            Passing::NotRoot { .. } => "not-root",
-            Passing::InUse(..) | Passing::ServiceRuns(..) => "in-use",
-            Passing::UseUnknown(_) => "use-unknown",
-            Passing::Mounted { .. } => "mounted",
-            Passing::Held(_) => "other-run",
-            Passing::Unfinished(_) => "unfinished-run",
+            TransientBlocker::NotRoot { .. } => "not-root",
+            TransientBlocker::InUse(..) | TransientBlocker::ServiceRuns(..) => "in-use",
+            TransientBlocker::UseUnknown(_) => "use-unknown",
+            TransientBlocker::Mounted { .. } => "mounted",
+            TransientBlocker::Held(_) => "other-run",
+            TransientBlocker::Unfinished(_) => "unfinished-run",
         }
     }
 }
 
 impl Preflight<'_> {
     /// All that keeps a run from starting now. Changes nothing.
-    pub fn passing(&self) -> Vec<Passing> {
+    pub fn transient_blockers(&self) -> Vec<TransientBlocker> {
         let first = self.trees.first().map_or(Path::new("/"), |root| &root.path);
         let not_root = check_is_root(first).err();
         let is_root = not_root.is_none();
-        let mut found: Vec<Passing> = not_root.into_iter().collect();
+        let mut found: Vec<TransientBlocker> = not_root.into_iter().collect();
         if !self.allow_in_use {
             found.extend(check_not_in_use(self.trees, self.service).err());
         }
         // Locks and journals are root's to read.
         if is_root {
             // The journal of a run that is at work is unfinished, and is not to be resumed.
-            let free = RunLock::check_free(self.trees).map_err(Passing::from);
+            let free = RunLock::check_free(self.trees).map_err(TransientBlocker::from);
             let unfinished = || self.store.check_no_unfinished(self.trees);
             found.extend(free.and_then(|()| Ok(unfinished()?)).err());
         }
@@ -93,12 +93,12 @@ impl Preflight<'_> {
 /// Makes sure that this process may change any owner, and put it back.
 ///
 /// # Errors
-/// [`Passing::NotRoot`].
-pub fn check_is_root(path: &Path) -> Result<(), Passing> {
+/// [`TransientBlocker::NotRoot`].
+pub fn check_is_root(path: &Path) -> Result<(), TransientBlocker> {
     let missing = process::lacks_to_change_owners();
     match missing.is_empty() {
         true => Ok(()),
-        false => Err(Passing::NotRoot {
+        false => Err(TransientBlocker::NotRoot {
             path: path.to_path_buf(),
             missing: missing.join(", "),
         }),
@@ -109,7 +109,7 @@ pub fn check_is_root(path: &Path) -> Result<(), Passing> {
 ///
 /// # Errors
 /// Who uses them, or why that is unknown.
-pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), Passing> {
+pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), TransientBlocker> {
     let trees: Vec<TreeInUse> = roots
         .iter()
         .map(|root| TreeInUse {
@@ -120,8 +120,8 @@ pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), Passing> {
         .collect();
     match in_use::users_of(&trees) {
         Ok(uses) if uses.is_empty() => Ok(()),
-        Ok(uses) if service => Err(Passing::ServiceRuns(roots[0].path.clone(), uses)),
-        Ok(uses) => Err(Passing::InUse(roots[0].path.clone(), uses)),
-        Err(error) => Err(Passing::UseUnknown(error)),
+        Ok(uses) if service => Err(TransientBlocker::ServiceRuns(roots[0].path.clone(), uses)),
+        Ok(uses) => Err(TransientBlocker::InUse(roots[0].path.clone(), uses)),
+        Err(error) => Err(TransientBlocker::UseUnknown(error)),
     }
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use crate::docker::graph::tar_reader::{Entry, Kind, TarError, TarReader};
+use crate::docker::layer_store::tar_reader::{Entry, Kind, TarError, TarReader};
 
 /// Makes an empty file that is not there.
 pub fn new_file(parent: &OwnedFd, name: &[u8]) -> io::Result<File> {

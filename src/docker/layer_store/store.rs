@@ -13,12 +13,12 @@ use super::layer::{ContainerLayers, Layer, OverlayDir};
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::move_entry;
 
-/// `image/overlay2` and `overlay2` of a docker root, made by [`GraphRoot::create`].
+/// `image/overlay2` and `overlay2` of a docker root, made by [`LayerStore::create`].
 ///
 /// Everything is 0:0, with the modes that Docker gives. Nothing is synced: whoever makes a store syncs its filesystem
 /// once, before anything relies on it. No name that is there is overwritten.
 #[derive(Debug)]
-pub struct GraphRoot {
+pub struct LayerStore {
     overlay: OwnedFd,
     links: OwnedFd,
     image: OwnedFd,
@@ -28,13 +28,13 @@ pub struct GraphRoot {
     mounts: OwnedFd,
 }
 
-impl GraphRoot {
+impl LayerStore {
     /// Makes both, empty, in this directory. A directory `image` may be there, as Docker 29 has one with a containerd
     /// store too.
     ///
     /// # Errors
     /// `overlay2` or `image/overlay2` is there already.
-    pub fn create(root: BorrowedFd<'_>) -> io::Result<GraphRoot> {
+    pub fn create(root: BorrowedFd<'_>) -> io::Result<LayerStore> {
         let image_top = match new_dir(root, "image", 0o700) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_dir(root, "image")?,
             made => made?,
@@ -47,7 +47,7 @@ impl GraphRoot {
             new_dir(&images, "metadata", 0o700)?,
         );
         let layers = new_dir(&image, "layerdb", 0o700)?;
-        Ok(GraphRoot {
+        Ok(LayerStore {
             links: new_dir(&overlay, "l", 0o700)?,
             overlay,
             contents: new_dir(&content, "sha256", 0o700)?,
@@ -312,7 +312,7 @@ mod tests {
         std::fs::create_dir(place.path().join("image")).unwrap();
         std::fs::set_permissions(place.path().join("image"), PermissionsExt::from_mode(0o700))
             .unwrap();
-        let store = GraphRoot::create(top.as_fd()).unwrap();
+        let store = LayerStore::create(top.as_fd()).unwrap();
         let layers = Layer::stack(&[Digest::of(b"1"), Digest::of(b"2")]).unwrap();
         for layer in &layers {
             store.add_dir(&layer.dir, true).unwrap();
@@ -416,7 +416,7 @@ mod tests {
         found.sort();
         expected.sort();
         assert_eq!(found, expected);
-        assert!(GraphRoot::create(top.as_fd()).is_err(), "it is there");
+        assert!(LayerStore::create(top.as_fd()).is_err(), "it is there");
     }
 
     #[test]

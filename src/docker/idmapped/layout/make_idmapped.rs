@@ -14,7 +14,7 @@ use crate::idmap::MountMap;
 use crate::ownership::Mode;
 
 /// Of a plain data-root that is to be mounted. What containers bind outside of it is shifted as ever.
-pub struct ContentStays {
+pub struct MakeIdmapped {
     /// Of a root whose owners are changed.
     pub layout: Layout,
     /// What the mount shows.
@@ -23,7 +23,7 @@ pub struct ContentStays {
     pub rewritten: HashSet<Vec<Vec<u8>>>,
 }
 
-impl ContentStays {
+impl MakeIdmapped {
     fn rule(&self, names: &[&[u8]]) -> Rule {
         let names = match names.split_first() {
             // What was made of the containerd image store becomes the root.
@@ -74,7 +74,7 @@ const TOP: Mode = Mode::from_st_mode(0o710);
 /// From this depth on the rule of a directory is that of all in it.
 const DEEP: usize = 4;
 
-impl Policy for ContentStays {
+impl Policy for MakeIdmapped {
     fn is_of_containers(&self, number: usize) -> bool {
         number == 0 || self.is_containerd(number)
     }
@@ -132,10 +132,10 @@ mod tests {
     use crate::docker::idmapped::layout::tests::rule;
     use crate::idmap::{Direction, IdMap};
 
-    fn policy() -> ContentStays {
+    fn policy() -> MakeIdmapped {
         let names = |path: &str| path.split('/').map(|it| it.as_bytes().to_vec()).collect();
         let map = IdMap::from_specs(&["b:0:100000:65536".parse().unwrap()]).unwrap();
-        ContentStays {
+        MakeIdmapped {
             layout: Layout {
                 direction: Direction::Into,
                 root_uid: 100_000,

@@ -14,7 +14,7 @@
 //!
 //! ```text
 //! let layers = Layer::stack(&diff_ids)?;               // names only; equal where images share layers
-//! let store = GraphRoot::create(root)?;                // once, in a directory that the caller made
+//! let store = LayerStore::create(root)?;                // once, in a directory that the caller made
 //! for each layer that is not there yet:
 //!     let dir = store.add_dir(&layer.dir, true)?;      // then `diff` is renamed, copied or unpacked into `dir`
 //!     let entry = store.add_layer(&layer, content_size(diff)?)?;
