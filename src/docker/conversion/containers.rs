@@ -1,10 +1,13 @@
 //! Containers of a store: what their files stand on, also where their images are gone.
 
+use std::path::PathBuf;
+
 use super::gone_image::GoneImage;
+use super::init_layer::{PlannedInit, lacks};
 use super::plan::{ContainerImage, LayerTar, PlannedContainer, PlannedLayer};
 use super::reader::{Reader, SNAPSHOTTER};
-use crate::containerd::StoreError;
 use crate::containerd::snapshots::Kind;
+use crate::containerd::{StoreError, overlayfs_snapshot};
 use crate::docker::DockerError;
 use crate::docker::container::Container;
 use crate::docker::layer_store::layer::{ContainerLayers, MAX_LAYERS, OverlayDir};
@@ -107,9 +110,18 @@ impl Reader<'_> {
                 "its files are on other layers than its image has",
             ));
         }
+        let mut numbers = Vec::new();
+        let mut next = image.top.as_ref().map(|layer| &layer.chain_id);
+        while let Some(n) = next.and_then(|chain| self.by_chain.get(chain)) {
+            numbers.push(*n);
+            next = match &self.layers[*n].tar {
+                LayerTar::Blob { layer, .. } => layer.parent.as_ref(),
+                LayerTar::Made { .. } => None,
+            };
+        }
         Ok(Some(PlannedContainer {
             layers: ContainerLayers::new(&it.hex, image.top.as_ref(), it.init.is_some()),
-            init: it.init,
+            init: self.planned_init(it, &numbers)?,
             snapshot: it.snapshot,
             image: ContainerImage::Known(image.config.clone()),
         }))
@@ -153,12 +165,45 @@ impl Reader<'_> {
         let image = image.map_err(|error| self.bad_container(it.container, &error.to_string()))?;
         let top = image.stack.last().map(|top| self.layers[*top].dir());
         let layers = ContainerLayers::on_dir(&it.hex, top, it.init.is_some());
+        let numbers: Vec<usize> = image.stack.iter().rev().copied().collect();
         Ok(PlannedContainer {
             layers,
-            init: it.init,
+            init: self.planned_init(it, &numbers)?,
             snapshot: it.snapshot,
             image: ContainerImage::Gone(image),
         })
+    }
+
+    /// What the init layer of a container becomes. `layers`: numbers of those that it is on, topmost first.
+    fn planned_init(
+        &self,
+        it: &StoreContainer<'_>,
+        layers: &[usize],
+    ) -> Result<Option<PlannedInit>, DockerError> {
+        let Some(snapshot) = it.init else {
+            return Ok(None);
+        };
+        let dir = |id| self.containerd.path.join(overlayfs_snapshot(id));
+        let ids = layers.iter().filter_map(|n| self.layers[*n].snapshot);
+        let dirs: Vec<PathBuf> = ids.map(dir).collect();
+        let lacks = match self.is_on_init(it) {
+            true => lacks(&dir(snapshot), &dirs)?,
+            false => Vec::new(),
+        };
+        Ok(Some(PlannedInit { snapshot, lacks }))
+    }
+
+    /// Whether what Docker had put into another container is below this one.
+    fn is_on_init(&self, it: &StoreContainer<'_>) -> bool {
+        let mut next = it.base.as_deref();
+        for _ in 0..2 * MAX_LAYERS {
+            match next {
+                Some(key) if is_init(key) => return true,
+                Some(key) => next = self.snapshot(key).and_then(|(parent, _)| parent),
+                None => break,
+            }
+        }
+        false
     }
 
     /// The layer that a snapshot becomes: that of an image that is there, or one whose tar is made.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::copy_files::copy_files;
 use super::gone_image::GoneImage;
+use super::init_layer::{PlannedInit, complete};
 use super::layer_reader::{LayerReader, WatchedBlob, begin};
 use super::plan::{ContainerImage, Conversion, LayerTar, PlannedContainer, PlannedLayer, Transfer};
 use crate::docker::DockerError;
@@ -183,6 +184,17 @@ impl Filler<'_> {
         }
     }
 
+    /// What Docker put into a container, with what the layers below have no more.
+    fn take_init(&self, init: &PlannedInit, dir: &OverlayDir) -> Result<(), DockerError> {
+        if init.lacks.is_empty() {
+            return self.take_snapshot(init.snapshot, dir).map(drop);
+        }
+        let to = self.diff_path(dir);
+        let from = self.conversion.snapshot_dir(init.snapshot);
+        copy_files(&from, &to, self.reader.control)?;
+        complete(&to, &init.lacks).map_err(DockerError::io(to))
+    }
+
     fn unpack(&self, digest: &Digest, layer: &Layer, dir: &OwnedFd) -> Result<(), DockerError> {
         fn diff_id(unpacked: &Digest) -> &Digest {
             unpacked
@@ -226,14 +238,14 @@ impl Filler<'_> {
             snapshot,
             image,
         } = planned;
-        let init = layers.init.as_ref().zip(*init).map(|it| (it, true));
-        for ((dir, snapshot), committed) in
-            init.into_iter().chain([((&layers.dir, *snapshot), false)])
-        {
-            let made = self.store.add_dir(dir, committed);
+        if let Some((dir, init)) = layers.init.as_ref().zip(init.as_ref()) {
+            let made = self.store.add_dir(dir, true);
             made.map_err(|error| self.io(error))?;
-            self.take_snapshot(snapshot, dir)?;
+            self.take_init(init, dir)?;
         }
+        let made = self.store.add_dir(&layers.dir, false);
+        made.map_err(|error| self.io(error))?;
+        self.take_snapshot(*snapshot, &layers.dir)?;
         let layers = match image {
             ContainerImage::Known(_) => layers.clone(),
             ContainerImage::Gone(image) => {

@@ -7,7 +7,7 @@
 //! - [`lookup`]: one image or container
 //! - `reader`: what of the store a plan is made of; `images`: which manifest an image is carried by
 //! - [`names`]: pure: what Docker calls what containerd calls `docker.io/library/NAME:TAG`
-//! - `containers`, `gone_image`: containers, also those whose image is gone
+//! - `containers`, `gone_image`: containers, also those whose image is gone; `init_layer`: what Docker puts into them
 //! - [`summary`]: what an operator should know of it
 //! - [`staging`]: all that is new, made in a directory of its own before anything is changed; `fill`, `copy_files`: what is
 //!   in it; [`check`]: the same reading, for a dry run; `layer_reader`: reading one layer
@@ -23,6 +23,7 @@ mod copy_files;
 mod fill;
 mod gone_image;
 mod images;
+mod init_layer;
 mod layer_reader;
 pub mod lookup;
 pub mod names;

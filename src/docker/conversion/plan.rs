@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType, StatxFlags};
 
 use super::copy_files::check_is_closed;
 use super::gone_image::GoneImage;
+use super::init_layer::PlannedInit;
 use super::names::Reference;
 use crate::containerd::{ContainerdRoot, OVERLAYFS_SNAPSHOTS, overlayfs_snapshot};
 use crate::docker::DockerError;
@@ -117,9 +118,9 @@ pub struct PlannedImage {
 pub struct PlannedContainer {
     /// What its files become.
     pub layers: ContainerLayers,
-    /// The numbers of its snapshots: what Docker put into it, and what it wrote.
-    pub init: Option<u64>,
-    /// See `init`.
+    /// What Docker put into it.
+    pub init: Option<PlannedInit>,
+    /// The number of the snapshot with what it wrote.
     pub snapshot: u64,
     /// Its image.
     pub image: ContainerImage,
@@ -189,22 +190,18 @@ impl Conversion {
         }
         if !is_near && !seen.is_empty() {
             self.transfer = Transfer::Copy;
-            check_is_closed(&self.containerd.snapshotter("overlayfs"))?;
         }
-        Ok(())
+        match self.copied().is_empty() {
+            true => Ok(()),
+            false => check_is_closed(&self.containerd.snapshotter("overlayfs")),
+        }
     }
 
     /// The directories of snapshots that are copied.
     pub fn copied(&self) -> Vec<PathBuf> {
-        match self.transfer {
-            Transfer::Rename => Vec::new(),
-            Transfer::Copy => self.snapshot_dirs(),
-        }
-    }
-
-    fn snapshot_dirs(&self) -> Vec<PathBuf> {
-        let ids = self.snapshots().map(|(id, _)| id);
-        ids.map(|id| self.snapshot_dir(id)).collect()
+        let others = self.snapshots().filter(|_| self.transfer == Transfer::Copy);
+        let others = others.map(|(id, _)| self.snapshot_dir(id));
+        others.chain(self.completed()).collect()
     }
 
     /// Room that copies of snapshots take in a directory of the data-root's filesystem.
@@ -212,10 +209,10 @@ impl Conversion {
     /// # Errors
     /// Something cannot be read.
     pub fn room(&self, root: &Path) -> Result<Amount, DockerError> {
-        if self.transfer == Transfer::Rename {
+        let dirs = self.copied();
+        if dirs.is_empty() {
             return Ok(Amount::default());
         }
-        let dirs = self.snapshot_dirs();
         let used = space::used(&dirs).map_err(DockerError::io(&self.containerd.path))?;
         let dev = |dir: &Path| dir.metadata().map(|found| found.dev()).ok();
         let shares = dirs.iter().all(|dir| dev(dir) == dev(root)) && space::can_reflink(root);
@@ -229,13 +226,22 @@ impl Conversion {
         })
     }
 
-    /// All snapshots that are carried, each with the directory of `overlay2` whose `diff` it becomes.
+    /// The directories of init layers that something is added to: these are copied in any case.
+    fn completed(&self) -> impl Iterator<Item = PathBuf> {
+        let inits = self.containers.values().filter_map(|it| it.init.as_ref());
+        let inits = inits.filter(|init| !init.lacks.is_empty());
+        inits.map(|init| self.snapshot_dir(init.snapshot))
+    }
+
+    /// All snapshots that are renamed, or copied as they are, each with the directory of `overlay2` whose `diff` it
+    /// becomes.
     pub fn snapshots(&self) -> impl Iterator<Item = (u64, &str)> {
         let layers = self.layers.iter();
         let layers = layers.filter_map(|it| Some((it.snapshot?, it.dir().name())));
         let containers = self.containers.values().flat_map(|it| {
-            let init = it.init.zip(it.layers.init.as_ref());
-            let init = init.map(|(id, dir)| (id, dir.name()));
+            let init = it.init.as_ref().zip(it.layers.init.as_ref());
+            let init = init.filter(|(init, _)| init.lacks.is_empty());
+            let init = init.map(|(init, dir)| (init.snapshot, dir.name()));
             init.into_iter()
                 .chain([(it.snapshot, it.layers.dir.name())])
         });

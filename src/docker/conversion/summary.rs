@@ -99,7 +99,10 @@ impl ConversionSummary {
             images: conversion.images.len(),
             layers: conversion.layers.len(),
             unpacked_layers,
-            snapshots: conversion.snapshots().count(),
+            snapshots: match is_copied {
+                true => conversion.copied().len(),
+                false => conversion.snapshots().count(),
+            },
             containers: conversion.containers.len(),
             without_image: gone.collect(),
             is_copied,

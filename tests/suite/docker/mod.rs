@@ -23,6 +23,7 @@ mod ranges;
 mod rebase;
 mod store_audit;
 mod store_images;
+mod store_init_layers;
 mod store_kills;
 mod store_neighbours;
 mod store_numbers;

@@ -38,9 +38,6 @@ impl Store {
     fn carried(self, line: &str) -> Option<String> {
         match self {
             Store::Overlay2 => Some(line.into()),
-            // Of layers that the classic builder made, the store has what Docker puts into a container below, with these
-            // directories; the runtime makes them in the containers that are started after it.
-            Store::Containerd if line.ends_with(" A /proc") || line.ends_with(" A /sys") => None,
             // Images get other ids: a graph driver names them by their configuration.
             Store::Containerd if line.starts_with("image ") || line.starts_with("save ") => None,
             Store::Containerd => Some(without_image_ids(line)),
