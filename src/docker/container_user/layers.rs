@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::docker::DockerError;
 use crate::docker::data_root::{names, read_text};
+use crate::docker::storage_drivers::{self, Layers};
 
 /// The driver's name of the layer on top of a chain, found from the bottom up: each layer's
 /// directory says what it is (`diff`), what it stands on (`parent`), and what the driver calls it
@@ -43,11 +44,10 @@ pub(super) fn layer_dirs(root: &Path, driver: &str, id: &str) -> Vec<PathBuf> {
     if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         return Vec::new();
     }
-    match driver {
-        "vfs" => vec![root.join("vfs/dir").join(id)],
-        "btrfs" => vec![root.join("btrfs/subvolumes").join(id)],
+    let home = root.join(driver);
+    match storage_drivers::find(driver.as_bytes()).map(|it| it.layers) {
+        Some(Layers::Whole(dir)) => vec![home.join(dir).join(id)],
         _ => {
-            let home = root.join(driver);
             let mut dirs = vec![home.join(id).join("diff")];
             let lower = read_text(&home.join(id).join("lower")).ok().flatten();
             for link in lower.unwrap_or_default().trim().split(':') {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{ContainerFiles, names, read_text};
-use crate::docker::{DockerError, Reason};
+use crate::docker::{DockerError, Reason, storage_drivers};
 
 /// A directory that a daemon works in: the data-root itself, or `<uid>.<gid>` in it.
 #[derive(Clone, Debug)]
@@ -62,12 +62,6 @@ pub fn count(n: usize, what: &str) -> String {
     }
 }
 
-/// Storage drivers whose layers are directories that can be shifted.
-const DRIVERS: [&str; 4] = ["overlay2", "fuse-overlayfs", "vfs", "btrfs"];
-
-/// Directories of drivers that keep layers elsewhere.
-const FOREIGN_DRIVERS: [&str; 4] = ["zfs", "devicemapper", "aufs", "overlay"];
-
 impl DockerRoot {
     /// In this directory.
     pub fn at(path: impl Into<PathBuf>) -> DockerRoot {
@@ -91,17 +85,18 @@ impl DockerRoot {
     /// # Errors
     /// Names the driver.
     pub fn check_drivers(&self) -> Result<(), DockerError> {
-        for driver in FOREIGN_DRIVERS {
+        for driver in storage_drivers::drivers(false).map(|it| it.name) {
             if self
                 .names(&format!("image/{driver}/layerdb/sha256"))
                 .is_ok_and(|layers| !layers.is_empty())
             {
+                let shifted: Vec<&str> = storage_drivers::drivers(true).map(|it| it.name).collect();
                 return Err(DockerError::in_the_way(
                     self.path.join(driver),
                     format!(
                         "the storage driver {driver} keeps layers where they cannot be shifted (what can be: {}). \
                          Save the images with `docker save`, and carry volumes and bind mounts with `idshift shift`",
-                        DRIVERS.join(", ")
+                        shifted.join(", ")
                     ),
                 ));
             }

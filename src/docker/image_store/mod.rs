@@ -19,6 +19,7 @@ use super::conversion::plan::{Conversion, NAMESPACE, is_containerd};
 use super::conversion::planner::plan_conversion;
 use super::data_root::{DockerRoot, names};
 use super::remap::Remap;
+use super::storage_drivers;
 use crate::containerd::ContainerdRoot;
 use crate::containerd::metadata::Namespace;
 use crate::fs::escape::escaped;
@@ -26,16 +27,6 @@ use crate::idmap::Direction;
 pub use locate::stores_of;
 use locate::{containerd_dirs, has_content, namespace_in, snapshotters};
 use remedies::{empty_the_driver, save_and_load};
-
-/// Storage drivers that containerd has no snapshotter of the same name of.
-const GRAPH_DRIVERS_ONLY: [&str; 6] = [
-    "overlay2",
-    "vfs",
-    "aufs",
-    "devicemapper",
-    "overlay",
-    "windowsfilter",
-];
 
 /// What of a docker root is in the containerd image store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -270,10 +261,11 @@ impl ContainerdStore {
 /// Whether a container's files are a snapshot of containerd.
 fn is_snapshot(root: &DockerRoot, container: &Container) -> bool {
     let driver = container.driver.as_str();
-    if driver.is_empty() || GRAPH_DRIVERS_ONLY.contains(&driver) {
+    let known = storage_drivers::find(driver.as_bytes());
+    if driver.is_empty() || known.is_some_and(|it| !it.has_snapshotter) {
         return false;
     }
-    // btrfs, zfs and fuse-overlayfs are names of both.
+    // Of the others, some are names of snapshotters and of storage drivers.
     let mount = format!("image/{driver}/layerdb/mounts/{}", container.id);
     let is_graph_driver = root.path.join("image").join(driver).is_dir();
     !is_graph_driver && !root.path.join(mount).exists()

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::docker::DockerError;
 use crate::docker::path_rewriter::PathRewriter;
+use crate::docker::storage_drivers;
 use crate::fs::escape::shell_word;
 use crate::fs::{PinnedFile, mountinfo};
 
@@ -62,17 +63,12 @@ pub fn mount_points(
 fn is_of_daemon(below: &Path, devices: &[&str]) -> bool {
     let way: Vec<&str> = below.iter().filter_map(|name| name.to_str()).collect();
     match &way[..] {
-        [
-            "overlay2" | "fuse-overlayfs" | "overlay" | "aufs",
-            _,
-            "merged" | "mnt",
-            ..,
-        ]
-        | ["containers", _, _, ..]
-        | ["devicemapper" | "zfs" | "rootfs" | "buildkit", _, ..]
-        | ["plugins", _, ..] => true,
+        ["containers", _, _, ..] | ["rootfs" | "buildkit" | "plugins", _, ..] => true,
         ["volumes", name, "_data"] => devices.contains(name),
-        _ => false,
+        [first, below @ ..] => {
+            storage_drivers::find(first.as_bytes()).is_some_and(|it| it.mounts(below))
+        }
+        [] => false,
     }
 }
 

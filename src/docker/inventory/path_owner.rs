@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::docker::layout::is_content;
 use crate::docker::path_rewriter::PathRewriter;
+use crate::docker::storage_drivers;
 
 /// Whose a place is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,22 +20,17 @@ pub enum PathOwner {
     Host,
 }
 
-/// Names that daemons make in a docker root (moby `daemon/daemon.go` and what it starts; old ones too).
+/// Names that daemons make in a docker root, beside those of storage drivers (moby `daemon/daemon.go` and what it
+/// starts; old ones too).
 const DAEMON_NAMES: &[&str] = &[
-    "aufs",
-    "btrfs",
     "builder",
     "buildkit",
     "containerd",
     "containers",
-    "devicemapper",
     "engine-id",
-    "fuse-overlayfs",
     "image",
     "network",
     "nuke-graph-directory.sh",
-    "overlay",
-    "overlay2",
     "overlayfs",
     "plugins",
     "rootfs",
@@ -45,14 +41,13 @@ const DAEMON_NAMES: &[&str] = &[
     "tmp-old",
     "trust",
     "unmount-on-shutdown",
-    "vfs",
     "volumes",
-    "zfs",
 ];
 
 /// Whether daemons make this name in a docker root.
 pub fn is_daemon_name(name: &[u8]) -> bool {
-    DAEMON_NAMES.iter().any(|known| known.as_bytes() == name)
+    let is_known = DAEMON_NAMES.iter().any(|known| known.as_bytes() == name);
+    is_known || storage_drivers::find(name).is_some()
 }
 
 /// Whose a place is, given its path without symlinks.

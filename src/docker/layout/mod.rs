@@ -9,6 +9,7 @@ mod snapshot_trees;
 
 use std::collections::HashSet;
 
+use super::storage_drivers::{self, DriverPath};
 use crate::engine::{Policy, Rule};
 use crate::fs::DirPath;
 use crate::idmap::Direction;
@@ -49,15 +50,8 @@ pub fn is_content(path: &[&[u8]]) -> bool {
         [b"containers", _, b"hostname" | b"hosts" | b"resolv.conf"]
             | [b"containers", _, b"mounts", _, ..]
             | [b"volumes", _, b"_data", ..]
-            | [
-                b"overlay2" | b"fuse-overlayfs",
-                _,
-                b"diff" | b"work" | b"merged",
-                ..
-            ]
-            | [b"vfs", b"dir", _, ..]
-            | [b"btrfs", b"subvolumes", _, ..]
     ) || is_build_file(path)
+        || storage_drivers::of_path(path).is_some_and(|(_, kind)| kind == DriverPath::Content)
 }
 
 /// Files that BuildKit mounts into its build containers: `resolv.conf`, `resolv-host.conf`, `hosts`, `hosts.<digest>`
@@ -119,7 +113,6 @@ impl Layout {
         }
         match path {
             [b"volumes", name, b"_data", ..] if self.elsewhere.contains(*name) => Rule::Skip,
-            [b"overlay2" | b"fuse-overlayfs", b"l", ..] => Rule::Skip,
             _ if is_content(path) => self.content_rule(),
 
             [b"containers"] | [b"containers", _] | [b"containers", _, b"mounts"] => {
@@ -127,13 +120,13 @@ impl Layout {
             }
             [b"volumes"] | [b"volumes", _] => Rule::Keep,
             [b"buildkit"] | [b"buildkit", b"executor"] => Rule::Keep,
-            [b"overlay2"] | [b"overlay2", _] => self.traversal_rule(),
-            // The one driver that gives these to the container's root.
-            [b"fuse-overlayfs"] | [b"fuse-overlayfs", _] => self.directory_rule(self.root_uid),
-            [b"vfs"] | [b"vfs", b"dir"] | [b"btrfs"] | [b"btrfs", b"subvolumes"] => {
-                self.traversal_rule()
-            }
-            _ => Rule::Skip,
+            _ => match storage_drivers::of_path(path) {
+                Some((driver, DriverPath::Passage)) if driver.is_of_container_root => {
+                    self.directory_rule(self.root_uid)
+                }
+                Some((_, DriverPath::Passage)) => self.traversal_rule(),
+                _ => Rule::Skip,
+            },
         }
     }
 
