@@ -1,0 +1,277 @@
+//! The phases of an audit. What each finds is told in this order.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::containers::{self, Troubled};
+use super::strategies::{self, Strategy};
+use super::work::{self, Work};
+use super::{readiness, store};
+use crate::docker::DockerError;
+use crate::docker::container::{Container, obstacles};
+use crate::docker::conversion::summary::ConversionSummary;
+use crate::docker::create_user::NewUser;
+use crate::docker::daemon_json::DaemonJson;
+use crate::docker::daemon_start::DaemonStart;
+use crate::docker::data_root::{ContainerFiles, DockerRoot, Holds, plain_names};
+use crate::docker::idmapped::{IdmappedRoot, health};
+use crate::docker::image_store::ContainerdStore;
+use crate::docker::inventory::{HostBinds, Inventory};
+use crate::docker::path_rewriter::PathRewriter;
+use crate::docker::rebase;
+use crate::docker::remap::Remap;
+use crate::docker::unfinished_run::unfinished_run;
+use crate::engine::RunControl;
+use crate::host::{Finding, Level};
+use crate::preflight::TransientBlocker;
+use crate::preflight::accounts::LoginAccounts;
+
+/// A data-root, and what was found of it so far.
+pub struct Survey<'a> {
+    /// The data-root, without symlinks.
+    pub top: PathBuf,
+    /// The plain docker root.
+    pub root: DockerRoot,
+    /// The user and the map, also of a user that dockerd would make for itself.
+    pub remap: Option<Remap>,
+    /// An idmapped mount shows the data-root.
+    pub is_idmapped: bool,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    start: &'a DaemonStart,
+    daemon_json: &'a DaemonJson,
+}
+
+/// The containerd image store, and what a migration makes of it.
+pub struct StoreSurvey {
+    /// Images and container files are where a migration can carry them.
+    pub is_carried: bool,
+    /// What becomes of it.
+    pub summary: Option<ConversionSummary>,
+    /// Ids of the containers whose files are in it.
+    pub converted: HashSet<String>,
+    /// Counts of the data-root and of it.
+    pub holds: Holds,
+}
+
+impl<'a> Survey<'a> {
+    /// Looks at the host, the daemon's configuration and the directory.
+    pub fn of_host(
+        top: PathBuf,
+        remap_to: &str,
+        (start, daemon_json): (&'a DaemonStart, &'a DaemonJson),
+    ) -> Result<Survey<'a>, DockerError> {
+        let root = DockerRoot::at(&top);
+        let resolved = Remap::resolve(remap_to);
+        // What dockerd makes for itself when it is missing is planned with as if it were there.
+        let new_user = match (&resolved, remap_to) {
+            (Err(_), "default") => NewUser::plan().ok(),
+            _ => None,
+        };
+        let mut findings = readiness::host(&resolved, new_user.as_ref(), daemon_json);
+        findings.extend(readiness::command_line(start));
+        let remap = resolved.ok().or(new_user.map(|new| new.remap));
+        let idmapped = readiness::idmapped(&top);
+        let is_idmapped = idmapped.is_some();
+        findings.extend(idmapped);
+        findings.extend(readiness::data_root(&root, remap.as_ref())?);
+        if let Some(remap) = &remap {
+            findings.extend(rebase::findings(&top, remap)?);
+        }
+        Ok(Survey {
+            top,
+            root,
+            remap,
+            is_idmapped,
+            findings,
+            start,
+            daemon_json,
+        })
+    }
+
+    /// Name of the remapped root in the data-root. Without a range, any other place will do to tell what is in the
+    /// data-root.
+    fn range_dir(&self) -> String {
+        self.remap
+            .as_ref()
+            .map_or("remapped".into(), Remap::dir_name)
+    }
+
+    /// The containers; what is not dockerd's becomes a finding.
+    pub fn containers(&mut self) -> Result<Vec<(Container, ContainerFiles)>, DockerError> {
+        let mut all = Vec::new();
+        for files in self.root.container_files()? {
+            match files.parse(&self.root) {
+                Ok(container) => all.push((container, files)),
+                Err(error) => self
+                    .findings
+                    .push(Finding::error("container metadata", error.to_string())),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether what is in containerd can be carried; `quick`: without reading its layers.
+    pub fn image_store(
+        &mut self,
+        all: &[(Container, ContainerFiles)],
+        quick: bool,
+        control: RunControl<'_>,
+    ) -> Result<StoreSurvey, DockerError> {
+        let (root, top) = (&self.root, &self.top);
+        let store = ContainerdStore::of(root, top, all.iter().map(|(container, _)| container))?;
+        let with_config = all.iter().map(|(it, files)| (it, &files.config[..]));
+        let store = store.conversion(root, false, with_config);
+        let conversion = store.as_ref().ok().and_then(Option::as_ref);
+        let range = self.range_dir();
+        let name = |id: &str| {
+            let mut all = all.iter().map(|(container, _)| container);
+            all.find(|it| it.id == id).map(|it| it.name.as_str())
+        };
+        let summary = conversion.map(|it| ConversionSummary::of(it, (top, &range), name));
+        let mut found = StoreSurvey {
+            is_carried: store.is_ok(),
+            summary: summary.transpose()?,
+            converted: HashSet::new(),
+            holds: root.holds()?,
+        };
+        if let (Some(conversion), Some(summary)) = (conversion, &mut found.summary) {
+            found.holds.images += conversion.images.len();
+            found.holds.layers += conversion.layers.len() + conversion.containers.len();
+            found.converted = conversion.containers.keys().cloned().collect();
+            let place = store::Place {
+                top,
+                range: &range,
+                daemon_json: (self.daemon_json, &self.start.config),
+            };
+            let checked = store::check(conversion, &place, summary, quick, control);
+            found.is_carried &= checked.is_carried;
+            self.findings.extend(checked.findings);
+        }
+        self.findings.extend(readiness::image_store(root, store));
+        Ok(found)
+    }
+
+    /// What containers bind, in the plain root and in a remapped one, and the containers that will not work as they are.
+    pub fn bind_mounts(
+        &mut self,
+        all: &[(Container, ContainerFiles)],
+        converted: &HashSet<String>,
+    ) -> Result<(Inventory, Vec<Troubled>), DockerError> {
+        let (root, top, remap) = (&self.root, &self.top, self.remap.as_ref());
+        let remapped = top.join(self.range_dir());
+        let (_, stay) = plain_names(top)?;
+        let moved = PathRewriter::new(top, &remapped, stay)?;
+        let accounts = Some(LoginAccounts::of_host());
+        let mut troubled = Vec::new();
+        let reasons = obstacles(all.iter().map(|(container, _)| container));
+        for ((container, files), why) in all.iter().zip(&reasons) {
+            let is_converted = converted.contains(&container.id);
+            let why = why.as_deref();
+            troubled.extend(containers::troubles(
+                container,
+                files,
+                why,
+                root,
+                remap,
+                is_converted,
+            ));
+        }
+        let each = all.iter().zip(&reasons).map(|((container, files), why)| {
+            let is_host = container.userns_mode == "host" || why.is_some();
+            (container, files, is_host)
+        });
+        let inventory =
+            Inventory::for_migrate(root, &moved, remap, each, HostBinds::LookedAt, accounts)?;
+        self.findings.extend(inventory.findings());
+        if let Some(remap) = remap.filter(|_| !remapped.is_symlink()) {
+            let found = of_remapped_root(&DockerRoot::at(remapped), top, remap)?;
+            self.findings.extend(found);
+        }
+        Ok((inventory, troubled))
+    }
+
+    /// Whether a daemon and its containers run; the names of those.
+    pub fn running(
+        &mut self,
+        all: Vec<(Container, ContainerFiles)>,
+        store: Option<&ConversionSummary>,
+    ) -> Vec<String> {
+        let running = all.into_iter().filter(|(container, _)| container.running);
+        let running: Vec<String> = running.map(|(container, _)| container.name).collect();
+        let containerd = store.map(|it| it.containerd.as_path());
+        self.findings
+            .extend(readiness::daemon(&self.top, containerd, &running));
+        running
+    }
+
+    /// Roots that are remapped by a mount. What they hold is counted where the plain root is unused.
+    pub fn idmapped_roots(&mut self, holds: &mut Holds) -> Result<Vec<IdmappedRoot>, DockerError> {
+        let roots = IdmappedRoot::all(&self.top)?;
+        for root in &roots {
+            if holds.is_unused() {
+                *holds = DockerRoot::at(root.content()).holds()?;
+            }
+            let is_service = self.start.is_service_on(&self.top);
+            self.findings
+                .extend(health::findings(root, self.remap.as_ref(), is_service)?);
+        }
+        Ok(roots)
+    }
+
+    /// What a migration would have to do, and both strategies where the data-root is a plain one. What stands in the way
+    /// of it becomes findings.
+    pub fn plan(
+        &mut self,
+        is_plain: bool,
+        host: strategies::Host<'_>,
+    ) -> (Option<Work>, Vec<Strategy>) {
+        let Some(remap) = &self.remap else {
+            return (None, Vec::new());
+        };
+        match work::look_through(&self.top, remap, host.store, host.jobs, host.control) {
+            Ok((work, would_refuse)) => {
+                self.findings.extend(work::refused_now(&would_refuse));
+                let in_the_way = work.findings();
+                let why = in_the_way.iter().find(|it| it.level == Level::Error);
+                let why = why.map(|it| format!("{}: {}", it.what, it.found));
+                let strategies = match is_plain {
+                    true => strategies::both(&self.top, remap, (&work, why), host).into(),
+                    false => Vec::new(),
+                };
+                self.findings.extend(in_the_way);
+                (Some(work), strategies)
+            }
+            Err(error) => {
+                let unfinished = unfinished_run(host.store, &self.top);
+                let unfinished = unfinished.map(TransientBlocker::Unfinished);
+                self.findings
+                    .extend(work::refused_now(unfinished.as_slice()));
+                // What stands in the way of a plan stands in the way of a migration.
+                if self.findings.iter().all(|f| f.level < Level::Error) {
+                    self.findings
+                        .push(Finding::error("plan", error.to_string()));
+                }
+                (None, Vec::new())
+            }
+        }
+    }
+}
+
+/// What containers of a remapped daemon bind and `docker revert` would have to shift back.
+fn of_remapped_root(
+    root: &DockerRoot,
+    top: &Path,
+    remap: &Remap,
+) -> Result<Option<Finding>, DockerError> {
+    if root.holds()?.is_unused() {
+        return Ok(None);
+    }
+    let moved = PathRewriter::new(&root.path, top, Vec::new())?;
+    let mut sources = Vec::new();
+    for files in root.container_files()? {
+        sources.extend(files.bind_sources_if_remapped(root)?);
+    }
+    let inventory = Inventory::for_revert(&moved, remap, sources, false)?;
+    Ok(inventory.shifted_finding(remap))
+}
