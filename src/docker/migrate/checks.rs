@@ -1,0 +1,149 @@
+//! What refuses a migration on this host, and the plan where nothing does.
+
+use std::path::{Path, PathBuf};
+
+use super::{DaemonTarget, MigrateError, MigrateOptions};
+use crate::docker::conversion::requirements::check_storage_driver;
+use crate::docker::copy::PlannedCopy;
+use crate::docker::migration::{MigrateRequest, Migration};
+use crate::docker::remap::Remap;
+use crate::docker::unfinished_run::unfinished_run;
+use crate::docker::{DockerError, Reason};
+use crate::engine::dry_run::ManifestOutput;
+use crate::engine::{Refusal, Report, RunControl};
+use crate::fs::space::Amount;
+use crate::host::subids;
+use crate::idmap::Direction;
+use crate::journal::Store;
+use crate::preflight::rename_flags::Untold;
+
+impl DaemonTarget {
+    /// A remapped daemon does not start with the containerd image store.
+    pub(super) fn check_image_store(&self, options: &MigrateOptions) -> Result<(), DockerError> {
+        let into = options.direction == Direction::Into;
+        let stays = self.daemon_json.uses_containerd_store() && !options.write_daemon_json;
+        match into && stays {
+            true => Err(DockerError::in_the_way(
+                &self.start.config,
+                Reason::StoreSwitchedOn,
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// The plan; where an unfinished run stands in its way, that is told.
+    pub(super) fn prepare(
+        &self,
+        request: &MigrateRequest,
+        remap: &Remap,
+        store: &Store,
+    ) -> Result<Migration, MigrateError> {
+        let migration =
+            Migration::prepare(request, remap).map_err(|error| {
+                match unfinished_run(store, &self.data_root) {
+                    Some(run) => MigrateError::from(Refusal::from(run)),
+                    None => error.into(),
+                }
+            })?;
+        if migration.conversion.is_some() {
+            let said = self.daemon_json.storage_driver.as_deref();
+            check_storage_driver(said, &self.start.config)?;
+        }
+        Ok(migration)
+    }
+
+    /// The copy that is asked for. There is room for all that is copied and unpacked; what is unpacked without a copy, a
+    /// dry run counts when it reads it.
+    pub(super) fn copy_with_room(
+        &self,
+        options: &MigrateOptions,
+        remap: &Remap,
+        migration: &Migration,
+        control: RunControl<'_>,
+    ) -> Result<Option<PlannedCopy>, DockerError> {
+        // What is plainly too much is told before anything is read.
+        if !options.copy {
+            migration.check_room(Amount::default())?;
+        }
+        let unpacked = match options.dry_run && !options.copy {
+            true => Amount::default(),
+            false => migration.unpacked(control)?,
+        };
+        match options.copy {
+            true => planned_copy(&self.data_root, remap, migration, unpacked).map(Some),
+            false => migration.check_room(unpacked).map(|()| None),
+        }
+    }
+}
+
+/// Refuses a range that accounts of this host are in.
+pub(super) fn check_range_is_free(direction: Direction, remap: &Remap) -> Result<(), DockerError> {
+    if direction == Direction::OutOf {
+        return Ok(());
+    }
+    let Some(found) = subids::accounts_inside(&remap.user) else {
+        return Ok(());
+    };
+    let help = found.remedy.unwrap_or_default();
+    let reason = format!("{}. Give {} {help}", found.found, remap.user);
+    Err(DockerError::in_the_way(
+        format!("/etc/{}", found.what),
+        reason,
+    ))
+}
+
+fn planned_copy(
+    data_root: &Path,
+    remap: &Remap,
+    migration: &Migration,
+    unpacked: Amount,
+) -> Result<PlannedCopy, DockerError> {
+    let conversion = migration.conversion.as_ref();
+    let path = conversion.map(|it| it.containerd.path.as_path());
+    let room = conversion.map_or(Ok(Amount::default()), |it| it.room(&migration.data_root));
+    let room = room?;
+    let layers = Amount {
+        bytes: room.bytes.saturating_add(unpacked.bytes),
+        inodes: room.inodes + unpacked.inodes,
+    };
+    PlannedCopy::of(data_root, &remap.dir_name(), (path, layers))
+}
+
+/// A dry run of the plan; the files of layers that were changed; and the filesystems of which only a run can tell whether
+/// they rename as it needs it.
+pub(super) fn dry_run<'m>(
+    request: &MigrateRequest,
+    remap: &Remap,
+    migration: &Migration,
+    manifest: impl FnOnce() -> Result<ManifestOutput<'m>, Refusal>,
+    store: &Store,
+    control: RunControl<'_>,
+) -> Result<(Report, Vec<PathBuf>, Vec<Untold>), MigrateError> {
+    let (exact, changed) = with_checked_store(request, remap, migration, control)?;
+    let plan = exact.as_ref().unwrap_or(migration).plan();
+    let report = plan.dry_run(store, manifest()?, control)?;
+    Ok((report, changed, plan.untold_renames()?))
+}
+
+/// The plan of a dry run, which says what it can only say once all that a conversion reads was read; and the files of
+/// layers that were changed.
+fn with_checked_store(
+    request: &MigrateRequest,
+    remap: &Remap,
+    migration: &Migration,
+    control: RunControl<'_>,
+) -> Result<(Option<Migration>, Vec<PathBuf>), DockerError> {
+    let checked = migration.check_conversion(control)?;
+    if !request.keeps_store {
+        migration.check_room(checked.unpacked)?;
+    }
+    if checked.images.is_empty() {
+        return Ok((None, checked.changed));
+    }
+    let request = MigrateRequest {
+        gone_images: checked.images,
+        ..request.clone()
+    };
+    let exact = Migration::prepare(&request, remap)?;
+    Ok((Some(exact), checked.changed))
+}

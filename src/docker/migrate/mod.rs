@@ -1,0 +1,237 @@
+//! `docker migrate` and `docker revert`, from what the host says to the end of the run.
+//!
+//! - `options`: what the operator asks for
+//! - `checks`: what refuses it on this host; the dry run
+
+mod checks;
+mod options;
+
+use std::path::{Path, PathBuf};
+
+use super::DockerError;
+use super::copy::{self, PlannedCopy};
+use super::create_user::NewUser;
+use super::daemon_json::DaemonJson;
+use super::daemon_start::DaemonStart;
+use super::data_root;
+use super::idmapped;
+use super::idmapped::unit::{self, reload};
+use super::migration::{MigrateRequest, Migration};
+use super::remap::Remap;
+pub use super::staged_run::MigrateError;
+use super::staged_run::execute;
+use super::stamps::Stamps;
+use crate::engine::dry_run::ManifestOutput;
+use crate::engine::{Ending, Outcome, Refusal, Report, RunControl};
+use crate::journal::{Journal, Store};
+use crate::preflight::rename_flags::Untold;
+use checks::{check_range_is_free, dry_run};
+pub use options::MigrateOptions;
+
+/// A daemon of this host, what it is told, and its data-root.
+pub struct DaemonTarget {
+    start: DaemonStart,
+    daemon_json: DaemonJson,
+    /// Whom it remaps to.
+    pub remap_to: String,
+    /// The data-root, as the daemon has it.
+    pub data_root: PathBuf,
+}
+
+/// A plan that nothing stands in the way of, for whoever has to agree to it.
+pub struct Planned<'a> {
+    /// What is to be done.
+    pub migration: &'a Migration,
+    /// The range.
+    pub remap: &'a Remap,
+    /// The copy that is made.
+    pub copy: Option<&'a PlannedCopy>,
+    /// What is made of the user and its ranges.
+    pub made: Vec<String>,
+}
+
+/// Asks before the first change; an error is why there is none.
+pub type Confirm<'a> = &'a dyn Fn(&Planned<'_>) -> Result<(), MigrateError>;
+
+/// A run that came to its end, and what a person should know of it.
+pub struct Migrated {
+    /// What it did.
+    pub report: Report,
+    /// What was planned.
+    pub migration: Migration,
+    /// The range.
+    pub remap: Remap,
+    /// The copy that was, or would be, made.
+    pub copy: Option<PlannedCopy>,
+    /// What was, or would be, made of the user and its ranges.
+    pub made: Vec<String>,
+    /// Of a dry run: the filesystems of which only a run can tell whether they rename as it needs it.
+    pub untold_renames: Vec<Untold>,
+    /// Of an idmapped root: where the daemon finds it, and where it is on disk.
+    pub shown: Option<(PathBuf, PathBuf)>,
+    /// Of an idmapped root that no unit mounts: what has to be run at boot.
+    pub at_boot: Option<String>,
+    /// systemd did not read its units again.
+    pub reload: bool,
+    /// What is to be done next, where it is done.
+    pub next: Option<String>,
+    /// That a copy is left, where it was undone.
+    pub copy_left: Option<String>,
+}
+
+impl DaemonTarget {
+    /// The daemon that this host starts; each option instead of what the host says.
+    ///
+    /// # Errors
+    /// What the daemon is told cannot be read.
+    pub fn of_host(
+        daemon_json: Option<&Path>,
+        data_root: Option<&Path>,
+        userns_remap: Option<&str>,
+    ) -> Result<DaemonTarget, DockerError> {
+        let start = DaemonStart::of_host(daemon_json);
+        let daemon_json = start.settings()?;
+        Ok(DaemonTarget {
+            data_root: data_root::find(data_root, &daemon_json),
+            remap_to: daemon_json.remap_to(userns_remap),
+            start,
+            daemon_json,
+        })
+    }
+
+    /// Carries the data-root into the range or out of it. `manifest` is opened for a dry run that nothing stands in
+    /// the way of. A run is put to `confirm` when all checks are done.
+    ///
+    /// # Errors
+    /// [`MigrateError`]: nothing was changed.
+    pub fn migrate<'m>(
+        &self,
+        options: &MigrateOptions,
+        store: &Store,
+        manifest: impl FnOnce() -> Result<ManifestOutput<'m>, Refusal>,
+        confirm: Option<Confirm<'_>>,
+        control: RunControl<'_>,
+    ) -> Result<Migrated, MigrateError> {
+        self.check_image_store(options)?;
+        let new_user = match options.create_user && self.remap_to == "default" {
+            true => Some(NewUser::plan()?).filter(|new| !new.missing().is_empty()),
+            false => None,
+        };
+        let remap = match &new_user {
+            Some(new) => new.remap.clone(),
+            None => Remap::resolve(&self.remap_to)?,
+        };
+        check_range_is_free(options.direction, &remap)?;
+        let writes = options.write_daemon_json
+            && self
+                .start
+                .check_write(options.direction, &self.remap_to, &self.data_root)?;
+        let request = self.request(options, writes, store);
+        let stamps = Stamps::of(&self.data_root)?;
+        let mut migration = self.prepare(&request, &remap, store)?;
+        let mut mounted = migration.inventory.still_mounted();
+        if let Some(mounted) = mounted.take_if(|_| !options.dry_run) {
+            // Whoever uses it is told first.
+            migration.plan().lock(store, control)?;
+            return Err(Refusal::from(mounted).into());
+        }
+        let copy = self.copy_with_room(options, &remap, &migration, control)?;
+        let new_user = new_user.as_ref();
+        let made = new_user.map(NewUser::missing).unwrap_or_default();
+        if let Some(confirm) = confirm.filter(|_| !options.dry_run) {
+            // Whoever is asked is not refused afterwards.
+            drop(migration.plan().lock(store, control)?);
+            confirm(&Planned {
+                migration: &migration,
+                remap: &remap,
+                copy: copy.as_ref(),
+                made: made.clone(),
+            })?;
+        }
+        if let Some(new) = new_user.filter(|_| !options.dry_run) {
+            // Only when nothing else stands in the way.
+            let held = migration.plan().lock(store, control)?;
+            make_user(new)?;
+            drop(held);
+        }
+        let (mut report, changed_files, untold_renames) = match options.dry_run {
+            true => dry_run(&request, &remap, &migration, manifest, store, control)?,
+            false => {
+                let carried = (copy.as_ref(), &migration, stamps);
+                let (report, changed) = execute(request.clone(), carried, &remap, store, control)?;
+                (report, changed, Vec::new())
+            }
+        };
+        report.would_refuse.extend(mounted);
+        if let Some(summary) = &mut migration.store_summary {
+            summary.changed_files = changed_files;
+        }
+        let run = Migrated {
+            migration,
+            remap,
+            copy,
+            made,
+            untold_renames,
+            shown: None,
+            at_boot: None,
+            reload: false,
+            next: None,
+            copy_left: copy_left(&report),
+            report,
+        };
+        Ok(self.conclude(options, &request, run))
+    }
+
+    /// Adds what a person should know of the run.
+    fn conclude(
+        &self,
+        options: &MigrateOptions,
+        request: &MigrateRequest,
+        mut run: Migrated,
+    ) -> Migrated {
+        let done = matches!(run.report.outcome(), Outcome::Done | Outcome::SomeLeft);
+        let top = &self.data_root;
+        if options.idmapped && (done || options.dry_run) {
+            let range = run.remap.dir_name();
+            let [holder, content] = idmapped::place(&range);
+            run.shown = Some((top.join(&range), top.join(holder).join(content)));
+        }
+        if options.idmapped && !request.units {
+            run.at_boot = Some(unit::at_boot(top));
+        }
+        if done && !options.dry_run {
+            let is_reloaded = |journal: &PathBuf| {
+                Journal::outline(journal).is_ok_and(|journal| reload(&journal.header))
+            };
+            let journal = run.report.journal.as_ref();
+            run.reload = journal.is_some_and(|journal| !is_reloaded(journal));
+            let writes = request.daemon_json.is_some();
+            let next = self
+                .start
+                .next(options.direction, writes, &self.remap_to, top);
+            run.next = Some(next);
+        }
+        run
+    }
+}
+
+/// Makes the user, and sees that it has become what the plan is for.
+fn make_user(new: &NewUser) -> Result<(), DockerError> {
+    new.make()?;
+    let remap = Remap::resolve("default")?;
+    match remap == new.remap {
+        true => Ok(()),
+        false => Err(DockerError::OtherRange {
+            user: remap.user,
+            got: remap.map,
+            planned: new.remap.map.clone(),
+        }),
+    }
+}
+
+/// That a copy is left, where its migration was undone.
+fn copy_left(report: &Report) -> Option<String> {
+    let is_undone = matches!(report.ending, Ending::RolledBack { .. });
+    let journal = report.journal.as_deref().filter(|_| is_undone)?;
+    copy::left(&Journal::open(journal).ok()?)
+}

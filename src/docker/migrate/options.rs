@@ -1,0 +1,74 @@
+//! What the operator asks for.
+
+use std::collections::BTreeMap;
+
+use super::DaemonTarget;
+use crate::docker::idmapped::unit;
+use crate::docker::migration::{MigrateRequest, shifted_before};
+use crate::idmap::Direction;
+use crate::journal::Store;
+
+/// What the operator asks for.
+#[derive(Clone, Debug)]
+pub struct MigrateOptions {
+    /// Into the range: `migrate`. Out of it: `revert`.
+    pub direction: Direction,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// The user that `default` stands for, and its ranges, are made where they are missing.
+    pub create_user: bool,
+    /// Into the range by a mount: no owner of what containers own is changed.
+    pub idmapped: bool,
+    /// The plain root stays, and a copy of it is migrated.
+    pub copy: bool,
+    /// `daemon.json` is to say so too.
+    pub write_daemon_json: bool,
+    /// Threads.
+    pub jobs: usize,
+    /// What cannot be shifted is left.
+    pub keep_going: bool,
+    /// Containers that cannot run remapped are marked to run with the host's user namespace.
+    pub set_userns_host: bool,
+    /// Host directories that containers bind go along, where that is safe.
+    pub bind_mounts: bool,
+    /// Also those that login accounts of this host work with.
+    pub allow_home: bool,
+    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
+    pub clear_flags: bool,
+    /// Files with names outside the data-root change too.
+    pub allow_outside_links: bool,
+}
+
+impl DaemonTarget {
+    /// The request of a plan; `writes`: `daemon.json` is written.
+    pub(super) fn request(
+        &self,
+        options: &MigrateOptions,
+        writes: bool,
+        store: &Store,
+    ) -> MigrateRequest {
+        MigrateRequest {
+            data_root: self.data_root.clone(),
+            direction: options.direction,
+            idmapped: options.idmapped,
+            copies: options.copy,
+            units: unit::is_made(&self.start, &self.data_root),
+            copy: None,
+            staging: None,
+            keeps_store: options.copy,
+            gone_images: BTreeMap::new(),
+            jobs: options.jobs,
+            keep_going: options.keep_going,
+            set_userns_host: options.set_userns_host,
+            bind_mounts: options.bind_mounts,
+            allow_home: options.allow_home,
+            shifted_before: match options.direction {
+                Direction::Into => Vec::new(),
+                Direction::OutOf => shifted_before(store, &self.data_root),
+            },
+            clear_flags: options.clear_flags,
+            allow_outside_links: options.allow_outside_links,
+            daemon_json: writes.then(|| (self.start.config.clone(), self.remap_to.clone())),
+        }
+    }
+}
