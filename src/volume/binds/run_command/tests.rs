@@ -1,0 +1,90 @@
+use super::*;
+use proptest::prelude::*;
+
+fn read(text: &str) -> Result<Service, String> {
+    read_run_command(text, Path::new("/here")).map_err(|error| error.to_string())
+}
+
+fn binds(service: &Service) -> Vec<String> {
+    let bind = |bind: &Bind| {
+        let ro = if bind.read_only { " ro" } else { "" };
+        let create = if bind.creates_source { " create" } else { "" };
+        format!("{} {}{ro}{create}", bind.source.display(), bind.target)
+    };
+    service.binds.iter().map(bind).collect()
+}
+
+#[test]
+fn a_pasted_command_line() {
+    let service = read(
+        "sudo docker container run -itd --rm --name 'a b' -p 80:80 -e X=$Y --health-cmd \"x -v /no:/no\" \\\n \
+         -v /srv/app:/app:ro -v./data:/data -itv=/z:/z --volume=/q/../r:/r -v named:/n -v /anon --tmpfs /t:size=1m \
+         --mount type=bind,src=/m,dst=/m,readonly --mount source=vol,target=/vol --mount type=bind,source=rel,target=/rel \
+         -u 33 --group-add 7 --group-add=docker image:1 run -v /not:/this -u 9",
+    )
+    .unwrap();
+    assert_eq!(
+        binds(&service),
+        [
+            "/srv/app /app ro create",
+            "/here/data /data create",
+            "/z /z create",
+            "/r /r create",
+            "/m /m ro",
+            "/here/rel /rel",
+        ]
+    );
+    assert_eq!(service.user.as_deref(), Some("33"));
+    assert_eq!(service.group_add, ["7", "docker"]);
+    assert_eq!(service.image.as_deref(), Some("image:1"));
+    let others: Vec<&str> = service
+        .other_mounts
+        .iter()
+        .map(|other| other.what.as_str())
+        .collect();
+    assert_eq!(
+        others,
+        ["volume named", "anonymous volume", "tmpfs", "volume vol"]
+    );
+    let podman = read("podman create --userns=host -- img").unwrap();
+    assert!(podman.uses_host_ids);
+    assert_eq!(podman.image.as_deref(), Some("img"));
+}
+
+#[test]
+fn what_cannot_be_resolved_is_named() {
+    for (text, wanted) in [
+        ("ls -v /a:/b", "docker run"),
+        ("docker ps", "docker run"),
+        ("docker --context x run i", "docker run"),
+        ("docker run -v $PWD/a:/a i", "double quotes"),
+        ("docker run -v `pwd`:/a i", "double quotes"),
+        ("docker run -v ~/a:/a i", "Write it out"),
+        ("docker run --new-flag x i", "--new-flag=VALUE"),
+        ("docker run -X i", "-X is not known"),
+        ("docker run -v", "no value"),
+        ("docker run -v /a:/b", "no image"),
+        ("docker run -v 'a:b i", "quotes"),
+        ("docker run -v a:b:c:d i", "SOURCE:TARGET"),
+        ("docker run --mount type=bind,target=/x i", "no source"),
+        ("docker run --mount type=bind,source=/x i", "no target"),
+        ("docker run --userns=keep-id i", "not the daemon's"),
+        ("docker run --volumes-from other i", "volumes-from"),
+    ] {
+        let said = read(text).unwrap_err();
+        assert!(
+            said.starts_with("--run: ") && said.contains(wanted),
+            "{text}: {said}"
+        );
+    }
+    assert!(read("docker run --new-flag=x i").is_ok());
+}
+
+proptest! {
+    #[test]
+    fn any_command_line_is_read_or_refused(
+        text in "docker run (-v|--mount|-u|--volume=|-it|--rm|[ '\"\\\\=:,/a.~$-]|type=bind|é)*"
+    ) {
+        let _ = read(&text);
+    }
+}
