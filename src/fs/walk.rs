@@ -9,6 +9,7 @@
 //! The stack holds directories still to be entered, and directories not read to their end; it
 //! grows with the depth of the tree and the width of one read, not with the tree.
 
+mod open_dir;
 mod queue;
 
 use std::cell::Cell;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use self::open_dir::OpenDir;
 use self::queue::{EndOnPanic, Shareable, Shared};
 use super::dir::{Dir, DirPath, Names, Read};
 use super::threads::on_threads;
@@ -73,26 +75,6 @@ pub fn walk<V: Visit>(
 ) -> Vec<V::Output> {
     let shared = Shared::new(roots.len());
     on_threads(jobs, || Walker::new(roots, &shared, visitor()).run())
-}
-
-/// A directory that stays open while something below it is still to be entered.
-struct OpenDir {
-    dir: Dir,
-    open: Rc<Cell<usize>>,
-}
-
-impl OpenDir {
-    fn new(dir: Dir, open: &Rc<Cell<usize>>) -> Rc<OpenDir> {
-        open.set(open.get() + 1);
-        let open = Rc::clone(open);
-        Rc::new(OpenDir { dir, open })
-    }
-}
-
-impl Drop for OpenDir {
-    fn drop(&mut self) {
-        self.open.set(self.open.get() - 1);
-    }
 }
 
 /// Work on a thread's own stack.

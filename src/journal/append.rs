@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use super::claim::claim;
 use super::error::JournalError;
 use super::file::Journal;
 use super::file_version::FileVersion;
 use super::frame;
-use super::run_lock::{self, RunLock};
+use super::run_lock::RunLock;
 use super::safe_path;
 use super::writer::Appender;
 
@@ -39,7 +40,7 @@ impl Journal {
         let gone_on = || JournalError::GoneOn {
             path: self.path.clone(),
         };
-        if !run_lock::claim(&file).map_err(io)? {
+        if !claim(&file).map_err(io)? {
             return Err(gone_on());
         }
         // Times can stand still for some milliseconds, so what was written is looked for too.
@@ -97,7 +98,7 @@ fn cut(path: &Path, journal: &File, bytes: u64) -> io::Result<File> {
         first.rewind()?;
         let put = io::copy(&mut first.take(bytes), &mut new)
             .and_then(|_| new.sync_all())
-            .and_then(|()| run_lock::claim(&new))
+            .and_then(|()| claim(&new))
             .and_then(|_| {
                 Ok(renameat_with(
                     CWD,

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::claim::claim;
 use super::error::StoreError;
 use super::id::{SUFFIX, number_of};
 use super::last_id::LastId;
 use super::record::{Header, NameCounts, Record};
-use super::run_lock::{self, RunLock};
+use super::run_lock::RunLock;
 use super::store::{NEW, Store};
 use super::writer::Appender;
 
@@ -83,7 +84,7 @@ impl Store {
         unfinished: &Path,
         path: &Path,
     ) -> io::Result<Appender> {
-        run_lock::claim(&file)?;
+        claim(&file)?;
         let mut appender = Appender::new(file, 0, 0, NameCounts::default())?;
         let line = Record::Header(Box::new(header.clone()));
         appender.append(&line.to_bytes(), NameCounts::default())?;

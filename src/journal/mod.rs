@@ -22,10 +22,11 @@
 //! Who may use them:
 //! - [`safe_path`], `file_version`: whether somebody else could have written a record, or has
 //! - [`private_file`]: a manifest or a page is written, and never over a journal
-//! - [`run_lock`]: one run at a time on a tree
+//! - [`run_lock`], `claim`: one run at a time on a tree; one process at a time on a journal
 
 mod append;
 pub mod batch;
+mod claim;
 mod create;
 pub mod error;
 pub mod file;

@@ -1,16 +1,16 @@
 //! Reading a journal frame by frame.
 
+mod find_frame;
 mod frame_content;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use self::frame_content::FrameContent;
 use super::error::{Damage, JournalError};
 use super::file::{FrameLocation, Journal, Outline, Overview};
 use super::file_version::FileVersion;
-use super::frame::{self, Damaged, HEAD, NextFrame};
+use super::frame::NextFrame;
 use super::line_error::LineError;
 use super::record::{self, Header, Mark, MarkLine};
 use super::safe_path::{self, Distrust};
@@ -165,33 +165,6 @@ impl<'a> Reader<'a> {
         self.finish()
     }
 
-    /// Where the next frames lie, if their heads can be believed.
-    fn frames_ahead(&self) -> Vec<FrameLocation> {
-        let mut places = Vec::new();
-        let mut offset = self.offset;
-        while offset + HEAD as u64 <= self.length {
-            let mut head = [0; HEAD];
-            let read = self.file.read_exact_at(&mut head, offset);
-            let Some((number, len)) = read.ok().and_then(|()| frame::read_head(&head)) else {
-                break;
-            };
-            if number as usize != self.frames.len() + places.len() {
-                break;
-            }
-            let len = HEAD as u64 + len as u64;
-            if offset + len > self.length {
-                break;
-            }
-            places.push(FrameLocation {
-                offset,
-                len: len as u32,
-                inodes: true,
-            });
-            offset += len;
-        }
-        places
-    }
-
     /// The next frame was found whole.
     fn take(&mut self, place: FrameLocation, content: FrameContent) {
         let inodes = content.inodes > 0;
@@ -233,36 +206,6 @@ impl<'a> Reader<'a> {
             }),
             Err(error) => Err(self.damaged(number, error)),
         }
-    }
-
-    /// Looks at the frame that should begin here: at no more bytes than its head says, and where it
-    /// is not whole, at whether anything stands behind it.
-    fn find_frame(&self, number: u32) -> Result<Result<NextFrame, Damaged>, JournalError> {
-        // More than a frame that was cut off has behind it of allocated space.
-        const BEHIND: u64 = 64 << 20;
-        let rest = self.length - self.offset;
-        let head = self.bytes(rest.min(HEAD as u64))?;
-        let len = frame::read_head(&head).map_or(0, |(_, len)| len as u64);
-        let frame_len = HEAD as u64 + len;
-        if len > 0 && frame_len <= rest {
-            let whole = frame::decode(number, self.offset, &self.bytes(frame_len)?);
-            if let Ok(NextFrame::Whole { .. }) = whole {
-                return Ok(whole);
-            }
-        }
-        let seen = self.bytes(rest.min(frame_len + BEHIND))?;
-        Ok(frame::decode(number, self.offset, &seen))
-    }
-
-    fn bytes(&self, len: u64) -> Result<Vec<u8>, JournalError> {
-        let mut bytes = vec![0; len as usize];
-        self.file
-            .read_exact_at(&mut bytes, self.offset)
-            .map_err(|source| JournalError::Io {
-                path: self.path.to_path_buf(),
-                source,
-            })?;
-        Ok(bytes)
     }
 
     fn damaged(&self, frame: u32, reason: impl Into<Damage>) -> JournalError {

@@ -2,6 +2,7 @@
 //! files rewritten.
 
 mod describe;
+mod format;
 mod path;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use super::name::Name;
 use crate::fs::Identity;
 use crate::ownership::{Mode, Ownership};
 
+pub use self::format::steps_format;
 pub use self::path::{Move, MovedPath, StepPath, path_after_move};
 
 /// Owner and mode of a directory or file that a step makes.
@@ -273,33 +275,6 @@ impl Step {
         }
     }
 
-    /// The first format that has this kind of step.
-    pub fn format(&self) -> u32 {
-        match self {
-            Step::Relink {
-                owners: Some(_), ..
-            }
-            | Step::MakeMountPoint { .. }
-            | Step::RemoveMountPoint { .. }
-            | Step::MountExchanged { .. }
-            | Step::UnmountExchanged { .. } => 5,
-            Step::Rewrite { after, .. } if after.owner.is_some() => 5,
-            Step::Staged { .. } => 4,
-            step if step.crosses_roots() => 4,
-            Step::Relink { .. }
-            | Step::Remove { .. }
-            | Step::Block { .. }
-            | Step::Unblock { .. }
-            | Step::Times { .. } => 3,
-            _ => 1,
-        }
-    }
-
-    /// Whether it gives an entry a place in another tree.
-    fn crosses_roots(&self) -> bool {
-        self.moved().is_some_and(|it| it.from.root != it.to.root)
-    }
-
     /// Whether its places are plain ways below the `roots` that there are.
     ///
     /// # Errors
@@ -313,11 +288,6 @@ impl Step {
             place.check(roots)
         })
     }
-}
-
-/// The earliest format that has all these steps.
-pub fn steps_format(steps: &[Step]) -> u32 {
-    steps.iter().map(Step::format).max().unwrap_or(1)
 }
 
 #[cfg(test)]

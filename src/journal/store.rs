@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use super::claim::claim;
 use super::error::{JournalError, StoreError};
 use super::file::Journal;
 use super::id::{DEFAULT_PLACE, LATEST, SUFFIX, id_of, number_of};
 use super::last_id::LastId;
-use super::run_lock;
 use super::safe_path::{self, Distrust};
 use crate::fs::{Root, root};
 
@@ -212,7 +212,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file?,
         };
-        let is_free = run_lock::claim(&file)? && is_unneeded(path);
+        let is_free = claim(&file)? && is_unneeded(path);
         if is_free {
             LastId::lock(safe_path::directory_of(path))?.raise(number_of(path))?;
             std::fs::remove_file(path)?;

@@ -1,10 +1,13 @@
 //! One ownership through an [`IdMap`].
 
+mod through;
+
 use thiserror::Error;
 
 use super::acl::{AclEntry, Who};
 use super::{Acl, Capability, Ownership, OwnershipXattrs};
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
+use through::Through;
 
 /// What an ownership becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,38 +98,6 @@ fn mapped_as(before: &Ownership, map: &IdMap, through: Through) -> Mapping {
         Err(unmapped) => Mapping::Unmapped(unmapped),
         Ok(after) if after == *before => Mapping::Already,
         Ok(after) => Mapping::Change(after),
-    }
-}
-
-/// How ids go through a map.
-#[derive(Clone, Copy)]
-enum Through {
-    Map(Direction),
-    GiveBack,
-    Exchange,
-    ExchangeInRange,
-}
-
-impl Through {
-    fn id(self, id: u32, map: &RangeMap) -> Mapped {
-        match self {
-            Through::Map(direction) => map.map(id, direction),
-            Through::GiveBack => match map.map(id, Direction::OutOf) {
-                Mapped::Unmapped => Mapped::Already,
-                mapped => mapped,
-            },
-            Through::Exchange => match map.map(id, Direction::Into) {
-                Mapped::To(id) => Mapped::To(id),
-                _ => map.map(id, Direction::OutOf),
-            },
-            Through::ExchangeInRange => match map.map(id, Direction::Into) {
-                Mapped::To(id) => Mapped::To(id),
-                _ => match map.map(id, Direction::OutOf) {
-                    Mapped::To(_) => Mapped::Unmapped,
-                    _ => Mapped::Already,
-                },
-            },
-        }
     }
 }
 

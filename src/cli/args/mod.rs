@@ -29,8 +29,8 @@ pub use common::{
 };
 pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{
-    AuditArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, MountRootArgs, RebaseArgs,
-    RevertArgs,
+    AuditArgs, DaemonArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, MountRootArgs,
+    RebaseArgs, RevertArgs,
 };
 pub use doctor::DoctorArgs;
 pub use journal::{JournalArgs, JournalCommand};

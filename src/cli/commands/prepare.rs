@@ -1,11 +1,13 @@
 //! `idshift prepare`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cli::args::PrepareArgs;
 use crate::cli::commands::binds;
 use crate::cli::commands::docker_user::{of_container, of_image};
-use crate::cli::commands::shift::{direction, open_manifest, print_report, request};
+use crate::cli::commands::shift::{
+    direction, is_manifest_to_stdout, open_manifest, print_report, request,
+};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
@@ -26,12 +28,7 @@ use crate::volume::user::ContainerUser;
 pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.run.effort.apply().map_err(Failure::refused)?;
     let run = &args.run;
-    let to_stdout = run.manifest.as_deref() == Some(Path::new("-"));
-    if to_stdout && run.output.json {
-        return Err(Failure::usage(
-            "--manifest - and --json both want stdout: give the manifest a file",
-        ));
-    }
+    let to_stdout = is_manifest_to_stdout(run.manifest.as_deref(), &run.output)?;
     let map = run.map.resolve(run.output.quiet)?;
     let direction_asked = direction(args.reverse);
     let (paths, owners) = what_for_whom(args, call, &map)?;

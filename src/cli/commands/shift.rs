@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::{Immutable, RunArgs, ShiftArgs};
+use crate::cli::args::{Immutable, OutputArgs, RunArgs, ShiftArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::map::source;
 use crate::cli::output::json::{self, Invocation};
@@ -20,12 +20,7 @@ use crate::journal::record::{RunKind, WalkOptions};
 pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.run.effort.apply().map_err(Failure::refused)?;
     let store = Store::at(&args.run.store.journal_dir);
-    let to_stdout = args.run.manifest.as_deref() == Some(Path::new("-"));
-    if to_stdout && args.run.output.json {
-        return Err(Failure::usage(
-            "--manifest - and --json both want stdout: give the manifest a file",
-        ));
-    }
+    let to_stdout = is_manifest_to_stdout(args.run.manifest.as_deref(), &args.run.output)?;
     let monitor = Terminal::new(args.run.output.quiet);
     let control = limits.control(&monitor);
     let (report, of) = if let Some(path) = &args.from_manifest {
@@ -150,6 +145,23 @@ fn reviewed_request(
         allow_home: args.run.allow_home,
         kind: RunKind::Shift,
     })
+}
+
+/// Whether the manifest goes to stdout.
+///
+/// # Errors
+/// So does what programs read.
+pub fn is_manifest_to_stdout(
+    manifest: Option<&Path>,
+    output: &OutputArgs,
+) -> Result<bool, Failure> {
+    let to_stdout = manifest == Some(Path::new("-"));
+    match to_stdout && output.json {
+        true => Err(Failure::usage(
+            "--manifest - and --json both want stdout: give the manifest a file",
+        )),
+        false => Ok(to_stdout),
+    }
 }
 
 /// Opens a manifest for writing; `-` is stdout.

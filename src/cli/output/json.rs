@@ -1,5 +1,7 @@
 //! What programs read: one JSON object, whatever comes of a command.
 
+mod report;
+
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
@@ -9,11 +11,9 @@ use crate::cli::args::{Cli, Command, DockerCommand, JournalCommand, ManifestComm
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::say;
 
-use crate::engine::report::SetAside;
-use crate::engine::{Ending, Problem, Report};
 use crate::journal::id::id_of;
 use crate::journal::{Journal, Name};
-use crate::preflight::TransientBlocker;
+pub use report::print_report;
 
 /// Version of the objects.
 const FORMAT: u32 = 1;
@@ -241,77 +241,6 @@ impl Invocation {
     }
 }
 
-/// Prints the object of a report. `docs/formats.md` describes it.
-pub fn print_report(invocation: &Invocation, report: &Report, manifest: Option<&Path>) {
-    let ending = match &report.ending {
-        Ending::Done => "done",
-        Ending::Interrupted => "interrupted",
-        Ending::RolledBack { .. } => "rolled-back",
-        Ending::Stuck { .. } => "rollback-incomplete",
-        Ending::Nothing { .. } => "nothing",
-    };
-    invocation.print(ending, members(report, manifest));
-}
-
-fn members(report: &Report, manifest: Option<&Path>) -> Value {
-    let stats = &report.stats;
-    let mut owners: Vec<_> = stats.owners.iter().collect();
-    owners.sort();
-    let owners: Vec<Value> = owners
-        .into_iter()
-        .map(|(((uid, gid), (new_uid, new_gid)), count)| {
-            json!({
-                "before": {"uid": uid, "gid": gid},
-                "after": {"uid": new_uid, "gid": new_gid},
-                "count": count,
-            })
-        })
-        .collect();
-    let why = match &report.ending {
-        Ending::Done | Ending::Interrupted => vec![],
-        Ending::RolledBack { why } | Ending::Stuck { why } => problems(why),
-        Ending::Nothing { why } => vec![json!({"reason": why})],
-    };
-    json!({
-        "why": why,
-        "journal": report.journal.as_deref().and_then(id_of),
-        "journal_path": report.journal.as_deref().map(path_value),
-        "manifest": manifest.map(path_value),
-        "seen": stats.seen,
-        "changed": stats.changed,
-        "already_shifted": stats.already,
-        "unmapped": stats.unmapped,
-        "failed": stats.failed,
-        "conflicts": stats.conflicts,
-        "skipped": stats.mounts + stats.excluded + stats.vanished,
-        "skipped_mounts": paths(&stats.mount_paths),
-        "excluded": stats.excluded,
-        "excludes_without_match": stats.unmatched_excludes,
-        "vanished": stats.vanished,
-        "steps": stats.steps,
-        "set_aside": set_aside(&stats.set_aside),
-        "created_since": stats.created,
-        "created_paths": paths(&stats.created_paths),
-        "problems": problems(&stats.problems),
-        "would_refuse": would_refuse(&report.would_refuse),
-        "owners": owners,
-        "elapsed_s": report.elapsed.as_secs_f64(),
-    })
-}
-
-/// Why a real run would be refused now.
-fn would_refuse(found: &[TransientBlocker]) -> Vec<Value> {
-    found
-        .iter()
-        .map(|one| json!({"kind": one.kind(), "reason": one.to_string()}))
-        .collect()
-}
-
-fn set_aside(all: &[SetAside]) -> Vec<Value> {
-    let one = |it: &SetAside| json!({"from": path_value(&it.from), "to": path_value(&it.to)});
-    all.iter().map(one).collect()
-}
-
 fn paths(paths: &[std::path::PathBuf]) -> Vec<Value> {
     paths.iter().map(|path| path_value(path)).collect()
 }
@@ -319,17 +248,4 @@ fn paths(paths: &[std::path::PathBuf]) -> Vec<Value> {
 /// A string, or `{"b64":"…"}` where the path is not UTF-8.
 pub fn path_value(path: &Path) -> Value {
     json!(Name::from(path))
-}
-
-fn problems(problems: &[Problem]) -> Vec<Value> {
-    problems
-        .iter()
-        .map(|problem| {
-            json!({
-                "path": path_value(&problem.path),
-                "kind": problem.kind,
-                "reason": problem.reason,
-            })
-        })
-        .collect()
 }

@@ -1,15 +1,17 @@
 //! A report for people.
 
+mod headline;
+mod owners;
+
 use std::fmt::Write as _;
 
-use console::{StyledObject, style};
-
-use crate::cli::output::text::{bytes, count, inodes, path, seconds, table};
+use crate::cli::output::text::{bytes, count, path};
 use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError};
-use crate::ownership::FileType;
+use headline::headline;
+use owners::owners;
 
 /// What a report is of: the words differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,125 +110,6 @@ pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> Str
     }
     text
 }
-
-/// Coloured where the stream that it goes to is a terminal that takes colours.
-fn on(text: StyledObject<&str>, to_stderr: bool) -> String {
-    match to_stderr {
-        true => text.for_stderr().to_string(),
-        false => text.to_string(),
-    }
-}
-
-fn headline(report: &Report, of: SummaryKind, to_stderr: bool) -> String {
-    let stats = &report.stats;
-    let rate = stats.seen as f64 / report.elapsed.as_secs_f64().max(1e-6);
-    let pace = format!("in {} ({}/s)", seconds(report.elapsed), count(rate as u64));
-    let of_seen = format!("{} of {}", count(stats.changed), inodes(stats.seen));
-    let good = |text: &str| on(style(text).green().bold(), to_stderr);
-    let warning = |text: &str| on(style(text).yellow().bold(), to_stderr);
-    let bad = |text: &str| on(style(text).red().bold(), to_stderr);
-    let dry_run = match stats.left() > 0 || !report.would_refuse.is_empty() {
-        true => warning("Dry run"),
-        false => good("Dry run"),
-    };
-    match (&report.ending, of) {
-        (Ending::Nothing { why }, _) => format!("Nothing to do: {why}."),
-        (Ending::Interrupted, _) => {
-            format!("{} after {of_seen} {pace}.", bad("Interrupted"))
-        }
-        (Ending::RolledBack { .. }, _) => format!(
-            "{}: everything is as it was before.",
-            bad("Failed and undone")
-        ),
-        (Ending::Stuck { .. }, _) => {
-            format!("{}.", bad("Failed; rollback incomplete"))
-        }
-        // By a mount.
-        (Ending::Done, SummaryKind::Shift) if stats.seen <= 1 && stats.steps > 0 => format!(
-            "{} in {}; no owner had to change.",
-            good("Done"),
-            seconds(report.elapsed)
-        ),
-        (Ending::Done, SummaryKind::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
-        (Ending::Done, SummaryKind::DryRun) => {
-            format!("{dry_run}: {of_seen} would change. Looked {pace}.")
-        }
-        (Ending::Done, SummaryKind::Rollback) => {
-            format!("{} {of_seen} {pace}.", good("Rolled back"))
-        }
-        (Ending::Done, SummaryKind::RollbackDryRun) => {
-            format!("{dry_run}: {of_seen} would be rolled back.")
-        }
-        (Ending::Done, SummaryKind::Verify) if stats.left() == 0 => format!(
-            "{}: all {} are what they should be. Looked {pace}.",
-            good("Verified"),
-            inodes(stats.seen)
-        ),
-        (Ending::Done, SummaryKind::Verify) => format!(
-            "{}: {} of {} are not what they should be.",
-            bad("Differs"),
-            count(stats.left()),
-            inodes(stats.seen)
-        ),
-    }
-}
-
-/// Rows of the owners' table.
-const MOST_OWNERS: usize = 20;
-
-fn owners(text: &mut String, report: &Report) {
-    let stats = &report.stats;
-    if stats.owners.is_empty() {
-        return;
-    }
-    let mut owners: Vec<_> = stats.owners.iter().collect();
-    owners.sort_by_key(|(owners, count)| (std::cmp::Reverse(**count), **owners));
-    let mut rows = vec![vec![
-        "owner".into(),
-        String::new(),
-        "becomes".into(),
-        "inodes".into(),
-    ]];
-    for (((uid, gid), (new_uid, new_gid)), n) in owners.iter().take(MOST_OWNERS) {
-        rows.push(vec![
-            format!("{uid}:{gid}"),
-            "->".into(),
-            format!("{new_uid}:{new_gid}"),
-            count(**n),
-        ]);
-    }
-    if let Some(others) = owners
-        .get(MOST_OWNERS..)
-        .filter(|others| !others.is_empty())
-    {
-        let sum: u64 = others.iter().map(|(_, n)| **n).sum();
-        let what = format!("{} more owners", count(others.len() as u64));
-        rows.push(vec![what, String::new(), String::new(), count(sum)]);
-    }
-    let _ = write!(text, "\n{}", table(&rows));
-    let kinds: Vec<String> = KINDS
-        .iter()
-        .filter_map(|(kind, one, many)| {
-            let n = *stats.kinds.get(kind)?;
-            Some(format!("{} {}", count(n), if n == 1 { one } else { many }))
-        })
-        .collect();
-    let _ = writeln!(text, "\n  {}", kinds.join(", "));
-}
-
-const KINDS: [(FileType, &str, &str); 7] = [
-    (FileType::File, "file", "files"),
-    (FileType::Directory, "directory", "directories"),
-    (FileType::Symlink, "symlink", "symlinks"),
-    (FileType::Fifo, "fifo", "fifos"),
-    (FileType::Socket, "socket", "sockets"),
-    (
-        FileType::CharDevice,
-        "character device",
-        "character devices",
-    ),
-    (FileType::BlockDevice, "block device", "block devices"),
-];
 
 fn rest(text: &mut String, report: &Report, of: SummaryKind) {
     let stats = &report.stats;

@@ -132,24 +132,10 @@ impl<'d> Bucket<'d> {
         on_item: &mut OnItem<'_, 'd>,
     ) -> Result<(), BoltError> {
         match &self.root {
-            Root::Page(page) => {
-                let position = Position {
-                    page: *page,
-                    depth: 0,
-                    least: &[],
-                    end: None,
-                };
-                self.walk_page(&position, on_page, on_item)
-            }
+            Root::Page(page) => self.walk_page(&Position::first(*page), on_page, on_item),
             Root::Inline(page, bytes) => {
                 let inline = self.inline_page(*page, bytes)?;
-                let position = Position {
-                    page: *page,
-                    depth: 0,
-                    least: &[],
-                    end: None,
-                };
-                self.walk_leaf(&inline, &position, on_item)
+                self.walk_leaf(&inline, &Position::first(*page), on_item)
             }
         }
     }
@@ -223,14 +209,9 @@ impl<'d> Bucket<'d> {
             }
             Ok(None)
         };
-        let mut at = Position {
-            least: &[],
-            end: None,
-            depth: 0,
-            page: match &self.root {
-                Root::Page(page) => *page,
-                Root::Inline(id, bytes) => return in_leaf(&self.inline_page(*id, bytes)?, *id),
-            },
+        let mut at = match &self.root {
+            Root::Page(page) => Position::first(*page),
+            Root::Inline(id, bytes) => return in_leaf(&self.inline_page(*id, bytes)?, *id),
         };
         loop {
             let bytes = self.read(&at)?;
@@ -299,6 +280,16 @@ impl<'d> Bucket<'d> {
 }
 
 impl Position<'_> {
+    /// A bucket's first page.
+    fn first(page: u64) -> Self {
+        Position {
+            page,
+            depth: 0,
+            least: &[],
+            end: None,
+        }
+    }
+
     /// Whether a key may come here, after the one before it.
     fn check_key(&self, key: &[u8], previous: Option<&[u8]>) -> Option<()> {
         let ascends = previous.is_none_or(|previous| previous < key);

@@ -11,9 +11,9 @@
 mod disposition;
 pub mod mounts;
 pub mod path_owner;
+mod shifted_before;
 pub mod volumes;
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
@@ -22,23 +22,19 @@ use super::bind_mounts::{Advice, BindMount, reverse_command, to_prepare};
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
 use super::guidance;
-use super::owner_stats::owner_stats;
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
-use crate::fs::Root;
 use crate::fs::escape::escaped;
 use crate::host::Finding;
-use crate::idmap::{Direction, Mapped, RangeMap};
-use crate::ownership::FileType;
-use crate::preflight;
 use crate::preflight::TransientBlocker;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
 pub use disposition::{Disposition, HostBinds};
 use mounts::{MountPoint, mount_points};
 pub use path_owner::is_daemon_name;
+use path_owner::names_below;
 pub use path_owner::{PathOwner, whose};
-use path_owner::{is_link, names_below};
+use shifted_before::{forgotten, is_in_range, shiftable};
 use volumes::{Edit, VolumeElsewhere, volumes_elsewhere};
 
 /// What is in and around a docker root beside what the daemon's layout says.
@@ -274,66 +270,4 @@ fn mount_points_of(
     let devices = volumes.iter().filter(|volume| volume.is_mounted);
     let devices: Vec<&str> = devices.map(|volume| volume.volume.as_str()).collect();
     mount_points(rewriter, &devices)
-}
-
-/// Those of the host's directories and files that may be shifted at all, each tree once: no part of
-/// the system and none of the data-root.
-fn shiftable(mut paths: Vec<PathBuf>, rewriter: &PathRewriter) -> Vec<PathBuf> {
-    paths.sort();
-    let mut found: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        let Ok(root) = Root::open(&path) else {
-            continue;
-        };
-        let is_data = matches!(root.file_type, FileType::Directory | FileType::File);
-        let data_root = rewriter.data_root();
-        let is_ours = root.path.starts_with(data_root) || data_root.starts_with(&root.path);
-        let is_new = !found.iter().any(|other| root.path.starts_with(other));
-        if is_data && is_new && !is_ours && preflight::check_system_path(&root.path).is_ok() {
-            found.push(root.path);
-        }
-    }
-    found
-}
-
-/// Whether something belongs to the range, or anything in it as far as a look takes.
-fn is_in_range(path: &Path, remap: &Remap) -> bool {
-    let is_shifted = |uid: u32, gid: u32| {
-        let of = |map: &RangeMap, id| matches!(map.map(id, Direction::OutOf), Mapped::To(_));
-        of(&remap.map.uids, uid) || of(&remap.map.gids, gid)
-    };
-    let top = path.symlink_metadata();
-    let owners = owner_stats(path, None, false, None).map(|census| census.owners);
-    let mut owners = owners.iter().flatten().filter_map(|(owner, _)| {
-        let (uid, gid) = owner.split_once(':')?;
-        Some((uid.parse().ok()?, gid.parse().ok()?))
-    });
-    top.is_ok_and(|top| is_shifted(top.uid(), top.gid()))
-        || owners.any(|(uid, gid)| is_shifted(uid, gid))
-}
-
-/// What somebody keeps in the docker root that is in the range though no container binds it any more.
-fn forgotten(
-    rewriter: &PathRewriter,
-    remap: &Remap,
-    known: &[PathBuf],
-) -> Result<Vec<PathBuf>, DockerError> {
-    let mut found = Vec::new();
-    let mut dirs = vec![
-        rewriter.from().to_path_buf(),
-        rewriter.from().join("volumes"),
-    ];
-    while let Some(dir) = dirs.pop() {
-        for path in names(&dir)?.iter().map(|name| dir.join(name)) {
-            if whose(rewriter, &path) != PathOwner::Own || known.contains(&path) || is_link(&path) {
-                continue;
-            }
-            if known.iter().any(|known| known.starts_with(&path)) {
-                dirs.push(path);
-            } else if is_in_range(&path, remap) {
-                found.extend(rewriter.new_path(&path));
-            }
-        }
-    }
-    Ok(found)
 }

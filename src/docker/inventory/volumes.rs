@@ -1,22 +1,23 @@
 //! Volumes whose content is not simply in their own directory: a symlink leads to it, or a device is
 //! mounted there when they are used.
 
+mod options;
+
 use std::fs::{canonicalize, read_link};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use super::disposition::{Disposition, HostBinds};
 use super::path_owner::{PathOwner, is_link, whose};
 use crate::docker::DockerError;
 use crate::docker::bind_mounts::{Advice, BindMount, reverse_command};
-use crate::docker::container::{NewPath, edited};
-use crate::docker::data_root::{names, not_json, read_text};
+use crate::docker::data_root::names;
 use crate::docker::guidance::SO_DOES_BIND_MOUNTS;
 use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
 use crate::fs::escape::escaped;
+use options::behind_options;
 
 /// A volume of the local driver whose content is elsewhere.
 #[derive(Clone, Debug, Serialize)]
@@ -231,119 +232,4 @@ fn behind_link(name: &str, dir: &Path, rewriter: &PathRewriter) -> VolumeElsewhe
         volume.edits.push(Edit::Link { at: link, target });
     }
     volume.with_content(content, rewriter)
-}
-
-/// Options of the local driver (moby `volume/local/local_unix.go`, `optsConfig`): those that only
-/// limit its size mount nothing.
-#[derive(Deserialize)]
-struct Options<'a> {
-    #[serde(rename = "MountType", default)]
-    mount_type: String,
-    #[serde(borrow, rename = "MountDevice", default)]
-    mount_device: Option<&'a RawValue>,
-    #[serde(borrow, rename = "MountOpts", default)]
-    mount_opts: Option<&'a RawValue>,
-}
-
-fn text_of(value: Option<&RawValue>) -> serde_json::Result<String> {
-    let text: Option<Option<String>> =
-        value.map(|it| serde_json::from_str(it.get())).transpose()?;
-    Ok(text.flatten().unwrap_or_default())
-}
-
-fn behind_options(
-    name: &str,
-    dir: &Path,
-    rewriter: &PathRewriter,
-) -> Result<Option<VolumeElsewhere>, DockerError> {
-    let at = dir.join("opts.json");
-    let Some(before) = read_text(&at)? else {
-        return Ok(None);
-    };
-    let bad = |error| not_json(&at, &error);
-    let options: Option<Options> = serde_json::from_str(&before).map_err(bad)?;
-    let Some(options) = options else {
-        return Ok(None);
-    };
-    let device = text_of(options.mount_device).map_err(bad)?;
-    let mount_opts = text_of(options.mount_opts).map_err(bad)?;
-    if device.is_empty() {
-        return Ok(None);
-    }
-    let is_bind = mount_opts
-        .split(',')
-        .any(|word| matches!(word, "bind" | "rbind"));
-    let kind = match &options.mount_type[..] {
-        "" | "none" if is_bind => "bind",
-        kind => kind,
-    };
-    let what = [kind, &device].join(" ");
-    let what = format!("a mount of {} when it is used", what.trim());
-    let mut volume = VolumeElsewhere::new(name, dir, what);
-    volume.is_mounted = true;
-    let new_device: NewPath<'_> = &|device| rewriter.path(device);
-    let new_opts: NewPath<'_> = &|opts| move_mount_opts(opts, rewriter);
-    let values = [
-        (options.mount_device, new_device),
-        (options.mount_opts, new_opts),
-    ];
-    let values = values.into_iter();
-    let after = edited(
-        &before,
-        values.filter_map(|(value, new)| Some((value?, new))),
-    );
-    if after != before {
-        let new = new_device(&device).or_else(|| new_opts(&mount_opts));
-        volume.rewritten = new;
-        volume.edits.push(Edit::Options { at, before, after });
-    }
-    if is_bind {
-        return Ok(Some(match canonicalize(&device) {
-            Ok(content) if Path::new(&device).is_absolute() => {
-                volume.with_content(content, rewriter)
-            }
-            _ => {
-                volume.advice = "it is not there; left as it is".into();
-                volume
-            }
-        }));
-    }
-    volume.advice = of_filesystem(kind, &mount_opts).into();
-    Ok(Some(volume))
-}
-
-/// What to do about a filesystem that the daemon mounts when a volume is used.
-fn of_filesystem(kind: &str, mount_opts: &str) -> &'static str {
-    let has_owner = |word: &str| ["uid=", "gid="].iter().any(|it| word.starts_with(it));
-    match kind {
-        _ if mount_opts.split(',').any(has_owner) => {
-            "left as it is; uid= and gid= in its options are ids of the host: create it again with the range's ids"
-        }
-        "tmpfs" => "left as it is: it is empty each time it is mounted",
-        kind if kind.starts_with("nfs") || kind == "cifs" || kind == "smb3" => {
-            "left as it is: what is in there is not shifted. Shift it with idshift on the server that keeps the files"
-        }
-        "overlay" => {
-            "left as it is: what is in its layers is not shifted. Shift those with idshift prepare"
-        }
-        _ => {
-            "left as it is: what is in there is not shifted. Mount it, and shift it with idshift prepare"
-        }
-    }
-}
-
-/// Directories in the options of an overlay.
-fn move_mount_opts(opts: &str, rewriter: &PathRewriter) -> Option<String> {
-    const LAYERS: [&str; 5] = ["lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"];
-    let new_option = |option: &str| match option.split_once('=') {
-        Some((key, dirs)) if LAYERS.contains(&key) => {
-            let new = |dir: &str| rewriter.path(dir).unwrap_or_else(|| dir.to_string());
-            let dirs: Vec<String> = dirs.split(':').map(new).collect();
-            format!("{key}={}", dirs.join(":"))
-        }
-        _ => option.to_string(),
-    };
-    let new: Vec<String> = opts.split(',').map(new_option).collect();
-    let new = new.join(",");
-    (new != opts).then_some(new)
 }

@@ -4,21 +4,23 @@
 //! same files always give the same tar: names in byte order, no time but that of the last modification in whole seconds,
 //! as Docker's own (`archive.FileInfoHeader` of moby). Sockets are left out, as there.
 
+mod header;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
-use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
-use tar::{EntryType, Header};
+use tar::EntryType;
 
 use super::tar_reader::{RawBytes, TarError};
 use super::tar_split::{CRC, TarSplitWriter};
 use crate::fs::dir::open_dir;
 use crate::oci::digest::{Digest, of_hash};
+use header::{Records, xattrs};
 
 /// Writes the `tar-split.json.gz` of a tar of everything in `diff`, with overlayfs's whiteouts as the image
 /// specification has them. Tells the tar's digest: the layer's diff id.
@@ -58,9 +60,6 @@ struct Packer<W: Write> {
     /// Of what is packed now.
     path: Vec<u8>,
 }
-
-/// What an extended header cannot say in the header itself.
-type Records = Vec<(&'static str, Vec<u8>)>;
 
 impl<W: Write> Packer<W> {
     /// With no call for each level: who makes directories in a container decides how many there are.
@@ -207,78 +206,6 @@ impl<W: Write> Packer<W> {
         }
     }
 
-    fn headers(
-        &mut self,
-        kind: EntryType,
-        path: &[u8],
-        link: &[u8],
-        stat: &Stat,
-        size: u64,
-        mut records: Records,
-    ) -> io::Result<()> {
-        let mut header = Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(stat.st_mode & 0o7777);
-        if matches!(kind, EntryType::Char | EntryType::Block) {
-            header.set_device_major(rustix::fs::major(stat.st_rdev))?;
-            header.set_device_minor(rustix::fs::minor(stat.st_rdev))?;
-        }
-        {
-            let old = header.as_old_mut();
-            text(&mut old.name, path, "path", &mut records);
-            text(&mut old.linkname, link, "linkpath", &mut records);
-        }
-        let mut number = |key: &'static str, value: u64, digits: u32| match value < 8u64.pow(digits)
-        {
-            true => value,
-            false => {
-                records.push((key, value.to_string().into_bytes()));
-                0
-            }
-        };
-        header.set_uid(number("uid", stat.st_uid.into(), 7));
-        header.set_gid(number("gid", stat.st_gid.into(), 7));
-        header.set_size(number("size", size, 11));
-        // What is before 1970 is 1970, as Docker unpacks it anyway.
-        header.set_mtime(number(
-            "mtime",
-            u64::try_from(stat.st_mtime).unwrap_or(0),
-            11,
-        ));
-        header.set_cksum();
-        if !records.is_empty() {
-            self.extended_header(records)?;
-        }
-        self.raw(header.as_bytes())
-    }
-
-    fn extended_header(&mut self, mut records: Records) -> io::Result<()> {
-        records.sort();
-        let mut body = Vec::new();
-        for (key, value) in records {
-            let rest = key.len() + value.len() + 3;
-            let mut length = rest;
-            while length != rest + length.to_string().len() {
-                length = rest + length.to_string().len();
-            }
-            body.extend_from_slice(format!("{length} {key}=").as_bytes());
-            body.extend_from_slice(&value);
-            body.push(b'\n');
-        }
-        let mut header = Header::new_ustar();
-        header.set_entry_type(EntryType::XHeader);
-        header.as_old_mut().name[..14].copy_from_slice(b"PaxHeaders.0/x");
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        header.set_size(body.len() as u64);
-        header.set_cksum();
-        self.raw(header.as_bytes())?;
-        body.resize(body.len().next_multiple_of(512), 0);
-        self.raw(&body)
-    }
-
     fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hash.update(bytes);
         self.split.raw(bytes)
@@ -295,52 +222,4 @@ fn sorted_names(dir: &OwnedFd) -> io::Result<Vec<Vec<u8>>> {
     }
     names.sort();
     Ok(names)
-}
-
-/// Puts a name into its field, or into a record where it is too long for that.
-fn text(field: &mut [u8], name: &[u8], key: &'static str, records: &mut Records) {
-    let length = name.len().min(field.len());
-    field[..length].copy_from_slice(&name[..length]);
-    if name.len() > field.len() {
-        records.push((key, name.to_vec()));
-    }
-}
-
-/// The attributes that are an image's, as records; whether it is an opaque directory.
-fn xattrs(pin: &OwnedFd) -> io::Result<(Records, bool)> {
-    // XATTR_LIST_MAX and XATTR_SIZE_MAX (linux/limits.h): nothing is longer.
-    let path = format!("/proc/thread-self/fd/{}", pin.as_raw_fd());
-    let mut list = vec![0u8; 65536];
-    let length = match rustix::fs::listxattr(&*path, &mut list[..]) {
-        Ok(length) => length,
-        Err(Errno::OPNOTSUPP) => 0,
-        Err(errno) => return Err(errno.into()),
-    };
-    let (mut records, mut is_opaque) = (Records::new(), false);
-    for name in list[..length].split(|&byte| byte == 0) {
-        let mut value = vec![0u8; 65536];
-        let mut read = || {
-            let length = rustix::fs::getxattr(&*path, name, &mut value[..])?;
-            value.truncate(length);
-            Ok::<_, io::Error>(std::mem::take(&mut value))
-        };
-        match name {
-            b"trusted.overlay.opaque" => is_opaque = read()? == b"y",
-            b"trusted.overlay.redirect" | b"trusted.overlay.metacopy" => {
-                return Err(io::Error::other(format!(
-                    "has {}, so that its content is in another layer",
-                    String::from_utf8_lossy(name)
-                )));
-            }
-            b"security.capability" => records.push(("SCHILY.xattr.security.capability", read()?)),
-            b"system.posix_acl_access" => {
-                records.push(("SCHILY.xattr.system.posix_acl_access", read()?));
-            }
-            b"system.posix_acl_default" => {
-                records.push(("SCHILY.xattr.system.posix_acl_default", read()?));
-            }
-            _ => {}
-        }
-    }
-    Ok((records, is_opaque))
 }

@@ -1,5 +1,7 @@
 //! One thread of a replay: frame by frame, what is to be done about each inode.
 
+mod deferred;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,7 +14,6 @@ use crate::engine::missing_tree::NotTheTree;
 use crate::engine::report::push_listed;
 use crate::engine::sync::ChangedCounter;
 use crate::engine::{Problem, ProblemKind, Stats};
-use crate::fs::dir_cache::PathChain;
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::{FirstCall, LookupEntry, PinnedFiles, Root, Stat, process};
 use crate::journal::error::Damage;
@@ -20,6 +21,7 @@ use crate::journal::file::Section;
 use crate::journal::record::{DirLine, Entry};
 use crate::journal::{JournalError, Name, Transition};
 use crate::ownership::FileType;
+use deferred::{DeferredDir, MAX_DEFERRED};
 
 /// Changes of a frame by number.
 type Transitions = HashMap<u32, Rc<Transition>>;
@@ -44,25 +46,8 @@ pub(super) struct Worker<'a> {
     deferred_levels: usize,
 }
 
-/// A directory that is to be changed. That sets its ctime, and what is in a directory whose ctime is
-/// new is slow to look at: so it comes after what the journal has next, which is mostly in it.
-struct DeferredDir {
-    it: ToChange,
-    transition: Rc<Transition>,
-    /// For messages: the tree, the path of its directory, its name there.
-    root: usize,
-    trail: Option<Rc<PathChain>>,
-    name: Name,
-}
-
 /// Inodes of one group.
 const GROUP: usize = 256;
-
-/// Directories that wait to be changed.
-const MAX_DEFERRED: usize = 1024;
-
-/// Levels of their paths, of some hundred bytes each with long names: those of a deep tree would fill the memory.
-const MAX_DEFERRED_LEVELS: usize = 1 << 16;
 
 /// Whether the inode that is meant is not there any more, whatever is there.
 fn is_another(lookup: &Result<LookupEntry, EntryProblem>, entry: &Entry<'_>) -> bool {
@@ -124,22 +109,6 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Changes the directories that were put off.
-    pub(super) fn finish_deferred(&mut self) {
-        self.deferred_levels = 0;
-        for deferred in std::mem::take(&mut self.deferred) {
-            if self.is_over() {
-                return;
-            }
-            if let Err((kind, reason)) = self.change(&deferred.it, &deferred.transition) {
-                let path =
-                    self.locator
-                        .path(deferred.root, deferred.trail.as_deref(), &deferred.name);
-                self.problem(Problem { path, kind, reason });
-            }
-        }
     }
 
     fn dir(&mut self, line: &DirLine, transitions: &Transitions) {
@@ -240,14 +209,6 @@ impl<'a> Worker<'a> {
             self.over.store(true, Ordering::Relaxed);
         }
         self.changer.stats.add_problem(problem);
-    }
-
-    /// Paths that are kept must not fill the memory.
-    fn limit_deferred(&mut self) {
-        self.deferred_levels += self.locator.take_new_levels();
-        if self.deferred_levels >= MAX_DEFERRED_LEVELS {
-            self.finish_deferred();
-        }
     }
 
     fn entry_path(&self, root: usize, name: &Name) -> PathBuf {

@@ -1,21 +1,21 @@
 //! Taking and undoing one step.
 
+mod calls;
+
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use super::aside::set_aside;
 use super::error::StepError;
 use super::exchanged::Exchanged;
 use super::place::{PlaceDirs, StepRoots, last};
-use super::state::owned;
 use super::survey::{Survey, Surveyor};
 use crate::engine::report::SetAside;
-use crate::fs::file_ops::{self, Owner};
-use crate::fs::{Identity, apply, remove_tree};
+use crate::fs::file_ops;
 use crate::idmap::IdMap;
-use crate::journal::step::{FileContent, NewDirectory, StepPath};
-use crate::journal::{Name, Step};
-use crate::ownership::{Mode, Ownership};
+use crate::journal::Step;
+use crate::journal::step::{FileContent, StepPath};
+use calls::guard_is_at;
 
 /// Makes the system calls of steps.
 pub(super) struct Performer<'a> {
@@ -158,114 +158,6 @@ impl Performer<'_> {
         }
     }
 
-    /// Whatever has the place is renamed: that it is what is meant, or may be, was found out before. What is
-    /// gone is gone.
-    fn rename(&self, from: &StepPath, to: &StepPath) -> Result<(), StepError> {
-        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
-        let moved =
-            file_ops::move_entry((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
-        match moved {
-            Err(error) if self.forgives && error.kind() == io::ErrorKind::NotFound => Ok(()),
-            moved => Ok(moved?),
-        }
-    }
-
-    /// Gives an entry another place and leaves a guard in the one it had.
-    fn block(&self, from: &StepPath, to: &StepPath, content: &str) -> Result<(), StepError> {
-        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
-        let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
-        // One that was killed after it made the guard has it there.
-        match file_ops::stat_entry(to.0, to.1)? {
-            None => file_ops::create_file(to.0, to.1, content.as_bytes(), GUARD)?,
-            Some(_) if guard_is_at(to, content) => {}
-            Some(_) => return Err(rustix::io::Errno::EXIST.into()),
-        }
-        Ok(file_ops::exchange(from, to)?)
-    }
-
-    /// Gives an entry the place of a guard.
-    fn unblock(&self, from: &StepPath, to: &StepPath, content: &str) -> Result<(), StepError> {
-        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
-        let (from, to) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
-        // One that was killed before it removed the guard has it where the entry was.
-        if !guard_is_at(from, content) {
-            match file_ops::stat_entry(to.0, to.1)? {
-                None => return Ok(file_ops::move_entry(from, to)?),
-                Some(_) if guard_is_at(to, content) => file_ops::exchange(from, to)?,
-                Some(_) => return Err(rustix::io::Errno::EXIST.into()),
-            }
-        }
-        Ok(file_ops::remove_file(from.0, from.1)?)
-    }
-
-    fn create(&self, at: &StepPath, content: &str, made: &NewDirectory) -> Result<(), StepError> {
-        let dir = self.roots.parent(at)?;
-        Ok(file_ops::create_file(
-            dir.as_fd(),
-            last(at),
-            content.as_bytes(),
-            owner(made),
-        )?)
-    }
-
-    /// Removes a file if it holds this.
-    fn remove(&self, at: &StepPath, content: &str) -> Result<(), StepError> {
-        let dir = match self.roots.parent(at) {
-            Err(error) if error.is_io(io::ErrorKind::NotFound) => return Ok(()),
-            dir => dir?,
-        };
-        match guard_is_at((dir.as_fd(), last(at)), content) {
-            true => Ok(file_ops::remove_file(dir.as_fd(), last(at))?),
-            false => Ok(()),
-        }
-    }
-
-    fn relink(
-        &self,
-        at: &StepPath,
-        target: &Name,
-        mtime_ns: Option<i64>,
-        owner: Option<(u32, u32)>,
-    ) -> Result<(), StepError> {
-        let dir = self.roots.parent(at)?;
-        Ok(file_ops::replace_link(
-            dir.as_fd(),
-            last(at),
-            &target.0,
-            mtime_ns,
-            owner,
-        )?)
-    }
-
-    fn set_ownership(
-        &self,
-        at: &StepPath,
-        identity: Identity,
-        wanted: &Ownership,
-    ) -> Result<(), StepError> {
-        let (pin, stat, now) = owned(self.roots, at, identity)?;
-        Ok(apply(&pin, stat.file_type, &now, wanted)?)
-    }
-
-    fn make(&self, at: &StepPath, made: &NewDirectory) -> Result<(), StepError> {
-        let dir = self.roots.parent(at)?;
-        Ok(file_ops::make_dir(dir.as_fd(), last(at), owner(made))?)
-    }
-
-    fn make_mount_point(&self, at: &StepPath, made: &NewDirectory) -> Result<(), StepError> {
-        let dir = self.roots.parent(at)?;
-        Ok(file_ops::make_mount_point(
-            dir.as_fd(),
-            last(at),
-            owner(made),
-        )?)
-    }
-
-    fn remove_mount_point(&self, at: &StepPath) -> Result<(), StepError> {
-        let dir = self.roots.parent(at)?;
-        Ok(file_ops::remove_mount_point(dir.as_fd(), last(at))?)
-    }
-
     fn exchanged<'p>(&'p self, source: &'p StepPath, at: &'p StepPath) -> Exchanged<'p> {
         Exchanged {
             roots: self.roots,
@@ -273,23 +165,6 @@ impl Performer<'_> {
             source,
             at,
         }
-    }
-
-    /// Removes what was made for a run, if it is that.
-    fn unstage(&self, at: &StepPath, identity: Identity, whole: bool) -> Result<(), StepError> {
-        let dir = self.roots.parent(at)?;
-        match file_ops::stat_entry(dir.as_fd(), last(at))? {
-            None => Ok(()),
-            Some(stat) if stat.identity != identity => Err(StepError::OtherInode),
-            Some(stat) if stat.is_dir() && whole => Ok(remove_tree(dir.as_fd(), last(at))?),
-            Some(stat) if stat.is_dir() => Ok(file_ops::remove_dir(dir.as_fd(), last(at))?),
-            Some(_) => Ok(file_ops::remove_file(dir.as_fd(), last(at))?),
-        }
-    }
-
-    fn remove_dir(&self, at: &StepPath) -> Result<(), StepError> {
-        let dir = self.roots.parent(at)?;
-        Ok(file_ops::remove_dir(dir.as_fd(), last(at))?)
     }
 }
 
@@ -323,31 +198,11 @@ pub(super) fn sweep(
     }
 }
 
-/// Anybody may read why the daemon does not start.
-const GUARD: Owner = Owner {
-    uid: 0,
-    gid: 0,
-    mode: Mode::from_st_mode(0o644),
-};
-
-fn guard_is_at((dir, name): (BorrowedFd<'_>, &[u8]), content: &str) -> bool {
-    let now = file_ops::read_file(dir, name);
-    now.is_ok_and(|(now, _)| now == content.as_bytes())
-}
-
 /// What a file is to be.
 pub(super) fn new_file(content: &FileContent) -> file_ops::NewFile<'_> {
     file_ops::NewFile {
         content: content.text.as_bytes(),
         mtime_ns: content.mtime_ns,
         owner: content.owner,
-    }
-}
-
-fn owner(made: &NewDirectory) -> Owner {
-    Owner {
-        uid: made.uid,
-        gid: made.gid,
-        mode: made.mode,
     }
 }

@@ -1,12 +1,10 @@
 //! `idshift docker migrate`, `idshift docker revert`
 
-use std::path::Path;
-
 use super::effects::effects;
-use super::refused;
+use super::{daemon_target, refused};
 use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs};
 use crate::cli::commands::rollback;
-use crate::cli::commands::shift::{open_manifest, print_report};
+use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
@@ -18,9 +16,7 @@ use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::copy::PlannedCopy;
 use crate::docker::idmapped::unit;
-use crate::docker::migrate::{
-    Confirm, DaemonTarget, MigrateError, MigrateOptions, Migrated, Planned,
-};
+use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Migrated, Planned};
 use crate::docker::migration::Migration;
 use crate::docker::remap::Remap;
 use crate::docker::unfinished_run::conversion_run;
@@ -74,20 +70,8 @@ impl<'a> From<&'a RevertArgs> for MigrationCommand<'a> {
 pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit, Failure> {
     let args = command.args;
     let limits = args.effort.apply().map_err(Failure::refused)?;
-    let daemon = &args.daemon;
-    let target = DaemonTarget::of_host(
-        daemon.daemon_json.as_deref(),
-        daemon.data_root.as_deref(),
-        daemon.userns_remap.as_deref(),
-    );
-    let target = target.map_err(refused)?;
-    call.is_of(std::slice::from_ref(&target.data_root));
-    let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
-    if to_stdout && args.output.json {
-        return Err(Failure::usage(
-            "--manifest - and --json both want stdout: give the manifest a file",
-        ));
-    }
+    let target = daemon_target(&args.daemon, call)?;
+    let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
     let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
     let manifest = || args.manifest.as_deref().map(open_manifest).transpose();
@@ -145,14 +129,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
 
 /// `idshift docker revert --to-containerd`: the rollback of the run that converted the store.
 pub fn to_containerd(args: &MigrationArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let daemon = &args.daemon;
-    let target = DaemonTarget::of_host(
-        daemon.daemon_json.as_deref(),
-        daemon.data_root.as_deref(),
-        daemon.userns_remap.as_deref(),
-    );
-    let target = target.map_err(refused)?;
-    call.is_of(std::slice::from_ref(&target.data_root));
+    let target = daemon_target(&args.daemon, call)?;
     let store = Store::at(&args.store.journal_dir);
     let journal = conversion_run(&store, &target.data_root).map_err(refused)?;
     let rollback = RollbackArgs {

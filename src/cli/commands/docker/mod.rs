@@ -6,10 +6,11 @@ mod migrate;
 mod mount;
 mod rebase;
 
-use crate::cli::args::{DockerArgs, DockerCommand};
+use crate::cli::args::{DaemonArgs, DockerArgs, DockerCommand};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::docker::DockerError;
+use crate::docker::migrate::DaemonTarget;
 
 /// Runs one of them.
 pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -23,6 +24,18 @@ pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         }
         DockerCommand::Revert(args) => migrate::run(&args.into(), call),
     }
+}
+
+/// The daemon that is meant, whose data-root the command is about.
+fn daemon_target(args: &DaemonArgs, call: &mut Invocation) -> Result<DaemonTarget, Failure> {
+    let target = DaemonTarget::of_host(
+        args.daemon_json.as_deref(),
+        args.data_root.as_deref(),
+        args.userns_remap.as_deref(),
+    );
+    let target = target.map_err(refused)?;
+    call.is_of(std::slice::from_ref(&target.data_root));
+    Ok(target)
 }
 
 fn refused(error: DockerError) -> Failure {

@@ -1,12 +1,10 @@
 //! `idshift docker rebase`
 
-use std::path::Path;
-
 use nix::unistd::User;
 
-use super::refused;
+use super::{daemon_target, refused};
 use crate::cli::args::{Immutable, RebaseArgs};
-use crate::cli::commands::shift::{open_manifest, print_report};
+use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
@@ -24,20 +22,8 @@ use crate::journal::Store;
 /// Runs it.
 pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.effort.apply().map_err(Failure::refused)?;
-    let daemon = &args.daemon;
-    let target = DaemonTarget::of_host(
-        daemon.daemon_json.as_deref(),
-        daemon.data_root.as_deref(),
-        daemon.userns_remap.as_deref(),
-    );
-    let target = target.map_err(refused)?;
-    call.is_of(std::slice::from_ref(&target.data_root));
-    let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
-    if to_stdout && args.output.json {
-        return Err(Failure::usage(
-            "--manifest - and --json both want stdout: give the manifest a file",
-        ));
-    }
+    let target = daemon_target(&args.daemon, call)?;
+    let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
     let request = request(args, &target)?;
     let mut rebase = Rebase::prepare(&request).map_err(refused)?;
     let store = Store::at(&args.store.journal_dir);

@@ -1,21 +1,21 @@
 //! Looking at what containers bind, container by container.
 
+mod advice_text;
+mod user_access;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::docker::DockerError;
-use crate::docker::bind_mounts::{Advice, BindMount, prepare_command};
+use crate::docker::bind_mounts::{Advice, BindMount};
 use crate::docker::container::{Bind, Container};
 use crate::docker::container_user;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
-use crate::docker::guidance::PrepareOption;
 use crate::docker::inventory::path_owner::{PathOwner, whose};
 use crate::docker::inventory::volumes::VolumeElsewhere;
 use crate::docker::owner_stats::{OwnerStats, owner_stats};
 use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
-use crate::fs::access_probe::AccessKind;
-use crate::fs::escape::escaped;
 use crate::fs::{PinnedFile, Root, Stat};
 use crate::idmap::{Direction, Mapped};
 use crate::ownership::FileType;
@@ -24,8 +24,8 @@ use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::{self, Claim};
 use crate::preflight::mount_views::idmapped;
 use crate::volume::parents::closed_above;
-use crate::volume::probe::{Answer, Question, What, ask};
 use crate::volume::user::{ContainerUser, seen_inside};
+use user_access::try_it;
 
 /// Looks at bind mounts, container by container.
 pub struct BindMountSurvey<'a> {
@@ -225,57 +225,6 @@ impl<'a> BindMountSurvey<'a> {
         homes::claim(&root, self.accounts.as_ref()?).or_else(inside)
     }
 
-    fn words_of_claim(&self, claim: &Claim, source: &Path) -> String {
-        let prepare = prepare_command(self.remap, &PrepareOption::AllowHome, &real(source));
-        format!("nothing: it {claim}. If that is meant: {prepare}")
-    }
-
-    fn words(&self, advice: &Advice, source: &Path) -> String {
-        let place = real(source);
-        let moved_to = self.rewriter.new_path(&place);
-        let prepare = || {
-            prepare_command(
-                self.remap,
-                &PrepareOption::None,
-                moved_to.as_deref().unwrap_or(&place),
-            )
-        };
-        match advice {
-        Advice::NotThere => "nothing: it is not there".into(),
-        Advice::NotRemapped => "nothing: the container is not remapped".into(),
-        Advice::InRange => "nothing: it is in the range already".into(),
-        Advice::Usable => "nothing: it can be used as it is".into(),
-        Advice::Socket => {
-            "never shift a socket: run the container with --userns=host, or let it talk through a group".into()
-        }
-        Advice::Device => "never shift a device: the container uses it as far as its mode lets all".into(),
-        Advice::System => {
-            "never shift a part of the system: the container sees it as nobody's, and reads what all may read".into()
-        }
-        Advice::DataRoot => {
-            "never shift it by hand: a part of the data-root, most of it nobody's in a remapped container; --userns=host sees all"
-                .into()
-        }
-        Advice::Carried => format!(
-                "nothing: it goes along with the data-root, shifted; a compose file that names it needs {}",
-                escaped(moved_to.as_deref().unwrap_or(&place))
-            ),
-        Advice::Idmapped => {
-            let help = idmapped(&place).and_then(|error| error.help()).unwrap_or_default();
-            format!("never shift it through an idmapped mount, where its owners on disk are others than those shown. {help}")
-        }
-        Advice::Prepare | Advice::Account => prepare(),
-        Advice::Shared(other) if moved_to.is_some() => format!(
-            "it goes along with the data-root as it is: {other} binds it too and is not remapped. Afterwards: {}",
-            prepare()
-        ),
-        Advice::Shared(other) => format!(
-            "{}, unless {other} needs it as it is: that container binds it too and is not remapped",
-            prepare()
-        ),
-    }
-    }
-
     /// What is so whoever the container runs as.
     fn fixed(&self, seen: Option<(&Path, Stat)>, is_host: bool) -> Option<Advice> {
         let Some((real, stat)) = seen else {
@@ -308,33 +257,4 @@ fn closed_parents(real: &Path, remap: &Remap) -> Vec<PathBuf> {
     let closed = root.and_then(|root| closed_above(&root, &remap.map).ok());
     let closed = closed.unwrap_or_default().into_iter();
     closed.map(|parent| parent.path).collect()
-}
-
-#[derive(Clone, Copy)]
-struct UserAccess {
-    reads: bool,
-    writes: bool,
-}
-
-/// Tries without making anything; `None` where it cannot be tried, as without root.
-fn try_it(pin: &PinnedFile, user: &ContainerUser, remap: &Remap) -> Option<UserAccess> {
-    let question = Question {
-        user: user.clone(),
-        what: What::Look,
-    };
-    let (mut reads, mut writes) = (true, true);
-    ask(pin, &question, &remap.map, |answer| {
-        if let Answer::Tried(tried) = answer {
-            match tried.what {
-                AccessKind::Write => writes &= tried.works(),
-                AccessKind::Connect => {
-                    reads &= tried.works();
-                    writes &= tried.works();
-                }
-                _ => reads &= tried.works(),
-            }
-        }
-    })
-    .ok()?;
-    Some(UserAccess { reads, writes })
 }

@@ -1,0 +1,36 @@
+//! What a container's user can do with a bind mount, as it is now.
+
+use crate::docker::remap::Remap;
+use crate::fs::PinnedFile;
+use crate::fs::access_probe::AccessKind;
+use crate::volume::probe::{Answer, Question, What, ask};
+use crate::volume::user::ContainerUser;
+
+#[derive(Clone, Copy)]
+pub(super) struct UserAccess {
+    pub reads: bool,
+    pub writes: bool,
+}
+
+/// Tries without making anything; `None` where it cannot be tried, as without root.
+pub(super) fn try_it(pin: &PinnedFile, user: &ContainerUser, remap: &Remap) -> Option<UserAccess> {
+    let question = Question {
+        user: user.clone(),
+        what: What::Look,
+    };
+    let (mut reads, mut writes) = (true, true);
+    ask(pin, &question, &remap.map, |answer| {
+        if let Answer::Tried(tried) = answer {
+            match tried.what {
+                AccessKind::Write => writes &= tried.works(),
+                AccessKind::Connect => {
+                    reads &= tried.works();
+                    writes &= tried.works();
+                }
+                _ => reads &= tried.works(),
+            }
+        }
+    })
+    .ok()?;
+    Some(UserAccess { reads, writes })
+}
