@@ -18,7 +18,7 @@ use rustix::fs::{Mode as RawMode, XattrFlags};
 
 fn main() -> ExitCode {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("demo: changing owners takes root: run it with sudo, or as root");
+        eprintln!("demo: changing owners needs root: run it with sudo, or as root");
         return ExitCode::FAILURE;
     }
     match demo() {

@@ -88,19 +88,19 @@ pub enum Guidance<'a> {
 impl fmt::Display for Guidance<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Guidance::AllowHome => "add --allow-home if it is this one",
+            Guidance::AllowHome => "add --allow-home if you mean this one",
             Guidance::AllowHomeOfInode => "--allow-home shifts it too",
             Guidance::AllowSystemPath => {
-                "Name the directory that is meant, or add --allow-system-path if it is this one"
+                "Name another directory, or add --allow-system-path if you mean this one"
             }
             Guidance::AllowInUse => "add --allow-in-use if you know that it takes no harm",
-            Guidance::AllowUnknownUse => "--allow-in-use goes on without knowing",
+            Guidance::AllowUnknownUse => "--allow-in-use skips this check",
             Guidance::AllowOutsideLinks => "add --allow-outside-links",
-            Guidance::CrossMounts => "--cross-mounts goes on below it",
+            Guidance::CrossMounts => "--cross-mounts includes what is mounted there",
             Guidance::LeaveOut => "leave it out with --exclude",
             Guidance::LeaveOutMount => "leave it out, with --exclude or without --cross-mounts",
             Guidance::KeepGoing => "leave them with --keep-going",
-            Guidance::DryRunWithoutRoot => "--dry-run works without, where it can read",
+            Guidance::DryRunWithoutRoot => "--dry-run works without root, if it can read the files",
             Guidance::WriteDaemonJsonByHand => {
                 "Write the file there by hand, and run this without --write-daemon-json"
             }
@@ -111,11 +111,9 @@ impl fmt::Display for Guidance<'_> {
                 "A report is made of a manifest (`--dry-run --manifest FILE`), a journal (`idshift journal list`) \
                  or the output of `idshift docker audit --json`"
             }
-            Guidance::OtherJournalDir => "Name another place with --journal-dir DIR",
-            Guidance::JournalDirOfRun => {
-                "Name the directory that the run was given with --journal-dir DIR"
-            }
-            Guidance::LeaveOutRanges => "Leave out some of --map",
+            Guidance::OtherJournalDir => "Name another directory with --journal-dir DIR",
+            Guidance::JournalDirOfRun => "Use the same --journal-dir as for the run",
+            Guidance::LeaveOutRanges => "Leave out some ranges of --map",
             Guidance::OrderOrNameMap => {
                 "Put them in order, or name the map that the engine uses: --map b:CONTAINER:HOST:SIZE"
             }
@@ -135,7 +133,7 @@ impl Guidance<'_> {
         match self {
             Guidance::FindOutsideLinks(path) => write!(
                 f,
-                "`find DIR -xdev -samefile {}` finds them below DIR; --allow-outside-links shifts it all the same",
+                "`find DIR -xdev -samefile {}` finds them below DIR; --allow-outside-links shifts it anyway",
                 path
             ),
             Guidance::AssumeUnshifted(path) => write!(
@@ -150,7 +148,7 @@ impl Guidance<'_> {
             ),
             Guidance::ClearFlag(letter, path) => write!(
                 f,
-                "`chattr -{letter} {}` or --immutable=clear lets it be changed",
+                "`chattr -{letter} {}` or --immutable=clear allows the change",
                 path
             ),
             Guidance::LeaveOutPath(path) => {
@@ -158,18 +156,18 @@ impl Guidance<'_> {
             }
             Guidance::MigrateDataRoot(path) => write!(
                 f,
-                "`idshift docker migrate --data-root {}` carries it over",
+                "`idshift docker migrate --data-root {}` migrates it",
                 path
             ),
             Guidance::PrivateJournalDir(path) => write!(
                 f,
-                "`chown root: {path} && chmod 0700 {path}` helps where it is this directory itself; else name another \
-                 place with --journal-dir DIR",
+                "If it is this directory itself, run `chown root: {path} && chmod 0700 {path}`; else name \
+                another one with --journal-dir DIR",
                 path = path
             ),
             Guidance::ListJournals(dir) => write!(
                 f,
-                "`idshift journal list --journal-dir {}` shows what is there",
+                "`idshift journal list --journal-dir {}` lists the journals",
                 dir
             ),
             Guidance::PruneJournals(dir) => write!(
@@ -179,13 +177,13 @@ impl Guidance<'_> {
             ),
             Guidance::UndoWholeFrames(frames, journal) => write!(
                 f,
-                "`idshift rollback --up-to {frames} {}` undoes just these",
+                "`idshift rollback --up-to {frames} {}` undoes only these",
                 journal
             ),
             Guidance::ForcedRollback(journal) => write!(f, "`idshift rollback --force {journal}`"),
             Guidance::AddToMap(letter) => write!(
                 f,
-                "add --map {letter}:0:100000:65536, or use b: for uids and gids alike"
+                "add --map {letter}:0:100000:65536, or use b: for uids and gids"
             ),
             Guidance::NameMapOrGiveRange { kind, user } => write!(
                 f,

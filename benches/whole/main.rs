@@ -58,7 +58,7 @@ cargo bench --bench whole -- [--rounds N] [--inodes N] [--filesystems LIST] [--o
 
 fn main() -> ExitCode {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("whole: changing owners takes root: run it as root");
+        eprintln!("whole: changing owners needs root: run it as root");
         return ExitCode::FAILURE;
     }
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");

@@ -22,7 +22,7 @@ pub fn check(command: &Command) -> Result<(), Failure> {
         Command::Rollback(_) => Err(takes_root("rollback: changing owners")),
         Command::Resume(_) => Err(takes_root("resume: changing owners")),
         Command::Mount(_) => Err(takes_root(
-            "mount: making a mount, and trying whether it can be made,",
+            "mount: making a mount, and testing whether it can be made,",
         )),
         Command::Umount(_) => Err(takes_root("umount: unmounting")),
         Command::Mounts(_) => Err(takes_root("mounts: finding out who uses a mount")),
@@ -70,7 +70,7 @@ fn journals(dir: &Path, name: &str) -> Result<(), Failure> {
 
 fn takes_root(what: &str) -> Failure {
     Failure::refused(format!(
-        "{what} takes root, and this is uid {}. Run it with sudo; nothing was changed",
+        "{what} needs root, and this process runs as uid {}. Run it with sudo. Nothing was changed",
         nix::unistd::geteuid()
     ))
 }

@@ -62,7 +62,9 @@ impl ContentStore {
         let found = reader.digest();
         let reason = match bytes.len() as u64 > MAX_DOCUMENT {
             true => {
-                format!("is larger than {MAX_DOCUMENT} bytes, and no manifest or configuration")
+                format!(
+                    "is larger than {MAX_DOCUMENT} bytes, so it is not a manifest or a configuration"
+                )
             }
             false if found != *digest => format!("is damaged: its digest is {found}"),
             false => return Ok(bytes),

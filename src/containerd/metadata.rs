@@ -160,7 +160,7 @@ fn bad(path: &Path, reason: String) -> StoreError {
 
 pub(super) fn text(path: &Path, what: &str, bytes: &[u8]) -> Result<String, StoreError> {
     let text = String::from_utf8(bytes.to_vec());
-    text.map_err(|error| bad(path, format!("{what} is no text: {:?}", error.as_bytes())))
+    text.map_err(|error| bad(path, format!("{what} is not text: {:?}", error.as_bytes())))
 }
 
 /// Go's `time.Time.MarshalBinary`: a version, seconds since the year 1 and nanoseconds, both big-endian, and the

@@ -160,7 +160,8 @@ pub fn left(journal: &Journal) -> Option<String> {
     let path = place.to_path(&journal.header.roots);
     path.is_dir().then(|| {
         format!(
-            "The copy that the migration made is left as {}. When nothing in it is missed, `rm -rf {}` removes it.",
+            "The copy that the migration made is still there: {}. Remove it when you do not need it any \
+            more: `rm -rf {}`",
             escaped(&path),
             shell_word(&path)
         )
@@ -181,7 +182,7 @@ pub(super) fn check_room(top: &Path, takes: Amount, help: &str) -> Result<(), Do
     Err(DockerError::in_the_way(
         top,
         format!(
-            "a copy takes {bytes} bytes and {} inodes, and only {} bytes and {} inodes are free. {help}",
+            "a copy needs {bytes} bytes and {} inodes, but only {} bytes and {} inodes are free. {help}",
             takes.inodes, free.bytes, free.inodes
         ),
     ))
@@ -210,8 +211,8 @@ fn check_is_closed(top: &Path) -> Result<(), DockerError> {
         false => Err(DockerError::in_the_way(
             top,
             format!(
-                "can be entered by others than root (it is {}:{} {:04o}), who could have a copy hold more than is here. \
-                 Close it with `chown root:root {path} && chmod 0710 {path}`, as a daemon that is not remapped has it",
+                "can be entered by others than root (it is {}:{} {:04o}), who could replace what is copied. \
+                Close it with `chown root:root {path} && chmod 0710 {path}`, as a daemon that is not remapped has it",
                 found.uid(),
                 found.gid(),
                 found.mode() & 0o7777,

@@ -28,8 +28,7 @@ impl NewUser {
         let uid = user.map(|user| user.uid.as_raw());
         let (uids, gids) = (subid_file("/etc/subuid")?, subid_file("/etc/subgid")?);
         let missing = MissingRanges::of(DEFAULT_USER, uid, [&uids, &gids]).ok_or_else(|| {
-            let reason =
-                "there is no room in it, or in /etc/subgid, for another range of 65536 ids";
+            let reason = "it has no free range of 65536 ids, or /etc/subgid has none";
             DockerError::in_the_way("/etc/subuid", reason)
         })?;
         let with = |file: SubidFile, path: &str, start: Option<u32>| match start {

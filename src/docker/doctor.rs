@@ -123,7 +123,7 @@ fn mount_map(remap: Option<&Remap>) -> Option<MountMap> {
 fn namespace(map: &IdMap) -> Finding {
     const WHAT: &str = "user namespace";
     if !nix::unistd::geteuid().is_root() {
-        return Finding::warning(WHAT, "was not made: that takes root");
+        return Finding::warning(WHAT, "was not tested: that needs root");
     }
     match try_namespace(map) {
         Ok(()) => Finding::ok(WHAT, "one with these ids was made"),
@@ -167,13 +167,14 @@ fn configuration(daemon: &Daemon<'_>) -> Finding {
     match &daemon.daemon_json {
         Err(error) => Finding::error(WHAT, error.to_string()),
         Ok(_) if !daemon.start.config.exists() => {
-            Finding::ok(WHAT, format!("{path} is not there; userns-remap is off unless dockerd is told so"))
+            Finding::ok(WHAT, format!("{path} is not there; userns-remap is off, unless dockerd has it on \
+            its command line"))
         }
         Ok(settings) if settings.uses_containerd_store() => Finding::error(
             WHAT,
             format!("{path} sets features.containerd-snapshotter: with userns-remap dockerd refuses to start"),
         )
-        .remedy("take it out; images of the containerd store must be saved and loaded again"),
+        .remedy("remove it; images of the containerd store must be saved and loaded again"),
         Ok(settings) => match settings.userns_remap.as_deref().filter(|value| !value.is_empty()) {
             Some(value) => Finding::ok(WHAT, format!("{path} says userns-remap: {value}")),
             None => Finding::ok(WHAT, format!("{path} does not set userns-remap")),

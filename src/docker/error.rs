@@ -50,7 +50,8 @@ pub enum DockerError {
     Containerd(#[from] StoreError),
     /// The user was made, and is not what the plan is for.
     #[error(
-        "{user} was made, and got {got} instead of {planned}; nothing else was changed. Run it again to use that"
+        "{user} was made, and got {got} instead of {planned}. Nothing else was changed. Run the command \
+        again to use {got}"
     )]
     OtherRange {
         /// Its name.

@@ -55,10 +55,11 @@ pub fn driver(root: &DockerRoot) -> Finding {
             Ok(drivers) if !drivers.is_empty() => Finding::ok(WHAT, drivers.join(", ")),
             _ => Finding::warning(
                 WHAT,
-                "no images of a storage driver are here; with the containerd image store (the default of new \
-                 installations from Docker 29 on) they are in containerd, where userns-remap does not reach",
+                "there are no images of a storage driver. With the containerd image store (the default of \
+                new installations from Docker 29 on) images are in containerd, which a remapped daemon does \
+                not show",
             )
-            .remedy("idshift docker migrate makes overlay2 layers of what is there"),
+            .remedy("idshift docker migrate converts these images to overlay2 layers"),
         },
     }
 }

@@ -11,8 +11,8 @@ use crate::fs::escape::shell_word;
 use crate::idmap::IdMap;
 
 /// Where the data-root is not the right one.
-pub const DATA_ROOT: &str =
-    "--data-root names another; `docker info -f '{{.DockerRootDir}}'` tells a daemon's";
+pub const DATA_ROOT: &str = "name another with --data-root; `docker info -f '{{.DockerRootDir}}'` prints the data-root of a running \
+    daemon";
 
 /// Where nothing is in the data-root.
 pub const RIGHT_DATA_ROOT: &str = "Is it the right --data-root?";
@@ -36,12 +36,11 @@ pub const OTHER_DAEMON_JSON: &str = "Run this again without --write-daemon-json,
                                      gets its options";
 
 /// Where `daemon.json` switches the containerd image store on.
-pub const ADD_WRITE_DAEMON_JSON: &str =
-    "Add --write-daemon-json, which takes it out in the same run";
+pub const ADD_WRITE_DAEMON_JSON: &str = "Add --write-daemon-json, which removes it in the same run";
 
 /// The same, before a migration.
 pub const MIGRATE_WRITES_DAEMON_JSON: &str =
-    "idshift docker migrate --write-daemon-json takes it out in the same run";
+    "idshift docker migrate --write-daemon-json removes it in the same run";
 
 /// Where the user or its ranges are missing.
 pub const CREATE_USER: &str = "idshift docker migrate --create-user makes dockremap and its ranges";
@@ -51,7 +50,7 @@ pub const MIGRATE_CREATES_USER: &str = "migrate with --create-user";
 
 /// The same, where dockerd is asked for `default`.
 pub const CREATE_USER_AS_DOCKERD: &str =
-    "`idshift docker migrate --create-user` makes it as dockerd would";
+    "`idshift docker migrate --create-user` creates it, as dockerd does";
 
 /// The same, where a command of the system is named first.
 pub const CREATE_USER_TOO: &str = "`idshift docker migrate --create-user` does so too";
@@ -64,12 +63,12 @@ pub const REVERT_THEN_IDMAPPED: &str =
     "first `idshift docker revert`, then `idshift docker migrate --idmapped`";
 
 /// Where a root that is remapped by a mount is to get another range.
-pub const REBASE_IDMAPPED: &str = "`idshift docker revert` with the range of before, then `idshift docker migrate \
-                                   --idmapped` with the new one, takes it there";
+pub const REBASE_IDMAPPED: &str = "first `idshift docker revert` with the old range, then `idshift docker \
+migrate --idmapped` with the new one";
 
 /// Where an id does not tell which side of the map it is on.
-pub const NO_BIND_MOUNTS: &str = "Migrate without --bind-mounts, and shift those that are not: \
-                                  idshift prepare --assume-unshifted";
+pub const NO_BIND_MOUNTS: &str = "Migrate without --bind-mounts, and shift those that are not shifted yet: \
+idshift prepare --assume-unshifted";
 
 /// What shifts a volume elsewhere, beside a command of its own.
 pub const SO_DOES_BIND_MOUNTS: &str = "so does --bind-mounts";
@@ -94,11 +93,11 @@ pub const MARK_CONTAINERS: &str =
 
 /// Where inodes are immutable.
 pub const CLEAR_FLAGS: &str =
-    "migrate with --immutable=clear: the flag is cleared while an inode is shifted, and put back";
+    "migrate with --immutable=clear: the flag is cleared while an inode is shifted, and set again";
 
 /// Where inodes cannot be shifted.
-pub const EXPLAIN_PROBLEMS: &str = "idshift docker migrate --dry-run -v says why of each; a larger range in /etc/subuid and \
-                                    /etc/subgid takes in more ids";
+pub const EXPLAIN_PROBLEMS: &str = "idshift docker migrate --dry-run -v gives the reason for each; a larger \
+range in /etc/subuid and /etc/subgid covers more ids";
 
 /// Where the range of a root is not the one that was named.
 pub const NAME_THE_RANGE: &str = "name its range with --from";

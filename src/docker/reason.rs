@@ -14,7 +14,7 @@ pub enum Reason {
     #[error("is not there. {}", help::DATA_ROOT)]
     NoDataRoot,
     /// It is something else.
-    #[error("is no directory. {}", help::DATA_ROOT)]
+    #[error("is not a directory. {}", help::DATA_ROOT)]
     NoDirectory,
     /// It is the directory of a remapped daemon in this data-root.
     #[error("is a remapped daemon's directory in the data-root: {}", help::this_data_root(.0))]
@@ -22,7 +22,8 @@ pub enum Reason {
     /// A run on it has not come to its end.
     #[error(
         "a migration or its reverse was interrupted here. `idshift journal list` shows its journal: `idshift resume \
-         JOURNAL` finishes it, `idshift rollback JOURNAL` undoes it. Start no Docker daemon before one of them has"
+         JOURNAL` finishes it, `idshift rollback JOURNAL` undoes it. Do not start Docker before one of them \
+         has"
     )]
     Interrupted,
     /// There is nothing of a plain daemon.
@@ -39,13 +40,13 @@ pub enum Reason {
     NoContentToMove(Instead),
     /// The new remapped root would have its place.
     #[error(
-        "holds {0} of a daemon that ran remapped. Two roots cannot be made one: start that daemon and save what you need \
+        "holds {0} of a daemon that ran remapped. Two roots cannot be merged: start that daemon and save what you need \
          of it, then move the directory away"
     )]
     RemappedRootInUse(Holds),
     /// The plain root would have its place.
     #[error(
-        "holds {0} of a plain daemon. Two roots cannot be made one: start a plain daemon and save what you need of it, \
+        "holds {0} of a plain daemon. Two roots cannot be merged: start a plain daemon and save what you need of it, \
          then remove them"
     )]
     PlainRootInUse(Holds),
@@ -59,8 +60,8 @@ pub enum Reason {
     SameRange(String),
     /// A mount cannot be made twice.
     #[error(
-        "is remapped by a mount already; `idshift docker migrate` changes the owners on disk for good, and `idshift docker \
-         revert` takes it back"
+        "is remapped by a mount already; `idshift docker migrate` changes the owners on disk permanently, \
+        and `idshift docker revert` goes back"
     )]
     AlreadyIdmapped,
     /// The root to move to another range is remapped by a mount.
@@ -92,8 +93,8 @@ pub enum Reason {
     DriverOfIdmapped(String),
     /// The daemon would not start, or show nothing.
     #[error(
-        "sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older ones show \
-         nothing of what is there. {}",
+        "sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older \
+        ones do not show these images. {}",
         help::ADD_WRITE_DAEMON_JSON
     )]
     StoreSwitchedOn,
@@ -112,14 +113,14 @@ pub enum Reason {
     RefusedByDockerd(&'static str),
     /// `cp` does not copy subvolumes.
     #[error(
-        "layers of the btrfs driver are subvolumes, and copies of them would be none. {}, after a snapshot of the \
-         data-root if you want one",
+        "layers of the btrfs driver are subvolumes, which `cp` cannot copy. {}; make a snapshot of the \
+        data-root before, if you want one",
         help::NO_COPY
     )]
     CopyOfSubvolumes,
     /// An earlier run was cut off.
     #[error(
-        "is left of {help} and belongs to nobody: `rm -rf {0}`, then again",
+        "is left over from {help} and is not needed. Remove it with `rm -rf {0}`, then run this again",
         help = help::EARLIER_COPY
     )]
     EarlierCopy(String),
@@ -133,7 +134,7 @@ pub enum Reason {
 pub enum Instead {
     /// A containerd image store that is empty.
     #[error(
-        "its daemon used the containerd image store, which cannot be carried, and there are no images in it either"
+        "its daemon used the containerd image store, which cannot be migrated and which has no images either"
     )]
     EmptyStore,
     /// Nothing at all.

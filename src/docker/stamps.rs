@@ -116,8 +116,9 @@ impl Stamps {
             Err(DockerError::in_the_way(
                 path,
                 format!(
-                    "was changed while {meanwhile}: somebody else is at work, or Docker was started. What was made is \
-                     removed. See that nobody starts it: `systemctl stop docker.socket docker containerd`, then again"
+                    "was changed while {meanwhile}: another program changed it, or Docker was started. What \
+                    the run had made is removed. Stop Docker and make sure that nobody starts it: `systemctl \
+                    stop docker.socket docker containerd`. Then run this again"
                 ),
             ))
         };

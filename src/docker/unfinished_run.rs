@@ -53,7 +53,7 @@ pub fn conversion_run(store: &Store, data_root: &Path) -> Result<Journal, Docker
         }
     }
     Err(none(
-        "no journal tells of a migration that converted its containerd image store and is not undone: `idshift journal \
-         list` shows what there is, and `idshift docker revert` makes a plain root with overlay2",
+        "there is no journal of a migration that converted its containerd image store and is not undone. \
+        `idshift journal list` lists the journals; `idshift docker revert` makes a plain root with overlay2",
     ))
 }

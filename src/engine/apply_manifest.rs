@@ -74,8 +74,8 @@ pub fn apply_manifest(
         return Err(Refusal::NotThisOne {
             path: manifest.path.clone(),
             reason: format!(
-                "{} of its {} inodes are as it wants them already, so it is not of the tree as it is now, and \
-                 undoing it would undo that as well. {}",
+                "{} of its {} inodes already have the owners that it would give them. So it does not \
+                describe the tree as it is now, and a rollback would undo an earlier run as well. {}",
                 found.already,
                 manifest.changes,
                 Guidance::NewManifest

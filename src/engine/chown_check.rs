@@ -15,13 +15,14 @@ pub(super) enum ChownNotKept {
     Stat(Errno),
     /// The name means another inode since.
     #[error(
-        "became another inode when it was changed: its filesystem copies what changes, which could not be undone"
+        "became another inode when it was changed: its filesystem copies a file to change it, which cannot \
+        be undone"
     )]
     Copied,
     /// Nothing.
     #[error(
-        "was given to {}:{}, and still belongs to {}:{}: its filesystem takes a chown and does nothing. \
-         Mount options may let it keep owners (ntfs-3g: `permissions`)",
+        "was given to {}:{}, but still belongs to {}:{}: its filesystem accepts a chown and ignores it. A \
+        mount option may make it keep owners (ntfs-3g: `permissions`)",
         wanted.0, wanted.1, owner.0, owner.1
     )]
     Ignored {

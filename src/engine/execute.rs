@@ -132,7 +132,7 @@ fn is_in_use(run: &RunState<'_>, journal: &Journal, stats: &mut Stats) -> bool {
         return false;
     };
     let path = journal.header.roots[0].path.as_path().to_path_buf();
-    let reason = format!("was taken into use meanwhile. {refusal}");
+    let reason = format!("came into use during the run. {refusal}");
     run.fail(stats, path, reason);
     true
 }

@@ -10,10 +10,10 @@ use crate::fs::root::RootError;
 #[derive(Debug, Error)]
 pub enum NotTheTree {
     /// A directory above it is a symlink.
-    #[error("a symlink is on its way now")]
+    #[error("there is a symlink in its path now")]
     Symlink,
     /// Another directory or file is at its path.
-    #[error("the tree's top is another inode now")]
+    #[error("the root of the tree is another inode now")]
     AnotherInode,
     /// The same of a directory where a mount was crossed.
     #[error("another directory is in its place")]
@@ -24,7 +24,7 @@ pub enum NotTheTree {
     /// It cannot be the root of a run.
     #[error("{0}")]
     NoRoot(Box<RootError>),
-    /// Its owners on disk are others than those shown.
+    /// Its owners on disk are not those shown.
     #[error("is seen through an idmapped mount now; `findmnt` shows it")]
     Idmapped,
     /// Its mount is not known.

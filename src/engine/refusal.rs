@@ -35,7 +35,7 @@ pub enum Refusal {
     #[error(transparent)]
     MountView(#[from] MountViewError),
     /// Two of the paths hold one another.
-    #[error("{inner}: lies in {outer}, which is named too. Name the outer one only", inner = escaped(inner), outer = escaped(outer))]
+    #[error("{inner}: lies in {outer}, which is named too. Name only the outer one", inner = escaped(inner), outer = escaped(outer))]
     Nested {
         /// The one inside.
         inner: PathBuf,

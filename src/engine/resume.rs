@@ -31,7 +31,7 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
         JournalState::Unfinished => check_can_go_on(journal)?,
         JournalState::Undoing => {
             return Err(not_this(journal, |rollback| {
-                format!("a rollback of it was begun; finish that with {rollback}")
+                format!("its rollback has begun; finish it with {rollback}")
             }));
         }
         JournalState::Finished | JournalState::Undone => {
@@ -91,7 +91,7 @@ fn check_can_go_on(journal: &Journal) -> Result<(), Refusal> {
     match journal.may_have_begun() {
         false => Err(not_this(journal, |rollback| {
             format!(
-                "the run ended before it knew everything that is to be done, and nothing was changed. \
+                "the run ended before its journal was complete, and nothing was changed. \
                  Close it with {rollback}, then start again"
             )
         })),
@@ -106,8 +106,8 @@ fn check_ids_tell(journal: &Journal, roots: &[Root]) -> Result<(), Refusal> {
     match walk.assume_unshifted && many {
         true => Err(not_this(journal, |rollback| {
             format!(
-                "ids do not tell what is shifted, and across several filesystems or subvolumes inode \
-                 numbers do not either. Undo it with {rollback} and start again"
+                "its ids do not show what is shifted already, and neither do inode numbers, because it has \
+                several filesystems or subvolumes. Undo it with {rollback}, then start again"
             )
         })),
         false => Ok(()),
@@ -130,7 +130,7 @@ fn check_steps(journal: &Journal) -> Result<(), Refusal> {
         return Err(Refusal::NotThisOne {
             path: journal.path.clone(),
             reason: format!(
-                "the run ended before it changed anything, and what there is may be another now. \
+                "the run ended before it changed anything, and the tree may have changed since. \
                  Close it with {rollback}, then start again"
             ),
         });

@@ -174,12 +174,12 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let is_open = journal.state == JournalState::Unfinished;
     let revert = match (journal.header.is_of_service(), is_open) {
         (true, true) => &format!(
-            "Where a daemon has been running since, `idshift resume {}` finishes the run, and then `idshift docker revert` \
-                 takes the daemon's new data along; ",
+            "If a daemon has run since, `idshift resume {}` finishes the run, and then `idshift docker \
+            revert` takes the daemon's new data along; ",
             argument(&journal.path)
         ),
         (true, false) => {
-            "Where a daemon has been running since, `idshift docker revert` takes its new data along; "
+            "If a daemon has run since, `idshift docker revert` takes its new data along; "
         }
         (false, _) => "",
     };

@@ -206,8 +206,8 @@ fn not_certain(journal: &Journal, error: &io::Error) -> Problem {
         path: journal.path.clone(),
         kind: ProblemKind::Failed,
         reason: format!(
-            "what was undone may not be on the disk yet, or is not on record: {error}. When that is mended, roll \
-             it back once more: `idshift rollback {}`",
+            "the undo may not be on the disk yet, or not in the journal: {error}. When that is repaired, \
+            roll back once more: `idshift rollback {}`",
             argument(&journal.path)
         ),
     }

@@ -21,7 +21,8 @@ pub struct ApplyError {
 fn help(call: &str, errno: Errno) -> &'static str {
     match (call, errno) {
         ("fchownat", Errno::INVAL) => {
-            ". Its new owner or group is no id of this process's user namespace (/proc/self/uid_map, gid_map): run idshift \
+            ". Its new owner or group is not an id of this process's user namespace (/proc/self/uid_map, \
+            gid_map): run idshift \
              on the host, outside of containers"
         }
         _ => "",

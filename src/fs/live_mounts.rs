@@ -19,21 +19,21 @@ use crate::guidance::Guidance;
 pub enum MountError {
     /// It is idmapped.
     #[error(
-        "is seen through an idmapped mount that came meanwhile ({point}), so its owners on disk are others than those \
-         shown. `umount {word}`, then run it again",
+        "is seen through an idmapped mount that was made during the run ({point}), so its owners on disk are not \
+        those shown. `umount {word}`, then run this again",
         point = escaped(.0), word = shell_word(.0)
     )]
     Idmapped(PathBuf),
     /// It is another one than there was.
     #[error(
-        "is on a mount that came meanwhile ({point}), so what it shows was not checked. `umount {word}`, or {}, \
-         then run it again",
+        "is on a mount that was made during the run ({point}), so what it shows was not checked. `umount \
+        {word}`, or {}, then run this again",
         Guidance::LeaveOut, point = escaped(.0), word = shell_word(.0)
     )]
     New(PathBuf),
     /// The kernel does not tell.
     #[error(
-        "is on a mount of which the kernel does not tell what it is: {0}. You can {help}",
+        "is on a mount that idshift cannot identify: {0}. You can {help}",
         help = Guidance::LeaveOut
     )]
     Unknown(#[from] io::Error),

@@ -58,7 +58,8 @@ pub enum RootError {
     },
     /// A symlink: which of the two is meant must not be guessed.
     #[error(
-        "{path}: is a symlink to {target}; nothing is followed. Name the directory itself: {target}",
+        "{path}: is a symlink to {target}, which idshift does not follow. Name the directory itself: \
+        {target}",
         path = escaped(path), target = escaped(target)
     )]
     Symlink {
@@ -69,8 +70,8 @@ pub enum RootError {
     },
     /// A symlink on the way that is somebody's.
     #[error(
-        "{path}: goes by the symlink {link}, which belongs to uid {uid}, who may let it lead anywhere. \
-         Name the directory by the way that it lies on: `realpath` shows where it leads now",
+        "{path}: contains the symlink {link}, which belongs to uid {uid}, who can change where it leads. \
+        Name the directory by its real path: `realpath` shows where it leads now",
         path = escaped(path), link = escaped(link)
     )]
     Strangers {
@@ -83,7 +84,7 @@ pub enum RootError {
     },
     /// It leads elsewhere than it did.
     #[error(
-        "{path}: leads to {target} since a moment ago: somebody is changing the directories above it",
+        "{path}: now leads to {target}: somebody is changing the directories above it",
         path = escaped(path), target = escaped(target)
     )]
     Moved {

@@ -59,7 +59,7 @@ pub trait Visit {
 pub enum Enter {
     /// Read its names.
     Yes,
-    /// It is no directory, or the visitor does not want it.
+    /// It is not a directory, or the visitor does not want it.
     No,
 }
 

@@ -22,11 +22,11 @@ pub fn findings(dir: &Path) -> Vec<Finding> {
             return vec![Finding::error(WHAT, found).remedy("mount -o remount,rw")];
         }
         Err(Errno::ACCESS) if !rustix::process::geteuid().is_root() => {
-            let found = format!("{shown}: what it can keep was not tried: that takes root");
+            let found = format!("{shown}: was not tested: that needs root");
             return vec![Finding::warning(WHAT, found).remedy("sudo idshift doctor")];
         }
         Err(errno) => {
-            let found = format!("{shown}: {errno}; what it can keep was not tried");
+            let found = format!("{shown}: {errno}; was not tested");
             return vec![Finding::warning(WHAT, found)];
         }
     };

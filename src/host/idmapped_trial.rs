@@ -18,14 +18,17 @@ const OVERLAY: &str = "idmapped overlay";
 pub fn of_directory(dir: &Path, map: &MountMap) -> Finding {
     let shown = escaped(dir);
     if !nix::unistd::geteuid().is_root() {
-        return Finding::warning(MOUNTS, format!("{shown}: was not tried: that takes root"))
+        return Finding::warning(MOUNTS, format!("{shown}: was not tested: that needs root"))
             .remedy("sudo idshift doctor");
     }
     let made = PinnedFile::path(dir)
         .map_err(|errno| IdmappedMountError::Call("open", errno))
         .and_then(|pin| DetachedMount::of(pin.as_fd(), map, MountOptions::default()));
     match made {
-        Ok(_) => Finding::ok(MOUNTS, format!("{shown} can be mounted so: one was made")),
+        Ok(_) => Finding::ok(
+            MOUNTS,
+            format!("{shown} can be mounted so: tested with a mount"),
+        ),
         Err(IdmappedMountError::AlreadyIdmapped) => {
             Finding::ok(MOUNTS, format!("{shown} is seen through one already"))
         }
@@ -44,7 +47,7 @@ pub fn of_overlay(dir: &Path, map: &MountMap) -> Option<Finding> {
         Ok(()) => Finding::ok(
             OVERLAY,
             format!(
-                "overlayfs takes layers of {} seen through one: one was made",
+                "overlayfs supports idmapped layers of {}: tested with a mount",
                 escaped(dir)
             ),
         ),

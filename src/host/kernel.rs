@@ -77,7 +77,7 @@ pub fn user_namespaces() -> Finding {
     match most.trim().parse::<u64>() {
         Ok(0) => Finding::error(
             WHAT,
-            "user.max_user_namespaces is 0: no container would start",
+            "user.max_user_namespaces is 0, so no container would start",
         )
         .remedy("sysctl -w user.max_user_namespaces=28633, and a file in /etc/sysctl.d"),
         Ok(most) => Finding::ok(WHAT, format!("user.max_user_namespaces is {most}")),
@@ -95,7 +95,10 @@ fn helpers() -> Vec<Finding> {
         [] => Finding::ok("newuidmap, newgidmap", "are installed"),
         _ => Finding::warning(
             "newuidmap, newgidmap",
-            format!("{} not installed; dockerd does without", missing.join(", ")),
+            format!(
+                "{} not installed; dockerd does not need it",
+                missing.join(", ")
+            ),
         )
         .remedy("apt install uidmap, for rootless engines"),
     }]

@@ -86,7 +86,7 @@ fn first_line(program: &str, argument: &str) -> Option<String> {
 pub fn findings() -> Vec<Finding> {
     let docker = match dockerd() {
         Some(docker) => Finding::ok("Docker", docker.version),
-        None => Finding::warning("Docker", "dockerd is not on the path"),
+        None => Finding::warning("Docker", "dockerd is not in PATH"),
     };
     let runc = match runc() {
         Some(runc) if runc.looks_up_as_container() => {
@@ -97,7 +97,7 @@ pub fn findings() -> Vec<Finding> {
             .remedy("runc 1.1 or later, or idshift prepare --fix-parents")
         }
         Some(runc) => Finding::ok("runtime", runc.to_string()),
-        None => Finding::warning("runtime", "runc is not on the path"),
+        None => Finding::warning("runtime", "runc is not in PATH"),
     };
     vec![docker, runc]
 }

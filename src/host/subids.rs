@@ -71,7 +71,7 @@ fn of_file(
     match &own[..] {
         [] => findings.push(
             Finding::error(what, format!("{path} has no line for {user}"))
-                .remedy(fix.unwrap_or("a range of 65536 ids in it that no other user has")),
+                .remedy(fix.unwrap_or("add a range of 65536 ids that no other user has")),
         ),
         lines => {
             let ids: u64 = lines.iter().map(|line| u64::from(line.count)).sum();
@@ -127,8 +127,9 @@ fn overlaps(all: &[SubidLine], own: &[SubidLine], what: &'static str) -> Vec<Fin
         |line: &SubidLine| format!("line {} ({}, {})", line.line_no, line.owner, range(line));
     let finding = |(one, other): (&SubidLine, &SubidLine)| {
         let found = format!("{} shares ids with {}", said(one), said(other));
-        Finding::warning(what, found)
-            .remedy("a range for each user that no other has, before anything is shifted into it")
+        Finding::warning(what, found).remedy(
+            "give each user a range that no other user has, before anything is shifted into it",
+        )
     };
     // More than a screen of them says no more.
     pairs.into_iter().take(10).map(finding).collect()
@@ -171,7 +172,7 @@ fn inhabited(
             what,
             format!("host accounts are inside the range: {}", names.join(", ")),
         )
-        .remedy("another range: containers' files would belong to these accounts")
+        .remedy("use another range: containers' files would belong to these accounts")
     })
 }
 

@@ -14,8 +14,8 @@ use crate::fs::escape::{escaped, shell_word};
 pub enum ProgramError {
     /// A program that root runs at boot must be root's alone.
     #[error(
-        "{program}: is {writable}, who could have anything run by root at the next boot. Install idshift where only root \
-         writes (`install -m 755 {word} /usr/local/bin`), and run that",
+        "{program}: can be changed by {writable}, and root runs it at the next boot. Install idshift where \
+        only root can write (`install -m 755 {word} /usr/local/bin`), and run that one",
         program = escaped(program), word = shell_word(program)
     )]
     Writable {
@@ -59,14 +59,11 @@ fn check_is_roots(program: &Path) -> Result<(), ProgramError> {
             (0, 0) => continue,
             (0, _) if is_sticky => continue,
             (0, _) => format!(
-                "writable by others ({} has mode {:04o})",
+                "others than root ({} has mode {:04o})",
                 escaped(path),
                 found.mode() & 0o7777
             ),
-            (uid, _) => format!(
-                "changed by uid {uid} at will, to whom {} belongs",
-                escaped(path)
-            ),
+            (uid, _) => format!("uid {uid}, to whom {} belongs", escaped(path)),
         };
         return Err(ProgramError::Writable {
             program: program.to_path_buf(),

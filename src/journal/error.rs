@@ -54,7 +54,7 @@ pub enum JournalError {
     /// A frame is damaged.
     #[error(
         "{path}: frame {frame} at byte {offset} is damaged: {reason}. The {frame} frames before it \
-         are whole: {}",
+         are complete: {}",
         Guidance::UndoWholeFrames(*.frame, &shell_word(path)), path = escaped(path)
     )]
     Damaged {
@@ -69,7 +69,7 @@ pub enum JournalError {
     },
     /// Not even the header is there: nothing was done under this journal.
     #[error(
-        "{path}: holds no whole header. The run ended before it changed anything; \
+        "{path}: has no complete header. The run ended before it changed anything; \
          {}",
         Guidance::PruneJournals(&shell_word(safe_path::directory_of(path))), path = escaped(path)
     )]
@@ -79,8 +79,8 @@ pub enum JournalError {
     },
     /// Somebody went on with it.
     #[error(
-        "{path}: another idshift is at work on it, or was since it was read; nothing was done. \
-         `idshift journal show {word}` says how it stands",
+        "{path}: another idshift is working on it, or has written to it since it was read. Nothing was done. \
+        `idshift journal show {word}` shows its state",
         path = escaped(path), word = shell_word(path)
     )]
     GoneOn {
@@ -107,7 +107,7 @@ pub enum Damage {
     #[error(transparent)]
     Line(#[from] LineError),
     /// It was whole when the journal was opened.
-    #[error("it is not whole any more")]
+    #[error("it is not complete any more")]
     NotWholeAnyMore,
     /// A line names what no line before it defines.
     #[error("it names a root or a change that it does not define")]
@@ -159,7 +159,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A number that several journals have.
-    #[error("{name} could be any of {ids}. Name it by its whole id", name = one_line(name), ids = one_line(ids))]
+    #[error("{name} could be any of {ids}. Name it by its full id", name = one_line(name), ids = one_line(ids))]
     Ambiguous {
         /// What was asked for.
         name: String,
@@ -168,8 +168,7 @@ pub enum StoreError {
     },
     /// The directory that was named is not there.
     #[error(
-        "{path}: there is no such journal directory. {}; where it was given none, that is \
-         {DEFAULT_PLACE}",
+        "{path}: there is no such journal directory. {}; the default is {DEFAULT_PLACE}",
         Guidance::JournalDirOfRun, path = escaped(path)
     )]
     NoDirectory {

@@ -86,7 +86,7 @@ pub enum Damaged {
     #[error("the head of the frame is damaged")]
     Head,
     /// It has the number of another frame.
-    #[error("frame {found} stands where frame {expected} should")]
+    #[error("frame {found} is in the place of frame {expected}")]
     Number {
         /// Its number.
         found: u32,
@@ -94,7 +94,7 @@ pub enum Damaged {
         expected: u32,
     },
     /// How long its lines are is not said, or more than any frame holds.
-    #[error("its size is missing or beyond reason")]
+    #[error("its size is missing or too large")]
     Size,
     /// zstd cannot decompress it; in its words.
     #[error("{0}")]

@@ -28,10 +28,10 @@ pub enum LineError {
     #[error("header line: {0:?} is not the absolute path of a tree")]
     NotAbsolute(PathBuf),
     /// The columns of a dir line belong together.
-    #[error("dir line: its columns are not of one length")]
+    #[error("dir line: its columns differ in length")]
     Columns,
     /// A dir line begins with more names of the line before than that one has.
-    #[error("dir line: it keeps {keep} names of {depth}")]
+    #[error("dir line: `keep` is {keep}, but the path before it has {depth} names")]
     SharedNames {
         /// As many as it says.
         keep: usize,
@@ -39,7 +39,7 @@ pub enum LineError {
         depth: usize,
     },
     /// A dir line names a change that its frame does not define.
-    #[error("dir line: there is no change {0}")]
+    #[error("dir line: there is no own line {0}")]
     NoChange(u32),
     /// It names a tree that the header does not have.
     #[error("{kind} line: there is no root {root}")]
@@ -58,6 +58,6 @@ pub enum LineError {
         name: PathBuf,
     },
     /// A step whose place is a tree itself, where it must be below one.
-    #[error("step line: a place without a name")]
+    #[error("step line: a path without a name")]
     NoName,
 }

@@ -23,12 +23,12 @@ pub enum PrivateFileError {
     OfAnotherUser(u32),
     /// Without it, a run cannot be undone.
     #[error(
-        "is a journal of idshift, which says how a run is undone. Name another file. `idshift journal list` lists the journals, \
+        "is a journal of idshift, which is needed to undo a run. Name another file. `idshift journal list` lists the journals, \
          and `idshift journal prune` removes those that are not needed any more"
     )]
     Journal,
     /// What is written is made from it.
-    #[error("is the file that is read. Name another file")]
+    #[error("is the file that this command reads. Name another file")]
     Input,
 }
 

@@ -21,7 +21,7 @@ pub enum AppendError {
     #[error("it was removed while it was written")]
     Removed,
     /// Frames of it are gone, and with them what undoes the run.
-    #[error("it was cut off by another program while it was written")]
+    #[error("another program truncated it while it was written")]
     Cut,
     /// The thread that writes it cannot be started.
     #[error("no thread for it: {0}")]

@@ -26,8 +26,8 @@ pub enum MountError {
     Unsuitable(#[from] UnsuitableRoot),
     /// A login account works there.
     #[error(
-        "{path}: {claim} as long as it is mounted. Mount it elsewhere (`idshift mount {word} TARGET`), or add --allow-home if \
-         it is this one", path = escaped(path), word = shell_word(path)
+        "{path}: {claim} as long as it is mounted. Mount it elsewhere (`idshift mount {word} TARGET`), or add \
+        --allow-home if you mean this one", path = escaped(path), word = shell_word(path)
     )]
     Account {
         /// Where the mount would be.
@@ -45,7 +45,8 @@ pub enum MountError {
     },
     /// It is mounted already, and not as it is asked for.
     #[error(
-        "{path}: an idmapped mount is there already. `idshift mounts` shows it; `idshift umount {word}` takes it down",
+        "{path}: an idmapped mount is there already. `idshift mounts` shows it; `idshift umount {word}` \
+        unmounts it",
         path = escaped(path), word = shell_word(path)
     )]
     There {
@@ -98,7 +99,7 @@ pub enum MountError {
     /// The kernel says so, and nobody is found.
     #[error(
         "{path}: is in use by something that is not found in /proc, such as a mount below it (`findmnt -R {word}`). \
-         --allow-in-use unmounts it all the same: what is open stays open",
+         --allow-in-use unmounts it anyway: open files stay open",
         path = escaped(path), word = shell_word(path)
     )]
     Busy {
@@ -180,7 +181,7 @@ fn instead(path: &Path, error: &IdmappedMountError) -> String {
 fn other_mount(path: &Path, is_mount: bool) -> String {
     match is_mount {
         true => format!(
-            "; another mount is there, which `umount {}` takes down",
+            "; another mount is there, which `umount {}` removes",
             shell_word(path)
         ),
         false => String::new(),

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// Text that is no digest or id. It names no file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no {1}")]
+#[error("{0:?} is not a {1}")]
 pub struct BadId(pub(super) String, pub(super) &'static str);
 
 /// 64 lowercase hexadecimal digits, and nothing else: safe as a file name.

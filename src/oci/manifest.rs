@@ -102,10 +102,10 @@ pub enum ManifestError {
     #[error("is not what the OCI image specification says: {0}")]
     Json(#[from] serde_json::Error),
     /// Neither of the two.
-    #[error("is neither an image's manifest nor an index of such")]
+    #[error("is neither the manifest of an image nor an index of manifests")]
     Unknown,
     /// An image of another kind.
-    #[error("is no image's configuration: its rootfs has the type {0:?}")]
+    #[error("is not the configuration of an image: its rootfs has the type {0:?}")]
     Rootfs(String),
 }
 

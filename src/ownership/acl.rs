@@ -86,9 +86,9 @@ pub enum AclError {
     Perm(u16),
     /// A named user or group whose id the kernel does not show (`posix_acl_to_xattr`, `from_kuid`).
     #[error(
-        "its ACL names {0} with id 4294967295 (-1), which is no id: it stands for one that this user namespace, or an \
-         idmapped mount, does not map. Run idshift on the host, on the path where the files are on disk; where that \
-         is so already, `getfacl -n` shows the entry, and `setfacl -b` takes the ACL off"
+        "its ACL names {0} with id 4294967295 (-1), which is not an id: it stands for one that this user \
+        namespace, or an idmapped mount, does not map. Run idshift on the host, on the path where the files \
+        are on disk. If you did that, `getfacl -n` shows the entry, and `setfacl -b` removes the ACL"
     )]
     NoId(&'static str),
     /// An entry that takes no id has one.
@@ -102,7 +102,8 @@ pub enum AclError {
     /// Tags or named ids not ascending, or twice the same. Of the ids the kernel takes it; `setfacl`
     /// sorts them, but only where the ACL is not already there.
     #[error(
-        "ACL entries are out of order, or for the same one twice; take it off with setfacl -b and set it again"
+        "ACL entries are out of order, or an entry is there twice; remove the ACL with setfacl -b and set it \
+        again"
     )]
     Order,
     /// An entry that every ACL has is not there.

@@ -91,7 +91,7 @@ impl TryFrom<Fields> for Ownership {
 
     fn try_from(fields: Fields) -> Result<Ownership, &'static str> {
         if fields.uid == u32::MAX || fields.gid == u32::MAX {
-            return Err("4294967295 is reserved and is nobody's id");
+            return Err("4294967295 is reserved and is not an id");
         }
         let xattrs = OwnershipXattrs {
             acl: fields.acl,

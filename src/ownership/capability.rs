@@ -29,7 +29,7 @@ pub struct Capability {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CapabilityError {
     /// The first version had 32 capabilities; no kernel since 2.6.25 writes it.
-    #[error("is of version 1, which cannot be kept as it is; set it anew with setcap")]
+    #[error("is of version 1, which idshift cannot keep; set it again with setcap")]
     Version1,
     /// None of 1, 2 and 3.
     #[error("unknown revision {0:#010x}")]

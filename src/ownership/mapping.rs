@@ -33,10 +33,10 @@ pub enum Unmapped {
     },
     /// It has an id of the range, and whether it had it before the mount is not known.
     #[error(
-        "it has an id of the range ({uid}:{gid} on disk). Whether it had it before the data-root was remapped by a mount, or \
-         root of the host made it since, its times do not tell, as the clock of this host was set back. If root made it, \
-         chown it to the ids without the range (100000 is 0); if it was so before, note its owner, chown it, and back \
-         afterwards"
+        "it has an id of the range ({uid}:{gid} on disk). idshift cannot tell whether it had the id before \
+        the data-root was remapped by a mount, or whether root of the host made it since: the clock of this \
+        host was set back, so its times do not show that. If root made it, chown it to the ids without the \
+        range (100000 is 0). If it had the id before, note its owner, chown it, and chown it back afterwards"
     )]
     Undated {
         /// Its owner.

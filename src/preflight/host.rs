@@ -22,8 +22,8 @@ pub enum HostLacks {
     Proc,
     /// A system call.
     #[error(
-        "{call}(2): {errno}. idshift takes Linux {since} or later, and no seccomp profile that forbids this call: run it on \
-         the host and not in a container; nothing was changed"
+        "{call}(2): {errno}. idshift needs Linux {since} or later, and no seccomp profile that forbids this \
+        call. Run it on the host and not in a container. Nothing was changed"
     )]
     Call {
         /// Its name.

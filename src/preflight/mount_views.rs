@@ -18,7 +18,7 @@ use crate::guidance::Guidance;
 pub enum MountViewError {
     /// The owners that are seen are not those on disk.
     #[error(
-        "{path}: is seen through an idmapped mount ({point}), so its owners on disk are others than those shown. {}",
+        "{path}: is seen through an idmapped mount ({point}), so its owners on disk are not those shown. {}",
         on_disk(point, below.as_deref()), path = escaped(path), point = escaped(point)
     )]
     Idmapped {
@@ -31,8 +31,8 @@ pub enum MountViewError {
     },
     /// The same, and the mount point lies outside of the chroot.
     #[error(
-        "{path}: is seen through an idmapped mount whose mount point is outside of this chroot, so its owners on disk \
-         are others than those shown. {OUTSIDE}",
+        "{path}: is seen through an idmapped mount whose mount point is outside of this chroot, so its owners \
+        on disk are not those shown. {OUTSIDE}",
         path = escaped(path)
     )]
     IdmappedOutside {
@@ -41,8 +41,8 @@ pub enum MountViewError {
     },
     /// Whether two paths lead to the same files is not known.
     #[error(
-        "{one}: is on the same filesystem as {other}, and in this chroot, whose mount is not in /proc/self/mountinfo, \
-         it cannot be told whether both show the same files. Run idshift outside of the chroot",
+        "{one}: is on the same filesystem as {other}, and idshift cannot tell whether both show the same \
+        files, because the mount of this chroot is not in /proc/self/mountinfo. Run idshift outside of the chroot",
         one = escaped(one), other = escaped(other)
     )]
     PerhapsSeenTwice {

@@ -83,8 +83,8 @@ impl std::fmt::Display for Untold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{}: is on {}, and only a try tells whether names can be exchanged there (RENAME_EXCHANGE, renameat2(2)). \
-             A run tries that before its first change, and is refused if they cannot.",
+            "{}: is on {}, and whether names can be exchanged there (RENAME_EXCHANGE, renameat2(2)) must be \
+            tested. A run tests that before its first change, and is refused if they cannot.",
             escaped(&self.path),
             self.fs_type
         )

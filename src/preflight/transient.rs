@@ -16,7 +16,7 @@ use crate::preflight::in_use::{self, TreeInUse, Use};
 #[derive(Debug, Error)]
 pub enum TransientBlocker {
     /// Only root may change owners.
-    #[error("{path}: changing owners takes root, and this process lacks {missing}. Run it with sudo, outside of containers; {}", Guidance::DryRunWithoutRoot, path = escaped(path))]
+    #[error("{path}: changing owners needs root, and this process lacks {missing}. Run it with sudo, outside of containers; {}", Guidance::DryRunWithoutRoot, path = escaped(path))]
     NotRoot {
         /// The first tree, or the journal.
         path: PathBuf,

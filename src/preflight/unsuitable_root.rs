@@ -30,7 +30,7 @@ pub enum UnsuitableRoot {
         /// The root.
         path: PathBuf,
     },
-    /// What a daemon listens on, or what is no file at all.
+    /// What a daemon listens on, or what is not a file at all.
     #[error(
         "{}: is {kind}; shifting it gives a container's user rights on what is behind it. {}",
         escaped(path),
@@ -86,8 +86,7 @@ pub enum UnsuitableRoot {
     },
     /// Entries cannot get another place in one moment there.
     #[error(
-        "{}: is on {name}, which lacks {flag} (renameat2(2)): without that, names cannot \
-         be given safely. {}",
+        "{}: is on {name}, which lacks {flag} (renameat2(2)): without that, idshift cannot rename safely. {}",
         escaped(path), rename_help(*.is_tree, path)
     )]
     RenameFlag {
@@ -173,7 +172,7 @@ pub fn check_no_data_root(path: &Path) -> Result<(), UnsuitableRoot> {
     }
 }
 
-/// Refuses a root that is no directory and no file: a socket such as docker.sock, a device.
+/// Refuses a root that is not a directory and no file: a socket such as docker.sock, a device.
 ///
 /// # Errors
 /// Says what it is.

@@ -15,7 +15,7 @@ pub(super) fn report(object: &Map<String, Value>) -> Report {
     };
     let verdict = match grade {
         Grade::Good => "Ready for userns-remap.",
-        Grade::Warning => "Ready, with warnings: something is to be looked at first.",
+        Grade::Warning => "Ready, with warnings: look at them first.",
         Grade::Bad => "Not ready: something stands in the way.",
     };
     let is_said = ["format", "command", "verdict", "ending", "roots", "dry_run"];

@@ -105,7 +105,10 @@ fn verdict(journal: &Journal, id: &str, inodes: u64) -> (Grade, String) {
                 "Finished: {inodes} inodes changed, {left} left as they were. `idshift rollback {id}` undoes it."
             ),
         ),
-        (JournalState::Undone, 0) => (Grade::Good, "Rolled back: all is as it was before.".into()),
+        (JournalState::Undone, 0) => (
+            Grade::Good,
+            "Rolled back: everything is as it was before.".into(),
+        ),
         (JournalState::Undone, _) => (
             Grade::Warning,
             format!(

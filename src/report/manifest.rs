@@ -49,7 +49,7 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
             ManifestLine::Summary(line) => summary = Some(line),
         }
     }
-    let cut = || ReportError::bad(path, "it has no header or no summary, so it was cut off");
+    let cut = || ReportError::bad(path, "it has no header or no summary, so it is incomplete");
     let (header, summary) = header.zip(summary).ok_or_else(cut)?;
     Ok(report(path, &header, &summary, (tree, problems, steps)))
 }

@@ -100,7 +100,7 @@ impl Source {
             .open(path)
             .map_err(failed)?;
         if !file.metadata().map_err(failed)?.is_file() {
-            return Err(ReportError::bad(path, "it is no regular file"));
+            return Err(ReportError::bad(path, "it is not a regular file"));
         }
         let mut head = [0; 4];
         let read = file.read(&mut head).map_err(failed)?;
@@ -133,7 +133,7 @@ impl Source {
             Ok(_) => Err(ReportError::bad(path, "it is another kind of JSON")),
             Err(error) => Err(ReportError::bad(
                 path,
-                format!("its first line is no JSON: {error}"),
+                format!("its first line is not JSON: {error}"),
             )),
         }
     }

@@ -56,7 +56,7 @@ pub enum VolumeError {
         reason: String,
     },
     /// The child that tries could not.
-    #[error("the child that tries as the container's user: {0}")]
+    #[error("the child process that tests as the container's user: {0}")]
     Probe(String),
 }
 

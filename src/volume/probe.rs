@@ -63,7 +63,7 @@ pub enum ProbeFailure {
         errno: nix::Error,
     },
     /// The parent did not do its part.
-    #[error("nobody wrote the map of the user namespace")]
+    #[error("the map of the user namespace was not written")]
     NoMap,
     /// The directory or file itself cannot be looked at.
     #[error("{0}")]

@@ -22,7 +22,7 @@ use crate::preflight::{self, UnsuitableRoot};
 pub const CREATE: &str = "--create makes it, with the right owner";
 
 /// Of a directory above that the container's root may not search.
-pub const FIX_PARENTS: &str = "--fix-parents lets it through, with one ACL entry";
+pub const FIX_PARENTS: &str = "--fix-parents allows it, with one ACL entry";
 
 /// Of a user that is not given in numbers.
 pub const LOOK_UP_USER: &str = "--container and --image-user look names up";
@@ -214,7 +214,8 @@ fn against(seen: &Seen<'_>, what: AccessKind, errno: Errno) -> Vec<String> {
         Errno::PERM if seen.stat.immutable => format!("chattr -i {path}"),
         Errno::PERM if seen.stat.append_only => format!("chattr -a {path}"),
         _ if what == AccessKind::Connect => format!(
-            "setfacl -m u:{}:rw {path}, if the container may do all that what listens there can do",
+            "setfacl -m u:{}:rw {path}, if the container may have all rights of the service that listens \
+            there",
             seen.host_ids.0
         ),
         _ if is_own => seen.open_to_owner(),

@@ -64,7 +64,9 @@ impl ContainerUser {
     pub fn on_host(&self, map: &IdMap) -> Result<(u32, u32), VolumeError> {
         let outside = |what: &str, id: u32| VolumeError::User {
             user: self.to_string(),
-            reason: format!("{what} {id} is outside the map {map}: a container does not start so"),
+            reason: format!(
+                "{what} {id} is outside the map {map}: a container does not start with it"
+            ),
         };
         let into = |ranges: &crate::idmap::RangeMap, id| {
             let found = ranges.ranges().iter().find_map(|range| range.to_host(id));

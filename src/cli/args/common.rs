@@ -127,7 +127,7 @@ pub struct ObstacleArgs {
     #[arg(long)]
     pub keep_going: bool,
     /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
-    /// change and set it again [default: refuse]
+    /// change and set it again
     #[arg(
         long,
         value_name = "refuse|clear",

@@ -231,7 +231,7 @@ pub struct RebaseArgs {
     #[arg(long)]
     pub allow_outside_links: bool,
     /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
-    /// change and set it again [default: refuse]
+    /// change and set it again
     #[arg(
         long,
         value_name = "refuse|clear",

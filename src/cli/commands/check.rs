@@ -23,7 +23,7 @@ pub fn run(args: &CheckArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     if !nix::unistd::geteuid().is_root() {
         let what = args.path.as_deref().map_or("check".into(), path);
         return Err(Failure::refused(format!(
-            "{what}: trying it as a container's user takes root. Run it with sudo"
+            "{what}: testing it as a container user needs root. Run it with sudo"
         )));
     }
     crate::preflight::host::check().map_err(Failure::refused)?;
@@ -105,7 +105,7 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
         ),
     }
     if checked.is_symlink {
-        say!("It is what the symlink leads to; Docker follows it too.");
+        say!("The path you gave is a symlink to it; Docker follows symlinks too.");
     }
     say!("");
     for step in &checked.steps {
@@ -128,7 +128,7 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
     let (uid, gid) = owner.inside.split_once(':').unwrap_or_default();
     let nobody = match (uid, gid) {
         ("65534", _) => ": nobody, because its owner is outside the map",
-        (_, "65534") => ": its group is none of the container's",
+        (_, "65534") => ": its group is outside the map",
         _ => "",
     };
     say!("  The container sees that as {}{nobody}.", owner.inside);
@@ -177,7 +177,7 @@ fn unusable(checked: &Checked, verbose: bool) {
     if checked.unusable_total == 0 {
         if checked.recursive {
             say!(
-                "  All that is below can be used: {}.",
+                "  All entries below can be used: {}.",
                 entries(checked.looked_at)
             );
         }

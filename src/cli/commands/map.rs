@@ -32,7 +32,7 @@ pub fn run(args: &MapCommandArgs, call: &Invocation) -> Result<Exit, Failure> {
     let named = args.map.named()?;
     if let Some(id) = args.ids.iter().find(|id| **id == RESERVED) {
         return Err(Failure::usage(format!(
-            "--id {id}: is reserved, and is no id"
+            "--id {id}: is reserved and is not an id"
         )));
     }
     let users = match named.is_hosts {
@@ -119,7 +119,7 @@ fn print_users(users: &RangeUsers, most: usize) {
     }
     for shared in users.shared_ranges.iter().take(most) {
         say!(
-            "Also of {}: {}-{}, by line {} of {}.",
+            "Shared with {}: {}-{} (line {} of {}).",
             one_line(&shared.owner),
             shared.first,
             shared.last,
@@ -152,11 +152,11 @@ fn print_users(users: &RangeUsers, most: usize) {
             String::new()
         };
         let names = names[..names.len().min(most)].join(", ");
-        say!("{what} of the host with ids of it: {names}{more}.");
+        say!("{what} of the host inside the map: {names}{more}.");
     }
     if *users == RangeUsers::default() {
         say!(
-            "Nobody else has ids of this map: no other line of /etc/subuid and /etc/subgid, no account, no group."
+            "No other line of /etc/subuid and /etc/subgid, no account and no group has ids of this map."
         );
     }
 }

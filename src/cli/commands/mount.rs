@@ -73,8 +73,8 @@ fn install(unit: &Unit, mount: &PlannedMount, was_there: bool) -> Result<(), Fai
         let left = match was_there {
             true => "the mount stays until the next boot".to_string(),
             false => match mount.undo() {
-                Ok(()) => "the mount was taken down again".into(),
-                Err(error) => format!("and the mount is left: {error}"),
+                Ok(()) => "the mount was removed again".into(),
+                Err(error) => format!("and the mount could not be removed: {error}"),
             },
         };
         Failure::refused(format!("{error}; {left}"))
@@ -211,7 +211,7 @@ fn notes(mount: &PlannedMount) -> Vec<String> {
                 "In use now: {}. Processes that have it open still see the owners on disk: restart them.",
                 named(&users)
             )),
-            Err(error) => notes.push(format!("Who uses {source} cannot be told: {error}.")),
+            Err(error) => notes.push(format!("Cannot find out who uses {source}: {error}.")),
         }
     }
     if !mount.read_only && mount.is_open_to_others() {

@@ -64,7 +64,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     let acted = args.up_to.is_some() && !args.dry_run;
     if let Some(whole) = kept_whole(&path).filter(|_| acted) {
         tell!(
-            "The journal as it was, with what comes behind, is kept: {}",
+            "The complete journal, with the frames after these, is kept: {}",
             escaped(&whole)
         );
     }
@@ -91,7 +91,7 @@ fn effects(journal: &Journal, force: bool) -> Vec<String> {
     }
     lines.push(match force {
         true => {
-            "  Inodes that were changed after the run get their owner back, too (--force).".into()
+            "  Inodes that were changed after the run get their owner back too (--force).".into()
         }
         false => {
             "  Inodes that were changed after the run stay as they are, and are reported.".into()

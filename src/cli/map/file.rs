@@ -29,7 +29,10 @@ enum Unreadable {
     Io(#[from] io::Error),
     #[error("is not a regular file")]
     NotRegular,
-    #[error("is larger than {}, and so no configuration", HumanBytes(MOST))]
+    #[error(
+        "is larger than {}, so it is not a configuration file",
+        HumanBytes(MOST)
+    )]
     TooLarge,
 }
 
@@ -43,7 +46,8 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
     let described = notation::describe(&bytes, &name).map_err(Failure::refused)?;
     if user.is_some() && !matches!(described.source, Source::Podman(_)) {
         return Err(Failure::usage(format!(
-            "{name}: has its host ids itself; --subid is for --uidmap and --gidmap of a user's Podman. Leave one of both out"
+            "{name}: already has host ids; --subid is only for --uidmap and --gidmap of rootless Podman. \
+            Leave out one of the two"
         )));
     }
     let mut named = NamedMap {
@@ -78,7 +82,8 @@ pub(super) fn read(path: &Path, user: Option<&str>) -> Result<NamedMap, Failure>
             named.map = map.map_err(Failure::refused)?;
             named.owners = user.map(str::to_string).into_iter().collect();
             if user.is_none() {
-                let note = "read as options of root's Podman; --subid USER reads them as those of a user's";
+                let note =
+                    "read as options of root's Podman; for rootless Podman, add --subid USER";
                 named.notes.push(note.into());
             }
         }
@@ -114,7 +119,7 @@ fn both_halves(path: &Path, half: RangeMap, name: &str) -> Result<IdMap, Failure
         None => {
             return Err(Failure::refused(NotationError::new(
                 name,
-                "is one of the two maps of a process, and its name does not tell which",
+                "is uid_map or gid_map of a process, and its name does not say which",
                 "Name /proc/PID/uid_map: gid_map beside it is read, too",
             )));
         }
@@ -175,7 +180,8 @@ fn of_root(ranges: &RootRanges, name: &str, notes: &mut Vec<String>) -> Result<I
             _ => Err(Failure::refused(NotationError::new(
                 name,
                 format!(
-                    "has no map of its own yet, and root has {} ranges of {SHORTEST} ids or more in {path}, not one",
+                    "has no map of its own yet, and root has {} ranges of {SHORTEST} ids or more in {path}, \
+                    but needs exactly one",
                     long.len()
                 ),
                 "Start the instance once: its map is then in volatile.idmap.current",
@@ -183,6 +189,8 @@ fn of_root(ranges: &RootRanges, name: &str, notes: &mut Vec<String>) -> Result<I
         }
     };
     let (uids, gids) = (range("/etc/subuid")?, range("/etc/subgid")?);
-    notes.push("was not started yet: this is what its settings make of the ranges of root".into());
+    notes.push(
+        "was not started yet: the map is computed from its settings and the ranges of root".into(),
+    );
     ranges.over(uids, gids).map_err(Failure::refused)
 }

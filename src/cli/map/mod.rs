@@ -66,7 +66,8 @@ impl MapArgs {
         let named = self.named()?;
         if named.is_hosts {
             return Err(Failure::refused(format!(
-                "{}: is of a container without a user namespace: its ids are those of the host, and there is nothing to shift. \
+                "{}: the container has no user namespace, so its ids are those of the host and there is \
+                nothing to shift. \
                  Give the container a range first (LXC: lxc.idmap = u 0 100000 65536, and the same with g), or name the map: \
                  --map b:0:100000:65536",
                 named.source

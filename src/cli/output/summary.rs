@@ -106,7 +106,7 @@ pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> Str
     next_step(&mut text, report, of);
     let goes_on = matches!(report.ending, Ending::Interrupted | Ending::Stuck { .. });
     if options.service && goes_on && report.journal.is_some() {
-        text.push_str("\n  Start no Docker daemon before one of these has ended.\n");
+        text.push_str("\n  Do not start Docker before one of these has ended.\n");
     }
     text
 }
@@ -183,7 +183,7 @@ fn set_aside(text: &mut String, all: &[SetAside]) {
     }
     let _ = writeln!(
         text,
-        "\nSomething else was in the place of a step. It was renamed, and kept:"
+        "\nOther entries were in the way of a step. They were renamed and kept:"
     );
     for SetAside { from, to } in all {
         let _ = writeln!(text, "  {} is now {}", path(from), path(to));
@@ -222,7 +222,11 @@ fn next_step(text: &mut String, report: &Report, of: SummaryKind) {
         }
         (Ending::Done, SummaryKind::Rollback) if report.stats.forcible > 0 => {
             text.push('\n');
-            show(text, "Also what was changed since:", "rollback --force");
+            show(
+                text,
+                "To also restore what was changed since:",
+                "rollback --force",
+            );
         }
         _ => {}
     }

@@ -53,7 +53,7 @@ pub enum BoltError {
         source: io::Error,
     },
     /// Neither of its two meta pages is one.
-    #[error("{path}: is no bbolt file of this kind of host, or is damaged: {fault}", path = escaped(path))]
+    #[error("{path}: is not a bbolt file of this kind of host, or is damaged: {fault}", path = escaped(path))]
     Meta {
         /// The file.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum BoltError {
         fault: MetaFault,
     },
     /// A program writes to it too often for it to be read.
-    #[error("{path}: changes all the time while it is read. Try again, or stop containerd", path = escaped(path))]
+    #[error("{path}: keeps changing while it is read. Try again, or stop containerd", path = escaped(path))]
     Changing {
         /// The file.
         path: PathBuf,
@@ -85,13 +85,13 @@ pub enum MetaFault {
     #[error("it is too short")]
     Short,
     /// The page's flags do not say that it is one.
-    #[error("its first page is no meta page")]
+    #[error("its first page is not a meta page")]
     Type,
     /// Another magic number.
     #[error("it does not begin with bbolt's magic number")]
     Magic,
     /// Another version of the format.
-    #[error("it has version {0} of the format, and 2 is known")]
+    #[error("it is in version {0} of the format; only version 2 is known")]
     Version(u32),
     /// The checksum is that of something else.
     #[error("the checksum of its meta page is wrong")]
@@ -136,9 +136,9 @@ pub enum PageFault {
     #[error("it is too deep in its tree, or in a cycle")]
     Depth,
     /// It is part of two trees, or twice of one.
-    #[error("it is reached in two ways")]
+    #[error("two other pages refer to it")]
     Shared,
     /// The value of an element that is a bucket is none.
-    #[error("its element {0} is no bucket")]
+    #[error("its element {0} is not a bucket")]
     Bucket(usize),
 }

@@ -39,12 +39,13 @@ pub fn troubles(
     let graph_drivers = root.drivers().unwrap_or_default();
     if !is_converted && !container.driver.is_empty() && !graph_drivers.contains(&container.driver) {
         let why = format!(
-            "has its files in {}, of which there are no images here: a remapped daemon does not show it",
+            "has its files in {}, for which there are no images here: a remapped daemon does not show it",
             container.driver
         );
         trouble(
             why,
-            "docker commit and docker save it before, docker load and run it afterwards; its volumes are carried",
+            "before: docker commit and docker save; afterwards: docker load and docker run. Its volumes are \
+            migrated",
         );
     }
     if let Some(why) = obstacle {
@@ -56,7 +57,7 @@ pub fn troubles(
         trouble(
             "runs with --userns=host: it will see its files owned by the range, so sudo and setuid programs misbehave"
                 .into(),
-            "recreate it without --userns=host where that is possible",
+            "recreate it without --userns=host, if that is possible",
         );
     } else {
         let user = container_user::user_of(root, files).ok().zip(remap);
@@ -71,7 +72,7 @@ pub fn troubles(
     for (volume, driver) in volume_drivers(&files.config).unwrap_or_default() {
         trouble(
             format!("uses volume {volume} of the driver {driver}: its files are not shifted"),
-            "shift them where they are kept, or see that the driver hands them over with the range's owners",
+            "shift them where they are stored, or let the driver present them with owners in the range",
         );
     }
     troubles

@@ -50,7 +50,7 @@ fn store_switched_on(daemon_json: &DaemonJson) -> Option<Finding> {
         Finding::warning(
             "image store",
             "daemon.json sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and \
-             older ones show nothing of what is there",
+             older ones do not show these images",
         )
         .remedy(guidance::MIGRATE_WRITES_DAEMON_JSON)
     })
@@ -65,7 +65,7 @@ pub fn image_store(
     match checked {
         Err(DockerError::InContainerd { path, what, remedy }) => {
             let found = format!(
-                "{}: {what} in the containerd image store, and cannot be carried",
+                "{}: {what} in the containerd image store, and cannot be migrated",
                 escaped(&path)
             );
             Some(Finding::error(WHAT, found).remedy(remedy))
@@ -142,18 +142,17 @@ pub fn daemon(top: &Path, containerd: Option<&Path>, running: &[String]) -> Vec<
     let mut findings = vec![Finding::warning(WHAT, found).remedy(help)];
     if !running.is_empty() {
         let found = format!("{} running: {}", running.len(), running.join(", "));
-        findings.push(
-            Finding::warning("containers", found)
-                .remedy("docker stop them first: with live-restore they outlive the daemon"),
-        );
+        findings.push(Finding::warning("containers", found).remedy(
+            "docker stop them first: with live-restore they keep running without the daemon",
+        ));
     }
     findings
 }
 
 fn left_over(top: &Path, name: &str) -> Finding {
-    let found = format!("{name} is left of an earlier migration; it stays");
+    let found = format!("{name} is left over from an earlier migration; it stays");
     let help = format!(
-        "rm -rf {}, when nothing in it is missed",
+        "rm -rf {}, when you do not need it any more",
         shell_word(&top.join(name))
     );
     Finding::ok(REMAPPED_ROOT, found).remedy(help)
@@ -179,14 +178,14 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
         findings.push(if holds.is_unused() {
             Finding::ok(
                 REMAPPED_ROOT,
-                format!("{name} is there and unused; it is set aside"),
+                format!("{name} is there and unused; it is renamed and kept"),
             )
         } else if name == range_dir && DockerRoot::at(top).holds()?.is_unused() {
             let found = format!(
                 "{name} holds {holds}, and the plain root nothing: this host is remapped already"
             );
             Finding::error(REMAPPED_ROOT, found)
-                .remedy("nothing is to be migrated; idshift docker revert is the way back")
+                .remedy("there is nothing to migrate; idshift docker revert goes back")
         } else if name == range_dir {
             Finding::error(REMAPPED_ROOT, format!("{name} holds {holds}"))
                 .remedy("save what you need of it with a remapped daemon, then move it away")
@@ -202,11 +201,8 @@ fn swarm(root: &DockerRoot) -> Option<Finding> {
     let swarm = root.path.join("swarm");
     let is_member = swarm.join("docker-state.json").exists() || swarm.join("state.json").exists();
     is_member.then(|| {
-        Finding::warning(
-            "swarm",
-            "this host is in a swarm; its state is carried along as it is",
-        )
-        .remedy("drain the node first: docker node update --availability drain self")
+        Finding::warning("swarm", "this host is in a swarm; its state moves as it is")
+            .remedy("drain the node first: docker node update --availability drain self")
     })
 }
 
@@ -245,7 +241,7 @@ fn quotas(top: &Path) -> Option<Finding> {
     preflight::has_project_quotas(top).then(|| {
         Finding::warning(
             "project quotas",
-            "are on: sizes that are limited stay limited, and who wrote what is counted under the shifted ids",
+            "are on: limits of sizes stay, and usage is counted for the shifted ids",
         )
         .remedy("user and group quotas, where you have them, must be set for the range's ids")
     })

@@ -49,14 +49,14 @@ pub fn check(
     let finding = match &checked {
         Err(error) => Finding::error(WHAT, error.to_string()),
         Ok(None) => {
-            let found = "the layers were not read: one that is damaged refuses the migration";
+            let found = "the layers were not read; if one is damaged, the migration is refused";
             let help = format!(
                 "idshift docker audit without --quick, or idshift docker migrate --dry-run, reads them: about {:.0} s",
                 summary.seconds.max(1.0)
             );
             Finding::warning(WHAT, found).remedy(help)
         }
-        Ok(Some(_)) => Finding::ok(WHAT, "all layers were read, and are what their digests say"),
+        Ok(Some(_)) => Finding::ok(WHAT, "all layers were read, and match their digests"),
     };
     let is_carried = checked.is_ok();
     let changed = checked.ok().flatten().unwrap_or_default();

@@ -38,7 +38,7 @@ impl Reader<'_> {
         let name = &container.name;
         DockerError::in_the_way(
             &self.containerd.path,
-            format!("the container {name} cannot be carried: {reason}"),
+            format!("the container {name} cannot be converted: {reason}"),
         )
     }
 
@@ -54,15 +54,16 @@ impl Reader<'_> {
         let bad = |reason: &str| self.bad_container(container, reason);
         if driver != SNAPSHOTTER {
             return Err(bad(&format!(
-                "its files are in the snapshotter {driver}, and those of {SNAPSHOTTER} are carried. With a plain daemon, \
-                 `docker commit {name} IMAGE:TAG` keeps what it wrote, and `docker rm {name}` takes it away"
+                "its files are in the snapshotter {driver}; only those in {SNAPSHOTTER} can be converted. \
+                With a plain daemon, `docker commit {name} IMAGE:TAG` keeps what it wrote, and `docker rm \
+                {name}` removes it"
             )));
         }
-        let hex: HexId = id.parse().map_err(|_| bad("its id is none"))?;
+        let hex: HexId = id.parse().map_err(|_| bad("its id is not valid"))?;
         let missing = || {
             bad(
-                "its files were looked for here, and are not there. If the daemon uses another containerd, its directory \
-                 is looked at when it is the `root` in /etc/containerd/config.toml, or containerd/daemon in the data-root",
+                "its files are not here. If the daemon uses another containerd, idshift finds its directory \
+                if it is the `root` in /etc/containerd/config.toml, or containerd/daemon in the data-root",
             )
         };
         let (parent, own) = self.snapshot(id).ok_or_else(missing)?;
@@ -107,7 +108,7 @@ impl Reader<'_> {
         if it.base != top {
             return Err(bad(
                 self,
-                "its files are on other layers than its image has",
+                "its files are on layers that are not those of its image",
             ));
         }
         let mut numbers = Vec::new();
@@ -136,7 +137,7 @@ impl Reader<'_> {
         let mut next = it.base.clone();
         while let Some(key) = next {
             if keys.len() > 2 * MAX_LAYERS {
-                return Err(self.bad_container(it.container, "its snapshots have no end"));
+                return Err(self.bad_container(it.container, "its snapshots are in a loop"));
             }
             let (parent, snapshot) = self.snapshot(&key).ok_or_else(|| {
                 let reason = format!("its image is gone, and so is the snapshot {key}");

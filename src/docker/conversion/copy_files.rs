@@ -43,7 +43,7 @@ pub(super) fn check_is_closed(snapshotter: &Path) -> Result<(), DockerError> {
         false => Err(DockerError::in_the_way(
             snapshotter,
             format!(
-                "can be entered by others than root, who could have a copy hold more than is here. Close it with \
+                "can be entered by others than root, who could replace what is copied. Close it with \
                  `chown root:root {path} && chmod 0700 {path}`, as containerd makes it",
                 path = shell_word(snapshotter)
             ),

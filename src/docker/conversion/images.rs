@@ -29,7 +29,7 @@ impl Reader<'_> {
                 DockerError::in_the_way(
                     &self.containerd.path,
                     format!(
-                        "the image {name} cannot be carried: {reason}. With a plain daemon, `docker pull` it again or \
+                        "the image {name} cannot be converted: {reason}. With a plain daemon, `docker pull` it again or \
                          `docker rmi` it"
                     ),
                 )
@@ -98,7 +98,7 @@ impl Reader<'_> {
         match (chosen, first) {
             (Some(digest), _) => Ok(digest),
             (None, Some(error)) => Err(error),
-            (None, None) => Err(self.bad(target, "has no platform whose content is here")),
+            (None, None) => Err(self.bad(target, "has no platform whose content is complete here")),
         }
     }
 
@@ -120,7 +120,7 @@ impl Reader<'_> {
         match self.target(digest)? {
             Target::Manifest(_) => all.push((digest.clone(), is_hosts)),
             Target::Index(_) if depth == MAX_INDEXES => {
-                return Err(self.bad(digest, "is an index too deep in others"));
+                return Err(self.bad(digest, "is an index that is nested too deep"));
             }
             Target::Index(inner) => {
                 for one in inner {
@@ -155,7 +155,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let Target::Manifest(Manifest { config, layers }) = self.target(digest)? else {
-            return Err(self.bad(digest, "is an index, and no manifest"));
+            return Err(self.bad(digest, "is an index, not a manifest"));
         };
         let content = self.containerd.content();
         let bytes = content.document(&config.digest)?;

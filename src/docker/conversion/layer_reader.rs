@@ -104,7 +104,7 @@ fn check_diff_id(path: &Path, layer: &Layer, found: &Digest) -> Result<(), Docke
         true => Ok(()),
         false => Err(DockerError::in_the_way(
             path,
-            format!("is another layer than its image says: {found}, and not {expected}"),
+            format!("is not the layer that its image names: {found}, not {expected}"),
         )),
     }
 }

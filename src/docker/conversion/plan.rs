@@ -258,7 +258,7 @@ fn mount_of(path: &Path) -> Result<(u32, u32, u64), DockerError> {
     let kind = FileType::from_raw_mode(found.stx_mode.into());
     match kind == FileType::Directory {
         true => Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_mnt_id)),
-        false => Err(DockerError::in_the_way(path, "is no directory")),
+        false => Err(DockerError::in_the_way(path, "is not a directory")),
     }
 }
 

@@ -19,7 +19,8 @@ pub fn check_storage_driver(said: Option<&str>, config: &Path) -> Result<(), Doc
             config,
             format!(
                 "has \"storage-driver\": \"{driver}\", and what is in the containerd image store becomes layers of \
-                 overlay2, which a remapped daemon would not look for then. Take `storage-driver` out of it first"
+                 overlay2, which a remapped daemon would not look for then. Remove `storage-driver` from it \
+                 first"
             ),
         )),
     }

@@ -64,17 +64,18 @@ impl Staging {
             Ok(_) if holds_files(&dir) => Err(DockerError::in_the_way(
                 &dir,
                 format!(
-                    "is left of an earlier conversion, and there are files in its overlay2: what containers wrote, if a \
-                     conversion was rolled back with --force, and this may be all there is of it. Look at it. To keep \
-                     it, move it out of the data-root: `mv {} /root/`, then again",
+                    "is left over from an earlier conversion, and has files in its overlay2. If that \
+                    conversion was rolled back with --force, these may be the only copy of what containers \
+                    wrote. Look at them. To keep them, move the directory out of the data-root: `mv {} \
+                    /root/`. Then run this again",
                     shell_word(&dir)
                 ),
             )),
             Ok(_) => Err(DockerError::in_the_way(
                 &dir,
                 format!(
-                    "is left of a conversion that was cut short before it changed anything, and belongs to nobody: \
-                     `rm -rf {}`, then again",
+                    "is left over from a conversion that ended before it changed anything, and is not \
+                    needed. Remove it: `rm -rf {}`. Then run this again",
                     shell_word(&dir)
                 ),
             )),

@@ -54,8 +54,8 @@ pub struct ConversionSummary {
 pub fn changed_files(files: &[PathBuf]) -> Option<String> {
     let first = files.first()?;
     Some(format!(
-        "{} of layers had other content than the image says, first {}: containers see what was there, `docker save` and \
-         `docker push` give out what the image says.",
+        "{} in layers differed from the image, the first is {}. Containers see the files as they were on \
+        disk; `docker save` and `docker push` use the files of the image.",
         count(files.len(), "file"),
         escaped(first)
     ))
@@ -132,8 +132,8 @@ impl ConversionSummary {
         )];
         if !self.without_image.is_empty() {
             all.push(format!(
-                "Of {} the image is gone: one is made of its layers' files, without a name, so that the container can be \
-                 committed.",
+                "The image of {} is gone: a new one without a name is made of the files of its layers, so \
+                that the container can be committed.",
                 self.without_image.join(", ")
             ));
         }
@@ -148,7 +148,7 @@ impl ConversionSummary {
         let left = left.into_iter().filter(|(n, ..)| *n > 0);
         let left = left.map(|(n, one, many)| format!(", {n} {}", if n == 1 { one } else { many }));
         all.push(format!(
-            "Lost by it: the build cache{}. Images get other ids, those of their configurations.",
+            "What is lost: the build cache{}. Images get other ids, those of their configurations.",
             left.collect::<String>()
         ));
         all.push(self.what_stays(&bytes));
@@ -195,11 +195,11 @@ impl ConversionSummary {
         };
         let removal = match &self.other_namespaces[..] {
             [] => format!(
-                "When nothing of it is missed, with docker and containerd stopped: rm -rf {}/*",
+                "When you do not need it any more, with docker and containerd stopped: rm -rf {}/*",
                 shell_word(&self.left_at)
             ),
             others => format!(
-                "It is not to be removed as a whole: {} in it {} of others than Docker",
+                "Do not remove all of it: {} in it {} not of Docker",
                 others.join(", "),
                 if others.len() == 1 { "is" } else { "are" }
             ),

@@ -88,7 +88,7 @@ impl DaemonJson {
 fn not_json(path: &Path, error: &serde_json::Error) -> DockerError {
     DockerError::in_the_way(
         path,
-        format!("{error}. dockerd would not start with it either; correct it first"),
+        format!("{error}. dockerd would not start with it either. Correct it first"),
     )
 }
 

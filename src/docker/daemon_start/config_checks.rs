@@ -38,7 +38,7 @@ impl DaemonStart {
 
     fn twice(&self, name: &str, said: &OptionValue) -> DockerError {
         let why = format!(
-            "sets {name}, and so does {} (--{name}): dockerd does not start with both. Take one of them out",
+            "sets {name}, and so does {} (--{name}): dockerd does not start with both. Remove one of them",
             said.source
         );
         DockerError::in_the_way(&self.config, why)
@@ -97,7 +97,7 @@ impl DaemonStart {
             it.source.to_string()
         });
         let why = format!(
-            "is not written: the daemon that reads it starts on {} as {said} has it, not on {}. {}",
+            "is not written: the daemon that reads it uses the data-root {} (from {said}), not {}. {}",
             escaped(&its),
             escaped(data_root),
             guidance::OTHER_DAEMON_JSON

@@ -47,7 +47,7 @@ impl DaemonStart {
                 reload(&said.source)
             ),
             (Direction::OutOf, Some(said)) => format!(
-                "Take --userns-remap={} out of {}{}. Then start the daemon on {root}.",
+                "Remove --userns-remap={} from {}{}. Then start the daemon on {root}.",
                 said.value,
                 said.source,
                 reload(&said.source)

@@ -82,8 +82,8 @@ pub(in crate::docker) fn not_json(path: &Path, error: &serde_json::Error) -> Doc
     });
     let help = match of_one {
         Some(dir) => format!(
-            "dockerd cannot load it either. Restore the file, or, if it is of no more use, move {} out of the \
-             data-root while the daemon is stopped",
+            "dockerd cannot load it either. Restore the file. Or, if you do not need it any more, move {} \
+            out of the data-root while the daemon is stopped",
             escaped(dir)
         ),
         None => "Restore the file from a backup".into(),

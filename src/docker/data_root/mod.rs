@@ -84,7 +84,7 @@ pub fn names(dir: &Path) -> Result<Vec<String>, DockerError> {
             Ok(name) => names.push(name.to_string()),
             Err(_) => {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                let why = "dockerd makes no such name; move it away";
+                let why = "dockerd makes no such name. Move it away";
                 return Err(DockerError::in_the_way(dir.join(name), why));
             }
         }

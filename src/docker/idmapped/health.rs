@@ -40,8 +40,8 @@ pub fn findings(
             ),
         )
         .remedy(
-            "idshift docker migrate changes the owners on disk, after which no mount is needed; idshift docker revert is the \
-             way back",
+            "idshift docker migrate changes the owners on disk, and then no mount is needed; idshift docker \
+            revert goes back",
         ),
         MountState::Missing => Finding::error(
             WHAT,
@@ -62,7 +62,8 @@ pub fn findings(
                 format!("{found}, so docker.service does not start, or starts without the mount"),
             )
             .remedy(
-                "idshift docker revert, then idshift docker migrate --idmapped, makes unit and drop-in anew; or put them back",
+                "put the unit and the drop-in back; or run idshift docker revert, then idshift docker \
+                migrate --idmapped, which makes them again",
             )
         }));
     } else {
@@ -132,7 +133,9 @@ fn hidden(root: &IdmappedRoot) -> Option<Finding> {
     let (stat, empty) = below_mount(root)?;
     let found = match (empty, stat.immutable) {
         (true, true) => return None,
-        (true, false) => "can be written to: a daemon that is started without the mount would",
+        (true, false) => {
+            "is not immutable: a daemon that is started without the mount would write to it"
+        }
         (false, _) => HOLDS_FILES,
     };
     let point = shell_word(&root.point());
@@ -155,7 +158,7 @@ const HOLDS_FILES: &str =
 fn move_away(root: &IdmappedRoot) -> String {
     let point = shell_word(&root.point());
     format!(
-        "stop the daemon, umount {point}, move away what is in there, chattr +i {point}, then {}",
+        "stop the daemon, umount {point}, move away the files in it, chattr +i {point}, then {}",
         unit::mount_command(&root.top)
     )
 }
@@ -218,6 +221,7 @@ fn without_mount(root: &IdmappedRoot) -> Result<Option<Finding>, DockerError> {
                 found.join(", ")
             ),
         )
-        .remedy("idshift docker revert gives them back, and idshift docker migrate --idmapped carries them with the rest")
+        .remedy("idshift docker revert gives them back; idshift docker migrate --idmapped then migrates them \
+        with the rest")
     }))
 }

@@ -112,9 +112,10 @@ impl IdmappedRoot {
             Err(error) => Err(DockerError::in_the_way(
                 &path,
                 format!(
-                    "does not say which ids this data-root is mounted with ({error}). Write the ranges into it, as \
-                     `b:0:100000:65536`: those that its user had in /etc/subuid when it was migrated; and `since` with that \
-                     time in milliseconds, which `stat -c %W000 .` in this directory tells"
+                    "does not say which ids this data-root is mounted with ({error}). Write two lines into \
+                    it: the ranges that its user had in /etc/subuid when it was migrated, such as \
+                    `b:0:100000:65536`; and `since MILLISECONDS` with the time of the migration, which `stat \
+                    -c %W000 .` in this directory prints"
                 ),
             )),
         }

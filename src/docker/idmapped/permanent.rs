@@ -110,8 +110,8 @@ fn check_is_docker_s(root: &IdmappedRoot) -> Result<(), DockerError> {
     match all.iter().find(|name| !is_daemon_name(name.as_bytes())) {
         Some(name) => Err(DockerError::in_the_way(
             content.join(name),
-            "is not the daemon's, and whether its owners are those of containers is not known. Move it out of the data-root, \
-             and run this again",
+            "does not belong to the daemon, and idshift does not know whether its owners are ids of \
+            containers. Move it out of the data-root, and run this again",
         )),
         None => Ok(()),
     }
@@ -119,7 +119,8 @@ fn check_is_docker_s(root: &IdmappedRoot) -> Result<(), DockerError> {
 
 fn with(option: &str, point: &Path) -> DockerError {
     let why = format!(
-        "is remapped by a mount already, and only its owners on disk are still to be changed: run this again without {option}"
+        "is remapped by a mount already, and only its owners on disk have to change: run this again without \
+        {option}"
     );
     DockerError::in_the_way(point, why)
 }

@@ -171,8 +171,8 @@ impl ContainerdStore {
                 Err(DockerError::in_the_way(
                     first,
                     format!(
-                        "has images or containers of Docker, and so has {}. Which of them the daemon uses cannot be told: \
-                         move the other one away, then again",
+                        "has images or containers of Docker, and so has {}. idshift cannot tell which of \
+                        them the daemon uses. Move the other one away, then run this again",
                         others.join(" and ")
                     ),
                 ))
@@ -191,7 +191,7 @@ impl ContainerdStore {
             true => Ok(()),
             false => Err(DockerError::in_the_way(
                 top,
-                "has images of a plain daemon in the containerd image store. Two roots cannot be made one: start a plain \
+                "has images of a plain daemon in the containerd image store. Two roots cannot be merged: start a plain \
                  daemon, `docker save` what you need of it, and remove the images with `docker rmi`",
             )),
         }
@@ -289,8 +289,8 @@ pub fn unused(root: &DockerRoot) -> Option<String> {
     let in_use = root.drivers().is_ok_and(|drivers| !drivers.is_empty());
     (in_use && has_images(root)).then(|| {
         format!(
-            "{} was used with the containerd image store too; images in it are not shown by a daemon that uses a storage \
-             driver, and are not carried",
+            "{} was used with the containerd image store too; a daemon that uses a storage driver does not \
+            show images in it, and they are not migrated",
             escaped(&root.path)
         )
     })

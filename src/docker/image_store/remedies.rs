@@ -21,7 +21,8 @@ pub(super) fn save_and_load(direction: Direction, root: &Path) -> String {
         ),
     };
     format!(
-        "Volumes can be carried, this cannot yet. With {kept} daemon that uses the store:\n  \
+        "Volumes can be migrated, but images and containers in the store cannot. With {kept} daemon that \
+        uses the store:\n  \
          1. docker commit CONTAINER IMAGE:TAG   for each container whose files matter\n  \
          2. {SAVE}\n  \
          3. docker rm CONTAINER   for all of them; their volumes stay\n  \

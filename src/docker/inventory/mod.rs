@@ -200,7 +200,10 @@ impl Inventory {
         findings.extend(refused.map(|volume| Finding::error("volumes", volume.to_string())));
         if !self.carried_as_is.is_empty() {
             let found = format!("{}: not Docker's", self.carried_as_is.join(", "));
-            findings.push(Finding::ok("other data", found + "; goes along as it is"));
+            findings.push(Finding::ok(
+                "other data",
+                found + "; moves with the data-root, not shifted",
+            ));
         }
         findings
     }

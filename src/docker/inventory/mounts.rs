@@ -83,13 +83,13 @@ impl MountPoint {
         let (path, new) = (shell_word(&self.path), shell_word(&self.new_path));
         match self.by_daemon {
             true => format!(
-                "is a mount ({}) of a container that runs, or one that a dead daemon left. Stop the containers and the \
-                 daemon if they run; what is still mounted then goes with `umount {path}`",
+                "is a mount ({}) of a container that runs, or one that a killed daemon left. Stop the \
+                containers and the daemon if they run. If it is still mounted then, `umount {path}`",
                 self.fs_type
             ),
             false if self.idmapped => format!(
-                "is an idmapped mount, so its owners on disk are others than those shown, and it is neither renamed nor \
-                 shifted. `umount {path}`, migrate, shift the directory that it shows (`findmnt -o SOURCE,FSROOT {path}` \
+                "is an idmapped mount, so its owners on disk are not those shown, and it is neither renamed \
+                nor shifted. `umount {path}`, migrate, shift the directory that it shows (`findmnt -o SOURCE,FSROOT {path}` \
                  says which), and bind that at {new}"
             ),
             false => format!(

@@ -112,7 +112,7 @@ impl<W: Write> Packer<W> {
         Ok(None)
     }
 
-    /// Packs what is no directory.
+    /// Packs what is not a directory.
     fn pack_other(
         &mut self,
         (dir, name): (&OwnedFd, &[u8]),

@@ -195,7 +195,7 @@ impl Repositories {
     }
 }
 
-/// The size that Docker gives a layer: of all that is no directory, each inode once.
+/// The size that Docker gives a layer: of all that is not a directory, each inode once.
 ///
 /// # Errors
 /// Something cannot be read.

@@ -77,7 +77,7 @@ impl<W: Write> TarSplitWriter<W> {
         self.names.insert(hash)
     }
 
-    /// An entry whose content is on the disk; without content for all that is no file.
+    /// An entry whose content is on the disk; without content for all that is not a file.
     ///
     /// # Errors
     /// It cannot be written.

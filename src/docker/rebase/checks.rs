@@ -16,7 +16,8 @@ pub(super) fn check_is_there(data_root: &Path, root: &Path) -> Result<(), Docker
         return Err(DockerError::in_the_way(data_root, Reason::Interrupted));
     }
     if root.is_symlink() {
-        let why = "is a symlink: what is there is not followed. Move the directory here itself, and rename nothing in it";
+        let why = "is a symlink, which idshift does not follow. Move the directory itself here, without \
+        renaming anything in it";
         return Err(DockerError::in_the_way(root, why));
     }
     let docker_root = DockerRoot::at(root);

@@ -23,7 +23,7 @@ pub fn findings(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> 
             continue;
         }
         let found = format!(
-            "{name} is of another range than that of {}, {own}: the daemon does not see its {}",
+            "{name} is the root of another range than that of {}, {own}: the daemon does not see its {}",
             remap.user,
             root.holds()?
         );

@@ -13,12 +13,12 @@ use crate::ownership::FileType;
 /// Why an entry of a docker root cannot be renamed into the other one; `None` when it can.
 pub fn why_not_renamed(path: &Path, stat: &Stat) -> Option<String> {
     if stat.mount_root {
-        return Some("is a mount point, and a data-root across several filesystems is not carried by renaming".into());
+        return Some("is a mount point, and idshift cannot rename across filesystems".into());
     }
     (stat.file_type == FileType::Symlink).then(|| {
         let target = std::fs::read_link(path).unwrap_or_default();
         format!(
-            "is a symlink to {}: what is there is not followed",
+            "is a symlink to {}, which idshift does not follow",
             escaped(&target)
         )
     })

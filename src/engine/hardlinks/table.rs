@@ -170,7 +170,7 @@ impl HardLinkTable {
 /// What is the matter with an inode that has names outside.
 pub(in crate::engine) fn describe_outside_names((there, names): (u32, u32)) -> String {
     format!(
-        "has {there} of its {names} names in the tree: whoever uses the others would see another owner"
+        "has {there} of its {names} hard links in the tree: users of the others would see another owner"
     )
 }
 

@@ -144,8 +144,8 @@ fn verify_some<S: Sink>(visitor: &mut ShiftVisitor<'_, S>, some: &[Deferred]) ->
         let first = &inode.names[0];
         let name = first.iter().next().unwrap_or_default();
         let reason = format!(
-            "its names are moved all the time, so whether all of them are in the tree cannot be told. Stop what \
-             changes the tree, or {}",
+            "its hard links keep moving, so idshift cannot tell whether all of them are in the tree. Stop \
+            what changes the tree, or {}",
             Guidance::AllowOutsideLinks
         );
         let left = visitor.record_left(ProblemKind::Failed, &first.dir, name, reason);
@@ -173,7 +173,8 @@ fn leave_two_owners<S: Sink>(
 ) -> ControlFlow<()> {
     let first = &inode.names[0];
     let name = first.iter().next().unwrap_or_default();
-    let reason = "is hard-linked into two trees that are given to different owners. Make a copy of it in one of them";
+    let reason =
+        "has hard links in two trees that get different owners. Make a copy of it in one of them";
     visitor.record_left(ProblemKind::Failed, &first.dir, name, reason.into())
 }
 

@@ -158,7 +158,7 @@ impl<'a> Changer<'a> {
         self.count(transition);
         let (is, was) = (summary(wanted), summary(&change.before));
         let reason = format!(
-            "has its owner back, and keeps what was changed since: it is {is}, and was {was}"
+            "its owner is restored, and other changes since the run stay: it is {is}, and was {was}"
         );
         Err((ProblemKind::Conflict, reason))
     }

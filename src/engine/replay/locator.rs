@@ -44,7 +44,7 @@ pub(super) struct Locator<'a> {
 pub(super) const GONE: &str = "is gone, or was renamed";
 pub(super) const REPLACED: &str = "another inode has its name now";
 const MOUNTED: &str =
-    "something is mounted on its way now; `findmnt` shows what, and `umount` takes it away";
+    "something is mounted in its path now; `findmnt` shows it, and `umount` removes it";
 
 /// Why an inode is left as it is.
 pub(super) type EntryProblem = (ProblemKind, String);

@@ -166,7 +166,7 @@ fn apply(
                         done[own as usize] += 1;
                         continue;
                     }
-                    Err(also) => format!("{error}, and putting it back failed: {also}"),
+                    Err(also) => format!("{error}, and undoing the change failed: {also}"),
                 };
                 let path = walk.path(dir, name);
                 let kind = ProblemKind::Failed;

@@ -34,22 +34,22 @@ pub(super) enum StepError {
     #[error(transparent)]
     Unmount(#[from] UnmountError),
     /// A directory above the place is a mount point that was none during the run.
-    #[error("a mount is on its way now")]
+    #[error("something is mounted in its path now")]
     BehindMount,
     /// The place has an inode that is not the journal's.
-    #[error("another inode has its place now")]
+    #[error("another inode is in its place now")]
     OtherInode,
     /// The place has an entry of another kind.
-    #[error("something else has its place")]
+    #[error("something else is in its place")]
     OtherEntry,
     /// What is to come back finds its place taken.
-    #[error("something new has its old place")]
+    #[error("something new is in its old place")]
     OldPlaceTaken,
     /// What is to be renamed finds its place taken.
-    #[error("something has its new place")]
+    #[error("something is in its new place")]
     NewPlaceTaken,
     /// What was renamed has neither place.
-    #[error("it is at neither of the two places")]
+    #[error("it is neither in its old nor in its new place")]
     Lost,
     /// A file has neither the content before nor the one after.
     #[error("the file was changed since")]
@@ -79,7 +79,7 @@ pub(super) enum StepError {
     #[error("is gone")]
     Gone,
     /// A forced rollback removes no directory whose content it does not look at.
-    #[error("is kept, as a forced rollback does not look at all of it")]
+    #[error("is kept, because a forced rollback does not check all of it")]
     NotLookedAt,
     /// It is taken before the first step is.
     #[error("is done already")]

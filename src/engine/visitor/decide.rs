@@ -63,8 +63,8 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
     };
     if walk.overflow.hide(before.uid, before.gid) {
         let reason = format!(
-            "is shown as {}:{}, which stands for every owner that this user namespace does not have \
-             (/proc/self/uid_map). Run idshift on the host, outside of containers",
+            "is shown as {}:{}, the overflow id: its real owner has no id in this user namespace \
+            (/proc/self/uid_map). Run idshift on the host, outside of containers",
             before.uid, before.gid
         );
         return Verdict::Left(ProblemKind::Unmapped, reason);

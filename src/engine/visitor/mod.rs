@@ -37,8 +37,7 @@ pub struct ShiftVisitor<'a, S> {
 }
 
 /// Why what is below a mount point is not reached.
-const OVER_IT: &str =
-    "something was mounted over it meanwhile. `findmnt` shows what: unmount it, then run it again";
+const OVER_IT: &str = "something was mounted over it during the run. `findmnt` shows it: unmount it, then run this again";
 
 /// Names of one group.
 const GROUP: usize = 256;

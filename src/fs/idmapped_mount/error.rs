@@ -28,8 +28,8 @@ pub enum IdmappedMountError {
     AlreadyIdmapped,
     /// The source's mount cannot be cloned.
     #[error(
-        "its mount is another mount namespace's, may not be bound elsewhere (unbindable), or hides something below it. Run \
-         idshift where it was mounted, mostly on the host: `nsenter --target 1 --mount idshift …`"
+        "its mount belongs to another mount namespace, is unbindable, or hides something below it. Run \
+        idshift where it was mounted, mostly on the host: `nsenter --target 1 --mount idshift …`"
     )]
     Mount,
     /// Somebody else's filesystem.
@@ -39,7 +39,7 @@ pub enum IdmappedMountError {
     OtherNamespace,
     /// A capability is missing.
     #[error(
-        "this takes {0}, which this process lacks. Run idshift as root on the host, outside of containers"
+        "this needs {0}, which this process lacks. Run idshift as root on the host, outside of containers"
     )]
     Privilege(&'static str),
     /// A user namespace cannot be made.
@@ -49,8 +49,8 @@ pub enum IdmappedMountError {
     UserNamespace(Errno),
     /// In a chroot, none can be made at all.
     #[error(
-        "no user namespace can be made: not allowed. In a chroot none can, nor with every seccomp profile: run idshift on the \
-         host, outside of both"
+        "no user namespace can be made: not allowed. A chroot and some seccomp profiles forbid it: run \
+        idshift on the host, outside of both"
     )]
     UserNamespaceForbidden,
     /// The map names ids that this process's user namespace does not have.
@@ -67,8 +67,8 @@ pub enum IdmappedMountError {
     Ranges(usize),
     /// Nothing can be mounted there.
     #[error(
-        "nothing can be mounted there: it is not of the same kind (a directory goes on a directory, a file on a file), was \
-         removed, or its mount is another mount namespace's"
+        "nothing can be mounted there: it is not of the same kind (a directory needs a directory, a file \
+        needs a file), was removed, or its mount belongs to another mount namespace"
     )]
     Target,
     /// Something else.

@@ -23,7 +23,7 @@ pub enum OverlayTrialError {
     Layer(#[from] IdmappedMountError),
     /// The kernel does not take such layers.
     #[error(
-        "overlayfs takes no idmapped layers with this kernel ({0}); it does from Linux 5.19 on"
+        "overlayfs does not support idmapped layers with this kernel ({0}); it does from Linux 5.19 on"
     )]
     Refused(Errno),
     /// It takes them, and shows other owners.

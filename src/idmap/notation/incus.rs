@@ -121,7 +121,7 @@ fn source(
             true => Ok(Source::RootRanges(RootRanges { raw, file })),
             false => Err(NotationError::new(
                 &file,
-                "says nothing of a map that can be read",
+                "has no map that idshift can read",
                 HELP,
             )),
         };

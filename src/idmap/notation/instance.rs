@@ -112,7 +112,7 @@ pub(super) fn read(text: &str, file: &str) -> Result<Instance, NotationError> {
     loader.early_parse(false);
     let scanned = Parser::new_from_str(&text).load(&mut loader, true);
     if let Err(error) = scanned {
-        let reason = format!("is no YAML: {}", error.info());
+        let reason = format!("is not YAML: {}", error.info());
         return Err(bad(reason).at(error.marker().line()));
     }
     let documents = loader.into_documents();

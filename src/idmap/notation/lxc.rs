@@ -99,7 +99,7 @@ pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationErro
 #[derive(Debug, Error)]
 enum IdmapError {
     /// It is for uids and gids alike.
-    #[error("b is Podman's and idshift's; LXC takes u and g only")]
+    #[error("b is for Podman and idshift; LXC knows only u and g")]
     Both,
     /// It does not say for which ids it is.
     #[error("{0:?} does not begin with u or g")]

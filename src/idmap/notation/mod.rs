@@ -141,7 +141,7 @@ fn json(text: &str, file: &str) -> Result<Described, NotationError> {
         // YAML has such texts, too.
         Err(_) if instance::is_one(text) => return incus::describe(text, file),
         Err(error) => {
-            let error = NotationError::new(file, format!("is no JSON: {error}"), KNOWN);
+            let error = NotationError::new(file, format!("is not JSON: {error}"), KNOWN);
             return Err(error);
         }
     };
@@ -178,7 +178,7 @@ fn unknown(text: &str, file: &str) -> NotationError {
             "has lines as /etc/subuid has them, of several users",
             Guidance::NameUserOfLines.to_string(),
         ),
-        Some(_) => NotationError::new(file, "says nothing of a map that can be read", KNOWN),
+        Some(_) => NotationError::new(file, "has no map that idshift can read", KNOWN),
     }
 }
 

@@ -146,7 +146,7 @@ fn shared(uids: Vec<Entry>, gids: Vec<Entry>, file: &str) -> PodmanMaps {
 #[derive(Debug, Error)]
 enum EntryError {
     /// It has no numbers, or too many.
-    #[error("{0:?} is no range")]
+    #[error("{0:?} is not a range")]
     NoRange(String),
     /// It has flags of other kinds.
     #[error("{0:?} has flags other than +, u and g")]
@@ -213,7 +213,7 @@ impl PodmanMaps {
     pub fn of_user(&self, user: &str, intermediate: &IdMap) -> Result<IdMap, NotationError> {
         let ranges = |entries: &[Entry], has: &RangeMap, ids: &str| {
             rootless(entries, has).map_err(|missing| {
-                let reason = format!("{ids} {missing} is none of those that {user} has");
+                let reason = format!("{ids} {missing} is not one of those that {user} has");
                 let help = format!("/etc/sub{ids} has what the user has");
                 NotationError::new(&self.file, reason, help)
             })

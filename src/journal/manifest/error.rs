@@ -50,13 +50,13 @@ pub enum ManifestError {
         path: PathBuf,
     },
     /// It is not what it was when it was read.
-    #[error("{path}: was written anew while it was read, so it is not what was reviewed; nothing was done", path = escaped(path))]
+    #[error("{path}: was changed while it was read, so it is not what was reviewed. Nothing was done", path = escaped(path))]
     Changed {
         /// The manifest.
         path: PathBuf,
     },
     /// There is no summary at the end.
-    #[error("{path}: was cut off: it does not end in a summary line. {}", Guidance::NewManifest, path = escaped(path))]
+    #[error("{path}: is incomplete: it does not end in a summary line. {}", Guidance::NewManifest, path = escaped(path))]
     CutOff {
         /// The manifest.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum ManifestLineError {
     #[error("a second header")]
     SecondHeader,
     /// The summary is the last line.
-    #[error("it stands behind the summary, which is the last line")]
+    #[error("it comes after the summary, which must be the last line")]
     AfterSummary,
     /// No path and no file in a step is so long.
     #[error("the line is too long to be one of a manifest")]
@@ -91,7 +91,7 @@ pub enum ManifestLineError {
     #[error(transparent)]
     Base64(#[from] base64::DecodeError),
     /// A path that the header does not name a tree for.
-    #[error("its path is below none of the manifest's roots")]
+    #[error("its path is not below a root of the manifest")]
     OutsideRoots,
     /// A name that would lead elsewhere.
     #[error("{0:?} is not the name of a file")]

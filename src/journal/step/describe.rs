@@ -36,15 +36,19 @@ impl Step {
             Step::Remove { at, .. } => format!("remove {}", path(at)),
             Step::Block { from, to, .. } => {
                 format!(
-                    "rename {} -> {}, with a guard in its place",
+                    "rename {} -> {}, and put a guard in its place",
                     path(from),
                     path(to)
                 )
             }
             Step::Unblock { from, to, .. } => {
-                format!("rename {} -> {}, which a guard had", path(from), path(to))
+                format!(
+                    "rename {} -> {}, in place of the guard",
+                    path(from),
+                    path(to)
+                )
             }
-            Step::Staged { at, .. } => format!("use {}, made before", path(at)),
+            Step::Staged { at, .. } => format!("use {}, which was made before the run", path(at)),
             Step::MakeMountPoint { at, .. } => {
                 format!("make mount point {}, empty and immutable", path(at))
             }
@@ -53,7 +57,7 @@ impl Step {
                 format!("mount {} on {}, idmapped", path(source), path(at))
             }
             Step::UnmountExchanged { at, .. } => format!("unmount {}", path(at)),
-            Step::Times { at, .. } => format!("remember the times of {}", path(at)),
+            Step::Times { at, .. } => format!("keep the mtime of {} for a rollback", path(at)),
         }
     }
 }

@@ -48,10 +48,11 @@ impl Obstacle {
                  filesystem that keeps owners"
             }
             Obstacle::WrittenOnce => {
-                "Copy the files to a writable filesystem, or make the image anew with the owners it \
-                 needs"
+                "Copy the files to a writable filesystem, or make a new image with the owners it needs"
             }
-            Obstacle::Server => "Run idshift where the files are kept, on the directory shared",
+            Obstacle::Server => {
+                "Run idshift on the machine that stores the files, on the shared directory"
+            }
             Obstacle::NotYetMounted => "Enter the directory (`ls` on it) so that it is mounted",
             Obstacle::NarrowIds => {
                 "Mount it without nouid32 if it is ext4, or move the files to a filesystem whose ids have 32 bits"

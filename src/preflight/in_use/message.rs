@@ -85,11 +85,12 @@ pub fn remedy_of_service(tree: &Path, uses: &[Use]) -> String {
     if !names.is_empty() {
         return match Path::new("/run/systemd/system").exists() {
             true => format!(
-                "These containers outlive their daemon (live-restore). Stop them: \
+                "These containers run without their daemon (live-restore). Stop them: \
                  `systemctl start docker && docker stop {names} && systemctl stop docker.socket docker`"
             ),
             false => format!(
-                "These containers outlive their daemon (live-restore). Start it, `docker stop {names}`, and stop it"
+                "These containers run without their daemon (live-restore). Start it, `docker stop {names}`, \
+                and stop it"
             ),
         };
     }
@@ -106,7 +107,7 @@ pub fn remedy_of_service(tree: &Path, uses: &[Use]) -> String {
         commands.first.push(format!("`kill {}`", pids.join(" ")));
     }
     let commands = commands.joined().unwrap_or_default();
-    format!("No daemon runs on it, and that must end before: {commands}")
+    format!("No daemon runs on it, but other processes use it. End them first: {commands}")
 }
 
 /// How the daemon that runs on this host is stopped.

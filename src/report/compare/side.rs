@@ -166,7 +166,7 @@ fn of_manifest(path: &Path) -> Result<Side, ReportError> {
         true => Ok(side),
         false => Err(ReportError::bad(
             path,
-            "it has no summary, so it was cut off",
+            "it has no summary, so it is incomplete",
         )),
     }
 }

@@ -51,7 +51,7 @@ pub fn read(path: &Path) -> Result<String, BindsError> {
     // A pipe or a device is never read to its end.
     let is_file = std::fs::metadata(path).map_err(failed)?.is_file();
     if !is_file {
-        return Err(BindsError::new(&file, "is no file"));
+        return Err(BindsError::new(&file, "is not a file"));
     }
     let opened = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();

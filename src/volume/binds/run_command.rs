@@ -78,7 +78,8 @@ fn leading_words(words: &mut impl Iterator<Item = String>) -> Result<(), BindsEr
 fn written_out(what: &str, text: &str) -> Result<(), BindsError> {
     match text.contains(['$', '`']) || text.starts_with('~') {
         true => Err(bad(format!(
-            "{what} {text:?} has what a shell replaces. Write it out, or put --run in double quotes"
+            "{what} {text:?} has something that a shell replaces. Write the value itself, or put --run in \
+            double quotes"
         ))),
         false => Ok(()),
     }

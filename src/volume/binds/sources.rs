@@ -174,7 +174,7 @@ fn check_no_conflict(one: &Found<'_>, other: &Found<'_>) -> Result<(), VolumeErr
         false => format!(" as {}", escaped(&one.real)),
     };
     let reason = format!(
-        "is bound by {} and{also} by {}: it can belong to one of them. Prepare it for one with --service NAME, and give the other its \
+        "is bound by {} and{also} by {}: it can belong to only one of them. Prepare it for one with --service NAME, and give the other its \
          view by `idshift mount` (docs/compose.md)",
         named(other),
         named(one)

@@ -15,13 +15,13 @@ pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> 
     let missing = || {
         if let Some(error) = idmapped_above(path) {
             let reason = format!(
-                "is not there. Docker would make it, for the container's root alone. {error}"
+                "is not there. Docker would make it, only for the container's root. {error}"
             );
             return VolumeError::path(path, reason);
         }
         let help = create_for_user(&request.map_words, path, &request.user);
         let reason =
-            format!("is not there. Docker would make it, for the container's root alone. {help}");
+            format!("is not there. Docker would make it, only for the container's root. {help}");
         VolumeError::path(path, reason)
     };
     let is_symlink = match path.symlink_metadata() {

@@ -64,7 +64,10 @@ impl PathPlan<'_> {
         let is_plain =
             |part: std::path::Component<'_>| !matches!(part, std::path::Component::ParentDir);
         if !path.components().all(is_plain) {
-            return Err(VolumeError::path(path, "has `..` in it; name it without"));
+            return Err(VolumeError::path(
+                path,
+                "has `..` in it; name it without `..`",
+            ));
         }
         let absolute = std::path::absolute(path).map_err(VolumeError::io(path))?;
         let there = absolute
@@ -75,7 +78,7 @@ impl PathPlan<'_> {
         let root = Root::open(&there.join("."))
             .map_err(|error| VolumeError::of_root(&there.join("."), &error))?;
         if !root.is_dir() {
-            return Err(VolumeError::path(there, "is no directory"));
+            return Err(VolumeError::path(there, "is not a directory"));
         }
         can_be_changed(&root.pin, &root.path)?;
         self.check_no_home(&root)?;

@@ -48,8 +48,8 @@ impl StepList {
         let Ancestor { path, pin, stat } = above;
         if !attributes::keeps_acls(pin) {
             let help = format!(
-                "is on a filesystem that keeps no ACLs, and a closed directory is opened by nothing else. \
-                 Have the volume in another place, or run `chmod o+x {}` if all may pass",
+                "is on a filesystem without ACLs, so --fix-parents cannot help. Use another place for the \
+                volume, or run `chmod o+x {}` if everybody may search it",
                 shell_word(path)
             );
             return Err(VolumeError::path(path, help));
@@ -63,7 +63,7 @@ impl StepList {
             .ok_or_else(|| VolumeError::path(path, "the map has no id for the container's root"))?;
         let after = grant_search(&before, uid).ok_or_else(|| {
             let help = format!(
-                "belongs to {uid} itself, which an ACL entry does not help: `chmod u+x {}`",
+                "belongs to {uid} itself, for whom an ACL entry has no effect. Run `chmod u+x {}`",
                 shell_word(path)
             );
             VolumeError::path(path, help)
@@ -86,7 +86,7 @@ impl StepList {
         let there = path.ancestors().find(|dir| dir.is_dir()).unwrap_or(path);
         let below = path.strip_prefix(there).unwrap_or(Path::new(""));
         if below.as_os_str().is_empty() {
-            let reason = "was made just now, by somebody else. Run the command again";
+            let reason = "was made just now by another program. Run the command again";
             return Err(VolumeError::path(path, reason));
         }
         let names: Vec<&[u8]> = below

@@ -344,8 +344,8 @@ fn who_is_not_root_is_told_what_was_not_tried() {
         let finding = findings.iter().find(|it| it["what"] == what);
         finding.unwrap_or_else(|| panic!("{what} in {told:#}"))["found"].to_string()
     };
-    assert!(found("user namespace").contains("that takes root"));
-    assert!(found("filesystem").contains("was not tried"));
+    assert!(found("user namespace").contains("that needs root"));
+    assert!(found("filesystem").contains("was not tested"));
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_journal_becomes_a_page_that_says_how_it_stands() {
     assert!(
         place
             .report("1")
-            .contains("Rolled back: all is as it was before")
+            .contains("Rolled back: everything is as it was before")
     );
 
     let scene = scene::shift(Kind::Ext4);
@@ -261,7 +261,10 @@ fn what_is_written_takes_no_journals_place() {
     }
     let before = fs::read(&manifest).unwrap();
     let said = page(&manifest, &manifest).exits(4).stderr;
-    assert!(said.contains("is the file that is read"), "{said}");
+    assert!(
+        said.contains("is the file that this command reads"),
+        "{said}"
+    );
     assert_eq!(fs::read(&manifest).unwrap(), before);
     place.idshift.rollback().exits(0);
 

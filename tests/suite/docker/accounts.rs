@@ -90,7 +90,7 @@ fn files_of_a_login_account_stay_unless_asked_for() {
             let words = format!("Bind mount {} stays as it is: it ", source.display());
             assert!(run.stderr.contains(&words), "{run}");
         }
-        assert!(run.stderr.contains("--allow-home takes it along"), "{run}");
+        assert!(run.stderr.contains("--allow-home shifts it too"), "{run}");
         assert_eq!((owner(&linked), owner(&device)), (0, 0));
         assert_eq!(
             (owner(&home), owner(&work), owner(&file)),

@@ -51,10 +51,10 @@ fn own_data_in_the_data_root_is_shifted_if_bound() {
     place.container("all", &[(root.to_str().unwrap(), "/docker")], json!({}));
     let audited = place.audit().exits(0);
     for words in [
-        "nothing: it goes along with the data-root, shifted",
+        "nothing: it moves with the data-root and is shifted",
         "two binds it too and is not remapped",
         &format!("needs {}", root.join(INNER).join("appdata/web").display()),
-        "kept: not Docker's; goes along as it is",
+        "kept: not Docker's; moves with the data-root, not shifted",
     ] {
         assert!(audited.text().contains(words), "{words:?} in {audited}");
     }
@@ -197,7 +197,7 @@ fn binds_and_volumes_survive_migrate_and_revert() {
     }
     let told = migrate(&idshift, &host, &["--bind-mounts"]).exits(0);
     for path in [&srv, &compose, &out] {
-        let words = format!("Bind mount {} goes along", path.display());
+        let words = format!("Bind mount {} is shifted in place", path.display());
         assert!(told.stderr.contains(&words), "{words:?} in {told}");
     }
     let remapped = host.start(REMAPPED);

@@ -206,7 +206,7 @@ fn no_copy_is_left_without_space_or_after_a_failure() {
     );
     let refused = migrate(&idshift, &host, &["--copy"]);
     assert_eq!(refused.code, Some(4), "{refused}");
-    assert!(refused.stderr.contains("a copy takes"), "{refused}");
+    assert!(refused.stderr.contains("a copy needs"), "{refused}");
     assert_eq!(names(), before);
 }
 

@@ -343,7 +343,7 @@ fn the_audit_tells_what_is_the_matter() {
     // Somebody let a daemon write where the mount belongs, and mounted it then.
     let point = host.data_root.join(INNER);
     output("chattr", ["-i".as_ref(), point.as_os_str()]);
-    tells(&["can be written to"]);
+    tells(&["is not immutable"]);
     std::fs::write(point.join("file"), "").unwrap();
     let mount = [
         "docker",
@@ -385,7 +385,7 @@ fn files_below_the_mount_are_refused_before_any_change() {
         let refused = idshift.run(args).exits(4);
         refused
             .says("holds files that a daemon wrote without the mount")
-            .says("move away what is in there, chattr +i");
+            .says("move away the files in it, chattr +i");
         same(&start, &snapshot(&host.data_root), what);
     }
     unmount(&host);
@@ -596,6 +596,9 @@ fn what_somebody_keeps_in_the_root_is_not_made_permanent() {
     migrate(&idshift, &host, &["--idmapped"]).exits(0);
     for more in [&["--dry-run"][..], &[]] {
         let run = migrate(&idshift, &host, more).exits(4);
-        assert!(run.stderr.contains("/kept: is not the daemon's"), "{run}");
+        assert!(
+            run.stderr.contains("/kept: does not belong to the daemon"),
+            "{run}"
+        );
     }
 }

@@ -236,7 +236,7 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
     let refused = idshift.run(["rollback", "latest"]);
     assert_eq!(refused.code, Some(4), "{refused}");
     assert!(
-        refused.stderr.contains("something new has its old place"),
+        refused.stderr.contains("something new is in its old place"),
         "{refused}"
     );
     fs::remove_dir(host.data_root.join("containers")).unwrap();

@@ -158,7 +158,7 @@ fn a_container_lives_on_whose_image_is_gone() {
     let as_was = disk(&host);
     let dry = host.idshift(&[MIGRATE, &["--dry-run"]].concat()).exits(0);
     assert!(
-        dry.stderr.contains("one is made of its layers' files"),
+        dry.stderr.contains("is made of the files of its layers"),
         "{dry}"
     );
     same_disk(&host, &as_was, "after a dry run");

@@ -98,7 +98,7 @@ fn bad_layers_are_refused_and_nothing_is_left() {
     for (how, words) in [
         ("dots", &["leads out of the layer", "escaped"][..]),
         ("lies", &["ends before the file does"]),
-        ("diffid", &["is another layer than its image says"]),
+        ("diffid", &["is not the layer that its image names"]),
         ("noid", &["noid:1", "no sha256 digest"]),
     ] {
         let out = host.shared().join("bad.tar");
@@ -142,7 +142,7 @@ fn bad_layers_are_refused_and_nothing_is_left() {
     assert_eq!(host.sh(list), before);
     let told = |run: &Run| {
         run.stderr
-            .split_once("a copy takes ")
+            .split_once("a copy needs ")
             .unwrap()
             .1
             .to_string()
@@ -262,7 +262,7 @@ fn two_stores_are_told_apart_or_refused() {
         &[
             "/var/lib/containerd",
             "/var/lib/docker/containerd/daemon",
-            "move the other one away",
+            "Move the other one away",
         ],
     );
     host.sh(

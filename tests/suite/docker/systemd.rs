@@ -91,7 +91,7 @@ fn a_daemon_whose_unit_remaps_is_not_told_so_twice() {
     assert!(
         revert
             .stderr
-            .contains("Take --userns-remap=default out of /etc/default/docker"),
+            .contains("Remove --userns-remap=default from /etc/default/docker"),
         "{revert}"
     );
     host.write("/etc/default/docker", "");
@@ -340,7 +340,7 @@ fn an_idmapped_root_is_mounted_at_each_boot() {
                 assert!(audit.text().contains(told), "{told} {audit}");
             }
         }
-        // Masked, it is no file of ours to remove.
+        // Masked, it is not a file of ours to remove.
         host.idshift(&["docker", "mount"]).exits(0);
         host.idshift(&["docker", "revert"])
             .exits(4)

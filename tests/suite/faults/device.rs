@@ -85,7 +85,7 @@ fn prune_empty(idshift: &Idshift, when: &str) {
         let checked = idshift.run(["journal".as_ref(), "check".as_ref(), path.as_os_str()]);
         if checked.code != Some(0) {
             assert!(
-                checked.stderr.contains("holds no whole header"),
+                checked.stderr.contains("has no complete header"),
                 "{when}: {checked}"
             );
             std::fs::remove_file(path).unwrap();

@@ -133,7 +133,7 @@ fn who_lacks_what_giving_back_takes_is_refused() {
         without.args(options);
         without.arg(command.get_program()).args(command.get_args());
         let run = Run::of(&mut without).exits(4);
-        run.says(&format!("takes root, and this process lacks {lacks}. "));
+        run.says(&format!("needs root, and this process lacks {lacks}. "));
     };
     let all = ["chown", "dac_override", "fowner", "fsetid", "setfcap"];
     for capability in all {

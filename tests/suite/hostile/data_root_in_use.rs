@@ -98,7 +98,7 @@ fn a_data_root_in_use_is_changed_by_no_command() {
         let when = format!("in use from owner {n} of {owners} on: {run}");
         assert_eq!(run.code, Some(1), "{when}");
         assert!(
-            run.text().contains("was taken into use meanwhile"),
+            run.text().contains("came into use during the run"),
             "{when}"
         );
         scene.is_at_start(&when);

@@ -230,7 +230,10 @@ fn a_file_with_a_name_outside_is_left() {
     let idshift = Idshift::new();
     for (more, code) in [(&[][..], 1), (&["--keep-going"], 3), (&["--dry-run"], 3)] {
         let run = idshift.shift_with(&scene.tree, more).exits(code);
-        let named = run.text().matches("of its 2 names in the tree").count();
+        let named = run
+            .text()
+            .matches("of its 2 hard links in the tree")
+            .count();
         // Without --keep-going the first one ends it.
         assert_eq!(named, if code == 1 { 1 } else { 5 }, "{run}");
         assert_same(&scene.before, &outside(&scene.canary), "outside");

@@ -51,7 +51,7 @@ fn what_is_no_host_directory_of_its_own_is_refused() {
         .arg(Idshift::program());
     Run::of(command.args(["mount", "--map", MAP, &path("data")]))
         .exits(4)
-        .says("takes root");
+        .says("needs root");
     // A home.
     sh("chown", ["1000", &path("data")]);
     fs::write(

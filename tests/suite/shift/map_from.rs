@@ -160,7 +160,7 @@ fn what_gives_no_map_is_refused_with_path_line_and_help() {
         (
             "lxc-old-names.conf",
             &["--subid", "leo"],
-            "Leave one of both out",
+            "Leave out one of the two",
         ),
         ("README.md", &[], "says nothing of a map"),
         ("missing", &[], "No such file"),
@@ -317,17 +317,14 @@ fn a_map_is_shown_with_whoever_else_has_its_ids() {
         "uids  0-19999    90000-109999  20,000",
         "Also of dockremap: 100000-109999, by line 1 of /etc/subuid.",
         "Also of dockremap: 100000-109999, by line 1 of /etc/subgid.",
-        "Accounts of the host with ids of it: leo (1000, in the container 20000).",
+        "Accounts of the host inside the map: leo (1000, in the container 20000).",
         "uid 1000 of the container is 91000 on the host.",
         "uid 1000 of the host (leo) is 20000 in the container.",
     ] {
         assert!(run_of.text().contains(said), "{said}: {run_of}");
     }
     let own = run(&[]);
-    assert!(
-        own.text().contains("Nobody else has ids of this map"),
-        "{own}"
-    );
+    assert!(own.text().contains("no group has ids of this map"), "{own}");
     let json = run(&["--subid", "leo", "--id", "7", "--json"]).json();
     assert_eq!(json["ids"][0]["on_host"], 300_007);
     assert_eq!(json["ids"][1]["in_container"], serde_json::Value::Null);

@@ -273,7 +273,7 @@ fn a_rollback_and_a_resume_at_once() {
                 assert!([Some(0), Some(4)].contains(&run.code), "{when}");
                 refused += usize::from(
                     run.stderr
-                        .contains("another idshift is at work on it, or was"),
+                        .contains("another idshift is working on it, or has"),
                 );
             }
             scene.roll_back(&idshift, &when);

@@ -202,11 +202,14 @@ fn who_is_not_root_is_told_so_and_nothing_else() {
     ] {
         let run = place.run_by(&by, &[args, &journals].concat()).exits(4);
         let line = run.stderr.lines().next().unwrap();
-        assert!(line.contains("takes root, and this is uid 65534"), "{run}");
+        assert!(
+            line.contains("needs root, and this process runs as uid 65534"),
+            "{run}"
+        );
         assert!(line.contains("sudo"), "{run}");
     }
     let audit = ["docker", "audit", "--data-root", data_root];
-    place.run_by(&by, &audit).exits(4).says("takes root");
+    place.run_by(&by, &audit).exits(4).says("needs root");
     let doctor = [
         "doctor",
         "--data-root",

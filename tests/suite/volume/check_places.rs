@@ -46,7 +46,7 @@ fn what_a_path_may_lead_to_is_told_apart() {
     for (name, code, words) in [
         ("sock", 3, "setfacl -m u:100005:rw"),
         ("fifo", 0, "read    works"),
-        ("link", 0, "Docker follows it too"),
+        ("link", 0, "Docker follows symlinks too"),
         ("a dir", 0, "a dir.\n"),
         ("file", 0, "write   works"),
         ("dangling", 4, "is a symlink to"),

@@ -332,7 +332,7 @@ volumes: {named: }
         "cannot use it: search: Permission denied",
         "can use it",
         "is not there",
-        "web  /n is no host path: volume named",
+        "web  /n is not a host path: volume named",
         "--compose compose.yaml --create",
     ] {
         assert!(text.contains(wanted), "{wanted}: {checked}");

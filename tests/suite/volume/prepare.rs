@@ -200,7 +200,7 @@ fn what_must_not_be_prepared_is_refused_and_stays() {
     for (path, words) in [
         (top.join("docker.sock"), "a socket"),
         (top.join("link"), "is a symlink to"),
-        (tree.clone(), "has 1 of its 2 names in the tree"),
+        (tree.clone(), "has 1 of its 2 hard links in the tree"),
         (PathBuf::from("/etc"), "--allow-system-path"),
         (PathBuf::from("/"), "--allow-system-path"),
     ] {

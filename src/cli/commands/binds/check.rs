@@ -146,7 +146,7 @@ fn print(services: &[TriedService], words: &str) {
         for other in &service.other_mounts {
             let (what, target) = (one_line(&other.what), one_line(&other.target));
             say!(
-                "  {}  {target} is no host path: {what}",
+                "  {}  {target} is not a host path: {what}",
                 one_line(&service.service)
             );
         }

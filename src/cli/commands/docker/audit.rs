@@ -124,7 +124,8 @@ fn print(audit: &Audit, verbose: bool) {
     }
     if !audit.bind_mounts.is_empty() || audit.holds.containers > 0 {
         say!(
-            "\nA remapped container cannot create devices (mknod). Whether a container does so is not known beforehand."
+            "\nA remapped container cannot create devices (mknod). idshift cannot know beforehand which \
+            containers do that."
         );
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn check(path: &Path, quiet: bool, call: &mut Invocation) -> Result<E
         return Ok(Exit::Done);
     }
     say!(
-        "{}: whole. {}, {} in {} frames, {}.",
+        "{}: no damage. {}, {} in {} frames, {}.",
         text::path(path),
         journal.state,
         text::inodes(journal.inodes),
@@ -39,7 +39,7 @@ pub(super) fn check(path: &Path, quiet: bool, call: &mut Invocation) -> Result<E
         text::bytes(journal.bytes()),
     );
     if journal.torn {
-        say!("  A last frame was cut off while it was written; nothing of it was done.");
+        say!("  The last frame is incomplete. Nothing in it was done.");
     }
     Ok(Exit::Done)
 }

@@ -42,8 +42,8 @@ pub fn mount_command(data_root: &Path) -> String {
 /// What an operator has to do where no unit mounts a root.
 pub fn at_boot(data_root: &Path) -> String {
     format!(
-        "At boot, `{}` has to be run before the daemon is started: in its init script, or wherever it is started from. \
-         Without the mount the daemon does not start.",
+        "At boot, run `{}` before the daemon starts, for example in its init script. Without the mount the \
+        daemon does not start.",
         mount_command(data_root)
     )
 }

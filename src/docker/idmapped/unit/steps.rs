@@ -23,8 +23,8 @@ fn check_program_stays() -> Result<(), DockerError> {
     match program.is_file() && !is_emptied {
         true => Ok(()),
         false => {
-            let why = "is where the next boot may not find it, and a unit is to run it then. Install idshift first, as in \
-                       /usr/local/bin";
+            let why = "may not be there at the next boot, when a unit has to run it. Install idshift first, \
+            for example in /usr/local/bin";
             Err(DockerError::in_the_way(program, why))
         }
     }
@@ -61,7 +61,7 @@ pub fn make(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerErr
         match read_text(&at)? {
             Some(there) if there == content => continue,
             Some(_) => {
-                let why = "is there, and not what this host needs now. Move it away";
+                let why = "is there, but is not what this host needs now. Move it away";
                 return Err(DockerError::in_the_way(at, why));
             }
             None => steps.push(Step::Create {

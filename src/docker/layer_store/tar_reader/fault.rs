@@ -14,13 +14,13 @@ pub enum TarFault {
     #[error("its content ends in its sparse map")]
     ContentEnds,
     /// Not the sum of the bytes.
-    #[error("what follows it is no tar header: its checksum is wrong")]
+    #[error("what follows it is not a tar header: its checksum is wrong")]
     Checksum,
     /// A field of a header.
-    #[error("the {0} of what follows it is no number")]
+    #[error("the {0} of what follows it is not a number")]
     Field(&'static str),
     /// A device number of more than 32 bits, or below 0.
-    #[error("its device number is none")]
+    #[error("its device number is not valid")]
     DeviceNumber,
     /// Of a type that layers do not have.
     #[error("is of type {0}, which no layer has")]
@@ -29,28 +29,28 @@ pub enum TarFault {
     #[error("its size is negative")]
     NegativeSize,
     /// A size that no file has.
-    #[error("its size is no size")]
+    #[error("its size is not valid")]
     Size,
     /// An owner that is no user or group id.
-    #[error("its {0} is no id")]
+    #[error("its {0} is not an id")]
     Id(String),
     /// An extended header is more than 1 MiB.
-    #[error("an extended header behind it is longer than 1 MiB")]
+    #[error("an extended header after it is longer than 1 MiB")]
     LongHeader,
     /// Extended headers without end.
     #[error("it has more than 16 extended headers")]
     ManyHeaders,
     /// An extended header that belongs to nothing.
-    #[error("its extended header has no entry behind it")]
+    #[error("its extended header has no entry after it")]
     NoEntry,
     /// An extended header that cannot be read.
-    #[error("the extended header behind it is not made of pax records")]
+    #[error("the extended header after it is not made of pax records")]
     NotPax,
     /// A pax record that must be a number.
-    #[error("its {0} is no number")]
+    #[error("its {0} is not a number")]
     PaxNumber(String),
     /// A pax record that must be a time.
-    #[error("its {0} is no time")]
+    #[error("its {0} is not a time")]
     PaxTime(String),
     /// The map of a sparse file.
     #[error(transparent)]
@@ -85,22 +85,22 @@ pub enum SparseFault {
     #[error("it is sparse and not of GNU tar")]
     NotGnu,
     /// The length of the file is no number.
-    #[error("its real size is no size")]
+    #[error("its real size is not valid")]
     RealSize,
     /// The length of the file is not given.
     #[error("it is sparse and has no real size")]
     NoRealSize,
     /// An offset or a length is no number.
-    #[error("its sparse map has what is no number")]
+    #[error("its sparse map has something that is not a number")]
     Number,
     /// More pieces than any file has.
     #[error("its sparse map has more than 65536 pieces")]
     ManyPieces,
     /// A version of the format that does not exist.
-    #[error("it is sparse in a version that nobody knows")]
+    #[error("it is sparse in an unknown version")]
     Version,
     /// An offset without a length.
-    #[error("its sparse map has an odd end")]
+    #[error("its sparse map has an offset without a length")]
     OddEnd,
     /// A map of version 1.0 that does not end.
     #[error("its sparse map is too long")]

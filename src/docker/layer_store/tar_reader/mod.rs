@@ -1,4 +1,4 @@
-//! A layer's tar, entry by entry, with every byte that is no file content.
+//! A layer's tar, entry by entry, with every byte that is not a file content.
 //!
 //! The framing is done here, on the header types of the `tar` crate, and not by its `Archive`: tar-split needs the bytes
 //! between the contents, and `Archive` ends a pax record at any newline, also inside the value of a capability. What a
@@ -210,7 +210,7 @@ impl<R: Read> TarReader<R> {
         raw.raw(&block[..count])?;
         match count == padding {
             true => Ok(()),
-            false => Err(self.bad(TarFault::Ends("in the zeros behind it"))),
+            false => Err(self.bad(TarFault::Ends("in the zeros after it"))),
         }
     }
 
@@ -222,7 +222,7 @@ impl<R: Read> TarReader<R> {
         match count {
             0 => Ok(None),
             BLOCK => Ok(Some(block)),
-            _ => Err(self.bad(TarFault::Ends("in a header behind it"))),
+            _ => Err(self.bad(TarFault::Ends("in a header after it"))),
         }
     }
 
@@ -238,7 +238,7 @@ impl<R: Read> TarReader<R> {
         raw.raw(&bytes[..count])?;
         match count == bytes.len() {
             true => bytes.truncate(size as usize),
-            false => return Err(self.bad(TarFault::Ends("in an extended header behind it"))),
+            false => return Err(self.bad(TarFault::Ends("in an extended header after it"))),
         }
         Ok(bytes)
     }

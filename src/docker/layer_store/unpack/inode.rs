@@ -58,7 +58,9 @@ pub fn make(parent: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
         Kind::BlockDevice => node(FileType::BlockDevice, device)?,
         Kind::Fifo => node(FileType::Fifo, 0)?,
         Kind::File | Kind::HardLink | Kind::Global | Kind::Unknown(_) => {
-            return Err(io::Error::other("is not made so"));
+            return Err(io::Error::other(
+                "cannot be created as a device or a directory",
+            ));
         }
     }
     Ok(())

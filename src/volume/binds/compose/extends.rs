@@ -75,7 +75,7 @@ fn follow(
         return Ok(follow(service, place, input, way)?.overridden(own));
     };
     if other.contains("://") {
-        let reason = format!("extends {other:?}, which is no file of this host");
+        let reason = format!("extends {other:?}, which is not a file of this host");
         return Err(BindsError::at(&file, *line, reason));
     }
     let path = clean(place.dir, other);

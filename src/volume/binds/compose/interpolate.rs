@@ -22,7 +22,7 @@ pub enum InterpolateError {
     #[error("the variable {0}: {1}")]
     Unreadable(String, String),
     /// It is no reference to a variable.
-    #[error("{0:?} is no reference to a variable; a dollar sign itself is written $$")]
+    #[error("{0:?} is not a reference to a variable; for a dollar sign, write $$")]
     Syntax(String),
     /// It is too long, or too deep.
     #[error("is too long")]

@@ -98,7 +98,7 @@ impl RawProject {
             return Err(reader.bad(include, reason));
         }
         if top.entries().next().is_none() && top.data != yaml::Data::Null {
-            return Err(reader.bad(top, "is no Compose file"));
+            return Err(reader.bad(top, "is not a Compose file"));
         }
         self.name = reader.text_of(top, "name")?.or(self.name.take());
         let place = Place {

@@ -41,7 +41,7 @@ impl Reader<'_> {
     pub fn text(&self, node: &Node, what: &str) -> Result<String, BindsError> {
         self.check_tag(node)?;
         let Data::Text(text) = &node.data else {
-            return Err(self.bad(node, format!("{what} is no text")));
+            return Err(self.bad(node, format!("{what} is not text")));
         };
         interpolate(text, self.lookup).map_err(|error| self.bad(node, format!("{what}: {error}")))
     }
@@ -56,7 +56,8 @@ impl Reader<'_> {
         let text = self.text(node, what)?;
         let is_number = node.is_plain && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if is_number && text.len() > 1 && text.starts_with('0') {
-            let reason = format!("{what}: {text} is no decimal number for YAML; put it in quotes");
+            let reason =
+                format!("{what}: {text} is not a decimal number for YAML; put it in quotes");
             return Err(self.bad(node, reason));
         }
         Ok(text)
@@ -82,7 +83,7 @@ impl Reader<'_> {
         self.check_tag(node)?;
         match &node.data {
             Data::List(items) => Ok(items),
-            _ => Err(self.bad(node, format!("{key} is no list"))),
+            _ => Err(self.bad(node, format!("{key} is not a list"))),
         }
     }
 
@@ -105,14 +106,14 @@ impl Reader<'_> {
         self.check_tag(node)?;
         match &node.data {
             Data::Map(entries) => Ok(entries),
-            _ => Err(self.bad(node, format!("{key} is no mapping"))),
+            _ => Err(self.bad(node, format!("{key} is not a mapping"))),
         }
     }
 
     /// A host path, absolute.
     pub fn path(&self, node: &Node, text: &str) -> Result<PathBuf, BindsError> {
         if text.is_empty() || text.contains('\0') {
-            return Err(self.bad(node, format!("{text:?} is no path")));
+            return Err(self.bad(node, format!("{text:?} is not a path")));
         }
         match text.strip_prefix('~') {
             None => Ok(clean(self.dir, text)),
@@ -122,7 +123,7 @@ impl Reader<'_> {
                     .ok_or_else(|| self.bad(node, "`~` needs HOME in the environment"))?;
                 Ok(clean(home, rest.trim_start_matches('/')))
             }
-            Some(_) => Err(self.bad(node, format!("{text:?}: write the home out"))),
+            Some(_) => Err(self.bad(node, format!("{text:?}: write the home directory itself"))),
         }
     }
 }

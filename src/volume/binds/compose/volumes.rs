@@ -267,7 +267,7 @@ fn bound_device(volume: &Node, reader: &Reader<'_>) -> Result<Option<PathBuf>, B
                 true => reader.path(device, &path).map(Some),
                 // Docker mounts it from wherever the daemon was started.
                 false => {
-                    let reason = format!("the device {path:?} of a volume is no absolute path");
+                    let reason = format!("the device {path:?} of a volume is not an absolute path");
                     Err(reader.bad(device, reason))
                 }
             }

@@ -76,7 +76,7 @@ pub fn documents(text: &str, file: &str) -> Result<Vec<Node>, BindsError> {
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
-            let reason = format!("is no YAML: {}", error.info());
+            let reason = format!("is not YAML: {}", error.info());
             BindsError::at(file, error.marker().line(), reason)
         })?;
         builder.event(event, span.start.line())?;
@@ -224,7 +224,7 @@ impl Builder<'_> {
                     let name = match node.data {
                         Data::Text(name) => name,
                         Data::Null => "null".into(),
-                        _ => return Err(BindsError::at(file, line, "has a key that is no text")),
+                        _ => return Err(BindsError::at(file, line, "has a key that is not text")),
                     };
                     if !keys.insert(name.clone()) {
                         let reason = format!("has the key {name:?} twice");
@@ -284,7 +284,7 @@ fn merged(entries: Vec<(String, Node)>) -> Result<Vec<(String, Node)>, String> {
         };
         for part in parts {
             let Data::Map(entries) = part.data else {
-                return Err("has `<<` with what is no mapping".into());
+                return Err("has `<<` with something that is not a mapping".into());
             };
             for (key, node) in entries {
                 if known.insert(key.clone()) {
