@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Raised by a signal; a run looks at it between inodes and ends with everything that is
-/// journalled also applied.
+/// A flag that a signal sets. A run checks it between inodes, and ends with all journalled changes
+/// applied.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// Nobody has asked yet.
+    /// Not requested yet.
     pub fn new() -> Cancel {
         Cancel::default()
     }

@@ -7,10 +7,10 @@ use crate::fs::apply::ApplyError;
 use crate::fs::{Identity, PinnedFile};
 use crate::ownership::Ownership;
 
-/// What a filesystem made of a chown that it took.
+/// What is wrong after a chown that the filesystem accepted.
 #[derive(Debug, Error)]
 pub(super) enum ChownNotKept {
-    /// What it made of it cannot be seen.
+    /// The result cannot be read.
     #[error("statx: {0}")]
     Stat(Errno),
     /// The name means another inode since.
@@ -44,17 +44,17 @@ pub(super) enum ChangeError {
     NotKept(#[from] ChownNotKept),
 }
 
-/// Some filesystems say yes to a chown and forget it (ntfs-3g without `permissions`), some
-/// make another inode of what changes (overlays: those that are known are refused before). So the first change on a
-/// filesystem is looked at again.
+/// Some filesystems accept a chown and ignore it (ntfs-3g without `permissions`), some make another
+/// inode of what changes (overlays: known ones are refused before). So the first change on a
+/// filesystem is read back.
 #[derive(Default)]
 pub(super) struct ChownCheck {
-    /// The device of which that has been seen.
+    /// The device on which a change was read back.
     device: Option<u64>,
 }
 
 impl ChownCheck {
-    /// An inode on a device was changed, which was `identity` before.
+    /// Checks an inode that was changed and was `identity` before.
     ///
     /// # Errors
     /// It has not changed, or become another one.

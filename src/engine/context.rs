@@ -19,20 +19,20 @@ use crate::ownership::Ownership;
 use crate::preflight::accounts::{Account, LoginAccounts};
 use crate::preflight::user_namespace::OverflowIds;
 
-/// How a run goes on, whatever it does.
+/// State of a run that all of its phases share.
 pub struct RunState<'a> {
-    /// How it is watched and held back.
+    /// Progress, cancellation and rate limit.
     pub control: RunControl<'a>,
-    /// What its trees are on, opened before anything is changed.
+    /// The filesystems of its trees, opened before anything is changed.
     pub(super) filesystems: Filesystems,
     /// The run cannot go on and is to be undone.
     gave_up: AtomicBool,
-    /// The run was stopped before it had met everything.
+    /// The run was stopped before it had visited everything.
     interrupted: AtomicBool,
 }
 
 impl<'a> RunState<'a> {
-    /// Of a run that has not begun. Opens what its trees are on.
+    /// The state of a run that has not begun. Opens the filesystems of its trees.
     pub(super) fn new(control: RunControl<'a>, roots: &[Root], cross_mounts: bool) -> RunState<'a> {
         RunState {
             control,
@@ -53,7 +53,7 @@ impl<'a> RunState<'a> {
         self.gave_up.load(Ordering::Relaxed)
     }
 
-    /// Whether it was found to be stopped before it had met everything.
+    /// Whether it was stopped before it had visited everything.
     pub(super) fn was_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
@@ -66,7 +66,7 @@ impl<'a> RunState<'a> {
         self.was_interrupted() || self.has_given_up()
     }
 
-    /// Tells of something that failed, counts it, and ends the run over it.
+    /// Reports and counts a failure, and ends the run because of it.
     pub(super) fn fail(&self, stats: &mut Stats, path: PathBuf, reason: String) {
         let kind = ProblemKind::Failed;
         let problem = Problem { path, kind, reason };
@@ -86,24 +86,24 @@ pub struct WalkScope<'a> {
     pub options: &'a WalkOptions,
     /// What each inode is to become.
     pub policy: &'a dyn Policy,
-    /// What is done about names outside the trees.
+    /// How hard links outside the trees are handled.
     pub outside_links: OutsideLinks,
-    /// Accounts that no file is taken from; none where that is allowed.
+    /// Login accounts whose files are not changed; `None` if the operator allows it.
     pub accounts: Option<LoginAccounts>,
     /// What is left out.
     pub exclude: Option<Excludes>,
-    /// Trouble is collected, not stopped over: for a dry run, and for `--keep-going`.
+    /// Problems are collected and do not end the walk: for a dry run, and for `--keep-going`.
     pub carry_on: bool,
-    /// Inodes that the journal already has, with their device: only needed where an id does not tell. Not with
-    /// their tree, as hard links can lie in several.
+    /// Inodes that the journal already names, by device and identity. Only needed where an id does
+    /// not tell whether an inode is shifted. Not by tree, because hard links can be in several.
     pub done: HashSet<(u64, Identity)>,
-    /// The mounts that are walked, too; none where no mount point is crossed.
+    /// The mounts that are walked too; `None` if no mount point is crossed.
     pub(super) known_mounts: Option<KnownMounts>,
 }
 
 impl<'a> WalkScope<'a> {
-    /// Every inode goes through the map; nobody's files are spared. Of mounts in the trees it walks those that are
-    /// there now: to be made before they are checked.
+    /// A scope in which every inode goes through the map and no account is protected. If mounts are
+    /// crossed, it has the mounts that exist now: create it before they are checked.
     pub(super) fn new(
         map: &'a IdMap,
         direction: Direction,
@@ -139,9 +139,9 @@ pub struct WalkContext<'a> {
     pub roots: &'a [Root],
     /// What is done with them.
     pub scope: WalkScope<'a>,
-    /// Inodes of several names that were met.
+    /// Inodes with several hard links that were seen.
     pub links: HardLinkTable,
-    /// What is shown instead of an owner that is no id here.
+    /// The overflow ids of this user namespace.
     pub(super) overflow: OverflowIds,
 }
 
@@ -167,7 +167,7 @@ impl<'a> WalkContext<'a> {
         }
     }
 
-    /// Who would lose an inode of this tree that gets another owner.
+    /// The login account that would lose access to an inode of this tree.
     pub(super) fn account_losing_access(
         &self,
         root: usize,
@@ -179,7 +179,8 @@ impl<'a> WalkContext<'a> {
         accounts.owner(before.uid).filter(|_| is_taken)
     }
 
-    /// Counts an inode left as it is; ends the run over it unless it carries on.
+    /// Counts an inode that is left as it is. Ends the run because of it, unless the scope says to
+    /// carry on.
     pub fn record_problem(&self, stats: &mut Stats, problem: Problem) -> ControlFlow<()> {
         self.run.control.monitor.problem(&problem);
         stats.add_problem(problem);

@@ -6,18 +6,18 @@ use super::cancel::Cancel;
 use super::monitor::Monitor;
 use super::rate_limit::RateLimit;
 
-/// Who hears of a run's progress, who may end it, and how fast it may go.
+/// Progress reports, cancellation and rate limit of a run.
 #[derive(Clone, Copy)]
 pub struct RunControl<'a> {
-    /// Hears of progress.
+    /// Receives progress.
     pub monitor: &'a dyn Monitor,
     /// Ends the run between two inodes.
     pub cancel: &'a Cancel,
-    /// What its threads keep to together.
+    /// The rate limit that its threads share.
     pub rate: Option<&'a RateLimit>,
 }
 
-/// Whoever waits for a turn looks this often whether the run is to end.
+/// How often a waiting thread checks for cancellation.
 const LOOK: Duration = Duration::from_millis(50);
 
 impl RunControl<'_> {
@@ -26,7 +26,7 @@ impl RunControl<'_> {
         self.cancel.is_requested()
     }
 
-    /// How many inodes may be taken together, of `most`.
+    /// How many inodes may be processed as one group, at most `most`.
     pub fn group_size(&self, most: usize) -> usize {
         self.rate.map_or(most, |rate| rate.group_size().min(most))
     }

@@ -20,11 +20,11 @@ use crate::preflight::TransientBlocker;
 /// A manifest to be written, and where, for messages.
 pub type ManifestOutput<'a> = Option<(ManifestWriter, &'a Path)>;
 
-/// What a dry run is of.
+/// The inputs of a dry run.
 pub(super) struct DryRun<'a> {
     pub request: &'a ShiftRequest,
     pub roots: &'a [Root],
-    /// So many of the roots are walked.
+    /// How many of the roots are walked; they come first.
     pub trees: usize,
     pub scope: WalkScope<'a>,
     pub steps: &'a [Step],
@@ -33,7 +33,7 @@ pub(super) struct DryRun<'a> {
 }
 
 impl DryRun<'_> {
-    /// Walks; gives also what `then` says of the walk.
+    /// Walks. Also returns the result of `then`.
     ///
     /// # Errors
     /// The manifest cannot be written.
@@ -80,7 +80,7 @@ impl DryRun<'_> {
         Ok((Report::new(start, ending, stats), then(&walk)))
     }
 
-    /// The manifest with all that comes before its changes.
+    /// Writes everything of a manifest that comes before its changes.
     fn begin(&self, mut writer: ManifestWriter) -> std::io::Result<SharedManifest> {
         let request = self.request;
         let header = ManifestHeader {

@@ -18,11 +18,11 @@ pub struct Excludes {
 }
 
 impl Excludes {
-    /// None where there are no globs. `./`, `//` and a slash at the end mean nothing. An absolute glob is of
-    /// the tree that it lies in, also by the path that was given for it.
+    /// `None` if there are no globs. `./`, `//` and a slash at the end are ignored. An absolute
+    /// glob applies to the tree that it lies in, also by the path that was given for the tree.
     ///
     /// # Errors
-    /// One that is no glob, or can match nothing.
+    /// A glob is invalid, or cannot match anything.
     pub fn new(
         globs: &[String],
         roots: &[Root],
@@ -90,7 +90,7 @@ impl Excludes {
     }
 }
 
-/// The globs for a record: who reads it knows the trees by their real paths only.
+/// The globs for a record, relative to the real paths of the trees.
 pub fn recorded(globs: &[String], roots: &[Root], given: &[PathBuf]) -> Vec<String> {
     let real = |glob: &String| {
         let real = roots.iter().zip(given).find_map(|(root, given)| {

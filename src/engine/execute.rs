@@ -18,7 +18,7 @@ use crate::journal::{Journal, Mark};
 pub(super) struct Execution<'a> {
     /// The journal.
     pub journal: &'a Journal,
-    /// Inodes half way between before and after are the run's doing.
+    /// Whether the run can have left inodes in a partial state.
     pub accept_partial: bool,
     /// What ends it.
     pub give_up: FailurePolicy,
@@ -26,8 +26,8 @@ pub(super) struct Execution<'a> {
     pub jobs: usize,
 }
 
-/// Takes the journal's early steps, changes every owner that it names, waits until the disk has that, then takes
-/// its other steps. Whether it came to its end is in `run`; the result: what was done, and whether that could be
+/// Takes the early steps, changes every owner that the journal names, syncs, and takes the late
+/// steps. `run` says whether it was cut short. Returns the counts, and whether everything could be
 /// written.
 pub(super) fn execute(
     run: &RunState<'_>,
@@ -91,7 +91,8 @@ fn change_owners(
     (stats, flushed)
 }
 
-/// The steps that keep a daemon from starting. One that was started before is noticed before them, or after.
+/// Takes the steps that keep a daemon from starting. A daemon that was started before is noticed
+/// before them or after them.
 fn apply_early_steps(run: &RunState<'_>, journal: &Journal, stats: &mut Stats) -> io::Result<()> {
     let steps = Steps::of(journal);
     if steps.early().is_empty() || is_in_use(run, journal, stats) {
@@ -125,8 +126,7 @@ fn apply_late_steps(
     Ok(())
 }
 
-/// A service that was started meanwhile has its files open: names that move under it would make two halves of
-/// them.
+/// Whether a service was started meanwhile. Renames under a running service would split its data.
 fn is_in_use(run: &RunState<'_>, journal: &Journal, stats: &mut Stats) -> bool {
     let Err(refusal) = check_service_stopped(journal, run.control.monitor) else {
         return false;

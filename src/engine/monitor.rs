@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Problem;
 use crate::fs::DirPath;
 
-/// What a run is busy with.
+/// A phase of a run, for progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Reading a journal to its end.
@@ -22,7 +22,7 @@ pub enum Phase {
     Looking,
     /// Looking for what came into being since a run.
     LookingForNew,
-    /// Putting all that is to be done into the journal.
+    /// Writing all changes into the journal.
     Listing,
     /// Renaming and rewriting.
     Stepping,
@@ -32,11 +32,11 @@ pub enum Phase {
     Undoing,
     /// Comparing with a journal.
     Comparing,
-    /// Waiting for the disks to have everything.
+    /// Syncing the filesystems.
     Syncing,
 }
 
-/// Hears of a run's progress. Called from many threads, often: it must be quick.
+/// Receives the progress of a run. Called often and from many threads: it must be quick.
 pub trait Monitor: Sync {
     /// A new phase begins; `total` inodes or bytes of it where that is known.
     fn phase(&self, phase: Phase, total: Option<u64>) {
@@ -64,7 +64,7 @@ pub trait Monitor: Sync {
     }
 }
 
-/// Hears nothing.
+/// Ignores all reports.
 pub struct Silent;
 
 impl Monitor for Silent {}

@@ -17,14 +17,15 @@ use crate::fs::{Dir, DirPath, Identity, Names, Root, Stat};
 use crate::idmap::Mapped;
 use crate::journal::{Journal, Mark};
 
-/// Counts and lists inodes that were born after the run began and whose owner is on the side the
-/// run shifted to: a rollback leaves them so, because no journal says what else they should have.
+/// Counts and lists inodes that were created after the run began and whose owner is on the target
+/// side of the run. A rollback leaves them as they are, because no journal says what owner they
+/// should have.
 ///
-/// Where the filesystem keeps no birth times none can be told from the rest, and none is counted.
+/// Without creation times they cannot be recognized, and none is counted.
 ///
-/// To be asked before anything is undone: then most directories still have the times that the run
-/// left, and only what is in the others has to be looked at. Where steps are undone, afterwards: what that made anew
-/// is not counted.
+/// Call it before anything is undone: then most directories still have the times that the run left,
+/// and only the others have to be searched. If steps are undone, call it afterwards: entries that
+/// the undo makes are not counted.
 pub fn count(journal: &Journal, roots: &[Root], jobs: usize, control: RunControl<'_>) -> Stats {
     let own = Steps::of(journal).made_by_undoing();
     let visitor = || RunWindow {
@@ -38,7 +39,7 @@ pub fn count(journal: &Journal, roots: &[Root], jobs: usize, control: RunControl
     Stats::sum(walk(roots, jobs, visitor))
 }
 
-/// When a run ended that nobody began to undo.
+/// When the run ended, if no rollback was begun.
 fn finished(journal: &Journal) -> Option<Timestamp> {
     let last = journal.marks.last()?;
     (last.mark == Mark::Finished).then_some(last.time)

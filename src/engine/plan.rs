@@ -39,13 +39,13 @@ pub struct Plan<'a> {
     pub policy: &'a dyn Policy,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// So many of them are taken before any owner is changed.
+    /// How many of them are taken before any owner is changed.
     pub steps_before: usize,
 }
 
 impl Plan<'_> {
-    /// A plan's paths have no symlinks: one that has come there since is somebody's who wants
-    /// another tree to be changed.
+    /// Opens the roots. The paths of a plan have no symlinks: one that is there now was put there
+    /// to have another tree changed.
     fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
         let mut roots = self.request.open_roots()?;
         for (root, path) in roots.iter().zip(&self.request.paths) {
@@ -67,8 +67,8 @@ impl Plan<'_> {
         }
     }
 
-    /// The filesystems of which only a run can tell whether they rename as the steps need it: it tries before its
-    /// first change.
+    /// The filesystems of which only a run can tell whether they support the renames of the steps:
+    /// it tests that before its first change.
     ///
     /// # Errors
     /// [`Refusal`]
@@ -77,7 +77,7 @@ impl Plan<'_> {
         Ok(self.rename_needs(&roots).check_known()?)
     }
 
-    /// All checks before the first change; the last of them tries what only a try tells, under the lock.
+    /// All checks before the first change. The last one tests renames, under the lock.
     fn preflight<'s>(
         &self,
         session: Session<'s, Opened>,
@@ -135,8 +135,8 @@ impl Plan<'_> {
         })
     }
 
-    /// Checks all that must hold before anything is changed, and holds the trees as long as the
-    /// result lives: for what has to be done before [`Plan::execute`] can be asked for.
+    /// Makes all checks before the first change, and locks the trees as long as the result lives.
+    /// For work that has to be done before [`Plan::execute`].
     ///
     /// # Errors
     /// [`Refusal`]: nothing was changed.
@@ -144,8 +144,9 @@ impl Plan<'_> {
         Ok(self.preflight(self.open(control)?, store)?.into_lock())
     }
 
-    /// Does it. First all of it goes into the journal, and when any inode cannot be shifted and
-    /// the request does not say `keep_going`, nothing is changed; then the journal is carried out.
+    /// Carries out the plan. First all of it is written into the journal. If an inode cannot be
+    /// shifted and the request does not say `keep_going`, nothing is changed. Then the journal is
+    /// carried out.
     ///
     /// # Errors
     /// [`Refusal`]: nothing was changed. What goes wrong later is in the report.
@@ -209,8 +210,8 @@ impl Plan<'_> {
         Ok(session.finish(request.jobs))
     }
 
-    /// Puts everything that is to be done into the journal. Gives whether that could be written, and whether names
-    /// outside the trees stand in the way.
+    /// Writes all changes into the journal. Returns whether that succeeded, and whether hard links
+    /// outside the trees are in the way.
     fn journal_changes<'s>(
         &self,
         session: Session<'s, Running<'s>>,
@@ -256,7 +257,7 @@ impl Plan<'_> {
     }
 }
 
-/// Refuses names outside the trees, where the request minds them.
+/// Refuses hard links outside the trees, unless the request allows them.
 fn check_no_outside_links(walk: &WalkContext<'_>) -> Result<(), Refusal> {
     let all = walk.links.linked_outside();
     let Some(first) = all.first() else {

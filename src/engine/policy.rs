@@ -9,9 +9,10 @@ use crate::ownership::{self, Mapping, Mode, Ownership};
 pub enum Rule {
     /// Its ids go through the map.
     Map,
-    /// Its ids go through the map, and none of them is known to be on the target side already.
+    /// Its ids go through the map, and none of them counts as already shifted.
     MapAll,
-    /// It is on the target side of the map, also where its ids are on the other side too.
+    /// It counts as shifted if its ids are on the target side of the map, even if they are on the
+    /// other side too.
     Expect,
     /// It is given to one owner; ids in its ACLs and capability go through the map.
     Give {
@@ -73,7 +74,7 @@ impl Rule {
     }
 }
 
-/// Which rule is for which inode.
+/// Chooses the rule for each inode.
 pub trait Policy: Sync {
     /// The rule for the top of the tree with this number.
     fn root(&self, number: usize) -> Rule;

@@ -25,16 +25,16 @@ pub enum Refusal {
     /// A path cannot be a root.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// A check before the first change found what time does not cure.
+    /// A check before the first change found something that time does not cure.
     #[error(transparent)]
     Permanent(#[from] PermanentBlocker),
-    /// A check before the first change found what is in the way now.
+    /// A check before the first change found something that is in the way now.
     #[error(transparent)]
     Transient(#[from] TransientBlocker),
-    /// What is seen of the trees is not what is on disk, or is seen twice.
+    /// The trees are seen through idmapped mounts, or some files are seen twice.
     #[error(transparent)]
     MountView(#[from] MountViewError),
-    /// Two of the paths hold one another.
+    /// One of the paths is inside another.
     #[error("{inner}: lies in {outer}, which is named too. Name only the outer one", inner = escaped(inner), outer = escaped(outer))]
     Nested {
         /// The one inside.
@@ -42,7 +42,7 @@ pub enum Refusal {
         /// The one around it.
         outer: PathBuf,
     },
-    /// The map's two sides meet.
+    /// The two sides of the map overlap.
     #[error(
         "the map {map}: {overlap}, so an id does not tell whether a file is already shifted. {}",
         if_known(*.is_verified, path)
@@ -52,7 +52,7 @@ pub enum Refusal {
         path: PathBuf,
         /// The map.
         map: IdMap,
-        /// Where its sides meet.
+        /// Where its sides overlap.
         overlap: Overlap,
         /// The trees are only looked at.
         is_verified: bool,
@@ -60,7 +60,7 @@ pub enum Refusal {
     /// The namespace lacks an id.
     #[error(transparent)]
     NoSuchId(#[from] NoSuchId),
-    /// An exclude glob is none.
+    /// An exclude glob is invalid.
     #[error("{glob}: {reason}. A glob is relative to the path: `cache/**`, `*.tmp`")]
     Glob {
         /// As given.
@@ -118,7 +118,7 @@ pub enum Refusal {
         /// The journal, as a command line names it.
         journal: String,
     },
-    /// What is asked and what the record says do not fit.
+    /// The request does not fit the record.
     #[error("{path}: {reason}", path = escaped(path))]
     NotThisOne {
         /// The journal, manifest or tree.

@@ -11,7 +11,7 @@ use crate::preflight::rename_flags::{self, Needs, Untold};
 pub(super) struct RenameNeeds<'a> {
     pub steps: &'a [Step],
     pub roots: &'a [Root],
-    /// So many of the roots are trees in which owners are changed.
+    /// How many of the roots are trees in which owners are changed; they come first.
     pub trees: usize,
 }
 

@@ -86,7 +86,7 @@ pub(super) fn missing(journal: &Journal, path: &Path, reason: NotTheTree) -> Ref
     }
 }
 
-/// The path, or what is there of it.
+/// The path, or the nearest directory above it that exists.
 fn there(path: &Path) -> PathBuf {
     let there = path.ancestors().find(|above| above.is_dir());
     there.unwrap_or(Path::new("/")).to_path_buf()

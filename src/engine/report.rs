@@ -51,7 +51,7 @@ pub const MOST_LISTED: usize = 1000;
 /// Counts of one run, or of one thread's part of it.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// Inodes met: one with many names counts once.
+    /// Inodes seen; one with several hard links counts once.
     pub seen: u64,
     /// Inodes changed, or for a dry run to be changed.
     pub changed: u64,
@@ -183,7 +183,7 @@ impl Stats {
     }
 }
 
-/// Adds to a list that is not to grow with the tree.
+/// Adds to a list of limited length.
 pub fn push_listed<T>(list: &mut Vec<T>, item: T) {
     if list.len() < MOST_LISTED {
         list.push(item);
@@ -214,7 +214,7 @@ pub enum Ending {
     },
 }
 
-/// What a run did, whole.
+/// What a run did.
 #[derive(Debug)]
 pub struct Report {
     /// The journal file; none for a dry run, or when nothing had to be changed.
@@ -229,7 +229,7 @@ pub struct Report {
     pub would_refuse: Vec<TransientBlocker>,
 }
 
-/// A report in a word: what exit codes are made of.
+/// The outcome of a run, from which exit codes are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All done.

@@ -41,7 +41,7 @@ pub struct ShiftRequest {
 }
 
 impl ShiftRequest {
-    /// Opens the trees and checks all that can be checked without taking anything.
+    /// Opens the trees and makes all checks that need no lock.
     pub(super) fn open_roots(&self) -> Result<Vec<Root>, Refusal> {
         let roots = self.open_trees()?;
         // Whoever carries a service knows which side each of its files is on.
@@ -100,7 +100,7 @@ impl ShiftRequest {
         check_mount_views(roots, &self.paths, &self.walk)
     }
 
-    /// The accounts whose files stay theirs.
+    /// The login accounts whose files are not changed.
     pub fn accounts(&self) -> Option<LoginAccounts> {
         (!self.allow_home).then(LoginAccounts::of_host)
     }
@@ -128,7 +128,8 @@ impl ShiftRequest {
         Excludes::new(&self.walk.exclude, &roots[..self.paths.len()], &self.paths)
     }
 
-    /// Asks the checks before the first change. In roots behind the request's own paths, only names are changed.
+    /// Makes the checks before the first change. In roots after the request's own paths, only names
+    /// are changed.
     fn ask_preflight<T>(
         &self,
         roots: &[Root],
@@ -196,7 +197,7 @@ impl ShiftRequest {
 
     /// The journal's first line.
     ///
-    /// Roots behind the request's own paths are for steps only.
+    /// Roots after the request's own paths are for steps only.
     pub(super) fn header(&self, roots: &[Root], listed_first: bool) -> Header {
         let line = |(n, root)| RootLine {
             steps_only: n >= self.paths.len(),

@@ -20,8 +20,8 @@ use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError, JournalState, Mark};
 use crate::preflight;
 
-/// Finishes the run of a journal: first what the journal announces and the disk does not have yet,
-/// then the part of the trees that the run had not come to.
+/// Finishes the run of a journal: first the journalled changes that the disk does not have yet,
+/// then the part of the trees that the run had not reached.
 ///
 /// # Errors
 /// [`Refusal`]: nothing was changed.
@@ -86,7 +86,8 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
     Ok(session.finish(jobs))
 }
 
-/// Refuses a journal that is not whole where it has to be, or of which a step is in the way.
+/// Refuses a journal that is not complete where it has to be, or that has a step that cannot be
+/// taken.
 fn check_can_go_on(journal: &Journal) -> Result<(), Refusal> {
     match journal.may_have_begun() {
         false => Err(not_this(journal, |rollback| {
@@ -114,7 +115,7 @@ fn check_ids_tell(journal: &Journal, roots: &[Root]) -> Result<(), Refusal> {
     }
 }
 
-/// Why this journal is not gone on with; `reason` is given the command that rolls it back.
+/// The refusal to resume this journal; `reason` gets the command that rolls it back.
 fn not_this(journal: &Journal, reason: impl FnOnce(&str) -> String) -> Refusal {
     Refusal::NotThisOne {
         path: journal.path.clone(),
@@ -122,7 +123,7 @@ fn not_this(journal: &Journal, reason: impl FnOnce(&str) -> String) -> Refusal {
     }
 }
 
-/// Whether every step that is not taken can be. Before the first is, so that nothing is left half way.
+/// Checks that every pending step can be taken, before the first one is taken.
 fn check_steps(journal: &Journal) -> Result<(), Refusal> {
     let rollback = format!("`idshift rollback {}`", argument(&journal.path));
     let steps = Steps::of(journal);

@@ -49,8 +49,8 @@ pub fn rollback(
     })
 }
 
-/// The report, where there is nothing to undo: a journal knows what its rollback did, not what was done to the
-/// tree since.
+/// The report if there is nothing to undo. A journal knows what its rollback did, not what happened
+/// to the tree since.
 fn over_already(
     session: &Session<'_, Opened>,
     journal: &Journal,
@@ -149,7 +149,7 @@ fn undo(
     Ok(session.close(Ending::Done, undone.stats))
 }
 
-/// What came into being since the run.
+/// Inodes that were created since the run.
 fn new_since<Stage>(
     session: &Session<'_, Stage>,
     journal: &Journal,
@@ -160,8 +160,8 @@ fn new_since<Stage>(
     new_inodes::count(journal, session.trees(), options.jobs, control)
 }
 
-/// Refuses when a step can not be undone: owners that are put back while names or files are not
-/// would make a state that never was.
+/// Refuses if a step cannot be undone. Restored owners with names or files that are not restored
+/// would be a state that never existed.
 fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let obstacles = match force {
         true => Vec::new(),

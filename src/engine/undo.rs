@@ -39,11 +39,11 @@ pub(super) struct Undo<'a> {
     pub filesystems: &'a Filesystems,
 }
 
-/// How it went, and what came of writing that out meanwhile.
+/// The counts, and whether the changes could be written out.
 type Undone = (Replayed, io::Result<()>);
 
 impl Undo<'_> {
-    /// Undoes it, waits until the disks have it, and then has that marked.
+    /// Undoes the run, syncs, and then writes the mark.
     ///
     /// # Errors
     /// The journal cannot be read any more.
@@ -101,7 +101,7 @@ impl Undo<'_> {
         Ok(ended(stats))
     }
 
-    /// Whether it may go on from there.
+    /// Returns whether the rollback may continue.
     fn undo_steps(&self, steps: &Steps<'_>, which: Range<usize>, stats: &mut Stats) -> bool {
         let force = self.options.force;
         let applied = steps.apply(Target::Before, which, force);
@@ -200,7 +200,7 @@ pub(super) fn undo_failed_run(
     })
 }
 
-/// Everything is undone, and whether a power cut would leave it so is not known.
+/// The problem that everything is undone, but may not be on the disk yet.
 fn not_certain(journal: &Journal, error: &io::Error) -> Problem {
     Problem {
         path: journal.path.clone(),

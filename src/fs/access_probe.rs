@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::dir::open_dir;
 use crate::ownership::FileType;
 
-/// Something that was tried.
+/// An access that was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessKind {
@@ -28,7 +28,7 @@ pub enum AccessKind {
     Rename,
     /// To delete a file from it.
     Delete,
-    /// To talk to who listens on a socket.
+    /// To connect to a socket.
     Connect,
 }
 

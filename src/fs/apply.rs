@@ -7,13 +7,13 @@ use thiserror::Error;
 use super::{PinnedFile, attributes};
 use crate::ownership::{FileType, Ownership, OwnershipXattrs};
 
-/// The system call that would not change an inode, and its answer.
+/// The system call that failed to change an inode, and its error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{call}: {errno}{}", help(.call, *.errno))]
 pub struct ApplyError {
     /// The system call.
     pub call: &'static str,
-    /// Its answer.
+    /// Its error.
     pub errno: Errno,
 }
 
@@ -31,9 +31,9 @@ fn help(call: &str, errno: Errno) -> &'static str {
 
 /// Takes a pinned inode from the ownership it has `now` to the one it is `wanted` to have.
 ///
-/// The order is the kernel's doing: chown strips set-id bits and the capability of everything but
+/// The order is given by the kernel: chown strips set-id bits and the capability of everything but
 /// a directory (`chown(2)`), and an ACL rewrites the group bits of the mode, so owners come first,
-/// then ACLs, then the mode, and the capability last. Whatever is already as wanted costs no call.
+/// then ACLs, then the mode, and the capability last. What is already as wanted needs no call.
 /// [`Change::apply_state`](crate::ownership::Change::apply_state) knows every state in between.
 pub fn apply(
     pin: &PinnedFile,

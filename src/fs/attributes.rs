@@ -22,10 +22,10 @@ pub enum ReadError {
     System {
         /// The system call.
         call: &'static str,
-        /// Its answer.
+        /// Its error.
         errno: Errno,
     },
-    /// An ACL this program does not know how to put back byte for byte.
+    /// An ACL that this program cannot restore byte for byte.
     #[error("{attribute}: {error}")]
     Acl {
         /// Name of the extended attribute.
@@ -33,12 +33,12 @@ pub enum ReadError {
         /// What is wrong with it.
         error: AclError,
     },
-    /// A capability this program does not know how to put back byte for byte.
+    /// A capability that this program cannot restore byte for byte.
     #[error("security.capability: {0}")]
     Capability(CapabilityError),
 }
 
-/// The `Ownership` of a pinned inode whose numbers are already known.
+/// The `Ownership` of a pinned inode whose `Stat` is already known.
 pub fn read(pin: &PinnedFile, stat: &Stat) -> Result<Ownership, ReadError> {
     read_present(pin, stat, present(pin)?)
 }
@@ -109,7 +109,7 @@ impl Present {
     }
 }
 
-/// Lists a pinned inode's attributes: for nearly every inode that is the whole answer.
+/// Lists a pinned inode's attributes. Nearly every inode has none of them.
 pub fn present(pin: &PinnedFile) -> Result<Present, ReadError> {
     list(
         || pin.with_proc_path(|path| rustix::fs::listxattr_query(path)),
@@ -187,7 +187,7 @@ fn read_xattrs(pin: &PinnedFile, present: Present) -> Result<OwnershipXattrs, Re
     })
 }
 
-/// One attribute's bytes; `None` when it went away since it was listed.
+/// The bytes of one attribute; `None` if it was removed since it was listed.
 fn value(pin: &PinnedFile, attribute: &CStr) -> Result<Option<Vec<u8>>, ReadError> {
     let name = os_str(attribute);
     pin.with_proc_path(|path| xattr::get_deref(os_str(path), name).map_err(|error| errno(&error)))

@@ -23,7 +23,7 @@ pub struct Dir {
     fd: OwnedFd,
     /// The path to it.
     pub path: Arc<DirPath>,
-    /// Since when its names stand still.
+    /// Since when its names have not changed.
     pub guard: DirGuard,
 }
 
@@ -48,8 +48,8 @@ pub fn open_dir(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd
     }
 }
 
-/// The same, of a directory that no mount covers (`RESOLVE_NO_XDEV`, `openat2(2)`): one that is covered is
-/// not even opened, as a filesystem with somebody behind it may hear of that, and not answer.
+/// The same, of a directory that no mount covers (`RESOLVE_NO_XDEV`, `openat2(2)`): one that is
+/// covered is not even opened, because a network or FUSE filesystem might not answer.
 ///
 /// # Errors
 /// `EXDEV` at a mount, where the kernel knows `openat2` (Linux 5.6).

@@ -14,18 +14,19 @@ use super::live_mounts::LiveMounts;
 use super::process;
 use super::stat::{Stat, stat};
 
-/// The directories above the one that is worked in, as open handles: each name is opened once, from the
-/// handle before it, and followed never.
+/// The directories above the current one, as open handles: each name is opened once, from the
+/// handle before it. No symlink is followed.
 pub struct DirCache {
     /// Number of the tree it lies in.
     tree: usize,
     levels: Vec<Level>,
-    /// Handles kept open at most; deeper ways close the outer ones and open them again when needed.
+    /// Handles kept open at most; deeper paths close the outer ones and open them again when
+    /// needed.
     most_open: usize,
     open: usize,
     /// The tree's top, open for reading.
     top: Option<Open>,
-    /// Known not to lead anywhere from this level on.
+    /// The level from which the path could not be opened, and why.
     broken: Option<(usize, Errno)>,
 }
 
@@ -52,8 +53,8 @@ impl PathChain {
 }
 
 impl Drop for PathChain {
-    /// Lets go of the levels above one by one: a deep path would overflow the stack if each dropped the one
-    /// above inside its own drop.
+    /// Drops the levels above one by one: a deep path would overflow the stack if each dropped the
+    /// one above inside its own drop.
     fn drop(&mut self) {
         let mut above = self.above.take();
         while let Some(mut trail) = above.and_then(Rc::into_inner) {
@@ -116,7 +117,7 @@ impl DirCache {
         }
     }
 
-    /// Tries again what did not lead anywhere.
+    /// Tries again to open what could not be opened.
     pub fn try_again(&mut self) {
         self.broken = None;
     }

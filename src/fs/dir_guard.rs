@@ -21,13 +21,14 @@ use rustix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::stat::{Stat, stat};
 
-/// A directory at the time its names began to be used.
+/// The ctime of a directory at the time when its names began to be used.
 #[derive(Clone, Copy, Debug)]
 pub struct CtimeStamp {
     changed: (i64, u32),
     dev: u64,
     encrypted: bool,
-    /// Its ctime was still to come: the clock was set back since. A change sets another one, until the clock gets there.
+    /// Its ctime is in the future: the clock was set back since. A change sets another one, until
+    /// the clock gets there.
     ahead: bool,
 }
 
@@ -52,7 +53,7 @@ impl CtimeStamp {
         CtimeStamp::as_seen(&stat(dir).ok()?)
     }
 
-    /// The moment of a look at the directory just now. `None` where a change could go unnoticed, because
+    /// The ctime of a `Stat` that was read just now. `None` if a change could go unnoticed, because
     /// the directory was changed just before.
     pub fn as_seen(stat: &Stat) -> Option<CtimeStamp> {
         let &Stat {
@@ -76,15 +77,15 @@ impl CtimeStamp {
         !self.encrypted && is_known(dir, self.dev)
     }
 
-    /// Whether every name still means what it meant at that ctime.
+    /// Whether every name still means the same inode as at that ctime.
     pub fn is_still(&self, dir: BorrowedFd<'_>) -> bool {
         let has_passed = || self.ahead && age(self.changed) >= -margin(self.changed);
         stat(dir).is_ok_and(|now| now.changed == self.changed) && !has_passed()
     }
 }
 
-/// How long until a change of a directory that was looked at just now could no longer go unnoticed; at most some
-/// seconds.
+/// How long until a change of a directory whose `Stat` was read just now can no longer go
+/// unnoticed; at most some seconds.
 pub fn settles_in(stat: &Stat) -> Duration {
     let left = margin(stat.changed) - age(stat.changed);
     let left = u64::try_from(left).unwrap_or_default();
@@ -124,7 +125,7 @@ pub fn is_known(dir: BorrowedFd<'_>, dev: u64) -> bool {
     }
 }
 
-/// Since when the names of a directory stand still, as far as one open handle of it knows.
+/// Since when the names of a directory have not changed, as far as one open handle of it knows.
 #[derive(Debug, Default)]
 pub struct DirGuard {
     /// Not to be relied on before the directory is read.

@@ -23,7 +23,7 @@ impl Display for EscapedPath<'_> {
     }
 }
 
-/// Text from somewhere else, on one line: what could do harm is spelled out.
+/// Untrusted text on one line, with harmful characters escaped.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -35,8 +35,8 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// Whether a terminal just shows it where it stands: no control character, none that changes the
-/// direction of what follows (Unicode Bidirectional Algorithm, 2), no separator of lines.
+/// Whether a terminal just shows it: no control character, none that changes the direction of the
+/// text (Unicode Bidirectional Algorithm, 2), no separator of lines.
 pub fn is_harmless(c: char) -> bool {
     let reorders = matches!(
         c,
@@ -45,8 +45,8 @@ pub fn is_harmless(c: char) -> bool {
     !c.is_control() && !reorders
 }
 
-/// A path as a word of the shell, to be copied from a message into a command line. What could do
-/// harm on the way is written as `$'…'` (bash, zsh, ksh, POSIX.1-2024).
+/// A path as a word of the shell, to be copied from a message into a command line. Harmful
+/// characters are written as `$'…'` (bash, zsh, ksh, POSIX.1-2024).
 pub fn shell_word(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);

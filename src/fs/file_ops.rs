@@ -22,7 +22,8 @@ pub use self::new_file::{
 use super::stat::{Stat, stat};
 use crate::ownership::Mode;
 
-/// Why an entry is not read or changed, where it is no system call that failed. It comes in an [`io::Error`].
+/// Why an entry is not read or changed, other than a failed system call. Wrapped in an
+/// [`io::Error`].
 #[derive(Debug, Error)]
 pub enum FileOpError {
     /// A directory has something mounted on it.
@@ -53,7 +54,7 @@ impl From<FileOpError> for io::Error {
     }
 }
 
-/// What a name means: `None` when nothing has it. Nothing is followed.
+/// The `Stat` of a name; `None` if it does not exist. No symlink is followed.
 pub fn stat_entry(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Option<Stat>> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(dir, name, flags, RawMode::empty()) {
@@ -74,8 +75,8 @@ pub struct Owner {
     pub mode: Mode,
 }
 
-/// Makes a directory, or gives an empty one that is there this owner and mode: a run that was killed
-/// between the two finishes so. One that holds something and belongs to others was not made by us.
+/// Makes a directory. An empty one that exists gets this owner and mode, so that a killed run can
+/// be finished. One that has entries and another owner is an error: it was not made by idshift.
 pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()> {
     match rustix::fs::mkdirat(dir, name, RawMode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
@@ -91,7 +92,7 @@ pub fn make_dir(dir: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()
     }
 }
 
-/// Whether a directory, open for reading, holds nothing.
+/// Whether a directory, open for reading, is empty.
 pub fn is_empty(dir: &OwnedFd) -> io::Result<bool> {
     for entry in rustix::fs::Dir::read_from(dir)? {
         let name = entry?.file_name().to_owned();
@@ -109,7 +110,7 @@ fn set_owner(file: impl AsFd, owner: Owner) -> io::Result<()> {
     Ok(rustix::fs::fchmod(&file, mode)?)
 }
 
-/// Removes an empty directory; one that is gone already will do.
+/// Removes an empty directory. One that is gone already is not an error.
 pub fn remove_dir(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -117,10 +118,10 @@ pub fn remove_dir(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Gives an entry another place. A place that is taken stays as it is (`RENAME_NOREPLACE`, `renameat2(2)`).
+/// Renames an entry. Never replaces one that exists (`RENAME_NOREPLACE`, `renameat2(2)`).
 ///
-/// Whether it is the entry that is meant has to be looked at before: the directories that steps are taken in belong to
-/// root, so that nobody else renames between that and this call.
+/// The caller checks before that it is the right entry: the directories in which steps are taken
+/// belong to root, so that nobody else renames between that check and this call.
 pub fn move_entry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) -> io::Result<()> {
     let flags = RenameFlags::NOREPLACE;
     Ok(rustix::fs::renameat_with(
@@ -128,7 +129,7 @@ pub fn move_entry(from: (BorrowedFd<'_>, &[u8]), to: (BorrowedFd<'_>, &[u8])) ->
     )?)
 }
 
-/// Two entries of one filesystem get each other's place, in one moment.
+/// Exchanges two entries of one filesystem atomically.
 pub fn exchange(one: (BorrowedFd<'_>, &[u8]), other: (BorrowedFd<'_>, &[u8])) -> io::Result<()> {
     let flags = RenameFlags::EXCHANGE;
     Ok(rustix::fs::renameat_with(
@@ -182,7 +183,7 @@ pub fn open_regular(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(File, rusti
     }
 }
 
-/// Removes a file; one that is gone already will do.
+/// Removes a file. One that is gone already is not an error.
 pub fn remove_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -190,7 +191,7 @@ pub fn remove_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Where a symlink leads, as it says, with its time of last modification in nanoseconds since 1970.
+/// The target of a symlink, as it is stored, and its mtime in nanoseconds since 1970.
 pub fn read_link(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)> {
     let target = rustix::fs::readlinkat(dir, name, Vec::new()).map_err(|errno| match errno {
         Errno::INVAL => FileOpError::NotASymlink.into(),

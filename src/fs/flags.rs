@@ -67,7 +67,8 @@ fn change(
     }
 }
 
-/// The calls take no `O_PATH` handle. A device or a fifo is never opened: that can do things.
+/// Opens the inode, because the calls do not accept an `O_PATH` handle. A device or a fifo is never
+/// opened: that can have effects.
 fn open(pin: &PinnedFile, file_type: FileType) -> rustix::io::Result<OwnedFd> {
     if !can_be_cleared(file_type) {
         return Err(Errno::OPNOTSUPP);

@@ -24,7 +24,7 @@ pub enum MountError {
         point = escaped(.0), word = shell_word(.0)
     )]
     Idmapped(PathBuf),
-    /// It is another one than there was.
+    /// It is not the mount that was there before.
     #[error(
         "is on a mount that was made during the run ({point}), so what it shows was not checked. `umount \
         {word}`, or {}, then run this again",
@@ -44,8 +44,8 @@ pub enum MountError {
 #[error("/proc/self/mountinfo does not list it")]
 struct NotListed;
 
-/// The mounts as they are, read again whenever one came or went. To be made before the threads that ask: they have
-/// descriptors of their own.
+/// The current mounts, read again when one was added or removed. Create it before the threads that
+/// use it: they have descriptor tables of their own.
 pub struct LiveMounts {
     table: Mutex<Table>,
 }
@@ -104,7 +104,7 @@ impl Default for LiveMounts {
     }
 }
 
-/// The mounts that there were before a run was checked: only those may it cross.
+/// The mounts that existed before the checks of a run: it may cross only those.
 pub struct KnownMounts {
     /// By mount point.
     before: HashMap<PathBuf, Vec<Mount>>,
@@ -112,7 +112,7 @@ pub struct KnownMounts {
 }
 
 impl KnownMounts {
-    /// Those that there are now. Where they cannot be read there are none.
+    /// The mounts that exist now; none if they cannot be read.
     pub fn now() -> KnownMounts {
         let mut before: HashMap<PathBuf, Vec<Mount>> = HashMap::new();
         for mount in mountinfo::of_this_thread().unwrap_or_default() {
@@ -124,8 +124,9 @@ impl KnownMounts {
         }
     }
 
-    /// Refuses an open file on a mount that was not there, or is another one now. One that went and came again in its
-    /// place shows the same. Its number says nothing: numbers are soon used again (`proc_pid_mountinfo(5)`).
+    /// Refuses an open file on a mount that was not there, or that is another one now. A mount that
+    /// was removed and made again in its place is the same. Its number does not tell, because
+    /// numbers are soon used again (`proc_pid_mountinfo(5)`).
     ///
     /// # Errors
     /// Names the mount point.

@@ -24,7 +24,7 @@ use super::dir_guard::{CtimeStamp, DirGuard, is_known, wait_for_changes};
 use super::stat::{Stat, stat_at};
 use super::{PinnedFile, mount_watch, process};
 
-/// What a name was found to mean.
+/// The inode that a name was found to mean.
 #[derive(Debug)]
 pub struct LookupEntry {
     /// Its numbers.
@@ -33,16 +33,16 @@ pub struct LookupEntry {
     pub present: Result<Present, ReadError>,
     /// The inode, pinned, if that was wanted.
     pub pin: Option<PinnedFile>,
-    /// It is proven that it had this name all the while. True for a directory, which has one.
+    /// It is proven that it had this name all the time. True for a directory, which has one.
     pub kept_name: bool,
 }
 
-/// The system call that did not say what a name means, and its answer.
+/// The system call that failed to look up a name, and its error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookupError {
     /// The system call.
     pub call: &'static str,
-    /// Its answer.
+    /// Its error.
     pub errno: Errno,
 }
 
@@ -52,7 +52,7 @@ pub trait Wants: Fn(usize, &Stat, Present) -> bool {}
 
 impl<F: Fn(usize, &Stat, Present) -> bool> Wants for F {}
 
-/// What is asked first of each name.
+/// Which system call comes first for each name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstCall {
     /// Its numbers, by name: where most inodes will not be wanted.
@@ -61,28 +61,28 @@ pub enum FirstCall {
     Pin,
 }
 
-/// What some names of a directory were found to mean.
+/// The result of looking up some names of a directory.
 #[derive(Debug)]
 pub struct Lookup {
     /// Each, in the order of the names.
     pub each: Vec<Result<LookupEntry, LookupError>>,
-    /// No name of the directory moved from before the first look until after the last one.
+    /// No name of the directory changed from before the first lookup until after the last one.
     pub is_consistent: bool,
 }
 
-/// How names are looked at.
+/// How names are looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct LookupOptions<'w> {
     /// The directory's.
     pub guard: &'w DirGuard,
     /// What is asked first.
     pub first: FirstCall,
-    /// Whether [`LookupEntry::kept_name`] is to be told.
+    /// Whether [`LookupEntry::kept_name`] is wanted.
     pub keeps_names: bool,
 }
 
-/// Looks at some names of a directory, each one component; few enough for all of them to be pinned
-/// at once.
+/// Looks up some names of a directory, each a single component; few enough to pin all of them at
+/// once.
 ///
 /// An inode whose attributes cannot be listed, or that has any of interest, is always pinned.
 pub fn lookup(
@@ -185,7 +185,7 @@ fn pin_first(
     }))
 }
 
-/// What is moved just then is looked up anew so often before it counts as always moving.
+/// How often a name that is renamed meanwhile is looked up again before it counts as always moving.
 const MOST_ATTEMPTS: u32 = 16;
 
 /// Asks through pins.

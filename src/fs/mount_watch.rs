@@ -10,8 +10,8 @@ thread_local! {
     static MOUNTS: RefCell<Option<File>> = const { RefCell::new(None) };
 }
 
-/// Sees to it that whatever mount comes or goes from now on is told by [`have_changed`] to the calling
-/// thread; false where that cannot be.
+/// Makes [`have_changed`] report every mount that is added or removed from now on to the calling
+/// thread; false if that is not possible.
 pub fn are_watched() -> bool {
     MOUNTS.with_borrow_mut(|mounts| {
         if mounts.is_none() {
@@ -21,8 +21,8 @@ pub fn are_watched() -> bool {
     })
 }
 
-/// Whether any mount came or went since the calling thread asked last, or first saw to
-/// [being told](are_watched); true where that cannot be told. The kernel says so of an open `mountinfo`
+/// Whether any mount was added or removed since the last call of this thread, or since its first
+/// call of [`are_watched`]; true if that is unknown. The kernel says so of an open `mountinfo`
 /// (`proc_pid_mountinfo(5)`: a change is a priority event, once).
 pub fn have_changed() -> bool {
     MOUNTS.with_borrow(|mounts| match mounts {
@@ -31,12 +31,13 @@ pub fn have_changed() -> bool {
     })
 }
 
-/// What tells of each mount that comes or goes from now on. `None`: `/proc` is not there.
+/// An open `mountinfo` that reports each mount that is added or removed from now on. `None`:
+/// `/proc` is not there.
 pub(super) fn watch() -> Option<File> {
     File::open("/proc/thread-self/mountinfo").ok()
 }
 
-/// Whether it has something to tell, once; true where it does not say.
+/// Whether a change was reported, once per change; true if that is unknown.
 pub(super) fn has_event(watch: &File) -> bool {
     let mut fds = [PollFd::new(watch, PollFlags::PRI)];
     let at_once = Timespec {

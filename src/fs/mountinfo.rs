@@ -35,7 +35,7 @@ pub struct Mount {
     pub options: String,
 }
 
-/// The mounts that the calling thread sees, which may have a namespace of its own.
+/// The mounts that the calling thread sees. It may have its own mount namespace.
 ///
 /// # Errors
 /// It cannot be read, or is not as the kernel writes it.

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 
-/// An `O_PATH|O_NOFOLLOW` handle: the only thing through which an inode is read or changed.
+/// An `O_PATH|O_NOFOLLOW` handle. Inodes are read and changed only through such a handle.
 ///
 /// Opening one follows no symlink, opens no device and waits for no fifo (`open(2)`). Whatever is
 /// renamed afterwards, the handle means the same inode.

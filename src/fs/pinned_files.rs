@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use super::PinnedFile;
 use crate::sys;
 
-/// Pins that are let go of together: descriptors that follow one another are closed by one system
-/// call (`close_range(2)`, Linux 5.9), others one by one.
+/// Pins that are closed together: descriptors that follow one another are closed by one system call
+/// (`close_range(2)`, Linux 5.9), others one by one.
 #[derive(Debug, Default)]
 pub struct PinnedFiles(Vec<PinnedFile>);
 

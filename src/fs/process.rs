@@ -32,9 +32,9 @@ pub fn has_own_working_directory() -> bool {
     OWN_WORKING_DIRECTORY.get()
 }
 
-/// Gives way to every other process that wants the processor (`setpriority(2)`, 19) or the disk
-/// (`ioprio_set(2)`, the idle class). Threads made from now on do too; where the kernel refuses, they
-/// do not.
+/// Gives priority to every other process that wants the CPU (`setpriority(2)`, 19) or the disk
+/// (`ioprio_set(2)`, the idle class). Threads made from now on do too; where the kernel refuses,
+/// they do not.
 pub fn give_way() {
     let _ = rustix::process::setpriority_process(None, 19);
     let _ = sys::set_io_idle();
@@ -111,8 +111,9 @@ pub fn descriptors_for_pins() -> usize {
     (descriptors() / 2).max(FEWEST_EACH)
 }
 
-/// What changing any inode, and putting it back, takes (`capabilities(7)`). Without `CAP_FSETID`, `chmod` drops a
-/// set-group-ID bit and says that all went well; without `CAP_SETFCAP`, a capability that a chown took cannot be given back.
+/// The capabilities that are needed to change any inode and to undo that (`capabilities(7)`).
+/// Without `CAP_FSETID`, `chmod` drops a set-group-ID bit and says that all went well; without
+/// `CAP_SETFCAP`, a capability that a chown took cannot be given back.
 const NEEDED: &[(CapabilitySet, &str)] = &[
     (CapabilitySet::CHOWN, "CAP_CHOWN"),
     (CapabilitySet::DAC_OVERRIDE, "CAP_DAC_OVERRIDE"),

@@ -8,14 +8,15 @@ use rustix::io::Errno;
 
 use super::file_ops::move_entry;
 
-/// Levels that are gone down before what is below is brought up: each level is an open directory.
+/// How many levels are entered before deeper directories are moved up: each level is an open
+/// directory.
 const LEVELS: usize = 64;
 
-/// What the names of directories begin with that are brought up.
+/// Prefix of the names of directories that are moved up.
 const BROUGHT_UP: &str = ".idshift-remove-";
 
-/// Removes a directory and all in it; one that is gone already will do. No symlink is followed, and no other mount
-/// entered: a mount point makes it fail.
+/// Removes a directory and everything in it. One that is gone already is not an error. No symlink
+/// is followed, and no other mount entered: a mount point makes it fail.
 ///
 /// # Errors
 /// Something cannot be removed. What was removed before stays so.
@@ -43,7 +44,8 @@ fn open(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat2(parent, name, flags, Mode::empty(), inside)
 }
 
-/// Removes all in a directory. `brought_up` counts directories that lay too deep and are in the top now.
+/// Removes everything in a directory. `brought_up` counts directories that were too deep and were
+/// moved to the top.
 fn empty(
     dir: BorrowedFd<'_>,
     top: &OwnedFd,

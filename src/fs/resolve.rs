@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// What a path comes to.
+/// The result of resolving a path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Resolved {
     /// This place, without symlinks on the way or at its end.

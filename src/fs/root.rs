@@ -14,7 +14,7 @@ use super::resolve::{Resolved, resolve};
 use super::stat::{Identity, Stat, stat};
 use crate::ownership::FileType;
 
-/// The top of a tree: a directory or a single file, pinned.
+/// The root of a tree: a directory or a single file, pinned.
 #[derive(Debug)]
 pub struct Root {
     /// Absolute path without symlinks.
@@ -56,7 +56,7 @@ pub enum RootError {
         /// Why.
         source: io::Error,
     },
-    /// A symlink: which of the two is meant must not be guessed.
+    /// A symlink: idshift must not guess which of the two is meant.
     #[error(
         "{path}: is a symlink to {target}, which idshift does not follow. Name the directory itself: \
         {target}",
@@ -68,7 +68,7 @@ pub enum RootError {
         /// Where it points.
         target: PathBuf,
     },
-    /// A symlink on the way that is somebody's.
+    /// A symlink in the path that belongs to another user.
     #[error(
         "{path}: contains the symlink {link}, which belongs to uid {uid}, who can change where it leads. \
         Name the directory by its real path: `realpath` shows where it leads now",
@@ -82,7 +82,7 @@ pub enum RootError {
         /// Its owner.
         uid: u32,
     },
-    /// It leads elsewhere than it did.
+    /// It leads to another place than before.
     #[error(
         "{path}: now leads to {target}: somebody is changing the directories above it",
         path = escaped(path), target = escaped(target)

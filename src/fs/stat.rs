@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::PinnedFile;
 use crate::ownership::{FileType, Flags, Mode};
 
-/// What tells one inode of a filesystem from another, also after a number has been used again.
+/// Identifies an inode of a filesystem, also after its number was used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// Inode number.
@@ -141,7 +141,7 @@ impl Stat {
         }
     }
 
-    /// Whether another look found the same inode, unchanged.
+    /// Whether another `Stat` is of the same inode, unchanged.
     pub fn is_as(&self, other: &Stat) -> bool {
         let key = |stat: &Stat| (stat.dev, stat.identity, stat.changed, stat.nlink);
         key(self) == key(other)

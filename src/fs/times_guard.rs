@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::PinnedFile;
 
-/// Times of a directory before something was tried in it. Its ctime nobody can put back.
+/// Times of a directory before a test in it. Its ctime cannot be restored.
 pub struct TimesGuard<'a> {
     dir: &'a PinnedFile,
     before: Timestamps,
@@ -29,8 +29,8 @@ impl<'a> TimesGuard<'a> {
         Some(TimesGuard { dir, before, watch })
     }
 
-    /// Puts the times back. Where names other than these have come or gone meanwhile, the time of the last
-    /// change is theirs, and stays. Who may not set times leaves them.
+    /// Restores the times. If names other than `own` were added or removed meanwhile, the mtime is
+    /// of that change, and stays. Does nothing if the process may not set times.
     pub fn put_back(self, own: &[&CStr]) {
         let Ok(now) = times(self.dir) else {
             return;
@@ -77,7 +77,7 @@ impl<'a> TimesGuard<'a> {
     }
 }
 
-/// Tells of names that come and go.
+/// Watches for names that are added or removed.
 fn watch(dir: &PinnedFile) -> rustix::io::Result<OwnedFd> {
     let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     let names = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE;

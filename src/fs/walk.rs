@@ -27,9 +27,9 @@ use super::dir::{Dir, DirPath, Names, Read};
 use super::threads::on_threads;
 use super::{Root, process};
 
-/// What one thread does with what it walks past. `Break` ends the walk on all threads.
+/// What one thread does with the entries that it visits. `Break` ends the walk on all threads.
 pub trait Visit {
-    /// What is left of the visitor once its thread has nothing more to do.
+    /// The result of the visitor, once its thread has nothing more to do.
     type Output: Send;
 
     /// The top of a tree, before anything below it. A directory is entered, unless the visitor says otherwise.
@@ -63,8 +63,8 @@ pub enum Enter {
     No,
 }
 
-/// Walks `roots` with `jobs` threads, each with the visitor that `visitor` makes for it, and gives
-/// back what the visitors leave.
+/// Walks `roots` with `jobs` threads, each with the visitor that `visitor` makes for it, and
+/// returns the results of the visitors.
 ///
 /// # Panics
 /// When a visitor panics.
@@ -182,7 +182,7 @@ impl<'a, V: Visit> Walker<'a, V> {
         }
     }
 
-    /// Reads the next names of a directory and visits them, or lets a hungry thread do that.
+    /// Reads the next names of a directory and visits them, or lets an idle thread do that.
     ///
     /// A read that left room in its buffer was most likely the last one: whether it was is asked at
     /// once, so that a directory is not kept open for that while everything below it is walked.
@@ -234,8 +234,8 @@ impl<'a, V: Visit> Walker<'a, V> {
         ControlFlow::Continue(())
     }
 
-    /// Gives the outermost directory away when a thread waits, and lets go of descriptors when too
-    /// many directories are open (a tree both deep and bushy).
+    /// Gives the outermost directory away if a thread is idle, and closes descriptors if too many
+    /// directories are open (a tree that is deep and wide).
     fn share(&mut self) {
         if self.shared.is_hungry() && self.stack.len() > 1 {
             let outermost = self
@@ -291,5 +291,5 @@ impl<'a, V: Visit> Walker<'a, V> {
     }
 }
 
-/// A read of so many names or more is worth another thread's opening the directory for it.
+/// With at least so many names, it pays that another thread opens the directory too.
 const WIDE: usize = 256;

@@ -21,7 +21,7 @@ pub struct IdMap {
     pub gids: RangeMap,
 }
 
-/// Why lines are no map.
+/// Why ranges do not make a map.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MapError {
     /// Two uid ranges share an id.

@@ -23,7 +23,7 @@ pub struct MountMap {
     gids: RangeMap,
 }
 
-/// Why a text is no such map.
+/// Why a text is not such a map.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MountMapError {
     /// A range is not one.

@@ -19,7 +19,7 @@ pub struct Range {
     size: u32,
 }
 
-/// Why three numbers are no range.
+/// Why three numbers do not make a range.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RangeError {
     /// It holds no id.
@@ -121,7 +121,8 @@ impl Range {
         }
     }
 
-    /// Where `next` takes up what this one ends in: the container side of this one, the host side of that one.
+    /// The composition with `next`, if the host side of this one overlaps the container side of
+    /// that one.
     pub fn then(self, next: Range) -> Option<Range> {
         let first = self.host.max(next.container);
         let last = (self.host + (self.size - 1)).min(next.container + (next.size - 1));

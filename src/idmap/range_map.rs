@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::range::{RESERVED, Range, meet};
 
-/// Which way ids are mapped.
+/// The direction in which ids are mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -36,7 +36,7 @@ impl fmt::Display for Direction {
     }
 }
 
-/// What an id becomes.
+/// The result of mapping an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapped {
     /// This id.
@@ -55,7 +55,7 @@ pub struct RangeMap {
     ranges: Vec<Range>,
 }
 
-/// Why ranges are no map.
+/// Why ranges do not make a map.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the ranges {a} and {b} share {side} ids")]
 pub struct RangeMapError {

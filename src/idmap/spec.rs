@@ -27,7 +27,7 @@ pub struct MapSpec {
     pub range: Range,
 }
 
-/// Why a text is no such line.
+/// Why a text is not such a line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MapSpecError {
     /// Its first part is not a letter of those.

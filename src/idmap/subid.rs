@@ -27,7 +27,7 @@ pub struct SubidFile {
     lines: Vec<SubidLine>,
 }
 
-/// What is wrong with a file, or with what was asked of it.
+/// What is wrong with a file, or why it has no map for a user.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SubidError {
     /// A line is not `user:start:count`.
@@ -107,7 +107,7 @@ pub enum SubidError {
     },
 }
 
-/// Who is going to read the files.
+/// Which engine will read the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     /// Some engine: lines that engines read differently are refused.
@@ -117,11 +117,11 @@ pub enum Reader {
 }
 
 impl SubidFile {
-    /// Reads a file's text. Blank lines and those that begin with `#` are passed over; CRLF and a
-    /// missing last newline do no harm.
+    /// Reads a file's text. Blank lines and lines that begin with `#` are ignored; CRLF and a
+    /// missing last newline are accepted.
     ///
     /// # Errors
-    /// A line that is not `user:start:count`; who edits the file by hand wants to hear of it.
+    /// A line that is not `user:start:count`; it is most likely an error of editing.
     pub fn parse(text: &[u8], file_name: &str) -> Result<SubidFile, SubidError> {
         let mut lines = Vec::new();
         for (i, line) in text.split(|&byte| byte == b'\n').enumerate() {

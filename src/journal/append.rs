@@ -17,15 +17,16 @@ use super::safe_path;
 use super::writer::Appender;
 
 impl Journal {
-    /// Opens the file for more frames behind the last whole one; what stands behind it goes. Whoever may
-    /// write to a journal holds the lock of its trees ([`RunLock`]), and what the journal said before the
-    /// lock was taken may not be all of it any more.
+    /// Opens the file to append frames after the last complete one, and truncates what follows it.
+    /// The caller holds the lock of the trees ([`RunLock`]). Another run may have appended to the
+    /// journal before that lock was taken.
     ///
-    /// Of a journal of which only the first frames were asked for, the whole one is kept ([`kept_whole`]).
+    /// If only the first frames of a journal were opened, the complete file is kept
+    /// ([`kept_whole`]).
     ///
     /// # Errors
-    /// [`JournalError::GoneOn`]: it is not what it was when it was read, or another process has it open for
-    /// more. Also when another file has its place now.
+    /// [`JournalError::GoneOn`]: the file has changed since it was read, another process has it
+    /// open for appending, or another file is at its path.
     pub fn append(&self, _lock: &RunLock) -> Result<Appender, JournalError> {
         let io = |source| JournalError::Io {
             path: self.path.clone(),
@@ -57,13 +58,14 @@ impl Journal {
         self.append_to(file).map_err(io)
     }
 
-    /// The same, of its file that is open for writing already.
+    /// The same for a file that is open for writing already.
     pub fn append_to(&self, file: File) -> io::Result<Appender> {
         Appender::new(file, self.frames(), self.bytes(), self.named())
     }
 }
 
-/// Where a journal is kept as it was before a rollback of its first frames; `None` where there was none.
+/// The path of the complete journal that a rollback of its first frames keeps; `None` if there is
+/// none.
 pub fn kept_whole(path: &Path) -> Option<PathBuf> {
     let names = (1..).map(|n| whole_name(path, n));
     names.take_while(|name| name.exists()).last()
@@ -78,9 +80,9 @@ fn whole_name(path: &Path, n: u32) -> PathBuf {
     name.into()
 }
 
-/// Puts a file of a journal's first frames in its place and keeps the whole one beside it, by the first name that
-/// is free: frames behind a damaged one say what owners were, and nothing else does. What stands behind the first
-/// frames is not read: the disk may not give it.
+/// Replaces the journal by a file with its first frames, and keeps the complete file beside it
+/// under the first free name: the frames after a damaged one are the only record of their owners.
+/// What follows the first frames is not read, because the disk may not be able to read it.
 fn cut(path: &Path, journal: &File, bytes: u64) -> io::Result<File> {
     for n in 1.. {
         let whole = whole_name(path, n);

@@ -17,14 +17,14 @@ use super::run_lock::RunLock;
 use super::store::{NEW, Store};
 use super::writer::Appender;
 
-/// A number that counts up cannot.
+/// The journal number cannot be increased any more.
 #[derive(Debug, Error)]
 #[error("all journal numbers are used up")]
 struct NumbersUsedUp;
 
 impl Store {
-    /// Begins a journal under a new id, for a run that holds the lock of its trees. Its file is made beside its place and put there once the
-    /// header is durable: whoever sees a journal sees its header.
+    /// Begins a journal under a new id, for a run that holds the lock of its trees. Its file has a
+    /// temporary name until the header is durable, so every visible journal has its header.
     pub fn create(
         &self,
         _lock: &RunLock,
@@ -66,7 +66,7 @@ impl Store {
         Err(self.io(io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// A number that no journal had yet, and from now on none gets.
+    /// Reserves a number that no journal has had.
     fn next_number(&self, last_id: &LastId) -> Result<u64, StoreError> {
         let newest = self.files()?.last().map_or(0, |path| number_of(path));
         let io = |error| self.io(error);
@@ -103,7 +103,7 @@ fn new_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Gives a file its name, which nobody must have yet.
+/// Renames a file to its final name, which must not exist yet.
 fn put_in_place(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {

@@ -77,7 +77,7 @@ pub enum JournalError {
         /// The journal file.
         path: PathBuf,
     },
-    /// Somebody went on with it.
+    /// Another process has written to it since it was read.
     #[error(
         "{path}: another idshift is working on it, or has written to it since it was read. Nothing was done. \
         `idshift journal show {word}` shows its state",
@@ -87,7 +87,7 @@ pub enum JournalError {
         /// The journal file.
         path: PathBuf,
     },
-    /// It is no journal.
+    /// It is not a journal.
     #[error("{path}: is not a journal of idshift: {reason}", path = escaped(path))]
     NotAJournal {
         /// The file.
@@ -114,7 +114,7 @@ pub enum Damage {
     Undefined,
 }
 
-/// What is wrong with the journal directory, or with what was asked of it.
+/// Why the journal directory, or a journal in it, cannot be used.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The directory cannot be made, read or written.
@@ -175,7 +175,7 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
-    /// There is none that `latest` could mean.
+    /// There is no journal that `latest` could name.
     #[error(
         "{path}: there are no journals here. {}",
         Guidance::JournalDirOfRun, path = escaped(path)
@@ -184,7 +184,7 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
-    /// A run that was not ended covers the same tree.
+    /// An unfinished run covers the same tree.
     #[error(
         "{tree}: journal {id} covers it and is {state}. {how_to_end}",
         tree = escaped(tree)

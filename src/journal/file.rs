@@ -35,7 +35,7 @@ pub struct Journal {
     pub state: JournalState,
     /// What it does besides changing owners, in order.
     pub steps: Vec<Step>,
-    /// The turns of its life.
+    /// Its marks, in order.
     pub marks: Vec<MarkLine>,
     /// Inodes it names.
     pub inodes: u64,
@@ -46,11 +46,11 @@ pub struct Journal {
     pub(super) file: File,
     pub(super) frames: Vec<FrameLocation>,
     pub(super) as_of: FileVersion,
-    /// Only its first frames were asked for, and it has more.
+    /// Only its first frames were read, and the file has more.
     pub(super) is_cut: bool,
 }
 
-/// What a journal says of itself, without its changes: quickly read, however long it is.
+/// Header and state of a journal, without its changes. Quick to read, whatever its length.
 #[derive(Debug)]
 pub struct Outline {
     /// What the run was asked to do.
@@ -62,7 +62,7 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// How its run is ended, for people: commands that work. `None` where it is over.
+    /// The commands that end its run, for people. `None` if the run has ended.
     pub fn how_to_end(&self, path: &Path) -> Option<String> {
         let word = argument(path);
         match self.state {
@@ -80,14 +80,14 @@ impl Outline {
     }
 }
 
-/// What is told of a journal in a list.
+/// What `journal list` shows of a journal.
 #[derive(Debug)]
 pub struct Overview {
     /// What the run was asked to do.
     pub header: Header,
     /// How far it got.
     pub state: JournalState,
-    /// Inodes that the last turn left as they were.
+    /// Inodes that the last mark counts as left.
     pub left: u64,
     /// What it names.
     pub named: NameCounts,
@@ -141,25 +141,25 @@ impl Journal {
         self.frames.len() as u32
     }
 
-    /// Whether a frame names inodes: one of steps or of a turn need not be read for them.
+    /// Whether a frame can name inodes. Frames of steps and marks do not.
     pub fn names_inodes(&self, frame: u32) -> bool {
         self.frames[frame as usize].inodes
     }
 
-    /// Inodes that the last turn left as they were.
+    /// Inodes that the last mark counts as left.
     pub fn left(&self) -> u64 {
         self.marks.last().map_or(0, |line| line.left)
     }
 
-    /// Whether an inode between both sides of its change may be so because of the run or its undoing: either
-    /// has not ended, or failed over some. What was a conflict was not touched.
+    /// Whether the run or its rollback can have left an inode in a partial state: one of them has
+    /// not ended, or failed for some inodes. Conflicts were not changed.
     pub fn may_be_half_done(&self) -> bool {
         let failed = |line: &MarkLine| line.left > line.conflicts;
         self.state.is_open() || self.marks.last().is_some_and(failed)
     }
 
-    /// Whether the run came to where it changes something. One that lists all that is to be done first, and was cut
-    /// short before that was on the disk, changed nothing.
+    /// Whether the run can have changed something. A run that journals everything first, and ended
+    /// before that was durable, changed nothing.
     pub fn may_have_begun(&self) -> bool {
         !self.header.listed_first || self.has_mark(Mark::Listed)
     }
@@ -217,7 +217,7 @@ impl Journal {
         Ok(pieces)
     }
 
-    /// That a frame, though whole, makes no sense.
+    /// The error for a frame that is complete but inconsistent.
     pub fn damaged(&self, frame: u32, reason: impl Into<Damage>) -> JournalError {
         JournalError::Damaged {
             path: self.path.clone(),

@@ -21,7 +21,8 @@ pub const MOST_BYTES: usize = 256 << 20;
 /// What lines of [`MOST_BYTES`] cannot exceed compressed (`ZSTD_compressBound`).
 const MOST_COMPRESSED: usize = MOST_BYTES + MOST_BYTES / 256;
 
-/// Of the zstd frame that every frame begins with: no other file that idshift writes begins so.
+/// Magic of the skippable zstd frame that every frame begins with. No other file that idshift
+/// writes begins with it.
 pub const MAGIC: u32 = 0x184D_2A5E;
 const HEAD_SIZE: u32 = 12;
 
@@ -63,7 +64,7 @@ impl Encoder {
     }
 }
 
-/// What stands at a place where a frame may begin.
+/// What is at an offset where a frame may begin.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextFrame {
     /// A whole frame: its lines, and its length on disk.
@@ -75,11 +76,11 @@ pub enum NextFrame {
     },
     /// The end of the file, or zeros up to it.
     End,
-    /// A frame whose writing was cut short: it was never acted on.
+    /// A frame whose write was interrupted: nothing in it was done.
     Torn,
 }
 
-/// Damage: not what a cut-off write leaves.
+/// Damage, as opposed to an interrupted write.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Damaged {
     /// The bytes before the compressed lines.
@@ -93,10 +94,10 @@ pub enum Damaged {
         /// The number of the frame that should be there.
         expected: u32,
     },
-    /// How long its lines are is not said, or more than any frame holds.
+    /// The length of its lines is missing, or larger than any frame.
     #[error("its size is missing or too large")]
     Size,
-    /// zstd cannot decompress it; in its words.
+    /// zstd cannot decompress it; with the message of zstd.
     #[error("{0}")]
     Zstd(String),
 }
@@ -106,15 +107,15 @@ pub enum Damaged {
 #[error("more lines than one frame holds")]
 pub struct TooLong;
 
-/// The least that a disk writes whole, in bytes.
+/// The smallest unit that a disk writes as a whole, in bytes.
 const SECTOR: u64 = 512;
 
 /// Reads the frame `number` that should begin where `rest`, which reaches to the end of the file,
 /// begins: at byte `offset` of the file.
 ///
 /// # Errors
-/// [`Damaged`] where the bytes are neither a frame nor what a write that was cut off can have left:
-/// an end that is missing, or any sectors of it that are still the zeros of before.
+/// [`Damaged`] if the bytes are neither a frame nor what an interrupted write can leave: a frame
+/// whose end is missing, or some of whose sectors are still zero.
 pub fn decode(number: u32, offset: u64, rest: &[u8]) -> Result<NextFrame, Damaged> {
     if rest.iter().all(|&byte| byte == 0) {
         return Ok(NextFrame::End);
@@ -182,8 +183,8 @@ pub(super) fn has_whole_frame(file: &File, number: u32, offset: u64) -> std::io:
     Ok(matches!(found, Ok(NextFrame::Whole { .. })))
 }
 
-/// Whether a write of frame `number` that was cut off can have left these bytes: of its head some
-/// sectors, or some end, are missing, and what is there of it is right.
+/// Whether an interrupted write of frame `number` can have left these bytes: the end or some
+/// sectors of its head are missing, and the rest of the head is right.
 fn has_torn_head(number: u32, offset: u64, rest: &[u8]) -> bool {
     let known = [MAGIC, HEAD_SIZE, number].map(u32::to_le_bytes).concat();
     let head = &rest[..rest.len().min(HEAD)];
@@ -207,8 +208,8 @@ fn has_torn_head(number: u32, offset: u64, rest: &[u8]) -> bool {
     missing && right
 }
 
-/// Whether a frame with a higher number stands anywhere in these bytes: it was only written after
-/// this one was on the disk whole.
+/// Whether these bytes contain a frame with a higher number: such a frame is only written after
+/// this one is durable.
 fn has_frame_after(number: u32, bytes: &[u8]) -> bool {
     let magic = MAGIC.to_le_bytes();
     let later = |head: &[u8]| read_head(head).is_some_and(|(found, _)| found > number);
@@ -217,15 +218,15 @@ fn has_frame_after(number: u32, bytes: &[u8]) -> bool {
         .any(|head| head.starts_with(&magic) && later(head))
 }
 
-/// Whether a write of these bytes can have been cut off: then its end, or a whole sector of it, is
-/// still zero. Compressed data ends in a checksum; that its four bytes are zero happens once in four
-/// thousand million frames.
+/// Whether a write of these bytes can have been interrupted: then the end, or a whole sector, is
+/// still zero. Compressed data ends in a checksum of four bytes, which are zero by chance once in
+/// 2^32 frames.
 fn was_cut_short(compressed: &[u8], offset: u64) -> bool {
     let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
     compressed.ends_with(&[0; 4]) || sectors(compressed, offset).any(is_zero)
 }
 
-/// The bytes that begin at `offset` of a file, in the pieces that a disk writes.
+/// Splits bytes that begin at `offset` of a file into sectors.
 fn sectors(bytes: &[u8], offset: u64) -> impl Iterator<Item = &[u8]> {
     let first = (SECTOR - offset % SECTOR) as usize;
     let (first, rest) = bytes.split_at(first.min(bytes.len()));

@@ -18,8 +18,8 @@ pub fn id_of(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()?.strip_suffix(SUFFIX)
 }
 
-/// How a journal is named on a command line: by its id where the program looks for it there anyway, else by
-/// its path.
+/// The argument that names a journal on a command line: its id if it is in the default directory,
+/// else its path.
 pub fn argument(journal: &Path) -> String {
     match (id_of(journal), journal.parent()) {
         (Some(id), Some(place)) if place == Path::new(DEFAULT_PLACE) => shell_word(Path::new(id)),

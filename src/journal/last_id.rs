@@ -12,14 +12,15 @@ use rustix::io::Errno;
 /// The file with the number, in decimal.
 const NAME: &str = "last-id";
 
-/// The number, held until dropped: nobody else reads or raises it.
+/// The number, locked until dropped: no other process reads or changes it.
 pub(super) struct LastId {
     place: PathBuf,
     _lock: File,
 }
 
 impl LastId {
-    /// Waits for the journal directory's lock (`flock(2)`). A filesystem that knows none holds nobody off.
+    /// Waits for the journal directory's lock (`flock(2)`). On a filesystem without locks, other
+    /// processes are not kept out.
     pub(super) fn lock(place: &Path) -> io::Result<LastId> {
         let dir = File::open(place)?;
         loop {
@@ -39,10 +40,10 @@ impl LastId {
         }
     }
 
-    /// The number; 0 where none was given yet.
+    /// The number; 0 if there was no journal yet.
     ///
     /// # Errors
-    /// Also when the file holds something else: guessing could give a number twice.
+    /// Also if the file does not hold a number: a guess could use a number twice.
     pub(super) fn read(&self) -> io::Result<u64> {
         let path = self.place.join(NAME);
         let text = match std::fs::read_to_string(&path) {

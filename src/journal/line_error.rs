@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Why a line of a journal, or a path in it, is refused.
 #[derive(Debug, Error)]
 pub enum LineError {
-    /// It is no JSON object with a kind.
+    /// It is not a JSON object with a `kind`.
     #[error(transparent)]
     NotARecord(serde_json::Error),
     /// Its fields are not those of its kind.
@@ -30,12 +30,12 @@ pub enum LineError {
     /// The columns of a dir line belong together.
     #[error("dir line: its columns differ in length")]
     Columns,
-    /// A dir line begins with more names of the line before than that one has.
+    /// A dir line keeps more names than the path before it has.
     #[error("dir line: `keep` is {keep}, but the path before it has {depth} names")]
     SharedNames {
-        /// As many as it says.
+        /// The value of `keep`.
         keep: usize,
-        /// As many as there are.
+        /// How many names the path before it has.
         depth: usize,
     },
     /// A dir line names a change that its frame does not define.
@@ -49,7 +49,7 @@ pub enum LineError {
         /// The number of the tree.
         root: usize,
     },
-    /// A name that would lead elsewhere.
+    /// A name that is not a plain path component.
     #[error("{kind} line: {name:?} is not the name of a file")]
     NotAName {
         /// The kind of line.
@@ -57,7 +57,7 @@ pub enum LineError {
         /// The name.
         name: PathBuf,
     },
-    /// A step whose place is a tree itself, where it must be below one.
+    /// A step at the root of a tree, where it must be below one.
     #[error("step line: a path without a name")]
     NoName,
 }

@@ -22,8 +22,8 @@ impl AsRef<[u8]> for Name {
 }
 
 impl Name {
-    /// True for one component that stays where it is: not empty, no slash, no NUL, not `..`. A
-    /// `.` is the directory itself and is allowed where the format says so.
+    /// True for a single plain path component: not empty, no slash, no NUL, not `..`. A `.` is the
+    /// directory itself and is allowed where the format says so.
     pub fn is_component(&self) -> bool {
         !self.0.is_empty() && self.0 != b".." && !self.0.iter().any(|&b| b == b'/' || b == 0)
     }
@@ -46,7 +46,7 @@ impl From<Name> for PathBuf {
     }
 }
 
-/// Whether these bytes stand for themselves in a JSON string.
+/// Whether these bytes need no escape in a JSON string.
 pub fn is_plain(bytes: &[u8]) -> bool {
     let plain = |b: &u8| (0x20..0x7f).contains(b) && *b != b'"' && *b != b'\\';
     bytes.iter().all(plain)

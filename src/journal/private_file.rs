@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::frame::MAGIC;
 
-/// Why a file is not written anew.
+/// Why a private file is not written.
 #[derive(Debug, Error)]
 pub enum PrivateFileError {
     /// It cannot be made or written.
@@ -27,7 +27,7 @@ pub enum PrivateFileError {
          and `idshift journal prune` removes those that are not needed any more"
     )]
     Journal,
-    /// What is written is made from it.
+    /// It is an input of what is written.
     #[error("is the file that this command reads. Name another file")]
     Input,
 }
@@ -36,7 +36,7 @@ pub enum PrivateFileError {
 /// file (a pipe, a terminal) is written to as it is.
 ///
 /// # Errors
-/// [`PrivateFileError`]: what was there is as it was.
+/// [`PrivateFileError`]: the old file is unchanged.
 pub fn create(path: &Path) -> Result<File, PrivateFileError> {
     let file = File::options()
         .write(true)
@@ -58,7 +58,7 @@ pub fn create(path: &Path) -> Result<File, PrivateFileError> {
 /// `inputs`: what it is made from.
 ///
 /// # Errors
-/// [`PrivateFileError`]: what was there is as it was.
+/// [`PrivateFileError`]: the old file is unchanged.
 pub fn replace(path: &Path, content: &[u8], inputs: &[PathBuf]) -> Result<(), PrivateFileError> {
     if let Some(there) = metadata(path)? {
         if !there.is_file() {
@@ -109,7 +109,7 @@ fn check_replaceable(path: &Path, there: &Metadata) -> Result<(), PrivateFileErr
     }
 }
 
-/// Beside it, so that it can be renamed.
+/// A temporary name in the same directory, for a rename.
 fn new_name(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.new", std::process::id()));

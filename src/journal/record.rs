@@ -13,14 +13,14 @@ use super::step::Step;
 use super::transition::Transition;
 use crate::ownership::{Change, FileType, Flags, Ownership};
 
-/// The latest format of journals and manifests. This program reads it and all before it, and writes
-/// the earliest that says what is to be said.
+/// The latest format of journals and manifests. This program reads it and all older ones, and
+/// writes the oldest one that can express the run.
 pub const FORMAT: u32 = 5;
 
-/// A kind of change, defined once in a frame and named by its number from then on.
+/// A kind of change, defined once in a frame. Later lines refer to it by its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnLine {
-    /// Its number. A later line with the same number takes its place.
+    /// Its number. A later line with the same number replaces it.
     pub n: u32,
     /// Kind of inode.
     #[serde(rename = "type")]
@@ -29,7 +29,7 @@ pub struct OwnLine {
     pub before: Ownership,
     /// Ownership after.
     pub after: Ownership,
-    /// Flags that are cleared while it is changed, and put back after (format 2).
+    /// Flags that are cleared while it is changed, and set again after (format 2).
     #[serde(default, skip_serializing_if = "Flags::is_empty")]
     pub flags: Flags,
 }
@@ -48,23 +48,23 @@ impl OwnLine {
     }
 }
 
-/// A turn in the journal's life.
+/// A change of the state of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
-    /// Everything that is to be done is in the journal; nothing of it is done yet.
+    /// The journal is complete; nothing is changed yet.
     Listed,
-    /// Every owner is changed and on the disk; from here on steps are taken.
+    /// Every owner is changed and on the disk; the late steps begin.
     Stepping,
     /// The run stopped early, on request.
     Interrupted,
-    /// The run goes on.
+    /// A resume has begun.
     Resumed,
     /// Everything is done.
     Finished,
-    /// From here on things are being undone.
+    /// A rollback has begun.
     Undoing,
-    /// Everything is undone that could be.
+    /// The rollback has ended.
     Undone,
 }
 
@@ -76,17 +76,17 @@ pub struct MarkLine {
     /// Inodes that were left as they were: failures and conflicts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left: u64,
-    /// Of those, the ones that were not what the journal says, and were not touched.
+    /// The part of `left` that was not what the journal says. It was not touched.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub conflicts: u64,
-    /// What the journal names up to here; none in those of older versions.
+    /// Inodes and steps that the journal names up to this line; `None` in older journals.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub named: Option<NameCounts>,
     /// When.
     pub time: Timestamp,
 }
 
-/// What a journal, or a frame of it, names.
+/// How many inodes and steps a journal, or a frame of it, names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameCounts {
     /// Inodes whose ownership changes.

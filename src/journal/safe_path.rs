@@ -22,7 +22,7 @@ struct Level {
     stat: Stat,
 }
 
-/// Why something is not trusted, for people; or that it could not be looked at.
+/// Why something is not trusted, for people; or the I/O error.
 #[derive(Debug)]
 pub enum Distrust {
     /// Somebody else could have written it.
@@ -74,8 +74,8 @@ pub fn open(path: &Path) -> Result<File, Distrust> {
     Err(Distrust::Reason(reason))
 }
 
-/// Opens a file for reading that was handed over: by root, by this user, or by whoever ran `sudo`.
-/// Where it lies does not matter, as long as nobody else can have written it.
+/// Opens a file for reading that belongs to root, this user, or the user who ran `sudo`. Its
+/// directory does not matter, as long as nobody else can have written the file.
 ///
 /// # Errors
 /// [`Distrust`]
@@ -103,7 +103,7 @@ pub fn check_directory(path: &Path) -> Result<(), Distrust> {
     check_levels(open_dir(path)?, path, "")
 }
 
-/// The same of a place where a directory is yet to be made.
+/// The same for a directory that does not exist yet.
 ///
 /// # Errors
 /// [`Distrust`]

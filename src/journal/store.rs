@@ -15,7 +15,7 @@ use super::last_id::LastId;
 use super::safe_path::{self, Distrust};
 use crate::fs::{Root, root};
 
-/// Of a journal that is not in its place yet.
+/// Suffix of a journal file that has no header yet.
 pub(super) const NEW: &str = ".new";
 
 /// A directory of journals, one file each, `ID.jsonl.zst`.
@@ -59,7 +59,7 @@ impl Store {
         self.check_private()
     }
 
-    /// Makes sure that journals can be kept here, where the directory is missing too; makes nothing.
+    /// Checks that journals can be written here, also if the directory is missing. Creates nothing.
     pub fn check_writable(&self) -> Result<(), StoreError> {
         let there = self.nearest();
         rustix::fs::access(there, rustix::fs::Access::WRITE_OK)
@@ -195,8 +195,8 @@ impl Store {
         })
     }
 
-    /// Removes a file that `is_unneeded` says is of no more use, and still says so once no idshift is at work on it;
-    /// whether it is gone.
+    /// Removes a file if `is_unneeded` says so, before and after the file is locked. Returns
+    /// whether it was removed.
     ///
     /// # Errors
     /// It cannot be removed.

@@ -9,6 +9,6 @@ pub struct Transition {
     pub file_type: FileType,
     /// Before and after.
     pub change: Change,
-    /// Flags that are cleared while it is changed, and put back after.
+    /// Flags that are cleared while it is changed, and set again after.
     pub held: Flags,
 }

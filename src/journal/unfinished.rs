@@ -1,4 +1,4 @@
-//! Runs on the same trees that were begun and not ended.
+//! Unfinished runs on the same trees.
 
 use std::io;
 use std::os::fd::AsFd;

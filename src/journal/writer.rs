@@ -1,4 +1,5 @@
-//! Making lines durable: the file, and the thread that writes it for the walking threads.
+//! Appends frames and makes them durable: the file, and the thread that writes it for the walking
+//! threads.
 
 use std::fs::File;
 use std::io;
@@ -17,10 +18,10 @@ use super::record::{Mark, MarkLine, NameCounts, Record};
 /// What keeps a journal from being written, other than its filesystem.
 #[derive(Debug, Error)]
 pub enum AppendError {
-    /// One that nobody can find any more undoes nothing.
+    /// Nobody could find it to undo the run.
     #[error("it was removed while it was written")]
     Removed,
-    /// Frames of it are gone, and with them what undoes the run.
+    /// Frames are gone, and with them the record that undoes the run.
     #[error("another program truncated it while it was written")]
     Cut,
     /// The thread that writes it cannot be started.
@@ -46,8 +47,8 @@ const FIRST_ALLOCATION: u64 = 256 << 10;
 const MAX_ALLOCATION: u64 = 8 << 20;
 
 impl Appender {
-    /// Goes on after frame number `next_frame - 1`, which ends at `end`; what stands behind it (a
-    /// torn frame, space not used) goes. The frames before name what `named` says.
+    /// Continues after frame number `next_frame - 1`, which ends at `end`, and truncates what
+    /// follows (a torn frame, unused space). `named` counts what the frames so far name.
     pub fn new(file: File, next_frame: u32, end: u64, named: NameCounts) -> io::Result<Appender> {
         file.set_len(end)?;
         let mut appender = Appender {
@@ -65,7 +66,7 @@ impl Appender {
     /// Adds lines as one frame and makes them durable; `named`: what they name.
     ///
     /// # Errors
-    /// When they are not durable; nothing they announce may be done then.
+    /// The lines are not durable; no change that they record may be made then.
     pub fn append(&mut self, lines: &[u8], named: NameCounts) -> io::Result<()> {
         let frame = self.encoder.encode(self.next_frame, lines)?;
         self.allocate(frame.len() as u64)?;
@@ -148,14 +149,14 @@ struct Commit {
     durable: Sender<()>,
 }
 
-/// Comes true once the lines it was given for are durable.
+/// Resolves once its lines are durable.
 pub struct CommitTicket(Receiver<()>);
 
-/// What was handed in is on the disk: whoever has this may change what it names.
+/// Proof that lines are durable: the changes that they record may be made.
 #[derive(Debug)]
 pub struct Durable(());
 
-/// The journal could not be written; why is known to whoever closes the [`Writer`].
+/// The journal could not be written; [`Writer::close`] returns the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalBroken;
 
@@ -188,7 +189,7 @@ pub struct Writer {
 /// The journal's end, and what kept it from being written.
 type Written = (Appender, io::Result<()>);
 
-/// How many hand-ins may wait; walking threads wait themselves beyond that.
+/// How many commits may be queued; beyond that, walking threads wait.
 const QUEUE: usize = 64;
 
 /// A frame that grows by group commit is closed at this size.
@@ -228,7 +229,8 @@ impl Writer {
         self.durable_bytes.load(Ordering::Relaxed)
     }
 
-    /// Hands in lines, and what they name. They are durable once the answer comes true.
+    /// Queues lines to be written; `named`: what they name. They are durable once the ticket
+    /// resolves.
     pub fn commit(&self, lines: Vec<u8>, named: NameCounts) -> CommitTicket {
         let (durable, waiter) = bounded(1);
         // Refused only when the thread has ended over an error: then the waiter hears of it.
@@ -240,11 +242,11 @@ impl Writer {
         CommitTicket(waiter)
     }
 
-    /// Waits until everything handed in is written; gives back the file's end for the last mark.
+    /// Waits until everything queued is written. Returns the appender for the last mark.
     ///
     /// # Errors
-    /// What kept the journal from being written. The appender then stands behind the last frame
-    /// that is durable.
+    /// What kept the journal from being written. The appender is then at the end of the last
+    /// durable frame.
     pub fn close(self) -> Written {
         drop(self.commits);
         match self.thread.map(JoinHandle::join) {

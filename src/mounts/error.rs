@@ -32,7 +32,7 @@ pub enum MountError {
     Account {
         /// Where the mount would be.
         path: PathBuf,
-        /// Whose it is.
+        /// How it concerns a login account.
         claim: Claim,
     },
     /// The mount cannot be made.

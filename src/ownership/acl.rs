@@ -69,7 +69,7 @@ pub struct Acl {
     entries: Vec<AclEntry>,
 }
 
-/// Why bytes or text are no ACL.
+/// Why bytes or text are not a valid ACL.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AclError {
     /// Not a header and whole entries.

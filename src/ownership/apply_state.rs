@@ -2,7 +2,7 @@
 
 use super::{Change, FileType, Mode, Ownership};
 
-/// Where an inode stands between the two sides of a change.
+/// How far a change of an inode got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyState {
     /// Not changed yet.
@@ -16,7 +16,7 @@ pub enum ApplyState {
 }
 
 impl Change {
-    /// Where an inode that has the ownership `now` stands. One of a change that changes nothing is
+    /// The state of an inode that has the ownership `now`. If the change changes nothing, it is
     /// `After`.
     ///
     /// A change is made by several system calls (`fs::apply`): chown, which strips set-id bits and
@@ -70,7 +70,7 @@ mod tests {
         }
     }
 
-    /// What changes an inode.
+    /// A system call that changes an inode.
     #[derive(Clone, Debug)]
     enum Call {
         Chown(u32, u32),

@@ -25,7 +25,7 @@ pub struct Capability {
     pub rootid: Option<u32>,
 }
 
-/// Why bytes are no file capability.
+/// Why bytes are not a valid file capability.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CapabilityError {
     /// The first version had 32 capabilities; no kernel since 2.6.25 writes it.

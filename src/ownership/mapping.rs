@@ -9,7 +9,7 @@ use super::{Acl, Capability, Ownership, OwnershipXattrs};
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use through::Through;
 
-/// What an ownership becomes.
+/// The result of mapping an ownership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mapping {
     /// This one.

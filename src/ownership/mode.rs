@@ -44,7 +44,7 @@ impl Mode {
     }
 }
 
-/// A text is no mode.
+/// A text is not a mode.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a mode in four octal digits")]
 pub struct ModeError(String);

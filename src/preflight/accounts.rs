@@ -7,7 +7,7 @@ use std::sync::RwLock;
 
 use serde::Serialize;
 
-/// An account with a shell, and no service's.
+/// An account that people log in to: it has a shell and is not of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// Its name.

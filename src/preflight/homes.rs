@@ -13,7 +13,7 @@ use crate::fs::escape::escaped;
 use crate::fs::root::ancestor_ids_of;
 use crate::guidance::ALLOW_HOME;
 
-/// What a tree has to do with a login account.
+/// How a tree concerns a login account.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Claim {
     /// It is the home.
@@ -45,7 +45,7 @@ fn and_more(more: usize) -> String {
 }
 
 impl Claim {
-    /// Whose it is.
+    /// The account.
     pub fn account(&self) -> &Account {
         let (Claim::Home(account)
         | Claim::InHome(account)

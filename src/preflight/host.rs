@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::fs::process::{TooFewDescriptors, raise_descriptor_limit};
 
-/// What is missing. Nothing was changed.
+/// What the host lacks. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum HostLacks {
     /// Descriptors.

@@ -42,14 +42,14 @@ pub use system_path::check_system_path;
 pub use transient::TransientBlocker;
 pub use unsuitable_root::{UnsuitableRoot, check_kind, check_no_data_root};
 
-/// What is to be changed, and what the operator allows.
+/// The trees and the options for the preflight checks.
 #[derive(Clone, Copy)]
 pub struct Preflight<'a> {
     /// The trees whose inodes change owners.
     pub trees: &'a [Root],
     /// Where the journal goes.
     pub store: &'a Store,
-    /// Whose trees are not changed.
+    /// Login accounts whose trees are not changed.
     pub accounts: Option<&'a LoginAccounts>,
     /// Whether a path is left out, given the number of its tree and its place in that.
     pub is_excluded: &'a dyn Fn(usize, &Path) -> bool,
@@ -59,6 +59,6 @@ pub struct Preflight<'a> {
     pub allow_in_use: bool,
     /// System directories are changed too.
     pub allow_system_path: bool,
-    /// The trees are a service's own, which must not run meanwhile.
+    /// Whether the trees belong to a service that must be stopped during the run.
     pub service: bool,
 }

@@ -26,7 +26,7 @@ pub enum PermanentBlocker {
     Account {
         /// The tree.
         path: PathBuf,
-        /// Whose it is.
+        /// How it concerns a login account.
         claim: Claim,
     },
     /// Journals cannot be kept where they are to be.

@@ -59,7 +59,7 @@ pub enum ProbeFailure {
     Call {
         /// Which, and what may be the matter.
         call: &'static str,
-        /// Its answer.
+        /// Its error.
         errno: nix::Error,
     },
     /// The parent did not do its part.

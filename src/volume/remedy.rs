@@ -56,7 +56,7 @@ pub fn mount_instead(remedies: &[String]) -> Option<String> {
 pub struct Seen<'a> {
     /// The path.
     pub root: &'a Root,
-    /// Whose it is.
+    /// Its ownership.
     pub ownership: &'a Ownership,
     /// What `statx` says of it.
     pub stat: &'a Stat,

@@ -16,9 +16,9 @@ use crate::fs::open_path::OpenPath;
 use crate::fs::stat::stat;
 use crate::fs::{Dir, DirPath, PinnedFile, Stat, process};
 
-/// What came of looking at an inode's names.
+/// The result of looking up an inode's names.
 pub(super) enum Verified {
-    /// Names were moved meanwhile, or just before.
+    /// Names were renamed meanwhile, or just before.
     Moving,
     /// None of its names is there any more.
     Gone,
@@ -27,7 +27,7 @@ pub(super) enum Verified {
     Here(StableInode),
 }
 
-/// An inode whose names all stood still.
+/// An inode whose names did not change meanwhile.
 pub(super) struct StableInode {
     pub dir: Arc<DirPath>,
     pub name: Box<[u8]>,
@@ -40,9 +40,9 @@ pub(super) struct StableInode {
 /// A directory in which names are looked up.
 struct NamesToVerify<'p> {
     path: &'p Arc<DirPath>,
-    /// When it was met, among all.
+    /// Its position in the order of the walk.
     nth: usize,
-    /// When the looking began; `None` where it was changed just before.
+    /// Its ctime before its names were looked up; `None` if it was changed just before.
     ctime: Option<CtimeStamp>,
     still: bool,
     /// Number of the inode, and one of its names.

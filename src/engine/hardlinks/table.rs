@@ -9,7 +9,7 @@ use indexmap::map::Entry;
 
 use crate::fs::{DirPath, LookupEntry, LookupError, Stat};
 
-/// What a run does about an inode that has names outside of its trees.
+/// How a run handles an inode that has hard links outside of its trees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutsideLinks {
     /// It is changed like any other.
@@ -17,7 +17,7 @@ pub enum OutsideLinks {
     Allowed,
     /// It is left as it is, and is a failure.
     Left,
-    /// It is left, and whoever plans the run refuses it.
+    /// It is left, and the plan is refused.
     Refused,
 }
 
@@ -34,7 +34,7 @@ pub fn key(stat: &Stat) -> Key {
 pub struct NamesInDir {
     /// The directory.
     pub dir: Arc<DirPath>,
-    /// When it was met, among all: directories met one after the other lie near each other.
+    /// Its position in the order of the walk: neighbours in that order are near each other on disk.
     pub nth: usize,
     /// The names, each with a NUL behind it.
     names: Vec<u8>,
@@ -48,25 +48,25 @@ impl NamesInDir {
     }
 }
 
-/// An inode that is decided on once all names of the trees were met.
+/// An inode that is decided on after the walk, when all names in the trees were seen.
 #[derive(Debug)]
 pub struct Deferred {
     /// Which.
     pub inode: Key,
-    /// Where it was met.
+    /// The names by which it was seen.
     pub names: Vec<NamesInDir>,
 }
 
 impl Deferred {
-    /// How many names it was met by.
+    /// By how many names it was seen.
     pub fn count_names(&self) -> usize {
         self.names.iter().map(|some| some.iter().count()).sum()
     }
 }
 
-/// An inode that has names elsewhere.
+/// An inode that has hard links outside of the trees.
 pub struct LinkedOutside {
-    /// A directory of it that was met.
+    /// A directory in which it was seen.
     pub dir: Arc<DirPath>,
     /// Its name there.
     pub name: Box<[u8]>,
@@ -74,7 +74,7 @@ pub struct LinkedOutside {
     pub names: (u32, u32),
 }
 
-/// The inodes of several names that one run met, by device and number.
+/// The inodes with several hard links that one run has seen, by device and inode number.
 #[derive(Default)]
 pub struct HardLinkTable {
     outside: OutsideLinks,
@@ -82,12 +82,12 @@ pub struct HardLinkTable {
     elsewhere: Mutex<Vec<LinkedOutside>>,
 }
 
-/// What was met so far.
+/// What was seen so far.
 #[derive(Default)]
 struct KnownInode {
-    /// In the order they were met, with the names that were put off; none where it was decided on.
+    /// In the order of the walk, with the deferred names; none if the inode was decided on.
     inodes: IndexMap<Key, Vec<NamesInDir>, RandomState>,
-    /// Names put off, those next to each other in one directory as one.
+    /// Number of deferred names; neighbours in one directory count as one.
     deferred: usize,
 }
 
@@ -110,7 +110,7 @@ impl HardLinkTable {
         self.outside != OutsideLinks::Allowed
     }
 
-    /// True for the first name of an inode that is met.
+    /// True for the first name of an inode that is seen.
     pub fn is_first_name(&self, stat: &Stat) -> bool {
         match lock(&self.met).inodes.entry(key(stat)) {
             Entry::Vacant(first) => {
@@ -121,7 +121,7 @@ impl HardLinkTable {
         }
     }
 
-    /// Remembers a name for when all names were met; nothing where the inode was decided on already.
+    /// Defers a name until the walk is over. Does nothing if the inode was decided on already.
     pub fn defer(&self, stat: &Stat, dir: &Arc<DirPath>, name: &[u8]) {
         let KnownInode { inodes, deferred } = &mut *lock(&self.met);
         let names = match inodes.entry(key(stat)) {
@@ -145,7 +145,7 @@ impl HardLinkTable {
         }
     }
 
-    /// All that was put off, in the order it was met.
+    /// All deferred inodes, in the order of the walk.
     pub fn take_deferred(&self) -> Vec<Deferred> {
         let met = std::mem::take(&mut *lock(&self.met));
         let deferred = met
@@ -167,7 +167,7 @@ impl HardLinkTable {
     }
 }
 
-/// What is the matter with an inode that has names outside.
+/// The reason for an inode that has hard links outside of the trees.
 pub(in crate::engine) fn describe_outside_names((there, names): (u32, u32)) -> String {
     format!(
         "has {there} of its {names} hard links in the tree: users of the others would see another owner"

@@ -27,7 +27,7 @@ use crate::fs::walk::{Visit, walk};
 use crate::fs::{DirPath, LookupEntry, Root, attributes, process};
 use crate::guidance::Guidance;
 
-/// Walks trees, and then decides on what was put off meanwhile.
+/// Walks trees, and then decides on the deferred inodes.
 pub(in crate::engine) fn walk_and_verify<'a, S: Sink>(
     context: &'a WalkContext<'_>,
     roots: &[Root],
@@ -93,7 +93,7 @@ fn chunks(names: &[usize], jobs: usize) -> Vec<Range<usize>> {
     chunks
 }
 
-/// Looks again so often, a little later each time, before names count as always moving.
+/// Number of attempts, a little later each time, before names count as always moving.
 const TRIES: u32 = 8;
 
 /// `None`: the run is over.
@@ -178,7 +178,7 @@ fn leave_two_owners<S: Sink>(
     visitor.record_left(ProblemKind::Failed, &first.dir, name, reason.into())
 }
 
-/// Decides on an inode whose names all stood still.
+/// Decides on an inode whose names did not change meanwhile.
 fn decide<S: Sink>(it: StableInode, visitor: &mut ShiftVisitor<'_, S>) -> ControlFlow<()> {
     let policy = visitor.context().scope.policy;
     let rule = policy

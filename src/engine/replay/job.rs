@@ -31,14 +31,14 @@ pub enum FailurePolicy {
     OnConflict,
 }
 
-/// How a journal is gone through.
+/// How a journal is replayed.
 pub struct Replay<'a> {
     /// The journal.
     pub journal: &'a Journal,
-    /// What is wanted.
+    /// The side of the changes that is wanted.
     pub target: Target,
-    /// Inodes half way between before and after are the journal's doing: true while a run or a
-    /// rollback of it has not ended.
+    /// Whether inodes in a partial state are the work of this journal: true while its run or its
+    /// rollback has not ended.
     pub accept_partial: bool,
     /// An inode that somebody changed since is given the wanted ownership all the same.
     pub force: bool,
@@ -50,12 +50,12 @@ pub struct Replay<'a> {
     pub roots: Option<&'a [Root]>,
     /// Entries that steps renamed since, in order: what is below them is looked for in their new places.
     pub moves: &'a [Move],
-    /// How it is watched and held back.
+    /// Progress, cancellation and rate limit.
     pub control: RunControl<'a>,
 }
 
 impl<'a> Replay<'a> {
-    /// That counts what is to be changed of what is as the journal says, up to its end.
+    /// A replay that only counts, and that goes to the end of the journal.
     pub fn new(journal: &'a Journal, target: Target, control: RunControl<'a>) -> Replay<'a> {
         Replay {
             journal,
@@ -89,7 +89,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// The counts, with this among what went wrong; gives that, too.
+    /// The counts with this problem added, and the problem.
     pub(in crate::engine) fn into_stats(self, journal: &Journal) -> (Stats, Problem) {
         let mut stats = *self.stats;
         let why = match &self.error {

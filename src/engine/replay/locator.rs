@@ -32,7 +32,7 @@ pub(super) struct Locator<'a> {
     scatters: bool,
     /// The tree in which it is now.
     root_now: usize,
-    /// Levels of paths that have come since they were asked for.
+    /// Path levels that were added since [`Locator::take_new_levels`].
     new_levels: usize,
     /// What goes when the steps are undone, and whether with all in it.
     removed: HashMap<StepPath, bool>,
@@ -104,7 +104,8 @@ impl<'a> Locator<'a> {
         (1..=path.len()).any(is_removed)
     }
 
-    /// Turns to a frame: its first line says its whole path, and what did not lead anywhere is tried again.
+    /// Begins a frame: its first line has the whole path, and paths that could not be opened are
+    /// tried again.
     pub fn begin_frame(&mut self) {
         self.dirs.try_again();
         self.known.clear();
@@ -120,7 +121,7 @@ impl<'a> Locator<'a> {
         self.root_now
     }
 
-    /// Levels of paths that have come since this was asked.
+    /// Path levels that were added since the last call.
     pub fn take_new_levels(&mut self) -> usize {
         std::mem::take(&mut self.new_levels)
     }
@@ -130,7 +131,7 @@ impl<'a> Locator<'a> {
         self.dirs.trail().cloned()
     }
 
-    /// Turns to a line's directory.
+    /// Enters the directory of a line.
     pub fn enter(&mut self, line: &DirLine) {
         if !self.replay.moves.is_empty() || !self.removed.is_empty() || !self.remade.is_empty() {
             self.known.truncate(line.keep);

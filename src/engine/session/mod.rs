@@ -29,12 +29,12 @@ use crate::journal::writer::Appender;
 use crate::journal::{Journal, Mark, Store};
 use crate::preflight::transient::check_is_root;
 
-/// A run. `Stage`: how far it has come.
+/// A run that has reached the stage `Stage`.
 pub(super) struct Session<'a, Stage> {
     start: Instant,
     control: RunControl<'a>,
     roots: Vec<Root>,
-    /// So many of the roots are trees in which owners are changed; they come first.
+    /// How many of the roots are trees in which owners are changed; they come first.
     trees: usize,
     stage: Stage,
 }
@@ -42,12 +42,12 @@ pub(super) struct Session<'a, Stage> {
 /// The trees are open.
 pub(super) struct Opened;
 
-/// All that must hold before the first change does, and no other run can come to the trees.
+/// All checks before the first change passed, and no other run can use the trees.
 pub(super) struct Locked {
     lock: RunLock,
 }
 
-/// The journal is this run's alone.
+/// The journal is locked for this run.
 pub(super) struct Claimed {
     lock: RunLock,
     journal: PathBuf,
@@ -95,7 +95,7 @@ impl<'a, Stage> Session<'a, Stage> {
 }
 
 impl<'a> Session<'a, Opened> {
-    /// Opens the trees; gives also how many of the roots are that.
+    /// Opens the trees.
     ///
     /// # Errors
     /// As `open`.
@@ -167,7 +167,7 @@ impl<'a> Session<'a, Opened> {
 }
 
 impl<'a> Session<'a, Locked> {
-    /// The lock alone, for what has to be done before the run can be asked for.
+    /// Only the lock, for work that has to be done before the run can start.
     pub fn into_lock(self) -> RunLock {
         self.stage.lock
     }
@@ -186,7 +186,8 @@ impl<'a> Session<'a, Locked> {
         Ok(self.claimed(appender, journal, cross_mounts).run())
     }
 
-    /// Takes the journal of an earlier run: nobody else goes on with it, undoes it or removes it from now on.
+    /// Locks the journal of an earlier run: from now on nobody else resumes it, rolls it back or
+    /// removes it.
     ///
     /// # Errors
     /// It cannot be written, somebody else has it, or it is not what it was when it was read.
@@ -212,7 +213,7 @@ impl<'a> Session<'a, Locked> {
 }
 
 impl<'a> Session<'a, Claimed> {
-    /// Goes on with the journal, or undoes it: `mark` says which.
+    /// Resumes the journal or rolls it back: `mark` says which.
     ///
     /// # Errors
     /// It cannot be written.

@@ -40,7 +40,7 @@ impl Session<'_, Running<'_>> {
         self.stage.written.is_ok() && !self.stage.run.is_cut_short()
     }
 
-    /// Whether it was found to be stopped before it had met everything.
+    /// Whether it was stopped before it had visited everything.
     pub fn was_interrupted(&self) -> bool {
         self.stage.run.was_interrupted()
     }
@@ -50,7 +50,7 @@ impl Session<'_, Running<'_>> {
         std::mem::replace(&mut self.stage.written, Ok(()))
     }
 
-    /// Does something of which lines go into the journal, through the thread that writes them; counts what it did.
+    /// Runs `work` with the thread that writes the journal, and adds its counts.
     pub fn write_journal(
         mut self,
         work: impl FnOnce(&RunState<'_>, &[Root], &Writer) -> (Stats, io::Result<()>),
@@ -76,7 +76,7 @@ impl Session<'_, Running<'_>> {
         })
     }
 
-    /// Carries out what the journal names.
+    /// Carries out the changes of the journal.
     pub fn execute(&mut self, execution: &Execution<'_>) {
         let stage = &mut self.stage;
         let (stats, written) = execute(&stage.run, &self.roots, execution, &mut stage.appender);
@@ -84,7 +84,7 @@ impl Session<'_, Running<'_>> {
         stage.written = written;
     }
 
-    /// Undoes what the journal names, and says so in it.
+    /// Undoes the changes of the journal, and marks that in it.
     ///
     /// # Errors
     /// The journal cannot be read any more: what was done before that is in the error, and the journal says that it

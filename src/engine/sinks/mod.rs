@@ -21,7 +21,7 @@ use crate::journal::Transition;
 
 /// An inode that is to change.
 pub struct Decision<'d, H> {
-    /// The directory that it was met in.
+    /// The directory in which it was seen.
     pub dir: &'d Arc<DirPath>,
     /// Its name there; `.` is the top of a tree.
     pub name: &'d [u8],
@@ -35,7 +35,7 @@ pub struct Decision<'d, H> {
     pub held: H,
 }
 
-/// What a sink must have of an inode that is to change.
+/// What a sink needs of an inode that is to change.
 pub trait Held: Sized {
     /// Whether that is its pin.
     const IS_PIN: bool;
@@ -61,7 +61,7 @@ impl Held for () {
     }
 }
 
-/// Takes what one thread wants changed.
+/// Receives the changes that one thread decides on.
 pub trait Sink {
     /// What it must have of each inode.
     type Held: Held;

@@ -6,7 +6,7 @@ use super::{Decision, Sink};
 use crate::engine::context::WalkContext;
 use crate::engine::{Problem, ProblemKind, Stats};
 
-/// Takes an inode that would change for one that is not as it should be: for verify.
+/// Counts an inode that would change as a difference: for verify.
 pub struct DifferenceSink;
 
 impl Sink for DifferenceSink {

@@ -18,7 +18,7 @@ use crate::ownership::Mode;
 /// The name, at the top of a tree, of the directory that holds what was set aside.
 const ASIDE: &str = "idshift-aside-between";
 
-/// Makes room in all places that steps are about to use.
+/// Renames away what is in the way of steps.
 pub(super) fn make_room(
     surveyor: &Surveyor<'_>,
     survey: &Survey,
@@ -39,7 +39,7 @@ pub(super) fn make_room(
     Ok(all)
 }
 
-/// The places in which steps put something, or back, and whether they are about to.
+/// The paths at which steps put something, or put it back, and whether they are about to.
 fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, target: Target) -> Vec<(StepPath, bool)> {
     let mut places: Vec<(StepPath, bool)> = Vec::new();
     for (n, step) in surveyor.steps.iter().enumerate() {

@@ -12,7 +12,7 @@ use crate::fs::escape::escaped;
 use crate::fs::idmapped_mount::{IdmappedMountError, UnmountError};
 use crate::journal::Name;
 
-/// Why a step is neither taken nor undone, or what is not as it should be.
+/// Why a step cannot be taken or undone, or what is wrong with it.
 #[derive(Debug, Error)]
 pub(super) enum StepError {
     /// A system call failed.
@@ -42,13 +42,13 @@ pub(super) enum StepError {
     /// The place has an entry of another kind.
     #[error("something else is in its place")]
     OtherEntry,
-    /// What is to come back finds its place taken.
+    /// The old path of an entry is taken.
     #[error("something new is in its old place")]
     OldPlaceTaken,
-    /// What is to be renamed finds its place taken.
+    /// The new path of an entry is taken.
     #[error("something is in its new place")]
     NewPlaceTaken,
-    /// What was renamed has neither place.
+    /// A renamed entry is at neither of its paths.
     #[error("it is neither in its old nor in its new place")]
     Lost,
     /// A file has neither the content before nor the one after.
@@ -69,7 +69,7 @@ pub(super) enum StepError {
     /// Somebody worked in a mounted data-root.
     #[error("a daemon has been started on it since")]
     DaemonStarted,
-    /// A directory that is to go holds what no step put there.
+    /// A directory that is to be removed holds something that no step put there.
     #[error("{name} was made in it since", name = escaped(.0.as_path()))]
     MadeSince(Name),
     /// A directory has other times than when the steps were planned.
@@ -81,16 +81,16 @@ pub(super) enum StepError {
     /// A forced rollback removes no directory whose content it does not look at.
     #[error("is kept, because a forced rollback does not check all of it")]
     NotLookedAt,
-    /// It is taken before the first step is.
+    /// The step is done, though none should be yet.
     #[error("is done already")]
     DoneAlready,
-    /// It should be taken or undone, and is between.
+    /// The step is half done.
     #[error("is half done")]
     Partial,
-    /// It should be taken.
+    /// The step is not done, but should be.
     #[error("is not done")]
     NotDone,
-    /// It should be undone.
+    /// The step is not undone, but should be.
     #[error("is not undone")]
     NotUndone,
 }

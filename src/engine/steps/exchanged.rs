@@ -17,7 +17,7 @@ use crate::idmap::{IdMap, MountMap};
 use crate::journal::Step;
 use crate::journal::step::StepPath;
 
-/// Where a directory is mounted with exchanged owners.
+/// A mount of a directory with exchanged owners.
 #[derive(Clone, Copy)]
 pub(super) struct Exchanged<'a> {
     pub roots: &'a StepRoots<'a>,
@@ -74,7 +74,8 @@ impl Exchanged<'_> {
         Ok(())
     }
 
-    /// Unmounts it, as often as it is mounted: a daemon that was killed leaves a mount of its root on itself.
+    /// Unmounts it, as often as it is mounted: a killed daemon leaves a mount of its root on
+    /// itself.
     pub fn unmount(&self) -> Result<(), StepError> {
         while self.is_mounted()? {
             let top = self.top()?;

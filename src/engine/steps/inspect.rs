@@ -20,7 +20,7 @@ impl Steps<'_> {
         guards.any(|(n, step)| matches!(step, Step::Block { .. }) && n >= reached)
     }
 
-    /// How many steps are not as they should be: what a dry run counts.
+    /// How many steps are not in the wanted state: the count of a dry run.
     pub fn count(&self, target: Target) -> u64 {
         self.differences(target).len() as u64
     }
@@ -38,7 +38,7 @@ impl Steps<'_> {
             .collect()
     }
 
-    /// The steps that are not as they should be.
+    /// The steps that are not in the wanted state.
     pub fn differences(&self, target: Target) -> Vec<Problem> {
         let survey = self.survey();
         let differs = |n: &usize| {

@@ -48,25 +48,25 @@ pub struct AppliedSteps {
     pub done: u64,
     /// Steps that could not be.
     pub problems: Vec<Problem>,
-    /// What was in the way and is kept elsewhere.
+    /// What was in the way, and was renamed and kept.
     pub set_aside: Vec<SetAside>,
 }
 
 /// A journal's steps and the trees they are taken in.
 pub struct Steps<'a> {
     steps: &'a [Step],
-    /// Which of them give an entry another place: few.
+    /// Which of them rename an entry: few.
     moves: Vec<usize>,
-    /// So many of them come before the owners.
+    /// How many of them come before the owners.
     before: usize,
     roots: StepRoots<'a>,
     /// The run's.
     map: &'a IdMap,
     /// The trees are a daemon's own.
     is_service: bool,
-    /// What a daemon made that tried to start while it was kept from that is nobody's.
+    /// Whether to tolerate what a daemon made that the guard kept from starting.
     forgives: bool,
-    /// From when to when its run was at work, where all of it was done and nothing was undone since.
+    /// Start and end of the run, if it has finished and nothing was undone since.
     done_in: Option<[Timestamp; 2]>,
 }
 
@@ -103,8 +103,8 @@ impl<'a> Steps<'a> {
         self.before..self.steps.len()
     }
 
-    /// Takes or undoes some of the steps, once it is known that all can be; unless `force` says to do
-    /// what can be done.
+    /// Takes or undoes some of the steps, after a check that all can be; with `force`, those that
+    /// can be.
     pub fn apply(&self, target: Target, which: Range<usize>, force: bool) -> AppliedSteps {
         let mut applied = AppliedSteps::default();
         let survey = self.survey();
@@ -189,8 +189,8 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// What stands in the way of taking or undoing all steps: one that is neither taken nor not taken, or a
-    /// place that somebody else has. Changes nothing.
+    /// What is in the way of taking or undoing all steps: a step in an unknown state, or a path
+    /// that is taken. Changes nothing.
     pub fn obstacles(&self, target: Target) -> Vec<Problem> {
         let survey = self.survey();
         let mut found = self.obstacles_in(&survey, target);
@@ -232,7 +232,7 @@ impl<'a> Steps<'a> {
         (0..self.steps.len()).filter_map(obstacle).collect()
     }
 
-    /// Whether undoing a step takes a directory with all in it.
+    /// Whether the undo of a step removes a directory with everything in it.
     fn goes_whole(&self, n: usize) -> bool {
         self.steps[n].staged().is_some_and(|(_, whole)| whole)
     }
@@ -269,7 +269,7 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Once the last guard of the data has gone, a daemon may have been running on it.
+    /// Once the last guard of the data is removed, a daemon may have run on it.
     fn is_forgiving(&self, reached: usize) -> bool {
         let is_last = |n: &&usize| matches!(self.steps[**n], Step::Unblock { .. });
         let last = self.moves.iter().rev().find(is_last);

@@ -49,7 +49,7 @@ impl<'a> StepRoots<'a> {
         place.to_path(self.lines)
     }
 
-    /// What has this place; `None` where even its directory is not there.
+    /// The entry at this path; `None` if it or its directory does not exist.
     pub fn stat(&self, place: &StepPath) -> Result<Option<Stat>, StepError> {
         if place.path.is_empty() {
             return Ok(Some(self.root(place)?.pin.stat()?));

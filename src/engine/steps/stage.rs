@@ -11,7 +11,7 @@ use crate::fs::file_ops;
 use crate::journal::Step;
 use crate::journal::step::{FileContent, StepPath};
 
-/// How many of the steps that come next give no entry another place.
+/// How many of the next steps rename no entry.
 pub(super) fn only_files(steps: &[Step], next: &[usize]) -> usize {
     let of_file = |n: &&usize| matches!(steps[**n], Step::Rewrite { .. } | Step::Times { .. });
     next.iter().take_while(of_file).count()

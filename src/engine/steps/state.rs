@@ -13,7 +13,7 @@ use crate::journal::Step;
 use crate::journal::step::{MovedPath, NewDirectory, StepPath};
 use crate::ownership::{ApplyState, Change, Ownership};
 
-/// What it means that something is not there, and that it is.
+/// The state of a step if its entry is missing, and if it exists.
 pub(super) type WithoutWith = [StepState; 2];
 
 /// Of a step that makes it.
@@ -22,7 +22,7 @@ const MAKES: WithoutWith = [StepState::Pending, StepState::Done];
 const REMOVES: WithoutWith = [StepState::Done, StepState::Pending];
 
 impl Surveyor<'_> {
-    /// Where one step stands.
+    /// The state of one step on disk.
     pub(super) fn state(
         &self,
         survey: &Survey,
@@ -187,7 +187,7 @@ impl Surveyor<'_> {
     }
 }
 
-/// What the order of steps tells without a look at the disk.
+/// The state that follows from the order of the steps, without reading the disk.
 fn state_by_order(survey: &Survey, n: usize, step: &Step) -> Option<StepState> {
     match step {
         Step::Times { .. } if survey.is_ahead(n) => Some(StepState::Pending),

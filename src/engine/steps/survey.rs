@@ -12,7 +12,7 @@ use crate::idmap::IdMap;
 use crate::journal::Step;
 use crate::journal::step::{MovedPath, StepPath, path_after_move};
 
-/// Where a step stands.
+/// The state of a step on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepState {
     /// The disk is as before it.
@@ -23,13 +23,13 @@ pub enum StepState {
     Done,
 }
 
-/// Where all steps stand.
+/// The states of all steps on disk.
 pub(super) struct Survey {
     /// Of each step. An error: the disk is neither as before it nor as after it, or does not say.
     pub states: Vec<Result<StepState, StepError>>,
-    /// The step behind the last one that gave an entry another place.
+    /// The step after the last rename that is done.
     pub reached: usize,
-    /// The first step that is still to give an entry another place.
+    /// The first rename that is not done yet.
     next_move: usize,
 }
 
@@ -44,7 +44,7 @@ impl Survey {
         n > self.next_move
     }
 
-    /// Whether this entry was given its other place.
+    /// Whether this entry was renamed.
     pub fn is_moved(&self, n: usize) -> bool {
         n < self.reached
     }
@@ -73,7 +73,8 @@ pub(super) struct Surveyor<'a> {
     pub roots: &'a StepRoots<'a>,
     /// The run's map.
     pub map: &'a IdMap,
-    /// A run has not ended that keeps a daemon from starting: what a daemon that tried makes anew is nobody's.
+    /// Whether to tolerate what a daemon made that the guard kept from starting: the run has not
+    /// ended.
     pub forgives: bool,
 }
 

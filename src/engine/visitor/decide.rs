@@ -1,4 +1,4 @@
-//! What is to be done about an inode.
+//! The decision about an inode.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn describe_protection(flags: Flags, path: &Path) -> String {
     format!("is {what}; {help}")
 }
 
-/// What a name was found to mean.
+/// The inode that a name was found to mean.
 pub(in crate::engine) struct Candidate<'n> {
     pub(in crate::engine) name: &'n [u8],
     pub(in crate::engine) rule: Rule,
@@ -31,7 +31,7 @@ pub(in crate::engine) struct Candidate<'n> {
     pub(in crate::engine) elsewhere: Option<(u32, u32)>,
 }
 
-/// What is to be done about an inode.
+/// The decision about an inode.
 pub(super) enum Verdict {
     /// It changes.
     Change(Transition),

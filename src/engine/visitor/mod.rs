@@ -23,7 +23,7 @@ use crate::fs::walk::{Enter, Visit};
 use crate::fs::{Dir, DirPath, LookupEntry, Names, Root, attributes, process};
 use crate::guidance::Guidance;
 
-/// Decides for each inode met by one thread; what is to change goes to a sink.
+/// Decides on each inode that one thread visits. Changes go to a sink.
 pub struct ShiftVisitor<'a, S> {
     walk: &'a WalkContext<'a>,
     sink: S,
@@ -87,7 +87,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
         self.record_left(ProblemKind::Failed, dir, name, reason)
     }
 
-    /// An inode on its first name.
+    /// Visits an inode by its first name.
     pub(super) fn visit_inode(
         &mut self,
         dir: &Arc<DirPath>,

@@ -12,8 +12,8 @@ pub struct Names {
     kinds: Vec<Kind>,
 }
 
-/// What a directory says of a name by itself (`d_type`, `readdir(3)`); it may have come to mean
-/// something else since.
+/// The type of a name as the directory has it (`d_type`, `readdir(3)`). The name may mean something
+/// else since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A directory, or the filesystem does not say.
@@ -40,7 +40,7 @@ impl Names {
         self.ends.push(self.bytes.len() as u32);
     }
 
-    /// Forgets all names, keeps the room.
+    /// Removes all names, and keeps the buffer.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();

@@ -135,8 +135,8 @@ impl DirPath {
 }
 
 impl Drop for DirPath {
-    /// Lets go of the ancestors one by one: a chain of a hundred thousand directories would
-    /// overflow the stack if each dropped its parent inside its own drop.
+    /// Drops the ancestors one by one: a chain of a hundred thousand directories would overflow the
+    /// stack if each dropped its parent inside its own drop.
     fn drop(&mut self) {
         let mut parent = self.parent.take();
         while let Some(mut dir) = parent.and_then(Arc::into_inner) {

@@ -11,8 +11,8 @@ use xattr::FileExt;
 use super::{FileOpError, Owner, open_regular, remove_file, set_owner};
 use crate::ownership::Mode;
 
-/// Makes a file that holds this; refuses when the name is taken. Whoever sees the name sees the
-/// whole content, also after a power cut.
+/// Creates a file with this content; an error if the name is taken. The name is never visible with
+/// only a part of the content, also after a power cut.
 pub fn create_file(
     dir: BorrowedFd<'_>,
     name: &[u8],
@@ -28,7 +28,7 @@ pub fn create_file(
     Ok(())
 }
 
-/// What a file gets in the place of one.
+/// The new content and attributes of a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NewFile<'a> {
     /// All that it holds.
@@ -39,21 +39,21 @@ pub struct NewFile<'a> {
     pub owner: Option<(u32, u32)>,
 }
 
-/// Puts a file with other content into the place of one, with the same mode and extended attributes: at any moment
-/// the name means the old file or the new one, whole and on the disk.
+/// Replaces a file by one with other content and the same mode and extended attributes. At any
+/// moment the name means the old file or the new one, complete and on the disk.
 pub fn replace_file(dir: BorrowedFd<'_>, name: &[u8], wanted: NewFile<'_>) -> io::Result<()> {
     let new = new_for(dir, name, wanted)?;
     rustix::fs::fsync(&new.file)?;
     put_staged(dir, name)
 }
 
-/// Makes the file that is to take another's place, beside it. Many of them are synced together, and only then
+/// Creates the new version of a file, beside it. Several of them are synced together before
 /// [`put_staged`]: each by itself would wait for the disk.
 pub fn stage_file(dir: BorrowedFd<'_>, name: &[u8], wanted: NewFile<'_>) -> io::Result<()> {
     new_for(dir, name, wanted).map(drop)
 }
 
-/// Puts a staged file, which is on the disk, into its place.
+/// Renames a staged and synced file to its final name.
 pub fn put_staged(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let new = [name, NEW].concat();
     Ok(rustix::fs::renameat(dir, &new[..], dir, name)?)
@@ -113,7 +113,8 @@ fn copy_attributes(old: &File, new: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what a run left that was killed while it wrote a new file for this name. A directory is not that.
+/// Removes the temporary file of a run that was killed while it wrote a new file for this name;
+/// never a directory.
 pub fn remove_unfinished(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     match remove_file(dir, &[name, NEW].concat()) {
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(()),
@@ -121,10 +122,10 @@ pub fn remove_unfinished(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     }
 }
 
-/// What the name of a file that is not in its place yet ends in.
+/// Suffix of the name of a file that does not have its final name yet.
 const NEW: &[u8] = b".idshift-new";
 
-/// A file that is not in its place yet.
+/// A file that does not have its final name yet.
 struct New {
     file: File,
     name: Vec<u8>,

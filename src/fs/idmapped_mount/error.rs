@@ -10,7 +10,7 @@ use crate::fs::containing_mount::{Found, is_idmapped, mount_of};
 use crate::fs::mountinfo;
 use crate::guidance::Guidance;
 
-/// What is missing, and what helps. Nothing was changed.
+/// Why an idmapped mount cannot be made, and what helps. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum IdmappedMountError {
     /// The kernel is too old, or a sandbox hides the call.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::super::containing_mount::{Found, mount_of, unique_id};
 use super::super::mountinfo;
 
-/// What tells a mount from every other one, also from one that was put in its place.
+/// Identifies a mount, also against a later one at the same place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountIdentity {
     /// No other mount has it until the next boot (`STATX_MNT_ID_UNIQUE`). `None` before Linux 6.8.

@@ -35,7 +35,7 @@ pub struct MountOptions {
     pub read_only: bool,
 }
 
-/// An idmapped mount that is nowhere yet. It is gone when it is dropped.
+/// An idmapped mount that is not attached yet. It is gone when it is dropped.
 #[derive(Debug)]
 pub struct DetachedMount(OwnedFd);
 
@@ -65,8 +65,8 @@ impl DetachedMount {
         Ok(DetachedMount(clone))
     }
 
-    /// Puts it on an open directory (or file, if it shows a file), over what is mounted there: for whoever opens its path
-    /// from now on. What is open stays as it was.
+    /// Attaches it to an open directory (or file, if it shows a file), over what is mounted there.
+    /// Processes that open the path from now on see it; open files stay as they are.
     ///
     /// # Errors
     /// Nothing was changed.

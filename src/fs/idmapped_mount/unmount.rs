@@ -14,12 +14,12 @@ use thiserror::Error;
 use super::MountIdentity;
 use crate::fs::PinnedFile;
 
-/// What becomes of those who use it.
+/// What happens to its users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmounting {
     /// Refused while somebody uses it.
     Unused,
-    /// Away from the paths at once; who has a file of it open keeps that (`MNT_DETACH`).
+    /// Detached from its path at once; open files stay open (`MNT_DETACH`).
     Lazy,
 }
 

@@ -24,7 +24,7 @@ struct Queue {
 pub struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Threads waiting for which nothing has been queued yet.
+    /// Idle threads for which nothing has been queued yet.
     hungry: AtomicUsize,
     over: AtomicBool,
 }
@@ -53,7 +53,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets another thread have some work.
+    /// Gives some work to another thread.
     pub fn give(&self, work: Shareable) {
         let mut queue = self.lock();
         queue.work.push_back(work);
@@ -92,7 +92,7 @@ impl Shared {
         self.hungry.store(hungry, Ordering::Relaxed);
     }
 
-    /// Whether a thread waits for which nothing has been queued yet.
+    /// Whether a thread is idle and nothing has been queued for it yet.
     pub fn is_hungry(&self) -> bool {
         self.hungry.load(Ordering::Relaxed) > 0
     }

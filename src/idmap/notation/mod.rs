@@ -24,7 +24,7 @@ use crate::guidance::Guidance;
 use incus::RootRanges;
 use podman::PodmanMaps;
 
-/// What a text says of a map.
+/// The map that a text describes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described {
     /// Whose notation it is, for people.
@@ -33,7 +33,7 @@ pub struct Described {
     pub source: Source,
     /// The map that its files have on disk, where that is another one.
     pub on_disk: Option<IdMap>,
-    /// What the text says beside, and what it leaves open, for people.
+    /// Other facts in the text, and what it does not say, for people.
     pub notes: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ pub enum Source {
     Podman(PodmanMaps),
 }
 
-/// Why a text gives no map.
+/// Why a text has no map.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{file}: {}{reason}. {help}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
 pub struct NotationError {
@@ -103,7 +103,7 @@ impl NotationError {
 const KNOWN: &str = "What can be read: a configuration of an LXC or Proxmox container, an Incus or LXD instance \
      (`incus config show --expanded NAME`), /proc/PID/uid_map, Docker's daemon.json, config.json of an OCI bundle, and `--uidmap` and `--gidmap` of Podman";
 
-/// Finds out whose notation a text is, and reads it.
+/// Finds out the notation of a text, and reads it.
 ///
 /// # Errors
 /// It is none that is known, or says no map.

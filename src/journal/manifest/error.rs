@@ -43,7 +43,7 @@ pub enum ManifestError {
         /// What is wrong.
         reason: ManifestLineError,
     },
-    /// It is of a migration, which is worked out anew each time.
+    /// It is of a migration, which is planned again for each run.
     #[error("{path}: was made by `idshift docker`: it is for reading only. Run `idshift docker migrate` or `idshift docker revert` itself", path = escaped(path))]
     Steps {
         /// The manifest.
@@ -93,7 +93,7 @@ pub enum ManifestLineError {
     /// A path that the header does not name a tree for.
     #[error("its path is not below a root of the manifest")]
     OutsideRoots,
-    /// A name that would lead elsewhere.
+    /// A name that is not a plain path component.
     #[error("{0:?} is not the name of a file")]
     NotAName(PathBuf),
 }

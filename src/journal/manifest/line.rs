@@ -12,7 +12,7 @@ use crate::journal::root_line::RootLine;
 use crate::journal::step::Step;
 use crate::ownership::{FileType, Flags, Ownership};
 
-/// First line: what the dry run was asked.
+/// First line: what the dry run was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestHeader {
     /// Version of the format; the journal's number.
@@ -23,13 +23,13 @@ pub struct ManifestHeader {
     pub time: Timestamp,
     /// Where.
     pub host: String,
-    /// Which way ids go.
+    /// Direction of the mapping.
     pub direction: Direction,
     /// The map.
     pub map: IdMap,
     /// The trees.
     pub roots: Vec<RootLine>,
-    /// How the walk was limited.
+    /// Options of the walk.
     pub walk: WalkOptions,
 }
 
@@ -84,7 +84,7 @@ pub struct ChangeLine {
     pub before: Ownership,
     /// What it would get.
     pub after: Ownership,
-    /// Flags that are cleared while it is changed, and put back after (format 2).
+    /// Flags that are cleared while it is changed, and set again after (format 2).
     #[serde(default, skip_serializing_if = "Flags::is_empty")]
     pub flags: Flags,
 }
@@ -104,7 +104,7 @@ pub struct NoteLine {
 /// Last line: a manifest without it was cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SummaryLine {
-    /// Inodes met.
+    /// Inodes seen.
     pub seen: u64,
     /// Inodes that would change.
     pub changed: u64,

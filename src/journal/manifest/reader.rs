@@ -249,7 +249,7 @@ impl Lines {
     }
 }
 
-/// Looks at the version alone, before the rest, which a later version may have changed.
+/// Checks the version before the rest, which a later version may have changed.
 fn check_format(text: &[u8]) -> Result<(), ManifestLineError> {
     let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
     match value["format"].as_u64() {

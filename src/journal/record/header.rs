@@ -8,7 +8,7 @@ use crate::journal::line_error::LineError;
 use crate::journal::name::Name;
 use crate::journal::root_line::RootLine;
 
-/// First line of a journal: what the run was asked to do, enough to go on with it.
+/// First line of a journal: what the run was asked to do, enough to resume it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// Version of the format.
@@ -23,23 +23,24 @@ pub struct Header {
     pub host: String,
     /// The subcommand that made it.
     pub command: RunKind,
-    /// Which way ids go.
+    /// Direction of the mapping.
     pub direction: Direction,
     /// The map.
     pub map: IdMap,
     /// The trees.
     pub roots: Vec<RootLine>,
-    /// How the walk was limited.
+    /// Options of the walk.
     pub walk: WalkOptions,
-    /// All that is to be done is journalled before the first of it is done, and there is nothing
-    /// to walk for: a reviewed manifest, or the plan of a migration.
+    /// The journal is complete before the first change, and there is no walk: the run applies a
+    /// reviewed manifest or the plan of a migration.
     #[serde(
         default,
         alias = "from_manifest",
         skip_serializing_if = "std::ops::Not::not"
     )]
     pub listed_first: bool,
-    /// So many of the first steps are taken before any owner is changed, and undone after all are (format 3).
+    /// Number of steps that are taken before any owner is changed, and undone after all owners are
+    /// restored (format 3).
     #[serde(default, skip_serializing_if = "is_none")]
     pub steps_before: usize,
 }
@@ -69,13 +70,13 @@ impl Header {
         }
     }
 
-    /// The trees are a service's own, which must not run meanwhile.
+    /// Whether the trees belong to a service that must be stopped during the run.
     pub fn is_of_service(&self) -> bool {
         self.command.is_of_service()
     }
 }
 
-/// The subcommand that a run is of.
+/// The subcommand of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum RunKind {
@@ -89,17 +90,17 @@ pub enum RunKind {
     DockerRevert,
     /// `idshift docker rebase`
     DockerRebase,
-    /// One that this version does not have.
+    /// A subcommand that this version does not know.
     Other {
-        /// As the record has it.
+        /// Its name in the record.
         name: String,
-        /// Its trees are a service's own.
+        /// Whether its trees belong to a service.
         is_of_service: bool,
     },
 }
 
 impl RunKind {
-    /// The trees are a service's own, which must not run meanwhile.
+    /// Whether the trees belong to a service that must be stopped during the run.
     pub fn is_of_service(&self) -> bool {
         match self {
             RunKind::Shift | RunKind::Prepare => false,
@@ -144,7 +145,7 @@ impl From<RunKind> for String {
     }
 }
 
-/// What decides which inodes a walk meets, and what it does about trouble.
+/// Which inodes a walk visits, and how it handles failures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalkOptions {
     /// Globs of what is left out, relative to the root.
@@ -156,20 +157,20 @@ pub struct WalkOptions {
     /// What cannot be shifted is reported and left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_going: bool,
-    /// No id is taken for already shifted.
+    /// No id counts as already shifted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub assume_unshifted: bool,
     /// Inodes that have names outside of the trees are changed too. Older journals do not say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside_links: bool,
-    /// What is immutable or append-only is changed all the same, and made so again (format 2).
+    /// Immutable and append-only flags are cleared for a change and set again (format 2).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub clear_flags: bool,
 }
 
 impl WalkOptions {
-    /// The format that a record of such a run is in: a program that knows no flags must not undo one
-    /// that cleared some.
+    /// The format of the record of such a run: a program that does not know flags must not undo a
+    /// run that cleared some.
     pub fn format(&self) -> u32 {
         match self.clear_flags {
             true => 2,

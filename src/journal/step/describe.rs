@@ -1,11 +1,11 @@
-//! Steps in words, for people.
+//! Descriptions of steps, for people.
 
 use super::{Step, StepPath};
 use crate::fs::escape::escaped;
 use crate::journal::root_line::RootLine;
 
 impl Step {
-    /// The step in a line of words, for people.
+    /// A description of the step in one line, for people.
     pub fn describe(&self, roots: &[RootLine]) -> String {
         let path = |place: &StepPath| escaped(&place.to_path(roots)).to_string();
         match self {

@@ -1,4 +1,4 @@
-//! The places that steps are about, and where they are once an entry has another place.
+//! The paths that steps name, and where they are after a rename.
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ use crate::journal::line_error::LineError;
 use crate::journal::name::Name;
 use crate::journal::root_line::RootLine;
 
-/// A place below one of the run's roots. Plain names, so that nothing leads out of the root.
+/// A path below one of the run's roots. It has plain names only, so that it cannot leave the root.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StepPath {
     /// Which root.
     pub root: usize,
-    /// The names from there, at least one; none only for an ownership or times: the root itself.
+    /// The names from there, at least one. Empty only for an ownership or times of the root itself.
     pub path: Vec<Name>,
 }
 
@@ -54,7 +54,7 @@ impl StepPath {
     }
 }
 
-/// An entry that a step gives another place.
+/// An entry that a step renames.
 #[derive(Clone, Copy, Debug)]
 pub struct MovedPath<'a> {
     /// Where it was.
@@ -75,13 +75,13 @@ pub struct Move {
 }
 
 impl Move {
-    /// Where something at or below `from` is now: the tree, and the names from its top.
+    /// The new path of something at or below `from`: index of the root, and the names from there.
     pub fn apply(&self, root: usize, path: &[Name]) -> Option<(usize, Vec<Name>)> {
         path_after_move(&self.from, &self.to, root, path)
     }
 }
 
-/// Where something at or below `from` is once that is at `to`.
+/// The path of something at or below `from`, once that is renamed to `to`.
 pub fn path_after_move(
     from: &StepPath,
     to: &StepPath,

@@ -126,7 +126,7 @@ pub(super) enum Containment {
     Apart,
 }
 
-/// Answers whether an inode lies in one of the trees, and remembers every directory it came by.
+/// Tells whether an inode lies in one of the trees, and caches every directory on the way.
 pub(super) struct Seeker {
     trees: HashSet<(u64, u64)>,
     mounts: HashMap<u64, Containment>,

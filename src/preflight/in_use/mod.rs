@@ -48,11 +48,11 @@ pub struct Use {
     pub path: PathBuf,
     /// The first twelve digits of the id of the container it runs in.
     pub container: Option<String>,
-    /// What ends the use, where no process has to be stopped for it.
+    /// The command that ends the use, if no process has to be stopped for it.
     pub release: Option<Release>,
 }
 
-/// What ends a use of a tree; shown as a command.
+/// A command that ends a use of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Release {
     /// A mount of our own mount namespace.
