@@ -29,11 +29,11 @@ pub struct PlannedCopy {
 }
 
 impl PlannedCopy {
-    /// Looks at what is there and whether there is room for it twice. `converted`: containerd's directory, of which layers
-    /// are made that take up so much.
+    /// Checks what has to be copied, and whether there is space for it. `converted`: containerd's
+    /// directory, and the space that layers converted from it take.
     ///
     /// # Errors
-    /// There is not, or a copy would not be whole, or an earlier one is in the way.
+    /// There is not enough space, a copy would not be complete, or an earlier copy is in the way.
     pub fn of(
         data_root: &Path,
         range: &str,
@@ -88,7 +88,7 @@ impl PlannedCopy {
         names.map(|name| self.data_root.join(name)).collect()
     }
 
-    /// Makes it. What is left of one that fails is removed. `begun` is called when its directory is made.
+    /// Makes the copy. A copy that fails is removed. `begun` is called when its directory is made.
     ///
     /// # Errors
     /// It cannot be made, or somebody asked to stop.
@@ -109,7 +109,7 @@ impl PlannedCopy {
         copied
     }
 
-    /// Takes a copy away again that was made and that nothing was done with.
+    /// Removes a copy that was made and not used.
     pub fn remove(&self) {
         // What is still there then is found in the way by the next run, which says how to remove it.
         let _ = fs::remove_dir_all(self.data_root.join(&self.name));
@@ -147,8 +147,8 @@ impl PlannedCopy {
     }
 }
 
-/// The copy that is left where a migration of it was undone: it is as it was when it was made, with what a daemon has
-/// added since. In words, with the command that removes it.
+/// A message about the copy that is left after the rollback of its migration, with the command that
+/// removes it.
 pub fn left(journal: &Journal) -> Option<String> {
     let place = journal.steps.iter().find_map(|step| match step {
         Step::RemoveDir { at, .. } => {
@@ -168,7 +168,7 @@ pub fn left(journal: &Journal) -> Option<String> {
     })
 }
 
-/// Whether so much can be copied into a directory. `help`: what else can be done.
+/// Checks that there is space for a copy. `help`: what else can be done.
 ///
 /// # Errors
 /// The filesystem has no room for it.
@@ -188,7 +188,7 @@ pub(super) fn check_room(top: &Path, takes: Amount, help: &str) -> Result<(), Do
     ))
 }
 
-/// The place of a copy that is to be made.
+/// Refuses if the directory of the copy exists already.
 fn check_is_free(staging: &Path) -> Result<(), DockerError> {
     match staging.symlink_metadata() {
         Err(_) => Ok(()),
@@ -199,9 +199,9 @@ fn check_is_free(staging: &Path) -> Result<(), DockerError> {
     }
 }
 
-/// `cp` goes by paths. Somebody who can write in a volume meanwhile could let it into any directory of the host,
-/// and what it reads there would be theirs in the copy. Who is in the data-root is found out before; this keeps
-/// everybody else out.
+/// Refuses a data-root that others than root can enter. `cp` works by paths: somebody who can write
+/// in a volume could make it copy any directory of the host. Users of the data-root are checked
+/// before; this keeps everybody else out.
 fn check_is_closed(top: &Path) -> Result<(), DockerError> {
     let found = fs::metadata(top).map_err(DockerError::io(top))?;
     let others = found.mode() & 0o001 != 0;

@@ -9,13 +9,13 @@ use std::thread::Builder;
 
 use thiserror::Error;
 
-/// Why there is no copy, or not all of one.
+/// Why a copy failed.
 #[derive(Debug, Error)]
 pub enum CpError {
     /// It cannot be started.
     #[error("cp: {0}")]
     Start(#[from] io::Error),
-    /// What it complains of.
+    /// Its error messages.
     #[error("{0}")]
     Failed(String),
     /// Somebody asked to stop.
@@ -70,8 +70,8 @@ pub fn cp<'a>(
     }
 }
 
-/// As much of a program's complaints as a person reads; the rest is read and dropped, so that it
-/// does not wait.
+/// The first error messages of a program. The rest is read and dropped, so that the program does
+/// not block.
 fn first_lines(stderr: Option<impl Read>) -> String {
     let mut text = Vec::new();
     if let Some(mut stderr) = stderr {

@@ -19,7 +19,7 @@ pub struct NewUser {
 }
 
 impl NewUser {
-    /// Looks what is missing; changes nothing.
+    /// Finds out what is missing. Changes nothing.
     ///
     /// # Errors
     /// A file cannot be read, or has no room for a range.
@@ -52,7 +52,7 @@ impl NewUser {
     /// Makes it, with shadow-utils.
     ///
     /// # Errors
-    /// They would not; with what they said.
+    /// They failed; with their messages.
     pub fn make(&self) -> Result<(), DockerError> {
         for command in self.missing.commands() {
             if let [program, args @ ..] = &command[..] {

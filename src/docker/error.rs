@@ -10,7 +10,7 @@ use crate::fs::escape::escaped;
 use crate::host::systemd_unit::ProgramError;
 use crate::idmap::{IdMap, SubidError};
 
-/// Why nothing is done with a data-root. Nothing was changed.
+/// Why a command on a data-root is refused. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum DockerError {
     /// Something cannot be read.
@@ -32,7 +32,7 @@ pub enum DockerError {
     /// The range cannot be read from `/etc/subuid` and `/etc/subgid`.
     #[error(transparent)]
     Subid(#[from] SubidError),
-    /// Images or container files are in containerd, where nothing is carried from.
+    /// Images or container files are in containerd, from where they cannot be migrated.
     #[error(
         "{path}: {what} in the containerd image store, which the daemon does not show afterwards. {remedy}",
         path = escaped(path)
@@ -48,7 +48,7 @@ pub enum DockerError {
     /// Something of containerd's cannot be read.
     #[error(transparent)]
     Containerd(#[from] StoreError),
-    /// The user was made, and is not what the plan is for.
+    /// The user was made, and got another range than planned.
     #[error(
         "{user} was made, and got {got} instead of {planned}. Nothing else was changed. Run the command \
         again to use {got}"
@@ -64,7 +64,7 @@ pub enum DockerError {
     /// A unit cannot run this program.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// Something of the data-root stands in the way.
+    /// Something in the data-root is in the way.
     #[error("{path}: {reason}", path = escaped(path))]
     InTheWay {
         /// What.
@@ -75,7 +75,7 @@ pub enum DockerError {
 }
 
 impl DockerError {
-    /// Something stands in the way.
+    /// Something is in the way.
     pub(super) fn in_the_way(path: impl Into<PathBuf>, reason: impl Into<Reason>) -> DockerError {
         DockerError::InTheWay {
             path: path.into(),

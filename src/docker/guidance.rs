@@ -10,7 +10,7 @@ use super::remap::DEFAULT_USER;
 use crate::fs::escape::shell_word;
 use crate::idmap::IdMap;
 
-/// Where the data-root is not the right one.
+/// For a data-root that is not the right one.
 pub const DATA_ROOT: &str = "name another with --data-root; `docker info -f '{{.DockerRootDir}}'` prints the data-root of a running \
     daemon";
 

@@ -11,7 +11,7 @@ use crate::fs::{Root, Stat};
 use crate::ownership::FileType;
 use crate::preflight::accounts::{Account, LoginAccounts};
 
-/// Whose the entries of a directory are.
+/// Owners of the entries of a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OwnerStats {
     /// Owners, `uid:gid`, with how many inodes each has; the directory itself is not counted.
@@ -25,7 +25,7 @@ pub struct OwnerStats {
     pub account: Option<Account>,
 }
 
-/// As many are counted.
+/// How many entries are counted.
 const ENOUGH: u64 = 10_000;
 
 /// Counts owners below a directory; `None` of anything else. `closed` counts for the user with these

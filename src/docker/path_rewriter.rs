@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use super::DockerError;
 use crate::fs::resolve::names;
 
-/// A docker root that goes from one directory to another.
+/// Maps paths for a docker root that is renamed.
 pub struct PathRewriter {
     from: String,
     to: String,
-    /// Names in `from` that do not go along.
+    /// Names in `from` that stay.
     stay: Vec<String>,
     /// The last directory that was seen to have no symlinks on the way to it: where the way began, it, and whether it
     /// goes along. Thousands of paths one after the other have theirs in the same one.
@@ -54,7 +54,7 @@ impl PathRewriter {
         }
     }
 
-    /// Where something is afterwards that is at this path without symlinks; `None` where it stays.
+    /// The new path of something at this path without symlinks; `None` if it stays.
     pub fn new_path(&self, real: &Path) -> Option<PathBuf> {
         let below = real.strip_prefix(&self.from).ok()?;
         let stays = below
@@ -67,11 +67,11 @@ impl PathRewriter {
         })
     }
 
-    /// The path that means the same afterwards; `None` where it means the same as it is.
+    /// The path that leads to the same inode afterwards; `None` if it need not change.
     ///
-    /// Symlinks and `..` are seen through: `/srv/docker` may lead to the data-root, and a container
-    /// that binds `/srv/docker/volumes` needs it back. Where the text cannot simply begin otherwise,
-    /// the new path has neither.
+    /// Symlinks and `..` are resolved: `/srv/docker` may lead to the data-root, and a container may
+    /// bind `/srv/docker/volumes`. If changing the start of the text is not enough, the new path
+    /// has neither.
     pub fn path(&self, path: &str) -> Option<String> {
         if !path.starts_with('/') {
             return None;
@@ -90,9 +90,8 @@ impl PathRewriter {
         (new != path).then(|| new.to_string())
     }
 
-    /// What the target of the symlink at this path, itself without symlinks, has to be afterwards;
-    /// `None` where it will do as it is, as where it leads nowhere. Absolute stays absolute, and
-    /// relative relative.
+    /// The new target of the symlink at this path; `None` if it need not change, or leads nowhere.
+    /// An absolute target stays absolute, a relative one relative.
     pub fn link(&self, at: &Path) -> Option<PathBuf> {
         let text = read_link(at).ok()?;
         let leads_to = canonicalize(at).ok()?;
@@ -129,8 +128,9 @@ impl PathRewriter {
     /// Whether a path from this directory, which goes along if it is in the docker root, leads to
     /// the same inode afterwards as it does now.
     ///
-    /// It goes as the kernel does. What begins inside must not leave by `..`, since the docker root
-    /// has other directories above it then. What is outside must not come in.
+    /// Follows the path as the kernel does. A path that begins inside must not leave by `..`,
+    /// because the docker root is below other directories then. A path from outside must not lead
+    /// in.
     fn leads_the_same(&self, start: &Path, path: &Path) -> bool {
         let start = match path.is_absolute() {
             true => Path::new("/"),
@@ -206,7 +206,7 @@ impl PathRewriter {
     }
 }
 
-/// A path without symlinks and without `..`; what is not there yet is taken as it is written.
+/// A path without symlinks and without `..`. Components that do not exist are kept as they are.
 pub fn real(path: &Path) -> PathBuf {
     for above in path.ancestors() {
         if let (Ok(mut real), Ok(below)) = (canonicalize(above), path.strip_prefix(above)) {

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::data_root::Holds;
 use super::guidance as help;
 
-/// The reason; the path that it is about comes before it. What helps is in the same sentence or in the next one.
+/// The reason, to be printed after the path. It also says what helps.
 #[derive(Debug, Error)]
 pub enum Reason {
     /// There is no such directory.
@@ -38,13 +38,13 @@ pub enum Reason {
         help = help::RANGE_OF_FROM
     )]
     NoContentToMove(Instead),
-    /// The new remapped root would have its place.
+    /// It is where the new remapped root would be.
     #[error(
         "holds {0} of a daemon that ran remapped. Two roots cannot be merged: start that daemon and save what you need \
          of it, then move the directory away"
     )]
     RemappedRootInUse(Holds),
-    /// The plain root would have its place.
+    /// It is where the plain root would be.
     #[error(
         "holds {0} of a plain daemon. Two roots cannot be merged: start a plain daemon and save what you need of it, \
          then remove them"
@@ -91,7 +91,7 @@ pub enum Reason {
         help = help::NOT_IDMAPPED
     )]
     DriverOfIdmapped(String),
-    /// The daemon would not start, or show nothing.
+    /// The daemon would not start, or would show no images.
     #[error(
         "sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older \
         ones do not show these images. {}",
@@ -101,7 +101,7 @@ pub enum Reason {
     /// It is a fifo, a device or the like.
     #[error("is not a regular file")]
     NoRegularFile,
-    /// It would not be the same after it was rewritten.
+    /// It cannot be rewritten without loss.
     #[error(
         "is not plain UTF-8, so it is not rewritten. Save it as UTF-8 without a byte order mark, or set userns-remap in \
          it yourself and {}",
@@ -129,7 +129,7 @@ pub enum Reason {
     Other(String),
 }
 
-/// What is there where no content of a daemon is.
+/// What was found instead of the data of a daemon.
 #[derive(Debug, Error)]
 pub enum Instead {
     /// A containerd image store that is empty.

@@ -24,12 +24,12 @@ pub struct Remap {
 }
 
 impl Remap {
-    /// As dockerd takes it: `default`, `USER`, `USER:GROUP`, `UID` or `UID:GID`
-    /// (moby `daemon/daemon_unix.go`, `parseRemappedRoot`). Only the user decides about the ranges,
-    /// for gids too; the group must exist.
+    /// Parses the value as dockerd does: `default`, `USER`, `USER:GROUP`, `UID` or `UID:GID` (moby
+    /// `daemon/daemon_unix.go`, `parseRemappedRoot`). Only the user decides about the ranges, for
+    /// gids too; the group must exist.
     ///
     /// # Errors
-    /// Nobody is meant, or has no ranges; with the commands that help.
+    /// There is no such user, or it has no ranges; with the commands that help.
     pub fn resolve(value: &str) -> Result<Remap, DockerError> {
         let bad = |reason: String| DockerError::Remap {
             value: value.to_string(),

@@ -25,10 +25,10 @@ pub enum MigrateError {
     /// The engine refuses. Nothing was changed.
     #[error(transparent)]
     Refusal(#[from] Refusal),
-    /// Whoever was asked did not agree. Nothing was changed.
+    /// The operator did not confirm. Nothing was changed.
     #[error("not confirmed")]
     Declined,
-    /// Somebody asked to stop before the run began: what was made for it, a copy for one, is removed.
+    /// Interrupted before the run began. What was made for it, such as a copy, is removed.
     #[error("interrupted")]
     Interrupted {
         /// A copy was being made.
@@ -36,8 +36,8 @@ pub enum MigrateError {
     },
 }
 
-/// Carries it, after a copy is made, and what a conversion of the containerd image store puts into place. `stamps`: of
-/// before it was planned.
+/// Carries out the plan, after a copy is made and the containerd image store is converted.
+/// `stamps`: from before the plan.
 pub(super) fn execute(
     request: MigrateRequest,
     (copy, migration, mut stamps): (Option<&PlannedCopy>, &Migration, Stamps),
@@ -75,7 +75,7 @@ pub(super) fn execute(
     Ok((report, changed))
 }
 
-/// What is copied must be as it was when its copy began.
+/// Adds the trees that must not change while they are copied.
 fn add_trees(
     stamps: &mut Stamps,
     copy: Option<&PlannedCopy>,
@@ -87,14 +87,14 @@ fn add_trees(
     stamps.add_trees(conversion.map(|it| it.containerd.path.as_path()), trees)
 }
 
-/// What was made for a run.
+/// What was made for a run before it began.
 struct Made<'c> {
     copy: Option<&'c PlannedCopy>,
     staging: Option<Staging>,
 }
 
 impl<'c> Made<'c> {
-    /// Makes it; nothing is left of what fails, or is interrupted.
+    /// Makes it. If that fails or is interrupted, nothing is left.
     fn make(
         copy: Option<&'c PlannedCopy>,
         migration: &Migration,
@@ -137,7 +137,7 @@ impl<'c> Made<'c> {
     }
 }
 
-/// Carries out what is planned with what was made for it; has that removed where nothing was done with it.
+/// Carries out the plan with what was made for it. Removes that if it was not used.
 fn execute_made(
     request: &MigrateRequest,
     remap: &Remap,

@@ -26,7 +26,7 @@ const OF_DOCKER: [&str; 5] = [
     "containers",
 ];
 
-/// So many names below a tree are told apart: `overlay2/ID/diff`, `volumes/NAME/_data`.
+/// Depth to which directories have sums of their own: `overlay2/ID/diff`, `volumes/NAME/_data`.
 const TOLD_APART: usize = 3;
 
 /// An inode as it is; none: there is nothing.
@@ -47,12 +47,12 @@ fn hash(found: &fs::Metadata) -> u64 {
     hasher.finish()
 }
 
-/// How a data-root, and what else a run takes from, was when it was looked at.
+/// The state of a data-root and of other sources of a run, to detect changes.
 #[derive(Debug)]
 pub struct Stamps {
     top: PathBuf,
-    /// Which inode the data-root is, and when it was modified last. Not when it was changed: the time of its last
-    /// modification is set by who makes something in it for a moment.
+    /// Inode number and mtime of the data-root. Not its ctime: the mtime shows that something was
+    /// made in it, if only for a moment.
     of_top: Option<(u64, i64, i64)>,
     docker: BTreeMap<PathBuf, Stamp>,
     /// By containerd's directories.
@@ -102,12 +102,12 @@ impl Stamps {
         Ok(())
     }
 
-    /// Takes what this run has just made in the data-root for no change.
+    /// Accepts what this run has just made in the data-root.
     pub fn take_top(&mut self) {
         self.of_top = of_top(&self.top);
     }
 
-    /// Sees that all is as it was. `meanwhile`: what was done since.
+    /// Checks that nothing has changed. `meanwhile`: what was done since, for the message.
     ///
     /// # Errors
     /// It is not.
@@ -192,7 +192,7 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     names.map(|name| dir.join(name)).collect()
 }
 
-/// One number for each directory near the top: the sum of what all inodes in it are.
+/// One sum for each directory near the top, over all inodes in it.
 fn sums(trees: &[PathBuf]) -> io::Result<BTreeMap<PathBuf, u64>> {
     let mut sums = BTreeMap::new();
     for tree in trees {

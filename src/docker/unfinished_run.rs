@@ -9,8 +9,8 @@ use crate::journal::error::StoreError;
 use crate::journal::record::RunKind;
 use crate::journal::{Journal, JournalState, Step, Store};
 
-/// The run on this data-root that has not ended, if its journal is in this store. What such a run left explains why no
-/// plan can be made: it is to be told first.
+/// The run on this data-root that has not ended, if its journal is in this store. The remains of
+/// such a run can make a plan fail, so report it first.
 pub fn unfinished_run(store: &Store, data_root: &Path) -> Option<StoreError> {
     let root = Root::open(&canonical(data_root).ok()?).ok()?;
     let found = store.check_no_unfinished(&[root]).err();

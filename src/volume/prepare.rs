@@ -73,7 +73,7 @@ impl Preparation {
     /// Looks at the paths and works out what is to be done.
     ///
     /// # Errors
-    /// What stands in the way. Nothing was changed.
+    /// What is in the way. Nothing was changed.
     pub fn prepare(request: &PrepareRequest) -> Result<Preparation, VolumeError> {
         let shift = &request.shift;
         let mut paths = PathPlan {

@@ -13,13 +13,13 @@ use crate::docker::remap::Remap;
 pub struct Troubled {
     /// Its name.
     pub container: String,
-    /// What is the matter.
+    /// What is wrong.
     pub why: String,
     /// What helps.
     pub remedy: String,
 }
 
-/// What is the matter with this one. `obstacle` is why it does not start remapped.
+/// What is wrong with this container. `obstacle`: why it does not start remapped.
 pub fn troubles(
     container: &Container,
     files: &ContainerFiles,

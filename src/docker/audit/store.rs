@@ -29,12 +29,12 @@ pub struct Place<'a> {
 pub struct StoreCheck {
     /// Findings.
     pub findings: Vec<Finding>,
-    /// Nothing stands in the way of a conversion.
+    /// Whether a conversion is possible.
     pub is_carried: bool,
 }
 
-/// Asks all that a run asks before its first change. `quick`: layers are not read. `summary` gets the files that were
-/// changed.
+/// Makes all checks that a run makes before its first change. `quick`: layers are not read.
+/// `summary` gets the files that were changed.
 pub fn check(
     conversion: &Conversion,
     place: &Place<'_>,

@@ -17,7 +17,7 @@ use crate::preflight::homes::{self, Claim};
 use crate::preflight::mount_views::idmapped;
 use crate::volume::user::ContainerUser;
 
-/// What is to be done about a bind mount.
+/// What to do about a bind mount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Advice {
@@ -29,23 +29,24 @@ pub enum Advice {
     InRange,
     /// Nothing: the container's user can use it as it is.
     Usable,
-    /// Never to be shifted: something listens there.
+    /// Never shift it: a socket.
     Socket,
-    /// Never to be shifted: a device.
+    /// Never shift it: a device.
     Device,
-    /// Never to be shifted: a part of the system, or what holds it.
+    /// Never shift it: a part of the system, or a directory that contains one.
     System,
-    /// Never to be shifted by hand: it is in the data-root, and goes along as far as it should.
+    /// Never shift it by hand: it is in the data-root, and the migration handles it.
     DataRoot,
-    /// Only to be shifted with a flag of its own: somebody who logs in to this host works with it.
+    /// Only shifted with an option: a login account of this host uses it.
     Account,
-    /// Nothing: somebody keeps it in the data-root, and it is shifted on the way.
+    /// Nothing: it is in the data-root, and the migration shifts it.
     Carried,
-    /// Never to be shifted as it is seen: an idmapped mount shows it, and its owners on disk are others.
+    /// Never shift it through this path: it is seen through an idmapped mount, and its owners on
+    /// disk are others.
     Idmapped,
     /// It is to be shifted.
     Prepare,
-    /// It should be shifted for this container and not for that one, which is not remapped.
+    /// This container needs it shifted, but that one, which is not remapped, does not.
     Shared(String),
 }
 
@@ -79,9 +80,9 @@ pub struct BindMount {
     pub writable: Option<bool>,
     /// Directories above that the container's root may not search; only runc before 1.1 minds.
     pub closed_parents: Vec<PathBuf>,
-    /// What is to be done about it.
+    /// What to do about it.
     pub kind: Advice,
-    /// Who would lose it.
+    /// The account that would lose access.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
     /// What that account has to do with it.

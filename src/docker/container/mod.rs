@@ -16,7 +16,7 @@ pub use rewrite::{
     NewPath, rewrite_config, rewrite_hostconfig, set_userns_host, with_graph_driver,
 };
 
-/// What of a container decides whether it can run remapped.
+/// The settings of a container that decide whether it can run remapped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
     /// Full id.

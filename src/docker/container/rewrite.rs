@@ -70,10 +70,10 @@ struct HostConfig<'a> {
     mounts: Option<Vec<Spec<'a>>>,
 }
 
-/// What a path becomes; `None`: it stays.
+/// The new text of a path; `None`: it stays.
 pub type NewPath<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The text of `config.v2.json` with its paths exchanged.
+/// The text of `config.v2.json` with new paths.
 ///
 /// # Errors
 /// It is not what dockerd writes.
@@ -107,8 +107,8 @@ pub fn with_graph_driver(text: &str, driver: &str, image: &str) -> serde_json::R
     serde_json::to_string(&config)
 }
 
-/// The text of `hostconfig.json` with the sources of its binds exchanged: somebody mounted a part of
-/// the data-root by hand.
+/// The text of `hostconfig.json` with new sources of its binds, for containers that bind a part of
+/// the data-root.
 ///
 /// # Errors
 /// It is not what dockerd writes.
@@ -129,7 +129,7 @@ pub fn rewrite_hostconfig(text: &str, new_path: NewPath<'_>) -> serde_json::Resu
     Ok(edited(text, edits))
 }
 
-/// Exchanges strings that are given as pieces of `text`.
+/// Replaces strings that are slices of `text`.
 pub(in crate::docker) fn edited<'a>(
     text: &'a str,
     values: impl Iterator<Item = (&'a RawValue, NewPath<'a>)>,

@@ -20,7 +20,7 @@ use crate::fs::dir::open_dir;
 use crate::fs::space::{Amount, BARE_INODE};
 use crate::oci::digest::Digest;
 
-/// What a conversion would come to.
+/// The result of checking a conversion.
 #[derive(Clone, Debug, Default)]
 pub struct Checked {
     /// The ids that images get which are made for containers whose own are gone, by the containers' ids.

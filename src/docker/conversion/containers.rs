@@ -14,7 +14,7 @@ use crate::docker::layer_store::layer::{ContainerLayers, MAX_LAYERS, OverlayDir}
 use crate::oci::digest::{Digest, HexId};
 use crate::oci::manifest::Descriptor;
 
-/// A container as it is looked at.
+/// A container while it is planned.
 pub(super) struct StoreContainer<'c> {
     container: &'c Container,
     /// Its `config.v2.json`.
@@ -85,7 +85,7 @@ impl Reader<'_> {
         })
     }
 
-    /// What a container becomes whose image is there; `None`: some of that is gone.
+    /// The plan for a container whose image is there; `None`: a part of the image is gone.
     pub(super) fn of_known_image(
         &mut self,
         it: &StoreContainer<'_>,
@@ -128,7 +128,8 @@ impl Reader<'_> {
         }))
     }
 
-    /// What a container becomes of whose image only the snapshots are left: layers whose tars are made of their files.
+    /// The plan for a container whose image is gone, with only its snapshots left: layers whose
+    /// tars are made of their files.
     pub(super) fn of_gone_image(
         &mut self,
         it: &StoreContainer<'_>,

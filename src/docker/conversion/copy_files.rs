@@ -31,7 +31,7 @@ pub(super) fn copy_files(
     })
 }
 
-/// `cp` goes by paths: nobody but root may be able to change what is on them.
+/// `cp` works by paths, so only root may be able to change these directories.
 ///
 /// # Errors
 /// Others can enter the snapshotter's directory.

@@ -35,10 +35,10 @@ pub(super) struct Filled {
     pub changed: Vec<PathBuf>,
 }
 
-/// Makes all of it in an empty directory.
+/// Makes the layer store in an empty directory.
 ///
 /// # Errors
-/// The disk is full, a blob is damaged, or somebody asked to stop. What is there then is of no use.
+/// The disk is full, a blob is damaged, or somebody asked to stop. The directory is useless then.
 pub(super) fn fill(
     dir: &Path,
     conversion: &Conversion,

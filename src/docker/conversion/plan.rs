@@ -22,7 +22,7 @@ use crate::oci::digest::Digest;
 /// The namespace of a daemon that is not remapped.
 pub const NAMESPACE: &str = "moby";
 
-/// What a store becomes.
+/// The plan of a conversion.
 #[derive(Debug)]
 pub struct Conversion {
     /// containerd's directory.
@@ -33,15 +33,15 @@ pub struct Conversion {
     pub images: Vec<PlannedImage>,
     /// Containers by their ids.
     pub containers: BTreeMap<String, PlannedContainer>,
-    /// How files of snapshots become those of layers.
+    /// How the files of snapshots become those of layers.
     pub transfer: Transfer,
-    /// What a storage driver has no place for.
+    /// What a storage driver cannot keep.
     pub left: Left,
     /// containerd runs, and may change any of it.
     pub in_use: bool,
 }
 
-/// What is in the store and not carried.
+/// What stays in the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     /// Manifests for other platforms.
@@ -174,7 +174,8 @@ impl Conversion {
         }
     }
 
-    /// Sees how the files of snapshots get into the docker root. `keeps_store`: they stay where they are.
+    /// Chooses how the files of snapshots get into the docker root. `keeps_store`: the store stays
+    /// as it is.
     ///
     /// # Errors
     /// One is missing, belongs to two layers, or could be changed by others while it is copied.

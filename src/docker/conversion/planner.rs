@@ -8,10 +8,11 @@ use crate::containerd::ContainerdRoot;
 use crate::docker::DockerError;
 use crate::docker::container::Container;
 
-/// Looks at all that a plain daemon has in this containerd. `containers`: each with its `config.v2.json`.
+/// Plans the conversion of everything that a plain daemon has in this containerd. `containers`:
+/// each with its `config.v2.json`.
 ///
 /// # Errors
-/// Something cannot be read, or not be carried: it is named.
+/// Something cannot be read or converted; the error names it.
 pub fn plan_conversion<'c>(
     containerd: &ContainerdRoot,
     containers: impl IntoIterator<Item = (&'c Container, &'c str)>,

@@ -82,7 +82,7 @@ impl Staging {
         }
     }
 
-    /// Makes it. What is left of one that fails is removed.
+    /// Makes it. If that fails, what was made is removed.
     ///
     /// # Errors
     /// The disk is full, a blob is damaged, or somebody asked to stop.
@@ -141,8 +141,9 @@ impl Staging {
         }
     }
 
-    /// Takes it away again, when no step was taken: what was made, each inode by itself, and files of layers that were
-    /// copied or unpacked. Whatever else is in it by then, the files of a layer that were renamed above all, stays.
+    /// Removes it if no step was taken: every inode that was made, and files of layers that were
+    /// copied or unpacked. Everything else in it stays, above all files of layers that were
+    /// renamed.
     pub fn remove(&self) {
         for made in self.made.iter().rev() {
             // What is still there then is found in the way by the next run.
@@ -167,7 +168,7 @@ impl Staging {
         }
     }
 
-    /// Takes away what is half made, before any of it is known to anybody.
+    /// Removes what is half made, before the journal names it.
     fn remove_unfinished(&self) {
         let _ = remove_tree(self.top.as_fd(), self.name.as_bytes());
         self.reset_time();

@@ -10,7 +10,7 @@ use crate::docker::data_root::count;
 use crate::fs::escape::{escaped, shell_word};
 use crate::journal::name;
 
-/// What is known of a conversion before it is done, and after.
+/// A summary of a conversion, before or after it is done.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ConversionSummary {
     /// containerd's directory.
@@ -50,7 +50,7 @@ pub struct ConversionSummary {
     pub changed_files: Vec<PathBuf>,
 }
 
-/// That somebody changed files in the layers of images.
+/// A message about files in layers that somebody changed.
 pub fn changed_files(files: &[PathBuf]) -> Option<String> {
     let first = files.first()?;
     Some(format!(

@@ -17,7 +17,7 @@ use crate::idmap::{Direction, Mapped, RangeMap};
 
 const WHAT: &str = "idmapped root";
 
-/// All that is to be said of it.
+/// The findings of an audit.
 ///
 /// # Errors
 /// It cannot be read.
@@ -81,8 +81,8 @@ pub fn findings(
     Ok(findings)
 }
 
-/// Refuses a root that is mounted with other ids than its daemon uses now: what is made with the new ones would be
-/// nobody's once the mount is gone.
+/// Refuses a root that is mounted with other ids than its daemon uses now: files made with the new
+/// ids would be nobody's without the mount.
 ///
 /// # Errors
 /// Says what helps.
@@ -99,7 +99,7 @@ pub(in crate::docker) fn check_ranges(
     }
 }
 
-/// That the ranges of the user are others than those of its root, and what helps.
+/// A message that the user has other ranges than its root, and what helps.
 fn other_ranges(root: &IdmappedRoot, remap: &Remap) -> Option<[String; 2]> {
     // Of another user, or of one whose root is another directory now.
     if remap.dir_name() != root.range || remap.map == root.map {
@@ -128,7 +128,7 @@ fn other_ranges(root: &IdmappedRoot, remap: &Remap) -> Option<[String; 2]> {
     ])
 }
 
-/// What is at the mount point, below the mount: it should be empty, and stay so.
+/// Checks the mount point below the mount: it should be empty and immutable.
 fn hidden(root: &IdmappedRoot) -> Option<Finding> {
     let (stat, empty) = below_mount(root)?;
     let found = match (empty, stat.immutable) {
@@ -154,7 +154,7 @@ fn hidden(root: &IdmappedRoot) -> Option<Finding> {
 const HOLDS_FILES: &str =
     "holds files that a daemon wrote without the mount, and that the mount hides";
 
-/// What is to be done with such files.
+/// What to do with such files.
 fn move_away(root: &IdmappedRoot) -> String {
     let point = shell_word(&root.point());
     format!(

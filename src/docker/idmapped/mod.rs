@@ -64,7 +64,7 @@ pub fn record(map: &IdMap, since: jiff::Timestamp) -> String {
     )
 }
 
-/// What is mounted where the daemon looks.
+/// What is mounted at the daemon's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountState {
     /// The content, as it should be.
@@ -172,7 +172,7 @@ impl IdmappedRoot {
         }
     }
 
-    /// What is mounted where the daemon looks.
+    /// What is mounted at the daemon's directory.
     ///
     /// # Errors
     /// The kernel does not tell.

@@ -16,10 +16,10 @@ use crate::idmap::Direction;
 use crate::journal::Step;
 use crate::journal::step::StepPath;
 
-/// Works it out.
+/// Plans it.
 ///
 /// # Errors
-/// What stands in the way. Nothing was changed.
+/// What is in the way. Nothing was changed.
 pub(in crate::docker) fn prepare(
     request: &MigrateRequest,
     remap: &Remap,

@@ -10,7 +10,7 @@ use crate::fs::dir::open_dir;
 use crate::fs::idmapped_mount::try_overlay;
 use crate::idmap::{IdMap, MountMap};
 
-/// Refuses a data-root whose filesystem, or a kernel that, cannot.
+/// Refuses a data-root if its filesystem or the kernel does not support it.
 ///
 /// # Errors
 /// What is missing.
@@ -26,7 +26,7 @@ pub fn check(top: &Path, map: &IdMap) -> Result<(), DockerError> {
     })
 }
 
-/// Whether a directory can be made that nobody can put anything into.
+/// Checks that an immutable directory can be made.
 fn check_immutable(top: &Path) -> Result<(), String> {
     let handle = open_dir(rustix::fs::CWD, top).map_err(|errno| errno.to_string())?;
     match rustix::fs::ioctl_getflags(&handle) {

@@ -74,7 +74,7 @@ impl ContainerdStore {
         })
     }
 
-    /// Refuses to let anything of it vanish.
+    /// Refuses if something of it would not be shown afterwards.
     ///
     /// # Errors
     /// The daemon that is started after it would not show something.
@@ -102,8 +102,8 @@ impl ContainerdStore {
         })
     }
 
-    /// What becomes of it when the plain root goes into a range; `None` where nothing of it has to be carried.
-    /// `all`: the containers with their `config.v2.json`. `keeps_store`: it is to stay as it is.
+    /// The plan of its conversion; `None` if nothing has to be converted. `all`: the containers
+    /// with their `config.v2.json`. `keeps_store`: it is to stay as it is.
     ///
     /// # Errors
     /// Something of it cannot be carried: it is named.

@@ -2,26 +2,26 @@
 
 use serde::Serialize;
 
-/// What becomes of something.
+/// What happens to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disposition {
-    /// It goes along with the data-root, and its owners are shifted.
+    /// It moves with the data-root, and its owners are shifted.
     Carried,
     /// It stays where it is, and its owners are shifted.
     ShiftedInPlace,
     /// It stays as it is.
     Left,
-    /// Nothing is carried as long as it is so.
+    /// The migration is refused because of it.
     Refused,
 }
 
-/// What becomes of what containers bind of the host.
+/// What happens to bind mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostBinds {
-    /// It is looked at, for people.
+    /// They are surveyed, for a report.
     LookedAt,
-    /// It is shifted where that is safe.
+    /// They are shifted where that is safe.
     Shifted,
     /// Nothing.
     Left,

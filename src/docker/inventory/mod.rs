@@ -37,7 +37,7 @@ pub use path_owner::{PathOwner, whose};
 use shifted_before::{forgotten, is_in_range, shiftable};
 use volumes::{Edit, VolumeElsewhere, volumes_elsewhere};
 
-/// What is in and around a docker root beside what the daemon's layout says.
+/// What is in and around a docker root beside the daemon's own layout.
 pub struct Inventory {
     /// Volumes whose content is elsewhere.
     pub volumes: Vec<VolumeElsewhere>,
@@ -45,10 +45,9 @@ pub struct Inventory {
     pub mounts: Vec<MountPoint>,
     /// What containers bind.
     pub bind_mounts: Vec<BindMount>,
-    /// Directories in the docker root that are nobody's but their owner's, and whose owners are
-    /// shifted: the names that lead there from it.
+    /// Directories with own data in the docker root whose owners are shifted, as names from there.
     pub own_trees: Vec<Vec<Vec<u8>>>,
-    /// Directories and files of the host that are shifted where they lie, each tree once.
+    /// Directories and files of the host that are shifted in place, each tree once.
     pub in_place: Vec<PathBuf>,
     /// Those that are in the range and stay so, though the data-root goes out of it; by the paths
     /// that they have afterwards.
@@ -59,8 +58,8 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Looks at a docker root that is about to go into the range. Each container comes with
-    /// whether it is not remapped. `accounts`: whose files stay theirs.
+    /// Surveys a docker root before a migration. Each container comes with a flag: it is not remapped.
+    /// `accounts`: login accounts whose files are not shifted.
     ///
     /// # Errors
     /// Something cannot be read.
@@ -156,7 +155,7 @@ impl Inventory {
         })
     }
 
-    /// What is mounted below a docker root of which nothing else is to be known.
+    /// Surveys only the mounts below a docker root.
     ///
     /// # Errors
     /// As of [`Inventory::for_migrate`].
@@ -179,7 +178,7 @@ impl Inventory {
         self.left_shifted.retain(|path| !path.starts_with(top));
     }
 
-    /// What would be shifted in place, were it not for somebody who logs in to this host.
+    /// What would be shifted in place, if no login account used it.
     pub fn claimed(&self) -> impl Iterator<Item = (&Path, &Claim)> {
         let of_host = self.bind_mounts.iter().filter(|_| self.shifts_host_binds);
         of_host.filter_map(|mount| Some((mount.source.as_path(), mount.claim.as_ref()?)))
@@ -233,13 +232,12 @@ impl Inventory {
         })
     }
 
-    /// What has to be rewritten for volumes.
+    /// The edits for volumes.
     pub fn edits(&self) -> impl Iterator<Item = &Edit> {
         self.volumes.iter().flat_map(|volume| &volume.edits)
     }
 
-    /// What keeps the docker root from being carried for as long as its containers run, or until what
-    /// they left is unmounted.
+    /// Mounts that prevent a migration until containers are stopped or the mounts are unmounted.
     pub fn still_mounted(&self) -> Option<TransientBlocker> {
         self.mounts.first().map(|mount| TransientBlocker::Mounted {
             path: mount.path.clone(),
@@ -247,7 +245,7 @@ impl Inventory {
         })
     }
 
-    /// What keeps the docker root from being carried.
+    /// Refuses what prevents a migration.
     ///
     /// # Errors
     /// The first of it.

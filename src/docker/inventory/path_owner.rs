@@ -7,14 +7,14 @@ use crate::docker::layout::is_content;
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::storage_drivers;
 
-/// Whose a place is.
+/// To whom a path belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathOwner {
     /// The containers': shifted in any case.
     Content,
     /// The daemon's own.
     Daemon,
-    /// In the docker root, and not the daemon's: somebody keeps data of his own there.
+    /// In the docker root, and not the daemon's: own data.
     Own,
     /// Outside of the docker root.
     Host,
@@ -50,7 +50,7 @@ pub fn is_daemon_name(name: &[u8]) -> bool {
     is_known || storage_drivers::find(name).is_some()
 }
 
-/// Whose a place is, given its path without symlinks.
+/// To whom a path without symlinks belongs.
 pub fn whose(rewriter: &PathRewriter, real: &Path) -> PathOwner {
     if rewriter.new_path(real).is_none() {
         return match real.starts_with(rewriter.from()) {

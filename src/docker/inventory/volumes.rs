@@ -29,7 +29,7 @@ pub struct VolumeElsewhere {
     /// The directory that holds its content, where that is one of this host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// What becomes of its content.
+    /// What happens to its content.
     pub becomes: Disposition,
     /// What its symlink or its options say afterwards, where they have to be rewritten.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::digest::{Digest, HashingReader};
 
-/// A blob that is read to its end, and hashed on the way.
+/// A blob that is read to its end and hashed.
 ///
 /// Reading gives the tar. [`Blob::finish`] tells whether the blob was what its digest says: until then, what was read
 /// may be anything.

@@ -79,8 +79,8 @@ impl LayerStore {
         Ok(made)
     }
 
-    /// Tells of a layer. `size` is what [`content_size`] says of its `diff`; the directory that is returned lacks
-    /// `tar-split.json.gz` ([`LayerEntry::tar_split`]).
+    /// Adds a layer to `layerdb`. `size` is what [`content_size`] says of its `diff`; the directory
+    /// that is returned lacks `tar-split.json.gz` ([`LayerEntry::tar_split`]).
     ///
     /// # Errors
     /// The layer is there already, or the disk is full.
@@ -96,7 +96,7 @@ impl LayerStore {
         Ok(LayerEntry(entry))
     }
 
-    /// Tells of a container's layers.
+    /// Adds a container's layers to `layerdb`.
     ///
     /// # Errors
     /// The container is there already, or the disk is full.

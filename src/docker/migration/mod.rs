@@ -46,7 +46,7 @@ pub struct Migration {
     request: ShiftRequest,
     policy: Box<dyn Policy>,
     steps: PlannedSteps,
-    /// What becomes of the containerd image store.
+    /// What happens to the containerd image store.
     pub conversion: Option<Conversion>,
     /// What an operator should know of that.
     pub store_summary: Option<ConversionSummary>,
@@ -77,7 +77,7 @@ impl Migration {
     /// Reads the data-root and works out what is to be done.
     ///
     /// # Errors
-    /// What stands in the way. Nothing was changed.
+    /// What is in the way. Nothing was changed.
     pub fn prepare(request: &MigrateRequest, remap: &Remap) -> Result<Migration, DockerError> {
         let locations = Locations::find(request, remap)?;
         checks::check_kind(request, &locations, remap)?;

@@ -41,11 +41,11 @@ pub struct MigrateRequest {
     pub set_userns_host: bool,
     /// Host directories that containers bind are shifted too, where that is safe.
     pub bind_mounts: bool,
-    /// Also those that login accounts of this host work with.
+    /// Also those of login accounts of this host.
     pub allow_home: bool,
     /// Out of the range: host directories that went into it with this data-root.
     pub shifted_before: Vec<PathBuf>,
-    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
+    /// Clear immutable and append-only flags for a change, and set them again.
     pub clear_flags: bool,
     /// Files with names outside the data-root change too, for whoever uses those.
     pub allow_outside_links: bool,

@@ -122,7 +122,8 @@ fn find_obstacles(containers: &mut [SurveyedContainer]) {
     }
 }
 
-/// What becomes of the containerd image store. Out of a range, it has to be the plain daemon's already.
+/// What happens to the containerd image store. Out of a range, it has to be the plain daemon's
+/// already.
 fn conversion(
     request: &MigrateRequest,
     remap: &Remap,

@@ -46,9 +46,9 @@ pub struct RebaseRequest {
     pub to: IdMap,
     /// Threads.
     pub jobs: usize,
-    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
+    /// Clear immutable and append-only flags for a change, and set them again.
     pub clear_flags: bool,
-    /// Files with names outside the data-root change too.
+    /// Also change files with hard links outside the data-root.
     pub allow_outside_links: bool,
     /// Whose the new range is, as lines of `/etc/subuid` name an owner.
     pub owners: Vec<String>,
@@ -104,7 +104,7 @@ impl Rebase {
     /// Reads the data-root and works out what is to be done.
     ///
     /// # Errors
-    /// What stands in the way. Nothing was changed.
+    /// What is in the way. Nothing was changed.
     pub fn prepare(request: &RebaseRequest) -> Result<Rebase, DockerError> {
         let (map, it) = Move::of(request)?;
         let shared = check_range_is_free(&request.to, &request.owners)?;

@@ -207,7 +207,7 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
     )
 }
 
-/// What becomes of the containerd image store.
+/// What happens to the containerd image store.
 fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
     let becomes = if dry_run { "would become" } else { "are now" };
     conversion.sentences(becomes, bytes)

@@ -19,7 +19,7 @@ pub struct MakeIdmapped {
     pub layout: Layout,
     /// What the mount shows.
     pub shown: MountMap,
-    /// What is written anew, and gets its owner then.
+    /// Files that are rewritten, and get their owner then.
     pub rewritten: HashSet<Vec<Vec<u8>>>,
 }
 
@@ -68,7 +68,7 @@ impl MakeIdmapped {
     }
 }
 
-/// As dockerd makes the root of a range.
+/// Mode of the root of a range, as dockerd makes it.
 const TOP: Mode = Mode::from_st_mode(0o710);
 
 /// From this depth on the rule of a directory is that of all in it.

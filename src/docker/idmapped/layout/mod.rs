@@ -57,7 +57,7 @@ fn is_passed_over(names: &[&[u8]]) -> bool {
     }
 }
 
-/// When a root was made idmapped. What was not changed since has its owner from before, whatever it is.
+/// When a root was made idmapped. An inode that was not changed since has its owner from before.
 #[derive(Clone, Copy, Debug)]
 pub struct Since {
     /// Milliseconds since 1970; 0 where that is not known.

@@ -6,11 +6,11 @@ use super::{Since, below, is_left_alone};
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
 
-/// What a daemon made as root of the host is given back to it; everything else is as it was.
+/// Gives files that a daemon made as root of the host back to root; everything else stays.
 pub struct RevertIdmapped {
     /// Where the content is.
     pub place: [String; 2],
-    /// What is written anew, and is given back then.
+    /// Files that are rewritten, and are given back then.
     pub rewritten: HashSet<Vec<Vec<u8>>>,
     /// When the root was made idmapped.
     pub since: Since,

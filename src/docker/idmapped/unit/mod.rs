@@ -39,7 +39,7 @@ pub fn mount_command(data_root: &Path) -> String {
     format!("idshift docker mount --data-root {}", shell_word(data_root))
 }
 
-/// What an operator has to do where no unit mounts a root.
+/// What the operator has to do if no unit mounts a root.
 pub fn at_boot(data_root: &Path) -> String {
     format!(
         "At boot, run `{}` before the daemon starts, for example in its init script. Without the mount the \
@@ -59,7 +59,7 @@ pub fn has_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// Has systemd read its units again, where a run has changed some. Whether it did.
+/// Makes systemd read its units again if a run has changed some. Returns whether that worked.
 pub fn reload(header: &Header) -> bool {
     let of_units = |root: &RootLine| root.path.as_path() == Path::new(UNITS);
     if !has_systemd() || !header.roots.iter().any(of_units) {
