@@ -43,7 +43,7 @@ const TABLE: &[(&[&str], i32, &[&str])] = &[
     (
         &["shift", "--map", MAP, "/"],
         4,
-        &["/: ", "Name the directory"],
+        &["/: ", "Name another directory"],
     ),
     (
         &["shift", "--map", MAP, "/etc"],
@@ -65,7 +65,7 @@ const TABLE: &[(&[&str], i32, &[&str])] = &[
     (
         &["shift", "--map", MAP, "/var/lib"],
         4,
-        &["/var/lib", "Name the directory"],
+        &["/var/lib", "Name another directory"],
     ),
     // The command line.
     (&["shift", "--map", MAP], 2, &["PATH", "Usage"]),

@@ -179,7 +179,7 @@ fn what_is_no_source_of_a_report_is_refused() {
         .idshift
         .run(["report", manifest.to_str().unwrap(), "-o", "-"]);
     assert_eq!(run.code, Some(4), "{run}");
-    assert!(run.stderr.contains("cut off"), "{run}");
+    assert!(run.stderr.contains("is incomplete"), "{run}");
 }
 
 /// A real browser: no script of a name runs, and a click sorts.

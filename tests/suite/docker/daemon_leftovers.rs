@@ -172,7 +172,7 @@ fn a_run_cut_short_while_listing_is_closed() {
         use_listed(&top, 4321 + n as u32);
         let used = timeless(&snapshot(&top));
         let resumed = idshift.run(["resume", "latest"]).exits(4);
-        if !resumed.stderr.contains("before it knew everything") {
+        if !resumed.stderr.contains("before its journal was complete") {
             assert!(listed > 0, "no journal named an inode");
             return;
         }

@@ -96,7 +96,10 @@ fn images_that_are_not_unpacked_are_unpacked_and_carried() {
     let none = host
         .idshift(&["docker", "revert", "--to-containerd"])
         .exits(4);
-    assert!(none.stderr.contains("no journal tells"), "{none}");
+    assert!(
+        none.stderr.contains("there is no journal of a migration"),
+        "{none}"
+    );
     host.idshift(MIGRATE).exits(0);
     host.idshift(&["docker", "revert", "--to-containerd"])
         .exits(0);

@@ -353,7 +353,7 @@ fn mounts_in_a_data_root_are_refused_with_a_remedy() {
         .exits(0);
     assert_eq!(dry.json()["would_refuse"][0]["kind"], "mounted", "{dry}");
     let refused = place.run(&idshift, "migrate", &[]).exits(4);
-    for words in ["a dead daemon left", &format!("umount {}", shm.display())] {
+    for words in ["a killed daemon left", &format!("umount {}", shm.display())] {
         assert!(refused.stderr.contains(words), "{words:?} in {refused}");
     }
     drop(left);

@@ -162,7 +162,7 @@ fn an_inode_whose_change_fails_half_way() {
             is_it.then_some(Errno::EIO)
         });
         assert_eq!((run.code, hits), (Some(3), 1), "{when}: {run}");
-        assert!(!run.text().contains("putting it back"), "{when}: {run}");
+        assert!(!run.text().contains("undoing the change"), "{when}: {run}");
         it.left_is_reported(&run, &when);
         it.scene.roll_back(&idshift, &when);
         promise.held();

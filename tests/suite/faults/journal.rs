@@ -344,7 +344,9 @@ fn a_journal_that_is_cut_off_ends_the_run() {
         .unwrap()
         .set_len(0)
         .unwrap();
-    Run::wait(run).exits(5).says("cut off");
+    Run::wait(run)
+        .exits(5)
+        .says("truncated it while it was written");
 }
 
 #[test]

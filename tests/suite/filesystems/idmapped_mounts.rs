@@ -62,10 +62,7 @@ fn check_tells_an_idmapped_mount_and_what_works() {
     let text = check(&mapped.join("own"), &["--as", "1000"])
         .exits(0)
         .text();
-    assert!(
-        text.contains("on disk are others than those shown"),
-        "{text}"
-    );
+    assert!(text.contains("on disk are not those shown"), "{text}");
 
     for name in ["other", "nobody"] {
         let run = check(&mapped.join(name), &["--as", "1000", "--json"]).exits(3);

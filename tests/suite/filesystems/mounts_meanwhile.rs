@@ -74,10 +74,13 @@ fn a_mount_that_comes_during_a_run_is_refused() {
     let over: Mount<'_> = &|| Mounted::new("overlay", &overlay, &z);
     let idshift = Idshift::new();
     for (mount, says) in [
-        (idmapped, "through an idmapped mount that came meanwhile"),
-        (bind, "on a mount that came meanwhile"),
-        (tmpfs, "on a mount that came meanwhile"),
-        (over, "on a mount that came meanwhile"),
+        (
+            idmapped,
+            "through an idmapped mount that was made during the run",
+        ),
+        (bind, "on a mount that was made during the run"),
+        (tmpfs, "on a mount that was made during the run"),
+        (over, "on a mount that was made during the run"),
     ] {
         let run = begun(&idshift, &tree, &["--cross-mounts", "--allow-in-use"]);
         let mounted = mount();
@@ -109,7 +112,9 @@ fn a_mount_that_takes_the_place_of_another_is_refused() {
     let run = begun(&idshift, &tree, &["--cross-mounts", "--allow-in-use"]);
     drop(mounted);
     let mounted = Mounted::idmapped(&other, &z);
-    Run::wait(run).exits(1).says("idmapped mount that came");
+    Run::wait(run)
+        .exits(1)
+        .says("idmapped mount that was made during");
     drop(mounted);
     assert_eq!((uid(&other), uid(&other.join("file"))), (0, 0));
 }
@@ -145,8 +150,8 @@ fn a_directory_covered_meanwhile_is_not_entered() {
         // The directory itself was changed, and cannot be reached to be put back.
         let run = Run::wait(run)
             .exits(5)
-            .says("was mounted over it meanwhile");
-        run.says("is mounted on its way").says(d.to_str().unwrap());
+            .says("was mounted over it during the run");
+        run.says("is mounted in its path").says(d.to_str().unwrap());
         drop(mounted);
         assert_eq!(uid(&tree.join("d/y/file")), 33);
         idshift.rollback();
@@ -174,7 +179,7 @@ fn a_hard_link_covered_meanwhile_is_not_changed() {
     let mounted = Mounted::idmapped(&names[0], &names[0]);
     Run::wait(run)
         .exits(1)
-        .says("was mounted over it meanwhile");
+        .says("was mounted over it during the run");
     drop(mounted);
     assert_same(&start, &Snapshot::of(&tree), "undone");
 }
@@ -246,7 +251,7 @@ fn a_rollback_does_not_cross_an_idmapped_mount() {
     until(|| (0..200).any(|n: u32| uid(&tree.join(n.to_string())) == 0));
     let mounted = Mounted::idmapped(&y, &y);
     let run = Run::wait(run).exits(3);
-    assert!(run.text().contains("is mounted on its way"), "{run}");
+    assert!(run.text().contains("is mounted in its path"), "{run}");
     drop(mounted);
     assert_eq!((uid(&y), uid(&file)), (100_000, 100_033));
     idshift.rollback();

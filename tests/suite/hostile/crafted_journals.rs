@@ -318,7 +318,7 @@ fn what_was_mounted_since_is_left_alone() {
     let run = idshift.run(["rollback", "latest", "--force"]);
     nix::mount::umount(&tree.join("a")).unwrap();
     let run = run.exits(3);
-    assert!(run.text().contains("is mounted on its way"), "{run}");
+    assert!(run.text().contains("is mounted in its path"), "{run}");
     assert_same(&before, &Snapshot::of(&other), "what was mounted");
 }
 

@@ -41,7 +41,7 @@ fn a_journal_of_format_1_is_read() {
     assert_eq!(shown["lines"], serde_json::Value::from(expected.unwrap()));
     let checked = stdout(&["journal", "check"], &journal);
     assert!(
-        checked.contains("whole. rolled back, 8 inodes"),
+        checked.contains("no damage; rolled back, 8 inodes"),
         "{checked}"
     );
 }

@@ -235,7 +235,7 @@ fn a_unit_comes_and_goes_with_its_mount() {
     run(&persist)
         .exits(4)
         .says("systemctl daemon-reload")
-        .says("taken down again");
+        .says("removed again");
     assert_eq!(mounted_at(&dir), [""; 0]);
     let units = || {
         let names = fs::read_dir("/etc/systemd/system").unwrap();

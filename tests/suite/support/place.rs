@@ -77,7 +77,7 @@ impl Place {
         let stuck = run
             .stdout
             .windows(19)
-            .any(|text| text == b"putting it back fai");
+            .any(|text| text == b"undoing the change ");
         assert!(
             between.is_empty() || stuck,
             "{when}: half done: {between:?}\n{run}"

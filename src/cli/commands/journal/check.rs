@@ -31,7 +31,7 @@ pub(super) fn check(path: &Path, quiet: bool, call: &mut Invocation) -> Result<E
         return Ok(Exit::Done);
     }
     say!(
-        "{}: no damage. {}, {} in {} frames, {}.",
+        "{}: no damage; {}, {} in {} frames, {}.",
         text::path(path),
         journal.state,
         text::inodes(journal.inodes),
