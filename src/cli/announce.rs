@@ -14,7 +14,7 @@ use crate::journal::{Journal, Store};
 /// Roots that are listed on one line.
 const FEW: usize = 5;
 
-/// Says on stderr which run is acted on, unless nothing is to be said.
+/// Prints on stderr which run the command acts on, unless the output is quiet.
 pub fn announce(acting: &str, journal: &Journal, output: &OutputArgs) {
     if !output.quiet {
         tell!("{acting} {}", run(journal));
@@ -48,8 +48,8 @@ fn run(journal: &Journal) -> String {
     )
 }
 
-/// Refuses `latest` where the newest run is over: the one before it is not what anybody meant who
-/// says the same twice, or does not know that the newest failed and was undone.
+/// Refuses `latest` if the newest run is over. An operator who repeats a command, or does not know
+/// that the newest run was undone, does not mean the run before it.
 pub fn check_not_over(
     name: &str,
     journal: &Journal,

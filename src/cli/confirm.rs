@@ -9,7 +9,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{tell, to_stderr};
 use crate::engine::Cancel;
 
-/// What came of the question.
+/// The answer to the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Go on.
@@ -20,7 +20,7 @@ pub enum Answer {
     Interrupted,
 }
 
-/// How often a signal that came just before the wait is looked for.
+/// How often to check for a signal that came just before the wait.
 const TICK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
@@ -75,12 +75,12 @@ fn meaning(line: &[u8]) -> Answer {
     }
 }
 
-/// That nobody agreed.
+/// The failure for a question that was not confirmed.
 pub fn declined() -> Failure {
     Failure::refused("not confirmed; nothing was changed")
 }
 
-/// That a signal came at the question.
+/// Reports a signal that came during the question.
 pub fn interrupted() -> Exit {
     tell!("Interrupted. Nothing was changed.");
     Exit::Interrupted

@@ -8,7 +8,7 @@ use crate::engine::{Outcome, Refusal, Report};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Everything asked for is done, or holds.
+    /// Everything is done, or the check passed.
     Done = 0,
     /// It failed; what had been done is undone.
     Failed = 1,
@@ -20,7 +20,7 @@ pub enum Exit {
     Refused = 4,
     /// It failed, and what had been done could not be undone completely.
     Stuck = 5,
-    /// Done, and what there was to say could not be written (`EX_IOERR` of sysexits.h).
+    /// Done, but the output could not be written (`EX_IOERR` of sysexits.h).
     OutputLost = 74,
     /// Stopped on request.
     Interrupted = 130,
@@ -44,7 +44,7 @@ impl From<&Report> for Exit {
     }
 }
 
-/// Why a command did not get to a report.
+/// Why a command ended without a report.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.

@@ -7,11 +7,11 @@ use crate::engine::{Cancel, Monitor, RateLimit, RunControl};
 use crate::fs::process;
 use crate::preflight::host::{self, HostLacks};
 
-/// Threads, where the operator does not say: each of them holds thousands of inodes open, and all wait for one
+/// Most threads by default: each of them holds thousands of inodes open, and all wait for one
 /// journal.
 const MOST: usize = 16;
 
-/// What holds a command back.
+/// Cancellation and rate limit of a command.
 pub struct Limits {
     /// Raised by a signal.
     pub cancel: Cancel,
@@ -19,7 +19,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// These, and who hears of progress.
+    /// With a monitor that receives progress.
     pub fn control<'a>(&'a self, monitor: &'a dyn Monitor) -> RunControl<'a> {
         RunControl {
             monitor,
@@ -30,8 +30,8 @@ impl Limits {
 }
 
 impl LimitArgs {
-    /// Threads to use. Two for each processor: on a disk that the kernel knows nothing of yet, one of them
-    /// works while the other waits; where nothing is waited for, more threads do not cost anything.
+    /// Threads to use. Two per CPU: if the disk is not cached, one of them works while the other
+    /// waits; if nothing waits, more threads cost nothing.
     pub fn threads(&self) -> usize {
         let held_back = self.nice || self.rate.is_some();
         let each = if held_back { 1 } else { 2 };
@@ -40,8 +40,8 @@ impl LimitArgs {
         wanted.min(process::most_threads())
     }
 
-    /// Gives way to others where that is asked for. The result is cancelled by SIGINT, SIGTERM
-    /// and SIGHUP, and keeps to the rate.
+    /// Lowers the priority if that is asked for. The result is cancelled by SIGINT, SIGTERM and
+    /// SIGHUP, and has the rate limit.
     ///
     /// # Errors
     /// The host lacks what every run needs.

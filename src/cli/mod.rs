@@ -35,7 +35,7 @@ use exit::{Exit, Failure};
 use output::json::Invocation;
 use output::{tell, text};
 
-/// Runs one command line; prints what there is to say; gives the exit code.
+/// Runs one command line, prints its output, and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
     match completion::answer(&args) {
@@ -84,7 +84,7 @@ fn run_command(command: &Command) -> Exit {
     })
 }
 
-/// Help and the version, and what is wrong with a command line.
+/// Prints help, the version, or what is wrong with a command line.
 fn not_understood(args: &[OsString], error: &clap::Error) -> Exit {
     if !error.use_stderr() {
         output::keep_error(

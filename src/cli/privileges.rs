@@ -9,7 +9,7 @@ use crate::cli::args::{Command, JournalCommand};
 use crate::cli::exit::Failure;
 use crate::cli::output::text::path;
 
-/// Refuses a command whose first look would fail for want of rights.
+/// Refuses a command that would fail because of missing privileges.
 ///
 /// # Errors
 /// It takes root.

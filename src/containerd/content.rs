@@ -35,7 +35,7 @@ impl ContentStore {
         found.is_ok_and(|found| found.is_file())
     }
 
-    /// A blob, not checked: whoever reads it hashes it.
+    /// A blob, not checked: the caller hashes it.
     ///
     /// # Errors
     /// It is not there, or no file.
@@ -48,7 +48,7 @@ impl ContentStore {
         }
     }
 
-    /// A manifest or a configuration, whole and checked.
+    /// A manifest or a configuration, complete and checked.
     ///
     /// # Errors
     /// It is not there, larger than any, or has another digest.

@@ -35,7 +35,7 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
-    /// A file holds what containerd does not write.
+    /// A file has content that containerd does not write.
     #[error("{path}: {reason}", path = escaped(path))]
     Content {
         /// Which.

@@ -14,7 +14,7 @@ use super::metadata::text;
 /// What a snapshot is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Something looks at what is below it.
+    /// A read-only view of a snapshot.
     View,
     /// A container writes to it.
     Active,

@@ -10,7 +10,7 @@ pub enum Level {
     Ok,
     /// Good to know.
     Warning,
-    /// It stands in the way.
+    /// It must be solved first.
     Error,
 }
 
@@ -48,7 +48,7 @@ impl Finding {
         Finding::new(Level::Warning, what, found)
     }
 
-    /// It stands in the way.
+    /// It must be solved first.
     pub fn error(what: &'static str, found: impl Into<String>) -> Finding {
         Finding::new(Level::Error, what, found)
     }

@@ -14,7 +14,7 @@ use crate::idmap::MountMap;
 const MOUNTS: &str = "idmapped mounts";
 const OVERLAY: &str = "idmapped overlay";
 
-/// Makes such a mount of a directory, attached to nothing, and lets it go.
+/// Tests such a mount of a directory, without attaching it.
 pub fn of_directory(dir: &Path, map: &MountMap) -> Finding {
     let shown = escaped(dir);
     if !nix::unistd::geteuid().is_root() {

@@ -11,7 +11,7 @@ use super::{Finding, filesystem};
 use crate::fs::PinnedFile;
 use crate::sys;
 
-/// What was found.
+/// Findings about the kernel.
 pub fn findings() -> Vec<Finding> {
     let mut findings = vec![version(), user_namespaces()];
     findings.extend(helpers());

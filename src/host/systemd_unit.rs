@@ -12,7 +12,7 @@ use crate::fs::escape::{escaped, shell_word};
 /// Why a unit cannot run this program.
 #[derive(Debug, Error)]
 pub enum ProgramError {
-    /// A program that root runs at boot must be root's alone.
+    /// A program that root runs at boot must only be writable by root.
     #[error(
         "{program}: can be changed by {writable}, and root runs it at the next boot. Install idshift where \
         only root can write (`install -m 755 {word} /usr/local/bin`), and run that one",

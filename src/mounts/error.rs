@@ -15,16 +15,16 @@ use crate::preflight::UnsuitableRoot;
 use crate::preflight::homes::Claim;
 use crate::preflight::in_use::{self, Use};
 
-/// Why not. Nothing was changed.
+/// Why a mount is refused. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum MountError {
     /// A path cannot be opened.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// A path is none to be mounted.
+    /// A path must not be mounted.
     #[error(transparent)]
     Unsuitable(#[from] UnsuitableRoot),
-    /// A login account works there.
+    /// It belongs to a login account.
     #[error(
         "{path}: {claim} as long as it is mounted. Mount it elsewhere (`idshift mount {word} TARGET`), or add \
         --allow-home if you mean this one", path = escaped(path), word = shell_word(path)
@@ -96,7 +96,7 @@ pub enum MountError {
     /// It is in use.
     #[error("{}\n  {}", in_use::users(.0, .1), in_use::remedy(.0, .1))]
     InUse(PathBuf, Vec<Use>),
-    /// The kernel says so, and nobody is found.
+    /// The kernel says that it is in use, but no user was found.
     #[error(
         "{path}: is in use by something that is not found in /proc, such as a mount below it (`findmnt -R {word}`). \
          --allow-in-use unmounts it anyway: open files stay open",
@@ -167,7 +167,7 @@ impl MountError {
     }
 }
 
-/// What does without the mount.
+/// The alternative without a mount.
 fn instead(path: &Path, error: &IdmappedMountError) -> String {
     match error {
         IdmappedMountError::Kernel(_) | IdmappedMountError::Filesystem(_) => format!(

@@ -10,13 +10,14 @@ use crate::fs::idmapped_mount::{DetachedMount, MountOptions};
 use crate::fs::scan::scan;
 use crate::idmap::{IdMap, MountMap};
 
-/// From so many entries on a directory is large.
+/// A directory with at least so many entries is large.
 pub const LARGE: usize = 50_000;
 
 /// No longer is counted.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Whether a directory is large, and can be shown with other owners by a mount: counted as far as that takes, and tried.
+/// Whether a directory is large, and can be mounted with other owners. Counts entries up to the
+/// limit, and tests the mount.
 pub fn is_for_a_mount(path: &Path, map: &IdMap) -> bool {
     let Ok(root) = Root::open(path) else {
         return false;

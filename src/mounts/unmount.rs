@@ -26,7 +26,7 @@ pub struct UnmountRequest {
     pub dry_run: bool,
 }
 
-/// What was done, or would be.
+/// What was done, or would be done.
 #[derive(Clone, Debug)]
 pub struct Unmounted {
     /// The mount point.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-/// Text that is no digest or id. It names no file.
+/// Text that is not a digest or an id. It must not name a file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a {1}")]
 pub struct BadId(pub(super) String, pub(super) &'static str);
@@ -137,7 +137,7 @@ fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// What a hash comes to.
+/// The digest of a finished hash.
 pub(crate) fn of_hash(hash: Sha256) -> Digest {
     Digest(HexId(hex(&hash.finalize())))
 }

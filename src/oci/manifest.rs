@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::digest::Digest;
 
-/// What a manifest or an index refers to.
+/// A reference in a manifest or an index.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -34,7 +34,7 @@ struct Annotations {
 }
 
 impl Descriptor {
-    /// Whether it is a statement about an image, and no image.
+    /// Whether it is an attestation about an image, and not an image.
     pub fn is_attestation(&self) -> bool {
         let kind = self
             .annotations

@@ -2,7 +2,7 @@
 
 use super::tree::Tree;
 
-/// How good or bad it is.
+/// The verdict of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grade {
     /// Nothing stands in the way, or all is done.
@@ -33,7 +33,7 @@ pub struct Table {
 pub struct Report {
     /// `idshift docker migrate on host, 2026-01-02`.
     pub title: String,
-    /// How it stands.
+    /// The verdict.
     pub grade: Grade,
     /// The same in a sentence.
     pub verdict: String,

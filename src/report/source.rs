@@ -36,7 +36,7 @@ pub enum ReportError {
     /// It is a journal that cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// It is none of what a report is made of.
+    /// A report cannot be made of it.
     #[error(
         "{path}: {reason}. {}",
         Guidance::SourcesOfReport, path = escaped(path)

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use crate::engine::report::Owners;
 use crate::ownership::Ownership;
 
-/// Directories are told apart down to so many levels below a root; what is deeper counts for the one above.
+/// Directories are listed down to so many levels below a root; deeper ones count for the one above.
 const DEEPEST: usize = 6;
 
-/// Directories that are told apart at most: of more, the deepest level is given up, and counts for the one above. So memory
-/// does not grow with the tree.
+/// Most directories that are listed. If there are more, the deepest level is dropped, and counts
+/// for the one above. So memory does not grow with the tree.
 const MOST_DIRS: usize = 30_000;
 
 /// A directory.

@@ -26,7 +26,7 @@ use crate::ownership::{Ownership, OwnershipXattrs};
 use crate::preflight;
 use crate::preflight::mount_views::{self, MountViewError};
 
-/// What is asked.
+/// What to check.
 #[derive(Clone, Debug)]
 pub struct CheckRequest {
     /// The directory or file on the host.
@@ -39,7 +39,7 @@ pub struct CheckRequest {
     pub read_only: bool,
     /// Every entry counts, not only the top.
     pub recursive: bool,
-    /// The runtime is one that minds closed directories above, whatever is installed.
+    /// Assume a runtime that searches the directories above, whatever is installed.
     pub old_runtime: bool,
     /// How the map was chosen, for commands that help: ` --subid app`; mostly nothing.
     pub map_words: String,
@@ -48,10 +48,10 @@ pub struct CheckRequest {
 /// More than anybody reads.
 const MOST_UNUSABLE: usize = 1000;
 
-/// Tries it.
+/// Makes the check.
 ///
 /// # Errors
-/// The path cannot be opened, the user is none of the map's, or the child that tries could not.
+/// The path cannot be opened, the user is not in the map, or the child process failed.
 pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
     let host_ids = request.user.on_host(&request.map)?;
     // Without a root no container starts.
@@ -113,7 +113,7 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
     })
 }
 
-/// What the child said that tries as the container's user.
+/// The answers of the child that tests as the container's user.
 #[derive(Default)]
 struct Answers {
     tried: Vec<AccessResult>,

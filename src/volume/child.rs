@@ -14,7 +14,7 @@ use super::user::ContainerUser;
 use crate::fs::access_probe::{self, AccessResult};
 use crate::fs::process::raise_descriptor_limit;
 
-/// Becomes the user, tries, and prints an answer a line.
+/// Becomes the user, makes the tests, and prints one answer per line.
 pub fn answer(question: &str, out: &mut impl Write) {
     if let Err(failure) = try_all(question, out) {
         let _ = say(out, &Answer::Failed(failure.to_string()));
@@ -61,8 +61,8 @@ fn try_all(question: &str, out: &mut impl Write) -> Result<(), ProbeFailure> {
     Ok(())
 }
 
-/// Whatever is sent meanwhile has to wait until the probe file is removed. Only a SIGKILL does not:
-/// after that one the parent removes it, or the next check.
+/// Signals are blocked until the probe file is removed. After a SIGKILL, the parent removes it, or
+/// the next check.
 fn try_directory(handle: BorrowedFd<'_>, probe: Option<&ProbeFile>) -> Vec<AccessResult> {
     let names = probe.map(ProbeFile::names);
     let names = names.as_ref().map(|[a, b]| [a.as_c_str(), b.as_c_str()]);
@@ -75,7 +75,7 @@ fn try_directory(handle: BorrowedFd<'_>, probe: Option<&ProbeFile>) -> Vec<Acces
     tried
 }
 
-/// What can be said without making anything.
+/// The tests that create nothing.
 fn look(
     handle: BorrowedFd<'_>,
     say: &mut impl FnMut(Answer) -> io::Result<()>,

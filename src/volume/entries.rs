@@ -15,8 +15,9 @@ use crate::ownership::FileType;
 /// Asks the kernel about each entry, down to this depth, or all the way. Mounts below are entered: a
 /// bind mount of Docker's brings them along.
 ///
-/// What belongs to the user itself and is only lacking write permission counts as usable: programs
-/// keep read-only files of their own (a broker's cookie, the objects of git), and may change them.
+/// An entry that belongs to the user itself and only lacks write permission counts as usable:
+/// programs keep read-only files of their own (a broker's cookie, the objects of git), and may
+/// change them.
 ///
 /// # Errors
 /// Something could not be looked at for a reason that is not the user's.

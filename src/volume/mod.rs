@@ -28,7 +28,7 @@ use thiserror::Error;
 use crate::fs::root::RootError;
 use crate::preflight::mount_views;
 
-/// Why a volume is not looked at or not made ready. Nothing was changed.
+/// Why a volume cannot be checked or prepared. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum VolumeError {
     /// Something cannot be read or started.
@@ -55,7 +55,7 @@ pub enum VolumeError {
         /// Why not, and what helps.
         reason: String,
     },
-    /// The child that tries could not.
+    /// The child process that tests failed.
     #[error("the child process that tests as the container's user: {0}")]
     Probe(String),
 }

@@ -1,7 +1,7 @@
 //! The directories above a volume that the container's root may not search.
 //!
-//! A runtime that opens the source of a bind mount first, as root, does not mind them (runc from
-//! 1.1 on); one that looks it up inside the user namespace stops there.
+//! They do not matter to a runtime that opens the source of a bind mount first, as root (runc from
+//! 1.1 on). A runtime that looks it up inside the user namespace fails there.
 
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ impl From<&Ancestor> for ClosedParent {
 /// Those of the directories above a tree that are closed, outermost first; each is tried.
 ///
 /// # Errors
-/// They were moved meanwhile, or the child that tries could not.
+/// They were moved meanwhile, or the child process failed.
 pub fn closed_above(root: &Root, map: &IdMap) -> Result<Vec<Ancestor>, VolumeError> {
     let above = root
         .ancestors()
@@ -54,7 +54,7 @@ pub fn closed_above(root: &Root, map: &IdMap) -> Result<Vec<Ancestor>, VolumeErr
 /// Whether the container's root may search this pinned directory.
 ///
 /// # Errors
-/// The child that tries could not.
+/// The child process that tests failed.
 pub fn may_search(pin: &PinnedFile, map: &IdMap) -> Result<bool, VolumeError> {
     if all_may_search(pin) {
         return Ok(true);

@@ -16,25 +16,25 @@ use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
 use crate::journal::Step;
 
-/// What is asked.
+/// What to prepare.
 #[derive(Clone, Debug)]
 pub struct PrepareRequest {
     /// The trees, the map, and how the run is limited.
     pub shift: ShiftRequest,
-    /// Whom everything is given to.
+    /// The user to whom everything is given.
     pub owners: Owners,
     /// Directories that are missing are made.
     pub create: bool,
     /// The container's root gets search permission on directories above that lack it.
     pub fix_parents: bool,
-    /// The runtime is one that minds closed directories above, whatever is installed.
+    /// Assume a runtime that searches the directories above, whatever is installed.
     pub old_runtime: bool,
 }
 
-/// Whom everything below the paths is given to.
+/// To whom everything below the paths is given.
 #[derive(Clone, Debug)]
 pub enum Owners {
-    /// Nobody else: ids go through the map.
+    /// To nobody: ids go through the map.
     Mapped,
     /// This container user.
     One(ContainerUser),
@@ -43,7 +43,7 @@ pub enum Owners {
 }
 
 impl Owners {
-    /// Whom the path with this number is given to.
+    /// To whom the path with this number is given.
     pub fn of_path(&self, number: usize) -> Option<&ContainerUser> {
         match self {
             Owners::Mapped => None,
@@ -53,7 +53,7 @@ impl Owners {
     }
 }
 
-/// A plan, and what it is of, for people.
+/// A plan, and its facts for people.
 pub struct Preparation {
     request: ShiftRequest,
     step_roots: Vec<PathBuf>,
@@ -61,7 +61,7 @@ pub struct Preparation {
     steps: Vec<Step>,
     /// Directories that are made.
     pub made: Vec<PathBuf>,
-    /// Directories that let the container's root through, and its id on the host.
+    /// Directories that get an ACL entry for the container's root, and its id on the host.
     pub opened: Vec<(PathBuf, u32)>,
     /// Closed directories above that stay so.
     pub closed: Vec<ClosedParent>,
@@ -70,7 +70,7 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// Looks at the paths and works out what is to be done.
+    /// Reads the paths and makes the plan.
     ///
     /// # Errors
     /// What is in the way. Nothing was changed.
@@ -148,7 +148,7 @@ fn host_owner(
     }
 }
 
-/// What a tree becomes that is given to this owner.
+/// The rule for a tree that is given to this owner.
 fn rule(owner: Option<(u32, u32)>, shift: &ShiftRequest) -> Rule {
     match owner {
         Some((uid, gid)) => Rule::Give { uid, gid },

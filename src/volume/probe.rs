@@ -37,7 +37,8 @@ pub struct Question {
 pub enum What {
     /// To go through a directory.
     Search,
-    /// To go through it and list it, or read it; whether it could be written is asked, nothing is made.
+    /// To search and list it, or to read it. The kernel is asked whether it could be written;
+    /// nothing is created.
     Look,
     /// All that a container does with a volume.
     Use {
@@ -51,7 +52,7 @@ pub enum What {
 /// Why the child could not try.
 #[derive(Debug, Error)]
 pub enum ProbeFailure {
-    /// The question is none.
+    /// The question is invalid.
     #[error(transparent)]
     Question(#[from] serde_json::Error),
     /// A system call on the way to being the user.
@@ -62,7 +63,7 @@ pub enum ProbeFailure {
         /// Its error.
         errno: nix::Error,
     },
-    /// The parent did not do its part.
+    /// The parent did not write the map.
     #[error("the map of the user namespace was not written")]
     NoMap,
     /// The directory or file itself cannot be looked at.
@@ -76,7 +77,7 @@ pub enum ProbeFailure {
         /// Why not.
         errno: rustix::io::Errno,
     },
-    /// Nobody takes the answer.
+    /// The answer cannot be written.
     #[error("{0}")]
     Answer(io::Error),
 }
@@ -96,7 +97,7 @@ pub enum Answer {
     },
     /// How many entries were looked at.
     Looked(u64),
-    /// The child could not do as it was told.
+    /// The child failed.
     Failed(String),
 }
 
@@ -195,7 +196,7 @@ pub fn ask(
     }
 }
 
-/// Makes a user namespace with this map, and lets it go.
+/// Tests whether a user namespace with this map can be made.
 ///
 /// # Errors
 /// Why it cannot be made.

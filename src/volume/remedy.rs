@@ -33,7 +33,7 @@ pub fn create_for_user(map_words: &str, path: &Path, user: &ContainerUser) -> St
     format!("`idshift prepare{map_words} {path} --create --owner {user}` makes it for this user")
 }
 
-/// Has the commands also let the container's root through closed directories above.
+/// Adds the option to the commands that lets the container's root search closed directories above.
 pub fn add_fix_parents(remedies: &mut Vec<String>, seen: &Seen<'_>) {
     let mut commands = remedies.iter_mut();
     match commands.find(|command| command.starts_with("idshift prepare")) {
@@ -52,7 +52,7 @@ pub fn mount_instead(remedies: &[String]) -> Option<String> {
     ))
 }
 
-/// What is known of a path and of who is to use it.
+/// What is known about a path and its user.
 pub struct Seen<'a> {
     /// The path.
     pub root: &'a Root,
@@ -60,15 +60,15 @@ pub struct Seen<'a> {
     pub ownership: &'a Ownership,
     /// What `statx` says of it.
     pub stat: &'a Stat,
-    /// Why its filesystem would not take other owners.
+    /// Why its filesystem cannot keep other owners.
     pub filesystem: Option<UnsuitableRoot>,
-    /// Who is to use it.
+    /// The user.
     pub user: &'a ContainerUser,
     /// Their ids on the host.
     pub host_ids: (u32, u32),
     /// The map.
     pub map: &'a IdMap,
-    /// The user is to write, too.
+    /// The user needs to write, too.
     pub write: bool,
     /// How the map is chosen, for commands.
     pub map_words: &'a str,
@@ -147,7 +147,7 @@ impl Seen<'_> {
         format!("chmod u+{letters} {}", self.word())
     }
 
-    /// Why the path is none that could be made ready, and what is to be done instead.
+    /// Why the path cannot be prepared, and what to do instead.
     fn obstacle(&self, errno: Errno) -> Option<String> {
         let (uid, gid) = self.host_ids;
         let path = self.word();

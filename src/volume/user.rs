@@ -22,13 +22,13 @@ pub struct ContainerUser {
     pub groups: Vec<u32>,
 }
 
-/// A text is no user.
+/// A text is not a user.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UserError {
     /// It is not `UID` or `UID:GID`.
     #[error("{0:?} is not UID or UID:GID in numbers, as in 999:999; {LOOK_UP_USER}")]
     NotNumbers(String),
-    /// It has no group, where none is guessed.
+    /// It has no group, and idshift does not guess one.
     #[error(
         "the group is missing: {0}:{0} where it has the same number, {0}:0 for the group root. \
          `docker run --rm IMAGE id` shows what the image has"

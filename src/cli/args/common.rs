@@ -40,7 +40,7 @@ pub struct StoreArgs {
     pub journal_dir: PathBuf,
 }
 
-/// How much is said.
+/// Output options.
 #[derive(Clone, Debug, Default, Args)]
 pub struct OutputArgs {
     /// Print one JSON object on stdout
@@ -62,7 +62,7 @@ pub struct ConfirmArgs {
     pub yes: bool,
 }
 
-/// How much is said, by a command that has no long lists.
+/// Output options of a command that has no long lists.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct QuietArgs {
     /// Print one JSON object on stdout
@@ -80,7 +80,8 @@ impl QuietArgs {
     }
 }
 
-/// More threads make nothing faster, and the memory and the mappings of thousands cannot be had.
+/// More threads make nothing faster, and thousands would need too much memory and too many
+/// mappings.
 const MOST_JOBS: i64 = 256;
 
 /// How hard a command works: less, where others need the machine meanwhile
@@ -97,13 +98,13 @@ pub struct LimitArgs {
     pub nice: bool,
 }
 
-/// What is done about an inode that a flag keeps from being changed.
+/// How immutable and append-only inodes are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Immutable {
     /// It cannot be shifted.
     #[default]
     Refuse,
-    /// The flag is cleared, and put back after.
+    /// The flag is cleared, and set again after.
     Clear,
 }
 

@@ -78,7 +78,7 @@ fn map(args: &CheckArgs, daemon: &DaemonJson) -> Result<(IdMap, String), Failure
     ))
 }
 
-/// As whom it is tried.
+/// The user to test with.
 fn user(args: &CheckArgs, daemon: &DaemonJson, map: &IdMap) -> Result<ContainerUser, Failure> {
     if let Some(user) = &args.r#as {
         return Ok(user.clone());

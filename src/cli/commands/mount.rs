@@ -67,7 +67,7 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A mount that could not be made lasting is taken down again, unless it was there before.
+/// Installs the unit. If that fails, the mount is removed again, unless it was there before.
 fn install(unit: &Unit, mount: &PlannedMount, was_there: bool) -> Result<(), Failure> {
     unit.install().map_err(|error| {
         let left = match was_there {
@@ -81,7 +81,7 @@ fn install(unit: &Unit, mount: &PlannedMount, was_there: bool) -> Result<(), Fai
     })
 }
 
-/// What was done, or would be.
+/// What was done, or would be done.
 struct Said<'a> {
     mount: &'a PlannedMount,
     was_there: bool,

@@ -79,7 +79,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     Ok(Exit::from(&report))
 }
 
-/// The paths, and whom each is given to.
+/// The paths, and the user to whom each is given.
 fn what_for_whom(
     args: &PrepareArgs,
     call: &mut Invocation,
@@ -116,7 +116,7 @@ fn data_root(args: &PrepareArgs) -> Result<PathBuf, Failure> {
     Ok(data_root::find(None, &daemon.map_err(Failure::refused)?))
 }
 
-/// Whom everything is given to.
+/// The user to whom everything is given.
 fn owner(args: &PrepareArgs, map: &IdMap) -> Result<Option<ContainerUser>, Failure> {
     match (&args.image_user, &args.container) {
         (Some(image), _) => of_image(data_root(args)?, image, map).map(Some),
@@ -145,7 +145,7 @@ fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
     large.map(note).collect()
 }
 
-/// What a person should know of a plan.
+/// Notes about a plan, for people.
 fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let would = if dry_run { "would be" } else { "was" };

@@ -76,7 +76,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     Ok(Exit::from(&report))
 }
 
-/// What a rollback does, for whoever has to agree.
+/// What a rollback does, for the confirmation.
 fn effects(journal: &Journal, force: bool) -> Vec<String> {
     let named = journal.named();
     let mut lines = vec![format!(

@@ -236,7 +236,7 @@ pub fn print_report(
     }
 }
 
-/// Which way `--reverse` means.
+/// The direction that `--reverse` gives.
 pub fn direction(reverse: bool) -> Direction {
     match reverse {
         true => Direction::OutOf,

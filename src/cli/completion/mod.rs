@@ -17,7 +17,7 @@ use super::args::{Cli, Shell};
 /// The environment variable by which a shell's script asks.
 const VARIABLE: &str = "IDSHIFT_COMPLETE";
 
-/// Answers a shell that asks; whether one did.
+/// Answers a shell that completes a command line. Returns whether one asked.
 ///
 /// # Errors
 /// The answer cannot be written, or the shell is not known.

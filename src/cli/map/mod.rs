@@ -26,16 +26,16 @@ pub struct NamedMap {
     pub source: String,
     /// The map that the container's files have on disk, where that is another one.
     pub on_disk: Option<IdMap>,
-    /// It is that of a container without a user namespace.
+    /// Whether it is of a container without a user namespace.
     pub is_hosts: bool,
-    /// What the source says beside, and what it leaves open, for people.
+    /// Other facts in the source, and what it does not say, for people.
     pub notes: Vec<String>,
     /// Owners of lines in `/etc/subuid` that the map is made of, by name or uid.
     pub owners: Vec<String>,
 }
 
 impl NamedMap {
-    /// One that says all of itself.
+    /// A map without notes.
     fn plain(map: IdMap, source: impl Into<String>) -> NamedMap {
         NamedMap {
             map,
@@ -47,7 +47,7 @@ impl NamedMap {
         }
     }
 
-    /// Says on stderr what the source says beside.
+    /// Prints the notes of the source on stderr.
     pub fn tell_notes(&self) {
         for note in &self.notes {
             tell!("{}: {}", one_line(&self.source), one_line(note));
@@ -61,7 +61,8 @@ impl MapArgs {
         !self.maps.is_empty() || self.subid.is_some() || self.map_from.is_some()
     }
 
-    /// The map that is asked for; what its source says beside goes to stderr, unless nothing is to be said.
+    /// The map that is asked for. Prints the notes of its source on stderr, unless the output is
+    /// quiet.
     pub fn resolve(&self, quiet: bool) -> Result<IdMap, Failure> {
         let named = self.named()?;
         if named.is_hosts {

@@ -18,7 +18,7 @@ pub use report::print_report;
 /// Version of the objects.
 const FORMAT: u32 = 1;
 
-/// What was asked for: the members that every object begins with.
+/// The command: the members that every object begins with.
 #[derive(Debug, Default)]
 pub struct Invocation {
     /// `shift`, `journal list`, `docker migrate`.
@@ -32,14 +32,14 @@ pub struct Invocation {
     binds: Option<Value>,
     /// The trees are a Docker daemon's own.
     service: bool,
-    /// What only this command has to say.
+    /// Members of this command only.
     more: Map<String, Value>,
     /// Whether an object is asked for.
     pub json: bool,
 }
 
 impl Invocation {
-    /// Of a command line that is understood.
+    /// For a valid command line.
     pub fn of(command: &Command) -> Invocation {
         let run = |name, paths: &[PathBuf], run: &RunArgs| {
             Invocation::new(name, paths, run.dry_run, run.output.json)
@@ -119,7 +119,7 @@ impl Invocation {
         }
     }
 
-    /// Of a command line that is not understood, as far as its words tell.
+    /// For a command line that is not valid, as far as its words are known.
     pub fn of_words(words: &[String]) -> Invocation {
         let mut known = Cli::command();
         let mut command = Vec::new();
@@ -153,7 +153,7 @@ impl Invocation {
         invocation
     }
 
-    /// Which trees it is of, once that is known.
+    /// Sets its trees, once they are known.
     pub fn is_of(&mut self, roots: &[PathBuf]) {
         let real = |path: &PathBuf| {
             std::fs::canonicalize(path)
@@ -163,12 +163,12 @@ impl Invocation {
         self.roots = roots.iter().map(real).collect();
     }
 
-    /// Which binds of containers it is about.
+    /// Sets the binds of containers that it is about.
     pub fn has_binds(&mut self, binds: Value) {
         self.binds = Some(binds);
     }
 
-    /// That it is of a journal's trees.
+    /// Sets its trees to those of a journal.
     pub fn is_of_journal(&mut self, journal: &Journal) {
         let header = &journal.header;
         let roots = header.roots.iter();
@@ -209,7 +209,8 @@ impl Invocation {
         members
     }
 
-    /// The whole object: how it ended, and what is said of that. A member that every object has keeps its meaning.
+    /// The complete object: how the command ended, and `more`. A member that every object has keeps
+    /// its meaning.
     pub fn object(&self, ending: &str, more: Value) -> Value {
         let mut members = self.members();
         members.insert("ending".into(), ending.into());

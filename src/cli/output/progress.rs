@@ -12,7 +12,7 @@ use crate::cli::output::text;
 use crate::engine::{Monitor, Phase};
 use crate::fs::DirPath;
 
-/// Draws what a run does, on stderr when that is a terminal.
+/// Draws the progress of a run on stderr, if that is a terminal.
 pub struct Terminal {
     bar: ProgressBar,
     start: Instant,
@@ -30,11 +30,11 @@ const WITH_BAR: usize = 120;
 /// Columns of the bar: as in the template.
 const BAR: usize = 24;
 
-/// A path with fewer columns says nothing.
+/// Shorter than this, a path is not shown.
 const SHORTEST_PATH: usize = 12;
 
 impl Terminal {
-    /// Draws unless `quiet`, or unless nobody would see it.
+    /// Draws, unless `quiet` or stderr is not a terminal.
     pub fn new(quiet: bool) -> Terminal {
         let target = match quiet || !std::io::stderr().is_terminal() {
             true => ProgressDrawTarget::hidden(),

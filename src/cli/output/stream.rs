@@ -49,7 +49,7 @@ pub fn stdout() -> io::Result<io::Stdout> {
     }
 }
 
-/// Keeps the first error there is.
+/// Keeps the first error.
 pub fn keep_error(stream: &'static str, written: io::Result<()>) {
     if let Err(error) = written {
         let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,8 +57,8 @@ pub fn keep_error(stream: &'static str, written: io::Result<()>) {
     }
 }
 
-/// The exit code, once everything is said. A command that did what it was asked to, and could not say so, ends in
-/// [`Exit::OutputLost`]; any other exit code says more than that, and stays.
+/// The exit code after all output. A command that succeeded but lost output ends in
+/// [`Exit::OutputLost`]; any other exit code is more important, and stays.
 pub fn finish(exit: Exit) -> Exit {
     keep_error("standard output", io::stdout().flush());
     let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -13,7 +13,7 @@ use crate::journal::{Journal, JournalError};
 use headline::headline;
 use owners::owners;
 
-/// What a report is of: the words differ.
+/// The kind of run, which decides the words of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SummaryKind {
     /// `shift`, `resume`
@@ -31,7 +31,7 @@ pub enum SummaryKind {
 /// Problems shown without `--verbose`.
 const FEW: usize = 10;
 
-/// How a report is told.
+/// Options of a summary.
 #[derive(Clone, Copy, Debug)]
 pub struct SummaryOptions {
     /// The trees are a Docker daemon's own.
@@ -190,7 +190,7 @@ fn set_aside(text: &mut String, all: &[SetAside]) {
     }
 }
 
-/// The line that goes on from here.
+/// The command to run next.
 fn next_step(text: &mut String, report: &Report, of: SummaryKind) {
     let Some(journal) = &report.journal else {
         return;

@@ -9,8 +9,8 @@ pub use super::table::{columns, table};
 use crate::fs::escape::escaped;
 pub use crate::fs::escape::{one_line, shell_word};
 
-/// Text of several lines that can do a terminal no harm. Names in it went through [`one_line`] or
-/// `fs::escape` where they were put in, so that the lines are the program's own.
+/// Text of several lines that is harmless for a terminal. Names in it were escaped by [`one_line`]
+/// or `fs::escape` before, so that only the program makes new lines.
 pub fn printable(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(one_line).collect();
     lines.join("\n")

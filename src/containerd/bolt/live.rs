@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{BoltError, Database};
 
-/// How often it is read again before nobody waits any longer.
+/// How often it is read again before giving up.
 const TRIES: usize = 20;
 
 impl Database {

@@ -52,7 +52,7 @@ pub enum BoltError {
         /// Why.
         source: io::Error,
     },
-    /// Neither of its two meta pages is one.
+    /// Neither of its two meta pages is valid.
     #[error("{path}: is not a bbolt file of this kind of host, or is damaged: {fault}", path = escaped(path))]
     Meta {
         /// The file.

@@ -25,7 +25,7 @@ pub struct Place<'a> {
     pub daemon_json: (&'a DaemonJson, &'a Path),
 }
 
-/// What was found.
+/// The result of a check.
 pub struct StoreCheck {
     /// Findings.
     pub findings: Vec<Finding>,

@@ -27,17 +27,16 @@ pub struct Layout {
     pub root_gid: u32,
     /// Name of the docker root in the data-root; `None`: it is the data-root itself.
     pub subdir: Option<String>,
-    /// Names in the data-root that are none of this docker root's: other ranges' roots, what was
-    /// set aside.
+    /// Names in the data-root that do not belong to this docker root: roots of other ranges, and
+    /// what was set aside.
     pub others: HashSet<Vec<u8>>,
     /// Volumes whose content is elsewhere.
     pub elsewhere: HashSet<Vec<u8>>,
-    /// Trees in the docker root that somebody keeps there and containers bind: names from the docker
-    /// root.
+    /// Trees of own data in the docker root that containers bind: names from the docker root.
     pub own_trees: Vec<Vec<Vec<u8>>>,
     /// An id does not tell which side of the map it is on.
     pub sides_overlap: bool,
-    /// What of the containerd image store becomes layers.
+    /// Snapshots of the containerd image store that become layers.
     pub snapshots: Option<SnapshotTrees>,
     /// Name, in the data-root, of the directory in which layers are made.
     pub staging: Option<Vec<u8>>,
@@ -92,8 +91,8 @@ impl Layout {
         }
     }
 
-    /// The rule for a tree of somebody's own, and for the directories that lead to one. It may be in
-    /// the range already.
+    /// The rule for a tree of own data, and for the directories that lead to one. It may be in the
+    /// range already.
     fn own_rule(&self, path: &[&[u8]]) -> Option<Rule> {
         let begins_alike = |tree: &Vec<Vec<u8>>| tree.iter().zip(path).all(|(a, b)| a == b);
         let near = self.own_trees.iter().filter(|tree| begins_alike(tree));
@@ -140,7 +139,7 @@ impl Layout {
         self.staging.as_deref() == Some(name)
     }
 
-    /// The rule where the containerd image store is carried.
+    /// The rule if the containerd image store is converted.
     fn snapshot_rule(&self, root: usize, path: &[&[u8]]) -> Option<Rule> {
         let trees = self.snapshots.as_ref()?;
         match trees.rule(root, path) {

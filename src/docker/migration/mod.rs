@@ -41,7 +41,7 @@ pub use shifted_before::shifted_before;
 use survey::Survey;
 use trees::Trees;
 
-/// A plan, and what it is of, for people.
+/// A plan, and its facts for people.
 pub struct Migration {
     request: ShiftRequest,
     policy: Box<dyn Policy>,
@@ -54,9 +54,9 @@ pub struct Migration {
     pub data_root: PathBuf,
     range_dir: String,
     root_gid: u32,
-    /// What becomes of all that is in and around the data-root.
+    /// What happens to everything in and around the data-root.
     pub inventory: Inventory,
-    /// What is in the way and is set aside.
+    /// What is in the way and is renamed and kept.
     pub set_aside: SetAside,
     /// Names of containers that are marked for the host's user namespace.
     pub marked: Vec<String>,
@@ -74,7 +74,7 @@ pub struct SetAside {
 }
 
 impl Migration {
-    /// Reads the data-root and works out what is to be done.
+    /// Reads the data-root and makes the plan.
     ///
     /// # Errors
     /// What is in the way. Nothing was changed.
@@ -127,7 +127,7 @@ impl Migration {
         })
     }
 
-    /// Of a data-root of which nothing but this is to be known.
+    /// A migration that has only these steps.
     pub(super) fn of_steps(
         request: &MigrateRequest,
         remap: &Remap,

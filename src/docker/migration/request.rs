@@ -10,7 +10,7 @@ use crate::idmap::Direction;
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::oci::digest::Digest;
 
-/// What is asked.
+/// What a migration is asked to do.
 #[derive(Clone, Debug)]
 pub struct MigrateRequest {
     /// The data-root.

@@ -13,7 +13,7 @@ use crate::docker::remap::Remap;
 use crate::idmap::Direction;
 use crate::preflight::accounts::LoginAccounts;
 
-/// What was found.
+/// What the data-root has.
 pub(super) struct Survey<'r> {
     pub request: &'r MigrateRequest,
     /// The range. Of a root that is remapped by a mount: the one that it is mounted with.
@@ -44,7 +44,7 @@ impl<'r> Survey<'r> {
     /// Reads it.
     ///
     /// # Errors
-    /// What stands in the way of the migration.
+    /// What is in the way of the migration.
     pub fn of(
         request: &'r MigrateRequest,
         locations: Locations,

@@ -35,7 +35,7 @@ use map::{map_of, remap_of};
 pub use other_ranges::findings;
 use policy::InRoot;
 
-/// What is asked.
+/// What a rebase is asked to do.
 #[derive(Clone, Debug)]
 pub struct RebaseRequest {
     /// The data-root.
@@ -75,7 +75,7 @@ impl RebaseRequest {
     }
 }
 
-/// A plan, and what it is of, for people.
+/// A plan, and its facts for people.
 pub struct Rebase {
     request: ShiftRequest,
     policy: InRoot,
@@ -101,7 +101,7 @@ struct Move {
 }
 
 impl Rebase {
-    /// Reads the data-root and works out what is to be done.
+    /// Reads the data-root and makes the plan.
     ///
     /// # Errors
     /// What is in the way. Nothing was changed.

@@ -7,7 +7,7 @@ use crate::docker::DockerError;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 
-/// What the guard says to whoever finds it.
+/// The text in the guard file.
 const GUARD: &str = "idshift is moving this Docker data-root, or was interrupted while it did.\n\
     This file keeps a Docker daemon from starting on half of its data. Do not remove it.\n\
     `idshift resume` finishes the move and `idshift rollback` undoes it; both remove this file.\n";
@@ -78,7 +78,7 @@ impl StepList<'_> {
         Ok(())
     }
 
-    /// The guard of a docker root that is no more.
+    /// Removes the guard of a docker root that does not exist any more.
     pub fn remove_guard(&mut self, root: &[&str]) {
         self.late.push(Step::Remove {
             at: StepPath::new(0, [root, &[CONTAINERS]].concat()),

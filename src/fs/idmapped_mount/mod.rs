@@ -28,7 +28,7 @@ pub use overlay::{OverlayTrialError, try_overlay};
 pub use unmount::{UnmountError, Unmounting, unmount};
 use user_namespace::UserNamespace;
 
-/// What else is asked of a mount.
+/// Other options of a mount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MountOptions {
     /// Nothing can be changed through it.

@@ -99,8 +99,9 @@ impl Side {
     }
 }
 
-/// Takes out of both what they list by different names: an inode with several hard links is listed by the one that was
-/// met first, and no two walks meet them in the same order. Gives their number.
+/// Removes from both what they list by different names: an inode with several hard links is listed
+/// by the one that was found first, and two walks find them in different orders. Returns their
+/// number.
 pub fn take_out_linked(a: &mut Side, b: &mut Side) -> u64 {
     let mut by_state: HashMap<&State, Vec<&Vec<u8>>> = HashMap::new();
     for (path, state) in b.linked_and_not_in(a) {

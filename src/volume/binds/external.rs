@@ -10,13 +10,13 @@ use super::compose::{Input, Selection, resolve, shown};
 use super::files::{absolute, project_dir};
 use super::{BindsError, Service};
 
-/// A file that it fetches from elsewhere may never come.
+/// How long to wait for it: a remote file may never arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The services of Compose files, as `docker compose` resolves them; `None` where it is not installed.
 ///
 /// # Errors
-/// What it says against the files; a variable that is not set and would be part of a bind or a user.
+/// Its errors about the files; or a variable that is not set and would be part of a bind or a user.
 pub fn ask_docker_compose(
     files: &[PathBuf],
     wanted: &Selection,
@@ -45,7 +45,7 @@ pub fn ask_docker_compose(
     services(&files, &again.stdout, wanted, &unset).map(Some)
 }
 
-/// What a variable stands for that is not set.
+/// The marked value for a variable that is not set.
 fn sentinel(variable: &str) -> String {
     format!("idshift-not-set-{variable}-")
 }

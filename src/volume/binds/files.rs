@@ -70,7 +70,7 @@ pub fn absolute(file: &Path) -> Result<PathBuf, BindsError> {
     std::path::absolute(file).map_err(|error| BindsError::new(&shown(file), error.to_string()))
 }
 
-/// What relative paths of a project start from.
+/// The directory that relative paths of a project start from.
 pub fn project_dir(files: &[PathBuf]) -> PathBuf {
     let first = files.first().and_then(|file| file.parent());
     first.unwrap_or(Path::new("/")).to_path_buf()

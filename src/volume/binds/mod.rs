@@ -48,7 +48,7 @@ pub struct OtherMount {
     pub target: String,
 }
 
-/// What a container gets, and as whom it runs.
+/// The mounts of a container, and the user it runs as.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Service {
     /// Its name; of a `docker run` command line `run`.

@@ -74,7 +74,7 @@ fn leading_words(words: &mut impl Iterator<Item = String>) -> Result<(), BindsEr
     }
 }
 
-/// What a shell would replace is not known here.
+/// Refuses text that a shell would replace.
 fn written_out(what: &str, text: &str) -> Result<(), BindsError> {
     match text.contains(['$', '`']) || text.starts_with('~') {
         true => Err(bad(format!(

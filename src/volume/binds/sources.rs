@@ -38,7 +38,7 @@ pub struct Source {
     pub create: bool,
 }
 
-/// What is allowed of sources.
+/// Options for sources.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed {
     /// Parts of the system are prepared too.
@@ -91,7 +91,7 @@ pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<Source>,
     Ok(sources)
 }
 
-/// What no owner helps with, and what is the system's and only read.
+/// Why a bind is left: an owner does not help, or it is a part of the system that is only read.
 fn why_left(bind: &Bind, allowed: Allowed) -> Option<String> {
     let real = std::fs::canonicalize(&bind.source).ok()?;
     let root = Root::open(&real).ok()?;
@@ -105,7 +105,7 @@ fn why_left(bind: &Bind, allowed: Allowed) -> Option<String> {
     }
 }
 
-/// The path stands before it in a table.
+/// Removes the path from a message, because the table has it.
 fn of_path(path: &Path, message: &str) -> String {
     let prefix = format!("{}: ", escaped(path));
     message.strip_prefix(&prefix).unwrap_or(message).to_string()
@@ -182,7 +182,7 @@ fn check_no_conflict(one: &Found<'_>, other: &Found<'_>) -> Result<(), VolumeErr
     Err(VolumeError::path(&other.real, reason))
 }
 
-/// Whether the walk of a source that is known comes to this one.
+/// Whether the walk of another source includes this one.
 fn goes_with_another(
     one: &Found<'_>,
     sources: &[Source],

@@ -13,7 +13,7 @@ use crate::journal::name;
 use crate::volume::parents::ClosedParent;
 use crate::volume::user::{ContainerUser, seen_inside};
 
-/// One thing that was tried.
+/// One test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// What.
@@ -70,7 +70,7 @@ pub struct Unusable {
     pub owner: Option<Owner>,
 }
 
-/// What came of it.
+/// The result of a check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Checked {
     /// The directory or file, without symlinks.
@@ -122,7 +122,7 @@ impl Checked {
         self.steps.iter().all(|step| step.error.is_none())
     }
 
-    /// The runtime does not get to the path.
+    /// The runtime cannot reach the path.
     pub fn is_cut_off(&self) -> bool {
         self.parents_matter && !self.closed_parents.is_empty()
     }

@@ -9,7 +9,7 @@ use crate::preflight::mount_views::{self, MountViewError};
 use crate::volume::VolumeError;
 use crate::volume::remedy::create_for_user;
 
-/// Opens the path; follows it where it is a symlink, as Docker does with the source of a bind mount.
+/// Opens the path. Follows a symlink, as Docker does for the source of a bind mount.
 pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {
     let path = &request.path;
     let missing = || {

@@ -18,7 +18,7 @@ use crate::volume::VolumeError;
 use crate::volume::parents::{closed_above, may_search};
 use crate::volume::remedy::CREATE;
 
-/// What each path needs: it is a tree, or directories are to be made.
+/// The trees of a preparation, and the directories that it makes.
 pub(super) struct PathPlan<'a> {
     pub request: &'a PrepareRequest,
     pub trees: Vec<PathBuf>,
@@ -171,13 +171,13 @@ pub(super) fn can_be_changed(pin: &PinnedFile, path: &Path) -> Result<(), Volume
         .map_err(|error| VolumeError::path(path, strip(path, &error.to_string())))
 }
 
-/// The path stands before the message already.
+/// Removes the path from the start of a message, because the caller adds it.
 fn strip(path: &Path, message: &str) -> String {
     let prefix = format!("{}: ", escaped(path));
     message.strip_prefix(&prefix).unwrap_or(message).to_string()
 }
 
-/// To whom something new belongs that is given to nobody.
+/// The owner of new directories that are given to nobody.
 fn container_root(shift: &ShiftRequest) -> Option<(u32, u32)> {
     match shift.direction {
         Direction::Into => shift.map.container_root(),

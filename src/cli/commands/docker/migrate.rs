@@ -165,7 +165,7 @@ fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
     }
 }
 
-/// What a person should know of a run.
+/// Notes about a run, for people.
 fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(migrated.shown.as_ref().map(|(point, content)| {
@@ -213,7 +213,7 @@ fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String>
     conversion.sentences(becomes, bytes)
 }
 
-/// What a person should know of a plan.
+/// Notes about a plan, for people.
 fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(aside) = &migration.set_aside.unused_root {

@@ -13,7 +13,7 @@ use crate::cli::output::text;
 use crate::fs::escape::escaped;
 use crate::journal::{Journal, JournalError, JournalState, Store};
 
-/// Removes the journals that nobody can need any more; gives those that were removed, or would be.
+/// Removes journals that are not needed any more. Returns those that were removed, or would be.
 pub(super) fn prune(
     store: &Store,
     older_than: u32,
@@ -32,7 +32,7 @@ pub(super) fn prune(
     }
 }
 
-/// Says which journals were removed, or would be.
+/// Prints which journals were removed, or would be.
 pub(super) fn print_pruned(
     pruned: &[PathBuf],
     dry_run: bool,
@@ -77,7 +77,7 @@ fn is_over(path: &Path, limit: Timestamp) -> bool {
     }
 }
 
-/// Removes these, but for those that are needed by now; gives what was removed.
+/// Removes these, except those that are needed by now. Returns what was removed.
 fn remove(
     paths: Vec<PathBuf>,
     is_unneeded: impl Fn(&Path) -> bool,

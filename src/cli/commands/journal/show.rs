@@ -16,7 +16,7 @@ use crate::journal::manifest::{ChangeLine, LinePath, ManifestLine};
 use crate::journal::record::DirLine;
 use crate::journal::{Journal, JournalError, Name, Transition};
 
-/// A journal names more than fits into memory: it is printed while it is read.
+/// Prints a journal while it is read, because it may not fit into memory.
 pub(super) fn show(path: &Path, call: &mut Invocation) -> Result<Exit, Failure> {
     let journal = Journal::open(path)?;
     call.is_of_journal(&journal);

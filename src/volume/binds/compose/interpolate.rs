@@ -10,7 +10,7 @@ const MOST_DEPTH: usize = 16;
 /// Why a value is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InterpolateError {
-    /// Compose would take nothing for it; what is meant is not guessed.
+    /// Compose would use an empty text; idshift does not guess.
     #[error(
         "the variable {0} is not set. Set it in .env beside the file or in the environment (sudo drops it: `sudo {0}=… idshift …`), or give it a default: ${{{0}:-…}}"
     )]

@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
 use crate::volume::binds::BindsError;
 
-/// Larger files are none that a person wrote.
+/// Files that are larger were not written by a person.
 pub const MOST_BYTES: usize = 4 << 20;
 /// Nodes of one file, with those that aliases stand for.
 const MOST_NODES: usize = 200_000;
