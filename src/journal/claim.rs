@@ -6,13 +6,16 @@ use std::io;
 use rustix::fs::{FlockOperation, FsWord};
 use rustix::io::Errno;
 
-/// There such a lock keeps its own process from reading through another handle (`flock(2)`): `cifs`, `smb2`.
+/// Filesystems on which a lock keeps its own process from reading through another handle
+/// (`flock(2)`): `cifs`, `smb2`.
 const SMB: [FsWord; 2] = [0xFF53_4D42, 0xFE53_4D42];
 
-/// Takes a journal for whoever has this file open, until the last handle of it is closed; false where another
-/// has it. Trees that are gone hold nobody off, and not all who touch a journal touch a tree.
+/// Locks a journal until the last handle of this file is closed; false if another process has it.
+/// The lock of the trees is not enough: trees may be gone, and some commands use a journal without
+/// its trees.
 ///
-/// A filesystem that knows no such locks (`flock(2)`: some network filesystems) holds nobody off either.
+/// On a filesystem without such locks (`flock(2)`: some network filesystems), other processes are
+/// not kept out.
 pub fn claim(journal: &File) -> io::Result<bool> {
     if SMB.contains(&rustix::fs::fstatfs(journal)?.f_type) {
         return Ok(true);

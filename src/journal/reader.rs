@@ -18,24 +18,24 @@ use super::state::JournalState;
 use super::step::Step;
 
 impl Journal {
-    /// Opens a journal and reads it to its end. Nothing of it is acted on before all of it has
-    /// been found whole, but for a torn last frame, which was never acted on.
+    /// Opens a journal and checks it to its end, so that nothing of a damaged one is acted on. A
+    /// torn last frame is ignored: nothing in it was done.
     pub fn open(path: &Path) -> Result<Journal, JournalError> {
         Journal::open_up_to(path, u32::MAX)
     }
 
-    /// The same, of a file that is open for reading and writing: one that was removed meanwhile can
-    /// still be undone.
+    /// The same for a file that is open for reading and writing, so that a journal that was removed
+    /// meanwhile can still be undone.
     pub fn read_from(path: &Path, file: File) -> Result<Journal, JournalError> {
         Reader::of(path, file)?.up_to(u32::MAX)
     }
 
-    /// Opens only the first `most` frames, for a journal that is damaged behind them.
+    /// Opens only the first `most` frames, for a journal that is damaged after them.
     pub fn open_up_to(path: &Path, most: u32) -> Result<Journal, JournalError> {
         Reader::begin(path)?.up_to(most)
     }
 
-    /// Reads the header and the last mark only. Damage between them goes unnoticed here.
+    /// Reads only the header and the last mark. Damage between them is not detected.
     pub fn outline(path: &Path) -> Result<Outline, JournalError> {
         let mut reading = Reader::begin(path)?;
         reading.next_frame()?;
@@ -48,8 +48,9 @@ impl Journal {
         })
     }
 
-    /// What a list tells of it: from its header, the heads of its frames and its last frame, where that is a turn
-    /// that says what it names; else all of it is read. What is not right between heads goes unnoticed here.
+    /// The entry of `journal list`: from the header, the frame heads and the last frame, if that is
+    /// a mark with counts; else the whole journal is read. Damage between the heads is not
+    /// detected.
     pub fn overview(path: &Path) -> Result<Overview, JournalError> {
         let mut reading = Reader::begin(path)?;
         if reading.next_frame()?
@@ -114,8 +115,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Goes from head to head to the last frame that is whole, and reads only that: a turn has a
-    /// frame of its own, so a last frame of changes means that the run was going on.
+    /// Skips from head to head to the last complete frame, and reads only that one. A mark has a
+    /// frame of its own, so a last frame of changes means that the run was in progress.
     pub(super) fn skim(&mut self) -> Result<(), JournalError> {
         for (number, place) in self.frames_ahead().into_iter().enumerate().rev() {
             let number = (self.frames.len() + number) as u32;
@@ -129,7 +130,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What a list tells, where the last frame says all of it and nothing but a torn frame stands behind.
+    /// The list entry, if the last frame has all of it and nothing but a torn frame follows.
     pub(super) fn overview(mut self) -> Result<Option<Overview>, JournalError> {
         let places = self.frames_ahead();
         let Some(last) = places.last() else {
@@ -217,7 +218,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A frame is whole and does not hold what it should.
+    /// The error for a complete frame with wrong content.
     fn wrong(&self, number: u32, reason: LineError) -> JournalError {
         match number {
             0 => JournalError::NotAJournal {
@@ -228,7 +229,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Looks at the version alone, before the rest, which a later version may have changed.
+    /// Checks the version before the rest, which a later version may have changed.
     fn check_format(&self, text: &[u8]) -> Result<(), JournalError> {
         let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
         match value["format"].as_u64() {

@@ -21,10 +21,10 @@ use crate::fs::root::RootError;
 use crate::fs::source_path::SourcePath;
 use crate::fs::{Root, root};
 
-/// Files are runs'; a directory in it is of another kind of record.
+/// Directory of the lock files of runs. Subdirectories hold other records.
 pub const PLACE: &str = "/run/idshift";
 
-/// A run's hold on its trees; let go when dropped.
+/// The lock of a run on its trees; released when dropped.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
@@ -34,7 +34,7 @@ pub struct RunLock {
 /// Why a run may not start.
 #[derive(Debug, Error)]
 pub enum LockError {
-    /// Another run works on the tree, on a part of it, or on one that holds it.
+    /// Another run works on the tree, on a part of it, or on a tree that contains it.
     #[error(
         "{path}: process {pid} (`{command}`) is working on {theirs}. Wait for it, or stop it with `kill -INT {pid}`",
         path = escaped(path), theirs = escaped(theirs)
@@ -49,7 +49,7 @@ pub enum LockError {
         /// What it was started as.
         command: String,
     },
-    /// A tree was moved before the lock was there.
+    /// A tree was moved before the lock was taken.
     #[error(transparent)]
     Moved(#[from] RootError),
     /// The lock files cannot be used.
@@ -78,8 +78,8 @@ struct Tree {
 }
 
 impl RunLock {
-    /// Takes trees for this process, and directories below which it takes steps; once it has them, each of
-    /// them lies where it lay when it was opened.
+    /// Locks trees, and directories in which steps are taken. Afterwards, each of them is still
+    /// where it was when it was opened.
     pub fn take(roots: &[Root]) -> Result<RunLock, LockError> {
         let ours = Tree::of_all(roots);
         let place = Path::new(PLACE);
@@ -127,8 +127,8 @@ impl RunLock {
 }
 
 impl RunLock {
-    /// Makes sure that no other run works on these trees now; takes nothing that a run could wait for, and leaves
-    /// nothing.
+    /// Makes sure that no other run works on these trees now. Takes no lock that a run could wait
+    /// for, and leaves no file.
     ///
     /// # Errors
     /// One does.
@@ -220,7 +220,7 @@ fn check_other(path: &Path, ours: &[Tree]) -> Result<(), Other> {
     }
 }
 
-/// Whether a run's file names a tree that meets one of ours.
+/// Whether the lock file of a run names a tree that overlaps one of ours.
 fn held_by(file: &mut File, ours: &[Tree]) -> io::Result<Option<LockError>> {
     let mut text = Vec::new();
     file.rewind()?;
@@ -245,8 +245,7 @@ fn held_by(file: &mut File, ours: &[Tree]) -> io::Result<Option<LockError>> {
         }))
 }
 
-/// A file that nobody else has. Where `/run` is shared between containers, a process of another may have the same
-/// number.
+/// Creates our own lock file. If containers share `/run`, another process may have the same pid.
 fn own_file(place: &Path) -> io::Result<(PathBuf, File)> {
     let pid = std::process::id();
     for n in 0.. {

@@ -31,15 +31,15 @@ pub struct NewDirectory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Step {
-    /// A directory comes into being; undone, an empty one goes.
+    /// Creates a directory. Undo: removes it if it is empty.
     MakeDir {
         /// Where.
         at: StepPath,
-        /// What it is made like.
+        /// Its owner and mode.
         #[serde(flatten)]
         made: NewDirectory,
     },
-    /// An empty directory goes; undone, it is made anew.
+    /// Removes an empty directory. Undo: creates it again.
     RemoveDir {
         /// Where.
         at: StepPath,
@@ -47,7 +47,7 @@ pub enum Step {
         #[serde(flatten)]
         made: NewDirectory,
     },
-    /// An entry gets another place on the same filesystem; nobody's place is taken.
+    /// Renames an entry within a filesystem. Never replaces an entry that exists.
     Rename {
         /// Where it was.
         from: StepPath,
@@ -57,7 +57,7 @@ pub enum Step {
         #[serde(flatten)]
         identity: Identity,
     },
-    /// A file gets other content. Its mode and extended attributes stay, its inode does not.
+    /// Replaces the content of a file. Its mode and extended attributes stay, its inode does not.
     Rewrite {
         /// Where.
         at: StepPath,
@@ -66,13 +66,13 @@ pub enum Step {
         /// What it holds.
         after: FileContent,
     },
-    /// A symlink gets another target. Its inode does not stay.
+    /// Replaces the target of a symlink. Its inode does not stay.
     Relink {
         /// Where.
         at: StepPath,
-        /// Where it led, as it said.
+        /// Its target before.
         before: Name,
-        /// Where it leads, as it says.
+        /// Its target after.
         after: Name,
         /// Time of its last modification, nanoseconds since 1970.
         mtime_ns: i64,
@@ -80,7 +80,7 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owners: Option<[(u32, u32); 2]>,
     },
-    /// One inode gets another ownership, and nothing below it does.
+    /// Changes the ownership of one inode, and of nothing below it.
     SetOwnership {
         /// Where.
         at: StepPath,
@@ -92,17 +92,17 @@ pub enum Step {
         /// After.
         after: Ownership,
     },
-    /// A file comes into being; undone, it goes if nobody wrote to it.
+    /// Creates a file. Undo: removes it if nobody wrote to it.
     Create {
         /// Where.
         at: StepPath,
         /// What it holds.
         content: String,
-        /// What it is made like.
+        /// Its owner and mode.
         #[serde(flatten)]
         made: NewDirectory,
     },
-    /// A file goes; undone, it is made anew.
+    /// Removes a file. Undo: creates it again.
     Remove {
         /// Where.
         at: StepPath,
@@ -112,7 +112,7 @@ pub enum Step {
         #[serde(flatten)]
         made: NewDirectory,
     },
-    /// An entry gets another place, and in the same moment a file takes the place it had: a guard, which
+    /// Renames an entry, and at the same moment puts a file in its old place: the guard, which
     /// keeps a daemon that needs a directory there from starting.
     Block {
         /// Where it was, and the guard is.
@@ -125,11 +125,12 @@ pub enum Step {
         /// What the guard holds.
         content: String,
     },
-    /// An entry takes the place of a guard: the opposite of [`Step::Block`].
+    /// Renames an entry to the place of the guard, and removes the guard: the opposite of
+    /// [`Step::Block`].
     Unblock {
         /// Where it was.
         from: StepPath,
-        /// Where the guard was, and it goes.
+        /// Where the guard was: the new path of the entry.
         to: StepPath,
         /// Its inode.
         #[serde(flatten)]
@@ -137,27 +138,27 @@ pub enum Step {
         /// What the guard holds.
         content: String,
     },
-    /// Nothing is done: it was made before the run, in a directory that was made for what the run puts into
-    /// place. Undone, it goes: a file, a symlink, or a directory that is empty by then.
+    /// Does nothing: the entry was made before the run, in a staging directory. Undo: removes it: a
+    /// file, a symlink, or a directory that is empty by then.
     Staged {
         /// Where.
         at: StepPath,
         /// Its inode.
         #[serde(flatten)]
         identity: Identity,
-        /// A directory that goes with all in it.
+        /// Undo removes the directory with everything in it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         whole: bool,
     },
-    /// A directory comes into being that nobody can put anything into (`chattr +i`); undone, it goes.
+    /// Creates an empty, immutable directory (`chattr +i`). Undo: removes it.
     MakeMountPoint {
         /// Where.
         at: StepPath,
-        /// What it is made like.
+        /// Its owner and mode.
         #[serde(flatten)]
         made: NewDirectory,
     },
-    /// Such a directory goes; undone, it is made anew.
+    /// Removes such a directory. Undo: creates it again.
     RemoveMountPoint {
         /// Where.
         at: StepPath,
@@ -165,25 +166,25 @@ pub enum Step {
         #[serde(flatten)]
         made: NewDirectory,
     },
-    /// A directory is mounted on another one with exchanged owners: container ids of the run's map on disk are seen as
-    /// host ids, and host ids as container ids. Undone, it is unmounted.
+    /// Mounts a directory on another one with exchanged owners: container ids of the run's map on
+    /// disk are seen as host ids, and host ids as container ids. Undo: unmounts it.
     MountExchanged {
         /// Which directory.
         source: StepPath,
         /// Where it is mounted.
         at: StepPath,
-        /// What its time of last modification is set to before, nanoseconds since 1970: another one tells that
-        /// somebody worked in it.
+        /// The mtime that it gets before the mount, nanoseconds since 1970. If it has another one
+        /// later, somebody worked in it.
         mtime_ns: i64,
     },
-    /// The same is unmounted; undone, it is mounted.
+    /// Unmounts such a mount. Undo: mounts it.
     UnmountExchanged {
         /// Which directory.
         source: StepPath,
         /// Where it is mounted.
         at: StepPath,
     },
-    /// Nothing is done; undone, a directory gets back the time of its last modification.
+    /// Does nothing. Undo: restores the mtime of a directory.
     Times {
         /// Which directory. No names: the root itself.
         at: StepPath,
@@ -207,7 +208,7 @@ pub struct FileContent {
 }
 
 impl Step {
-    /// The places it is about.
+    /// The paths that it names.
     pub fn places(&self) -> Vec<&StepPath> {
         match self {
             Step::MakeDir { at, .. }
@@ -230,7 +231,7 @@ impl Step {
         }
     }
 
-    /// The entry that it gives another place.
+    /// The entry that it renames.
     pub fn moved(&self) -> Option<MovedPath<'_>> {
         match self {
             Step::Rename { from, to, identity }
@@ -248,7 +249,8 @@ impl Step {
         }
     }
 
-    /// What was made before the run and goes when the step is undone, and whether with all in it.
+    /// What was made before the run and is removed when the step is undone, and whether with
+    /// everything in it.
     pub fn staged(&self) -> Option<(&StepPath, bool)> {
         match self {
             Step::Staged { at, whole, .. } => Some((at, *whole)),
@@ -264,7 +266,7 @@ impl Step {
         }
     }
 
-    /// What the file holds that it puts into a place or takes away from one.
+    /// The content of the file that it creates or removes.
     pub fn file_content(&self) -> Option<&str> {
         match self {
             Step::Create { content, .. }
@@ -275,7 +277,7 @@ impl Step {
         }
     }
 
-    /// Whether its places are plain ways below the `roots` that there are.
+    /// Checks that its paths are plain names below one of `roots` roots.
     ///
     /// # Errors
     /// Which is not.

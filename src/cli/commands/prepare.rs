@@ -94,8 +94,8 @@ fn what_for_whom(
     }
     if args.run.obstacles.allow_outside_links {
         return Err(Failure::usage(
-            "--allow-outside-links: a file that is hard-linked into two services' paths would belong to either. Prepare each path \
-             by itself",
+            "--allow-outside-links: does not work with several services, because a file with hard links in \
+            the paths of two services can belong to only one. Prepare each path separately",
         ));
     }
     let found = binds::prepare::resolve(args, data_root(args)?, map)?;
@@ -135,8 +135,8 @@ fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
         let owner = asked.owners.of_path(n);
         let owner = owner.map_or(String::new(), |owner| format!(" --owner {owner}"));
         format!(
-            "{} has {} entries or more. `idshift mount{words}{owner} {}` would make it ready at once, and change no owner on \
-             disk, instead of so many inodes and a journal of them; docs/idmapped.md says when to use which.",
+            "{} has {} entries or more. `idshift mount{words}{owner} {}` would make it ready at once and \
+            change no owner on disk; docs/idmapped.md compares the two.",
             path(dir),
             count(LARGE as u64),
             shell_word(dir)
@@ -164,7 +164,7 @@ fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
             None => "runc 1.1 and later are not affected, older ones are".into(),
         };
         notes.push(format!(
-            "{} ({}) cannot be searched by the container's root: {runtime}. --fix-parents lets it through.",
+            "{} ({}) cannot be searched by the container's root: {runtime}. --fix-parents allows it.",
             path(&parent.path),
             parent.owner
         ));

@@ -158,7 +158,7 @@ pub fn is_manifest_to_stdout(
     let to_stdout = manifest == Some(Path::new("-"));
     match to_stdout && output.json {
         true => Err(Failure::usage(
-            "--manifest - and --json both want stdout: give the manifest a file",
+            "--manifest - and --json both write to stdout: name a file for the manifest",
         )),
         false => Ok(to_stdout),
     }

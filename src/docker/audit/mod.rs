@@ -34,7 +34,7 @@ use strategies::Strategy;
 use survey::Survey;
 use work::Work;
 
-/// All that was found.
+/// The result of an audit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Audit {
     /// The data-root.
@@ -46,7 +46,7 @@ pub struct Audit {
     /// Counts.
     #[serde(flatten)]
     pub holds: Holds,
-    /// What a migration would have to do; `None` where it could not be worked out.
+    /// What a migration would have to do; `None` if it could not be planned.
     pub work: Option<Work>,
     /// `B.B` of roots that are remapped by a mount.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,9 +67,9 @@ pub struct Audit {
     /// An idmapped mount shows the data-root: its owners are not those on disk, and a migration refuses it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_idmapped: bool,
-    /// Images and container files are where a migration can carry them.
+    /// Whether images and container files are in a store that can be migrated.
     pub is_carried: bool,
-    /// What becomes of the containerd image store.
+    /// What happens to the containerd image store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub containerd_store: Option<ConversionSummary>,
 }
@@ -86,7 +86,7 @@ impl Audit {
     }
 }
 
-/// How hard it looks.
+/// Options of an audit.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditOptions {
     /// Threads.
@@ -95,7 +95,7 @@ pub struct AuditOptions {
     pub quick: bool,
 }
 
-/// Looks at a data-root that is to be remapped.
+/// Audits a data-root that is to be remapped.
 ///
 /// # Errors
 /// The data-root cannot be read at all.

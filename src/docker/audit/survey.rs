@@ -44,7 +44,7 @@ pub struct Survey<'a> {
 
 /// The containerd image store, and what a migration makes of it.
 pub struct StoreSurvey {
-    /// Images and container files are where a migration can carry them.
+    /// Whether images and container files are in a store that can be migrated.
     pub is_carried: bool,
     /// What becomes of it.
     pub summary: Option<ConversionSummary>,
@@ -219,8 +219,8 @@ impl<'a> Survey<'a> {
         Ok(roots)
     }
 
-    /// What a migration would have to do, and both strategies where the data-root is a plain one. What stands in the way
-    /// of it becomes findings.
+    /// What a migration would have to do, and both strategies if the data-root is a plain one.
+    /// Obstacles become findings.
     pub fn plan(
         &mut self,
         is_plain: bool,

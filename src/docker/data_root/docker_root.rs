@@ -94,8 +94,10 @@ impl DockerRoot {
                 return Err(DockerError::in_the_way(
                     self.path.join(driver),
                     format!(
-                        "the storage driver {driver} keeps layers where they cannot be shifted (what can be: {}). \
-                         Save the images with `docker save`, and carry volumes and bind mounts with `idshift shift`",
+                        "the storage driver {driver} keeps layers where they cannot be shifted (supported: \
+                        {}). \
+                         Save the images with `docker save`, and shift volumes and bind mounts with `idshift \
+                         shift`",
                         shifted.join(", ")
                     ),
                 ));
@@ -165,7 +167,8 @@ impl DockerRoot {
         for id in self.container_ids()? {
             let dir = self.path.join("containers").join(&id);
             if dir.symlink_metadata().is_ok_and(|found| found.is_file()) {
-                let why = "is a file among the directories of containers, and none of dockerd's. Move it out of the data-root";
+                let why = "is a file among the directories of containers, and dockerd did not make it. Move \
+                it out of the data-root";
                 return Err(DockerError::in_the_way(dir, why));
             }
             let read = |name: &str| read_text(&dir.join(name));

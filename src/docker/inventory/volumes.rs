@@ -52,7 +52,7 @@ impl std::fmt::Display for VolumeElsewhere {
         match &self.rewritten {
             Some(new) if self.is_mounted => write!(
                 f,
-                "; it is rewritten to {new}, and a compose file that names it needs that too",
+                "; it is rewritten to {new}, and a Compose file that names it needs the same change",
                 new = escaped(Path::new(new))
             ),
             Some(new) => write!(f, "; it is rewritten to {}", escaped(Path::new(new))),
@@ -91,7 +91,7 @@ impl VolumeElsewhere {
             dir: None,
             becomes: Disposition::Left,
             rewritten: None,
-            advice: "what is in there is not shifted".into(),
+            advice: "its content is not shifted".into(),
             is_mounted: false,
             edits: Vec::new(),
         }
@@ -106,10 +106,10 @@ impl VolumeElsewhere {
     /// Its content is in this directory, which has no symlinks in its path.
     fn with_content(mut self, dir: PathBuf, rewriter: &PathRewriter) -> VolumeElsewhere {
         match whose(rewriter, &dir) {
-            PathOwner::Daemon => self.advice = "it goes along, and is not shifted".into(),
+            PathOwner::Daemon => self.advice = "it moves with the data-root, not shifted".into(),
             PathOwner::Content => {
                 self.becomes = Disposition::Carried;
-                self.advice = "it goes along with the data-root, shifted".into();
+                self.advice = "it moves with the data-root and is shifted".into();
             }
             PathOwner::Own | PathOwner::Host => self.dir = Some(dir),
         }
@@ -127,16 +127,16 @@ impl VolumeElsewhere {
         (self.becomes, self.advice) = match &mount.kind {
             Advice::Carried => (
                 Disposition::Carried,
-                "it goes along with the data-root, shifted".into(),
+                "it moves with the data-root and is shifted".into(),
             ),
             Advice::Prepare if host_binds == HostBinds::Shifted => (
                 Disposition::ShiftedInPlace,
-                "shifted where it lies, as a bind mount".into(),
+                "shifted in place, as a bind mount".into(),
             ),
             Advice::Prepare => (
                 Disposition::Left,
                 format!(
-                    "what is in there is not shifted; {} shifts it, and {SO_DOES_BIND_MOUNTS}",
+                    "its content is not shifted; {} shifts it, and {SO_DOES_BIND_MOUNTS}",
                     mount.advice
                 ),
             ),
@@ -161,16 +161,16 @@ impl VolumeElsewhere {
         (self.becomes, self.advice) = match (own.contains(dir), is_shifted) {
             (true, _) => (
                 Disposition::Carried,
-                "it goes along with the data-root, shifted".into(),
+                "it moves with the data-root and is shifted".into(),
             ),
             (_, true) if with_binds => (
                 Disposition::ShiftedInPlace,
-                "shifted back where it lies, as a bind mount".into(),
+                "shifted back in place, as a bind mount".into(),
             ),
             (_, true) => (
                 Disposition::Left,
                 format!(
-                    "what is in there stays shifted; {} shifts it back, and {SO_DOES_BIND_MOUNTS}",
+                    "its content stays shifted; {} shifts it back, and {SO_DOES_BIND_MOUNTS}",
                     reverse_command(remap, dir)
                 ),
             ),
@@ -210,7 +210,7 @@ fn behind_link(name: &str, dir: &Path, rewriter: &PathRewriter) -> VolumeElsewhe
     let last = links.last().map_or(dir, |link| link);
     let Some(content) = content.ok().filter(|_| canonicalize(last).is_ok()) else {
         let target = read_link(last).unwrap_or_default();
-        let what = format!("a symlink to {}, where nothing is", escaped(&target));
+        let what = format!("a symlink to {}, which does not exist", escaped(&target));
         let mut volume = VolumeElsewhere::new(name, dir, what);
         volume.advice = "left as it is".into();
         return volume;
@@ -222,7 +222,8 @@ fn behind_link(name: &str, dir: &Path, rewriter: &PathRewriter) -> VolumeElsewhe
         };
         if rewriter.new_path(&link).is_none() {
             return volume.refused(&format!(
-                "{} is outside of the data-root and leads into it, and would lead nowhere afterwards. \
+                "{} is a symlink outside of the data-root that leads into it, and would lead nowhere \
+                afterwards. \
                  Make the volume a symlink to {} itself",
                 escaped(&link),
                 escaped(&content)

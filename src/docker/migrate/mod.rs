@@ -38,7 +38,7 @@ pub struct DaemonTarget {
     pub data_root: PathBuf,
 }
 
-/// A plan that nothing stands in the way of, for whoever has to agree to it.
+/// A plan that passed all checks, for the confirmation.
 pub struct Planned<'a> {
     /// What is to be done.
     pub migration: &'a Migration,
@@ -50,10 +50,10 @@ pub struct Planned<'a> {
     pub made: Vec<String>,
 }
 
-/// Asks before the first change; an error is why there is none.
+/// Asks for confirmation before the first change. An error ends the command without a change.
 pub type Confirm<'a> = &'a dyn Fn(&Planned<'_>) -> Result<(), MigrateError>;
 
-/// A run that came to its end, and what a person should know of it.
+/// A finished run, and what to tell the operator.
 pub struct Migrated {
     /// What it did.
     pub report: Report,
@@ -73,9 +73,9 @@ pub struct Migrated {
     pub at_boot: Option<String>,
     /// systemd did not read its units again.
     pub reload: bool,
-    /// What is to be done next, where it is done.
+    /// What to do next, after a run.
     pub next: Option<String>,
-    /// That a copy is left, where it was undone.
+    /// A message about the copy that is left, if the migration was undone.
     pub copy_left: Option<String>,
 }
 
@@ -99,8 +99,8 @@ impl DaemonTarget {
         })
     }
 
-    /// Carries the data-root into the range or out of it. `manifest` is opened for a dry run that nothing stands in
-    /// the way of. A run is put to `confirm` when all checks are done.
+    /// Migrates the data-root into the range or out of it. `manifest` is opened for a dry run that
+    /// nothing stands in the way of. A run is put to `confirm` when all checks are done.
     ///
     /// # Errors
     /// [`MigrateError`]: nothing was changed.
@@ -215,7 +215,7 @@ impl DaemonTarget {
     }
 }
 
-/// Makes the user, and sees that it has become what the plan is for.
+/// Creates the user, and checks that it got the planned ranges.
 fn make_user(new: &NewUser) -> Result<(), DockerError> {
     new.make()?;
     let remap = Remap::resolve("default")?;
@@ -229,7 +229,7 @@ fn make_user(new: &NewUser) -> Result<(), DockerError> {
     }
 }
 
-/// That a copy is left, where its migration was undone.
+/// A message about the copy that is left, if its migration was undone.
 fn copy_left(report: &Report) -> Option<String> {
     let is_undone = matches!(report.ending, Ending::RolledBack { .. });
     let journal = report.journal.as_deref().filter(|_| is_undone)?;

@@ -1,4 +1,4 @@
-//! What the operator asks for.
+//! The options of the operator.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use crate::docker::migration::{MigrateRequest, shifted_before};
 use crate::idmap::Direction;
 use crate::journal::Store;
 
-/// What the operator asks for.
+/// The options of the operator.
 #[derive(Clone, Debug)]
 pub struct MigrateOptions {
     /// Into the range: `migrate`. Out of it: `revert`.
     pub direction: Direction,
     /// Only say what would be done.
     pub dry_run: bool,
-    /// The user that `default` stands for, and its ranges, are made where they are missing.
+    /// Create the user that `default` stands for, and its ranges, if they are missing.
     pub create_user: bool,
     /// Into the range by a mount: no owner of what containers own is changed.
     pub idmapped: bool,
     /// The plain root stays, and a copy of it is migrated.
     pub copy: bool,
-    /// `daemon.json` is to say so too.
+    /// Set it in `daemon.json` too.
     pub write_daemon_json: bool,
     /// Threads.
     pub jobs: usize,
@@ -29,13 +29,13 @@ pub struct MigrateOptions {
     pub keep_going: bool,
     /// Containers that cannot run remapped are marked to run with the host's user namespace.
     pub set_userns_host: bool,
-    /// Host directories that containers bind go along, where that is safe.
+    /// Also shift host directories that containers bind, where that is safe.
     pub bind_mounts: bool,
-    /// Also those that login accounts of this host work with.
+    /// Also those of login accounts of this host.
     pub allow_home: bool,
-    /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
+    /// Clear immutable and append-only flags for a change, and set them again.
     pub clear_flags: bool,
-    /// Files with names outside the data-root change too.
+    /// Also change files with hard links outside the data-root.
     pub allow_outside_links: bool,
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Performer<'a> {
     pub map: &'a IdMap,
     /// The trees are a daemon's own.
     pub is_service: bool,
-    /// What a daemon made that tried to start while it was kept from that is nobody's.
+    /// Whether to tolerate what a daemon made that the guard kept from starting.
     pub forgives: bool,
 }
 
@@ -168,7 +168,7 @@ impl Performer<'_> {
     }
 }
 
-/// Removes what a run left that was killed before a file was in its place.
+/// Removes temporary files of a run that was killed before it renamed them.
 pub(super) fn sweep(
     surveyor: &Surveyor<'_>,
     survey: &Survey,

@@ -8,7 +8,7 @@ use crate::journal::file::FrameLocation;
 use crate::journal::frame::{self, Damaged, HEAD, NextFrame};
 
 impl Reader<'_> {
-    /// Where the next frames lie, if their heads can be believed.
+    /// The locations of the next frames, as their heads say.
     pub(super) fn frames_ahead(&self) -> Vec<FrameLocation> {
         let mut places = Vec::new();
         let mut offset = self.offset;
@@ -35,8 +35,8 @@ impl Reader<'_> {
         places
     }
 
-    /// Looks at the frame that should begin here: at no more bytes than its head says, and where it
-    /// is not whole, at whether anything stands behind it.
+    /// Reads the frame that should begin here, and no more bytes than its head says. If it is not
+    /// complete, checks whether anything follows it.
     pub(super) fn find_frame(
         &self,
         number: u32,

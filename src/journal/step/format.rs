@@ -25,7 +25,7 @@ impl Step {
         }
     }
 
-    /// Whether it gives an entry a place in another tree.
+    /// Whether it renames an entry into another tree.
     fn crosses_roots(&self) -> bool {
         self.moved().is_some_and(|it| it.from.root != it.to.root)
     }

@@ -218,13 +218,13 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(aside) = &migration.set_aside.unused_root {
         notes.push(format!(
-            "An unused docker root was in the way; it is kept as {aside}."
+            "An unused root was in the way. It is kept as {aside}."
         ));
     }
     if let Some(aside) = &migration.set_aside.drivers {
         notes.push(format!(
             "The remapped daemon's storage driver holds nothing; its empty directories are kept as {aside}, so that \
-             the daemon finds its containerd image store. Remove them when all is there."
+             the daemon finds its containerd image store. Remove them when nothing is missing."
         ));
     }
     let store = migration.store_summary.iter();
@@ -236,7 +236,7 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
     let carried = inventory.bind_mounts.iter();
     for mount in carried.filter(|mount| mount.kind == Advice::Carried) {
         notes.push(format!(
-            "Bind mount {} of {} goes along with the data-root, shifted.",
+            "Bind mount {} of {} moves with the data-root and is shifted.",
             path(&mount.source),
             mount.container
         ));
@@ -251,11 +251,11 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
         ));
     }
     for bind in &inventory.in_place {
-        notes.push(format!("Bind mount {} goes along.", path(bind)));
+        notes.push(format!("Bind mount {} is shifted in place.", path(bind)));
     }
     for (bind, claim) in inventory.claimed() {
         notes.push(format!(
-            "Bind mount {} stays as it is: it {claim}. --allow-home takes it along.",
+            "Bind mount {} stays as it is: it {claim}. --allow-home shifts it too.",
             path(bind)
         ));
     }

@@ -118,7 +118,7 @@ fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase) {
         );
     }
     if let Some(aside) = &rebase.set_aside {
-        tell!("An unused root was in the way: it goes to {aside} in the data-root.");
+        tell!("An unused root was in the way. It is kept as {aside} in the data-root.");
     }
     for dir in &rebase.left_behind {
         tell!(

@@ -13,7 +13,7 @@ use crate::preflight::mount_views::idmapped;
 impl BindMountSurvey<'_> {
     pub(super) fn words_of_claim(&self, claim: &Claim, source: &Path) -> String {
         let prepare = prepare_command(self.remap, &PrepareOption::AllowHome, &real(source));
-        format!("nothing: it {claim}. If that is meant: {prepare}")
+        format!("nothing: it {claim}. If you want to shift it anyway: {prepare}")
     }
 
     pub(super) fn words(&self, advice: &Advice, source: &Path) -> String {
@@ -32,27 +32,32 @@ impl BindMountSurvey<'_> {
         Advice::InRange => "nothing: it is in the range already".into(),
         Advice::Usable => "nothing: it can be used as it is".into(),
         Advice::Socket => {
-            "never shift a socket: run the container with --userns=host, or let it talk through a group".into()
+            "never shift a socket: run the container with --userns=host, or give it access through a group".into()
         }
-        Advice::Device => "never shift a device: the container uses it as far as its mode lets all".into(),
+        Advice::Device => "never shift a device: the container can use it as its mode allows to others".into(),
         Advice::System => {
-            "never shift a part of the system: the container sees it as nobody's, and reads what all may read".into()
+            "never shift a part of the system: the container sees it as nobody's, and can read what \
+            everybody can read".into()
         }
         Advice::DataRoot => {
-            "never shift it by hand: a part of the data-root, most of it nobody's in a remapped container; --userns=host sees all"
+            "never shift it by hand: it is a part of the data-root, and a remapped container sees most of it \
+            as nobody's; one with --userns=host sees all"
                 .into()
         }
         Advice::Carried => format!(
-                "nothing: it goes along with the data-root, shifted; a compose file that names it needs {}",
+                "nothing: it moves with the data-root and is shifted; a Compose file that names it needs the \
+                new path {}",
                 escaped(moved_to.as_deref().unwrap_or(&place))
             ),
         Advice::Idmapped => {
             let help = idmapped(&place).and_then(|error| error.help()).unwrap_or_default();
-            format!("never shift it through an idmapped mount, where its owners on disk are others than those shown. {help}")
+            format!("never shift it through an idmapped mount: its owners on disk are not those shown. \
+            {help}")
         }
         Advice::Prepare | Advice::Account => prepare(),
         Advice::Shared(other) if moved_to.is_some() => format!(
-            "it goes along with the data-root as it is: {other} binds it too and is not remapped. Afterwards: {}",
+            "it moves with the data-root, not shifted: {other} binds it too and is not remapped. Afterwards: \
+            {}",
             prepare()
         ),
         Advice::Shared(other) => format!(

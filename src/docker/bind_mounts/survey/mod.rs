@@ -27,15 +27,15 @@ use crate::volume::parents::closed_above;
 use crate::volume::user::{ContainerUser, seen_inside};
 use user_access::try_it;
 
-/// Looks at bind mounts, container by container.
+/// Surveys bind mounts, container by container.
 pub struct BindMountSurvey<'a> {
     /// The docker root.
     pub root: &'a DockerRoot,
-    /// The same, as what gets another place.
+    /// Maps paths in the docker root to their new ones.
     pub rewriter: &'a PathRewriter,
-    /// The range; none where nobody knows it.
+    /// The range; `None` if it is not known.
     pub remap: Option<&'a Remap>,
-    /// The accounts whose files stay theirs; none where they need not.
+    /// Login accounts whose files are not shifted; `None` if the operator allows it.
     pub accounts: Option<LoginAccounts>,
     /// Also at what lies outside of the docker root.
     pub host_binds: bool,
@@ -114,8 +114,8 @@ impl<'a> BindMountSurvey<'a> {
         }
     }
 
-    /// All that were looked at. What a container that is not remapped binds too is nothing to be
-    /// shifted without thought.
+    /// All that were surveyed. Those that a container without remapping binds too are marked as
+    /// shared.
     pub fn all(mut self) -> Vec<BindMount> {
         let unmapped = self
             .found
@@ -218,14 +218,14 @@ impl<'a> BindMountSurvey<'a> {
         }
     }
 
-    /// What somebody who logs in to this host has to do with it.
+    /// How it concerns a login account.
     fn claim(&self, real: &Path, holds: Option<&OwnerStats>) -> Option<Claim> {
         let root = Root::open(real).ok()?;
         let inside = || holds?.account.clone().map(Claim::HoldsFiles);
         homes::claim(&root, self.accounts.as_ref()?).or_else(inside)
     }
 
-    /// What is so whoever the container runs as.
+    /// The advice that does not depend on the container's user.
     fn fixed(&self, seen: Option<(&Path, Stat)>, is_host: bool) -> Option<Advice> {
         let Some((real, stat)) = seen else {
             return Some(Advice::NotThere);

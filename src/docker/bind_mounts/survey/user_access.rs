@@ -12,7 +12,7 @@ pub(super) struct UserAccess {
     pub writes: bool,
 }
 
-/// Tries without making anything; `None` where it cannot be tried, as without root.
+/// Tests access without creating anything; `None` if that is not possible, as without root.
 pub(super) fn try_it(pin: &PinnedFile, user: &ContainerUser, remap: &Remap) -> Option<UserAccess> {
     let question = Question {
         user: user.clone(),

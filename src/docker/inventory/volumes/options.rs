@@ -96,17 +96,19 @@ fn of_filesystem(kind: &str, mount_opts: &str) -> &'static str {
     let has_owner = |word: &str| ["uid=", "gid="].iter().any(|it| word.starts_with(it));
     match kind {
         _ if mount_opts.split(',').any(has_owner) => {
-            "left as it is; uid= and gid= in its options are ids of the host: create it again with the range's ids"
+            "left as it is; uid= and gid= in its options are ids of the host: create it again with ids of \
+            the range"
         }
-        "tmpfs" => "left as it is: it is empty each time it is mounted",
+        "tmpfs" => "left as it is: it is empty after each mount",
         kind if kind.starts_with("nfs") || kind == "cifs" || kind == "smb3" => {
-            "left as it is: what is in there is not shifted. Shift it with idshift on the server that keeps the files"
+            "left as it is: its content is not shifted. Shift it with idshift on the server that stores the \
+            files"
         }
         "overlay" => {
-            "left as it is: what is in its layers is not shifted. Shift those with idshift prepare"
+            "left as it is: the files in its layers are not shifted. Shift the layers with idshift prepare"
         }
         _ => {
-            "left as it is: what is in there is not shifted. Mount it, and shift it with idshift prepare"
+            "left as it is: its content is not shifted. Mount it, and shift it with idshift prepare"
         }
     }
 }

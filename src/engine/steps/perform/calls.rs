@@ -14,8 +14,8 @@ use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::{Mode, Ownership};
 
 impl Performer<'_> {
-    /// Whatever has the place is renamed: that it is what is meant, or may be, was found out before. What is
-    /// gone is gone.
+    /// Renames whatever is at `from`: the survey checked before that it is the right entry. With
+    /// `forgives`, an entry that is gone is not an error.
     pub(super) fn rename(&self, from: &StepPath, to: &StepPath) -> Result<(), StepError> {
         let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
         let moved =
@@ -26,7 +26,7 @@ impl Performer<'_> {
         }
     }
 
-    /// Gives an entry another place and leaves a guard in the one it had.
+    /// Renames an entry and puts a guard in its old place.
     pub(super) fn block(
         &self,
         from: &StepPath,
@@ -44,7 +44,7 @@ impl Performer<'_> {
         Ok(file_ops::exchange(from, to)?)
     }
 
-    /// Gives an entry the place of a guard.
+    /// Renames an entry to the place of a guard.
     pub(super) fn unblock(
         &self,
         from: &StepPath,
@@ -164,7 +164,7 @@ impl Performer<'_> {
     }
 }
 
-/// Anybody may read why the daemon does not start.
+/// Everybody can read it, to learn why the daemon does not start.
 const GUARD: Owner = Owner {
     uid: 0,
     gid: 0,
