@@ -53,7 +53,10 @@ fn own_data_in_the_data_root_is_shifted_if_bound() {
     for words in [
         "nothing: it moves with the data-root and is shifted",
         "two binds it too and is not remapped",
-        &format!("needs the new path {}", root.join(INNER).join("appdata/web").display()),
+        &format!(
+            "needs the new path {}",
+            root.join(INNER).join("appdata/web").display()
+        ),
         "kept: not Docker's; moves with the data-root, not shifted",
     ] {
         assert!(audited.text().contains(words), "{words:?} in {audited}");

@@ -90,7 +90,7 @@ fn containers_of_other_snapshotters_are_refused_by_name() {
         ));
         all_refuse(
             &host,
-            &[&format!("the snapshotter {driver},"), "docker commit one"],
+            &[&format!("the snapshotter {driver};"), "docker commit one"],
         );
         before = driver;
     }
