@@ -83,6 +83,8 @@ pub enum Guidance<'a> {
     NameUserOfLines,
     /// Of options that are relative to the ids of a user.
     NameUserOfPodman,
+    /// Of an inode of a root that was remapped by a mount, of which times do not tell whose it is.
+    Undated,
 }
 
 impl fmt::Display for Guidance<'_> {
@@ -121,6 +123,10 @@ impl fmt::Display for Guidance<'_> {
                 "Name the user whose lines in /etc/subuid and /etc/subgid count: --subid USER"
             }
             Guidance::NameUserOfPodman => "Name the user whose rootless Podman it is: --subid USER",
+            Guidance::Undated => {
+                "For all such files, `idshift docker revert --undated keep` leaves their owners, as of before, and \
+                 `--undated give-back` takes them off the range, as root's"
+            }
             other => return other.fmt_with_names(f),
         };
         f.write_str(text)

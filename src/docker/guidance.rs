@@ -62,6 +62,13 @@ pub const NOT_IDMAPPED: &str = "migrate without --idmapped";
 pub const REVERT_THEN_IDMAPPED: &str =
     "first `idshift docker revert`, then `idshift docker migrate --idmapped`";
 
+/// Where an owner is asked for that no root of changed owners leaves unknown.
+pub const NOT_UNDATED: &str = "is not remapped by a mount: run this again without --undated";
+
+/// What tells, and decides, whose an inode is that times do not tell of.
+pub const DECIDE_UNDATED: &str = "idshift docker revert --dry-run -v names each such file and what decides, as --undated \
+                                  keep or give-back; where it names none, nothing is in question";
+
 /// Where a root that is remapped by a mount is to get another range.
 pub const REBASE_IDMAPPED: &str = "first `idshift docker revert` with the old range, then `idshift docker \
 migrate --idmapped` with the new one";

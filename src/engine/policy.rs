@@ -2,7 +2,7 @@
 
 use crate::fs::{DirPath, Stat};
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{self, Mapping, Mode, Ownership};
+use crate::ownership::{self, Mapping, Mode, Ownership, Undated};
 
 /// What is done about one inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +34,11 @@ pub enum Rule {
     /// Host ids become the container ids that they stand for; other ids stay.
     GiveBack,
     /// As [`Rule::GiveBack`] or [`Rule::Keep`], and which of the two is not known: it must have no host id.
-    Undated,
+    Undated(Undated),
     /// Host ids become container ids, and container ids host ids.
     Exchange,
+    /// The same, and what its host ids stand for is not known: it must have none.
+    ExchangeUndated(Undated),
     /// The same; other ids stay.
     ExchangeInRange,
     /// It stays as it is; a directory is entered.
@@ -62,8 +64,9 @@ impl Rule {
                 xattrs: before.xattrs.clone(),
             },
             Rule::GiveBack => return ownership::give_back_ownership(before, map),
-            Rule::Undated => return ownership::undated_ownership(before, map),
+            Rule::Undated(why) => return ownership::undated_ownership(before, map, why),
             Rule::Exchange => return ownership::exchange_ownership(before, map),
+            Rule::ExchangeUndated(why) => return ownership::exchange_undated(before, map, why),
             Rule::ExchangeInRange => return ownership::exchange_in_range(before, map),
             Rule::Keep | Rule::Skip => return Mapping::Already,
         };

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::acl::{AclEntry, Who};
 use super::{Acl, Capability, Ownership, OwnershipXattrs};
+use crate::guidance::Guidance;
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use through::Through;
 
@@ -34,15 +35,17 @@ pub enum Unmapped {
     /// It has an id of the range, and whether it had it before the mount is not known.
     #[error(
         "it has an id of the range ({uid}:{gid} on disk). idshift cannot tell whether it had the id before \
-        the data-root was remapped by a mount, or whether root of the host made it since: the clock of this \
-        host was set back, so its times do not show that. If root made it, chown it to the ids without the \
-        range (100000 is 0). If it had the id before, note its owner, chown it, and chown it back afterwards"
+        the data-root was remapped by a mount, or whether root of the host made it since: {why}, so its times \
+        do not show that. If root made it, chown it to the ids without the range (100000 is 0). {help}",
+        help = Guidance::Undated
     )]
     Undated {
         /// Its owner.
         uid: u32,
         /// Its group.
         gid: u32,
+        /// Why not.
+        why: Undated,
     },
     /// Two entries of an ACL would be for the same one.
     #[error("two entries of its {field} would be for the same id")]
@@ -53,6 +56,20 @@ pub enum Unmapped {
     /// A capability of version 2 is that of uid 0, which has no id on the other side.
     #[error("it has a capability of uid 0, which is outside the map")]
     NoContainerRoot,
+}
+
+/// Why times do not tell what an inode's owner was when its data-root was remapped by a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Undated {
+    /// What seems to be older may not be.
+    #[error("the clock of this host was set back")]
+    ClockSetBack,
+    /// All inodes are newer than that.
+    #[error("the data-root was copied or restored file by file since")]
+    Copied,
+    /// The inode is older than that, and its owner, or anything else of it, is not.
+    #[error("the inode was there before, and was changed since")]
+    ChangedSince,
 }
 
 /// Maps owner, group, every named entry of both ACLs and a capability's root. The mode stays.
@@ -72,13 +89,22 @@ pub fn give_back_ownership(before: &Ownership, map: &IdMap) -> Mapping {
 }
 
 /// As [`give_back_ownership`], of what must have no host id.
-pub fn undated_ownership(before: &Ownership, map: &IdMap) -> Mapping {
+pub fn undated_ownership(before: &Ownership, map: &IdMap, why: Undated) -> Mapping {
     match give_back_ownership(before, map) {
         Mapping::Change(_) => Mapping::Unmapped(Unmapped::Undated {
             uid: before.uid,
             gid: before.gid,
+            why,
         }),
         stays => stays,
+    }
+}
+
+/// As [`exchange_ownership`], of what must have no host id.
+pub fn exchange_undated(before: &Ownership, map: &IdMap, why: Undated) -> Mapping {
+    match undated_ownership(before, map, why) {
+        Mapping::Already => exchange_ownership(before, map),
+        in_question => in_question,
     }
 }
 

@@ -36,7 +36,7 @@ pub use file_type::FileType;
 pub use flags::Flags;
 pub use grant::grant_search;
 pub use mapping::{
-    Mapping, exchange_in_range, exchange_ownership, expect_ownership, give_back_ownership,
-    give_ownership, map_all_of_ownership, map_ownership, undated_ownership,
+    Mapping, Undated, exchange_in_range, exchange_ownership, exchange_undated, expect_ownership,
+    give_back_ownership, give_ownership, map_all_of_ownership, map_ownership, undated_ownership,
 };
 pub use mode::Mode;

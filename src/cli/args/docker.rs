@@ -192,9 +192,29 @@ pub struct RevertArgs {
     /// (o=bind, symlinks), or that a migration shifted
     #[arg(long)]
     pub bind_mounts: bool,
+    /// Of a root that was remapped by a mount: files with an id of the range of which it is not known whether
+    /// they had it before, as after a copy. Keep it, or give them back to root as what the host made since
+    /// [default: refuse]
+    #[arg(
+        long,
+        value_name = "keep|give-back",
+        value_enum,
+        hide_possible_values = true,
+        conflicts_with = "to_containerd"
+    )]
+    pub undated: Option<UndatedArg>,
     /// The rest
     #[command(flatten)]
     pub both: MigrationArgs,
+}
+
+/// What is done about inodes of which it is not known whether they had an id of the range before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UndatedArg {
+    /// They keep their owners.
+    Keep,
+    /// They lose the range.
+    GiveBack,
 }
 
 /// `idshift docker rebase`

@@ -30,7 +30,7 @@ pub use common::{
 pub use completions::{CompletionsArgs, ManArgs, Shell};
 pub use docker::{
     AuditArgs, DaemonArgs, DockerArgs, DockerCommand, MigrateArgs, MigrationArgs, MountRootArgs,
-    RebaseArgs, RevertArgs,
+    RebaseArgs, RevertArgs, UndatedArg,
 };
 pub use doctor::DoctorArgs;
 pub use journal::{JournalArgs, JournalCommand};

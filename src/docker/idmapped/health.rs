@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
 
-use super::{IdmappedRoot, MountState, unit};
+use super::{IdmappedRoot, MountState, copied, unit};
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names};
+use crate::docker::guidance;
 use crate::docker::remap::Remap;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::file_ops::is_empty;
@@ -76,6 +77,7 @@ pub fn findings(
                 Finding::error("ranges", format!("{} {found}", escaped(&point))).remedy(remedy)
             }),
     );
+    findings.extend(copied(root)?);
     findings.extend(hidden(root));
     findings.extend(without_mount(root)?);
     Ok(findings)
@@ -128,6 +130,14 @@ fn other_ranges(root: &IdmappedRoot, remap: &Remap) -> Option<[String; 2]> {
     ])
 }
 
+/// That times do not tell what its migration found.
+fn copied(root: &IdmappedRoot) -> Result<Option<Finding>, DockerError> {
+    let told = || Finding::warning(WHAT, copied::told(&root.content()));
+    Ok(root
+        .is_copied()?
+        .then(|| told().remedy(guidance::DECIDE_UNDATED)))
+}
+
 /// Checks the mount point below the mount: it should be empty and immutable.
 fn hidden(root: &IdmappedRoot) -> Option<Finding> {
     let (stat, empty) = below_mount(root)?;
@@ -151,8 +161,8 @@ fn hidden(root: &IdmappedRoot) -> Option<Finding> {
     )
 }
 
-const HOLDS_FILES: &str =
-    "holds files that a daemon wrote without the mount, and that the mount hides";
+const HOLDS_FILES: &str = "holds files that the mount hides: a daemon wrote them without it, or somebody copied the data-root \
+                           with it";
 
 /// What to do with such files.
 fn move_away(root: &IdmappedRoot) -> String {

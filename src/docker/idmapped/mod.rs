@@ -5,6 +5,7 @@
 //! the daemon makes as root of the host is B's on disk.
 //!
 //! - `clock`: whether times tell what is older than it
+//! - `copied`: whether its inodes are those that it was made of
 //! - [`health`]: what is the matter with one
 //! - [`layout`]: which inodes change owners on the way out of it, or when it is made permanent
 //! - `permanent`: what is seen through the mount becomes what is on disk
@@ -12,11 +13,15 @@
 //! - [`mod@unit`]: what mounts it at boot
 
 pub(super) mod clock;
+pub(super) mod copied;
 pub mod health;
 pub mod layout;
 pub(super) mod permanent;
 pub mod probe;
 pub mod unit;
+
+pub use copied::told as told_copied;
+pub use layout::UndatedOwners;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +33,7 @@ use crate::fs::escape::{escaped, shell_word};
 use crate::fs::idmapped_mount::{DetachedMount, MountOptions};
 use crate::fs::{PinnedFile, Stat, mountinfo};
 use crate::idmap::{IdMap, MapSpec, MountMap};
+use crate::ownership::Undated;
 use crate::preflight::in_use::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
 
 /// The file beside the content that holds the map.
@@ -44,6 +50,8 @@ pub struct IdmappedRoot {
     pub map: IdMap,
     /// When it was made, milliseconds since 1970: an inode that was not changed since was not made through the mount.
     pub since: i64,
+    /// Directories of the daemon that it was made of.
+    inodes: Vec<copied::Recorded>,
 }
 
 /// Where its content is, below the data-root.
@@ -54,14 +62,22 @@ pub fn place(range: &str) -> [String; 2] {
 /// Before the time in a [`MAP`] file.
 const SINCE: &str = "since ";
 
-/// What the file [`MAP`] holds of a root that is made at this time.
-pub fn record(map: &IdMap, since: jiff::Timestamp) -> String {
+/// What the file [`MAP`] holds of a root that is made at this time of the docker root in this directory.
+///
+/// # Errors
+/// The docker root cannot be read.
+pub fn record(
+    map: &IdMap,
+    since: jiff::Timestamp,
+    (docker_root, is_converted): (&Path, bool),
+) -> Result<String, DockerError> {
     let since = since.as_millisecond();
-    format!(
+    let inodes = copied::lines(docker_root, is_converted)?;
+    Ok(format!(
         "# The content beside this file is a Docker data-root. It is mounted on the directory beside this one that is named\n\
          # by its range, with these ids (on disk : seen) exchanged. `idshift docker mount` mounts it, `idshift docker revert`\n\
-         # takes it back. Do not change anything in here.\n{SINCE}{since}\n{map}\n"
-    )
+         # takes it back. Do not change anything in here.\n{SINCE}{since}\n{inodes}{map}\n"
+    ))
 }
 
 /// What is mounted at the daemon's directory.
@@ -91,9 +107,11 @@ impl IdmappedRoot {
         let since = text
             .lines()
             .find_map(|line| line.strip_prefix(SINCE)?.parse().ok());
-        let lines = text
-            .lines()
-            .filter(|line| !line.starts_with('#') && !line.starts_with(SINCE));
+        let inodes = text.lines().filter_map(copied::Recorded::read).collect();
+        let lines = text.lines().filter(|line| {
+            let others = ["#", SINCE, copied::INODE];
+            !others.iter().any(|other| line.starts_with(other))
+        });
         let specs: Result<Vec<MapSpec>, _> = lines
             .flat_map(str::split_whitespace)
             .map(str::parse)
@@ -108,6 +126,7 @@ impl IdmappedRoot {
                 range: range.into(),
                 map,
                 since,
+                inodes,
             })),
             Err(error) => Err(DockerError::in_the_way(
                 &path,
@@ -153,14 +172,19 @@ impl IdmappedRoot {
         self.top.join(dir)
     }
 
-    /// When it was made, and whether times tell what was there before.
+    /// When it was made, and whether times tell what was there before. `decided`: what the operator says where they do not.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn since(&self) -> Result<layout::Since, DockerError> {
+    pub fn since(&self, decided: Option<UndatedOwners>) -> Result<layout::Since, DockerError> {
+        let doubt = match self.is_copied()? {
+            true => Some(Undated::Copied),
+            false => clock::was_set_back(self)?.then_some(Undated::ClockSetBack),
+        };
         Ok(layout::Since {
             ms: self.since,
-            is_doubtful: clock::was_set_back(self)?,
+            doubt,
+            decided,
         })
     }
 

@@ -64,18 +64,18 @@ pub(in crate::docker) fn prepare(
         staging: None,
     };
     let place = [holder, content];
-    Ok(Migration::of_steps(
+    Migration::of_steps(
         request,
         remap,
-        top,
+        (top, Some(root)),
         inventory,
         Box::new(MakePermanent {
             place,
             layout,
-            since: root.since()?,
+            since: root.since(None)?,
         }),
         steps.finish(),
-    ))
+    )
 }
 
 /// Refuses what has no meaning here, and ranges that are others now.

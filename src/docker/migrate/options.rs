@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::DaemonTarget;
-use crate::docker::idmapped::unit;
+use crate::docker::idmapped::{UndatedOwners, unit};
 use crate::docker::migration::{MigrateRequest, shifted_before};
 use crate::idmap::Direction;
 use crate::journal::Store;
@@ -33,6 +33,8 @@ pub struct MigrateOptions {
     pub bind_mounts: bool,
     /// Also those of login accounts of this host.
     pub allow_home: bool,
+    /// Out of a range by a mount: what becomes of inodes of which it is not known whether they had an id of the range before.
+    pub undated: Option<UndatedOwners>,
     /// Clear immutable and append-only flags for a change, and set them again.
     pub clear_flags: bool,
     /// Also change files with hard links outside the data-root.
@@ -66,6 +68,7 @@ impl DaemonTarget {
                 Direction::Into => Vec::new(),
                 Direction::OutOf => shifted_before(store, &self.data_root),
             },
+            undated: options.undated,
             clear_flags: options.clear_flags,
             allow_outside_links: options.allow_outside_links,
             daemon_json: writes.then(|| (self.start.config.clone(), self.remap_to.clone())),

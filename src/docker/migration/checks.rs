@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Locations, MigrateRequest};
 use crate::docker::data_root::{DockerRoot, MOVING, is_remapped_name, names};
+use crate::docker::guidance;
 use crate::docker::idmapped::{health, probe};
 use crate::docker::image_store;
 use crate::docker::reason::Instead;
@@ -31,6 +32,10 @@ pub(super) fn check_kind(
             health::check_ranges(root, remap)?;
             root.check_mounted()
         }
+        (Direction::OutOf, _, None) if request.undated.is_some() => Err(DockerError::in_the_way(
+            data_root.join(remap.dir_name()),
+            guidance::NOT_UNDATED,
+        )),
         _ => Ok(()),
     }
 }

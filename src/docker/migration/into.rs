@@ -69,12 +69,12 @@ fn make_root(
     match &survey.request.staging {
         Some(staging) => {
             if locations.by_mount {
-                steps.make_idmapped_holder(range_dir, &survey.remap);
+                steps.make_idmapped_holder(range_dir, &survey.remap, true)?;
             }
             steps.make_root_of_staging(staging, &locations.source(), &locations.target())?;
             entries.retain(|name| name != "image");
         }
-        None if locations.by_mount => steps.make_idmapped_root(range_dir, &survey.remap),
+        None if locations.by_mount => steps.make_idmapped_root(range_dir, &survey.remap)?,
         None => {
             steps.make_remapped_root(range_dir, survey.remap.root.1);
             steps.add_guard(&[range_dir]);

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use super::DockerError;
 use super::conversion::plan::Conversion;
 use super::conversion::summary::ConversionSummary;
-use super::idmapped::permanent;
+use super::idmapped::{IdmappedRoot, permanent};
 use super::inventory::Inventory;
 use super::remap::Remap;
 use super::steps::{PlannedSteps, StepList};
@@ -40,6 +40,10 @@ pub use request::MigrateRequest;
 pub use shifted_before::shifted_before;
 use survey::Survey;
 use trees::Trees;
+
+fn is_copied(root: Option<&IdmappedRoot>) -> Result<bool, DockerError> {
+    root.map_or(Ok(false), IdmappedRoot::is_copied)
+}
 
 /// A plan, and its facts for people.
 pub struct Migration {
@@ -54,6 +58,8 @@ pub struct Migration {
     pub data_root: PathBuf,
     range_dir: String,
     root_gid: u32,
+    /// It is a root that was remapped by a mount, and then copied or restored file by file.
+    pub is_copied: bool,
     /// What happens to everything in and around the data-root.
     pub inventory: Inventory,
     /// What is in the way and is renamed and kept.
@@ -117,6 +123,7 @@ impl Migration {
             request: survey.request.shift_request(&survey.remap, trees.paths),
             store_summary: conversion::summary(&survey)?,
             root_gid: survey.remap.root.1,
+            is_copied: is_copied(survey.locations.idmapped.as_ref())?,
             data_root: survey.locations.data_root,
             range_dir: survey.locations.range_dir,
             conversion: survey.conversion,
@@ -131,12 +138,13 @@ impl Migration {
     pub(super) fn of_steps(
         request: &MigrateRequest,
         remap: &Remap,
-        data_root: &Path,
+        (data_root, root): (&Path, Option<&IdmappedRoot>),
         inventory: Inventory,
         policy: Box<dyn Policy>,
         steps: PlannedSteps,
-    ) -> Migration {
-        Migration {
+    ) -> Result<Migration, DockerError> {
+        Ok(Migration {
+            is_copied: is_copied(root)?,
             policy,
             steps,
             request: request.shift_request(remap, vec![data_root.to_path_buf()]),
@@ -149,7 +157,7 @@ impl Migration {
             set_aside: SetAside::default(),
             marked: Vec::new(),
             will_not_start: Vec::new(),
-        }
+        })
     }
 
     /// The plan, for the engine.

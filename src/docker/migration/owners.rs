@@ -42,7 +42,7 @@ pub(super) fn policy(
         Some(root) => Box::new(RevertIdmapped {
             place: idmapped::place(&survey.locations.range_dir),
             rewritten: rewritten(),
-            since: root.since()?,
+            since: root.since(survey.request.undated)?,
         }),
         None if survey.request.idmapped => Box::new(MakeIdmapped {
             layout,

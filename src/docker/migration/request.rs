@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::docker::conversion::staging::Staging;
+use crate::docker::idmapped::UndatedOwners;
 use crate::docker::remap::Remap;
 use crate::engine::ShiftRequest;
 use crate::idmap::Direction;
@@ -45,6 +46,8 @@ pub struct MigrateRequest {
     pub allow_home: bool,
     /// Out of the range: host directories that went into it with this data-root.
     pub shifted_before: Vec<PathBuf>,
+    /// Out of a range by a mount: what becomes of inodes of which it is not known whether they had an id of the range before.
+    pub undated: Option<UndatedOwners>,
     /// Clear immutable and append-only flags for a change, and set them again.
     pub clear_flags: bool,
     /// Files with names outside the data-root change too, for whoever uses those.
@@ -72,6 +75,7 @@ impl MigrateRequest {
             bind_mounts: false,
             allow_home: false,
             shifted_before: Vec::new(),
+            undated: None,
             clear_flags: false,
             allow_outside_links: false,
             daemon_json: None,

@@ -12,8 +12,15 @@ use crate::ownership::Mode;
 
 impl StepList<'_> {
     /// The mount point is made, empty and immutable, and the directory that is to be mounted there.
-    pub fn make_idmapped_root(&mut self, range_dir: &str, remap: &Remap) {
-        self.make_idmapped_holder(range_dir, remap);
+    ///
+    /// # Errors
+    /// As of [`StepList::make_idmapped_holder`].
+    pub fn make_idmapped_root(
+        &mut self,
+        range_dir: &str,
+        remap: &Remap,
+    ) -> Result<(), DockerError> {
+        self.make_idmapped_holder(range_dir, remap, false)?;
         let [holder, content] = idmapped::place(range_dir);
         // Seen through the mount: 0, and the group of the container's root.
         self.early.push(Step::MakeDir {
@@ -25,10 +32,20 @@ impl StepList<'_> {
             },
         });
         self.add_guard(&[&holder, &content]);
+        Ok(())
     }
 
-    /// The mount point is made, and the directory that is to hold what is mounted there.
-    pub fn make_idmapped_holder(&mut self, range_dir: &str, remap: &Remap) {
+    /// The mount point is made, and the directory that is to hold what is mounted there. `is_converted`: images and layers
+    /// of it are made of a containerd image store.
+    ///
+    /// # Errors
+    /// The data-root cannot be read.
+    pub fn make_idmapped_holder(
+        &mut self,
+        range_dir: &str,
+        remap: &Remap,
+        is_converted: bool,
+    ) -> Result<(), DockerError> {
         let [holder, _] = idmapped::place(range_dir);
         self.early.push(Step::MakeMountPoint {
             at: StepPath::new(0, [range_dir]),
@@ -38,9 +55,14 @@ impl StepList<'_> {
         self.make_private_dir(&[&holder]);
         self.early.push(Step::Create {
             at: StepPath::new(0, [&holder[..], idmapped::MAP]),
-            content: idmapped::record(&remap.map, jiff::Timestamp::now()),
+            content: idmapped::record(
+                &remap.map,
+                jiff::Timestamp::now(),
+                (self.data_root, is_converted),
+            )?,
             made: GUARD_OWNER,
         });
+        Ok(())
     }
 
     /// It is mounted.

@@ -29,7 +29,9 @@ fn host_ids_are_given_back_and_others_stay() {
             Mapping::Unmapped(why) => panic!("{before:?}: {why}"),
         };
         assert_eq!(back, of(given), "{before:?}");
-        let is_told = matches!(undated_ownership(&of(before), &map), Mapping::Unmapped(_));
+        let why = Undated::Copied;
+        let undated = undated_ownership(&of(before), &map, why);
+        let is_told = matches!(undated, Mapping::Unmapped(_));
         assert_eq!(is_told, back != of(before), "{before:?}");
         // A host id would not be told from one that this made.
         match (exchange_in_range(&of(before), &map), exchanged) {
@@ -38,6 +40,10 @@ fn host_ids_are_given_back_and_others_stay() {
             }
             (Mapping::Unmapped(_), _) if before != (0, 7) => {}
             (other, _) => panic!("{before:?}: {other:?}"),
+        }
+        match exchange_undated(&of(before), &map, why) {
+            Mapping::Unmapped(Unmapped::Undated { .. }) => assert!(is_told, "{before:?}"),
+            stays => assert_eq!(stays, exchange_ownership(&of(before), &map)),
         }
         match (exchange_ownership(&of(before), &map), exchanged) {
             (Mapping::Change(after), Some(exchanged)) => assert_eq!(after, of(exchanged)),

@@ -13,6 +13,7 @@ mod fresh_root;
 mod hosts;
 mod idmapped;
 mod idmapped_clock;
+mod idmapped_copied;
 mod idmapped_metadata;
 mod idmapped_services;
 mod kills;

@@ -2,7 +2,9 @@
 
 use super::effects::effects;
 use super::{daemon_target, refused};
-use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs};
+use crate::cli::args::{
+    Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs, UndatedArg,
+};
 use crate::cli::commands::rollback;
 use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
@@ -15,7 +17,7 @@ use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::copy::PlannedCopy;
-use crate::docker::idmapped::unit;
+use crate::docker::idmapped::{UndatedOwners, place, told_copied, unit};
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Migrated, Planned};
 use crate::docker::migration::Migration;
 use crate::docker::remap::Remap;
@@ -33,6 +35,7 @@ pub struct MigrationCommand<'a> {
     set_userns_host: bool,
     pub(super) bind_mounts: bool,
     allow_home: bool,
+    undated: Option<UndatedOwners>,
 }
 
 impl<'a> From<&'a MigrateArgs> for MigrationCommand<'a> {
@@ -46,6 +49,7 @@ impl<'a> From<&'a MigrateArgs> for MigrationCommand<'a> {
             set_userns_host: args.set_userns_host,
             bind_mounts: args.bind_mounts,
             allow_home: args.allow_home,
+            undated: None,
         }
     }
 }
@@ -62,6 +66,10 @@ impl<'a> From<&'a RevertArgs> for MigrationCommand<'a> {
             bind_mounts: args.bind_mounts,
             // Accounts get back what is theirs.
             allow_home: true,
+            undated: args.undated.map(|undated| match undated {
+                UndatedArg::Keep => UndatedOwners::Keep,
+                UndatedArg::GiveBack => UndatedOwners::GiveBack,
+            }),
         }
     }
 }
@@ -160,6 +168,7 @@ fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
         set_userns_host: command.set_userns_host,
         bind_mounts: command.bind_mounts,
         allow_home: command.allow_home,
+        undated: command.undated,
         clear_flags: args.obstacles.immutable == Immutable::Clear,
         allow_outside_links: args.obstacles.allow_outside_links,
     }
@@ -177,7 +186,13 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
             path(content)
         )
     }));
-    notes.extend(told(&migrated.migration, &migrated.remap, dry_run));
+    let migration = &migrated.migration;
+    notes.extend(migration.is_copied.then(|| {
+        let [holder, content] = place(&migrated.remap.dir_name());
+        let content = migration.data_root.join(holder).join(content);
+        format!("{}.", told_copied(&content))
+    }));
+    notes.extend(told(migration, &migrated.remap, dry_run));
     let store = migrated.migration.store_summary.iter();
     notes.extend(store.filter_map(|it| changed_files(&it.changed_files)));
     let copy = migrated.copy.iter();

@@ -1,6 +1,6 @@
 //! An idmapped root is made permanent.
 
-use super::{Since, below, is_left_alone};
+use super::{Age, Since, below, is_left_alone, is_temporary};
 use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::{Layout, is_content};
 use crate::engine::{Policy, Rule};
@@ -64,19 +64,27 @@ impl Policy for MakePermanent {
     }
 
     /// Nothing that is older than the mount was made through it: an id of the range is one that changed owners cannot
-    /// carry, and not one that the daemon was given. Where the clock was set back, it may be one all the same: then the run
+    /// carry, and not one that the daemon was given. Where times do not tell, it may be one all the same: then the run
     /// stops at it, too.
     ///
     /// A containerd's snapshots were left alone, and are in such a root, too.
     fn inode_rule(&self, dir: &DirPath, name: &[u8], stat: &Stat, rule: Rule) -> Rule {
-        if dir.root > 0 || !self.since.is_after(stat) {
+        if dir.root > 0 {
+            return rule;
+        }
+        let age = self.since.age(stat);
+        if age == Age::Since {
             return rule;
         }
         let mut names = dir.tail(dir.depth);
         names.push(name);
-        match (rule, below(&self.place, &names)) {
-            (Rule::Exchange, _) => Rule::MapAll,
-            (Rule::GiveBack, Some(Ok(names))) if is_left_alone(names) => Rule::Keep,
+        match (rule, age, below(&self.place, &names)) {
+            (_, Age::Unknown(_), Some(Ok(names))) if is_temporary(names) => rule,
+            (Rule::Exchange, Age::Unknown(why), _) => Rule::ExchangeUndated(why),
+            (Rule::Exchange, ..) => Rule::MapAll,
+            (Rule::GiveBack, _, Some(Ok(names))) if !is_left_alone(names) => rule,
+            (Rule::GiveBack, Age::Unknown(why), Some(Ok(_))) => Rule::Undated(why),
+            (Rule::GiveBack, _, Some(Ok(_))) => Rule::Keep,
             _ => rule,
         }
     }
@@ -106,7 +114,8 @@ mod tests {
             },
             since: Since {
                 ms: 0,
-                is_doubtful: false,
+                doubt: None,
+                decided: None,
             },
         };
         let passage = policy.layout.traversal_rule();

@@ -18,6 +18,7 @@ pub use revert_idmapped::RevertIdmapped;
 use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::is_content;
 use crate::fs::Stat;
+use crate::ownership::Undated;
 
 /// The way from the data-root to what is in an idmapped root: names below its content. `Err`: what is on that way.
 fn below<'w, 'n>(place: &[String; 2], names: &'w [&'n [u8]]) -> Option<Result<&'w [&'n [u8]], ()>> {
@@ -57,20 +58,65 @@ fn is_passed_over(names: &[&[u8]]) -> bool {
     }
 }
 
+/// What runs put there for themselves, and nobody keeps anything in: whose it was before makes no difference.
+fn is_temporary(names: &[&[u8]]) -> bool {
+    matches!(
+        names,
+        [b"tmp" | b"tmp-old", ..]
+            | [b"overlay2", _, b"work" | b"merged"]
+            | [b"overlay2", _, b"work", b"work" | b"index"]
+    )
+}
+
 /// When a root was made idmapped. An inode that was not changed since has its owner from before.
 #[derive(Clone, Copy, Debug)]
 pub struct Since {
     /// Milliseconds since 1970; 0 where that is not known.
     pub ms: i64,
-    /// The clock was set back meanwhile: what seems to be older may not be.
-    pub is_doubtful: bool,
+    /// Why times do not tell, where they do not.
+    pub doubt: Option<Undated>,
+    /// What the operator says of what times do not tell.
+    pub decided: Option<UndatedOwners>,
+}
+
+/// What becomes of an inode with an id of the range, where it is not known whether it had that before its root was remapped by
+/// a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UndatedOwners {
+    /// It had: it keeps it.
+    Keep,
+    /// Root of the host made it since: it loses the range.
+    GiveBack,
+}
+
+/// How old the owner of an inode is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    /// It had it before its root was made idmapped.
+    Before,
+    /// It got it since.
+    Since,
+    /// Neither is known.
+    Unknown(Undated),
 }
 
 impl Since {
-    /// Whether an inode was not changed since then, if times are right.
-    fn is_after(self, stat: &Stat) -> bool {
+    fn age(self, stat: &Stat) -> Age {
         let (seconds, nanoseconds) = stat.changed;
-        seconds * 1000 + i64::from(nanoseconds / 1_000_000) < self.ms
+        let is_old = seconds * 1000 + i64::from(nanoseconds / 1_000_000) < self.ms;
+        let born = stat.identity.born;
+        let why = match self.doubt {
+            Some(Undated::Copied) => Undated::Copied,
+            Some(why) if is_old => why,
+            _ if is_old => return Age::Before,
+            _ if born != 0 && born < self.ms => Undated::ChangedSince,
+            _ => return Age::Since,
+        };
+        match self.decided {
+            None => Age::Unknown(why),
+            Some(UndatedOwners::Keep) => Age::Before,
+            Some(UndatedOwners::GiveBack) => Age::Since,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Since, below, is_left_alone};
+use super::{Age, Since, below, is_left_alone, is_temporary};
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
 
@@ -59,14 +59,19 @@ impl Policy for RevertIdmapped {
 
     /// Before it was idmapped, a container could have ids of the range: a runtime in a container makes such files.
     fn inode_rule(&self, dir: &DirPath, name: &[u8], stat: &Stat, rule: Rule) -> Rule {
-        let is_old = || rule == Rule::GiveBack && dir.root == 0 && self.since.is_after(stat);
+        if rule != Rule::GiveBack || dir.root > 0 {
+            return rule;
+        }
+        let age = self.since.age(stat);
+        if age == Age::Since {
+            return rule;
+        }
         let mut names = dir.tail(dir.depth);
         names.push(name);
-        match below(&self.place, &names) {
-            Some(Ok(names)) if is_old() && is_left_alone(names) => match self.since.is_doubtful {
-                true => Rule::Undated,
-                false => Rule::Keep,
-            },
+        match (age, below(&self.place, &names)) {
+            (_, Some(Ok(names))) if !is_left_alone(names) => rule,
+            (Age::Before, Some(Ok(_))) => Rule::Keep,
+            (Age::Unknown(why), Some(Ok(names))) if !is_temporary(names) => Rule::Undated(why),
             _ => rule,
         }
     }
@@ -89,7 +94,8 @@ mod tests {
             rewritten: HashSet::from([names("containers/c/config.v2.json")]),
             since: Since {
                 ms: 0,
-                is_doubtful: false,
+                doubt: None,
+                decided: None,
             },
         };
         for (path, expected) in [
