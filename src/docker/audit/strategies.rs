@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::work::Work;
+use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
 use crate::docker::idmapped::unit::has_systemd;
 use crate::docker::migration::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
@@ -32,6 +33,9 @@ pub struct Strategy {
     pub going_back: &'static str,
     /// What has to be there from now on.
     pub needs: String,
+    /// What the mount shows with other owners than its users expect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exchanged: Vec<ExchangedData>,
 }
 
 /// Seconds that the mount, and what is made for it, takes beside renames and rewrites (measured).
@@ -62,8 +66,12 @@ pub fn both(
     let by_mount = try_mount(top, remap, host);
     // The daemon's own files.
     let (walked, changed) = match &by_mount {
-        Ok(report) => (report.elapsed.as_secs_f64(), report.stats.changed),
+        Ok((report, _)) => (report.elapsed.as_secs_f64(), report.stats.changed),
         Err(_) => (0.0, 0),
+    };
+    let (refused_mount, exchanged) = match by_mount {
+        Ok((report, exchanged)) => (first_problem(&report).err(), exchanged),
+        Err(why) => (Some(why), Vec::new()),
     };
     let steps = work.steps + STEPS_OF_MOUNT;
     [
@@ -76,10 +84,11 @@ pub fn both(
             quotas: "the range's ids",
             going_back: "docker revert: as long as this",
             needs: "nothing more".into(),
+            exchanged: Vec::new(),
         },
         Strategy {
             command: "docker migrate --idmapped".into(),
-            refused: by_mount.and_then(|report| first_problem(&report)).err(),
+            refused: refused_mount,
             seconds: SECONDS_OF_MOUNT
                 + super::work::SECONDS_A_STEP * steps as f64
                 + super::work::TIMES_A_DRY_RUN * walked,
@@ -93,12 +102,17 @@ pub fn both(
                 true => "a mount at each boot: a unit that docker.service requires".into(),
                 false => "idshift docker mount at each boot, before the daemon".into(),
             },
+            exchanged,
         },
     ]
 }
 
 /// Works a remap by a mount out, as a dry run does; the error is why the host cannot.
-fn try_mount(top: &Path, remap: &Remap, host: Host<'_>) -> Result<Report, String> {
+fn try_mount(
+    top: &Path,
+    remap: &Remap,
+    host: Host<'_>,
+) -> Result<(Report, Vec<ExchangedData>), String> {
     let request = MigrateRequest::new(top, Direction::Into);
     let request = MigrateRequest {
         idmapped: true,
@@ -108,8 +122,11 @@ fn try_mount(top: &Path, remap: &Remap, host: Host<'_>) -> Result<Report, String
     };
     let migration = Migration::prepare(&request, remap).map_err(|error| error.to_string())?;
     let plan = migration.plan();
-    plan.dry_run(host.store, None, host.control)
-        .map_err(|error| error.to_string())
+    let report = plan
+        .dry_run(host.store, None, host.control)
+        .map_err(|error| error.to_string())?;
+    let exchanged = exchanged_data(top, &remap.map, Reach::All, host.jobs);
+    Ok((report, exchanged.map_err(|error| error.to_string())?))
 }
 
 /// What cannot be changed of what the run would have to change.

@@ -6,6 +6,7 @@
 //!
 //! - `clock`: whether times tell what is older than it
 //! - `copied`: whether its inodes are those that it was made of
+//! - [`exchanged_data`]: what it would show with other owners than its users expect
 //! - [`health`]: what is the matter with one
 //! - [`layout`]: which inodes change owners on the way out of it, or when it is made permanent
 //! - `permanent`: what is seen through the mount becomes what is on disk
@@ -14,6 +15,7 @@
 
 pub(super) mod clock;
 pub(super) mod copied;
+pub mod exchanged_data;
 pub mod health;
 pub mod layout;
 pub(super) mod permanent;

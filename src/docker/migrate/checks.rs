@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{DaemonTarget, MigrateError, MigrateOptions};
 use crate::docker::conversion::requirements::check_storage_driver;
 use crate::docker::copy::PlannedCopy;
+use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
 use crate::docker::migration::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
 use crate::docker::unfinished_run::unfinished_run;
@@ -29,6 +30,23 @@ impl DaemonTarget {
             )),
             false => Ok(()),
         }
+    }
+
+    /// What the mount shows with other owners than expected, where one is to be made. A run, for which the daemon is
+    /// stopped, looks at the tops only.
+    pub(super) fn exchanged(
+        &self,
+        options: &MigrateOptions,
+        remap: &Remap,
+    ) -> Result<Vec<ExchangedData>, DockerError> {
+        if !options.idmapped {
+            return Ok(Vec::new());
+        }
+        let reach = match options.dry_run {
+            true => Reach::All,
+            false => Reach::Tops,
+        };
+        exchanged_data(&self.data_root, &remap.map, reach, options.jobs)
     }
 
     /// The plan; where an unfinished run stands in its way, that is told.

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use super::DockerError;
 use super::conversion::plan::Conversion;
 use super::conversion::summary::ConversionSummary;
+use super::idmapped::exchanged_data::ExchangedData;
 use super::idmapped::{IdmappedRoot, permanent};
 use super::inventory::Inventory;
 use super::remap::Remap;
@@ -60,6 +61,8 @@ pub struct Migration {
     root_gid: u32,
     /// It is a root that was remapped by a mount, and then copied or restored file by file.
     pub is_copied: bool,
+    /// Into an idmapped root: what would be seen with other owners than its users expect, once it is looked for.
+    pub exchanged: Vec<ExchangedData>,
     /// What happens to everything in and around the data-root.
     pub inventory: Inventory,
     /// What is in the way and is renamed and kept.
@@ -124,6 +127,7 @@ impl Migration {
             store_summary: conversion::summary(&survey)?,
             root_gid: survey.remap.root.1,
             is_copied: is_copied(survey.locations.idmapped.as_ref())?,
+            exchanged: Vec::new(),
             data_root: survey.locations.data_root,
             range_dir: survey.locations.range_dir,
             conversion: survey.conversion,
@@ -145,6 +149,7 @@ impl Migration {
     ) -> Result<Migration, DockerError> {
         Ok(Migration {
             is_copied: is_copied(root)?,
+            exchanged: Vec::new(),
             policy,
             steps,
             request: request.shift_request(remap, vec![data_root.to_path_buf()]),

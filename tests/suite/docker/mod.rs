@@ -14,6 +14,7 @@ mod hosts;
 mod idmapped;
 mod idmapped_clock;
 mod idmapped_copied;
+mod idmapped_exchanged;
 mod idmapped_metadata;
 mod idmapped_services;
 mod kills;

@@ -16,6 +16,7 @@ use crate::docker::audit::{Audit, AuditOptions, audit};
 use crate::docker::bind_mounts::BindMount;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
+use crate::docker::idmapped::exchanged_data::{ExchangedData, ExchangedKind};
 use crate::docker::owner_stats::OwnerStats;
 use crate::host::Level;
 use crate::journal::Store;
@@ -160,6 +161,44 @@ fn strategies(strategies: &[Strategy]) {
         if let Some(why) = &strategy.refused {
             say!("  {} cannot: {}", strategy.command, one_line(why));
         }
+    }
+    exchanged(&mount.exchanged);
+}
+
+/// What a mount would show with other owners than its users expect.
+fn exchanged(all: &[ExchangedData]) {
+    if all.is_empty() {
+        return;
+    }
+    let header = ["path", "what", "inodes", "on disk", "seen as"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    for data in all {
+        rows.push(vec![
+            path(&data.path),
+            match data.kind {
+                ExchangedKind::NotOfDocker => "not Docker's".into(),
+                ExchangedKind::InRange => "in the range already".into(),
+            },
+            count(data.inodes),
+            data.on_disk.clone(),
+            data.seen_as.clone(),
+        ]);
+    }
+    say!("\nBy a mount, these would be seen with other owners:");
+    say!("{}", columns(&rows).trim_end());
+    if all
+        .iter()
+        .any(|data| data.kind == ExchangedKind::NotOfDocker)
+    {
+        say!(
+            "  What is not Docker's goes along: move it out of the data-root first if the host uses it."
+        );
+    }
+    if all.iter().any(|data| data.kind == ExchangedKind::InRange) {
+        say!(
+            "  What is in the range already is nobody's (65534) in containers, and a changed owner cannot say that: only the \
+             mount carries it."
+        );
     }
 }
 

@@ -4,7 +4,19 @@ use super::migrate::MigrationCommand;
 use crate::cli::output::text::{count, inodes, one_line, path};
 use crate::docker::data_root::DockerRoot;
 use crate::docker::migrate::Planned;
+use crate::docker::migration::Migration;
+use crate::docker::remap::Remap;
 use crate::idmap::Direction;
+
+/// What an idmapped mount shows with other owners than expected.
+pub fn told_exchanged(migration: &Migration, remap: &Remap) -> impl Iterator<Item = String> {
+    let (top, point) = (
+        &migration.data_root,
+        migration.data_root.join(remap.dir_name()),
+    );
+    let all = migration.exchanged.iter();
+    all.map(move |data| data.told(top, &point))
+}
 
 /// The lines, without a question.
 pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<String> {
@@ -39,6 +51,7 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
         "  {} renames and rewrites of files.",
         count(migration.plan().steps.len() as u64)
     ));
+    lines.extend(told_exchanged(migration, remap).map(|told| format!("  {}.", one_line(&told))));
     if let Some(copy) = planned.copy {
         let copied = inodes(copy.amount.inodes);
         lines.push(format!(

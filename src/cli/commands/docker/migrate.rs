@@ -1,6 +1,6 @@
 //! `idshift docker migrate`, `idshift docker revert`
 
-use super::effects::effects;
+use super::effects::{effects, told_exchanged};
 use super::{daemon_target, refused};
 use crate::cli::args::{
     Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs, UndatedArg,
@@ -118,6 +118,10 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         let summary = serde_json::to_value(summary).map_err(Failure::refused)?;
         call.add("containerd_store", summary);
     }
+    if command.idmapped {
+        let exchanged = serde_json::to_value(&migrated.migration.exchanged);
+        call.add("exchanged", exchanged.map_err(Failure::refused)?);
+    }
     print_report(
         call,
         &migrated.report,
@@ -187,6 +191,8 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
         )
     }));
     let migration = &migrated.migration;
+    let exchanged = told_exchanged(migration, &migrated.remap);
+    notes.extend(exchanged.map(|told| format!("{told}.")));
     notes.extend(migration.is_copied.then(|| {
         let [holder, content] = place(&migrated.remap.dir_name());
         let content = migration.data_root.join(holder).join(content);
