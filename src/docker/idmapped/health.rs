@@ -161,8 +161,8 @@ fn hidden(root: &IdmappedRoot) -> Option<Finding> {
     )
 }
 
-const HOLDS_FILES: &str = "holds files that the mount hides: a daemon wrote them without it, or somebody copied the data-root \
-                           with it";
+const HOLDS_FILES: &str = "holds files that a daemon wrote without the mount, or that came with a copy of the data-root, and \
+                           that the mount hides";
 
 /// What to do with such files.
 fn move_away(root: &IdmappedRoot) -> String {

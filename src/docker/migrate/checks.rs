@@ -32,23 +32,6 @@ impl DaemonTarget {
         }
     }
 
-    /// What the mount shows with other owners than expected, where one is to be made. A run, for which the daemon is
-    /// stopped, looks at the tops only.
-    pub(super) fn exchanged(
-        &self,
-        options: &MigrateOptions,
-        remap: &Remap,
-    ) -> Result<Vec<ExchangedData>, DockerError> {
-        if !options.idmapped {
-            return Ok(Vec::new());
-        }
-        let reach = match options.dry_run {
-            true => Reach::All,
-            false => Reach::Tops,
-        };
-        exchanged_data(&self.data_root, &remap.map, reach, options.jobs)
-    }
-
     /// The plan; where an unfinished run stands in its way, that is told.
     pub(super) fn prepare(
         &self,
@@ -125,6 +108,23 @@ fn planned_copy(
         inodes: room.inodes + unpacked.inodes,
     };
     PlannedCopy::of(data_root, &remap.dir_name(), (path, layers))
+}
+
+/// What the mount shows with other owners than expected, where one is to be made. A run, for which the daemon is stopped,
+/// looks at the tops only.
+pub(super) fn exchanged(
+    options: &MigrateOptions,
+    remap: &Remap,
+    data_root: &Path,
+) -> Result<Vec<ExchangedData>, DockerError> {
+    if !options.idmapped {
+        return Ok(Vec::new());
+    }
+    let reach = match options.dry_run {
+        true => Reach::All,
+        false => Reach::Tops,
+    };
+    exchanged_data(data_root, &remap.map, reach, options.jobs)
 }
 
 /// A dry run of the plan; the files of layers that were changed; and the filesystems of which only a run can tell whether

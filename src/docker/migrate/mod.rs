@@ -25,7 +25,7 @@ use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Ending, Outcome, Refusal, Report, RunControl};
 use crate::journal::{Journal, Store};
 use crate::preflight::rename_flags::Untold;
-use checks::{check_range_is_free, dry_run};
+use checks::{check_range_is_free, dry_run, exchanged};
 pub use options::MigrateOptions;
 
 /// A daemon of this host, what it is told, and its data-root.
@@ -129,7 +129,7 @@ impl DaemonTarget {
         let request = self.request(options, writes, store);
         let stamps = Stamps::of(&self.data_root)?;
         let mut migration = self.prepare(&request, &remap, store)?;
-        migration.exchanged = self.exchanged(options, &remap)?;
+        migration.exchanged = exchanged(options, &remap, &migration.data_root)?;
         let mut mounted = migration.inventory.still_mounted();
         if let Some(mounted) = mounted.take_if(|_| !options.dry_run) {
             // Whoever uses it is told first.
