@@ -41,6 +41,29 @@ pub fn read_project(files: &[PathBuf], wanted: &Selection) -> Result<Vec<Service
     resolve(&input, &wanted)
 }
 
+/// Files that `docker compose` takes when none is named, and what it puts over them (compose-go `cli/options.go`).
+const DEFAULT_NAMES: [&str; 4] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
+];
+const OVERRIDE_NAMES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// A file beside the only one that is named, which `docker compose up` without `-f` puts over it.
+pub fn override_beside(files: &[PathBuf]) -> Option<PathBuf> {
+    let [file] = files else { return None };
+    let name = file.file_name()?.to_str()?;
+    let overrides = OVERRIDE_NAMES.iter().map(|name| file.with_file_name(name));
+    let mut overrides = overrides.filter(|_| DEFAULT_NAMES.contains(&name));
+    overrides.find(|path| path.exists())
+}
+
 /// Reads a file that is not too large.
 ///
 /// # Errors

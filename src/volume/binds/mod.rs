@@ -5,10 +5,12 @@
 //! - [`external`]: asks `docker compose config`, where it is installed
 //! - [`files`]: reads Compose files and the environment
 //! - [`run_command`]: pure: a `docker run` command line; [`run_flags`]: its flags
+//! - [`driver_options`]: pure: volumes that are binds
 //! - [`volume_syntax`]: pure: `SOURCE:TARGET:MODE`
 //! - [`sources`]: one owner for each host path, or why there is none
 
 pub mod compose;
+mod driver_options;
 pub mod external;
 pub mod files;
 mod run_command;
@@ -24,6 +26,9 @@ use thiserror::Error;
 use crate::journal::name;
 
 pub use run_command::read_run_command;
+
+/// What `--use-api-socket` and `use_api_socket:` bind, on both sides (docker/cli 28).
+const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
 /// A host path that a container gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

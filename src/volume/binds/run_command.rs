@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use super::driver_options::DriverOptions;
 use super::run_flags::{long_name, takes_value};
 use super::volume_syntax::{clean, is_path, split};
-use super::{Bind, BindsError, OtherMount, Service};
+use super::{Bind, BindsError, DOCKER_SOCKET, OtherMount, Service};
 
 /// Longer command lines are none.
 const MOST: usize = 128 << 10;
@@ -18,6 +19,11 @@ pub fn read_run_command(text: &str, dir: &Path) -> Result<Service, BindsError> {
         return Err(bad("it is too long"));
     }
     let words = shell_words::split(text).map_err(|_| bad("its quotes do not end"))?;
+    if let Some(operator) = shell_operator(text.trim()) {
+        return Err(bad(format!(
+            "{operator:?} is outside of quotes. Give one command alone, without pipes and redirections"
+        )));
+    }
     let mut words = words.into_iter();
     leading_words(&mut words)?;
     let mut reading = Reading {
@@ -53,6 +59,22 @@ fn bad(reason: impl Into<String>) -> BindsError {
     BindsError::new("--run", reason)
 }
 
+/// The first character outside of quotes that ends a command, or gives it other input or output (`sh(1)`).
+fn shell_operator(text: &str) -> Option<char> {
+    let mut quote = None;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match (quote, letter) {
+            (None | Some('"'), '\\') => _ = letters.next(),
+            (None, '\'' | '"') => quote = Some(letter),
+            (Some(open), _) if open == letter => quote = None,
+            (None, ';' | '&' | '|' | '<' | '>' | '(' | ')' | '\n') => return Some(letter),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// `docker run`, `sudo docker container create`, `podman run`.
 fn leading_words(words: &mut impl Iterator<Item = String>) -> Result<(), BindsError> {
     let mut next = || words.next().unwrap_or_default();
@@ -85,6 +107,17 @@ fn written_out(what: &str, text: &str) -> Result<(), BindsError> {
     }
 }
 
+/// Flags of `podman run` that give the container ids, or a root directory, of its own.
+const OTHER_IDS: &[&str] = &[
+    "gidmap",
+    "pod",
+    "pod-id-file",
+    "rootfs",
+    "subgidname",
+    "subuidname",
+    "uidmap",
+];
+
 struct Reading<'a> {
     dir: &'a Path,
     service: Service,
@@ -106,7 +139,7 @@ impl Reading<'_> {
         let missing = || bad(format!("--{long} has no value"));
         match takes_value(long) {
             Some(true) => self.take(long, &words.next().ok_or_else(missing)?),
-            Some(false) => Ok(()),
+            Some(false) => self.take(long, "true"),
             None => Err(bad(format!(
                 "--{long} is not known; where it takes a value, write --{long}=VALUE, else leave it out"
             ))),
@@ -149,7 +182,13 @@ impl Reading<'_> {
             "userns",
             "tmpfs",
             "volumes-from",
+            "use-api-socket",
         ];
+        if OTHER_IDS.contains(&name) {
+            return Err(bad(format!(
+                "--{name}: its ids are not those of the daemon's map. Only a container that the daemon remaps can be tried"
+            )));
+        }
         if !matters.contains(&name) {
             return Ok(());
         }
@@ -175,6 +214,8 @@ impl Reading<'_> {
                      --container"
                 )));
             }
+            "use-api-socket" if value == "false" => {}
+            "use-api-socket" => service.binds.push(api_socket()),
             "volume" => self.volume(value)?,
             _ => self.mount(value)?,
         }
@@ -183,6 +224,9 @@ impl Reading<'_> {
 
     fn volume(&mut self, value: &str) -> Result<(), BindsError> {
         let volume = split(value).map_err(|reason| bad(format!("--volume: {reason}")))?;
+        if volume.is_idmapped {
+            return Err(idmapped(value));
+        }
         let target = volume.target.to_string();
         match volume.source {
             Some(path) if is_path(path) => self.service.binds.push(Bind {
@@ -207,38 +251,83 @@ impl Reading<'_> {
         if value.contains('"') {
             return Err(bad(format!("--mount {value:?}: quotes are not read")));
         }
-        let (mut kind, mut source, mut target) = ("volume", None, None);
+        let (mut kind, mut source, mut target) = ("volume".to_string(), None, None);
         let (mut read_only, mut creates_source) = (false, false);
+        let mut driver = DriverOptions::default();
         for field in value.split(',') {
             let (key, value) = field.split_once('=').unwrap_or((field, "true"));
             match key.to_lowercase().as_str() {
-                "type" => kind = value,
+                // Docker takes it in any case (docker/cli opts/mount.go).
+                "type" => kind = value.to_lowercase(),
                 "source" | "src" => source = Some(value),
                 "target" | "dst" | "destination" => target = Some(value),
                 "readonly" | "ro" => read_only = matches!(value, "true" | "1"),
                 "bind-create-src" => creates_source = matches!(value, "true" | "1"),
+                "volume-driver" => driver.driver = Some(value.to_string()),
+                "volume-opt" => driver.take(value),
+                "idmap" => return Err(idmapped(field)),
                 _ => {}
             }
         }
         let target = target.ok_or_else(|| bad(format!("--mount {value:?} has no target")))?;
         let target = target.to_string();
-        match (kind, source) {
-            ("bind", Some(path)) if !path.is_empty() => self.service.binds.push(Bind {
-                source: clean(self.dir, path),
+        let device = driver
+            .bound_device()
+            .map_err(|reason| bad(format!("--mount {value:?}: {reason}")))?;
+        let path = match kind.as_str() {
+            "bind" => source
+                .filter(|path| !path.is_empty())
+                .map(|path| clean(self.dir, path)),
+            "volume" => device,
+            _ => None,
+        };
+        if let Some(source) = path {
+            self.service.binds.push(Bind {
+                source,
                 target,
                 read_only,
                 creates_source,
-            }),
+            });
+            return Ok(());
+        }
+        match (kind.as_str(), source) {
             ("bind", _) => return Err(bad(format!("--mount {value:?} has no source"))),
-            (kind, source) => self.service.other_mounts.push(OtherMount {
-                what: match source {
-                    Some(name) => format!("{kind} {name}"),
-                    None => kind.to_string(),
-                },
-                target,
-            }),
+            (kind, source) if OTHER_MOUNTS.contains(&kind) => {
+                self.service.other_mounts.push(OtherMount {
+                    what: match source {
+                        Some(name) => format!("{kind} {name}"),
+                        None => kind.to_string(),
+                    },
+                    target,
+                });
+            }
+            (kind, _) => {
+                return Err(bad(format!(
+                    "--mount {value:?}: the type {kind:?} is not known"
+                )));
+            }
         }
         Ok(())
+    }
+}
+
+/// Types of `--mount` that bind no host path (Docker 29, Podman 5).
+const OTHER_MOUNTS: &[&str] = &[
+    "cluster", "devpts", "image", "npipe", "ramfs", "tmpfs", "volume",
+];
+
+fn idmapped(value: &str) -> BindsError {
+    bad(format!(
+        "{value:?}: `idmap` gives this mount a map of its own, which is not known here. Check the directory by its path, with --map"
+    ))
+}
+
+fn api_socket() -> Bind {
+    Bind {
+        source: DOCKER_SOCKET.into(),
+        target: DOCKER_SOCKET.into(),
+        read_only: false,
+        creates_source: false,
     }
 }
 

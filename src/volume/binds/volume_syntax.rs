@@ -11,6 +11,8 @@ pub struct ShortVolume<'a> {
     pub target: &'a str,
     /// The mode says `ro`.
     pub read_only: bool,
+    /// The mode has `idmap`: the mount has a map of its own (Podman).
+    pub is_idmapped: bool,
 }
 
 /// Takes the text apart.
@@ -38,6 +40,9 @@ pub fn split(text: &str) -> Result<ShortVolume<'_>, String> {
         source,
         target,
         read_only: mode.split(',').any(|word| word == "ro"),
+        is_idmapped: mode
+            .split(',')
+            .any(|word| word.split('=').next() == Some("idmap")),
     })
 }
 
@@ -71,6 +76,7 @@ mod tests {
             source,
             target,
             read_only,
+            is_idmapped: false,
         };
         assert_eq!(split("/data"), Ok(volume(None, "/data", false)));
         assert_eq!(split("./a:/b"), Ok(volume(Some("./a"), "/b", false)));

@@ -464,3 +464,21 @@ fn a_file_in_place_of_containers_is_told() {
     fs::write(top.join("containers"), "mine").unwrap();
     migrate().exits(4).says("Move it out of the data-root");
 }
+
+#[test]
+fn an_undone_migration_does_not_tell_its_plan() {
+    need_root();
+    let test_fs = TestFs::new(Kind::Tmpfs);
+    let top = data_root::filled(&test_fs.path().join("docker"));
+    let idshift = Idshift::new();
+    chown(top.join("overlay2/0123/diff/plain"), Some(70_000), None).unwrap();
+    let carry = |more: &[&str]| idshift.run(scene::docker_args("migrate", &top, more));
+    let told = "Container web is marked --userns=host";
+    let dry_run = carry(&["--dry-run", "--set-userns-host"]).exits(3);
+    assert!(dry_run.stderr.contains(told), "{dry_run}");
+    let undone = carry(&["--set-userns-host"]).exits(1);
+    assert!(!undone.stderr.contains(told), "{undone}");
+    carry(&["--set-userns-host", "--keep-going"])
+        .exits(3)
+        .says(told);
+}

@@ -478,3 +478,20 @@ fn a_pasted_docker_run_is_checked_and_prepared() {
         assert!(run.stderr.contains("does not remap it"), "{run}");
     }
 }
+
+#[test]
+fn an_override_that_docker_would_take_is_told() {
+    let project = Project::new();
+    let text = "services: {a: {image: i, user: '1:1'}}";
+    let is_told = |name: &str| {
+        let file = project.write(name, text);
+        let args = ["check", "--map", MAP, "--compose", file.to_str().unwrap()];
+        let run = project.run(By::Idshift, &args).exits(0);
+        run.stderr.contains("compose.override.yml is there too")
+    };
+    assert!(!is_told("compose.yaml"));
+    project.write("compose.override.yml", "{}");
+    assert!(is_told("compose.yaml"));
+    // Compose puts it over files with one of its own names only.
+    assert!(!is_told("other.yaml"));
+}

@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use crate::cli::args::BindsArgs;
 use crate::cli::commands::docker_user::of_service;
 use crate::cli::exit::Failure;
+use crate::cli::output::tell;
 use crate::cli::output::text::shell_word;
 use crate::idmap::IdMap;
 use crate::volume::binds::compose::Selection;
 use crate::volume::binds::external::ask_docker_compose;
-use crate::volume::binds::files::read_project;
+use crate::volume::binds::files::{override_beside, read_project};
 use crate::volume::binds::{Service, read_run_command};
 use crate::volume::user::ContainerUser;
 
@@ -87,6 +88,12 @@ fn read(args: &BindsArgs) -> Result<Vec<Service>, Failure> {
         profiles: args.profiles.clone(),
         services: args.services.clone(),
     };
+    if let Some(path) = override_beside(&args.compose) {
+        tell!(
+            "{0} is there too, and `docker compose up` puts it over the file. Where that is what you run, add: --compose {0}",
+            shell_word(&path)
+        );
+    }
     let asked = ask_docker_compose(&args.compose, &wanted).map_err(Failure::refused)?;
     match asked {
         Some(services) => Ok(services),

@@ -22,6 +22,7 @@ use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Migrated, Pl
 use crate::docker::migration::Migration;
 use crate::docker::remap::Remap;
 use crate::docker::unfinished_run::conversion_run;
+use crate::engine::Outcome;
 use crate::idmap::Direction;
 use crate::journal::Store;
 
@@ -180,6 +181,25 @@ fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
 
 /// Notes about a run, for people.
 fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
+    let is_done = matches!(migrated.report.outcome(), Outcome::Done | Outcome::SomeLeft);
+    let mut notes = match is_done || dry_run {
+        true => notes_of_plan(migrated, dry_run),
+        // Nothing of the plan is true then.
+        false => Vec::new(),
+    };
+    let made = if dry_run { "Would make" } else { "Made" };
+    let missing = migrated.made.iter();
+    notes.extend(missing.map(|what| format!("{made} {what}.")));
+    notes.extend(migrated.untold_renames.iter().map(|it| it.to_string()));
+    notes.extend(migrated.at_boot.clone().filter(|_| is_done || dry_run));
+    notes.extend(migrated.reload.then(|| unit::NOT_RELOADED.to_string()));
+    notes.extend(migrated.next.clone());
+    notes.extend(migrated.copy_left.clone());
+    notes
+}
+
+/// What was done, or would be.
+fn notes_of_plan(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(migrated.shown.as_ref().map(|(point, content)| {
         format!(
@@ -203,14 +223,6 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     notes.extend(store.filter_map(|it| changed_files(&it.changed_files)));
     let copy = migrated.copy.iter();
     notes.extend(copy.map(|copy| told_copy(copy, dry_run)));
-    let made = if dry_run { "Would make" } else { "Made" };
-    let missing = migrated.made.iter();
-    notes.extend(missing.map(|what| format!("{made} {what}.")));
-    notes.extend(migrated.untold_renames.iter().map(|it| it.to_string()));
-    notes.extend(migrated.at_boot.clone());
-    notes.extend(migrated.reload.then(|| unit::NOT_RELOADED.to_string()));
-    notes.extend(migrated.next.clone());
-    notes.extend(migrated.copy_left.clone());
     notes
 }
 

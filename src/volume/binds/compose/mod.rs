@@ -146,8 +146,10 @@ impl RawProject {
             .into_iter()
             .filter(|(name, service)| is_meant(name, service))
             .map(|(name, service)| {
-                finished(&name, service, declared, &project)
-                    .map_err(|reason| BindsError::new(file, format!("service {name:?}: {reason}")))
+                finished(&name, service, declared, &project, file).map_err(|error| BindsError {
+                    reason: format!("service {name:?}: {}", error.reason),
+                    ..error
+                })
             })
             .collect()
     }
@@ -159,7 +161,8 @@ fn finished(
     raw: RawService,
     declared: &Declared,
     project: &str,
-) -> Result<Service, String> {
+    file: &str,
+) -> Result<Service, BindsError> {
     let mut service = Service {
         name: name.to_string(),
         // What `docker compose build` names it.
@@ -170,10 +173,11 @@ fn finished(
         ..Service::default()
     };
     if let Some(mode) = raw.userns.filter(|mode| !mode.is_empty() && mode != "host") {
-        return Err(format!("userns_mode {mode:?} is not known"));
+        let reason = format!("userns_mode {mode:?} is not known");
+        return Err(BindsError::new(file, reason));
     }
     for mount in raw.mounts {
-        match declared.resolve(mount)? {
+        match declared.resolve(mount, file)? {
             Ok(bind) => service.binds.push(bind),
             Err(other) => service.other_mounts.push(other),
         }

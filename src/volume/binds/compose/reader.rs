@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::interpolate::{Lookup, interpolate};
-use super::yaml::{Data, Node};
+use super::yaml::{Data, Node, only_compose_resolves};
 use crate::volume::binds::BindsError;
 use crate::volume::binds::volume_syntax::clean;
 
@@ -27,13 +27,10 @@ impl Reader<'_> {
     }
 
     /// Refuses tags such as `!reset`.
-    fn check_tag(&self, node: &Node) -> Result<(), BindsError> {
+    pub fn check_tag(&self, node: &Node) -> Result<(), BindsError> {
         match &node.tag {
             None => Ok(()),
-            Some(tag) => Err(self.bad(
-                node,
-                format!("{tag:?} is resolved by `docker compose` only: install it"),
-            )),
+            Some(tag) => Err(self.bad(node, only_compose_resolves(tag))),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::volumes::{Mount, MountSource, read_mounts};
 use super::yaml::{Data, Node};
-use crate::volume::binds::BindsError;
+use crate::volume::binds::{BindsError, DOCKER_SOCKET};
 
 /// What one file says of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,10 +41,7 @@ impl RawService {
     /// # Errors
     /// Something of it cannot be resolved.
     pub fn read(node: &Node, reader: &Reader<'_>) -> Result<RawService, BindsError> {
-        if let Some(tag) = &node.tag {
-            let reason = format!("{tag:?} is resolved by `docker compose` only: install it");
-            return Err(reader.bad(node, reason));
-        }
+        reader.check_tag(node)?;
         if let Some(from) = node.get("volumes_from") {
             let reason = "volumes_from: the volumes of another container are not followed. \
                  Check that service too, or name the others with --service";
@@ -57,7 +54,7 @@ impl RawService {
             group_add: reader.texts(node, "group_add")?,
             userns: reader.text_of(node, "userns_mode")?,
             profiles: reader.texts(node, "profiles")?,
-            mounts: read_mounts(node, reader)?,
+            mounts: mounts_with_socket(node, reader)?,
             extends: node
                 .get("extends")
                 .map(|extends| read_extends(extends, reader))
@@ -86,6 +83,19 @@ impl RawService {
     }
 }
 
+/// Its mounts, and the daemon's socket where `use_api_socket:` asks for it (compose-go 2.5).
+fn mounts_with_socket(node: &Node, reader: &Reader<'_>) -> Result<Vec<Mount>, BindsError> {
+    let mut mounts = read_mounts(node, reader)?;
+    if reader.switch(node, "use_api_socket")? {
+        mounts.push(Mount {
+            source: MountSource::Path(DOCKER_SOCKET.into(), false),
+            target: DOCKER_SOCKET.into(),
+            read_only: false,
+        });
+    }
+    Ok(mounts)
+}
+
 /// Secrets replace secrets, volumes replace volumes.
 fn is_same_list(one: &Mount, other: &Mount) -> bool {
     let list = |mount: &Mount| match mount.source {
@@ -104,6 +114,7 @@ fn read_extends(node: &Node, reader: &Reader<'_>) -> Result<Extends, BindsError>
             line,
         });
     }
+    reader.check_tag(node)?;
     let service = reader.text_of(node, "service")?;
     Ok(Extends {
         service: service.ok_or_else(|| reader.bad(node, "extends names no service"))?,

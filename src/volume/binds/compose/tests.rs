@@ -160,9 +160,28 @@ fn what_cannot_be_resolved_is_named_with_its_line() {
             "/p/no.yaml: is not there",
         ),
         ("services:\n a:\n  volumes: !reset []", 3, "!reset"),
+        ("services:\n a:\n  user: !reset null", 3, "!reset"),
+        ("services:\n a:\n  volumes: !reset", 3, "!reset"),
+        ("services:\n a: !reset null", 2, "!reset"),
+        (
+            "volumes:\n a: !override {driver_opts: {o: bind}}",
+            2,
+            "!override",
+        ),
+        (
+            "volumes:\n a:\n  driver_opts: !override {o: bind}",
+            3,
+            "!override",
+        ),
+        (
+            "services:\n a:\n  volumes:\n  - {type: blind, source: /a, target: /x}",
+            4,
+            "\"blind\" of a volume is not known",
+        ),
+        ("services:\n a:\n  volumes: ['/a:/b:idmap']", 3, "idmap"),
         ("services:\n a:\n  volumes_from: [b]", 3, "volumes_from"),
         (
-            "volumes:\n a: {driver_opts: {type: none, o: bind, device: ./x}}",
+            "volumes:\n v: {driver_opts: {type: none, o: bind, device: ./x}}\nservices: {a: {volumes: ['v:/v']}}",
             2,
             "absolute",
         ),
@@ -197,6 +216,32 @@ fn what_cannot_be_resolved_is_named_with_its_line() {
         let said = one(text).unwrap_err();
         assert!(said.contains(wanted), "{text}: {said}");
     }
+}
+
+#[test]
+fn options_of_a_volume_are_merged_one_by_one() {
+    let base = "
+services: {web: {volumes: ['data:/d']}}
+volumes: {data: {driver: local, driver_opts: {type: none, o: bind, device: /srv/a}}}
+";
+    for (over, wanted) in [
+        ("{driver_opts: {device: /srv/b}}", vec!["web - /srv/b /d"]),
+        ("{driver_opts: {o: ro}}", vec![]),
+        ("{driver: other}", vec![]),
+        ("{}", vec!["web - /srv/a /d"]),
+    ] {
+        let over = format!("volumes: {{data: {over}}}");
+        let files = [("compose.yaml", base), ("over.yaml", &over)];
+        let found = project(&files, 2, &Selection::default()).unwrap();
+        assert_eq!(lines(&found), wanted, "{over}");
+    }
+}
+
+#[test]
+fn the_socket_of_the_daemon_is_a_bind() {
+    let socket = "/var/run/docker.sock";
+    let found = one("services: {a: {use_api_socket: true}, b: {use_api_socket: false}}").unwrap();
+    assert_eq!(found, [format!("a - {socket} {socket}")]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::reader::Reader;
 use super::yaml::{Data, Node};
+use crate::volume::binds::driver_options::{DriverOptions, absolute_device};
 use crate::volume::binds::volume_syntax::{clean, is_path, split};
 use crate::volume::binds::{Bind, BindsError, OtherMount};
 
@@ -53,8 +54,7 @@ impl FileKind {
 /// What the whole file says of volumes, secrets and configs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
-    /// The host path that a volume of the local driver binds.
-    volumes: BTreeMap<String, Option<PathBuf>>,
+    volumes: BTreeMap<String, DeclaredVolume>,
     secrets: BTreeMap<String, Option<PathBuf>>,
     configs: BTreeMap<String, Option<PathBuf>>,
 }
@@ -90,6 +90,11 @@ pub fn read_mounts(service: &Node, reader: &Reader<'_>) -> Result<Vec<Mount>, Bi
 fn short(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
     let text = reader.text(node, "volumes")?;
     let volume = split(&text).map_err(|reason| reader.bad(node, reason))?;
+    if volume.is_idmapped {
+        let reason =
+            format!("{text:?}: `idmap` gives this mount a map of its own, which is not known here");
+        return Err(reader.bad(node, reason));
+    }
     let source = match volume.source {
         None => MountSource::Other("anonymous volume".into()),
         Some(path) if is_path(path) => MountSource::Path(reader.path(node, path)?, true),
@@ -103,6 +108,7 @@ fn short(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
 }
 
 fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
+    reader.check_tag(node)?;
     let missing = |what: &str| reader.bad(node, format!("a volume has no {what}"));
     let kind = reader.text_of(node, "type")?;
     let kind = kind.ok_or_else(|| missing("type"))?;
@@ -112,7 +118,10 @@ fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
     let source = match (kind.as_str(), source) {
         ("bind", Some(path)) => {
             let creates = match node.get("bind") {
-                Some(bind) => reader.switch(bind, "create_host_path")?,
+                Some(bind) => {
+                    reader.check_tag(bind)?;
+                    reader.switch(bind, "create_host_path")?
+                }
                 None => false,
             };
             MountSource::Path(reader.path(node, &path)?, creates)
@@ -120,7 +129,10 @@ fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
         ("bind", None) => return Err(missing("source")),
         ("volume", Some(name)) => MountSource::Volume(name),
         ("volume", None) => MountSource::Other("anonymous volume".into()),
-        (other, _) => MountSource::Other(other.to_string()),
+        ("tmpfs" | "image" | "npipe" | "cluster", _) => MountSource::Other(kind),
+        (other, _) => {
+            return Err(reader.bad(node, format!("the type {other:?} of a volume is not known")));
+        }
     };
     Ok(Mount {
         source,
@@ -133,6 +145,7 @@ fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
 fn file(node: &Node, kind: FileKind, reader: &Reader<'_>) -> Result<Mount, BindsError> {
     let (name, target) = match node.data {
         Data::Map(_) => {
+            reader.check_tag(node)?;
             let name = reader.text_of(node, "source")?;
             let name = name
                 .ok_or_else(|| reader.bad(node, format!("one of {} has no source", kind.key())))?;
@@ -168,14 +181,15 @@ impl Declared {
     pub fn read(top: &Node, reader: &Reader<'_>) -> Result<Declared, BindsError> {
         let mut declared = Declared::default();
         for (name, node) in reader.map(top, "volumes")? {
-            let path = bound_device(node, reader)?;
-            declared.volumes.insert(name.clone(), path);
+            let volume = DeclaredVolume::read(node, reader)?;
+            declared.volumes.insert(name.clone(), volume);
         }
         for (kind, all) in [
             (FileKind::Secret, &mut declared.secrets),
             (FileKind::Config, &mut declared.configs),
         ] {
             for (name, node) in reader.map(top, kind.key())? {
+                reader.check_tag(node)?;
                 let file = reader.text_of(node, "file")?;
                 let file = file.map(|path| reader.path(node, &path)).transpose()?;
                 all.insert(name.clone(), file);
@@ -186,8 +200,11 @@ impl Declared {
 
     /// What a later file says replaces it.
     pub fn merge(&mut self, later: Declared) {
+        for (name, volume) in later.volumes {
+            let known = self.volumes.entry(name).or_default();
+            *known = std::mem::take(known).overridden(volume);
+        }
         for (all, more) in [
-            (&mut self.volumes, later.volumes),
             (&mut self.secrets, later.secrets),
             (&mut self.configs, later.configs),
         ] {
@@ -202,14 +219,20 @@ impl Declared {
     /// A mount as a bind, or as what else it is.
     ///
     /// # Errors
-    /// It names something that is not declared.
-    pub fn resolve(&self, mount: Mount) -> Result<Result<Bind, OtherMount>, String> {
+    /// It names something that is not declared, or a device that is no host path.
+    pub fn resolve(
+        &self,
+        mount: Mount,
+        file: &str,
+    ) -> Result<Result<Bind, OtherMount>, BindsError> {
         let Mount {
             source,
             target,
             read_only,
         } = mount;
-        let undeclared = |what: &str, name: &str| format!("the {what} {name:?} is not declared");
+        let undeclared = |what: &str, name: &str| {
+            BindsError::new(file, format!("the {what} {name:?} is not declared"))
+        };
         let (path, other) = match source {
             MountSource::Path(source, creates_source) => {
                 return Ok(Ok(Bind {
@@ -220,9 +243,9 @@ impl Declared {
                 }));
             }
             MountSource::Volume(name) => {
-                let path = self.volumes.get(&name);
-                let path = path.ok_or_else(|| undeclared("volume", &name))?;
-                (path.clone(), format!("volume {name}"))
+                let volume = self.volumes.get(&name);
+                let volume = volume.ok_or_else(|| undeclared("volume", &name))?;
+                (volume.bound_device()?, format!("volume {name}"))
             }
             MountSource::Secret(kind, name) => {
                 let (what, all) = match kind {
@@ -249,29 +272,45 @@ impl Declared {
     }
 }
 
-/// The host path of a volume that the local driver mounts with `o: bind`.
-fn bound_device(volume: &Node, reader: &Reader<'_>) -> Result<Option<PathBuf>, BindsError> {
-    let Some(options) = volume.get("driver_opts") else {
-        return Ok(None);
-    };
-    let driver = reader.text_of(volume, "driver")?;
-    let is_local = driver.is_none_or(|driver| driver == "local");
-    let flags = reader.text_of(options, "o")?.unwrap_or_default();
-    let is_bind = flags
-        .split(',')
-        .any(|flag| matches!(flag.trim(), "bind" | "rbind"));
-    match options.get("device").filter(|_| is_local && is_bind) {
-        Some(device) => {
-            let path = reader.text(device, "device")?;
-            match path.starts_with('/') {
-                true => reader.path(device, &path).map(Some),
-                // Docker mounts it from wherever the daemon was started.
-                false => {
-                    let reason = format!("the device {path:?} of a volume is not an absolute path");
-                    Err(reader.bad(device, reason))
-                }
-            }
+/// What the files say of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct DeclaredVolume {
+    options: DriverOptions,
+    /// The device as a host path. That it is none matters only where it is used as one.
+    device: Option<Result<PathBuf, BindsError>>,
+}
+
+impl DeclaredVolume {
+    fn read(node: &Node, reader: &Reader<'_>) -> Result<DeclaredVolume, BindsError> {
+        reader.check_tag(node)?;
+        let mut volume = DeclaredVolume::default();
+        volume.options.driver = reader.text_of(node, "driver")?;
+        if let Some(options) = node.get("driver_opts") {
+            reader.check_tag(options)?;
+            volume.options.flags = reader.text_of(options, "o")?;
+            volume.device = options.get("device").map(|device| {
+                let path = reader.text(device, "device")?;
+                absolute_device(&path).map_err(|reason| reader.bad(device, reason))
+            });
         }
-        None => Ok(None),
+        Ok(volume)
+    }
+
+    /// This one, with what a later file says over it: Compose merges mappings key by key.
+    fn overridden(self, over: DeclaredVolume) -> DeclaredVolume {
+        DeclaredVolume {
+            options: DriverOptions {
+                driver: over.options.driver.or(self.options.driver),
+                flags: over.options.flags.or(self.options.flags),
+                device: None,
+            },
+            device: over.device.or(self.device),
+        }
+    }
+
+    /// The host path that it binds.
+    fn bound_device(&self) -> Result<Option<PathBuf>, BindsError> {
+        let device = self.device.as_ref().filter(|_| self.options.is_bind());
+        device.cloned().transpose()
     }
 }

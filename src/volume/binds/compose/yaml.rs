@@ -115,13 +115,18 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
                 let is_null = is_plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let tag = own_tag(tag.as_deref());
+                if let Some(tag) = tag.as_ref().filter(|_| is_null) {
+                    // `!reset null` takes away what an earlier file says; a null alone says nothing.
+                    return Err(self.bad(line, only_compose_resolves(tag)));
+                }
                 let node = Node {
                     data: match is_null {
                         true => Data::Null,
                         false => Data::Text(text.into_owned()),
                     },
                     line,
-                    tag: own_tag(tag.as_deref()),
+                    tag,
                     is_plain,
                 };
                 self.add(node, anchor)
@@ -253,6 +258,11 @@ impl Builder<'_> {
     fn bad(&self, line: usize, reason: impl Into<String>) -> BindsError {
         BindsError::at(self.file, line, reason)
     }
+}
+
+/// Why a tag such as `!reset` is refused.
+pub fn only_compose_resolves(tag: &str) -> String {
+    format!("{tag:?} is resolved by `docker compose` only: install it")
 }
 
 fn own_tag(tag: Option<&Tag>) -> Option<String> {

@@ -70,6 +70,28 @@ fn what_cannot_be_resolved_is_named() {
         ("docker run --mount type=bind,source=/x i", "no target"),
         ("docker run --userns=keep-id i", "not the daemon's"),
         ("docker run --volumes-from other i", "volumes-from"),
+        ("docker run -v /a:/b i; docker run -v /c:/d i", "';'"),
+        ("docker run -v /a:/b i && docker run -v /c:/d i", "'&'"),
+        (
+            "docker run -v /a:/b i\ndocker run -v /c:/d i",
+            "outside of quotes",
+        ),
+        ("docker run i | tee log", "'|'"),
+        ("podman run --uidmap=0:5000:1000 -v /a:/b i", "--uidmap"),
+        ("podman run --rootfs=true -v /a:/b /i", "--rootfs"),
+        ("podman run -v /a:/b:idmap i", "idmap"),
+        (
+            "podman run --mount type=bind,src=/a,dst=/b,idmap=uids=0-1-10 i",
+            "idmap",
+        ),
+        (
+            "docker run --mount type=blind,src=/a,dst=/b i",
+            "\"blind\" is not known",
+        ),
+        (
+            "docker run --mount type=volume,src=v,dst=/a,volume-opt=o=bind,volume-opt=device=a i",
+            "no absolute path",
+        ),
     ] {
         let said = read(text).unwrap_err();
         assert!(
@@ -78,6 +100,31 @@ fn what_cannot_be_resolved_is_named() {
         );
     }
     assert!(read("docker run --new-flag=x i").is_ok());
+}
+
+#[test]
+fn binds_in_other_clothes() {
+    for (text, wanted) in [
+        ("docker run --mount type=BIND,src=/a,dst=/b i", "/a /b"),
+        (
+            "docker run --mount src=v,dst=/b,volume-opt=type=none,volume-opt=o=rbind,volume-opt=device=/a/ i",
+            "/a /b",
+        ),
+        (
+            "docker run --use-api-socket i",
+            "/var/run/docker.sock /var/run/docker.sock",
+        ),
+    ] {
+        assert_eq!(binds(&read(text).unwrap()), [wanted], "{text}");
+    }
+    for text in [
+        "docker run --use-api-socket=false i",
+        "docker run --mount src=v,dst=/b,volume-driver=other,volume-opt=o=bind,volume-opt=device=/a i",
+        "docker run --mount src=v,dst=/b,volume-opt=type=nfs,volume-opt=device=:/a i",
+        "docker run -e 'A=;&|<>\n' -e \"B=(\" -e C=\\; i \\\n sh -c 'a; b' \n",
+    ] {
+        assert!(read(text).unwrap().binds.is_empty(), "{text}");
+    }
 }
 
 proptest! {
