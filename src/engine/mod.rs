@@ -16,7 +16,7 @@
 //! - `execute`: carrying out a journal that holds everything that is to be done; `undo`: undoing it
 //! - [`replay`]: what a journal says, compared with the disk and brought about; [`target`]: which side of it
 //! - [`steps`]: what a journal does besides changing owners
-//! - `rename_needs`: what the renames of a plan need of filesystems
+//! - `rename_needs`: what the renames of a plan need of filesystems; `step_places`: what its steps meet on the disk
 //! - `reopen`: the trees of a journal, opened again
 //! - `chown_check`: whether a filesystem keeps the owners it is given
 //! - `sync`: writing out what a run changes
@@ -49,6 +49,7 @@ pub mod rollback;
 mod session;
 pub mod shift;
 pub mod sinks;
+mod step_places;
 pub mod steps;
 mod sync;
 pub mod target;

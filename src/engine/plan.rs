@@ -2,6 +2,7 @@
 //! steps beside them.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::context::{WalkContext, WalkScope};
@@ -17,6 +18,7 @@ use super::replay::FailurePolicy;
 use super::request::ShiftRequest;
 use super::session::{Locked, Opened, Running, Session};
 use super::sinks::list::ListSink;
+use super::step_places::StepPlaces;
 use super::steps::Steps;
 use super::visitor::ShiftVisitor;
 use super::{Ending, Phase, Report};
@@ -27,6 +29,7 @@ use crate::journal::step::steps_format;
 use crate::journal::writer::Writer;
 use crate::journal::{Mark, Step, Store};
 use crate::preflight::rename_flags::Untold;
+use crate::preflight::{PermanentBlocker, check_writable};
 
 /// What is to be done.
 pub struct Plan<'a> {
@@ -56,6 +59,15 @@ impl Plan<'_> {
         }
         self.request.check_mount_views(&roots)?;
         self.rename_needs(&roots).check_known()?;
+        for root in &roots[self.request.paths.len()..] {
+            check_writable(root.pin.as_fd(), &root.path).map_err(PermanentBlocker::from)?;
+        }
+        let steps = &self.steps;
+        StepPlaces {
+            steps,
+            roots: &roots,
+        }
+        .check()?;
         Ok(roots)
     }
 

@@ -158,6 +158,14 @@ pub fn set_mtime(file: impl AsFd, nanoseconds: i64) -> io::Result<()> {
     Ok(rustix::fs::futimens(file, &times)?)
 }
 
+/// When something was modified last, nanoseconds since 1970.
+///
+/// # Errors
+/// Of `fstat(2)`.
+pub fn mtime(file: impl AsFd) -> io::Result<i64> {
+    Ok(mtime_of(&rustix::fs::fstat(file)?))
+}
+
 /// A small file read whole, with its time of last modification in nanoseconds since 1970.
 pub fn read_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)> {
     let (mut file, stat) = open_regular(dir, name)?;
@@ -187,6 +195,8 @@ pub fn open_regular(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(File, rusti
 pub fn remove_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
+        // A filesystem that is read-only says so before it looks for the name.
+        Err(Errno::ROFS) if stat_entry(dir, name)?.is_none() => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }

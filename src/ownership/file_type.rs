@@ -35,6 +35,19 @@ impl FileType {
             _ => FileType::File,
         }
     }
+
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            FileType::File => "file",
+            FileType::Directory => "directory",
+            FileType::Symlink => "symlink",
+            FileType::Fifo => "named pipe",
+            FileType::Socket => "socket",
+            FileType::CharDevice => "character device",
+            FileType::BlockDevice => "block device",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -40,12 +40,25 @@ pub fn check_filesystem(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Unsuitabl
             below: false,
         });
     }
+    check_writable(fd, path)
+}
+
+/// Refuses a directory that is read-only.
+///
+/// # Errors
+/// [`UnsuitableRoot::ReadOnly`], [`UnsuitableRoot::ReadOnlySubvolume`], [`UnsuitableRoot::Unknown`]
+pub fn check_writable(fd: BorrowedFd<'_>, path: &Path) -> Result<(), UnsuitableRoot> {
+    let unknown = |errno: rustix::io::Errno| UnsuitableRoot::Unknown {
+        path: path.to_owned(),
+        source: errno.into(),
+    };
     // Of the mount as much as of the filesystem: a bind mount can be read-only alone (statvfs(3)).
     let flags = rustix::fs::fstatvfs(fd).map_err(unknown)?.f_flag;
     if flags.contains(StatVfsMountFlags::RDONLY) {
         return Err(read_only(fd, path));
     }
     // A subvolume can be read-only by itself: the kernel says so before it asks who may write.
+    let magic = rustix::fs::fstatfs(fd).map_err(unknown)?.f_type as u32;
     if is_btrfs(magic) && may_write(fd) == Err(Errno::ROFS) {
         return Err(UnsuitableRoot::ReadOnlySubvolume {
             path: path.to_owned(),

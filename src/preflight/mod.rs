@@ -36,7 +36,9 @@ use crate::fs::Root;
 use crate::journal::Store;
 use accounts::LoginAccounts;
 
-pub use filesystem::{check_filesystem, check_mounts, has_project_quotas, has_subvolumes};
+pub use filesystem::{
+    check_filesystem, check_mounts, check_writable, has_project_quotas, has_subvolumes,
+};
 pub use permanent::PermanentBlocker;
 pub use system_path::check_system_path;
 pub use transient::TransientBlocker;

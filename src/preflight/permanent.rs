@@ -7,10 +7,11 @@ use thiserror::Error;
 
 use super::Preflight;
 use super::homes::{self, Claim};
-use crate::fs::escape::escaped;
+use crate::fs::escape::{escaped, shell_word};
 use crate::fs::process;
 use crate::guidance::Guidance;
 use crate::journal::error::StoreError;
+use crate::ownership::{FileType, Flags};
 
 /// Why the trees cannot be changed, now or later.
 #[derive(Debug, Error)]
@@ -28,6 +29,28 @@ pub enum PermanentBlocker {
         path: PathBuf,
         /// How it concerns a login account.
         claim: Claim,
+    },
+    /// An inode that is to be renamed or replaced, or whose entries are, cannot be.
+    #[error(
+        "{path}: is {what}, so it and what is in it can be neither renamed nor replaced. `chattr -{letter} {word}` lets it be; \
+         set the flag again when all is done",
+        path = escaped(path), word = shell_word(path),
+        what = if flags.immutable { "immutable" } else { "append-only" },
+        letter = if flags.immutable { 'i' } else { 'a' }
+    )]
+    Flagged {
+        /// The inode.
+        path: PathBuf,
+        /// Its flags.
+        flags: Flags,
+    },
+    /// Something has the place of a directory that is to be made.
+    #[error("{}: is a {}, and a directory is to be made in its place. Move it away", escaped(path), kind.words())]
+    PlaceTaken {
+        /// The place.
+        path: PathBuf,
+        /// What is there.
+        kind: FileType,
     },
     /// Journals cannot be kept where they are to be.
     #[error(transparent)]

@@ -44,7 +44,7 @@ pub enum UnsuitableRoot {
     },
     /// The mount is read-only.
     #[error(
-        "{}: is mounted read-only, so no owner can be changed. `{remount} {}` makes it writable where the \
+        "{}: is mounted read-only, so nothing in it can be changed. `{remount} {}` makes it writable where the \
          filesystem can be written{}",
         escaped(path), shell_word(point), below_help(*.below)
     )]

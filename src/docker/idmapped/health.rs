@@ -9,6 +9,8 @@ use super::{IdmappedRoot, MountState, copied, unit};
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names};
 use crate::docker::guidance;
+use crate::docker::inventory::mounts::{MountPoint, mount_points};
+use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::file_ops::is_empty;
@@ -79,6 +81,8 @@ pub fn findings(
     );
     findings.extend(copied(root)?);
     findings.extend(hidden(root));
+    let mounted = mounted_in(root)?.into_iter();
+    findings.extend(mounted.map(|mount| Finding::error("mounts", mount.refusal().to_string())));
     findings.extend(without_mount(root)?);
     Ok(findings)
 }
@@ -185,6 +189,26 @@ pub(super) fn check_below(root: &IdmappedRoot) -> Result<(), DockerError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a root with something mounted below what is on disk: no walk enters it, and the mount of the root shows what
+/// it hides.
+///
+/// # Errors
+/// Names it.
+pub(super) fn check_mounts(root: &IdmappedRoot) -> Result<(), DockerError> {
+    match mounted_in(root)?.first() {
+        Some(mount) => Err(mount.refusal()),
+        None => Ok(()),
+    }
+}
+
+/// What is mounted below what is on disk. What a daemon mounts for its containers is told from the mount point.
+fn mounted_in(root: &IdmappedRoot) -> Result<Vec<MountPoint>, DockerError> {
+    let rewriter = PathRewriter::new(&root.content(), &root.point(), Vec::new())?;
+    let mut mounts = mount_points(&rewriter, &[])?;
+    mounts.retain(|mount| !mount.by_daemon);
+    Ok(mounts)
 }
 
 /// The directory that a mount is on, and whether it is empty.

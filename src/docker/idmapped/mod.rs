@@ -101,7 +101,9 @@ impl IdmappedRoot {
     pub fn find(top: &Path, range: &str) -> Result<Option<IdmappedRoot>, DockerError> {
         let [dir, content] = place(range);
         let dir = top.join(dir);
-        if !dir.join(content).is_dir() {
+        // A symlink would lead to somebody else.
+        let is_dir = |path: &Path| path.symlink_metadata().is_ok_and(|it| it.is_dir());
+        if !is_dir(&dir) || !is_dir(&dir.join(content)) {
             return Ok(None);
         }
         let path = dir.join(MAP);
@@ -229,7 +231,10 @@ impl IdmappedRoot {
     /// Says what helps.
     pub fn check_mounted(&self) -> Result<(), DockerError> {
         let why = match self.mount_state()? {
-            MountState::Mounted => return health::check_below(self),
+            MountState::Mounted => {
+                health::check_below(self)?;
+                return health::check_mounts(self);
+            }
             MountState::Missing => format!(
                 "its idmapped mount is missing: `idshift docker mount --data-root {}` makes it, then run this again",
                 shell_word(&self.top)

@@ -57,6 +57,10 @@ fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, target: Target) -> Vec<
             Step::Remove { at, .. } if surveyor.is_guarded(at) => (at, target == Target::Before),
             _ => continue,
         };
+        // An unused root that has the place of the new one is a step's own business.
+        if surveyor.is_vacated_before(survey, n, place) {
+            continue;
+        }
         places.push((surveyor.place_now(survey, n, place), is_needed));
     }
     places

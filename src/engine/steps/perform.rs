@@ -150,7 +150,7 @@ impl Performer<'_> {
             Step::MountExchanged { source, at, .. } => self.exchanged(source, at).unmount(),
             Step::UnmountExchanged { source, at } => self.exchanged(source, at).mount(None),
             Step::Times { at, mtime_ns } => match dirs.dir(at) {
-                Ok(dir) => Ok(file_ops::set_mtime(dir, *mtime_ns)?),
+                Ok(dir) => Ok(put_mtime_back(dir, *mtime_ns)?),
                 // It came with the run, or is gone.
                 Err(error) if error.is_io(io::ErrorKind::NotFound) => Ok(()),
                 Err(error) => Err(error),
@@ -165,6 +165,14 @@ impl Performer<'_> {
             source,
             at,
         }
+    }
+}
+
+/// Where it is as it was, nothing is written: the directory may be one that cannot be changed any more.
+fn put_mtime_back(dir: BorrowedFd<'_>, mtime_ns: i64) -> io::Result<()> {
+    match file_ops::mtime(dir)? == mtime_ns {
+        true => Ok(()),
+        false => file_ops::set_mtime(dir, mtime_ns),
     }
 }
 

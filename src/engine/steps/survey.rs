@@ -130,6 +130,19 @@ impl Surveyor<'_> {
         place
     }
 
+    /// Whether what has this place now goes elsewhere by a step that is still to be taken before step `n`.
+    pub fn is_vacated_before(&self, survey: &Survey, n: usize, place: &StepPath) -> bool {
+        let mut place = place.clone();
+        for MovedPath { from, to, .. } in self.moves_in(survey.reached..n).rev() {
+            if let Some((root, path)) = path_after_move(to, from, place.root, &place.path) {
+                place = StepPath { root, path };
+            } else if path_after_move(from, to, place.root, &place.path).is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The steps of a range that give an entry another place. There may be thousands of others between them.
     fn moves_in(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = MovedPath<'_>> {
         let first = self.moves.partition_point(|n| *n < range.start);

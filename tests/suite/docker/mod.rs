@@ -21,6 +21,7 @@ mod kills;
 mod layers;
 mod many_containers;
 mod migrate;
+mod obstacles;
 mod ranges;
 mod rebase;
 mod store_audit;

@@ -90,7 +90,7 @@ fn what_cannot_be_resolved_is_named() {
         ),
         (
             "docker run --mount type=volume,src=v,dst=/a,volume-opt=o=bind,volume-opt=device=a i",
-            "no absolute path",
+            "is not an absolute path",
         ),
     ] {
         let said = read(text).unwrap_err();
