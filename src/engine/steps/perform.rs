@@ -3,7 +3,7 @@
 mod calls;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::aside::set_aside;
 use super::error::StepError;

@@ -55,7 +55,9 @@ pub(super) fn uses<'a>(
     for mount in views.iter().flat_map(|view| &view.mounts) {
         let containment = mount.containment(homes);
         seeker.know_mount(mount.id, containment);
-        if containment == Containment::Within {
+        // One that shows the tree as a part of more, with other owners: its users would see the change, and wrongly.
+        let shows_others = mount.idmapped && containment == Containment::Around;
+        if containment == Containment::Within || shows_others {
             within.insert(mount.id);
         }
     }

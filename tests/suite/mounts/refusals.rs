@@ -185,8 +185,10 @@ fn only_an_idmapped_mount_that_nobody_uses_is_taken_down() {
     assert!(users.len() == 1 && users[0]["pid"] == inside.id(), "{one}");
     // A tree that is seen through a mount is in use, and the command that ends that works.
     let idshift = Idshift::new();
-    let run = Run::of(idshift.command(["shift", "--map", MAP]).arg(at("data"))).exits(4);
-    run.says(&format!("idshift umount {to}"));
+    for tree in ["data", "data/below"] {
+        let run = Run::of(idshift.command(["shift", "--map", MAP]).arg(at(tree))).exits(4);
+        run.says(&format!("idshift umount {to}"));
+    }
     inside.kill().unwrap();
     inside.wait().unwrap();
     umount(&at("at"), &["--dry-run"]).exits(0);
