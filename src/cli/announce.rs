@@ -60,7 +60,7 @@ pub fn check_not_over(
         return Ok(());
     }
     Err(Failure::refused(format!(
-        "the newest run is already {}: {}. To use an older run, name it: `idshift journal list{}` lists all",
+        "the newest run is {} already: {}. To use an older run, name it: `idshift journal list{}` lists all",
         journal.state,
         run(journal),
         journal_dir(store.place()),

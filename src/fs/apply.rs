@@ -95,7 +95,7 @@ mod tests {
     fn an_id_that_the_own_namespace_lacks_is_told_as_that() {
         let told = failed("fchownat")(Errno::INVAL).to_string();
         assert!(
-            told.contains("no id of this process's user namespace"),
+            told.contains("not an id of this process's user namespace"),
             "{told}"
         );
         let other = failed("fchownat")(Errno::PERM).to_string();

@@ -210,7 +210,10 @@ mod tests {
                 "lxc.idmap = 0 100000 65536",
                 "line 1: \"0 100000 65536\" does not begin with u or g",
             ),
-            ("lxc.idmap = b 0 100000 65536", "line 1: b is Podman's"),
+            (
+                "lxc.idmap = b 0 100000 65536",
+                "line 1: b is for Podman and idshift",
+            ),
             (
                 "lxc.idmap = u 0 -1 65536",
                 "is not a letter and three numbers",

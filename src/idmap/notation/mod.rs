@@ -226,8 +226,8 @@ mod tests {
         let said = |text: &str| describe(text.as_bytes(), "/file").unwrap_err().to_string();
         assert!(said("").starts_with("/file: is empty. What can be read: "));
         assert!(said("# root\nroot:100000:65536\n").contains("--subid USER"));
-        assert!(said("hello: world\n").contains("says nothing of a map"));
-        assert!(said("Hello.").contains("says nothing of a map"));
+        assert!(said("hello: world\n").contains("has no map that idshift can read"));
+        assert!(said("Hello.").contains("has no map that idshift can read"));
         assert!(said(r#"{"hello": {"uid": 1}}"#).contains("not of Docker"));
         assert!(
             said("lxc.uts.name = a\n--uidmap 0:100000:65536\n").contains("and options of Podman")

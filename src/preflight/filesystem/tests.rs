@@ -21,7 +21,11 @@ fn the_kernels_own_filesystems_are_refused() {
 fn a_server_says_where_to_run_instead() {
     let (name, obstacle) = obstacle_on(0x6969).unwrap();
     assert_eq!(name, "nfs");
-    assert!(obstacle.help().contains("where the files are kept"));
+    assert!(
+        obstacle
+            .help()
+            .contains("on the machine that stores the files")
+    );
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl StepList {
         let Ancestor { path, pin, stat } = above;
         if !attributes::keeps_acls(pin) {
             let help = format!(
-                "is on a filesystem without ACLs, so --fix-parents cannot help. Use another place for the \
+                "is on a filesystem without ACLs, so only the mode could let the container in. Use another place for the \
                 volume, or run `chmod o+x {}` if everybody may search it",
                 shell_word(path)
             );

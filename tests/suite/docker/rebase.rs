@@ -61,7 +61,7 @@ fn everything_is_there_in_the_new_range() {
     let old = audit(&host).text();
     let advice = "idshift docker rebase --from b:0:165536:65536";
     assert!(
-        old.contains("165536.165536 is of another range") && old.contains(advice),
+        old.contains("165536.165536 is the root of another range") && old.contains(advice),
         "{old}"
     );
     let start = state(&host);

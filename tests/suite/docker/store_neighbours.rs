@@ -145,7 +145,7 @@ fn images_that_btrfs_has_unpacked_are_carried() {
     assert_eq!(host.docker(&["info", "-f", "{{.Driver}}"]), "btrfs");
     host.sh(STOP);
     let refused = host.idshift(MIGRATE).exits(4);
-    refused.says("the snapshotter btrfs,");
+    refused.says("the snapshotter btrfs;");
     host.sh("systemctl start containerd");
     host.start_docker();
     host.sh(&format!("docker rm one; {STOP}"));

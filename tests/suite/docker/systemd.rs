@@ -151,7 +151,10 @@ fn the_daemon_starts_with_what_a_drop_in_says() {
         "--write-daemon-json",
     ];
     let run = host.idshift(&args).exits(4);
-    assert!(run.stderr.contains("starts on /srv/elsewhere"), "{run}");
+    assert!(
+        run.stderr.contains("uses the data-root /srv/elsewhere"),
+        "{run}"
+    );
     drop_in(
         &host,
         "--data-root=/srv/docker --config-file /etc/docker/other.json",

@@ -369,6 +369,6 @@ fn a_file_linked_in_two_trees_is_shifted_once() {
         alone.to_str().unwrap(),
         tree.to_str().unwrap(),
     ];
-    idshift.run(guarded).exits(1).says("of its 2 names");
+    idshift.run(guarded).exits(1).says("of its 2 hard links");
     assert_eq!(fs::metadata(&alone).unwrap().uid(), 0);
 }

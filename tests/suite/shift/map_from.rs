@@ -315,8 +315,8 @@ fn a_map_is_shown_with_whoever_else_has_its_ids() {
     ]);
     for said in [
         "uids  0-19999    90000-109999  20,000",
-        "Also of dockremap: 100000-109999, by line 1 of /etc/subuid.",
-        "Also of dockremap: 100000-109999, by line 1 of /etc/subgid.",
+        "Shared with dockremap: 100000-109999 (line 1 of /etc/subuid).",
+        "Shared with dockremap: 100000-109999 (line 1 of /etc/subgid).",
         "Accounts of the host inside the map: leo (1000, in the container 20000).",
         "uid 1000 of the container is 91000 on the host.",
         "uid 1000 of the host (leo) is 20000 in the container.",

@@ -208,13 +208,15 @@ fn headers_that_lie_are_errors() {
         told(&forged("f", b'0', |it| it.as_old_mut().size = [0xff; 12]))
             .contains("size is negative")
     );
-    assert!(told(&forged("f", b'0', |it| it.set_uid(1 << 33))).contains("uid is no id"));
-    assert!(told(&forged("f", b'0', |it| it.set_gid(u32::MAX.into()))).contains("gid is no id"));
+    assert!(told(&forged("f", b'0', |it| it.set_uid(1 << 33))).contains("uid is not an id"));
+    assert!(
+        told(&forged("f", b'0', |it| it.set_gid(u32::MAX.into()))).contains("gid is not an id")
+    );
     assert!(told(&forged("x", b'x', |it| it.set_size(2 << 20))).contains("longer than 1 MiB"));
-    assert!(told(&forged("x", b'x', |_| {})).contains("no entry behind it"));
+    assert!(told(&forged("x", b'x', |_| {})).contains("no entry after it"));
     assert!(told(&forged("f", b'Z', |_| {})).contains("type 'Z'"));
     assert!(told(&forged("f", b'S', |_| {})).contains("not of GNU tar"));
-    assert!(told(&[7; 600]).contains("no tar header"));
+    assert!(told(&[7; 600]).contains("not a tar header"));
     // A directory, link or device has no content, whatever its size says.
     for kind in *b"123456" {
         let (entries, _) = read(&forged("f", kind, |it| it.set_size(99_999))).unwrap();

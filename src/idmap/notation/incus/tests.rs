@@ -132,7 +132,7 @@ fn what_is_wrong_is_said_with_its_line() {
             "virtual machine",
         ),
         ("[{\"config\":{}},{\"config\":{}}]", "has 2 instances"),
-        ("config: {}\n", "says nothing of a map"),
+        ("config: {}\n", "has no map that idshift can read"),
     ] {
         assert!(said(text).contains(reason), "{}", said(text));
     }

@@ -85,9 +85,9 @@ fn what_is_wrong_is_said_with_its_line() {
     let said = |text: &str| maps(text).unwrap_err().to_string();
     assert!(
         said("podman run \\\n --uidmap 0:1:2:3 x")
-            .starts_with("/run.sh: line 2: \"0:1:2:3\" is no range. A range is")
+            .starts_with("/run.sh: line 2: \"0:1:2:3\" is not a range. A range is")
     );
-    assert!(said("--uidmap").contains("\"\" is no range"));
+    assert!(said("--uidmap").contains("\"\" is not a range"));
     assert!(said("--uidmap x0:1:2").contains("flags other than"));
     assert!(said("--uidmap 0:1:0").contains("size 0"));
     assert!(said("--userns=keep-id --uidmap 0:0:1").contains("--userns leaves the map to Podman"));
@@ -97,14 +97,14 @@ fn what_is_wrong_is_said_with_its_line() {
         .unwrap_err();
     assert!(
         said.to_string()
-            .contains("uid 65537 is none of those that me has"),
+            .contains("uid 65537 is not one of those that me has"),
         "{said}"
     );
     let said = maps("--uidmap 0:@5:1")
         .unwrap()
         .of_user("me", &user())
         .unwrap_err();
-    assert!(said.to_string().contains("uid 5 is none"), "{said}");
+    assert!(said.to_string().contains("uid 5 is not one"), "{said}");
     let said = maps("--uidmap +0:5:1").unwrap().of_root().unwrap_err();
     assert!(said.to_string().contains("--subid USER"), "{said}");
     let said = maps("--uidmap 0:1:5 --uidmap 3:9:5")

@@ -192,11 +192,11 @@ fn what_cannot_be_resolved_is_named_with_its_line() {
             4,
             "no source",
         ),
-        ("services: [a]", 1, "no mapping"),
+        ("services: [a]", 1, "not a mapping"),
         (
             "services: {a: {volumes: ['~joe/x:/x']}}",
             1,
-            "write the home out",
+            "write the home directory itself",
         ),
     ] {
         let said = one(text).unwrap_err();

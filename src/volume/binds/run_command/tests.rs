@@ -59,7 +59,7 @@ fn what_cannot_be_resolved_is_named() {
         ("docker --context x run i", "docker run"),
         ("docker run -v $PWD/a:/a i", "double quotes"),
         ("docker run -v `pwd`:/a i", "double quotes"),
-        ("docker run -v ~/a:/a i", "Write it out"),
+        ("docker run -v ~/a:/a i", "Write the value itself"),
         ("docker run --new-flag x i", "--new-flag=VALUE"),
         ("docker run -X i", "-X is not known"),
         ("docker run -v", "no value"),
