@@ -162,7 +162,7 @@ fn what_gives_no_map_is_refused_with_path_line_and_help() {
             &["--subid", "leo"],
             "Leave out one of the two",
         ),
-        ("README.md", &[], "says nothing of a map"),
+        ("README.md", &[], "has no map that idshift can read"),
         ("missing", &[], "No such file"),
         ("", &[], "is not a regular file"),
     ] {
