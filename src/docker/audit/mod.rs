@@ -2,6 +2,7 @@
 //!
 //! - [`readiness`]: what stands in the way
 //! - [`containers`]: containers that will not work as they are
+//! - [`state`]: whose images, containers and volumes there are
 //! - [`store`]: the containerd image store, read
 //! - [`strategies`]: by changing owners, or by a mount
 //! - `survey`: its phases
@@ -9,6 +10,7 @@
 
 pub mod containers;
 pub mod readiness;
+pub mod state;
 pub mod store;
 pub mod strategies;
 mod survey;
@@ -30,6 +32,7 @@ use crate::engine::RunControl;
 use crate::host::{Finding, Level};
 use crate::journal::Store;
 use containers::Troubled;
+use state::RootState;
 use strategies::Strategy;
 use survey::Survey;
 use work::Work;
@@ -39,6 +42,8 @@ use work::Work;
 pub struct Audit {
     /// The data-root.
     pub data_root: PathBuf,
+    /// Whose images, containers and volumes there are.
+    pub state: RootState,
     /// The user the ranges belong to, and the map; `None` where there is none yet.
     pub remap: Option<String>,
     /// Storage drivers with images.
@@ -112,8 +117,13 @@ pub fn audit(
     let store = survey.image_store(&containers, options.quick, control)?;
     let (inventory, troubled) = survey.bind_mounts(&containers, &store.converted)?;
     let running = survey.running(containers, store.summary.as_ref());
-    let mut holds = store.holds;
-    let idmapped_roots = survey.idmapped_roots(&mut holds)?;
+    let idmapped_roots = survey.idmapped_roots()?;
+    let (state, holds) = state::state(
+        &survey.top,
+        store.holds,
+        survey.remap.as_ref(),
+        &idmapped_roots,
+    )?;
     let host = strategies::Host {
         store: journals,
         jobs: options.jobs,
@@ -124,6 +134,7 @@ pub fn audit(
     Ok(Audit {
         drivers: survey.root.drivers()?,
         data_root: survey.top,
+        state,
         remap: survey
             .remap
             .map(|remap| format!("{}, {}", remap.user, remap.map)),

@@ -205,13 +205,10 @@ impl<'a> Survey<'a> {
         running
     }
 
-    /// Roots that are remapped by a mount. What they hold is counted where the plain root is unused.
-    pub fn idmapped_roots(&mut self, holds: &mut Holds) -> Result<Vec<IdmappedRoot>, DockerError> {
+    /// Roots that are remapped by a mount.
+    pub fn idmapped_roots(&mut self) -> Result<Vec<IdmappedRoot>, DockerError> {
         let roots = IdmappedRoot::all(&self.top)?;
         for root in &roots {
-            if holds.is_unused() {
-                *holds = DockerRoot::at(root.content()).holds()?;
-            }
             let is_service = self.start.is_service_on(&self.top);
             self.findings
                 .extend(health::findings(root, self.remap.as_ref(), is_service)?);

@@ -1,4 +1,6 @@
 mod accounts;
+mod ansible;
+mod ansible_failures;
 mod audit;
 mod bind_mounts;
 mod containerd_store;

@@ -21,6 +21,8 @@ pub enum Release {
     Trixie,
     /// Docker 28.5; `tests/run --long` only
     Forky,
+    /// Bookworm with sshd and a whole Python, which Ansible needs; `tests/run --long` only
+    Managed,
 }
 
 impl Release {
@@ -37,6 +39,7 @@ impl Release {
             Release::Bookworm => "IDSHIFT_TEST_HOST_BOOKWORM",
             Release::Trixie => "IDSHIFT_TEST_HOST_TRIXIE",
             Release::Forky => "IDSHIFT_TEST_HOST_FORKY",
+            Release::Managed => "IDSHIFT_TEST_HOST_MANAGED",
         };
         let value = std::env::var_os(variable);
         value
@@ -162,6 +165,12 @@ impl EngineHost {
     pub fn mounted_path(&self, inside: &str) -> PathBuf {
         let (_, init) = self.running.as_ref().expect("it runs");
         PathBuf::from(format!("/proc/{init}/root{inside}"))
+    }
+
+    /// Its process 1, as this host numbers it, while it runs.
+    pub fn init(&self) -> u32 {
+        let (_, init) = self.running.as_ref().expect("it runs");
+        *init
     }
 
     /// Writes a file of it, with the directories above.

@@ -7,6 +7,7 @@
 //! - [`engine_host`]: a whole host with systemd and a Docker of another release, booted and rebooted
 //! - [`engine_scenario`]: what every engine is put through, whatever its image store
 //! - [`filesystem`]: real filesystems to work on, gone again when dropped
+//! - [`fleet`]: hosts that Ansible reaches by ssh
 //! - [`hostile`]: what must not change, hang or be steered while somebody is at work
 //! - [`idshift`]: the program, run with a journal directory of its own
 //! - [`mounted`]: mounts that are gone again when dropped
@@ -37,6 +38,7 @@ pub mod docker;
 pub mod engine_host;
 pub mod engine_scenario;
 pub mod filesystem;
+pub mod fleet;
 pub mod hostile;
 pub mod idshift;
 pub mod inputs;
