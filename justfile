@@ -43,3 +43,12 @@ texts:
 # Debian and RPM packages and a tarball, in target/packages.
 package *args:
     packaging/package {{args}}
+
+# The lints of the Ansible collection.
+ansible-lint:
+    cd ansible && ansible-lint --offline --profile production
+
+# The Ansible collection, for `ansible-galaxy collection install`.
+ansible-package:
+    mkdir -p target/packages
+    ansible-galaxy collection build --force --output-path target/packages ansible

@@ -9,14 +9,16 @@ use crate::support::{long, need_root};
 const PLAIN: &str = "/var/lib/docker";
 const REMAPPED: &str = "/var/lib/docker/100000.100000";
 
-/// Kills idshift with no chance to say anything, when its journal names what is to be done.
+/// Kills idshift, with no chance to say anything, when it has begun to change the data-root and has not ended.
 fn kill_in_the_middle(host: &EngineHost) {
     let start = Instant::now();
-    let begun = "zstdcat /var/lib/idshift/*.zst 2>/dev/null | grep -q '\"dir\"' && kill -KILL $(pidof idshift)";
-    while host.run(&["bash", "-c", begun]).code != Some(0) {
-        assert!(start.elapsed() < Duration::from_secs(120), "no run began");
-        std::thread::sleep(Duration::from_millis(100));
+    let begun = host.path("/var/lib/docker/idshift-moving-100000.100000");
+    while !begun.exists() {
+        assert!(start.elapsed() < Duration::from_secs(300), "no run began");
+        std::thread::sleep(Duration::from_millis(20));
     }
+    std::thread::sleep(Duration::from_millis(500));
+    host.sh("kill -KILL $(pidof idshift)");
 }
 
 fn states(host: &EngineHost) -> String {

@@ -8,10 +8,11 @@ use super::home;
 use super::page::{Part, parts};
 use super::same::is_same;
 use crate::support::engine_host::{EngineHost, Release};
-use crate::support::{Run, need_root};
+use crate::support::fleet::Fleet;
+use crate::support::{Run, long, need_root};
 
-/// Runs a page on the host, and gives what is not as it says.
-fn run_page(host: &EngineHost, name: &str) -> Vec<String> {
+/// Runs a page, and gives what is not as it says. `run` runs a shell script.
+fn run_page(run: &dyn Fn(&str) -> Run, name: &str) -> Vec<String> {
     let path = home().join(name);
     let text = fs::read_to_string(&path).unwrap();
     let all = parts(&text);
@@ -25,14 +26,15 @@ fn run_page(host: &EngineHost, name: &str) -> Vec<String> {
     for part in all {
         match part {
             Part::Setup(script) => {
-                host.sh(&format!("cd /root\n{script}"));
+                let setup = run(&format!("set -euo pipefail\n{script}"));
+                assert_eq!(setup.code, Some(0), "{name}: {setup}");
             }
             Part::Command {
                 line,
                 command,
                 output,
             } => {
-                let found = said(host, &command);
+                let found = said(run, &command);
                 if is_same(&output, &found) {
                     continue;
                 }
@@ -54,10 +56,8 @@ fn run_page(host: &EngineHost, name: &str) -> Vec<String> {
 }
 
 /// What a command prints on both streams, as somebody who types it sees it.
-fn said(host: &EngineHost, command: &str) -> Vec<String> {
-    let script = format!("exec 2>&1; cd /root; {command}");
-    let run: Run = host.run(&["bash", "-c", &script]);
-    let text = run.text();
+fn said(run: &dyn Fn(&str) -> Run, command: &str) -> Vec<String> {
+    let text = run(&format!("exec 2>&1; {command}")).text();
     text.lines()
         .map(|line| line.trim_end().to_string())
         .collect()
@@ -65,7 +65,8 @@ fn said(host: &EngineHost, command: &str) -> Vec<String> {
 
 #[track_caller]
 fn check(host: &EngineHost, pages: &[&str]) {
-    let wrong: Vec<String> = pages.iter().flat_map(|page| run_page(host, page)).collect();
+    let run = |script: &str| host.run(&["bash", "-c", &format!("cd /root; {script}")]);
+    let wrong: Vec<String> = pages.iter().flat_map(|page| run_page(&run, page)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
@@ -93,4 +94,16 @@ fn pages_about_docker_say_what_happens() {
     let host = EngineHost::new(Release::Bookworm);
     host.import_tiny("tiny:1");
     check(&host, &["docs/getting-started.md", "docs/volumes.md"]);
+}
+
+#[test]
+fn the_page_about_ansible_says_what_happens() {
+    if !long() {
+        return;
+    }
+    need_root();
+    let fleet = Fleet::new(2);
+    let run = |script: &str| Run::of(&mut fleet.command(script));
+    let wrong = run_page(&run, "docs/ansible.md");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }

@@ -140,7 +140,7 @@ impl Fleet {
                 self.dir.path().display()
             ))
             .args(["bash", "-c"])
-            .arg(format!("cd {} && {line}", self.dir.path().display()));
+            .arg(format!("cd {}; {line}", self.dir.path().display()));
         command
     }
 
