@@ -54,8 +54,6 @@ def fleet(hosts, found_by_host):
     return [fleet_row(host, found_by_host.get(host)) for host in hosts]
 
 
-
-
 def fleet_table(rows):
     """The rows as text, a list of lines, and below them what is in the way on which host."""
     cells = [COLUMNS] + [row["cells"] for row in rows]

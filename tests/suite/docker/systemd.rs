@@ -15,14 +15,25 @@ fn a_migrated_host_has_all_it_had_after_a_reboot() {
             "run", "-v", "data:/d", "--name", "one", "tiny:1", "touch", "/d/f",
         ]);
         host.stop_docker();
+        audited(&host, "plain");
         host.idshift(&["docker", "migrate", "--create-user", "--write-daemon-json"])
             .exits(0);
         host.reboot();
+        audited(&host, "remapped");
         assert_eq!(host.docker(&["ps", "-a", "--format", "{{.Names}}"]), "one");
         host.docker(&["start", "-a", "one"]);
         let map = ["run", "--rm", "tiny:1", "cat", "/proc/self/uid_map"];
         assert!(host.docker(&map).contains("100000"), "it is remapped");
     }
+}
+
+/// Whose data the audit says there is, with all that the daemon has.
+#[track_caller]
+fn audited(host: &EngineHost, state: &str) {
+    let audit = host.idshift(&["docker", "audit", "--json"]).json();
+    assert_eq!(audit["state"], state);
+    let counts = ["images", "containers_total", "volumes"];
+    assert_eq!(counts.map(|count| audit[count].as_u64()), [Some(1); 3]);
 }
 
 /// A container and a volume, its daemon stopped; the user exists.
