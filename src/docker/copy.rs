@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,10 @@ use super::data_root::{COPY, DockerRoot, plain_names};
 use super::guidance::NO_ROOM_FOR_COPY;
 use super::{DockerError, Reason};
 use crate::engine::{Phase, RunControl};
+use crate::fs::dir::open_dir;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount, BARE_INODE};
+use crate::fs::{mountinfo, remove_tree};
 use crate::journal::{Journal, Step};
 
 /// A copy that can be made.
@@ -112,7 +115,8 @@ impl PlannedCopy {
     /// Removes a copy that was made and not used.
     pub fn remove(&self) {
         // What is still there then is found in the way by the next run, which says how to remove it.
-        let _ = fs::remove_dir_all(self.data_root.join(&self.name));
+        let removed = open_dir(rustix::fs::CWD, &self.data_root).map_err(std::io::Error::from);
+        let _ = removed.and_then(|top| remove_tree(top.as_fd(), self.name.as_bytes()));
     }
 
     fn copy_into(&self, staging: &Path, control: RunControl<'_>) -> Result<(), DockerError> {
@@ -159,9 +163,13 @@ pub fn left(journal: &Journal) -> Option<String> {
     })?;
     let path = place.to_path(&journal.header.roots);
     path.is_dir().then(|| {
+        let unmount = match mountinfo::first_within(&path) {
+            None => String::new(),
+            Some(point) => format!(" Something is mounted in it: first `umount {}`.", shell_word(&point)),
+        };
         format!(
             "The copy that the migration made is still there: {}. Remove it when you do not need it any \
-            more: `rm -rf {}`",
+            more: `rm -rf {}`.{unmount}",
             escaped(&path),
             shell_word(&path)
         )
@@ -194,7 +202,8 @@ fn check_is_free(staging: &Path) -> Result<(), DockerError> {
         Err(_) => Ok(()),
         Ok(_) => Err(DockerError::in_the_way(
             staging,
-            Reason::EarlierCopy(shell_word(staging).to_string()),
+            Reason::of_mount_within(staging)
+                .unwrap_or_else(|| Reason::EarlierCopy(shell_word(staging).to_string())),
         )),
     }
 }

@@ -172,9 +172,12 @@ fn configuration(daemon: &Daemon<'_>) -> Finding {
         }
         Ok(settings) if settings.uses_containerd_store() => Finding::error(
             WHAT,
-            format!("{path} sets features.containerd-snapshotter: with userns-remap dockerd refuses to start"),
+            format!(
+                "{path} sets features.containerd-snapshotter: with userns-remap, Docker 29 does not start then, and older \
+                 ones show nothing of what is there"
+            ),
         )
-        .remedy("remove it; images of the containerd store must be saved and loaded again"),
+        .remedy(guidance::MIGRATE_WRITES_DAEMON_JSON),
         Ok(settings) => match settings.userns_remap.as_deref().filter(|value| !value.is_empty()) {
             Some(value) => Finding::ok(WHAT, format!("{path} says userns-remap: {value}")),
             None => Finding::ok(WHAT, format!("{path} does not set userns-remap")),

@@ -1,11 +1,13 @@
 //! Why a data-root, or something in it, stands in the way of what is asked, and what helps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::data_root::Holds;
 use super::guidance as help;
+use crate::fs::escape::shell_word;
+use crate::fs::mountinfo;
 
 /// The reason, to be printed after the path. It also says what helps.
 #[derive(Debug, Error)]
@@ -124,9 +126,23 @@ pub enum Reason {
         help = help::EARLIER_COPY
     )]
     EarlierCopy(String),
+    /// So was it, and `rm -rf` would go through what is mounted in it.
+    #[error(
+        "is left of an earlier run that was cut short, and something is mounted in it, so that it must not be removed yet. \
+         First `umount {0}`, then again"
+    )]
+    MountWithin(String),
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
+}
+
+impl Reason {
+    /// That something is mounted in a directory that is to be removed.
+    pub fn of_mount_within(dir: &Path) -> Option<Reason> {
+        let point = mountinfo::first_within(dir)?;
+        Some(Reason::MountWithin(shell_word(&point).to_string()))
+    }
 }
 
 /// What was found instead of the data of a daemon.

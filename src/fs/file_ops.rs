@@ -29,6 +29,9 @@ pub enum FileOpError {
     /// A directory has something mounted on it.
     #[error("something is mounted on it")]
     MountedOn,
+    /// A tree that is to be removed has a mount point in it, of this name.
+    #[error("something is mounted on {0:?} in it. Unmount it first (`findmnt` shows where)")]
+    MountedIn(String),
     /// The filesystem has no immutable directories.
     #[error("its filesystem cannot make a directory immutable (chattr +i)")]
     NoImmutable,

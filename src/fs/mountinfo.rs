@@ -56,6 +56,14 @@ pub fn read(thread: &Path) -> io::Result<Vec<Mount>> {
         .collect()
 }
 
+/// The first mount point at a directory or below it; none where nothing is mounted there, or nobody can tell.
+pub fn first_within(dir: &Path) -> Option<PathBuf> {
+    let dir = std::fs::canonicalize(dir).ok()?;
+    let mounts = of_this_thread().ok()?.into_iter();
+    let mut points = mounts.map(|mount| mount.point);
+    points.find(|point| point.starts_with(&dir))
+}
+
 /// The number that the mount of an open inode has in the table.
 ///
 /// # Errors

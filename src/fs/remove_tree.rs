@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::file_ops::move_entry;
+use super::file_ops::{FileOpError, move_entry};
 
 /// How many levels are entered before deeper directories are moved up: each level is an open
 /// directory.
@@ -16,14 +16,15 @@ const LEVELS: usize = 64;
 const BROUGHT_UP: &str = ".idshift-remove-";
 
 /// Removes a directory and everything in it. One that is gone already is not an error. No symlink
-/// is followed, and no other mount entered: a mount point makes it fail.
+/// is followed, and no other mount entered: a mount point makes it fail
+/// ([`FileOpError::MountedIn`]).
 ///
 /// # Errors
 /// Something cannot be removed. What was removed before stays so.
 pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let top = match open(parent, name) {
         Err(Errno::NOENT) => return Ok(()),
-        opened => opened?,
+        opened => opened.map_err(|errno| failed(errno, name))?,
     };
     let mut brought_up = 0;
     loop {
@@ -34,7 +35,18 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
             break;
         }
     }
-    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+    let removed = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+    removed.map_err(|errno| failed(errno, name))
+}
+
+/// What a mount point makes fail: it is not entered, and what is mounted on is neither removed nor renamed.
+fn failed(errno: Errno, name: &[u8]) -> io::Error {
+    match errno {
+        Errno::XDEV | Errno::BUSY => {
+            FileOpError::MountedIn(String::from_utf8_lossy(name).into_owned()).into()
+        }
+        errno => errno.into(),
+    }
 }
 
 fn open(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
@@ -57,15 +69,16 @@ fn empty(
             Ok(()) | Err(Errno::NOENT) => continue,
             // POSIX has EPERM for a directory.
             Err(Errno::ISDIR | Errno::PERM) => {}
-            Err(errno) => return Err(errno.into()),
+            Err(errno) => return Err(failed(errno, &name)),
         }
         if level == LEVELS {
             move_up((dir, &name), top, brought_up)?;
             continue;
         }
-        let below = open(dir, &name)?;
+        let below = open(dir, &name).map_err(|errno| failed(errno, &name))?;
         empty(below.as_fd(), top, level + 1, brought_up)?;
-        rustix::fs::unlinkat(dir, &name[..], AtFlags::REMOVEDIR)?;
+        let removed = rustix::fs::unlinkat(dir, &name[..], AtFlags::REMOVEDIR);
+        removed.map_err(|errno| failed(errno, &name))?;
     }
     Ok(())
 }
@@ -76,7 +89,11 @@ fn move_up(from: (BorrowedFd<'_>, &[u8]), top: &OwnedFd, brought_up: &mut usize)
         let name = format!("{BROUGHT_UP}{brought_up}");
         match move_entry(from, (top.as_fd(), name.as_bytes())) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            moved => return moved,
+            Err(error) => match error.raw_os_error() {
+                Some(raw) => return Err(failed(Errno::from_raw_os_error(raw), from.1)),
+                None => return Err(error),
+            },
+            Ok(()) => return Ok(()),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{count, inodes, printable};
+use crate::docker::conversion::staging;
 use crate::docker::copy;
 use crate::docker::idmapped::unit;
 use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
@@ -70,7 +71,8 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     }
     let is_over = matches!(report.ending, Ending::Done | Ending::Nothing { .. });
     let is_told = is_over && !args.dry_run && !args.output.quiet;
-    if let Some(left) = copy::left(&journal).filter(|_| is_told) {
+    let left = [copy::left(&journal), staging::left(&journal)];
+    for left in left.into_iter().flatten().filter(|_| is_told) {
         tell!("{}", printable(&left));
     }
     Ok(Exit::from(&report))

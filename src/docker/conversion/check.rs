@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::fill::{gone_document, made_layer, same_files};
+use super::gone_image::{gone_document, made_layer, same_files};
 use super::layer_reader::{LayerReader, WatchedBlob, begin};
 use super::plan::{ContainerImage, Conversion, LayerTar, PlannedLayer};
 use crate::docker::DockerError;

@@ -235,7 +235,7 @@ fn is_init(key: &str) -> bool {
 }
 
 /// Whether a blob is not there, and nothing else is wrong.
-fn is_missing(error: &StoreError) -> bool {
+pub(super) fn is_missing(error: &StoreError) -> bool {
     matches!(error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::copy_files::copy_files;
-use super::gone_image::GoneImage;
+use super::gone_image::{GoneImage, gone_document, made_layer, same_files};
 use super::init_layer::{PlannedInit, complete};
 use super::layer_reader::{LayerReader, WatchedBlob, begin};
 use super::plan::{ContainerImage, Conversion, LayerTar, PlannedContainer, PlannedLayer, Transfer};
@@ -272,36 +272,4 @@ impl Filler<'_> {
             Ok(_) => Ok(id),
         }
     }
-}
-
-/// The layer whose tar was made of its files.
-pub(super) fn made_layer(dir: &OverlayDir, below: Option<&Layer>, diff_id: Digest) -> Layer {
-    let parent = below.map(|it| it.chain_id.clone());
-    let chain_id = match &parent {
-        None => diff_id.clone(),
-        Some(parent) => Digest::of(format!("{parent} {diff_id}").as_bytes()),
-    };
-    Layer {
-        chain_id,
-        parent,
-        diff_id,
-        dir: dir.clone(),
-    }
-}
-
-/// The configuration of an image that is made, with its layers as they became.
-pub(super) fn gone_document(
-    image: &GoneImage,
-    layers: &[Layer],
-) -> Result<Vec<u8>, serde_json::Error> {
-    let diff_ids = image.stack.iter().map(|n| layers[*n].diff_id.clone());
-    image.document(&diff_ids.collect::<Vec<_>>())
-}
-
-pub(super) fn same_files(files: &Path) -> DockerError {
-    DockerError::in_the_way(
-        files,
-        "its image is gone, and another layer of the store is the same: with a plain daemon, `docker commit` the \
-         container, and `docker rm` it",
-    )
 }

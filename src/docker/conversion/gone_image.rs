@@ -1,8 +1,12 @@
 //! The image of a container whose own is gone: made of what the container says of it, so that it can be committed.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::docker::DockerError;
+use crate::docker::layer_store::layer::{Layer, OverlayDir};
 use crate::oci::architecture;
 use crate::oci::digest::Digest;
 
@@ -86,6 +90,39 @@ impl GoneImage {
             history: diff_ids.iter().map(line).collect(),
         })
     }
+}
+
+/// The layer whose tar was made of its files.
+pub(super) fn made_layer(dir: &OverlayDir, below: Option<&Layer>, diff_id: Digest) -> Layer {
+    let parent = below.map(|it| it.chain_id.clone());
+    let chain_id = match &parent {
+        None => diff_id.clone(),
+        Some(parent) => Digest::of(format!("{parent} {diff_id}").as_bytes()),
+    };
+    Layer {
+        chain_id,
+        parent,
+        diff_id,
+        dir: dir.clone(),
+    }
+}
+
+/// The configuration of an image that is made, with its layers as they became.
+pub(super) fn gone_document(
+    image: &GoneImage,
+    layers: &[Layer],
+) -> Result<Vec<u8>, serde_json::Error> {
+    let diff_ids = image.stack.iter().map(|n| layers[*n].diff_id.clone());
+    image.document(&diff_ids.collect::<Vec<_>>())
+}
+
+/// Why a layer of a container whose image is gone cannot be made: it is there already.
+pub(super) fn same_files(files: &Path) -> DockerError {
+    DockerError::in_the_way(
+        files,
+        "its image is gone, and another layer of the store is the same: with a plain daemon, `docker commit` the \
+         container, and `docker rm` it",
+    )
 }
 
 #[cfg(test)]

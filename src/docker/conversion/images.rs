@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::containers::is_missing;
 use super::names::references;
 use super::plan::{LayerTar, PlannedImage, PlannedLayer};
 use super::reader::{Reader, SNAPSHOTTER};
@@ -19,6 +20,9 @@ const MAX_INDEXES: usize = 4;
 
 /// The label by which Docker notes what an image was built on.
 const PARENT_LABEL: &str = "org.mobyproject.image.parent";
+
+/// The label by which containerd notes the digest of a blob's tar, uncompressed.
+const TAR_LABEL: &str = "containerd.io/uncompressed";
 
 impl Reader<'_> {
     /// All images that have names; the image of each manifest or index that a name stands for.
@@ -174,11 +178,11 @@ impl Reader<'_> {
             if self.by_chain.contains_key(&layer.chain_id) {
                 continue;
             }
-            content.open(&blob.digest)?;
+            let blob = self.layer_blob(&blob.digest, &layer.diff_id)?;
             let snapshot = self.layer_snapshot(&layer.chain_id)?;
             let tar = LayerTar::Blob {
                 layer: layer.clone(),
-                blob: blob.digest.clone(),
+                blob,
             };
             planned.push((layer.chain_id.clone(), PlannedLayer { tar, snapshot }));
         }
@@ -194,6 +198,23 @@ impl Reader<'_> {
         };
         self.images.insert(digest.clone(), image);
         Ok(())
+    }
+
+    /// The blob of a layer. A pull leaves out what is unpacked already, of a blob that was packed otherwise: then that one
+    /// is taken, which has the same tar.
+    fn layer_blob(&self, told: &Digest, diff_id: &Digest) -> Result<Digest, StoreError> {
+        let content = self.containerd.content();
+        match content.open(told) {
+            Err(error) if is_missing(&error) => {
+                let tar = diff_id.to_string();
+                let blobs = self.namespace.blobs.iter();
+                let same = blobs.filter(|(_, labels)| labels.get(TAR_LABEL) == Some(&tar));
+                let same = same.filter_map(|(digest, _)| digest.parse().ok());
+                let mut same = std::iter::once(diff_id.clone()).chain(same);
+                same.find(|digest| content.has(digest)).ok_or(error)
+            }
+            opened => opened.map(|_| told.clone()),
+        }
     }
 
     /// The snapshot that a layer is unpacked in; none: it is not.

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use super::fill::fill;
 use super::plan::Conversion;
-use crate::docker::DockerError;
 use crate::docker::data_root::CONVERTED;
+use crate::docker::{DockerError, Reason};
 use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
-use crate::fs::escape::shell_word;
-use crate::fs::{Identity, PinnedFile, file_ops, remove_tree};
+use crate::fs::escape::{escaped, shell_word};
+use crate::fs::{Identity, PinnedFile, file_ops, mountinfo, remove_tree};
+use crate::journal::Journal;
+use crate::journal::record::RunKind;
 use crate::oci::digest::Digest;
 use crate::ownership::Mode as Bits;
 
@@ -59,6 +61,9 @@ impl Staging {
     /// An earlier run that was cut short left it.
     pub fn check_is_free(top: &Path, range: &str) -> Result<(), DockerError> {
         let dir = top.join(staging_name(range));
+        if let Some(reason) = Reason::of_mount_within(&dir) {
+            return Err(DockerError::in_the_way(&dir, reason));
+        }
         match dir.symlink_metadata() {
             Err(_) => Ok(()),
             Ok(_) if holds_files(&dir) => Err(DockerError::in_the_way(
@@ -217,6 +222,33 @@ impl Staging {
         }
         Ok(())
     }
+}
+
+/// What a run has left that was killed before its journal knew what is to be done: only what had been made for it. In
+/// words, with the command that removes it.
+pub fn left(journal: &Journal) -> Option<String> {
+    if journal.may_have_begun() || journal.header.command != RunKind::DockerMigrate {
+        return None;
+    }
+    let top = journal.header.roots.first()?.path.as_path();
+    let mut names = top.read_dir().ok()?.flatten().map(|entry| entry.path());
+    let is_staging = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        name.starts_with(CONVERTED.as_bytes())
+    };
+    let dir = names.find(is_staging)?;
+    let unmount = match mountinfo::first_within(&dir) {
+        None => String::new(),
+        Some(point) => format!(
+            " Something is mounted in it: first `umount {}`.",
+            shell_word(&point)
+        ),
+    };
+    Some(format!(
+        "What the conversion had made by then is left as {}; nothing of the store was changed. `rm -rf {}` removes it.{unmount}",
+        escaped(&dir),
+        shell_word(&dir)
+    ))
 }
 
 /// Whether files of a layer or a container are in it, or nobody can tell.

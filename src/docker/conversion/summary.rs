@@ -8,6 +8,7 @@ use super::plan::{ContainerImage, Conversion, LayerTar, Transfer};
 use crate::docker::DockerError;
 use crate::docker::data_root::count;
 use crate::fs::escape::{escaped, shell_word};
+use crate::fs::mountinfo;
 use crate::journal::name;
 
 /// A summary of a conversion, before or after it is done.
@@ -181,6 +182,13 @@ impl ConversionSummary {
         }
     }
 
+    /// What `rm -rf` would go through.
+    fn mount_within(&self) -> Option<PathBuf> {
+        let entries = self.left_at.read_dir().ok()?.flatten();
+        let mut dirs = entries.map(|entry| entry.path());
+        dirs.find_map(|dir| mountinfo::first_within(&dir))
+    }
+
     fn what_stays(&self, bytes: &impl Fn(u64) -> String) -> String {
         let place = escaped(&self.left_at);
         let what = match self.is_copied {
@@ -193,7 +201,12 @@ impl ConversionSummary {
                 bytes(self.left_bytes)
             ),
         };
+        let mount = self.mount_within();
         let removal = match &self.other_namespaces[..] {
+            [] if let Some(point) = mount => format!(
+                "It is not to be removed while something is mounted on {}",
+                escaped(&point)
+            ),
             [] => format!(
                 "When you do not need it any more, with docker and containerd stopped: rm -rf {}/*",
                 shell_word(&self.left_at)

@@ -175,7 +175,7 @@ fn what_is_the_matter_with_the_daemon_is_told() {
         (
             r#"{"features":{"containerd-snapshotter":true}}"#,
             3,
-            "dockerd refuses to start",
+            "Docker 29 does not start then",
         ),
         (
             r#"{"userns-remap":"nosuchuser"}"#,

@@ -14,7 +14,7 @@ use crate::support::{Idshift, Numbers, Promise, isolation, long, need_root, trac
 const HOW: &str = "kill -9 before and after system calls that change the disk; then resumed, or rolled back with one more kill";
 
 /// A host that is switched off: its dockerd ran a containerd of its own, in the data-root.
-fn host_with_managed_store() -> EngineHost {
+pub(super) fn host_with_managed_store() -> EngineHost {
     let mut host = EngineHost::off(Release::Trixie);
     host.write(DAEMON_JSON, SNAPSHOTTER);
     let unit = host.path("/etc/systemd/system/containerd.service");
@@ -32,12 +32,18 @@ fn host_with_managed_store() -> EngineHost {
     host
 }
 
-struct Store {
-    root: PathBuf,
+pub(super) struct Store {
+    pub(super) root: PathBuf,
 }
 
 impl Store {
-    fn command(&self, idshift: &Idshift, more: &[&str]) -> Command {
+    pub(super) fn of(host: &EngineHost) -> Store {
+        Store {
+            root: host.path("/var/lib/docker"),
+        }
+    }
+
+    pub(super) fn command(&self, idshift: &Idshift, more: &[&str]) -> Command {
         let root = self.root.to_str().unwrap();
         let args = ["docker", "migrate", "--data-root", root, "--create-user"];
         let nowhere = ["--daemon-json", "/nonexistent/daemon.json"];
@@ -45,7 +51,7 @@ impl Store {
     }
 
     /// All but what a copy that was undone leaves, with the times that removing it changes.
-    fn state(&self) -> Vec<String> {
+    pub(super) fn state(&self) -> Vec<String> {
         let _ = fs::remove_dir_all(self.root.join("idshift-copy-100000.100000"));
         let lines = unread(&snapshot(&self.root));
         let strip = |line: String| {
@@ -60,7 +66,7 @@ impl Store {
 }
 
 /// What is made has other inodes each time.
-fn made_anew(lines: &[String]) -> Vec<String> {
+pub(super) fn made_anew(lines: &[String]) -> Vec<String> {
     let strip = |line: String| {
         let mut value: serde_json::Value = serde_json::from_str(&line).unwrap();
         let object = value.as_object_mut().unwrap();
@@ -119,8 +125,7 @@ fn a_conversion_survives_a_kill_anywhere() {
     need_root();
     isolation::isolate();
     let host = host_with_managed_store();
-    let root = host.path("/var/lib/docker");
-    let store = Store { root };
+    let store = Store::of(&host);
     killed_anywhere(
         &store,
         &[],
