@@ -70,6 +70,9 @@ pub enum Undated {
     /// The inode is older than that, and its owner, or anything else of it, is not.
     #[error("the inode was there before, and was changed since")]
     ChangedSince,
+    /// The inode is newer than that, and has an id of the range that is not root's.
+    #[error("it may be the copy of a file of before, or a user of the host made it")]
+    NotOfRoot,
 }
 
 /// Maps owner, group, every named entry of both ACLs and a capability's root. The mode stays.

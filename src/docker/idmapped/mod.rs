@@ -189,6 +189,7 @@ impl IdmappedRoot {
             ms: self.since,
             doubt,
             decided,
+            map: self.map.clone(),
         })
     }
 

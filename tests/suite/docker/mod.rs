@@ -16,6 +16,7 @@ mod hosts;
 mod idmapped;
 mod idmapped_clock;
 mod idmapped_copied;
+mod idmapped_copy_up;
 mod idmapped_exchanged;
 mod idmapped_metadata;
 mod idmapped_services;

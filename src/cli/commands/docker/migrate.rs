@@ -187,6 +187,12 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
         // Nothing of the plan is true then.
         false => Vec::new(),
     };
+    let migration = &migrated.migration;
+    notes.extend(migration.is_copied.then(|| {
+        let [holder, content] = place(&migrated.remap.dir_name());
+        let content = migration.data_root.join(holder).join(content);
+        format!("{}.", told_copied(&content))
+    }));
     let made = if dry_run { "Would make" } else { "Made" };
     let missing = migrated.made.iter();
     notes.extend(missing.map(|what| format!("{made} {what}.")));
@@ -213,11 +219,6 @@ fn notes_of_plan(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     let migration = &migrated.migration;
     let exchanged = told_exchanged(migration, &migrated.remap);
     notes.extend(exchanged.map(|told| format!("{told}.")));
-    notes.extend(migration.is_copied.then(|| {
-        let [holder, content] = place(&migrated.remap.dir_name());
-        let content = migration.data_root.join(holder).join(content);
-        format!("{}.", told_copied(&content))
-    }));
     notes.extend(told(migration, &migrated.remap, dry_run));
     let store = migrated.migration.store_summary.iter();
     notes.extend(store.filter_map(|it| changed_files(&it.changed_files)));

@@ -95,6 +95,7 @@ mod tests {
     use super::*;
     use crate::docker::idmapped::layout::tests::{place, rule};
     use crate::idmap::Direction;
+    use crate::idmap::IdMap;
 
     #[test]
     fn a_permanent_root_is_as_one_of_changed_owners() {
@@ -116,6 +117,7 @@ mod tests {
                 ms: 0,
                 doubt: None,
                 decided: None,
+                map: IdMap::identity(),
             },
         };
         let passage = policy.layout.traversal_rule();

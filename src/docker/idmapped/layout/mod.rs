@@ -18,6 +18,7 @@ pub use revert_idmapped::RevertIdmapped;
 use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::is_content;
 use crate::fs::Stat;
+use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use crate::ownership::Undated;
 
 /// The way from the data-root to what is in an idmapped root: names below its content. `Err`: what is on that way.
@@ -69,7 +70,7 @@ fn is_temporary(names: &[&[u8]]) -> bool {
 }
 
 /// When a root was made idmapped. An inode that was not changed since has its owner from before.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Since {
     /// Milliseconds since 1970; 0 where that is not known.
     pub ms: i64,
@@ -77,6 +78,8 @@ pub struct Since {
     pub doubt: Option<Undated>,
     /// What the operator says of what times do not tell.
     pub decided: Option<UndatedOwners>,
+    /// The ranges that the root is mounted with.
+    pub map: IdMap,
 }
 
 /// What becomes of an inode with an id of the range, where it is not known whether it had that before its root was remapped by
@@ -101,7 +104,7 @@ enum Age {
 }
 
 impl Since {
-    fn age(self, stat: &Stat) -> Age {
+    fn age(&self, stat: &Stat) -> Age {
         let (seconds, nanoseconds) = stat.changed;
         let is_old = seconds * 1000 + i64::from(nanoseconds / 1_000_000) < self.ms;
         let born = stat.identity.born;
@@ -110,6 +113,7 @@ impl Since {
             Some(why) if is_old => why,
             _ if is_old => return Age::Before,
             _ if born != 0 && born < self.ms => Undated::ChangedSince,
+            _ if !self.is_of_root(stat) => Undated::NotOfRoot,
             _ => return Age::Since,
         };
         match self.decided {
@@ -117,6 +121,16 @@ impl Since {
             Some(UndatedOwners::Keep) => Age::Before,
             Some(UndatedOwners::GiveBack) => Age::Since,
         }
+    }
+
+    /// Whether an inode has no id of the range but root's, as which a daemon works. Overlayfs gives the owner of a file to its
+    /// copy in the upper layer: an id of before comes with a new inode.
+    fn is_of_root(&self, stat: &Stat) -> bool {
+        let is_known = |ranges: &RangeMap, id| match ranges.map(id, Direction::OutOf) {
+            Mapped::To(container) => container == 0,
+            _ => true,
+        };
+        is_known(&self.map.uids, stat.uid) && is_known(&self.map.gids, stat.gid)
     }
 }
 

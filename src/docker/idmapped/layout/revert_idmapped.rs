@@ -81,6 +81,7 @@ impl Policy for RevertIdmapped {
 mod tests {
     use super::*;
     use crate::docker::idmapped::layout::tests::{place, rule};
+    use crate::idmap::IdMap;
 
     #[test]
     fn only_the_content_is_given_back() {
@@ -96,6 +97,7 @@ mod tests {
                 ms: 0,
                 doubt: None,
                 decided: None,
+                map: IdMap::identity(),
             },
         };
         for (path, expected) in [
