@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
+use thiserror::Error;
 
 use super::digest::{Digest, HashingReader};
 
@@ -67,7 +68,10 @@ impl<R: Read> Blob<R> {
             true => Ok(()),
             false => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("is damaged: its digest is {found}, not {}", self.digest),
+                BlobFault::Damaged {
+                    found,
+                    wanted: self.digest,
+                },
             )),
         }
     }
@@ -83,11 +87,17 @@ impl<R: Read> Read for Blob<R> {
     }
 }
 
-fn unsupported(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        format!("is compressed with {what}: layers are plain, gzip or zstd"),
-    )
+/// Why a blob is no layer, inside an [`io::Error`].
+#[derive(Debug, Error)]
+enum BlobFault {
+    #[error("is damaged: its digest is {found}, not {wanted}")]
+    Damaged { found: Digest, wanted: Digest },
+    #[error("is compressed with {0}: layers are plain, gzip or zstd")]
+    Compression(&'static str),
+}
+
+fn unsupported(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, BlobFault::Compression(what))
 }
 
 #[cfg(test)]

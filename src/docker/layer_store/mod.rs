@@ -2,6 +2,7 @@
 //!
 //! - [`blob`]: a compressed layer, hashed as it is read
 //! - [`digest`]: checked digests, and hashing what streams by
+//! - `fault`: why one cannot be packed or unpacked
 //! - [`layer`]: pure: chain ids, and the names of layers' directories and links
 //! - [`store`]: `overlay2`, `layerdb`, `imagedb` and `repositories.json`
 //! - [`path`]: pure: names of tar entries
@@ -34,6 +35,7 @@
 
 pub use crate::oci::digest;
 pub mod blob;
+mod fault;
 pub mod layer;
 pub mod pack;
 pub mod path;

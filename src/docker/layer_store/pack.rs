@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
+use super::fault::LayerFault;
 use super::tar_reader::{RawBytes, TarError};
 use super::tar_split::{CRC, TarSplitWriter};
 use crate::fs::dir::open_dir;
@@ -36,9 +37,9 @@ pub fn pack_layer(diff: BorrowedFd<'_>, out: impl Write) -> Result<Digest, TarEr
         path: Vec::new(),
     };
     let packed = open_dir(diff, ".")
-        .map_err(io::Error::from)
+        .map_err(LayerFault::from)
         .and_then(|top| packer.pack_tree(top))
-        .and_then(|()| packer.raw(&[0; 1024]));
+        .and_then(|()| Ok(packer.raw(&[0; 1024])?));
     match packed {
         Ok(()) => {
             packer.split.finish()?;
@@ -46,7 +47,7 @@ pub fn pack_layer(diff: BorrowedFd<'_>, out: impl Write) -> Result<Digest, TarEr
         }
         Err(error) => Err(TarError::Bad {
             name: String::from_utf8_lossy(&packer.path).into_owned(),
-            reason: error.to_string().into(),
+            reason: error.into(),
         }),
     }
 }
@@ -63,7 +64,7 @@ struct Packer<W: Write> {
 
 impl<W: Write> Packer<W> {
     /// With no call for each level: who makes directories in a container decides how many there are.
-    fn pack_tree(&mut self, top: OwnedFd) -> io::Result<()> {
+    fn pack_tree(&mut self, top: OwnedFd) -> Result<(), LayerFault> {
         let names = sorted_names(&top)?;
         let mut ahead = vec![(top, names.into_iter(), 0)];
         while let Some((dir, names, above)) = ahead.last_mut() {
@@ -85,7 +86,7 @@ impl<W: Write> Packer<W> {
     }
 
     /// Packs one inode; a directory is given back for what is in it.
-    fn pack(&mut self, dir: &OwnedFd, name: &[u8]) -> io::Result<Option<OwnedFd>> {
+    fn pack(&mut self, dir: &OwnedFd, name: &[u8]) -> Result<Option<OwnedFd>, LayerFault> {
         let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind == FileType::Socket {
@@ -119,7 +120,7 @@ impl<W: Write> Packer<W> {
         kind: FileType,
         stat: &Stat,
         xattrs: Records,
-    ) -> io::Result<()> {
+    ) -> Result<(), LayerFault> {
         let path = self.path.clone();
         if stat.st_nlink > 1 {
             let inode = (stat.st_dev, stat.st_ino);
@@ -144,7 +145,7 @@ impl<W: Write> Packer<W> {
             FileType::CharacterDevice => self.entry(EntryType::Char, &path, b"", stat, 0, xattrs),
             FileType::BlockDevice => self.entry(EntryType::Block, &path, b"", stat, 0, xattrs),
             FileType::Fifo => self.entry(EntryType::Fifo, &path, b"", stat, 0, xattrs),
-            _ => Err(io::Error::other("is of an unknown type")),
+            _ => Err(LayerFault::UnknownType),
         }
     }
 
@@ -155,7 +156,7 @@ impl<W: Write> Packer<W> {
         path: &[u8],
         stat: &Stat,
         xattrs: Records,
-    ) -> io::Result<()> {
+    ) -> Result<(), LayerFault> {
         let size = stat.st_size.unsigned_abs();
         if size == 0 {
             return self.entry(EntryType::Regular, path, b"", stat, 0, xattrs);
@@ -170,10 +171,8 @@ impl<W: Write> Packer<W> {
             let bytes = &mut self.buffer[..most];
             file.read_exact_at(bytes, at)
                 .map_err(|error| match error.kind() {
-                    io::ErrorKind::UnexpectedEof => {
-                        io::Error::other("became shorter while it was read")
-                    }
-                    _ => error,
+                    io::ErrorKind::UnexpectedEof => LayerFault::BecameShorter,
+                    _ => error.into(),
                 })?;
             crc.update(bytes);
             self.hash.update(&bytes);
@@ -182,10 +181,10 @@ impl<W: Write> Packer<W> {
         self.split.take_name(path);
         self.split.file(path, size, Some(crc.finalize()))?;
         let padding = (512 - (size % 512) as usize) % 512;
-        self.raw(&[0; 512][..padding])
+        Ok(self.raw(&[0; 512][..padding])?)
     }
 
-    fn empty_file(&mut self, path: &[u8], stat: &Stat) -> io::Result<()> {
+    fn empty_file(&mut self, path: &[u8], stat: &Stat) -> Result<(), LayerFault> {
         self.entry(EntryType::Regular, path, b"", stat, 0, Vec::new())
     }
 
@@ -198,10 +197,10 @@ impl<W: Write> Packer<W> {
         stat: &Stat,
         size: u64,
         records: Records,
-    ) -> io::Result<()> {
+    ) -> Result<(), LayerFault> {
         self.headers(kind, path, link, stat, size, records)?;
         match self.split.take_name(path) {
-            true => self.split.file(path, 0, None),
+            true => Ok(self.split.file(path, 0, None)?),
             false => Ok(()),
         }
     }

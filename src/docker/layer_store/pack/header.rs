@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use tar::{EntryType, Header};
 
 use super::Packer;
+use crate::docker::layer_store::fault::LayerFault;
 
 /// What an extended header cannot say in the header itself.
 pub(super) type Records = Vec<(&'static str, Vec<u8>)>;
@@ -96,7 +97,7 @@ fn text(field: &mut [u8], name: &[u8], key: &'static str, records: &mut Records)
 }
 
 /// The attributes that are an image's, as records; whether it is an opaque directory.
-pub(super) fn xattrs(pin: &OwnedFd) -> io::Result<(Records, bool)> {
+pub(super) fn xattrs(pin: &OwnedFd) -> Result<(Records, bool), LayerFault> {
     // XATTR_LIST_MAX and XATTR_SIZE_MAX (linux/limits.h): nothing is longer.
     let path = format!("/proc/thread-self/fd/{}", pin.as_raw_fd());
     let mut list = vec![0u8; 65536];
@@ -116,10 +117,9 @@ pub(super) fn xattrs(pin: &OwnedFd) -> io::Result<(Records, bool)> {
         match name {
             b"trusted.overlay.opaque" => is_opaque = read()? == b"y",
             b"trusted.overlay.redirect" | b"trusted.overlay.metacopy" => {
-                return Err(io::Error::other(format!(
-                    "has {}, so that its content is in another layer",
-                    String::from_utf8_lossy(name)
-                )));
+                return Err(LayerFault::Partial(
+                    String::from_utf8_lossy(name).into_owned(),
+                ));
             }
             b"security.capability" => records.push(("SCHILY.xattr.security.capability", read()?)),
             b"system.posix_acl_access" => {

@@ -3,9 +3,10 @@
 use thiserror::Error;
 
 use super::kind::Kind;
+use crate::docker::layer_store::fault::LayerFault;
 
 /// What is wrong with an entry of a tar, or with what follows it.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Debug, Error)]
 pub enum TarFault {
     /// Its bytes end where more must follow.
     #[error("the tar ends {0}")]
@@ -55,20 +56,18 @@ pub enum TarFault {
     /// The map of a sparse file.
     #[error(transparent)]
     Sparse(#[from] SparseFault),
-    /// It cannot be unpacked, or packed; in words.
-    #[error("{0}")]
-    Layer(String),
+    /// It cannot be unpacked.
+    #[error("cannot be unpacked: {0}")]
+    Unpack(LayerFault),
+    /// No layer has it so.
+    #[error(transparent)]
+    Layer(#[from] LayerFault),
 }
 
-impl From<String> for TarFault {
-    fn from(reason: String) -> TarFault {
-        TarFault::Layer(reason)
-    }
-}
-
-impl From<&str> for TarFault {
-    fn from(reason: &str) -> TarFault {
-        TarFault::Layer(reason.to_string())
+impl TarFault {
+    /// An entry that cannot be unpacked.
+    pub fn unpack(fault: impl Into<LayerFault>) -> TarFault {
+        TarFault::Unpack(fault.into())
     }
 }
 

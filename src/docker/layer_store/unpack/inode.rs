@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use crate::docker::layer_store::tar_reader::{Entry, Kind, TarError, TarReader};
+use crate::docker::layer_store::fault::LayerFault;
+use crate::docker::layer_store::tar_reader::{Entry, Kind, TarError, TarFault, TarReader};
 
 /// Makes an empty file that is not there.
 pub fn new_file(parent: &OwnedFd, name: &[u8]) -> io::Result<File> {
@@ -23,7 +24,6 @@ pub fn fill<R: Read>(
     reader: &mut TarReader<R>,
     buffer: &mut [u8],
 ) -> Result<(), TarError> {
-    let told = |error: io::Error| format!("cannot be unpacked: {error}");
     let whole = (vec![(0, entry.size)], entry.size);
     let (segments, size) = entry.sparse.as_ref().unwrap_or(&whole);
     for &(offset, length) in segments {
@@ -32,22 +32,22 @@ pub fn fill<R: Read>(
             let most = (end - at).min(buffer.len() as u64) as usize;
             let count = reader.read_content(&mut buffer[..most])?;
             if count == 0 {
-                return Err(reader.bad("its content is shorter than its size"));
+                return Err(reader.bad(LayerFault::Short));
             }
             file.write_all_at(&buffer[..count], at)
-                .map_err(|error| reader.bad(told(error)))?;
+                .map_err(|error| reader.bad(TarFault::unpack(error)))?;
             at += count as u64;
         }
     }
     if entry.sparse.is_some() {
         file.set_len(*size)
-            .map_err(|error| reader.bad(told(error)))?;
+            .map_err(|error| reader.bad(TarFault::unpack(error)))?;
     }
     Ok(())
 }
 
 /// Makes what has no content and is not there.
-pub fn make(parent: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
+pub fn make(parent: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), LayerFault> {
     let mode = Mode::RUSR | Mode::WUSR;
     let node = |kind: FileType, device: u64| rustix::fs::mknodat(parent, name, kind, mode, device);
     let device = rustix::fs::makedev(entry.device.0, entry.device.1);
@@ -58,9 +58,7 @@ pub fn make(parent: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
         Kind::BlockDevice => node(FileType::BlockDevice, device)?,
         Kind::Fifo => node(FileType::Fifo, 0)?,
         Kind::File | Kind::HardLink | Kind::Global | Kind::Unknown(_) => {
-            return Err(io::Error::other(
-                "cannot be created as a device or a directory",
-            ));
+            return Err(LayerFault::NotANode);
         }
     }
     Ok(())
@@ -68,7 +66,7 @@ pub fn make(parent: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
 
 /// Gives the inode the owner, extended attributes, mode and time of the entry, in this order: a change of the owner
 /// takes set-id bits and capabilities away.
-pub fn set_attributes(parent: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
+pub fn set_attributes(parent: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), LayerFault> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let pin = rustix::fs::openat(parent, name, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&pin)?;
@@ -94,17 +92,16 @@ pub fn set_attributes(parent: &OwnedFd, name: &[u8], entry: &Entry) -> io::Resul
 }
 
 /// As Docker: what the filesystem does not know is left out. A lost capability would be a program that fails.
-fn set_xattr(path: &str, key: &[u8], value: &[u8]) -> io::Result<()> {
+fn set_xattr(path: &str, key: &[u8], value: &[u8]) -> Result<(), LayerFault> {
     if key.starts_with(b"trusted.overlay.") {
         return Ok(());
     }
     match rustix::fs::setxattr(path, key, value, XattrFlags::empty()) {
         Err(Errno::OPNOTSUPP | Errno::PERM) if key != b"security.capability" => Ok(()),
-        Err(errno) => Err(io::Error::other(format!(
-            "its attribute {}: {}",
-            String::from_utf8_lossy(key),
-            io::Error::from(errno)
-        ))),
+        Err(errno) => Err(LayerFault::Xattr {
+            name: String::from_utf8_lossy(key).into_owned(),
+            source: errno.into(),
+        }),
         Ok(()) => Ok(()),
     }
 }

@@ -17,8 +17,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::digest::{Digest, HashingReader};
+use super::fault::LayerFault;
 use super::path::clean;
-use super::tar_reader::{Entry, Kind, TarError, TarReader};
+use super::tar_reader::{Entry, Kind, TarError, TarFault, TarReader};
 use crate::fs::remove_tree;
 
 /// What the name of a deleted file begins with (OCI image specification, "Whiteouts").
@@ -118,19 +119,18 @@ impl Unpacker<'_> {
         if name == b"." {
             return match entry.kind {
                 Kind::Directory => Ok(()),
-                _ => Err(reader.bad("it would replace the layer's top directory")),
+                _ => Err(reader.bad(LayerFault::ReplacesTop)),
             };
         }
-        let told = |error: io::Error| format!("cannot be unpacked: {error}");
         self.enter(parent)
-            .map_err(|error| reader.bad(told(error)))?;
+            .map_err(|error| reader.bad(TarFault::unpack(error)))?;
         let made = match name {
             OPAQUE => self.set_opaque(),
             name if name.starts_with(b".wh..wh.") => Ok(()),
             name if name.starts_with(WHITEOUT) => self.whiteout(&name[WHITEOUT.len()..], entry),
             name => return self.make(entry, &path, name, reader),
         };
-        made.map_err(|error| reader.bad(told(error)))
+        made.map_err(|error| reader.bad(TarFault::unpack(error)))
     }
 
     /// Makes the entry's inode in the directory that was entered.
@@ -141,17 +141,16 @@ impl Unpacker<'_> {
         name: &[u8],
         reader: &mut TarReader<R>,
     ) -> Result<(), TarError> {
-        let told = |error: io::Error| format!("cannot be unpacked: {error}");
         let is_there = self
             .clear(name, entry.kind)
-            .map_err(|error| reader.bad(told(error)))?;
+            .map_err(|error| reader.bad(TarFault::unpack(error)))?;
         let Some((_, parent)) = &self.parent else {
             return Ok(());
         };
         let made = match entry.kind {
             Kind::File => {
-                let file =
-                    inode::new_file(parent, name).map_err(|error| reader.bad(told(error)))?;
+                let file = inode::new_file(parent, name)
+                    .map_err(|error| reader.bad(TarFault::unpack(error)))?;
                 inode::fill(&file, entry, reader, &mut self.buffer)?;
                 Ok(())
             }
@@ -159,8 +158,9 @@ impl Unpacker<'_> {
             Kind::Directory if is_there => Ok(()),
             _ => inode::make(parent, name, entry),
         };
-        made.map_err(|error| reader.bad(told(error)))?;
-        inode::set_attributes(parent, name, entry).map_err(|error| reader.bad(told(error)))?;
+        made.map_err(|error| reader.bad(TarFault::unpack(error)))?;
+        inode::set_attributes(parent, name, entry)
+            .map_err(|error| reader.bad(TarFault::unpack(error)))?;
         if entry.kind == Kind::Directory {
             self.times.push((path.to_vec(), entry.mtime));
         }
@@ -232,8 +232,8 @@ impl Unpacker<'_> {
         Ok(false)
     }
 
-    fn link(&self, target: &[u8], parent: &OwnedFd, name: &[u8]) -> io::Result<()> {
-        let target = inside(target).map_err(io::Error::other)?;
+    fn link(&self, target: &[u8], parent: &OwnedFd, name: &[u8]) -> Result<(), LayerFault> {
+        let target = inside(target)?;
         let (dir, base) = match target.iter().rposition(|&byte| byte == b'/') {
             Some(slash) => (&target[..slash], &target[slash + 1..]),
             None => (&b"."[..], &target[..]),
@@ -248,7 +248,7 @@ impl Unpacker<'_> {
         )?)
     }
 
-    fn set_opaque(&self) -> io::Result<()> {
+    fn set_opaque(&self) -> Result<(), LayerFault> {
         let Some((_, parent)) = &self.parent else {
             return Ok(());
         };
@@ -262,15 +262,15 @@ impl Unpacker<'_> {
     }
 
     /// A deleted file: a character device 0:0. One that the layer has itself is not deleted: as with Docker, an error.
-    fn whiteout(&self, name: &[u8], entry: &Entry) -> io::Result<()> {
+    fn whiteout(&self, name: &[u8], entry: &Entry) -> Result<(), LayerFault> {
         let Some((_, parent)) = &self.parent else {
             return Ok(());
         };
         if matches!(name, b"" | b"." | b"..") {
-            return Err(io::Error::other("it deletes a directory from inside"));
+            return Err(LayerFault::DeletesParent);
         }
         rustix::fs::mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), 0)?;
-        inode::chown(parent, name, entry)
+        Ok(inode::chown(parent, name, entry)?)
     }
 
     fn set_times(&self) -> Result<(), TarError> {
@@ -291,15 +291,15 @@ impl Unpacker<'_> {
 }
 
 /// The path below the layer's top that a name means.
-fn inside(name: &[u8]) -> Result<Vec<u8>, String> {
+fn inside(name: &[u8]) -> Result<Vec<u8>, LayerFault> {
     let path = clean(name);
     if path == b".." || path.starts_with(b"../") {
-        return Err("it leads out of the layer".into());
+        return Err(LayerFault::LeadsOut);
     }
     let path = path.strip_prefix(b"/").unwrap_or(&path);
     match path {
         b"" => Ok(b".".to_vec()),
-        path if path.contains(&0) => Err("it has a NUL in its name".into()),
+        path if path.contains(&0) => Err(LayerFault::Nul),
         path => Ok(path.to_vec()),
     }
 }
