@@ -22,3 +22,14 @@ pub use range::Range;
 pub use range_map::{Direction, Mapped, RangeMap};
 pub use spec::MapSpec;
 pub use subid::{Reader, SubidError, SubidFile, SubidLine, map_from_subid};
+
+#[cfg(test)]
+pub mod tests {
+    use super::{IdMap, MapSpec};
+
+    /// The map of some specs, one behind the other.
+    pub fn map(text: &str) -> IdMap {
+        let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
+        IdMap::from_specs(&specs).unwrap()
+    }
+}

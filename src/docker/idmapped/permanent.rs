@@ -51,18 +51,7 @@ pub(in crate::docker) fn prepare(
         steps.write_daemon_json(file, userns_remap)?;
     }
     steps.remove_idmapped_holder(root)?;
-    let layout = Layout {
-        direction: Direction::Into,
-        root_uid: remap.root.0,
-        root_gid: remap.root.1,
-        subdir: None,
-        others: Default::default(),
-        elsewhere: Default::default(),
-        own_trees: Vec::new(),
-        sides_overlap: false,
-        snapshots: None,
-        staging: None,
-    };
+    let layout = Layout::plain(Direction::Into, remap.root);
     let place = [holder, content];
     Migration::of_steps(
         request,

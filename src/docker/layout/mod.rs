@@ -64,6 +64,22 @@ fn is_build_file(path: &[&[u8]]) -> bool {
 const PASSABLE: Mode = Mode::from_st_mode(0o710);
 
 impl Layout {
+    /// Of a docker root that is the data-root itself and holds nothing else, for the container's root `uid` and `gid`.
+    pub fn plain(direction: Direction, (root_uid, root_gid): (u32, u32)) -> Layout {
+        Layout {
+            direction,
+            root_uid,
+            root_gid,
+            subdir: None,
+            others: HashSet::new(),
+            elsewhere: HashSet::new(),
+            own_trees: Vec::new(),
+            sides_overlap: false,
+            snapshots: None,
+            staging: None,
+        }
+    }
+
     /// A directory that the container's root passes through.
     pub(super) fn traversal_rule(&self) -> Rule {
         self.directory_rule(0)

@@ -3,9 +3,6 @@ use crate::fs::Identity;
 
 fn layout(subdir: Option<&str>) -> Layout {
     Layout {
-        direction: Direction::Into,
-        root_uid: 100_000,
-        root_gid: 100_000,
         subdir: subdir.map(str::to_string),
         others: HashSet::from([b"200000.200000".to_vec()]),
         elsewhere: HashSet::from([b"nfs".to_vec()]),
@@ -17,9 +14,7 @@ fn layout(subdir: Option<&str>) -> Layout {
                 .map(|name| name.as_bytes().to_vec())
                 .to_vec(),
         ],
-        sides_overlap: false,
-        snapshots: None,
-        staging: None,
+        ..Layout::plain(Direction::Into, (100_000, 100_000))
     }
 }
 

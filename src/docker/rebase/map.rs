@@ -58,12 +58,8 @@ pub(super) fn remap_of(map: &IdMap) -> Result<Remap, DockerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::idmap::{Direction, MapSpec, Mapped};
-
-    fn map(text: &str) -> IdMap {
-        let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
-        IdMap::from_specs(&specs).unwrap()
-    }
+    use crate::idmap::tests::map;
+    use crate::idmap::{Direction, Mapped};
 
     #[test]
     fn ids_of_the_host_stay_and_all_others_are_moved_or_named() {
@@ -90,7 +86,11 @@ mod tests {
         assert_eq!(map.gids.map(60_000, Direction::Into), Mapped::To(65_000));
         assert_eq!(map.gids.map(65_000, Direction::Into), Mapped::To(70_000));
         assert_eq!(map.gids.map(74_999, Direction::Into), Mapped::Already);
-        let map = map_of(&self::map("b:0:165536:9000"), &self::map("b:0:20000:9000")).unwrap();
+        let map = map_of(
+            &crate::idmap::tests::map("b:0:165536:9000"),
+            &crate::idmap::tests::map("b:0:20000:9000"),
+        )
+        .unwrap();
         assert_eq!(map.uids.map(20_005, Direction::Into), Mapped::Already);
         assert_eq!(map.uids.map(19_999, Direction::Into), Mapped::To(19_999));
     }

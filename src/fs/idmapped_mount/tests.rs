@@ -11,12 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::fs::PinnedFile;
 use crate::fs::mountinfo::{self, Mount};
-use crate::idmap::{IdMap, MapSpec};
-
-fn map(text: &str) -> IdMap {
-    let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
-    IdMap::from_specs(&specs).unwrap()
-}
+use crate::idmap::tests::map;
 
 /// An empty tmpfs that nobody else sees. Its mounts go with the thread.
 fn own_place() -> Option<TempDir> {

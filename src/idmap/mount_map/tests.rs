@@ -1,12 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::idmap::MapSpec;
-
-fn map(text: &str) -> IdMap {
-    let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
-    IdMap::from_specs(&specs).unwrap()
-}
+use crate::idmap::tests::map;
 
 #[test]
 fn an_exchange_leads_back() {

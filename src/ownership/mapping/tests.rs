@@ -1,15 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::idmap::MapSpec;
+use crate::idmap::tests::map;
 use crate::ownership::Mode;
 use crate::ownership::acl::tests::acls;
 use crate::ownership::capability::tests::capabilities;
-
-fn map(text: &str) -> IdMap {
-    let specs: Vec<MapSpec> = text.split(' ').map(|spec| spec.parse().unwrap()).collect();
-    IdMap::from_specs(&specs).unwrap()
-}
 
 #[test]
 fn host_ids_are_given_back_and_others_stay() {

@@ -137,16 +137,11 @@ mod tests {
         let map = IdMap::from_specs(&["b:0:100000:65536".parse().unwrap()]).unwrap();
         MakeIdmapped {
             layout: Layout {
-                direction: Direction::Into,
-                root_uid: 100_000,
-                root_gid: 100_000,
-                subdir: None,
                 others: HashSet::from([b"200000.200000".to_vec()]),
                 elsewhere: HashSet::from([b"nfs".to_vec()]),
                 own_trees: vec![names("volumes/bare"), names("appdata/web")],
-                sides_overlap: false,
-                snapshots: None,
                 staging: Some(b"staging".to_vec()),
+                ..Layout::plain(Direction::Into, (100_000, 100_000))
             },
             shown: MountMap::exchange(&map),
             rewritten: HashSet::from([names("containers/c/config.v2.json")]),

@@ -101,18 +101,7 @@ mod tests {
     fn a_permanent_root_is_as_one_of_changed_owners() {
         let policy = MakePermanent {
             place: place(),
-            layout: Layout {
-                direction: Direction::Into,
-                root_uid: 100_000,
-                root_gid: 100_000,
-                subdir: None,
-                others: Default::default(),
-                elsewhere: Default::default(),
-                own_trees: Vec::new(),
-                sides_overlap: false,
-                snapshots: None,
-                staging: None,
-            },
+            layout: Layout::plain(Direction::Into, (100_000, 100_000)),
             since: Since {
                 ms: 0,
                 doubt: None,
