@@ -4,10 +4,9 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::idmapped::{HOLDER, INNER, content, in_range, tiny};
+use super::{HOLDER, INNER, content, idmapped_host, in_range};
 use crate::support::daemon::Host;
 use crate::support::docker::*;
-use crate::support::{Idshift, need_root};
 
 /// Writes another time of the migration into the record of a root, as if clocks had been that far away from each other.
 fn migrated_later(host: &Host, by_ms: i64) {
@@ -26,11 +25,7 @@ fn migrated_later(host: &Host, by_ms: i64) {
 
 #[test]
 fn a_clock_that_was_set_back_does_not_make_files_of_root_old() {
-    need_root();
-    let host = Host::new();
-    tiny(&host);
-    let idshift = Idshift::new();
-    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    let (host, idshift) = idmapped_host();
     host.start(REMAPPED).stop();
     // Root of the host makes a file in a volume, as a container with --userns=host does.
     let file = "volumes/vol/_data/of-root";

@@ -8,10 +8,9 @@ use std::process::Command;
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use super::idmapped::{INNER, in_range, tiny};
-use crate::support::daemon::Host;
+use super::{INNER, in_range, tiny_host};
+use crate::support::Run;
 use crate::support::docker::*;
-use crate::support::{Idshift, Run, need_root};
 
 /// Whether a path of a docker root may belong to the range: it is what containers have.
 fn is_of_containers(path: &Path) -> bool {
@@ -59,11 +58,8 @@ fn add_device_and_plugin(data_root: &Path) {
 
 #[test]
 fn the_range_owns_what_containers_own_and_nothing_else() {
-    need_root();
-    let host = Host::new();
-    tiny(&host);
+    let (host, idshift) = tiny_host();
     add_device_and_plugin(&host.data_root);
-    let idshift = Idshift::new();
     let start = snapshot(&host.data_root);
     migrate(&idshift, &host, &["--idmapped"]).exits(0);
     let point = host.data_root.join(INNER);
@@ -113,12 +109,9 @@ fn the_range_owns_what_containers_own_and_nothing_else() {
 /// Neither is on a side of the map, so the mount shows them as they are.
 #[test]
 fn ids_outside_of_the_range_are_seen_as_they_are_and_nobody_s_in_a_container() {
-    need_root();
-    let host = Host::new();
-    tiny(&host);
+    let (host, idshift) = tiny_host();
     let file = |top: &Path| top.join("volumes/vol/_data/y");
     chown(file(&host.data_root), Some(200_000), Some(70_000)).unwrap();
-    let idshift = Idshift::new();
     migrate(&idshift, &host, &["--idmapped"]).exits(0);
     let found = file(&host.data_root.join(INNER)).metadata().unwrap();
     assert_eq!((found.uid(), found.gid()), (200_000, 70_000));
@@ -144,16 +137,13 @@ fn ids_outside_of_the_range_are_seen_as_they_are_and_nobody_s_in_a_container() {
 
 #[test]
 fn load_cp_and_exec_work_and_all_of_it_is_plain_after_revert() {
-    need_root();
-    let host = Host::new();
-    tiny(&host);
+    let (host, idshift) = tiny_host();
     let plain = host.start(&[]);
     let tar = host.beside().join("saved.tar");
     let tar = tar.to_str().unwrap();
     plain.docker(&["tag", "tiny:1", "other:1"]);
     plain.docker(&["save", "-o", tar, "tiny:1"]);
     plain.stop();
-    let idshift = Idshift::new();
     migrate(&idshift, &host, &["--idmapped"]).exits(0);
 
     let remapped = host.start(REMAPPED);
@@ -211,9 +201,7 @@ fn load_cp_and_exec_work_and_all_of_it_is_plain_after_revert() {
 /// wherever in the data-root it keeps them, what somebody keeps there, and a container's files.
 #[test]
 fn what_was_left_alone_is_as_it_was() {
-    need_root();
-    let host = Host::new();
-    tiny(&host);
+    let (host, idshift) = tiny_host();
     let layers = fs::read_dir(host.data_root.join("overlay2")).unwrap();
     let layers = layers.map(|entry| entry.unwrap().path().join("diff"));
     // A directory that is still open is in use.
@@ -251,7 +239,6 @@ fn what_was_left_alone_is_as_it_was() {
         })
     };
     let start = owners();
-    let idshift = Idshift::new();
     // Times have the precision of the record of the root.
     std::thread::sleep(std::time::Duration::from_millis(20));
     migrate(&idshift, &host, &["--idmapped"]).exits(0);
@@ -266,13 +253,10 @@ fn what_was_left_alone_is_as_it_was() {
 /// An id of the range in the daemon's own files could not be told afterwards from one that the run gave.
 #[test]
 fn metadata_of_the_range_is_refused() {
-    need_root();
-    let host = Host::new();
-    tiny(&host);
+    let (host, idshift) = tiny_host();
     add_device_and_plugin(&host.data_root);
     let plugin = host.data_root.join("plugins/1234/rootfs/bin/plugin");
     chown(&plugin, Some(100_005), Some(0)).unwrap();
-    let idshift = Idshift::new();
     let start = timeless(&snapshot(&host.data_root));
     let audit = audit(&host).text();
     assert!(audit.contains("plugin: uid 100005"), "{audit}");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::idmapped::in_range;
+use super::in_range;
 use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::{Idshift, long, need_root};

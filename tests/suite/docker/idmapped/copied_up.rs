@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::idmapped::tiny;
+use super::tiny;
 use crate::support::daemon::Host;
 use crate::support::docker::*;
 use crate::support::{Idshift, need_root, output};

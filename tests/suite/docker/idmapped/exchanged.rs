@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::idmapped::{INNER, tiny};
+use super::{INNER, tiny};
 use crate::support::daemon::Host;
 use crate::support::docker::*;
 use crate::support::{Idshift, need_root, output};

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::idmapped::{INNER, content, tiny, unmount};
+use super::{INNER, content, tiny, unmount};
 use crate::support::daemon::Host;
 use crate::support::docker::*;
 use crate::support::filesystem::{Kind, TestFs};
@@ -109,7 +109,7 @@ fn nothing_is_guessed(kind: Kind, copy: &str) -> (Host, TestFs, Idshift) {
 fn is_plain_again(host: &Host) {
     let metadata = ["image", "containers", "overlay2/l", "volumes/metadata.db"];
     for name in metadata {
-        let found = super::idmapped::in_range(&host.data_root.join(name));
+        let found = super::in_range(&host.data_root.join(name));
         assert_eq!(found, Vec::<PathBuf>::new());
     }
     let plain = host.start(&[]);
@@ -154,7 +154,7 @@ fn a_copy_in_which_nothing_is_in_question_goes_back() {
     mount(&host);
     revert(&idshift, &host, &[]).exits(0);
     assert_eq!(
-        super::idmapped::in_range(&host.data_root),
+        super::in_range(&host.data_root),
         Vec::<PathBuf>::new()
     );
     is_plain_again(&host);
