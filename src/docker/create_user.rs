@@ -6,9 +6,10 @@ use std::process::Command;
 use nix::unistd::User;
 
 use super::DockerError;
-use super::remap::{DEFAULT_USER, Remap, subid_file};
+use super::remap::{Remap, subid_file};
 use crate::host::missing_ranges::{MissingRanges, line};
 use crate::idmap::SubidFile;
+use crate::idmap::subid::DEFAULT_USER;
 
 /// What is missing of the user and its two ranges.
 #[derive(Clone, Debug)]

@@ -6,11 +6,12 @@ use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{self, names};
 use super::findings::{command_line, driver, idmapped, in_use_root, parents, ranges};
-use super::remap::{DEFAULT_USER, Remap};
+use super::remap::Remap;
 use super::{DockerError, guidance};
 use crate::fs::PinnedFile;
 use crate::fs::escape::escaped;
 use crate::host::{Finding, filesystem, idmapped_trial, kernel, runtime, security, subids};
+use crate::idmap::subid::DEFAULT_USER;
 use crate::idmap::{IdMap, MapSpec, MountMap};
 use crate::volume::probe::try_namespace;
 

@@ -6,9 +6,9 @@
 use std::path::Path;
 
 use super::data_root::DEFAULT_PATH;
-use super::remap::DEFAULT_USER;
 use crate::fs::escape::shell_word;
 use crate::idmap::IdMap;
+use crate::idmap::subid::DEFAULT_USER;
 
 /// For a data-root that is not the right one.
 pub const DATA_ROOT: &str = "name another with --data-root; `docker info -f '{{.DockerRootDir}}'` prints the data-root of a running \

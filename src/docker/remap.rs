@@ -7,10 +7,8 @@ use nix::unistd::{Gid, Group, Uid, User};
 use super::DockerError;
 use super::guidance::{CREATE_USER_AS_DOCKERD, CREATE_USER_TOO};
 use crate::host::missing_ranges::MissingRanges;
+use crate::idmap::subid::DEFAULT_USER;
 use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
-
-/// The user that `default` means to dockerd.
-pub const DEFAULT_USER: &str = "dockremap";
 
 /// The ranges a remapped daemon uses.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,9 @@ use super::range::{Range, RangeError, decimal};
 use super::range_map::{RangeMap, RangeMapError};
 use crate::guidance::Guidance;
 
+/// The user whose lines dockerd reads for `--userns-remap=default`.
+pub const DEFAULT_USER: &str = "dockremap";
+
 /// One line: ids that a user may use in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubidLine {

@@ -13,9 +13,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::tell;
 use crate::cli::output::text::one_line;
 use crate::idmap::IdMap;
-
-/// The user whose lines dockerd reads for `--userns-remap=default`.
-const DEFAULT_USER: &str = "dockremap";
+use crate::idmap::subid::DEFAULT_USER;
 
 /// A map, and where it is from.
 #[derive(Clone, Debug)]

@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::guidance::{self, PrepareOption};
 use super::owner_stats::OwnerStats;
-use super::remap::{DEFAULT_USER, Remap};
+use super::remap::Remap;
 use crate::fs::escape::shell_word;
+use crate::idmap::subid::DEFAULT_USER;
 use crate::preflight::accounts::Account;
 use crate::preflight::homes::{self, Claim};
 use crate::preflight::mount_views::idmapped;

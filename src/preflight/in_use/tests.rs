@@ -58,7 +58,7 @@ impl Holder {
             .collect()
     }
 
-    fn ways(&self, tree: &Path) -> Vec<UseKind> {
+    fn kinds(&self, tree: &Path) -> Vec<UseKind> {
         self.uses(tree).into_iter().map(|(how, _)| how).collect()
     }
 }
@@ -89,6 +89,11 @@ fn scene() -> (tempfile::TempDir, PathBuf) {
         fs::write(real.join(top).join("sub/file"), top).unwrap();
     }
     (dir, real)
+}
+
+/// The same, for who may mount.
+fn root_scene() -> Option<(tempfile::TempDir, PathBuf)> {
+    is_root().then(scene)
 }
 
 fn is_root() -> bool {
@@ -151,11 +156,11 @@ fn a_running_program_is_a_use_and_mapped() {
         "cp /bin/sh {0}/sh\nexec {0}/sh -c 'echo ready; read wait'",
         dir.join("tree").display()
     ));
-    let ways = holder.ways(&dir.join("tree"));
-    assert!(ways.contains(&UseKind::Executable), "{ways:?}");
+    let kinds = holder.kinds(&dir.join("tree"));
+    assert!(kinds.contains(&UseKind::Executable), "{kinds:?}");
     assert!(
-        !is_root() || ways.contains(&UseKind::MappedFile),
-        "{ways:?}"
+        !is_root() || kinds.contains(&UseKind::MappedFile),
+        "{kinds:?}"
     );
 }
 
@@ -164,8 +169,8 @@ fn a_single_file_can_be_the_tree() {
     let (_dir, dir) = scene();
     let file = dir.join("tree/sub/file");
     let holder = Holder::run(&format!("exec 7<{}", file.display()));
-    assert_eq!(holder.ways(&file), [UseKind::OpenFile]);
-    assert_eq!(holder.ways(&dir.join("other/sub/file")), []);
+    assert_eq!(holder.kinds(&file), [UseKind::OpenFile]);
+    assert_eq!(holder.kinds(&dir.join("other/sub/file")), []);
 }
 
 #[test]
@@ -182,7 +187,7 @@ fn the_same_name_elsewhere_is_no_use() {
     let (_dir, dir) = scene();
     let other = dir.join("other/sub");
     let holder = Holder::run(&format!("cd {0}\nexec 7<{0}/file", other.display()));
-    assert_eq!(holder.ways(&dir.join("tree")), []);
+    assert_eq!(holder.kinds(&dir.join("tree")), []);
 }
 
 #[test]
@@ -190,7 +195,7 @@ fn a_deleted_file_is_no_use() {
     let (_dir, dir) = scene();
     let file = dir.join("tree/sub/file");
     let holder = Holder::run(&format!("exec 7<{0}\nrm {0}", file.display()));
-    assert_eq!(holder.ways(&dir.join("tree")), []);
+    assert_eq!(holder.kinds(&dir.join("tree")), []);
 }
 
 #[test]
@@ -237,10 +242,9 @@ fn a_tree_that_was_replaced_is_an_error() {
 
 #[test]
 fn a_bind_mount_in_another_namespace_is_a_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     for source in ["tree", "tree/sub", "tree/sub/file"] {
         let source = dir.join(source);
         let target = dir.join("other").join(match source.is_dir() {
@@ -258,10 +262,9 @@ fn a_bind_mount_in_another_namespace_is_a_use() {
 
 #[test]
 fn what_is_open_through_a_bind_mount_is_a_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let (sub, other) = (dir.join("tree/sub"), dir.join("other"));
     let script = format!(
         "mount --bind {} {other}\ncd {other}\nexec 7<{other}/file",
@@ -279,10 +282,9 @@ fn what_is_open_through_a_bind_mount_is_a_use() {
 
 #[test]
 fn what_another_namespace_has_open_in_place_is_a_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let file = dir.join("tree/sub/file");
     let holder = Holder::run_apart(&format!("exec 7<{}", file.display()));
     assert_eq!(holder.uses(&dir.join("tree")), [(UseKind::OpenFile, file)]);
@@ -290,25 +292,23 @@ fn what_another_namespace_has_open_in_place_is_a_use() {
 
 #[test]
 fn a_mount_of_the_whole_filesystem_is_no_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let script = format!(
         "mount --bind {} {}",
         dir.display(),
         dir.join("other").display()
     );
     let holder = Holder::run_apart(&script);
-    assert_eq!(holder.ways(&dir.join("tree")), []);
+    assert_eq!(holder.kinds(&dir.join("tree")), []);
 }
 
 #[test]
 fn a_file_open_through_a_mount_of_the_whole_is_a_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let other = dir.join("other");
     let script = format!(
         "mount --bind {} {other}\nexec 7<{other}/tree/sub/file 8<{other}/other/sub",
@@ -322,10 +322,9 @@ fn a_file_open_through_a_mount_of_the_whole_is_a_use() {
 
 #[test]
 fn a_changed_root_in_the_tree_is_a_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     // A root in which `sh` can run: the system's, by bind mounts in a namespace of its own.
     let root = dir.join("tree/sub");
     let script = format!(
@@ -335,7 +334,7 @@ fn a_changed_root_in_the_tree_is_a_use() {
     );
     let holder = Holder::run_apart(&script);
     assert_eq!(
-        holder.ways(&dir.join("tree")),
+        holder.kinds(&dir.join("tree")),
         [UseKind::WorkingDirectory, UseKind::Root],
         "the programs it runs are not of the tree, though mounted below it"
     );
@@ -343,10 +342,9 @@ fn a_changed_root_in_the_tree_is_a_use() {
 
 #[test]
 fn an_overlay_with_a_layer_in_the_tree_is_a_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     for name in ["tree/up", "tree/work", "other/up", "other/work"] {
         fs::create_dir(dir.join(name)).unwrap();
     }
@@ -369,10 +367,9 @@ fn an_overlay_with_a_layer_in_the_tree_is_a_use() {
 
 #[test]
 fn an_overlay_with_relative_layers_is_a_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     for name in ["tree/up", "tree/work", "tree/merged"] {
         fs::create_dir(dir.join(name)).unwrap();
     }
@@ -391,25 +388,23 @@ fn an_overlay_with_relative_layers_is_a_use() {
 
 #[test]
 fn an_overlay_with_its_layers_elsewhere_is_no_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let script = format!(
         "cd {dir}\nmkdir other/up other/work\nmount -t overlay overlay \
          -o lowerdir={dir}/other/sub,upperdir={dir}/other/up,workdir={dir}/other/work tree/sub",
         dir = dir.display()
     );
     let holder = Holder::run_apart(&script);
-    assert_eq!(holder.ways(&dir.join("tree")), []);
+    assert_eq!(holder.kinds(&dir.join("tree")), []);
 }
 
 #[test]
 fn a_filesystem_root_is_idle_until_mounted_elsewhere() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     // The test's own namespace takes the mount, so that the other one is a copy with the mount in
     // it; the thread keeps both from the rest of the machine.
     let dir = &dir;
@@ -421,7 +416,7 @@ fn a_filesystem_root_is_idle_until_mounted_elsewhere() {
             fs::create_dir(dir.join("tree/sub")).unwrap();
 
             let idle = Holder::run_apart("true");
-            assert_eq!(idle.ways(&dir.join("tree")), [], "a copy of the namespace");
+            assert_eq!(idle.kinds(&dir.join("tree")), [], "a copy of the namespace");
             assert_eq!(uses(&dir.join("tree")), []);
 
             let (tree, other) = (dir.join("tree"), dir.join("other"));
@@ -435,10 +430,9 @@ fn a_filesystem_root_is_idle_until_mounted_elsewhere() {
 
 #[test]
 fn a_bind_mount_in_our_own_namespace_is_a_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let dir = &dir;
     std::thread::scope(|scope| {
         let run = || {
@@ -460,25 +454,23 @@ fn a_bind_mount_in_our_own_namespace_is_a_use() {
 
 #[test]
 fn a_file_on_a_disk_mounted_below_the_tree_is_no_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let sub = dir.join("tree/sub");
     let script = format!(
         "mount -t tmpfs none {sub}\necho x >{sub}/file\nexec 7<{sub}/file\ncd {sub}",
         sub = sub.display()
     );
     let holder = Holder::run_apart(&script);
-    assert_eq!(holder.ways(&dir.join("tree")), []);
+    assert_eq!(holder.kinds(&dir.join("tree")), []);
 }
 
 #[test]
 fn what_is_bound_below_the_tree_is_no_use() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let sub = dir.join("tree/sub");
     let script = format!(
         "mount --bind {} {sub}\ncd {sub}/other\nexec 7<{sub}/other/sub/file",
@@ -486,15 +478,14 @@ fn what_is_bound_below_the_tree_is_no_use() {
         sub = sub.display()
     );
     let holder = Holder::run_apart(&script);
-    assert_eq!(holder.ways(&dir.join("tree")), []);
+    assert_eq!(holder.kinds(&dir.join("tree")), []);
 }
 
 #[test]
 fn a_file_hidden_by_a_mount_is_not_the_trees() {
-    if !is_root() {
+    let Some((_dir, dir)) = root_scene() else {
         return;
-    }
-    let (_dir, dir) = scene();
+    };
     let (source, target) = (dir.join("tree/sub"), dir.join("other/sub"));
     let script = format!(
         "exec 7<{1}/file\nmount --bind {0} {1}",
@@ -509,12 +500,12 @@ fn a_file_hidden_by_a_mount_is_not_the_trees() {
 }
 
 /// `mount(8)` in the calling thread's namespace: with a flag, or of a type.
-fn mount(how: &str, source: &Path, target: Option<&Path>) {
+fn mount(kind: &str, source: &Path, target: Option<&Path>) {
     let mut command = Command::new("mount");
-    match how.starts_with("--") {
-        true => command.arg(how),
-        false => command.args(["-t", how]),
+    match kind.starts_with("--") {
+        true => command.arg(kind),
+        false => command.args(["-t", kind]),
     };
     let status = command.arg(source).args(target).status().unwrap();
-    assert!(status.success(), "mount {how} {}", source.display());
+    assert!(status.success(), "mount {kind} {}", source.display());
 }

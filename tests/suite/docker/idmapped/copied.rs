@@ -153,10 +153,7 @@ fn a_copy_in_which_nothing_is_in_question_goes_back() {
     let _fs = move_to_another_disk(&host, Kind::Ext4, CP);
     mount(&host);
     revert(&idshift, &host, &[]).exits(0);
-    assert_eq!(
-        super::in_range(&host.data_root),
-        Vec::<PathBuf>::new()
-    );
+    assert_eq!(super::in_range(&host.data_root), Vec::<PathBuf>::new());
     is_plain_again(&host);
 }
 
