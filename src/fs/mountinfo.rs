@@ -58,10 +58,19 @@ pub fn read(thread: &Path) -> io::Result<Vec<Mount>> {
 
 /// The first mount point at a directory or below it; none where nothing is mounted there, or nobody can tell.
 pub fn first_within(dir: &Path) -> Option<PathBuf> {
+    first_of(dir, |dir, point| point.starts_with(dir))
+}
+
+/// The same, of those below it alone.
+pub fn first_below(dir: &Path) -> Option<PathBuf> {
+    first_of(dir, |dir, point| point != dir && point.starts_with(dir))
+}
+
+fn first_of(dir: &Path, is_meant: impl Fn(&Path, &Path) -> bool) -> Option<PathBuf> {
     let dir = std::fs::canonicalize(dir).ok()?;
     let mounts = of_this_thread().ok()?.into_iter();
     let mut points = mounts.map(|mount| mount.point);
-    points.find(|point| point.starts_with(&dir))
+    points.find(|point| is_meant(&dir, point))
 }
 
 /// The number that the mount of an open inode has in the table.

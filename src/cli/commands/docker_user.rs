@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::cli::exit::Failure;
 use crate::docker::container_user::{self, RunAs};
 use crate::docker::data_root::DockerRoot;
+use crate::docker::inventory::volumes::bound_path;
 use crate::idmap::IdMap;
 use crate::volume::binds::Service;
 use crate::volume::user::ContainerUser;
@@ -27,6 +28,19 @@ pub fn of_container(top: PathBuf, name: &str, map: &IdMap) -> Result<ContainerUs
         true => Err(Failure::refused(format!(
             "container {name} runs with --userns=host: it is not remapped, and has the host's own ids"
         ))),
+    }
+}
+
+/// The host path that a volume of this name binds; `None` also where there is no such volume.
+pub fn bound_by_volume(top: PathBuf, name: &str, map: &IdMap) -> Result<Option<PathBuf>, Failure> {
+    if name.contains('/') || matches!(name, "" | "." | "..") {
+        return Ok(None);
+    }
+    let dirs = roots(top, map).into_iter();
+    let mut dirs = dirs.map(|root| root.path.join("volumes").join(name));
+    match dirs.find(|dir| dir.exists()) {
+        Some(dir) => bound_path(&dir).map_err(Failure::refused),
+        None => Ok(None),
     }
 }
 

@@ -182,13 +182,6 @@ impl ConversionSummary {
         }
     }
 
-    /// What `rm -rf` would go through.
-    fn mount_within(&self) -> Option<PathBuf> {
-        let entries = self.left_at.read_dir().ok()?.flatten();
-        let mut dirs = entries.map(|entry| entry.path());
-        dirs.find_map(|dir| mountinfo::first_within(&dir))
-    }
-
     fn what_stays(&self, bytes: &impl Fn(u64) -> String) -> String {
         let place = escaped(&self.left_at);
         let what = match self.is_copied {
@@ -201,7 +194,8 @@ impl ConversionSummary {
                 bytes(self.left_bytes)
             ),
         };
-        let mount = self.mount_within();
+        // `rm -rf` would go through it.
+        let mount = mountinfo::first_below(&self.left_at);
         let removal = match &self.other_namespaces[..] {
             [] if let Some(point) = mount => format!(
                 "It is not to be removed while something is mounted on {}",

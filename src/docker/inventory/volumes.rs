@@ -18,6 +18,7 @@ use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
 use crate::fs::escape::escaped;
 use options::behind_options;
+pub use options::bound_path;
 
 /// A volume of the local driver whose content is elsewhere.
 #[derive(Clone, Debug, Serialize)]

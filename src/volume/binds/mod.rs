@@ -51,6 +51,18 @@ pub struct OtherMount {
     pub what: String,
     /// In the container.
     pub target: String,
+    /// A volume that may be there already, with options of its own.
+    #[serde(skip)]
+    pub volume: Option<NamedVolume>,
+}
+
+/// A volume of Docker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedVolume {
+    /// As Docker has it: that of a Compose file begins with the project's name.
+    pub name: String,
+    /// The container cannot write to it.
+    pub read_only: bool,
 }
 
 /// The mounts of a container, and the user it runs as.
@@ -70,6 +82,35 @@ pub struct Service {
     pub binds: Vec<Bind>,
     /// Its other mounts.
     pub other_mounts: Vec<OtherMount>,
+}
+
+impl Service {
+    /// Makes binds of the volumes that are there and whose options bind a host path. `device`: that path, by the name of a
+    /// volume.
+    ///
+    /// # Errors
+    /// Of `device`.
+    pub fn resolve_volumes<E>(
+        &mut self,
+        device: impl Fn(&str) -> Result<Option<PathBuf>, E>,
+    ) -> Result<(), E> {
+        for other in std::mem::take(&mut self.other_mounts) {
+            let found = match &other.volume {
+                Some(volume) => device(&volume.name)?.map(|source| (source, volume.read_only)),
+                None => None,
+            };
+            match found {
+                Some((source, read_only)) => self.binds.push(Bind {
+                    source,
+                    target: other.target,
+                    read_only,
+                    creates_source: false,
+                }),
+                None => self.other_mounts.push(other),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why the binds are not known. Nothing was changed.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::driver_options::DriverOptions;
 use super::run_flags::{long_name, takes_value};
 use super::volume_syntax::{clean, is_path, split};
-use super::{Bind, BindsError, DOCKER_SOCKET, OtherMount, Service};
+use super::{Bind, BindsError, DOCKER_SOCKET, NamedVolume, OtherMount, Service};
 
 /// Longer command lines are none.
 const MOST: usize = 128 << 10;
@@ -207,6 +207,7 @@ impl Reading<'_> {
             "tmpfs" => service.other_mounts.push(OtherMount {
                 what: "tmpfs".into(),
                 target: value.split(':').next().unwrap_or_default().to_string(),
+                volume: None,
             }),
             "volumes-from" => {
                 return Err(bad(format!(
@@ -241,6 +242,10 @@ impl Reading<'_> {
                     None => "anonymous volume".into(),
                 },
                 target,
+                volume: source.map(|name| NamedVolume {
+                    name: name.to_string(),
+                    read_only: volume.read_only,
+                }),
             }),
         }
         Ok(())
@@ -299,6 +304,10 @@ impl Reading<'_> {
                         None => kind.to_string(),
                     },
                     target,
+                    volume: source.filter(|_| kind == "volume").map(|name| NamedVolume {
+                        name: name.to_string(),
+                        read_only,
+                    }),
                 });
             }
             (kind, _) => {

@@ -485,7 +485,7 @@ fn an_override_that_docker_would_take_is_told() {
     let text = "services: {a: {image: i, user: '1:1'}}";
     let is_told = |name: &str| {
         let file = project.write(name, text);
-        let args = ["check", "--map", MAP, "--compose", file.to_str().unwrap()];
+        let args = ["check", "--compose", file.to_str().unwrap()];
         let run = project.run(By::Idshift, &args).exits(0);
         run.stderr.contains("compose.override.yml is there too")
     };
@@ -494,4 +494,72 @@ fn an_override_that_docker_would_take_is_told() {
     assert!(is_told("compose.yaml"));
     // Compose puts it over files with one of its own names only.
     assert!(!is_told("other.yaml"));
+}
+
+/// Such a volume was made before, by `docker volume create --opt o=bind`.
+#[test]
+fn a_volume_that_is_there_and_binds_a_host_path_is_checked() {
+    let project = Project::new();
+    let files = project.at("files").display().to_string();
+    let root = project.at("docker").display().to_string();
+    for (name, options) in [
+        (
+            "named",
+            format!(r#"{{"MountType":"none","MountOpts":"bind","MountDevice":"{files}"}}"#),
+        ),
+        (
+            "some_mine",
+            format!(r#"{{"MountType":"","MountOpts":"ro,rbind","MountDevice":"{files}"}}"#),
+        ),
+        (
+            "nfs",
+            r#"{"MountType":"nfs","MountOpts":"addr=10.0.0.1","MountDevice":":/a"}"#.into(),
+        ),
+        ("small", r#"{"Quota":{"Size":1024}}"#.into()),
+    ] {
+        project.write(&format!("docker/volumes/{name}/opts.json"), &options);
+    }
+    let text = "
+name: some
+services:
+  a: {image: i, user: '1:1', volumes: ['data:/d:ro', 'mine:/m', 'net:/n', 'sml:/s', 'absent:/x']}
+volumes: {data: {external: true, name: named}, mine: {}, net: {name: nfs}, sml: {name: small}, absent: {}}
+";
+    let file = project.write("compose.yaml", text);
+    let file = file.to_str().unwrap();
+    for by in [By::Docker, By::Idshift] {
+        let found = project.checked(by, &["--compose", file, "--data-root", &root]);
+        let at = |target: &str, ro: bool| format!("a 1:1 {files} {target} {ro}");
+        assert_eq!(found, [at("/d", true), at("/m", false)], "{by:?}");
+    }
+    let run = "docker run -u 1:1 -v named:/a -v nfs:/n --mount src=named,dst=/b i";
+    let found = project.checked(By::Idshift, &["--run", run, "--data-root", &root]);
+    let at = |target: &str| format!("run 1:1 {files} {target} false");
+    assert_eq!(found, [at("/a"), at("/b")]);
+}
+
+/// A path of one service lies in that of another one with another user: `prepare` refuses, and `check` says why.
+#[test]
+fn check_does_not_advise_what_prepare_refuses() {
+    let project = Project::new();
+    fs::create_dir_all(project.at("a")).unwrap();
+    fs::write(project.at("a/f"), "").unwrap();
+    fs::set_permissions(project.at("a"), fs::Permissions::from_mode(0o700)).unwrap();
+    let text = "services:
+  one: {image: i, user: '999:999', volumes: ['./a:/a']}
+  two: {image: i, user: '33:33', volumes: ['./a/f:/f:ro']}
+";
+    let file = project.write("compose.yaml", text);
+    let args = |what| [what, "--compose", file.to_str().unwrap()];
+    let why = "it can belong to only one of them";
+    project
+        .run(By::Idshift, &args("prepare"))
+        .exits(4)
+        .says(why);
+    let checked = project.run(By::Idshift, &args("check")).exits(3);
+    assert!(checked.text().contains(why), "{checked}");
+    assert!(
+        !checked.text().contains("idshift prepare --map"),
+        "{checked}"
+    );
 }

@@ -12,6 +12,7 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::say;
 use crate::cli::output::text::{columns, count, one_line, path};
 use crate::idmap::IdMap;
+use crate::volume::binds::sources::{Allowed, Use, one_owner_each};
 use crate::volume::binds::{Bind, OtherMount};
 use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
@@ -218,7 +219,32 @@ fn remedies(services: &[TriedService], words: &str) -> Vec<String> {
     if is_prepared || is_made {
         let create = if is_made { " --create" } else { "" };
         let parents = if parents { " --fix-parents" } else { "" };
-        all.insert(0, format!("idshift prepare{words}{create}{parents}"));
+        let command = format!("idshift prepare{words}{create}{parents}");
+        all.insert(0, why_not_prepared(services, is_made).unwrap_or(command));
     }
     all
+}
+
+/// What `idshift prepare` of all these services says, where it refuses.
+fn why_not_prepared(services: &[TriedService], create: bool) -> Option<String> {
+    let of_service = |service: &TriedService| {
+        let user = service.user.clone().unwrap_or(ContainerUser::ROOT);
+        let name = service.service.clone();
+        let one = move |tried: &TriedBind| Use {
+            service: name.clone(),
+            bind: tried.bind.clone(),
+            user: user.clone(),
+            left: None,
+        };
+        service.binds.iter().map(one).collect::<Vec<_>>()
+    };
+    let mut uses: Vec<Use> = services.iter().flat_map(of_service).collect();
+    let allowed = Allowed {
+        system_path: false,
+        cross_mounts: false,
+        create,
+    };
+    one_owner_each(&mut uses, allowed)
+        .err()
+        .map(|error| error.to_string())
 }

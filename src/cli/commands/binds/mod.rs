@@ -9,7 +9,7 @@ pub mod prepare;
 use std::path::PathBuf;
 
 use crate::cli::args::BindsArgs;
-use crate::cli::commands::docker_user::of_service;
+use crate::cli::commands::docker_user::{bound_by_volume, of_service};
 use crate::cli::exit::Failure;
 use crate::cli::output::tell;
 use crate::cli::output::text::shell_word;
@@ -39,7 +39,8 @@ pub fn services(
 ) -> Result<Vec<KnownService>, Failure> {
     let mut known = Vec::new();
     let mut unknown = Vec::new();
-    for service in read(args)? {
+    for mut service in read(args)? {
+        service.resolve_volumes(|name| bound_by_volume(data_root.clone(), name, map))?;
         if service.binds.is_empty() {
             known.push(KnownService {
                 service,

@@ -1,7 +1,7 @@
 //! Volumes whose options say what is mounted when they are used.
 
 use std::fs::canonicalize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,6 +24,49 @@ struct Options<'a> {
     mount_opts: Option<&'a RawValue>,
 }
 
+/// What the options of a volume say.
+struct Mounted {
+    kind: String,
+    device: String,
+    is_bind: bool,
+}
+
+impl Options<'_> {
+    /// What is mounted when the volume is used; `None`: nothing.
+    fn mounted(&self) -> serde_json::Result<Option<Mounted>> {
+        let device = text_of(self.mount_device)?;
+        let is_bind = text_of(self.mount_opts)?
+            .split(',')
+            .any(|word| matches!(word, "bind" | "rbind"));
+        let kind = match &self.mount_type[..] {
+            "" | "none" if is_bind => "bind",
+            kind => kind,
+        };
+        Ok((!device.is_empty()).then(|| Mounted {
+            kind: kind.to_string(),
+            device,
+            is_bind,
+        }))
+    }
+}
+
+/// The host path that a volume in this directory binds when it is used.
+///
+/// # Errors
+/// Its options cannot be read.
+pub fn bound_path(dir: &Path) -> Result<Option<PathBuf>, DockerError> {
+    let at = dir.join("opts.json");
+    let Some(text) = read_text(&at)? else {
+        return Ok(None);
+    };
+    let bad = |error| not_json(&at, &error);
+    let options: Option<Options> = serde_json::from_str(&text).map_err(bad)?;
+    let mounted = options.map(|options| options.mounted()).transpose();
+    let mounted = mounted.map_err(bad)?.flatten();
+    let device = mounted.filter(|it| it.is_bind && it.device.starts_with('/'));
+    Ok(device.map(|it| it.device.into()))
+}
+
 fn text_of(value: Option<&RawValue>) -> serde_json::Result<String> {
     let text: Option<Option<String>> =
         value.map(|it| serde_json::from_str(it.get())).transpose()?;
@@ -44,19 +87,16 @@ pub(super) fn behind_options(
     let Some(options) = options else {
         return Ok(None);
     };
-    let device = text_of(options.mount_device).map_err(bad)?;
-    let mount_opts = text_of(options.mount_opts).map_err(bad)?;
-    if device.is_empty() {
+    let Some(mounted) = options.mounted().map_err(bad)? else {
         return Ok(None);
-    }
-    let is_bind = mount_opts
-        .split(',')
-        .any(|word| matches!(word, "bind" | "rbind"));
-    let kind = match &options.mount_type[..] {
-        "" | "none" if is_bind => "bind",
-        kind => kind,
     };
-    let what = [kind, &device].join(" ");
+    let mount_opts = text_of(options.mount_opts).map_err(bad)?;
+    let Mounted {
+        kind,
+        device,
+        is_bind,
+    } = mounted;
+    let what = [&kind[..], &device].join(" ");
     let what = format!("a mount of {} when it is used", what.trim());
     let mut volume = VolumeElsewhere::new(name, dir, what);
     volume.is_mounted = true;
@@ -87,7 +127,7 @@ pub(super) fn behind_options(
             }
         }));
     }
-    volume.advice = of_filesystem(kind, &mount_opts).into();
+    volume.advice = of_filesystem(&kind, &mount_opts).into();
     Ok(Some(volume))
 }
 

@@ -5,8 +5,9 @@
 //! - [`interpolate`]: `${VAR:-default}`; [`dotenv`]: `.env`
 //! - [`reader`]: values of one file
 //! - [`service`]: what one file says of a service; [`extends`]: on top of another
-//! - [`volumes`]: volumes, secrets and configs
+//! - [`volumes`]: volumes, secrets and configs; [`declared_volume`]: one volume of the whole file
 
+mod declared_volume;
 pub mod dotenv;
 mod extends;
 pub mod interpolate;
@@ -177,7 +178,7 @@ fn finished(
         return Err(BindsError::new(file, reason));
     }
     for mount in raw.mounts {
-        match declared.resolve(mount, file)? {
+        match declared.resolve(mount, (file, project))? {
             Ok(bind) => service.binds.push(bind),
             Err(other) => service.other_mounts.push(other),
         }

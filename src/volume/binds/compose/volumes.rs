@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::declared_volume::DeclaredVolume;
 use super::reader::Reader;
 use super::yaml::{Data, Node};
-use crate::volume::binds::driver_options::{DriverOptions, absolute_device};
 use crate::volume::binds::volume_syntax::{clean, is_path, split};
-use crate::volume::binds::{Bind, BindsError, OtherMount};
+use crate::volume::binds::{Bind, BindsError, NamedVolume, OtherMount};
 
 /// A mount of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,7 +223,7 @@ impl Declared {
     pub fn resolve(
         &self,
         mount: Mount,
-        file: &str,
+        (file, project): (&str, &str),
     ) -> Result<Result<Bind, OtherMount>, BindsError> {
         let Mount {
             source,
@@ -233,6 +233,7 @@ impl Declared {
         let undeclared = |what: &str, name: &str| {
             BindsError::new(file, format!("the {what} {name:?} is not declared"))
         };
+        let mut docker_name = None;
         let (path, other) = match source {
             MountSource::Path(source, creates_source) => {
                 return Ok(Ok(Bind {
@@ -245,6 +246,7 @@ impl Declared {
             MountSource::Volume(name) => {
                 let volume = self.volumes.get(&name);
                 let volume = volume.ok_or_else(|| undeclared("volume", &name))?;
+                docker_name = Some(volume.docker_name(&name, project));
                 (volume.bound_device()?, format!("volume {name}"))
             }
             MountSource::Secret(kind, name) => {
@@ -267,50 +269,8 @@ impl Declared {
             None => Err(OtherMount {
                 what: other,
                 target,
+                volume: docker_name.map(|name| NamedVolume { name, read_only }),
             }),
         })
-    }
-}
-
-/// What the files say of a volume.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct DeclaredVolume {
-    options: DriverOptions,
-    /// The device as a host path. That it is none matters only where it is used as one.
-    device: Option<Result<PathBuf, BindsError>>,
-}
-
-impl DeclaredVolume {
-    fn read(node: &Node, reader: &Reader<'_>) -> Result<DeclaredVolume, BindsError> {
-        reader.check_tag(node)?;
-        let mut volume = DeclaredVolume::default();
-        volume.options.driver = reader.text_of(node, "driver")?;
-        if let Some(options) = node.get("driver_opts") {
-            reader.check_tag(options)?;
-            volume.options.flags = reader.text_of(options, "o")?;
-            volume.device = options.get("device").map(|device| {
-                let path = reader.text(device, "device")?;
-                absolute_device(&path).map_err(|reason| reader.bad(device, reason))
-            });
-        }
-        Ok(volume)
-    }
-
-    /// This one, with what a later file says over it: Compose merges mappings key by key.
-    fn overridden(self, over: DeclaredVolume) -> DeclaredVolume {
-        DeclaredVolume {
-            options: DriverOptions {
-                driver: over.options.driver.or(self.options.driver),
-                flags: over.options.flags.or(self.options.flags),
-                device: None,
-            },
-            device: over.device.or(self.device),
-        }
-    }
-
-    /// The host path that it binds.
-    fn bound_device(&self) -> Result<Option<PathBuf>, BindsError> {
-        let device = self.device.as_ref().filter(|_| self.options.is_bind());
-        device.cloned().transpose()
     }
 }
