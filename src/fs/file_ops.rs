@@ -161,14 +161,6 @@ pub fn set_mtime(file: impl AsFd, nanoseconds: i64) -> io::Result<()> {
     Ok(rustix::fs::futimens(file, &times)?)
 }
 
-/// When something was modified last, nanoseconds since 1970.
-///
-/// # Errors
-/// Of `fstat(2)`.
-pub fn mtime(file: impl AsFd) -> io::Result<i64> {
-    Ok(mtime_of(&rustix::fs::fstat(file)?))
-}
-
 /// A small file read whole, with its time of last modification in nanoseconds since 1970.
 pub fn read_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)> {
     let (mut file, stat) = open_regular(dir, name)?;

@@ -170,7 +170,7 @@ impl Performer<'_> {
 
 /// Where it is as it was, nothing is written: the directory may be one that cannot be changed any more.
 fn put_mtime_back(dir: BorrowedFd<'_>, mtime_ns: i64) -> io::Result<()> {
-    match file_ops::mtime(dir)? == mtime_ns {
+    match file_ops::mtime_ns(dir)? == mtime_ns {
         true => Ok(()),
         false => file_ops::set_mtime(dir, mtime_ns),
     }
