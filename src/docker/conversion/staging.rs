@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::fill::fill;
 use super::plan::Conversion;
-use crate::docker::data_root::CONVERTED;
+use crate::docker::data_root::{CONVERTED, names};
 use crate::docker::{DockerError, Reason};
 use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
@@ -231,12 +231,8 @@ pub fn left(journal: &Journal) -> Option<String> {
         return None;
     }
     let top = journal.header.roots.first()?.path.as_path();
-    let mut names = top.read_dir().ok()?.flatten().map(|entry| entry.path());
-    let is_staging = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        name.starts_with(CONVERTED.as_bytes())
-    };
-    let dir = names.find(is_staging)?;
+    let mut names = names(top).ok()?.into_iter();
+    let dir = top.join(names.find(|name| name.starts_with(CONVERTED))?);
     let unmount = match mountinfo::first_within(&dir) {
         None => String::new(),
         Some(point) => format!(

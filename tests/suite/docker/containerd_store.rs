@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::store_images::unread;
 use crate::support;
 use crate::support::docker::{same, snapshot, timeless};
 use crate::support::engine_host::{EngineHost, Release};
@@ -113,7 +114,12 @@ fn with_own_or_managed_containerd(managed: bool, way: &[&str]) {
     let disk = |host: &EngineHost| tops.map(|top| snapshot(&host.path(top)));
     let same_disk = |host: &EngineHost, before: &[Vec<String>; 2], when: &str| {
         for (n, now) in disk(host).iter().enumerate() {
-            same(&before[n], now, &format!("{} {when}", tops[n]));
+            let (mut before, mut now) = (before[n].clone(), now.clone());
+            // An init layer that lacks a mount point is copied, and so was read.
+            if when == "rolled back" {
+                (before, now) = (unread(&before), unread(&now));
+            }
+            same(&before, &now, &format!("{} {when}", tops[n]));
         }
     };
     let stop = "systemctl stop docker.socket docker; systemctl stop containerd || true";

@@ -99,7 +99,7 @@ fn bad_layers_are_refused_and_nothing_is_left() {
         ("dots", &["leads out of the layer", "escaped"][..]),
         ("lies", &["ends before the file does"]),
         ("diffid", &["is not the layer that its image names"]),
-        ("noid", &["noid:1", "no sha256 digest"]),
+        ("noid", &["noid:1", "is not a sha256 digest"]),
     ] {
         let out = host.shared().join("bad.tar");
         support::output(
