@@ -121,7 +121,8 @@ fn a_persistent_mount_is_there_before_docker_after_a_reboot() {
         for gone in ["true", "umount /srv/app"] {
             host.sh(gone);
             assert_eq!(host.sh("stat -c %u /srv/app"), "33");
-            host.idshift(&["mounts"]).exits(0).says(&advice);
+            let mounts = host.idshift(&["mounts"]).exits(0);
+            assert!(mounts.text().contains(&advice), "{mounts}");
             host.sh(&advice);
             assert_eq!(host.sh("stat -c %u /srv/app"), "100033");
         }
