@@ -227,26 +227,36 @@ fn what_a_daemon_made_in_the_place_of_a_mount_point_is_set_aside() {
     let learning = Idshift::new();
     let events = trace::count(&command(&learning, &host, "migrate", PLAIN));
     learning.run(["rollback", "latest"]).exits(0);
+    // Where the run is when it is killed, or the run that was killed at that moment.
+    let killed_at = |n: u64| {
+        let idshift = Idshift::new();
+        trace::kill_at(&command(&idshift, &host, "migrate", PLAIN), n);
+        let place = (point.exists(), content.exists());
+        match place {
+            (false, true) => return Ok(idshift),
+            _ if idshift.journal_files().is_empty() => {}
+            _ => _ = idshift.run(["rollback", "latest"]).exits(0),
+        }
+        Err(place)
+    };
     // The last event before which the content is still where it was.
     let (mut low, mut high) = (0, events);
     let mut between = None;
     while between.is_none() && low < high {
         let n = (low + high) / 2;
-        let idshift = Idshift::new();
-        trace::kill_at(&command(&idshift, &host, "migrate", PLAIN), n);
-        match (point.exists(), content.exists()) {
-            (false, true) => {
-                between = Some(idshift);
-                continue;
-            }
-            (_, true) => low = n + 1,
-            (_, false) => high = n,
-        }
-        if !idshift.journal_files().is_empty() {
-            idshift.run(["rollback", "latest"]).exits(0);
+        match killed_at(n) {
+            Ok(idshift) => between = Some(idshift),
+            Err((_, true)) => low = n + 1,
+            Err((_, false)) => high = n,
         }
     }
-    let idshift = between.expect("there is such a moment");
+    // Not every run has as many events before it: the journal's writes are what happened to come together.
+    let mut near = (0..40).map(|n| (low + n % 10).saturating_sub(5));
+    while between.is_none() {
+        let n = near.next().expect("there is such a moment");
+        between = killed_at(n).ok();
+    }
+    let idshift = between.expect("it was found");
     make_daemon_things(&point, true);
     let resumed = idshift.run(["resume", "latest"]).exits(0);
     assert!(keeps(&host.data_root), "{resumed}");

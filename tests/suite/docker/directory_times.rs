@@ -39,9 +39,17 @@ fn a_rollback_gives_every_directory_its_time_back() {
         let events = trace::count(&idshift.command(&args));
         idshift.rollback();
         same(&inside, &directory_times(&scene.top), "revert, rolled back");
-        let idshift = Idshift::new();
-        assert!(trace::kill_at(&idshift.command(&args), events - 6));
-        idshift.rollback();
+        // Not every run has as many events: the journal's writes are what happened to come together.
+        let mut killed = false;
+        for before_end in (6..40).step_by(4) {
+            let idshift = Idshift::new();
+            killed = trace::kill_at(&idshift.command(&args), events - before_end);
+            idshift.rollback();
+            if killed {
+                break;
+            }
+        }
+        assert!(killed, "{events} events");
         same(&inside, &directory_times(&scene.top), "revert, killed");
     }
 }
