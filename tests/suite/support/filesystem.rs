@@ -1,7 +1,7 @@
 //! Real filesystems: images on loop devices, or in memory.
 
-use std::fs::File;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{File, metadata};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -250,16 +250,24 @@ impl TestFs {
 
     /// Mounted again, it has another device number: its loop device is taken meanwhile.
     pub fn mount_on_another_device(&self) {
-        umount2(&self.path(), MntFlags::empty()).expect("umount");
+        let device = || metadata(self.path()).expect("mounted").dev();
+        let before = device();
         let other = self.place.path().join("other-image");
         File::create(&other)
             .and_then(|file| file.set_len(1 << 20))
             .expect("a sparse image");
-        let args = ["--find".as_ref(), "--show".as_ref(), other.as_os_str()];
-        let taken = output("losetup", args).stdout;
-        let taken = String::from_utf8(taken).expect("a path");
-        self.mount_image(&self.path());
-        sh("losetup", ["--detach", taken.trim()]);
+        let mut taken = Vec::new();
+        // Another test may have let go of a device that comes before it.
+        while device() == before {
+            umount2(&self.path(), MntFlags::empty()).expect("umount");
+            let args = ["--find".as_ref(), "--show".as_ref(), other.as_os_str()];
+            let stdout = output("losetup", args).stdout;
+            taken.push(String::from_utf8(stdout).expect("a path"));
+            self.mount_image(&self.path());
+        }
+        for device in taken {
+            sh("losetup", ["--detach", device.trim()]);
+        }
     }
 
     /// Runs something while it is not mounted where it belongs.
