@@ -57,6 +57,8 @@ fn move_to_another_disk(host: &Host, kind: Kind, copy: &str) -> TestFs {
         "sh",
         [&["-ec", copy, "sh"].map(|it| it.as_ref())[..], &paths].concat(),
     );
+    // Else it could not be removed with the host.
+    sh("chattr", ["-i".as_ref(), old.join(INNER).as_os_str()]);
     fs
 }
 
