@@ -46,11 +46,10 @@ impl StepPlaces<'_> {
                 Step::Create { at, .. }
                 | Step::MakeMountPoint { at, .. }
                 | Step::RemoveMountPoint { at, .. } => looking.dir_can_change(at)?,
-                Step::Times { at, .. } | Step::MountExchanged { source: at, .. } => {
-                    looking.is_free(at)?;
-                }
-                Step::SetOwnership { .. } | Step::Staged { .. } | Step::UnmountExchanged { .. } => {
-                }
+                Step::Times { at, .. }
+                | Step::SetOwnership { at, .. }
+                | Step::MountExchanged { source: at, .. } => looking.is_free(at)?,
+                Step::Staged { .. } | Step::UnmountExchanged { .. } => {}
             }
             looking.moves.extend(step.moved());
         }

@@ -32,7 +32,7 @@ pub enum PermanentBlocker {
     },
     /// An inode that is to be renamed or replaced, or whose entries are, cannot be.
     #[error(
-        "{path}: is {what}, so it and what is in it can be neither renamed nor replaced. `chattr -{letter} {word}` lets it be; \
+        "{path}: is {what}, so it cannot be changed or renamed, nor what is in it. `chattr -{letter} {word}` clears the flag; \
          set the flag again when all is done",
         path = escaped(path), word = shell_word(path),
         what = if flags.immutable { "immutable" } else { "append-only" },

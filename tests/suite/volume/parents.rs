@@ -391,3 +391,26 @@ fn who_swaps_directories_all_the_time_wins_nothing() {
     assert!(refused > 10, "{done} done, {refused} refused");
     same(&secret, &snapshot(&trap.secret), "at the end");
 }
+
+/// The dry run knows what the run would find: nothing can be given to such a directory.
+#[test]
+fn an_immutable_parent_refuses_dry_run_and_run() {
+    let fs = TestFs::new(Kind::Ext4);
+    let idshift = Idshift::new();
+    let parent = directory(&fs.path().join("parent"), (0, 0), 0o700);
+    let data = directory(&parent.join("data"), (0, 0), 0o755);
+    let parent = parent.to_str().unwrap();
+    let before = snapshot(&fs.path());
+    crate::support::sh("chattr", ["+i", parent]);
+    let run = |more: &[&str]| {
+        let args = ["prepare", "--map", MAP, "--owner", "33:33", "--fix-parents"];
+        idshift.run([&args[..], more, &[data.to_str().unwrap()]].concat())
+    };
+    let help = format!("`chattr -i {parent}`");
+    for more in [&["--dry-run"][..], &[]] {
+        run(more).exits(4).says(&help);
+    }
+    crate::support::sh("chattr", ["-i", parent]);
+    same(&before, &snapshot(&fs.path()), "refused");
+    run(&[]).exits(0);
+}
