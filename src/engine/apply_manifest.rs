@@ -50,7 +50,7 @@ pub fn apply_manifest(
     // All drift is found, and told, before anything is changed.
     monitor.phase(Phase::Comparing, Some(journal.inodes));
     let compare = Replay::new(&journal, Target::After, control);
-    let compared = match compare.run(request.jobs, None) {
+    let compared = match compare.run(request.jobs) {
         Ok(compared) => compared,
         Err(unreadable) => {
             session.discard();

@@ -7,7 +7,6 @@ use super::context::RunState;
 use super::reopen::check_service_stopped;
 use super::replay::{FailurePolicy, Replay, ReplayMode};
 use super::steps::Steps;
-use super::sync::with_writeback;
 use super::target::Target;
 use super::{Phase, Stats};
 use crate::fs::Root;
@@ -41,9 +40,7 @@ pub(super) fn execute(
     if !journal.has_mark(Mark::Stepping) {
         written = apply_early_steps(run, journal, &mut stats);
         if written.is_ok() && !run.is_cut_short() {
-            let (changed, flushed) = change_owners(run, roots, execution);
-            stats.add(changed);
-            written = flushed;
+            stats.add(change_owners(run, roots, execution));
         }
     }
     if written.is_ok() && !run.is_cut_short() && !journal.steps.is_empty() {
@@ -52,11 +49,7 @@ pub(super) fn execute(
     (stats, written)
 }
 
-fn change_owners(
-    run: &RunState<'_>,
-    roots: &[Root],
-    execution: &Execution<'_>,
-) -> (Stats, io::Result<()>) {
+fn change_owners(run: &RunState<'_>, roots: &[Root], execution: &Execution<'_>) -> Stats {
     let journal = execution.journal;
     let monitor = run.control.monitor;
     monitor.phase(Phase::Replaying, Some(journal.inodes));
@@ -69,10 +62,7 @@ fn change_owners(
         moves: &moves,
         ..Replay::new(journal, Target::After, run.control)
     };
-    let (replayed, flushed) = with_writeback(&run.filesystems, |changed| {
-        replay.run(execution.jobs, Some(changed))
-    });
-    let stats = match replayed {
+    match replay.run(execution.jobs) {
         Ok(replayed) => {
             // Where nobody asked, it gave up by itself.
             if replayed.cut_short && !run.is_cut_short() {
@@ -87,8 +77,7 @@ fn change_owners(
             let _ = run.give_up();
             stats
         }
-    };
-    (stats, flushed)
+    }
 }
 
 /// Takes the steps that keep a daemon from starting. A daemon that was started before is noticed

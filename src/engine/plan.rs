@@ -244,7 +244,7 @@ impl Plan<'_> {
             if whole {
                 self.journal_steps(writer);
             }
-            (stats, Ok(()))
+            stats
         });
         let mut written = session.take_written();
         if written.is_ok() && whole {

@@ -90,7 +90,7 @@ fn count(
         control,
         filesystems: &Filesystems::of(&[], false),
     };
-    Ok(undo.run()?.0)
+    Ok(undo.run()?)
 }
 
 fn dry_run(

@@ -10,7 +10,7 @@ use super::context::RunState;
 use super::control::RunControl;
 use super::replay::{Replay, ReplayMode, Replayed, Unreadable};
 use super::steps::Steps;
-use super::sync::{Filesystems, with_writeback};
+use super::sync::Filesystems;
 use super::target::Target;
 use super::{Phase, Problem, ProblemKind, Stats};
 use crate::fs::Root;
@@ -39,9 +39,6 @@ pub(super) struct Undo<'a> {
     pub filesystems: &'a Filesystems,
 }
 
-/// The counts, and whether the changes could be written out.
-type Undone = (Replayed, io::Result<()>);
-
 impl Undo<'_> {
     /// Undoes the run, syncs, and then writes the mark.
     ///
@@ -51,18 +48,13 @@ impl Undo<'_> {
         &self,
         mark: impl FnOnce(&Stats) -> io::Result<()>,
     ) -> Result<Replayed, Unreadable> {
-        let (mut replayed, flushed) = self.run()?;
-        let ended = match replayed.cut_short {
-            // The one that goes on would not be told.
-            true => flushed,
-            false => {
-                self.control.monitor.phase(Phase::Syncing, None);
-                flushed
-                    .and_then(|()| self.filesystems.sync())
-                    .and_then(|()| mark(&replayed.stats))
-            }
-        };
-        if let Err(error) = ended {
+        let mut replayed = self.run()?;
+        if replayed.cut_short {
+            return Ok(replayed);
+        }
+        self.control.monitor.phase(Phase::Syncing, None);
+        let synced = self.filesystems.sync();
+        if let Err(error) = synced.and_then(|()| mark(&replayed.stats)) {
             self.record_problem(&mut replayed.stats, not_certain(self.journal, &error));
         }
         Ok(replayed)
@@ -72,7 +64,7 @@ impl Undo<'_> {
     ///
     /// # Errors
     /// The journal cannot be read any more.
-    pub fn run(&self) -> Result<Undone, Unreadable> {
+    pub fn run(&self) -> Result<Replayed, Unreadable> {
         let steps = Steps::of(self.journal);
         let mut stats = Stats::default();
         if self.options.dry_run {
@@ -82,7 +74,7 @@ impl Undo<'_> {
         }
         // Before a daemon is kept from starting no owner is changed, nor after all are put back.
         if !steps.not_guarded() {
-            let (mut replayed, flushed) = match self.undo_owners(&steps.moves()) {
+            let mut replayed = match self.undo_owners(&steps.moves()) {
                 Ok(undone) => undone,
                 Err(mut unreadable) => {
                     unreadable.stats.add(stats);
@@ -90,8 +82,8 @@ impl Undo<'_> {
                 }
             };
             replayed.stats.add(stats);
-            if replayed.cut_short || flushed.is_err() {
-                return Ok((replayed, flushed));
+            if replayed.cut_short {
+                return Ok(replayed);
             }
             stats = replayed.stats;
         }
@@ -114,7 +106,7 @@ impl Undo<'_> {
         is_fine || force
     }
 
-    fn undo_owners(&self, moves: &[Move]) -> Result<Undone, Unreadable> {
+    fn undo_owners(&self, moves: &[Move]) -> Result<Replayed, Unreadable> {
         let journal = self.journal;
         let RollbackOptions {
             dry_run,
@@ -135,11 +127,7 @@ impl Undo<'_> {
             moves,
             ..Replay::new(journal, Target::Before, self.control)
         };
-        let (replayed, flushed) = match dry_run {
-            true => (replay.run(jobs, None), Ok(())),
-            false => with_writeback(self.filesystems, |changed| replay.run(jobs, Some(changed))),
-        };
-        Ok((replayed?, flushed))
+        replay.run(jobs)
     }
 
     fn record_problem(&self, stats: &mut Stats, problem: Problem) {
@@ -148,9 +136,9 @@ impl Undo<'_> {
     }
 }
 
-fn ended(stats: Stats) -> Undone {
+fn ended(stats: Stats) -> Replayed {
     let cut_short = false;
-    (Replayed { stats, cut_short }, Ok(()))
+    Replayed { stats, cut_short }
 }
 
 /// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop

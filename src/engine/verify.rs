@@ -41,7 +41,7 @@ pub fn verify_journal(
         moves: &moves,
         ..Replay::new(journal, target, control)
     };
-    let mut replayed = replay.run(jobs, None)?;
+    let mut replayed = replay.run(jobs)?;
     for problem in steps.differences(target) {
         control.monitor.problem(&problem);
         replayed.stats.add_problem(problem);

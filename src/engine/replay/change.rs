@@ -5,7 +5,6 @@ use rustix::io::Errno;
 use super::job::{Replay, ReplayMode};
 use super::locator::EntryProblem;
 use crate::engine::chown_check::{ChangeError, ChownCheck};
-use crate::engine::sync::ChangedCounter;
 use crate::engine::target::Target;
 use crate::engine::{ProblemKind, Stats};
 use crate::fs::{self, LookupEntry, PinnedFile, Stat, attributes};
@@ -15,7 +14,6 @@ use crate::ownership::{ApplyState, Change, FileType, Flags, Ownership, Ownership
 /// Compares and changes inodes, for one thread.
 pub(super) struct Changer<'a> {
     replay: &'a Replay<'a>,
-    changed: Option<&'a ChangedCounter>,
     chown_check: ChownCheck,
     /// Nothing is to be undone: the run ended before it changed anything, and whoever has used the trees since is no
     /// conflict.
@@ -34,11 +32,10 @@ pub(super) struct ToChange {
 }
 
 impl<'a> Changer<'a> {
-    /// Counts what it changes in `changed` too.
-    pub fn new(replay: &'a Replay<'a>, changed: Option<&'a ChangedCounter>) -> Changer<'a> {
+    /// One thread's.
+    pub fn new(replay: &'a Replay<'a>) -> Changer<'a> {
         Changer {
             replay,
-            changed,
             chown_check: ChownCheck::default(),
             never_begun: replay.target == Target::Before
                 && replay.act != ReplayMode::Report
@@ -145,9 +142,6 @@ impl<'a> Changer<'a> {
             .as_ref()
             .unwrap_or(self.replay.target.side(change));
         self.stats.begun += 1;
-        if let Some(changed) = self.changed {
-            changed.count(1);
-        }
         fs::apply_despite(pin, transition.file_type, flags, now, wanted)
             .map_err(ChangeError::from)
             .and_then(|()| self.check_kept(stat, pin, now, wanted))

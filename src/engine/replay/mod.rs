@@ -20,7 +20,6 @@ use super::missing_tree::NotTheTree;
 use super::monitor::Silent;
 use super::refusal::Refusal;
 use super::reopen::{missing, open_each, open_unmapped};
-use super::sync::ChangedCounter;
 use super::target::Target;
 use crate::fs::Root;
 use crate::fs::live_mounts::LiveMounts;
@@ -30,15 +29,11 @@ use crate::journal::{Journal, JournalError};
 
 impl Replay<'_> {
     /// Goes through all frames with `jobs` threads: no inode is in two frames, so their order does
-    /// not matter. What is changed is counted in `changed`.
+    /// not matter.
     ///
     /// # Errors
     /// The journal cannot be read any more: what was done before that is in the error.
-    pub fn run(
-        &self,
-        jobs: usize,
-        changed: Option<&ChangedCounter>,
-    ) -> Result<Replayed, Unreadable> {
+    pub fn run(&self, jobs: usize) -> Result<Replayed, Unreadable> {
         let roots = self.open_roots();
         let live_mounts = self.journal.header.walk.cross_mounts.then(LiveMounts::new);
         let next = AtomicU32::new(0);
@@ -46,7 +41,7 @@ impl Replay<'_> {
         let broken: Mutex<Option<JournalError>> = Mutex::new(None);
         let jobs = jobs.min(self.journal.frames().max(1) as usize);
         let all_stats = on_threads(jobs, || {
-            let mut worker = Worker::new(self, &roots, &over, changed, live_mounts.as_ref());
+            let mut worker = Worker::new(self, &roots, &over, live_mounts.as_ref());
             while !worker.is_over() {
                 let frame = next.fetch_add(1, Ordering::Relaxed);
                 if frame >= self.journal.frames() {
@@ -114,7 +109,7 @@ pub(super) fn check_crossed_mounts(
         accept_partial: true,
         ..Replay::new(journal, Target::Before, control)
     };
-    let compared = compare.run(jobs, None)?;
+    let compared = compare.run(jobs)?;
     match compared.stats.replaced_dirs.first() {
         Some(path) => Err(missing(journal, path, NotTheTree::AnotherDirectory)),
         None => Ok(()),

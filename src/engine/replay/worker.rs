@@ -12,7 +12,6 @@ use super::job::{FailurePolicy, Replay};
 use super::locator::{EntryProblem, GONE, Locator, REPLACED};
 use crate::engine::missing_tree::NotTheTree;
 use crate::engine::report::push_listed;
-use crate::engine::sync::ChangedCounter;
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::{FirstCall, LookupEntry, PinnedFiles, Root, Stat, process};
@@ -62,7 +61,6 @@ impl<'a> Worker<'a> {
         replay: &'a Replay<'a>,
         roots: &'a [Result<Root, NotTheTree>],
         over: &'a AtomicBool,
-        changed: Option<&'a ChangedCounter>,
         live_mounts: Option<&'a LiveMounts>,
     ) -> Self {
         let pins = process::descriptors_for_pins() / 4;
@@ -71,7 +69,7 @@ impl<'a> Worker<'a> {
             roots,
             over,
             locator: Locator::new(replay, live_mounts),
-            changer: Changer::new(replay, changed),
+            changer: Changer::new(replay),
             group: replay.control.group_size(pins.clamp(1, GROUP)),
             first: FirstCall::Pin,
             pins: PinnedFiles::default(),

@@ -11,7 +11,6 @@ use crate::engine::hardlinks::verify::walk_and_verify;
 use crate::engine::refusal::Refusal;
 use crate::engine::replay::{Replayed, Unreadable};
 use crate::engine::sinks::journal::JournalSink;
-use crate::engine::sync::with_writeback;
 use crate::engine::undo::{RollbackOptions, Undo};
 use crate::engine::visitor::ShiftVisitor;
 use crate::engine::{Ending, Phase, Report, Stats};
@@ -53,14 +52,14 @@ impl Session<'_, Running<'_>> {
     /// Runs `work` with the thread that writes the journal, and adds its counts.
     pub fn write_journal(
         mut self,
-        work: impl FnOnce(&RunState<'_>, &[Root], &Writer) -> (Stats, io::Result<()>),
+        work: impl FnOnce(&RunState<'_>, &[Root], &Writer) -> Stats,
     ) -> Self {
         let writer = Writer::start(self.stage.appender);
-        let (stats, done) = work(&self.stage.run, &self.roots[..self.trees], &writer);
+        let stats = work(&self.stage.run, &self.roots[..self.trees], &writer);
         let (appender, written) = writer.close();
         self.stage.appender = appender;
         self.stage.stats.add(stats);
-        self.stage.written = written.and(done);
+        self.stage.written = written;
         self
     }
 
@@ -69,10 +68,8 @@ impl Session<'_, Running<'_>> {
         self.control.monitor.phase(Phase::Shifting, None);
         self.write_journal(|run, trees, writer| {
             let walk = WalkContext::new(run, trees, scope);
-            with_writeback(&run.filesystems, |changed| {
-                let sink = || JournalSink::new(writer, changed, run.control);
-                walk_and_verify(&walk, trees, jobs, || ShiftVisitor::new(&walk, sink()))
-            })
+            let sink = || JournalSink::new(writer, run.control);
+            walk_and_verify(&walk, trees, jobs, || ShiftVisitor::new(&walk, sink()))
         })
     }
 

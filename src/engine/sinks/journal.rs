@@ -10,7 +10,6 @@ use super::{Decision, Sink};
 use crate::engine::chown_check::{ChangeError, ChownCheck};
 use crate::engine::context::WalkContext;
 use crate::engine::control::RunControl;
-use crate::engine::sync::ChangedCounter;
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::apply::ApplyError;
 use crate::fs::attributes::ReadError;
@@ -24,7 +23,6 @@ use crate::journal::{Batch, Transition};
 /// While the journal thread writes one batch, the walk goes on and gathers the next.
 pub struct JournalSink<'a> {
     writer: &'a Writer,
-    changed: &'a ChangedCounter,
     most: usize,
     /// Batches that may wait for the disk at once. None where the run keeps to a rate: what was read of an
     /// inode must not be old by the time it is changed.
@@ -55,12 +53,11 @@ const TURN: usize = 128;
 
 impl<'a> JournalSink<'a> {
     /// One thread's.
-    pub fn new(writer: &'a Writer, changed: &'a ChangedCounter, control: RunControl<'_>) -> Self {
+    pub fn new(writer: &'a Writer, control: RunControl<'_>) -> Self {
         let pins_each = process::descriptors_for_pins() / (MOST_IN_FLIGHT + 1);
         let most = control.group_size(pins_each.clamp(1, BATCH));
         JournalSink {
             writer,
-            changed,
             most,
             most_in_flight: match control.rate {
                 Some(_) => 0,
@@ -128,7 +125,6 @@ impl<'a> JournalSink<'a> {
         };
         let monitor = walk.run.control.monitor;
         monitor.journalled(self.writer.durable_bytes());
-        self.changed.count(oldest.pins.len() as u64);
         apply(walk, stats, (&oldest.batch, durable), &oldest.pins)
     }
 }
