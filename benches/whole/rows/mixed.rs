@@ -111,11 +111,14 @@ impl Runs {
         Ok(())
     }
 
-    /// A run that is killed at nine tenths of its time, and resumed.
+    /// A run that is killed at nine tenths of its time, and resumed once the kernel has written out what it did.
     fn resume(&mut self, bench: &Bench, tree: &Path) -> io::Result<()> {
         bench.settle()?;
+        // The caches are cold.
+        bench.find(tree)?;
         let after = self.shift.median().seconds * 0.9;
         if bench.shift_killed(tree, after)? {
+            bench.settle_disk();
             self.resume.take(bench.idshift_on_journal("resume")?);
         }
         bench.idshift_on_journal("rollback").map(|_| ())
