@@ -35,7 +35,7 @@ fn what_others_have_in_containerd_stays_theirs() {
                   ctr -n $n snapshots ls; ctr -n $n leases ls; done
                   ctr -n k8s.io snapshots ls | awk '$3 == \"Committed\" {print $1}' | sort | while read k; do
                   mkdir -p /mnt/k; ctr -n k8s.io snapshots rm view 2> /dev/null || true
-                  ctr -n k8s.io snapshots view view $k > /dev/null; sh -c \"$(ctr -n k8s.io snapshots mounts /mnt/k view)\"
+                  ctr -n k8s.io snapshots prepare view $k > /dev/null; sh -c \"$(ctr -n k8s.io snapshots mounts /mnt/k view)\"
                   find /mnt/k -type f -exec md5sum {} + | sort; umount /mnt/k; ctr -n k8s.io snapshots rm view; done";
     let before = host.sh(theirs);
     assert!(before.matches("complete (").count() >= 4, "{before}");
