@@ -53,8 +53,7 @@ impl Undo<'_> {
             return Ok(replayed);
         }
         self.control.monitor.phase(Phase::Syncing, None);
-        let synced = self.filesystems.sync();
-        if let Err(error) = synced.and_then(|()| mark(&replayed.stats)) {
+        if let Err(error) = self.filesystems.sync().and_then(|()| mark(&replayed.stats)) {
             self.record_problem(&mut replayed.stats, not_certain(self.journal, &error));
         }
         Ok(replayed)

@@ -48,25 +48,8 @@ pub type Build = fn(Kind) -> Scene;
 pub fn shift(kind: Kind) -> Scene {
     let fs = TestFs::new(kind);
     let top = tree::specimens(&fs.path().join("tree"));
-    shift_of(fs, top)
-}
-
-/// The same with so many inodes that they are written out on the way.
-pub fn shift_large(kind: Kind) -> Scene {
-    let (fs, top) = large(kind);
-    shift_of(fs, top)
-}
-
-fn shift_of(fs: TestFs, top: PathBuf) -> Scene {
     let args = shift_args(&top);
     Scene::new("shift", fs, top, args, ())
-}
-
-fn large(kind: Kind) -> (TestFs, PathBuf) {
-    let fs = TestFs::new(kind);
-    let top = fs.path().join("tree");
-    tree::many(&top, 55_000);
-    (fs, top)
 }
 
 /// The same, in frames of a few inodes each.
@@ -105,9 +88,11 @@ pub fn from_manifest(kind: Kind) -> Scene {
     from_manifest_of(fs, top)
 }
 
-/// The same with so many inodes that they are written out on the way.
+/// The same with so many inodes that the journal has many frames.
 pub fn from_manifest_large(kind: Kind) -> Scene {
-    let (fs, top) = large(kind);
+    let fs = TestFs::new(kind);
+    let top = fs.path().join("tree");
+    tree::many(&top, 55_000);
     from_manifest_of(fs, top)
 }
 
