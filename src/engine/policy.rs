@@ -2,7 +2,7 @@
 
 use crate::fs::{DirPath, Stat};
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{self, Mapping, Mode, Ownership, Undated};
+use crate::ownership::{self, FileType, Mapping, Mode, Ownership, Sharing, Undated};
 
 /// What is done about one inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Rule {
         /// Permission bits it must have.
         at_least: Mode,
     },
+    /// It keeps its owner, and gets ACL entries for the users who share it.
+    Share(Sharing),
     /// Host ids become the container ids that they stand for; other ids stay.
     GiveBack,
     /// As [`Rule::GiveBack`] or [`Rule::Keep`], and which of the two is not known: it must have no host id.
@@ -48,8 +50,14 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// What an ownership becomes under this rule.
-    pub fn outcome(self, before: &Ownership, map: &IdMap, direction: Direction) -> Mapping {
+    /// What the ownership of an inode of this type becomes under this rule.
+    pub fn outcome(
+        self,
+        before: &Ownership,
+        file_type: FileType,
+        map: &IdMap,
+        direction: Direction,
+    ) -> Mapping {
         let after = match self {
             Rule::Map => return ownership::map_ownership(before, map, direction),
             Rule::MapAll => return ownership::map_all_of_ownership(before, map, direction),
@@ -63,6 +71,9 @@ impl Rule {
                 mode: before.mode.with(at_least),
                 xattrs: before.xattrs.clone(),
             },
+            Rule::Share(sharing) => {
+                return ownership::share_ownership(before, file_type, sharing, map);
+            }
             Rule::GiveBack => return ownership::give_back_ownership(before, map),
             Rule::Undated(why) => return ownership::undated_ownership(before, map, why),
             Rule::Exchange => return ownership::exchange_ownership(before, map),

@@ -1,4 +1,4 @@
-//! One more user who may search a directory.
+//! ACL entries for more users, who get what is granted, and nobody else gets more or less than before.
 
 use super::acl::{Acl, AclEntry, Who};
 use super::{Mode, Ownership, OwnershipXattrs};
@@ -14,11 +14,15 @@ pub fn grant_search(before: &Ownership, uid: u32) -> Option<Ownership> {
     if before.uid == uid {
         return None;
     }
-    let bits = before.mode.bits();
-    let mut entries = match before.acl() {
-        Some(acl) => acl.entries().to_vec(),
-        None => minimal(bits),
-    };
+    match grant(access_entries(before), uid, SEARCH) {
+        Some(entries) => with_access(before, entries),
+        None => Some(before.clone()),
+    }
+}
+
+/// The entries with one that gives `perm` to `uid`, and nobody else more or less than before; `None`
+/// where its entry gives that already.
+pub(super) fn grant(mut entries: Vec<AclEntry>, uid: u32, perm: u8) -> Option<Vec<AclEntry>> {
     let mask = entry(&entries, Who::Mask).map(|mask| mask.perm);
     // What the mask held back must not come free when it widens.
     if let Some(mask) = mask {
@@ -32,36 +36,49 @@ pub fn grant_search(before: &Ownership, uid: u32) -> Option<Ownership> {
     let old_mask = mask.unwrap_or(group);
     let other = entry(&entries, Who::Other).map_or(0, |entry| entry.perm);
     let granted = match entries.iter_mut().find(|one| one.who == Who::User(uid)) {
-        Some(own) if own.perm & SEARCH != 0 => return Some(before.clone()),
+        Some(own) if own.perm & perm == perm => return None,
         Some(own) => {
-            own.perm |= SEARCH;
+            own.perm |= perm;
             own.perm
         }
         None => {
             // Who is named is none of the others any more, and keeps what they have.
-            let perm = SEARCH | other;
+            let perm = perm | other;
             let who = Who::User(uid);
             entries.push(AclEntry { who, perm });
             perm
         }
     };
-    let new_mask = old_mask | granted;
     entries.retain(|entry| entry.who != Who::Mask);
     entries.push(AclEntry {
         who: Who::Mask,
-        perm: new_mask,
+        perm: old_mask | granted,
     });
+    Some(entries)
+}
+
+/// The entries of the access ACL, or those that the mode stands for.
+pub(super) fn access_entries(ownership: &Ownership) -> Vec<AclEntry> {
+    match ownership.acl() {
+        Some(acl) => acl.entries().to_vec(),
+        None => minimal(ownership.mode.bits()),
+    }
+}
+
+/// The same ownership with this access ACL, which has a mask; `None` where that is no ACL.
+pub(super) fn with_access(before: &Ownership, entries: Vec<AclEntry>) -> Option<Ownership> {
+    let mask = entry(&entries, Who::Mask).map_or(0, |mask| mask.perm);
     let xattrs = OwnershipXattrs {
         acl: Some(Acl::new(entries).ok()?),
         ..before.xattrs.as_deref().cloned().unwrap_or_default()
     };
     // With an ACL the group bits of the mode are its mask.
-    let mode = bits & !0o070 | u16::from(new_mask) << 3;
+    let mode = before.mode.bits() & !0o070 | u16::from(mask) << 3;
     let mode = Mode::from_st_mode(mode.into());
     Some(Ownership::new(before.uid, before.gid, mode, xattrs))
 }
 
-fn entry(entries: &[AclEntry], who: Who) -> Option<&AclEntry> {
+pub(super) fn entry(entries: &[AclEntry], who: Who) -> Option<&AclEntry> {
     entries.iter().find(|entry| entry.who == who)
 }
 
@@ -78,19 +95,15 @@ fn minimal(bits: u16) -> Vec<AclEntry> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::ownership::acl::tests::acls;
 
     /// What somebody with these ids gets, by the algorithm of `acl(5)`.
-    fn access(ownership: &Ownership, uid: u32, gid: u32) -> Vec<u8> {
-        let bits = ownership.mode.bits();
-        let entries = match ownership.acl() {
-            Some(acl) => acl.entries().to_vec(),
-            None => minimal(bits),
-        };
+    pub fn access(ownership: &Ownership, uid: u32, gid: u32) -> Vec<u8> {
+        let entries = access_entries(ownership);
         let perm = |who| entry(&entries, who).map(|entry| entry.perm);
         let mask = perm(Who::Mask).unwrap_or(0o7);
         if uid == ownership.uid {
@@ -110,7 +123,7 @@ mod tests {
         }
     }
 
-    fn directories() -> impl Strategy<Value = Ownership> {
+    pub fn directories() -> impl Strategy<Value = Ownership> {
         let acl = prop::option::of(acls(0..6u32));
         (0..6u32, 0..6u32, 0..0o10000u32, acl).prop_map(|(uid, gid, bits, acl)| {
             let mut bits = bits as u16;

@@ -10,7 +10,8 @@
 //! - [`access`]: what somebody may do with an inode
 //! - [`flags`]: what keeps an inode from being changed
 //! - `give_back`: what a forced rollback gives an inode that was changed since
-//! - [`grant`]: one more user who may search a directory
+//! - [`grant`]: ACL entries for more users
+//! - [`share`]: those of a tree that both sides use
 //! - [`apply_state`]: how far a change of it got
 
 pub mod access;
@@ -26,6 +27,7 @@ mod give_back;
 pub mod grant;
 pub mod mapping;
 pub mod mode;
+pub mod share;
 
 pub use acl::{Acl, AclError};
 pub use apply_state::ApplyState;
@@ -40,3 +42,4 @@ pub use mapping::{
     give_back_ownership, give_ownership, map_all_of_ownership, map_ownership, undated_ownership,
 };
 pub use mode::Mode;
+pub use share::{Sharing, share_ownership};

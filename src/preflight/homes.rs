@@ -87,6 +87,26 @@ pub fn flag(path: &Path) -> String {
     claim.map_or(String::new(), |_| format!(" {ALLOW_HOME}"))
 }
 
+/// What keeps the modes of a tree from being changed: of a home, and of what is hidden in it, programs that log the
+/// account in or keep its keys demand that others have no access.
+pub fn private_claim(root: &Root, accounts: &LoginAccounts) -> Option<Claim> {
+    match claim(root, accounts)? {
+        claim @ (Claim::Home(_) | Claim::HoldsHome(..)) => Some(claim),
+        Claim::InHome(account) => {
+            let home = account.home.canonicalize();
+            let home = home.unwrap_or_else(|_| account.home.clone());
+            is_hidden(root, &home).then_some(Claim::InHome(account))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a login account works with a tree that somebody else may use too.
+pub fn can_be_shared(root: &Root) -> bool {
+    let accounts = LoginAccounts::of_host();
+    claim(root, &accounts).is_some() && private_claim(root, &accounts).is_none()
+}
+
 /// Accounts that are in no list of users: the owners of the directories above, and of entries in it.
 fn unlisted(root: &Root, accounts: &LoginAccounts) -> Vec<Account> {
     if !accounts.may_have_more() {
@@ -160,8 +180,12 @@ impl Parents {
 /// Whether the account loses something by what is below its home. Root can use every file, whoever it
 /// belongs to; but what it logs in with has to belong to it (`StrictModes` in `sshd_config(5)`).
 fn is_private(root: &Root, home: &Path, account: &Account) -> bool {
+    account.uid != 0 || is_hidden(root, home)
+}
+
+/// Whether a tree in a home lies in something of it whose name begins with a dot, or is seen at another place.
+fn is_hidden(root: &Root, home: &Path) -> bool {
     let below = root.path.strip_prefix(home).ok();
     let first = below.and_then(|below| below.components().next());
-    let is_dotted = first.is_none_or(|name| name.as_os_str().as_encoded_bytes().starts_with(b"."));
-    account.uid != 0 || is_dotted
+    first.is_none_or(|name| name.as_os_str().as_encoded_bytes().starts_with(b"."))
 }

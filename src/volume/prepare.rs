@@ -1,6 +1,7 @@
 //! The plan that makes host directories ready for a container.
 
 mod paths;
+mod share;
 mod steps;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::engine::{ByTree, Plan, Rule, ShiftRequest};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::Direction;
 use crate::journal::Step;
+use crate::ownership::Sharing;
 
 /// What to prepare.
 #[derive(Clone, Debug)]
@@ -23,12 +25,16 @@ pub struct PrepareRequest {
     pub shift: ShiftRequest,
     /// The user to whom everything is given.
     pub owners: Owners,
+    /// For each path that is shared, and not given away, whether the container only reads.
+    pub share: Option<Vec<bool>>,
     /// Directories that are missing are made.
     pub create: bool,
     /// The container's root gets search permission on directories above that lack it.
     pub fix_parents: bool,
     /// Assume a runtime that searches the directories above, whatever is installed.
     pub old_runtime: bool,
+    /// How the map was chosen, for commands that help: ` --subid app`; mostly nothing.
+    pub map_words: String,
 }
 
 /// To whom everything below the paths is given.
@@ -59,6 +65,8 @@ pub struct Preparation {
     step_roots: Vec<PathBuf>,
     policy: ByTree,
     steps: Vec<Step>,
+    /// Paths that are shared, and between whom.
+    pub shared: Vec<(PathBuf, Sharing)>,
     /// Directories that are made.
     pub made: Vec<PathBuf>,
     /// Directories that get an ACL entry for the container's root, and its id on the host.
@@ -80,12 +88,19 @@ impl Preparation {
             request,
             trees: Vec::new(),
             rules: Vec::new(),
+            shared: Vec::new(),
             made: Vec::new(),
             below: Vec::new(),
         };
         for (n, path) in shift.paths.iter().enumerate() {
-            let owner = host_owner(request.owners.of_path(n), shift)?;
-            paths.path(path, owner)?;
+            let user = request.owners.of_path(n);
+            match &request.share {
+                Some(read_only) => {
+                    let read_only = read_only.get(n).copied().unwrap_or_default();
+                    paths.share(path, user.unwrap_or(&ContainerUser::ROOT), read_only)?;
+                }
+                None => paths.path(path, host_owner(user, shift)?)?,
+            }
         }
         let runtime = runc();
         let above = paths.closed_above()?;
@@ -105,6 +120,7 @@ impl Preparation {
             steps.make(path, *made)?;
         }
         Ok(Preparation {
+            shared: paths.shared,
             made: paths.made.into_iter().map(|(path, _)| path).collect(),
             closed: if request.fix_parents {
                 Vec::new()
@@ -113,6 +129,8 @@ impl Preparation {
             },
             request: ShiftRequest {
                 paths: paths.trees,
+                // What is shared stays its owner's: what must not be shared was refused here.
+                allow_home: shift.allow_home || request.share.is_some(),
                 ..shift.clone()
             },
             step_roots: steps.roots,

@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use super::user::ContainerUser;
 use crate::fs::access_probe::{AccessKind, AccessResult};
 use crate::fs::escape::shell_word;
-use crate::fs::{Root, Stat};
+use crate::fs::{Root, Stat, attributes};
+use crate::guidance::ALLOW_HOME;
 use crate::idmap::{Direction, IdMap, Mapped};
 use crate::ownership::{Mapping, Ownership, access, map_ownership};
 use crate::preflight::homes;
@@ -20,6 +21,37 @@ use crate::preflight::{self, UnsuitableRoot};
 
 /// Of a directory that is missing.
 pub const CREATE: &str = "--create makes it, with the right owner";
+
+/// Of a path that is missing and is to be shared.
+pub const NOT_THERE_TO_SHARE: &str =
+    "is not there. Make it for the user of the host first: `install -d -o USER PATH`";
+
+/// Of a path without ACLs that is to be shared.
+pub fn no_acls(map_words: &str, path: &Path, user: &ContainerUser) -> String {
+    format!(
+        "is on a filesystem without ACLs, so that nobody but its owner, its group and all others can be given access. \
+        `idshift mount{map_words} --owner {user} {} TARGET` shows it to the container as its own, and changes nothing",
+        shell_word(path)
+    )
+}
+
+/// Of a path that is to be shared and belongs to the container.
+pub fn in_range(host_id: u32, container_id: u32) -> String {
+    format!(
+        "belongs to {host_id}, which is {container_id} in the container, and --share is for what belongs to a user of \
+        the host. Give it to that user first (`idshift prepare --reverse` or `chown`)"
+    )
+}
+
+/// Of a path that is to be shared and is private; `what` says whose.
+pub fn private_files(what: &str, map_words: &str, path: &Path) -> String {
+    format!(
+        "{what}. An ACL entry would show in its mode as permission for the group, and sshd and other programs refuse such \
+        files. Share another directory, give the container a view of this one with `idshift mount{map_words} {} \
+        TARGET`, or add {ALLOW_HOME} if you mean this one",
+        shell_word(path)
+    )
+}
 
 /// Of a directory above that the container's root may not search.
 pub const FIX_PARENTS: &str = "--fix-parents allows it, with one ACL entry";
@@ -46,10 +78,10 @@ pub fn add_fix_parents(remedies: &mut Vec<String>, seen: &Seen<'_>) {
 pub fn mount_instead(remedies: &[String]) -> Option<String> {
     let mut remedies = remedies.iter();
     let words = remedies.find_map(|remedy| remedy.strip_prefix("idshift prepare"))?;
-    Some(format!(
-        "idshift mount{}",
-        words.replace(" --fix-parents", "")
-    ))
+    let words = words.replace(" --fix-parents", "");
+    // A mount changes what a login account sees at its path.
+    let words = words.replace(" --share", &format!(" {ALLOW_HOME}"));
+    Some(format!("idshift mount{words}"))
 }
 
 /// What is known about a path and its user.
@@ -92,8 +124,22 @@ impl Seen<'_> {
         format!("idshift prepare{}{home} {}", self.map_words, self.word())
     }
 
+    /// Gives it to the user, or shares it with the login account that works with it.
     fn prepare_for_user(&self) -> String {
-        format!("{} --owner {}", self.prepare(), self.user)
+        match homes::can_be_shared(self.root) && attributes::keeps_acls(&self.root.pin) {
+            true => self.share(),
+            false => format!("{} --owner {}", self.prepare(), self.user),
+        }
+    }
+
+    fn share(&self) -> String {
+        let read_only = if self.write { "" } else { " --read-only" };
+        format!(
+            "idshift prepare{} --share{read_only} --owner {} {}",
+            self.map_words,
+            self.user,
+            self.word()
+        )
     }
 
     fn word(&self) -> String {

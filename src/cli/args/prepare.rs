@@ -20,6 +20,8 @@ use crate::volume::user::ContainerUser;
     idshift prepare /root/data/rabbitmq --owner 999:999 --fix-parents\n  \
     All binds of a Compose project, each for the user of its service:\n    \
     idshift prepare --compose compose.yaml --create\n  \
+    A directory that a user of the host works with too (no owner changes):\n    \
+    idshift prepare --share /home/leo/site --owner 33:33\n  \
     Back, for a daemon without userns-remap:\n    \
     idshift prepare --reverse /root/data/rabbitmq")]
 pub struct PrepareArgs {
@@ -37,6 +39,13 @@ pub struct PrepareArgs {
     /// shifted
     #[arg(long, value_name = "UID:GID", value_parser = ContainerUser::with_group, conflicts_with_all = ["compose", "run_command"])]
     pub owner: Option<ContainerUser>,
+    /// Let the container's user (--owner, --image-user, --container; else its root) use PATH too, by ACL entries. No owner
+    /// changes; new files of either side are for both
+    #[arg(long, conflicts_with_all = ["reverse", "create", "cross_mounts"])]
+    pub share: bool,
+    /// With --share: the container's user only reads
+    #[arg(long, requires = "share", conflicts_with_all = ["compose", "run_command"])]
+    pub read_only: bool,
     /// Give everything to the user that this image runs as (name or id of the image)
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["owner", "container", "compose", "run_command"])]
     pub image_user: Option<String>,

@@ -1,6 +1,6 @@
 //! `idshift prepare`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::args::PrepareArgs;
 use crate::cli::commands::binds;
@@ -21,6 +21,7 @@ use crate::idmap::IdMap;
 use crate::journal::Store;
 use crate::journal::record::RunKind;
 use crate::mounts::large::{LARGE, is_for_a_mount};
+use crate::ownership::Sharing;
 use crate::volume::prepare::{Owners, Preparation, PrepareRequest};
 use crate::volume::user::ContainerUser;
 
@@ -31,13 +32,15 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let to_stdout = is_manifest_to_stdout(run.manifest.as_deref(), &run.output)?;
     let map = run.map.resolve(run.output.quiet)?;
     let direction_asked = direction(args.reverse);
-    let (paths, owners) = what_for_whom(args, call, &map)?;
+    let (paths, owners, read_only) = what_for_whom(args, call, &map)?;
     let shift = request(&paths, map, direction_asked, run, RunKind::Prepare);
     let asked = PrepareRequest {
         owners,
+        share: args.share.then_some(read_only),
         create: args.create,
         fix_parents: args.fix_parents,
         old_runtime: args.old_runtime,
+        map_words: run.map.words(),
         shift,
     };
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
@@ -79,17 +82,18 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     Ok(Exit::from(&report))
 }
 
-/// The paths, and the user to whom each is given.
+/// The paths, the user to whom each is given, and whether that one only reads.
 fn what_for_whom(
     args: &PrepareArgs,
     call: &mut Invocation,
     map: &IdMap,
-) -> Result<(Vec<PathBuf>, Owners), Failure> {
+) -> Result<(Vec<PathBuf>, Owners, Vec<bool>), Failure> {
     if !args.binds.is_given() {
         let owner = owner(args, map)?;
         return Ok((
             args.paths.clone(),
             owner.map_or(Owners::Mapped, Owners::One),
+            vec![args.read_only; args.paths.len()],
         ));
     }
     if args.run.obstacles.allow_outside_links {
@@ -102,9 +106,9 @@ fn what_for_whom(
     call.is_of(&found.paths);
     call.has_binds(serde_json::to_value(&found.uses).map_err(Failure::refused)?);
     if !args.run.output.quiet {
-        binds::prepare::tell_uses(&found.uses);
+        binds::prepare::tell_uses(&found.uses, args.share);
     }
-    Ok((found.paths, found.owners))
+    Ok((found.paths, found.owners, found.read_only))
 }
 
 /// Where Docker's data is.
@@ -149,6 +153,9 @@ fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
 fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let would = if dry_run { "would be" } else { "was" };
+    for (dir, sharing) in &prepared.shared {
+        notes.push(describe_sharing(dir, *sharing, dry_run));
+    }
     for dir in &prepared.made {
         notes.push(format!("{} {would} made.", path(dir)));
     }
@@ -170,4 +177,26 @@ fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Who can use a path that is shared.
+fn describe_sharing(dir: &Path, sharing: Sharing, dry_run: bool) -> String {
+    let Sharing {
+        container,
+        host,
+        read_only,
+    } = sharing;
+    let would = if dry_run { "would let" } else { "let" };
+    let dir = path(dir);
+    match (read_only, host) {
+        (true, _) => {
+            format!("{dir}: owners stay. ACL entries {would} host id {container} read it.")
+        }
+        (false, 0) => {
+            format!("{dir}: owners stay. ACL entries {would} host id {container} use it.")
+        }
+        (false, _) => format!(
+            "{dir}: owners stay. ACL entries {would} host id {container} use it, and {host} what the container makes."
+        ),
+    }
 }

@@ -123,15 +123,17 @@ impl StepList<'_> {
         };
         let stat = stat(path)?;
         let before = Ownership::new(stat.uid, stat.gid, stat.mode, OwnershipXattrs::default());
-        Ok(match rule.outcome(&before, map, Direction::Into) {
-            Mapping::Change(after) => {
-                [Some((before.uid, before.gid)), Some((after.uid, after.gid))]
-            }
-            Mapping::Unmapped(why) => {
-                return Err(DockerError::in_the_way(path, why.to_string()));
-            }
-            Mapping::Already => [None, None],
-        })
+        Ok(
+            match rule.outcome(&before, stat.file_type, map, Direction::Into) {
+                Mapping::Change(after) => {
+                    [Some((before.uid, before.gid)), Some((after.uid, after.gid))]
+                }
+                Mapping::Unmapped(why) => {
+                    return Err(DockerError::in_the_way(path, why.to_string()));
+                }
+                Mapping::Already => [None, None],
+            },
+        )
     }
 
     /// The files and symlinks that are rewritten, each as the names that lead to it from the docker root of today.

@@ -69,7 +69,7 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
         );
         return Verdict::Left(ProblemKind::Unmapped, reason);
     }
-    let after = match rule.outcome(&before, scope.map, scope.direction) {
+    let after = match rule.outcome(&before, stat.file_type, scope.map, scope.direction) {
         Mapping::Change(after) => after,
         Mapping::Already => return Verdict::Stays,
         Mapping::Unmapped(unmapped) => {
@@ -100,7 +100,8 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
 /// Whether an inode without ACLs and capability is to be changed.
 pub(super) fn changes_plain(walk: &WalkContext<'_>, rule: Rule, stat: &Stat) -> bool {
     let before = Ownership::new(stat.uid, stat.gid, stat.mode, OwnershipXattrs::default());
-    let outcome = rule.outcome(&before, walk.scope.map, walk.scope.direction);
+    let (map, direction) = (walk.scope.map, walk.scope.direction);
+    let outcome = rule.outcome(&before, stat.file_type, map, direction);
     matches!(outcome, Mapping::Change(_))
 }
 

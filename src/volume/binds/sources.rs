@@ -36,6 +36,8 @@ pub struct Source {
     pub user: ContainerUser,
     /// It is made when it is missing.
     pub create: bool,
+    /// No container writes to it.
+    pub read_only: bool,
 }
 
 /// Options for sources.
@@ -47,6 +49,8 @@ pub struct Allowed {
     pub cross_mounts: bool,
     /// Missing sources that Docker would make are made.
     pub create: bool,
+    /// Sources are shared: they belong to nobody's container.
+    pub share: bool,
 }
 
 /// A source while the others come together.
@@ -71,7 +75,7 @@ pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<Source>,
     }
     for (n, one) in found.iter().enumerate() {
         for other in &found[..n] {
-            check_no_conflict(one, other)?;
+            check_no_conflict(one, other, allowed)?;
         }
     }
     let mut sources: Vec<Source> = Vec::new();
@@ -86,6 +90,10 @@ pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<Source>,
             path: one.real.clone(),
             user: one.used.user.clone(),
             create: one.is_missing,
+            read_only: found
+                .iter()
+                .filter(|other| other.real.starts_with(&one.real))
+                .all(|other| other.used.bind.read_only),
         });
     }
     Ok(sources)
@@ -159,7 +167,11 @@ fn real(path: &Path) -> Result<PathBuf, VolumeError> {
     })
 }
 
-fn check_no_conflict(one: &Found<'_>, other: &Found<'_>) -> Result<(), VolumeError> {
+fn check_no_conflict(
+    one: &Found<'_>,
+    other: &Found<'_>,
+    allowed: Allowed,
+) -> Result<(), VolumeError> {
     let meets = one.real.starts_with(&other.real) || other.real.starts_with(&one.real);
     let ids = |found: &Found<'_>| (found.used.user.uid, found.used.user.gid);
     if !meets || ids(one) == ids(other) {
@@ -173,9 +185,15 @@ fn check_no_conflict(one: &Found<'_>, other: &Found<'_>) -> Result<(), VolumeErr
         true => String::new(),
         false => format!(" as {}", escaped(&one.real)),
     };
+    let help = match allowed.share {
+        true => "one run shares it with one of them. Run it for each, with --service NAME",
+        false => {
+            "it can belong to only one of them. Prepare it for one with --service NAME, and give the other its view by \
+             `idshift mount` (docs/compose.md)"
+        }
+    };
     let reason = format!(
-        "is bound by {} and{also} by {}: it can belong to only one of them. Prepare it for one with --service NAME, and give the other its \
-         view by `idshift mount` (docs/compose.md)",
+        "is bound by {} and{also} by {}: {help}",
         named(other),
         named(one)
     );

@@ -11,7 +11,7 @@ use crate::fs::{Ancestor, PinnedFile, Root};
 use crate::guidance::Guidance;
 use crate::idmap::Direction;
 use crate::journal::step::NewDirectory;
-use crate::ownership::Mode;
+use crate::ownership::{Mode, Sharing};
 use crate::preflight;
 use crate::preflight::homes::{self, Claim};
 use crate::volume::VolumeError;
@@ -24,6 +24,8 @@ pub(super) struct PathPlan<'a> {
     pub trees: Vec<PathBuf>,
     /// What each of the trees becomes.
     pub rules: Vec<Rule>,
+    /// The trees that are shared.
+    pub shared: Vec<(PathBuf, Sharing)>,
     /// Directories to be made, outermost first.
     pub made: Vec<(PathBuf, NewDirectory)>,
     /// What is there of each path: the directories above it count; of a path that is missing, the
@@ -48,15 +50,26 @@ impl PathPlan<'_> {
             let owner = owner.or(container_root(&self.request.shift));
             return self.missing(path, owner.unwrap_or((0, 0)));
         }
-        let root = open(path)?;
+        let root = self.open(path)?;
+        self.add(root, rule(owner, &self.request.shift));
+        Ok(())
+    }
+
+    /// Opens a path that is there.
+    pub fn open(&self, path: &Path) -> Result<Root, VolumeError> {
+        let root = Root::open(path).map_err(|error| VolumeError::of_root(path, &error))?;
         if !self.request.shift.allow_system_path {
             let fine = preflight::check_kind(&root);
             fine.map_err(|error| VolumeError::path(path, strip(&root.path, &error.to_string())))?;
         }
+        Ok(root)
+    }
+
+    /// One more tree.
+    pub fn add(&mut self, root: Root, rule: Rule) {
         self.trees.push(root.path.clone());
-        self.rules.push(rule(owner, &self.request.shift));
+        self.rules.push(rule);
         self.below.push((root, false));
-        Ok(())
     }
 
     /// A directory that is to be made, with those above that are missing too.
@@ -159,10 +172,6 @@ impl PathPlan<'_> {
         }
         Ok(closed)
     }
-}
-
-fn open(path: &Path) -> Result<Root, VolumeError> {
-    Root::open(path).map_err(|error| VolumeError::of_root(path, &error))
 }
 
 /// Refuses a directory on a filesystem that is read-only or keeps no owners.

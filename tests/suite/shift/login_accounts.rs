@@ -206,7 +206,7 @@ fn files_of_a_login_account_stay_wherever_they_are() {
 }
 
 #[test]
-fn advice_for_a_home_has_the_flag() {
+fn advice_for_what_is_in_a_home_is_to_share_it() {
     let host = Host::new();
     let work = host.path("home/leo/work");
     let mut check = std::process::Command::new(Idshift::program());
@@ -219,10 +219,11 @@ fn advice_for_a_home_has_the_flag() {
         .map(str::trim)
         .find(|line| line.starts_with("idshift prepare"));
     let advice = advice.unwrap_or_else(|| panic!("{told}"));
-    assert!(advice.contains(" --allow-home "), "{advice}");
+    assert!(advice.contains(" --share "), "{advice}");
     let args = advice.split(' ').skip(1);
     host.idshift.run(args).exits(0);
-    assert_eq!(fs::metadata(work).unwrap().uid(), 100_005);
+    assert_eq!(fs::metadata(&work).unwrap().uid(), 1000);
+    Run::of(&mut check).exits(0);
 }
 
 #[test]

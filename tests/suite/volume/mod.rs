@@ -6,3 +6,4 @@ mod compose;
 mod parents;
 mod prepare;
 pub mod services;
+mod share;

@@ -206,7 +206,8 @@ fn remedies(services: &[TriedService], words: &str) -> Vec<String> {
         };
         parents |= helps.iter().any(|help| help.contains("--fix-parents"));
         helps.retain(|help| {
-            let is_ours = help.starts_with("idshift prepare");
+            // What is shared is not given away with the rest.
+            let is_ours = help.starts_with("idshift prepare") && !help.contains(" --share ");
             is_prepared |= is_ours;
             !is_ours
         });
@@ -243,6 +244,7 @@ fn why_not_prepared(services: &[TriedService], create: bool) -> Option<String> {
         system_path: false,
         cross_mounts: false,
         create,
+        share: false,
     };
     one_owner_each(&mut uses, allowed)
         .err()

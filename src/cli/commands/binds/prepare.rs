@@ -18,6 +18,8 @@ pub struct PreparedBinds {
     pub paths: Vec<PathBuf>,
     /// The owner of each.
     pub owners: Owners,
+    /// Of each, whether containers only read it.
+    pub read_only: Vec<bool>,
     /// All binds of all services.
     pub uses: Vec<Use>,
 }
@@ -42,8 +44,10 @@ pub fn resolve(
         system_path: args.run.allow_system_path,
         cross_mounts: args.run.scope.cross_mounts,
         create: args.create,
+        share: args.share,
     };
     let sources = one_owner_each(&mut uses, allowed).map_err(Failure::refused)?;
+    let read_only = sources.iter().map(|source| source.read_only).collect();
     let (paths, owners) = sources
         .into_iter()
         .map(|source| (source.path, source.user))
@@ -51,6 +55,7 @@ pub fn resolve(
     Ok(PreparedBinds {
         paths,
         owners: Owners::EachPath(owners),
+        read_only,
         uses,
     })
 }
@@ -68,9 +73,10 @@ fn uses_of(known: KnownService) -> Vec<Use> {
 }
 
 /// The table, before the run begins.
-pub fn tell_uses(uses: &[Use]) {
+pub fn tell_uses(uses: &[Use], share: bool) {
+    let whose = if share { "SHARED WITH" } else { "OWNER" };
     let mut rows = vec![
-        ["SERVICE", "HOST PATH", "CONTAINER PATH", "OWNER"]
+        ["SERVICE", "HOST PATH", "CONTAINER PATH", whose]
             .map(String::from)
             .to_vec(),
     ];
@@ -80,6 +86,7 @@ pub fn tell_uses(uses: &[Use]) {
             path(&used.bind.source),
             one_line(&used.bind.target),
             match &used.left {
+                None if share => used.user.to_string(),
                 None => format!("for {}", used.user),
                 Some(why) => format!("left as it is: {}", one_line(why)),
             },

@@ -1,0 +1,188 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::ownership::Mode;
+use crate::ownership::grant::tests::{access, directories};
+
+const HOST: u32 = 1000;
+const CONTAINER: u32 = 100_999;
+
+fn map() -> IdMap {
+    IdMap::from_specs(&["b:0:100000:65536".parse().unwrap()]).unwrap()
+}
+
+fn shared(before: &Ownership, file_type: FileType, read_only: bool) -> Ownership {
+    let sharing = Sharing {
+        container: CONTAINER,
+        host: HOST,
+        read_only,
+    };
+    match share_ownership(before, file_type, sharing, &map()) {
+        Mapping::Change(after) => after,
+        Mapping::Already => before.clone(),
+        Mapping::Unmapped(unmapped) => panic!("{unmapped}"),
+    }
+}
+
+fn plain(uid: u32, mode: u32) -> Ownership {
+    let mode = Mode::from_st_mode(mode);
+    Ownership::new(uid, uid, mode, OwnershipXattrs::default())
+}
+
+fn texts(ownership: &Ownership) -> (String, String, String) {
+    let text = |acl: Option<&Acl>| acl.map(ToString::to_string).unwrap_or_default();
+    let mode = ownership.mode.to_string();
+    (mode, text(ownership.acl()), text(ownership.default_acl()))
+}
+
+#[test]
+fn both_sides_are_named_where_they_do_not_own() {
+    use FileType::{Directory, File};
+    for (uid, mode, file_type, expected) in [
+        (
+            HOST,
+            0o644,
+            File,
+            ("0664", "u::rw-,u:100999:rw-,g::r--,m::rw-,o::r--", ""),
+        ),
+        (
+            HOST,
+            0o600,
+            File,
+            ("0660", "u::rw-,u:100999:rw-,g::---,m::rw-,o::---", ""),
+        ),
+        (
+            HOST,
+            0o444,
+            File,
+            ("0444", "u::r--,u:100999:r--,g::r--,m::r--,o::r--", ""),
+        ),
+        (
+            CONTAINER,
+            0o640,
+            File,
+            ("0660", "u::rw-,u:1000:rw-,g::r--,m::rw-,o::---", ""),
+        ),
+        // Another user of the container's: of no use to either.
+        (
+            100_000,
+            0o600,
+            File,
+            (
+                "0660",
+                "u::rw-,u:1000:rw-,u:100999:rw-,g::---,m::rw-,o::---",
+                "",
+            ),
+        ),
+        (
+            HOST,
+            0o750,
+            Directory,
+            (
+                "0770",
+                "u::rwx,u:100999:rwx,g::r-x,m::rwx,o::---",
+                "u::rwx,u:1000:rwx,u:100999:rwx,g::r-x,m::rwx,o::---",
+            ),
+        ),
+        // Root needs no entry.
+        (
+            0,
+            0o755,
+            Directory,
+            (
+                "0775",
+                "u::rwx,u:100999:rwx,g::r-x,m::rwx,o::r-x",
+                "u::rwx,u:100999:rwx,g::r-x,m::rwx,o::r-x",
+            ),
+        ),
+    ] {
+        let found = texts(&shared(&plain(uid, mode), file_type, false));
+        let (mode, acl, default_acl) = &found;
+        assert_eq!(
+            (mode.as_str(), acl.as_str(), default_acl.as_str()),
+            expected
+        );
+    }
+}
+
+#[test]
+fn read_only_gives_no_write_permission() {
+    let (mode, acl, default_acl) = texts(&shared(&plain(HOST, 0o700), FileType::Directory, true));
+    assert_eq!(mode, "0750");
+    assert_eq!(acl, "u::rwx,u:100999:r-x,g::---,m::r-x,o::---");
+    assert_eq!(default_acl, "u::rwx,u:100999:r-x,g::---,m::r-x,o::---");
+}
+
+#[test]
+fn programs_with_privileges_get_no_writer() {
+    for (mode, capability) in [
+        (0o4755, None),
+        (0o2755, None),
+        (
+            0o755,
+            Some(r#"{"version":2,"effective":true,"permitted":"0x2000","inheritable":"0x0"}"#),
+        ),
+    ] {
+        let xattrs = OwnershipXattrs {
+            capability: capability.map(|json| serde_json::from_str(json).unwrap()),
+            ..OwnershipXattrs::default()
+        };
+        let before = Ownership::new(0, 0, Mode::from_st_mode(mode), xattrs);
+        let after = shared(&before, FileType::File, false);
+        assert_eq!(after.mode, before.mode);
+        assert_eq!(after.capability(), before.capability());
+        let acl = after.acl().unwrap().to_string();
+        assert_eq!(acl, "u::rwx,u:100999:r-x,g::r-x,m::r-x,o::r-x");
+    }
+}
+
+#[test]
+fn new_files_are_not_open_to_more_than_a_umask_would_allow() {
+    for (mode, expected) in [
+        (
+            0o1777,
+            "u::rwx,u:1000:rwx,u:100999:rwx,g::r-x,m::rwx,o::r-x",
+        ),
+        (0o775, "u::rwx,u:1000:rwx,u:100999:rwx,g::r-x,m::rwx,o::r-x"),
+        // Here the group shares it too.
+        (
+            0o2775,
+            "u::rwx,u:1000:rwx,u:100999:rwx,g::rwx,m::rwx,o::r-x",
+        ),
+    ] {
+        let (_, _, default_acl) = texts(&shared(&plain(HOST, mode), FileType::Directory, false));
+        assert_eq!(default_acl, expected, "{mode:o}");
+    }
+}
+
+#[test]
+fn what_leads_elsewhere_stays() {
+    use FileType::{BlockDevice, CharDevice, Fifo, Socket, Symlink};
+    for file_type in [Symlink, Fifo, Socket, CharDevice, BlockDevice] {
+        let before = plain(HOST, 0o660);
+        assert_eq!(shared(&before, file_type, false), before, "{file_type:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn both_sides_get_it_and_others_keep_theirs(
+        before in directories(), read_only: bool, owner in 0..4usize, uid in 1..8u32, gid in 0..8u32,
+    ) {
+        let uid_before = [HOST, CONTAINER, 100_000, before.uid + 1][owner];
+        let before = Ownership { uid: uid_before, ..before };
+        let after = shared(&before, FileType::Directory, read_only);
+        prop_assert_eq!((before.uid, before.gid), (after.uid, after.gid));
+        prop_assert_eq!(before.mode.bits() & !0o070, after.mode.bits() & !0o070);
+        prop_assert_eq!(access(&before, uid, gid), access(&after, uid, gid));
+        let owners = (before.mode.bits() >> 6 & 0o7) as u8;
+        let wanted = if read_only { owners & 0o5 } else { owners };
+        prop_assert_eq!(access(&after, CONTAINER, gid)[0] & wanted, wanted);
+        let is_hosts = before.uid != CONTAINER && before.uid != 100_000;
+        if !is_hosts {
+            prop_assert_eq!(access(&after, HOST, gid)[0] & owners, owners);
+        }
+        // A second run changes nothing.
+        prop_assert_eq!(&shared(&after, FileType::Directory, read_only), &after);
+    }
+}
