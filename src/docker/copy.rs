@@ -2,18 +2,19 @@
 //!
 //! Files of the containerd image store are copied with what a conversion makes, and not here.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::conversion::leftover;
 use super::cp::{CpError, cp};
-use super::data_root::{COPY, DockerRoot, plain_names};
+use super::data_root::{COPY, DockerRoot, TopTime, plain_names};
 use super::guidance::NO_ROOM_FOR_COPY;
 use super::{DockerError, Reason};
 use crate::engine::{Phase, RunControl};
-use crate::fs::dir::open_dir;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount, BARE_INODE};
 use crate::fs::{mountinfo, remove_tree};
@@ -29,6 +30,8 @@ pub struct PlannedCopy {
     pub amount: Amount,
     /// Content is shared, not copied.
     pub shares_content: bool,
+    /// When the data-root was last modified, before the copy was begun.
+    time: OnceCell<TopTime>,
 }
 
 impl PlannedCopy {
@@ -69,7 +72,7 @@ impl PlannedCopy {
             false => amount.bytes,
         };
         check_room(
-            &top,
+            (&top, range),
             Amount {
                 bytes: bytes.saturating_add(layers.bytes),
                 inodes: amount.inodes + layers.inodes,
@@ -82,6 +85,7 @@ impl PlannedCopy {
             name,
             amount,
             shares_content,
+            time: OnceCell::new(),
         })
     }
 
@@ -100,10 +104,14 @@ impl PlannedCopy {
             .monitor
             .phase(Phase::Copying, Some(self.amount.inodes));
         let staging = self.data_root.join(&self.name);
+        let failed = DockerError::io(&self.data_root);
+        let mut time = TopTime::of(&self.data_root).map_err(failed)?;
         let mut builder = fs::DirBuilder::new();
         // Nobody but root gets in before its owners are right.
         let made = builder.mode(0o700).create(&staging);
         made.map_err(DockerError::io(&staging))?;
+        time.note().map_err(DockerError::io(&self.data_root))?;
+        let _ = self.time.set(time);
         begun();
         let copied = self.copy_into(&staging, control);
         if copied.is_err() {
@@ -114,9 +122,10 @@ impl PlannedCopy {
 
     /// Removes a copy that was made and not used.
     pub fn remove(&self) {
-        // What is still there then is found in the way by the next run, which says how to remove it.
-        let removed = open_dir(rustix::fs::CWD, &self.data_root).map_err(std::io::Error::from);
-        let _ = removed.and_then(|top| remove_tree(top.as_fd(), self.name.as_bytes()));
+        if let Some(time) = self.time.get() {
+            // What is still there then is found in the way by the next run, which says how to remove it.
+            let _ = time.removing(|| remove_tree(time.top.as_fd(), self.name.as_bytes()));
+        }
     }
 
     fn copy_into(&self, staging: &Path, control: RunControl<'_>) -> Result<(), DockerError> {
@@ -176,12 +185,22 @@ pub fn left(journal: &Journal) -> Option<String> {
     })
 }
 
-/// Checks that there is space for a copy. `help`: what else can be done.
+/// Checks that there is space for a copy, or that there is once the rest of an earlier conversion is removed. `help`:
+/// what else can be done.
 ///
 /// # Errors
 /// The filesystem has no room for it.
-pub(super) fn check_room(top: &Path, takes: Amount, help: &str) -> Result<(), DockerError> {
+pub(super) fn check_room(
+    (top, range): (&Path, &str),
+    takes: Amount,
+    help: &str,
+) -> Result<(), DockerError> {
     let free = space::free(top).map_err(DockerError::io(top))?;
+    let removed = leftover::room(top, range);
+    let free = Amount {
+        bytes: free.bytes.saturating_add(removed.bytes),
+        inodes: free.inodes.saturating_add(removed.inodes),
+    };
     // A twentieth more: no two copies take up quite the same.
     let bytes = takes.bytes.saturating_add(takes.bytes / 20);
     if bytes <= free.bytes && takes.inodes <= free.inodes {

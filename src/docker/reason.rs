@@ -110,6 +110,24 @@ pub enum Reason {
         help::NO_DAEMON_JSON
     )]
     NoPlainUtf8,
+    /// A new file in its place would be no other name of the same file any more.
+    #[error(
+        "has {names} names (hard links). A new file would take its place, and the other names would keep the old \
+         settings. Make it a file of its own: `cp -p {word} {word}.new && mv {word}.new {word}`. Or {help}",
+        help = help::NO_DAEMON_JSON
+    )]
+    HardLinked {
+        /// How many.
+        names: u32,
+        /// Its path, for a shell.
+        word: String,
+    },
+    /// Nothing can be put into its place.
+    #[error(
+        "has something mounted on it, so that no new file can take its place. Set userns-remap in it yourself, and {}",
+        help::NO_DAEMON_JSON
+    )]
+    MountedFile,
     /// The dockerd of this host does not take it.
     #[error("{0}, and the dockerd of this host does not start with it; correct it first")]
     RefusedByDockerd(&'static str),

@@ -13,7 +13,7 @@ use super::migration::{MigrateRequest, Migration};
 use super::remap::Remap;
 use super::stamps::Stamps;
 use super::unfinished_run::is_surely_ended;
-use crate::engine::{Refusal, Report, RunControl};
+use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
 
 /// Why there is no report.
@@ -50,6 +50,7 @@ pub(super) fn execute(
     }
     let held = migration.plan().lock(store, control)?;
     stamps.check("this run was planned")?;
+    migration.remove_unfinished()?;
     add_trees(&mut stamps, copy, migration)?;
     let made = Made::make(copy, migration, &mut stamps, control)?;
     drop(held);
@@ -149,7 +150,12 @@ fn execute_made(
         let migration = Migration::prepare(request, remap)?;
         // Last, as what comes next refuses when Docker runs.
         is_as_planned()?;
-        Ok::<_, MigrateError>(migration.plan().execute(store, control)?)
+        let begin = || request.staging.as_ref().map_or(Ok(()), Staging::begin);
+        let plan = Plan {
+            on_listed: Some(&begin),
+            ..migration.plan()
+        };
+        Ok::<_, MigrateError>(plan.execute(store, control)?)
     };
     let done = run();
     // A refusal comes before the first change; a run that is not surely over would need what was made for it.

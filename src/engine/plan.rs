@@ -44,6 +44,9 @@ pub struct Plan<'a> {
     pub steps: Vec<Step>,
     /// How many of them are taken before any owner is changed.
     pub steps_before: usize,
+    /// Done once all of it is in the journal, and before the journal says so: nothing is changed before that, and from
+    /// then on the journal knows what to do about what was made for the plan.
+    pub on_listed: Option<&'a dyn Fn() -> io::Result<()>>,
 }
 
 impl Plan<'_> {
@@ -247,6 +250,9 @@ impl Plan<'_> {
             stats
         });
         let mut written = session.take_written();
+        if let Some(on_listed) = self.on_listed.filter(|_| written.is_ok() && whole) {
+            written = on_listed();
+        }
         if written.is_ok() && whole {
             written = session.append(|appender| appender.mark(Mark::Listed, 0));
         }

@@ -39,6 +39,11 @@ pub fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     removed.map_err(|errno| failed(errno, name))
 }
 
+/// Whether a directory may have its name from a [`remove_tree`] that was cut short.
+pub fn is_brought_up(name: &str) -> bool {
+    name.starts_with(BROUGHT_UP)
+}
+
 /// What a mount point makes fail: it is not entered, and what is mounted on is neither removed nor renamed.
 fn failed(errno: Errno, name: &[u8]) -> io::Error {
     match errno {

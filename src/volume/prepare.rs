@@ -149,6 +149,7 @@ impl Preparation {
             policy: &self.policy,
             steps: self.steps.clone(),
             steps_before: 0,
+            on_listed: None,
         }
     }
 }

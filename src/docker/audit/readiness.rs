@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use crate::docker::conversion::leftover;
 use crate::docker::conversion::plan::Conversion;
+use crate::docker::conversion::staging::staging_name;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
-use crate::docker::data_root::{ASIDE, COPY, DockerRoot, count, is_remapped_name, names};
+use crate::docker::data_root::{
+    ASIDE, CONVERTED, COPY, DockerRoot, count, is_remapped_name, names,
+};
 pub use crate::docker::findings::{command_line, idmapped};
 use crate::docker::findings::{driver, in_use_root, parents, ranges};
 use crate::docker::idmapped::IdmappedRoot;
@@ -167,6 +171,7 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
         if name.starts_with(ASIDE) || name.starts_with(COPY) {
             findings.push(left_over(top, &name));
         }
+        findings.extend(unfinished_conversion(top, &name, &range_dir));
         if !is_remapped_name(&name) {
             continue;
         }
@@ -195,6 +200,20 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
         });
     }
     Ok(findings)
+}
+
+/// What a conversion had made that was cut short before it changed anything.
+fn unfinished_conversion(top: &Path, name: &str, range_dir: &str) -> Option<Finding> {
+    let dir = top.join(name);
+    if !name.starts_with(CONVERTED) || !leftover::is_unfinished(&dir) {
+        return None;
+    }
+    let found = format!("{name} is of a conversion that was cut short before it changed anything");
+    let help = match name == staging_name(range_dir) {
+        true => "the next migration removes it".to_string(),
+        false => format!("rm -rf {}", shell_word(&dir)),
+    };
+    Some(Finding::ok("earlier conversion", found).remedy(help))
 }
 
 fn swarm(root: &DockerRoot) -> Option<Finding> {

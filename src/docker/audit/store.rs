@@ -1,17 +1,20 @@
 //! The containerd image store: whether it can be converted, asked as the dry run and the run ask it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::docker::DockerError;
-use crate::docker::conversion::check::check_conversion;
+use crate::docker::conversion::check::{Checked, check_conversion};
+use crate::docker::conversion::leftover;
 use crate::docker::conversion::plan::Conversion;
 use crate::docker::conversion::requirements::{check_room, check_storage_driver};
-use crate::docker::conversion::staging::Staging;
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::daemon_json::DaemonJson;
-use crate::engine::RunControl;
+use crate::docker::data_root::count;
+use crate::docker::{DockerError, guidance};
+use crate::engine::{RunControl, Stats};
+use crate::fs::escape::escaped;
 use crate::fs::space::Amount;
 use crate::host::Finding;
+use crate::idmap::IdMap;
 
 const WHAT: &str = "containerd store";
 
@@ -21,6 +24,8 @@ pub struct Place<'a> {
     pub top: &'a Path,
     /// `B.B`
     pub range: &'a str,
+    /// What the owners of files go through, where that is known.
+    pub map: Option<&'a IdMap>,
     /// The daemon's configuration, and where it is.
     pub daemon_json: (&'a DaemonJson, &'a Path),
 }
@@ -44,7 +49,7 @@ pub fn check(
 ) -> StoreCheck {
     let checked = check_place(conversion, place).and_then(|()| match quick {
         true => Ok(None),
-        false => read(conversion, place.top, control).map(Some),
+        false => read(conversion, place, control).map(Some),
     });
     let finding = match &checked {
         Err(error) => Finding::error(WHAT, error.to_string()),
@@ -59,30 +64,43 @@ pub fn check(
         Ok(Some(_)) => Finding::ok(WHAT, "all layers were read, and match their digests"),
     };
     let is_carried = checked.is_ok();
-    let changed = checked.ok().flatten().unwrap_or_default();
-    let told = changed_files(&changed).map(|text| Finding::warning("layers", text));
-    summary.changed_files = changed;
+    let checked = checked.ok().flatten().unwrap_or_default();
+    let told = changed_files(&checked.changed).map(|text| Finding::warning("layers", text));
+    let left = left(&checked.left);
+    summary.changed_files = checked.changed;
     StoreCheck {
-        findings: [finding].into_iter().chain(told).collect(),
+        findings: [finding].into_iter().chain(told).chain(left).collect(),
         is_carried,
     }
+}
+
+/// Files that cannot be shifted once they are unpacked.
+fn left(left: &Stats) -> Option<Finding> {
+    let first = left.problems.first()?;
+    let found = format!(
+        "{} in layers that are not unpacked yet; the first: {}: {}",
+        count(left.unmapped as usize, "file"),
+        escaped(&first.path),
+        first.reason
+    );
+    let finding = Finding::error("inodes that cannot be shifted", found);
+    Some(finding.remedy(guidance::EXPLAIN_PROBLEMS))
 }
 
 fn check_place(conversion: &Conversion, place: &Place<'_>) -> Result<(), DockerError> {
     let (daemon_json, config) = place.daemon_json;
     check_storage_driver(daemon_json.storage_driver.as_deref(), config)?;
-    Staging::check_is_free(place.top, place.range)?;
+    leftover::check_is_free(place.top, place.range)?;
     // What is plainly too much is told before anything is read.
-    check_room(conversion, place.top, Amount::default())
+    check_room(conversion, (place.top, place.range), Amount::default())
 }
 
-/// The files of layers that were changed.
 fn read(
     conversion: &Conversion,
-    top: &Path,
+    place: &Place<'_>,
     control: RunControl<'_>,
-) -> Result<Vec<PathBuf>, DockerError> {
-    let checked = check_conversion(conversion, control)?;
-    check_room(conversion, top, checked.unpacked)?;
-    Ok(checked.changed)
+) -> Result<Checked, DockerError> {
+    let checked = check_conversion(conversion, (place.top, place.map), control)?;
+    check_room(conversion, (place.top, place.range), checked.unpacked)?;
+    Ok(checked)
 }

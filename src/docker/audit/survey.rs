@@ -142,6 +142,7 @@ impl<'a> Survey<'a> {
             let place = store::Place {
                 top,
                 range: &range,
+                map: self.remap.as_ref().map(|remap| &remap.map),
                 daemon_json: (self.daemon_json, &self.start.config),
             };
             let checked = store::check(conversion, &place, summary, quick, control);

@@ -14,11 +14,15 @@ use crate::docker::DockerError;
 use crate::docker::layer_store::layer::Layer;
 use crate::docker::layer_store::pack::pack_layer;
 use crate::docker::layer_store::tar_split::split_layer;
-use crate::docker::layer_store::unpack::check_layer;
-use crate::engine::RunControl;
+use crate::docker::layer_store::unpack::limits::Limits;
+use crate::docker::layer_store::unpack::{ReadLayer, check_layer};
+use crate::engine::{Problem, ProblemKind, Rule, RunControl, Stats};
 use crate::fs::dir::open_dir;
+use crate::fs::escape::escaped;
 use crate::fs::space::{Amount, BARE_INODE};
+use crate::idmap::{Direction, IdMap};
 use crate::oci::digest::Digest;
+use crate::ownership::Mapping;
 
 /// The result of checking a conversion.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +33,8 @@ pub struct Checked {
     pub unpacked: Amount,
     /// Files of snapshots that are not as they are in the blobs of their layers.
     pub changed: Vec<PathBuf>,
+    /// What is in layers that are unpacked, and cannot be shifted then.
+    pub left: Stats,
 }
 
 impl Checked {
@@ -39,7 +45,8 @@ impl Checked {
     }
 }
 
-/// Reads every blob, and the files of layers.
+/// Reads every blob, and the files of layers, for a data-root. `map`: what the owners of files go through; none: they
+/// stay as they are.
 ///
 /// When somebody asks to stop, the result is of what was read by then.
 ///
@@ -47,11 +54,12 @@ impl Checked {
 /// A blob is damaged or not what its image says.
 pub fn check_conversion(
     conversion: &Conversion,
+    (top, map): (&Path, Option<&IdMap>),
     control: RunControl<'_>,
 ) -> Result<Checked, DockerError> {
     let mut checked = Checked::default();
     begin(conversion, 1, control);
-    match check_layers(conversion, control, &mut checked) {
+    match check_layers(conversion, (top, map), control, &mut checked) {
         // What is not whole then is no fault of the store.
         Err(_) if control.is_cancelled() => Ok(checked),
         Err(error) => Err(error),
@@ -61,16 +69,21 @@ pub fn check_conversion(
 
 fn check_layers(
     conversion: &Conversion,
+    (top, map): (&Path, Option<&IdMap>),
     control: RunControl<'_>,
     checked: &mut Checked,
 ) -> Result<(), DockerError> {
     let reader = LayerReader::new(conversion, control);
+    let limits = limits(top)?;
     let mut layers: Vec<Layer> = Vec::new();
     let mut seen = HashSet::new();
     for planned in &conversion.layers {
         let layer = match (&planned.tar, planned.snapshot) {
             (LayerTar::Blob { layer, blob }, None) => {
-                checked.add_room(check_blob(&reader, layer, blob)?);
+                let read = check_blob(&reader, (layer, blob), &limits)?;
+                checked.add_room(room(&read));
+                let path = conversion.containerd.content().path(blob);
+                check_owners(&read, &path, map, &mut checked.left);
                 layer.clone()
             }
             (LayerTar::Blob { layer, blob }, Some(id)) => {
@@ -103,20 +116,25 @@ fn check_layers(
     Ok(())
 }
 
-/// Room that layers take which are unpacked.
+/// Room that layers take which are unpacked in a data-root.
 ///
 /// # Errors
 /// One of their blobs is damaged.
-pub fn unpacked(conversion: &Conversion, control: RunControl<'_>) -> Result<Amount, DockerError> {
+pub fn unpacked(
+    conversion: &Conversion,
+    top: &Path,
+    control: RunControl<'_>,
+) -> Result<Amount, DockerError> {
     let reader = LayerReader::new(conversion, control);
+    let limits = limits(top)?;
     let mut checked = Checked::default();
     for planned in &conversion.layers {
         let (LayerTar::Blob { layer, blob }, None) = (&planned.tar, planned.snapshot) else {
             continue;
         };
-        match check_blob(&reader, layer, blob) {
+        match check_blob(&reader, (layer, blob), &limits) {
             Err(_) if control.is_cancelled() => break,
-            room => checked.add_room(room?),
+            read => checked.add_room(room(&read?)),
         }
     }
     Ok(checked.unpacked)
@@ -126,18 +144,41 @@ fn bad_document(conversion: &Conversion, error: serde_json::Error) -> DockerErro
     DockerError::io(&conversion.containerd.path)(error.into())
 }
 
-/// Room that a layer takes when its blob is unpacked.
+/// What the filesystem of a data-root keeps of a layer.
+fn limits(top: &Path) -> Result<Limits, DockerError> {
+    let dir = open_dir(rustix::fs::CWD, top).map_err(std::io::Error::from);
+    dir.and_then(Limits::of).map_err(DockerError::io(top))
+}
+
+/// What a layer becomes when its blob is unpacked.
 fn check_blob(
     reader: &LayerReader<'_>,
-    layer: &Layer,
-    blob: &Digest,
-) -> Result<Amount, DockerError> {
-    let check = |blob: &mut WatchedBlob<'_>| check_layer(blob);
-    let found = reader.read((layer, blob), check, |it| &it.diff_id)?;
-    Ok(Amount {
-        bytes: found.bytes + found.entries * BARE_INODE,
-        inodes: found.entries,
-    })
+    (layer, blob): (&Layer, &Digest),
+    limits: &Limits,
+) -> Result<ReadLayer, DockerError> {
+    let check = |blob: &mut WatchedBlob<'_>| check_layer(blob, limits);
+    reader.read((layer, blob), check, |it| &it.diff_id)
+}
+
+fn room(read: &ReadLayer) -> Amount {
+    Amount {
+        bytes: read.bytes + read.entries * BARE_INODE,
+        inodes: read.entries,
+    }
+}
+
+/// Adds what the walk of a run would find of a layer once it is unpacked (`Layout`): ids that the map does not have.
+fn check_owners(read: &ReadLayer, blob: &Path, map: Option<&IdMap>, left: &mut Stats) {
+    let Some(map) = map else { return };
+    for (path, ownership) in read.tree.owners() {
+        if let Mapping::Unmapped(why) = Rule::MapAll.outcome(ownership, map, Direction::Into) {
+            left.add_problem(Problem {
+                path: blob.to_path_buf(),
+                kind: ProblemKind::Unmapped,
+                reason: format!("tar entry {}: {why}", escaped(&path)),
+            });
+        }
+    }
 }
 
 /// The files of a layer that are not as they are in its blob.

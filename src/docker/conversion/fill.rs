@@ -25,7 +25,7 @@ use crate::fs::dir::open_dir;
 use crate::oci::digest::Digest;
 
 /// What is written while a layer has no name yet.
-const UNNAMED: &str = "tar-split";
+pub(super) const UNNAMED: &str = "tar-split";
 
 /// What was made.
 pub(super) struct Filled {
@@ -123,12 +123,13 @@ impl Filler<'_> {
                 let entry = self.store.add_layer(layer, size);
                 let entry = entry.map_err(|error| self.io(error))?;
                 let changed = self.split(blob, layer, &files, &entry)?;
-                let kept = planned.snapshot.map(|id| self.conversion.snapshot_dir(id));
-                let kept = kept.unwrap_or(files.path);
-                let names = changed
-                    .iter()
-                    .map(|name| kept.join(OsStr::from_bytes(name)));
-                self.changed.extend(names);
+                // What was unpacked just now, nobody has changed.
+                if let Some(id) = planned.snapshot {
+                    let kept = self.conversion.snapshot_dir(id);
+                    let names = changed.iter();
+                    let paths = names.map(|name| kept.join(OsStr::from_bytes(name)));
+                    self.changed.extend(paths);
+                }
                 Ok(layer.clone())
             }
             LayerTar::Made { dir, below } => {

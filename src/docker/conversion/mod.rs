@@ -11,6 +11,7 @@
 //! - [`summary`]: what an operator should know of it
 //! - [`staging`]: all that is new, made in a directory of its own before anything is changed; `fill`, `copy_files`: what is
 //!   in it; [`check`]: the same reading, for a dry run; `layer_reader`: reading one layer
+//! - [`leftover`]: what one that was cut short left
 //! - [`requirements`]: what it asks of the host
 //!
 //! A snapshot's `fs` is, byte for byte, what the storage driver has as a layer's `diff`, whiteouts and attributes
@@ -25,6 +26,7 @@ mod gone_image;
 mod images;
 mod init_layer;
 mod layer_reader;
+pub mod leftover;
 pub mod lookup;
 pub mod names;
 pub mod plan;

@@ -26,13 +26,14 @@ pub fn check_storage_driver(said: Option<&str>, config: &Path) -> Result<(), Doc
     }
 }
 
-/// Whether there is room in the data-root for what is copied and unpacked; of the latter, `unpacked` is known.
+/// Whether there is room in the data-root for what is copied and unpacked; of the latter, `unpacked` is known. `range`:
+/// the name of the remapped root.
 ///
 /// # Errors
 /// There is not.
 pub fn check_room(
     conversion: &Conversion,
-    top: &Path,
+    (top, range): (&Path, &str),
     unpacked: Amount,
 ) -> Result<(), DockerError> {
     let room = conversion.room(top)?;
@@ -41,5 +42,5 @@ pub fn check_room(
         inodes: room.inodes + unpacked.inodes,
     };
     let help = "Make room for layers of the containerd image store that cannot be renamed";
-    copy::check_room(top, takes, help)
+    copy::check_room((top, range), takes, help)
 }

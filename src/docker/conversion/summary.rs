@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::leftover;
 use super::plan::{ContainerImage, Conversion, LayerTar, Transfer};
 use crate::docker::DockerError;
 use crate::docker::data_root::count;
@@ -46,6 +47,9 @@ pub struct ConversionSummary {
     pub left_at: PathBuf,
     /// What else is in this containerd: namespaces of others.
     pub other_namespaces: Vec<String>,
+    /// What a conversion had made that was cut short before it changed anything. The run removes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leftover: Option<PathBuf>,
     /// Files of snapshots that are not as they are in the blobs of their layers, as far as these were read.
     #[serde(serialize_with = "name::serialize_paths")]
     pub changed_files: Vec<PathBuf>,
@@ -119,6 +123,7 @@ impl ConversionSummary {
                 _ => containerd.path.clone(),
             },
             other_namespaces: conversion.left.namespaces.clone(),
+            leftover: leftover::unfinished(top, range),
             changed_files: Vec::new(),
         })
     }

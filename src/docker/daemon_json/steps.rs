@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::rewrite::{not_plain, with_userns_remap, without_containerd_store};
-use crate::docker::DockerError;
+use crate::docker::{DockerError, Reason};
 use crate::fs::Root;
 use crate::fs::escape::shell_word;
 use crate::fs::file_ops::{read_file, stat_entry};
@@ -67,9 +67,9 @@ fn make_or_rewrite(
     let at = StepPath::new(root_number, [name]);
     let handle = std::fs::File::open(dir).map_err(DockerError::io(dir))?;
     let found = stat_entry(handle.as_fd(), name).map_err(DockerError::errno(path))?;
-    if found.is_none() {
+    let Some(found) = found else {
         return remap.map(|remap| create(at, path, remap)).transpose();
-    }
+    };
     let (bytes, mtime) = read_file(handle.as_fd(), name).map_err(DockerError::io(path))?;
     let before = String::from_utf8(bytes).map_err(|_| not_plain(path))?;
     let after = with_userns_remap(&before, remap, path)?;
@@ -77,8 +77,20 @@ fn make_or_rewrite(
         Some(_) => without_containerd_store(&after, path)?,
         None => after,
     };
-    let is_changed = before != after;
-    Ok(is_changed.then_some(Step::Rewrite {
+    if before == after {
+        return Ok(None);
+    }
+    if found.nlink > 1 {
+        let reason = Reason::HardLinked {
+            names: found.nlink,
+            word: shell_word(path).to_string(),
+        };
+        return Err(DockerError::in_the_way(path, reason));
+    }
+    if found.mount_root {
+        return Err(DockerError::in_the_way(path, Reason::MountedFile));
+    }
+    Ok(Some(Step::Rewrite {
         at,
         before: FileContent {
             text: before,

@@ -2,9 +2,11 @@
 //!
 //! - [`DockerRoot`]: a directory that a daemon works in, and how much it holds
 //! - [`ContainerFiles`]: the metadata of one container
+//! - [`TopTime`]: when the data-root was last modified, put back
 
 mod container_files;
 mod docker_root;
+mod top_time;
 
 use std::fs;
 use std::io;
@@ -21,6 +23,7 @@ use crate::preflight::in_use::IDMAPPED_ROOT;
 pub use container_files::ContainerFiles;
 pub(super) use container_files::not_json;
 pub use docker_root::{DockerRoot, Holds, count};
+pub use top_time::TopTime;
 
 /// Where dockerd keeps its data unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/docker";

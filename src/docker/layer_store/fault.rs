@@ -17,6 +17,45 @@ pub enum LayerFault {
     /// No path has one.
     #[error("it has a NUL in its name")]
     Nul,
+    /// More than `NAME_MAX`.
+    #[error("a name in its path is longer than 255 bytes")]
+    LongName,
+    /// More than `PATH_MAX`.
+    #[error("its path is longer than 4095 bytes")]
+    LongPath,
+    /// It is below something that the layer has as a file.
+    #[error("its path leads through something that is not a directory")]
+    NoDirectory,
+    /// A symlink on its path is dangling.
+    #[error("its path leads through a symlink to nowhere")]
+    LeadsNowhere,
+    /// Symlinks on its path lead to each other.
+    #[error("its path leads through more than 40 symlinks")]
+    Loop,
+    /// A hard link to what the layer does not have.
+    #[error("it is a hard link to something that is not in the layer before it")]
+    NotThere,
+    /// No inode of a directory has two names.
+    #[error("it is a hard link to a directory")]
+    LinkToDirectory,
+    /// More than the filesystem keeps.
+    #[error("it is a hard link to a file that has as many as the filesystem allows")]
+    ManyLinks,
+    /// A symlink without a target.
+    #[error("it is a symlink, and its target is not a path")]
+    NoTarget,
+    /// More than the filesystem keeps.
+    #[error("it is a symlink, and its target is longer than the filesystem allows")]
+    LongTarget,
+    /// More than the filesystem keeps.
+    #[error("it is larger than the filesystem allows")]
+    LargeFile,
+    /// A device that the kernel has no number for.
+    #[error("its device number is not valid")]
+    DeviceNumber,
+    /// A whiteout of what the layer has.
+    #[error("it deletes what the layer itself has")]
+    DeletesOwn,
     /// A whiteout named `.`, `..` or nothing.
     #[error("it deletes a directory from inside")]
     DeletesParent,

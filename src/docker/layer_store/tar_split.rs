@@ -151,7 +151,7 @@ pub struct Split {
     pub diff_id: Digest,
     /// Files whose content the disk does not have as it is in the tar. Docker gives them out all the same.
     pub raw_files: u64,
-    /// Of these, files that are there by their names, with other content: somebody has changed them.
+    /// Of these, files that are there by their names, with other content: somebody has changed them. Paths from the top.
     pub changed: BTreeSet<Vec<u8>>,
 }
 
@@ -176,7 +176,7 @@ pub fn split_layer(
         let is_first = split.take_name(&entry.name);
         if !is_first {
             // The disk has what comes last.
-            changed.remove(&entry.name);
+            changed.remove(&path_of(&entry));
         }
         if entry.kind != Kind::File || (entry.size == 0 && entry.sparse.is_none()) {
             if is_first {
@@ -195,7 +195,7 @@ pub fn split_layer(
             _ => None,
         };
         if on_disk.is_some() && crc.is_none() {
-            changed.insert(entry.name.clone());
+            changed.insert(path_of(&entry));
         }
         match crc {
             Some(crc) => split.file(&entry.name, entry.size, Some(crc))?,
@@ -222,19 +222,23 @@ impl<W: Write> TarSplitWriter<W> {
     }
 }
 
+/// Where the file of this entry is, from the top of the layer.
+fn path_of(entry: &Entry) -> Vec<u8> {
+    let path = clean(&entry.name);
+    path.strip_prefix(b"/").unwrap_or(&path).to_vec()
+}
+
 /// The file of this entry, when Docker would find it by its name: no symlink on the way, nothing odd in the name. And its
 /// size.
 fn open_same(diff: BorrowedFd<'_>, entry: &Entry) -> Option<(File, u64)> {
     if entry.sparse.is_some() || entry.name.len() > MAX_NAME || entry.name.ends_with(b"/") {
         return None;
     }
-    let path = clean(&entry.name);
-    let path = path.strip_prefix(b"/").unwrap_or(&path);
     // A run that is undone leaves no trace on what it read.
     let flags =
         OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOATIME;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let file = rustix::fs::openat2(diff, path, flags, Mode::empty(), resolve).ok()?;
+    let file = rustix::fs::openat2(diff, path_of(entry), flags, Mode::empty(), resolve).ok()?;
     let stat = rustix::fs::fstat(&file).ok()?;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     is_file.then(|| (file.into(), stat.st_size.unsigned_abs()))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{DaemonTarget, MigrateError, MigrateOptions};
+use crate::docker::conversion::check::Checked;
 use crate::docker::conversion::requirements::check_storage_driver;
 use crate::docker::copy::PlannedCopy;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
@@ -137,31 +138,41 @@ pub(super) fn dry_run<'m>(
     store: &Store,
     control: RunControl<'_>,
 ) -> Result<(Report, Vec<PathBuf>, Vec<Untold>), MigrateError> {
-    let (exact, changed) = with_checked_store(request, remap, migration, control)?;
+    let checked = check_store(request, remap, migration, control)?;
+    let exact = exact_plan(request, remap, &checked)?;
     let plan = exact.as_ref().unwrap_or(migration).plan();
-    let report = plan.dry_run(store, manifest()?, control)?;
-    Ok((report, changed, plan.untold_renames()?))
+    let mut report = plan.dry_run(store, manifest()?, control)?;
+    report.stats.add(checked.left);
+    Ok((report, checked.changed, plan.untold_renames()?))
 }
 
-/// The plan of a dry run, which says what it can only say once all that a conversion reads was read; and the files of
-/// layers that were changed.
-fn with_checked_store(
+/// Reads all that a conversion reads. What a mount shows keeps its owners.
+fn check_store(
     request: &MigrateRequest,
     remap: &Remap,
     migration: &Migration,
     control: RunControl<'_>,
-) -> Result<(Option<Migration>, Vec<PathBuf>), DockerError> {
-    let checked = migration.check_conversion(control)?;
+) -> Result<Checked, DockerError> {
+    let map = (!request.idmapped).then_some(&remap.map);
+    let checked = migration.check_conversion(map, control)?;
     if !request.keeps_store {
         migration.check_room(checked.unpacked)?;
     }
+    Ok(checked)
+}
+
+/// The plan of a dry run, where all that a conversion reads has to be read first.
+fn exact_plan(
+    request: &MigrateRequest,
+    remap: &Remap,
+    checked: &Checked,
+) -> Result<Option<Migration>, DockerError> {
     if checked.images.is_empty() {
-        return Ok((None, checked.changed));
+        return Ok(None);
     }
     let request = MigrateRequest {
-        gone_images: checked.images,
+        gone_images: checked.images.clone(),
         ..request.clone()
     };
-    let exact = Migration::prepare(&request, remap)?;
-    Ok((Some(exact), checked.changed))
+    Migration::prepare(&request, remap).map(Some)
 }

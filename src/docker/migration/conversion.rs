@@ -3,11 +3,13 @@
 use super::{Migration, Survey};
 use crate::docker::DockerError;
 use crate::docker::conversion::check::{Checked, check_conversion, unpacked};
+use crate::docker::conversion::leftover;
 use crate::docker::conversion::requirements::check_room;
 use crate::docker::conversion::staging::Staging;
 use crate::docker::conversion::summary::ConversionSummary;
 use crate::engine::RunControl;
 use crate::fs::space::Amount;
+use crate::idmap::IdMap;
 
 /// What an operator should know of the conversion. Once the staging directory is made, the store is not as it was: then
 /// there is none.
@@ -24,16 +26,20 @@ pub(super) fn summary(survey: &Survey<'_>) -> Result<Option<ConversionSummary>, 
 }
 
 impl Migration {
-    /// Reads all that a conversion reads, for a dry run.
+    /// Reads all that a conversion reads, for a dry run. `map`: what the owners of files go through.
     ///
     /// # Errors
     /// As of [`Migration::make_staging`].
-    pub fn check_conversion(&self, control: RunControl<'_>) -> Result<Checked, DockerError> {
+    pub fn check_conversion(
+        &self,
+        map: Option<&IdMap>,
+        control: RunControl<'_>,
+    ) -> Result<Checked, DockerError> {
         let Some(conversion) = &self.conversion else {
             return Ok(Checked::default());
         };
-        Staging::check_is_free(&self.data_root, &self.range_dir)?;
-        check_conversion(conversion, control)
+        leftover::check_is_free(&self.data_root, &self.range_dir)?;
+        check_conversion(conversion, (&self.data_root, map), control)
     }
 
     /// Space for the layers that a conversion unpacks from their blobs, which are read for this.
@@ -42,7 +48,9 @@ impl Migration {
     /// One is damaged.
     pub fn unpacked(&self, control: RunControl<'_>) -> Result<Amount, DockerError> {
         let conversion = self.conversion.as_ref();
-        conversion.map_or(Ok(Amount::default()), |it| unpacked(it, control))
+        conversion.map_or(Ok(Amount::default()), |it| {
+            unpacked(it, &self.data_root, control)
+        })
     }
 
     /// Whether there is space for what a conversion copies and unpacks; of the latter, `unpacked` is known.
@@ -51,7 +59,16 @@ impl Migration {
     /// There is not.
     pub fn check_room(&self, unpacked: Amount) -> Result<(), DockerError> {
         let conversion = self.conversion.as_ref();
-        conversion.map_or(Ok(()), |it| check_room(it, &self.data_root, unpacked))
+        let place = (&*self.data_root, &*self.range_dir);
+        conversion.map_or(Ok(()), |it| check_room(it, place, unpacked))
+    }
+
+    /// Removes what a conversion that was cut short before it changed anything had made. The caller has the lock.
+    ///
+    /// # Errors
+    /// Something is mounted in it.
+    pub fn remove_unfinished(&self) -> Result<(), DockerError> {
+        leftover::remove_unfinished(&self.data_root, &self.range_dir)
     }
 
     /// Makes what a conversion of the containerd image store adds, for [`MigrateRequest::staging`]. `None`: there is

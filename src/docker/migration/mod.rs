@@ -173,6 +173,7 @@ impl Migration {
             policy: &*self.policy,
             steps: self.steps.steps.clone(),
             steps_before: self.steps.early,
+            on_listed: None,
         }
     }
 }

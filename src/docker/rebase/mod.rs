@@ -142,6 +142,7 @@ impl Rebase {
             policy: &self.policy,
             steps: self.steps.steps.clone(),
             steps_before: self.steps.early,
+            on_listed: None,
         }
     }
 }

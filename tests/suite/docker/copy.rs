@@ -194,9 +194,11 @@ fn no_copy_is_left_without_space_or_after_a_failure() {
         names
     };
     let before = names();
+    let modified = || fs::metadata(&host.data_root).unwrap().modified().unwrap();
+    let start = modified();
     let failed = migrate(&idshift, &host, &["--create-user", "--copy"]);
     assert_eq!(failed.code, Some(1), "{failed}");
-    assert_eq!(names(), before);
+    assert_eq!((names(), modified()), (before.clone(), start));
 
     let size = free(&fs.path()) - (20 << 20);
     let ballast = fs.path().join("ballast");

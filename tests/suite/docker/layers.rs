@@ -340,22 +340,22 @@ fn nothing_is_unpacked_outside_of_the_layer() {
         ("a('a/../../x',b'1')", "leads out"),
         ("a('..',type=DIRTYPE)", "leads out"),
         ("a('h',type=LNKTYPE,linkname='../../secret')", "leads out"),
-        ("a('h',type=LNKTYPE,linkname='/secret')", "No such file"),
+        ("a('h',type=LNKTYPE,linkname='/secret')", "not in the layer"),
         (
             "a('s',type=SYMTYPE,linkname='../..');a('h',type=LNKTYPE,linkname='s/secret')",
-            "No such file",
+            "not in the layer",
         ),
         ("a('.wh...',b'')", "from inside"),
         ("a('d',type=DIRTYPE);a('d/.wh..',b'')", "from inside"),
-        ("a('f',b'1');a('.wh.f',b'')", "File exists"),
+        ("a('f',b'1');a('.wh.f',b'')", "the layer itself has"),
         ("a('.',b'x')", "top directory"),
-        ("a('f',b'1');a('f/g',b'1')", "Not a directory"),
+        ("a('f',b'1');a('f/g',b'1')", "not a directory"),
         (
             "a('s',type=SYMTYPE,linkname='s');a('s/g',b'1')",
-            "symbolic links",
+            "more than 40 symlinks",
         ),
-        ("a('x'*300,b'1')", "name too long"),
-        ("a('x/'*3000,b'1')", "name too long"),
+        ("a('x'*300,b'1')", "longer than 255"),
+        ("a('x/'*3000,b'1')", "longer than 4095"),
     ] {
         let error = unpack(&fs, &tar(entries)).expect_err(entries);
         assert!(error.contains(told), "{entries}: {error}");

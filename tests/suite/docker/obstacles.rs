@@ -217,3 +217,54 @@ fn settings_on_a_read_only_filesystem_are_refused_and_undone() {
     idshift.rollback();
     same(&before, &timeless(&snapshot(&host.top)), "rolled back");
 }
+
+/// A new file takes its place: a hard link would be torn, and a symlink stays.
+#[test]
+fn settings_of_several_names_are_refused_and_a_symlink_stays() {
+    need_root();
+    let host = ByHand::new();
+    let place = tempfile::tempdir_in("/var/tmp").unwrap();
+    let at = |name: &str| place.path().join(name);
+    let (json, other, link) = (at("daemon.json"), at("other.json"), at("link.json"));
+    fs::write(&json, "{}\n").unwrap();
+    fs::hard_link(&json, &other).unwrap();
+    std::os::unix::fs::symlink("daemon.json", &link).unwrap();
+    let run = |what: &str, more: &[&str]| {
+        let words = ["docker", what, "--write-daemon-json", "--daemon-json"];
+        let places = [
+            link.to_str().unwrap(),
+            "--data-root",
+            host.top.to_str().unwrap(),
+        ];
+        host.idshift.run([&words[..], &places[..], more].concat())
+    };
+    let before = timeless(&snapshot(&host.top));
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = run("migrate", more).exits(4);
+        let refused = refused.says("has 2 names (hard links)");
+        let path = json.display();
+        refused.says(&format!(
+            "`cp -p {path} {path}.new && mv {path}.new {path}`"
+        ));
+    }
+    same(&before, &timeless(&snapshot(&host.top)), "refused");
+    sh(
+        "sh",
+        [
+            "-ec",
+            &format!(
+                "cd {}; cp -p daemon.json daemon.json.new && mv daemon.json.new daemon.json",
+                place.path().display()
+            ),
+        ],
+    );
+    run("migrate", &[]).exits(0);
+    assert!(fs::read_to_string(&json).unwrap().contains("userns-remap"));
+    assert_eq!(fs::read_link(&link).unwrap().to_str(), Some("daemon.json"));
+    fs::remove_file(&other).unwrap();
+    fs::hard_link(&json, &other).unwrap();
+    run("revert", &[]).exits(4).says("has 2 names (hard links)");
+    fs::remove_file(&other).unwrap();
+    run("revert", &[]).exits(0);
+    assert!(!fs::read_to_string(&json).unwrap().contains("userns-remap"));
+}

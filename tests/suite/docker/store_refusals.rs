@@ -97,6 +97,8 @@ fn bad_layers_are_refused_and_nothing_is_left() {
     let busybox = host.system().join("usr/bin/busybox");
     for (how, words) in [
         ("dots", &["leads out of the layer", "escaped"][..]),
+        ("link", &["tar entry odd", "not in the layer before it"]),
+        ("whiteout", &["tar entry .wh.file", "the layer itself has"]),
         ("lies", &["ends before the file does"]),
         ("diffid", &["is not the layer that its image names"]),
         ("noid", &["noid:1", "is not a sha256 digest"]),
@@ -161,6 +163,40 @@ fn bad_layers_are_refused_and_nothing_is_left() {
     assert_eq!(host.sh(list), before);
     host.sh("umount /var/lib/docker");
     host.idshift(MIGRATE).exits(0);
+}
+
+#[test]
+fn ids_outside_of_the_map_are_told_of_layers_that_are_not_unpacked() {
+    need_root();
+    let host = store_host();
+    let busybox = host.system().join("usr/bin/busybox");
+    let out = host.shared().join("bad.tar");
+    let args = [script("oci_archive.py"), out, busybox, "ids".into()];
+    support::output("python3", args);
+    host.sh("ctr -n moby images import --no-unpack /shared/bad.tar");
+    host.sh(STOP);
+    let before = disk(&host);
+    let text = |run: &Run| format!("{}{}", String::from_utf8_lossy(&run.stdout), run.stderr);
+    let outside = "uid 70000 is outside the map";
+    let audit = host.idshift(&["docker", "audit"]).exits(4);
+    assert!(text(&audit).contains(outside), "{audit}");
+    let dry = host.idshift(&[MIGRATE, &["--dry-run"]].concat());
+    let run = host.idshift(MIGRATE).exits(1);
+    for run in [&dry, &run] {
+        assert!(text(run).contains(outside), "{run}");
+    }
+    same_disk(&host, &before, "undone");
+    // As a dry run says of a container's own file.
+    host.sh("touch /var/lib/docker/volumes/x; chown 70000 /var/lib/docker/volumes/x; mkdir -p /var/lib/docker/volumes/v/_data; mv /var/lib/docker/volumes/x /var/lib/docker/volumes/v/_data");
+    let both = host.idshift(&[MIGRATE, &["--dry-run"]].concat());
+    assert_eq!(dry.code, both.code, "{dry} {both}");
+    assert_eq!(text(&both).matches(outside).count(), 2, "{both}");
+    // A mount shows them as they are.
+    host.sh("rm -r /var/lib/docker/volumes/v");
+    let mount = [MIGRATE, &["--idmapped"]].concat();
+    host.idshift(&[&mount[..], &["--dry-run"]].concat())
+        .exits(0);
+    host.idshift(&mount).exits(0);
 }
 
 #[test]

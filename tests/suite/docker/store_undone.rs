@@ -1,8 +1,10 @@
 //! A conversion of a containerd store that is undone, or gone on with, where something is in its way: something mounted in
 //! what is to be removed, a full disk, a run that was killed before it had begun to change anything.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -312,9 +314,16 @@ fn a_conversion_that_had_not_begun_is_resumed_or_told_to_be_rolled_back() {
     for n in (some..events.min(some + 60)).step_by(step) {
         let when = format!("killed at event {n} of {events}, the journal's first is {some}");
         let Some(idshift) = killed(n) else { break };
+        let mark = ["-n", "trusted.idshift.unfinished"].map(OsStr::new);
+        let marked = Command::new("getfattr").args(mark).arg(&staging).output();
+        let is_marked = marked.unwrap().status.success();
         let run = idshift.run(["resume", "latest"]);
         match run.code {
             Some(0) => {
+                assert!(
+                    !is_marked,
+                    "{when}: what may be precious is called unfinished"
+                );
                 resumed += 1;
                 same(&there, &made_anew(&store.state()), &when);
             }

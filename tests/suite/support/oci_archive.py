@@ -7,7 +7,7 @@ zoo:1   an index: linux/amd64 (the layers of `layers` below: gzip, zstd, plain),
 arm:1   linux/arm64 only
 odd:1   linux/amd64, one plain manifest, no index
 
-With HOSTILE (dots, lies, diffid, noid): one image HOSTILE:1 that lies.
+With HOSTILE (dots, link, whiteout, ids, lies, diffid, noid): one image HOSTILE:1 that lies, or that is too large for a range.
 """
 import gzip, hashlib, io, json, subprocess, sys, tarfile
 
@@ -133,7 +133,12 @@ def bad(how):
     blobs = {}
     tar = Tar()
     config = {}
-    tar.add("../../escaped" if how == "dots" else "file", b"x" * 3000, mtime=1700000000)
+    tar.add("../../escaped" if how == "dots" else "file", b"x" * 3000, mtime=1700000000,
+            uid=70000 if how == "ids" else 0)
+    if how == "link":
+        tar.add("odd", b"", type=tarfile.LNKTYPE, linkname="missing")
+    if how == "whiteout":
+        tar.add(".wh.file", b"")
     tar = tar.bytes()
     if how == "lies":
         header = bytearray(tar[:512])

@@ -243,8 +243,18 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
 
 /// What happens to the containerd image store.
 fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
-    let becomes = if dry_run { "would become" } else { "are now" };
-    conversion.sentences(becomes, bytes)
+    let (becomes, is) = match dry_run {
+        true => ("would become", "would be"),
+        false => ("are now", "is"),
+    };
+    let mut told = conversion.sentences(becomes, bytes);
+    told.extend(conversion.leftover.as_ref().map(|dir| {
+        format!(
+            "{} {is} removed: a conversion had made it that was cut short before it changed anything.",
+            path(dir)
+        )
+    }));
+    told
 }
 
 /// Notes about a plan, for people.
