@@ -34,6 +34,8 @@ pub struct Place<'a> {
 pub struct StoreCheck {
     /// Findings.
     pub findings: Vec<Finding>,
+    /// What a migration by changed owners would be undone for.
+    pub cannot_shift: Option<Finding>,
     /// Whether a conversion is possible.
     pub is_carried: bool,
 }
@@ -66,16 +68,17 @@ pub fn check(
     let is_carried = checked.is_ok();
     let checked = checked.ok().flatten().unwrap_or_default();
     let told = changed_files(&checked.changed).map(|text| Finding::warning("layers", text));
-    let left = left(&checked.left);
+    let cannot_shift = cannot_shift(&checked.left);
     summary.changed_files = checked.changed;
     StoreCheck {
-        findings: [finding].into_iter().chain(told).chain(left).collect(),
+        findings: [finding].into_iter().chain(told).collect(),
+        cannot_shift,
         is_carried,
     }
 }
 
 /// Files that cannot be shifted once they are unpacked.
-fn left(left: &Stats) -> Option<Finding> {
+fn cannot_shift(left: &Stats) -> Option<Finding> {
     let first = left.problems.first()?;
     let found = format!(
         "{} in layers that are not unpacked yet; the first: {}: {}",

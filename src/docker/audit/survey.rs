@@ -38,6 +38,8 @@ pub struct Survey<'a> {
     pub is_idmapped: bool,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// What is in layers of the containerd image store and cannot be shifted.
+    cannot_shift: Option<Finding>,
     start: &'a DaemonStart,
     daemon_json: &'a DaemonJson,
 }
@@ -84,6 +86,7 @@ impl<'a> Survey<'a> {
             remap,
             is_idmapped,
             findings,
+            cannot_shift: None,
             start,
             daemon_json,
         })
@@ -148,6 +151,7 @@ impl<'a> Survey<'a> {
             let checked = store::check(conversion, &place, summary, quick, control);
             found.is_carried &= checked.is_carried;
             self.findings.extend(checked.findings);
+            self.cannot_shift = checked.cannot_shift;
         }
         self.findings.extend(readiness::image_store(root, store));
         Ok(found)
@@ -230,7 +234,8 @@ impl<'a> Survey<'a> {
         match work::look_through(&self.top, remap, host.store, host.jobs, host.control) {
             Ok((work, would_refuse)) => {
                 self.findings.extend(work::refused_now(&would_refuse));
-                let in_the_way = work.findings();
+                let mut in_the_way = work.findings();
+                in_the_way.extend(self.cannot_shift.take());
                 let why = in_the_way.iter().find(|it| it.level == Level::Error);
                 let why = why.map(|it| format!("{}: {}", it.what, it.found));
                 let strategies = match is_plain {

@@ -16,13 +16,13 @@ use crate::docker::layer_store::pack::pack_layer;
 use crate::docker::layer_store::tar_split::split_layer;
 use crate::docker::layer_store::unpack::limits::Limits;
 use crate::docker::layer_store::unpack::{ReadLayer, check_layer};
-use crate::engine::{Problem, ProblemKind, Rule, RunControl, Stats};
+use crate::engine::{Problem, ProblemKind, RunControl, Stats};
 use crate::fs::dir::open_dir;
 use crate::fs::escape::escaped;
 use crate::fs::space::{Amount, BARE_INODE};
 use crate::idmap::{Direction, IdMap};
 use crate::oci::digest::Digest;
-use crate::ownership::Mapping;
+use crate::ownership::{Mapping, map_all_of_ownership};
 
 /// The result of checking a conversion.
 #[derive(Clone, Debug, Default)]
@@ -171,7 +171,7 @@ fn room(read: &ReadLayer) -> Amount {
 fn check_owners(read: &ReadLayer, blob: &Path, map: Option<&IdMap>, left: &mut Stats) {
     let Some(map) = map else { return };
     for (path, ownership) in read.tree.owners() {
-        if let Mapping::Unmapped(why) = Rule::MapAll.outcome(ownership, map, Direction::Into) {
+        if let Mapping::Unmapped(why) = map_all_of_ownership(ownership, map, Direction::Into) {
             left.add_problem(Problem {
                 path: blob.to_path_buf(),
                 kind: ProblemKind::Unmapped,

@@ -26,12 +26,12 @@ fn what_an_early_kill_left_is_named_and_replaced() {
     learning.run(["rollback", "latest"]).exits(0);
     // What is left when it is killed at an event, if there is no journal then.
     let left_at = |n: u64| {
+        let _ = fs::remove_dir_all(&staging);
         let idshift = Idshift::new();
         trace::kill_at(&store.command(&idshift, &[]), n);
         let is_early = idshift.journal_files().is_empty();
         if !is_early {
             idshift.run(["rollback", "latest"]).exits(0);
-            let _ = fs::remove_dir_all(&staging);
         }
         (is_early, staging.exists())
     };

@@ -61,14 +61,16 @@ pub struct LayerTree {
     nodes: Vec<Node>,
 }
 
-impl LayerTree {
-    /// An empty directory.
-    pub fn new() -> LayerTree {
+/// An empty directory.
+impl Default for LayerTree {
+    fn default() -> LayerTree {
         LayerTree {
             nodes: vec![directory(TOP, b"")],
         }
     }
+}
 
+impl LayerTree {
     /// An inode.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]

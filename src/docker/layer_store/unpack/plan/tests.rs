@@ -1,0 +1,85 @@
+use super::*;
+
+const SMALL: Limits = Limits {
+    links: 2,
+    symlink: 3,
+    file: 10,
+    xattr: 40,
+    xattrs: 100,
+};
+
+fn entry(name: &str, kind: Kind, link_name: &str) -> Entry {
+    Entry {
+        name: name.into(),
+        link_name: link_name.into(),
+        kind,
+        size: 0,
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        mtime: (0, 0),
+        device: (1, 3),
+        xattrs: Vec::new(),
+        sparse: None,
+    }
+}
+
+#[test]
+fn what_the_filesystem_does_not_keep_is_refused() {
+    let file = || entry("f", Kind::File, "");
+    let planner = || {
+        let mut planner = Planner::new(&SMALL);
+        planner.plan(&file()).unwrap();
+        planner
+    };
+    let refused = |planner: &mut Planner<'_>, entry: Entry| {
+        let refused = planner.plan(&entry).unwrap_err();
+        refused.to_string()
+    };
+    let mut links = planner();
+    links.plan(&entry("g", Kind::HardLink, "f")).unwrap();
+    // One name gives way to another.
+    links.plan(&entry("g", Kind::HardLink, "f")).unwrap();
+    let told = refused(&mut links, entry("h", Kind::HardLink, "g"));
+    assert!(told.contains("as many as the filesystem"), "{told}");
+
+    let mut symlinks = planner();
+    symlinks.plan(&entry("s", Kind::Symlink, "abc")).unwrap();
+    let told = refused(&mut symlinks, entry("s", Kind::Symlink, "abcd"));
+    assert!(told.contains("its target is longer"), "{told}");
+
+    let large = Entry {
+        sparse: Some((Vec::new(), 11)),
+        ..file()
+    };
+    assert!(refused(&mut planner(), large).contains("larger"));
+
+    let with = |name: &str, size: usize| Entry {
+        xattrs: vec![(name.into(), vec![b'x'; size])],
+        ..entry("f", Kind::HardLink, "f2")
+    };
+    let mut xattrs = planner();
+    xattrs.plan(&entry("f2", Kind::HardLink, "f")).unwrap();
+    let told = refused(&mut xattrs, with("user.long", 32));
+    assert!(told.contains("user.long"), "{told}");
+    let mut xattrs = planner();
+    xattrs.plan(&entry("f2", Kind::HardLink, "f")).unwrap();
+    for name in ["user.a", "user.a", "user.b"] {
+        xattrs.plan(&with(name, 16)).unwrap();
+    }
+    let told = refused(&mut xattrs, with("user.c", 16));
+    assert!(told.contains("user.c"), "{told}");
+}
+
+#[test]
+fn what_is_replaced_is_gone_with_all_in_it() {
+    let mut planner = Planner::new(&SMALL);
+    planner.plan(&entry("a/b/f", Kind::File, "")).unwrap();
+    planner.plan(&entry("a", Kind::File, "")).unwrap();
+    let lost = planner.plan(&entry("l", Kind::HardLink, "a/b/f"));
+    assert!(lost.unwrap_err().to_string().contains("not a directory"));
+    planner.plan(&entry("a", Kind::Directory, "")).unwrap();
+    let lost = planner.plan(&entry("l", Kind::HardLink, "a/b/f"));
+    assert!(lost.unwrap_err().to_string().contains("not in the layer"));
+    assert_eq!(planner.tree.owners().count(), 1);
+}
