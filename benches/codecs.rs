@@ -34,6 +34,7 @@ fn mapping(c: &mut Criterion) {
             .ok(),
         default_acl: None,
         capability: None,
+        ..Default::default()
     }));
     c.bench_function("map an ownership with an ACL", |b| {
         b.iter(|| map_ownership(black_box(&full), &docker, Direction::Into));

@@ -36,6 +36,26 @@ pub(crate) fn set_io_idle() -> io::Result<()> {
     }
 }
 
+/// Takes a lease that ends with the file's last handle (`F_SETLEASE`, `F_RDLCK`). Whoever is kept waiting by it makes the
+/// kernel send a signal: `SIGURG`, which does nothing, in the place of `SIGIO`, which would end the process.
+pub(crate) fn take_read_lease(file: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let fcntl = |command: i32, argument: i32| {
+        // SAFETY: both commands take a number; the descriptor is open as long as it is borrowed.
+        match unsafe { libc::fcntl(file.as_raw_fd(), command, argument) } {
+            -1 => {
+                let error = io::Error::last_os_error();
+                Err(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
+            }
+            _ => Ok(()),
+        }
+    };
+    fcntl(F_SETSIG, libc::SIGURG)?;
+    fcntl(libc::F_SETLEASE, libc::F_RDLCK)
+}
+
+/// `F_SETSIG` (asm-generic/fcntl.h).
+const F_SETSIG: i32 = 10;
+
 /// `statmount(2)` (Linux 6.8); the same on every architecture.
 const SYS_STATMOUNT: libc::c_long = 457;
 /// `STATMOUNT_SB_BASIC`, `STATMOUNT_MNT_BASIC` and `MOUNT_ATTR_IDMAP` (linux/mount.h).

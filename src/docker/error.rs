@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::reason::Reason;
 use crate::containerd::StoreError;
 use crate::fs::escape::escaped;
+use crate::fs::root::RootError;
 use crate::host::systemd_unit::ProgramError;
 use crate::idmap::{IdMap, SubidError};
 
@@ -26,6 +27,17 @@ pub enum DockerError {
     Remap {
         /// As given.
         value: String,
+        /// Why not, and what helps.
+        reason: String,
+    },
+    /// A place of a rootless data-root cannot be relied on.
+    #[error(transparent)]
+    Place(RootError),
+    /// No rootless daemon's ids are meant.
+    #[error("--rootless {user}: {reason}")]
+    Rootless {
+        /// As given.
+        user: String,
         /// Why not, and what helps.
         reason: String,
     },

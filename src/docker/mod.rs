@@ -27,6 +27,7 @@
 //! - `steps`: the steps of a migration as they come together
 //! - [`migration`]: the plan that carries a data-root into a range or out of it
 //! - [`rebase`]: the plan that carries a remapped root to another range
+//! - [`rootless`]: a plain data-root becomes that of a user's rootless daemon, and back
 //! - [`migrate`]: all of `docker migrate` and `docker revert`, from what the host says to the end of the run
 //!
 //! `docs/docker.md` has the layout as measured, with the versions.
@@ -58,6 +59,7 @@ pub mod path_rewriter;
 mod reason;
 pub mod rebase;
 pub mod remap;
+pub mod rootless;
 mod staged_run;
 mod stamps;
 mod steps;

@@ -46,11 +46,13 @@ impl PathRewriter {
         Path::new(&self.from)
     }
 
-    /// The data-root: it is the one place or the other, whichever holds the other.
+    /// The data-root: it is the one place or the other, whichever holds the other; where neither does, what is
+    /// carried.
     pub fn data_root(&self) -> &Path {
-        match self.to.starts_with(&self.from) {
-            true => Path::new(&self.from),
-            false => Path::new(&self.to),
+        let (from, to) = (Path::new(&self.from), Path::new(&self.to));
+        match from.starts_with(to) {
+            true => to,
+            false => from,
         }
     }
 
@@ -164,7 +166,7 @@ impl PathRewriter {
             }
             here.push(name);
             // The data-root itself is there before and after, `<uid>.<gid>` in it is not.
-            let stays = here == self.from() && self.to.starts_with(&self.from);
+            let stays = here == self.from() && Path::new(&self.to).starts_with(&self.from);
             let is_top = stays && !ahead.is_empty();
             if is_inside != self.new_path(&here).is_some() && !is_top {
                 return false;

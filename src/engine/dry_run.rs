@@ -84,7 +84,9 @@ impl DryRun<'_> {
     fn begin(&self, mut writer: ManifestWriter) -> std::io::Result<SharedManifest> {
         let request = self.request;
         let header = ManifestHeader {
-            format: request.walk.format().max(steps_format(self.steps)),
+            format: (request.walk.format())
+                .max(request.kind.format())
+                .max(steps_format(self.steps)),
             tool: tool(),
             time: jiff::Timestamp::now(),
             host: host(),

@@ -4,7 +4,8 @@ use std::io;
 use std::ops::Range;
 
 use super::context::RunState;
-use super::reopen::check_service_stopped;
+use super::hand_over::wait_for_the_clock;
+use super::reopen::{self, check_service_stopped};
 use super::replay::{FailurePolicy, Replay, ReplayMode};
 use super::steps::Steps;
 use super::target::Target;
@@ -111,7 +112,35 @@ fn apply_late_steps(
         appender.mark(Mark::Stepping, 0)?;
     }
     let steps = Steps::of(journal);
-    apply_steps(run, &steps, steps.late(), stats);
+    let [closed, open] = steps.around_hand_over();
+    apply_steps(run, &steps, closed, stats);
+    if !open.is_empty() && !run.is_cut_short() {
+        hand_over(run, journal, appender, stats)?;
+        if !run.is_cut_short() {
+            apply_steps(run, &steps, open, stats);
+        }
+    }
+    Ok(())
+}
+
+/// The journal says that what comes next is a user's to change, and how to tell that it was.
+fn hand_over(
+    run: &RunState<'_>,
+    journal: &Journal,
+    appender: &mut Appender,
+    stats: &mut Stats,
+) -> io::Result<()> {
+    if !journal.has_mark(Mark::HandingOver) {
+        if is_in_use(run, journal, stats) {
+            return Ok(());
+        }
+        run.filesystems.sync()?;
+        appender.mark(Mark::HandingOver, 0)?;
+    }
+    // Also when a run is resumed: it may have been killed between the mark and the wait.
+    if let Ok(root) = reopen::open(&journal.header.roots[0]) {
+        wait_for_the_clock(&root);
+    }
     Ok(())
 }
 

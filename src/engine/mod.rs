@@ -18,6 +18,7 @@
 //! - [`steps`]: what a journal does besides changing owners
 //! - `rename_needs`: what the renames of a plan need of filesystems; `step_places`: what its steps meet on the disk
 //! - `reopen`: the trees of a journal, opened again
+//! - `hand_over`: what a run gave to a user, and whether it may be taken back
 //! - `chown_check`: whether a filesystem keeps the owners it is given
 //! - `sync`: writing out what a run changes
 //! - [`new_inodes`]: what came into being since a run
@@ -31,6 +32,7 @@ pub mod control;
 pub mod dry_run;
 pub mod exclude;
 mod execute;
+mod hand_over;
 pub mod hardlinks;
 pub mod missing_tree;
 mod monitor;

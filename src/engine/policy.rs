@@ -2,7 +2,10 @@
 
 use crate::fs::{DirPath, Stat};
 use crate::idmap::{Direction, IdMap};
-use crate::ownership::{self, FileType, Mapping, Mode, Ownership, Sharing, Undated};
+use crate::ownership::overlay::OverlayNamespace;
+use crate::ownership::{
+    self, FileType, Mapping, Mode, Ownership, OwnershipXattrs, Sharing, Undated,
+};
 
 /// What is done about one inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub enum Rule {
     Map,
     /// Its ids go through the map, and none of them counts as already shifted.
     MapAll,
+    /// As `MapAll`, and overlayfs's attributes become those of this namespace.
+    MapLayer(OverlayNamespace),
     /// It counts as shifted if its ids are on the target side of the map, even if they are on the
     /// other side too.
     Expect,
@@ -43,6 +48,8 @@ pub enum Rule {
     ExchangeUndated(Undated),
     /// The same; other ids stay.
     ExchangeInRange,
+    /// It becomes root's, and nobody else may open it.
+    Close,
     /// It stays as it is; a directory is entered.
     Keep,
     /// It stays as it is, with all below it, and is not counted.
@@ -61,6 +68,9 @@ impl Rule {
         let after = match self {
             Rule::Map => return ownership::map_ownership(before, map, direction),
             Rule::MapAll => return ownership::map_all_of_ownership(before, map, direction),
+            Rule::MapLayer(namespace) => {
+                return ownership::map_layer_ownership(before, namespace, map, direction);
+            }
             Rule::Expect => return ownership::expect_ownership(before, map, direction),
             Rule::Give { uid, gid } => {
                 return ownership::give_ownership(before, (uid, gid), map, direction);
@@ -73,6 +83,10 @@ impl Rule {
             },
             Rule::Share(sharing) => {
                 return ownership::share_ownership(before, file_type, sharing, map);
+            }
+            Rule::Close => {
+                let mode = Mode::from_st_mode(0);
+                Ownership::new(0, 0, mode, OwnershipXattrs::default())
             }
             Rule::GiveBack => return ownership::give_back_ownership(before, map),
             Rule::Undated(why) => return ownership::undated_ownership(before, map, why),

@@ -57,7 +57,10 @@ fn steps_need(steps: &[Step], root: usize) -> Needs {
                     no_replace: true,
                 };
             }
-            Step::Rename { .. } | Step::Create { .. } | Step::Remove { .. } => {
+            Step::Rename { .. }
+            | Step::HandOver { .. }
+            | Step::Create { .. }
+            | Step::Remove { .. } => {
                 needs.no_replace = true;
             }
             _ => {}

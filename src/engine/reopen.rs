@@ -9,9 +9,9 @@ use crate::fs::Root;
 use crate::fs::containing_mount::is_idmapped;
 use crate::fs::mountinfo;
 use crate::fs::root::RootError;
-use crate::journal::Journal;
 use crate::journal::id::argument;
 use crate::journal::root_line::RootLine;
+use crate::journal::{Journal, Step};
 use crate::preflight::transient::check_not_in_use;
 
 /// A tree as the journal knows it: the same inode at the same path, with no symlink on the way.
@@ -104,6 +104,21 @@ pub(super) fn check_service_stopped(
         return Ok(());
     }
     monitor.phase(Phase::CheckingUse, None);
-    check_not_in_use(&open_trees(journal), true)?;
+    let mut used = open_trees(journal);
+    used.extend(
+        journal
+            .steps
+            .iter()
+            .filter_map(|step| handed_over(journal, step)),
+    );
+    check_not_in_use(&used, true)?;
     Ok(())
+}
+
+/// What a step gives to a user, or what has the place that it is to have: another daemon's.
+fn handed_over(journal: &Journal, step: &Step) -> Option<Root> {
+    match step {
+        Step::HandOver { to, .. } => Root::open(&to.to_path(&journal.header.roots)).ok(),
+        _ => None,
+    }
 }

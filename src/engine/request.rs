@@ -204,7 +204,7 @@ impl ShiftRequest {
             ..root_line(root)
         };
         Header {
-            format: self.walk.format(),
+            format: self.walk.format().max(self.kind.format()),
             steps_before: 0,
             tool: tool(),
             id: String::new(),

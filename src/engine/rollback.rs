@@ -1,6 +1,7 @@
 //! Undoing a run.
 
 use super::control::RunControl;
+use super::hand_over::{NOT_UNDONE, refuse_changed};
 use super::refusal::Refusal;
 use super::reopen;
 use super::replay::check_crossed_mounts;
@@ -89,8 +90,9 @@ fn count(
         roots: None,
         control,
         filesystems: &Filesystems::of(&[], false),
+        taken_back: std::cell::Cell::new(None),
     };
-    Ok(undo.run()?)
+    Ok(undo.run(&mut |_, _| Ok(()))?)
 }
 
 fn dry_run(
@@ -101,6 +103,7 @@ fn dry_run(
 ) -> Result<Report, Refusal> {
     session.check_journal(journal)?;
     check_steps(journal, options.force)?;
+    refuse_changed(journal, (options.jobs, options.force), control)?;
     // Nothing was moved back: where steps moved things, all would look new.
     let since = match journal.steps.is_empty() {
         true => new_since(session, journal, options, control),
@@ -121,6 +124,7 @@ fn undo(
     control: RunControl<'_>,
 ) -> Result<Report, Refusal> {
     check_steps(journal, options.force)?;
+    refuse_changed(journal, (options.jobs, options.force), control)?;
     // Where steps moved things, what is new is told by the place it has in the end.
     let moves = !journal.steps.is_empty();
     let session = session.claim_journal(journal)?;
@@ -171,6 +175,12 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
         return Ok(());
     };
     let more = and_more(obstacles.len());
+    if journal.handed_over().is_some() {
+        return Err(Refusal::NotThisOne {
+            path: first.path.clone(),
+            reason: format!("{}{more}. {NOT_UNDONE}", first.reason),
+        });
+    }
     let is_open = journal.state == JournalState::Unfinished;
     let revert = match (journal.header.is_of_service(), is_open) {
         (true, true) => &format!(

@@ -45,7 +45,9 @@ impl StepPlaces<'_> {
                 // It is immutable itself.
                 Step::Create { at, .. }
                 | Step::MakeMountPoint { at, .. }
-                | Step::RemoveMountPoint { at, .. } => looking.dir_can_change(at)?,
+                | Step::RemoveMountPoint { at, .. }
+                // What it renames comes with the run.
+                | Step::HandOver { to: at, .. } => looking.dir_can_change(at)?,
                 Step::Times { at, .. }
                 | Step::SetOwnership { at, .. }
                 | Step::MountExchanged { source: at, .. } => looking.is_free(at)?,

@@ -1,13 +1,17 @@
 //! Undoing what a journal names: by a rollback, or at the end of a run that failed.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::cancel::Cancel;
 use super::context::RunState;
 use super::control::RunControl;
+use super::hand_over::{Window, check_taken_back};
 use super::replay::{Replay, ReplayMode, Replayed, Unreadable};
 use super::steps::Steps;
 use super::sync::Filesystems;
@@ -37,7 +41,12 @@ pub(super) struct Undo<'a> {
     pub roots: Option<&'a [Root]>,
     pub control: RunControl<'a>,
     pub filesystems: &'a Filesystems,
+    /// When what a user had was taken back, by this undoing.
+    pub taken_back: Cell<Option<Timestamp>>,
 }
+
+/// Says in the journal how far an undoing came.
+type MarkJournal<'m> = &'m mut dyn FnMut(Mark, &Stats) -> io::Result<()>;
 
 impl Undo<'_> {
     /// Undoes the run, syncs, and then writes the mark.
@@ -46,14 +55,16 @@ impl Undo<'_> {
     /// The journal cannot be read any more.
     pub fn run_and_mark(
         &self,
-        mark: impl FnOnce(&Stats) -> io::Result<()>,
+        mut mark: impl FnMut(Mark, &Stats) -> io::Result<()>,
     ) -> Result<Replayed, Unreadable> {
-        let mut replayed = self.run()?;
-        if replayed.cut_short {
+        let mut replayed = self.run(&mut mark)?;
+        // The one that goes on would not be told.
+        if replayed.cut_short || replayed.is_stuck {
             return Ok(replayed);
         }
         self.control.monitor.phase(Phase::Syncing, None);
-        if let Err(error) = self.filesystems.sync().and_then(|()| mark(&replayed.stats)) {
+        let (sync, stats) = (|| self.filesystems.sync(), &replayed.stats);
+        if let Err(error) = sync().and_then(|()| mark(Mark::Undone, stats)) {
             self.record_problem(&mut replayed.stats, not_certain(self.journal, &error));
         }
         Ok(replayed)
@@ -63,13 +74,13 @@ impl Undo<'_> {
     ///
     /// # Errors
     /// The journal cannot be read any more.
-    pub fn run(&self) -> Result<Replayed, Unreadable> {
+    pub fn run(&self, mark: MarkJournal<'_>) -> Result<Replayed, Unreadable> {
         let steps = Steps::of(self.journal);
         let mut stats = Stats::default();
         if self.options.dry_run {
             stats.steps = steps.count(Target::Before);
-        } else if !self.undo_steps(&steps, steps.late(), &mut stats) {
-            return Ok(ended(stats));
+        } else if !self.undo_late_steps(&steps, &mut stats, mark) {
+            return Ok(self.ended_early(stats));
         }
         // Before a daemon is kept from starting no owner is changed, nor after all are put back.
         if !steps.not_guarded() {
@@ -85,11 +96,58 @@ impl Undo<'_> {
                 return Ok(replayed);
             }
             stats = replayed.stats;
+            // What may be a user's doing stays where only root comes to.
+            if Window::of(self.journal).is_some() && stats.left() > 0 {
+                return Ok(self.ended_early(stats));
+            }
         }
         if !self.options.dry_run {
             self.undo_steps(&steps, steps.early(), &mut stats);
         }
         Ok(ended(stats))
+    }
+
+    /// Undoes the late steps. What a user had is taken away first, and is only undone if nobody changed it.
+    fn undo_late_steps(&self, steps: &Steps<'_>, stats: &mut Stats, mark: MarkJournal<'_>) -> bool {
+        let [closed, open] = steps.around_hand_over();
+        if !self.undo_steps(steps, open.clone(), stats) {
+            return false;
+        }
+        if self.journal.handed_over().is_some() {
+            let problems = check_taken_back(self.journal, self.options.jobs, self.control);
+            if self.control.cancel.is_requested() {
+                return false;
+            }
+            if !problems.is_empty() {
+                for problem in problems {
+                    self.record_problem(stats, problem);
+                }
+                // The user goes on with it, as before.
+                stats.steps = 0;
+                for problem in steps.apply(Target::After, open, false).problems {
+                    self.record_problem(stats, problem);
+                }
+                return false;
+            }
+            self.taken_back.set(Some(Timestamp::now()));
+            // Where the mark is, the user does not come to it any more, also after a power cut.
+            let synced = self.filesystems.sync();
+            if let Err(error) = synced.and_then(|()| mark(Mark::TakenBack, stats)) {
+                self.record_problem(stats, not_certain(self.journal, &error));
+                return false;
+            }
+        }
+        self.undo_steps(steps, closed, stats)
+    }
+
+    /// Nothing more is done; of a run that gave something to a user, the journal says that its undoing has not ended.
+    fn ended_early(&self, stats: Stats) -> Replayed {
+        let is_stuck = Window::of(self.journal).is_some();
+        Replayed {
+            stats,
+            cut_short: is_stuck && self.control.is_cancelled(),
+            is_stuck,
+        }
     }
 
     /// Returns whether the rollback may continue.
@@ -124,6 +182,8 @@ impl Undo<'_> {
             },
             roots: self.roots,
             moves,
+            unchanged: Window::of(journal)
+                .map(|window| window.since_taken_back(self.taken_back.get())),
             ..Replay::new(journal, Target::Before, self.control)
         };
         replay.run(jobs)
@@ -136,8 +196,11 @@ impl Undo<'_> {
 }
 
 fn ended(stats: Stats) -> Replayed {
-    let cut_short = false;
-    Replayed { stats, cut_short }
+    Replayed {
+        stats,
+        cut_short: false,
+        is_stuck: false,
+    }
 }
 
 /// Undoes a run of this process that failed; its lock is held by the caller, and nobody may stop
@@ -173,14 +236,17 @@ pub(super) fn undo_failed_run(
             ..run.control
         },
         filesystems: &run.filesystems,
+        taken_back: Cell::new(None),
     };
-    let undone = undo.run_and_mark(|stats| {
-        if let Some(mut appender) = appender {
-            let _ = appender.mark(Mark::Undone, stats.left());
-            let _ = appender.close();
+    let undone = undo.run_and_mark(|mark, stats| {
+        if let Some(appender) = &mut appender {
+            let _ = appender.mark(mark, stats.left());
         }
         Ok(())
     });
+    if let Some(appender) = appender {
+        let _ = appender.close();
+    }
     Ok(match undone {
         Ok(undone) => undone.stats,
         Err(unreadable) => unreadable.into_stats(&journal).0,

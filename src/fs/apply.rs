@@ -33,7 +33,8 @@ fn help(call: &str, errno: Errno) -> &'static str {
 ///
 /// The order is given by the kernel: chown strips set-id bits and the capability of everything but
 /// a directory (`chown(2)`), and an ACL rewrites the group bits of the mode, so owners come first,
-/// then ACLs, then the mode, and the capability last. What is already as wanted needs no call.
+/// then ACLs, then the mode, then the capability. Overlayfs's attributes come last. What is already
+/// as wanted needs no call.
 /// [`Change::apply_state`](crate::ownership::Change::apply_state) knows every state in between.
 pub fn apply(
     pin: &PinnedFile,
@@ -68,6 +69,10 @@ pub fn apply(
     if capability_lost || has.capability != wants.capability {
         attributes::write_capability(pin, wants.capability.as_ref())
             .map_err(failed("setxattr (capability)"))?;
+    }
+    if has.overlay != wants.overlay {
+        attributes::move_overlay(pin, &has.overlay, &wants.overlay)
+            .map_err(failed("setxattr (overlay)"))?;
     }
     Ok(())
 }

@@ -1,4 +1,7 @@
-//! The extended attributes that name ids or that chown destroys: both ACLs and the file capability.
+//! The extended attributes that name ids or that chown destroys: both ACLs and the file capability. `overlay`: those of
+//! overlayfs.
+
+mod overlay;
 
 use std::cell::Cell;
 use std::ffi::{CStr, OsStr};
@@ -7,8 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::io::Errno;
 use thiserror::Error;
 
+pub use self::overlay::{move_overlay, read_overlay, with_overlay_of};
 use super::{PinnedFile, Stat};
-use crate::ownership::{Acl, AclError, Capability, CapabilityError, Ownership, OwnershipXattrs};
+use crate::ownership::{
+    Acl, AclError, Capability, CapabilityError, OverlayNamespace, OverlayXattrs, Ownership,
+    OwnershipXattrs,
+};
 
 const ACCESS_ACL: &CStr = c"system.posix_acl_access";
 const DEFAULT_ACL: &CStr = c"system.posix_acl_default";
@@ -77,12 +84,13 @@ pub fn keeps_acls(pin: &PinnedFile) -> bool {
     asked != Err(Errno::OPNOTSUPP)
 }
 
-/// Which of the three attributes an inode has.
+/// Which of the three attributes an inode has, and whether it has any of overlayfs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Present {
     acl: bool,
     default_acl: bool,
     capability: bool,
+    overlay: bool,
 }
 
 impl Present {
@@ -90,11 +98,17 @@ impl Present {
         acl: false,
         default_acl: false,
         capability: false,
+        overlay: false,
     };
 
     /// Whether it has one of them.
     pub fn any(self) -> bool {
         self != Present::NONE
+    }
+
+    /// Whether it has any of overlayfs.
+    pub fn overlay(self) -> bool {
+        self.overlay
     }
 
     /// From the NUL-separated names that `listxattr(2)` gives.
@@ -104,6 +118,9 @@ impl Present {
             present.acl |= name == ACCESS_ACL.to_bytes_with_nul();
             present.default_acl |= name == DEFAULT_ACL.to_bytes_with_nul();
             present.capability |= name == CAPABILITY.to_bytes_with_nul();
+            present.overlay |= [OverlayNamespace::Trusted, OverlayNamespace::User]
+                .iter()
+                .any(|it| name.starts_with(it.prefix().as_bytes()));
         }
         present
     }
@@ -125,6 +142,9 @@ pub(super) fn present_by_name(name: &CStr) -> Result<Present, ReadError> {
         |room| rustix::fs::llistxattr(name, room),
     )
 }
+
+/// XATTR_LIST_MAX: no list of names is longer (linux/limits.h).
+const LONGEST_LIST: usize = 65536;
 
 thread_local! {
     /// Whether the inode last met had no attribute at all, so that the next one may have none either.
@@ -149,8 +169,7 @@ fn list(
         // The filesystem has no extended attributes.
         Err(Errno::OPNOTSUPP) => Ok(Present::NONE),
         Err(Errno::RANGE) => {
-            // XATTR_LIST_MAX: no list is longer (linux/limits.h).
-            let mut large = vec![0u8; 65536];
+            let mut large = vec![0u8; LONGEST_LIST];
             let len = call(&mut large).map_err(|errno| system("listxattr", errno))?;
             Ok(Present::in_list(&large[..len]))
         }
@@ -184,6 +203,7 @@ fn read_xattrs(pin: &PinnedFile, present: Present) -> Result<OwnershipXattrs, Re
         acl: acl_access,
         default_acl,
         capability,
+        overlay: OverlayXattrs::default(),
     })
 }
 

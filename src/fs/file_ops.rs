@@ -38,6 +38,9 @@ pub enum FileOpError {
     /// It is a directory, a device or a symlink.
     #[error("is not a regular file")]
     NotAFile,
+    /// It is longer than what is read whole.
+    #[error("is longer than {} MiB, more than is read here", LONGEST_FILE >> 20)]
+    TooLong,
     /// It is anything but a symlink.
     #[error("is not a symlink")]
     NotASymlink,
@@ -161,12 +164,20 @@ pub fn set_mtime(file: impl AsFd, nanoseconds: i64) -> io::Result<()> {
     Ok(rustix::fs::futimens(file, &times)?)
 }
 
-/// A small file read whole, with its time of last modification in nanoseconds since 1970.
+/// The longest file that is read whole. Metadata of a container, or a daemon's configuration, is some kilobytes.
+pub const LONGEST_FILE: u64 = 16 << 20;
+
+/// A small file read whole, with its time of last modification in nanoseconds since 1970. A longer one than
+/// [`LONGEST_FILE`] is refused: it may be somebody's who wants the memory of this host.
 pub fn read_file(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)> {
-    let (mut file, stat) = open_regular(dir, name)?;
-    let mut bytes = Vec::with_capacity(stat.st_size as usize);
-    file.read_to_end(&mut bytes)?;
-    Ok((bytes, mtime_of(&stat)))
+    let (file, stat) = open_regular(dir, name)?;
+    let mut bytes = Vec::new();
+    // It may grow while it is read.
+    file.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LONGEST_FILE {
+        true => Err(FileOpError::TooLong.into()),
+        false => Ok((bytes, mtime_of(&stat))),
+    }
 }
 
 fn mtime_of(stat: &rustix::fs::Stat) -> i64 {
@@ -204,4 +215,25 @@ pub fn read_link(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<(Vec<u8>, i64)>
     })?;
     let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok((target.into_bytes(), mtime_of(&found)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_whole_unless_it_is_too_long() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = File::open(place.path()).unwrap();
+        let make = |name: &str, len: u64| {
+            let file = File::create(place.path().join(name)).unwrap();
+            file.set_len(len).unwrap();
+        };
+        make("longest", LONGEST_FILE);
+        make("too-long", 1 << 40);
+        let (bytes, _) = read_file(dir.as_fd(), b"longest").unwrap();
+        assert_eq!(bytes.len() as u64, LONGEST_FILE);
+        let error = read_file(dir.as_fd(), b"too-long").unwrap_err();
+        assert!(error.to_string().contains("longer than 16 MiB"), "{error}");
+    }
 }

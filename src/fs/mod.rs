@@ -12,6 +12,7 @@
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
 //! - [`containing_mount`]: the mount of an open file, and whether what is seen through a mount has other owners than on disk
 //! - [`idmapped_mount`]: making such a mount, and unmounting it
+//! - [`lease`]: keeping a file from being written to
 //! - [`live_mounts`]: the mount table, kept up to date
 //! - [`mount_watch`]: whether mounts came or went
 //! - [`mountinfo`]: which there are
@@ -41,6 +42,7 @@ pub mod escape;
 pub mod file_ops;
 pub mod flags;
 pub mod idmapped_mount;
+pub mod lease;
 pub mod live_mounts;
 pub mod lookup;
 pub mod mount_view;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::range::{RESERVED, Range};
+use super::range::{RESERVED, Range, RangeError};
 use super::range_map::{Direction, Mapped, RangeMap, RangeMapError};
 use super::spec::{Ids, MapSpec};
 use crate::guidance::Guidance;
@@ -70,10 +70,44 @@ impl fmt::Display for Overlap {
     }
 }
 
+/// Why a user's ranges make no map of a rootless engine.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RootlessMapError {
+    /// A range has no room behind the id 0.
+    #[error(transparent)]
+    Range(#[from] RangeError),
+    /// The user's own id is in a range.
+    #[error(transparent)]
+    Shared(#[from] RangeMapError),
+}
+
+fn behind(ranges: &RangeMap, own: u32) -> Result<RangeMap, RootlessMapError> {
+    let mut all = vec![Range::new(0, own, 1)?];
+    for range in ranges.ranges() {
+        all.push(Range::new(
+            range.container() + 1,
+            range.host(),
+            range.size(),
+        )?);
+    }
+    Ok(RangeMap::new(all)?)
+}
+
 impl IdMap {
     /// From two maps.
     pub fn new(uids: RangeMap, gids: RangeMap) -> IdMap {
         IdMap { uids, gids }
+    }
+
+    /// What a user's rootless engine has: 0 is the user, uid and primary gid, and the user's ranges follow from 1 on.
+    ///
+    /// # Errors
+    /// The user's own id is in the ranges, or they are too large.
+    pub fn rootless(user: (u32, u32), ranges: &IdMap) -> Result<IdMap, RootlessMapError> {
+        Ok(IdMap::new(
+            behind(&ranges.uids, user.0)?,
+            behind(&ranges.gids, user.1)?,
+        ))
     }
 
     /// From the lines of a command line.

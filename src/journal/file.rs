@@ -179,6 +179,13 @@ impl Journal {
         self.marks.iter().any(|line| line.mark == mark)
     }
 
+    /// When what was carried began to be a user's, where it may be so still: from then on that user may have changed it.
+    pub fn handed_over(&self) -> Option<Timestamp> {
+        let first = |mark| self.marks.iter().find(|line| line.mark == mark);
+        let mark = first(Mark::HandingOver)?;
+        (!self.has_mark(Mark::TakenBack)).then_some(mark.time)
+    }
+
     /// When the run began.
     pub fn time(&self) -> Timestamp {
         self.header.time

@@ -249,11 +249,16 @@ impl<'a> Reader<'a> {
             });
         };
         let state = match self.marks.last().map(|line| line.mark) {
-            None | Some(Mark::Listed | Mark::Stepping | Mark::Interrupted | Mark::Resumed) => {
-                JournalState::Unfinished
-            }
+            None
+            | Some(
+                Mark::Listed
+                | Mark::Stepping
+                | Mark::HandingOver
+                | Mark::Interrupted
+                | Mark::Resumed,
+            ) => JournalState::Unfinished,
             Some(Mark::Finished) => JournalState::Finished,
-            Some(Mark::Undoing) => JournalState::Undoing,
+            Some(Mark::Undoing | Mark::TakenBack) => JournalState::Undoing,
             Some(Mark::Undone) => JournalState::Undone,
         };
         Ok(Journal {

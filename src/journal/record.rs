@@ -15,7 +15,7 @@ use crate::ownership::{Change, FileType, Flags, Ownership};
 
 /// The latest format of journals and manifests. This program reads it and all older ones, and
 /// writes the oldest one that can express the run.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// A kind of change, defined once in a frame. Later lines refer to it by its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,10 @@ pub enum Mark {
     Listed,
     /// Every owner is changed and on the disk; the late steps begin.
     Stepping,
+    /// The next step gives what was carried to a user, who may change it from then on (format 6).
+    HandingOver,
+    /// What a user had was taken away again, and is as the run left it (format 6).
+    TakenBack,
     /// The run stopped early, on request.
     Interrupted,
     /// A resume has begun.

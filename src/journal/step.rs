@@ -4,10 +4,10 @@
 mod describe;
 mod format;
 mod path;
+mod places;
 
 use serde::{Deserialize, Serialize};
 
-use super::line_error::LineError;
 use super::name::Name;
 use crate::fs::Identity;
 use crate::ownership::{Mode, Ownership};
@@ -138,6 +138,24 @@ pub enum Step {
         /// What the guard holds.
         content: String,
     },
+    /// A directory that only root enters is renamed into a directory of a user's, then gets its owner: that user, who
+    /// comes to what is in it from then on. Undone, it is root's again first, so that nobody comes to it any more, and
+    /// then renamed back (format 6).
+    HandOver {
+        /// Where it was.
+        from: StepPath,
+        /// Where it goes.
+        to: StepPath,
+        /// An entry of it, by which it is known.
+        entry: Name,
+        /// That entry's inode.
+        #[serde(flatten)]
+        identity: Identity,
+        /// What it is like where it was.
+        closed: NewDirectory,
+        /// What it is like where it goes.
+        open: NewDirectory,
+    },
     /// Does nothing: the entry was made before the run, in a staging directory. Undo: removes it: a
     /// file, a symlink, or a directory that is empty by then.
     Staged {
@@ -208,60 +226,11 @@ pub struct FileContent {
 }
 
 impl Step {
-    /// The paths that it names.
-    pub fn places(&self) -> Vec<&StepPath> {
-        match self {
-            Step::MakeDir { at, .. }
-            | Step::RemoveDir { at, .. }
-            | Step::Rewrite { at, .. }
-            | Step::Relink { at, .. }
-            | Step::SetOwnership { at, .. }
-            | Step::Create { at, .. }
-            | Step::Remove { at, .. }
-            | Step::Staged { at, .. }
-            | Step::MakeMountPoint { at, .. }
-            | Step::RemoveMountPoint { at, .. }
-            | Step::Times { at, .. } => vec![at],
-            Step::MountExchanged { at, source, .. } | Step::UnmountExchanged { at, source } => {
-                vec![at, source]
-            }
-            Step::Rename { from, to, .. }
-            | Step::Block { from, to, .. }
-            | Step::Unblock { from, to, .. } => vec![from, to],
-        }
-    }
-
-    /// The entry that it renames.
-    pub fn moved(&self) -> Option<MovedPath<'_>> {
-        match self {
-            Step::Rename { from, to, identity }
-            | Step::Block {
-                from, to, identity, ..
-            }
-            | Step::Unblock {
-                from, to, identity, ..
-            } => Some(MovedPath {
-                from,
-                to,
-                identity: *identity,
-            }),
-            _ => None,
-        }
-    }
-
     /// What was made before the run and is removed when the step is undone, and whether with
     /// everything in it.
     pub fn staged(&self) -> Option<(&StepPath, bool)> {
         match self {
             Step::Staged { at, whole, .. } => Some((at, *whole)),
-            _ => None,
-        }
-    }
-
-    /// Where it renames an entry from.
-    pub fn renamed_from(&self) -> Option<&StepPath> {
-        match self {
-            Step::Rename { from, .. } => Some(from),
             _ => None,
         }
     }
@@ -275,20 +244,6 @@ impl Step {
             | Step::Unblock { content, .. } => Some(content),
             _ => None,
         }
-    }
-
-    /// Checks that its paths are plain names below one of `roots` roots.
-    ///
-    /// # Errors
-    /// Which is not.
-    pub fn check(&self, roots: usize) -> Result<(), LineError> {
-        let may_be_root = matches!(self, Step::SetOwnership { .. } | Step::Times { .. });
-        self.places().into_iter().try_for_each(|place| {
-            if place.path.is_empty() && !may_be_root {
-                return Err(LineError::NoName);
-            }
-            place.check(roots)
-        })
     }
 }
 

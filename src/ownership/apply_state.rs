@@ -22,7 +22,7 @@ impl Change {
     /// A change is made by several system calls (`fs::apply`): chown, which strips set-id bits and
     /// the capability of everything but a directory; then ACLs, mode, capability. It may be killed
     /// after any of them, and so may its undoing. So each field of an inode in between has its
-    /// value of before or of after, or what chown leaves of it.
+    /// value of before or of after, or what chown leaves of it; an attribute of overlayfs has one of its names, or both.
     pub fn apply_state(&self, now: &Ownership, file_type: FileType) -> ApplyState {
         let (before, after) = (&self.before, &self.after);
         if now == after {
@@ -39,7 +39,8 @@ impl Change {
             && [before.default_acl(), after.default_acl()].contains(&now.default_acl())
             && (mode(before.mode) || mode(after.mode))
             && ([before.capability(), after.capability()].contains(&now.capability())
-                || (stripped && now.capability().is_none()));
+                || (stripped && now.capability().is_none()))
+            && now.overlay().is_between(before.overlay(), after.overlay());
         match is_between {
             true => ApplyState::Partial,
             false => ApplyState::Modified,
@@ -179,6 +180,7 @@ mod tests {
                         acl,
                         default_acl: default_acl.filter(|_| file_type == FileType::Directory),
                         capability: capability.filter(|_| !is_symlink),
+                        ..OwnershipXattrs::default()
                     };
                     let before = Ownership::new(uid, gid, Mode::from_st_mode(bits.into()), xattrs);
                     match map_ownership(&before, &map, Direction::Into) {

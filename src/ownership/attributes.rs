@@ -1,10 +1,12 @@
-//! All that names ids or that chown destroys.
+//! All that names ids or that chown destroys, and what a layer of overlayfs has besides.
+
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Acl, Capability, Mode};
+use super::{Acl, Capability, Mode, OverlayXattrs};
 
-/// All of an inode that names ids or that `chown(2)` destroys.
+/// All of an inode that names ids or that `chown(2)` destroys, and overlayfs's xattrs where those are moved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct Ownership {
@@ -27,7 +29,12 @@ pub struct OwnershipXattrs {
     pub default_acl: Option<Acl>,
     /// `security.capability`
     pub capability: Option<Capability>,
+    /// Those of overlayfs. Only read where a change moves them, else none.
+    pub overlay: OverlayXattrs,
 }
+
+/// Of an inode that has none.
+static NO_OVERLAY: LazyLock<OverlayXattrs> = LazyLock::new(OverlayXattrs::default);
 
 impl Ownership {
     /// Without xattrs where there are none, so that equal ownerships compare equal.
@@ -55,6 +62,19 @@ impl Ownership {
     pub fn capability(&self) -> Option<&Capability> {
         self.xattrs.as_ref()?.capability.as_ref()
     }
+
+    /// The xattrs of overlayfs.
+    pub fn overlay(&self) -> &OverlayXattrs {
+        let xattrs = self.xattrs.as_ref();
+        xattrs.map_or(&NO_OVERLAY, |xattrs| &xattrs.overlay)
+    }
+
+    /// The same with these xattrs of overlayfs.
+    pub fn with_overlay(self, overlay: OverlayXattrs) -> Ownership {
+        let xattrs = self.xattrs.map(|xattrs| *xattrs).unwrap_or_default();
+        let xattrs = OwnershipXattrs { overlay, ..xattrs };
+        Ownership::new(self.uid, self.gid, self.mode, xattrs)
+    }
 }
 
 /// How an ownership looks in JSON.
@@ -70,6 +90,8 @@ struct Fields {
     default_acl: Option<Acl>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     capability: Option<Capability>,
+    #[serde(default, skip_serializing_if = "OverlayXattrs::is_empty")]
+    overlay: OverlayXattrs,
 }
 
 impl From<Ownership> for Fields {
@@ -82,6 +104,7 @@ impl From<Ownership> for Fields {
             acl: xattrs.acl,
             default_acl: xattrs.default_acl,
             capability: xattrs.capability,
+            overlay: xattrs.overlay,
         }
     }
 }
@@ -97,6 +120,7 @@ impl TryFrom<Fields> for Ownership {
             acl: fields.acl,
             default_acl: fields.default_acl,
             capability: fields.capability,
+            overlay: fields.overlay,
         };
         Ok(Ownership::new(fields.uid, fields.gid, fields.mode, xattrs))
     }
@@ -110,7 +134,9 @@ mod tests {
     fn json_is_as_documented_and_reads_back() {
         let plain = r#"{"uid":0,"gid":7,"mode":"0755"}"#;
         let full = r#"{"uid":1,"gid":2,"mode":"4755","acl":"u::rwx,u:5:r--,g::r-x,m::rwx,o::r-x","default_acl":"u::rwx,g::r-x,o::---","capability":{"version":3,"effective":true,"permitted":"0x2000","inheritable":"0x0","rootid":100000}}"#;
-        for json in [plain, full] {
+        let layer =
+            r#"{"uid":0,"gid":7,"mode":"0755","overlay":{"trusted.overlay.opaque":"eQ=="}}"#;
+        for json in [plain, full, layer] {
             let ownership: Ownership = serde_json::from_str(json).unwrap();
             assert_eq!(serde_json::to_string(&ownership).unwrap(), json);
         }

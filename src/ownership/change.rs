@@ -12,6 +12,11 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether it moves attributes of overlayfs.
+    pub fn moves_overlay(&self) -> bool {
+        !self.before.overlay().is_empty() || !self.after.overlay().is_empty()
+    }
+
     /// The change that undoes this one.
     pub fn swapped(self) -> Change {
         Change {

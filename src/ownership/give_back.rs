@@ -14,6 +14,7 @@ impl Change {
     ///   count for the old owner, often root; one that is gone may have been taken away on purpose, or by a
     ///   chown to somebody who then wrote the file.
     /// - A capability, likewise, is given only where the one that the change left is still there.
+    /// - An attribute of overlayfs that is gone stays away.
     /// - An access ACL in which only permissions changed (by chmod) gets its old ids back and keeps them; one
     ///   with other entries stays whole, as does another default ACL.
     pub fn give_back(&self, now: &Ownership) -> Ownership {
@@ -34,6 +35,7 @@ impl Change {
                     .copied(),
                 false => None,
             },
+            overlay: before.overlay().given_back(now.overlay()),
         };
         Ownership::new(before.uid, before.gid, mode(self, now), xattrs)
     }

@@ -1,10 +1,13 @@
 //! One ownership through an [`IdMap`].
 
+mod layer;
 mod through;
 
 use thiserror::Error;
 
+pub use self::layer::map_layer_ownership;
 use super::acl::{AclEntry, Who};
+use super::overlay::NotMoved;
 use super::{Acl, Capability, Ownership, OwnershipXattrs};
 use crate::guidance::Guidance;
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
@@ -56,6 +59,9 @@ pub enum Unmapped {
     /// A capability of version 2 is that of uid 0, which has no id on the other side.
     #[error("it has a capability of uid 0, which is outside the map")]
     NoContainerRoot,
+    /// An attribute of overlayfs cannot be moved.
+    #[error(transparent)]
+    Overlay(#[from] NotMoved),
 }
 
 /// Why times do not tell what an inode's owner was when its data-root was remapped by a mount.
@@ -227,6 +233,7 @@ fn mapped_xattrs(
         acl: mapped_acl(xattrs.acl.as_ref(), ACCESS, map, through)?,
         default_acl: mapped_acl(xattrs.default_acl.as_ref(), DEFAULT, map, through)?,
         capability: mapped_capability(xattrs.capability.as_ref(), map, through)?,
+        overlay: xattrs.overlay.clone(),
     })))
 }
 

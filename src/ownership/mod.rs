@@ -8,6 +8,7 @@
 //! - [`change`]: of one inode, before and after
 //! - [`mapping`]: one ownership through an [`IdMap`](crate::idmap::IdMap)
 //! - [`access`]: what somebody may do with an inode
+//! - [`overlay`]: what overlayfs keeps of an inode
 //! - [`flags`]: what keeps an inode from being changed
 //! - `give_back`: what a forced rollback gives an inode that was changed since
 //! - [`grant`]: ACL entries for more users
@@ -27,6 +28,7 @@ mod give_back;
 pub mod grant;
 pub mod mapping;
 pub mod mode;
+pub mod overlay;
 pub mod share;
 
 pub use acl::{Acl, AclError};
@@ -39,7 +41,9 @@ pub use flags::Flags;
 pub use grant::grant_search;
 pub use mapping::{
     Mapping, Undated, exchange_in_range, exchange_ownership, exchange_undated, expect_ownership,
-    give_back_ownership, give_ownership, map_all_of_ownership, map_ownership, undated_ownership,
+    give_back_ownership, give_ownership, map_all_of_ownership, map_layer_ownership, map_ownership,
+    undated_ownership,
 };
 pub use mode::Mode;
+pub use overlay::{OverlayNamespace, OverlayXattrs};
 pub use share::{Sharing, share_ownership};

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Uid, User};
 use thiserror::Error;
 
 use super::Preflight;
 use crate::fs::escape::escaped;
 use crate::fs::{Root, process};
 use crate::guidance::Guidance;
+use crate::idmap::{Direction, IdMap, Mapped};
 use crate::journal::error::StoreError;
 use crate::journal::run_lock::{LockError, RunLock};
-use crate::preflight::in_use::{self, TreeInUse, Use};
+use crate::preflight::in_use::{self, TreeInUse, Use, holders};
 
 /// Why the trees cannot be changed now.
 #[derive(Debug, Error)]
@@ -47,6 +49,36 @@ pub enum TransientBlocker {
         /// What, and what helps.
         reason: String,
     },
+    /// A user who had the tree still runs processes.
+    #[error(
+        "{path}: {who} still runs {processes}, and may keep a file of the tree where nothing shows it. End them \
+         (`loginctl terminate-user {user}`, `pkill -u {uid}`), then run this again", path = escaped(path)
+    )]
+    OwnerRuns {
+        /// The journal.
+        path: PathBuf,
+        /// Of whom the processes are, in words.
+        who: String,
+        /// Login name, or uid.
+        user: String,
+        /// The id that they have.
+        uid: u32,
+        /// Some of them.
+        processes: String,
+    },
+    /// Open files are on their way between processes.
+    #[error(
+        "{path}: process {pid} ({command}) has not received open files that were sent to it through a socket, and nothing \
+         tells which files these are. End it, or let it receive them, then run this again", path = escaped(path)
+    )]
+    FilesInFlight {
+        /// The journal.
+        path: PathBuf,
+        /// The process.
+        pid: u32,
+        /// Its name.
+        command: String,
+    },
     /// Another run works on it.
     #[error(transparent)]
     Held(#[from] LockError),
@@ -61,6 +93,7 @@ impl TransientBlocker {
         match self {
             TransientBlocker::NotRoot { .. } => "not-root",
             TransientBlocker::InUse(..) | TransientBlocker::ServiceRuns(..) => "in-use",
+            TransientBlocker::OwnerRuns { .. } | TransientBlocker::FilesInFlight { .. } => "in-use",
             TransientBlocker::UseUnknown(_) => "use-unknown",
             TransientBlocker::Mounted { .. } => "mounted",
             TransientBlocker::Held(_) => "other-run",
@@ -123,5 +156,40 @@ pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), TransientBl
         Ok(uses) if service => Err(TransientBlocker::ServiceRuns(roots[0].path.clone(), uses)),
         Ok(uses) => Err(TransientBlocker::InUse(roots[0].path.clone(), uses)),
         Err(error) => Err(TransientBlocker::UseUnknown(error)),
+    }
+}
+
+/// Makes sure that nobody can have kept a file of a tree that was a user's: no process has an id of the user's, and no open
+/// file is on its way through a socket. `journal`: what the tree was carried by.
+///
+/// # Errors
+/// Who may.
+pub fn check_nobody_holds(map: &IdMap, journal: &Path) -> Result<(), TransientBlocker> {
+    let path = journal.to_path_buf();
+    let is_users = |uid| matches!(map.uids.map(uid, Direction::OutOf), Mapped::To(_));
+    let owned = holders::processes_with(is_users).map_err(TransientBlocker::UseUnknown)?;
+    if let Some(first) = owned.first() {
+        let names: Vec<String> = owned.iter().take(5).map(ToString::to_string).collect();
+        let root = match map.uids.map(0, Direction::Into) {
+            Mapped::To(id) => id,
+            _ => first.uid,
+        };
+        let account = User::from_uid(Uid::from_raw(root)).ok().flatten();
+        let user = account.map_or_else(|| root.to_string(), |account| account.name);
+        return Err(TransientBlocker::OwnerRuns {
+            path,
+            who: format!("{user} (or a container of {user})"),
+            user,
+            uid: first.uid,
+            processes: names.join(", "),
+        });
+    }
+    match holders::files_in_flight().map_err(TransientBlocker::UseUnknown)? {
+        None => Ok(()),
+        Some(receiver) => Err(TransientBlocker::FilesInFlight {
+            path,
+            pid: receiver.pid,
+            command: receiver.command,
+        }),
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::map::source::MapSource;
 use super::common::{
     ConfirmArgs, Immutable, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs,
 };
+use super::rootless::RootlessArgs;
 
 /// `idshift docker`
 #[derive(Debug, Args)]
@@ -142,14 +143,20 @@ pub struct MigrationArgs {
     Undo it, before the daemon is started:\n    \
     idshift rollback latest\n  \
     Go back later, with everything that the daemon made since:\n    \
-    idshift docker revert --write-daemon-json")]
+    idshift docker revert --write-daemon-json\n  \
+    Give it to the rootless Docker of the user ann:\n    \
+    idshift docker migrate --rootless ann --dry-run\n    \
+    idshift docker migrate --rootless ann")]
 pub struct MigrateArgs {
+    /// Into the rootless daemon of a user
+    #[command(flatten)]
+    pub rootless: RootlessArgs,
     /// Shift no layers and volumes: show the data-root in the range by an idmapped mount, now and at each
     /// boot (Linux 5.19)
-    #[arg(long, conflicts_with = "copy")]
+    #[arg(long, conflicts_with_all = ["copy", "rootless"])]
     pub idmapped: bool,
     /// Keep the data-root as it is, and migrate a copy of it (reflinks where the filesystem has them)
-    #[arg(long, conflicts_with = "manifest")]
+    #[arg(long, conflicts_with_all = ["manifest", "rootless"])]
     pub copy: bool,
     /// Also set userns-remap in daemon.json, and remove features.containerd-snapshotter, which conflicts
     /// with it. The rest of the file stays
@@ -157,7 +164,7 @@ pub struct MigrateArgs {
     pub write_daemon_json: bool,
     /// Set --userns=host for containers that cannot run remapped (privileged, --pid=host, --network=host,
     /// --ipc=host)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "rootless")]
     pub set_userns_host: bool,
     /// Also shift the host directories that containers bind, or that volumes lead to (o=bind, symlinks),
     /// where the audit proposes it. Never parts of the system, never sockets
@@ -181,6 +188,9 @@ pub struct MigrateArgs {
     idshift docker revert --write-daemon-json\n    \
     systemctl start docker")]
 pub struct RevertArgs {
+    /// From the rootless daemon of a user: not there yet
+    #[arg(long, value_name = "USER", hide = true)]
+    pub rootless: Option<String>,
     /// Go back to the containerd image store: roll back the migration that converted it. Only possible if
     /// no daemon has run on the result
     #[arg(long, conflicts_with_all = ["manifest", "bind_mounts", "keep_going", "create_user"])]

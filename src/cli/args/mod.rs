@@ -14,6 +14,7 @@ mod prepare;
 mod report;
 mod resume;
 mod rollback;
+mod rootless;
 mod shift;
 #[cfg(test)]
 mod tests;

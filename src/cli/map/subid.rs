@@ -1,12 +1,12 @@
 //! The ranges of a user, from `/etc/subuid` and `/etc/subgid` or where `nsswitch.conf` says.
 
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Uid, User};
 
 use super::NamedMap;
 use crate::cli::exit::Failure;
 use crate::host::missing_ranges::MissingRanges;
 use crate::host::subid_source::{self, Ranges};
-use crate::idmap::{IdMap, Range, RangeMap, Reader, map_from_subid};
+use crate::idmap::{IdMap, Reader, map_from_subid};
 
 /// The user's ranges as one map, container ids counting up from 0.
 pub(super) fn of_user(user: &str) -> Result<NamedMap, Failure> {
@@ -52,20 +52,8 @@ pub(super) fn rootless(user: &str) -> Result<IdMap, Failure> {
         ))
     })?;
     let ranges = of_user(user)?.map;
-    let behind = |ranges: &RangeMap, own: u32| {
-        let shifted = ranges
-            .ranges()
-            .iter()
-            .map(|range| Range::new(range.container() + 1, range.host(), range.size()));
-        let all: Result<Vec<Range>, _> =
-            [Range::new(0, own, 1)].into_iter().chain(shifted).collect();
-        RangeMap::new(all.map_err(Failure::refused)?).map_err(Failure::refused)
-    };
-    let (uid, gid): (Uid, Gid) = (account.uid, account.gid);
-    Ok(IdMap::new(
-        behind(&ranges.uids, uid.as_raw())?,
-        behind(&ranges.gids, gid.as_raw())?,
-    ))
+    let own = (account.uid.as_raw(), account.gid.as_raw());
+    IdMap::rootless(own, &ranges).map_err(Failure::refused)
 }
 
 fn account(user: &str) -> Option<User> {

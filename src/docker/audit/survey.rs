@@ -20,6 +20,7 @@ use crate::docker::inventory::{HostBinds, Inventory};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::rebase;
 use crate::docker::remap::Remap;
+use crate::docker::rootless::recognise;
 use crate::docker::unfinished_run::unfinished_run;
 use crate::engine::RunControl;
 use crate::host::{Finding, Level};
@@ -63,6 +64,7 @@ impl<'a> Survey<'a> {
         remap_to: &str,
         (start, daemon_json): (&'a DaemonStart, &'a DaemonJson),
     ) -> Result<Survey<'a>, DockerError> {
+        recognise::check_is_none(&top)?;
         let root = DockerRoot::at(&top);
         let resolved = Remap::resolve(remap_to);
         // What dockerd makes for itself when it is missing is planned with as if it were there.

@@ -119,6 +119,10 @@ pub fn refused_now(would_refuse: &[TransientBlocker]) -> Vec<Finding> {
             TransientBlocker::InUse(..)
             | TransientBlocker::ServiceRuns(..)
             | TransientBlocker::UseUnknown(_) => return None,
+            // Asked before an undoing alone.
+            TransientBlocker::OwnerRuns { .. } | TransientBlocker::FilesInFlight { .. } => {
+                return None;
+            }
             // The audit itself does with what it can read.
             TransientBlocker::NotRoot { .. } => return None,
             // The inventory tells of it.

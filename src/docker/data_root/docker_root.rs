@@ -144,7 +144,7 @@ impl DockerRoot {
         let dir = self.path.join("containers");
         if dir.symlink_metadata().is_ok_and(|found| found.is_file()) {
             // A guard says what it is of, and what ends that.
-            let text = std::fs::read_to_string(&dir).unwrap_or_default();
+            let text = read_text(&dir).ok().flatten().unwrap_or_default();
             return Err(DockerError::in_the_way(
                 &dir,
                 match text.contains("idshift") {

@@ -116,6 +116,13 @@ pub fn is_remapped_name(name: &str) -> bool {
         .is_some_and(|(uid, gid)| number(uid) && number(gid))
 }
 
+/// Whether a daemon works, or worked, in this directory.
+pub fn is_daemon_root(path: &Path) -> bool {
+    ["image", "network/files", "volumes/metadata.db"]
+        .iter()
+        .all(|below| path.join(below).exists())
+}
+
 /// Names in a data-root that are the plain daemon's.
 pub fn plain_names(data_root: &Path) -> Result<(Vec<String>, Vec<String>), DockerError> {
     Ok(names(data_root)?.into_iter().partition(|name| {

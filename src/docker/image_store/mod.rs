@@ -206,7 +206,7 @@ impl ContainerdStore {
         }
     }
 
-    fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         !self.containers.is_empty() || self.has_images
     }
 
@@ -241,7 +241,7 @@ impl ContainerdStore {
         })
     }
 
-    fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         let names: Vec<&str> = self
             .containers
             .iter()

@@ -173,6 +173,17 @@ impl Inventory {
         })
     }
 
+    /// Volumes whose content is elsewhere and mounts, of a docker root that is carried to another place with all in it.
+    ///
+    /// # Errors
+    /// As of [`Inventory::for_migrate`].
+    pub fn of_moved(moved: &PathRewriter) -> Result<Inventory, DockerError> {
+        Ok(Inventory {
+            volumes: volumes_elsewhere(moved)?,
+            ..Inventory::of_mounts(moved)?
+        })
+    }
+
     /// What is in the data-root is seen through an idmapped mount, and is not in the range on disk.
     pub fn is_plain_on_disk(&mut self, top: &Path) {
         self.left_shifted.retain(|path| !path.starts_with(top));

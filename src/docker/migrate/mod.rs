@@ -18,6 +18,7 @@ use super::idmapped;
 use super::idmapped::unit::{self, reload};
 use super::migration::{MigrateRequest, Migration};
 use super::remap::Remap;
+use super::rootless::recognise;
 pub use super::staged_run::MigrateError;
 use super::staged_run::execute;
 use super::stamps::Stamps;
@@ -112,6 +113,7 @@ impl DaemonTarget {
         confirm: Option<Confirm<'_>>,
         control: RunControl<'_>,
     ) -> Result<Migrated, MigrateError> {
+        recognise::check_is_none(&self.data_root)?;
         self.check_image_store(options)?;
         let new_user = match options.create_user && self.remap_to == "default" {
             true => Some(NewUser::plan()?).filter(|new| !new.missing().is_empty()),

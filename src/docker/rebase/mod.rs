@@ -22,6 +22,7 @@ use super::inventory::Inventory;
 use super::migration::{config_with_new_paths, hostconfig_with_new_paths};
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
+use super::rootless::recognise;
 use super::steps::{CONTAINERS, PlannedSteps, StepList};
 use super::{DockerError, Reason, guidance};
 use crate::engine::{Plan, Rule, ShiftRequest};
@@ -151,6 +152,7 @@ impl Move {
     /// With the map from the one range to the other.
     fn of(request: &RebaseRequest) -> Result<(IdMap, Move), DockerError> {
         let data_root = canonical(&request.data_root)?;
+        recognise::check_is_none(&data_root)?;
         let (from, to) = (remap_of(&request.from)?, remap_of(&request.to)?);
         let old_dir = from.dir_name();
         let root = data_root.join(&old_dir);

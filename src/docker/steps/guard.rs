@@ -8,12 +8,12 @@ use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 
 /// The text in the guard file.
-const GUARD: &str = "idshift is moving this Docker data-root, or was interrupted while it did.\n\
+pub(in crate::docker) const GUARD: &str = "idshift is moving this Docker data-root, or was interrupted while it did.\n\
     This file keeps a Docker daemon from starting on half of its data. Do not remove it.\n\
     `idshift resume` finishes the move and `idshift rollback` undoes it; both remove this file.\n";
 
 /// Its owner and mode, and those of other files that are made.
-pub(super) const GUARD_OWNER: NewDirectory = root_only(0o644);
+pub(in crate::docker) const GUARD_OWNER: NewDirectory = root_only(0o644);
 
 impl StepList<'_> {
     /// A guard takes the place of `containers` in the docker root at `root`, and `containers` is parked until the owners

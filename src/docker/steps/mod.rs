@@ -31,6 +31,7 @@ use crate::idmap::IdMap;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::Mode;
+pub(super) use guard::{GUARD, GUARD_OWNER};
 pub use rename::why_not_renamed;
 
 /// The directory of a docker root without which no daemon starts.

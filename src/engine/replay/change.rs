@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 
+use super::guard::InodeGuard;
 use super::job::{Replay, ReplayMode};
 use super::locator::EntryProblem;
 use crate::engine::chown_check::{ChangeError, ChownCheck};
@@ -63,9 +64,13 @@ impl<'a> Changer<'a> {
         let LookupEntry {
             stat, present, pin, ..
         } = entry;
-        let now = attributes::read_entry(pin.as_ref(), &stat, present)
-            .map_err(|error| failed(error.to_string()))?;
         let change = &transition.change;
+        let now = attributes::read_entry(pin.as_ref(), &stat, present)
+            .and_then(|now| {
+                let read = (now, transition.file_type);
+                attributes::with_overlay_of(change, pin.as_ref(), read)
+            })
+            .map_err(|error| failed(error.to_string()))?;
         let target = self.replay.target;
         let (wanted, other) = (target.side(change), target.other(change));
         let flags = self.flags(stat.flags(), transition.held);
@@ -141,11 +146,15 @@ impl<'a> Changer<'a> {
         let wanted = given_back
             .as_ref()
             .unwrap_or(self.replay.target.side(change));
+        let guard = self.guard(pin, transition)?;
         self.stats.begun += 1;
         fs::apply_despite(pin, transition.file_type, flags, now, wanted)
             .map_err(ChangeError::from)
             .and_then(|()| self.check_kept(stat, pin, now, wanted))
             .map_err(|error| (ProblemKind::Failed, error.to_string()))?;
+        if let Some(guard) = guard {
+            guard.check(pin, wanted)?;
+        }
         if wanted == self.replay.target.side(change) {
             return Ok(());
         }
@@ -155,6 +164,18 @@ impl<'a> Changer<'a> {
             "its owner is restored, and other changes since the run stay: it is {is}, and was {was}"
         );
         Err((ProblemKind::Conflict, reason))
+    }
+
+    /// Of an inode that a user had: makes sure that nobody but the run has changed it, or can.
+    fn guard(
+        &self,
+        pin: &PinnedFile,
+        transition: &Transition,
+    ) -> Result<Option<InodeGuard>, EntryProblem> {
+        match &self.replay.unchanged {
+            Some(window) => InodeGuard::of(pin, transition, window).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Makes sure that the filesystem did what it said.
@@ -200,10 +221,11 @@ impl<'a> Changer<'a> {
 
 /// An ownership in a few words, for messages.
 fn summary(ownership: &Ownership) -> String {
-    let extra = match ownership.xattrs {
-        Some(_) => " with ACL or capability",
-        None => "",
+    let xattrs = match (&ownership.xattrs, ownership.overlay().is_empty()) {
+        (Some(_), true) => " with ACL or capability",
+        (Some(_), false) => " with attributes of overlayfs",
+        (None, _) => "",
     };
     let Ownership { uid, gid, mode, .. } = ownership;
-    format!("{uid}:{gid} {mode}{extra}")
+    format!("{uid}:{gid} {mode}{xattrs}")
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::Stats;
 use crate::engine::control::RunControl;
+use crate::engine::hand_over::Window;
 use crate::engine::refusal::Refusal;
 use crate::engine::target::Target;
 use crate::engine::{Problem, ProblemKind};
@@ -50,6 +51,9 @@ pub struct Replay<'a> {
     pub roots: Option<&'a [Root]>,
     /// Entries that steps renamed since, in order: what is below them is looked for in their new places.
     pub moves: &'a [Move],
+    /// Inodes that are not as they were before a run are only changed where nobody but the run has changed them: a user had
+    /// them.
+    pub unchanged: Option<Window>,
     /// Progress, cancellation and rate limit.
     pub control: RunControl<'a>,
 }
@@ -66,6 +70,7 @@ impl<'a> Replay<'a> {
             give_up: FailurePolicy::Never,
             roots: None,
             moves: &[],
+            unchanged: None,
             control,
         }
     }
@@ -77,6 +82,8 @@ pub struct Replayed {
     pub stats: Stats,
     /// It was stopped before its end, on request or by the first trouble of a strict one.
     pub cut_short: bool,
+    /// Not all of it was undone, and the journal must not say that it is over.
+    pub is_stuck: bool,
 }
 
 /// The journal could not be read to its end.

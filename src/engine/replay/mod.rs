@@ -1,9 +1,10 @@
 //! What a journal says, compared with the disk and brought about.
 //!
 //! - `job`: what a replay is of, and how it is done
-//! - `worker`: one thread of it; `locator`: where entries are now; `change`: one inode
+//! - `worker`: one thread of it; `locator`: where entries are now; `change`: one inode; `guard`: one that a user had
 
 mod change;
+mod guard;
 mod job;
 mod locator;
 mod worker;
@@ -68,6 +69,7 @@ impl Replay<'_> {
             None => Ok(Replayed {
                 stats,
                 cut_short: over.load(Ordering::Relaxed),
+                is_stuck: false,
             }),
         }
     }

@@ -1,5 +1,6 @@
 //! What a run may do that has a journal, and how it ends.
 
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
 
@@ -15,8 +16,8 @@ use crate::engine::undo::{RollbackOptions, Undo};
 use crate::engine::visitor::ShiftVisitor;
 use crate::engine::{Ending, Phase, Report, Stats};
 use crate::fs::Root;
+use crate::journal::Journal;
 use crate::journal::writer::{Appender, Writer};
-use crate::journal::{Journal, Mark};
 
 impl Session<'_, Running<'_>> {
     /// The journal file.
@@ -98,14 +99,15 @@ impl Session<'_, Running<'_>> {
             roots: None,
             control: self.control,
             filesystems: &self.stage.run.filesystems,
+            taken_back: Cell::new(None),
         };
-        undo.run_and_mark(|stats| {
+        undo.run_and_mark(|mark, stats| {
             // One that is left may be half done where the run did not come to its end.
             let conflicts = match journal.may_be_half_done() {
                 true => 0,
                 false => stats.conflicts,
             };
-            appender.mark_with_conflicts(Mark::Undone, stats.left(), conflicts)
+            appender.mark_with_conflicts(mark, stats.left(), conflicts)
         })
     }
 

@@ -195,7 +195,8 @@ enum NotPutBack {
 /// Undoes the half of a change that went through.
 fn put_back(pin: &PinnedFile, transition: &Transition) -> Result<(), NotPutBack> {
     let stat = pin.stat()?;
-    let now = attributes::read(pin, &stat)?;
+    let read = (attributes::read(pin, &stat)?, transition.file_type);
+    let now = attributes::with_overlay_of(&transition.change, Some(pin), read)?;
     let flags = (stat.flags(), transition.held);
     let before = &transition.change.before;
     Ok(fs::apply_despite(
@@ -211,7 +212,10 @@ fn put_back(pin: &PinnedFile, transition: &Transition) -> Result<(), NotPutBack>
 fn is_as_wanted(pin: &PinnedFile, identity: Identity, transition: &Transition) -> bool {
     let wanted = &transition.change.after;
     pin.stat().is_ok_and(|stat| {
-        let now = attributes::read(pin, &stat);
+        let change = &transition.change;
+        let now = attributes::read(pin, &stat).and_then(|now| {
+            attributes::with_overlay_of(change, Some(pin), (now, transition.file_type))
+        });
         stat.identity == identity
             && now.is_ok_and(|now| now == *wanted)
             && transition.held.without(stat.flags()).is_empty()

@@ -69,6 +69,9 @@ pub(super) enum StepError {
     /// Somebody worked in a mounted data-root.
     #[error("a daemon has been started on it since")]
     DaemonStarted,
+    /// Somebody worked in a data-root that was handed over.
+    #[error("a daemon has been started on it since, or something was made or removed in it")]
+    UsedSince,
     /// A directory that is to be removed holds something that no step put there.
     #[error("{name} was made in it since", name = escaped(.0.as_path()))]
     MadeSince(Name),

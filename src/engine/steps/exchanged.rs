@@ -148,15 +148,21 @@ impl Surveyor<'_> {
         n: usize,
         [began, finished]: [Timestamp; 2],
     ) -> Option<StepError> {
-        let Step::UnmountExchanged { .. } = &self.steps[n] else {
-            return None;
+        let used = match &self.steps[n] {
+            Step::UnmountExchanged { .. } => self.mount_places(survey, n)?.0,
+            // Each start of the daemon that has it now makes and removes something in it.
+            Step::HandOver { to, .. } if survey.is_moved(n) => to.clone(),
+            _ => return None,
         };
-        let (source, _) = self.mount_places(survey, n)?;
-        let changed = mtime_ns(self.roots.dir(&source).ok()?).ok()?;
+        let changed = mtime_ns(self.roots.dir(&used).ok()?).ok()?;
         // The run itself modified it last. So another time, after it or before, as of a clock that was set back, is
         // another's.
         let by_the_run = began.as_nanosecond() - SLACK_NS..=finished.as_nanosecond();
-        (!by_the_run.contains(&i128::from(changed))).then_some(StepError::DaemonStarted)
+        let why = match &self.steps[n] {
+            Step::HandOver { .. } => StepError::UsedSince,
+            _ => StepError::DaemonStarted,
+        };
+        (!by_the_run.contains(&i128::from(changed))).then_some(why)
     }
 
     /// Where a mount point stands.

@@ -7,16 +7,18 @@
 //! - `exchanged`: a directory that is mounted with exchanged owners
 //! - `stage`: new files of many rewrites, beside their places
 //! - `error`: why one is not taken
-//! - `perform`: taking and undoing one step
+//! - `perform`: taking and undoing one step; `rename`: giving an entry another place; `hand_over`: to a user
 //! - `place`: where they are on the disk
 
 mod aside;
 mod error;
 mod exchanged;
+mod hand_over;
 mod inspect;
 mod obstacle;
 mod perform;
 mod place;
+mod rename;
 mod stage;
 mod state;
 mod survey;
@@ -271,7 +273,12 @@ impl<'a> Steps<'a> {
 
     /// Once the last guard of the data is removed, a daemon may have run on it.
     fn is_forgiving(&self, reached: usize) -> bool {
-        let is_last = |n: &&usize| matches!(self.steps[**n], Step::Unblock { .. });
+        let is_last = |n: &&usize| {
+            matches!(
+                self.steps[**n],
+                Step::Unblock { .. } | Step::HandOver { .. }
+            )
+        };
         let last = self.moves.iter().rev().find(is_last);
         self.forgives && last.is_none_or(|n| *n >= reached)
     }

@@ -40,7 +40,8 @@ impl Performer<'_> {
                 }
                 removed => removed,
             },
-            Step::Rename { from, to, .. } => self.rename(from, to),
+            Step::Rename { from, to, identity } => self.rename(from, to, *identity),
+            Step::HandOver { .. } => self.hand_over(step),
             Step::Rewrite { at, after, .. } => {
                 let dir = self.roots.parent(at)?;
                 Ok(file_ops::replace_file(
@@ -115,7 +116,8 @@ impl Performer<'_> {
                 removed => removed,
             },
             Step::RemoveDir { at, made } => self.make(at, made),
-            Step::Rename { from, to, .. } => self.rename(to, from),
+            Step::Rename { from, to, identity } => self.rename(to, from, *identity),
+            Step::HandOver { .. } => self.take_back(step),
             Step::Rewrite { at, before, .. } => {
                 let dir = self.roots.parent(at)?;
                 Ok(file_ops::replace_file(

@@ -111,7 +111,9 @@ impl<'a> StepRoots<'a> {
 
 fn open_dir(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(dir, name, flags, Mode::empty())
+    // What is only looked at keeps its atime, where this process may say so.
+    rustix::fs::openat(dir, name, flags | OFlags::NOATIME, Mode::empty())
+        .or_else(|_| rustix::fs::openat(dir, name, flags, Mode::empty()))
 }
 
 /// The directories on the path that was opened last: thousands of places one after the other share most of theirs.

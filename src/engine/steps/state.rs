@@ -10,7 +10,7 @@ use super::survey::{StepState, Survey, Surveyor};
 use crate::fs::file_ops::{self, stat_entry};
 use crate::fs::{Identity, PinnedFile, Stat, attributes};
 use crate::journal::Step;
-use crate::journal::step::{MovedPath, NewDirectory, StepPath};
+use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::{ApplyState, Change, Ownership};
 
 /// The state of a step if its entry is missing, and if it exists.
@@ -74,9 +74,16 @@ impl Surveyor<'_> {
             | Step::Unblock {
                 from, to, identity, ..
             } => {
-                let identity = *identity;
-                self.moved(survey, n, MovedPath { from, to, identity })
+                let place = if survey.is_moved(n) { to } else { from };
+                self.moved(survey, n, (from, place), *identity)
             }
+            Step::HandOver {
+                from,
+                to,
+                closed,
+                open,
+                ..
+            } => self.handed_over(survey, n, [from, to], [closed, open]),
             Step::Times { .. } => Ok(StepState::Done),
         }
     }
@@ -153,11 +160,12 @@ impl Surveyor<'_> {
         &self,
         survey: &Survey,
         n: usize,
-        MovedPath { from, to, identity }: MovedPath<'_>,
+        (from, place): (&StepPath, &StepPath),
+        identity: Identity,
     ) -> Result<StepState, StepError> {
         let step = &self.steps[n];
         let is_done = survey.is_moved(n);
-        let expected = self.place_now(survey, n, if is_done { to } else { from });
+        let expected = self.place_now(survey, n, place);
         let there = self.roots.stat(&expected)?;
         let is_it = there.is_some_and(|stat| stat.identity == identity && !stat.mount_root);
         // What a daemon makes anew at each start may be another inode, or gone.
@@ -171,6 +179,33 @@ impl Surveyor<'_> {
                 }
                 _ => Ok(StepState::Done),
             },
+        }
+    }
+
+    /// Where a [`Step::HandOver`] stands: it is renamed first, and then gets its owner.
+    fn handed_over(
+        &self,
+        survey: &Survey,
+        n: usize,
+        [from, to]: [&StepPath; 2],
+        [closed, open]: [&NewDirectory; 2],
+    ) -> Result<StepState, StepError> {
+        if survey.is_ahead(n) {
+            return Ok(StepState::Pending);
+        }
+        let is_done = survey.is_moved(n);
+        let expected = self.place_now(survey, n, if is_done { to } else { from });
+        let Some(stat) = self.roots.stat(&expected)? else {
+            return Err(StepError::Lost);
+        };
+        let is = |made: &NewDirectory| {
+            stat.is_dir() && (stat.uid, stat.gid, stat.mode) == (made.uid, made.gid, made.mode)
+        };
+        match (is_done, is(closed), is(open)) {
+            (false, true, _) => Ok(StepState::Pending),
+            (true, true, _) => Ok(StepState::Partial),
+            (true, _, true) => Ok(StepState::Done),
+            _ => Err(StepError::OwnershipChanged),
         }
     }
 

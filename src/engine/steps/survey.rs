@@ -96,10 +96,15 @@ impl Surveyor<'_> {
     /// The step behind the last one that is found to have given an entry another place. Looks at no other steps.
     pub fn reached(&self) -> usize {
         let is_done = |n: &&usize| {
-            let Some(MovedPath { to, identity, .. }) = self.steps[**n].moved() else {
+            let Some(moved) = self.steps[**n].moved() else {
                 return false;
             };
-            let there = self.roots.stat(to).ok().flatten();
+            let identity = moved.identity;
+            let there = match moved.entry {
+                None => self.roots.stat(moved.to),
+                Some(name) => self.roots.stat(&moved.to.below(name)),
+            };
+            let there = there.ok().flatten();
             // A mount can show it there while it still is where it was.
             there.is_some_and(|stat| stat.identity == identity && !stat.mount_root)
         };

@@ -57,7 +57,17 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
         return Verdict::Stays;
     }
     let present = std::mem::replace(&mut entry.present, Ok(Default::default()));
-    let before = match attributes::read_entry(entry.pin.as_ref(), &stat, present) {
+    let has_overlay = matches!(&present, Ok(present) if present.overlay());
+    let pin = entry.pin.as_ref();
+    let read = attributes::read_entry(pin, &stat, present);
+    let read = match (pin, rule) {
+        (Some(pin), Rule::MapLayer(_)) if has_overlay => read.and_then(|before| {
+            let names = attributes::read_overlay(pin, stat.file_type)?;
+            Ok(before.with_overlay(names))
+        }),
+        _ => read,
+    };
+    let before = match read {
         Ok(before) => before,
         Err(error) => return Verdict::Left(ProblemKind::Failed, error.to_string()),
     };

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::guidance;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::line_error::LineError;
 use crate::journal::name::Name;
@@ -90,6 +91,8 @@ pub enum RunKind {
     DockerRevert,
     /// `idshift docker rebase`
     DockerRebase,
+    /// `idshift docker migrate` into the rootless daemon of a user
+    DockerToRootless,
     /// A subcommand that this version does not know.
     Other {
         /// Its name in the record.
@@ -104,8 +107,20 @@ impl RunKind {
     pub fn is_of_service(&self) -> bool {
         match self {
             RunKind::Shift | RunKind::Prepare => false,
-            RunKind::DockerMigrate | RunKind::DockerRevert | RunKind::DockerRebase => true,
+            RunKind::DockerMigrate
+            | RunKind::DockerRevert
+            | RunKind::DockerRebase
+            | RunKind::DockerToRootless => true,
             RunKind::Other { is_of_service, .. } => *is_of_service,
+        }
+    }
+
+    /// The format that a record of such a run is in: a program that knows no attributes of overlayfs must not undo one
+    /// that moved some.
+    pub fn format(&self) -> u32 {
+        match self {
+            RunKind::DockerToRootless => 6,
+            _ => 1,
         }
     }
 
@@ -117,6 +132,7 @@ impl RunKind {
             RunKind::DockerMigrate => "docker migrate",
             RunKind::DockerRevert => "docker revert",
             RunKind::DockerRebase => "docker rebase",
+            RunKind::DockerToRootless => guidance::MIGRATE_ROOTLESS,
             RunKind::Other { name, .. } => name,
         }
     }
@@ -130,6 +146,7 @@ impl From<String> for RunKind {
             RunKind::DockerMigrate,
             RunKind::DockerRevert,
             RunKind::DockerRebase,
+            RunKind::DockerToRootless,
         ];
         let known = known.into_iter().find(|known| known.name() == name);
         known.unwrap_or_else(|| RunKind::Other {

@@ -48,6 +48,14 @@ impl Step {
                     path(to)
                 )
             }
+            Step::HandOver { from, to, open, .. } => format!(
+                "rename {} -> {}, then give it to {}:{} {}",
+                path(from),
+                path(to),
+                open.uid,
+                open.gid,
+                open.mode
+            ),
             Step::Staged { at, .. } => format!("use {}, which was made before the run", path(at)),
             Step::MakeMountPoint { at, .. } => {
                 format!("make mount point {}, empty and immutable", path(at))

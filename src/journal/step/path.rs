@@ -28,6 +28,14 @@ impl StepPath {
         }
     }
 
+    /// This name in it.
+    pub fn below(&self, name: &Name) -> StepPath {
+        StepPath {
+            root: self.root,
+            path: [&self.path[..], std::slice::from_ref(name)].concat(),
+        }
+    }
+
     /// Absolute path, for messages.
     pub fn to_path(&self, roots: &[RootLine]) -> PathBuf {
         let top = roots.get(self.root).map(|root| root.path.clone().into());
@@ -61,7 +69,9 @@ pub struct MovedPath<'a> {
     pub from: &'a StepPath,
     /// Where it goes.
     pub to: &'a StepPath,
-    /// Its inode.
+    /// The entry in it that has the inode; none: it has it itself.
+    pub entry: Option<&'a Name>,
+    /// The inode by which it is known.
     pub identity: Identity,
 }
 

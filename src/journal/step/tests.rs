@@ -70,6 +70,14 @@ fn steps_come_back_from_json() {
                 identity: Identity { ino: 7, born: 9 },
                 content: "guard".into(),
             },
+            Step::HandOver {
+                from: at.clone(),
+                to: StepPath::new(0, ["c"]),
+                entry: Name(b"image".to_vec()),
+                identity: Identity { ino: 7, born: 9 },
+                closed: made,
+                open: made,
+            },
             Step::Staged {
                 at: at.clone(),
                 identity: Identity { ino: 7, born: 9 },

@@ -135,6 +135,7 @@ fn unshifted(ids: u32) -> impl Strategy<Value = Ownership> {
                 acl,
                 default_acl,
                 capability,
+                ..OwnershipXattrs::default()
             };
             Ownership::new(uid, gid, Mode::from_st_mode(mode), xattrs)
         },

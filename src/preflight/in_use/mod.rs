@@ -4,6 +4,7 @@
 //! - `mount_users`: every mount in every mount namespace, and which of them show part of a tree
 //! - `overlay`: the directories that an overlay mount is made of
 //! - `kernel`: files that the kernel itself has open
+//! - `holders`: who may keep a file where nothing shows it
 //! - `containment`: whether an inode lies in a tree
 //!
 //! Nothing is decided by comparing path names alone. A process's file is looked at through
@@ -12,6 +13,7 @@
 //! reached through a mount whose root lies in the tree.
 
 mod containment;
+pub mod holders;
 mod kernel;
 mod message;
 mod mount_users;

@@ -103,15 +103,44 @@ fn made(host: &Host) -> Vec<String> {
     timeless(&state(host)).into_iter().map(strip).collect()
 }
 
+/// A command that is killed, and what is to be seen of the disk.
+pub(super) struct Killed<'a> {
+    /// What it is called.
+    pub what: &'a str,
+    pub command: &'a dyn Fn(&Idshift) -> Command,
+    /// All that must be as before when it is undone.
+    pub state: &'a dyn Fn() -> Vec<String>,
+    /// All that must be as it is made without a kill.
+    pub made: &'a dyn Fn() -> Vec<String>,
+    pub reboot: &'a dyn Fn(),
+}
+
 pub(super) fn killed_anywhere(host: &Host, carry: &Carry, text: &'static str) {
-    let what = carry.what;
+    let killed = Killed {
+        what: carry.what,
+        command: &|idshift| command(idshift, host, carry),
+        state: &|| state(host),
+        made: &|| made(host),
+        reboot: &|| reboot(host),
+    };
+    killed_at_any_place(&killed, text);
+}
+
+pub(super) fn killed_at_any_place(killed: &Killed<'_>, text: &'static str) {
+    let Killed {
+        what,
+        command,
+        state,
+        made,
+        reboot,
+    } = killed;
     let promise = Promise::new("Docker", text, HOW);
     let learning = Idshift::new();
-    let start = state(host);
-    let events = trace::count(&command(&learning, host, carry));
-    let there = made(host);
+    let start = state();
+    let events = trace::count(&command(&learning));
+    let there = made();
     learning.run(["rollback", "latest"]).exits(0);
-    same(&start, &state(host), "the first rollback");
+    same(&start, &state(), "the first rollback");
 
     let mut numbers = Numbers::seeded(13);
     let cases = if long() { 120 } else { 6 };
@@ -124,19 +153,19 @@ pub(super) fn killed_anywhere(host: &Host, carry: &Carry, text: &'static str) {
         };
         let idshift = Idshift::new();
         let when = format!("{what} killed at event {n} of {events}");
-        kills += u64::from(trace::kill_at(&command(&idshift, host, carry), n));
+        kills += u64::from(trace::kill_at(&command(&idshift), n));
         if numbers.below(2) == 0 {
-            reboot(host);
+            reboot();
         }
         if idshift.journal_files().is_empty() {
-            same(&start, &state(host), &when);
+            same(&start, &state(), &when);
             continue;
         }
         if case % 2 == 0 {
             let resumed = idshift.run(["resume", "latest"]);
             match resumed.code {
                 // Also when it had come to its end.
-                Some(0) => same(&there, &made(host), &when),
+                Some(0) => same(&there, &made(), &when),
                 // Killed before it knew all that is to be done: nothing is done.
                 Some(4) => {}
                 _ => panic!("{when}: {resumed}"),
@@ -150,7 +179,7 @@ pub(super) fn killed_anywhere(host: &Host, carry: &Carry, text: &'static str) {
             // One that was to be killed had come to its end.
             undone.exits(4).says("rolled back already");
         }
-        same(&start, &state(host), &format!("{when}, undone"));
+        same(&start, &state(), &format!("{when}, undone"));
         promise.held();
     }
     assert!(kills >= cases * 3 / 4, "only {kills} of {cases} were hit");

@@ -84,12 +84,27 @@ impl Host {
             .stderr(file)
             .spawn()
             .expect("dockerd; tests/run installs it");
-        let mut daemon = Daemon { host: self, child };
+        Daemon::answering(self, (child, self.socket()), &log)
+    }
+}
+
+impl<'h> Daemon<'h> {
+    /// A process that was started to be a daemon on this socket, once it answers; what it said if it does not.
+    pub fn answering(
+        host: &'h Host,
+        (child, socket): (Child, String),
+        log: &Path,
+    ) -> Result<Daemon<'h>, String> {
+        let mut daemon = Daemon {
+            host,
+            child,
+            socket,
+        };
         let start = Instant::now();
         while !daemon.try_docker(&["version"]).code.eq(&Some(0)) {
             let over = daemon.child.try_wait().unwrap().is_some();
             if over || start.elapsed() > Duration::from_secs(60) {
-                return Err(fs::read_to_string(&log).unwrap_or_default());
+                return Err(fs::read_to_string(log).unwrap_or_default());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -156,6 +171,7 @@ pub fn clear_mount_points(data_root: &Path) {
 pub struct Daemon<'a> {
     host: &'a Host,
     child: Child,
+    socket: String,
 }
 
 impl Daemon<'_> {
@@ -164,7 +180,7 @@ impl Daemon<'_> {
         command
             .env("DOCKER_BUILDKIT", "0")
             .env("DOCKER_CONFIG", self.host.run.path())
-            .args(["-H", &self.host.socket()])
+            .args(["-H", &self.socket])
             .args(args);
         command
     }

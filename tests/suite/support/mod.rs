@@ -23,6 +23,7 @@
 //! - [`device`]: a block device that can be told to fail
 //! - `machinery`, `layout`: tests of all this
 //! - [`promise`]: the rows of `docs/reliability.md`
+//! - [`rootless`]: a user with a real rootless Docker daemon
 //! - [`trace`]: commands followed from one change of the disk to the next, and killed there
 //! - [`volume`]: host directories to check and to prepare
 //! - [`userns`]: a command inside a user namespace, with a tree as its root
@@ -51,6 +52,7 @@ pub mod mounts;
 pub mod place;
 pub mod power;
 pub mod promise;
+pub mod rootless;
 pub mod scene;
 pub mod snapshot;
 pub mod terminal;

@@ -5,6 +5,7 @@ mod effects;
 mod migrate;
 mod mount;
 mod rebase;
+mod rootless;
 
 use crate::cli::args::{DaemonArgs, DockerArgs, DockerCommand};
 use crate::cli::exit::{Exit, Failure};
@@ -16,13 +17,19 @@ use crate::docker::migrate::DaemonTarget;
 pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
         DockerCommand::Audit(args) => audit::run(args, call),
-        DockerCommand::Migrate(args) => migrate::run(&args.into(), call),
+        DockerCommand::Migrate(args) => match &args.rootless.rootless {
+            Some(user) => rootless::migrate(user, args, call),
+            None => migrate::run(&args.into(), call),
+        },
         DockerCommand::Mount(args) => mount::run(args, call),
         DockerCommand::Rebase(args) => rebase::run(args, call),
         DockerCommand::Revert(args) if args.to_containerd => {
             migrate::to_containerd(&args.both, call)
         }
-        DockerCommand::Revert(args) => migrate::run(&args.into(), call),
+        DockerCommand::Revert(args) => match &args.rootless {
+            Some(user) => rootless::revert(user),
+            None => migrate::run(&args.into(), call),
+        },
     }
 }
 

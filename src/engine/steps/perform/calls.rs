@@ -14,18 +14,6 @@ use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::{Mode, Ownership};
 
 impl Performer<'_> {
-    /// Renames whatever is at `from`: the survey checked before that it is the right entry. With
-    /// `forgives`, an entry that is gone is not an error.
-    pub(super) fn rename(&self, from: &StepPath, to: &StepPath) -> Result<(), StepError> {
-        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
-        let moved =
-            file_ops::move_entry((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
-        match moved {
-            Err(error) if self.forgives && error.kind() == io::ErrorKind::NotFound => Ok(()),
-            moved => Ok(moved?),
-        }
-    }
-
     /// Renames an entry and puts a guard in its old place.
     pub(super) fn block(
         &self,

@@ -1,0 +1,160 @@
+//! What must be so before a docker root is given another place.
+
+use super::metadata::Found;
+use super::place::{Source, Target, stat_of};
+use super::recognise;
+use super::user::RootlessUser;
+use crate::docker::data_root::{DockerRoot, MOVING, is_remapped_name, names};
+use crate::docker::image_store::{self, ContainerdStore};
+use crate::docker::inventory::is_daemon_name;
+use crate::docker::{DockerError, Reason};
+use crate::fs::Root;
+use crate::fs::escape::shell_word;
+use crate::preflight::TransientBlocker;
+use crate::preflight::transient::check_not_in_use;
+
+/// Storage drivers whose layers are the same for a rootless daemon, but for owners and attributes.
+const DRIVERS: [&str; 2] = ["overlay2", "vfs"];
+
+/// Refuses where one of the two is not what it is said to be.
+pub(super) fn check_places(
+    user: &RootlessUser,
+    from: &Source,
+    to: &Target,
+) -> Result<(), DockerError> {
+    let (one, other) = (&from.path, to.path());
+    if one.starts_with(&other) || other.starts_with(one) {
+        let why = "is in the other data-root, or is the same. Choose another directory with --to";
+        return Err(DockerError::in_the_way(other, why));
+    }
+    recognise::check_is_none(one)?;
+    let owner = to.there.map_or(user.root.0, |stat| stat.uid);
+    if ![0, user.root.0].contains(&owner) {
+        let why = format!(
+            "belongs to uid {owner}, but {} is uid {}. Choose a directory of {} with --to",
+            user.name, user.root.0, user.name
+        );
+        return Err(DockerError::in_the_way(other, why));
+    }
+    Ok(())
+}
+
+/// All is renamed: nothing is copied.
+pub(super) fn check_same_filesystem(
+    from: &Source,
+    to: &Target,
+    user: &RootlessUser,
+) -> Result<(), DockerError> {
+    let (here, there) = (stat_of(&from.path)?, stat_of(&to.anchor)?);
+    let is_mount_point = to.there.is_some_and(|stat| stat.mount_root);
+    if (here.dev, here.mount_id) == (there.dev, there.mount_id) && !is_mount_point {
+        return Ok(());
+    }
+    let (user, from, to) = (&user.name, &from.path, to.path());
+    if here.dev == there.dev && here.mount_root {
+        let why = format!(
+            "is a mount point, and its content cannot be renamed to {}. A daemon that was killed leaves such a mount: run \
+             `umount {}`, if the data is there without it, too",
+            shell_word(&to),
+            shell_word(from)
+        );
+        return Err(DockerError::in_the_way(from, why));
+    }
+    let why = format!(
+        "is on another filesystem, or another mount, than {}. The data is renamed, not copied. Choose a directory on that \
+         filesystem that {user} can reach, with --to DIR, and set it as \"data-root\" in \
+         ~{user}/.config/docker/daemon.json",
+        shell_word(from)
+    );
+    Err(DockerError::in_the_way(to, why))
+}
+
+pub(super) fn check_content(root: &DockerRoot) -> Result<(), DockerError> {
+    let all = names(&root.path)?;
+    if all.iter().any(|name| name.starts_with(MOVING)) {
+        return Err(DockerError::in_the_way(&root.path, Reason::Interrupted));
+    }
+    if !root.holds()?.is_unused() || image_store::has_images(root) {
+        return Ok(());
+    }
+    let remapped = all.iter().find(|name| is_remapped_name(name));
+    Err(DockerError::in_the_way(
+        &root.path,
+        match remapped {
+            Some(name) => format!(
+                "has no images, containers or volumes of a plain daemon; {name} in it belongs to a remapped daemon. First \
+                 `idshift docker revert`, which makes it plain, then `idshift docker migrate --rootless USER`"
+            ),
+            None => "has no images, containers or volumes. Is it the right one?".into(),
+        },
+    ))
+}
+
+pub(super) fn check_drivers(root: &DockerRoot) -> Result<(), DockerError> {
+    root.check_drivers()?;
+    for driver in root.drivers()? {
+        let is_used = !root.graph_driver_holds(&driver)?.is_unused();
+        if is_used && !DRIVERS.contains(&&driver[..]) {
+            return Err(DockerError::in_the_way(
+                root.path.join(&driver),
+                format!(
+                    "layers of the storage driver {driver} cannot be given to a rootless daemon, only those of {}. \
+                     `docker save` the images, and `docker load` them there",
+                    DRIVERS.join(" and ")
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Images in containerd belong to another program's directories.
+pub(super) fn check_store(root: &DockerRoot, all: &[Found]) -> Result<(), DockerError> {
+    let containers = all.iter().map(|(container, _)| container);
+    let store = ContainerdStore::of(root, &root.path, containers)?;
+    if !store.is_there() {
+        return Ok(());
+    }
+    Err(DockerError::InContainerd {
+        path: root.path.clone(),
+        what: store.what(),
+        remedy: "First `idshift docker migrate`, which makes overlay2 layers of them, and `idshift docker revert`, which \
+                 makes that a plain data-root; then `idshift docker migrate --rootless USER`"
+            .into(),
+    })
+}
+
+/// Refuses what is in the new place, unless it is of a daemon that was never used. Gives whether anything is there.
+pub(super) fn check_unused(to: &Target) -> Result<bool, DockerError> {
+    if to.there.is_none() {
+        return Ok(false);
+    }
+    let root = DockerRoot::at(to.path());
+    let all = names(&root.path)?;
+    if all.iter().any(|name| name.starts_with(MOVING)) {
+        return Err(DockerError::in_the_way(&root.path, Reason::Interrupted));
+    }
+    if let Some(name) = all.iter().find(|name| !is_daemon_name(name.as_bytes())) {
+        let why = "does not belong to a daemon, but the data-root goes there. Move it away, or choose another directory with \
+                   --to";
+        return Err(DockerError::in_the_way(root.path.join(name), why));
+    }
+    let holds = root.holds()?;
+    match holds.is_unused() && !image_store::has_images(&root) {
+        true => Ok(!all.is_empty()),
+        false => Err(DockerError::in_the_way(
+            &root.path,
+            format!(
+                "holds {holds} already. Two data-roots cannot be merged: save what you need of it with `docker save`, and \
+                 move the directory away"
+            ),
+        )),
+    }
+}
+
+/// The daemon of the new place, while it runs.
+pub(super) fn other_daemon(to: &Target) -> Option<TransientBlocker> {
+    to.there?;
+    let root = Root::open(&to.path()).ok()?;
+    check_not_in_use(&[root], true).err()
+}

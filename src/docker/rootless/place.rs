@@ -1,0 +1,173 @@
+//! Where a docker root is, or is to be.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::docker::DockerError;
+use crate::fs::root::RootError;
+use crate::fs::{PinnedFile, Root, Stat};
+use crate::journal::step::StepPath;
+
+/// The docker root that is to be carried, as steps know it.
+pub(super) struct Source {
+    /// Where it is, without symlinks: the first root of the steps.
+    pub path: PathBuf,
+}
+
+impl Source {
+    /// Symlinks on the way are followed where they are root's: whoever else has one could let root change another
+    /// directory than is meant.
+    ///
+    /// # Errors
+    /// It is not there, or a symlink on the way is somebody's.
+    pub fn at(path: &Path) -> Result<Source, DockerError> {
+        let root = Root::open(path).map_err(DockerError::Place)?;
+        match root.is_dir() {
+            true => Ok(Source { path: root.path }),
+            false => Err(DockerError::in_the_way(path, "is not a directory")),
+        }
+    }
+
+    /// Something in it.
+    pub fn step<N: AsRef<[u8]>>(&self, names: &[N]) -> StepPath {
+        StepPath::new(0, names)
+    }
+}
+
+/// Where a docker root is to be, as steps know it.
+pub(super) struct Target {
+    /// The directory above it; of those that are missing, the last that is there. The second root of the steps.
+    pub anchor: PathBuf,
+    /// The names from there to the docker root, at least one.
+    pub names: Vec<Vec<u8>>,
+    /// What is there already.
+    pub there: Option<Stat>,
+}
+
+impl Target {
+    /// Symlinks on the way are followed as those to a [`Source`].
+    ///
+    /// # Errors
+    /// Something else than a directory is there, or a symlink on the way is somebody's.
+    pub fn at(path: &Path) -> Result<Target, DockerError> {
+        if !path.is_absolute() {
+            let why = "is not an absolute path. Give the path from / on";
+            return Err(DockerError::in_the_way(path, why));
+        }
+        let mut names = Vec::new();
+        for above in path.ancestors() {
+            // Root's symlinks are followed, also the last one.
+            match Root::open(&above.join(".")) {
+                Ok(found) if found.is_dir() => return Target::below(found, names),
+                Ok(_) => {
+                    let why = "is not a directory, but the data-root goes there. Move it away";
+                    return Err(DockerError::in_the_way(above, why));
+                }
+                Err(RootError::Open { source, .. }) if is_missing(&source) => {
+                    check_nothing_is_there(above)?;
+                    names.extend(above.file_name().map(|name| name.as_bytes().to_vec()));
+                }
+                Err(error) => return Err(DockerError::Place(error)),
+            }
+        }
+        Err(DockerError::in_the_way(path, NO_PLACE))
+    }
+
+    /// `missing`: the names below what is there, the last first.
+    fn below(found: Root, mut missing: Vec<Vec<u8>>) -> Result<Target, DockerError> {
+        missing.reverse();
+        if !missing.is_empty() {
+            return Ok(Target {
+                anchor: found.path,
+                names: missing,
+                there: None,
+            });
+        }
+        let stat = found.pin.stat().map_err(DockerError::errno(&found.path))?;
+        match (found.path.parent(), found.path.file_name()) {
+            (Some(above), Some(name)) => Ok(Target {
+                anchor: above.to_path_buf(),
+                names: vec![name.as_bytes().to_vec()],
+                there: Some(stat),
+            }),
+            _ => Err(DockerError::in_the_way(found.path, NO_PLACE)),
+        }
+    }
+
+    /// The path that it has, or will have.
+    pub fn path(&self) -> PathBuf {
+        let names = self.names.iter().map(|name| OsStr::from_bytes(name));
+        names.fold(self.anchor.clone(), |path, name| path.join(name))
+    }
+
+    /// So many names from the anchor on.
+    pub fn step(&self, names: usize) -> StepPath {
+        StepPath::new(1, &self.names[..names])
+    }
+
+    /// The docker root itself.
+    pub fn top(&self) -> StepPath {
+        self.step(self.names.len())
+    }
+}
+
+const NO_PLACE: &str = "cannot be a data-root";
+
+/// What the kernel says of a directory.
+pub(super) fn stat_of(path: &Path) -> Result<Stat, DockerError> {
+    let stat = PinnedFile::path(path).and_then(|pin| pin.stat());
+    stat.map_err(DockerError::errno(path))
+}
+
+/// What is above is missing, too, or is a file.
+fn is_missing(error: &io::Error) -> bool {
+    [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind())
+}
+
+/// A symlink that leads to nothing has the place all the same.
+fn check_nothing_is_there(path: &Path) -> Result<(), DockerError> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(DockerError::in_the_way(
+            path,
+            "is a symlink that leads nowhere. Remove it, or make the directory that it names",
+        )),
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_below_what_is_there() {
+        // Below a directory of root's, and not the one for temporary files: that may be a symlink.
+        let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+        let top = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir(top.join("home")).unwrap();
+        std::os::unix::fs::symlink("home", top.join("link")).unwrap();
+        let target = Target::at(&top.join("link/.local/share/docker")).unwrap();
+        assert_eq!(target.anchor, top.join("home"));
+        assert_eq!(target.path(), top.join("home/.local/share/docker"));
+        assert_eq!(target.step(1), StepPath::new(1, [".local"]));
+        assert!(target.there.is_none());
+        let there = Target::at(&top.join("link")).unwrap();
+        assert_eq!(
+            (there.anchor.as_path(), there.there.is_some()),
+            (&*top, true)
+        );
+        assert_eq!(there.top(), StepPath::new(1, ["home"]));
+
+        std::os::unix::fs::symlink("none", top.join("dangling")).unwrap();
+        fs::write(top.join("file"), "").unwrap();
+        for bad in ["dangling/docker", "file/docker", "file"] {
+            assert!(Target::at(&top.join(bad)).is_err(), "{bad}");
+        }
+        assert!(Target::at(Path::new("docker")).is_err());
+        assert!(Source::at(&top.join("none")).is_err());
+    }
+}

@@ -1,0 +1,40 @@
+//! What a run gave to a user, and how it is taken away again.
+//!
+//! Until its last steps such a run keeps everything where only root comes to. From [`Step::HandOver`] on the user may write
+//! to it, link it elsewhere, or keep a handle to it. To undo the run would make root's, with set-id bits and capabilities,
+//! what that user may have written. So it is only undone as long as nothing of it was changed since:
+//!
+//! 1. The journal says when it was handed over ([`Mark::HandingOver`]), and the run waits until the clock has moved on: from
+//!    then on each change of the user's gives the inode a later ctime, which nobody but the clock sets.
+//! 2. It is taken away: a directory that only root enters. Nobody has anything in it open then, and no process of the user's
+//!    is there ([`holders`](crate::preflight::in_use)).
+//! 3. No inode has a later ctime (`unchanged`), and no file is open for writing: the kernel grants a lease only then
+//!    ([`ReadLease`](crate::fs::lease::ReadLease)). Then the journal says that it is taken back ([`Mark::TakenBack`]).
+//! 4. Of each inode both are asked again right before it is root's, and a file's lease is held until it is (`window`).
+
+mod check;
+mod unchanged;
+mod window;
+
+use std::time::Duration;
+
+pub(super) use self::check::{NOT_UNDONE, check_taken_back, refuse_changed};
+pub(super) use self::unchanged::CHANGED;
+pub use self::window::Window;
+use crate::fs::Root;
+
+#[cfg(doc)]
+use crate::journal::{Mark, Step};
+
+/// Longer than some ticks of the slowest clock that inodes get their times from (100 ticks a second).
+const TICKS: Duration = Duration::from_millis(50);
+
+/// Longer than a second.
+const SECOND: Duration = Duration::from_millis(1100);
+
+/// Waits until whatever is changed gets a later ctime than all that was changed before. `root` was changed by this run.
+pub(super) fn wait_for_the_clock(root: &Root) {
+    let changed = root.pin.stat().map_or(0, |stat| stat.changed.1);
+    // A filesystem that keeps whole seconds.
+    std::thread::sleep(if changed == 0 { SECOND } else { TICKS });
+}

@@ -1,0 +1,63 @@
+//! One inode that a user had, while it becomes root's again.
+
+use super::locator::EntryProblem;
+use crate::engine::ProblemKind;
+use crate::engine::hand_over::{CHANGED, Window};
+use crate::fs::lease::ReadLease;
+use crate::fs::{PinnedFile, attributes};
+use crate::journal::Transition;
+use crate::ownership::{FileType, Ownership};
+
+/// Nobody writes to it as long as this lives.
+pub(super) struct InodeGuard {
+    _lease: Option<ReadLease>,
+    names: u32,
+    transition: Transition,
+}
+
+impl InodeGuard {
+    /// Makes sure that nobody but the run has changed it, and that nobody has it open for writing.
+    pub fn of(
+        pin: &PinnedFile,
+        transition: &Transition,
+        window: &Window,
+    ) -> Result<InodeGuard, EntryProblem> {
+        let lease = match transition.file_type {
+            FileType::File => {
+                Some(ReadLease::take(pin).map_err(|error| conflict(error.to_string()))?)
+            }
+            _ => None,
+        };
+        let stat = pin.stat().map_err(|errno| conflict(errno.to_string()))?;
+        let after = &transition.change.after;
+        // Where it has its owner back already, no user could change it.
+        let is_users = (stat.uid, stat.gid) == (after.uid, after.gid);
+        if is_users && !window.allows_undoing(&stat, transition.held) {
+            return Err(conflict(CHANGED.into()));
+        }
+        Ok(InodeGuard {
+            _lease: lease,
+            names: stat.nlink,
+            transition: transition.clone(),
+        })
+    }
+
+    /// Makes sure that all that it has now is what it was given: an ACL or a name may have come to it in the last moment.
+    pub fn check(self, pin: &PinnedFile, wanted: &Ownership) -> Result<(), EntryProblem> {
+        let stat = pin.stat().map_err(|errno| conflict(errno.to_string()))?;
+        let Transition {
+            change, file_type, ..
+        } = &self.transition;
+        let now = attributes::read(pin, &stat)
+            .and_then(|now| attributes::with_overlay_of(change, Some(pin), (now, *file_type)))
+            .map_err(|error| conflict(error.to_string()))?;
+        match now == *wanted && stat.nlink == self.names {
+            true => Ok(()),
+            false => Err(conflict("was changed while it was given back".into())),
+        }
+    }
+}
+
+fn conflict(reason: String) -> EntryProblem {
+    (ProblemKind::Conflict, reason)
+}

@@ -1,0 +1,115 @@
+//! A directory that only root enters becomes a user's, and is taken away again.
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+
+use super::Steps;
+use super::error::StepError;
+use super::perform::Performer;
+use super::place::last;
+use super::rename::{move_pinned, pin_entry};
+use crate::fs::file_ops::stat_entry;
+use crate::fs::{Identity, PinnedFile, apply, attributes};
+use crate::journal::Step;
+use crate::journal::step::NewDirectory;
+use crate::ownership::{Ownership, OwnershipXattrs};
+
+impl Steps<'_> {
+    /// The late steps before what was carried is given to a user, and those from there on; of a run that gives nothing to
+    /// anybody, all and none.
+    pub fn around_hand_over(&self) -> [Range<usize>; 2] {
+        let Range { start, end } = self.late();
+        let is_it = |n: &usize| matches!(self.steps[*n], Step::HandOver { .. });
+        let first = self.late().find(is_it).unwrap_or(end);
+        [start..first, first..end]
+    }
+}
+
+impl Performer<'_> {
+    /// Renames it, then gives it to the user. In this order nobody but root comes to it until it is in its place.
+    pub fn hand_over(&self, step: &Step) -> Result<(), StepError> {
+        let Step::HandOver {
+            from,
+            to,
+            entry,
+            identity,
+            closed,
+            open,
+        } = step
+        else {
+            return Ok(());
+        };
+        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
+        let (old, new) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
+        let pin = match pin_entry(old) {
+            Ok((pin, _)) => {
+                check_closed(&pin, closed)?;
+                check_entry(&pin, &entry.0, *identity)?;
+                move_pinned(&pin, old, new)?;
+                pin
+            }
+            // One that was killed between the two renamed it already.
+            Err(error) if error.is_io(io::ErrorKind::NotFound) => {
+                let (pin, _) = pin_entry(new)?;
+                check_closed(&pin, closed)?;
+                check_entry(&pin, &entry.0, *identity)?;
+                pin
+            }
+            Err(error) => return Err(error),
+        };
+        give(&pin, open)
+    }
+
+    /// Takes it from the user, then renames it back.
+    pub fn take_back(&self, step: &Step) -> Result<(), StepError> {
+        let Step::HandOver {
+            from,
+            to,
+            entry,
+            identity,
+            closed,
+            ..
+        } = step
+        else {
+            return Ok(());
+        };
+        let (from_dir, to_dir) = (self.roots.parent(from)?, self.roots.parent(to)?);
+        let (old, new) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
+        let (pin, _) = pin_entry(new)?;
+        check_entry(&pin, &entry.0, *identity)?;
+        give(&pin, closed)?;
+        move_pinned(&pin, new, old)
+    }
+}
+
+/// Makes sure that it is what the run made: a user cannot make a directory of root's.
+fn check_closed(pin: &PinnedFile, closed: &NewDirectory) -> Result<(), StepError> {
+    let stat = pin.stat()?;
+    match stat.is_dir() && (stat.uid, stat.gid, stat.mode) == (closed.uid, closed.gid, closed.mode)
+    {
+        true => Ok(()),
+        false => Err(StepError::OtherInode),
+    }
+}
+
+/// Makes sure that the directory holds what was carried.
+fn check_entry(pin: &PinnedFile, name: &[u8], identity: Identity) -> Result<(), StepError> {
+    let stat = pin.stat()?;
+    if !stat.is_dir() {
+        return Err(StepError::OtherEntry);
+    }
+    let found = stat_entry(pin.as_fd(), name)?;
+    match found.is_some_and(|found| found.identity == identity) {
+        true => Ok(()),
+        false => Err(StepError::OtherInode),
+    }
+}
+
+/// Gives it this owner and mode, and no ACL.
+fn give(pin: &PinnedFile, made: &NewDirectory) -> Result<(), StepError> {
+    let stat = pin.stat()?;
+    let now = attributes::read(pin, &stat)?;
+    let wanted = Ownership::new(made.uid, made.gid, made.mode, OwnershipXattrs::default());
+    Ok(apply(pin, stat.file_type, &now, &wanted)?)
+}
