@@ -1,6 +1,7 @@
 //! Why a step is neither taken nor undone.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -10,7 +11,6 @@ use crate::fs::apply::ApplyError;
 use crate::fs::attributes::ReadError;
 use crate::fs::escape::escaped;
 use crate::fs::idmapped_mount::{IdmappedMountError, UnmountError};
-use crate::journal::Name;
 
 /// Why a step cannot be taken or undone, or what is wrong with it.
 #[derive(Debug, Error)]
@@ -73,8 +73,8 @@ pub(super) enum StepError {
     #[error("a daemon has been started on it since, or something was made or removed in it")]
     UsedSince,
     /// A directory that is to be removed holds something that no step put there.
-    #[error("{name} was made in it since", name = escaped(.0.as_path()))]
-    MadeSince(Name),
+    #[error("{} was made since", escaped(.0))]
+    MadeSince(PathBuf),
     /// A directory has other times than when the steps were planned.
     #[error("something was made or removed in it")]
     OtherTimes,

@@ -59,5 +59,7 @@ pub(super) fn holds_more(
     };
     let names = surveyor.roots.names(&at).ok()?;
     let more = names.iter().find(|name| !is_known(name))?;
-    Some(StepError::MadeSince(more.clone()))
+    // Where it is now: the place of the step may be one that there is no more.
+    let path = surveyor.roots.path(&at).join(more.as_path());
+    Some(StepError::MadeSince(path))
 }

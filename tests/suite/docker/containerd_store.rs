@@ -445,6 +445,9 @@ fn after_revert_docker_29_finds_its_containerd_store() {
 fn a_file_of_docker_29_in_image_is_no_storage_driver() {
     need_root();
     support::isolation::isolate();
+    // Wherever this machine has one.
+    fs::create_dir_all("/etc/containerd").unwrap();
+    fs::write("/etc/containerd/config.toml", "root = \"/nonexistent\"\n").unwrap();
     let place = tempfile::tempdir_in("/var/tmp").unwrap();
     let id = "cd".repeat(32);
     docker_29(place.path(), &id);

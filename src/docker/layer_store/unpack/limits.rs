@@ -12,6 +12,8 @@ pub struct Limits {
     pub symlink: usize,
     /// Bytes of a file, with its holes.
     pub file: u64,
+    /// Minor numbers of devices, all below this.
+    pub minor: u32,
     /// Bytes of the name and the value of one extended attribute.
     pub xattr: usize,
     /// Bytes of all of them.
@@ -24,6 +26,10 @@ const BTRFS: u64 = 0x9123_683e;
 
 /// `PATH_MAX`, without its NUL.
 pub const MAX_PATH: usize = 4095;
+
+/// `MINORBITS` of the kernel; and what xfs keeps of them (`sysv_valid_dev`).
+const MINOR: u32 = 1 << 20;
+const SYSV_MINOR: u32 = 1 << 18;
 
 /// `XATTR_SIZE_MAX`
 const XATTR: usize = 65536;
@@ -42,6 +48,7 @@ impl Limits {
             links: 32_000,
             symlink: 1023.min(block as usize - 1),
             file: 16 << 40,
+            minor: SYSV_MINOR,
             xattr: xattrs,
             xattrs,
         };
@@ -50,12 +57,14 @@ impl Limits {
                 links: 65_000,
                 symlink: MAX_PATH.min(block as usize - 1),
                 file: block * u64::from(u32::MAX),
+                minor: MINOR,
                 ..least
             },
             XFS => Limits {
                 links: 0x7fff_ffff,
                 symlink: 1023,
                 file: i64::MAX as u64,
+                minor: SYSV_MINOR,
                 xattr: XATTR,
                 xattrs: usize::MAX,
             },
@@ -64,6 +73,7 @@ impl Limits {
                 links: 65_535,
                 symlink: 3900,
                 file: i64::MAX as u64,
+                minor: MINOR,
                 xattr: 3900,
                 xattrs: usize::MAX,
             },

@@ -186,7 +186,7 @@ impl Planner<'_> {
             Kind::CharDevice | Kind::BlockDevice => {
                 // What the kernel has room for (`MKDEV`).
                 let (major, minor) = entry.device;
-                if major >= 1 << 12 || minor >= 1 << 20 {
+                if major >= 1 << 12 || minor >= self.limits.minor {
                     return Err(LayerFault::DeviceNumber);
                 }
                 NodeKind::Other

@@ -4,6 +4,7 @@ const SMALL: Limits = Limits {
     links: 2,
     symlink: 3,
     file: 10,
+    minor: 3,
     xattr: 40,
     xattrs: 100,
 };
@@ -53,6 +54,8 @@ fn what_the_filesystem_does_not_keep_is_refused() {
         ..file()
     };
     assert!(refused(&mut planner(), large).contains("larger"));
+    let device = entry("device", Kind::CharDevice, "");
+    assert!(refused(&mut planner(), device).contains("device number"));
 
     let with = |name: &str, size: usize| Entry {
         xattrs: vec![(name.into(), vec![b'x'; size])],
