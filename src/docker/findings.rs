@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use super::DockerError;
 use super::daemon_start::DaemonStart;
 use super::data_root::DockerRoot;
 use super::remap::Remap;
-use super::{DockerError, guidance};
 use crate::fs::PinnedFile;
 use crate::fs::escape::{escaped, shell_word};
 use crate::host::Finding;
@@ -25,7 +25,8 @@ pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
     const WHAT: &str = "id ranges";
     match remap {
         Ok(remap) => Finding::ok(WHAT, format!("{}: {}", remap.user, remap.map)),
-        Err(error) => Finding::error(WHAT, error.to_string()).remedy(guidance::CREATE_USER),
+        // It says what helps: for another user than dockerd's own, `--create-user` does not.
+        Err(error) => Finding::error(WHAT, error.to_string()),
     }
 }
 

@@ -42,10 +42,7 @@ pub const ADD_WRITE_DAEMON_JSON: &str = "Add --write-daemon-json, which removes 
 pub const MIGRATE_WRITES_DAEMON_JSON: &str =
     "idshift docker migrate --write-daemon-json removes it in the same run";
 
-/// Where the user or its ranges are missing.
-pub const CREATE_USER: &str = "idshift docker migrate --create-user makes dockremap and its ranges";
-
-/// The same, in an audit.
+/// Where the user or its ranges are missing, in an audit.
 pub const MIGRATE_CREATES_USER: &str = "migrate with --create-user";
 
 /// The same, where dockerd is asked for `default`.

@@ -46,7 +46,8 @@ impl Remap {
         let found = found.ok().flatten().ok_or_else(|| {
             bad(match user {
                 "default" => format!("there is no user {DEFAULT_USER}. {CREATE_USER_AS_DOCKERD}"),
-                _ => format!("there is no user {user} in /etc/passwd"),
+                "" => "it is empty: dockerd would run without user namespaces".into(),
+                _ => format!("there is no user {user} in /etc/passwd. Name one that is there"),
             })
         })?;
         if found.uid.is_root() {
@@ -64,7 +65,9 @@ impl Remap {
             Err(_) => Group::from_name(group),
         };
         if group_exists.ok().flatten().is_none() {
-            return Err(bad(format!("there is no group {group} in /etc/group")));
+            return Err(bad(format!(
+                "there is no group {group} in /etc/group. Name one that is there, as in --userns-remap {user}:GROUP"
+            )));
         }
         let (uids, gids) = (subid_file("/etc/subuid")?, subid_file("/etc/subgid")?);
         let uid = Some(found.uid.as_raw());

@@ -67,7 +67,7 @@ pub(super) fn existing(
     }))
 }
 
-/// Whether some owner on disk is seen as this container user, and all else is as the map says.
+/// Whether another owner on disk is seen as this container user, and all else is as the map says.
 fn has_owner(request: &MountRequest, map: &MountMap) -> bool {
     let Some(owner) = request.owner else {
         return false;
@@ -80,5 +80,6 @@ fn has_owner(request: &MountRequest, map: &MountMap) -> bool {
     let (Some(uid), Some(gid)) = map.on_disk(uid, gid) else {
         return false;
     };
-    exchange.swapped((uid, gid), owner.container) == *map
+    // Where nobody is swapped, everybody is seen as the map says: nobody was asked for.
+    (uid, gid) != owner.container && exchange.swapped((uid, gid), owner.container) == *map
 }

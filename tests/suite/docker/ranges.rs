@@ -237,6 +237,20 @@ fn all_missing_ranges_are_told_at_once() {
     );
     run_advice(&told);
     assert!(!audit("app").contains("has no range"));
+    // What `--create-user` does not make is not said to be made by it.
+    for (user, told) in [
+        (
+            "nosuch",
+            "no user nosuch in /etc/passwd. Name one that is there",
+        ),
+        ("app:nosuch", "no group nosuch in /etc/group. Name one"),
+        ("root", "root is not remapped to itself"),
+        ("", "it is empty"),
+    ] {
+        let audited = audit(user);
+        assert!(audited.contains(told), "{user}: {audited}");
+        assert!(!audited.contains("create-user"), "{user}: {audited}");
+    }
     shift(&["--subid", "app"]).exits(0);
 }
 

@@ -149,6 +149,14 @@ fn an_owner_on_disk_is_the_containers_user_elsewhere() {
     let run = mount(&project, &[to, "--read-only", "--json"]).exits(0);
     assert_eq!(run.json()["seen"]["uid"], 101_000, "{run}");
     as_user(101_000, "! touch made", &at).exits(0);
+    // It shows the owner as somebody else.
+    for dry in [&["--dry-run"][..], &[]] {
+        let other = [&[to, "--read-only", "--owner", "999:999"], dry].concat();
+        mount(&project, &other)
+            .exits(4)
+            .says("is there already")
+            .says("idshift umount");
+    }
     assert_eq!(mounted_at(&at).len(), 1);
     assert!(
         mounted_at(&at)[0].starts_with("ro,"),
