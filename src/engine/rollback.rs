@@ -13,6 +13,7 @@ use super::undo::{RollbackOptions, Undo};
 use super::{Ending, Phase, Report, Stats, new_inodes};
 use crate::guidance::Guidance;
 use crate::journal::id::argument;
+use crate::journal::record::RunKind;
 use crate::journal::{Journal, JournalState, Mark};
 
 /// Gives every inode of a journal the ownership it had before the run.
@@ -165,11 +166,14 @@ fn new_since<Stage>(
 }
 
 /// Refuses if a step cannot be undone. Restored owners with names or files that are not restored
-/// would be a state that never existed.
+/// would be a state that never existed: also with `force` none is restored where names cannot be.
 fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
-    let obstacles = match force {
-        true => Vec::new(),
-        false => Steps::of(journal).obstacles(Target::Before),
+    let steps = Steps::of(journal);
+    let taken = steps.places_taken_since();
+    let is_taken = !taken.is_empty();
+    let obstacles = match force || is_taken {
+        true => taken,
+        false => steps.obstacles(Target::Before),
     };
     let Some(first) = obstacles.first() else {
         return Ok(());
@@ -181,24 +185,38 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
             reason: format!("{}{more}. {NOT_UNDONE}", first.reason),
         });
     }
-    let is_open = journal.state == JournalState::Unfinished;
-    let revert = match (journal.header.is_of_service(), is_open) {
-        (true, true) => &format!(
-            "If a daemon has run since, `idshift resume {}` finishes the run, and then `idshift docker \
-            revert` takes the daemon's new data along; ",
-            argument(&journal.path)
+    let id = argument(&journal.path);
+    let help = match is_taken {
+        true => format!(
+            "Nothing was undone, as names and owners belong together. Move what is new away, to where it is kept, then \
+             `idshift rollback {id}` goes on"
         ),
-        (true, false) => {
-            "If a daemon has run since, `idshift docker revert` takes its new data along; "
-        }
-        (false, _) => "",
+        false => format!(
+            "{}{} undoes the rest and leaves this as it is",
+            with_what_is_new(journal),
+            Guidance::ForcedRollback(&id)
+        ),
     };
     Err(Refusal::NotThisOne {
         path: first.path.clone(),
-        reason: format!(
-            "{}{more}. {revert}{} undoes the rest and leaves this as it is",
-            first.reason,
-            Guidance::ForcedRollback(&argument(&journal.path))
-        ),
+        reason: format!("{}{more}. {help}", first.reason),
     })
+}
+
+/// What takes along what a daemon made since.
+fn with_what_is_new(journal: &Journal) -> String {
+    let command = match journal.header.command {
+        RunKind::DockerMigrate => "`idshift docker revert`",
+        RunKind::DockerRevert => "`idshift docker migrate`",
+        RunKind::DockerRebase => "`idshift docker rebase` to the range of before",
+        _ => return String::new(),
+    };
+    let finish = match journal.state == JournalState::Unfinished {
+        true => format!(
+            "`idshift resume {}` finishes the run, and then ",
+            argument(&journal.path)
+        ),
+        false => String::new(),
+    };
+    format!("If a daemon has run since, {finish}{command} takes its new data along. If none has, ")
 }

@@ -156,11 +156,10 @@ impl Undo<'_> {
         let applied = steps.apply(Target::Before, which, force);
         stats.steps += applied.done;
         stats.set_aside.extend(applied.set_aside);
-        let is_fine = applied.problems.is_empty();
         for problem in applied.problems {
             self.record_problem(stats, problem);
         }
-        is_fine || force
+        !applied.gave_up
     }
 
     fn undo_owners(&self, moves: &[Move]) -> Result<Replayed, Unreadable> {

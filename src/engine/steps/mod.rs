@@ -2,7 +2,7 @@
 //!
 //! - `survey`: where each stands, before the first is taken or undone; `state`: where one does
 //! - `inspect`: what they tell before, or after, they are taken
-//! - `obstacle`: what has the place of a step
+//! - `obstacle`: what keeps steps from being taken or undone
 //! - `aside`: what a daemon made meanwhile, out of the way
 //! - `exchanged`: a directory that is mounted with exchanged owners
 //! - `stage`: new files of many rewrites, beside their places
@@ -30,7 +30,6 @@ use jiff::Timestamp;
 
 use self::aside::make_room;
 use self::error::StepError;
-use self::obstacle::{holds_more, occupied};
 use self::perform::{Performer, sweep};
 use self::place::{PlaceDirs, StepRoots};
 use self::stage::{only_files, put_staged, stage};
@@ -40,7 +39,6 @@ use super::report::{Problem, ProblemKind, SetAside};
 use super::target::Target;
 use crate::idmap::IdMap;
 use crate::journal::record::MarkLine;
-use crate::journal::step::StepPath;
 use crate::journal::{Journal, JournalState, Mark, Step};
 
 /// How taking or undoing steps went.
@@ -52,6 +50,8 @@ pub struct AppliedSteps {
     pub problems: Vec<Problem>,
     /// What was in the way, and was renamed and kept.
     pub set_aside: Vec<SetAside>,
+    /// Not all were tried: the rest of the journal must stay as it is.
+    pub gave_up: bool,
 }
 
 /// A journal's steps and the trees they are taken in.
@@ -106,18 +106,21 @@ impl<'a> Steps<'a> {
     }
 
     /// Takes or undoes some of the steps, after a check that all can be; with `force`, those that
-    /// can be.
+    /// can be, but no renames of which others could not be undone.
     pub fn apply(&self, target: Target, which: Range<usize>, force: bool) -> AppliedSteps {
         let mut applied = AppliedSteps::default();
         let survey = self.survey();
-        if !force {
-            applied.problems = self.obstacles_in(&survey, target);
-            if !applied.problems.is_empty() {
-                return applied;
-            }
+        applied.problems = match force {
+            true => self.taken_places(&survey, target),
+            false => self.obstacles_in(&survey, target),
+        };
+        if !applied.problems.is_empty() {
+            applied.gave_up = true;
+            return applied;
         }
         if let Err(error) = self.apply_some(&survey, target, which, force, &mut applied) {
             applied.problems.push(error);
+            applied.gave_up = true;
         }
         applied
     }
@@ -184,54 +187,13 @@ impl<'a> Steps<'a> {
             };
             match result {
                 Ok(()) => applied.done += u64::from(self.counts(n)),
-                Err(error) if force => applied.problems.push(self.problem(n, &error)),
+                Err(error) if force && !matches!(self.steps[n], Step::Rename { .. }) => {
+                    applied.problems.push(self.problem(n, &error));
+                }
                 Err(error) => return Err(self.problem(n, &error)),
             }
         }
         Ok(())
-    }
-
-    /// What is in the way of taking or undoing all steps: a step in an unknown state, or a path
-    /// that is taken. Changes nothing.
-    pub fn obstacles(&self, target: Target) -> Vec<Problem> {
-        let survey = self.survey();
-        let mut found = self.obstacles_in(&survey, target);
-        // Asked before the first step alone: undoing is work in it, too.
-        if let (Target::Before, Some(done_in)) = (target, self.done_in) {
-            let surveyor = self.surveyor();
-            let used = |n: usize| surveyor.was_used_since(&survey, n, done_in);
-            found.extend((0..self.steps.len()).find_map(|n| Some(self.problem(n, &used(n)?))));
-        }
-        found
-    }
-
-    fn obstacles_in(&self, survey: &Survey, target: Target) -> Vec<Problem> {
-        let surveyor = self.surveyor();
-        let places: HashSet<&StepPath> = self.steps.iter().flat_map(Step::places).collect();
-        let in_service = |n: usize| match (target, self.is_service) {
-            (Target::Before, true) => holds_more(&surveyor, survey, n, &places),
-            _ => None,
-        };
-        let was_used = |n: usize| match target {
-            Target::Before => surveyor.was_used(survey, n),
-            Target::After => None,
-        };
-        let obstacle = |n: usize| match &survey.states[n] {
-            Err(error) => survey
-                .matters(n, &self.steps[n], target)
-                .then(|| self.problem(n, error)),
-            Ok(state) if *state == wanted(target) => {
-                was_used(n).map(|error| self.problem(n, &error))
-            }
-            Ok(_) if matches!(self.steps[n], Step::MountExchanged { .. }) => {
-                was_used(n).map(|error| self.problem(n, &error))
-            }
-            Ok(_) if self.is_forgiving(survey.reached) => None,
-            Ok(_) => occupied(&surveyor, n, target)
-                .or_else(|| in_service(n))
-                .map(|error| self.problem(n, &error)),
-        };
-        (0..self.steps.len()).filter_map(obstacle).collect()
     }
 
     /// Whether the undo of a step removes a directory with everything in it.

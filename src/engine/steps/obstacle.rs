@@ -1,12 +1,82 @@
-//! What has the place of a step.
+//! What keeps steps from being taken or undone.
 
 use std::collections::HashSet;
 
 use super::error::StepError;
 use super::survey::{Survey, Surveyor};
+use super::{Steps, wanted};
+use crate::engine::report::Problem;
 use crate::engine::target::Target;
 use crate::journal::step::StepPath;
 use crate::journal::{Name, Step};
+
+impl Steps<'_> {
+    /// What is in the way of taking or undoing all steps: a step in an unknown state, or a path
+    /// that is taken. Changes nothing.
+    pub fn obstacles(&self, target: Target) -> Vec<Problem> {
+        let survey = self.survey();
+        let mut found = self.obstacles_in(&survey, target);
+        // Asked before the first step alone: undoing is work in it, too.
+        if let (Target::Before, Some(done_in)) = (target, self.done_in) {
+            let surveyor = self.surveyor();
+            let used = |n: usize| surveyor.was_used_since(&survey, n, done_in);
+            found.extend((0..self.steps.len()).find_map(|n| Some(self.problem(n, &used(n)?))));
+        }
+        found
+    }
+
+    /// Entries that cannot get their places back because something else has them. What is to be undone apart from them
+    /// would be torn from them.
+    pub fn places_taken_since(&self) -> Vec<Problem> {
+        self.taken_places(&self.survey(), Target::Before)
+    }
+
+    pub(super) fn taken_places(&self, survey: &Survey, target: Target) -> Vec<Problem> {
+        let surveyor = self.surveyor();
+        let taken = |n: usize| match &survey.states[n] {
+            Ok(state) if *state != wanted(target) => {
+                occupied(&surveyor, n, target).map(|error| self.problem(n, &error))
+            }
+            Err(error @ StepError::OldPlaceTaken) if survey.matters(n, &self.steps[n], target) => {
+                Some(self.problem(n, error))
+            }
+            _ => None,
+        };
+        match self.is_forgiving(survey.reached) {
+            true => Vec::new(),
+            false => (0..self.steps.len()).filter_map(taken).collect(),
+        }
+    }
+
+    pub(super) fn obstacles_in(&self, survey: &Survey, target: Target) -> Vec<Problem> {
+        let surveyor = self.surveyor();
+        let places: HashSet<&StepPath> = self.steps.iter().flat_map(Step::places).collect();
+        let in_service = |n: usize| match (target, self.is_service) {
+            (Target::Before, true) => holds_more(&surveyor, survey, n, &places),
+            _ => None,
+        };
+        let was_used = |n: usize| match target {
+            Target::Before => surveyor.was_used(survey, n),
+            Target::After => None,
+        };
+        let obstacle = |n: usize| match &survey.states[n] {
+            Err(error) => survey
+                .matters(n, &self.steps[n], target)
+                .then(|| self.problem(n, error)),
+            Ok(state) if *state == wanted(target) => {
+                was_used(n).map(|error| self.problem(n, &error))
+            }
+            Ok(_) if matches!(self.steps[n], Step::MountExchanged { .. }) => {
+                was_used(n).map(|error| self.problem(n, &error))
+            }
+            Ok(_) if self.is_forgiving(survey.reached) => None,
+            Ok(_) => occupied(&surveyor, n, target)
+                .or_else(|| in_service(n))
+                .map(|error| self.problem(n, &error)),
+        };
+        (0..self.steps.len()).filter_map(obstacle).collect()
+    }
+}
 
 /// Whether something has the place that an entry goes to, or back to, which no other step puts there or
 /// takes away.

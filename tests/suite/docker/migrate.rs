@@ -230,6 +230,29 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
     assert_eq!(fs::read_to_string(&config).unwrap(), text);
     idshift.run(["verify", "latest"]).exits(0);
 
+    // Neither a part of it nor what it lies in is shifted.
+    let above = host.data_root.parent().unwrap();
+    for (path, told) in [
+        (above.to_path_buf(), "holds the Docker data-root"),
+        (
+            host.data_root.join("image"),
+            "is a part of the Docker data-root",
+        ),
+        (
+            host.data_root.join("volumes"),
+            "is a part of the Docker data-root",
+        ),
+    ] {
+        for dry in [&["--dry-run"][..], &[]] {
+            let args = [&["shift", path.to_str().unwrap()], dry].concat();
+            idshift.run(args).exits(4).says(told);
+        }
+    }
+    let left_out = format!("--exclude={}", host.data_root.display());
+    let above = above.to_str().unwrap();
+    let left = idshift.run(["shift", "--dry-run", "--allow-home", &left_out, above]);
+    assert!(!left.text().contains("data-root"), "{left}");
+
     // A plain daemon was started in between: what it made has the old places.
     run("migrate").exits(0);
     fs::create_dir(host.data_root.join("containers")).unwrap();
@@ -239,6 +262,14 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
         refused.stderr.contains("something new is in its old place"),
         "{refused}"
     );
+    // What cannot be renamed back keeps its owners, too, and nothing leads to the half of it.
+    assert!(!refused.stderr.contains("--force"), "{refused}");
+    let migrated = snapshot(&host.data_root);
+    for dry in [&["--dry-run"][..], &[]] {
+        let forced = idshift.run([&["rollback", "latest", "--force"], dry].concat());
+        forced.exits(4).says("something new is in its old place");
+    }
+    same(&migrated, &snapshot(&host.data_root), "after the refusals");
     fs::remove_dir(host.data_root.join("containers")).unwrap();
     idshift.run(["rollback", "latest"]).exits(0);
 
