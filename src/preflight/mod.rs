@@ -8,6 +8,7 @@
 //! What the checks need to know of a host:
 //!
 //! - `system_path`: whether a tree belongs to the running system
+//! - `data_root`: whether it is, holds or is part of a Docker data-root
 //! - `filesystem`: whether its filesystem keeps the owners that it is given
 //! - [`in_use`]: who is using it
 //! - [`accounts`]: the accounts of this host that people log in to
@@ -18,6 +19,7 @@
 //! - [`user_namespace`]: whether the ids exist that files are to be given to
 
 pub mod accounts;
+mod data_root;
 mod filesystem;
 pub mod homes;
 pub mod host;
@@ -36,13 +38,15 @@ use crate::fs::Root;
 use crate::journal::Store;
 use accounts::LoginAccounts;
 
+pub use data_root::check_no_data_root;
 pub use filesystem::{
     check_filesystem, check_mounts, check_writable, has_project_quotas, has_subvolumes,
+    help_on_type,
 };
 pub use permanent::PermanentBlocker;
 pub use system_path::check_system_path;
 pub use transient::TransientBlocker;
-pub use unsuitable_root::{UnsuitableRoot, check_kind, check_no_data_root};
+pub use unsuitable_root::{UnsuitableRoot, check_kind};
 
 /// The trees and the options for the preflight checks.
 #[derive(Clone, Copy)]

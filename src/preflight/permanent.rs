@@ -66,7 +66,9 @@ impl Preflight<'_> {
         for (n, root) in self.trees.iter().enumerate() {
             if !self.allow_system_path {
                 super::check_system_path(&root.path)?;
-                super::check_no_data_root(&root.path)?;
+                super::check_no_data_root(root, self.cross_mounts, |below| {
+                    below.ancestors().any(|it| (self.is_excluded)(n, it))
+                })?;
             }
             super::check_filesystem(root.pin.as_fd(), &root.path)?;
             super::check_mounts(root, self.cross_mounts, |below| {

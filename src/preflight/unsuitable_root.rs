@@ -30,6 +30,29 @@ pub enum UnsuitableRoot {
         /// The root.
         path: PathBuf,
     },
+    /// A directory in one.
+    #[error(
+        "{path}: is a part of the Docker data-root {shown}, in which not everything belongs to containers. {}",
+        Guidance::MigrateDataRoot(&shell_word(root)), path = escaped(path), shown = escaped(root)
+    )]
+    InDataRoot {
+        /// The directory.
+        path: PathBuf,
+        /// The data-root.
+        root: PathBuf,
+    },
+    /// A directory that has one in it.
+    #[error(
+        "{path}: holds the Docker data-root {shown}, in which not everything belongs to containers. Name the directories beside \
+         it. {}",
+        Guidance::MigrateDataRoot(&shell_word(root)), path = escaped(path), shown = escaped(root)
+    )]
+    HoldsDataRoot {
+        /// The directory.
+        path: PathBuf,
+        /// The data-root.
+        root: PathBuf,
+    },
     /// What a daemon listens on, or what is not a file at all.
     #[error(
         "{}: is {kind}; shifting it gives a container's user rights on what is behind it. {}",
@@ -148,27 +171,6 @@ impl UnsuitableRoot {
     /// The filesystem shows whatever owners it is mounted with.
     pub fn is_of_mount_options(&self) -> bool {
         matches!(self, UnsuitableRoot::Filesystem { why, .. } if *why == super::filesystem::Obstacle::NoOwners.why())
-    }
-}
-
-/// Refuses a directory that a Docker daemon works in, plain or remapped.
-///
-/// # Errors
-/// Names the command that is meant.
-pub fn check_no_data_root(path: &Path) -> Result<(), UnsuitableRoot> {
-    let is_one = [
-        "containers",
-        "image",
-        "network/files",
-        "volumes/metadata.db",
-    ]
-    .iter()
-    .all(|below| path.join(below).exists());
-    match is_one {
-        true => Err(UnsuitableRoot::DataRoot {
-            path: path.to_path_buf(),
-        }),
-        false => Ok(()),
     }
 }
 
