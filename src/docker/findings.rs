@@ -5,15 +5,23 @@ use std::path::Path;
 use super::DockerError;
 use super::daemon_start::DaemonStart;
 use super::data_root::DockerRoot;
+use super::idmapped::IdmappedRoot;
 use super::remap::Remap;
 use crate::fs::PinnedFile;
 use crate::fs::escape::{escaped, shell_word};
 use crate::host::Finding;
 use crate::preflight::mount_views;
 
-/// The remapped daemon's root where it has images, else the plain one's.
+/// The remapped daemon's root where it has images, else the plain one's. An idmapped one as it is on disk: its mount
+/// may be missing.
 pub fn in_use_root(top: &Path, remap: Option<&Remap>) -> DockerRoot {
-    let remapped = remap.map(|remap| DockerRoot::at(top.join(remap.dir_name())));
+    let remapped = remap.map(|remap| {
+        let range = remap.dir_name();
+        match IdmappedRoot::find(top, &range) {
+            Ok(Some(idmapped)) => DockerRoot::at(idmapped.content()),
+            _ => DockerRoot::at(top.join(range)),
+        }
+    });
     let has_images = |root: &DockerRoot| root.drivers().is_ok_and(|drivers| !drivers.is_empty());
     remapped
         .filter(has_images)

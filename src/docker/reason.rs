@@ -42,14 +42,15 @@ pub enum Reason {
     NoContentToMove(Instead),
     /// It is where the new remapped root would be.
     #[error(
-        "holds {0} of a daemon that ran remapped. Two roots cannot be merged: start that daemon and save what you need \
-         of it, then move the directory away"
+        "holds {0} of a daemon that ran remapped. Two roots cannot be merged. To keep this one, start Docker with \
+         userns-remap: there is nothing to migrate. To keep the other, save what you need of this one with a remapped \
+         daemon, then move the directory away"
     )]
     RemappedRootInUse(Holds),
     /// It is where the plain root would be.
     #[error(
-        "holds {0} of a plain daemon. Two roots cannot be merged: start a plain daemon and save what you need of it, \
-         then remove them"
+        "holds {0} of a plain daemon. Two roots cannot be merged: start a daemon without userns-remap, save what you \
+         need, and remove it with that daemon"
     )]
     PlainRootInUse(Holds),
     /// It is on another filesystem, or leads to one.

@@ -8,7 +8,7 @@ use crate::docker::conversion::staging::staging_name;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{
-    ASIDE, CONVERTED, COPY, DockerRoot, count, is_remapped_name, names,
+    ASIDE, CONVERTED, COPY, DockerRoot, Holds, count, is_remapped_name, names,
 };
 pub use crate::docker::findings::{command_line, idmapped};
 use crate::docker::findings::{driver, in_use_root, parents, ranges};
@@ -175,8 +175,10 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
         if !is_remapped_name(&name) {
             continue;
         }
+        let plain = DockerRoot::at(top).holds()?;
         // Of one that is remapped by a mount, more is told elsewhere.
         if IdmappedRoot::find(top, &name)?.is_some() {
+            findings.extend((!plain.is_unused()).then(|| beside_it(&name, &plain)));
             continue;
         }
         let holds = DockerRoot::at(top.join(&name)).holds()?;
@@ -185,15 +187,19 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
                 REMAPPED_ROOT,
                 format!("{name} is there and unused; it is renamed and kept"),
             )
-        } else if name == range_dir && DockerRoot::at(top).holds()?.is_unused() {
+        } else if name == range_dir && plain.is_unused() {
             let found = format!(
                 "{name} holds {holds}, and the plain root nothing: this host is remapped already"
             );
             Finding::error(REMAPPED_ROOT, found)
                 .remedy("there is nothing to migrate; idshift docker revert goes back")
         } else if name == range_dir {
-            Finding::error(REMAPPED_ROOT, format!("{name} holds {holds}"))
-                .remedy("save what you need of it with a remapped daemon, then move it away")
+            let found = format!("{name} holds {holds}, and the plain root {plain}");
+            Finding::error(REMAPPED_ROOT, found).remedy(format!(
+                "two roots cannot be merged: decide which one stays. If {name} does, start Docker with userns-remap, \
+                and there is nothing to migrate. If the plain root does, save what you need of {name} with a \
+                remapped daemon, then move {name} away"
+            ))
         } else {
             let found = format!("{name}, of another range, holds {holds}; it stays");
             Finding::warning(REMAPPED_ROOT, found)
@@ -214,6 +220,16 @@ fn unfinished_conversion(top: &Path, name: &str, range_dir: &str) -> Option<Find
         false => format!("rm -rf {}", shell_word(&dir)),
     };
     Some(Finding::ok("earlier conversion", found).remedy(help))
+}
+
+/// A daemon that was started without userns-remap has made something where the remapped one does not look.
+fn beside_it(name: &str, plain: &Holds) -> Finding {
+    let found =
+        format!("beside {name}, the plain root holds {plain}, which no remapped daemon shows");
+    Finding::warning("plain root", found).remedy(
+        "save what you need of it with a daemon without userns-remap, and remove it there; idshift docker revert \
+        refuses until then",
+    )
 }
 
 fn swarm(root: &DockerRoot) -> Option<Finding> {

@@ -57,6 +57,12 @@ fn the_audit_tells_what_is_the_matter() {
         "is missing: no daemon starts on it",
         "idshift docker mount --data-root",
     ]);
+    // They are where the mount would show them.
+    let audited = audit(&host);
+    assert!(
+        !audited.text().contains("no images of a storage driver"),
+        "{audited}"
+    );
     // Somebody let a daemon write where the mount belongs, and mounted it then.
     let point = host.data_root.join(INNER);
     output("chattr", ["-i".as_ref(), point.as_os_str()]);
