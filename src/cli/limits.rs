@@ -1,6 +1,8 @@
 //! How hard a command works, and stopping it in good order.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::sync::Arc;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use crate::cli::args::LimitArgs;
 use crate::engine::{Cancel, Monitor, RateLimit, RunControl};
@@ -61,4 +63,10 @@ impl LimitArgs {
         }
         Ok(limits)
     }
+}
+
+/// A write beyond `RLIMIT_FSIZE` (`ulimit -f`) then fails with `EFBIG`, as one on a full disk does, and does not end the
+/// process midway (`setrlimit(2)`). Programs that are started get the default back.
+pub(super) fn outlive_file_size_limit() {
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }

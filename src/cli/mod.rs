@@ -38,6 +38,7 @@ use output::{tell, text};
 /// Runs one command line, prints its output, and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
+    limits::outlive_file_size_limit();
     match completion::answer(&args) {
         Ok(false) => {}
         Ok(true) => return Exit::Done,

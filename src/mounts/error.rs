@@ -11,9 +11,9 @@ use crate::fs::root::RootError;
 use crate::host::systemd_unit::ProgramError;
 use crate::journal::error::StoreError;
 use crate::journal::run_lock::LockError;
-use crate::preflight::UnsuitableRoot;
 use crate::preflight::homes::Claim;
 use crate::preflight::in_use::{self, Use};
+use crate::preflight::{self, UnsuitableRoot};
 
 /// Why a mount is refused. Nothing was changed.
 #[derive(Debug, Error)]
@@ -169,12 +169,18 @@ impl MountError {
 
 /// The alternative without a mount.
 fn instead(path: &Path, error: &IdmappedMountError) -> String {
-    match error {
-        IdmappedMountError::Kernel(_) | IdmappedMountError::Filesystem(_) => format!(
-            ". `idshift prepare {}` changes the owners instead, where the filesystem keeps them",
+    let refused = match error {
+        IdmappedMountError::Kernel(_) => None,
+        IdmappedMountError::Filesystem(fs_type) => preflight::help_on_type(fs_type),
+        _ => return String::new(),
+    };
+    match refused {
+        // There `prepare` refuses, too.
+        Some(help) => format!(". {help}"),
+        None => format!(
+            ". `idshift prepare {}` changes the owners instead",
             shell_word(path)
         ),
-        _ => String::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use super::{MountError, unit::Unit};
 use crate::fs::idmapped_mount::{DetachedMount, MountOptions, Unmounting, unmount};
 use crate::fs::mount_view::View;
 use crate::fs::{Root, mountinfo};
+use crate::idmap::RangeMap;
 use crate::journal::Store;
 use crate::journal::run_lock::RunLock;
 use crate::preflight::accounts::LoginAccounts;
@@ -35,7 +36,8 @@ impl PlannedMount {
         for root in [Some(&source), target.as_ref()].into_iter().flatten() {
             if !request.allow_system_path {
                 check_system_path(&root.path)?;
-                check_no_data_root(&root.path)?;
+                // What is mounted below is refused, too.
+                check_no_data_root(root, true, |_| false)?;
                 check_kind(root)?;
             }
         }
@@ -103,6 +105,16 @@ impl PlannedMount {
     /// What the owner and group of the path are seen as.
     pub fn seen(&self) -> (Option<u32>, Option<u32>) {
         self.map.visible(self.on_disk.0, self.on_disk.1)
+    }
+
+    /// Whether a container sees the owner of the path as one of its users, and not as nobody.
+    pub fn is_owner_seen(&self) -> bool {
+        let is_known = |ranges: &RangeMap, id: Option<u32>| {
+            let ranges = ranges.ranges();
+            id.is_some_and(|id| ranges.iter().any(|range| range.to_container(id).is_some()))
+        };
+        let (uid, gid) = self.seen();
+        is_known(&self.container_map.uids, uid) && is_known(&self.container_map.gids, gid)
     }
 
     /// Who uses the files as they are seen now: in place, they go on seeing the owners on disk.

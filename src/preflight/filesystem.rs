@@ -16,6 +16,12 @@ use super::UnsuitableRoot;
 use crate::fs::mountinfo::{self, Mount};
 use crate::fs::{PinnedFile, Root};
 
+/// What helps where owners cannot be changed on a filesystem of this type, as `/proc/self/mountinfo` names it. `None`:
+/// they can.
+pub fn help_on_type(fs_type: &str) -> Option<&'static str> {
+    obstacle_named(fs_type).map(Obstacle::help)
+}
+
 /// Refuses a root whose filesystem cannot keep the owners it is given.
 ///
 /// Every type that is not refused by name passes: ext4, xfs, btrfs, f2fs, zfs, bcachefs and tmpfs

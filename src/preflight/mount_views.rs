@@ -80,6 +80,18 @@ pub enum MountViewError {
 const OUTSIDE: &str = "Run idshift outside of the chroot, on the path where the files are on disk; \
                        `findmnt -o TARGET,SOURCE,FSROOT,OPTIONS` shows it there";
 
+/// `--exclude` takes a glob: what means something in one is escaped.
+fn leave_out(below: &Path) -> String {
+    let mut glob = String::new();
+    for c in below.to_string_lossy().chars() {
+        if r"*?[]{}\".contains(c) {
+            glob.push('\\');
+        }
+        glob.push(c);
+    }
+    Guidance::LeaveOutPath(&shell_word(glob.as_ref())).to_string()
+}
+
 fn on_disk(point: &Path, below: Option<&Path>) -> String {
     let point = shell_word(point);
     let source = format!(
@@ -89,14 +101,14 @@ fn on_disk(point: &Path, below: Option<&Path>) -> String {
         None => format!("{source}, or `idshift umount {point}`"),
         Some(below) => format!(
             "{}, or `idshift umount {point}`; {source}",
-            Guidance::LeaveOutPath(&shell_word(below))
+            leave_out(below)
         ),
     }
 }
 
 fn once(below: Option<&Path>) -> String {
     match below {
-        Some(below) => Guidance::LeaveOutPath(&shell_word(below)).to_string(),
+        Some(below) => leave_out(below),
         None => "Name one of the two only".into(),
     }
 }

@@ -20,10 +20,14 @@ use crate::volume::user::ContainerUser;
 /// Runs it.
 pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let ids = |user: &ContainerUser| (user.uid, user.gid);
+    let map = args.map.resolve(!args.output.is_for_people())?;
+    if let Some(owner) = &args.owner {
+        owner.on_host(&map).map_err(Failure::refused)?;
+    }
     let request = MountRequest {
         path: args.path.clone(),
         target: args.target.clone(),
-        map: args.map.resolve(!args.output.is_for_people())?,
+        map,
         owner: args.owner.as_ref().map(|owner| GivenOwner {
             container: ids(owner),
             on_disk: args.disk_owner.as_ref().map(ids),
@@ -218,6 +222,13 @@ fn notes(mount: &PlannedMount) -> Vec<String> {
         notes.push(format!(
             "Others can enter {source}. A set-user-ID file that a container creates there is set-user-ID root on disk, and runs \
              as root where the mount is missing. Keep it below a directory that only root can enter."
+        ));
+    }
+    if !mount.is_owner_seen() {
+        let (uid, gid) = mount.on_disk;
+        notes.push(format!(
+            "A container sees {target} as nobody's: {uid}:{gid} on disk is no user of a container. Where it is in the range already, \
+             no mount is needed; `--owner UID:GID` shows it as that user's."
         ));
     }
     let namespace = |of: &str| std::fs::read_link(Path::new("/proc").join(of).join("ns/mnt")).ok();

@@ -79,9 +79,7 @@ pub enum IdmappedMountError {
 fn cannot(fs_type: &str) -> String {
     match fs_type {
         "overlay" => {
-            "an overlay mount cannot be idmapped, only the directories that it is made of: \
-             `findmnt -t overlay -o TARGET,OPTIONS` shows them"
-                .into()
+            "an overlay mount cannot be idmapped, only the directories that it is made of".into()
         }
         fs_type => format!(
             "a filesystem of type {fs_type} cannot be idmapped with this kernel; ext4 and xfs can be from Linux 5.12 on, \

@@ -324,6 +324,32 @@ fn a_journal_that_is_cut_off_ends_the_run() {
         .says("truncated it while it was written");
 }
 
+/// The signal that a write beyond the limit sends ends a process that does not expect it.
+#[test]
+fn a_limit_of_file_sizes() {
+    let promise = Promise::new(
+        PART,
+        "With a limit of file sizes (`ulimit -f`) that the journal does not fit into, nothing is changed, and it is said why",
+        "`prlimit --fsize=N` of 4 KiB to 200 KiB",
+    );
+    let it = Place::new();
+    for limit in [4_096, 65_536, 200_000] {
+        let idshift = Idshift::new();
+        let inner = it.scene.command(&idshift);
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--fsize={limit}:{limit}"))
+            .arg(inner.get_program());
+        let run = Run::of(command.args(inner.get_args()));
+        let when = format!("{limit} bytes: {run}");
+        assert_eq!(run.code, Some(4), "{when}");
+        assert!(run.text().contains("File too large"), "{when}");
+        it.scene.is_at_start(&when);
+        assert!(idshift.journal_files().is_empty(), "{when}");
+        promise.held();
+    }
+}
+
 #[test]
 fn few_descriptors() {
     let promise = Promise::new(

@@ -143,6 +143,30 @@ fn rollback_and_manifest_refuse_a_new_idmapped_mount() {
     idshift.rollback();
 }
 
+#[test]
+fn what_is_advised_to_be_left_out_is_so_by_that_glob() {
+    let fs = TestFs::new(Kind::Ext4);
+    let tree = fs.path().join("t");
+    fs::create_dir_all(tree.join("a")).unwrap();
+    let shift = ["shift", "--map", MAP, "--cross-mounts", "--allow-in-use"];
+    let shift = [&shift[..], &["--dry-run", tree.to_str().unwrap()]].concat();
+    for (name, glob) in [
+        ("q[1]", r"q\[1\]"),
+        ("{x}", r"\{x\}"),
+        (r"back\s", r"back\\s"),
+        ("s*r?", r"s\*r\?"),
+    ] {
+        let place = tree.join(name);
+        fs::create_dir(&place).unwrap();
+        let mounted = Mounted::bind(&tree.join("a"), &place);
+        refused(&shift, &[&format!("--exclude '{glob}'")]);
+        let left_out = [&shift[..], &["--exclude", glob]].concat();
+        Idshift::new().run(left_out).exits(0);
+        drop(mounted);
+        fs::remove_dir(&place).unwrap();
+    }
+}
+
 const OVERLAPPING: [&str; 5] = [
     "--map",
     "b:0:1000:1",

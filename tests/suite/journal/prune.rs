@@ -17,6 +17,11 @@ fn prune_never_removes_an_unfinished_run() {
         1,
         "it is young and can still be rolled back"
     );
+    // No journal is as old as that, nor is the world.
+    for days in ["36500", "7304484", "4294967295"] {
+        prune(&["--older-than", days]);
+        assert_eq!(it.idshift.journal_files().len(), 1, "{days} days");
+    }
     prune(&["--older-than", "0", "--dry-run"]);
     assert_eq!(it.idshift.journal_files().len(), 1, "a dry run");
 

@@ -128,7 +128,12 @@ fn an_owner_on_disk_is_the_containers_user_elsewhere() {
     fs::write(project.join("of-999"), "").unwrap();
     own(&project.join("of-999"), 999, 999);
     let to = at.to_str().unwrap();
-    mount(&project, &[to, "--owner", "999:999"]).exits(0);
+    // No container has such a user.
+    mount(&project, &[to, "--owner", "70000:1"])
+        .exits(4)
+        .says("uid 70000 is outside the map");
+    let run = mount(&project, &[to, "--owner", "999:999"]).exits(0);
+    assert!(!run.text().contains("as nobody's"), "{run}");
     assert_eq!(owner(&at), (100_999, 100_999));
     assert_eq!(owner(&at.join("of-999")), (101_000, 101_000));
     as_user(100_999, "echo x > made", &at).exits(0);

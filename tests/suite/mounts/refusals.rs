@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
 use crate::support::mounts::{listed, mount, mounted_at, umount};
+use crate::support::volume::prepare;
 use crate::support::{Idshift, Kind, MAP, Mounted, Run, TestFs, sh};
 
 #[test]
@@ -41,6 +42,12 @@ fn what_is_no_host_directory_of_its_own_is_refused() {
     mount(&at("root"), &[])
         .exits(4)
         .says("is a Docker data-root");
+    mount(&at("root/containers"), &[])
+        .exits(4)
+        .says("is a part of the Docker data-root");
+    mount(&fs.path(), &[])
+        .exits(4)
+        .says("holds the Docker data-root");
     mount(&at("file"), &[&path("at")])
         .exits(4)
         .says("a directory is mounted on a directory");
@@ -105,8 +112,12 @@ fn an_overlay_is_refused_by_its_name() {
     let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
     let _overlay = Mounted::new("overlay", &options, &at("merged"));
     let run = mount(&at("merged"), &[]).exits(4);
-    run.says("an overlay mount cannot be idmapped")
+    let run = run
+        .says("an overlay mount cannot be idmapped")
         .says("findmnt -t overlay");
+    // What would refuse, too, is not advised.
+    assert!(!run.text().contains("idshift prepare"), "{run}");
+    prepare(&Idshift::new(), &at("merged"), &[]).exits(4);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `idshift journal prune`
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use jiff::{SpanRelativeTo, Timestamp, ToSpan};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::args::QuietArgs;
@@ -19,7 +20,7 @@ pub(super) fn prune(
     older_than: u32,
     dry_run: bool,
 ) -> Result<Vec<PathBuf>, Failure> {
-    let limit = days_ago(older_than)?;
+    let limit = days_ago(older_than);
     store.check_there()?;
     let never_begun = store.never_begun()?;
     let is_unneeded =
@@ -57,11 +58,10 @@ pub(super) fn print_pruned(
     }
 }
 
-fn days_ago(days: u32) -> Result<Timestamp, Failure> {
-    let span = i64::from(days).days();
-    let span = span.to_duration(SpanRelativeTo::days_are_24_hours());
-    let span = span.map_err(Failure::usage)?;
-    Timestamp::now().checked_sub(span).map_err(Failure::usage)
+/// Before the first day that there is nothing is old.
+fn days_ago(days: u32) -> Timestamp {
+    let age = Duration::from_secs(u64::from(days) * 86_400);
+    Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
 /// Whether a run is over, its journal old enough, and nothing is left that needs it.
