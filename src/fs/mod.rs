@@ -24,6 +24,7 @@
 //! - [`resolve`]: where a path leads, and by whose symlinks
 //! - [`root`]: a tree as the operator names it
 //! - [`scan`]: a look at what is below a directory, until enough was seen
+//! - [`served_mount`]: why a filesystem that somebody else serves refuses root
 //! - [`access_probe`]: what a process may do with a directory or file, tried
 //! - [`times_guard`]: a directory's times put back after that
 //! - [`source_path`]: where in its filesystem a file lies, whatever mount it is seen through
@@ -56,6 +57,7 @@ pub mod remove_tree;
 pub mod resolve;
 pub mod root;
 pub mod scan;
+pub mod served_mount;
 pub mod source_path;
 pub mod space;
 pub mod stat;

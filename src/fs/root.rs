@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::PinnedFile;
 use super::escape::escaped;
 use super::resolve::{Resolved, resolve};
+use super::served_mount::why_denied;
 use super::stat::{Identity, Stat, stat};
 use crate::ownership::FileType;
 
@@ -49,7 +50,7 @@ pub struct Ancestor {
 #[derive(Debug, Error)]
 pub enum RootError {
     /// The kernel does not open it.
-    #[error("{path}: {source}", path = escaped(path))]
+    #[error("{path}: {source}{help}", path = escaped(path), help = why_denied(path, source))]
     Open {
         /// As given.
         path: PathBuf,

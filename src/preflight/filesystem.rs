@@ -173,7 +173,10 @@ fn refused_mount(path: &Path, mount: &Mount, obstacle: Obstacle, below: bool) ->
 fn obstacle_of(mount: &Mount) -> Option<Obstacle> {
     let fs_type = &*mount.fs_type;
     match obstacle_named(fs_type) {
-        Some(found @ (Obstacle::CopiesUp | Obstacle::NarrowIds)) => return Some(found),
+        // Over 9P2000.L the `f_type` is that of the filesystem behind.
+        Some(found @ (Obstacle::CopiesUp | Obstacle::NarrowIds | Obstacle::Hypervisor)) => {
+            return Some(found);
+        }
         // A root's `f_type` was enough.
         Some(_) => return None,
         None => {}

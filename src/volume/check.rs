@@ -74,7 +74,9 @@ pub fn check(request: &CheckRequest) -> Result<Checked, VolumeError> {
         root: &root,
         stat: &stat,
         ownership: &ownership(&root, &stat),
-        filesystem: preflight::check_filesystem(root.pin.as_fd(), &root.path).err(),
+        filesystem: preflight::check_filesystem(root.pin.as_fd(), &root.path)
+            .and_then(|()| preflight::check_mounts(&root, false, |_| false))
+            .err(),
         user: &request.user,
         host_ids,
         map: &request.map,

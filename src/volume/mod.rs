@@ -26,13 +26,14 @@ use crate::fs::escape::escaped;
 use thiserror::Error;
 
 use crate::fs::root::RootError;
+use crate::fs::served_mount::{private_fuse, why_denied};
 use crate::preflight::mount_views;
 
 /// Why a volume cannot be checked or prepared. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum VolumeError {
     /// Something cannot be read or started.
-    #[error("{path}: {source}", path = escaped(path))]
+    #[error("{path}: {source}{help}", path = escaped(path), help = why_denied(path, source))]
     Io {
         /// What.
         path: PathBuf,
@@ -74,6 +75,14 @@ impl VolumeError {
         };
         let prefix = format!("{}: ", escaped(path));
         VolumeError::path(path, text.strip_prefix(&prefix).unwrap_or(&text))
+    }
+
+    /// Refuses what no container can use, whoever owns it.
+    fn check_not_private(path: &Path) -> Result<(), VolumeError> {
+        match private_fuse(path) {
+            Some(reason) => Err(VolumeError::path(path, reason)),
+            None => Ok(()),
+        }
     }
 
     fn path(path: impl Into<PathBuf>, reason: impl Into<String>) -> VolumeError {

@@ -2,6 +2,7 @@
 //!
 //! - [`readiness`]: what stands in the way
 //! - [`containers`]: containers that will not work as they are
+//! - [`selinux`]: labels of the remapped root
 //! - [`state`]: whose images, containers and volumes there are
 //! - [`store`]: the containerd image store, read
 //! - [`strategies`]: by changing owners, or by a mount
@@ -10,6 +11,7 @@
 
 pub mod containers;
 pub mod readiness;
+mod selinux;
 pub mod state;
 pub mod store;
 pub mod strategies;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::containers::{self, Troubled};
 use super::strategies::{self, Strategy};
 use super::work::{self, Work};
-use super::{readiness, store};
+use super::{readiness, selinux, store};
 use crate::docker::DockerError;
 use crate::docker::container::{Container, obstacles};
 use crate::docker::conversion::summary::ConversionSummary;
@@ -79,6 +79,7 @@ impl<'a> Survey<'a> {
         let is_idmapped = idmapped.is_some();
         findings.extend(idmapped);
         findings.extend(readiness::data_root(&root, remap.as_ref())?);
+        findings.extend(selinux::labels(&top, remap.as_ref()));
         if let Some(remap) = &remap {
             findings.extend(rebase::findings(&top, remap)?);
         }

@@ -1,8 +1,11 @@
 //! Small files and symlinks that get their place whole: made beside it, then renamed.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
@@ -77,8 +80,8 @@ fn new_for(dir: BorrowedFd<'_>, name: &[u8], wanted: NewFile<'_>) -> io::Result<
     Ok(new)
 }
 
-/// Puts a symlink with another target into the place of one; with its owner, where none is given: at any moment the
-/// name means the old symlink or the new one.
+/// Puts a symlink with another target into the place of one, with its extended attributes, and its owner where none is
+/// given: at any moment the name means the old symlink or the new one.
 pub fn replace_link(
     dir: BorrowedFd<'_>,
     name: &[u8],
@@ -94,6 +97,7 @@ pub fn replace_link(
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::chownat(dir, &new[..], Some(uid), Some(gid), flags)?;
+    copy_link_attributes(dir, name, &new)?;
     if let Some(nanoseconds) = mtime_ns {
         rustix::fs::utimensat(dir, &new[..], &at(nanoseconds), flags)?;
     }
@@ -108,6 +112,22 @@ fn copy_attributes(old: &File, new: &File) -> io::Result<()> {
     for name in names {
         if let Some(value) = old.get_xattr(&name)? {
             new.set_xattr(&name, &value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same of symlinks, which cannot be opened; SELinux labels them too.
+fn copy_link_attributes(dir: BorrowedFd<'_>, old: &[u8], new: &[u8]) -> io::Result<()> {
+    let dir = Path::new("/proc/thread-self/fd").join(dir.as_raw_fd().to_string());
+    let [old, new] = [old, new].map(|name| dir.join(OsStr::from_bytes(name)));
+    let names = match xattr::list(&old) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(()),
+        names => names?,
+    };
+    for name in names {
+        if let Some(value) = xattr::get(&old, &name)? {
+            xattr::set(&new, &name, &value)?;
         }
     }
     Ok(())

@@ -11,6 +11,10 @@ pub enum Obstacle {
     WrittenOnce,
     /// Another machine keeps the files and decides who may give them away.
     Server,
+    /// The same, by NFS.
+    NfsServer,
+    /// The same, the host of this virtual machine.
+    Hypervisor,
     /// Nothing is mounted there yet.
     NotYetMounted,
     /// A change copies a file up: it gets another creation time, on some another inode number, and loses its other names
@@ -28,7 +32,7 @@ impl Obstacle {
                 "which keeps no owners: what is shown comes from the mount options"
             }
             Obstacle::WrittenOnce => "which cannot be changed after it was made",
-            Obstacle::Server => {
+            Obstacle::Server | Obstacle::NfsServer | Obstacle::Hypervisor => {
                 "where the other side keeps the files and decides who may give one away"
             }
             Obstacle::NotYetMounted => "a mount point where nothing is mounted yet",
@@ -44,14 +48,22 @@ impl Obstacle {
         match self {
             Obstacle::Kernel => "Name a directory on a filesystem on disk",
             Obstacle::NoOwners => {
-                "Mount it with the uid= and gid= that the container needs, or copy the files to a \
-                 filesystem that keeps owners"
+                "Mount it with the uid= and gid= that the container needs; or show it with other owners by `idshift mount`, \
+                 where the filesystem allows that (vfat does); or copy the files to a filesystem that keeps owners"
             }
             Obstacle::WrittenOnce => {
                 "Copy the files to a writable filesystem, or make a new image with the owners it needs"
             }
             Obstacle::Server => {
                 "Run idshift on the machine that stores the files, on the shared directory"
+            }
+            Obstacle::NfsServer => {
+                "Run idshift on the NFS server, on the exported directory; or export it with \
+                 all_squash,anonuid=UID,anongid=GID (exports(5)), so that all clients, containers too, work as this user \
+                 of the server"
+            }
+            Obstacle::Hypervisor => {
+                "Run idshift on the host that shares the directory with this machine"
             }
             Obstacle::NotYetMounted => "Enter the directory (`ls` on it) so that it is mounted",
             Obstacle::NarrowIds => {
@@ -65,7 +77,10 @@ impl Obstacle {
     }
 }
 
-use Obstacle::{CopiesUp, Kernel, NarrowIds, NoOwners, NotYetMounted, Server, WrittenOnce};
+use Obstacle::{
+    CopiesUp, Hypervisor, Kernel, NarrowIds, NfsServer, NoOwners, NotYetMounted, Server,
+    WrittenOnce,
+};
 
 /// `f_type` of the filesystems that are refused: `statfs(2)`, `linux/magic.h` and, for those not in
 /// either, the filesystem's own source.
@@ -110,18 +125,18 @@ pub(super) const REFUSED: &[(u32, &str, Obstacle)] = &[
     (0x0000_9660, "iso9660", WrittenOnce),
     (0x0000_7275, "romfs", WrittenOnce),
     (0x7371_7368, "squashfs", WrittenOnce),
-    (0x0102_1997, "9p", Server),
+    (0x0102_1997, "9p", Hypervisor),
     (0x5346_414f, "afs", Server),
     (0x6b41_4653, "afs", Server),
-    (0xff53_4d42, "cifs", Server),
+    (0xff53_4d42, "cifs", NoOwners),
     (0x7375_7245, "coda", Server),
     (0x0000_564c, "ncpfs", Server),
-    (0x0000_6969, "nfs", Server),
-    (0x7c7c_6673, "prl_fs", Server),
-    (0x0000_517b, "smbfs", Server),
-    (0xfe53_4d42, "smb3", Server),
-    (0x786f_4256, "vboxsf", Server),
-    (0xbacb_acbc, "vmhgfs", Server),
+    (0x0000_6969, "nfs", NfsServer),
+    (0x7c7c_6673, "prl_fs", Hypervisor),
+    (0x0000_517b, "smbfs", NoOwners),
+    (0xfe53_4d42, "smb3", NoOwners),
+    (0x786f_4256, "vboxsf", NoOwners),
+    (0xbacb_acbc, "vmhgfs", Hypervisor),
     (0x0000_adff, "affs", NarrowIds),
     (0x0000_72b6, "jffs2", NarrowIds),
     (0x0000_137f, "minix", NarrowIds),

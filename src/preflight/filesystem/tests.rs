@@ -1,6 +1,6 @@
 use std::fs::File;
 
-use super::refused_types::Obstacle::{CopiesUp, NarrowIds, NoOwners};
+use super::refused_types::Obstacle::{CopiesUp, Hypervisor, NarrowIds, NoOwners};
 use super::refused_types::REFUSED;
 use super::*;
 
@@ -19,13 +19,24 @@ fn the_kernels_own_filesystems_are_refused() {
 
 #[test]
 fn a_server_says_where_to_run_instead() {
-    let (name, obstacle) = obstacle_on(0x6969).unwrap();
-    assert_eq!(name, "nfs");
-    assert!(
-        obstacle
-            .help()
-            .contains("on the machine that stores the files")
-    );
+    for (magic, name, words) in [
+        (
+            0x6969,
+            "nfs",
+            "on the NFS server, on the exported directory",
+        ),
+        (0x0102_1997, "9p", "on the host that shares the directory"),
+        (0x5346_414f, "afs", "on the machine that stores the files"),
+        (
+            0xfe53_4d42,
+            "smb3",
+            "the uid= and gid= that the container needs",
+        ),
+    ] {
+        let (found, obstacle) = obstacle_on(magic).unwrap();
+        assert_eq!(found, name);
+        assert!(obstacle.help().contains(words), "{name}");
+    }
 }
 
 #[test]
@@ -42,6 +53,7 @@ fn a_mount_tells_what_the_type_does_not() {
         ("hfsplus /dev/x rw,gid=5", Some(NoOwners)),
         ("overlay none rw", Some(CopiesUp)),
         ("fuse.fuse-overlayfs x rw", Some(CopiesUp)),
+        ("9p tag rw,trans=virtio,version=9p2000.L", Some(Hypervisor)),
     ] {
         let line = format!("36 35 0:0 / /m rw - {what}");
         let mount = mountinfo::from_line(line.as_bytes()).unwrap();

@@ -36,6 +36,7 @@ pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> 
         Err(_) => VolumeError::io(path)(error),
     })?;
     let root = Root::open(&real).map_err(|error| VolumeError::of_root(&real, &error))?;
+    VolumeError::check_not_private(&root.path)?;
     Ok((root, is_symlink))
 }
 

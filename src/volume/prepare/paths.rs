@@ -58,6 +58,7 @@ impl PathPlan<'_> {
     /// Opens a path that is there.
     pub fn open(&self, path: &Path) -> Result<Root, VolumeError> {
         let root = Root::open(path).map_err(|error| VolumeError::of_root(path, &error))?;
+        VolumeError::check_not_private(&root.path)?;
         if !self.request.shift.allow_system_path {
             let fine = preflight::check_kind(&root);
             fine.map_err(|error| VolumeError::path(path, strip(&root.path, &error.to_string())))?;

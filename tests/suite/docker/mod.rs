@@ -25,6 +25,7 @@ mod rebase;
 mod rootless;
 mod rootless_adversary;
 mod rootless_kills;
+mod selinux;
 mod store_audit;
 mod store_builds;
 mod store_images;

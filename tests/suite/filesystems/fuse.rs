@@ -238,3 +238,24 @@ fn a_migration_is_refused_without_rename_exchange() {
         .exits(0);
     idshift.rollback();
 }
+
+#[test]
+fn a_mount_that_no_container_may_use_is_refused_by_name() {
+    let mut mount = Mount::new(&["bindfs", "-f", "--no-allow-other", "%/lower", "@"]);
+    mount.mount();
+    let at = mount.at.to_str().unwrap();
+    let idshift = Idshift::new();
+    for args in [
+        &["check", "--map", MAP, "--as", "0:0", at][..],
+        &["prepare", "--map", MAP, at],
+        &["prepare", "--map", MAP, "--dry-run", at],
+    ] {
+        let run = match args[0] {
+            "check" => Run::of(Command::new(Idshift::program()).args(args)),
+            _ => idshift.run(args),
+        };
+        let run = run.exits(4);
+        assert!(run.stderr.contains("Mount it with -o allow_other"), "{run}");
+    }
+    assert_eq!(idshift.journal_files().len(), 0);
+}
