@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sched::CloneFlags;
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
+use rustix::ioctl::{Getter, Opcode};
 use rustix::mount::MountAttrFlags;
 
 /// Closes the descriptors `first` to `last` (`close_range(2)`, Linux 5.9), all of which the caller owns and
@@ -195,6 +196,25 @@ pub(crate) fn child_in_user_namespace() -> nix::Result<Pid> {
     // A mask that was there is one that can be set.
     let _ = before.thread_set_mask();
     started
+}
+
+/// `struct fsxattr` (linux/fs.h).
+#[repr(C)]
+struct FsXattr {
+    flags: u32,
+    sizes: [u32; 2],
+    project: u32,
+    rest: [u32; 3],
+}
+
+/// The project id of an inode, and whether what comes into the directory gets it (`FS_XFLAG_PROJINHERIT`).
+pub(crate) fn project_id(file: BorrowedFd<'_>) -> io::Result<(u32, bool)> {
+    const FS_XFLAG_PROJINHERIT: u32 = 0x200;
+    const FS_IOC_FSGETXATTR: Opcode = rustix::ioctl::opcode::read::<FsXattr>(b'X', 31);
+    // SAFETY: the call fills a structure of this size, of which every bit pattern is a value.
+    let found: FsXattr =
+        unsafe { rustix::ioctl::ioctl(file, Getter::<FS_IOC_FSGETXATTR, FsXattr>::new())? };
+    Ok((found.project, found.flags & FS_XFLAG_PROJINHERIT != 0))
 }
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);

@@ -1,9 +1,9 @@
-//! The user and ranges that dockerd makes for itself when it is told `--userns-remap=default`.
+//! The user, group and ranges that dockerd makes for itself when it is told `--userns-remap=default`.
 
 use std::path::Path;
 use std::process::Command;
 
-use nix::unistd::User;
+use nix::unistd::{Group, User};
 
 use super::DockerError;
 use super::remap::{Remap, subid_file};
@@ -11,10 +11,12 @@ use crate::host::missing_ranges::{MissingRanges, line};
 use crate::idmap::SubidFile;
 use crate::idmap::subid::DEFAULT_USER;
 
-/// What is missing of the user and its two ranges.
+/// What is missing of the user, its group and its two ranges.
 #[derive(Clone, Debug)]
 pub struct NewUser {
     missing: MissingRanges,
+    /// The user is there without a group of its name, which dockerd asks for.
+    lacks_group: bool,
     /// The map there is then.
     pub remap: Remap,
 }
@@ -41,13 +43,15 @@ impl NewUser {
         let gids = with(gids, "/etc/subgid", gid_start)?;
         Ok(NewUser {
             missing,
+            lacks_group: uid.is_some() && !has_group(),
             remap: Remap::of_lines(DEFAULT_USER, uid, &uids, &gids)?,
         })
     }
 
     /// What is to be made, for people; empty where nothing is missing.
     pub fn missing(&self) -> Vec<String> {
-        self.missing.list()
+        let group = self.lacks_group.then(|| format!("group {DEFAULT_USER}"));
+        group.into_iter().chain(self.missing.list()).collect()
     }
 
     /// Makes it, with shadow-utils.
@@ -60,8 +64,16 @@ impl NewUser {
                 run(program, args)?;
             }
         }
-        Ok(())
+        // useradd(8) makes it where login.defs(5) says so.
+        match has_group() {
+            true => Ok(()),
+            false => run("groupadd", &["-r".into(), DEFAULT_USER.into()]),
+        }
     }
+}
+
+fn has_group() -> bool {
+    Group::from_name(DEFAULT_USER).ok().flatten().is_some()
 }
 
 fn run(program: &str, args: &[String]) -> Result<(), DockerError> {

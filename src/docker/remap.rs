@@ -65,8 +65,12 @@ impl Remap {
             Err(_) => Group::from_name(group),
         };
         if group_exists.ok().flatten().is_none() {
+            let help = match group == DEFAULT_USER {
+                true => format!("`groupadd -r {group}` makes it; {CREATE_USER_TOO}"),
+                false => format!("Name one that is there, as in --userns-remap {user}:GROUP"),
+            };
             return Err(bad(format!(
-                "there is no group {group} in /etc/group. Name one that is there, as in --userns-remap {user}:GROUP"
+                "there is no group {group} in /etc/group. {help}"
             )));
         }
         let (uids, gids) = (subid_file("/etc/subuid")?, subid_file("/etc/subgid")?);

@@ -69,6 +69,7 @@ impl Plan<'_> {
         StepPlaces {
             steps,
             roots: &roots,
+            trees: self.request.paths.len(),
         }
         .check()?;
         Ok(roots)

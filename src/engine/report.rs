@@ -1,9 +1,10 @@
 //! What a run did.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::fs::Identity;
 use crate::journal::Transition;
 use crate::ownership::FileType;
 use crate::preflight::TransientBlocker;
@@ -93,6 +94,8 @@ pub struct Stats {
     pub replaced_dirs: Vec<PathBuf>,
     /// Globs of `--exclude` that matched nothing.
     pub unmatched_excludes: Vec<String>,
+    /// Inodes that a replay left as they are, by device and identity; only where a walk comes after it.
+    pub(super) left_inodes: HashSet<(u64, Identity)>,
 }
 
 impl Stats {
@@ -134,6 +137,7 @@ impl Stats {
     /// Adds another thread's counts.
     pub fn add(&mut self, other: Stats) {
         self.unmatched_excludes.extend(other.unmatched_excludes);
+        self.left_inodes.extend(other.left_inodes);
         self.seen += other.seen;
         self.changed += other.changed;
         self.begun += other.begun;

@@ -72,12 +72,16 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
         jobs,
     });
     if session.goes_on() && !header.listed_first {
-        let replayed = std::mem::take(session.stats());
+        let mut replayed = std::mem::take(session.stats());
+        let left = std::mem::take(&mut replayed.left_inodes);
+        let met_again = replayed.changed + left.len() as u64;
+        let mut scope = scope;
+        scope.done.extend(left);
         session = session.shift_trees(scope, jobs);
         // Inodes that the replay met are met again by the walk.
         let stats = session.stats();
         let seen = stats.seen.max(replayed.seen);
-        stats.already = stats.already.saturating_sub(replayed.changed);
+        stats.already = stats.already.saturating_sub(met_again);
         stats.add(replayed);
         stats.seen = seen;
     }

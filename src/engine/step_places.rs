@@ -1,5 +1,7 @@
-//! What a plan's steps meet on the disk, looked at before the first of them is taken: what a flag keeps in its place,
-//! and what has the place of a directory that is to be made.
+//! What a plan's steps meet on the disk, looked at before the first of them is taken: what a flag or a mount keeps in
+//! its place, what has the place of a directory that is to be made, and what a project id keeps from being renamed.
+
+mod projects;
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -11,23 +13,29 @@ use crate::journal::step::{MovedPath, StepPath, path_after_move};
 use crate::journal::{Name, Step};
 use crate::ownership::Flags;
 use crate::preflight::PermanentBlocker;
+use projects::OtherProject;
 
 /// A plan's steps and the roots they are taken in.
 pub(super) struct StepPlaces<'a> {
     pub steps: &'a [Step],
     pub roots: &'a [Root],
+    /// How many of the roots are trees in which owners are changed; they come first.
+    pub trees: usize,
 }
 
 impl StepPlaces<'_> {
     /// Refuses what would stop a step midway. What cannot be looked at, the step itself tells.
     ///
     /// # Errors
-    /// [`PermanentBlocker::Flagged`], [`PermanentBlocker::PlaceTaken`]
+    /// [`PermanentBlocker::Flagged`], [`PermanentBlocker::MountPoint`], [`PermanentBlocker::PlaceTaken`],
+    /// [`PermanentBlocker::OtherProject`]
     pub fn check(&self) -> Result<(), PermanentBlocker> {
         let mut looking = Looking {
             roots: self.roots,
+            trees: self.trees,
             moves: Vec::new(),
             dir: None,
+            other_projects: Vec::new(),
         };
         for step in self.steps {
             match step {
@@ -36,6 +44,7 @@ impl StepPlaces<'_> {
                 | Step::Unblock { from, to, .. } => {
                     looking.entry_can_go(from)?;
                     looking.dir_can_change(to)?;
+                    looking.compare_projects(from, to);
                 }
                 Step::Rewrite { at, .. }
                 | Step::Relink { at, .. }
@@ -55,16 +64,19 @@ impl StepPlaces<'_> {
             }
             looking.moves.extend(step.moved());
         }
-        Ok(())
+        looking.no_other_projects()
     }
 }
 
 struct Looking<'a> {
     roots: &'a [Root],
+    trees: usize,
     /// Of the steps before this one.
     moves: Vec<MovedPath<'a>>,
     /// The directory that was opened last: those of one container come one after the other.
     dir: Option<(StepPath, OwnedFd)>,
+    /// What cannot be renamed.
+    other_projects: Vec<OtherProject>,
 }
 
 impl Looking<'_> {
@@ -84,7 +96,20 @@ impl Looking<'_> {
     /// An entry gets another place or content, or goes.
     fn entry_can_go(&mut self, place: &StepPath) -> Result<(), PermanentBlocker> {
         self.is_free(place)?;
+        self.is_no_mount_point(place)?;
         self.dir_can_change(place)
+    }
+
+    fn is_no_mount_point(&mut self, place: &StepPath) -> Result<(), PermanentBlocker> {
+        let now = self.place_now(place);
+        match now.filter(|now| self.stat(now).is_some_and(|stat| stat.mount_root)) {
+            Some(now) => Err(PermanentBlocker::MountPoint {
+                path: self.path(&now),
+                // Beside the trees, the only file with content of others is daemon.json.
+                by_hand: place.root >= self.trees,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The directory of a place gets or loses an entry.

@@ -1,6 +1,6 @@
-//! Clearing the flags that keep an inode from being changed, and putting them back (`chattr(1)`).
+//! Clearing the flags that keep an inode from being changed, and putting them back; project ids (`chattr(1)`).
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{IFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::PinnedFile;
 use super::apply::{ApplyError, apply, failed};
 use crate::ownership::{FileType, Flags, Ownership};
+use crate::sys;
 
 /// As [`apply`], of an inode that has the flags `has`, which are cleared before; whatever came of
 /// it, the inode has those in `keeps` after.
@@ -35,6 +36,22 @@ pub fn apply_despite(
 /// Whether inodes of this kind have such flags that can be cleared.
 pub fn can_be_cleared(file_type: FileType) -> bool {
     matches!(file_type, FileType::File | FileType::Directory)
+}
+
+/// What a directory quota counts an inode for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Its id; 0 is none.
+    pub id: u32,
+    /// Of a directory: what comes into it gets the same id, and no entry that has another one can be renamed into it.
+    pub is_inherited: bool,
+}
+
+/// The project of a file or directory; `None` where the filesystem has none, or of another kind of inode.
+pub fn project(pin: &PinnedFile, file_type: FileType) -> Option<Project> {
+    let file = open(pin, file_type).ok()?;
+    let (id, is_inherited) = sys::project_id(file.as_fd()).ok()?;
+    Some(Project { id, is_inherited })
 }
 
 fn clear(pin: &PinnedFile, file_type: FileType, flags: Flags) -> Result<(), ApplyError> {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use nix::unistd::Group;
+
 use crate::idmap::SubidFile;
 
 /// First id that dockerd gives away, and how many (moby `pkg/idtools/usergroupadd_linux.go`).
@@ -19,6 +21,8 @@ const FILES: [(&str, &str); 2] = [
 pub struct MissingRanges {
     user: String,
     makes_user: bool,
+    /// There is a group of this name: useradd(8) has to be told that it is meant.
+    has_group: bool,
     /// First ids of the ranges that are to be given, in the order of the files.
     starts: [Option<u32>; 2],
 }
@@ -36,6 +40,7 @@ impl MissingRanges {
         Some(MissingRanges {
             user: user.to_string(),
             makes_user: uid.is_none(),
+            has_group: Group::from_name(user).ok().flatten().is_some(),
             starts,
         })
     }
@@ -70,7 +75,13 @@ impl MissingRanges {
             commands.push(words(&[&["touch"], &absent[..]].concat()));
         }
         if self.makes_user {
-            commands.push(words(&["useradd", "-r", "-s", "/bin/false", &self.user]));
+            let group: &[&str] = if self.has_group {
+                &["-g", &self.user]
+            } else {
+                &[]
+            };
+            let useradd = ["useradd", "-r", "-s", "/bin/false"];
+            commands.push(words(&[&useradd, group, &[&self.user]].concat()));
         }
         let ranges = self
             .ranges()

@@ -128,6 +128,19 @@ pub enum MountError {
         /// Why.
         why: &'static str,
     },
+    /// A unit could not be removed.
+    #[error(
+        "{path}: cannot be removed ({source}). `idshift umount --keep-unit {word}` unmounts and keeps it",
+        path = escaped(path), word = shell_word(target)
+    )]
+    UnitStays {
+        /// The unit.
+        path: PathBuf,
+        /// What it mounts.
+        target: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// systemd does not take the unit.
     #[error("{command}: {said}")]
     Systemctl {

@@ -18,7 +18,9 @@ use crate::journal::run_lock::RunLock;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes;
 use crate::preflight::in_use::{self, TreeInUse, Use};
-use crate::preflight::{check_kind, check_no_data_root, check_system_path};
+use crate::preflight::{
+    TransientBlocker, check_kind, check_no_data_root, check_no_other_run, check_system_path,
+};
 
 impl PlannedMount {
     /// Looks at everything, and tries what can be tried.
@@ -169,12 +171,7 @@ impl PlannedMount {
         let Some(detached) = self.detached.take() else {
             return Ok(());
         };
-        let roots: Vec<Root> = [Some(&self.source), self.target.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(Root::try_clone)
-            .collect::<Result<_, _>>()
-            .map_err(|errno| MountError::io(&self.source.path)(errno.into()))?;
+        let roots = self.roots()?;
         let lock = RunLock::take(&roots)?;
         if store.place().exists() {
             store.check_no_unfinished(&roots)?;
@@ -195,6 +192,26 @@ impl PlannedMount {
         }
         drop(lock);
         Ok(())
+    }
+
+    /// What would keep it from being mounted now; for a dry run.
+    ///
+    /// # Errors
+    /// That cannot be told.
+    pub fn would_refuse(&self, store: &Store) -> Result<Option<TransientBlocker>, MountError> {
+        match self.is_there() {
+            true => Ok(None),
+            false => Ok(check_no_other_run(&self.roots()?, store).err()),
+        }
+    }
+
+    fn roots(&self) -> Result<Vec<Root>, MountError> {
+        [Some(&self.source), self.target.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(Root::try_clone)
+            .collect::<Result<_, _>>()
+            .map_err(|errno| MountError::io(&self.source.path)(errno.into()))
     }
 
     /// Takes down what was mounted a moment ago; who has opened something of it keeps that.

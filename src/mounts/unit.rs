@@ -8,8 +8,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{Access, AtFlags};
+use rustix::io::Errno;
+
 use super::MountError;
 use super::planned_mount::PlannedMount;
+use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
 use crate::host::systemd_unit::{
     escape_path, not_nameable, program_of_root, quoted, quoted_path, specifiers,
@@ -95,6 +99,15 @@ impl Unit {
         })
     }
 
+    /// Makes sure that it can be written, as far as the disk tells. Changes nothing.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check_writable(&self) -> Result<(), MountError> {
+        let dir = Path::new(DIRECTORY);
+        writable(dir).map_err(|errno| MountError::io(dir)(errno.into()))
+    }
+
     /// Writes it and has systemd start it at each boot, before Docker.
     ///
     /// # Errors
@@ -153,6 +166,31 @@ pub fn remove(path: &Path) -> Result<(), MountError> {
         true => systemctl(&["daemon-reload"]),
         false => Ok(()),
     }
+}
+
+/// Makes sure that a unit can be removed, as far as the disk tells. Changes nothing.
+///
+/// # Errors
+/// Why it cannot.
+pub(super) fn check_removable(path: &Path, target: &Path) -> Result<(), MountError> {
+    let is_mount_point = || Ok(PinnedFile::path(path)?.stat()?.mount_root);
+    let checked = writable(Path::new(DIRECTORY))
+        .and_then(|()| writable(path))
+        .and_then(|()| match is_mount_point()? {
+            true => Err(Errno::BUSY),
+            false => Ok(()),
+        });
+    checked.map_err(|errno| MountError::UnitStays {
+        path: path.to_path_buf(),
+        target: target.to_path_buf(),
+        source: errno.into(),
+    })
+}
+
+/// Not on a read-only filesystem, and not immutable: root may write everything else.
+fn writable(path: &Path) -> rustix::io::Result<()> {
+    let how = (Access::WRITE_OK, AtFlags::EACCESS);
+    rustix::fs::accessat(rustix::fs::CWD, path, how.0, how.1)
 }
 
 /// What makes the same mount again.

@@ -27,7 +27,7 @@ pub struct UnmountRequest {
 }
 
 /// What was done, or would be done.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Unmounted {
     /// The mount point.
     pub target: PathBuf,
@@ -37,16 +37,21 @@ pub struct Unmounted {
     pub record: Option<MountRecord>,
     /// The unit that was removed.
     pub unit: Option<PathBuf>,
+    /// Why the unit, or the record of the mount, is still there. The mount is gone.
+    pub left: Option<MountError>,
 }
 
 impl UnmountRequest {
     /// Unmounts, and removes what belongs to the mount. One that is not there any more leaves its unit to be removed.
     ///
     /// # Errors
-    /// It stays as it is; or its unit could not be removed, and the mount is gone.
+    /// It stays as it is.
     pub fn run(&self) -> Result<Unmounted, MountError> {
         let target = real(&self.target)?;
-        let unit = unit::of_target(&target).filter(|_| !self.keep_unit);
+        let mut unit = unit::of_target(&target).filter(|_| !self.keep_unit);
+        if let Some(unit) = &unit {
+            unit::check_removable(unit, &target)?;
+        }
         let there = mount_at(&target)?;
         let (mount, identity) = match there {
             Some((mount, identity)) if mount.idmapped => (mount, identity),
@@ -59,6 +64,7 @@ impl UnmountRequest {
             }
         }
         let record = record_of(&target, &identity);
+        let mut left = None;
         if !self.dry_run {
             let mode = match self.allow_in_use {
                 true => Unmounting::Lazy,
@@ -71,13 +77,15 @@ impl UnmountRequest {
                     source => MountError::Unmount { path, source },
                 }
             })?;
-            forget(&target, unit.as_deref())?;
+            left = forget(&target, unit.as_deref()).err();
+            unit = unit.filter(|_| left.is_none());
         }
         Ok(Unmounted {
             target,
             was_mounted: true,
             record,
             unit,
+            left,
         })
     }
 
@@ -107,16 +115,15 @@ impl UnmountRequest {
             was_mounted: false,
             record,
             unit,
+            left: None,
         })
     }
 }
 
 fn forget(target: &Path, unit: Option<&Path>) -> Result<(), MountError> {
-    record::remove_of(target)?;
-    match unit {
-        Some(unit) => unit::remove(unit),
-        None => Ok(()),
-    }
+    // First what can fail: the record tells of it then.
+    unit.map_or(Ok(()), unit::remove)?;
+    record::remove_of(target)
 }
 
 /// The path without symlinks. What root may not open is found all the same, and what is gone is where it was.

@@ -45,7 +45,7 @@ pub use filesystem::{
 };
 pub use permanent::PermanentBlocker;
 pub use system_path::check_system_path;
-pub use transient::TransientBlocker;
+pub use transient::{TransientBlocker, check_no_other_run};
 pub use unsuitable_root::{UnsuitableRoot, check_kind};
 
 /// The trees and the options for the preflight checks.

@@ -1,7 +1,7 @@
 //! What time does not cure.
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -44,6 +44,29 @@ pub enum PermanentBlocker {
         /// Its flags.
         flags: Flags,
     },
+    /// The kernel renames nothing over a mount point, and no mount point.
+    #[error("{path}: is a mount point, which cannot be renamed or replaced. {help}", path = escaped(path), help = unmount_help(path, *by_hand))]
+    MountPoint {
+        /// The entry.
+        path: PathBuf,
+        /// It is a file that the operator can write instead.
+        by_hand: bool,
+    },
+    /// The kernel renames nothing of another project into a directory whose project id is inherited.
+    #[error(
+        "{dir}: gives project id {project} to what is made in it (`lsattr -pd`), and {first} {more}another one, so that no \
+         rename within it works (EXDEV). `chattr -p {project}{words}` gives the same id",
+        dir = escaped(dir), first = escaped(&entries[0]), words = words(entries),
+        more = match entries.len() { 1 => "has ".into(), n => format!("and {} more have ", n - 1) }
+    )]
+    OtherProject {
+        /// The directory.
+        dir: PathBuf,
+        /// Its project id.
+        project: u32,
+        /// What is to be renamed out of it or into it; at least one.
+        entries: Vec<PathBuf>,
+    },
     /// Something has the place of a directory that is to be made.
     #[error("{}: is a {}, and a directory is to be made in its place. Move it away", escaped(path), kind.words())]
     PlaceTaken {
@@ -55,6 +78,19 @@ pub enum PermanentBlocker {
     /// Journals cannot be kept where they are to be.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn unmount_help(path: &Path, by_hand: bool) -> String {
+    match by_hand {
+        true => Guidance::WriteDaemonJsonByHand.to_string(),
+        false => format!("`umount {}` unmounts it", shell_word(path)),
+    }
+}
+
+/// Paths for a command line.
+fn words(paths: &[PathBuf]) -> String {
+    let words = paths.iter().map(|path| format!(" {}", shell_word(path)));
+    words.collect()
 }
 
 impl Preflight<'_> {

@@ -10,6 +10,7 @@ use crate::fs::escape::escaped;
 use crate::fs::{Root, process};
 use crate::guidance::Guidance;
 use crate::idmap::{Direction, IdMap, Mapped};
+use crate::journal::Store;
 use crate::journal::error::StoreError;
 use crate::journal::run_lock::{LockError, RunLock};
 use crate::preflight::in_use::{self, TreeInUse, Use, holders};
@@ -114,13 +115,20 @@ impl Preflight<'_> {
         }
         // Locks and journals are root's to read.
         if is_root {
-            // The journal of a run that is at work is unfinished, and is not to be resumed.
-            let free = RunLock::check_free(self.trees).map_err(TransientBlocker::from);
-            let unfinished = || self.store.check_no_unfinished(self.trees);
-            found.extend(free.and_then(|()| Ok(unfinished()?)).err());
+            found.extend(check_no_other_run(self.trees, self.store).err());
         }
         found
     }
+}
+
+/// Makes sure that no run works on the trees, and none on them has not ended. Changes nothing.
+///
+/// # Errors
+/// Which one.
+pub fn check_no_other_run(trees: &[Root], store: &Store) -> Result<(), TransientBlocker> {
+    // The journal of a run that is at work is unfinished, and is not to be resumed.
+    RunLock::check_free(trees)?;
+    Ok(store.check_no_unfinished(trees)?)
 }
 
 /// Makes sure that this process may change any owner, and put it back.

@@ -7,14 +7,15 @@ use serde_json::json;
 
 use crate::cli::args::MountArgs;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::json::{Invocation, path_value};
+use crate::cli::output::json::{Invocation, path_value, would_refuse};
 use crate::cli::output::text::{columns, one_line, path, shell_word};
 use crate::cli::output::{say, tell};
 use crate::idmap::{MountMap, Range};
 use crate::journal::Store;
 use crate::mounts::unit::{Unit, is_systemd};
 use crate::mounts::{GivenOwner, MountRequest, PlannedMount};
-use crate::preflight::in_use::{Use, container_name};
+use crate::preflight::TransientBlocker;
+use crate::preflight::in_use::{Release, Use, container_name};
 use crate::volume::user::ContainerUser;
 
 /// Runs it.
@@ -39,16 +40,22 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let mut mount = PlannedMount::prepare(&request).map_err(Failure::refused)?;
     let unit = args.persist.then(|| mount.unit()).transpose();
     let unit = unit.map_err(Failure::refused)?;
+    if let Some(unit) = unit.as_ref().filter(|_| is_systemd()) {
+        unit.check_writable().map_err(Failure::refused)?;
+    }
     let was_there = mount.is_there();
+    let store = Store::at(&args.store.journal_dir);
+    let would_refuse = match args.dry_run {
+        true => mount.would_refuse(&store).map_err(Failure::refused)?,
+        false => None,
+    };
     // Whoever says nothing needs no look at all processes.
     let notes = match args.output.quiet && !args.output.json {
         true => Vec::new(),
         false => notes(&mount),
     };
     if !args.dry_run {
-        mount
-            .mount(&Store::at(&args.store.journal_dir))
-            .map_err(Failure::refused)?;
+        mount.mount(&store).map_err(Failure::refused)?;
         if let Some(unit) = unit.as_ref().filter(|_| is_systemd()) {
             install(unit, &mount, was_there)?;
         }
@@ -58,6 +65,7 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         was_there,
         unit: unit.as_ref(),
         dry_run: args.dry_run,
+        would_refuse,
     };
     if args.output.json {
         call.print("done", said.json(&notes));
@@ -74,14 +82,21 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 /// Installs the unit. If that fails, the mount is removed again, unless it was there before.
 fn install(unit: &Unit, mount: &PlannedMount, was_there: bool) -> Result<(), Failure> {
     unit.install().map_err(|error| {
-        let left = match was_there {
-            true => "the mount stays until the next boot".to_string(),
+        let (exit, left) = match was_there {
+            true => (
+                Exit::Refused,
+                "the mount stays until the next boot".to_string(),
+            ),
             false => match mount.undo() {
-                Ok(()) => "the mount was removed again".into(),
-                Err(error) => format!("and the mount could not be removed: {error}"),
+                Ok(()) => (Exit::Refused, "the mount was removed again".into()),
+                Err(error) => (
+                    Exit::Stuck,
+                    format!("and the mount could not be removed: {error}"),
+                ),
             },
         };
-        Failure::refused(format!("{error}; {left}"))
+        let message = format!("{error}; {left}");
+        Failure { exit, message }
     })
 }
 
@@ -91,6 +106,7 @@ struct Said<'a> {
     was_there: bool,
     unit: Option<&'a Unit>,
     dry_run: bool,
+    would_refuse: Option<TransientBlocker>,
 }
 
 impl Said<'_> {
@@ -118,6 +134,9 @@ impl Said<'_> {
             seen(seen_gid)
         );
         self.print_unit();
+        if let Some(why) = &self.would_refuse {
+            say!("\nA real run would be refused now: {why}");
+        }
         if !self.dry_run {
             say!("  Undo with: idshift umount {}", shell_word(mount.target()));
         }
@@ -166,6 +185,7 @@ impl Said<'_> {
             "unit_text": unit.map(|unit| &unit.text),
             "boot_command": self.unit.map(|unit| &unit.command),
             "notes": notes,
+            "would_refuse": would_refuse(&self.would_refuse),
         })
     }
 }
@@ -210,11 +230,7 @@ fn notes(mount: &PlannedMount) -> Vec<String> {
     }
     if mount.is_in_place() && !mount.is_there() {
         match mount.users() {
-            Ok(users) if users.is_empty() => {}
-            Ok(users) => notes.push(format!(
-                "In use now: {}. Processes that have it open still see the owners on disk: restart them.",
-                named(&users)
-            )),
+            Ok(users) => notes.extend(notes_on_users(users)),
             Err(error) => notes.push(format!("Cannot find out who uses {source}: {error}.")),
         }
     }
@@ -238,6 +254,30 @@ fn notes(mount: &PlannedMount) -> Vec<String> {
         );
     }
     notes
+}
+
+/// Those who go on seeing what they saw before the mount.
+fn notes_on_users(users: Vec<Use>) -> impl Iterator<Item = String> {
+    let (mounts, others): (Vec<Use>, Vec<Use>) = users.into_iter().partition(is_our_mount);
+    let of_mounts = (!mounts.is_empty()).then(|| {
+        let points: Vec<String> = mounts.iter().map(|one| path(&one.path)).collect();
+        format!(
+            "Mounted already at {}: owners are seen there as before.",
+            points.join(", ")
+        )
+    });
+    let of_others = (!others.is_empty()).then(|| {
+        format!(
+            "In use now: {}. Processes that have it open still see the owners on disk: restart them.",
+            named(&others)
+        )
+    });
+    of_mounts.into_iter().chain(of_others)
+}
+
+/// A mount of our own mount namespace, and no process.
+fn is_our_mount(one: &Use) -> bool {
+    one.pid != 0 && one.release.as_ref().is_some_and(Release::is_our_mount)
 }
 
 /// The first few users, shortly.

@@ -64,7 +64,8 @@ fn print(entries: &[MountEntry]) {
         let unit = missing.unit.as_deref().and_then(|unit| unit.file_name());
         match unit {
             Some(unit) => say!(
-                "\nA mount is missing: `systemctl restart {}` makes it, and `idshift umount {word}` removes its record.",
+                "\nA mount is missing: `systemctl restart {}` makes it. If it is not needed any more, `idshift umount {word}` removes its \
+                unit and its record.",
                 crate::fs::escape::shell_word(std::path::Path::new(unit))
             ),
             None => say!(

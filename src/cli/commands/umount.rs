@@ -6,8 +6,8 @@ use serde_json::json;
 use crate::cli::args::UmountArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::{Invocation, path_value};
-use crate::cli::output::say;
 use crate::cli::output::text::{path, shell_word};
+use crate::cli::output::{say, tell};
 use crate::mounts::record::MountRecord;
 use crate::mounts::{UnmountRequest, Unmounted};
 
@@ -30,12 +30,24 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
                 "map": record.map(|record| &record.map),
                 "was_mounted": done.was_mounted,
                 "unit": done.unit.as_deref().map(path_value),
+                "left": done.left.as_ref().map(ToString::to_string),
             }),
         );
     } else if args.output.is_for_people() {
         print(&done, args.dry_run);
     }
-    Ok(Exit::Done)
+    match &done.left {
+        None => Ok(Exit::Done),
+        Some(why) => {
+            if !args.output.json {
+                tell!(
+                    "{why}. The mount is gone; what belongs to it is left. `idshift umount {}` removes that, once this is mended.",
+                    shell_word(&done.target)
+                );
+            }
+            Ok(Exit::SomeLeft)
+        }
+    }
 }
 
 fn print(done: &Unmounted, dry_run: bool) {

@@ -13,7 +13,7 @@ use crate::cli::output::say;
 
 use crate::journal::id::id_of;
 use crate::journal::{Journal, Name};
-pub use report::print_report;
+pub use report::{print_report, would_refuse};
 
 /// Version of the objects.
 const FORMAT: u32 = 1;

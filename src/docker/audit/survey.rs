@@ -69,7 +69,7 @@ impl<'a> Survey<'a> {
         let resolved = Remap::resolve(remap_to);
         // What dockerd makes for itself when it is missing is planned with as if it were there.
         let new_user = match (&resolved, remap_to) {
-            (Err(_), "default") => NewUser::plan().ok(),
+            (Err(_), "default") => NewUser::plan().ok().filter(|new| !new.missing().is_empty()),
             _ => None,
         };
         let mut findings = readiness::host(&resolved, new_user.as_ref(), daemon_json);

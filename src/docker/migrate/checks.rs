@@ -87,7 +87,7 @@ pub(super) fn check_range_is_free(direction: Direction, remap: &Remap) -> Result
         return Ok(());
     };
     let help = found.remedy.unwrap_or_default();
-    let reason = format!("{}. Give {} {help}", found.found, remap.user);
+    let reason = format!("{}. For {}, {help}", found.found, remap.user);
     Err(DockerError::in_the_way(
         format!("/etc/{}", found.what),
         reason,

@@ -74,6 +74,12 @@ impl<'a> Replay<'a> {
             control,
         }
     }
+
+    /// Whether the part of the trees that the run had not reached is walked after it.
+    pub(super) fn is_before_walk(&self) -> bool {
+        let is_done = self.act == ReplayMode::Change && self.target == Target::After;
+        is_done && !self.journal.header.listed_first
+    }
 }
 
 /// How a replay went.

@@ -179,8 +179,12 @@ impl<'a> Worker<'a> {
             {
                 continue;
             }
+            let found = lookup.as_ref().ok().map(|found| found.stat);
             let result = lookup.and_then(|found| self.entry(root, entry, transition, found));
             if let Err((kind, reason)) = result {
+                if let Some(stat) = found.filter(|stat| stat.identity == entry.identity) {
+                    self.leave(&stat);
+                }
                 let path = self.entry_path(root, entry.name);
                 self.problem(Problem { path, kind, reason });
             }
@@ -207,6 +211,14 @@ impl<'a> Worker<'a> {
             self.over.store(true, Ordering::Relaxed);
         }
         self.changer.stats.add_problem(problem);
+    }
+
+    /// A walk that comes after it is to leave the inode, too: else it would be in the journal twice.
+    fn leave(&mut self, stat: &Stat) {
+        if self.replay.is_before_walk() {
+            let inode = (stat.dev, stat.identity);
+            self.changer.stats.left_inodes.insert(inode);
+        }
     }
 
     fn entry_path(&self, root: usize, name: &Name) -> PathBuf {

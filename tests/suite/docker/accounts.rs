@@ -9,6 +9,58 @@ use super::audit::{Root, bind, dir_of};
 use crate::support::{Idshift, Kind, Run, TestFs, data_root, scene};
 use serde_json::{Value, json};
 
+/// dockerd asks for a group of the user's name, and does not start without it.
+#[test]
+fn a_group_that_is_missing_is_told_and_made() {
+    let root = Root::new();
+    let top = root.dir.path().to_str().unwrap();
+    let set = |name: &str, line: &str| {
+        let path = Path::new("/etc").join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        let others = text.lines().filter(|line| !line.contains("dockremap"));
+        let others: String = others.map(|line| format!("{line}\n")).collect();
+        fs::write(&path, others + line).unwrap();
+    };
+    let user = ("passwd", "dockremap:x:997:997::/nonexistent:/bin/false\n");
+    let group = ("group", "dockremap:x:997:\n");
+    let args = |what: &'static str, more: &[&'static str]| {
+        let args = [
+            "docker",
+            what,
+            "--daemon-json",
+            "/nonexistent",
+            "--data-root",
+            top,
+        ];
+        [&args[..], more].concat()
+    };
+    let audit = || Run::of(Command::new(Idshift::program()).args(args("audit", &[]))).exits(0);
+    for name in ["subuid", "subgid"] {
+        set(name, "dockremap:100000:65536\n");
+    }
+    for (has, lacks, missing) in [
+        (user, "group", "group dockremap"),
+        (group, "passwd", "user dockremap"),
+    ] {
+        set(has.0, has.1);
+        set(lacks, "");
+        let audited = audit();
+        let words = format!("not there yet: {missing}");
+        assert!(audited.text().contains(&words), "{audited}");
+        let idshift = Idshift::new();
+        idshift
+            .run(args("migrate", &[]))
+            .exits(4)
+            .says("--create-user");
+        idshift.run(args("migrate", &["--create-user"])).exits(0);
+        for name in ["passwd", "group"] {
+            let text = fs::read_to_string(Path::new("/etc").join(name)).unwrap();
+            assert!(text.contains("dockremap:"), "{name}: {text}");
+        }
+        idshift.rollback();
+    }
+}
+
 #[test]
 fn files_of_a_login_account_stay_unless_asked_for() {
     let mut root = Root::new();

@@ -11,7 +11,7 @@ use crate::support::daemon::Host;
 use crate::support::docker::*;
 use crate::support::{Idshift, Kind, Run, TestFs, data_root, need_root, scene, sh, trace};
 
-/// A data-root made by hand, on ext4: not all filesystems have flags.
+/// A data-root made by hand, mostly on ext4: not all filesystems have flags.
 struct ByHand {
     _fs: TestFs,
     top: PathBuf,
@@ -20,7 +20,11 @@ struct ByHand {
 
 impl ByHand {
     fn new() -> ByHand {
-        let fs = TestFs::new(Kind::Ext4);
+        ByHand::on(Kind::Ext4)
+    }
+
+    fn on(kind: Kind) -> ByHand {
+        let fs = TestFs::new(kind);
         ByHand {
             top: data_root::filled(&fs.path().join("docker")),
             _fs: fs,
@@ -134,6 +138,69 @@ fn what_has_the_place_of_a_directory_is_refused() {
     host.run("migrate", &["--dry-run"]).exits(0);
     fs::remove_file(&holder).unwrap();
     host.run("migrate", &["--idmapped", "--dry-run"]).exits(0);
+}
+
+/// As tools that write configuration and containers mount single files.
+#[test]
+fn a_file_that_is_a_mount_point_is_not_to_be_replaced() {
+    need_root();
+    let host = ByHand::new();
+    let etc = tempfile::tempdir().unwrap();
+    let json = etc.path().join("daemon.json");
+    fs::write(&json, "{}\n").unwrap();
+    let config = host.top.join("containers/4567/config.v2.json");
+    for path in [&json, &config] {
+        let path = path.to_str().unwrap();
+        sh("mount", ["--bind", path, path]);
+    }
+    host.is_refused(&[], config.to_str().unwrap());
+    sh("umount", [&config]);
+    let run = |more: &[&str]| {
+        let named = [
+            "docker",
+            "migrate",
+            "--write-daemon-json",
+            "--daemon-json",
+            json.to_str().unwrap(),
+            "--data-root",
+            host.top.to_str().unwrap(),
+        ];
+        host.idshift.run([&named[..], more].concat())
+    };
+    let before = timeless(&snapshot(&host.top));
+    for more in [&["--dry-run"][..], &[]] {
+        run(more)
+            .exits(4)
+            .says("daemon.json: is a mount point")
+            .says("Write the file there by hand, and run this without --write-daemon-json");
+    }
+    same(&before, &timeless(&snapshot(&host.top)), "refused");
+    assert!(host.idshift.journal_files().is_empty());
+    sh("umount", [&json]);
+    run(&[]).exits(0);
+}
+
+/// A limit that was set for a directory counts what came into it since.
+#[test]
+fn what_has_another_project_id_than_its_directory_gives_is_refused() {
+    need_root();
+    let host = ByHand::on(Kind::Xfs);
+    let top = host.top.to_str().unwrap();
+    sh("chattr", ["-p", "42", top]);
+    host.run("migrate", &["--dry-run"]).exits(0);
+    sh("chattr", ["+P", top]);
+    let containers = host.top.join("containers");
+    host.is_refused(&[], &format!("`chattr -p 42 {}", containers.display()));
+    host.is_refused(&["--idmapped"], "project id 42");
+    // As it advises.
+    let run = host.run("migrate", &["--dry-run"]).exits(4);
+    let command = run.stderr.split('`').find(|it| it.starts_with("chattr -p"));
+    let before = timeless(&snapshot(&host.top));
+    sh("sh", ["-c", command.unwrap()]);
+    host.run("migrate", &[]).exits(0);
+    host.run("revert", &["--dry-run"]).exits(0);
+    host.idshift.rollback();
+    same(&before, &timeless(&snapshot(&host.top)), "rolled back");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Runs that were begun and not ended: what is refused, and what is advised.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, lchown};
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::journal::{HEAD, Journalled, frame, frames, journalled, lines};
@@ -31,6 +33,30 @@ fn an_unfinished_run_refuses_a_new_one_on_the_tree() {
     assert_same(&there, &Snapshot::of(&it.tree), "after the resume");
     it.idshift.reverse(&it.tree);
     assert_same(&it.start, &Snapshot::of(&it.tree), "after the way back");
+}
+
+#[test]
+fn what_a_resume_reports_it_leaves() {
+    let it = journalled();
+    cut_before_the_last_mark(&it);
+    let dir = it.tree.join("0000");
+    let file = dir.join("1");
+    for path in [&dir, &file] {
+        lchown(path, Some(7), Some(7)).unwrap();
+    }
+    let run = it.idshift.run(["resume", "--json"]).exits(3);
+    let told = run.json();
+    assert_eq!(told["problems"].as_array().unwrap().len(), 2, "{run}");
+    assert_eq!(told["changed"], 0, "{run}");
+    let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+    for path in [&dir, &file] {
+        assert_eq!(owner(path), 7, "{run}");
+    }
+    // The two are no problem of their filesystem, and each is told once.
+    it.idshift.run(["verify", "latest"]).exits(3);
+    let forced = it.idshift.run(["rollback", "--force", "--json"]).exits(0);
+    assert_eq!(forced.json()["problems"], serde_json::json!([]), "{forced}");
+    assert_same(&it.start, &Snapshot::of(&it.tree), "rolled back");
 }
 
 /// The commands that a message names, in their order.
@@ -140,7 +166,7 @@ fn force_is_advised_only_where_it_helps() {
         assert!(!run.text().contains("--force"), "{run}");
     }
     let it = journalled();
-    std::os::unix::fs::lchown(it.tree.join("0000/1"), Some(7), Some(7)).unwrap();
+    lchown(it.tree.join("0000/1"), Some(7), Some(7)).unwrap();
     let run = it.idshift.run(["rollback", "latest"]).exits(3);
     let command = format!("idshift rollback --force {}", it.journal.display());
     assert!(run.text().contains(&command), "{run}");

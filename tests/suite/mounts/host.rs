@@ -194,6 +194,39 @@ fn a_dry_run_tries_it_and_leaves_nothing() {
 }
 
 #[test]
+fn another_mount_of_it_is_no_process_to_restart() {
+    let fs = TestFs::new(Kind::Ext4);
+    let (dir, other) = (fs.path().join("data"), fs.path().join("other"));
+    for dir in [&dir, &other] {
+        fs::create_dir(dir).unwrap();
+    }
+    sh(
+        "mount",
+        ["--bind".as_ref(), dir.as_os_str(), other.as_os_str()],
+    );
+    let notes = |run: Run| run.exits(0).json()["notes"].to_string();
+    let told = notes(mount(&dir, &["--dry-run", "--json"]));
+    assert!(
+        told.contains(&format!("Mounted already at {}", other.display())),
+        "{told}"
+    );
+    assert!(!told.contains("restart"), "{told}");
+    let mut sleeping = Command::new("sleep")
+        .arg("60")
+        .current_dir(&other)
+        .spawn()
+        .unwrap();
+    let told = notes(mount(&dir, &["--dry-run", "--json"]));
+    assert!(
+        told.contains(&format!("process {}", sleeping.id())),
+        "{told}"
+    );
+    sleeping.kill().unwrap();
+    sleeping.wait().unwrap();
+    sh("umount", [&other]);
+}
+
+#[test]
 fn on_a_host_without_systemd_the_command_for_each_boot_is_told() {
     let fs = TestFs::new(Kind::Ext4);
     let dir = fs.path().join("a b");
@@ -278,6 +311,31 @@ fn a_unit_comes_and_goes_with_its_mount() {
     run(&["umount", "--keep-unit"]).exits(0);
     assert_eq!(listed(&dir)[0]["state"], "missing");
     assert_eq!(units(), [&*name]);
+    // A unit that stays where it is keeps the mount there, too.
+    run(&persist).exits(0);
+    let place = "/etc/systemd/system";
+    sh("mount", ["--bind", place, place]);
+    sh("mount", ["-o", "remount,ro,bind", place]);
+    for dry in [&["umount", "--dry-run"][..], &["umount"]] {
+        run(dry)
+            .exits(4)
+            .says("Read-only file system")
+            .says("--keep-unit");
+    }
+    assert_eq!(mounted_at(&dir).len(), 1);
+    run(&["umount", "--keep-unit"]).exits(0);
+    run(&[&persist[..], &["--dry-run"]].concat())
+        .exits(4)
+        .says("Read-only file system");
+    sh("umount", [place]);
+    // One that systemd does not let go of is left, and told.
+    run(&persist).exits(0);
+    script(1);
+    let left = run(&["umount", "--json"]).exits(3).json();
+    assert!(left["left"].as_str().unwrap().contains("systemctl disable"));
+    assert_eq!((mounted_at(&dir).len(), units().len()), (0, 1));
+    run(&["umount"]).exits(4).says("systemctl disable");
+    script(0);
     // What systemd runs when such a unit is stopped.
     run(&["umount", "--keep-unit"]).exits(0);
     run(&["umount"]).exits(0);

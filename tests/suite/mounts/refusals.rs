@@ -139,11 +139,19 @@ fn files_of_a_run_that_has_not_ended_are_not_mounted() {
         Run::of(command.arg(&scene.top))
     };
     mount().exits(4).says("is working on");
+    let would_refuse = || {
+        let mut command = idshift.command(["mount", "--dry-run", "--json", "--map", MAP]);
+        let run = Run::of(command.arg(&scene.top)).exits(0);
+        run.json()["would_refuse"][0]["kind"].clone()
+    };
+    assert_eq!(would_refuse(), "other-run");
     child.kill().unwrap();
     child.wait().unwrap();
     mount().exits(4).says("idshift rollback");
+    assert_eq!(would_refuse(), "unfinished-run");
     assert_eq!(mounted_at(&scene.top), [""; 0]);
     idshift.rollback();
+    assert!(would_refuse().is_null());
     mount().exits(0);
     // And no run begins on what is seen through it.
     let run = Run::of(idshift.command(["shift", "--map", MAP]).arg(&scene.top)).exits(4);

@@ -69,9 +69,9 @@ fn members(report: &Report, manifest: Option<&Path>) -> Value {
 }
 
 /// Why a real run would be refused now.
-fn would_refuse(found: &[TransientBlocker]) -> Vec<Value> {
+pub fn would_refuse<'a>(found: impl IntoIterator<Item = &'a TransientBlocker>) -> Vec<Value> {
     found
-        .iter()
+        .into_iter()
         .map(|one| json!({"kind": one.kind(), "reason": one.to_string()}))
         .collect()
 }

@@ -33,6 +33,7 @@ impl Worker<'_> {
                 return;
             }
             if let Err((kind, reason)) = self.change(&deferred.it, &deferred.transition) {
+                self.leave(&deferred.it.stat);
                 let path =
                     self.locator
                         .path(deferred.root, deferred.trail.as_deref(), &deferred.name);
