@@ -101,7 +101,7 @@ impl Plan<'_> {
     ) -> Result<Session<'s, Locked>, Refusal> {
         let session = session.preflight(&self.request, store)?;
         self.rename_needs(session.roots()).check_tried()?;
-        Ok(session)
+        session.copy_up_step_roots()
     }
 
     fn open<'s>(&self, control: RunControl<'s>) -> Result<Session<'s, Opened>, Refusal> {

@@ -11,6 +11,7 @@
 //! - [`dir_cache`]: the directories above the one that is worked in, kept open
 //! - [`dir_guard`]: proving that the names of a directory stayed what they were
 //! - [`containing_mount`]: the mount of an open file, and whether what is seen through a mount has other owners than on disk
+//! - [`mod@copy_up`]: a directory of an overlay copied up before it is recorded
 //! - [`idmapped_mount`]: making such a mount, and unmounting it
 //! - [`lease`]: keeping a file from being written to
 //! - [`live_mounts`]: the mount table, kept up to date
@@ -36,6 +37,7 @@ pub mod access_probe;
 pub mod apply;
 pub mod attributes;
 pub mod containing_mount;
+pub mod copy_up;
 pub mod dir;
 pub mod dir_cache;
 pub mod dir_guard;
@@ -66,6 +68,7 @@ pub mod times_guard;
 pub mod walk;
 
 pub use apply::apply;
+pub use copy_up::copy_up;
 pub use dir::{Dir, DirPath, Names};
 pub use flags::apply_despite;
 pub use lookup::{FirstCall, LookupEntry, LookupError, LookupOptions, lookup};

@@ -23,7 +23,9 @@ pub fn step(
     remap: Option<&str>,
     root_number: usize,
 ) -> Result<(PathBuf, Vec<Step>), DockerError> {
-    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let path = &std::fs::canonicalize(path)
+        .or_else(|_| std::path::absolute(path))
+        .map_err(DockerError::io(path))?;
     let dir = path.parent().unwrap_or(Path::new("/"));
     match dir.parent() {
         Some(above) if !dir.exists() => {

@@ -44,7 +44,8 @@ pub const MOVING: &str = "idshift-moving-";
 pub fn find(given: Option<&Path>, daemon_json: &DaemonJson) -> PathBuf {
     let said = daemon_json.data_root.as_deref().filter(|p| !p.is_empty());
     match (given, said) {
-        (Some(path), _) => path.to_path_buf(),
+        // Advice names it for other places and for the next boot.
+        (Some(path), _) => std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
         (None, Some(path)) => path.into(),
         (None, None) => DEFAULT_PATH.into(),
     }

@@ -22,7 +22,8 @@ use super::refusal::Refusal;
 use super::reopen::check_service_stopped;
 use super::request::{ShiftRequest, check_mount_views};
 use super::{Ending, Report, Stats};
-use crate::fs::Root;
+use crate::fs::root::RootError;
+use crate::fs::{Root, copy_up};
 use crate::journal::record::Header;
 use crate::journal::run_lock::RunLock;
 use crate::journal::writer::Appender;
@@ -167,6 +168,21 @@ impl<'a> Session<'a, Opened> {
 }
 
 impl<'a> Session<'a, Locked> {
+    /// Has the directories in which only steps are taken copied up where they are on an overlay, as the first step would
+    /// do: the journal has to know which inodes they are then.
+    ///
+    /// # Errors
+    /// Which cannot be changed.
+    pub fn copy_up_step_roots(mut self) -> Result<Self, Refusal> {
+        for root in &mut self.roots[self.trees..] {
+            copy_up(root).map_err(|errno| RootError::Open {
+                path: root.path.clone(),
+                source: errno.into(),
+            })?;
+        }
+        Ok(self)
+    }
+
     /// Only the lock, for work that has to be done before the run can start.
     pub fn into_lock(self) -> RunLock {
         self.stage.lock

@@ -180,6 +180,41 @@ fn a_file_that_is_a_mount_point_is_not_to_be_replaced() {
     run(&[]).exits(0);
 }
 
+/// As of hosts whose `/etc` is an overlay: what is in its lower layer gets another creation time with the first change.
+#[test]
+fn settings_in_a_lower_layer_are_written_and_undone() {
+    need_root();
+    let host = ByHand::new();
+    let etc = host._fs.path().join("etc");
+    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| {
+        fs::create_dir_all(etc.join(name)).unwrap();
+        etc.join(name).to_str().unwrap().to_string()
+    });
+    fs::create_dir(etc.join("lower/docker")).unwrap();
+    fs::write(etc.join("lower/docker/daemon.json"), "{}\n").unwrap();
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    sh(
+        "mount",
+        ["-t", "overlay", "-o", &options, "overlay", &merged],
+    );
+    let json = etc.join("merged/docker/daemon.json");
+    let named = [
+        "--write-daemon-json",
+        "--daemon-json",
+        json.to_str().unwrap(),
+    ];
+    let top = host.top.to_str().unwrap();
+    let before = timeless(&snapshot(&host.top));
+    let args = ["docker", "migrate", "--data-root", top];
+    host.idshift.run([&args[..], &named].concat()).exits(0);
+    let set = fs::read_to_string(&json).unwrap();
+    assert!(set.contains("userns-remap"), "{set}");
+    host.idshift.rollback();
+    assert_eq!(fs::read_to_string(&json).unwrap(), "{}\n");
+    same(&before, &timeless(&snapshot(&host.top)), "rolled back");
+    sh("umount", [merged]);
+}
+
 /// A limit that was set for a directory counts what came into it since.
 #[test]
 fn what_has_another_project_id_than_its_directory_gives_is_refused() {
