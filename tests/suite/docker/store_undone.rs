@@ -314,6 +314,11 @@ fn a_conversion_that_had_not_begun_is_resumed_or_told_to_be_rolled_back() {
     for n in (some..events.min(some + 60)).step_by(step) {
         let when = format!("killed at event {n} of {events}, the journal's first is {some}");
         let Some(idshift) = killed(n) else { break };
+        if idshift.journal_files().is_empty() {
+            // Runs differ by some events: this one was not there yet.
+            let _ = fs::remove_dir_all(&staging);
+            continue;
+        }
         let mark = ["-n", "trusted.idshift.unfinished"].map(OsStr::new);
         let marked = Command::new("getfattr").args(mark).arg(&staging).output();
         let is_marked = marked.unwrap().status.success();
