@@ -10,7 +10,7 @@ use super::perform::Performer;
 use super::place::last;
 use super::rename::{move_pinned, pin_entry};
 use crate::fs::file_ops::stat_entry;
-use crate::fs::{Identity, PinnedFile, apply, attributes};
+use crate::fs::{Identity, PinnedFile, Stat, apply, attributes};
 use crate::journal::Step;
 use crate::journal::step::NewDirectory;
 use crate::ownership::{Ownership, OwnershipXattrs};
@@ -44,15 +44,18 @@ impl Performer<'_> {
         let (old, new) = ((from_dir.as_fd(), last(from)), (to_dir.as_fd(), last(to)));
         let pin = match pin_entry(old) {
             Ok((pin, _)) => {
-                check_closed(&pin, closed)?;
+                check_closed(&pin, closed, open)?;
                 check_entry(&pin, &entry.0, *identity)?;
                 move_pinned(&pin, old, new)?;
                 pin
             }
-            // One that was killed between the two renamed it already.
+            // One that was killed between the two renamed it already, and may have given it the owner and no mode.
             Err(error) if error.is_io(io::ErrorKind::NotFound) => {
                 let (pin, _) = pin_entry(new)?;
-                check_closed(&pin, closed)?;
+                match GivenState::of(&pin.stat()?, closed, open) {
+                    Some(_) => {}
+                    None => return Err(StepError::OtherInode),
+                }
                 check_entry(&pin, &entry.0, *identity)?;
                 pin
             }
@@ -83,13 +86,43 @@ impl Performer<'_> {
     }
 }
 
+/// Whose a directory is that is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivenState {
+    /// Only root enters it.
+    Closed,
+    /// It has the owner of one side and the mode of the other: owner and mode are changed by two calls.
+    Between,
+    /// It is the user's.
+    Open,
+}
+
+impl GivenState {
+    /// `None`: it is neither, so somebody else changed it.
+    pub fn of(stat: &Stat, closed: &NewDirectory, open: &NewDirectory) -> Option<GivenState> {
+        let owner = |made: &NewDirectory| (stat.uid, stat.gid) == (made.uid, made.gid);
+        let mode = |made: &NewDirectory| stat.mode == made.mode;
+        if !stat.is_dir() {
+            return None;
+        }
+        match (owner(closed), owner(open), mode(closed), mode(open)) {
+            (true, _, true, _) => Some(GivenState::Closed),
+            (_, true, _, true) => Some(GivenState::Open),
+            (true, _, _, true) | (_, true, true, _) => Some(GivenState::Between),
+            _ => None,
+        }
+    }
+}
+
 /// Makes sure that it is what the run made: a user cannot make a directory of root's.
-fn check_closed(pin: &PinnedFile, closed: &NewDirectory) -> Result<(), StepError> {
-    let stat = pin.stat()?;
-    match stat.is_dir() && (stat.uid, stat.gid, stat.mode) == (closed.uid, closed.gid, closed.mode)
-    {
-        true => Ok(()),
-        false => Err(StepError::OtherInode),
+fn check_closed(
+    pin: &PinnedFile,
+    closed: &NewDirectory,
+    open: &NewDirectory,
+) -> Result<(), StepError> {
+    match GivenState::of(&pin.stat()?, closed, open) {
+        Some(GivenState::Closed) => Ok(()),
+        _ => Err(StepError::OtherInode),
     }
 }
 

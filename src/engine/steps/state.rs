@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use super::error::StepError;
+use super::hand_over::GivenState;
 use super::place::{PlaceDirs, StepRoots, last};
 use super::survey::{StepState, Survey, Surveyor};
 use crate::fs::file_ops::{self, stat_entry};
@@ -182,7 +183,8 @@ impl Surveyor<'_> {
         }
     }
 
-    /// Where a [`Step::HandOver`] stands: it is renamed first, and then gets its owner.
+    /// Where a [`Step::HandOver`] stands: it is renamed first, then gets its owner, then its mode; undone, it gets both
+    /// before it is renamed.
     fn handed_over(
         &self,
         survey: &Survey,
@@ -198,13 +200,10 @@ impl Surveyor<'_> {
         let Some(stat) = self.roots.stat(&expected)? else {
             return Err(StepError::Lost);
         };
-        let is = |made: &NewDirectory| {
-            stat.is_dir() && (stat.uid, stat.gid, stat.mode) == (made.uid, made.gid, made.mode)
-        };
-        match (is_done, is(closed), is(open)) {
-            (false, true, _) => Ok(StepState::Pending),
-            (true, true, _) => Ok(StepState::Partial),
-            (true, _, true) => Ok(StepState::Done),
+        match (is_done, GivenState::of(&stat, closed, open)) {
+            (false, Some(GivenState::Closed)) => Ok(StepState::Pending),
+            (true, Some(GivenState::Open)) => Ok(StepState::Done),
+            (true, Some(GivenState::Closed | GivenState::Between)) => Ok(StepState::Partial),
             _ => Err(StepError::OwnershipChanged),
         }
     }

@@ -1,11 +1,14 @@
 //! A move to a user's rootless daemon is killed before and after system calls that change the disk.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::kills::{Killed, killed_at_any_place, small_host_of_tiny_containers};
 use crate::support::docker::*;
 use crate::support::rootless::{RootlessUser, USER};
-use crate::support::{Idshift, need_root};
+use crate::support::trace::{Event, Then};
+use crate::support::{Idshift, need_root, trace};
 
 const MADE: [&str; 3] = [".local", ".local/share", ".local/share/docker"];
 
@@ -46,4 +49,58 @@ fn the_way_to_a_rootless_daemon_survives_a_kill_anywhere() {
         },
         "`docker migrate --rootless` of a real data-root is finished or undone to the byte",
     );
+}
+
+/// Kills a command after its `n`-th change of an owner; gives how many it came to make.
+fn killed_after_chown(command: &Command, n: u64) -> u64 {
+    let mut met = 0;
+    trace::run(command, |event| match event {
+        Event::After(call, ..) if call.name == "fchownat" => {
+            met += 1;
+            match met == n {
+                true => Then::Kill,
+                false => Then::GoOn,
+            }
+        }
+        _ => Then::GoOn,
+    });
+    met
+}
+
+/// What is given to a user gets its owner by the last such call of the run, and its mode by the next; it is taken away likewise,
+/// by the first.
+#[test]
+fn handing_over_survives_a_kill_between_its_calls() {
+    need_root();
+    let host = small_host_of_tiny_containers();
+    let _user = RootlessUser::beside(&host, "ann:300000:65536\n");
+    let state = || snapshot(host.beside());
+    let run = |idshift: &Idshift| {
+        let args = docker_args("migrate", &host);
+        idshift.command([&args[..], &["--rootless", USER]].concat())
+    };
+    let rollback = ["rollback", "latest"];
+    let start = state();
+    let learning = Idshift::new();
+    let last = killed_after_chown(&run(&learning), 0);
+    learning.run(rollback).exits(0);
+    same(&start, &state(), "undone");
+    for (what, is_killed, is_resumed, is_rollback_killed) in [
+        ("resumed", true, true, false),
+        ("undone", true, false, false),
+        ("undone twice", true, false, true),
+        ("a whole run undone twice", false, false, true),
+    ] {
+        let idshift = Idshift::new();
+        let n = if is_killed { last } else { 0 };
+        assert_eq!(killed_after_chown(&run(&idshift), n), last, "{what}");
+        if is_resumed {
+            idshift.run(["resume", "latest"]).exits(0);
+        }
+        if is_rollback_killed {
+            killed_after_chown(&idshift.command(rollback), 1);
+        }
+        idshift.run(rollback).exits(0);
+        same(&start, &state(), what);
+    }
 }
