@@ -138,9 +138,7 @@ fn hand_over(
         appender.mark(Mark::HandingOver, 0)?;
     }
     // Also when a run is resumed: it may have been killed between the mark and the wait.
-    if let Ok(root) = reopen::open(&journal.header.roots[0]) {
-        wait_for_the_clock(&root);
-    }
+    wait_for_the_clock(reopen::open(&journal.header.roots[0]).ok().as_ref());
     Ok(())
 }
 

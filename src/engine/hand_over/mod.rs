@@ -32,9 +32,11 @@ const TICKS: Duration = Duration::from_millis(50);
 /// Longer than a second.
 const SECOND: Duration = Duration::from_millis(1100);
 
-/// Waits until whatever is changed gets a later ctime than all that was changed before. `root` was changed by this run.
-pub(super) fn wait_for_the_clock(root: &Root) {
-    let changed = root.pin.stat().map_or(0, |stat| stat.changed.1);
-    // A filesystem that keeps whole seconds.
-    std::thread::sleep(if changed == 0 { SECOND } else { TICKS });
+/// Waits until whatever is changed gets a later ctime than all that was changed before. `root` was changed by this run;
+/// none: it cannot be opened now.
+pub(super) fn wait_for_the_clock(root: Option<&Root>) {
+    let stat = root.and_then(|root| root.pin.stat().ok());
+    // A filesystem that keeps whole seconds, or one of which nothing is known.
+    let is_coarse = stat.is_none_or(|stat| stat.changed.1 == 0);
+    std::thread::sleep(if is_coarse { SECOND } else { TICKS });
 }
