@@ -187,7 +187,7 @@ impl<'a> Steps<'a> {
             };
             match result {
                 Ok(()) => applied.done += u64::from(self.counts(n)),
-                Err(error) if force && !matches!(self.steps[n], Step::Rename { .. }) => {
+                Err(error) if force && self.steps[n].moved().is_none() => {
                     applied.problems.push(self.problem(n, &error));
                 }
                 Err(error) => return Err(self.problem(n, &error)),
