@@ -10,7 +10,7 @@ use rustix::fs::{Access, AtFlags, FileType, accessat};
 use super::UnsuitableRoot;
 use crate::fs::{Root, dir};
 
-/// Directories that are looked into for a data-root, at most.
+/// Directories of the tree that are looked into for a data-root, at most.
 const MOST: usize = 4096;
 
 /// What a data-root has, plain or remapped.
@@ -74,7 +74,7 @@ impl Search<'_> {
     fn below(&self, root: &Root) -> Option<PathBuf> {
         let top = dir::open_dir(root.pin.as_fd(), c".").ok()?;
         let mut next = Vec::new();
-        for name in directories(&top) {
+        for name in directories(&top).into_iter().take(MOST) {
             let Some(child) = self.open(top.as_fd(), &name) else {
                 continue;
             };
@@ -84,7 +84,7 @@ impl Search<'_> {
             // Open handles would be as many as the directories are.
             next.push(name);
         }
-        for name in next.into_iter().take(MOST) {
+        for name in next {
             let Some(child) = self.open(top.as_fd(), &name) else {
                 continue;
             };
@@ -117,7 +117,9 @@ fn directories(dir: &OwnedFd) -> Vec<PathBuf> {
     // Opened anew by another function, it would get another time of access.
     let read = dir.try_clone().map(rustix::fs::Dir::new);
     let entries = read.into_iter().flatten().flatten().flatten();
-    let names = entries.filter(|entry| entry.file_type() == FileType::Directory);
+    // Not every filesystem tells: what is no directory is not opened as one.
+    let may_be_one = [FileType::Directory, FileType::Unknown];
+    let names = entries.filter(|entry| may_be_one.contains(&entry.file_type()));
     names
         .map(|entry| PathBuf::from(OsStr::from_bytes(entry.file_name().to_bytes())))
         .filter(|name| name.as_os_str() != "." && name.as_os_str() != "..")
