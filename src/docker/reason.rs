@@ -123,12 +123,6 @@ pub enum Reason {
         /// Its path, for a shell.
         word: String,
     },
-    /// Nothing can be put into its place.
-    #[error(
-        "has something mounted on it, so that no new file can take its place. Set userns-remap in it yourself, and {}",
-        help::NO_DAEMON_JSON
-    )]
-    MountedFile,
     /// The dockerd of this host does not take it.
     #[error("{0}, and the dockerd of this host does not start with it; correct it first")]
     RefusedByDockerd(&'static str),

@@ -89,9 +89,6 @@ fn make_or_rewrite(
         };
         return Err(DockerError::in_the_way(path, reason));
     }
-    if found.mount_root {
-        return Err(DockerError::in_the_way(path, Reason::MountedFile));
-    }
     Ok(Some(Step::Rewrite {
         at,
         before: FileContent {

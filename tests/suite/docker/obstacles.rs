@@ -171,8 +171,8 @@ fn a_file_that_is_a_mount_point_is_not_to_be_replaced() {
     for more in [&["--dry-run"][..], &[]] {
         run(more)
             .exits(4)
-            .says("daemon.json: has something mounted on it")
-            .says("leave out --write-daemon-json");
+            .says("daemon.json: is a mount point")
+            .says("without --write-daemon-json");
     }
     same(&before, &timeless(&snapshot(&host.top)), "refused");
     assert!(host.idshift.journal_files().is_empty());
