@@ -3,9 +3,10 @@
 //! The first change in such a directory copies it up: it keeps its number, and gets another creation time
 //! (`overlayfs.rst`; seen on Linux 6.18).
 
-use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{Mode, OFlags};
 
 use super::Root;
+use super::times_guard::times;
 
 /// `linux/magic.h`, `OVERLAYFS_SUPER_MAGIC`.
 const OVERLAY: u32 = 0x794c_7630;
@@ -23,17 +24,7 @@ pub fn copy_up(root: &mut Root) -> rustix::io::Result<()> {
     // No time can be set through a pin.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::openat(&root.pin, ".", flags, Mode::empty())?;
-    let now = rustix::fs::fstat(&dir)?;
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: now.st_atime,
-            tv_nsec: now.st_atime_nsec as _,
-        },
-        last_modification: Timespec {
-            tv_sec: now.st_mtime,
-            tv_nsec: now.st_mtime_nsec as _,
-        },
-    };
+    let times = times(&dir)?;
     rustix::fs::futimens(&dir, &times)?;
     root.identity = root.pin.stat()?.identity;
     Ok(())

@@ -85,9 +85,13 @@ fn watch(dir: &PinnedFile) -> rustix::io::Result<OwnedFd> {
     Ok(watch)
 }
 
-fn times(dir: &PinnedFile) -> rustix::io::Result<Timestamps> {
+/// The times that an open file has, to be set again.
+///
+/// # Errors
+/// Those of `statx(2)`.
+pub fn times(file: impl AsFd) -> rustix::io::Result<Timestamps> {
     let wanted = StatxFlags::ATIME | StatxFlags::MTIME;
-    let found = rustix::fs::statx(dir.as_fd(), c"", AtFlags::EMPTY_PATH, wanted)?;
+    let found = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, wanted)?;
     let time = |time: rustix::fs::StatxTimestamp| Timespec {
         tv_sec: time.tv_sec,
         tv_nsec: time.tv_nsec.into(),

@@ -7,13 +7,14 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::UnsuitableRoot;
 use super::filesystem::mount_of;
 use crate::fs::escape::escaped;
 use crate::fs::mountinfo;
+use crate::fs::times_guard::times;
 
 /// What renames need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,21 +170,11 @@ fn type_of(dir: BorrowedFd<'_>) -> String {
 fn tried(dir: BorrowedFd<'_>) -> Result<Needs, Errno> {
     // `dir` may be open with O_PATH, of which no time can be set.
     let top = open_dir(dir, ".")?;
-    let before = rustix::fs::fstat(&top)?;
+    let before = times(&top)?;
     let found = try_in(&top);
     remove(&top);
     // Both: bindfs sets none where one is left out (seen with 1.14).
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: before.st_atime,
-            tv_nsec: before.st_atime_nsec as _,
-        },
-        last_modification: Timespec {
-            tv_sec: before.st_mtime,
-            tv_nsec: before.st_mtime_nsec as _,
-        },
-    };
-    rustix::fs::futimens(&top, &times)?;
+    rustix::fs::futimens(&top, &before)?;
     found
 }
 
