@@ -1,6 +1,7 @@
 //! What the tests that run the real program share.
 //!
 //! - [`adversary`]: somebody who changes a tree while the program goes through it
+//! - [`compose`]: a Compose project, resolved by Docker Compose and by the program
 //! - [`daemon`]: a real Docker daemon of the test's own
 //! - [`data_root`]: data-roots made by hand
 //! - [`docker`]: data-roots to carry, and what a user sees of them
@@ -32,6 +33,7 @@
 //! program is not measured with its own code.
 
 pub mod adversary;
+pub mod compose;
 pub mod daemon;
 pub mod data_root;
 pub mod device;
