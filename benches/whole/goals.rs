@@ -59,3 +59,6 @@ pub const MANY_CONTAINERS: f64 = 5.0;
 
 /// Seconds: `journal list` of 20 long journals.
 pub const JOURNAL_LIST: f64 = 0.1;
+
+/// Reads and writes of a container in a root that is remapped by a mount, to one whose owners were changed.
+pub const THROUGH_MOUNT: f64 = 1.05;

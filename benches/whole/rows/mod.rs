@@ -7,3 +7,4 @@ pub mod mixed;
 pub mod mounts;
 pub mod polite;
 pub mod shapes;
+pub mod through_mount;
