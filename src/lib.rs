@@ -33,13 +33,13 @@ mod engine;
 mod fs;
 mod guidance;
 mod host;
+mod html_report;
 mod idmap;
 mod journal;
 mod mounts;
 mod oci;
 mod ownership;
 mod preflight;
-mod report;
 mod sys;
 mod volume;
 

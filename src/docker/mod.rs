@@ -17,15 +17,15 @@
 //! - `storage_drivers`: what differs between storage drivers
 //! - [`owner_stats`]: whose the inodes of a directory are
 //! - [`path_rewriter`]: where paths lead once the docker root has another place
-//! - `cp`: copying by coreutils
-//! - [`copy`]: a copy of the plain root for a migration that leaves it alone
+//! - `coreutils_cp`: copying by coreutils
+//! - [`data_root_copy`]: a copy of the plain root for a migration that leaves it alone
 //! - [`idmapped`]: a data-root that is remapped by a mount instead
 //! - [`doctor`]: whether this host can run remapped containers
 //! - [`container_user`]: whom a container or an image runs as
 //! - [`audit`]: what an operator should know before
 //! - `staged_run`: its run, and what is made for it before
 //! - `steps`: the steps of a migration as they come together
-//! - [`migration`]: the plan that carries a data-root into a range or out of it
+//! - [`migration_plan`]: the plan that carries a data-root into a range or out of it
 //! - [`rebase`]: the plan that carries a remapped root to another range
 //! - [`rootless`]: a plain data-root becomes that of a user's rootless daemon, and back
 //! - [`migrate`]: all of `docker migrate` and `docker revert`, from what the host says to the end of the run
@@ -37,12 +37,12 @@ pub mod bind_mounts;
 pub mod container;
 pub mod container_user;
 pub mod conversion;
-pub mod copy;
-mod cp;
+mod coreutils_cp;
 pub mod create_user;
 pub mod daemon_json;
 pub mod daemon_start;
 pub mod data_root;
+pub mod data_root_copy;
 pub mod doctor;
 mod error;
 mod findings;
@@ -53,7 +53,7 @@ pub mod inventory;
 pub mod layer_store;
 pub mod layout;
 pub mod migrate;
-pub mod migration;
+pub mod migration_plan;
 pub mod owner_stats;
 pub mod path_rewriter;
 mod reason;

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 pub use self::checked::{Checked, Owner, Step, Unusable};
 use self::open::open;
 use super::VolumeError;
-use super::parents::{ClosedParent, closed_above};
-use super::probe::{Answer, ProbeFile, Question, What, ask};
-use super::remedy::{
+use super::guidance::{
     Entries, Seen, add_fix_parents, mount_instead, remedy, through_idmapped_mount,
 };
+use super::parents::{ClosedParent, closed_above};
+use super::probe::{Answer, ProbeFile, Question, What, ask};
 use super::user::ContainerUser;
 use crate::fs::access_probe::AccessResult;
 use crate::fs::{PinnedFile, Root, Stat, attributes};

@@ -7,17 +7,17 @@
 //! - [`entries`]: what it says of every entry below
 //! - [`parents`]: the directories above that the container's root may not search
 //! - [`check`]: what was tried, put together
-//! - [`remedy`]: what helps, with the flags and commands that this layer names
+//! - [`guidance`]: what helps, with the flags and commands that this layer names
 //! - [`prepare`]: the plan that makes directories ready
 
 pub mod binds;
 pub mod check;
 pub mod child;
 pub mod entries;
+pub mod guidance;
 pub mod parents;
 pub mod prepare;
 pub mod probe;
-pub mod remedy;
 pub mod user;
 
 use std::path::{Path, PathBuf};

@@ -14,8 +14,8 @@ const MAY_NAME_FLAGS: [&str; 8] = [
     "docker",
     "host",
     "mounts",
-    "volume/remedy.rs",
-    "volume/remedy",
+    "volume/guidance.rs",
+    "volume/guidance",
     // Those of `docker run`, too.
     "volume/binds",
 ];

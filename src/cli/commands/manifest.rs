@@ -10,7 +10,7 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::say;
 use crate::cli::output::text::{columns, count, path};
 use crate::fs::escape::one_line;
-use crate::report::compare::{Comparison, Difference, compare};
+use crate::html_report::compare::{Comparison, Difference, compare};
 
 /// Rows of a list without `--verbose`.
 const FEW: usize = 10;

@@ -7,9 +7,9 @@ use crate::cli::args::{ReportArgs, StoreArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output;
 use crate::cli::output::text::path;
+use crate::html_report::source::report_of;
+use crate::html_report::{compare, page};
 use crate::journal::{Store, private_file};
-use crate::report::source::report_of;
-use crate::report::{compare, page};
 
 /// Runs it.
 pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {

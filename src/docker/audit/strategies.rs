@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::work::Work;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
 use crate::docker::idmapped::unit::has_systemd;
-use crate::docker::migration::{MigrateRequest, Migration};
+use crate::docker::migration_plan::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
 use crate::engine::{Report, RunControl};
 use crate::fs::escape::escaped;

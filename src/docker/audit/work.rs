@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::docker::guidance;
 use crate::docker::migrate::MigrateError;
-use crate::docker::migration::{MigrateRequest, Migration};
+use crate::docker::migration_plan::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
 use crate::engine::{ProblemKind, Refusal, RunControl};
 use crate::fs::escape::escaped;

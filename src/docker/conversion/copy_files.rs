@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::docker::DockerError;
-use crate::docker::cp::{CpError, cp};
+use crate::docker::coreutils_cp::{CpError, cp};
 use crate::engine::RunControl;
 use crate::fs::escape::shell_word;
 

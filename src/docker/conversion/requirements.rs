@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::plan::Conversion;
 use crate::docker::DockerError;
-use crate::docker::copy;
+use crate::docker::data_root_copy;
 use crate::fs::space::Amount;
 
 /// Whether the daemon that is started after it looks for what it makes. `said`: the `storage-driver` in the daemon's
@@ -42,5 +42,5 @@ pub fn check_room(
         inodes: room.inodes + unpacked.inodes,
     };
     let help = "Make room for layers of the containerd image store that cannot be renamed";
-    copy::check_room((top, range), takes, help)
+    data_root_copy::check_room((top, range), takes, help)
 }

@@ -59,7 +59,7 @@ pub fn findings(
             .remedy(format!("umount {}, then {command}", shell_word(&point))),
     });
     if is_service && unit::has_systemd() {
-        findings.extend(unit::trouble(&root.top, &root.range).map(|found| {
+        findings.extend(unit::problem(&root.top, &root.range).map(|found| {
             Finding::error(
                 "mount at boot",
                 format!("{found}, so docker.service does not start, or starts without the mount"),

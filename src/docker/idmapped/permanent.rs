@@ -8,7 +8,7 @@ use crate::docker::DockerError;
 use crate::docker::data_root::names;
 use crate::docker::inventory::{Inventory, is_daemon_name};
 use crate::docker::layout::Layout;
-use crate::docker::migration::{MigrateRequest, Migration};
+use crate::docker::migration_plan::{MigrateRequest, Migration};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
 use crate::docker::steps::{CONTAINERS, MOUNT_POINT, StepList};

@@ -7,8 +7,8 @@
 //! - `locate`: where containerd's directory may be
 //! - `remedies`: what is done where something cannot be carried
 
+mod guidance;
 mod locate;
-mod remedies;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,9 +24,9 @@ use crate::containerd::ContainerdRoot;
 use crate::containerd::metadata::Namespace;
 use crate::fs::escape::escaped;
 use crate::idmap::Direction;
+use guidance::{empty_the_driver, save_and_load};
 pub use locate::stores_of;
 use locate::{containerd_dirs, has_content, namespace_in, snapshotters};
-use remedies::{empty_the_driver, save_and_load};
 
 /// What of a docker root is in the containerd image store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

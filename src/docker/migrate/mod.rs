@@ -9,14 +9,14 @@ mod options;
 use std::path::{Path, PathBuf};
 
 use super::DockerError;
-use super::copy::{self, PlannedCopy};
 use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root;
+use super::data_root_copy::{self, PlannedCopy};
 use super::idmapped;
 use super::idmapped::unit::{self, reload};
-use super::migration::{MigrateRequest, Migration};
+use super::migration_plan::{MigrateRequest, Migration};
 use super::remap::Remap;
 use super::rootless::recognise;
 pub use super::staged_run::MigrateError;
@@ -236,5 +236,5 @@ fn make_user(new: &NewUser) -> Result<(), DockerError> {
 fn copy_left(report: &Report) -> Option<String> {
     let is_undone = matches!(report.ending, Ending::RolledBack { .. });
     let journal = report.journal.as_deref().filter(|_| is_undone)?;
-    copy::left(&Journal::open(journal).ok()?)
+    data_root_copy::left(&Journal::open(journal).ok()?)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::DaemonTarget;
 use crate::docker::idmapped::{UndatedOwners, unit};
-use crate::docker::migration::{MigrateRequest, shifted_before};
+use crate::docker::migration_plan::{MigrateRequest, shifted_before};
 use crate::idmap::Direction;
 use crate::journal::Store;
 

@@ -19,7 +19,7 @@ use super::data_root::{ContainerFiles, DockerRoot, canonical, names};
 use super::idmapped::IdmappedRoot;
 use super::image_store::ContainerdStore;
 use super::inventory::Inventory;
-use super::migration::{config_with_new_paths, hostconfig_with_new_paths};
+use super::migration_plan::{config_with_new_paths, hostconfig_with_new_paths};
 use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use super::rootless::recognise;

@@ -6,7 +6,7 @@ use super::obstacles::{Obstacle, first_open_port, obstacles};
 use crate::docker::DockerError;
 use crate::docker::container::Container;
 use crate::docker::data_root::{ContainerFiles, DockerRoot, not_json};
-use crate::docker::migration::{config_with_new_paths, hostconfig_with_new_paths};
+use crate::docker::migration_plan::{config_with_new_paths, hostconfig_with_new_paths};
 use crate::docker::path_rewriter::PathRewriter;
 
 /// A metadata file of a container that changes.

@@ -7,7 +7,7 @@ use crate::fs::Root;
 use crate::fs::escape::escaped;
 use crate::preflight::mount_views::{self, MountViewError};
 use crate::volume::VolumeError;
-use crate::volume::remedy::create_for_user;
+use crate::volume::guidance::create_for_user;
 
 /// Opens the path. Follows a symlink, as Docker does for the source of a bind mount.
 pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> {

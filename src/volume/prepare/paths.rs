@@ -15,8 +15,8 @@ use crate::ownership::{Mode, Sharing};
 use crate::preflight;
 use crate::preflight::homes::{self, Claim};
 use crate::volume::VolumeError;
+use crate::volume::guidance::CREATE;
 use crate::volume::parents::{closed_above, may_search};
-use crate::volume::remedy::CREATE;
 
 /// The trees of a preparation, and the directories that it makes.
 pub(super) struct PathPlan<'a> {

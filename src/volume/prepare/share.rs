@@ -9,7 +9,7 @@ use crate::idmap::{Direction, Mapped};
 use crate::ownership::Sharing;
 use crate::preflight::homes::{self, Claim};
 use crate::volume::VolumeError;
-use crate::volume::remedy::{NOT_THERE_TO_SHARE, in_range, no_acls, private_files};
+use crate::volume::guidance::{NOT_THERE_TO_SHARE, in_range, no_acls, private_files};
 use crate::volume::user::ContainerUser;
 
 impl PathPlan<'_> {

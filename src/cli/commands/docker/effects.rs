@@ -4,7 +4,7 @@ use super::migrate::MigrationCommand;
 use crate::cli::output::text::{count, inodes, one_line, path};
 use crate::docker::data_root::DockerRoot;
 use crate::docker::migrate::Planned;
-use crate::docker::migration::Migration;
+use crate::docker::migration_plan::Migration;
 use crate::docker::remap::Remap;
 use crate::idmap::Direction;
 

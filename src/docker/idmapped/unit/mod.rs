@@ -2,14 +2,14 @@
 //!
 //! - `text`: what the two files hold
 //! - `steps`: how a run makes and removes them
-//! - `trouble`: what is the matter with those that are there
+//! - `problem`: what is the matter with those that are there
 
+mod problem;
 mod steps;
 mod text;
-mod trouble;
 
+pub use problem::problem;
 pub use steps::{make, remove};
-pub use trouble::trouble;
 
 use std::fs;
 use std::path::{Path, PathBuf};

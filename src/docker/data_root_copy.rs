@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::conversion::leftover;
-use super::cp::{CpError, cp};
+use super::coreutils_cp::{CpError, cp};
 use super::data_root::{COPY, DockerRoot, TopTime, plain_names};
 use super::guidance::NO_ROOM_FOR_COPY;
 use super::{DockerError, Reason};

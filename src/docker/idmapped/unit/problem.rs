@@ -8,7 +8,7 @@ use super::text::{ARGUMENTS, files};
 use crate::docker::data_root::read_text;
 
 /// What keeps the mount from being made at boot, or docker.service from waiting for it; `None`: nothing.
-pub fn trouble(top: &Path, range: &str) -> Option<String> {
+pub fn problem(top: &Path, range: &str) -> Option<String> {
     for (path, content) in files(top, range).ok()? {
         let at = path_of(&path);
         let is_masked = fs::read_link(&at).is_ok_and(|to| to == Path::new("/dev/null"));
