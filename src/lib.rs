@@ -39,6 +39,7 @@ mod journal;
 mod mounts;
 mod oci;
 mod ownership;
+mod podman;
 mod preflight;
 mod sys;
 mod volume;

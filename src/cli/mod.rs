@@ -29,7 +29,7 @@ use clap::Parser;
 use args::{Cli, Command};
 use commands::{
     check, completions, docker, doctor, journal, man, manifest, map as map_command, mount, mounts,
-    prepare, probe, report, resume, rollback, shift, umount, verify,
+    podman, prepare, probe, report, resume, rollback, shift, umount, verify,
 };
 use exit::{Exit, Failure};
 use output::json::Invocation;
@@ -76,6 +76,7 @@ fn run_command(command: &Command) -> Exit {
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Docker(args) => docker::run(args, call),
+        Command::Podman(args) => podman::run(args, call),
     });
     result.unwrap_or_else(|failure| {
         invocation.print_failure(&failure);

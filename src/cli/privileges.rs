@@ -27,6 +27,7 @@ pub fn check(command: &Command) -> Result<(), Failure> {
         Command::Umount(_) => Err(takes_root("umount: unmounting")),
         Command::Mounts(_) => Err(takes_root("mounts: finding out who uses a mount")),
         Command::Docker(_) => Err(takes_root("docker: reading a data-root")),
+        Command::Podman(_) => Err(takes_root("podman: reading root's store")),
         Command::Verify(args) if !args.map.is_given() => {
             let name = args.what.first().map(|name| name.to_string_lossy());
             journals(&args.store.journal_dir, &name.unwrap_or_default())

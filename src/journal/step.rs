@@ -1,6 +1,7 @@
 //! What a run does besides changing owners: directories made and removed, entries renamed, small
 //! files rewritten.
 
+mod content;
 mod describe;
 mod format;
 mod path;
@@ -12,6 +13,7 @@ use super::name::Name;
 use crate::fs::Identity;
 use crate::ownership::{Mode, Ownership};
 
+pub use self::content::Content;
 pub use self::format::steps_format;
 pub use self::path::{Move, MovedPath, StepPath, path_after_move};
 
@@ -96,8 +98,8 @@ pub enum Step {
     Create {
         /// Where.
         at: StepPath,
-        /// What it holds.
-        content: String,
+        /// What it holds; bytes that are not UTF-8 in format 6.
+        content: Content,
         /// Its owner and mode.
         #[serde(flatten)]
         made: NewDirectory,
@@ -236,12 +238,12 @@ impl Step {
     }
 
     /// The content of the file that it creates or removes.
-    pub fn file_content(&self) -> Option<&str> {
+    pub fn file_content(&self) -> Option<&[u8]> {
         match self {
-            Step::Create { content, .. }
-            | Step::Remove { content, .. }
+            Step::Create { content, .. } => Some(&content.0),
+            Step::Remove { content, .. }
             | Step::Block { content, .. }
-            | Step::Unblock { content, .. } => Some(content),
+            | Step::Unblock { content, .. } => Some(content.as_bytes()),
             _ => None,
         }
     }

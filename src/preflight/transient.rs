@@ -50,6 +50,14 @@ pub enum TransientBlocker {
         /// What, and what helps.
         reason: String,
     },
+    /// A store of Podman's is worked with, or would be of no use now.
+    #[error("{path}: {reason}", path = escaped(path))]
+    Store {
+        /// The store, or what tells it.
+        path: PathBuf,
+        /// What, and what helps.
+        reason: String,
+    },
     /// A user who had the tree still runs processes.
     #[error(
         "{path}: {who} still runs {processes}, and may keep a file of the tree where nothing shows it. End them \
@@ -94,7 +102,9 @@ impl TransientBlocker {
         match self {
             TransientBlocker::NotRoot { .. } => "not-root",
             TransientBlocker::InUse(..) | TransientBlocker::ServiceRuns(..) => "in-use",
-            TransientBlocker::OwnerRuns { .. } | TransientBlocker::FilesInFlight { .. } => "in-use",
+            TransientBlocker::OwnerRuns { .. }
+            | TransientBlocker::FilesInFlight { .. }
+            | TransientBlocker::Store { .. } => "in-use",
             TransientBlocker::UseUnknown(_) => "use-unknown",
             TransientBlocker::Mounted { .. } => "mounted",
             TransientBlocker::Held(_) => "other-run",

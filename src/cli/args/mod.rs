@@ -10,6 +10,7 @@ mod journal;
 mod manifest;
 mod map;
 mod mount;
+mod podman;
 mod prepare;
 mod report;
 mod resume;
@@ -38,6 +39,7 @@ pub use journal::{JournalArgs, JournalCommand};
 pub use manifest::{DiffArgs, ManifestArgs, ManifestCommand};
 pub use map::MapCommandArgs;
 pub use mount::{MountArgs, MountsArgs, UmountArgs};
+pub use podman::{PodmanArgs, PodmanAuditArgs, PodmanCommand, PodmanMigrateArgs};
 pub use prepare::PrepareArgs;
 pub use report::ReportArgs;
 pub use resume::ResumeArgs;
@@ -95,6 +97,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Migrate a Docker data-root to userns-remap, or back
     Docker(DockerArgs),
+    /// Give the store of root's Podman to a user's rootless Podman
+    Podman(PodmanArgs),
     /// Compare manifests
     Manifest(ManifestArgs),
     /// Make an HTML page of a manifest, an audit or a journal, or of two compared

@@ -8,12 +8,13 @@ use walkdir::WalkDir;
 use super::Cli;
 
 /// Where flags may be named: `cli` itself, the guidance for all layers, and the layers that are a whole command each.
-const MAY_NAME_FLAGS: [&str; 8] = [
+const MAY_NAME_FLAGS: [&str; 9] = [
     "cli",
     "guidance.rs",
     "docker",
     "host",
     "mounts",
+    "podman",
     "volume/guidance.rs",
     "volume/guidance",
     // Those of `docker run`, too.

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod map;
 pub mod mount;
 pub mod mounts;
+pub mod podman;
 pub mod prepare;
 pub mod probe;
 pub mod report;

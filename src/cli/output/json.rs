@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use serde_json::{Map, Value, json};
 
-use crate::cli::args::{Cli, Command, DockerCommand, JournalCommand, ManifestCommand, RunArgs};
+use crate::cli::args::{
+    Cli, Command, DockerCommand, JournalCommand, ManifestCommand, PodmanCommand, RunArgs,
+};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::say;
 
@@ -30,7 +32,7 @@ pub struct Invocation {
     run: Option<Value>,
     /// Binds of containers that it is about.
     binds: Option<Value>,
-    /// The trees are a Docker daemon's own.
+    /// The trees are a container engine's own.
     service: bool,
     /// Members of this command only.
     more: Map<String, Value>,
@@ -104,6 +106,14 @@ impl Invocation {
                     Invocation::new("docker revert", &[], args.dry_run, args.output.json)
                 }
             },
+            Command::Podman(args) => match &args.command {
+                PodmanCommand::Audit(args) => {
+                    Invocation::new("podman audit", &[], false, args.output.json)
+                }
+                PodmanCommand::Migrate(args) => {
+                    Invocation::new("podman migrate", &[], args.dry_run, args.output.json)
+                }
+            },
             Command::Manifest(args) => match &args.command {
                 ManifestCommand::Diff(args) => {
                     Invocation::new("manifest diff", &[], false, args.output.json)
@@ -114,7 +124,7 @@ impl Invocation {
             }
         };
         Invocation {
-            service: matches!(command, Command::Docker(_)),
+            service: matches!(command, Command::Docker(_) | Command::Podman(_)),
             ..invocation
         }
     }
@@ -183,7 +193,7 @@ impl Invocation {
         }));
     }
 
-    /// Whether the trees are a Docker daemon's own.
+    /// Whether the trees are a container engine's own.
     pub fn is_of_service(&self) -> bool {
         self.service
     }

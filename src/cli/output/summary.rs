@@ -106,7 +106,7 @@ pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> Str
     next_step(&mut text, report, of);
     let goes_on = matches!(report.ending, Ending::Interrupted | Ending::Stuck { .. });
     if options.service && goes_on && report.journal.is_some() {
-        text.push_str("\n  Do not start Docker before one of these has ended.\n");
+        text.push_str("\n  Do not start Docker or Podman on it before one of these has ended.\n");
     }
     text
 }

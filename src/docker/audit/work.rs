@@ -123,6 +123,8 @@ pub fn refused_now(would_refuse: &[TransientBlocker]) -> Vec<Finding> {
             TransientBlocker::OwnerRuns { .. } | TransientBlocker::FilesInFlight { .. } => {
                 return None;
             }
+            // Of Podman's.
+            TransientBlocker::Store { .. } => return None,
             // The audit itself does with what it can read.
             TransientBlocker::NotRoot { .. } => return None,
             // The inventory tells of it.

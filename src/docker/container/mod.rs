@@ -11,9 +11,8 @@ mod mounts;
 mod rewrite;
 
 pub use mounts::{Bind, bind_mounts, local_volumes, volume_drivers};
-pub(in crate::docker) use rewrite::edited;
 pub use rewrite::{
-    NewPath, rewrite_config, rewrite_hostconfig, set_userns_host, with_graph_driver,
+    NewPath, edited, rewrite_config, rewrite_hostconfig, set_userns_host, with_graph_driver,
 };
 
 /// The settings of a container that decide whether it can run remapped.

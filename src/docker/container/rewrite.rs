@@ -130,7 +130,7 @@ pub fn rewrite_hostconfig(text: &str, new_path: NewPath<'_>) -> serde_json::Resu
 }
 
 /// Replaces strings that are slices of `text`.
-pub(in crate::docker) fn edited<'a>(
+pub fn edited<'a>(
     text: &'a str,
     values: impl Iterator<Item = (&'a RawValue, NewPath<'a>)>,
 ) -> String {

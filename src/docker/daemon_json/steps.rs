@@ -107,7 +107,7 @@ fn make_or_rewrite(
 fn create(at: StepPath, path: &Path, remap: &str) -> Result<Step, DockerError> {
     Ok(Step::Create {
         at,
-        content: with_userns_remap("", Some(remap), path)?,
+        content: with_userns_remap("", Some(remap), path)?.into(),
         made: made_by_root(0o644),
     })
 }

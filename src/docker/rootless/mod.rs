@@ -17,7 +17,7 @@ mod checks;
 mod layout;
 mod metadata;
 pub mod obstacles;
-mod place;
+pub mod place;
 pub mod plan;
 pub mod recognise;
 mod rewrite;

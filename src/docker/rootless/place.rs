@@ -11,7 +11,7 @@ use crate::fs::{PinnedFile, Root, Stat};
 use crate::journal::step::StepPath;
 
 /// The docker root that is to be carried, as steps know it.
-pub(super) struct Source {
+pub struct Source {
     /// Where it is, without symlinks: the first root of the steps.
     pub path: PathBuf,
 }
@@ -37,7 +37,7 @@ impl Source {
 }
 
 /// Where a docker root is to be, as steps know it.
-pub(super) struct Target {
+pub struct Target {
     /// The directory above it; of those that are missing, the last that is there. The second root of the steps.
     pub anchor: PathBuf,
     /// The names from there to the docker root, at least one.
@@ -62,7 +62,7 @@ impl Target {
             match Root::open(&above.join(".")) {
                 Ok(found) if found.is_dir() => return Target::below(found, names),
                 Ok(_) => {
-                    let why = "is not a directory, but the data-root goes there. Move it away";
+                    let why = "is not a directory, but the data goes there. Move it away";
                     return Err(DockerError::in_the_way(above, why));
                 }
                 Err(RootError::Open { source, .. }) if is_missing(&source) => {
@@ -116,7 +116,7 @@ impl Target {
 const NO_PLACE: &str = "cannot be a data-root";
 
 /// What the kernel says of a directory.
-pub(super) fn stat_of(path: &Path) -> Result<Stat, DockerError> {
+pub fn stat_of(path: &Path) -> Result<Stat, DockerError> {
     let stat = PinnedFile::path(path).and_then(|pin| pin.stat());
     stat.map_err(DockerError::errno(path))
 }

@@ -117,7 +117,7 @@ impl<'a> MoveSteps<'a> {
         if path.symlink_metadata().is_err() {
             self.early.push(Step::Create {
                 at: from,
-                content: GUARD.to_string(),
+                content: GUARD.to_string().into(),
                 made: GUARD_OWNER,
             });
             return Ok(());

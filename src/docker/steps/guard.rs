@@ -52,7 +52,7 @@ impl StepList<'_> {
     pub fn add_guard(&mut self, root: &[&str]) {
         self.early.push(Step::Create {
             at: StepPath::new(0, [root, &[CONTAINERS]].concat()),
-            content: GUARD.to_string(),
+            content: GUARD.to_string().into(),
             made: GUARD_OWNER,
         });
     }

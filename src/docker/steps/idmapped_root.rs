@@ -59,7 +59,8 @@ impl StepList<'_> {
                 &remap.map,
                 jiff::Timestamp::now(),
                 (self.data_root, is_converted),
-            )?,
+            )?
+            .into(),
             made: GUARD_OWNER,
         });
         Ok(())

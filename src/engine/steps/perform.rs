@@ -59,8 +59,8 @@ impl Performer<'_> {
                 after,
                 ..
             } => self.set_ownership(at, *identity, after),
-            Step::Create { at, content, made } => self.create(at, content, made),
-            Step::Remove { at, content, .. } => self.remove(at, content),
+            Step::Create { at, content, made } => self.create(at, &content.0, made),
+            Step::Remove { at, content, .. } => self.remove(at, content.as_bytes()),
             Step::Block {
                 from, to, content, ..
             } => self.block(from, to, content),
@@ -139,8 +139,8 @@ impl Performer<'_> {
                 before,
                 ..
             } => self.set_ownership(at, *identity, before),
-            Step::Create { at, content, .. } => self.remove(at, content),
-            Step::Remove { at, content, made } => self.create(at, content, made),
+            Step::Create { at, content, .. } => self.remove(at, &content.0),
+            Step::Remove { at, content, made } => self.create(at, content.as_bytes(), made),
             Step::Block {
                 from, to, content, ..
             } => self.unblock(to, from, content),

@@ -38,8 +38,8 @@ impl Surveyor<'_> {
         match step {
             Step::MakeDir { at, made } => self.directory(&now(at), made, MAKES),
             Step::RemoveDir { at, made } => self.directory(&now(at), made, REMOVES),
-            Step::Create { at, content, .. } => self.file(&now(at), content, MAKES),
-            Step::Remove { at, content, .. } => self.file(&now(at), content, REMOVES),
+            Step::Create { at, content, .. } => self.file(&now(at), &content.0, MAKES),
+            Step::Remove { at, content, .. } => self.file(&now(at), content.as_bytes(), REMOVES),
             Step::MakeMountPoint { at, .. } => self.mount_point(&now(at), MAKES),
             Step::RemoveMountPoint { at, .. } => self.mount_point(&now(at), REMOVES),
             Step::MountExchanged { .. } => self.mount_state(survey, n, MAKES),
@@ -112,7 +112,7 @@ impl Surveyor<'_> {
     fn file(
         &self,
         at: &StepPath,
-        content: &str,
+        content: &[u8],
         [without, with]: WithoutWith,
     ) -> Result<StepState, StepError> {
         let dir = match self.roots.parent(at) {
@@ -126,7 +126,7 @@ impl Surveyor<'_> {
             return Err(StepError::OldPlaceTaken);
         }
         match file_ops::read_file(dir.as_fd(), last(at)) {
-            Ok((now, _)) if now == content.as_bytes() => Ok(with),
+            Ok((now, _)) if now == content => Ok(with),
             // A daemon's, in the place of a guard that somebody removed. It is set aside where it is in the way.
             _ if self.is_guarded(at) => Ok(without),
             Ok(_) => Err(StepError::FileChanged),
@@ -217,7 +217,7 @@ impl Surveyor<'_> {
             return false;
         };
         let mut contents = self.steps.iter().filter_map(Step::file_content);
-        contents.any(|content| content.as_bytes() == now)
+        contents.any(|content| content == now)
     }
 }
 

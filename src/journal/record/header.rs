@@ -93,6 +93,8 @@ pub enum RunKind {
     DockerRebase,
     /// `idshift docker migrate` into the rootless daemon of a user
     DockerToRootless,
+    /// `idshift podman migrate`
+    PodmanMigrate,
     /// A subcommand that this version does not know.
     Other {
         /// Its name in the record.
@@ -110,7 +112,8 @@ impl RunKind {
             RunKind::DockerMigrate
             | RunKind::DockerRevert
             | RunKind::DockerRebase
-            | RunKind::DockerToRootless => true,
+            | RunKind::DockerToRootless
+            | RunKind::PodmanMigrate => true,
             RunKind::Other { is_of_service, .. } => *is_of_service,
         }
     }
@@ -119,7 +122,7 @@ impl RunKind {
     /// that moved some.
     pub fn format(&self) -> u32 {
         match self {
-            RunKind::DockerToRootless => 6,
+            RunKind::DockerToRootless | RunKind::PodmanMigrate => 6,
             _ => 1,
         }
     }
@@ -133,6 +136,7 @@ impl RunKind {
             RunKind::DockerRevert => "docker revert",
             RunKind::DockerRebase => "docker rebase",
             RunKind::DockerToRootless => guidance::MIGRATE_ROOTLESS,
+            RunKind::PodmanMigrate => "podman migrate",
             RunKind::Other { name, .. } => name,
         }
     }
@@ -147,10 +151,11 @@ impl From<String> for RunKind {
             RunKind::DockerRevert,
             RunKind::DockerRebase,
             RunKind::DockerToRootless,
+            RunKind::PodmanMigrate,
         ];
         let known = known.into_iter().find(|known| known.name() == name);
         known.unwrap_or_else(|| RunKind::Other {
-            is_of_service: name.starts_with("docker "),
+            is_of_service: (name.starts_with("docker ") || name.starts_with("podman ")),
             name,
         })
     }

@@ -50,7 +50,12 @@ fn steps_come_back_from_json() {
             },
             Step::Create {
                 at: at.clone(),
-                content: "z".into(),
+                content: "z".to_string().into(),
+                made,
+            },
+            Step::Create {
+                at: at.clone(),
+                content: Content(b"SQLite\0\xff".to_vec()),
                 made,
             },
             Step::Remove {

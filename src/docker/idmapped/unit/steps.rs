@@ -66,7 +66,7 @@ pub fn make(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerErr
             }
             None => steps.push(Step::Create {
                 at: StepPath::new(root, path),
-                content,
+                content: content.into(),
                 made: made(0o644),
             }),
         }

@@ -55,25 +55,25 @@ impl Performer<'_> {
     pub(super) fn create(
         &self,
         at: &StepPath,
-        content: &str,
+        content: &[u8],
         made: &NewDirectory,
     ) -> Result<(), StepError> {
         let dir = self.roots.parent(at)?;
         Ok(file_ops::create_file(
             dir.as_fd(),
             last(at),
-            content.as_bytes(),
+            content,
             owner(made),
         )?)
     }
 
     /// Removes a file if it holds this.
-    pub(super) fn remove(&self, at: &StepPath, content: &str) -> Result<(), StepError> {
+    pub(super) fn remove(&self, at: &StepPath, content: &[u8]) -> Result<(), StepError> {
         let dir = match self.roots.parent(at) {
             Err(error) if error.is_io(io::ErrorKind::NotFound) => return Ok(()),
             dir => dir?,
         };
-        match guard_is_at((dir.as_fd(), last(at)), content) {
+        match holds((dir.as_fd(), last(at)), content) {
             true => Ok(file_ops::remove_file(dir.as_fd(), last(at))?),
             false => Ok(()),
         }
@@ -159,9 +159,13 @@ const GUARD: Owner = Owner {
     mode: Mode::from_st_mode(0o644),
 };
 
-pub(super) fn guard_is_at((dir, name): (BorrowedFd<'_>, &[u8]), content: &str) -> bool {
+pub(super) fn guard_is_at(at: (BorrowedFd<'_>, &[u8]), content: &str) -> bool {
+    holds(at, content.as_bytes())
+}
+
+fn holds((dir, name): (BorrowedFd<'_>, &[u8]), content: &[u8]) -> bool {
     let now = file_ops::read_file(dir, name);
-    now.is_ok_and(|(now, _)| now == content.as_bytes())
+    now.is_ok_and(|(now, _)| now == content)
 }
 
 fn owner(made: &NewDirectory) -> Owner {

@@ -1,0 +1,117 @@
+//! `idshift podman`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use super::common::{ConfirmArgs, Immutable, LimitArgs, OutputArgs, StoreArgs};
+use crate::cli::completion::candidates;
+
+/// `idshift podman`
+#[derive(Debug, Args)]
+pub struct PodmanArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PodmanCommand,
+}
+
+/// The subcommands of `idshift podman`
+#[derive(Debug, Subcommand)]
+pub enum PodmanCommand {
+    /// Check whether the store of root's Podman can become a user's, and what will be different; change nothing
+    Audit(PodmanAuditArgs),
+    /// Give the store of root's Podman to a user's rootless Podman: images, containers, volumes and secrets
+    Migrate(PodmanMigrateArgs),
+}
+
+/// The two stores.
+#[derive(Clone, Debug, Args)]
+pub struct StoresArgs {
+    /// The store of root's Podman [default: graphroot in storage.conf, else /var/lib/containers/storage]
+    #[arg(long, value_name = "DIR")]
+    pub storage: Option<PathBuf>,
+    /// The store of the user, on the same filesystem [default: graphroot in the user's storage.conf, else
+    /// .local/share/containers/storage in the user's home]
+    #[arg(long, value_name = "DIR")]
+    pub target: Option<PathBuf>,
+}
+
+/// `idshift podman audit`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 ready · 3 not ready · 4 it is no store of root's Podman, or cannot be read\n\n\
+    Examples:\n  \
+    idshift podman audit\n  \
+    idshift podman audit --user ann"
+)]
+pub struct PodmanAuditArgs {
+    /// The user whose rootless Podman is to have the store
+    #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::subid_users))]
+    pub user: Option<String>,
+    /// The stores
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// Journals, for runs that are not finished
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: LimitArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `idshift podman migrate`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    What will be different, and every change:\n    \
+    idshift podman audit --user ann\n    \
+    idshift podman migrate --to-user ann --dry-run --manifest plan.jsonl\n  \
+    Stop the containers, and give the store to ann:\n    \
+    podman stop --all\n    \
+    idshift podman migrate --to-user ann\n  \
+    Undo it, before ann works with it:\n    \
+    idshift rollback latest")]
+pub struct PodmanMigrateArgs {
+    /// The user whose rootless Podman gets the store: root in containers is this user, all other ids are those
+    /// of the user's lines in /etc/subuid and /etc/subgid
+    #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::subid_users))]
+    pub to_user: String,
+    /// The stores
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// Change nothing; show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
+    /// .zst
+    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
+    pub manifest: Option<PathBuf>,
+    /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
+    /// change and set it again
+    #[arg(
+        long,
+        value_name = "refuse|clear",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub immutable: Immutable,
+    /// Also change files that have a hard link outside of the store
+    #[arg(long)]
+    pub allow_outside_links: bool,
+    /// How hard it works
+    #[command(flatten)]
+    pub effort: LimitArgs,
+    /// Journals
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// The question
+    #[command(flatten)]
+    pub confirm: ConfirmArgs,
+    /// Output
+    #[command(flatten)]
+    pub output: OutputArgs,
+}

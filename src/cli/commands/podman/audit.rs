@@ -1,0 +1,89 @@
+//! `idshift podman audit`
+
+use console::style;
+
+use super::refused;
+use crate::cli::args::PodmanAuditArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::findings;
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::say;
+use crate::cli::output::text::{count, inodes, one_line, path};
+use crate::host::Level;
+use crate::journal::Store;
+use crate::podman::audit::{Audit, AuditRequest, audit};
+
+/// Runs it.
+pub fn run(args: &PodmanAuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let monitor = Terminal::new(args.output.json || args.output.quiet);
+    let request = AuditRequest {
+        storage: args.stores.storage.as_deref(),
+        user: args.user.as_deref(),
+        target: args.stores.target.as_deref(),
+        jobs: args.effort.threads(),
+    };
+    let store = Store::at(&args.store.journal_dir);
+    let found = audit(&request, &store, limits.control(&monitor));
+    monitor.clear();
+    if limits.cancel.is_requested() {
+        call.print("interrupted", serde_json::json!({}));
+        return Ok(Exit::Interrupted);
+    }
+    let found = found.map_err(refused)?;
+    call.is_of(std::slice::from_ref(&found.storage));
+    if args.output.json {
+        let mut value = serde_json::to_value(&found).map_err(Failure::refused)?;
+        value["verdict"] = serde_json::to_value(found.verdict()).map_err(Failure::refused)?;
+        call.print("done", value);
+    } else if !args.output.quiet {
+        print(&found);
+    }
+    Ok(match found.verdict() {
+        Level::Ok | Level::Warning => Exit::Done,
+        Level::Error => Exit::SomeLeft,
+    })
+}
+
+fn print(audit: &Audit) {
+    let verdict = match audit.verdict() {
+        Level::Ok => style("Ready").green().bold().to_string(),
+        Level::Warning => style("Ready, with warnings").yellow().bold().to_string(),
+        Level::Error => style("Not ready").red().bold().to_string(),
+    };
+    say!("{verdict}: {} has {}.\n", path(&audit.storage), audit.holds);
+    findings::print(&audit.findings);
+    if let (Some(work), Some(target)) = (&audit.work, &audit.target) {
+        say!(
+            "\nThe store would go to {}: {} of {} shifted, with {} renames and rewrites of files.",
+            path(target),
+            count(work.to_shift),
+            inodes(work.inodes),
+            count(work.steps)
+        );
+    }
+    for (fatal, title) in [
+        (true, "Containers that do not start there as they are:"),
+        (false, "Containers that are different there:"),
+    ] {
+        let these: Vec<_> = audit
+            .containers
+            .iter()
+            .filter(|it| it.fatal == fatal)
+            .collect();
+        if !these.is_empty() {
+            say!("\n{title}");
+        }
+        for it in these {
+            say!("  {} {}", one_line(&it.container), one_line(&it.why));
+            say!("    -> {}", one_line(&it.remedy));
+        }
+    }
+    if !audit.binds.is_empty() {
+        say!("\nDirectories and files of the host that containers use; they keep their owners:");
+        for bind in &audit.binds {
+            say!("  {} {}", one_line(&bind.container), path(&bind.source));
+        }
+    }
+}

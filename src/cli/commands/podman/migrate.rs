@@ -1,0 +1,180 @@
+//! `idshift podman migrate`
+
+use super::{bind_note, refused};
+use crate::cli::args::{Immutable, PodmanMigrateArgs};
+use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
+use crate::cli::confirm::{self, Answer};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tell;
+use crate::cli::output::text::{path, printable};
+use crate::docker::rootless::user::RootlessUser;
+use crate::docker::unfinished_run::unfinished_run;
+use crate::engine::{Outcome, Refusal, Report};
+use crate::journal::Store;
+use crate::podman::PodmanError;
+use crate::podman::config::{StorageConf, rootless_store};
+use crate::podman::plan::{MoveRequest, StoreMove};
+
+/// Runs it.
+pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let request = request(args).map_err(refused)?;
+    let now = &request.storage;
+    call.is_of(std::slice::from_ref(now));
+    let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
+    let store = Store::at(&args.store.journal_dir);
+    let mut plan = StoreMove::prepare(&request).map_err(|error| {
+        // What a run left that was cut short is told first.
+        match unfinished_run(&store, now) {
+            Some(run) => Failure::from(Refusal::from(run)),
+            None => refused(error),
+        }
+    })?;
+    let monitor = Terminal::new(args.output.quiet);
+    let control = limits.control(&monitor);
+    let (report, of) = match args.dry_run {
+        true => {
+            let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
+            let mut report = plan.plan().dry_run(&store, manifest, control)?;
+            report.would_refuse.append(&mut plan.blockers);
+            (report, SummaryKind::DryRun)
+        }
+        false => {
+            if !plan.blockers.is_empty() {
+                // Whose run is in the way is told first; of who uses the store, Podman's own words say more.
+                if let Some(run) = unfinished_run(&store, now) {
+                    return Err(Refusal::from(run).into());
+                }
+                return Err(Refusal::from(plan.blockers.swap_remove(0)).into());
+            }
+            if confirm::is_asked(&args.confirm, &args.output) {
+                // Whoever is asked is not refused afterwards.
+                drop(plan.plan().lock(&store, control)?);
+                match monitor.suspend(|| confirm::ask(&question(&plan, &request), &limits.cancel)) {
+                    Answer::Yes => {}
+                    Answer::No => return Err(confirm::declined()),
+                    Answer::Interrupted => return Ok(confirm::interrupted()),
+                }
+            }
+            (plan.plan().execute(&store, control)?, SummaryKind::Shift)
+        }
+    };
+    monitor.clear();
+    let manifest = args.manifest.as_deref();
+    print_report(call, &report, of, &args.output, to_stdout, manifest);
+    if !args.output.quiet {
+        for note in notes(&plan, &request, &report, args.dry_run) {
+            tell!("{}", printable(&note));
+        }
+    }
+    Ok(Exit::from(&report))
+}
+
+fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
+    let system = StorageConf::of_system()?;
+    let user = RootlessUser::resolve(&args.to_user)?;
+    let stores = &args.stores;
+    Ok(MoveRequest {
+        storage: stores
+            .storage
+            .clone()
+            .unwrap_or_else(|| system.rootful_store()),
+        target: match &stores.target {
+            Some(target) => target.clone(),
+            None => rootless_store(&user, &system)?,
+        },
+        user,
+        jobs: args.effort.threads(),
+        clear_flags: args.immutable == Immutable::Clear,
+        allow_outside_links: args.allow_outside_links,
+    })
+}
+
+/// What is about to be done.
+fn question(plan: &StoreMove, request: &MoveRequest) -> [String; 5] {
+    [
+        format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
+        format!("  It has {}.", plan.holds),
+        format!(
+            "  It is for the rootless Podman of {}: container root becomes uid {}.",
+            request.user.name, request.user.root.0
+        ),
+        format!(
+            "  {} renames and rewrites of files.",
+            plan.plan().steps.len()
+        ),
+        format!(
+            "  `idshift rollback latest` undoes it until {} works with it.",
+            request.user.name
+        ),
+    ]
+}
+
+/// What a person should know of a run.
+fn notes(plan: &StoreMove, request: &MoveRequest, report: &Report, dry_run: bool) -> Vec<String> {
+    let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
+    if !is_done {
+        return Vec::new();
+    }
+    let user = &request.user.name;
+    let (goes, stays) = match dry_run {
+        true => ("would go", "would stay"),
+        false => ("went", "stays"),
+    };
+    let mut notes = vec![format!(
+        "{} {goes} to {}: {}.",
+        path(&plan.from),
+        path(&plan.to),
+        plan.holds
+    )];
+    notes.extend(plan.old_database.as_ref().map(|name| {
+        format!(
+            "The old database {stays} as {}, for a rollback. Remove it when nothing is missing.",
+            path(&plan.from.join(name))
+        )
+    }));
+    notes.extend(
+        plan.set_aside
+            .as_ref()
+            .map(|aside| format!("What an unused Podman had made there is kept in it as {aside}.")),
+    );
+    for name in &plan.left {
+        notes.push(format!(
+            "{} is not Podman's, and {stays} where it is.",
+            path(&plan.from.join(name))
+        ));
+    }
+    if !plan.networks.is_empty() {
+        let gets = if dry_run { "would get" } else { "got" };
+        notes.push(format!(
+            "{user} {gets} a copy of these networks: {}.",
+            plan.networks.join(", ")
+        ));
+    }
+    notes.extend(plan.notes.iter().map(|note| format!("{note}.")));
+    let map = request.user.map.to_string();
+    for (container, source) in &plan.binds {
+        notes.push(bind_note(container, source, (user, &map)));
+    }
+    for (container, it) in &plan.troubled {
+        let there = match it.is_fatal {
+            true => "It does not start there as it is:",
+            false => "There,",
+        };
+        notes.push(format!(
+            "Container {container} {}. {there} {}.",
+            it.what, it.help
+        ));
+    }
+    if !dry_run {
+        notes.push(format!(
+            "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). What \
+             started containers at boot (units in /etc/systemd/system, /etc/containers/systemd) is to be moved to {user}'s \
+             ~/.config. Root's Podman does not have this data any more."
+        ));
+    }
+    notes
+}

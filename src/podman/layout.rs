@@ -1,0 +1,109 @@
+//! Which inode of a store goes through the map. A rootless Podman is root of its user namespace: all of a store is the
+//! user's, what Podman makes and what containers make.
+
+use std::collections::HashSet;
+
+use super::store::DRIVER;
+use crate::engine::{Policy, Rule};
+use crate::fs::{DirPath, Stat};
+use crate::ownership::FileType;
+use crate::ownership::overlay::OverlayNamespace;
+
+/// Everything in some directories of the first tree, and nothing in any other.
+pub(super) struct Layout {
+    /// Names in the store that are carried.
+    pub carried: HashSet<Vec<u8>>,
+    /// Files that steps write anew, which gives them their owner: the directory in the store, and the name in it.
+    pub rewritten: HashSet<[Vec<u8>; 2]>,
+}
+
+impl Layout {
+    fn rule(&self, first: &[u8]) -> Rule {
+        match self.carried.contains(first) {
+            true if first == DRIVER.as_bytes() => Rule::MapLayer(OverlayNamespace::User),
+            true => Rule::MapAll,
+            false => Rule::Skip,
+        }
+    }
+
+    fn has_rewritten(&self, dir: &[u8]) -> bool {
+        self.rewritten.iter().any(|[above, _]| above == dir)
+    }
+}
+
+impl Policy for Layout {
+    fn is_of_containers(&self, _number: usize) -> bool {
+        true
+    }
+
+    /// Steps of their own change the directory of the store.
+    fn root(&self, _number: usize) -> Rule {
+        Rule::Keep
+    }
+
+    fn all_in(&self, dir: &DirPath) -> Option<Rule> {
+        if dir.root > 0 {
+            return Some(Rule::Skip);
+        }
+        match dir.tail(dir.depth)[..] {
+            [] => None,
+            [first] if self.has_rewritten(first) => None,
+            [first, ..] => Some(self.rule(first)),
+        }
+    }
+
+    fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
+        match dir.tail(dir.depth)[..] {
+            [] => self.rule(name),
+            [first] if self.rewritten.contains(&[first.to_vec(), name.to_vec()]) => Rule::Skip,
+            [first, ..] => self.rule(first),
+        }
+    }
+
+    /// Whoever owns a device file opens the device with all rights, in a container or not: a disk is one that containers
+    /// may have made files of. A whiteout opens nothing.
+    fn inode_rule(&self, _dir: &DirPath, _name: &[u8], stat: &Stat, rule: Rule) -> Rule {
+        let is_device = matches!(stat.file_type, FileType::CharDevice | FileType::BlockDevice);
+        match is_device && !stat.whiteout && rule != Rule::Skip {
+            true => Rule::Close,
+            false => rule,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::Identity;
+
+    #[test]
+    fn attributes_of_overlayfs_are_moved_in_layers_only() {
+        let name = |text: &str| text.as_bytes().to_vec();
+        let layout = Layout {
+            carried: HashSet::from(["overlay", "secrets", "volumes"].map(name)),
+            rewritten: HashSet::from([[name("secrets"), name("secrets.json")]]),
+        };
+        let none = Identity { ino: 0, born: 0 };
+        let top = DirPath::root(0, none, 0);
+        let layer = Rule::MapLayer(OverlayNamespace::User);
+        assert_eq!(layout.all_in(&top), None);
+        assert_eq!(layout.all_in(&DirPath::root(1, none, 0)), Some(Rule::Skip));
+        for (first, expected) in [
+            ("overlay", layer),
+            ("volumes", Rule::MapAll),
+            ("db.sql", Rule::Skip),
+        ] {
+            assert_eq!(layout.name_in(&top, first.as_bytes()), expected, "{first}");
+            let below = top.child(first.as_bytes(), none, 0);
+            assert_eq!(layout.all_in(&below), Some(expected), "{first}");
+            let below = below.child(b"x", none, 0);
+            assert_eq!(layout.all_in(&below), Some(expected), "{first}");
+        }
+        let secrets = top.child(b"secrets", none, 0);
+        assert_eq!(layout.all_in(&secrets), None);
+        assert_eq!(layout.name_in(&secrets, b"secrets.json"), Rule::Skip);
+        assert_eq!(layout.name_in(&secrets, b"secrets.lock"), Rule::MapAll);
+        let below = secrets.child(b"filedriver", none, 0);
+        assert_eq!(layout.all_in(&below), Some(Rule::MapAll));
+    }
+}

@@ -1,0 +1,40 @@
+//! What a store of Podman's holds, and what each part must become when root's is to be a user's.
+//!
+//! - [`PodmanError`]: why nothing is done
+//! - [`config`]: `storage.conf`
+//! - [`store`]: the directory, and what is in it
+//! - [`paths`]: pure: the directories that Podman works with, and how paths change
+//! - [`database`]: Podman's database, in memory
+//! - [`networks`]: networks of Podman's own
+//! - [`obstacles`]: pure: what is different about a container in a rootless Podman, or does not work
+//! - `layout`: which inode goes through the map
+//! - `steps`: what is renamed, made and written
+//! - `checks`: what must be so before
+//! - [`plan`]: all of it together
+//! - [`audit`]: what an operator should know before
+//!
+//! What both engines have in common is in [`crate::docker::rootless`]: the user, the map, and places that users cannot
+//! redirect. `docs/podman.md` has what was measured.
+
+pub mod audit;
+mod checks;
+pub mod config;
+pub mod database;
+mod error;
+mod layout;
+pub mod networks;
+pub mod obstacles;
+pub mod paths;
+pub mod plan;
+mod steps;
+pub mod store;
+
+pub use error::PodmanError;
+
+/// How many more there are than the one that is named.
+fn and_more(all: usize) -> String {
+    match all {
+        0 | 1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    }
+}
