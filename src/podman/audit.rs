@@ -206,7 +206,7 @@ fn store_findings(store: &Store) -> Vec<Finding> {
         ),
         Ok((directories, pods)) => match check_directories(store, &directories) {
             Err(error) => Finding::error("database", error.to_string()),
-            Ok(()) => Finding::ok("database", format!("SQLite, with {pods} pods")),
+            Ok(()) => Finding::ok("database", format!("SQLite; pods: {pods}")),
         },
     });
     findings

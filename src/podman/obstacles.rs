@@ -29,6 +29,8 @@ pub struct Config {
     #[serde(rename = "ipcNsCtr")]
     ipc_of: String,
     rootfs: String,
+    /// As given: a name, or ids.
+    user: String,
     #[serde(rename = "overlayVolumes")]
     overlay_volumes: Option<Vec<Mount>>,
 }
@@ -236,13 +238,12 @@ impl Config {
     }
 
     fn user_without_id(&self, has_ids: &dyn Fn(u32, u32) -> bool) -> Option<String> {
-        let user = &self.spec.process.as_ref()?.user;
-        (!has_ids(user.uid, user.gid)).then(|| {
-            format!(
-                "runs as {}:{}, which is more than the ids that the user has",
-                user.uid, user.gid
-            )
-        })
+        let of_spec = self.spec.process.as_ref().map(|process| [process.user.uid, process.user.gid]);
+        let given = self.user.split(':').map(|id| id.parse().unwrap_or(0));
+        let given: Vec<u32> = given.chain([0]).take(2).collect();
+        let all = of_spec.into_iter().chain([[given[0], given[1]]]);
+        let [uid, gid] = all.into_iter().find(|[uid, gid]| !has_ids(*uid, *gid))?;
+        Some(format!("runs as {uid}:{gid}, which is more than the ids that the user has"))
     }
 
     fn limits(&self) -> Option<String> {
@@ -315,6 +316,8 @@ mod tests {
                 r#"{"spec":{"process":{"user":{"uid":70000,"gid":0}}}}"#.to_string(),
                 &["runs as 70000:0, which is more than the ids that the user has"],
             ),
+            (r#"{"user":"70000"}"#.to_string(), &["runs as 70000:0, which is more than the ids that the user has"]),
+            (r#"{"user":"web:1"}"#.to_string(), &[]),
         ] {
             let found = Config::parse(&text)
                 .unwrap()
