@@ -143,7 +143,7 @@ pub(super) fn check_content(store: &Store) -> Result<(), PodmanError> {
 }
 
 fn check_not_interrupted(store: &Store) -> Result<(), PodmanError> {
-    let (_, others) = store.split_names()?;
+    let others = store.names()?.others;
     match others
         .iter()
         .any(|name| name.starts_with(MOVING.as_bytes()))
@@ -252,15 +252,15 @@ pub(super) fn check_unused(to: &Target) -> Result<bool, PodmanError> {
     }
     let store = Store::at(to.path());
     check_not_interrupted(&store)?;
-    let (ours, others) = store.split_names()?;
-    if let Some(name) = others.first() {
+    let names = store.names()?;
+    if let Some(name) = names.others.first() {
         let why = "is not Podman's, but the store goes there. Move it away, or choose another directory with --target";
         let name = std::ffi::OsStr::new(std::str::from_utf8(name).unwrap_or_default());
         return Err(PodmanError::in_the_way(store.path.join(name), why));
     }
     let holds = store.holds()?;
     match holds.is_unused() {
-        true => Ok(!ours.is_empty()),
+        true => Ok(!names.ours.is_empty()),
         false => Err(PodmanError::in_the_way(
             &store.path,
             format!(

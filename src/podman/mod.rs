@@ -1,7 +1,7 @@
 //! What a store of Podman's holds, and what each part must become when root's is to be a user's.
 //!
 //! - [`PodmanError`]: why nothing is done
-//! - [`config`]: `storage.conf`
+//! - [`config`]: what `storage.conf` says
 //! - [`store`]: the directory, and what is in it
 //! - [`paths`]: pure: the directories that Podman works with, and how paths change
 //! - [`database`]: Podman's database, in memory

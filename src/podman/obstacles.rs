@@ -238,12 +238,18 @@ impl Config {
     }
 
     fn user_without_id(&self, has_ids: &dyn Fn(u32, u32) -> bool) -> Option<String> {
-        let of_spec = self.spec.process.as_ref().map(|process| [process.user.uid, process.user.gid]);
+        let of_spec = self
+            .spec
+            .process
+            .as_ref()
+            .map(|process| [process.user.uid, process.user.gid]);
         let given = self.user.split(':').map(|id| id.parse().unwrap_or(0));
         let given: Vec<u32> = given.chain([0]).take(2).collect();
         let all = of_spec.into_iter().chain([[given[0], given[1]]]);
         let [uid, gid] = all.into_iter().find(|[uid, gid]| !has_ids(*uid, *gid))?;
-        Some(format!("runs as {uid}:{gid}, which is more than the ids that the user has"))
+        Some(format!(
+            "runs as {uid}:{gid}, which is more than the ids that the user has"
+        ))
     }
 
     fn limits(&self) -> Option<String> {
@@ -316,7 +322,10 @@ mod tests {
                 r#"{"spec":{"process":{"user":{"uid":70000,"gid":0}}}}"#.to_string(),
                 &["runs as 70000:0, which is more than the ids that the user has"],
             ),
-            (r#"{"user":"70000"}"#.to_string(), &["runs as 70000:0, which is more than the ids that the user has"]),
+            (
+                r#"{"user":"70000"}"#.to_string(),
+                &["runs as 70000:0, which is more than the ids that the user has"],
+            ),
             (r#"{"user":"web:1"}"#.to_string(), &[]),
         ] {
             let found = Config::parse(&text)

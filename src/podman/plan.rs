@@ -114,7 +114,8 @@ impl StoreMove {
         let networks = networks_of(&rows)?;
         let holds_unused = check_unused(&to)?;
 
-        let (mut carried, left) = store.split_names()?;
+        let names = store.names()?;
+        let mut carried = names.ours;
         carried.retain(|name| name != DRIVER.as_bytes() && name != SQLITE.as_bytes());
         let aside = has_database.then(|| aside_name(&from.path));
         let mut steps = MoveSteps::new(&from, &to, user.root)?;
@@ -152,7 +153,7 @@ impl StoreMove {
             binds: binds(&rows.containers, &rewriter.paths),
             notes: [rows.notes, networks.notes].concat(),
             networks: missing.into_iter().map(|it| it.name).collect(),
-            left: plain_left(left),
+            left: plain_left(names.others),
             set_aside: holds_unused.then(|| format!("{ASIDE}{UNUSED}")),
             old_database: aside,
             blockers,

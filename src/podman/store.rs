@@ -194,18 +194,28 @@ impl Store {
     /// Whether something is a store: one has lists of layers.
     pub fn is_store(&self) -> bool {
         let has = |driver: &&str| self.path.join(format!("{driver}-layers")).is_dir();
-        DRIVERS.iter().any(|driver| has(&driver))
+        DRIVERS.iter().any(|driver| has(driver))
     }
 
-    /// Its names: those that Podman makes for the driver, and others.
+    /// Its names.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn split_names(&self) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), PodmanError> {
-        Ok(names(&self.path)?
+    pub fn names(&self) -> Result<Names, PodmanError> {
+        let (ours, others) = names(&self.path)?
             .into_iter()
-            .partition(|name| is_of_store(name)))
+            .partition(|name| is_of_store(name));
+        Ok(Names { ours, others })
     }
+}
+
+/// Names in a store, sorted.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// Those that Podman makes for the driver.
+    pub ours: Vec<Vec<u8>>,
+    /// All else.
+    pub others: Vec<Vec<u8>>,
 }
 
 /// Whether a name in a store is one that Podman makes there, with the driver that is moved.
