@@ -66,7 +66,12 @@ impl DryRun<'_> {
         let visitor = || ShiftVisitor::new(&walk, ManifestSink::new(shared));
         let trees = &self.roots[..self.trees];
         let mut stats = walk_and_verify(&walk, trees, self.request.jobs, visitor);
-        let counts = |step: &&Step| !matches!(step, Step::Times { .. } | Step::Staged { .. });
+        let counts = |step: &&Step| {
+            !matches!(
+                step,
+                Step::Times { .. } | Step::Staged { .. } | Step::Expect { .. }
+            )
+        };
         stats.steps = self.steps.iter().filter(counts).count() as u64;
 
         let interrupted = run.was_interrupted();

@@ -60,7 +60,7 @@ impl StepPlaces<'_> {
                 Step::Times { at, .. }
                 | Step::SetOwnership { at, .. }
                 | Step::MountExchanged { source: at, .. } => looking.is_free(at)?,
-                Step::Staged { .. } | Step::UnmountExchanged { .. } => {}
+                Step::Staged { .. } | Step::Expect { .. } | Step::UnmountExchanged { .. } => {}
             }
             looking.moves.extend(step.moved());
         }

@@ -13,7 +13,7 @@ use super::name::Name;
 use crate::fs::Identity;
 use crate::ownership::{Mode, Ownership};
 
-pub use self::content::Content;
+pub use self::content::{Content, sha256};
 pub use self::format::steps_format;
 pub use self::path::{Move, MovedPath, StepPath, path_after_move};
 
@@ -203,6 +203,13 @@ pub enum Step {
         source: StepPath,
         /// Where it is mounted.
         at: StepPath,
+    },
+    /// Makes sure that a file holds what the steps were planned with. Undo: nothing (format 6).
+    Expect {
+        /// Where.
+        at: StepPath,
+        /// SHA-256 of its content, hexadecimal.
+        sha256: String,
     },
     /// Does nothing. Undo: restores the mtime of a directory.
     Times {

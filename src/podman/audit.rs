@@ -184,7 +184,7 @@ fn store_findings(store: &Store) -> Vec<Finding> {
         findings.push(Finding::error("user namespaces", error.to_string()));
     }
     let database = match read_database(store) {
-        Ok(Some(database)) => database,
+        Ok(Some((database, _))) => database,
         Ok(None) => {
             findings.push(Finding::ok(
                 "database",

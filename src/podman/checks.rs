@@ -6,6 +6,7 @@ use nix::unistd::{Uid, User};
 
 use super::PodmanError;
 use super::database::{ContainerRow, Database};
+use super::networks;
 use super::paths::Directories;
 use super::store::{BOLT, DRIVER, SQLITE, Store};
 use crate::docker::data_root::{MOVING, is_daemon_root};
@@ -191,7 +192,7 @@ pub(super) fn check_maps(store: &Store) -> Result<(), PodmanError> {
 }
 
 /// The database, and its bytes; `None`: the store has none, as no container was ever made.
-pub(super) fn read_database(store: &Store) -> Result<Option<Database>, PodmanError> {
+pub(super) fn read_database(store: &Store) -> Result<Option<(Database, Vec<u8>)>, PodmanError> {
     if store.path.join(BOLT).symlink_metadata().is_ok() {
         let why = "is a BoltDB database, which idshift does not rewrite. Podman 5.8 and later convert it: `podman system migrate \
                    --migrate-db`, run as root. Older ones cannot: there, move what you need with `podman save` and `podman volume \
@@ -210,9 +211,8 @@ pub(super) fn read_database(store: &Store) -> Result<Option<Database>, PodmanErr
     };
     let path = store.path.join(SQLITE);
     let database = Database::read(&bytes);
-    Ok(Some(database.map_err(|error| {
-        PodmanError::in_the_way(path, error.to_string())
-    })?))
+    let database = database.map_err(|error| PodmanError::in_the_way(path, error.to_string()))?;
+    Ok(Some((database, bytes)))
 }
 
 /// Refuses a database of another store, or one whose directories are elsewhere.
@@ -257,6 +257,20 @@ pub(super) fn check_unused(to: &Target) -> Result<bool, PodmanError> {
         let why = "is not Podman's, but the store goes there. Move it away, or choose another directory with --target";
         let name = std::ffi::OsStr::new(std::str::from_utf8(name).unwrap_or_default());
         return Err(PodmanError::in_the_way(store.path.join(name), why));
+    }
+    for (dir, what) in [(networks::USERS, "networks"), ("artifacts", "artifacts")] {
+        let path = store.path.join(dir);
+        // A lock is what an unused Podman makes there.
+        if super::store::names(&path)?
+            .iter()
+            .any(|name| !name.ends_with(b".lock"))
+        {
+            let why = format!(
+                "holds {what} of {}. Two stores cannot be merged: move the directory away, and make them again afterwards",
+                shell_word(&store.path)
+            );
+            return Err(PodmanError::in_the_way(path, why));
+        }
     }
     let holds = store.holds()?;
     match holds.is_unused() {
@@ -312,13 +326,15 @@ pub(super) fn blockers(
 fn used_since_boot(user: &RootlessUser) -> Option<(PathBuf, String)> {
     let directories = Directories::rootless(Path::new("/"), user.root.0);
     let alive = directories.tmp_dir.join("alive");
-    alive.symlink_metadata().ok()?;
+    let locks = PathBuf::from(format!("/dev/shm/libpod_rootless_lock_{}", user.root.0));
+    let mut of_boot = [&alive, &locks].into_iter();
+    let found = of_boot.find(|path| path.symlink_metadata().is_ok())?;
     let reason = format!(
         "the Podman of {name} was used since the boot, and would not start containers that come later. Run as {name}: `podman \
-         system migrate && rm -f {alive} /dev/shm/libpod_rootless_lock_{uid}`; or log {name} out: `loginctl terminate-user {name}`",
-        name = user.name,
-        alive = shell_word(&alive),
-        uid = user.root.0
+         system migrate && rm -f {} {}`",
+        shell_word(&alive),
+        shell_word(&locks),
+        name = user.name
     );
-    Some((alive, reason))
+    Some((found.clone(), reason))
 }

@@ -32,6 +32,15 @@ pub struct StorageConf {
     driver: String,
     graphroot: String,
     rootless_storage_path: String,
+    imagestore: String,
+    transient_store: bool,
+    options: Options,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Options {
+    additionalimagestores: Vec<String>,
 }
 
 impl StorageConf {
@@ -67,6 +76,37 @@ impl StorageConf {
     /// The storage driver that it names, if any.
     fn driver(&self) -> Option<&str> {
         Some(self.driver.as_str()).filter(|driver| !driver.is_empty())
+    }
+
+    /// What keeps parts of a store elsewhere; `None`: nothing.
+    fn elsewhere(&self) -> Option<&'static str> {
+        let all = [
+            ("imagestore", !self.imagestore.is_empty()),
+            ("transient_store", self.transient_store),
+            (
+                "additionalimagestores",
+                self.options
+                    .additionalimagestores
+                    .iter()
+                    .any(|it| !it.is_empty()),
+            ),
+        ];
+        all.into_iter()
+            .find(|(_, is_set)| *is_set)
+            .map(|(name, _)| name)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), PodmanError> {
+        match self.elsewhere() {
+            None => Ok(()),
+            Some(option) => Err(PodmanError::in_the_way(
+                path,
+                format!(
+                    "sets {option}, so that parts of the store are elsewhere, and idshift moves what is in the store only. `podman \
+                     save` the images, and `podman load` them there"
+                ),
+            )),
+        }
     }
 
     /// Root's store.
@@ -134,7 +174,7 @@ fn read(path: &Path) -> Result<Option<StorageConf>, PodmanError> {
     };
     let text = String::from_utf8_lossy(&bytes);
     match StorageConf::parse(&text) {
-        Ok(found) => Ok(Some(found)),
+        Ok(found) => found.check(path).map(|()| Some(found)),
         Err(error) => Err(PodmanError::in_the_way(
             path,
             format!("is not a valid storage.conf: {}", error.message()),
@@ -158,6 +198,20 @@ mod tests {
         assert_eq!(none.driver(), None);
         assert_eq!(none.rootful_store(), Path::new(DEFAULT_PATH));
         assert!(StorageConf::parse("[storage\n").is_err());
+        for (text, expected) in [
+            ("[storage]\nimagestore = \"/i\"", "imagestore"),
+            ("[storage]\ntransient_store = true", "transient_store"),
+            (
+                "[storage.options]\nadditionalimagestores = [\"/a\"]",
+                "additionalimagestores",
+            ),
+        ] {
+            assert_eq!(
+                StorageConf::parse(text).unwrap().elsewhere(),
+                Some(expected)
+            );
+        }
+        assert_eq!(none.elsewhere(), None);
     }
 
     #[test]

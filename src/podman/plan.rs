@@ -101,7 +101,7 @@ impl StoreMove {
         let database = read_database(&store)?;
         let new = Directories::rootless(&to.path(), user.root.0);
         let old = match &database {
-            Some(database) => database.directories().map_err(in_database(&store))?,
+            Some((database, _)) => database.directories().map_err(in_database(&store))?,
             None => Directories::rootful(&from.path),
         };
         check_directories(&store, &old)?;
@@ -109,7 +109,7 @@ impl StoreMove {
             paths: PathMap::new(&old, &from.path, &new),
             cgroups: Cgroups::to_user(user.root.0),
         };
-        let has_database = database.is_some();
+        let (database, before) = database.unzip();
         let rows = read_rows(&store, database, &rewriter, &new)?;
         let networks = networks_of(&rows)?;
         let holds_unused = check_unused(&to)?;
@@ -117,13 +117,14 @@ impl StoreMove {
         let names = store.names()?;
         let mut carried = names.ours;
         carried.retain(|name| name != DRIVER.as_bytes() && name != SQLITE.as_bytes());
-        let aside = has_database.then(|| aside_name(&from.path));
+        let aside = before.as_ref().map(|_| aside_name(&from.path));
         let mut steps = MoveSteps::new(&from, &to, user.root)?;
         steps.block(aside.as_deref())?;
         steps.hold(&carried)?;
         steps.secrets(&store, &rewriter)?;
-        if let Some(content) = rows.content {
-            steps.database(content, stat_of(&from.path.join(SQLITE))?.mode);
+        if let (Some(before), Some(aside), Some(content)) = (&before, &aside, rows.content) {
+            let mode = stat_of(&from.path.join(SQLITE))?.mode;
+            steps.database((before, aside), content, mode);
         }
         let has_networks = carried
             .iter()
@@ -135,7 +136,7 @@ impl StoreMove {
             .filter(|it| !there.join(&it.file).exists());
         let missing: Vec<Network> = missing.cloned().collect();
         steps.networks(&missing, has_networks);
-        steps.place(has_database);
+        steps.place(before.is_some());
 
         let containers = rows.containers.iter().map(|(row, _)| row.clone());
         let blockers = blockers(&from, &to, user, &containers.collect::<Vec<_>>());

@@ -19,7 +19,7 @@ use crate::docker::rootless::place::{Source, Target};
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::mtime_ns;
 use crate::fs::{Identity, PinnedFile, Stat};
-use crate::journal::step::{Content, FileContent, NewDirectory, StepPath};
+use crate::journal::step::{Content, FileContent, NewDirectory, StepPath, sha256};
 use crate::journal::{Name, Step};
 use crate::ownership::{FileType, Mode};
 
@@ -149,6 +149,10 @@ impl<'a> MoveSteps<'a> {
         }
         for name in names {
             let path = self.from.path.join(std::ffi::OsStr::from_bytes(name));
+            // Its lists are written anew in it at each change: whether one was, since they were read, its time tells.
+            if name.starts_with(DRIVER.as_bytes()) {
+                self.early.push(times(self.from.step(&[name]), &path)?);
+            }
             self.early.push(Step::Rename {
                 from: self.from.step(&[name]),
                 to: self.holder(&[name]),
@@ -196,8 +200,13 @@ impl<'a> MoveSteps<'a> {
         Ok(())
     }
 
-    /// The new database.
-    pub fn database(&mut self, content: Vec<u8>, mode: Mode) {
+    /// The new database. `before`: what it was made of, which is called `aside` by then: a Podman that ran while the store was
+    /// read may have written to it.
+    pub fn database(&mut self, (before, aside): (&[u8], &str), content: Vec<u8>, mode: Mode) {
+        self.late.push(Step::Expect {
+            at: self.from.step(&[aside]),
+            sha256: sha256(before),
+        });
         let made = NewDirectory {
             mode,
             ..self.users(0)

@@ -194,7 +194,7 @@ impl Store {
     /// Whether something is a store: one has lists of layers.
     pub fn is_store(&self) -> bool {
         let has = |driver: &&str| self.path.join(format!("{driver}-layers")).is_dir();
-        DRIVERS.iter().any(|driver| has(driver))
+        DRIVERS.iter().any(has)
     }
 
     /// Its names.

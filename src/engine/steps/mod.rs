@@ -203,7 +203,10 @@ impl<'a> Steps<'a> {
 
     /// Times are only put back, and what was staged is there already.
     fn counts(&self, n: usize) -> bool {
-        !matches!(self.steps[n], Step::Times { .. } | Step::Staged { .. })
+        !matches!(
+            self.steps[n],
+            Step::Times { .. } | Step::Staged { .. } | Step::Expect { .. }
+        )
     }
 
     fn problem(&self, n: usize, error: &StepError) -> Problem {

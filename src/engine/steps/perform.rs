@@ -76,6 +76,7 @@ impl Performer<'_> {
             } => self.exchanged(source, at).mount(Some(*mtime_ns)),
             Step::UnmountExchanged { source, at } => self.exchanged(source, at).unmount(),
             Step::Staged { .. } => Err(StepError::Gone),
+            Step::Expect { at, sha256 } => self.expect(at, sha256),
             Step::Times { .. } => Ok(()),
         }
     }
@@ -151,6 +152,7 @@ impl Performer<'_> {
             Step::RemoveMountPoint { at, made } => self.make_mount_point(at, made),
             Step::MountExchanged { source, at, .. } => self.exchanged(source, at).unmount(),
             Step::UnmountExchanged { source, at } => self.exchanged(source, at).mount(None),
+            Step::Expect { .. } => Ok(()),
             Step::Times { at, mtime_ns } => match dirs.dir(at) {
                 Ok(dir) => Ok(put_mtime_back(dir, *mtime_ns)?),
                 // It came with the run, or is gone.

@@ -1,6 +1,7 @@
 //! What a file that a step makes holds.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::journal::name::Name;
 
@@ -25,4 +26,10 @@ impl From<String> for Content {
     fn from(text: String) -> Content {
         Content(text.into_bytes())
     }
+}
+
+/// The digest of a file's content, hexadecimal.
+pub fn sha256(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

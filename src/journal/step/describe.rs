@@ -56,6 +56,7 @@ impl Step {
                 open.gid,
                 open.mode
             ),
+            Step::Expect { at, .. } => format!("make sure that {} was not changed", path(at)),
             Step::Staged { at, .. } => format!("use {}, which was made before the run", path(at)),
             Step::MakeMountPoint { at, .. } => {
                 format!("make mount point {}, empty and immutable", path(at))

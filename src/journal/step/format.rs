@@ -6,7 +6,7 @@ impl Step {
     /// The first format that has this kind of step.
     pub fn format(&self) -> u32 {
         match self {
-            Step::HandOver { .. } => 6,
+            Step::HandOver { .. } | Step::Expect { .. } => 6,
             Step::Relink {
                 owners: Some(_), ..
             }

@@ -15,6 +15,7 @@ impl Step {
             | Step::Create { at, .. }
             | Step::Remove { at, .. }
             | Step::Staged { at, .. }
+            | Step::Expect { at, .. }
             | Step::MakeMountPoint { at, .. }
             | Step::RemoveMountPoint { at, .. }
             | Step::Times { at, .. } => vec![at],

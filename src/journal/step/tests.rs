@@ -93,6 +93,10 @@ fn steps_come_back_from_json() {
                 identity: Identity { ino: 7, born: 9 },
                 whole: true,
             },
+            Step::Expect {
+                at: at.clone(),
+                sha256: sha256(b"x"),
+            },
             Step::MakeMountPoint {
                 at: at.clone(),
                 made,

@@ -10,7 +10,7 @@ use crate::engine::steps::state::owned;
 use crate::fs::file_ops::{self, Owner};
 use crate::fs::{Identity, apply, remove_tree};
 use crate::journal::Name;
-use crate::journal::step::{NewDirectory, StepPath};
+use crate::journal::step::{NewDirectory, StepPath, sha256};
 use crate::ownership::{Mode, Ownership};
 
 impl Performer<'_> {
@@ -76,6 +76,15 @@ impl Performer<'_> {
         match holds((dir.as_fd(), last(at)), content) {
             true => Ok(file_ops::remove_file(dir.as_fd(), last(at))?),
             false => Ok(()),
+        }
+    }
+
+    /// Makes sure that a file holds what has this digest.
+    pub(super) fn expect(&self, at: &StepPath, digest: &str) -> Result<(), StepError> {
+        let (content, _) = file_ops::read_file(self.roots.parent(at)?.as_fd(), last(at))?;
+        match sha256(&content) == digest {
+            true => Ok(()),
+            false => Err(StepError::FileChanged),
         }
     }
 
