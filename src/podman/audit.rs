@@ -252,11 +252,16 @@ impl Audit {
         self.findings
             .extend(notes.map(|note| Finding::warning("not the same", note.clone())));
         let mut now: Vec<TransientBlocker> = Vec::new();
-        match plan.plan().dry_run(journals, None, control) {
-            Err(refusal) => self
+        let looked = plan
+            .mounted
+            .is_none()
+            .then(|| plan.plan().dry_run(journals, None, control));
+        match looked {
+            None => {}
+            Some(Err(refusal)) => self
                 .findings
                 .push(Finding::error("move", refusal.to_string())),
-            Ok(report) => {
+            Some(Ok(report)) => {
                 let problems = report.stats.problems.iter();
                 self.findings.extend(problems.map(|it| {
                     let found = format!("{}: {}", escaped(&it.path), it.reason);
@@ -270,6 +275,7 @@ impl Audit {
                 now.extend(report.would_refuse);
             }
         }
+        now.extend(plan.mounted);
         now.extend(plan.blockers);
         let would_refuse = now
             .iter()

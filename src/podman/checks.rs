@@ -1,5 +1,6 @@
 //! What must be so before a store is given another place.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
@@ -132,6 +133,17 @@ pub(super) fn check_content(store: &Store) -> Result<(), PodmanError> {
     if !store.path.join(DRIVER).is_dir() {
         let why = "is not there: the store has no layers of this storage driver";
         return Err(PodmanError::in_the_way(store.path.join(DRIVER), why));
+    }
+    for layer in super::store::names(&store.path.join(DRIVER))? {
+        let layer = store
+            .path
+            .join(DRIVER)
+            .join(std::ffi::OsStr::from_bytes(&layer));
+        if layer.join("composefs-data").symlink_metadata().is_ok() {
+            let why = "is a layer of composefs, which a user cannot mount. `podman save` its image, `podman rmi` it, and `podman load` it \
+                       there";
+            return Err(PodmanError::in_the_way(layer, why));
+        }
     }
     let flag = format!("{DRIVER}/.has-mount-program");
     let has_program = store.file(&flag)?;
@@ -285,40 +297,38 @@ pub(super) fn check_unused(to: &Target) -> Result<bool, PodmanError> {
     }
 }
 
-/// What keeps the store from being moved now: containers that run, what is mounted, the Podman of the new place.
-pub(super) fn blockers(
-    from: &Source,
-    to: &Target,
-    user: &RootlessUser,
-    containers: &[ContainerRow],
-) -> Vec<TransientBlocker> {
-    let blocker = |path: &Path, reason: String| TransientBlocker::Store {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let mut found = Vec::new();
-    let running: Vec<&str> = (containers.iter().filter(|it| it.is_active()))
-        .map(|it| it.name.as_str())
-        .collect();
-    if let Some(first) = running.first() {
-        let more = super::and_more(running.len());
+/// What keeps the store from being moved now: the Podman of the new place.
+pub(super) fn blockers(to: &Target, user: &RootlessUser) -> Vec<TransientBlocker> {
+    let other = to.there.and_then(|_| Root::open(&to.path()).ok());
+    let other = other.and_then(|root| check_not_in_use(&[root], true).err());
+    let used = used_since_boot(user).map(|(path, reason)| TransientBlocker::Store { path, reason });
+    other.into_iter().chain(used).collect()
+}
+
+/// Containers that run, or what else Podman has mounted in the store: as long as it is there, not all of the store can be seen.
+pub(super) fn mounted(from: &Source, containers: &[ContainerRow]) -> Option<TransientBlocker> {
+    let active = containers.iter().filter(|it| it.is_active());
+    let active: Vec<&str> = active.map(|it| it.name.as_str()).collect();
+    if let Some(first) = active.first() {
         let reason = format!(
             "the container {first}{more} runs, or was not cleaned up. `podman stop {names}`, run as root, and `podman container \
              cleanup {names}` end that",
-            names = running.join(" ")
+            more = super::and_more(active.len()),
+            names = active.join(" ")
         );
-        found.push(blocker(&from.path, reason));
-    } else if let Some(point) = mountinfo::first_below(&from.path) {
-        let reason = format!(
-            "is mounted on. `podman umount --all` and `podman volume unmount VOLUME` end what Podman mounted, `umount {}` this one",
-            shell_word(&point)
-        );
-        found.push(blocker(&point, reason));
+        let path = from.path.clone();
+        return Some(TransientBlocker::Store { path, reason });
     }
-    let other = to.there.and_then(|_| Root::open(&to.path()).ok());
-    found.extend(other.and_then(|root| check_not_in_use(&[root], true).err()));
-    found.extend(used_since_boot(user).map(|(alive, reason)| blocker(&alive, reason)));
-    found
+    let point = mountinfo::first_below(&from.path)?;
+    let reason = format!(
+        "is mounted on. `podman umount --all` and `podman volume unmount VOLUME`, run as root, end what Podman has mounted; what \
+         else there is, `umount {}` does",
+        shell_word(&point)
+    );
+    Some(TransientBlocker::Store {
+        path: point,
+        reason,
+    })
 }
 
 /// A Podman that was used since the boot does not set up containers that come later: their locks and directories in `/run`

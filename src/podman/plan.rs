@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::PodmanError;
 use super::checks::{
     blockers, check_content, check_directories, check_is_rootful, check_maps, check_places,
-    check_same_filesystem, check_unused, read_database, source,
+    check_same_filesystem, check_unused, mounted, read_database, source,
 };
 use super::database::cgroups::Cgroups;
 use super::database::json::Rewriter;
@@ -73,6 +73,8 @@ pub struct StoreMove {
     pub old_database: Option<String>,
     /// What keeps it from being done now.
     pub blockers: Vec<TransientBlocker>,
+    /// The same, and it hides parts of the store: what would be shifted cannot be told.
+    pub mounted: Option<TransientBlocker>,
 }
 
 /// What a database says of a store.
@@ -139,7 +141,7 @@ impl StoreMove {
         steps.place(before.is_some());
 
         let containers = rows.containers.iter().map(|(row, _)| row.clone());
-        let blockers = blockers(&from, &to, user, &containers.collect::<Vec<_>>());
+        let mounted = mounted(&from, &containers.collect::<Vec<_>>());
         carried.push(DRIVER.into());
         Ok(StoreMove {
             steps_before: steps.early.len(),
@@ -157,7 +159,8 @@ impl StoreMove {
             left: plain_left(names.others),
             set_aside: holds_unused.then(|| format!("{ASIDE}{UNUSED}")),
             old_database: aside,
-            blockers,
+            blockers: blockers(&to, user),
+            mounted,
             to: to.path(),
             step_roots: vec![to.anchor],
             from: from.path,

@@ -15,7 +15,7 @@ use super::database::json::{Kind, Rewriter};
 use super::networks::{self, Network};
 use super::store::{DRIVER, SQLITE, Store};
 use crate::docker::data_root::{ASIDE, MOVING};
-use crate::docker::rootless::place::{Source, Target};
+use crate::docker::rootless::place::{Source, Target, stat_of};
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::mtime_ns;
 use crate::fs::{Identity, PinnedFile, Stat};
@@ -116,7 +116,8 @@ impl<'a> MoveSteps<'a> {
     /// Guards take the places of the layers, and of the database, which stays as `aside`.
     pub fn block(&mut self, aside: Option<&str>) -> Result<(), PodmanError> {
         let path = self.from.path.join(DRIVER);
-        let identity = carried(&path)?.identity;
+        // Podman mounts it on itself as long as containers run, which keeps a run from starting.
+        let identity = stat_of(&path)?.identity;
         let from = self.from.step(&[DRIVER]);
         self.early.push(times(from.clone(), &path)?);
         self.early.push(Step::Block {

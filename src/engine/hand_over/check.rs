@@ -46,7 +46,7 @@ pub(in crate::engine) fn refuse_changed(
 
 /// What can be done instead.
 pub(in crate::engine) const NOT_UNDONE: &str = "What a user may have written does not become root's: it stays with the user. `docker save` and \
-                          `docker cp`, run as that user, take out what is needed";
+                          `docker cp`, or those of Podman, run as that user, take out what is needed";
 
 /// Asks once more when only root comes to it: who holds something of it, and what was changed.
 pub(in crate::engine) fn check_taken_back(

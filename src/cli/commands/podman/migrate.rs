@@ -1,5 +1,7 @@
 //! `idshift podman migrate`
 
+use std::time::Instant;
+
 use super::{bind_note, refused};
 use crate::cli::args::{Immutable, PodmanMigrateArgs};
 use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
@@ -12,7 +14,7 @@ use crate::cli::output::tell;
 use crate::cli::output::text::{path, printable};
 use crate::docker::rootless::user::RootlessUser;
 use crate::docker::unfinished_run::unfinished_run;
-use crate::engine::{Outcome, Refusal, Report};
+use crate::engine::{Ending, Outcome, Refusal, Report, Stats};
 use crate::journal::Store;
 use crate::podman::PodmanError;
 use crate::podman::config::{StorageConf, rootless_store};
@@ -36,13 +38,24 @@ pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Fail
     let monitor = Terminal::new(args.output.quiet);
     let control = limits.control(&monitor);
     let (report, of) = match args.dry_run {
+        true if plan.mounted.is_some() && args.manifest.is_none() => {
+            let why = "parts of the store cannot be seen as long as this is mounted".into();
+            let mut report = Report::new(Instant::now(), Ending::Nothing { why }, Stats::default());
+            report.would_refuse.extend(plan.mounted.take());
+            report.would_refuse.append(&mut plan.blockers);
+            (report, SummaryKind::DryRun)
+        }
         true => {
+            if let Some(mounted) = plan.mounted.take() {
+                return Err(Refusal::from(mounted).into());
+            }
             let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
             let mut report = plan.plan().dry_run(&store, manifest, control)?;
             report.would_refuse.append(&mut plan.blockers);
             (report, SummaryKind::DryRun)
         }
         false => {
+            plan.blockers.splice(..0, plan.mounted.take());
             if !plan.blockers.is_empty() {
                 // Whose run is in the way is told first; of who uses the store, Podman's own words say more.
                 if let Some(run) = unfinished_run(&store, now) {
