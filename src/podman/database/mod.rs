@@ -10,6 +10,7 @@ pub mod json;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, params};
+use serde::Deserialize;
 use thiserror::Error;
 
 use self::json::{Kind, Rewriter};
@@ -72,6 +73,12 @@ pub struct ContainerRow {
     pub config: String,
     /// `ContainerStatus` of `libpod/define/containerstate.go`.
     pub state: i64,
+}
+
+#[derive(Deserialize)]
+struct State {
+    #[serde(default)]
+    state: i64,
 }
 
 impl ContainerRow {
@@ -158,18 +165,31 @@ impl Database {
     /// # Errors
     /// A row is not what Podman writes.
     pub fn containers(&self) -> Result<Vec<ContainerRow>, DatabaseError> {
-        let sql = "SELECT c.ID, c.Name, c.JSON, s.State FROM ContainerConfig c \
+        let sql = "SELECT c.ID, c.Name, c.JSON, s.JSON FROM ContainerConfig c \
                    JOIN ContainerState s ON s.ID = c.ID ORDER BY c.Name";
         let mut statement = self.connection.prepare(sql)?;
         let rows = statement.query_map([], |row| {
-            Ok(ContainerRow {
-                id: row.get(0)?,
-                name: row.get(1)?,
-                config: text(row, 2)?,
-                state: row.get(3)?,
-            })
+            let id: String = row.get(0)?;
+            Ok((id, row.get(1)?, text(row, 2)?, text(row, 3)?))
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut containers = Vec::new();
+        for row in rows {
+            let (id, name, config, state) = row?;
+            // Podman 5.4.2 writes the column `State` once, when the container is made.
+            let state: State =
+                serde_json::from_str(&state).map_err(|source| DatabaseError::Json {
+                    table: "ContainerState",
+                    key: id.clone(),
+                    source,
+                })?;
+            containers.push(ContainerRow {
+                id,
+                name,
+                config,
+                state: state.state,
+            });
+        }
+        Ok(containers)
     }
 
     /// All volumes, by name.

@@ -22,7 +22,7 @@ CREATE TABLE VolumeState(Name TEXT PRIMARY KEY NOT NULL, JSON TEXT NOT NULL);
 INSERT INTO DBConfig VALUES (1, 1, 'linux', '/var/lib/containers/storage/libpod', '/run/libpod', '/var/lib/containers/storage',
   '/run/containers/storage', '', '/var/lib/containers/storage/volumes');
 INSERT INTO ContainerConfig VALUES ('c1', 'web', 'p1', CAST('{"staticDir":"/var/lib/containers/storage/x","name":"web"}' AS BLOB));
-INSERT INTO ContainerState VALUES ('c1', 6, 0, CAST('{"runDir":"/run/containers/storage/x"}' AS BLOB));
+INSERT INTO ContainerState VALUES ('c1', 1, 0, CAST('{"state":6,"runDir":"/run/containers/storage/x"}' AS BLOB));
 INSERT INTO PodConfig VALUES ('p1', 'pod', CAST('{"cgroupParent":"machine.slice"}' AS BLOB));
 INSERT INTO PodState VALUES ('p1', NULL, CAST('{"cgroupPath":"machine.slice/machine-libpod_pod_p1.slice"}' AS BLOB));
 INSERT INTO VolumeConfig VALUES ('v1', NULL, '{"mountPoint":"/var/lib/containers/storage/volumes/v1/_data"}');
@@ -69,7 +69,7 @@ fn a_database_gets_the_directories_of_the_user() {
     };
     assert_eq!(
         one("SELECT JSON FROM ContainerState"),
-        r#"{"runDir":"/run/user/1000/containers/x"}"#
+        r#"{"state":6,"runDir":"/run/user/1000/containers/x"}"#
     );
     assert_eq!(
         one("SELECT JSON FROM PodConfig"),
@@ -167,7 +167,7 @@ fn a_container_that_was_not_cleaned_up_is_active() {
         (5, true),
         (6, false),
     ] {
-        let set = format!("UPDATE ContainerState SET State = {state};");
+        let set = format!("UPDATE ContainerState SET JSON = '{{\"state\":{state}}}';");
         let database = Database::read(&bytes(&set)).unwrap();
         assert_eq!(
             database.containers().unwrap()[0].is_active(),

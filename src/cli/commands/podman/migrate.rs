@@ -39,7 +39,7 @@ pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Fail
     let control = limits.control(&monitor);
     let (report, of) = match args.dry_run {
         true if plan.mounted.is_some() && args.manifest.is_none() => {
-            let why = "parts of the store cannot be seen as long as this is mounted".into();
+            let why = "the store is in use, and what would change cannot be told".into();
             let mut report = Report::new(Instant::now(), Ending::Nothing { why }, Stats::default());
             report.would_refuse.extend(plan.mounted.take());
             report.would_refuse.append(&mut plan.blockers);
