@@ -67,6 +67,12 @@ pub enum Guidance<'a> {
     PruneJournals(&'a str),
     /// Of this journal, damaged behind so many frames.
     UndoWholeFrames(u32, &'a str),
+    /// Of a tree whose journal is lost.
+    IsShifted,
+    /// Of a number of frames in which there is no change.
+    FramesToUndo,
+    /// Of a journal that can be undone; as a command line names it.
+    Rollback(&'a str),
     /// The command that undoes what can be undone; the journal as a command line names it.
     ForcedRollback(&'a str),
     /// Of a map that lacks ranges for ids with this letter.
@@ -117,6 +123,12 @@ impl fmt::Display for Guidance<'_> {
                  or the output of `idshift docker audit --json`"
             }
             Guidance::OtherJournalDir => "Name another directory with --journal-dir DIR",
+            Guidance::FramesToUndo => {
+                "--up-to takes 2 or more, and only for a damaged journal: `idshift journal check` names the number"
+            }
+            Guidance::IsShifted => {
+                "`idshift verify --map MAP PATH` tells whether a tree is shifted"
+            }
             Guidance::JournalDirOfRun => "Use the same --journal-dir as for the run",
             Guidance::LeaveOutRanges => "Leave out some ranges of --map",
             Guidance::OrderOrNameMap => {
@@ -189,6 +201,9 @@ impl Guidance<'_> {
                 "`idshift rollback --up-to {frames} {}` undoes only these",
                 journal
             ),
+            Guidance::Rollback(journal) => {
+                write!(f, "`idshift rollback {journal}` undoes all of it")
+            }
             Guidance::ForcedRollback(journal) => write!(f, "`idshift rollback --force {journal}`"),
             Guidance::AddToMap(letter) => write!(
                 f,

@@ -81,6 +81,9 @@ pub const SO_DOES_BIND_MOUNTS: &str = "so does --bind-mounts";
 pub const REVERT_BIND_MOUNTS: &str =
     "idshift docker revert --bind-mounts shifts them back too; afterwards:";
 
+/// What takes from journals which host directories are shifted.
+pub const REVERT_WITH_BIND_MOUNTS: &str = "`idshift docker revert --bind-mounts`";
+
 /// Where a copy cannot be made.
 pub const NO_COPY: &str = "Migrate without --copy";
 
@@ -111,27 +114,35 @@ pub const RANGE_OF_FROM: &str = "the range of --from";
 
 /// The command that carries a root out of this range into that of the daemon, which remaps to `user`.
 pub fn rebase(from: &str, data_root: &Path, user: &str) -> String {
+    let options = daemon_options(data_root, user);
+    format!("idshift docker rebase --from {from}{options}")
+}
+
+/// What carries a root out of a range and into another one that has the same first ids, in two runs.
+pub fn revert_and_migrate(from: &IdMap, to: &IdMap, data_root: &Path, user: &str) -> String {
+    let options = daemon_options(data_root, user);
+    format!(
+        "Two runs move it: with {from} in /etc/subuid and /etc/subgid, `idshift docker revert{options}`; then, with {to} \
+        there, `idshift docker migrate{options}`"
+    )
+}
+
+/// The options that name a data-root and the user of the range, where they are not the default ones.
+fn daemon_options(data_root: &Path, user: &str) -> String {
     let data_root = match data_root == Path::new(DEFAULT_PATH) {
         true => String::new(),
         false => format!(" {}", this_data_root(data_root)),
     };
-    let user = match user == DEFAULT_USER {
-        true => String::new(),
-        false => format!(" --userns-remap {user}"),
-    };
-    format!("idshift docker rebase --from {from}{data_root}{user}")
+    match user == DEFAULT_USER || user.is_empty() {
+        true => data_root,
+        false => format!("{data_root} --userns-remap {user}"),
+    }
 }
 
-/// The command that moves a tree from one range to another.
-pub fn move_in_place(from: &IdMap, to: &IdMap, tree: &Path) -> String {
-    let word = |map: &IdMap| map.to_string().replace(' ', ",");
-    format!(
-        "idshift shift --from {} --to {} {}",
-        word(from),
-        word(to),
-        shell_word(tree)
-    )
-}
+/// Lists what all services of a swarm bind.
+pub const LIST_SERVICE_BINDS: &str = "While Docker runs, this command on a manager lists the binds of all services: `docker \
+    service ls -q | xargs -r docker service inspect --format '{{.Spec.Name}}{{with .Spec.TaskTemplate.ContainerSpec}}\
+    {{range .Mounts}}{{if eq .Type \"bind\"}} {{.Source}}{{end}}{{end}}{{end}}'`";
 
 /// What [`prepare`] is to do beside shifting into the range.
 pub enum PrepareOption<'a> {

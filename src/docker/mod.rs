@@ -14,6 +14,7 @@
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
 //! - [`inventory`]: what becomes of each thing in and around a data-root
+//! - [`swarm`]: services of a swarm, and what their tasks bind
 //! - `storage_drivers`: what differs between storage drivers
 //! - [`owner_stats`]: whose the inodes of a directory are
 //! - [`path_rewriter`]: where paths lead once the docker root has another place
@@ -64,6 +65,7 @@ mod staged_run;
 mod stamps;
 mod steps;
 mod storage_drivers;
+pub mod swarm;
 pub mod unfinished_run;
 
 pub use error::DockerError;

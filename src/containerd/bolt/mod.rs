@@ -1,4 +1,5 @@
-//! A reader for bbolt files (`go.etcd.io/bbolt`): `meta.db` of containerd, `metadata.db` of its snapshotters.
+//! A reader for bbolt files (`go.etcd.io/bbolt`): `meta.db` of containerd, `metadata.db` of its snapshotters, `tasks.db` of
+//! a swarm's node.
 //!
 //! It only reads, page by page, and takes nothing for granted: every id, offset, length and type is checked before
 //! it is used. Whatever a file holds, reading it ends, with what is in it or with a [`BoltError`] that names the
@@ -61,7 +62,7 @@ pub enum BoltError {
         fault: MetaFault,
     },
     /// A program writes to it too often for it to be read.
-    #[error("{path}: keeps changing while it is read. Try again, or stop containerd", path = escaped(path))]
+    #[error("{path}: keeps changing while it is read. Try again, or stop what writes to it: containerd, or dockerd", path = escaped(path))]
     Changing {
         /// The file.
         path: PathBuf,

@@ -16,7 +16,7 @@ use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::why_not_renamed;
-use crate::docker::{DockerError, guidance};
+use crate::docker::{DockerError, guidance, swarm};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::{PinnedFile, Stat};
 use crate::host::{Finding, kernel, runtime, subids};
@@ -101,7 +101,7 @@ pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding
     if let Some(remap) = remap {
         findings.extend(remapped_roots(&root.path, remap)?);
     }
-    findings.extend(swarm(root));
+    findings.extend(in_swarm(root));
     findings.extend(plugins(root)?);
     findings.extend(filesystems(root)?);
     findings.extend(quotas(&root.path));
@@ -232,10 +232,8 @@ fn beside_it(name: &str, plain: &Holds) -> Finding {
     )
 }
 
-fn swarm(root: &DockerRoot) -> Option<Finding> {
-    let swarm = root.path.join("swarm");
-    let is_member = swarm.join("docker-state.json").exists() || swarm.join("state.json").exists();
-    is_member.then(|| {
+fn in_swarm(root: &DockerRoot) -> Option<Finding> {
+    swarm::is_member(root).then(|| {
         Finding::warning("swarm", "this host is in a swarm; its state moves as it is")
             .remedy("drain the node first: docker node update --availability drain self")
     })

@@ -24,6 +24,7 @@ use super::data_root::{ContainerFiles, DockerRoot, names};
 use super::guidance;
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
+use super::swarm::SwarmServices;
 use crate::fs::escape::escaped;
 use crate::host::Finding;
 use crate::preflight::TransientBlocker;
@@ -55,6 +56,8 @@ pub struct Inventory {
     /// Names of what somebody keeps in the docker root and no container binds.
     carried_as_is: Vec<String>,
     shifts_host_binds: bool,
+    /// Where the daemon is in a swarm: what is known of its services.
+    pub services: Option<SwarmServices>,
 }
 
 impl Inventory {
@@ -80,6 +83,10 @@ impl Inventory {
         for volume in &volumes {
             look.at_unused(volume);
         }
+        let services = SwarmServices::of(root, remap);
+        for (service, bind) in services.iter().flat_map(|it| &it.binds) {
+            look.at_service(service, bind);
+        }
         let bind_mounts = look.all();
         for volume in &mut volumes {
             volume.decide(&bind_mounts, host_binds);
@@ -103,6 +110,7 @@ impl Inventory {
             },
             left_shifted: Vec::new(),
             shifts_host_binds: host_binds == HostBinds::Shifted,
+            services,
             volumes,
             bind_mounts,
         })
@@ -122,8 +130,12 @@ impl Inventory {
     ) -> Result<Inventory, DockerError> {
         let mut volumes = volumes_elsewhere(rewriter)?;
         let of_volumes = volumes.iter().filter_map(|volume| volume.dir.clone());
+        let services = SwarmServices::of(&DockerRoot::at(rewriter.from()), Some(remap));
+        let of_services = services.iter().flat_map(|it| &it.binds);
+        let of_services = of_services.map(|(_, bind)| &bind.source);
         let all: Vec<PathBuf> = sources
             .iter()
+            .chain(of_services)
             .map(|it| real(it))
             .chain(of_volumes)
             .collect();
@@ -152,6 +164,7 @@ impl Inventory {
             left_shifted,
             carried_as_is: Vec::new(),
             shifts_host_binds: with_binds,
+            services,
         })
     }
 
@@ -170,6 +183,7 @@ impl Inventory {
             left_shifted: Vec::new(),
             carried_as_is: Vec::new(),
             shifts_host_binds: false,
+            services: None,
         })
     }
 
@@ -208,6 +222,7 @@ impl Inventory {
         let refused = self.volumes.iter();
         let refused = refused.filter(|volume| volume.becomes == Disposition::Refused);
         findings.extend(refused.map(|volume| Finding::error("volumes", volume.to_string())));
+        findings.extend(self.services.as_ref().map(SwarmServices::finding));
         if !self.carried_as_is.is_empty() {
             let found = format!("{}: not Docker's", self.carried_as_is.join(", "));
             findings.push(Finding::ok(

@@ -38,7 +38,7 @@ use crate::idmap::Direction;
 use locations::Locations;
 pub(super) use metadata::{config_with_new_paths, hostconfig_with_new_paths};
 pub use request::MigrateRequest;
-pub use shifted_before::shifted_before;
+pub use shifted_before::{needed_by_revert, shifted_before};
 use survey::Survey;
 use trees::Trees;
 
@@ -163,6 +163,12 @@ impl Migration {
             marked: Vec::new(),
             will_not_start: Vec::new(),
         })
+    }
+
+    /// What of a swarm's services is not seen, for people.
+    pub fn services_note(&self) -> Option<String> {
+        let services = self.inventory.services.as_ref();
+        services.map(|it| it.note(self.request.direction))
     }
 
     /// The plan, for the engine.

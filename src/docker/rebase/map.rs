@@ -36,6 +36,20 @@ pub(super) fn map_of(from: &IdMap, to: &IdMap) -> Result<IdMap, DockerError> {
     }
 }
 
+/// Whether each id of the one range is the same in the other.
+pub(super) fn all_stay(from: &IdMap, to: &IdMap) -> bool {
+    let count = |map: &RangeMap| -> u64 {
+        let sizes = map.ranges().iter().map(|range| range.size());
+        sizes.map(u64::from).sum()
+    };
+    let common = from.onto(to);
+    [(&common.uids, &from.uids), (&common.gids, &from.gids)]
+        .iter()
+        .all(|(common, from)| {
+            count(common) == count(from) && common.ranges().iter().all(|range| range.is_identity())
+        })
+}
+
 pub(super) fn bad_maps(reason: String) -> DockerError {
     DockerError::Remap {
         value: "from one range to another".into(),
@@ -76,6 +90,20 @@ mod tests {
             (100_000, Mapped::Already),
         ] {
             assert_eq!(map.uids.map(id, Direction::Into), expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn what_stays_is_told_from_what_moves_or_has_no_place() {
+        let old = map("b:0:165536:1000 b:1000:300000:1000");
+        for (new, stays) in [
+            ("b:0:165536:1000 b:1000:300000:1000", true),
+            ("b:0:165536:1000 b:1000:300000:5000", true),
+            ("b:0:165536:1000 b:1000:400000:1000", false),
+            ("b:0:165536:1000 b:1000:300000:999", false),
+            ("b:0:165536:1000 b:1000:300000:999 u:1999:300999:1", false),
+        ] {
+            assert_eq!(all_stay(&old, &map(new)), stays, "{new}");
         }
     }
 

@@ -24,6 +24,7 @@ use super::path_rewriter::PathRewriter;
 use super::remap::Remap;
 use super::rootless::recognise;
 use super::steps::{CONTAINERS, PlannedSteps, StepList};
+use super::swarm::SwarmServices;
 use super::{DockerError, Reason, guidance};
 use crate::engine::{Plan, Rule, ShiftRequest};
 use crate::host::range_users::SharedRange;
@@ -51,6 +52,8 @@ pub struct RebaseRequest {
     pub clear_flags: bool,
     /// Also change files with hard links outside the data-root.
     pub allow_outside_links: bool,
+    /// Whom the daemon remaps to.
+    pub user: String,
     /// Whose the new range is, as lines of `/etc/subuid` name an owner.
     pub owners: Vec<String>,
 }
@@ -87,6 +90,8 @@ pub struct Rebase {
     pub shared: Vec<SharedRange>,
     /// What containers bind of the host and is in the old range. It stays so.
     pub left_behind: Vec<PathBuf>,
+    /// What of a swarm's services is not seen, for people.
+    pub services: Option<String>,
     /// What is in the way until containers are stopped, and what they left is unmounted.
     pub mounted: Option<TransientBlocker>,
 }
@@ -130,6 +135,10 @@ impl Rebase {
             set_aside,
             shared,
             left_behind: left_behind.map(|(path, _)| path.to_path_buf()).collect(),
+            services: inventory
+                .services
+                .as_ref()
+                .map(SwarmServices::note_of_rebase),
             mounted: inventory.still_mounted(),
             request: request.shift_request(it.data_root, map),
         })
@@ -157,9 +166,7 @@ impl Move {
         let old_dir = from.dir_name();
         let root = data_root.join(&old_dir);
         if old_dir == to.dir_name() {
-            let command =
-                guidance::move_in_place(&request.from, &request.to, &data_root.join(&old_dir));
-            return Err(DockerError::in_the_way(root, Reason::SameRange(command)));
+            return Err(DockerError::in_the_way(root, same_root(request)));
         }
         check_is_there(&data_root, &root)?;
         if IdmappedRoot::find(&data_root, &old_dir)?.is_some() {
@@ -244,6 +251,20 @@ impl Move {
         // Last: the daemon of the old range must not start without its data.
         steps.remove_guard(&[&old]);
         steps.remove_dir(&[&old])
+    }
+}
+
+/// Why a root is not moved that has its name in both ranges.
+fn same_root(request: &RebaseRequest) -> Reason {
+    let (from, to) = (request.from.clone(), request.to.clone());
+    match map::all_stay(&from, &to) {
+        true => Reason::NothingToMove { from, to },
+        false => Reason::SameRoot(guidance::revert_and_migrate(
+            &from,
+            &to,
+            &request.data_root,
+            &request.user,
+        )),
     }
 }
 

@@ -36,5 +36,6 @@ mod store_neighbours;
 mod store_numbers;
 mod store_refusals;
 mod store_undone;
+mod swarm;
 mod systemd;
 mod volumes;

@@ -160,9 +160,9 @@ fn what_cannot_be_moved_is_said_and_left() {
         .exits(4)
         .says("there is no root of any other range either");
     migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
-    rebase(&idshift, &host, &[])
-        .exits(4)
-        .says("is the root of both ranges");
+    rebase(&idshift, &host, &[]).exits(4).says(
+        "all ids of b:0:165536:65536 are the same in b:0:165536:65536: there is nothing to move",
+    );
     range(300_000);
     let args = docker_args("rebase", &host);
     let other = idshift.run([&args[..], &["--from", "b:0:200000:65536"]].concat());
@@ -185,6 +185,60 @@ fn what_cannot_be_moved_is_said_and_left() {
     rebase(&idshift, &host, &[])
         .exits(4)
         .says("eve (uid 300005)");
+}
+
+/// The first ids are the same, and with them the name of the root: it takes two runs.
+#[test]
+fn where_only_the_rest_of_the_range_moved_the_advice_works() {
+    need_root();
+    let host = small_host_of_tiny_containers();
+    let idshift = Idshift::new();
+    let lines = |rest: u32, size: u32| {
+        for file in ["/etc/subuid", "/etc/subgid"] {
+            let text = format!("dockremap:165536:1000\ndockremap:{rest}:{size}\n");
+            fs::write(file, text).unwrap();
+        }
+    };
+    lines(300_000, 10_000);
+    let file = host.data_root.join("volumes/vol/_data/of-5000");
+    fs::write(&file, "").unwrap();
+    std::os::unix::fs::chown(&file, Some(5000), Some(5000)).unwrap();
+    migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
+    let file = host
+        .data_root
+        .join("165536.165536/volumes/vol/_data/of-5000");
+    assert_eq!(owner(&file), 304_000);
+    let rebase = |more: &[&str]| {
+        let from = ["--from", "b:0:165536:1000,b:1000:300000:10000"];
+        idshift.run([&docker_args("rebase", &host)[..], &from, more].concat())
+    };
+    // Larger, and nothing else.
+    lines(300_000, 20_000);
+    rebase(&[]).exits(4).says("there is nothing to move");
+    lines(400_000, 10_000);
+    let start = state(&host);
+    let refused = rebase(&["--dry-run"]).exits(4);
+    let refused = refused.says("which differ in other ids than the first");
+    let mut advised = refused.stderr.split('`').skip(1).step_by(2);
+    for (place, what) in [
+        (300_000, "idshift docker revert "),
+        (400_000, "idshift docker migrate "),
+    ] {
+        lines(place, 10_000);
+        let command = advised.next().unwrap();
+        assert!(command.starts_with(what), "{command}");
+        let words = command.split(' ').skip(1);
+        // Nothing of this machine's own daemon is looked at.
+        let words = words.chain(["--daemon-json", "/nonexistent/daemon.json"]);
+        idshift.run(words).exits(0);
+    }
+    assert_eq!(owner(&file), 404_000);
+    for journal in idshift.journal_files().into_iter().rev().take(2) {
+        idshift
+            .run(["rollback".as_ref(), journal.as_os_str()])
+            .exits(0);
+    }
+    same(&start, &state(&host), "after both rollbacks");
 }
 
 /// Beside the docker root, in the data-root: what a symlinked volume leads to and a container binds stays, and is named.

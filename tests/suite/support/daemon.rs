@@ -197,6 +197,18 @@ impl Daemon<'_> {
         String::from_utf8_lossy(&run.stdout).trim().to_string()
     }
 
+    /// A line of the shell whose `docker` is this daemon's; what it prints.
+    pub fn shell(&self, line: &str) -> String {
+        let mut command = Command::new("sh");
+        command
+            .env("DOCKER_HOST", &self.socket)
+            .env("DOCKER_CONFIG", self.host.run.path())
+            .args(["-ec", line]);
+        let run = Run::of(&mut command);
+        assert_eq!(run.code, Some(0), "{run}");
+        String::from_utf8_lossy(&run.stdout).trim().to_string()
+    }
+
     /// Imports the Debian root filesystem and builds an image with all that is special about files.
     pub fn build_images(&self) {
         self.import("IDSHIFT_TEST_DEBIAN_TAR", "base:1");

@@ -1,6 +1,7 @@
 //! What the tests that run the real program share.
 //!
 //! - [`adversary`]: somebody who changes a tree while the program goes through it
+//! - [`bolt_write`]: databases of bbolt, also for unit tests
 //! - [`compose`]: a Compose project, resolved by Docker Compose and by the program
 //! - [`daemon`]: a real Docker daemon of the test's own
 //! - [`data_root`]: data-roots made by hand
@@ -33,6 +34,7 @@
 //! program is not measured with its own code.
 
 pub mod adversary;
+pub mod bolt_write;
 pub mod compose;
 pub mod daemon;
 pub mod data_root;

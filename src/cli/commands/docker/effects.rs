@@ -75,6 +75,8 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
             "  Host directories that containers bind are shifted, too (--bind-mounts).".into(),
         );
     }
+    let services = migration.services_note();
+    lines.extend(services.map(|note| format!("  {}", one_line(&note))));
     lines.push("  `idshift rollback latest` undoes it until Docker is started.".into());
     lines
 }

@@ -146,7 +146,7 @@ pub fn to_containerd(args: &MigrationArgs, call: &mut Invocation) -> Result<Exit
     let store = Store::at(&args.store.journal_dir);
     let journal = conversion_run(&store, &target.data_root).map_err(refused)?;
     let rollback = RollbackArgs {
-        journal: journal.path.to_string_lossy().into_owned(),
+        journal: journal.path.clone(),
         force: false,
         up_to: None,
         dry_run: args.dry_run,
@@ -313,6 +313,7 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
             path(dir)
         ));
     }
+    notes.extend(migration.services_note());
     for name in &migration.marked {
         notes.push(format!("Container {name} is marked --userns=host."));
     }

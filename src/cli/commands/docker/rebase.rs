@@ -11,7 +11,7 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
-use crate::cli::output::text::{path, shell_word};
+use crate::cli::output::text::{path, printable, shell_word};
 use crate::docker::migrate::DaemonTarget;
 use crate::docker::rebase::{Rebase, RebaseRequest};
 use crate::docker::remap::Remap;
@@ -88,6 +88,7 @@ fn request(args: &RebaseArgs, target: &DaemonTarget) -> Result<RebaseRequest, Fa
         jobs: args.effort.threads(),
         clear_flags: args.immutable == Immutable::Clear,
         allow_outside_links: args.allow_outside_links,
+        user: user.clone(),
         owners: owners.into_iter().chain([user]).chain(uid).collect(),
     })
 }
@@ -128,6 +129,9 @@ fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase) {
             words(&request.to),
             shell_word(dir)
         );
+    }
+    if let Some(note) = &rebase.services {
+        tell!("{}", printable(note));
     }
 }
 

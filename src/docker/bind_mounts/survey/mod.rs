@@ -114,6 +114,17 @@ impl<'a> BindMountSurvey<'a> {
         }
     }
 
+    /// What a service of a swarm binds, unless a container binds it too.
+    pub fn at_service(&mut self, service: &str, bind: &Bind) {
+        let place = real(&bind.source);
+        let is_wanted = self.host_binds || whose(self.rewriter, &place) != PathOwner::Host;
+        if is_wanted && self.found.iter().all(|it| real(&it.source) != place) {
+            let name = format!("(service {service})");
+            let found = self.bind_mount(&name, bind.clone(), None, false);
+            self.found.push(found);
+        }
+    }
+
     /// All that were surveyed. Those that a container without remapping binds too are marked as
     /// shared.
     pub fn all(mut self) -> Vec<BindMount> {
