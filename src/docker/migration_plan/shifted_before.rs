@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::docker::conversion::plan::is_containerd;
-use crate::docker::data_root::canonical;
-use crate::journal::record::RunKind;
+use crate::docker::data_root::{DockerRoot, canonical, is_remapped_name, names};
+use crate::docker::idmapped::IdmappedRoot;
+use crate::docker::{DockerError, guidance};
+use crate::fs::escape::{escaped, shell_word};
+use crate::journal::record::{Header, RunKind};
 use crate::journal::root_line::RootLine;
 use crate::journal::{Journal, Store};
 
@@ -18,12 +21,62 @@ pub fn shifted_before(store: &Store, data_root: &Path) -> Vec<PathBuf> {
         let Ok(journal) = Journal::outline(&file) else {
             continue;
         };
-        let path = |line: &RootLine| PathBuf::from(line.path.clone());
-        let mut trees = journal.header.roots.iter().filter(|line| !line.steps_only);
-        let is_of_root = trees.next().is_some_and(|line| path(line) == data_root);
-        if is_of_root && journal.header.command == RunKind::DockerMigrate {
-            found.extend(trees.map(path).filter(|path| !is_containerd(path)));
+        let Some((of_root, others)) = trees_of_migration(&journal.header) else {
+            continue;
+        };
+        if of_root == data_root {
+            found.extend(others.into_iter().filter(|path| !is_containerd(path)));
         }
     }
     found
+}
+
+/// The data-root of a migration, and the other trees that it shifted.
+fn trees_of_migration(header: &Header) -> Option<(PathBuf, Vec<PathBuf>)> {
+    let path = |line: &RootLine| PathBuf::from(line.path.clone());
+    let mut trees = header.roots.iter().filter(|line| !line.steps_only);
+    let data_root = path(trees.next()?);
+    let is_migration = header.command == RunKind::DockerMigrate;
+    is_migration.then(|| (data_root, trees.map(path).collect()))
+}
+
+/// Why a journal must stay, for people: it names host directories that were shifted with a data-root which is still
+/// remapped, and nothing else tells `docker revert --bind-mounts` of those that no container binds any more.
+pub fn needed_by_revert(journal: &Path, header: &Header) -> Option<String> {
+    let (top, mut others) = trees_of_migration(header)?;
+    others.retain(|path| !is_containerd(path));
+    let first = others.first()?;
+    let more = match others.len() {
+        1 => String::new(),
+        n => format!(" and {} more", n - 1),
+    };
+    let what = format!("{}{more}", escaped(first));
+    match is_remapped(&top) {
+        Ok(false) => None,
+        Ok(true) => Some(format!(
+            "{} needs it: it names what was shifted with {}, which is still remapped ({what})",
+            guidance::REVERT_WITH_BIND_MOUNTS,
+            escaped(&top)
+        )),
+        Err(error) => Some(format!(
+            "whether {} needs it ({what}) cannot be told: {error}. If that data-root is gone for good: `rm {}`",
+            guidance::REVERT_WITH_BIND_MOUNTS,
+            shell_word(journal)
+        )),
+    }
+}
+
+/// Whether a data-root has a remapped root that holds something.
+fn is_remapped(top: &Path) -> Result<bool, DockerError> {
+    let top = canonical(top)?;
+    for name in names(&top)? {
+        let holds = |root: DockerRoot| Ok::<_, DockerError>(!root.holds()?.is_unused());
+        if is_remapped_name(&name)
+            && (IdmappedRoot::find(&top, &name)?.is_some()
+                || holds(DockerRoot::at(top.join(&name)))?)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -251,3 +251,49 @@ fn binds_and_volumes_survive_migrate_and_revert() {
     assert_eq!(start_all(&plain), expected);
     plain.stop();
 }
+
+/// Once no container binds a directory any more, only the journal says that it is to be shifted back.
+#[test]
+fn journals_that_a_revert_needs_are_not_pruned() {
+    let place = Place::new();
+    let idshift = Idshift::new();
+    let bound = place.data(&place.beside("bound"));
+    place.data(&place.volume("kept").join("_data"));
+    place.container("web", &[(bound.to_str().unwrap(), "/m")], json!({}));
+    place.run(&idshift, "migrate", &["--bind-mounts"]).exits(0);
+    assert_eq!(owner(&bound.join("file")), 100_033);
+    fs::remove_dir_all(place.root.join(INNER).join("containers/web")).unwrap();
+
+    let prune = |more: &[&str]| {
+        let run = idshift.run([&["journal", "prune", "--older-than", "0"], more].concat());
+        run.exits(0)
+    };
+    let migration = idshift.the_journal();
+    let needed = "needs it: it names what was shifted with";
+    for (dry_run, stays) in [(&["--dry-run"][..], "would stay"), (&[], "stays")] {
+        let told = prune(dry_run).text();
+        let words = format!(
+            "{} {stays}: `idshift docker revert --bind-mounts` {needed}",
+            migration.display()
+        );
+        assert!(told.contains(&words), "{words:?} in {told}");
+        assert!(told.contains(bound.to_str().unwrap()), "{told}");
+    }
+    // A disk that is not mounted.
+    let aside = place.beside("aside");
+    fs::rename(&place.root, &aside).unwrap();
+    let told = prune(&["--json"]).json();
+    assert_eq!(told["removed"], json!([]));
+    assert_eq!(told["kept"][0]["path"], json!(migration));
+    let reason = told["kept"][0]["reason"].as_str().unwrap();
+    let command = format!(
+        "If that data-root is gone for good: `rm {}`",
+        migration.display()
+    );
+    assert!(reason.contains(&command), "{reason}");
+    fs::rename(&aside, &place.root).unwrap();
+
+    place.run(&idshift, "revert", &["--bind-mounts"]).exits(0);
+    assert_eq!(owner(&bound.join("file")), 33);
+    assert!(prune(&[]).text().contains("2 journals removed"));
+}

@@ -11,37 +11,63 @@ use crate::cli::exit::Failure;
 use crate::cli::output::json::{Invocation, path_value};
 use crate::cli::output::say;
 use crate::cli::output::text;
+use crate::docker::migration::needed_by_revert;
 use crate::fs::escape::escaped;
 use crate::journal::{Journal, JournalError, JournalState, Store};
 
-/// Removes journals that are not needed any more. Returns those that were removed, or would be.
-pub(super) fn prune(
-    store: &Store,
-    older_than: u32,
-    dry_run: bool,
-) -> Result<Vec<PathBuf>, Failure> {
+/// What was pruned, or would be.
+#[derive(Default)]
+pub(super) struct Pruned {
+    /// Journals that were removed.
+    removed: Vec<PathBuf>,
+    /// Journals of runs that are over and old enough, and why they stay.
+    kept: Vec<(PathBuf, String)>,
+}
+
+/// Whether a journal is needed.
+enum Need {
+    /// Its run is not over, or young; or nobody can tell.
+    Run,
+    /// Something else needs it; why, for people.
+    Other(String),
+    /// Nothing does.
+    None,
+}
+
+/// Removes journals that are not needed any more.
+pub(super) fn prune(store: &Store, older_than: u32, dry_run: bool) -> Result<Pruned, Failure> {
     let limit = days_ago(older_than);
     store.check_there()?;
     let never_begun = store.never_begun()?;
-    let is_unneeded =
-        |path: &Path| never_begun.iter().any(|one| one == path) || is_over(path, limit);
-    let all = never_begun.iter().cloned().chain(store.files()?);
-    let unneeded: Vec<_> = all.filter(|path| is_unneeded(path)).collect();
-    match dry_run {
-        true => Ok(unneeded),
-        false => remove(unneeded, is_unneeded),
+    let need = |path: &Path| match never_begun.iter().any(|one| one == path) {
+        true => Need::None,
+        false => need(path, limit),
+    };
+    let mut pruned = Pruned::default();
+    let mut unneeded = Vec::new();
+    for path in never_begun.iter().cloned().chain(store.files()?) {
+        match need(&path) {
+            Need::Run => {}
+            Need::Other(why) => pruned.kept.push((path, why)),
+            Need::None => unneeded.push(path),
+        }
     }
+    pruned.removed = match dry_run {
+        true => unneeded,
+        false => remove(unneeded, |path| matches!(need(path), Need::None))?,
+    };
+    Ok(pruned)
 }
 
-/// Prints which journals were removed, or would be.
-pub(super) fn print_pruned(
-    pruned: &[PathBuf],
-    dry_run: bool,
-    output: QuietArgs,
-    call: &Invocation,
-) {
-    let removed: Vec<Value> = pruned.iter().map(|path| path_value(path)).collect();
-    call.print("done", json!({"removed": removed}));
+/// Prints which journals were removed, or would be, and which stay though their runs are over.
+pub(super) fn print_pruned(pruned: &Pruned, dry_run: bool, output: QuietArgs, call: &Invocation) {
+    let removed: Vec<Value> = pruned.removed.iter().map(|path| path_value(path)).collect();
+    let kept: Vec<Value> = pruned
+        .kept
+        .iter()
+        .map(|(path, why)| json!({"path": path_value(path), "reason": why}))
+        .collect();
+    call.print("done", json!({"removed": removed, "kept": kept}));
     if !output.is_for_people() {
         return;
     }
@@ -49,10 +75,17 @@ pub(super) fn print_pruned(
         true => "would be removed",
         false => "removed",
     };
-    for path in pruned {
+    let stays = match dry_run {
+        true => "would stay",
+        false => "stays",
+    };
+    for (path, why) in &pruned.kept {
+        say!("{} {stays}: {}.", text::path(path), text::one_line(why));
+    }
+    for path in &pruned.removed {
         say!("{} {verb}", text::path(path));
     }
-    match pruned.len() {
+    match pruned.removed.len() {
         1 => say!("1 journal {verb}."),
         n => say!("{n} journals {verb}."),
     }
@@ -64,16 +97,20 @@ fn days_ago(days: u32) -> Timestamp {
     Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
-/// Whether a run is over, its journal old enough, and nothing is left that needs it.
-fn is_over(path: &Path, limit: Timestamp) -> bool {
-    match Journal::open(path) {
-        Ok(journal) => match journal.state {
-            JournalState::Undone => journal.left() == 0 || journal.time() < limit,
-            JournalState::Finished => journal.time() < limit,
-            JournalState::Unfinished | JournalState::Undoing => false,
-        },
-        Err(JournalError::Empty { .. }) => true,
-        Err(_) => false,
+/// Whether a run is not over, its journal not old enough, or something is left that needs it.
+fn need(path: &Path, limit: Timestamp) -> Need {
+    let journal = match Journal::open(path) {
+        Ok(journal) => journal,
+        Err(JournalError::Empty { .. }) => return Need::None,
+        Err(_) => return Need::Run,
+    };
+    let is_old = journal.time() < limit;
+    match journal.state {
+        JournalState::Undone if journal.left() == 0 => Need::None,
+        JournalState::Undone | JournalState::Finished if is_old => {
+            needed_by_revert(path, &journal.header).map_or(Need::None, Need::Other)
+        }
+        _ => Need::Run,
     }
 }
 
