@@ -51,12 +51,12 @@ fn run(journal: &Journal) -> String {
 /// Refuses `latest` if the newest run is over. An operator who repeats a command, or does not know
 /// that the newest run was undone, does not mean the run before it.
 pub fn check_not_over(
-    name: &str,
+    name: &Path,
     journal: &Journal,
     is_over: bool,
     store: &Store,
 ) -> Result<(), Failure> {
-    if name != LATEST || !is_over {
+    if name != Path::new(LATEST) || !is_over {
         return Ok(());
     }
     Err(Failure::refused(format!(

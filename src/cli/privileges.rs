@@ -2,6 +2,7 @@
 //! taken for missing.
 
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -29,14 +30,14 @@ pub fn check(command: &Command) -> Result<(), Failure> {
         Command::Docker(_) => Err(takes_root("docker: reading a data-root")),
         Command::Podman(_) => Err(takes_root("podman: reading root's store")),
         Command::Verify(args) if !args.map.is_given() => {
-            let name = args.what.first().map(|name| name.to_string_lossy());
-            journals(&args.store.journal_dir, &name.unwrap_or_default())
+            let name = args.what.first().map_or(Path::new(""), |name| name);
+            journals(&args.store.journal_dir, name)
         }
         Command::Journal(args) => match &args.command {
             JournalCommand::Show { store, journal, .. }
             | JournalCommand::Check { store, journal, .. } => journals(&store.journal_dir, journal),
             JournalCommand::List { store, .. } | JournalCommand::Prune { store, .. } => {
-                journals(&store.journal_dir, "")
+                journals(&store.journal_dir, Path::new(""))
             }
         },
         // They say so themselves, of what they need.
@@ -55,12 +56,13 @@ pub fn check(command: &Command) -> Result<(), Failure> {
 }
 
 /// Journals are private. One that is named by its path may be this user's.
-fn journals(dir: &Path, name: &str) -> Result<(), Failure> {
+fn journals(dir: &Path, name: &Path) -> Result<(), Failure> {
     let is_roots = match std::fs::metadata(dir) {
         Ok(there) => there.uid() == 0,
         Err(error) => error.kind() == ErrorKind::PermissionDenied,
     };
-    match is_roots && !name.contains('/') {
+    let is_one_name = !name.as_os_str().as_bytes().contains(&b'/');
+    match is_roots && is_one_name {
         true => Err(takes_root(&format!(
             "{}: reading root's journals",
             path(dir)

@@ -1,7 +1,7 @@
 //! Why a journal, or the directory of journals, cannot be used.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -53,9 +53,8 @@ pub enum JournalError {
     },
     /// A frame is damaged.
     #[error(
-        "{path}: frame {frame} at byte {offset} is damaged: {reason}. The {frame} frames before it \
-         are complete: {}",
-        Guidance::UndoWholeFrames(*.frame, &shell_word(path)), path = escaped(path)
+        "{path}: frame {frame} at byte {offset} is damaged: {reason}. {}",
+        what_stands_before(*.frame, path), path = escaped(path)
     )]
     Damaged {
         /// The journal file.
@@ -66,6 +65,32 @@ pub enum JournalError {
         offset: u64,
         /// What is wrong.
         reason: Damage,
+    },
+    /// The first so many frames are asked for, and there is no change in them.
+    #[error(
+        "{path}: its first frame is the header, which names no change, so there is nothing to undo in the first {asked}. \
+        Nothing was done. {}",
+        Guidance::FramesToUndo, path = escaped(path)
+    )]
+    NoChangesUpTo {
+        /// The journal file.
+        path: PathBuf,
+        /// How many frames were asked for.
+        asked: u32,
+    },
+    /// The first so many frames are asked for, and nothing is wrong with the others.
+    #[error(
+        "{path}: is not damaged: all of its {frames} frames are complete, and it would forget changes if only the first \
+        {asked} were undone. Nothing was done. {}",
+        Guidance::Rollback(&shell_word(path)), path = escaped(path)
+    )]
+    NotDamaged {
+        /// The journal file.
+        path: PathBuf,
+        /// How many frames it has.
+        frames: u32,
+        /// How many were asked for.
+        asked: u32,
     },
     /// Not even the header is there: nothing was done under this journal.
     #[error(
@@ -95,6 +120,20 @@ pub enum JournalError {
         /// Why not.
         reason: Damage,
     },
+}
+
+/// What a journal that is damaged behind so many frames is good for.
+fn what_stands_before(frames: u32, path: &Path) -> String {
+    match frames {
+        0 | 1 => format!(
+            "Before it there is only the header, which names no change, so nothing can be undone with this journal. {}",
+            Guidance::IsShifted
+        ),
+        _ => format!(
+            "The {frames} frames before it are complete: {}",
+            Guidance::UndoWholeFrames(frames, &shell_word(path))
+        ),
+    }
 }
 
 /// What is wrong with a frame of a journal, or with what it says.
@@ -150,19 +189,19 @@ pub enum StoreError {
     /// No journal has this name.
     #[error(
         "no journal {name} in {path}; {}",
-        Guidance::ListJournals(&shell_word(path)), name = one_line(name), path = escaped(path)
+        Guidance::ListJournals(&shell_word(path)), name = escaped(name), path = escaped(path)
     )]
     NoSuchJournal {
         /// What was asked for.
-        name: String,
+        name: PathBuf,
         /// The directory.
         path: PathBuf,
     },
     /// A number that several journals have.
-    #[error("{name} could be any of {ids}. Name it by its full id", name = one_line(name), ids = one_line(ids))]
+    #[error("{name} could be any of {ids}. Name it by its full id", name = escaped(name), ids = one_line(ids))]
     Ambiguous {
         /// What was asked for.
-        name: String,
+        name: PathBuf,
         /// Their ids.
         ids: String,
     },

@@ -21,7 +21,7 @@ impl Journal {
     /// Opens a journal and checks it to its end, so that nothing of a damaged one is acted on. A
     /// torn last frame is ignored: nothing in it was done.
     pub fn open(path: &Path) -> Result<Journal, JournalError> {
-        Journal::open_up_to(path, u32::MAX)
+        Reader::begin(path)?.up_to(u32::MAX)
     }
 
     /// The same for a file that is open for reading and writing, so that a journal that was removed
@@ -31,8 +31,28 @@ impl Journal {
     }
 
     /// Opens only the first `most` frames, for a journal that is damaged after them.
+    ///
+    /// # Errors
+    /// Also if there is no change in them, if the damage is in them, or if nothing is damaged: what follows would be
+    /// forgotten.
     pub fn open_up_to(path: &Path, most: u32) -> Result<Journal, JournalError> {
-        Reader::begin(path)?.up_to(most)
+        let (path_buf, asked) = (path.to_path_buf(), most);
+        // The first is the header.
+        if most < 2 {
+            let path = path_buf;
+            return Err(JournalError::NoChangesUpTo { path, asked });
+        }
+        match Journal::open(path) {
+            Err(JournalError::Damaged { frame, .. }) if most <= frame => {
+                Reader::begin(path)?.up_to(most)
+            }
+            Ok(whole) => Err(JournalError::NotDamaged {
+                path: path_buf,
+                frames: whole.frames(),
+                asked,
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads only the header and the last mark. Damage between them is not detected.

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -142,36 +143,39 @@ impl Store {
     }
 
     /// The file that `latest`, an id, its number or a path means.
-    pub fn find(&self, name: &str) -> Result<PathBuf, StoreError> {
-        if name == LATEST {
+    pub fn find(&self, name: &Path) -> Result<PathBuf, StoreError> {
+        if name == Path::new(LATEST) {
             self.check_there()?;
             return self.latest();
         }
-        let by_id = self.place.join(format!("{name}{SUFFIX}"));
-        let by_path = PathBuf::from(name);
+        let mut file_name = name.as_os_str().to_os_string();
+        file_name.push(SUFFIX);
+        let by_id = self.place.join(file_name);
         // `7` and `0007` mean the journal whose id begins so.
-        let number = name.parse::<u64>().ok().filter(|number| *number > 0);
+        let number = name.to_str().and_then(|name| name.parse::<u64>().ok());
+        let number = number.filter(|number| *number > 0);
         let mut by_number = match number {
             Some(_) => self.files()?,
             None => Vec::new(),
         };
         by_number.retain(|path| Some(number_of(path)) == number);
-        if !name.contains('/') && by_id.exists() {
+        let is_one_name = !name.as_os_str().as_bytes().contains(&b'/');
+        if is_one_name && by_id.exists() {
             Ok(by_id)
         } else if by_number.len() > 1 {
             let ids = by_number.iter().filter_map(|path| id_of(path));
             Err(StoreError::Ambiguous {
-                name: name.to_string(),
+                name: name.to_path_buf(),
                 ids: ids.collect::<Vec<_>>().join(", "),
             })
         } else if let Some(found) = by_number.pop() {
             Ok(found)
-        } else if by_path.is_file() {
-            Ok(by_path)
+        } else if name.is_file() {
+            Ok(name.to_path_buf())
         } else {
             self.check_there()?;
             Err(StoreError::NoSuchJournal {
-                name: name.to_string(),
+                name: name.to_path_buf(),
                 path: self.place.clone(),
             })
         }

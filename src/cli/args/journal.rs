@@ -1,5 +1,7 @@
 //! `idshift journal`
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
@@ -31,7 +33,7 @@ pub enum JournalCommand {
     Show {
         /// Journal: id, number, path, or `latest`
         #[arg(add = ArgValueCompleter::new(candidates::journals))]
-        journal: String,
+        journal: PathBuf,
         /// Journals
         #[command(flatten)]
         store: StoreArgs,
@@ -43,7 +45,7 @@ pub enum JournalCommand {
     Check {
         /// Journal: id, number, path, or `latest`
         #[arg(add = ArgValueCompleter::new(candidates::journals))]
-        journal: String,
+        journal: PathBuf,
         /// Journals
         #[command(flatten)]
         store: StoreArgs,

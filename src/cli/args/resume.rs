@@ -1,5 +1,7 @@
 //! `idshift resume`
 
+use std::path::PathBuf;
+
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 
@@ -16,7 +18,7 @@ use super::common::{LimitArgs, OutputArgs, StoreArgs};
 pub struct ResumeArgs {
     /// Journal: id, number, path, or `latest`
     #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
-    pub journal: String,
+    pub journal: PathBuf,
     /// How hard it works
     #[command(flatten)]
     pub effort: LimitArgs,

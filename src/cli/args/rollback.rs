@@ -1,5 +1,7 @@
 //! `idshift rollback`
 
+use std::path::PathBuf;
+
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 
@@ -19,7 +21,7 @@ use super::common::{ConfirmArgs, LimitArgs, OutputArgs, StoreArgs};
 pub struct RollbackArgs {
     /// Journal: id, number, path, or `latest`
     #[arg(default_value = "latest", add = ArgValueCompleter::new(candidates::journals))]
-    pub journal: String,
+    pub journal: PathBuf,
     /// Change nothing; show what would be done
     #[arg(long)]
     pub dry_run: bool,

@@ -6,7 +6,7 @@ mod list;
 mod prune;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::check::check;
 use self::list::list;
@@ -45,6 +45,6 @@ pub fn run(args: &JournalArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     }
 }
 
-fn find(store: &Store, name: &str) -> Result<PathBuf, Failure> {
+fn find(store: &Store, name: &Path) -> Result<PathBuf, Failure> {
     Ok(store.find(name)?)
 }

@@ -42,6 +42,6 @@ pub fn run(args: &ReportArgs) -> Result<Exit, Failure> {
 pub fn source_file(name: &Path, store: &StoreArgs) -> Result<PathBuf, Failure> {
     match name.exists() {
         true => Ok(name.to_path_buf()),
-        false => Ok(Store::at(&store.journal_dir).find(&name.to_string_lossy())?),
+        false => Ok(Store::at(&store.journal_dir).find(name)?),
     }
 }

@@ -1,7 +1,5 @@
 //! `idshift verify`
 
-use std::path::Path;
-
 use crate::cli::announce;
 use crate::cli::args::VerifyArgs;
 use crate::cli::commands::shift::{direction, print_report};
@@ -68,15 +66,12 @@ fn journal(args: &VerifyArgs) -> Result<Journal, Failure> {
         ));
     };
     let store = Store::at(&args.store.journal_dir);
-    let name = name.to_string_lossy();
-    let path = store
-        .find(&name)
-        .map_err(|error| match Path::new(&*name).is_dir() {
-            true => Failure::usage(format!(
-                "{}: is a tree; name its map too, with --map, --map-from or --subid",
-                escaped(Path::new(&*name))
-            )),
-            false => error.into(),
-        })?;
+    let path = store.find(name).map_err(|error| match name.is_dir() {
+        true => Failure::usage(format!(
+            "{}: is a tree; name its map too, with --map, --map-from or --subid",
+            escaped(name)
+        )),
+        false => error.into(),
+    })?;
     Ok(Journal::open(&path)?)
 }

@@ -3,6 +3,7 @@ mod damaged;
 mod format;
 mod ids;
 mod missing_trees;
+mod names;
 mod old_formats;
 mod prune;
 mod rollback;

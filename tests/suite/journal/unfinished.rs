@@ -157,6 +157,53 @@ fn what_is_advised_of_a_damaged_journal_works() {
     assert!(!there.differing_inodes(&Snapshot::of(&it.tree)).is_empty());
 }
 
+/// What `--up-to` takes: a number of whole frames of a damaged journal, of which the first is the header.
+#[test]
+fn only_whole_frames_with_changes_are_undone() {
+    let it = journalled();
+    let shifted = Snapshot::of(&it.tree);
+    let files = fs::read_dir(it.journal.parent().unwrap()).unwrap().count();
+    let refused = |number: &str, why: &str| {
+        let bytes = fs::read(&it.journal).unwrap();
+        let run = it.rollback(&["--up-to", number]).exits(4);
+        let run = run.says(why);
+        assert!(!run.stderr.contains("prune"), "{run}");
+        assert!(
+            fs::read(&it.journal).unwrap() == bytes,
+            "{number}: the journal"
+        );
+        assert_same(&shifted, &Snapshot::of(&it.tree), number);
+        assert_eq!(
+            fs::read_dir(it.journal.parent().unwrap()).unwrap().count(),
+            files
+        );
+    };
+    let header = "names no change, so there is nothing to undo in the first";
+    refused("0", header);
+    refused("1", header);
+    let frames = frames(&it.bytes);
+    let all = frames.len();
+    for number in [2, all - 1, all, all + 1, u32::MAX as usize] {
+        let whole = format!("all of its {all} frames are complete");
+        refused(&number.to_string(), &whole);
+    }
+    let damage = |frame: usize| {
+        let mut bytes = it.bytes.clone();
+        bytes[frames[frame].start + HEAD + 30] ^= 0xff;
+        it.write(&bytes);
+    };
+    damage(2);
+    refused("1", header);
+    refused("3", "rollback --up-to 2 ");
+    // No change is recorded before the damage.
+    damage(1);
+    for number in ["2", "1"] {
+        let run = it.rollback(&["--up-to", number]).exits(4);
+        assert!(!run.stderr.contains("rollback --up-to"), "{run}");
+    }
+    refused("2", "nothing can be undone with this journal");
+}
+
 #[test]
 fn force_is_advised_only_where_it_helps() {
     let it = journalled();

@@ -61,6 +61,10 @@ fn short(error: &JournalError) -> &'static str {
         JournalError::Damaged { .. } => "damaged",
         JournalError::NotTrusted { .. } => "others could have written it",
         JournalError::GoneOn { .. } => "being written",
-        JournalError::Io { .. } | JournalError::NotAJournal { .. } => "not readable",
+        // The last two are of a number of frames, which a list does not ask for.
+        JournalError::Io { .. }
+        | JournalError::NotAJournal { .. }
+        | JournalError::NoChangesUpTo { .. }
+        | JournalError::NotDamaged { .. } => "not readable",
     }
 }
