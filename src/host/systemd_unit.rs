@@ -15,14 +15,26 @@ pub enum ProgramError {
     /// A program that root runs at boot must only be writable by root.
     #[error(
         "{program}: can be changed by {writable}, and root runs it at the next boot. Install idshift where \
-        only root can write (`install -m 755 {word} /usr/local/bin`), and run that one",
-        program = escaped(program), word = shell_word(program)
+        only root can write ({install}), and run that one",
+        program = escaped(program), install = install(program)
     )]
     Writable {
         /// The program.
         program: PathBuf,
         /// By whom it can be changed.
         writable: String,
+    },
+    /// It may be gone at the next boot, and then anybody may put something in its place.
+    #[error(
+        "{program}: may not be there at the next boot, when root has to run it: {dir} is emptied. Install idshift \
+        first ({install}), and run that one",
+        program = escaped(program), install = install(program)
+    )]
+    Emptied {
+        /// The program.
+        program: PathBuf,
+        /// A directory above.
+        dir: &'static str,
     },
     /// It cannot be looked at.
     #[error("{path}: {source}", path = escaped(path))]
@@ -34,15 +46,21 @@ pub enum ProgramError {
     },
 }
 
+/// Directories that are emptied at boot, or by `systemd-tmpfiles` some day.
+const EMPTIED: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev"];
+
 /// This program, which root will run at each boot.
 ///
 /// # Errors
-/// Others than root can change it.
+/// Others than root can change it, or put another one in its place; it may be gone by then.
 pub fn program_of_root() -> Result<PathBuf, ProgramError> {
     let program = std::env::current_exe().map_err(|source| ProgramError::Io {
         path: "/proc/self/exe".into(),
         source,
     })?;
+    if let Some(dir) = EMPTIED.iter().find(|dir| program.starts_with(dir)) {
+        return Err(ProgramError::Emptied { program, dir });
+    }
     check_is_roots(&program)?;
     Ok(program)
 }
@@ -50,27 +68,45 @@ pub fn program_of_root() -> Result<PathBuf, ProgramError> {
 /// That only root writes a program, and each directory above.
 fn check_is_roots(program: &Path) -> Result<(), ProgramError> {
     for path in program.ancestors() {
-        let found = fs::metadata(path).map_err(|source| ProgramError::Io {
+        let writer = writer_of(path).map_err(|source| ProgramError::Io {
             path: path.to_path_buf(),
             source,
         })?;
-        let is_sticky = found.is_dir() && found.mode() & 0o1000 != 0;
-        let writable = match (found.uid(), found.mode() & 0o022) {
-            (0, 0) => continue,
-            (0, _) if is_sticky => continue,
-            (0, _) => format!(
-                "others than root ({} has mode {:04o})",
-                escaped(path),
-                found.mode() & 0o7777
-            ),
-            (uid, _) => format!("uid {uid}, to whom {} belongs", escaped(path)),
-        };
-        return Err(ProgramError::Writable {
-            program: program.to_path_buf(),
-            writable,
-        });
+        if let Some(writable) = writer {
+            return Err(ProgramError::Writable {
+                program: program.to_path_buf(),
+                writable,
+            });
+        }
     }
     Ok(())
+}
+
+/// Who but root can write to a file, or make entries in a directory. The sticky bit does not count: it keeps others from
+/// removing what is there, but not from making what is not there any more.
+fn writer_of(path: &Path) -> io::Result<Option<String>> {
+    let found = fs::metadata(path)?;
+    Ok(match (found.uid(), found.mode() & 0o022) {
+        (0, 0) => None,
+        (0, _) => Some(format!(
+            "others than root ({} has mode {:04o})",
+            escaped(path),
+            found.mode() & 0o7777
+        )),
+        (uid, _) => Some(format!("uid {uid}, to whom {} belongs", escaped(path))),
+    })
+}
+
+/// The command that puts a program where a unit can run it.
+fn install(program: &Path) -> String {
+    let is_roots = |dir: &&&str| check_is_roots(Path::new(dir)).is_ok();
+    // On some hosts a group may write to the first.
+    let dir = ["/usr/local/bin", "/usr/bin"].iter().find(is_roots);
+    format!(
+        "`install -m 755 {} {}`",
+        shell_word(program),
+        dir.unwrap_or(&"/usr/bin")
+    )
 }
 
 /// Why a unit cannot name a path. A unit is text, and in `RequiresMountsFor=` nothing stands for a quote.
@@ -134,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_below_a_directory_of_others_is_refused() {
+    fn what_others_write_to_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let bin = dir.path().join("bin");
         fs::create_dir(&bin).unwrap();
@@ -144,14 +180,22 @@ mod tests {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         };
         set(&program, 0o755);
-        for (path, mode) in [(&bin, 0o775), (&bin, 0o757), (&program, 0o775)] {
+        for (path, mode) in [
+            (&bin, 0o775),
+            (&bin, 0o757),
+            (&bin, 0o1777),
+            (&program, 0o775),
+        ] {
             set(path, mode);
             let told = check_is_roots(&program).unwrap_err().to_string();
             assert!(told.contains(path.to_str().unwrap()), "{told}");
             set(path, 0o755);
         }
         if fs::metadata(&bin).unwrap().uid() == 0 {
-            check_is_roots(&program).unwrap();
+            assert_eq!(writer_of(&bin).unwrap(), None);
+            assert_eq!(writer_of(&program).unwrap(), None);
+            // It lies below the directory for everybody's temporary files.
+            check_is_roots(&program).unwrap_err();
             std::os::unix::fs::chown(&bin, Some(1000), None).unwrap();
             let told = check_is_roots(&program).unwrap_err().to_string();
             assert!(told.contains("uid 1000"), "{told}");

@@ -128,6 +128,27 @@ pub enum MountError {
         /// Why.
         why: &'static str,
     },
+    /// Somebody else's file has the name of the unit.
+    #[error(
+        "{path}: is there and was not written by idshift, which does not replace it. Move it away, or mount without --persist",
+        path = escaped(path)
+    )]
+    ForeignUnit {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The same, where the unit would be removed.
+    #[error(
+        "{path}: was not written by idshift, which does not remove it. `idshift umount --keep-unit {word}` unmounts and \
+        keeps it",
+        path = escaped(path), word = shell_word(target)
+    )]
+    ForeignUnitStays {
+        /// The file.
+        path: PathBuf,
+        /// What a unit of this name mounts.
+        target: PathBuf,
+    },
     /// A unit could not be removed.
     #[error(
         "{path}: cannot be removed ({source}). `idshift umount --keep-unit {word}` unmounts and keeps it",

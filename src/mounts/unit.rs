@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +15,7 @@ use super::MountError;
 use super::planned_mount::PlannedMount;
 use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
+use crate::fs::file_ops::open_regular;
 use crate::host::systemd_unit::{
     escape_path, not_nameable, program_of_root, quoted, quoted_path, specifiers,
 };
@@ -24,6 +25,9 @@ const DIRECTORY: &str = "/etc/systemd/system";
 
 /// What the name of each begins with; the escaped target follows.
 const PREFIX: &str = "idshift-mount-";
+
+/// How each begins that idshift has written.
+const MARK: &str = "# Made by `idshift mount --persist`";
 
 /// As long as a unit's name may be (`systemd.unit(5)`).
 const LONGEST_NAME: usize = 255;
@@ -67,7 +71,7 @@ impl Unit {
             false => format!("on {}", target.display()),
         };
         let text = format!(
-            "# Made by `idshift mount --persist`; `idshift umount` removes it.\n\
+            "{MARK}; `idshift umount` removes it.\n\
              [Unit]\n\
              Description=Idmapped mount of {source} {where_it_is}\n\
              RequiresMountsFor={for_paths}\n\
@@ -99,13 +103,23 @@ impl Unit {
         })
     }
 
-    /// Makes sure that it can be written, as far as the disk tells. Changes nothing.
+    /// Makes sure that it can be written, as far as the disk tells, and replaces nobody else's. Changes nothing.
     ///
     /// # Errors
     /// Why it cannot.
     pub fn check_writable(&self) -> Result<(), MountError> {
+        self.check_not_foreign()?;
         let dir = Path::new(DIRECTORY);
         writable(dir).map_err(|errno| MountError::io(dir)(errno.into()))
+    }
+
+    fn check_not_foreign(&self) -> Result<(), MountError> {
+        match is_foreign(&self.path) {
+            true => Err(MountError::ForeignUnit {
+                path: self.path.clone(),
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Writes it and has systemd start it at each boot, before Docker.
@@ -113,6 +127,7 @@ impl Unit {
     /// # Errors
     /// There is none.
     pub fn install(&self) -> Result<(), MountError> {
+        self.check_not_foreign()?;
         // systemd reads no other ending.
         let new = self.path.with_extension("new");
         let write = || -> io::Result<()> {
@@ -133,18 +148,41 @@ impl Unit {
     }
 }
 
-/// The unit's file for a mount on this path, where there is one.
-pub fn of_target(target: &Path) -> Option<PathBuf> {
-    let path = Path::new(DIRECTORY).join(name_of(target).ok()?);
-    path.is_file().then_some(path)
+/// Whether idshift has written a file of this name. A symlink it never makes.
+fn is_ours(path: &Path) -> bool {
+    let opened = open_regular(rustix::fs::CWD, path.as_os_str().as_bytes());
+    opened.ok().is_some_and(|(file, _)| {
+        let mut begin = vec![0; MARK.len()];
+        file.read_exact_at(&mut begin, 0).is_ok() && begin == MARK.as_bytes()
+    })
 }
 
-/// The targets of all units there are.
+/// Whether something else has this name: a file that somebody else has written, or a symlink, as by `systemctl mask`.
+fn is_foreign(path: &Path) -> bool {
+    path.symlink_metadata().is_ok() && !is_ours(path)
+}
+
+fn path_of(target: &Path) -> Option<PathBuf> {
+    Some(Path::new(DIRECTORY).join(name_of(target).ok()?))
+}
+
+/// The unit's file for a mount on this path, where idshift has written one.
+pub fn of_target(target: &Path) -> Option<PathBuf> {
+    path_of(target).filter(|path| is_ours(path))
+}
+
+/// A file in the place of that unit that idshift has not written.
+pub(super) fn foreign_of_target(target: &Path) -> Option<PathBuf> {
+    path_of(target).filter(|path| path.is_file() && !is_ours(path))
+}
+
+/// The targets of all units that idshift has written.
 pub fn targets() -> Vec<PathBuf> {
     let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
     let targets = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let escaped = name.strip_prefix(PREFIX)?.strip_suffix(".service")?;
+        is_ours(&entry.path()).then_some(())?;
         Some(unescaped(escaped))
     });
     let mut targets: Vec<PathBuf> = targets.collect();

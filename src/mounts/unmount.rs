@@ -49,6 +49,9 @@ impl UnmountRequest {
     pub fn run(&self) -> Result<Unmounted, MountError> {
         let target = real(&self.target)?;
         let mut unit = unit::of_target(&target).filter(|_| !self.keep_unit);
+        if let Some(path) = unit::foreign_of_target(&target).filter(|_| !self.keep_unit) {
+            return Err(MountError::ForeignUnitStays { path, target });
+        }
         if let Some(unit) = &unit {
             unit::check_removable(unit, &target)?;
         }

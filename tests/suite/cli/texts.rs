@@ -2,10 +2,15 @@
 
 use crate::support;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn idshift(args: &[&str]) -> Output {
-    Command::new(support::Idshift::program())
+    run(support::Idshift::program(), args)
+}
+
+fn run(program: &Path, args: &[&str]) -> Output {
+    Command::new(program)
         .args(args)
         .env("COLUMNS", "100")
         .output()
@@ -186,10 +191,14 @@ fn what_mount_says_is_as_reviewed() {
     show("umount", &["umount", &data]);
     show("umount again", &["umount", &data]);
     let elsewhere = ["--owner=7:8", "--read-only", "--persist", &data, &at];
-    show(
-        "mount elsewhere",
+    let installed = support::Idshift::installed();
+    let output = run(
+        installed,
         &[&["mount", map, &journals], &elsewhere[..]].concat(),
     );
+    let told = text(&output, &place.to_string_lossy());
+    let told = told.replace(installed.to_str().unwrap(), "PROGRAM");
+    insta::assert_snapshot!("mount elsewhere", told);
     show("umount elsewhere", &["umount", &at]);
 }
 

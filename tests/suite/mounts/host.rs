@@ -272,7 +272,7 @@ fn a_unit_comes_and_goes_with_its_mount() {
     };
     let run = |words: &[&str]| {
         let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new(Idshift::program());
+        let mut command = Command::new(Idshift::installed());
         Run::of(command.args(words).arg(&dir).env("PATH", path))
     };
     // systemd does not want it: then there is no mount either.

@@ -4,3 +4,4 @@ mod host;
 mod kills;
 mod list;
 mod refusals;
+mod units;

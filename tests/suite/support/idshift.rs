@@ -9,8 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::MAP;
 use super::isolation::isolate;
+use super::{MAP, sh};
 
 /// The program with a journal directory of its own.
 pub struct Idshift {
@@ -43,6 +43,21 @@ impl Idshift {
     pub fn program() -> &'static Path {
         isolate();
         Path::new(env!("CARGO_BIN_EXE_idshift"))
+    }
+
+    /// The program in a place that only root can write to, as it is installed: in this test's own `/etc`, wherever the
+    /// source lies.
+    pub fn installed() -> &'static Path {
+        let (program, place) = (Self::program(), Path::new("/etc/idshift-program/idshift"));
+        if !place.exists() {
+            fs::create_dir(place.parent().unwrap()).unwrap();
+            fs::write(place, "").unwrap();
+            sh(
+                "mount",
+                ["--bind", program.to_str().unwrap(), place.to_str().unwrap()],
+            );
+        }
+        place
     }
 
     /// The journal directory.

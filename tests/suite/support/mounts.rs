@@ -10,8 +10,11 @@ use super::{Idshift, MAP, Run};
 
 /// `idshift mount` with the usual map.
 pub fn mount(path: &Path, more: &[&str]) -> Run {
-    let mut command = Idshift::new().command(["mount", "--map", MAP]);
-    Run::of(command.arg(path).args(more))
+    let idshift = Idshift::new();
+    let mut command = std::process::Command::new(Idshift::installed());
+    let journals = ["--journal-dir".as_ref(), idshift.journals().as_os_str()];
+    let mount = command.args(["mount", "--map", MAP]).args(journals);
+    Run::of(mount.arg(path).args(more))
 }
 
 /// `idshift umount`

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::text::{after, arguments, files};
+use super::text::{MADE, after, arguments, files};
 use super::{DROP_IN, DROP_INS, UNIT, UNITS, path_of};
 use crate::docker::DockerError;
 use crate::docker::data_root::{names, read_text};
@@ -18,9 +18,7 @@ use crate::ownership::Mode;
 /// Where this program is: a unit names it, finds it there at each boot, and runs it as root.
 fn check_program_stays() -> Result<(), DockerError> {
     let program = program_of_root()?;
-    let is_emptied = ["/tmp", "/var/tmp", "/run", "/dev"];
-    let is_emptied = is_emptied.iter().any(|dir| program.starts_with(dir));
-    match program.is_file() && !is_emptied {
+    match program.is_file() {
         true => Ok(()),
         false => {
             let why = "may not be there at the next boot, when a unit has to run it. Install idshift first, \
@@ -91,6 +89,10 @@ pub fn remove(top: &Path, range: &str, root: usize) -> Result<Vec<Step>, DockerE
         let Some(content) = read_text(&at)? else {
             continue;
         };
+        if !content.starts_with(MADE) {
+            let why = "was not written by idshift, which would have to remove it. Move it away";
+            return Err(DockerError::in_the_way(at, why));
+        }
         let failed = |errno: rustix::io::Errno| DockerError::io(&at)(errno.into());
         let stat = PinnedFile::path(&at)
             .and_then(|pin| pin.stat())

@@ -6,6 +6,9 @@ use super::{DROP_IN, DROP_INS, UNIT};
 use crate::docker::DockerError;
 use crate::host::systemd_unit::{escape_path, not_nameable, quoted, quoted_path, specifiers};
 
+/// How each begins.
+pub(super) const MADE: &str = "# Made by idshift docker migrate";
+
 /// The files of the unit and its drop-in, and what they hold.
 pub(super) fn files(
     top: &Path,
@@ -20,7 +23,7 @@ pub(super) fn files(
     }
     let point = top.join(range);
     let unit = format!(
-        "# Made by idshift docker migrate --idmapped; idshift docker revert removes it.\n\
+        "{MADE} --idmapped; idshift docker revert removes it.\n\
          [Unit]\n\
          Description=Idmapped Docker data-root {description}\n\
          RequiresMountsFor={root}\n\
@@ -35,7 +38,7 @@ pub(super) fn files(
         command = arguments(top),
     );
     let drop_in = format!(
-        "# Made by idshift docker migrate --idmapped; idshift docker revert removes it.\n\
+        "{MADE} --idmapped; idshift docker revert removes it.\n\
          # The daemon's data-root is remapped by a mount, and without it the daemon must not start.\n\
          [Unit]\n\
          Requires={UNIT}\n{}\n",

@@ -1,0 +1,93 @@
+//! The unit of a persistent mount: what it may run, and whose file it replaces.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::mounts::{mount, umount};
+use crate::support::{Idshift, Kind, MAP, Run, TestFs, output, sh};
+
+/// A host that systemd started, by its looks, and where the unit of a mount on this directory is.
+fn unit_of(dir: &Path) -> PathBuf {
+    for place in ["/run/systemd/system", "/etc/systemd/system"] {
+        fs::create_dir_all(place).unwrap();
+    }
+    let escaped = output("systemd-escape", ["--path".as_ref(), dir.as_os_str()]).stdout;
+    let escaped = String::from_utf8(escaped).unwrap();
+    let name = format!("idshift-mount-{}.service", escaped.trim());
+    Path::new("/etc/systemd/system").join(name)
+}
+
+#[test]
+fn a_file_that_idshift_has_not_written_stays() {
+    let fs = TestFs::new(Kind::Ext4);
+    let dir = fs.path().join("data");
+    fs::create_dir(&dir).unwrap();
+    let unit = unit_of(&dir);
+    let text = "[Service]\nExecStart=/bin/true\n";
+    let make: [&dyn Fn(); 2] = [&|| fs::write(&unit, text).unwrap(), &|| {
+        symlink("/dev/null", &unit).unwrap();
+    }];
+    for make in make {
+        make();
+        for options in [&["--persist", "--dry-run"][..], &["--persist"]] {
+            let refused = mount(&dir, options).exits(4);
+            let why = format!(
+                "{}: is there and was not written by idshift",
+                unit.display()
+            );
+            refused.says(&why);
+        }
+        let listed = Run::of(Command::new(Idshift::program()).args(["mounts", "--json"]));
+        assert_eq!(listed.json()["mounts"].as_array().map(Vec::len), Some(0));
+        if !unit.is_symlink() {
+            mount(&dir, &[]).exits(0);
+            for options in [&["--dry-run"][..], &[]] {
+                let refused = umount(&dir, options).exits(4);
+                let refused = refused.says("was not written by idshift, which does not remove it");
+                let command = format!("`idshift umount --keep-unit {}`", dir.display());
+                refused.says(&command);
+            }
+            umount(&dir, &["--keep-unit"]).exits(0);
+            assert_eq!(fs::read_to_string(&unit).unwrap(), text);
+        }
+        fs::remove_file(&unit).unwrap();
+    }
+}
+
+#[test]
+fn what_root_runs_at_boot_lies_where_only_root_writes() {
+    let fs = TestFs::new(Kind::Ext4);
+    let dir = fs.path().join("data");
+    fs::create_dir(&dir).unwrap();
+    unit_of(&dir);
+    let temporary = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    let shared = PathBuf::from("/etc/everybody");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    for (place, why) in [
+        (temporary.path().to_path_buf(), "/var/tmp is emptied"),
+        (shared, "others than root (/etc/everybody has mode 1777)"),
+    ] {
+        let program = place.join("idshift");
+        fs::write(&program, "").unwrap();
+        sh("mount", ["--bind".as_ref(), Idshift::program(), &*program]);
+        for options in [&["--persist", "--dry-run"][..], &["--persist"]] {
+            let mut command = Command::new(&program);
+            let run = Run::of(
+                command
+                    .args(["mount", "--map", MAP])
+                    .args(options)
+                    .arg(&dir),
+            );
+            let run = run.exits(4).says(why);
+            run.says(&format!("install -m 755 {} /usr/", program.display()));
+        }
+        // A mount that ends with the host needs no program at boot.
+        let mut command = Command::new(&program);
+        Run::of(command.args(["mount", "--map", MAP]).arg(&dir)).exits(0);
+        umount(&dir, &[]).exits(0);
+        sh("umount", [&program]);
+    }
+}
