@@ -76,7 +76,7 @@ impl<E: Into<Refusal>> From<E> for Failure {
         let refusal = error.into();
         match refusal {
             Refusal::Glob { .. } => Failure::usage(format!("--exclude {refusal}")),
-            Refusal::Nested { .. } => Failure::usage(refusal),
+            Refusal::Nested { .. } | Refusal::SameFile { .. } => Failure::usage(refusal),
             _ => Failure::refused(refusal),
         }
     }

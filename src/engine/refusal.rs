@@ -34,6 +34,17 @@ pub enum Refusal {
     /// The trees are seen through idmapped mounts, or some files are seen twice.
     #[error(transparent)]
     MountView(#[from] MountViewError),
+    /// Two of the paths are names of one file.
+    #[error(
+        "{second}: is the same file as {first}, which is named too. Name one of them, and {}",
+        Guidance::AllowOutsideLinks, second = escaped(second), first = escaped(first)
+    )]
+    SameFile {
+        /// One of its names.
+        first: PathBuf,
+        /// Another one.
+        second: PathBuf,
+    },
     /// One of the paths is inside another.
     #[error("{inner}: lies in {outer}, which is named too. Name only the outer one", inner = escaped(inner), outer = escaped(outer))]
     Nested {

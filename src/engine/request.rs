@@ -77,6 +77,13 @@ impl ShiftRequest {
             })?;
             for other in &roots {
                 if root.overlaps(&other.ancestor_ids) {
+                    let is_same = root.ancestor_ids[0] == other.ancestor_ids[0];
+                    if is_same && !root.is_dir() && root.path != other.path {
+                        return Err(Refusal::SameFile {
+                            first: other.path.clone(),
+                            second: root.path,
+                        });
+                    }
                     let root_is_inner = root.ancestor_ids.contains(&other.ancestor_ids[0]);
                     let (inner, outer) = match root_is_inner {
                         true => (&root, other),

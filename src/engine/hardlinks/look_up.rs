@@ -1,8 +1,9 @@
 //! Looking up all names of some inodes: whether all of them are in the trees at one moment.
 
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,9 @@ use super::table::{Deferred, Key, key};
 use crate::engine::context::WalkContext;
 use crate::fs::dir_guard::{CtimeStamp, settles_in};
 use crate::fs::open_path::OpenPath;
+use crate::fs::root::RootError;
 use crate::fs::stat::stat;
-use crate::fs::{Dir, DirPath, PinnedFile, Stat, process};
+use crate::fs::{Dir, DirPath, PinnedFile, Root, Stat, process};
 
 /// The result of looking up an inode's names.
 pub(super) enum Verified {
@@ -111,7 +113,7 @@ fn count_names<'p>(
         }
         for &(i, name) in &place.names {
             let known = &mut known[i];
-            match pin(dirs.walk, &dir, name) {
+            match pin(dirs.walk, place.path, &dir, name) {
                 Ok((_, stat)) if key(&stat) == inodes[i].inode => {
                     known.names += 1;
                     known.first.get_or_insert((p, name));
@@ -141,7 +143,7 @@ fn read_inodes<'p>(
         let dir = dirs.open(p, place.path);
         for (i, name) in firsts {
             let dir = dir.as_ref().map_err(|errno| *errno);
-            match dir.and_then(|dir| pin(walk, dir, name)) {
+            match dir.and_then(|dir| pin(walk, place.path, dir, name)) {
                 Ok((pin, stat)) if key(&stat) == inodes[i].inode => {
                     known[i].read = Some((pin, stat));
                 }
@@ -219,8 +221,11 @@ impl<'r> Dirs<'r> {
         if let Some(Some(dir)) = self.held.get(place) {
             return Ok(Rc::clone(dir));
         }
-        let root = self.walk.roots[path.root].pin.as_fd();
-        let dir = Rc::new(self.open_path.open(root, path)?);
+        let root = &self.walk.roots[path.root];
+        let dir = Rc::new(match root.is_dir() {
+            true => self.open_path.open(root.pin.as_fd(), path)?,
+            false => directory_of_file(root, path.root)?,
+        });
         if let Some(held) = self.held.get_mut(place) {
             *held = Some(Rc::clone(&dir));
         }
@@ -261,8 +266,31 @@ fn places<'p>(inodes: &[&'p Deferred]) -> Vec<NamesToVerify<'p>> {
     places
 }
 
+/// The directory that a tree lies in which is a file itself.
+fn directory_of_file(root: &Root, number: usize) -> rustix::io::Result<Dir> {
+    let above = root.ancestors().map_err(|error| match error {
+        RootError::Open { source, .. } => Errno::from_io_error(&source).unwrap_or(Errno::IO),
+        _ => Errno::STALE,
+    })?;
+    let above = above.first().ok_or(Errno::STALE)?;
+    let path = DirPath::root(number, above.stat.identity, above.stat.dev);
+    Dir::open_from_root(above.pin.as_fd(), path)
+}
+
+/// `place`: where the name is, as the walk met it. A file that is a tree itself is met as `.`.
+///
 /// `EXDEV`: a mount has come over it, which may show the very same inode.
-fn pin(walk: &WalkContext<'_>, dir: &Dir, name: &[u8]) -> rustix::io::Result<(PinnedFile, Stat)> {
+fn pin(
+    walk: &WalkContext<'_>,
+    place: &DirPath,
+    dir: &Dir,
+    name: &[u8],
+) -> rustix::io::Result<(PinnedFile, Stat)> {
+    let root = &walk.roots[place.root];
+    let name = match root.is_dir() {
+        true => name,
+        false => root.path.file_name().map_or(name, OsStr::as_bytes),
+    };
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
     let pin = PinnedFile::at(dir.as_fd(), &name)?;
     let stat = pin.stat()?;

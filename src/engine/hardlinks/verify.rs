@@ -181,9 +181,14 @@ fn leave_two_owners<S: Sink>(
 /// Decides on an inode whose names did not change meanwhile.
 fn decide<S: Sink>(it: StableInode, visitor: &mut ShiftVisitor<'_, S>) -> ControlFlow<()> {
     let policy = visitor.context().scope.policy;
-    let rule = policy
-        .all_in(&it.dir)
-        .unwrap_or_else(|| policy.name_in(&it.dir, &it.name));
+    let is_tree = it.dir.depth == 0 && &*it.name == b".";
+    let rule = match is_tree {
+        // A file that was named itself.
+        true => policy.root(it.dir.root),
+        false => policy
+            .all_in(&it.dir)
+            .unwrap_or_else(|| policy.name_in(&it.dir, &it.name)),
+    };
     let met = Candidate {
         name: &it.name,
         rule,

@@ -6,21 +6,22 @@
 mod decide;
 mod group;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 pub(super) use self::decide::Candidate;
-use self::decide::{Verdict, decide};
+use self::decide::{Verdict, decide, may_change};
 use super::context::WalkContext;
 use super::hardlinks::table::{Key, LinkedOutside, OutsideLinks, describe_outside_names};
 use super::sinks::{Decision, Held, Sink};
 use super::{Problem, ProblemKind, Stats};
 use crate::fs::escape::shell_word;
 use crate::fs::walk::{Enter, Visit};
-use crate::fs::{Dir, DirPath, LookupEntry, Names, Root, attributes, process};
+use crate::fs::{Dir, DirPath, LookupEntry, Names, PinnedFile, Root, attributes, process};
 use crate::guidance::Guidance;
 
 /// Decides on each inode that one thread visits. Changes go to a sink.
@@ -38,6 +39,13 @@ pub struct ShiftVisitor<'a, S> {
 
 /// Why what is below a mount point is not reached.
 const OVER_IT: &str = "something was mounted over it during the run. `findmnt` shows it: unmount it, then run this again";
+
+/// Whether a file that is a tree itself has the name that it was opened by, and had it ever since.
+fn has_its_name(root: &Root, pin: &PinnedFile) -> bool {
+    let name = root.path.file_name().unwrap_or_default();
+    let name = CString::new(name.as_bytes()).unwrap_or_default();
+    pin.keeps_name(&name) == Some(true)
+}
 
 /// Names of one group.
 const GROUP: usize = 256;
@@ -169,19 +177,32 @@ impl<S: Sink> Visit for ShiftVisitor<'_, S> {
         };
         let links = &self.walk.links;
         let is_linked_file = !root.is_dir() && stat.nlink > 1;
-        // Another of its names may lie in another of the trees. Where links are guarded it is refused below.
+        // Another of its names may lie in another of the trees. Where links are guarded, all are looked up below.
         if is_linked_file && !links.guards() && !links.is_first_name(&stat) {
             return ControlFlow::Continue(Enter::No);
         }
+        let rule = self.walk.scope.policy.root(number);
+        // The number of names is read before: if the file has its own name still, that is one of them.
+        let kept_name = root.is_dir() || stat.mount_root || has_its_name(root, &pin);
         let entry = LookupEntry {
             stat,
             present: attributes::present(&pin),
             pin: Some(pin),
-            kept_name: true,
+            kept_name,
         };
+        let may_be_linked = !root.is_dir() && (stat.nlink > 1 || !kept_name);
+        // What is mounted on a file's name is another file, and its names are elsewhere.
+        if links.guards()
+            && may_be_linked
+            && !stat.mount_root
+            && may_change(self.walk, rule, &entry)
+        {
+            links.defer(&stat, &path, b".");
+            return ControlFlow::Continue(Enter::No);
+        }
         let met = Candidate {
             name: b".",
-            rule: self.walk.scope.policy.root(number),
+            rule,
             entry,
             elsewhere: match root.is_dir() || !self.walk.links.guards() {
                 true => None,
