@@ -3,6 +3,8 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -196,6 +198,29 @@ pub(crate) fn child_in_user_namespace() -> nix::Result<Pid> {
     // A mask that was there is one that can be set.
     let _ = before.thread_set_mask();
     started
+}
+
+/// Has a command end with the thread that starts it, also if that is killed (`PR_SET_PDEATHSIG`). That thread has to wait
+/// for it.
+pub(crate) fn end_with_parent(command: &mut Command) {
+    let parent = nix::unistd::getpid();
+    let ask = move || {
+        // SAFETY: the calls touch no memory.
+        unsafe {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            match libc::getppid() == parent.as_raw() {
+                true => Ok(()),
+                // It was killed before it was asked for.
+                false => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            }
+        }
+    };
+    // SAFETY: between fork and exec it makes two system calls, allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(ask);
+    }
 }
 
 /// `struct fsxattr` (linux/fs.h).

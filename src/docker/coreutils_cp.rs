@@ -2,12 +2,16 @@
 //! shares content where the filesystem can (`FICLONE`).
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::thread::Builder;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use thiserror::Error;
+
+use crate::sys::end_with_parent;
 
 /// Why a copy failed.
 #[derive(Debug, Error)]
@@ -23,16 +27,20 @@ pub enum CpError {
     Stopped,
 }
 
-/// Runs it in a directory. `goes_on` is called for each inode, and says whether to go on.
+/// Runs it in a directory; it ends when this process does, also if that is killed. `goes_on` gets how many inodes were copied
+/// since it was asked last, and says whether to go on; it is asked also while a large file is copied.
 ///
 /// # Errors
 /// [`CpError`]; what was copied by then is left.
 pub fn cp<'a>(
     dir: &Path,
     args: impl IntoIterator<Item = &'a OsStr>,
-    goes_on: impl Fn() -> bool,
+    goes_on: impl Fn(u64) -> bool,
 ) -> Result<(), CpError> {
-    let mut child = Command::new("cp")
+    let mut command = Command::new("cp");
+    // What it would go on to write is removed by whoever runs this again.
+    end_with_parent(&mut command);
+    let mut child = command
         // That xattrs cannot be kept is an error only when they are asked for by name.
         .args(["-a", "--preserve=xattr", "--reflink=auto"])
         .args(["--one-file-system", "--verbose"])
@@ -52,10 +60,10 @@ pub fn cp<'a>(
             return Err(error.into());
         }
     };
+    let mut stdout = stdout.expect("piped");
     let mut stopped = false;
-    // A line an inode.
-    for _ in BufReader::new(stdout.expect("piped")).split(b'\n') {
-        if !goes_on() {
+    while let Some(copied) = lines(&mut stdout) {
+        if !goes_on(copied) {
             stopped = true;
             let _ = child.kill();
             break;
@@ -63,12 +71,35 @@ pub fn cp<'a>(
     }
     let status = child.wait()?;
     let complaints = complaints.join().unwrap_or_default();
-    match (stopped || !goes_on(), status.success()) {
+    match (stopped || !goes_on(0), status.success()) {
         (true, _) => Err(CpError::Stopped),
         (false, true) => Ok(()),
         (false, false) => Err(CpError::Failed(complaints.trim().replace('\n', "; "))),
     }
 }
+
+/// How many lines came, one for each inode, in a while; `None` at the end.
+fn lines(stdout: &mut ChildStdout) -> Option<u64> {
+    let mut bytes = [0; 4096];
+    let mut ready = [PollFd::new(stdout, PollFlags::IN)];
+    match poll(&mut ready, Some(&TICK)) {
+        Ok(0) | Err(Errno::INTR) => return Some(0),
+        // What is wrong with it, reading tells.
+        Ok(_) | Err(_) => {}
+    }
+    match stdout.read(&mut bytes) {
+        Ok(0) => None,
+        Ok(len) => Some(bytes[..len].iter().filter(|&&byte| byte == b'\n').count() as u64),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Some(0),
+        Err(_) => None,
+    }
+}
+
+/// How often it is asked whether to go on, at least.
+const TICK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
 
 /// The first error messages of a program. The rest is read and dropped, so that the program does
 /// not block.

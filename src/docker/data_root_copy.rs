@@ -144,8 +144,8 @@ impl PlannedCopy {
         }
         let target = [OsStr::new("-t"), staging.as_os_str(), OsStr::new("--")];
         let names = self.names.iter().map(OsStr::new);
-        let goes_on = || {
-            control.monitor.progress(1, 0);
+        let goes_on = |copied| {
+            control.monitor.progress(copied, 0);
             !control.is_cancelled()
         };
         cp(&self.data_root, target.into_iter().chain(names), goes_on).map_err(|error| {

@@ -23,7 +23,7 @@ pub(super) fn copy_files(
     let above = to.parent().unwrap_or(to);
     let args = ["-T", "--"].map(OsStr::new);
     let args = args.into_iter().chain([from.as_os_str(), to.as_os_str()]);
-    let goes_on = || !control.is_cancelled();
+    let goes_on = |_| !control.is_cancelled();
     cp(above, args, goes_on).map_err(|error| match error {
         CpError::Stopped => DockerError::in_the_way(to, "the copy was interrupted"),
         CpError::Failed(why) => DockerError::in_the_way(to, why),

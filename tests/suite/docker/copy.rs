@@ -4,10 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use super::volumes::Place;
 use crate::support::daemon::Host;
 use crate::support::docker::*;
-use crate::support::{Idshift, Kind, Run, TestFs, need_root, output};
+use crate::support::{Idshift, Kind, Run, TestFs, need_root, output, scene};
 use serde_json::Value;
 
 const INNER: &str = "100000.100000";
@@ -170,6 +172,56 @@ fn what_changes_while_it_is_copied_is_refused() {
         assert_eq!(names(), before, "{change}");
     }
     migrate(&idshift, &host, &["--copy"]).exits(0);
+}
+
+/// While one large file is copied, which takes `cp` long.
+#[test]
+fn cp_ends_when_idshift_is_killed_or_told_to_end() {
+    let place = Place::new();
+    place.data(&place.volume("vol").join("_data"));
+    fs::set_permissions(&place.root, fs::Permissions::from_mode(0o710)).unwrap();
+    let idshift = Idshift::new();
+    let pid = place.beside("pid");
+    let dir = tempfile::tempdir().unwrap();
+    let cp = dir.path().join("cp");
+    let text = format!(
+        "#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}; exec sleep 1000\n",
+        pid.display()
+    );
+    fs::write(&cp, text).unwrap();
+    fs::set_permissions(&cp, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!(
+        "{}:{}",
+        dir.path().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let copy = place.root.join(format!("idshift-copy-{INNER}"));
+    for signal in ["KILL", "TERM"] {
+        let args = scene::docker_args("migrate", &place.root, &["--copy"]);
+        let mut command = idshift.command(args);
+        let mut run = command.env("PATH", &path).spawn().unwrap();
+        let wait_for = |what: &str, is_so: &dyn Fn() -> bool| {
+            let start = Instant::now();
+            while !is_so() {
+                assert!(
+                    start.elapsed() < Duration::from_secs(20),
+                    "{signal}: {what}"
+                );
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        wait_for("cp is started", &|| pid.exists());
+        let of_cp = fs::read_to_string(&pid).unwrap();
+        let process = Path::new("/proc").join(of_cp.trim());
+        assert!(process.exists());
+        output("kill", [&format!("-{signal}"), &run.id().to_string()]);
+        wait_for("cp ends", &|| !process.exists());
+        run.wait().unwrap();
+        // What was killed could not remove what it had made.
+        assert_eq!(copy.exists(), signal == "KILL");
+        fs::remove_file(&pid).unwrap();
+        let _ = fs::remove_dir(&copy);
+    }
 }
 
 #[test]
