@@ -118,11 +118,19 @@ pub fn rebase(from: &str, data_root: &Path, user: &str) -> String {
     format!("idshift docker rebase --from {from}{options}")
 }
 
+/// Where no id has another place in the new range.
+pub fn nothing_to_move(from: &IdMap, to: &IdMap) -> String {
+    format!(
+        "All ids of {from} are the same in {to}: there is nothing to move. With the new range in /etc/subuid and \
+        /etc/subgid, start Docker"
+    )
+}
+
 /// What carries a root out of a range and into another one that has the same first ids, in two runs.
 pub fn revert_and_migrate(from: &IdMap, to: &IdMap, data_root: &Path, user: &str) -> String {
     let options = daemon_options(data_root, user);
     format!(
-        "Two runs move it: with {from} in /etc/subuid and /etc/subgid, `idshift docker revert{options}`; then, with {to} \
+        "They differ in other ids than the first, and two runs move it: with {from} in /etc/subuid and /etc/subgid, `idshift docker revert{options}`; then, with {to} \
         there, `idshift docker migrate{options}`"
     )
 }

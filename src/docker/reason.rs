@@ -8,7 +8,6 @@ use super::data_root::Holds;
 use super::guidance as help;
 use crate::fs::escape::shell_word;
 use crate::fs::mountinfo;
-use crate::idmap::IdMap;
 
 /// The reason, to be printed after the path. It also says what helps.
 #[derive(Debug, Error)]
@@ -57,19 +56,8 @@ pub enum Reason {
     /// It is on another filesystem, or leads to one.
     #[error("{0}. Move it into the data-root's filesystem first; docs/docker.md has another way")]
     NotRenamed(String),
-    /// Both ranges are those of one root, and no id has another place in the new one.
-    #[error(
-        "is the root of both ranges, and all ids of {from} are the same in {to}: there is nothing to move. With the new \
-        range in /etc/subuid and /etc/subgid, start Docker"
-    )]
-    NothingToMove {
-        /// The old range.
-        from: IdMap,
-        /// The new range.
-        to: IdMap,
-    },
-    /// Both ranges are those of one root, and differ in other ids; with what carries it in two runs.
-    #[error("is the root of both ranges, which differ in other ids than the first. {0}")]
+    /// Both ranges are those of one root; with what helps.
+    #[error("is the root of both ranges. {0}")]
     SameRoot(String),
     /// A mount cannot be made twice.
     #[error(

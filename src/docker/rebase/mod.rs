@@ -256,16 +256,11 @@ impl Move {
 
 /// Why a root is not moved that has its name in both ranges.
 fn same_root(request: &RebaseRequest) -> Reason {
-    let (from, to) = (request.from.clone(), request.to.clone());
-    match map::all_stay(&from, &to) {
-        true => Reason::NothingToMove { from, to },
-        false => Reason::SameRoot(guidance::revert_and_migrate(
-            &from,
-            &to,
-            &request.data_root,
-            &request.user,
-        )),
-    }
+    let (from, to) = (&request.from, &request.to);
+    Reason::SameRoot(match map::all_stay(from, to) {
+        true => guidance::nothing_to_move(from, to),
+        false => guidance::revert_and_migrate(from, to, &request.data_root, &request.user),
+    })
 }
 
 fn group_of(path: &Path) -> Result<u32, DockerError> {

@@ -161,7 +161,7 @@ fn what_cannot_be_moved_is_said_and_left() {
         .says("there is no root of any other range either");
     migrate(&idshift, &host, &["--set-userns-host"]).exits(0);
     rebase(&idshift, &host, &[]).exits(4).says(
-        "all ids of b:0:165536:65536 are the same in b:0:165536:65536: there is nothing to move",
+        "All ids of b:0:165536:65536 are the same in b:0:165536:65536: there is nothing to move",
     );
     range(300_000);
     let args = docker_args("rebase", &host);
@@ -218,7 +218,7 @@ fn where_only_the_rest_of_the_range_moved_the_advice_works() {
     lines(400_000, 10_000);
     let start = state(&host);
     let refused = rebase(&["--dry-run"]).exits(4);
-    let refused = refused.says("which differ in other ids than the first");
+    let refused = refused.says("They differ in other ids than the first");
     let mut advised = refused.stderr.split('`').skip(1).step_by(2);
     for (place, what) in [
         (300_000, "idshift docker revert "),

@@ -11,7 +11,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::json::{Invocation, path_value};
 use crate::cli::output::say;
 use crate::cli::output::text;
-use crate::docker::migration::needed_by_revert;
+use crate::docker::migration_plan::needed_by_revert;
 use crate::fs::escape::escaped;
 use crate::journal::{Journal, JournalError, JournalState, Store};
 
