@@ -13,6 +13,7 @@ mod filesystems;
 mod hostile;
 mod journal;
 mod mounts;
+mod podman;
 mod shift;
 mod support;
 mod volume;

@@ -4,8 +4,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::kills::{Killed, killed_at_any_place, small_host_of_tiny_containers};
+use super::kills::small_host_of_tiny_containers;
 use crate::support::docker::*;
+use crate::support::killed::{Killed, killed_at_any_place};
 use crate::support::rootless::{RootlessUser, USER};
 use crate::support::trace::{Event, Then};
 use crate::support::{Idshift, need_root, trace};
@@ -41,7 +42,9 @@ fn the_way_to_a_rootless_daemon_survives_a_kill_anywhere() {
     };
     killed_at_any_place(
         &Killed {
+            part: "Docker",
             what: "migrate --rootless",
+            idshift: &Idshift::new,
             command: &command,
             state: &state,
             made: &made,

@@ -15,6 +15,8 @@ use super::{MAP, sh};
 /// The program with a journal directory of its own.
 pub struct Idshift {
     journals: TempDir,
+    /// The root directory that it sees, where that is not this machine's.
+    root: Option<PathBuf>,
 }
 
 impl Idshift {
@@ -25,6 +27,16 @@ impl Idshift {
             .tempdir();
         Idshift {
             journals: journals.expect("a directory"),
+            root: None,
+        }
+    }
+
+    /// In another root directory, which has the program in `/usr/local/bin`; its journal directory is there, too.
+    pub fn in_root(root: &Path) -> Idshift {
+        let place = root.join("var/lib");
+        Idshift {
+            root: Some(root.into()),
+            ..Idshift::with_journals_in(&place)
         }
     }
 
@@ -36,6 +48,7 @@ impl Idshift {
             .tempdir_in(place);
         Idshift {
             journals: journals.expect("a directory"),
+            root: None,
         }
     }
 
@@ -87,8 +100,16 @@ impl Idshift {
 
     /// A command line of it, journal directory included.
     pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = Command::new(Idshift::program());
-        command.args(args).arg("--journal-dir").arg(self.journals());
+        let (mut command, journals) = match &self.root {
+            None => (Command::new(Idshift::program()), self.journals().into()),
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg("/usr/local/bin/idshift");
+                let below = self.journals().strip_prefix(root);
+                (command, Path::new("/").join(below.expect("it is in there")))
+            }
+        };
+        command.args(args).arg("--journal-dir").arg(journals);
         command
     }
 

@@ -12,6 +12,7 @@
 //! - [`fleet`]: hosts that Ansible reaches by ssh
 //! - [`hostile`]: what must not change, hang or be steered while somebody is at work
 //! - [`idshift`]: the program, run with a journal directory of its own
+//! - [`killed`]: a command killed anywhere, and then finished or undone
 //! - [`mounted`]: mounts that are gone again when dropped
 //! - [`mounts`]: the commands that make idmapped mounts, and what the kernel says of them
 //! - [`inputs`]: what must hold of whatever bytes come in from outside
@@ -24,8 +25,10 @@
 //! - [`power`]: what a power cut leaves of a journal
 //! - [`device`]: a block device that can be told to fail
 //! - `machinery`, `layout`: tests of all this
+//! - [`podman_host`]: a host with real Podman, and a user with a rootless one
 //! - [`promise`]: the rows of `docs/reliability.md`
 //! - [`rootless`]: a user with a real rootless Docker daemon
+//! - [`switched_off`]: a whole host that does not run, worked on from here
 //! - [`trace`]: commands followed from one change of the disk to the next, and killed there
 //! - [`volume`]: host directories to check and to prepare
 //! - [`userns`]: a command inside a user namespace, with a tree as its root
@@ -49,16 +52,19 @@ pub mod idshift;
 pub mod inputs;
 pub mod isolation;
 pub mod journal;
+pub mod killed;
 mod layout;
 mod machinery;
 pub mod mounted;
 pub mod mounts;
 pub mod place;
+pub mod podman_host;
 pub mod power;
 pub mod promise;
 pub mod rootless;
 pub mod scene;
 pub mod snapshot;
+pub mod switched_off;
 pub mod terminal;
 pub mod trace;
 pub mod tree;
