@@ -1,2 +1,4 @@
+mod adversary;
 mod kills;
+mod refusals;
 mod scenario;

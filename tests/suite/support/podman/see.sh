@@ -22,4 +22,5 @@ for name in $(podman ps -a --format '{{.Names}}'); do
     podman diff "$name" | LC_ALL=C sort | sed "s|^|diff $name |"
 done
 podman logs logged | sed 's/^/log logged /'
-podman system check >/dev/null || echo 'check: damaged'
+# Device files are other in a rootless store: Podman itself leaves them out when it unpacks an image.
+{ podman system check 2>&1 || true; } | grep '^\s*\*' | grep -vE ' [-+]?/dev/' | sort -u | sed 's/^/check damaged /' || true

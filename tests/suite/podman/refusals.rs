@@ -1,0 +1,114 @@
+//! What is not moved, and what helps then: with real Podman, by `podman migrate` and its dry run alike.
+
+use crate::support::docker::same;
+use crate::support::engine_host::Release;
+use crate::support::podman_host::{PodmanHost, USER};
+use crate::support::{Run, need_root};
+
+/// A host with a small store.
+fn small_host() -> PodmanHost {
+    need_root();
+    let host = PodmanHost::new(Release::Trixie);
+    host.populate_tiny();
+    host
+}
+
+fn migrate(host: &PodmanHost, more: &[&str]) -> Run {
+    host.idshift(&[&["podman", "migrate", "--yes"], more].concat())
+}
+
+/// Both the dry run and the run are refused, and nothing changes.
+#[track_caller]
+fn refused(host: &PodmanHost, more: &[&str], said: &str) {
+    let there = host.state();
+    migrate(host, &[more, &["--dry-run"]].concat())
+        .exits(4)
+        .says(said);
+    migrate(host, more).exits(4).says(said);
+    same(&there, &host.state(), said);
+}
+
+/// Only the run is: time cures it.
+#[track_caller]
+fn refused_now(host: &PodmanHost, said: &str) {
+    let there = host.state();
+    let dry = migrate(host, &["--to-user", USER, "--dry-run"]).exits(0);
+    assert!((dry.text() + &dry.stderr).contains(said), "{said}: {dry}");
+    migrate(host, &["--to-user", USER]).exits(4).says(said);
+    same(&there, &host.state(), said);
+}
+
+#[test]
+fn what_is_used_is_refused_now() {
+    let host = small_host();
+    host.root("podman start two");
+    refused_now(&host, "the container two runs");
+    host.root("podman stop -t 0 two; podman mount one");
+    refused_now(&host, "is mounted on");
+    host.root("podman umount --all");
+
+    host.user("podman info");
+    refused_now(&host, "was used since the boot");
+    let uid = host.ids.uid;
+    host.user(&format!(
+        "podman system migrate && rm -f /run/user/{uid}/libpod/tmp/alive /dev/shm/libpod_rootless_lock_{uid}"
+    ));
+    migrate(&host, &["--to-user", USER]).exits(0);
+    let named = "podman ps -a --format '{{.Names}}' | sort";
+    assert_eq!(host.user(named), "one\ntwo");
+    host.user("podman start two; podman stop -t 0 two");
+}
+
+#[test]
+fn what_cannot_move_is_refused_with_what_helps() {
+    let host = small_host();
+    refused(&host, &["--to-user", "nobody-is-called-so"], "no such user");
+    refused(&host, &["--to-user", "www-data"], "usermod");
+    let to_ann = |store: &'static str| ["--to-user", USER, "--storage", store];
+
+    host.user("podman volume create --label of=ann own");
+    host.user("podman system migrate; rm -f $XDG_RUNTIME_DIR/libpod/tmp/alive");
+    refused(&host, &["--to-user", USER], "holds");
+    let users = "/home/ann/.local/share/containers/storage";
+    refused(&host, &to_ann(users), "belongs to ann");
+    host.root("rm -r /home/ann/.local");
+
+    host.root(
+        "CI_DESIRED_DATABASE=boltdb podman --root /srv/bolt --db-backend boltdb volume create v",
+    );
+    refused(
+        &host,
+        &to_ann("/srv/bolt"),
+        "podman system migrate --migrate-db",
+    );
+    host.root("cd /root/tiny; tar -c bin | podman --root /srv/vfs --storage-driver vfs import -q - tiny:1");
+    refused(&host, &to_ann("/srv/vfs"), "storage driver vfs");
+    host.root("mkdir /srv/none");
+    refused(&host, &to_ann("/srv/none"), "is not a store of Podman's");
+    host.root("mkdir -p /srv/docker/image /srv/docker/network/files; mkdir /srv/docker/volumes; touch /srv/docker/volumes/metadata.db");
+    refused(
+        &host,
+        &to_ann("/srv/docker"),
+        "idshift docker migrate --rootless",
+    );
+
+    host.root(
+        "podman create --name mapped --uidmap 0:500000:1000 --gidmap 0:500000:1000 tiny:1 true",
+    );
+    refused(
+        &host,
+        &["--to-user", USER],
+        "mapped has a user namespace of its own",
+    );
+    host.root("podman rm mapped");
+    host.root("setfattr -n user.overlay.opaque -v y /var/lib/containers/storage/overlay/*/diff");
+    let there = host.state();
+    migrate(&host, &["--to-user", USER])
+        .exits(1)
+        .says("user.overlay.opaque");
+    same(
+        &there,
+        &host.state(),
+        "attributes that a rootless overlay obeys",
+    );
+}
