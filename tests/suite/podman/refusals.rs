@@ -38,6 +38,14 @@ fn refused_now(host: &PodmanHost, said: &str) {
     same(&there, &host.state(), said);
 }
 
+/// What the refusal tells a user to run who has used Podman since the boot.
+fn unused(host: &PodmanHost) -> String {
+    let uid = host.ids.uid;
+    format!(
+        "podman system migrate && rm -f /run/user/{uid}/libpod/tmp/alive /dev/shm/libpod_rootless_lock_{uid}"
+    )
+}
+
 #[test]
 fn what_is_used_is_refused_now() {
     let host = small_host();
@@ -49,10 +57,7 @@ fn what_is_used_is_refused_now() {
 
     host.user("podman info");
     refused_now(&host, "was used since the boot");
-    let uid = host.ids.uid;
-    host.user(&format!(
-        "podman system migrate && rm -f /run/user/{uid}/libpod/tmp/alive /dev/shm/libpod_rootless_lock_{uid}"
-    ));
+    host.user(&unused(&host));
     migrate(&host, &["--to-user", USER]).exits(0);
     let named = "podman ps -a --format '{{.Names}}' | sort";
     assert_eq!(host.user(named), "one\ntwo");
@@ -67,7 +72,7 @@ fn what_cannot_move_is_refused_with_what_helps() {
     let to_ann = |store: &'static str| ["--to-user", USER, "--storage", store];
 
     host.user("podman volume create --label of=ann own");
-    host.user("podman system migrate; rm -f $XDG_RUNTIME_DIR/libpod/tmp/alive");
+    host.user(&unused(&host));
     refused(&host, &["--to-user", USER], "holds");
     let users = "/home/ann/.local/share/containers/storage";
     refused(&host, &to_ann(users), "belongs to ann");
