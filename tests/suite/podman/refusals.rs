@@ -58,7 +58,12 @@ fn what_is_used_is_refused_now() {
     host.user("podman info");
     refused_now(&host, "was used since the boot");
     host.user(&unused(&host));
-    migrate(&host, &["--to-user", USER]).exits(0);
+    // In another place, which the user's storage.conf names.
+    let target = "/srv/ann/store";
+    migrate(&host, &["--to-user", USER, "--target", target]).exits(0);
+    host.user(&format!(
+        "mkdir -p .config/containers; printf '[storage]\\ndriver = \"overlay\"\\ngraphroot = \"{target}\"\\n' >.config/containers/storage.conf"
+    ));
     let named = "podman ps -a --format '{{.Names}}' | sort";
     assert_eq!(host.user(named), "one\ntwo");
     host.user("podman start two; podman stop -t 0 two");
