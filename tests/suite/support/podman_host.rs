@@ -197,12 +197,7 @@ impl PodmanHost {
         lines(&self.user(&self.script("see.sh", "")))
     }
 
-    /// Uses all that there is, as root (`use.sh`).
-    pub fn use_as_root(&self, name: &str) {
-        self.root(&self.script("use.sh", &format!("{name} 0 1000")));
-    }
-
-    /// The same, as the user.
+    /// Uses all that there is, as the user (`use.sh`).
     #[track_caller]
     pub fn use_as_user(&self, name: &str) {
         let args = format!("{name} {} {}", self.ids.uid, self.ids.app());
