@@ -180,9 +180,14 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     };
     let more = and_more(obstacles.len());
     if journal.handed_over().is_some() {
+        // It is not what the user had.
+        let help = match is_taken {
+            true => "Move what is new there away, to where it is kept, and run this again. ",
+            false => "",
+        };
         return Err(Refusal::NotThisOne {
             path: first.path.clone(),
-            reason: format!("{}{more}. {NOT_UNDONE}", first.reason),
+            reason: format!("{}{more}. {help}{NOT_UNDONE}", first.reason),
         });
     }
     let id = argument(&journal.path);
