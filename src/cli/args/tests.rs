@@ -22,7 +22,12 @@ const MAY_NAME_FLAGS: [&str; 9] = [
 ];
 
 /// Flags of other programs that idshift has too: `dockerd --data-root`.
-const OF_OTHERS: [(&str, &str); 1] = [("preflight/in_use/message.rs", "--data-root")];
+const OF_OTHERS: [(&str, &str); 3] = [
+    ("preflight/in_use/message.rs", "--data-root"),
+    // Of `findmnt` and `nsenter`.
+    ("engine/refusal.rs", "--target"),
+    ("fs/idmapped_mount/error.rs", "--target"),
+];
 
 /// `--name` of every command.
 fn flags(command: &clap::Command, all: &mut BTreeSet<String>) {
