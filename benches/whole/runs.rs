@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::unistd::ForkResult;
 
 use crate::floor;
 
@@ -83,12 +85,28 @@ impl Bench {
         })
     }
 
-    /// Makes a tree.
+    /// Makes a tree, in a process of its own: a program's peak memory starts from that of the process that starts it
+    /// (`exec_mmap` in fs/exec.c), so this one is to stay small.
     pub fn tree(&self, name: &str, make: impl Fn(&Path) -> io::Result<usize>) -> io::Result<Tree> {
         eprintln!("making {name} ...");
         let path = self.place.join(name);
-        let inodes = make(&path)?;
-        Ok(Tree { path, inodes })
+        let (mut made, mut told) = io::pipe()?;
+        // SAFETY: this program has one thread, so that the child may do what it likes.
+        match unsafe { nix::unistd::fork() }? {
+            ForkResult::Child => {
+                let inodes = make(&path).map_err(|error| eprintln!("{}: {error}", path.display()));
+                let is_told = inodes.is_ok_and(|inodes| write!(told, "{inodes}").is_ok());
+                std::process::exit(i32::from(!is_told));
+            }
+            ForkResult::Parent { child } => {
+                drop(told);
+                let mut inodes = String::new();
+                made.read_to_string(&mut inodes)?;
+                nix::sys::wait::waitpid(child, None)?;
+                let inodes = inodes.parse().map_err(io::Error::other)?;
+                Ok(Tree { path, inodes })
+            }
+        }
     }
 
     /// Removes a tree.

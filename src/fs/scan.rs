@@ -1,12 +1,14 @@
 //! A look at what is below one directory, with one thread, until enough was seen.
 
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::AtFlags;
+
 use super::dir::Kind;
+use super::stat::stat_at;
 use super::walk::{Visit, walk};
-use super::{Dir, DirPath, Names, PinnedFile, Root, Stat};
+use super::{Dir, DirPath, Names, Root, Stat};
 
 /// Calls `each` for every name below a directory, and on its mount, until that says `Break`: with what the name means where
 /// it may be a directory, or where `stats_all`; names of which that cannot be read are left out then. Leaves no access times.
@@ -42,7 +44,7 @@ impl<F: FnMut(Option<&Stat>) -> ControlFlow<()>> Visit for Scan<'_, F> {
                 (self.each)(None)?;
                 continue;
             }
-            let Ok(stat) = PinnedFile::at(dir.as_fd(), name).and_then(|pin| pin.stat()) else {
+            let Ok(stat) = stat_at(dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
             if stat.crosses_mount(dir.path.dev) {

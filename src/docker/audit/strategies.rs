@@ -125,7 +125,7 @@ fn try_mount(
     let report = plan
         .dry_run(host.store, None, host.control)
         .map_err(|error| error.to_string())?;
-    let exchanged = exchanged_data(top, &remap.map, Reach::All, host.jobs);
+    let exchanged = exchanged_data(top, &remap.map, Reach::All, host.jobs, host.control);
     Ok((report, exchanged.map_err(|error| error.to_string())?))
 }
 

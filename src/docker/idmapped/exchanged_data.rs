@@ -7,21 +7,23 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::AtFlags;
 use serde::Serialize;
 
 use crate::docker::DockerError;
 use crate::docker::data_root::plain_names;
 use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::is_content;
+use crate::engine::RunControl;
 use crate::fs::dir::Kind;
 use crate::fs::escape::escaped;
+use crate::fs::stat::stat_at;
 use crate::fs::walk::{Visit, walk};
-use crate::fs::{Dir, DirPath, Names, PinnedFile, Root, Stat};
+use crate::fs::{Dir, DirPath, Names, Root, Stat};
 use crate::idmap::{Direction, IdMap, Mapped, MountMap, RangeMap};
 
 /// Why the mount shows it with other owners than expected.
@@ -70,6 +72,7 @@ pub fn exchanged_data(
     map: &IdMap,
     reach: Reach,
     jobs: usize,
+    control: RunControl<'_>,
 ) -> Result<Vec<ExchangedData>, DockerError> {
     let (plain, _) = plain_names(data_root)?;
     let plain: HashSet<Vec<u8>> = plain.into_iter().map(String::into_bytes).collect();
@@ -81,6 +84,7 @@ pub fn exchanged_data(
         map,
         shown: &shown,
         reach,
+        control,
         areas: BTreeMap::new(),
     });
     let mut areas: BTreeMap<PathBuf, Area> = BTreeMap::new();
@@ -175,6 +179,7 @@ struct Count<'a> {
     map: &'a IdMap,
     shown: &'a MountMap,
     reach: Reach,
+    control: RunControl<'a>,
     areas: BTreeMap<PathBuf, Area>,
 }
 
@@ -211,6 +216,10 @@ impl Visit for Count<'_> {
         names: &Names,
         found: &mut Vec<Arc<DirPath>>,
     ) -> ControlFlow<()> {
+        self.control.wait_turn(names.len());
+        if self.control.is_cancelled() {
+            return ControlFlow::Break(());
+        }
         let above = dir.path.tail(dir.path.depth);
         for (name, kind) in names.with_kinds() {
             let path = [&above[..], &[name.to_bytes()]].concat();
@@ -224,7 +233,7 @@ impl Visit for Count<'_> {
             if !is_plain || !is_wanted {
                 continue;
             }
-            let Ok(stat) = PinnedFile::at(dir.as_fd(), name).and_then(|pin| pin.stat()) else {
+            let Ok(stat) = stat_at(dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
             if stat.crosses_mount(dir.path.dev) {

@@ -117,6 +117,7 @@ pub(super) fn exchanged(
     options: &MigrateOptions,
     remap: &Remap,
     data_root: &Path,
+    control: RunControl<'_>,
 ) -> Result<Vec<ExchangedData>, DockerError> {
     if !options.idmapped {
         return Ok(Vec::new());
@@ -125,7 +126,7 @@ pub(super) fn exchanged(
         true => Reach::All,
         false => Reach::Tops,
     };
-    exchanged_data(data_root, &remap.map, reach, options.jobs)
+    exchanged_data(data_root, &remap.map, reach, options.jobs, control)
 }
 
 /// A dry run of the plan; the files of layers that were changed; and the filesystems of which only a run can tell whether

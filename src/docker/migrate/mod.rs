@@ -131,7 +131,7 @@ impl DaemonTarget {
         let request = self.request(options, writes, store);
         let stamps = Stamps::of(&self.data_root)?;
         let mut migration = self.prepare(&request, &remap, store)?;
-        migration.exchanged = exchanged(options, &remap, &migration.data_root)?;
+        migration.exchanged = exchanged(options, &remap, &migration.data_root, control)?;
         let mut mounted = migration.inventory.still_mounted();
         if let Some(mounted) = mounted.take_if(|_| !options.dry_run) {
             // Whoever uses it is told first.

@@ -2,6 +2,7 @@ mod accounts;
 mod ansible;
 mod ansible_failures;
 mod audit;
+mod audit_rate;
 mod bind_mounts;
 mod containerd_store;
 mod copy;
