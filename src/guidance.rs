@@ -45,6 +45,12 @@ pub enum Guidance<'a> {
     LeaveOutMount,
     /// Of inodes that cannot be shifted.
     KeepGoing,
+    /// Of a tree in which names changed during a run.
+    ShiftAgain,
+    /// The same, where ids do not tell what is shifted.
+    RollBackAndShiftAgain,
+    /// The same, of a run that works out everything before it begins.
+    RunAgain,
     /// Of a process that may not change owners.
     DryRunWithoutRoot,
     /// Of a data-root of Docker.
@@ -111,6 +117,14 @@ impl fmt::Display for Guidance<'_> {
             Guidance::LeaveOut => "leave it out with --exclude",
             Guidance::LeaveOutMount => "leave it out, with --exclude or without --cross-mounts",
             Guidance::KeepGoing => "leave them with --keep-going",
+            Guidance::ShiftAgain => {
+                "Stop what changes the tree, then run the same `idshift shift` again: it shifts what is left"
+            }
+            Guidance::RunAgain => "Stop what changes the tree, then run the same command again",
+            Guidance::RollBackAndShiftAgain => {
+                "The ids do not tell what is shifted: undo the run with `idshift rollback`, stop what changes the tree, \
+                 then shift it again"
+            }
             Guidance::DryRunWithoutRoot => "--dry-run works without root, if it can read the files",
             Guidance::WriteDaemonJsonByHand => {
                 "Write the file there by hand, and run this without --write-daemon-json"

@@ -12,7 +12,7 @@
 //! - [`context`]: what the threads of a run share
 //! - [`policy`]: what an inode is to become, by where it is; [`exclude`]: what is left out
 //! - [`visitor`]: what happens to one inode; [`hardlinks`]: inodes of several names
-//! - [`sinks`]: where that goes
+//! - [`sinks`]: where that goes; `walk_again`: another walk where names went away meanwhile
 //! - `execute`: carrying out a journal that holds everything that is to be done; `undo`: undoing it
 //! - [`replay`]: what a journal says, compared with the disk and brought about; [`target`]: which side of it
 //! - [`steps`]: what a journal does besides changing owners
@@ -58,6 +58,7 @@ pub mod target;
 mod undo;
 pub mod verify;
 pub mod visitor;
+mod walk_again;
 
 pub use apply_manifest::apply_manifest;
 pub use cancel::Cancel;

@@ -21,8 +21,10 @@ use super::sinks::list::ListSink;
 use super::step_places::StepPlaces;
 use super::steps::Steps;
 use super::visitor::ShiftVisitor;
+use super::walk_again::record_vanished;
 use super::{Ending, Phase, Report};
 use crate::fs::Root;
+use crate::guidance::Guidance;
 use crate::journal::record::{NameCounts, Record};
 use crate::journal::run_lock::RunLock;
 use crate::journal::step::steps_format;
@@ -242,7 +244,12 @@ impl Plan<'_> {
         let mut session = session.write_journal(|run, trees, writer| {
             let walk = WalkContext::new(run, trees, scope);
             let visitor = || ShiftVisitor::new(&walk, ListSink::new(writer));
-            let stats = walk_and_verify(&walk, trees, jobs, visitor);
+            let mut stats = walk_and_verify(&walk, trees, jobs, visitor);
+            // Nothing is changed yet: it can be begun again.
+            if stats.vanished > 0 && !run.is_cut_short() {
+                let vanished = stats.vanished;
+                record_vanished(run, trees, vanished, Guidance::RunAgain, &mut stats);
+            }
             outside = check_no_outside_links(&walk);
             whole = !run.is_cut_short() && (stats.left() == 0 || walk.scope.options.keep_going);
             if whole {

@@ -176,6 +176,28 @@ impl Stats {
             .for_each(|p| push_listed(&mut self.created_paths, p));
     }
 
+    /// The counts of a walk and of what came before it, whose inodes the walk met again: as already shifted.
+    #[must_use]
+    pub fn after(mut self, earlier: Stats) -> Stats {
+        let seen = self.seen.max(earlier.seen);
+        self.already = self
+            .already
+            .saturating_sub(earlier.changed + earlier.already);
+        let (mounts, excluded) = (self.mounts, self.excluded);
+        let earlier = Stats {
+            mount_paths: Vec::new(),
+            unmatched_excludes: Vec::new(),
+            ..earlier
+        };
+        self.add(earlier);
+        Stats {
+            seen,
+            mounts,
+            excluded,
+            ..self
+        }
+    }
+
     /// The counts of several threads together.
     pub fn sum(all_stats: impl IntoIterator<Item = Stats>) -> Stats {
         all_stats

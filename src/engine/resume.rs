@@ -74,16 +74,13 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
     if session.goes_on() && !header.listed_first {
         let mut replayed = std::mem::take(session.stats());
         let left = std::mem::take(&mut replayed.left_inodes);
-        let met_again = replayed.changed + left.len() as u64;
+        let met_as_left = left.len() as u64;
         let mut scope = scope;
         scope.done.extend(left);
         session = session.shift_trees(scope, jobs);
-        // Inodes that the replay met are met again by the walk.
         let stats = session.stats();
-        let seen = stats.seen.max(replayed.seen);
-        stats.already = stats.already.saturating_sub(met_again);
-        stats.add(replayed);
-        stats.seen = seen;
+        stats.already = stats.already.saturating_sub(met_as_left);
+        *stats = std::mem::take(stats).after(replayed);
     }
     // What the run did before is not known from this part of it.
     session.stats().begun += journal.inodes + journal.steps.len() as u64;

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::dir::open_dir;
+use super::stat::stat;
 use crate::ownership::FileType;
 
 /// An access that was tried.
@@ -95,6 +96,11 @@ pub fn directory(dir: BorrowedFd<'_>, probe: Option<&[&CStr; 2]>) -> Vec<AccessR
     let Some([name, new_name]) = probe.filter(|_| tried[0].works()) else {
         return tried;
     };
+    // What is made in a directory with `chattr +a` cannot be removed.
+    if stat(dir).is_ok_and(|stat| stat.append_only) {
+        tried.extend(append_only(dir));
+        return tried;
+    }
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = match open(dir, name, flags, Mode::RUSR | Mode::WUSR) {
         Ok(file) => file,
@@ -115,6 +121,18 @@ pub fn directory(dir: BorrowedFd<'_>, probe: Option<&[&CStr; 2]>) -> Vec<AccessR
     let last = if renamed.is_ok() { new_name } else { name };
     let deleted = rustix::fs::unlinkat(dir, *last, AtFlags::empty());
     tried.push(AccessResult::new(AccessKind::Delete, deleted));
+    tried
+}
+
+/// What would come of it in an append-only directory (`chattr(1)`): asked, and nothing is made.
+fn append_only(dir: BorrowedFd<'_>) -> Vec<AccessResult> {
+    let asked = Access::WRITE_OK | Access::EXEC_OK;
+    let created = rustix::fs::accessat(dir, c".", asked, AtFlags::EACCESS);
+    let mut tried = vec![AccessResult::new(AccessKind::Create, created)];
+    if created.is_ok() {
+        let denied = |what| AccessResult::new::<()>(what, Err(Errno::PERM));
+        tried.extend([AccessKind::Rename, AccessKind::Delete].map(denied));
+    }
     tried
 }
 

@@ -10,11 +10,16 @@ use rustix::io::Errno;
 use super::Finding;
 use crate::fs::escape;
 use crate::ownership::Acl;
+use crate::preflight::user_namespace::has_all_ids;
 
 /// Tries owners, ACLs, capabilities and overlay's attributes in a directory. Leaves nothing there.
 pub fn findings(dir: &Path) -> Vec<Finding> {
     const WHAT: &str = "filesystem";
     let shown = escape::escaped(dir);
+    if has_all_ids() == Some(false) {
+        let found = format!("{shown}: was not tested: this user namespace does not have all ids");
+        return vec![Finding::warning(WHAT, found)];
+    }
     let file = match nameless(dir) {
         Ok(file) => file,
         Err(Errno::ROFS) => {

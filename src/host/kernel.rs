@@ -9,14 +9,36 @@ use xattr::FileExt;
 
 use super::{Finding, filesystem};
 use crate::fs::PinnedFile;
+use crate::preflight::user_namespace::has_all_ids;
 use crate::sys;
 
-/// Findings about the kernel.
+/// Findings about the kernel. First, why it cannot be told from here.
 pub fn findings() -> Vec<Finding> {
-    let mut findings = vec![version(), user_namespaces()];
+    let mut findings: Vec<Finding> = from_here().into_iter().collect();
+    findings.extend([version(), user_namespaces()]);
     findings.extend(helpers());
     findings
 }
+
+/// What keeps this process from seeing what the host can do.
+fn from_here() -> Option<Finding> {
+    match has_all_ids() {
+        Some(true) => None,
+        Some(false) => Some(
+            Finding::error(
+                "this process",
+                "is in a user namespace that does not have all ids (/proc/self/uid_map), so file capabilities and filesystems were \
+                 not tested",
+            )
+            .remedy("run idshift doctor on the host, outside of containers"),
+        ),
+        None => Some(
+            Finding::error("this process", "has no /proc, which idshift needs").remedy(MOUNT_PROC),
+        ),
+    }
+}
+
+const MOUNT_PROC: &str = "mount -t proc proc /proc";
 
 /// `uname(2)`, as major and minor number.
 fn release() -> (String, (u32, u32)) {
@@ -57,6 +79,7 @@ fn version() -> Finding {
 
 /// Tried on a file in memory; `None` where that cannot be, as without root.
 fn keeps_v3_capabilities() -> Option<bool> {
+    has_all_ids().filter(|has_all| *has_all)?;
     let file = rustix::fs::memfd_create(c"idshift", MemfdFlags::CLOEXEC).ok()?;
     let set = File::from(file).set_xattr("security.capability", &filesystem::capability());
     match set {
@@ -70,6 +93,9 @@ fn keeps_v3_capabilities() -> Option<bool> {
 pub fn user_namespaces() -> Finding {
     const WHAT: &str = "user namespaces";
     const PATH: &str = "/proc/sys/user/max_user_namespaces";
+    if !Path::new("/proc/self").exists() {
+        return Finding::warning(WHAT, "was not tested: /proc is not mounted").remedy(MOUNT_PROC);
+    }
     if !Path::new("/proc/self/ns/user").exists() {
         return Finding::error(WHAT, "the kernel has none").remedy("a kernel with CONFIG_USER_NS");
     }

@@ -16,7 +16,7 @@ pub mod range_map;
 pub mod spec;
 pub mod subid;
 
-pub use map::{IdMap, Overlap};
+pub use map::{IdMap, MapError, Overlap};
 pub use mount_map::MountMap;
 pub use range::Range;
 pub use range_map::{Direction, Mapped, RangeMap};

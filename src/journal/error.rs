@@ -17,8 +17,8 @@ use crate::guidance::Guidance;
 /// Why a journal cannot be used.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// The file cannot be read.
-    #[error("{path}: {source}", path = escaped(path))]
+    /// The file cannot be read or written.
+    #[error("{path}: {source}{}", room(source, path), path = escaped(path))]
     Io {
         /// The journal file.
         path: PathBuf,
@@ -133,6 +133,18 @@ fn what_stands_before(frames: u32, path: &Path) -> String {
             "The {frames} frames before it are complete: {}",
             Guidance::UndoWholeFrames(frames, &shell_word(path))
         ),
+    }
+}
+
+/// What helps where the journal's filesystem is full.
+fn room(source: &io::Error, path: &Path) -> String {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!(
+            ". This needs some KiB for the journal. Make room there, or move it to another filesystem \
+             (`mv {} /root/`) and name it by its path there",
+            shell_word(path)
+        ),
+        _ => String::new(),
     }
 }
 

@@ -75,6 +75,15 @@ impl OverflowIds {
     }
 }
 
+/// Whether this process's user namespace has all ids, as the first one has; `None` if `/proc` is not mounted.
+pub fn has_all_ids() -> Option<bool> {
+    let has_all = |file: &str| {
+        let text = std::fs::read_to_string(file).ok()?;
+        Some(ids_in(&text) == [0..=u32::MAX - 1])
+    };
+    Some(has_all("/proc/self/uid_map")? && has_all("/proc/self/gid_map")?)
+}
+
 /// The ids that exist inside, by the lines of a `uid_map`: inside id, outside id, size.
 fn ids_in(text: &str) -> Vec<RangeInclusive<u32>> {
     let range = |line: &str| {

@@ -166,7 +166,7 @@ fn remedies(
         true => entries(&answers.unusable, seen.host_ids.0),
         false => Entries::Fine,
     };
-    let mut remedies = remedy(seen, failed, entries);
+    let mut remedies = remedy(seen, failed, (entries, &answers.unusable));
     if let Some(error) = mount_view {
         let again = through_idmapped_mount::mounted_again(&seen.root.path, &request.user);
         let closed = (blocking_parents, &request.map);

@@ -1,14 +1,17 @@
 //! What helps a container's user to a directory or file. All flags and commands that this layer names are here: it is
 //! a command of its own, and composes whole command lines.
 //!
+//! - `shared_entries`: of entries in a directory that a user of the host keeps
 //! - [`through_idmapped_mount`]: of what is seen through an idmapped mount
 
+mod shared_entries;
 pub mod through_idmapped_mount;
 
 use std::path::Path;
 
 use rustix::io::Errno;
 
+use super::check::Unusable;
 use super::user::ContainerUser;
 use crate::fs::access_probe::{AccessKind, AccessResult};
 use crate::fs::escape::shell_word;
@@ -126,10 +129,15 @@ impl Seen<'_> {
 
     /// Gives it to the user, or shares it with the login account that works with it.
     fn prepare_for_user(&self) -> String {
-        match homes::can_be_shared(self.root) && attributes::keeps_acls(&self.root.pin) {
+        match self.is_to_be_shared() {
             true => self.share(),
             false => format!("{} --owner {}", self.prepare(), self.user),
         }
+    }
+
+    /// A login account works with it, and ACL entries let the container use it too.
+    fn is_to_be_shared(&self) -> bool {
+        homes::can_be_shared(self.root) && attributes::keeps_acls(&self.root.pin)
     }
 
     fn share(&self) -> String {
@@ -231,7 +239,11 @@ impl Seen<'_> {
 }
 
 /// What helps: against the first thing that failed, or against entries that cannot be used.
-pub fn remedy(seen: &Seen<'_>, failed: Option<AccessResult>, entries: Entries) -> Vec<String> {
+pub fn remedy(
+    seen: &Seen<'_>,
+    failed: Option<AccessResult>,
+    (entries, unusable): (Entries, &[Unusable]),
+) -> Vec<String> {
     let errno = match failed.map(|failed| failed.errno) {
         Some(errno) => errno.map_or(Errno::ACCESS, Errno::from_raw_os_error),
         None if entries == Entries::Fine => return Vec::new(),
@@ -242,11 +254,12 @@ pub fn remedy(seen: &Seen<'_>, failed: Option<AccessResult>, entries: Entries) -
     }
     match failed {
         Some(failed) => against(seen, failed.what, errno),
-        None => vec![match (entries, seen.is_shifted()) {
-            (Entries::Own, _) => format!("chmod -R u+rX {}", seen.word()),
-            (_, false) => seen.prepare(),
-            (_, true) => seen.prepare_for_user(),
-        }],
+        None => match (entries, seen.is_shifted()) {
+            (Entries::Own, _) => vec![format!("chmod -R u+rX {}", seen.word())],
+            _ if seen.is_to_be_shared() => shared_entries::remedies(seen, unusable),
+            (_, false) => vec![seen.prepare()],
+            (_, true) => vec![seen.prepare_for_user()],
+        },
     }
 }
 
@@ -265,7 +278,9 @@ fn against(seen: &Seen<'_>, what: AccessKind, errno: Errno) -> Vec<String> {
             seen.host_ids.0
         ),
         _ if is_own => seen.open_to_owner(),
-        _ if !seen.is_shifted() && seen.shift_is_enough() => seen.prepare(),
+        _ if !seen.is_shifted() && seen.shift_is_enough() && !seen.is_to_be_shared() => {
+            seen.prepare()
+        }
         // An owner may be denied what others are allowed.
         _ => match seen.owner_can() {
             true => seen.prepare_for_user(),

@@ -65,12 +65,35 @@ fn print(done: &Unmounted, dry_run: bool) {
     let in_place = |record: &&MountRecord| record.source == record.target;
     if let Some(record) = done.record.as_ref().filter(in_place) {
         say!(
-            "Its files have their owners on disk again. Files that the host created through the mount belong to ids on the \
-             other side of the map: `idshift shift --reverse --dry-run{} {}` finds them.",
-            map_words(record),
-            shell_word(&done.target)
+            "Its files have their owners on disk again. {}",
+            files_of_host(record)
         );
     }
+}
+
+/// How files are found that the host created through the mount.
+fn files_of_host(record: &MountRecord) -> String {
+    let place = shell_word(record.target.as_path());
+    if record.container_map.sides_overlap().is_none() {
+        return format!(
+            "Files that the host created through the mount belong to ids on the other side of the map: \
+             `idshift shift --reverse --dry-run{} {place}` finds them.",
+            map_words(record)
+        );
+    }
+    // The way back of such a map is not the map that the mount had.
+    let of_root = match record.map.on_disk(0, 0) {
+        (Some(uid), Some(gid)) if (uid, gid) != (0, 0) => format!(
+            " What root of the host created through the mount belongs to {uid}:{gid}: \
+             `find {place} -xdev \\( -uid {uid} -o -gid {gid} \\) -ls` lists it, `chown -h` gives it back."
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "The map has ids that are on both its sides, so `idshift shift --reverse` cannot find what the host created.{of_root} \
+         The mount showed (on disk:visible:count) {}.",
+        record.map
+    )
 }
 
 /// The container's map, for a command.

@@ -115,8 +115,11 @@ fn starting_with(
     all: impl IntoIterator<Item = String>,
 ) -> Vec<CompletionCandidate> {
     let typed = current.to_string_lossy().into_owned();
-    // Names are made by others: one with a line break would be two candidates, or worse.
-    let is_plain = |name: &String| !name.contains(char::is_control);
+    // Names are made by others, and shells insert them as they are: `$(…)` would be run.
+    let is_plain = |name: &String| {
+        name.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c))
+    };
     let fitting = all.into_iter().filter(|name| name.starts_with(&typed));
     fitting
         .filter(is_plain)

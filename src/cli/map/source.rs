@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::{NamedMap, file, subid};
 use crate::cli::exit::Failure;
 use crate::idmap::spec::MapSpecError;
-use crate::idmap::{IdMap, MapSpec};
+use crate::idmap::{IdMap, MapError, MapSpec};
 
 /// A map in one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl MapSource {
     pub fn named(&self) -> Result<NamedMap, Failure> {
         match self {
             MapSource::Ranges(ranges) => {
-                let map = IdMap::from_specs(ranges).map_err(Failure::usage)?;
+                let map = IdMap::from_specs(ranges).map_err(|error| one_word(ranges, &error))?;
                 let source = map.to_string();
                 Ok(NamedMap::plain(map, source))
             }
@@ -56,6 +56,24 @@ impl MapSource {
             MapSource::File(path) => file::read(Path::new(path), None),
         }
     }
+}
+
+/// A map in one word cannot be completed by another option.
+fn one_word(ranges: &[MapSpec], error: &MapError) -> Failure {
+    let MapError::Half { missing, letter } = error else {
+        return Failure::usage(error);
+    };
+    let said = |letter: &str| {
+        let words = ranges.iter().map(|spec| format!("{letter}:{}", spec.range));
+        words.collect::<Vec<_>>().join(",")
+    };
+    let has = if *letter == 'g' { "u" } else { "g" };
+    Failure::usage(format!(
+        "the map {} has no {missing}. Write both in one word, as in {},{letter}:0:100000:65536, or {} for uids and gids",
+        said(has),
+        said(has),
+        said("b")
+    ))
 }
 
 /// From one map's host ids to those of another; what their sources say beside goes to stderr.

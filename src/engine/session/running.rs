@@ -6,14 +6,12 @@ use std::path::Path;
 
 use super::conclude::RunEnd;
 use super::{Running, Session};
-use crate::engine::context::{RunState, WalkContext, WalkScope};
+use crate::engine::context::{RunState, WalkScope};
 use crate::engine::execute::{Execution, execute};
-use crate::engine::hardlinks::verify::walk_and_verify;
 use crate::engine::refusal::Refusal;
 use crate::engine::replay::{Replayed, Unreadable};
-use crate::engine::sinks::journal::JournalSink;
 use crate::engine::undo::{RollbackOptions, Undo};
-use crate::engine::visitor::ShiftVisitor;
+use crate::engine::walk_again::shift_until_no_name_vanishes;
 use crate::engine::{Ending, Phase, Report, Stats};
 use crate::fs::Root;
 use crate::journal::Journal;
@@ -68,9 +66,7 @@ impl Session<'_, Running<'_>> {
     pub fn shift_trees(self, scope: WalkScope<'_>, jobs: usize) -> Self {
         self.control.monitor.phase(Phase::Shifting, None);
         self.write_journal(|run, trees, writer| {
-            let walk = WalkContext::new(run, trees, scope);
-            let sink = || JournalSink::new(writer, run.control);
-            walk_and_verify(&walk, trees, jobs, || ShiftVisitor::new(&walk, sink()))
+            shift_until_no_name_vanishes(run, trees, scope, jobs, writer)
         })
     }
 

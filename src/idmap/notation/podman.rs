@@ -3,6 +3,9 @@
 //! Root's Podman means host ids. That of a user means *intermediate* ids: 0 is the user, and those from 1 on are the
 //! user's lines in `/etc/subuid`.
 
+mod command;
+mod options;
+mod quadlet;
 mod ranges;
 
 use thiserror::Error;
@@ -11,23 +14,11 @@ use super::{Described, NotationError, Source, map_of};
 use crate::guidance::Guidance;
 use crate::idmap::range::{RangeError, decimal};
 use crate::idmap::{IdMap, Range, RangeMap};
+use options::{may_have_some, options};
 use ranges::{put, rootless};
 
 const HELP: &str = "A range is [FLAGS]CONTAINER:HOST[:SIZE], as in `--uidmap 0:100000:65536`. What a container has that runs is in \
      /proc/PID/uid_map: `podman inspect --format '{{.State.Pid}}' NAME`";
-
-/// Options that leave the map to Podman.
-const LEFT_TO_PODMAN: [&str; 6] = [
-    "--userns",
-    "--subuidname",
-    "--subgidname",
-    "UserNS",
-    "SubUIDMap",
-    "SubGIDMap",
-];
-
-/// What comes before options in a Quadlet unit.
-const QUADLET_OPTIONS: [&str; 2] = ["PodmanArgs=", "GlobalArgs="];
 
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,74 +41,23 @@ pub struct PodmanMaps {
     file: String,
 }
 
-/// Words of a command line or a unit, without comments, quotes and the backslashes at the ends of lines.
-fn words(text: &str) -> Vec<(usize, String)> {
-    let lines = text.lines().enumerate();
-    let lines = lines.filter(|(_, line)| !line.trim_start().starts_with(['#', ';']));
-    let words = lines.flat_map(|(n, line)| line.split_whitespace().map(move |word| (n + 1, word)));
-    let option = |word: &str| {
-        let option = QUADLET_OPTIONS
-            .iter()
-            .find_map(|key| word.strip_prefix(key));
-        option.unwrap_or(word).replace(['"', '\''], "")
-    };
-    words
-        .filter(|(_, word)| *word != "\\")
-        .map(|(n, word)| (n, option(word)))
-        .collect()
-}
-
-/// `--uidmap`, `UIDMap` and what follows `=`.
-fn option(word: &str) -> Option<(bool, Option<&str>)> {
-    let (name, value) = match word.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
-        None => (word, None),
-    };
-    match name {
-        "--uidmap" | "UIDMap" => Some((true, value)),
-        "--gidmap" | "GIDMap" => Some((false, value)),
-        _ => None,
-    }
-}
-
-/// Whether a word that is no known option may say something of the map: what is passed over would give another one.
-fn is_of_maps(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let is_said = ["uidmap", "gidmap", "userns"]
-        .iter()
-        .any(|word| name.contains(word));
-    is_said && !name.contains('/')
-}
-
 /// Whether such an option is in it.
 pub(super) fn is_one(text: &str) -> bool {
-    words(text).iter().any(|(_, word)| option(word).is_some())
+    may_have_some(text)
 }
 
 pub(super) fn describe(text: &str, file: &str) -> Result<Described, NotationError> {
     let bad = |reason: String| NotationError::new(file, reason, HELP);
+    let options = options(text).map_err(|(line, reason)| bad(reason).at(line))?;
+    if options.is_empty() {
+        return Err(bad("has no --uidmap or --gidmap of a container".into()));
+    }
     let (mut uids, mut gids) = (Vec::new(), Vec::new());
-    let words = words(text);
-    let mut rest = words.iter().peekable();
-    while let Some((line, word)) = rest.next() {
-        let name = word.split('=').next().unwrap_or_default();
-        if LEFT_TO_PODMAN.contains(&name) {
-            return Err(bad(format!("{name} leaves the map to Podman")).at(*line));
-        }
-        let Some((is_uids, value)) = option(word) else {
-            if is_of_maps(name) {
-                return Err(bad(format!("{name} is not understood")).at(*line));
-            }
-            continue;
-        };
-        let value = match value {
-            Some(value) => value,
-            None => rest.next().map_or("", |(_, value)| value),
-        };
+    for option in &options {
         // A list of several is one option, too.
-        for part in value.split(',') {
-            let entry = entry(part).map_err(|error| bad(error.to_string()).at(*line))?;
-            match is_uids {
+        for part in option.value.split(',') {
+            let entry = entry(part).map_err(|error| bad(error.to_string()).at(option.line))?;
+            match option.is_uids {
                 true => uids.push(entry),
                 false => gids.push(entry),
             }

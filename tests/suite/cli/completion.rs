@@ -116,3 +116,20 @@ fn each_command_has_a_manual_page() {
     let migrate = fs::read_to_string(dir.join("idshift-docker-migrate.8")).unwrap();
     assert!(migrate.contains(".SH EXAMPLES"), "{migrate}");
 }
+
+/// A shell inserts a candidate as it is.
+#[test]
+fn names_that_a_shell_would_run_are_no_candidates() {
+    let place = tempfile::tempdir().unwrap();
+    let services =
+        "services:\n  'x;touch a;': {image: n}\n  '$(touch b)': {image: n}\n  web.1: {image: n}\n";
+    fs::write(place.path().join("compose.yaml"), services).unwrap();
+    let mut complete = Command::new(env!("CARGO_BIN_EXE_idshift"));
+    complete.current_dir(&place);
+    complete
+        .env("IDSHIFT_COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", "3");
+    let line = ["--", "idshift", "prepare", "--service", ""];
+    let run = Run::of(complete.args(line)).exits(0);
+    assert_eq!(run.text().trim(), "web.1", "{run}");
+}

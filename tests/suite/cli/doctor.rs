@@ -382,3 +382,28 @@ fn check_takes_the_map_of_the_remap_user() {
             .contains(json)
     );
 }
+
+/// From inside of a container it cannot be told what the kernel and filesystems keep.
+#[test]
+fn in_a_user_namespace_nothing_is_claimed_of_the_host() {
+    let host = Otherwise::new();
+    let dir = host.dir.path().to_str().unwrap();
+    let doctor = |command: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(command).arg(Idshift::program());
+        let more = ["--daemon-json", "/nonexistent", "--data-root", dir];
+        Run::of(unshare.arg("doctor").args(more))
+    };
+    let told = doctor(&["-U", "--map-root-user"]).exits(3);
+    assert!(
+        told.text().contains("on the host, outside of containers"),
+        "{told}"
+    );
+    for wrong in ["file capabilities no", "does not keep"] {
+        assert!(!told.text().contains(wrong), "{told}");
+    }
+    let shell = ["-m", "sh", "-c", "umount -l /proc; exec \"$@\"", "sh"];
+    let told = doctor(&shell).exits(3);
+    assert!(told.text().contains("mount -t proc proc /proc"), "{told}");
+    assert!(!told.text().contains("the kernel has none"), "{told}");
+}

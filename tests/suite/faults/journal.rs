@@ -399,3 +399,48 @@ fn few_descriptors() {
     }
     it.scene.roll_back(&idshift, "with enough of them");
 }
+
+/// Undoing needs some room for the journal: where there is none, what is said helps.
+#[test]
+fn a_rollback_without_room_says_what_to_do() {
+    let (full, fs) = (TestFs::new(Kind::TinyTmpfs), TestFs::new(Kind::Tmpfs));
+    let tree = fs.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    let dir = full.path().join("journals");
+    let with = |args: &[&str]| {
+        let mut command = Command::new(Idshift::program());
+        Run::of(command.args(args).arg("--journal-dir").arg(&dir))
+    };
+    with(&[
+        "shift",
+        "--map",
+        crate::support::MAP,
+        tree.to_str().unwrap(),
+    ])
+    .exits(0);
+    let fill = format!(
+        "head -c 1M /dev/zero > {}/fill; true",
+        full.path().display()
+    );
+    sh("sh", ["-c", &fill]);
+    let refused = with(&["rollback", "latest"]).exits(4);
+    let place = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .tempdir()
+        .unwrap();
+    let advice = refused
+        .stderr
+        .split('`')
+        .find(|part| part.starts_with("mv "));
+    let advice = advice.unwrap_or_else(|| panic!("{refused}"));
+    let elsewhere = place.path().to_str().unwrap();
+    sh("sh", ["-c", &advice.replace("/root/", elsewhere)]);
+    let moved = std::fs::read_dir(&place)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut rollback = Command::new(Idshift::program());
+    Run::of(rollback.arg("rollback").arg(moved)).exits(0);
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::journal::{HEAD, Journalled, frame, frames, journalled, lines};
-use crate::support::{Idshift, Run, Snapshot, assert_same, tree};
+use crate::support::{Idshift, Kind, Run, Snapshot, assert_same, scene, trace, tree};
 
 /// The journal as it is when the run was killed before its end.
 pub(super) fn cut_before_the_last_mark(it: &Journalled) {
@@ -228,4 +228,23 @@ fn it_does_not_stand_in_the_way_of_another_tree() {
     cut_before_the_last_mark(&it);
     let other = tree::plain_zoo(&it.tree.with_file_name("tree-2"));
     it.idshift.shift(&other);
+}
+
+/// Each inode counts once, whichever part of the run it was.
+#[test]
+fn what_a_resume_counts_is_all_there_is() {
+    let mut resumed = 0;
+    for n in [40, 60, 80, 100] {
+        let scene = scene::shift_in_many_frames(Kind::Tmpfs);
+        let idshift = Idshift::new();
+        trace::kill_at(&scene.command(&idshift), n);
+        if !scene::is_unfinished(&idshift) {
+            continue;
+        }
+        let run = idshift.run(["resume", "latest", "--json"]).exits(0);
+        let told = run.count("changed") + run.count("already_shifted");
+        assert_eq!(told, run.count("seen"), "killed at event {n}: {run}");
+        resumed += u64::from(run.count("already_shifted") > 0);
+    }
+    assert!(resumed > 0, "nothing was done before a kill");
 }

@@ -162,3 +162,28 @@ fn an_owner_that_no_container_has_is_told() {
         umount(&dir, &[]).exits(0);
     }
 }
+
+/// The way back of a map whose sides share ids is not the map of its mount.
+#[test]
+fn umount_of_an_ambiguous_map_says_where_files_are() {
+    for (maps, root) in [
+        (&["b:0:2000:1", "b:1:100000:65535"][..], 101_999),
+        (&["b:0:1000:2000"], 2000),
+    ] {
+        let fs = TestFs::new(Kind::Ext4);
+        let dir = directory(&fs.path().join("app"), (7, 7), 0o755);
+        let mut command = Idshift::new().command(["mount"]);
+        maps.iter().for_each(|map| _ = command.args(["--map", map]));
+        Run::of(command.arg(&dir)).exits(0);
+        fs::write(dir.join("by root"), "").unwrap();
+        let run = umount(&dir, &[]).exits(0);
+        assert_eq!(owner(&dir.join("by root")), (root, root), "{run}");
+        let text = run.text();
+        assert!(!text.contains("--reverse --dry-run"), "{run}");
+        let find = text.split('`').find(|part| part.starts_with("find "));
+        let found = crate::support::output("sh", ["-c", find.unwrap()]).stdout;
+        let found = String::from_utf8(found).unwrap();
+        assert_eq!(found.lines().count(), 1, "{found}");
+        assert!(found.contains("by\\ root"), "{found}");
+    }
+}

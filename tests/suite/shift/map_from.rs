@@ -330,3 +330,34 @@ fn a_map_is_shown_with_whoever_else_has_its_ids() {
     assert_eq!(json["ids"][1]["in_container"], serde_json::Value::Null);
     assert_eq!(json["shared_ranges"], serde_json::json!([]));
 }
+
+/// A range that is passed over would leave files with wrong owners.
+#[test]
+fn options_of_podman_are_read_whole_or_refused() {
+    need_root();
+    isolate();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("options");
+    let map = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new(Idshift::program());
+        Run::of(command.args(["map", "--json", "--map-from"]).arg(&file))
+    };
+    let unit = |ids: &str| format!("[Container]\nUIDMap={ids}\nGIDMap={ids}\n");
+    for text in [
+        unit("0:100000:65536 +1000:1000:1"),
+        unit("0:100000:65536 \\\n  +1000:1000:1"),
+    ] {
+        let told = map(&text).exits(0);
+        assert!(told.text().contains("1000:1000:1"), "{told}");
+    }
+    for text in [
+        "podman run --uidmap 0:100000:65536 a\npodman run --gidmap 0:200000:65536 b\n",
+        "podman run img # not any more: --uidmap 0:100000:65536\n",
+        "podman run tool run --uidmap 0:100000:65536\n",
+        "podman run --uidmap 0:100000:65536 +1000:1000:1 img\n",
+    ] {
+        let refused = map(text);
+        assert!(matches!(refused.code, Some(2 | 4)), "{text}: {refused}");
+    }
+}

@@ -12,4 +12,5 @@ mod one_at_a_time;
 mod one_bad_inode;
 mod peers;
 mod rate;
+mod renamed;
 mod shapes;

@@ -170,3 +170,16 @@ fn what_the_other_range_has_no_id_for_stays_and_is_named() {
         .run(["shift", "--from", MAP, tree.to_str().unwrap()])
         .exits(2);
 }
+
+/// One word has all of a map: there is no `--map` to add.
+#[test]
+fn half_a_map_is_refused_with_what_completes_it() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree::specimens(&fs.path().join("tree"));
+    let idshift = Idshift::new();
+    let whole = "u:0:300000:65536,g:0:100000:65536";
+    let half = moved(&idshift, MAP, "u:0:300000:65536", &tree, &[]).exits(2);
+    assert!(half.text().contains(whole), "{half}");
+    assert!(!half.text().contains("--map"), "{half}");
+    moved(&idshift, MAP, whole, &tree, &["--dry-run"]).exits(0);
+}

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::docker::same;
-use crate::support::volume::{check, directory, place, snapshot};
-use crate::support::{Idshift, MAP, Run, sh};
+use crate::support::volume::{check, directory, mode, place, snapshot};
+use crate::support::{Idshift, Kind, MAP, Run, TestFs, sh};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -206,4 +206,20 @@ fn a_change_during_a_check_shows_in_the_times() {
     assert!(slow.wait().unwrap().success());
     assert!(fs::metadata(&dir).unwrap().modified().unwrap() > then);
     assert_eq!(probes(&dir), 1, "only what somebody made");
+}
+
+/// What is made in an append-only directory cannot be removed.
+#[test]
+fn nothing_is_made_in_an_append_only_directory() {
+    let fs = TestFs::new(Kind::Ext4);
+    mode(&fs.path(), 0o755);
+    let dir = directory(&fs.path().join("dir"), (100_005, 100_005), 0o755);
+    sh("chattr", ["+a".as_ref(), dir.as_os_str()]);
+    let told = check(&dir, &["--as", "5:5"]).exits(3);
+    assert_eq!(probes(&dir), 0, "{told}");
+    assert!(told.text().contains("chattr -a"), "{told}");
+    check(&dir, &["--as", "6:6"]).exits(3);
+    sh("chattr", ["-a".as_ref(), dir.as_os_str()]);
+    check(&dir, &["--as", "5:5"]).exits(0);
+    assert_eq!(probes(&dir), 0);
 }

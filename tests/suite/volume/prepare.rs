@@ -321,3 +321,15 @@ fn a_directory_in_use_is_refused_with_its_users() {
     reads_it.wait().unwrap();
     daemon.stop();
 }
+
+#[test]
+fn one_owner_that_changes_is_not_called_none() {
+    let place = place();
+    let idshift = Idshift::new();
+    let there = directory(&place.path().join("there"), (0, 0), 0o755);
+    let new = place.path().join("new");
+    let mut command = idshift.command(["prepare", "--map", MAP, "--create", "--owner", "7:8"]);
+    let run = Run::of(command.args([&there, &new])).exits(0);
+    assert!(run.text().contains("Shifted 1 of 1"), "{run}");
+    assert!(!run.text().contains("no owner had to change"), "{run}");
+}

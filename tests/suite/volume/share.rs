@@ -416,3 +416,44 @@ fn each_service_of_a_project_gets_its_entries() {
         "{entries}"
     );
 }
+
+/// What its own user may not do with a file, sharing does not give either.
+#[test]
+fn check_of_a_shared_tree_advises_what_helps() {
+    let place = place();
+    let idshift = Idshift::new();
+    let line = "leo:x:1000:1000::/nonexistent/leo:/bin/bash\n";
+    fs::write(
+        "/etc/passwd",
+        fs::read_to_string("/etc/passwd").unwrap() + line,
+    )
+    .unwrap();
+    let top = directory(&place.path().join("site"), LEO, 0o755);
+    let read_only = file(&top.join("ro"), LEO, 0o444);
+    let as_33 = ["--as", "33:33", "--recursive"];
+    prepare(&idshift, &top, &["--share", "--owner", "33:33"]).exits(0);
+    let told = check(&top, &as_33).exits(3);
+    assert!(!told.text().contains("--allow-home"), "{told}");
+    for _ in 0..2 {
+        let json = check(&top, &[&as_33[..], &["--json"]].concat()).json();
+        for remedy in json["remedies"].as_array().unwrap() {
+            let words: Vec<&str> = remedy.as_str().unwrap().split(' ').collect();
+            match words[0] {
+                "idshift" => _ = idshift.run(&words[1..]).exits(0),
+                _ => _ = output(words[0], &words[1..]),
+            }
+        }
+    }
+    check(&top, &as_33).exits(0);
+    assert_eq!(fs::metadata(&read_only).unwrap().uid(), 1000);
+    // A program that gives its owner's rights stays so, and that is said.
+    let program = file(&top.join("program"), LEO, 0o4755);
+    prepare(&idshift, &top, &["--share", "--owner", "33:33"]).exits(0);
+    let told = check(&top, &as_33).exits(3);
+    let words = format!(
+        "leave set-id programs: a container that could write to {}",
+        program.display()
+    );
+    assert!(told.text().contains(&words), "{told}");
+    assert!(!told.text().contains("idshift prepare"), "{told}");
+}

@@ -31,11 +31,15 @@ pub(super) fn headline(report: &Report, of: SummaryKind, to_stderr: bool) -> Str
             format!("{}.", bad("Failed; rollback incomplete"))
         }
         // By a mount.
-        (Ending::Done, SummaryKind::Shift) if stats.seen <= 1 && stats.steps > 0 => format!(
-            "{} in {}; no owner had to change.",
-            good("Done"),
-            seconds(report.elapsed)
-        ),
+        (Ending::Done, SummaryKind::Shift)
+            if stats.seen <= 1 && stats.changed == 0 && stats.steps > 0 =>
+        {
+            format!(
+                "{} in {}; no owner had to change.",
+                good("Done"),
+                seconds(report.elapsed)
+            )
+        }
         (Ending::Done, SummaryKind::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
         (Ending::Done, SummaryKind::DryRun) => {
             format!("{dry_run}: {of_seen} would change. Looked {pace}.")

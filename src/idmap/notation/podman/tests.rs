@@ -136,3 +136,72 @@ fn options_that_a_unit_passes_on_count() {
         assert!(error.contains(said), "{error}");
     }
 }
+
+/// Quadlet reads each word of a line as a range (`LookupAllStrv`), also on lines that are continued.
+#[test]
+fn a_line_of_a_unit_has_several_ranges() {
+    let several = rootful(
+        "[Container]\nUIDMap=0:100000:65536\nUIDMap=+1000:1000:1\nGIDMap=0:100000:65536\nGIDMap=+1000:1000:1\n",
+    );
+    for text in [
+        "[Container]\nUIDMap=0:100000:65536 +1000:1000:1\nGIDMap=0:100000:65536 +1000:1000:1\n",
+        "[Container]\nUIDMap = 0:100000:65536 \\\n# why\n  +1000:1000:1\nGIDMap=\"0:100000:65536\" \\\n+1000:1000:1\n",
+    ] {
+        assert_eq!(rootful(text), several, "{text}");
+    }
+    // The container's command is no option.
+    let text = "[Container]\nExec=tool --uidmap 0:5:5\nUIDMap=0:100000:5\n";
+    assert_eq!(rootful(text), "b:0:100000:5");
+    for text in [
+        "podman run --uidmap 0:100000:65536 +1000:1000:1 image",
+        "--uidmap 0:100000:65536 +1000:1000:1",
+        "[Container]\nPodmanArgs=--uidmap 0:100000:65536 +1000:1000:1",
+    ] {
+        let said = maps(text).unwrap_err().to_string();
+        assert!(said.contains("no option takes it"), "{said}");
+    }
+}
+
+#[test]
+fn a_script_is_about_one_container() {
+    for (text, line, said) in [
+        (
+            "podman run --uidmap 0:100000:65536 a\npodman run --gidmap 0:200000:65536 b\n",
+            2,
+            "another container begins here",
+        ),
+        (
+            "podman run --uidmap 0:100000:65536 a; podman create b\n",
+            1,
+            "another container begins here",
+        ),
+        (
+            "[Container]\nUIDMap=0:1:1\n[Container]\nUIDMap=5:5:1\n",
+            3,
+            "another container begins here",
+        ),
+        (
+            "podman run -it --rm tool run --uidmap 0:100000:65536\n",
+            1,
+            "stands behind the image",
+        ),
+        ("bash -c 'podman run --uidmap 0:1:1 x'", 1, "inside quotes"),
+        (
+            "OPTS=--uidmap=0:1:1\npodman run --uidmap 0:1:1 $OPTS x",
+            1,
+            "is not in a command",
+        ),
+    ] {
+        let error = maps(text).unwrap_err();
+        assert_eq!(error.line, Some(line), "{error}");
+        assert!(error.reason.contains(said), "{error}");
+    }
+    let said = maps("podman run img # not any more: --uidmap 0:100000:65536\n").unwrap_err();
+    assert!(said.to_string().contains("has no --uidmap"), "{said}");
+    // Two ways to start the same one; comments, quotes and other commands between them.
+    let text = "#!/bin/sh\nset -e # don't\npodman pull img && podman network create n\nif a; then\n  sudo /usr/bin/podman run -dp 80:80 --rm --label 'a # b' \\\n    \
+        --user 1000:1000 --uidmap 0:100000:65536 img --flag\nelse podman create --uidmap=0:100000:65536 img; fi\n";
+    assert_eq!(rootful(text), "b:0:100000:65536");
+    let text = "[Service]\n; it's\nExecStart=/usr/bin/podman run \\\n\t--cgroups=no-conmon --uidmap 0:100000:65536 img\n";
+    assert_eq!(rootful(text), "b:0:100000:65536");
+}
