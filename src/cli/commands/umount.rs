@@ -85,7 +85,7 @@ fn files_of_host(record: &MountRecord) -> String {
     let of_root = match record.map.on_disk(0, 0) {
         (Some(uid), Some(gid)) if (uid, gid) != (0, 0) => format!(
             " What root of the host created through the mount belongs to {uid}:{gid}: \
-             `find {place} -xdev \\( -uid {uid} -o -gid {gid} \\) -ls` lists it, `chown -h` gives it back."
+             `find {place} -xdev \\( -uid {uid} -o -gid {gid} \\) -ls` lists it, `chown -h 0:0` gives it back."
         ),
         _ => String::new(),
     };

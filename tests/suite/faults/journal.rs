@@ -403,10 +403,11 @@ fn few_descriptors() {
 /// Undoing needs some room for the journal: where there is none, what is said helps.
 #[test]
 fn a_rollback_without_room_says_what_to_do() {
-    let (full, fs) = (TestFs::new(Kind::TinyTmpfs), TestFs::new(Kind::Tmpfs));
-    let tree = fs.path().join("tree");
+    let fs = TestFs::new(Kind::Tmpfs);
+    let [tree, dir] = ["tree", "journals"].map(|name| fs.path().join(name));
     std::fs::create_dir(&tree).unwrap();
-    let dir = full.path().join("journals");
+    std::fs::create_dir(&dir).unwrap();
+    let _full = crate::support::Mounted::new("tmpfs", "size=1m,mode=700", &dir);
     let with = |args: &[&str]| {
         let mut command = Command::new(Idshift::program());
         Run::of(command.args(args).arg("--journal-dir").arg(&dir))
@@ -418,10 +419,7 @@ fn a_rollback_without_room_says_what_to_do() {
         tree.to_str().unwrap(),
     ])
     .exits(0);
-    let fill = format!(
-        "head -c 1M /dev/zero > {}/fill; true",
-        full.path().display()
-    );
+    let fill = format!("head -c 2M /dev/zero > {}/fill; true", dir.display());
     sh("sh", ["-c", &fill]);
     let refused = with(&["rollback", "latest"]).exits(4);
     let place = tempfile::Builder::new()

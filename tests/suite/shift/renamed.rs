@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::trace;
+use crate::support::trace::{self, Call};
 use crate::support::{Idshift, Kind, MAP, Run, TestFs};
 
+/// Five inodes.
 fn tree(fs: &TestFs) -> PathBuf {
     let tree = fs.path().join("tree");
     fs::create_dir_all(tree.join("dir/inner")).unwrap();
@@ -15,33 +16,25 @@ fn tree(fs: &TestFs) -> PathBuf {
     tree
 }
 
-/// Shifts a tree, and does something before each call that reads or changes anything of the disk.
-fn shift(idshift: &Idshift, tree: &Path, more: &[&str], mut before: impl FnMut(u64)) -> Run {
-    let mut args = vec!["shift", "--jobs", "1", "--json", "--map", MAP];
-    args.extend(more);
-    let mut at = 0;
-    trace::run_failing(
-        &idshift.command(args.into_iter().chain(tree.to_str())),
-        |_| {
-            before(at);
-            at += 1;
-            None
-        },
-    )
+/// Runs a command on a tree, and does something before each call that reads or changes anything of the disk.
+fn run(idshift: &Idshift, command: &[&str], tree: &Path, mut before: impl FnMut(&Call)) -> Run {
+    let more = ["--jobs", "1", "--json", "--map", MAP];
+    let args = command.iter().copied().chain(more);
+    let command = idshift.command(args.chain(tree.to_str()));
+    trace::run_failing(&command, |call| {
+        before(call);
+        None
+    })
 }
 
-/// The same of `prepare`, which lists everything before it changes anything.
-fn prepare(idshift: &Idshift, tree: &Path, mut before: impl FnMut(u64)) -> Run {
-    let args = ["prepare", "--jobs", "1", "--json", "--map", MAP];
-    let mut at = 0;
-    trace::run_failing(
-        &idshift.command(args.into_iter().chain(tree.to_str())),
-        |_| {
-            before(at);
-            at += 1;
-            None
-        },
-    )
+/// Renames an entry of a tree once: when its name was read, and before it is looked up.
+fn rename_when_read<'t>(tree: &'t Path, from: &str, to: &str) -> impl FnMut(&Call) + 't {
+    let (from, to) = (tree.join(from), tree.join(to));
+    move |call| {
+        if from.exists() && call.inode().as_deref() == Some(&from) {
+            fs::rename(&from, &to).unwrap();
+        }
+    }
 }
 
 fn not_shifted(tree: &Path) -> usize {
@@ -51,60 +44,56 @@ fn not_shifted(tree: &Path) -> usize {
         let found = fs::symlink_metadata(&path).unwrap();
         count += usize::from(found.uid() != 100_000);
         if found.is_dir() {
-            all.extend(
-                fs::read_dir(&path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+            let entries = fs::read_dir(&path).unwrap();
+            all.extend(entries.map(|entry| entry.unwrap().path()));
         }
     }
     count
 }
 
 #[test]
-fn what_is_renamed_once_during_the_run_is_shifted() {
-    let calls = {
-        let fs = TestFs::new(Kind::Tmpfs);
-        let mut calls = 0;
-        shift(&Idshift::new(), &tree(&fs), &[], |at| calls = at).exits(0);
-        calls
-    };
-    let mut again = 0;
+fn what_is_renamed_during_the_run_is_shifted() {
     for (from, to) in [("dir/file", "dir/new"), ("dir/inner", "dir/other")] {
-        for n in (0..calls).step_by(3) {
-            let fs = TestFs::new(Kind::Tmpfs);
-            let tree = tree(&fs);
-            let idshift = Idshift::new();
-            let run = shift(&idshift, &tree, &[], |at| {
-                if at == n {
-                    fs::rename(tree.join(from), tree.join(to)).unwrap();
-                }
-            });
-            if run.code == Some(1) {
-                // A directory that goes while it is read ends the run, which is undone.
-                assert_eq!(not_shifted(&tree), 5, "{n}: {run}");
-                continue;
-            }
-            let run = run.exits(0);
-            assert_eq!(not_shifted(&tree), 0, "{from} renamed at call {n}: {run}");
-            assert_eq!(run.count("seen"), 5, "{n}: {run}");
-            assert_eq!(run.count("changed"), 5, "{n}: {run}");
-            assert_eq!(run.count("already_shifted"), 0, "{n}: {run}");
-            again += run.count("vanished");
-            idshift.run(["rollback", "latest"]).exits(0);
-            assert_eq!(not_shifted(&tree), 5, "{n}");
+        let fs = TestFs::new(Kind::Tmpfs);
+        let tree = tree(&fs);
+        let idshift = Idshift::new();
+        let rename = rename_when_read(&tree, from, to);
+        let told = run(&idshift, &["shift"], &tree, rename).exits(0);
+        assert!(tree.join(to).exists(), "{from} was not looked up: {told}");
+        assert_eq!(not_shifted(&tree), 0, "{told}");
+        for (what, count) in [("seen", 5), ("changed", 5), ("already_shifted", 0)] {
+            assert_eq!(told.count(what), count, "{what}: {told}");
         }
+        assert_eq!(told.count("vanished"), 1, "{told}");
+        idshift.run(["rollback", "latest"]).exits(0);
+        assert_eq!(not_shifted(&tree), 5);
     }
-    assert!(again > 0, "no name vanished");
+}
+
+/// What lists everything before it changes anything changes nothing then.
+#[test]
+fn what_is_renamed_while_a_plan_is_made_ends_it() {
+    let fs = TestFs::new(Kind::Tmpfs);
+    let tree = tree(&fs);
+    let idshift = Idshift::new();
+    let rename = rename_when_read(&tree, "dir/file", "dir/new");
+    let told = run(&idshift, &["prepare"], &tree, rename).exits(1);
+    assert!(told.text().contains("run the same command again"), "{told}");
+    assert_eq!(not_shifted(&tree), 5, "{told}");
+    run(&idshift, &["prepare"], &tree, |_| ()).exits(0);
+    assert_eq!(not_shifted(&tree), 0);
 }
 
 #[test]
 fn names_that_keep_changing_are_told() {
     for (more, help) in [
-        (&[][..], "run the same `idshift shift` again"),
-        (&["--keep-going"][..], "run the same `idshift shift` again"),
+        (&["shift"][..], "run the same `idshift shift` again"),
         (
-            &["--assume-unshifted"][..],
+            &["shift", "--keep-going"],
+            "run the same `idshift shift` again",
+        ),
+        (
+            &["shift", "--assume-unshifted"],
             "undo the run with `idshift rollback`",
         ),
     ] {
@@ -115,48 +104,22 @@ fn names_that_keep_changing_are_told() {
             0 => tree.join("dir/file"),
             n => tree.join(format!("dir/{n}")),
         };
-        let run = shift(&idshift, &tree, more, |at| {
+        let mut at = 0;
+        let told = run(&idshift, more, &tree, |_| {
             fs::rename(name(at), name(at + 1)).unwrap();
+            at += 1;
         })
         .exits(3);
-        let problems = run.json()["problems"].to_string();
+        let problems = told.json()["problems"].to_string();
         assert!(
             problems.contains("went away while the tree was read"),
-            "{run}"
+            "{told}"
         );
-        assert!(problems.contains(help), "{run}");
-        assert_eq!(not_shifted(&tree), 1, "{run}");
-        if more.is_empty() {
-            shift(&idshift, &tree, &[], |_| ()).exits(0);
+        assert!(problems.contains(help), "{told}");
+        assert_eq!(not_shifted(&tree), 1, "{told}");
+        if more.len() == 1 {
+            run(&idshift, more, &tree, |_| ()).exits(0);
             assert_eq!(not_shifted(&tree), 0);
         }
     }
-}
-
-/// All or nothing.
-#[test]
-fn what_is_renamed_while_a_plan_is_made_ends_it() {
-    let calls = {
-        let fs = TestFs::new(Kind::Tmpfs);
-        let mut calls = 0;
-        prepare(&Idshift::new(), &tree(&fs), |at| calls = at).exits(0);
-        calls
-    };
-    let mut told = 0;
-    for n in (0..calls).step_by(3) {
-        let fs = TestFs::new(Kind::Tmpfs);
-        let tree = tree(&fs);
-        let run = prepare(&Idshift::new(), &tree, |at| {
-            if at == n {
-                fs::rename(tree.join("dir/file"), tree.join("dir/new")).unwrap();
-            }
-        });
-        match run.code {
-            Some(0) => assert_eq!(not_shifted(&tree), 0, "{n}: {run}"),
-            Some(1) => assert_eq!(not_shifted(&tree), 5, "{n}: {run}"),
-            _ => panic!("{n}: {run}"),
-        }
-        told += u64::from(run.text().contains("run the same command again"));
-    }
-    assert!(told > 0, "no name vanished");
 }
