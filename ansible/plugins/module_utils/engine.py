@@ -13,6 +13,9 @@ import urllib.parse
 class EngineError(Exception):
     """The daemon does not do what it was asked for."""
 
+    # Containers that ran before and do not run now, each with the reason.
+    not_running = {}
+
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
@@ -115,9 +118,16 @@ class Daemon:
         return self._systemctl("is-active", "--quiet", unit)[0] == 0
 
     def stop(self, with_containerd=False):
-        """Notes what runs, and stops it. What did not run is not started later."""
+        """Notes what runs, and stops it. What did not run is not started later. If it cannot be stopped, all that ran is
+        started again."""
         if not self.managed:
             return
+        try:
+            self._stop(with_containerd)
+        except EngineError as error:
+            raise self._started_again(str(error))
+
+    def _stop(self, with_containerd):
         units = self.UNITS + (("containerd.service",) if with_containerd else ())
         # Docker that its socket would start on demand is started by this question; what it has is to be known.
         if any(self.is_active(unit) for unit in self.UNITS) and self.before is None:
@@ -129,8 +139,21 @@ class Daemon:
         if active:
             code, stdout, stderr = self._systemctl("stop", *active)
             if code != 0:
-                self.start_units()
                 raise EngineError("systemctl stop %s: %s" % (" ".join(active), stderr.strip()))
+
+    def _started_again(self, why):
+        """Starts what was stopped before something could not be. The error that says so."""
+        try:
+            self.start_units()
+            troubles = self._start_containers() if self.before else {}
+        except EngineError as error:
+            return EngineError("%s. Not all that ran before could be started again: %s" % (why, error))
+        if not troubles:
+            return EngineError("%s. All that ran before runs" % why)
+        lines = ["%s: %s" % one for one in sorted(troubles.items())]
+        error = EngineError("%s. Of what ran before, these do not run now: %s" % (why, ", ".join(lines)))
+        error.not_running = troubles
+        return error
 
     def _stop_what_outlives_it(self):
         if self.api.ask("GET", "/info").get("LiveRestoreEnabled"):

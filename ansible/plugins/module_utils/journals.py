@@ -91,7 +91,7 @@ class JournalTask:
                 if self.run_of_journal.get("state") in ("unfinished", "rollback unfinished"):
                     daemon.start_also_enabled()
         except EngineError as error:
-            self._fail(str(error))
+            self._fail(str(error), not_running=error.not_running)
         done = self._command(command, *more)
         self.result.update(done.summary())
         if done.code in (0, 3, 4, 74):

@@ -103,7 +103,7 @@ class RemapTask:
         try:
             self.daemon.stop(self.with_containerd)
         except EngineError as error:
-            self._fail(str(error))
+            self._fail("Docker could not be stopped, and nothing was changed. " + str(error), not_running=error.not_running)
         before = {one["id"] for one in self.idshift.journals()}
         done = self.idshift.run(self.command, "--yes", *self._line())
         self.result.update(done.summary())
@@ -146,7 +146,8 @@ class RemapTask:
         try:
             self.daemon.stop(self.with_containerd)
         except EngineError as error:
-            self._fail("%s. It could not be undone: %s" % (why, error), undone=False, changed=True)
+            more = {"undone": False, "changed": True, "not_running": error.not_running}
+            self._fail("%s. It could not be undone: %s" % (why, error), **more)
         back = self.idshift.run("rollback", journal, "--yes", *self.idshift.journal_dir())
         undone_by = "rollback"
         if back.ending == "refused":

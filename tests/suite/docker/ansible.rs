@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::support::engine_host::EngineHost;
 use crate::support::fleet::{Fleet, owners, recap};
-use crate::support::{long, need_root};
+use crate::support::{long, need_root, output, script};
 
 const PLAIN: &str = "/var/lib/docker";
 const REMAPPED: &str = "/var/lib/docker/100000.100000";
@@ -154,4 +155,17 @@ fn a_fleet_is_migrated_and_reverted_by_playbooks() {
     }
     let again = fleet.play("revert", ALL_AT_ONCE);
     assert_eq!(recap(&again, "h1"), (0, 0), "{again}");
+}
+
+/// Without a host: what the collection does when the daemon or a container does not stop.
+#[test]
+fn what_ran_runs_again_where_docker_cannot_be_stopped() {
+    let place = tempfile::tempdir().unwrap();
+    let namespace = place.path().join("ansible_collections/idshift");
+    fs::create_dir_all(&namespace).unwrap();
+    let collection = Path::new(env!("CARGO_MANIFEST_DIR")).join("ansible");
+    std::os::unix::fs::symlink(collection, namespace.join("idshift")).unwrap();
+    let program = script("ansible_stop.py");
+    let said = output("python3", [program.as_path(), place.path()]).stdout;
+    assert_eq!(String::from_utf8_lossy(&said), "all is as it was\n");
 }
