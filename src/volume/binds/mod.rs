@@ -42,6 +42,9 @@ pub struct Bind {
     pub read_only: bool,
     /// Docker makes the source when it is missing.
     pub creates_source: bool,
+    /// A file of a secret or a config, and no directory.
+    #[serde(skip)]
+    pub is_file: bool,
 }
 
 /// A mount that is no host path.
@@ -105,6 +108,7 @@ impl Service {
                     target: other.target,
                     read_only,
                     creates_source: false,
+                    is_file: false,
                 }),
                 None => self.other_mounts.push(other),
             }

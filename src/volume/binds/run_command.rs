@@ -235,6 +235,7 @@ impl Reading<'_> {
                 target,
                 read_only: volume.read_only,
                 creates_source: true,
+                is_file: false,
             }),
             source => self.service.other_mounts.push(OtherMount {
                 what: match source {
@@ -292,6 +293,7 @@ impl Reading<'_> {
                 target,
                 read_only,
                 creates_source,
+                is_file: false,
             });
             return Ok(());
         }
@@ -337,6 +339,7 @@ fn api_socket() -> Bind {
         target: DOCKER_SOCKET.into(),
         read_only: false,
         creates_source: false,
+        is_file: false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use thiserror::Error;
 
 use super::Bind;
 use crate::fs::Root;
@@ -101,6 +102,12 @@ pub fn one_owner_each(uses: &mut [Use], allowed: Allowed) -> Result<Vec<Source>,
 
 /// Why a bind is left: an owner does not help, or it is a part of the system that is only read.
 fn why_left(bind: &Bind, allowed: Allowed) -> Option<String> {
+    if let Some(missing) = missing_of_host(&bind.source) {
+        return match missing {
+            MissingOfHost::System(_) if allowed.system_path => None,
+            _ => Some(missing.to_string()),
+        };
+    }
     let real = std::fs::canonicalize(&bind.source).ok()?;
     let root = Root::open(&real).ok()?;
     if let Err(error) = preflight::check_kind(&root) {
@@ -136,9 +143,12 @@ fn find(used: &Use, allowed: Allowed) -> Result<Found<'_>, VolumeError> {
         Err(error) => return Err(VolumeError::io(path)(error)),
     };
     if is_missing && !used.bind.creates_source {
-        let reason = format!(
-            "is not there, and Docker would not make it for the service {service}: `mkdir -p` makes it"
-        );
+        let help = match used.bind.is_file {
+            true => "it has to be a file. Make it first",
+            false => "`mkdir -p` makes it",
+        };
+        let reason =
+            format!("is not there, and Docker would not make it for the service {service}: {help}");
         return Err(VolumeError::path(path, reason));
     }
     if is_missing && !allowed.create {
@@ -152,6 +162,35 @@ fn find(used: &Use, allowed: Allowed) -> Result<Found<'_>, VolumeError> {
         real: real(path)?,
         is_missing,
     })
+}
+
+/// A path that is missing and that only the host itself makes.
+#[derive(Debug, Error)]
+pub enum MissingOfHost {
+    /// A directory in its place would keep a program from listening.
+    #[error("is not there, and has the name of a socket: the program that listens on it makes it")]
+    Socket,
+    /// A part of the system, with what it is.
+    #[error("is not there, and is a part of the system ({0})")]
+    System(&'static str),
+}
+
+/// Whether nothing is to be made in the place of this path.
+pub fn missing_of_host(path: &Path) -> Option<MissingOfHost> {
+    let found = path.symlink_metadata();
+    if !found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return None;
+    }
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "sock")
+    {
+        return Some(MissingOfHost::Socket);
+    }
+    match preflight::check_system_path(&real(path).ok()?).err()? {
+        UnsuitableRoot::System { why, .. } => Some(MissingOfHost::System(why)),
+        _ => None,
+    }
 }
 
 /// Without symlinks, as far as it is there.

@@ -7,6 +7,7 @@ use crate::fs::Root;
 use crate::fs::escape::escaped;
 use crate::preflight::mount_views::{self, MountViewError};
 use crate::volume::VolumeError;
+use crate::volume::binds::sources::missing_of_host;
 use crate::volume::guidance::create_for_user;
 
 /// Opens the path. Follows a symlink, as Docker does for the source of a bind mount.
@@ -18,6 +19,9 @@ pub(super) fn open(request: &CheckRequest) -> Result<(Root, bool), VolumeError> 
                 "is not there. Docker would make it, only for the container's root. {error}"
             );
             return VolumeError::path(path, reason);
+        }
+        if let Some(missing) = missing_of_host(path) {
+            return VolumeError::path(path, missing.to_string());
         }
         let help = create_for_user(&request.map_words, path, &request.user);
         let reason =

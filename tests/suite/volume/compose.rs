@@ -3,9 +3,11 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use crate::support::compose::{BASE, By, EXTENDED, OVER, Project};
 use crate::support::docker::same;
+use crate::support::need_root;
 use crate::support::volume::{directory, snapshot};
 
 #[test]
@@ -354,4 +356,46 @@ fn check_does_not_advise_what_prepare_refuses() {
         !checked.text().contains("idshift prepare --map"),
         "{checked}"
     );
+}
+
+/// A directory in the place of a socket would keep the daemon from listening, and one in the place of a file is no secret.
+#[test]
+fn what_only_the_host_makes_is_not_made() {
+    need_root();
+    let project = Project::new();
+    directory(&project.at("data"), (0, 0), 0o755);
+    let missing = project.at("data/docker.sock");
+    let service = |mounts: &str| {
+        let text = format!(
+            "services: {{w: {{image: w, user: '33:33', {mounts}}}}}\nsecrets: {{s: {{file: ./b/password}}}}\n"
+        );
+        project.write("compose.yaml", &text);
+    };
+    service("volumes: ['./data:/data', './data/docker.sock:/s', '/run/none/at/all:/r']");
+    let run = |what: &[&str]| {
+        let compose = ["--compose", "compose.yaml"];
+        project.run(By::Idshift, &[what, &compose].concat())
+    };
+    let checked = run(&["check"]).exits(3);
+    assert!(!checked.text().contains("--create"), "{checked}");
+    for more in [
+        &["prepare"][..],
+        &["prepare", "--create", "--dry-run"],
+        &["prepare", "--create"],
+    ] {
+        let run = run(more).exits(0);
+        let told = run.text() + &run.stderr;
+        assert!(told.contains("has the name of a socket"), "{run}");
+        assert!(told.contains("is a part of the system (holds"), "{run}");
+        assert!(!told.contains("--allow-system-path"), "{run}");
+    }
+    assert!(!missing.exists() && !Path::new("/run/none").exists());
+    // Not by this option either.
+    service("volumes: ['./data/docker.sock:/s']");
+    run(&["prepare", "--create", "--allow-system-path"]);
+    assert!(!missing.exists());
+    service("secrets: [s]");
+    let refused = run(&["prepare"]).exits(4);
+    assert!(refused.stderr.contains("has to be a file"), "{refused}");
+    assert!(!refused.stderr.contains("mkdir"), "{refused}");
 }

@@ -12,7 +12,7 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::say;
 use crate::cli::output::text::{columns, count, one_line, path};
 use crate::idmap::IdMap;
-use crate::volume::binds::sources::{Allowed, Use, one_owner_each};
+use crate::volume::binds::sources::{Allowed, Use, missing_of_host, one_owner_each};
 use crate::volume::binds::{Bind, OtherMount};
 use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
@@ -198,7 +198,10 @@ fn remedies(services: &[TriedService], words: &str) -> Vec<String> {
         let mut helps = match &tried.check {
             Some(checked) if !tried.works => checked.remedies.clone(),
             Some(_) => Vec::new(),
-            None if tried.is_missing && tried.bind.creates_source => {
+            None if tried.is_missing
+                && tried.bind.creates_source
+                && missing_of_host(&tried.bind.source).is_none() =>
+            {
                 is_made = true;
                 Vec::new()
             }

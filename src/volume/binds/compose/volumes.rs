@@ -234,6 +234,7 @@ impl Declared {
             BindsError::new(file, format!("the {what} {name:?} is not declared"))
         };
         let mut docker_name = None;
+        let is_file = matches!(source, MountSource::Secret(..));
         let (path, other) = match source {
             MountSource::Path(source, creates_source) => {
                 return Ok(Ok(Bind {
@@ -241,6 +242,7 @@ impl Declared {
                     target,
                     read_only,
                     creates_source,
+                    is_file: false,
                 }));
             }
             MountSource::Volume(name) => {
@@ -265,6 +267,7 @@ impl Declared {
                 target,
                 read_only,
                 creates_source: false,
+                is_file,
             }),
             None => Err(OtherMount {
                 what: other,
