@@ -1,5 +1,9 @@
 //! What must be so before a docker root is given another place.
 
+use std::ffi::CString;
+
+use nix::unistd::{Gid, getgrouplist};
+
 use super::metadata::Found;
 use super::place::{Source, Target, stat_of};
 use super::recognise;
@@ -8,8 +12,9 @@ use crate::docker::data_root::{DockerRoot, MOVING, is_remapped_name, names};
 use crate::docker::image_store::{self, ContainerdStore};
 use crate::docker::inventory::is_daemon_name;
 use crate::docker::{DockerError, Reason};
-use crate::fs::Root;
 use crate::fs::escape::shell_word;
+use crate::fs::{PinnedFile, Root, attributes};
+use crate::ownership::{Ownership, access};
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_not_in_use;
 
@@ -38,6 +43,37 @@ pub(super) fn check_places(
     }
     Ok(())
 }
+
+/// Refuses a place that the user cannot reach.
+pub(super) fn check_is_reached(user: &RootlessUser, to: &Target) -> Result<(), DockerError> {
+    let gid = Gid::from_raw(user.root.1);
+    let groups = CString::new(user.name.as_bytes()).ok();
+    let groups = groups.and_then(|name| getgrouplist(&name, gid).ok());
+    let mut gids: Vec<u32> = groups.into_iter().flatten().map(Gid::as_raw).collect();
+    gids.push(user.root.1);
+    for dir in to.anchor.ancestors() {
+        let pin = PinnedFile::path(dir).map_err(DockerError::errno(dir))?;
+        let stat = pin.stat().map_err(DockerError::errno(dir))?;
+        // What cannot be read is not known to be closed.
+        let ownership = attributes::read(&pin, &stat).ok();
+        let is_closed = |it: &Ownership| !access::may(it, user.root.0, &gids, SEARCH);
+        if ownership.as_ref().is_some_and(is_closed) {
+            let why = format!(
+                "cannot be searched by {}, whose daemon would not reach {}. `chmod o+x {}` allows it. Or choose a directory \
+                 that {} can reach, with --to",
+                user.name,
+                shell_word(&to.path()),
+                shell_word(dir),
+                user.name
+            );
+            return Err(DockerError::in_the_way(dir, why));
+        }
+    }
+    Ok(())
+}
+
+/// The permission to go through a directory.
+const SEARCH: u8 = 1;
 
 /// All is renamed: nothing is copied.
 pub(super) fn check_same_filesystem(

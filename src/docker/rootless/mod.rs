@@ -3,7 +3,7 @@
 //! Everything in it belongs to the ids of that user then: the user is the container's root, and the user's ranges in
 //! `/etc/subuid` and `/etc/subgid` follow from 1 on. `docs/rootless.md` has what was measured.
 //!
-//! - [`user`]: whose daemon it is, and the map
+//! - [`user`]: whose daemon it is, and the map; [`user_config`]: what that daemon is told
 //! - [`obstacles`]: pure: what is different about a container in a rootless daemon, or does not work
 //! - [`recognise`]: whether a data-root is a rootless daemon's
 //! - `layout`: which inode goes through the map
@@ -23,3 +23,4 @@ pub mod recognise;
 mod rewrite;
 mod steps;
 pub mod user;
+pub mod user_config;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::checks::{
-    check_content, check_drivers, check_places, check_same_filesystem, check_store, check_unused,
-    other_daemon,
+    check_content, check_drivers, check_is_reached, check_places, check_same_filesystem,
+    check_store, check_unused, other_daemon,
 };
 use super::layout::Layout;
 use super::metadata::{containers, left_binds, rewritten, troubled};
@@ -78,6 +78,7 @@ impl RootlessMove {
         let to = Target::at(&request.rootless_root)?;
         check_places(user, &from, &to)?;
         check_same_filesystem(&from, &to, user)?;
+        check_is_reached(user, &to)?;
         let docker_root = DockerRoot::at(&from.path);
         check_content(&docker_root)?;
         check_drivers(&docker_root)?;

@@ -12,12 +12,15 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{path, printable, shell_word};
+use crate::docker::data_root::DockerRoot;
 use crate::docker::migrate::DaemonTarget;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::user::RootlessUser;
+use crate::docker::rootless::user_config::UserConfig;
 use crate::docker::unfinished_run::unfinished_run;
 use crate::engine::{Outcome, Refusal, Report};
 use crate::journal::Store;
+use crate::preflight::check_system_path;
 
 /// The way back is not there yet.
 ///
@@ -42,9 +45,11 @@ pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<
         None,
     );
     let user = RootlessUser::resolve(user).map_err(refused)?;
+    let config = UserConfig::read(&user).map_err(refused)?;
+    let looks_in = config.data_root(&user);
     let request = RootlessRequest {
         data_root: target.map_err(refused)?.data_root,
-        rootless_root: rootless.to.clone().unwrap_or_else(|| user.data_root()),
+        rootless_root: rootless.to.clone().unwrap_or(looks_in),
         user,
         jobs: args.effort.threads(),
         clear_flags: args.obstacles.immutable == Immutable::Clear,
@@ -66,6 +71,7 @@ pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<
             None => refused(error),
         }
     })?;
+    let drivers = DockerRoot::at(now).drivers().map_err(refused)?;
     let monitor = Terminal::new(args.output.quiet);
     let control = limits.control(&monitor);
     let (report, of) = match args.dry_run {
@@ -98,7 +104,10 @@ pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<
     let manifest = args.manifest.as_deref();
     print_report(call, &report, of, &args.output, to_stdout, manifest);
     if !args.output.quiet {
-        for note in notes(&plan, &request, &report, args.dry_run) {
+        for note in notes(&plan, (&request, &config), &report, args.dry_run) {
+            tell!("{}", printable(&note));
+        }
+        if let Some(note) = driver_note(&config, &drivers) {
             tell!("{}", printable(&note));
         }
     }
@@ -124,7 +133,7 @@ fn question(plan: &RootlessMove, request: &RootlessRequest) -> [String; 4] {
 /// What a person should know of a run.
 fn notes(
     plan: &RootlessMove,
-    request: &RootlessRequest,
+    (request, config): (&RootlessRequest, &UserConfig),
     report: &Report,
     dry_run: bool,
 ) -> Vec<String> {
@@ -169,32 +178,68 @@ fn notes(
             it.what, it.help
         ));
     }
+    notes.extend(config.unread.as_ref().map(|why| {
+        format!(
+            "{} was not read: {why}. If it sets a data-root, name that with --to.",
+            path(&config.path)
+        )
+    }));
     if !dry_run {
-        notes.push(next(request));
+        notes.push(next(plan, (request, config)));
     }
     notes
 }
 
 /// What containers bind keeps its owners.
 fn bind_note(container: &str, source: &Path, request: &RootlessRequest) -> String {
+    let stays = format!(
+        "Bind mount {} of {container} keeps its owners, and root in the container is {} there now.",
+        path(source),
+        request.user.name
+    );
+    let real = source.canonicalize();
+    if !real.is_ok_and(|real| check_system_path(&real).is_ok()) {
+        return stays;
+    }
     let map: Vec<String> = (request.user.map.to_string().split(' '))
         .map(|range| format!("--map {range}"))
         .collect();
     format!(
-        "Bind mount {} of {container} keeps its owners, and root in the container is {} there now. Where it holds ids of \
-         containers, `idshift shift --assume-unshifted {} {}` shifts them.",
-        path(source),
-        request.user.name,
+        "{stays} Where it holds ids of containers, `idshift shift --assume-unshifted {} {}` shifts them.",
         map.join(" "),
         shell_word(source)
     )
 }
 
+/// A storage driver that does not show what is carried.
+fn driver_note(config: &UserConfig, drivers: &[String]) -> Option<String> {
+    let set = config.storage_driver.as_ref()?;
+    (!drivers.is_empty() && !drivers.contains(set)).then(|| {
+        format!(
+            "{} sets the storage driver {set}, which does not show the images and containers of {}. Take that line out before \
+             the daemon starts.",
+            path(&config.path),
+            drivers.join(", ")
+        )
+    })
+}
+
 /// What is to be done next.
-fn next(request: &RootlessRequest) -> String {
+fn next(plan: &RootlessMove, (request, config): (&RootlessRequest, &UserConfig)) -> String {
     let user = &request.user.name;
+    let looks_in = config.data_root(&request.user);
+    let is_found = looks_in == plan.to || looks_in.canonicalize().is_ok_and(|it| it == plan.to);
+    let first = match is_found {
+        true => String::new(),
+        false => format!(
+            "The daemon of {user} looks in {}. First set \"data-root\": {} in {}. ",
+            path(&looks_in),
+            serde_json::Value::from(plan.to.to_string_lossy()),
+            path(&config.path)
+        ),
+    };
     format!(
-        "Now {user} starts the rootless daemon: `systemctl --user start docker` (`dockerd-rootless-setuptool.sh install`, run \
+        "{first}Now {user} starts the rootless daemon: `systemctl --user start docker` (`dockerd-rootless-setuptool.sh install`, run \
          as {user}, makes that unit). A plain daemon that is started here does not have this data any more."
     )
 }
