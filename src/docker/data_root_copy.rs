@@ -2,10 +2,13 @@
 //!
 //! Files of the containerd image store are copied with what a conversion makes, and not here.
 
+pub mod earlier;
+
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -13,12 +16,12 @@ use super::conversion::leftover;
 use super::coreutils_cp::{CpError, cp};
 use super::data_root::{COPY, DockerRoot, TopTime, plain_names};
 use super::guidance::NO_ROOM_FOR_COPY;
-use super::{DockerError, Reason};
+use super::{DockerError, Reason, unfinished_mark};
 use crate::engine::{Phase, RunControl};
-use crate::fs::escape::{escaped, shell_word};
+use crate::fs::dir::open_dir;
+use crate::fs::escape::shell_word;
+use crate::fs::remove_tree;
 use crate::fs::space::{self, Amount, BARE_INODE};
-use crate::fs::{mountinfo, remove_tree};
-use crate::journal::{Journal, Step};
 
 /// A copy that can be made.
 pub struct PlannedCopy {
@@ -49,7 +52,7 @@ impl PlannedCopy {
         check_is_closed(&top)?;
         let name = format!("{COPY}{range}");
         let staging = top.join(&name);
-        check_is_free(&staging)?;
+        earlier::check_is_free(&staging)?;
         if DockerRoot::at(&top)
             .drivers()?
             .iter()
@@ -113,11 +116,25 @@ impl PlannedCopy {
         time.note().map_err(DockerError::io(&self.data_root))?;
         let _ = self.time.set(time);
         begun();
-        let copied = self.copy_into(&staging, control);
+        let marked = self.open().and_then(unfinished_mark::mark);
+        let marked = marked.map_err(DockerError::io(&staging));
+        let copied = marked.and_then(|()| self.copy_into(&staging, control));
         if copied.is_err() {
             self.remove();
         }
         copied
+    }
+
+    /// From now on it may be used: what is written to it then may be nowhere else.
+    ///
+    /// # Errors
+    /// The disk does not have that.
+    pub fn begin(&self) -> io::Result<()> {
+        self.open().and_then(unfinished_mark::unmark)
+    }
+
+    fn open(&self) -> io::Result<OwnedFd> {
+        Ok(open_dir(rustix::fs::CWD, &self.data_root.join(&self.name))?)
     }
 
     /// Removes a copy that was made and not used.
@@ -160,31 +177,6 @@ impl PlannedCopy {
     }
 }
 
-/// A message about the copy that is left after the rollback of its migration, with the command that
-/// removes it.
-pub fn left(journal: &Journal) -> Option<String> {
-    let place = journal.steps.iter().find_map(|step| match step {
-        Step::RemoveDir { at, .. } => {
-            let name = at.path.last().filter(|_| at.path.len() == 1)?;
-            name.0.starts_with(COPY.as_bytes()).then_some(at)
-        }
-        _ => None,
-    })?;
-    let path = place.to_path(&journal.header.roots);
-    path.is_dir().then(|| {
-        let unmount = match mountinfo::first_within(&path) {
-            None => String::new(),
-            Some(point) => format!(" Something is mounted in it: first `umount {}`.", shell_word(&point)),
-        };
-        format!(
-            "The copy that the migration made is still there: {}. Remove it when you do not need it any \
-            more: `rm -rf {}`.{unmount}",
-            escaped(&path),
-            shell_word(&path)
-        )
-    })
-}
-
 /// Checks that there is space for a copy, or that there is once the rest of an earlier conversion is removed. `help`:
 /// what else can be done.
 ///
@@ -215,18 +207,6 @@ pub(super) fn check_room(
     ))
 }
 
-/// Refuses if the directory of the copy exists already.
-fn check_is_free(staging: &Path) -> Result<(), DockerError> {
-    match staging.symlink_metadata() {
-        Err(_) => Ok(()),
-        Ok(_) => Err(DockerError::in_the_way(
-            staging,
-            Reason::of_mount_within(staging)
-                .unwrap_or_else(|| Reason::EarlierCopy(shell_word(staging).to_string())),
-        )),
-    }
-}
-
 /// Refuses a data-root that others than root can enter. `cp` works by paths: somebody who can write
 /// in a volume could make it copy any directory of the host. Users of the data-root are checked
 /// before; this keeps everybody else out.
@@ -247,20 +227,5 @@ fn check_is_closed(top: &Path) -> Result<(), DockerError> {
                 path = shell_word(top),
             ),
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_removes_the_old_copy_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let staging = dir.path().join("docker data").join("idshift-copy-1.1");
-        fs::create_dir_all(&staging).unwrap();
-        let told = check_is_free(&staging).unwrap_err().to_string();
-        let command = format!("`rm -rf '{}'`", staging.display());
-        assert!(told.contains(&command), "{told}");
     }
 }

@@ -1,6 +1,7 @@
 //! The run of a migration, and what is made for it before: a copy of the root, or what a conversion puts into place.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -71,8 +72,7 @@ pub(super) fn execute(
         };
         stamps.check(what)
     };
-    let around = (is_as_planned, || made.remove());
-    let report = execute_made(&request, remap, store, control, around)?;
+    let report = execute_made(&request, remap, store, control, (is_as_planned, &made))?;
     Ok((report, changed))
 }
 
@@ -132,6 +132,12 @@ impl<'c> Made<'c> {
         }
     }
 
+    /// From now on it may be used.
+    fn begin(&self) -> io::Result<()> {
+        self.copy.map_or(Ok(()), PlannedCopy::begin)?;
+        self.staging.as_ref().map_or(Ok(()), Staging::begin)
+    }
+
     fn remove(&self) {
         self.staging.iter().for_each(Staging::remove);
         self.copy.iter().for_each(|copy| copy.remove());
@@ -144,13 +150,13 @@ fn execute_made(
     remap: &Remap,
     store: &Store,
     control: RunControl<'_>,
-    (is_as_planned, remove): (impl FnOnce() -> Result<(), DockerError>, impl FnOnce()),
+    (is_as_planned, made): (impl FnOnce() -> Result<(), DockerError>, &Made<'_>),
 ) -> Result<Report, MigrateError> {
     let run = || {
         let migration = Migration::prepare(request, remap)?;
         // Last, as what comes next refuses when Docker runs.
         is_as_planned()?;
-        let begin = || request.staging.as_ref().map_or(Ok(()), Staging::begin);
+        let begin = || made.begin();
         let plan = Plan {
             on_listed: Some(&begin),
             ..migration.plan()
@@ -164,7 +170,7 @@ fn execute_made(
         Err(_) => is_surely_ended(store, &request.data_root),
     };
     if is_unused {
-        remove();
+        made.remove();
     }
     done
 }

@@ -11,7 +11,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{count, inodes, printable};
 use crate::docker::conversion::leftover;
-use crate::docker::data_root_copy;
+use crate::docker::data_root_copy::earlier;
 use crate::docker::idmapped::unit;
 use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
 use crate::fs::escape::escaped;
@@ -71,7 +71,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     }
     let is_over = matches!(report.ending, Ending::Done | Ending::Nothing { .. });
     let is_told = is_over && !args.dry_run && !args.output.quiet;
-    let left = [data_root_copy::left(&journal), leftover::left(&journal)];
+    let left = [earlier::left(&journal), leftover::left(&journal)];
     for left in left.into_iter().flatten().filter(|_| is_told) {
         tell!("{}", printable(&left));
     }

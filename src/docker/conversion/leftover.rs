@@ -1,53 +1,25 @@
 //! What an earlier conversion left in the data-root: nothing that anybody needs where it was cut short before it changed
 //! anything, and else perhaps the only copy of what containers wrote.
 //!
-//! The directory is marked as long as the first is so. The mark is an extended attribute: it is gone, and that is on disk,
-//! before the journal says that the run may begin.
+//! The directory is marked as long as the first is so ([`unfinished_mark`]).
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::XattrFlags;
-use rustix::io::Errno;
 
 use super::staging::staging_name;
 use crate::docker::data_root::{CONVERTED, TopTime, names};
-use crate::docker::{DockerError, Reason};
-use crate::fs::dir::open_dir;
+use crate::docker::{DockerError, Reason, unfinished_mark};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount};
 use crate::fs::{mountinfo, remove_tree};
 use crate::journal::Journal;
 use crate::journal::record::RunKind;
 
-/// Only root can set it.
-const MARK: &str = "trusted.idshift.unfinished";
-
-/// Marks a directory that is to be filled.
-pub(super) fn mark(dir: &OwnedFd) -> io::Result<()> {
-    match rustix::fs::fsetxattr(dir, MARK, b"", XattrFlags::empty()) {
-        // Then nothing tells afterwards that nobody needs it.
-        Err(Errno::OPNOTSUPP) => Ok(()),
-        set => Ok(set.and_then(|()| rustix::fs::fsync(dir))?),
-    }
-}
-
-/// Takes the mark away, before what is made is used.
-pub(super) fn unmark(dir: &OwnedFd) -> io::Result<()> {
-    match rustix::fs::fremovexattr(dir, MARK) {
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
-        removed => Ok(removed.and_then(|()| rustix::fs::fsync(dir))?),
-    }
-}
-
 /// Whether a directory was made by a conversion that changed nothing, and is needed by nobody. One that is empty was
 /// killed before it was marked.
 pub fn is_unfinished(dir: &Path) -> bool {
-    let Ok(handle) = open_dir(rustix::fs::CWD, dir) else {
-        return false;
-    };
-    let is_marked = rustix::fs::fgetxattr(handle, MARK, &mut [0u8; 1][..]).is_ok();
+    let is_marked = unfinished_mark::is_marked(dir);
     let is_own = |names: Vec<String>| match is_marked {
         true => names.iter().all(|name| is_made_here(name)),
         false => names.is_empty(),
@@ -191,9 +163,11 @@ mod tests {
         let top = tempfile::tempdir_in("/var/tmp").unwrap();
         let dir = top.path().join("idshift-convert-1.1");
         std::fs::create_dir_all(dir.join("overlay2/a/diff/data")).unwrap();
-        let handle = std::fs::File::open(&dir).unwrap().into();
+        let handle = std::fs::File::open(&dir).unwrap();
         // Only root may.
-        let Ok(()) = mark(&handle) else { return };
+        let Ok(()) = unfinished_mark::mark(&handle) else {
+            return;
+        };
         check_is_free(top.path(), "1.1").unwrap();
         std::fs::write(dir.join("mine"), "precious").unwrap();
         check_is_free(top.path(), "1.1").unwrap_err();
@@ -201,10 +175,10 @@ mod tests {
         assert!(dir.join("mine").exists());
         std::fs::remove_file(dir.join("mine")).unwrap();
 
-        unmark(&handle).unwrap();
+        unfinished_mark::unmark(&handle).unwrap();
         remove_unfinished(top.path(), "1.1").unwrap();
         assert!(dir.join("overlay2/a/diff/data").exists());
-        mark(&handle).unwrap();
+        unfinished_mark::mark(&handle).unwrap();
         remove_unfinished(top.path(), "1.1").unwrap();
         assert!(!dir.exists());
     }

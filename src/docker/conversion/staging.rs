@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::fill::fill;
 use super::leftover;
 use super::plan::Conversion;
-use crate::docker::DockerError;
 use crate::docker::data_root::{CONVERTED, TopTime};
+use crate::docker::{DockerError, unfinished_mark};
 use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
 use crate::fs::{Identity, PinnedFile, file_ops, remove_tree};
@@ -86,7 +86,7 @@ impl Staging {
             images: BTreeMap::new(),
             changed: Vec::new(),
         };
-        let marked = staging.open().and_then(|dir| leftover::mark(&dir));
+        let marked = staging.open().and_then(|dir| unfinished_mark::mark(&dir));
         let filled = marked.map_err(DockerError::io(&staging.dir));
         let filled = filled.and_then(|()| fill(&staging.dir, conversion, control));
         let listed = filled.and_then(|filled| {
@@ -117,7 +117,7 @@ impl Staging {
     /// # Errors
     /// The disk does not have that.
     pub fn begin(&self) -> io::Result<()> {
-        self.open().and_then(|dir| leftover::unmark(&dir))
+        self.open().and_then(|dir| unfinished_mark::unmark(&dir))
     }
 
     /// Removes it if no step was taken: every inode that was made, and files of layers that were

@@ -1,0 +1,143 @@
+//! The copy of an earlier migration: after a rollback it may hold the only copy of what was written to the remapped root.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use walkdir::WalkDir;
+
+use crate::docker::data_root::COPY;
+use crate::docker::{DockerError, Reason, unfinished_mark};
+use crate::fs::escape::{escaped, shell_word};
+use crate::fs::mountinfo;
+use crate::journal::{Journal, Step};
+
+/// So many paths are named.
+const NAMED: usize = 5;
+
+/// Refuses if the directory of the copy exists already.
+///
+/// # Errors
+/// It does; the reason says whether anybody may need it.
+pub fn check_is_free(staging: &Path) -> Result<(), DockerError> {
+    if staging.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let reason = Reason::of_mount_within(staging).unwrap_or_else(|| {
+        let word = shell_word(staging).to_string();
+        match is_unused(staging) {
+            true => Reason::UnusedCopy(word),
+            false => Reason::EarlierCopy(word),
+        }
+    });
+    Err(DockerError::in_the_way(staging, reason))
+}
+
+/// Whether its migration ended before it changed anything. One that is empty was killed before it was marked.
+pub fn is_unused(staging: &Path) -> bool {
+    let is_empty = || {
+        staging
+            .read_dir()
+            .is_ok_and(|mut names| names.next().is_none())
+    };
+    unfinished_mark::is_marked(staging) || is_empty()
+}
+
+/// A message about the copy that is left after the rollback of its migration: what is only there, and the command that
+/// removes it.
+pub fn left(journal: &Journal) -> Option<String> {
+    let place = journal.steps.iter().find_map(|step| match step {
+        Step::RemoveDir { at, .. } => {
+            let name = at.path.last().filter(|_| at.path.len() == 1)?;
+            name.0.starts_with(COPY.as_bytes()).then_some(at)
+        }
+        _ => None,
+    })?;
+    let path = place.to_path(&journal.header.roots);
+    if !path.is_dir() {
+        return None;
+    }
+    let unmount = match mountinfo::first_within(&path) {
+        None => String::new(),
+        Some(point) => format!(
+            " Something is mounted in it: first `umount {}`.",
+            shell_word(&point)
+        ),
+    };
+    let (count, named) = written_since(&path, journal.header.time);
+    let holds = match count {
+        0 => "Remove it when you do not need it any more".to_string(),
+        _ => {
+            let named: Vec<_> = named.iter().map(|path| escaped(path).to_string()).collect();
+            let more = if count > named.len() { ", ..." } else { "" };
+            format!(
+                "{count} of its files and directories were created or modified after the migration, and may be nowhere \
+                 else: {}{more}. Look at them, and copy what you need to another place. After that, remove the copy",
+                named.join(", ")
+            )
+        }
+    };
+    Some(format!(
+        "The copy that the migration made is still there: {}. {holds}: `rm -rf {}`.{unmount}",
+        escaped(&path),
+        shell_word(&path)
+    ))
+}
+
+/// How many inodes of a copy were created, or modified in content, since this time, and the first of them. The copy keeps
+/// times of modification, and it was complete before its run began.
+fn written_since(copy: &Path, began: Timestamp) -> (usize, Vec<PathBuf>) {
+    let is_later = |time: io::Result<SystemTime>| {
+        let time = time.ok().and_then(|time| Timestamp::try_from(time).ok());
+        time.is_some_and(|time| time > began)
+    };
+    let below = WalkDir::new(copy).min_depth(1).same_file_system(true);
+    let found = below.sort_by_file_name().into_iter().filter_map(Result::ok);
+    let mut written = found.filter(|entry| {
+        let Ok(about) = entry.metadata() else {
+            return false;
+        };
+        // A directory was modified because of what is in it, or was in it.
+        is_later(about.created()) || !about.is_dir() && is_later(about.modified())
+    });
+    let named: Vec<PathBuf> = written
+        .by_ref()
+        .take(NAMED)
+        .map(|entry| entry.into_path())
+        .collect();
+    (named.len() + written.count(), named)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_a_copy_that_was_not_used_is_said_to_be_nobodys() {
+        let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+        let staging = dir.path().join("docker data").join("idshift-copy-1.1");
+        fs::create_dir_all(&staging).unwrap();
+        let told = || check_is_free(&staging).unwrap_err().to_string();
+        let removes = format!("`rm -rf '{}'`", staging.display());
+        assert!(
+            told().contains("is not needed") && told().contains(&removes),
+            "{}",
+            told()
+        );
+        fs::write(staging.join("dump.sql"), "precious").unwrap();
+        let moves = format!("`mv '{}' /root/`", staging.display());
+        assert!(
+            !told().contains("rm -rf") && told().contains(&moves),
+            "{}",
+            told()
+        );
+        let handle = fs::File::open(&staging).unwrap();
+        // Only root may.
+        if unfinished_mark::mark(&handle).is_ok() {
+            assert!(told().contains("is not needed"), "{}", told());
+        }
+    }
+}
