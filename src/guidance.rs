@@ -55,6 +55,8 @@ pub enum Guidance<'a> {
     DryRunWithoutRoot,
     /// Of a data-root of Docker.
     MigrateDataRoot(&'a str),
+    /// Of the root of a remapped daemon, with the data-root that it is in.
+    RemappedRoot(&'a str, &'a str),
     /// Of a directory in which no file can be put into place.
     WriteDaemonJsonByHand,
     /// Of a manifest that does not fit.
@@ -193,6 +195,11 @@ impl Guidance<'_> {
                 f,
                 "`idshift docker migrate --data-root {}` migrates it",
                 path
+            ),
+            Guidance::RemappedRoot(root, top) => write!(
+                f,
+                "Of a remapped root, name directories of volumes only: {root}/volumes/NAME/_data. `idshift docker audit \
+                 --data-root {top}` tells what is there"
             ),
             Guidance::PrivateJournalDir(path) => write!(
                 f,

@@ -46,6 +46,11 @@ impl PathRewriter {
         Path::new(&self.from)
     }
 
+    /// Where it is afterwards.
+    pub fn to(&self) -> &Path {
+        Path::new(&self.to)
+    }
+
     /// The data-root: it is the one place or the other, whichever holds the other; where neither does, what is
     /// carried.
     pub fn data_root(&self) -> &Path {

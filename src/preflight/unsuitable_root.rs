@@ -24,7 +24,7 @@ pub enum UnsuitableRoot {
     /// A directory that a Docker daemon works in.
     #[error(
         "{path}: is a Docker data-root, in which not everything belongs to containers. {}",
-        Guidance::MigrateDataRoot(&shell_word(path)), path = escaped(path)
+        of_data_root(path), path = escaped(path)
     )]
     DataRoot {
         /// The root.
@@ -33,7 +33,7 @@ pub enum UnsuitableRoot {
     /// A directory in one.
     #[error(
         "{path}: is a part of the Docker data-root {shown}, in which not everything belongs to containers. {}",
-        Guidance::MigrateDataRoot(&shell_word(root)), path = escaped(path), shown = escaped(root)
+        of_data_root(root), path = escaped(path), shown = escaped(root)
     )]
     InDataRoot {
         /// The directory.
@@ -45,7 +45,7 @@ pub enum UnsuitableRoot {
     #[error(
         "{path}: holds the Docker data-root {shown}, in which not everything belongs to containers. Name the directories beside \
          it. {}",
-        Guidance::MigrateDataRoot(&shell_word(root)), path = escaped(path), shown = escaped(root)
+        of_data_root(root), path = escaped(path), shown = escaped(root)
     )]
     HoldsDataRoot {
         /// The directory.
@@ -191,6 +191,21 @@ pub fn check_kind(root: &crate::fs::Root) -> Result<(), UnsuitableRoot> {
     })
 }
 
+/// What helps where this data-root is named, plain or remapped.
+fn of_data_root(root: &Path) -> String {
+    let name = root.file_name().and_then(|name| name.to_str());
+    let is_remapped = name
+        .and_then(|name| name.split_once('.'))
+        .is_some_and(|ids| {
+            let is_id = |id: &str| id.parse::<u32>().is_ok();
+            is_id(ids.0) && is_id(ids.1)
+        });
+    match root.parent().filter(|_| is_remapped) {
+        Some(top) => Guidance::RemappedRoot(&shell_word(root), &shell_word(top)).to_string(),
+        None => Guidance::MigrateDataRoot(&shell_word(root)).to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +216,13 @@ mod tests {
         let said = UnsuitableRoot::DataRoot { path }.to_string();
         assert!(
             said.contains("`idshift docker migrate --data-root '/srv/my docker'`"),
+            "{said}"
+        );
+        let path = PathBuf::from("/srv/my docker/100000.100000/volumes");
+        let root = PathBuf::from("/srv/my docker/100000.100000");
+        let said = UnsuitableRoot::InDataRoot { path, root }.to_string();
+        assert!(
+            said.contains("`idshift docker audit --data-root '/srv/my docker'`"),
             "{said}"
         );
     }

@@ -29,7 +29,7 @@ pub(in crate::docker) fn prepare(
     check_options(request, remap, root)?;
     check_is_docker_s(root)?;
     let (top, inner) = (&root.top, &root.range[..]);
-    let moved = PathRewriter::new(&root.point(), top, Vec::new())?;
+    let moved = PathRewriter::new(&root.point(), &root.point(), Vec::new())?;
     let inventory = Inventory::of_mounts(&moved)?;
     inventory.check()?;
     let [holder, content] = place(inner);

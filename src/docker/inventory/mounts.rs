@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::path_owner::is_daemon_name;
 use crate::docker::DockerError;
+use crate::docker::data_root::is_remapped_name;
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::storage_drivers;
 use crate::fs::escape::shell_word;
@@ -21,6 +23,76 @@ pub struct MountPoint {
     pub new_path: PathBuf,
     /// The daemon mounts it for a container that runs, and unmounts it.
     pub by_daemon: bool,
+    /// Where the docker root goes.
+    way: Way,
+    /// What of it containers own.
+    shifted: Shifted,
+}
+
+/// Where a docker root goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Into the range.
+    Migrate,
+    /// Out of it.
+    Revert,
+    /// From one range to another.
+    Rebase,
+    /// Something else, or nowhere.
+    Other,
+}
+
+impl Way {
+    fn of(rewriter: &PathRewriter) -> Way {
+        let (from, to) = (rewriter.from(), rewriter.to());
+        let is_remapped = |path: &Path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(is_remapped_name)
+        };
+        match from != to && is_remapped(from) {
+            true if from.parent() == Some(to) => Way::Revert,
+            true if is_remapped(to) => Way::Rebase,
+            false if to.parent() == Some(from) => Way::Migrate,
+            _ => Way::Other,
+        }
+    }
+
+    /// The command, in a list of what is to be done.
+    fn command(self) -> &'static str {
+        match self {
+            Way::Migrate => "migrate",
+            Way::Revert => "revert",
+            Way::Rebase | Way::Other => "run this again",
+        }
+    }
+}
+
+/// What of a mount below a docker root is to be shifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shifted {
+    /// All of it.
+    All,
+    /// `_data` in it.
+    Data,
+    /// `_data` in each directory in it.
+    EachData,
+    /// All of it, and no command shifts it in its place: it is no volume.
+    Elsewhere,
+    /// Layers or metadata of the daemon, of which each has an owner of its own.
+    Daemons,
+}
+
+impl Shifted {
+    fn of(below: &Path) -> Shifted {
+        let names: Vec<&str> = below.iter().filter_map(|name| name.to_str()).collect();
+        match &names[..] {
+            ["volumes"] => Shifted::EachData,
+            ["volumes", _] => Shifted::Data,
+            ["volumes", ..] => Shifted::All,
+            [first, ..] if is_daemon_name(first.as_bytes()) => Shifted::Daemons,
+            _ => Shifted::Elsewhere,
+        }
+    }
 }
 
 /// The mount points below the docker root, as this process sees them. `devices`: names of volumes that the
@@ -50,6 +122,8 @@ pub fn mount_points(
         found.push(MountPoint {
             by_daemon: is_of_daemon(below, devices),
             idmapped: mount.idmapped,
+            way: Way::of(rewriter),
+            shifted: Shifted::of(below),
             path: mount.point,
             fs_type: mount.fs_type,
             new_path,
@@ -89,13 +163,50 @@ impl MountPoint {
             ),
             false if self.idmapped => format!(
                 "is an idmapped mount, so its owners on disk are not those shown, and it is neither renamed \
-                nor shifted. `umount {path}`, migrate, shift the directory that it shows (`findmnt -o SOURCE,FSROOT {path}` \
-                 says which), and bind that at {new}"
+                nor shifted. `umount {path}`, {}, shift the directory that it shows (`findmnt -o SOURCE,FSROOT {path}` \
+                 says which), and bind that at {new}",
+                self.way.command()
             ),
             false => format!(
-                "is a mount point ({}): what is mounted below a data-root is neither renamed nor shifted with it. \
-                 `umount {path}`, migrate, mount it at {new} (in /etc/fstab too), and shift it with `idshift prepare {new}`",
-                self.fs_type
+                "is a mount point ({}): what is mounted below a data-root is neither renamed nor shifted with it. {}",
+                self.fs_type,
+                self.help()
+            ),
+        }
+    }
+
+    /// What to do with it.
+    fn help(&self) -> String {
+        let (path, new) = (shell_word(&self.path), shell_word(&self.new_path));
+        if self.shifted == Shifted::Daemons {
+            return format!(
+                "`umount {path}`, and copy what it holds to {path} with `cp -a` from another mount point. Then {}",
+                self.way.command()
+            );
+        }
+        let first = format!("`umount {path}`, {}", self.way.command());
+        let shift = match self.way {
+            Way::Migrate => "idshift shift",
+            Way::Revert => "idshift shift --reverse",
+            Way::Rebase => "idshift shift --from MAP --to MAP",
+            Way::Other => return format!("{first}, and mount it at {new} (in /etc/fstab too)"),
+        };
+        let tree = match self.shifted {
+            Shifted::Data => format!("{new}/_data"),
+            Shifted::EachData => format!("{new}/*/_data"),
+            _ => new.to_string(),
+        };
+        let maps = match self.way {
+            Way::Rebase => ", with the maps of this run",
+            _ => "",
+        };
+        match self.shifted {
+            Shifted::Elsewhere => format!(
+                "{first}, mount it outside of the data-root, shift it there with `{shift} DIR`{maps}, and mount it at {new} \
+                 (in /etc/fstab too)"
+            ),
+            _ => format!(
+                "{first}, mount it at {new} (in /etc/fstab too), and shift what containers own in it: `{shift} {tree}`{maps}"
             ),
         }
     }

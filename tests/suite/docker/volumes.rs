@@ -300,9 +300,15 @@ fn mounts_in_a_data_root_are_refused_with_a_remedy() {
     place.container("c", &[], json!({}));
     let shm = root.join("containers/c/mounts/shm");
     fs::create_dir_all(&shm).unwrap();
-    let places = ["volumes/v0/_data", "volumes/v0", "appdata/disk"];
+    let places = [
+        ("volumes/v0/_data", "`idshift shift {}`"),
+        ("volumes/v0", "`idshift shift {}/_data`"),
+        ("volumes", "`idshift shift {}/*/_data`"),
+        ("overlay2", "`cp -a`"),
+        ("appdata/disk", "outside of the data-root"),
+    ];
     let idshift = Idshift::new();
-    for below in places {
+    for (below, command) in places {
         let at = root.join(below);
         fs::create_dir_all(&at).unwrap();
         let start = snapshot(&root);
@@ -318,7 +324,7 @@ fn mounts_in_a_data_root_are_refused_with_a_remedy() {
             for words in [
                 format!("{}: is a mount point (tmpfs)", at.display()),
                 format!("umount {}", at.display()),
-                format!("idshift prepare {}", new.display()),
+                command.replace("{}", new.to_str().unwrap()),
             ] {
                 assert!(text.contains(&words), "{below}: {words:?} in {told}");
             }
@@ -363,10 +369,11 @@ fn mounts_in_a_data_root_are_refused_with_a_remedy() {
     let at = root.join(INNER).join("volumes/v0/_data");
     let mounted = TestFs::mount_inside(Kind::Tmpfs, &at);
     let refused = place.run(&idshift, "revert", &[]).exits(4);
-    assert!(
-        refused.stderr.contains("is a mount point (tmpfs)"),
-        "{refused}"
-    );
+    let back = root.join("volumes/v0/_data");
+    refused
+        .says("is a mount point (tmpfs)")
+        .says(&format!("revert, mount it at {}", back.display()))
+        .says(&format!("`idshift shift --reverse {}`", back.display()));
     drop(mounted);
     place.run(&idshift, "revert", &[]).exits(0);
 }
