@@ -6,13 +6,12 @@ use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{self, names};
 use super::findings::{command_line, driver, idmapped, in_use_root, parents, ranges};
-use super::remap::Remap;
+use super::remap::{Remap, user_of};
 use super::{DockerError, guidance};
 use crate::fs::PinnedFile;
 use crate::fs::escape::escaped;
 use crate::host::{Finding, filesystem, idmapped_trial, kernel, runtime, security, subids};
-use crate::idmap::subid::DEFAULT_USER;
-use crate::idmap::{IdMap, MapSpec, MountMap};
+use crate::idmap::{Direction, IdMap, MapSpec, MountMap};
 use crate::volume::probe::try_namespace;
 
 /// Which daemon, as far as the operator says.
@@ -34,8 +33,8 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     let nothing = DaemonJson::default();
     let settings = daemon.daemon_json.as_ref().unwrap_or(&nothing);
     let remap_to = settings.remap_to(daemon.userns_remap);
-    let remap = Remap::resolve(&remap_to);
     let top = data_root::find(daemon.data_root, settings);
+    let remap = Remap::resolve_for(&remap_to, &top, Direction::Into);
 
     let mut findings = kernel::findings();
     findings.extend(runtime::findings());
@@ -44,8 +43,7 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     findings.extend(remap.iter().map(|remap| namespace(&remap.map)));
     let of_user = match &remap {
         Ok(remap) => remap.user.as_str(),
-        Err(_) if remap_to == "default" => DEFAULT_USER,
-        Err(_) => remap_to.split(':').next().unwrap_or(&remap_to),
+        Err(_) => user_of(&remap_to),
     };
     findings.extend(subids::findings(of_user));
     findings.push(configuration(daemon));
@@ -62,8 +60,8 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
         ),
     });
     findings.extend(idmapped(&top));
-    let gid = remap.as_ref().ok().map(|remap| remap.root.1);
-    findings.push(parents(&top, gid));
+    let of_root = remap.as_ref().ok().map(|remap| remap.root);
+    findings.push(parents(&top, of_root));
     let places = match top.is_dir() {
         true => filesystems(&top),
         // Where it will be made.

@@ -73,30 +73,45 @@ pub fn driver(root: &DockerRoot) -> Finding {
     }
 }
 
-/// A remapped dockerd does not start when the container's root may not search a directory above its
-/// root (moby `daemon/daemon_unix.go`, `setupDaemonRoot`): by its group, where that is known, or as
-/// one of all others.
-pub fn parents(top: &Path, root_gid: Option<u32>) -> Finding {
+/// Directories above the data-root that the container's root must be able to search: dockerd checks that before it starts
+/// (moby `daemon/daemon_unix.go`, `setupDaemonRoot`).
+pub fn parents(top: &Path, root: Option<(u32, u32)>) -> Finding {
     const WHAT: &str = "directories above";
-    let closed = top.ancestors().skip(1).find(|dir| {
+    match closed_above(top, root) {
+        None => Finding::ok(WHAT, "can be searched by all"),
+        Some(dir) => Finding::error(WHAT, format!("{} {CLOSED}", escaped(dir)))
+            .remedy(format!("chmod o+x {}", shell_word(dir))),
+    }
+}
+
+const CLOSED: &str = "cannot be searched by others: a remapped daemon refuses to start";
+
+/// Refuses a data-root that the container's root cannot reach.
+///
+/// # Errors
+/// Names the directory above it, and what opens it.
+pub fn check_is_reached(top: &Path, root: (u32, u32)) -> Result<(), DockerError> {
+    match closed_above(top, Some(root)) {
+        None => Ok(()),
+        Some(dir) => Err(DockerError::in_the_way(
+            dir,
+            format!("{CLOSED}. `chmod o+x {}` lets it", shell_word(dir)),
+        )),
+    }
+}
+
+/// The nearest directory above a data-root that the container's root cannot search. dockerd asks for the bit of one class:
+/// the owner's, the group's, or that of all others.
+fn closed_above(top: &Path, root: Option<(u32, u32)>) -> Option<&Path> {
+    top.ancestors().skip(1).find(|dir| {
         let stat = PinnedFile::path(dir).and_then(|pin| pin.stat());
         stat.is_ok_and(|stat| {
-            let wanted = match root_gid == Some(stat.gid) {
-                true => 0o010,
-                false => 0o001,
+            let wanted = match root {
+                Some((uid, _)) if uid == stat.uid => 0o100,
+                Some((_, gid)) if gid == stat.gid => 0o010,
+                _ => 0o001,
             };
             stat.mode.bits() & wanted == 0
         })
-    });
-    match closed {
-        None => Finding::ok(WHAT, "can be searched by all"),
-        Some(dir) => Finding::error(
-            WHAT,
-            format!(
-                "{} cannot be searched by others: a remapped daemon refuses to start",
-                escaped(dir)
-            ),
-        )
-        .remedy(format!("chmod o+x {}", shell_word(dir))),
-    }
+    })
 }

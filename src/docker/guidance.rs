@@ -9,6 +9,7 @@ use super::data_root::DEFAULT_PATH;
 use crate::fs::escape::shell_word;
 use crate::idmap::IdMap;
 use crate::idmap::subid::DEFAULT_USER;
+use crate::preflight::homes;
 
 /// For a data-root that is not the right one.
 pub const DATA_ROOT: &str = "name another with --data-root; `docker info -f '{{.DockerRootDir}}'` prints the data-root of a running \
@@ -51,6 +52,9 @@ pub const CREATE_USER_AS_DOCKERD: &str =
 
 /// The same, where a command of the system is named first.
 pub const CREATE_USER_TOO: &str = "`idshift docker migrate --create-user` does so too";
+
+/// Where a root is remapped already.
+pub const REVERT_GOES_BACK: &str = "`idshift docker revert` goes back";
 
 /// Where a migration by a mount is asked for and is not possible.
 pub const NOT_IDMAPPED: &str = "migrate without --idmapped";
@@ -160,6 +164,21 @@ pub enum PrepareOption<'a> {
     AllowHome,
     /// Shift it back; with the option that [`crate::preflight::homes::flag`] gives.
     Reverse(&'a str),
+}
+
+/// The command that shifts a directory out of the range of a map.
+pub fn prepare_back(map: &IdMap, path: &Path) -> String {
+    let maps: Vec<String> = map
+        .to_string()
+        .split(' ')
+        .map(|range| format!("--map {range}"))
+        .collect();
+    let home = homes::flag(path);
+    format!(
+        "idshift prepare --reverse {}{home} {}",
+        maps.join(" "),
+        shell_word(path)
+    )
 }
 
 /// The command that shifts a directory; `user`: whose range, where that is not the default one.

@@ -24,8 +24,10 @@
 //! - [`doctor`]: whether this host can run remapped containers
 //! - [`container_user`]: whom a container or an image runs as
 //! - [`audit`]: what an operator should know before
+//! - `unfinished_mark`: what is made for a run and was not used yet
 //! - `staged_run`: its run, and what is made for it before
 //! - `steps`: the steps of a migration as they come together
+//! - `existing_roots`: remapped roots that are there, and what gives them their ranges back
 //! - [`migration_plan`]: the plan that carries a data-root into a range or out of it
 //! - [`rebase`]: the plan that carries a remapped root to another range
 //! - [`rootless`]: a plain data-root becomes that of a user's rootless daemon, and back
@@ -46,6 +48,7 @@ pub mod data_root;
 pub mod data_root_copy;
 pub mod doctor;
 mod error;
+mod existing_roots;
 mod findings;
 pub mod guidance;
 pub mod idmapped;
@@ -66,6 +69,7 @@ mod stamps;
 mod steps;
 mod storage_drivers;
 pub mod swarm;
+mod unfinished_mark;
 pub mod unfinished_run;
 
 pub use error::DockerError;

@@ -131,9 +131,18 @@ pub enum Reason {
         help::NO_COPY
     )]
     CopyOfSubvolumes,
-    /// An earlier run was cut off.
+    /// A run was cut off before it changed anything.
     #[error(
-        "is left over from {help} and is not needed. Remove it with `rm -rf {0}`, then run this again",
+        "is left over from {help} that ended before it changed anything, and is not needed. Remove it with `rm -rf {0}`, \
+         then run this again",
+        help = help::EARLIER_COPY
+    )]
+    UnusedCopy(String),
+    /// A run was undone.
+    #[error(
+        "is the copy of {help} that was undone. What was written to it after that migration may be nowhere else. Look \
+         at it. To keep it, move it out of the data-root: `mv {0} /root/`; if you need nothing of it, remove it. Then \
+         run this again",
         help = help::EARLIER_COPY
     )]
     EarlierCopy(String),
@@ -165,11 +174,14 @@ pub enum Instead {
     )]
     EmptyStore,
     /// Nothing at all.
-    #[error("and there is no remapped root either. {}", help::RIGHT_DATA_ROOT)]
+    #[error(
+        "and there is no remapped root that holds any either. {}",
+        help::RIGHT_DATA_ROOT
+    )]
     Nothing,
-    /// Remapped roots of these names.
-    #[error("beside it there is {}", .0.join(", "))]
-    Roots(Vec<String>),
+    /// Remapped roots, with what makes them the daemon's.
+    #[error("beside it there is {0}")]
+    Roots(String),
     /// No root of any range, where one was to be moved.
     #[error(
         "there is no root of any other range either. {}",

@@ -5,10 +5,11 @@ use std::path::Path;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::DockerError;
+use super::existing_roots::{self, ExistingRoot};
 use super::guidance::{CREATE_USER_AS_DOCKERD, CREATE_USER_TOO};
 use crate::host::missing_ranges::MissingRanges;
 use crate::idmap::subid::DEFAULT_USER;
-use crate::idmap::{IdMap, Reader, SubidFile, map_from_subid};
+use crate::idmap::{Direction, IdMap, Reader, SubidFile, map_from_subid};
 
 /// The ranges a remapped daemon uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,28 @@ impl Remap {
     /// # Errors
     /// There is no such user, or it has no ranges; with the commands that help.
     pub fn resolve(value: &str) -> Result<Remap, DockerError> {
+        Remap::resolve_or(value, &NoRanges::Nothing)
+    }
+
+    /// The same for a daemon on this data-root. `direction`: where that is to go. What helps depends on what is there: a
+    /// remapped root needs the ranges that it was made for.
+    ///
+    /// # Errors
+    /// As of [`Remap::resolve`].
+    pub fn resolve_for(
+        value: &str,
+        data_root: &Path,
+        direction: Direction,
+    ) -> Result<Remap, DockerError> {
+        let help = match ExistingRoot::all(data_root) {
+            Ok(roots) if !roots.is_empty() => NoRanges::HasRoots(data_root, roots),
+            Ok(_) if direction == Direction::Into => NoRanges::MayBeCreated,
+            _ => NoRanges::Nothing,
+        };
+        Remap::resolve_or(value, &help)
+    }
+
+    fn resolve_or(value: &str, help: &NoRanges<'_>) -> Result<Remap, DockerError> {
         let bad = |reason: String| DockerError::Remap {
             value: value.to_string(),
             reason,
@@ -45,7 +68,7 @@ impl Remap {
         };
         let found = found.ok().flatten().ok_or_else(|| {
             bad(match user {
-                "default" => format!("there is no user {DEFAULT_USER}. {CREATE_USER_AS_DOCKERD}"),
+                "default" => help.of_user(),
                 "" => "it is empty: dockerd would run without user namespaces".into(),
                 _ => format!("there is no user {user} in /etc/passwd. Name one that is there"),
             })
@@ -65,9 +88,12 @@ impl Remap {
             Err(_) => Group::from_name(group),
         };
         if group_exists.ok().flatten().is_none() {
-            let help = match group == DEFAULT_USER {
-                true => format!("`groupadd -r {group}` makes it; {CREATE_USER_TOO}"),
-                false => format!("Name one that is there, as in --userns-remap {user}:GROUP"),
+            let help = match (group == DEFAULT_USER, help) {
+                (true, NoRanges::MayBeCreated) => {
+                    format!("`groupadd -r {group}` makes it; {CREATE_USER_TOO}")
+                }
+                (true, _) => format!("`groupadd -r {group}` makes it"),
+                (false, _) => format!("Name one that is there, as in --userns-remap {user}:GROUP"),
             };
             return Err(bad(format!(
                 "there is no group {group} in /etc/group. {help}"
@@ -77,11 +103,7 @@ impl Remap {
         let uid = Some(found.uid.as_raw());
         let missing = MissingRanges::of(&found.name, uid, [&uids, &gids]);
         if let Some(missing) = missing.filter(MissingRanges::has_any) {
-            let create = match found.name == DEFAULT_USER {
-                true => format!(". {CREATE_USER_TOO}"),
-                false => String::new(),
-            };
-            return Err(bad(format!("{missing}{create}")));
+            return Err(bad(help.of_ranges(&found.name, &missing)));
         }
         Remap::of_lines(&found.name, Some(found.uid.as_raw()), &uids, &gids)
     }
@@ -112,6 +134,63 @@ impl Remap {
     /// The directory in the data-root that the remapped daemon uses, `<uid>.<gid>`.
     pub fn dir_name(&self) -> String {
         format!("{}.{}", self.root.0, self.root.1)
+    }
+}
+
+/// The name, or the number, of the user that a value of `--userns-remap` means.
+pub fn user_of(value: &str) -> &str {
+    match value.split(':').next().unwrap_or(value) {
+        "default" => DEFAULT_USER,
+        user => user,
+    }
+}
+
+/// What helps a user that is not there, or has no ranges.
+enum NoRanges<'a> {
+    /// What makes it.
+    Nothing,
+    /// So does a migration.
+    MayBeCreated,
+    /// The ranges of remapped roots that are in this data-root.
+    HasRoots(&'a Path, Vec<ExistingRoot>),
+}
+
+impl NoRanges<'_> {
+    /// There is no user of dockerd's own.
+    fn of_user(&self) -> String {
+        let none = format!("there is no user {DEFAULT_USER}");
+        if let NoRanges::MayBeCreated = self {
+            return format!("{none}. {CREATE_USER_AS_DOCKERD}");
+        }
+        if let Some(back) = self.of_roots(DEFAULT_USER) {
+            return format!("{none}. {back}");
+        }
+        let missing = || {
+            let (uids, gids) = (
+                subid_file("/etc/subuid").ok()?,
+                subid_file("/etc/subgid").ok()?,
+            );
+            MissingRanges::of(DEFAULT_USER, None, [&uids, &gids])
+        };
+        missing().map_or(none, |missing| missing.to_string())
+    }
+
+    /// A user has no lines.
+    fn of_ranges(&self, user: &str, missing: &MissingRanges) -> String {
+        match (self, self.of_roots(user)) {
+            (_, Some(back)) => format!("{}. {back}", missing.what()),
+            (NoRanges::MayBeCreated, _) if user == DEFAULT_USER => {
+                format!("{missing}. {CREATE_USER_TOO}")
+            }
+            _ => missing.to_string(),
+        }
+    }
+
+    fn of_roots(&self, user: &str) -> Option<String> {
+        let NoRanges::HasRoots(top, roots) = self else {
+            return None;
+        };
+        existing_roots::ranges_of(roots, user, top).ok().flatten()
     }
 }
 

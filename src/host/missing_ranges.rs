@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::unistd::Group;
 
-use crate::idmap::SubidFile;
+use crate::idmap::{IdMap, SubidFile};
 
 /// First id that dockerd gives away, and how many (moby `pkg/idtools/usergroupadd_linux.go`).
 const FIRST: u32 = 100_000;
@@ -23,36 +23,63 @@ pub struct MissingRanges {
     makes_user: bool,
     /// There is a group of this name: useradd(8) has to be told that it is meant.
     has_group: bool,
-    /// First ids of the ranges that are to be given, in the order of the files.
-    starts: [Option<u32>; 2],
+    /// First id and size of the ranges that are to be given, in the order of the files.
+    ranges: [Option<(u32, u32)>; 2],
 }
 
 impl MissingRanges {
     /// Of a user that has this uid, or is not there; none where a file has no room for a range.
     pub fn of(user: &str, uid: Option<u32>, files: [&SubidFile; 2]) -> Option<MissingRanges> {
-        let mut starts = [None; 2];
-        for (file, start) in files.into_iter().zip(&mut starts) {
+        MissingRanges::given_by(user, uid, files, |file, _| {
+            let ranges = file.lines().iter().map(|line| (line.start, line.count));
+            Some((free_start(ranges.collect())?, COUNT))
+        })
+    }
+
+    /// The same, where the user is to have the ranges of this map; none where those that are missing are several in a file.
+    pub fn of_map(
+        user: &str,
+        uid: Option<u32>,
+        files: [&SubidFile; 2],
+        map: &IdMap,
+    ) -> Option<MissingRanges> {
+        MissingRanges::given_by(user, uid, files, |_, index| {
+            match [&map.uids, &map.gids][index].ranges() {
+                [range] if range.container() == 0 => Some((range.host(), range.size())),
+                _ => None,
+            }
+        })
+    }
+
+    /// `range` gives the one for a file without lines of the user.
+    fn given_by(
+        user: &str,
+        uid: Option<u32>,
+        files: [&SubidFile; 2],
+        range: impl Fn(&SubidFile, usize) -> Option<(u32, u32)>,
+    ) -> Option<MissingRanges> {
+        let mut ranges = [None; 2];
+        for (index, file) in files.into_iter().enumerate() {
             if file.lines_for(user, uid).is_empty() {
-                let ranges = file.lines().iter().map(|line| (line.start, line.count));
-                *start = Some(free_start(ranges.collect())?);
+                ranges[index] = Some(range(file, index)?);
             }
         }
         Some(MissingRanges {
             user: user.to_string(),
             makes_user: uid.is_none(),
             has_group: Group::from_name(user).ok().flatten().is_some(),
-            starts,
+            ranges,
         })
     }
 
     /// First ids of the ranges that are missing, of uids and of gids.
     pub fn starts(&self) -> [Option<u32>; 2] {
-        self.starts
+        self.ranges.map(|range| range.map(|(start, _)| start))
     }
 
     /// Whether a range is missing.
     pub fn has_any(&self) -> bool {
-        self.starts.iter().any(Option::is_some)
+        self.ranges.iter().any(Option::is_some)
     }
 
     /// What is to be made, for people.
@@ -104,13 +131,25 @@ impl MissingRanges {
         commands.join(" && ")
     }
 
+    /// What is missing, as a sentence without its end.
+    pub fn what(&self) -> String {
+        let files: Vec<&str> = self.ranges().map(|(path, ..)| path).collect();
+        let files = files.join(" and ");
+        let user = &self.user;
+        match self.makes_user {
+            true if files.is_empty() => format!("there is no user {user}"),
+            true => format!("there is no user {user}, and no range for it in {files}"),
+            false => format!("user {user} has no range in {files}"),
+        }
+    }
+
     fn ranges(&self) -> impl Iterator<Item = (&'static str, &'static str, String)> {
         FILES
             .into_iter()
-            .zip(self.starts)
-            .filter_map(|((path, option), start)| {
-                let start = start?;
-                Some((path, option, format!("{start}-{}", start + (COUNT - 1))))
+            .zip(self.ranges)
+            .filter_map(|((path, option), range)| {
+                let (start, count) = range?;
+                Some((path, option, format!("{start}-{}", start + (count - 1))))
             })
     }
 }
@@ -118,17 +157,12 @@ impl MissingRanges {
 /// What is missing, and what makes it.
 impl std::fmt::Display for MissingRanges {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let files: Vec<&str> = self.ranges().map(|(path, ..)| path).collect();
-        let files = files.join(" and ");
-        match self.makes_user {
-            true => write!(
-                f,
-                "there is no user {}, and no range for it in {files}",
-                self.user
-            )?,
-            false => write!(f, "user {} has no range in {files}", self.user)?,
-        }
-        write!(f, ". `{}` makes what is missing", self.command_line())
+        write!(
+            f,
+            "{}. `{}` makes what is missing",
+            self.what(),
+            self.command_line()
+        )
     }
 }
 

@@ -30,6 +30,7 @@ use super::daemon_start::DaemonStart;
 use super::data_root::{Holds, canonical};
 use super::idmapped::unit;
 use super::inventory::volumes::VolumeElsewhere;
+use super::migration_plan::shifted_before;
 use crate::engine::RunControl;
 use crate::host::{Finding, Level};
 use crate::journal::Store;
@@ -117,7 +118,8 @@ pub fn audit(
     let mut survey = Survey::of_host(canonical(data_root)?, remap_to, daemon)?;
     let containers = survey.containers()?;
     let store = survey.image_store(&containers, options.quick, control)?;
-    let (inventory, troubled) = survey.bind_mounts(&containers, &store.converted)?;
+    let before = shifted_before(journals, &survey.top);
+    let (inventory, troubled) = survey.bind_mounts(&containers, &store.converted, &before)?;
     let running = survey.running(containers, store.summary.as_ref());
     let idmapped_roots = survey.idmapped_roots()?;
     let (state, holds) = state::state(

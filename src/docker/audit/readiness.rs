@@ -10,6 +10,7 @@ use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{
     ASIDE, CONVERTED, COPY, DockerRoot, Holds, count, is_remapped_name, names,
 };
+use crate::docker::data_root_copy::earlier;
 pub use crate::docker::findings::{command_line, idmapped};
 use crate::docker::findings::{driver, in_use_root, parents, ranges};
 use crate::docker::idmapped::IdmappedRoot;
@@ -93,10 +94,9 @@ pub fn image_store(
 /// # Errors
 /// It cannot be read.
 pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding>, DockerError> {
-    let gid = remap.map(|remap| remap.root.1);
     let mut findings = vec![
         driver(&in_use_root(&root.path, remap)),
-        parents(&root.path, gid),
+        parents(&root.path, remap.map(|remap| remap.root)),
     ];
     if let Some(remap) = remap {
         findings.extend(remapped_roots(&root.path, remap)?);
@@ -154,10 +154,21 @@ pub fn daemon(top: &Path, containerd: Option<&Path>, running: &[String]) -> Vec<
 }
 
 fn left_over(top: &Path, name: &str) -> Finding {
+    let path = top.join(name);
+    if name.starts_with(COPY) && !earlier::is_unused(&path) {
+        let found = format!(
+            "{name} is the copy of an earlier migration that was undone; what was written to it since may be nowhere else"
+        );
+        let help = format!(
+            "look at it; mv {} /root/ keeps it out of the data-root",
+            shell_word(&path)
+        );
+        return Finding::ok(REMAPPED_ROOT, found).remedy(help);
+    }
     let found = format!("{name} is left over from an earlier migration; it stays");
     let help = format!(
         "rm -rf {}, when you do not need it any more",
-        shell_word(&top.join(name))
+        shell_word(&path)
     );
     Finding::ok(REMAPPED_ROOT, found).remedy(help)
 }
@@ -286,10 +297,10 @@ mod tests {
 
     #[test]
     fn the_command_removes_the_leftovers_only() {
-        let told = left_over(Path::new("/srv/docker data"), "idshift-copy-1.1");
+        let told = left_over(Path::new("/srv/docker data"), "idshift-aside-1.1");
         let help = told.remedy.unwrap();
         assert!(
-            help.starts_with("rm -rf '/srv/docker data/idshift-copy-1.1'"),
+            help.starts_with("rm -rf '/srv/docker data/idshift-aside-1.1'"),
             "{help}"
         );
     }

@@ -14,16 +14,19 @@ use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{ContainerFiles, DockerRoot, Holds, plain_names};
+use crate::docker::existing_roots::ExistingRoot;
 use crate::docker::idmapped::{IdmappedRoot, health};
 use crate::docker::image_store::ContainerdStore;
 use crate::docker::inventory::{HostBinds, Inventory};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::rebase;
-use crate::docker::remap::Remap;
+use crate::docker::remap::{Remap, user_of};
 use crate::docker::rootless::recognise;
 use crate::docker::unfinished_run::unfinished_run;
 use crate::engine::RunControl;
+use crate::fs::escape::escaped;
 use crate::host::{Finding, Level};
+use crate::idmap::{Direction, IdMap};
 use crate::preflight::TransientBlocker;
 use crate::preflight::accounts::LoginAccounts;
 
@@ -66,15 +69,27 @@ impl<'a> Survey<'a> {
     ) -> Result<Survey<'a>, DockerError> {
         recognise::check_is_none(&top)?;
         let root = DockerRoot::at(&top);
-        let resolved = Remap::resolve(remap_to);
+        let resolved = Remap::resolve_for(remap_to, &top, Direction::Into);
+        let existing = match &resolved {
+            Ok(_) => Vec::new(),
+            Err(_) => ExistingRoot::all(&top).unwrap_or_default(),
+        };
         // What dockerd makes for itself when it is missing is planned with as if it were there.
         let new_user = match (&resolved, remap_to) {
-            (Err(_), "default") => NewUser::plan().ok().filter(|new| !new.missing().is_empty()),
+            (Err(_), "default") if existing.is_empty() => {
+                NewUser::plan().ok().filter(|new| !new.missing().is_empty())
+            }
             _ => None,
         };
         let mut findings = readiness::host(&resolved, new_user.as_ref(), daemon_json);
         findings.extend(readiness::command_line(start));
+        // A remapped root is looked at with the ranges that it was made for.
+        let of_existing = match &existing[..] {
+            [root] => root.remap(user_of(remap_to)),
+            _ => None,
+        };
         let remap = resolved.ok().or(new_user.map(|new| new.remap));
+        let remap = remap.or(of_existing);
         let idmapped = readiness::idmapped(&top);
         let is_idmapped = idmapped.is_some();
         findings.extend(idmapped);
@@ -160,11 +175,12 @@ impl<'a> Survey<'a> {
         Ok(found)
     }
 
-    /// What containers bind, in the plain root and in a remapped one, and the containers that will not work as they are.
+    /// What containers bind, in the plain root and in a remapped one (`before`: what earlier migrations shifted), and the containers that will not work as they are.
     pub fn bind_mounts(
         &mut self,
         all: &[(Container, ContainerFiles)],
         converted: &HashSet<String>,
+        before: &[(PathBuf, IdMap)],
     ) -> Result<(Inventory, Vec<Troubled>), DockerError> {
         let (root, top, remap) = (&self.root, &self.top, self.remap.as_ref());
         let remapped = top.join(self.range_dir());
@@ -193,8 +209,9 @@ impl<'a> Survey<'a> {
             Inventory::for_migrate(root, &moved, remap, each, HostBinds::LookedAt, accounts)?;
         self.findings.extend(inventory.findings());
         if let Some(remap) = remap.filter(|_| !remapped.is_symlink()) {
-            let found = of_remapped_root(&DockerRoot::at(remapped), top, remap)?;
-            self.findings.extend(found);
+            let root = DockerRoot::at(remapped);
+            self.findings
+                .extend(of_remapped_root(&root, top, remap, before)?);
         }
         Ok((inventory, troubled))
     }
@@ -269,15 +286,22 @@ fn of_remapped_root(
     root: &DockerRoot,
     top: &Path,
     remap: &Remap,
-) -> Result<Option<Finding>, DockerError> {
+    before: &[(PathBuf, IdMap)],
+) -> Result<Vec<Finding>, DockerError> {
     if root.holds()?.is_unused() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let moved = PathRewriter::new(&root.path, top, Vec::new())?;
     let mut sources = Vec::new();
     for files in root.container_files()? {
         sources.extend(files.bind_sources_if_remapped(root)?);
     }
-    let inventory = Inventory::for_revert(&moved, remap, sources, false)?;
-    Ok(inventory.shifted_finding(remap))
+    let mut inventory = Inventory::for_revert(&moved, remap, sources, false)?;
+    inventory.add_of_other_ranges(before, remap, &moved);
+    let of_before = inventory.in_other_range().map(|(path, command)| {
+        let found = format!("{} is in a range that the daemon had before", escaped(path));
+        Finding::warning("bind mounts", found).remedy(format!("{command} shifts it back"))
+    });
+    let found = inventory.shifted_finding(remap);
+    Ok(found.into_iter().chain(of_before).collect())
 }

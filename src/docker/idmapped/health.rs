@@ -1,6 +1,7 @@
 //! What is the matter with an idmapped root.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
@@ -8,6 +9,7 @@ use rustix::mount::OpenTreeFlags;
 use super::{IdmappedRoot, MountState, copied, unit};
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names};
+use crate::docker::existing_roots::lines_back;
 use crate::docker::guidance;
 use crate::docker::inventory::mounts::{MountPoint, mount_points};
 use crate::docker::path_rewriter::PathRewriter;
@@ -16,7 +18,7 @@ use crate::fs::escape::{escaped, shell_word};
 use crate::fs::file_ops::is_empty;
 use crate::fs::{PinnedFile, Stat};
 use crate::host::Finding;
-use crate::idmap::{Direction, Mapped, RangeMap};
+use crate::idmap::{Direction, Mapped};
 
 const WHAT: &str = "idmapped root";
 
@@ -33,19 +35,24 @@ pub fn findings(
     let mut findings = Vec::new();
     let command = unit::mount_command(&root.top);
     let holds = DockerRoot::at(&content).holds()?;
+    let other_ranges = remap.and_then(|remap| other_ranges(root, remap));
     findings.push(match root.mount_state()? {
-        MountState::Mounted => Finding::ok(
-            WHAT,
-            format!(
+        MountState::Mounted => {
+            let found = format!(
                 "{} holds {holds}, remapped by a mount of {}",
                 escaped(&point),
                 escaped(&content)
-            ),
-        )
-        .remedy(
-            "idshift docker migrate changes the owners on disk, and then no mount is needed; idshift docker \
-            revert goes back",
-        ),
+            );
+            let finding = Finding::ok(WHAT, found);
+            match other_ranges {
+                // Neither command is possible then.
+                Some(_) => finding,
+                None => finding.remedy(
+                    "idshift docker migrate changes the owners on disk, and then no mount is needed; idshift docker \
+                     revert goes back",
+                ),
+            }
+        }
         MountState::Missing => Finding::error(
             WHAT,
             format!(
@@ -72,13 +79,9 @@ pub fn findings(
     } else {
         findings.push(Finding::ok("mount at boot", unit::at_boot(&root.top)));
     }
-    findings.extend(
-        remap
-            .and_then(|remap| other_ranges(root, remap))
-            .map(|[found, remedy]| {
-                Finding::error("ranges", format!("{} {found}", escaped(&point))).remedy(remedy)
-            }),
-    );
+    findings.extend(other_ranges.map(|[found, remedy]| {
+        Finding::error("ranges", format!("{} {found}", escaped(&point))).remedy(remedy)
+    }));
     findings.extend(copied(root)?);
     findings.extend(hidden(root));
     let mounted = mounted_in(root)?.into_iter();
@@ -107,31 +110,30 @@ pub(in crate::docker) fn check_ranges(
 
 /// A message that the user has other ranges than its root, and what helps.
 fn other_ranges(root: &IdmappedRoot, remap: &Remap) -> Option<[String; 2]> {
-    // Of another user, or of one whose root is another directory now.
-    if remap.dir_name() != root.range || remap.map == root.map {
+    // Where both are there, it is another daemon's.
+    if remap.map == root.map || remap.dir_name() != root.range && has_root(&root.top, remap) {
         return None;
     }
     let (user, map) = (&remap.user, &root.map);
-    let lines = |ranges: &RangeMap| {
-        let lines = ranges.ranges().iter();
-        let lines = lines.map(|range| format!("`{user}:{}:{}`", range.host(), range.size()));
-        lines.collect::<Vec<_>>().join(" and ")
-    };
-    let (uids, gids) = (lines(&map.uids), lines(&map.gids));
-    let back = match uids == gids {
-        true => format!("{uids} back into /etc/subuid and /etc/subgid"),
-        false => format!("{uids} back into /etc/subuid and {gids} into /etc/subgid"),
-    };
     Some([
         format!(
             "is remapped with the ranges {map}, and those of {user} in /etc/subuid and /etc/subgid are {} now",
             remap.map
         ),
         format!(
-            "Put {back}, in place of its lines there. To have other ranges, first `idshift docker revert`, then change them, \
-             then `idshift docker migrate --idmapped`"
+            "Put {}. To have other ranges, first `idshift docker revert`, then change them, \
+             then `idshift docker migrate --idmapped`",
+            lines_back(user, map)
         ),
     ])
+}
+
+/// Whether there is a root of these ranges that holds something.
+fn has_root(top: &Path, remap: &Remap) -> bool {
+    let range = remap.dir_name();
+    let is_idmapped = IdmappedRoot::find(top, &range).is_ok_and(|root| root.is_some());
+    let holds = DockerRoot::at(top.join(range)).holds();
+    is_idmapped || holds.is_ok_and(|holds| !holds.is_unused())
 }
 
 /// That times do not tell what its migration found.

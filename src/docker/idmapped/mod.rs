@@ -272,26 +272,29 @@ impl IdmappedRoot {
     }
 }
 
-/// Mounts all idmapped roots of a data-root, whose daemon has these ranges now. Gives each with whether it was not
-/// mounted before.
+/// Mounts all idmapped roots of a data-root. `remap`: the ranges that the daemon of this host has now; `is_its_own`: that
+/// daemon uses this data-root, and is told to remap. Gives each with whether it was not mounted before.
 ///
 /// # Errors
 /// There is none, or one cannot be mounted, or its ranges are others.
 pub fn mount_all(
     data_root: &Path,
     remap: Option<&Remap>,
+    is_its_own: bool,
 ) -> Result<Vec<(IdmappedRoot, bool)>, DockerError> {
     let top = canonical(data_root)?;
+    // Refuses where a run has not come to its end: it mounts by itself.
+    DockerRoot::at(&top).holds()?;
     let roots = IdmappedRoot::all(&top)?;
     if roots.is_empty() {
         let why = "is not remapped by a mount: `idshift docker migrate --idmapped` makes it so";
         return Err(DockerError::in_the_way(top, why));
     }
-    // Refuses where a run has not come to its end: it mounts by itself.
-    DockerRoot::at(&top).holds()?;
     let mount = |root: IdmappedRoot| {
         DockerRoot::at(root.content()).holds()?;
-        if let Some(remap) = remap {
+        // Another daemon may be remapped to another user's ranges.
+        let is_about_it = |remap: &&Remap| is_its_own || remap.dir_name() == root.range;
+        if let Some(remap) = remap.filter(is_about_it) {
             health::check_ranges(&root, remap)?;
         }
         let is_new = root.mount()?;

@@ -27,6 +27,7 @@ use super::remap::Remap;
 use super::swarm::SwarmServices;
 use crate::fs::escape::escaped;
 use crate::host::Finding;
+use crate::idmap::IdMap;
 use crate::preflight::TransientBlocker;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
@@ -53,6 +54,8 @@ pub struct Inventory {
     /// Those that are in the range and stay so, though the data-root goes out of it; by the paths
     /// that they have afterwards.
     left_shifted: Vec<PathBuf>,
+    /// What is in a range that the daemon had before, with the map. It stays so.
+    in_other_range: Vec<(PathBuf, IdMap)>,
     /// Names of what somebody keeps in the docker root and no container binds.
     carried_as_is: Vec<String>,
     shifts_host_binds: bool,
@@ -109,6 +112,7 @@ impl Inventory {
                 HostBinds::LookedAt | HostBinds::Left => Vec::new(),
             },
             left_shifted: Vec::new(),
+            in_other_range: Vec::new(),
             shifts_host_binds: host_binds == HostBinds::Shifted,
             services,
             volumes,
@@ -143,7 +147,7 @@ impl Inventory {
             .into_iter()
             .partition(|path| whose(rewriter, path) == PathOwner::Own);
         let mut shifted = shiftable(others, rewriter);
-        shifted.retain(|path| is_in_range(path, remap));
+        shifted.retain(|path| is_in_range(path, &remap.map));
         for volume in &mut volumes {
             volume.decide_back(&own, &shifted, remap, with_binds);
         }
@@ -162,6 +166,7 @@ impl Inventory {
                 .collect(),
             in_place,
             left_shifted,
+            in_other_range: Vec::new(),
             carried_as_is: Vec::new(),
             shifts_host_binds: with_binds,
             services,
@@ -181,6 +186,7 @@ impl Inventory {
             own_trees: Vec::new(),
             in_place: Vec::new(),
             left_shifted: Vec::new(),
+            in_other_range: Vec::new(),
             carried_as_is: Vec::new(),
             shifts_host_binds: false,
             services: None,
@@ -196,6 +202,27 @@ impl Inventory {
             volumes: volumes_elsewhere(moved)?,
             ..Inventory::of_mounts(moved)?
         })
+    }
+
+    /// Adds what earlier migrations shifted, with their maps, and is still in another range than that of today.
+    pub fn add_of_other_ranges(
+        &mut self,
+        before: &[(PathBuf, IdMap)],
+        remap: &Remap,
+        rewriter: &PathRewriter,
+    ) {
+        for (path, map) in before.iter().filter(|(_, map)| *map != remap.map) {
+            let is_there =
+                |path: &PathBuf| !is_in_range(path, &remap.map) && is_in_range(path, map);
+            for path in shiftable(vec![real(path)], rewriter)
+                .into_iter()
+                .filter(is_there)
+            {
+                let is_new = self.in_other_range.iter().all(|(other, _)| *other != path);
+                self.in_other_range
+                    .extend(is_new.then(|| (path, map.clone())));
+            }
+        }
     }
 
     /// What is in the data-root is seen through an idmapped mount, and is not in the range on disk.
@@ -238,6 +265,12 @@ impl Inventory {
         let command = |path| reverse_command(remap, path);
         let paths = self.left_shifted.iter().map(PathBuf::as_path);
         paths.map(move |path| (path, command(path)))
+    }
+
+    /// Each directory that stays in a range of before, with the command that shifts it back.
+    pub fn in_other_range(&self) -> impl Iterator<Item = (&Path, String)> {
+        let all = self.in_other_range.iter();
+        all.map(|(path, map)| (path.as_path(), guidance::prepare_back(map, path)))
     }
 
     /// What of the host stays shifted when the data-root goes out of the range.

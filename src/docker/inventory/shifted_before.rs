@@ -10,7 +10,7 @@ use crate::docker::owner_stats::owner_stats;
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
 use crate::fs::Root;
-use crate::idmap::{Direction, Mapped, RangeMap};
+use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use crate::ownership::FileType;
 use crate::preflight;
 
@@ -35,10 +35,10 @@ pub(super) fn shiftable(mut paths: Vec<PathBuf>, rewriter: &PathRewriter) -> Vec
 }
 
 /// Whether something belongs to the range, or anything in it as far as a look takes.
-pub(super) fn is_in_range(path: &Path, remap: &Remap) -> bool {
+pub(super) fn is_in_range(path: &Path, map: &IdMap) -> bool {
     let is_shifted = |uid: u32, gid: u32| {
         let of = |map: &RangeMap, id| matches!(map.map(id, Direction::OutOf), Mapped::To(_));
-        of(&remap.map.uids, uid) || of(&remap.map.gids, gid)
+        of(&map.uids, uid) || of(&map.gids, gid)
     };
     let top = path.symlink_metadata();
     let owners = owner_stats(path, None, false, None).map(|census| census.owners);
@@ -68,7 +68,7 @@ pub(super) fn forgotten(
             }
             if known.iter().any(|known| known.starts_with(&path)) {
                 dirs.push(path);
-            } else if is_in_range(&path, remap) {
+            } else if is_in_range(&path, &remap.map) {
                 found.extend(rewriter.new_path(&path));
             }
         }

@@ -8,12 +8,15 @@ mod options;
 
 use std::path::{Path, PathBuf};
 
+use nix::unistd::User;
+
 use super::DockerError;
 use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root;
 use super::data_root_copy::{self, PlannedCopy};
+use super::findings::check_is_reached;
 use super::idmapped;
 use super::idmapped::unit::{self, reload};
 use super::migration_plan::{MigrateRequest, Migration};
@@ -24,6 +27,8 @@ use super::staged_run::execute;
 use super::stamps::Stamps;
 use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Ending, Outcome, Refusal, Report, RunControl};
+use crate::host::range_users::{self, SharedRange};
+use crate::idmap::Direction;
 use crate::journal::{Journal, Store};
 use crate::preflight::rename_flags::Untold;
 use checks::{check_range_is_free, dry_run, exchanged};
@@ -66,6 +71,8 @@ pub struct Migrated {
     pub copy: Option<PlannedCopy>,
     /// What was, or would be, made of the user and its ranges.
     pub made: Vec<String>,
+    /// Lines of `/etc/subuid` and `/etc/subgid` that give ids of the range to somebody else.
+    pub shared_ranges: Vec<SharedRange>,
     /// Of a dry run: the filesystems of which only a run can tell whether they rename as it needs it.
     pub untold_renames: Vec<Untold>,
     /// Of an idmapped root: where the daemon finds it, and where it is on disk.
@@ -121,7 +128,7 @@ impl DaemonTarget {
         };
         let remap = match &new_user {
             Some(new) => new.remap.clone(),
-            None => Remap::resolve(&self.remap_to)?,
+            None => Remap::resolve_for(&self.remap_to, &self.data_root, options.direction)?,
         };
         check_range_is_free(options.direction, &remap)?;
         let writes = options.write_daemon_json
@@ -131,6 +138,9 @@ impl DaemonTarget {
         let request = self.request(options, writes, store);
         let stamps = Stamps::of(&self.data_root)?;
         let mut migration = self.prepare(&request, &remap, store)?;
+        if options.direction == Direction::Into {
+            check_is_reached(&migration.data_root, remap.root)?;
+        }
         migration.exchanged = exchanged(options, &remap, &migration.data_root, control)?;
         let mut mounted = migration.inventory.still_mounted();
         if let Some(mounted) = mounted.take_if(|_| !options.dry_run) {
@@ -171,6 +181,10 @@ impl DaemonTarget {
         }
         let run = Migrated {
             migration,
+            shared_ranges: match options.direction {
+                Direction::Into => shared_ranges(&remap),
+                Direction::OutOf => Vec::new(),
+            },
             remap,
             copy,
             made,
@@ -232,9 +246,17 @@ fn make_user(new: &NewUser) -> Result<(), DockerError> {
     }
 }
 
+/// Lines of others than the user that give ids of its range.
+fn shared_ranges(remap: &Remap) -> Vec<SharedRange> {
+    let user = User::from_name(&remap.user).ok().flatten();
+    let uid = user.map(|user| user.uid.to_string());
+    let owners: Vec<String> = [remap.user.clone()].into_iter().chain(uid).collect();
+    range_users::of_map(&remap.map, &owners).shared_ranges
+}
+
 /// A message about the copy that is left, if its migration was undone.
 fn copy_left(report: &Report) -> Option<String> {
     let is_undone = matches!(report.ending, Ending::RolledBack { .. });
     let journal = report.journal.as_deref().filter(|_| is_undone)?;
-    data_root_copy::left(&Journal::open(journal).ok()?)
+    data_root_copy::earlier::left(&Journal::open(journal).ok()?)
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{Locations, MigrateRequest};
-use crate::docker::data_root::{DockerRoot, MOVING, is_remapped_name, names};
+use crate::docker::data_root::{DockerRoot, MOVING, names};
+use crate::docker::existing_roots;
 use crate::docker::guidance;
 use crate::docker::idmapped::{health, probe};
 use crate::docker::image_store;
@@ -81,7 +82,7 @@ pub(super) fn check_ids_are_unambiguous(
 pub(super) fn check_has_content(
     root: &DockerRoot,
     direction: Direction,
-    data_root: &Path,
+    (data_root, remap): (&Path, &Remap),
 ) -> Result<(), DockerError> {
     let all = names(data_root)?;
     if all.iter().any(|name| name.starts_with(MOVING)) {
@@ -90,14 +91,10 @@ pub(super) fn check_has_content(
     if root.path.is_dir() && (!root.holds()?.is_unused() || image_store::has_images(root)) {
         return Ok(());
     }
-    let remapped: Vec<String> = all
-        .into_iter()
-        .filter(|name| is_remapped_name(name))
-        .collect();
-    let instead = match remapped.is_empty() {
+    let instead = match existing_roots::beside(data_root, remap)? {
         _ if image_store::was_used(root) => Instead::EmptyStore,
-        true => Instead::Nothing,
-        false => Instead::Roots(remapped),
+        None => Instead::Nothing,
+        Some(roots) => Instead::Roots(roots),
     };
     let why = match direction {
         Direction::Into => Reason::NoPlainContent(instead),

@@ -7,7 +7,7 @@ use crate::docker::conversion::staging::Staging;
 use crate::docker::idmapped::UndatedOwners;
 use crate::docker::remap::Remap;
 use crate::engine::ShiftRequest;
-use crate::idmap::Direction;
+use crate::idmap::{Direction, IdMap};
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::oci::digest::Digest;
 
@@ -45,7 +45,7 @@ pub struct MigrateRequest {
     /// Also those of login accounts of this host.
     pub allow_home: bool,
     /// Out of the range: host directories that went into it with this data-root.
-    pub shifted_before: Vec<PathBuf>,
+    pub shifted_before: Vec<(PathBuf, IdMap)>,
     /// Out of a range by a mount: what becomes of inodes of which it is not known whether they had an id of the range before.
     pub undated: Option<UndatedOwners>,
     /// Clear immutable and append-only flags for a change, and set them again.

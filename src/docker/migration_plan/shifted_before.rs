@@ -7,12 +7,14 @@ use crate::docker::data_root::{DockerRoot, canonical, is_remapped_name, names};
 use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::{DockerError, guidance};
 use crate::fs::escape::{escaped, shell_word};
+use crate::idmap::IdMap;
 use crate::journal::record::{Header, RunKind};
 use crate::journal::root_line::RootLine;
 use crate::journal::{Journal, Store};
 
-/// The host directories that went into the range with this data-root, as the journals have it that are still there.
-pub fn shifted_before(store: &Store, data_root: &Path) -> Vec<PathBuf> {
+/// The host directories that went into a range with this data-root, each with the map, as the journals have it that are
+/// still there. It need not be the range of today.
+pub fn shifted_before(store: &Store, data_root: &Path) -> Vec<(PathBuf, IdMap)> {
     let Ok(data_root) = canonical(data_root) else {
         return Vec::new();
     };
@@ -25,7 +27,8 @@ pub fn shifted_before(store: &Store, data_root: &Path) -> Vec<PathBuf> {
             continue;
         };
         if of_root == data_root {
-            found.extend(others.into_iter().filter(|path| !is_containerd(path)));
+            let paths = others.into_iter().filter(|path| !is_containerd(path));
+            found.extend(paths.map(|path| (path, journal.header.map.clone())));
         }
     }
     found

@@ -67,7 +67,8 @@ impl<'r> Survey<'r> {
         let all = containers.iter().map(|it| &it.container);
         let store = ContainerdStore::of(&docker_root, &locations.data_root, all)?;
         let conversion = conversion(request, &remap, &docker_root, &store, &containers)?;
-        check_has_content(&docker_root, request.direction, &locations.data_root)?;
+        let place = (locations.data_root.as_path(), &remap);
+        check_has_content(&docker_root, request.direction, place)?;
         if request.direction == Direction::Into {
             find_obstacles(&mut containers);
         }
@@ -153,11 +154,14 @@ fn inventory(
     containers: &[SurveyedContainer],
 ) -> Result<Inventory, DockerError> {
     if request.direction == Direction::OutOf {
-        let mut sources = request.shifted_before.clone();
+        let before = &request.shifted_before;
+        let mut sources: Vec<_> = before.iter().map(|(path, _)| path.clone()).collect();
         for it in containers {
             sources.extend(it.files.bind_sources_if_remapped(root)?);
         }
-        return Inventory::for_revert(rewriter, remap, sources, request.bind_mounts);
+        let mut inventory = Inventory::for_revert(rewriter, remap, sources, request.bind_mounts)?;
+        inventory.add_of_other_ranges(before, remap, rewriter);
+        return Ok(inventory);
     }
     check_ids_are_unambiguous(request, remap, &locations.data_root)?;
     let all = containers.iter().map(|it| {

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use crate::docker::data_root::{DockerRoot, is_remapped_name, names};
+use crate::docker::existing_roots::range_of;
+use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::remap::Remap;
 use crate::docker::{DockerError, guidance};
 use crate::host::Finding;
@@ -19,7 +21,9 @@ pub fn findings(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> 
             continue;
         }
         let root = DockerRoot::at(top.join(&name));
-        if root.path.is_symlink() || root.holds()?.is_unused() {
+        // Of one that is remapped by a mount, more is told elsewhere.
+        let is_idmapped = IdmappedRoot::find(top, &name)?.is_some();
+        if is_idmapped || root.path.is_symlink() || root.holds()?.is_unused() {
             continue;
         }
         let found = format!(
@@ -31,22 +35,8 @@ pub fn findings(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> 
         findings.push(finding.remedy(format!(
             "if the range of {} was changed: {}",
             remap.user,
-            command(&name, top, remap)
+            guidance::rebase(&range_of(&name, remap), top, &remap.user)
         )));
     }
     Ok(findings)
-}
-
-/// The command that carries a root with this name into the daemon's range, if its own was as large.
-fn command(name: &str, top: &Path, remap: &Remap) -> String {
-    let (uid, gid) = name.split_once('.').unwrap_or((name, name));
-    let [uids, gids] = [&remap.map.uids, &remap.map.gids].map(|map| match map.ranges() {
-        [range] => range.size().to_string(),
-        _ => "SIZE".to_string(),
-    });
-    let from = match uid == gid && uids == gids {
-        true => format!("b:0:{uid}:{uids}"),
-        false => format!("u:0:{uid}:{uids},g:0:{gid}:{gids}"),
-    };
-    guidance::rebase(&from, top, &remap.user)
 }

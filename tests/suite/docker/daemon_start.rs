@@ -1,7 +1,7 @@
 //! What starts dockerd on a host: units with drop-ins, init scripts and the snap, as hand-made trees.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::support::isolation::isolate;
@@ -35,6 +35,7 @@ impl Host {
             let _ = fs::remove_dir_all(dir);
         }
         let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let root = data_root::filled(&place.path().join("root"));
         Host {
             root,

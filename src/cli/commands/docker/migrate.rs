@@ -1,7 +1,7 @@
 //! `idshift docker migrate`, `idshift docker revert`
 
 use super::effects::{effects, told_exchanged};
-use super::{daemon_target, refused};
+use super::{daemon_target, refused, shared_range};
 use crate::cli::args::{
     Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs, UndatedArg,
 };
@@ -119,6 +119,10 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         let summary = serde_json::to_value(summary).map_err(Failure::refused)?;
         call.add("containerd_store", summary);
     }
+    if !migrated.shared_ranges.is_empty() {
+        let shared = serde_json::to_value(&migrated.shared_ranges);
+        call.add("shared_ranges", shared.map_err(Failure::refused)?);
+    }
     if command.idmapped {
         let exchanged = serde_json::to_value(&migrated.migration.exchanged);
         call.add("exchanged", exchanged.map_err(Failure::refused)?);
@@ -196,6 +200,8 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     let made = if dry_run { "Would make" } else { "Made" };
     let missing = migrated.made.iter();
     notes.extend(missing.map(|what| format!("{made} {what}.")));
+    let shared = migrated.shared_ranges.iter().filter(|_| is_done || dry_run);
+    notes.extend(shared.map(|line| shared_range(line, "the range")));
     notes.extend(migrated.untold_renames.iter().map(|it| it.to_string()));
     notes.extend(migrated.at_boot.clone().filter(|_| is_done || dry_run));
     notes.extend(migrated.reload.then(|| unit::NOT_RELOADED.to_string()));
@@ -314,6 +320,13 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
         ));
     }
     notes.extend(migration.services_note());
+    for (dir, command) in inventory.in_other_range() {
+        let stays = if dry_run { "would stay" } else { "stays" };
+        notes.push(format!(
+            "{} {stays} in a range that the daemon had before: {command} shifts it back.",
+            path(dir)
+        ));
+    }
     for name in &migration.marked {
         notes.push(format!("Container {name} is marked --userns=host."));
     }

@@ -12,6 +12,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::docker::DockerError;
 use crate::docker::migrate::DaemonTarget;
+use crate::host::range_users::SharedRange;
 
 /// Runs one of them.
 pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -47,4 +48,12 @@ fn daemon_target(args: &DaemonArgs, call: &mut Invocation) -> Result<DaemonTarge
 
 fn refused(error: DockerError) -> Failure {
     Failure::refused(error)
+}
+
+/// That somebody else has ids of a range.
+fn shared_range(line: &SharedRange, range: &str) -> String {
+    format!(
+        "Warning: line {} of {} gives ids {}-{} of {range} to {}, who could use them as the containers' users.",
+        line.line, line.file, line.first, line.last, line.owner
+    )
 }

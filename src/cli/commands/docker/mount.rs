@@ -17,12 +17,21 @@ pub fn run(args: &MountRootArgs, call: &mut Invocation) -> Result<Exit, Failure>
     // Without settings or ranges no daemon starts, and nothing is made.
     let remap = settings.as_ref().ok();
     let remap = remap.and_then(|it| Remap::resolve(&it.remap_to(None)).ok());
+    let of_daemon = settings.as_ref().ok();
+    let of_daemon =
+        of_daemon.filter(|it| it.userns_remap.as_ref().is_some_and(|to| !to.is_empty()));
+    let of_daemon = of_daemon.map(|it| data_root::find(None, it));
     let data_root = match &args.data_root {
         Some(path) => path.clone(),
         None => data_root::find(None, &settings.map_err(refused)?),
     };
+    let is_its_own =
+        of_daemon.is_some_and(|it| match (it.canonicalize(), data_root.canonicalize()) {
+            (Ok(it), Ok(given)) => it == given,
+            _ => false,
+        });
     call.is_of(std::slice::from_ref(&data_root));
-    let mounted = mount_all(&data_root, remap.as_ref()).map_err(refused)?;
+    let mounted = mount_all(&data_root, remap.as_ref(), is_its_own).map_err(refused)?;
     if args.output.json {
         let points: Vec<_> = mounted
             .iter()

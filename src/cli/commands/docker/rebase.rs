@@ -2,7 +2,7 @@
 
 use nix::unistd::User;
 
-use super::{daemon_target, refused};
+use super::{daemon_target, refused, shared_range};
 use crate::cli::args::{Immutable, RebaseArgs};
 use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
@@ -109,14 +109,7 @@ fn effects(request: &RebaseRequest, rebase: &Rebase) -> [String; 4] {
 
 fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase) {
     for line in &rebase.shared {
-        tell!(
-            "Warning: line {} of {} gives ids {}-{} of the new range to {}, who could use them as the containers' users.",
-            line.line,
-            line.file,
-            line.first,
-            line.last,
-            line.owner
-        );
+        tell!("{}", printable(&shared_range(line, "the new range")));
     }
     if let Some(aside) = &rebase.set_aside {
         tell!("An unused root was in the way. It is kept as {aside} in the data-root.");
