@@ -1,6 +1,9 @@
 //! The copy of an earlier migration: after a rollback it may hold the only copy of what was written to the remapped root.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -65,7 +68,7 @@ pub fn left(journal: &Journal) -> Option<String> {
             shell_word(&point)
         ),
     };
-    let (count, named) = written_since(&path, journal.header.time);
+    let (count, named) = written_since(&path, journal);
     let holds = match count {
         0 => "Remove it when you do not need it any more".to_string(),
         _ => {
@@ -85,9 +88,11 @@ pub fn left(journal: &Journal) -> Option<String> {
     ))
 }
 
-/// How many inodes of a copy were created, or modified in content, since this time, and the first of them. The copy keeps
-/// times of modification, and it was complete before its run began.
-fn written_since(copy: &Path, began: Timestamp) -> (usize, Vec<PathBuf>) {
+/// How many inodes of a copy were created, or modified in content, since its run began, and the first of them. The copy keeps
+/// times of modification, and it was complete before. What the run rewrote, its undo wrote again.
+fn written_since(copy: &Path, journal: &Journal) -> (usize, Vec<PathBuf>) {
+    let began = journal.header.time;
+    let rewritten: HashSet<PathBuf> = journal.steps.iter().filter_map(rewritten).collect();
     let is_later = |time: io::Result<SystemTime>| {
         let time = time.ok().and_then(|time| Timestamp::try_from(time).ok());
         time.is_some_and(|time| time > began)
@@ -98,6 +103,9 @@ fn written_since(copy: &Path, began: Timestamp) -> (usize, Vec<PathBuf>) {
         let Ok(about) = entry.metadata() else {
             return false;
         };
+        if rewritten.contains(&last_two(entry.path())) {
+            return false;
+        }
         // A directory was modified because of what is in it, or was in it.
         is_later(about.created()) || !about.is_dir() && is_later(about.modified())
     });
@@ -107,6 +115,20 @@ fn written_since(copy: &Path, began: Timestamp) -> (usize, Vec<PathBuf>) {
         .map(|entry| entry.into_path())
         .collect();
     (named.len() + written.count(), named)
+}
+
+/// The last two names of what a step rewrites: what is above has other names by then.
+fn rewritten(step: &Step) -> Option<PathBuf> {
+    let (Step::Rewrite { at, .. } | Step::Relink { at, .. }) = step else {
+        return None;
+    };
+    let names = at.path.iter().map(|name| OsStr::from_bytes(&name.0));
+    Some(last_two(&names.collect::<PathBuf>()))
+}
+
+fn last_two(path: &Path) -> PathBuf {
+    let above = path.parent().and_then(Path::file_name);
+    above.into_iter().chain(path.file_name()).collect()
 }
 
 #[cfg(test)]

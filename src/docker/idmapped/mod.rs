@@ -27,9 +27,9 @@ pub use layout::UndatedOwners;
 
 use std::path::{Path, PathBuf};
 
-use super::DockerError;
-use super::data_root::{DockerRoot, canonical, is_remapped_name, names, read_text};
+use super::data_root::{DockerRoot, MOVING, canonical, is_remapped_name, names, read_text};
 use super::remap::Remap;
+use super::{DockerError, Reason};
 use crate::fs::containing_mount::is_idmapped;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::idmapped_mount::{DetachedMount, MountOptions};
@@ -283,7 +283,10 @@ pub fn mount_all(
     is_its_own: bool,
 ) -> Result<Vec<(IdmappedRoot, bool)>, DockerError> {
     let top = canonical(data_root)?;
-    // Refuses where a run has not come to its end: it mounts by itself.
+    // A run that has not come to its end mounts by itself.
+    if names(&top)?.iter().any(|name| name.starts_with(MOVING)) {
+        return Err(DockerError::in_the_way(top, Reason::Interrupted));
+    }
     DockerRoot::at(&top).holds()?;
     let roots = IdmappedRoot::all(&top)?;
     if roots.is_empty() {

@@ -17,6 +17,13 @@ fn what_was_written_to_a_copy_is_named_after_its_rollback() {
         std::os::unix::fs::PermissionsExt::from_mode(0o710),
     )
     .unwrap();
+    // Its metadata names paths in the data-root: the run rewrites it, and its undo does so again.
+    let data = place.root.join("volumes/v1/_data");
+    place.container(
+        "web",
+        &[(data.to_str().unwrap(), "/v")],
+        serde_json::json!({}),
+    );
     let idshift = Idshift::new();
     let copy = place.root.join(format!("idshift-copy-{INNER}"));
     let copied = || place.run(&idshift, "migrate", &["--copy"]);

@@ -18,7 +18,10 @@ fn user(place: &Place) -> PathBuf {
         chown(place.beside(dir), Some(UID), Some(UID)).unwrap();
     }
     for (file, line) in [
-        ("passwd", format!("bea:x:{UID}:{UID}::{}:/bin/sh\n", home.display())),
+        (
+            "passwd",
+            format!("bea:x:{UID}:{UID}::{}:/bin/sh\n", home.display()),
+        ),
         ("group", format!("bea:x:{UID}:\n")),
         ("subuid", "bea:400000:65536\n".into()),
         ("subgid", "bea:400000:65536\n".into()),
@@ -44,10 +47,16 @@ fn the_data_goes_where_the_users_daemon_looks() {
     fs::write(&config, set.to_string()).unwrap();
     to_rootless(&place, &idshift, &["--dry-run"])
         .exits(0)
-        .says(&format!("would go to {}", place.beside("bea-docker").display()))
+        .says(&format!(
+            "would go to {}",
+            place.beside("bea-docker").display()
+        ))
         .says("sets the storage driver vfs, which does not show the images");
     let elsewhere = place.beside("elsewhere");
-    let first = format!("First set \"data-root\": {elsewhere:?} in {}", config.display());
+    let first = format!(
+        "First set \"data-root\": {elsewhere:?} in {}",
+        config.display()
+    );
     to_rootless(&place, &idshift, &["--to", elsewhere.to_str().unwrap()])
         .exits(0)
         .says(&first);
@@ -97,7 +106,11 @@ fn no_command_shifts_a_bind_that_is_a_part_of_the_system() {
     let binds = [("/etc", "/e"), ("/", "/r"), (data.to_str().unwrap(), "/d")];
     place.container("web", &binds, json!({}));
     let told = to_rootless(&place, &Idshift::new(), &["--dry-run"]).exits(0);
-    let lines: Vec<&str> = told.stderr.lines().filter(|line| line.contains("Bind mount")).collect();
+    let lines: Vec<&str> = told
+        .stderr
+        .lines()
+        .filter(|line| line.contains("Bind mount"))
+        .collect();
     assert_eq!(lines.len(), 3, "{told}");
     for line in lines {
         let is_data = line.contains(data.to_str().unwrap());
