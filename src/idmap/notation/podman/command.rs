@@ -23,27 +23,27 @@ const LETTERS: &str = "ditqP";
 
 /// Options of `podman run` and `podman create` that take no value.
 const WITHOUT_VALUE: [&str; 21] = [
-    "--detach",
-    "--disable-content-trust",
-    "--env-host",
-    "--help",
-    "--http-proxy",
-    "--init",
-    "--interactive",
-    "--no-healthcheck",
-    "--no-hostname",
-    "--no-hosts",
-    "--oom-kill-disable",
-    "--passwd",
-    "--privileged",
-    "--publish-all",
-    "--quiet",
-    "--read-only",
-    "--read-only-tmpfs",
-    "--replace",
-    "--rm",
-    "--rmi",
-    "--tty",
+    "detach",
+    "disable-content-trust",
+    "env-host",
+    "help",
+    "http-proxy",
+    "init",
+    "interactive",
+    "no-healthcheck",
+    "no-hostname",
+    "no-hosts",
+    "oom-kill-disable",
+    "passwd",
+    "privileged",
+    "publish-all",
+    "quiet",
+    "read-only",
+    "read-only-tmpfs",
+    "replace",
+    "rm",
+    "rmi",
+    "tty",
 ];
 
 /// The options of a text. If it has commands, those of the one container that they start.
@@ -183,7 +183,7 @@ fn leading_options<'w>(
 /// Whether the next word is the value of an option that has no `=`.
 fn takes_value(name: &str) -> bool {
     match name.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
-        None => !WITHOUT_VALUE.contains(&name),
+        None => !WITHOUT_VALUE.contains(&name.trim_start_matches('-')),
         // `-it`, `-p`, `-dp`; a value may be in the same word.
         Some(letters) => {
             let first = letters.find(|letter| !LETTERS.contains(letter));
