@@ -33,7 +33,7 @@ use commands::{
 };
 use exit::{Exit, Failure};
 use output::json::Invocation;
-use output::{tell, text};
+use output::{table, tell, text};
 
 /// Runs one command line, prints its output, and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -81,7 +81,8 @@ fn run_command(command: &Command) -> Exit {
     result.unwrap_or_else(|failure| {
         invocation.print_failure(&failure);
         let Failure { exit, message } = failure;
-        tell!("idshift: {}", text::printable(&message));
+        let told = format!("idshift: {}", text::printable(&message));
+        tell!("{}", table::sentences(&told, table::width_of_stderr()));
         exit
     })
 }

@@ -22,7 +22,7 @@ pub fn word(level: Level) -> String {
     .to_string()
 }
 
-/// A line each, and another for what helps. That one is to be copied, and never wrapped.
+/// A line each, and another for what helps. A command is to be copied, and never wrapped.
 pub fn print(findings: &[Finding]) {
     let widest = findings.iter().map(|finding| finding.what.len()).max();
     let width = widest.unwrap_or(0) + 1;
@@ -30,21 +30,25 @@ pub fn print(findings: &[Finding]) {
         let (level, what) = (word(finding.level), finding.what);
         let indent = "  ".len() + WORD + 1 + width + 1;
         let room = table::width().map_or(usize::MAX, |columns| columns.saturating_sub(indent));
-        let mut lines = table::wrap(&one_line(&finding.found), room.max(NARROWEST)).into_iter();
+        let fitting = |text: &str| table::sentences(&one_line(text), Some(room.max(NARROWEST)));
+        let found = fitting(&finding.found);
+        let mut lines = found.lines();
         let first = lines.next().unwrap_or_default();
         say!("  {level} {what:<width$} {first}");
         for line in lines {
             say!("{:indent$}{line}", "");
         }
         if let Some(remedy) = &finding.remedy {
+            let sentences = remedy.lines().map(|line| match line.contains('`') {
+                true => {
+                    table::sentences(&one_line(line), Some(room.saturating_sub(3).max(NARROWEST)))
+                }
+                false => one_line(line),
+            });
+            let sentences = sentences.collect::<Vec<String>>().join("\n");
             let mut mark = "->";
-            for line in remedy.lines() {
-                say!(
-                    "  {:indent$} {mark} {}",
-                    "",
-                    one_line(line),
-                    indent = width + 8
-                );
+            for line in sentences.lines() {
+                say!("{:indent$}{mark} {line}", "");
                 mark = "  ";
             }
         }

@@ -18,13 +18,58 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     aligned(rows, "  ", Alignment::Left, width())
 }
 
+/// The same, with what helps in the last column. Where that does not fit, it is below each row, in one piece: it is
+/// to be copied.
+pub fn columns_and_remedy(rows: &[Vec<String>]) -> String {
+    with_remedy(rows, width())
+}
+
+fn with_remedy(rows: &[Vec<String>], fits: Option<usize>) -> String {
+    let in_one = aligned(rows, "  ", Alignment::Left, None);
+    if fits.is_none_or(|fits| in_one.lines().all(|line| measure_text_width(line) <= fits)) {
+        return in_one;
+    }
+    let heads: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row[..row.len().saturating_sub(1)].to_vec())
+        .collect();
+    let texts = aligned_rows(&heads, "  ", Alignment::Left, fits);
+    let mut text = String::new();
+    for (n, (head, row)) in texts.iter().zip(rows).enumerate() {
+        text.push_str(head);
+        if let Some(remedy) = row.last().filter(|_| n > 0) {
+            text.push_str(&format!("{INDENT}  -> {remedy}\n"));
+        }
+    }
+    text
+}
+
 /// Columns of the terminal that stdout is.
 pub fn width() -> Option<usize> {
-    let (_, columns) = Term::stdout().size_checked()?;
+    columns_of(&Term::stdout())
+}
+
+/// Columns of the terminal that stderr is.
+pub fn width_of_stderr() -> Option<usize> {
+    columns_of(&Term::stderr())
+}
+
+fn columns_of(terminal: &Term) -> Option<usize> {
+    let (_, columns) = terminal.size_checked()?;
     Some(columns.into())
 }
 
 fn aligned(rows: &[Vec<String>], gap: &str, last: Alignment, fits: Option<usize>) -> String {
+    aligned_rows(rows, gap, last, fits).concat()
+}
+
+/// The text of each row.
+fn aligned_rows(
+    rows: &[Vec<String>],
+    gap: &str,
+    last: Alignment,
+    fits: Option<usize>,
+) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -38,8 +83,9 @@ fn aligned(rows: &[Vec<String>], gap: &str, last: Alignment, fits: Option<usize>
         let gaps = INDENT.len() + gap.len() * columns.saturating_sub(1);
         shrink(&mut widths, fits.saturating_sub(gaps));
     }
-    let mut text = String::new();
+    let mut texts = Vec::new();
     for row in rows {
+        let mut text = String::new();
         let cells = row.iter().zip(&widths);
         let cells: Vec<Vec<String>> = cells.map(|(cell, width)| wrap(cell, *width)).collect();
         let lines = cells.iter().map(Vec::len).max().unwrap_or(0);
@@ -59,8 +105,9 @@ fn aligned(rows: &[Vec<String>], gap: &str, last: Alignment, fits: Option<usize>
             text.push_str(line.trim_end());
             text.push('\n');
         }
+        texts.push(text);
     }
-    text
+    texts
 }
 
 /// Takes from the widest columns until all fit.
@@ -74,6 +121,39 @@ fn shrink(widths: &mut [usize], fits: usize) {
         }
         *widest -= 1;
     }
+}
+
+/// Sentences in lines of at most so many columns, each with the indent of the text. What is to be copied stays in one
+/// piece, however long: words, and commands in backticks.
+pub fn sentences(text: &str, width: Option<usize>) -> String {
+    let lines = text.split('\n').map(|line| fold(line, width));
+    lines.collect::<Vec<String>>().join("\n")
+}
+
+fn fold(text: &str, width: Option<usize>) -> String {
+    let (indent, text) = text.split_at(text.len() - text.trim_start_matches(' ').len());
+    let mut pieces: Vec<String> = Vec::new();
+    let mut is_command = false;
+    for word in text.split(' ') {
+        match pieces.last_mut().filter(|_| is_command) {
+            Some(command) => *command += &format!(" {word}"),
+            None => pieces.push(word.to_string()),
+        }
+        is_command ^= word.matches('`').count() % 2 == 1;
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for piece in pieces {
+        let takes =
+            |line: &str| indent.len() + measure_text_width(line) + measure_text_width(&piece) + 1;
+        match lines.last_mut() {
+            Some(line) if width.is_none_or(|width| takes(line) <= width) => {
+                *line += &format!(" {piece}");
+            }
+            _ => lines.push(piece),
+        }
+    }
+    let lines = lines.iter().map(|line| format!("{indent}{line}"));
+    lines.collect::<Vec<String>>().join("\n")
 }
 
 /// Lines of at most so many columns, cut at spaces; a word that is longer is cut anywhere.
@@ -163,6 +243,29 @@ mod tests {
             let all: String = rows().concat().concat();
             assert_eq!(letters(&text), letters(&all), "{text}");
         }
+    }
+
+    #[test]
+    fn what_helps_is_below_its_row_where_it_does_not_fit() {
+        let text = with_remedy(&rows(), Some(60));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(
+            lines[2],
+            "    -> idshift prepare /srv/a-long-way/to/a/directory"
+        );
+        assert_eq!(with_remedy(&rows(), Some(200)), with_remedy(&rows(), None));
+    }
+
+    #[test]
+    fn sentences_fit_and_commands_are_whole() {
+        let text =
+            "  Stop it first: `systemctl stop docker.socket docker`, and then go on with the next";
+        assert_eq!(
+            sentences(text, Some(40)),
+            "  Stop it first:\n  `systemctl stop docker.socket docker`,\n  and then go on with the next"
+        );
+        assert_eq!(sentences(text, None), text);
     }
 
     #[test]
