@@ -1,5 +1,7 @@
 //! `idshift mounts`
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use super::mount::named;
@@ -8,13 +10,20 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::{Invocation, path_value};
 use crate::cli::output::say;
 use crate::cli::output::text::{columns, path};
+use crate::docker::idmapped::{IdmappedRoot, unit};
 use crate::mounts::list;
 use crate::mounts::list::{MountEntry, MountState};
 use crate::preflight::in_use::Use;
 
 /// Runs it.
 pub fn run(args: &MountsArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let entries = list().map_err(Failure::refused)?;
+    let mut entries = list().map_err(Failure::refused)?;
+    for entry in &mut entries {
+        if let Some(unit) = docker_mount(&entry.target) {
+            entry.is_ours = true;
+            entry.unit = unit;
+        }
+    }
     if args.json {
         let mounts: Vec<Value> = entries.iter().map(object).collect();
         call.print("done", json!({"mounts": mounts}));
@@ -22,6 +31,14 @@ pub fn run(args: &MountsArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         print(&entries);
     }
     Ok(Exit::Done)
+}
+
+/// Whether it is the mount of `docker migrate --idmapped`, and the unit that makes it.
+fn docker_mount(target: &Path) -> Option<Option<PathBuf>> {
+    let (top, range) = (target.parent()?, target.file_name()?.to_str()?);
+    let root = IdmappedRoot::find(top, range).ok()??;
+    let is_made = unit::trouble(&root.top, &root.range).is_none();
+    Some(is_made.then(|| Path::new(unit::UNITS).join(unit::UNIT)))
 }
 
 fn print(entries: &[MountEntry]) {

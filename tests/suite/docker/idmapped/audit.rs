@@ -3,6 +3,7 @@
 use super::{INNER, content, mount, tiny_host, unmount};
 use crate::support::docker::*;
 use crate::support::mounted::Mounted;
+use crate::support::mounts::listed;
 use crate::support::output;
 
 #[test]
@@ -33,6 +34,8 @@ fn the_audit_tells_what_is_the_matter() {
     migrate(&idshift, &host, &["--idmapped"]).exits(0);
     let healthy = audit(&host).exits(0).text();
     assert!(healthy.contains("remapped by a mount of"), "{healthy}");
+    let mounts = listed(&host.data_root.join(INNER));
+    assert_eq!(mounts[0]["made_by"], "idshift", "{mounts:?}");
     let tells = |told: &[&str]| {
         let run = audit(&host).exits(3);
         for told in told {
