@@ -10,6 +10,7 @@ use super::remap::Remap;
 use crate::fs::PinnedFile;
 use crate::fs::escape::{escaped, shell_word};
 use crate::host::Finding;
+use crate::idmap::Direction;
 use crate::preflight::mount_views;
 
 /// The remapped daemon's root where it has images, else the plain one's. An idmapped one as it is on disk: its mount
@@ -32,7 +33,10 @@ pub fn in_use_root(top: &Path, remap: Option<&Remap>) -> DockerRoot {
 pub fn ranges(remap: &Result<Remap, DockerError>) -> Finding {
     const WHAT: &str = "id ranges";
     match remap {
-        Ok(remap) => Finding::ok(WHAT, format!("{}: {}", remap.user, remap.map)),
+        Ok(remap) => Finding::ok(
+            WHAT,
+            format!("{}: {}", remap.user, remap.map.in_words(Direction::Into)),
+        ),
         // It says what helps: for another user than dockerd's own, `--create-user` does not.
         Err(error) => Finding::error(WHAT, error.to_string()),
     }
@@ -55,9 +59,12 @@ pub fn idmapped(top: &Path) -> Option<Finding> {
     Some(Finding::error("data-root", error.to_string()))
 }
 
+/// What [`driver`] tells of.
+pub const STORAGE_DRIVER: &str = "storage driver";
+
 /// The storage driver, and whether its layers can be carried.
 pub fn driver(root: &DockerRoot) -> Finding {
-    const WHAT: &str = "storage driver";
+    const WHAT: &str = STORAGE_DRIVER;
     match root.check_drivers() {
         Err(error) => Finding::error(WHAT, error.to_string()),
         Ok(()) => match root.drivers() {

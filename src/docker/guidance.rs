@@ -12,7 +12,7 @@ use crate::idmap::subid::DEFAULT_USER;
 use crate::preflight::homes;
 
 /// For a data-root that is not the right one.
-pub const DATA_ROOT: &str = "name another with --data-root; `docker info -f '{{.DockerRootDir}}'` prints the data-root of a running \
+pub const DATA_ROOT: &str = "Name another with --data-root; `docker info -f '{{.DockerRootDir}}'` prints the data-root of a running \
     daemon";
 
 /// Where nothing is in the data-root.
@@ -101,6 +101,10 @@ pub const EARLIER_COPY: &str = "an earlier --copy";
 /// Where containers cannot run remapped.
 pub const MARK_CONTAINERS: &str =
     "migrate with --set-userns-host, or recreate it with --userns=host";
+
+/// The same after a migration.
+pub const MARK_LATER: &str = "To have such containers marked, before the daemon is started: `idshift rollback latest`, and migrate again \
+     with --set-userns-host. Or recreate them with --userns=host.";
 
 /// Where inodes are immutable.
 pub const CLEAR_FLAGS: &str =

@@ -174,6 +174,36 @@ impl IdMap {
 }
 
 /// As `--map` takes it: `b:…` for ranges that uids and gids share, then `u:…` and `g:…`.
+impl IdMap {
+    /// For people: `ids 0-65535 -> 100000-165535`; uids and gids apart where they differ.
+    pub fn in_words(&self, direction: Direction) -> String {
+        let ranges = |ids: &RangeMap| -> String {
+            let words = ids.ranges().iter().map(|range| {
+                let sides = (range.container(), range.host());
+                let (from, to) = match direction {
+                    Direction::Into => sides,
+                    Direction::OutOf => (sides.1, sides.0),
+                };
+                format!("{} -> {}", span(from, range.size()), span(to, range.size()))
+            });
+            words.collect::<Vec<String>>().join(", ")
+        };
+        let (uids, gids) = (ranges(&self.uids), ranges(&self.gids));
+        match uids == gids {
+            true => format!("ids {uids}"),
+            false => format!("uids {uids}; gids {gids}"),
+        }
+    }
+}
+
+/// `100000-165535`
+fn span(first: u32, size: u32) -> String {
+    match size {
+        1 => first.to_string(),
+        _ => format!("{first}-{}", first + (size - 1)),
+    }
+}
+
 impl fmt::Display for IdMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (uids, gids) = (self.uids.ranges(), self.gids.ranges());
@@ -253,6 +283,27 @@ mod tests {
         assert_eq!(
             map("b:0:100000:65536").unwrap().container_root(),
             Some((100_000, 100_000))
+        );
+    }
+
+    #[test]
+    fn people_read_both_sides_of_a_map() {
+        let words = |specs: &[&str], direction| {
+            let specs: Vec<MapSpec> = specs.iter().map(|spec| spec.parse().unwrap()).collect();
+            IdMap::from_specs(&specs).unwrap().in_words(direction)
+        };
+        let both = ["b:0:100000:65536"];
+        assert_eq!(
+            words(&both, Direction::Into),
+            "ids 0-65535 -> 100000-165535"
+        );
+        assert_eq!(
+            words(&both, Direction::OutOf),
+            "ids 100000-165535 -> 0-65535"
+        );
+        assert_eq!(
+            words(&["u:0:1000:1", "u:1:100000:9", "g:0:7:1"], Direction::Into),
+            "uids 0 -> 1000, 1-9 -> 100000-100008; gids 0 -> 7"
         );
     }
 }

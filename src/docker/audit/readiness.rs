@@ -109,8 +109,13 @@ pub fn data_root(root: &DockerRoot, remap: Option<&Remap>) -> Result<Vec<Finding
 }
 
 /// Who has the data-root open: the daemon, mostly, and its containers. `containerd`: its directory, where that is
-/// carried.
-pub fn daemon(top: &Path, containerd: Option<&Path>, running: &[String]) -> Vec<Finding> {
+/// carried. `mounted`: what a daemon has mounted there. With containers that run, it goes without saying.
+pub fn daemon(
+    top: &Path,
+    containerd: Option<&Path>,
+    running: &[String],
+    mounted: Option<Finding>,
+) -> Vec<Finding> {
     const WHAT: &str = "daemon";
     let tree = |path: &Path| {
         let stat: Stat = PinnedFile::path(path).and_then(|pin| pin.stat()).ok()?;
@@ -121,7 +126,7 @@ pub fn daemon(top: &Path, containerd: Option<&Path>, running: &[String]) -> Vec<
         })
     };
     let Some(of_daemon) = tree(top) else {
-        return Vec::new();
+        return mounted.into_iter().collect();
     };
     let trees: Vec<TreeInUse> = [of_daemon]
         .into_iter()
@@ -129,10 +134,16 @@ pub fn daemon(top: &Path, containerd: Option<&Path>, running: &[String]) -> Vec<
         .collect();
     let uses = match in_use::users_of(&trees) {
         Ok(uses) => uses,
-        Err(error) => return vec![Finding::warning(WHAT, format!("/proc: {error}"))],
+        Err(error) => {
+            let unknown = Finding::warning(WHAT, format!("/proc: {error}"));
+            return mounted.into_iter().chain([unknown]).collect();
+        }
     };
     if uses.is_empty() {
-        return vec![Finding::ok(WHAT, "is stopped")];
+        return mounted
+            .into_iter()
+            .chain([Finding::ok(WHAT, "is stopped")])
+            .collect();
     }
     let daemon = uses.iter().find(|one| one.command == "dockerd");
     let found = match daemon {
@@ -143,7 +154,9 @@ pub fn daemon(top: &Path, containerd: Option<&Path>, running: &[String]) -> Vec<
         None => format!("is stopped, and {}", users(top, &uses[..1])),
     };
     let help = format!("{}, before migrate", remedy_of_service(top, &uses));
-    let mut findings = vec![Finding::warning(WHAT, found).remedy(help)];
+    let mounted = mounted.filter(|_| daemon.is_none() || running.is_empty());
+    let mut findings: Vec<Finding> = mounted.into_iter().collect();
+    findings.push(Finding::warning(WHAT, found).remedy(help));
     if !running.is_empty() {
         let found = format!("{} running: {}", running.len(), running.join(", "));
         findings.push(Finding::warning("containers", found).remedy(
@@ -173,7 +186,8 @@ fn left_over(top: &Path, name: &str) -> Finding {
     Finding::ok(REMAPPED_ROOT, found).remedy(help)
 }
 
-const REMAPPED_ROOT: &str = "remapped root";
+/// What is said of roots of remapped daemons.
+pub const REMAPPED_ROOT: &str = "remapped root";
 
 fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> {
     let mut findings = Vec::new();

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::work::Work;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
+use crate::docker::idmapped::place;
 use crate::docker::idmapped::unit::has_systemd;
 use crate::docker::migration_plan::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
@@ -26,7 +27,7 @@ pub struct Strategy {
     /// Bytes of journal, an estimate.
     pub journal_bytes: u64,
     /// What a backup program sees.
-    pub backups: &'static str,
+    pub backups: String,
     /// What user and group quotas count.
     pub quotas: &'static str,
     /// How it is undone later.
@@ -64,6 +65,7 @@ pub fn both(
     host: Host<'_>,
 ) -> [Strategy; 2] {
     let by_mount = try_mount(top, remap, host);
+    let range = remap.dir_name();
     // The daemon's own files.
     let (walked, changed) = match &by_mount {
         Ok((report, _)) => (report.elapsed.as_secs_f64(), report.stats.changed),
@@ -80,7 +82,7 @@ pub fn both(
             refused,
             seconds: work.seconds,
             journal_bytes: work.journal_bytes,
-            backups: "the range's ids",
+            backups: "the range's ids".into(),
             quotas: "the range's ids",
             going_back: "docker revert: as long as this",
             needs: "nothing more".into(),
@@ -95,7 +97,10 @@ pub fn both(
             journal_bytes: 4096
                 + super::work::JOURNAL_BYTES_A_STEP * steps
                 + super::work::JOURNAL_BYTES * changed,
-            backups: "the range's ids in B.B, plain ones where it is on disk",
+            backups: format!(
+                "the range's ids in {range}, plain ids in {}",
+                place(&range)[0]
+            ),
             quotas: "plain ids, as before",
             going_back: "docker revert: reads all, changes what the daemon made",
             needs: match has_systemd() {

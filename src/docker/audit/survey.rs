@@ -15,6 +15,7 @@ use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{ContainerFiles, DockerRoot, Holds, plain_names};
 use crate::docker::existing_roots::ExistingRoot;
+use crate::docker::findings::STORAGE_DRIVER;
 use crate::docker::idmapped::{IdmappedRoot, health};
 use crate::docker::image_store::ContainerdStore;
 use crate::docker::inventory::{HostBinds, Inventory};
@@ -44,6 +45,8 @@ pub struct Survey<'a> {
     pub findings: Vec<Finding>,
     /// What is in layers of the containerd image store and cannot be shifted.
     cannot_shift: Option<Finding>,
+    /// What a daemon has mounted in the data-root.
+    mounted: Option<Finding>,
     start: &'a DaemonStart,
     daemon_json: &'a DaemonJson,
 }
@@ -105,6 +108,7 @@ impl<'a> Survey<'a> {
             is_idmapped,
             findings,
             cannot_shift: None,
+            mounted: None,
             start,
             daemon_json,
         })
@@ -129,6 +133,8 @@ impl<'a> Survey<'a> {
                     .push(Finding::error("container metadata", error.to_string())),
             }
         }
+        // Directories of containers are named by random ids.
+        all.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         Ok(all)
     }
 
@@ -168,6 +174,9 @@ impl<'a> Survey<'a> {
             };
             let checked = store::check(conversion, &place, summary, quick, control);
             found.is_carried &= checked.is_carried;
+            // That it has no images is told with those in containerd.
+            self.findings
+                .retain(|it| it.what != STORAGE_DRIVER || it.level != Level::Warning);
             self.findings.extend(checked.findings);
             self.cannot_shift = checked.cannot_shift;
         }
@@ -208,6 +217,7 @@ impl<'a> Survey<'a> {
         let inventory =
             Inventory::for_migrate(root, &moved, remap, each, HostBinds::LookedAt, accounts)?;
         self.findings.extend(inventory.findings());
+        self.mounted = inventory.mounted_by_daemon();
         if let Some(remap) = remap.filter(|_| !remapped.is_symlink()) {
             let root = DockerRoot::at(remapped);
             self.findings
@@ -225,8 +235,9 @@ impl<'a> Survey<'a> {
         let running = all.into_iter().filter(|(container, _)| container.running);
         let running: Vec<String> = running.map(|(container, _)| container.name).collect();
         let containerd = store.map(|it| it.containerd.as_path());
+        let mounted = self.mounted.take();
         self.findings
-            .extend(readiness::daemon(&self.top, containerd, &running));
+            .extend(readiness::daemon(&self.top, containerd, &running, mounted));
         running
     }
 

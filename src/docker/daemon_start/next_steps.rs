@@ -52,6 +52,12 @@ impl DaemonStart {
                 said.source,
                 reload(&said.source)
             ),
+            (Direction::Into, None) if self.sets_userns_remap(Some(remap_to)) => {
+                format!("Now start the daemon on {root}: {file} has userns-remap.")
+            }
+            (Direction::OutOf, None) if self.sets_userns_remap(None) => {
+                format!("Now start the daemon on {root}: {file} has no userns-remap.")
+            }
             (Direction::Into, None) => format!(
                 "Now start the daemon on {root} with --userns-remap={remap_to}, or with \"userns-remap\": \"{remap_to}\" in {file}."
             ),
@@ -59,6 +65,12 @@ impl DaemonStart {
                 "Now start the daemon on {root} without --userns-remap, and without \"userns-remap\" in {file}."
             ),
         }
+    }
+
+    /// Whether the daemon's own file has this `userns-remap` already.
+    fn sets_userns_remap(&self, wanted: Option<&str>) -> bool {
+        let settings = DaemonJson::read(&self.config);
+        !self.is_other && settings.is_ok_and(|it| it.userns_remap.as_deref() == wanted)
     }
 }
 

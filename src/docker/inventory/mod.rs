@@ -242,10 +242,6 @@ impl Inventory {
         let mut findings: Vec<Finding> = mounts
             .map(|mount| Finding::error("mounts", mount.refusal().to_string()))
             .collect();
-        if let Some(mounted) = self.mounts.iter().find(|mount| mount.by_daemon) {
-            let found = mounted.refusal().to_string();
-            findings.push(Finding::warning("mounts", found));
-        }
         let refused = self.volumes.iter();
         let refused = refused.filter(|volume| volume.becomes == Disposition::Refused);
         findings.extend(refused.map(|volume| Finding::error("volumes", volume.to_string())));
@@ -258,6 +254,13 @@ impl Inventory {
             ));
         }
         findings
+    }
+
+    /// What a daemon has mounted: for containers that run, or one that was killed and left it.
+    pub fn mounted_by_daemon(&self) -> Option<Finding> {
+        let mounted = self.mounts.iter().find(|mount| mount.by_daemon)?;
+        let found = mounted.refusal().to_string();
+        Some(Finding::warning("mounts", found))
     }
 
     /// Each directory that stays shifted, with the command that shifts it back.
@@ -280,7 +283,8 @@ impl Inventory {
             .iter()
             .map(|(path, _)| escaped(path).to_string())
             .collect();
-        let commands: Vec<&str> = all.iter().map(|(_, command)| command.as_str()).collect();
+        let commands = all.iter().map(|(_, command)| command.trim_end_matches(','));
+        let commands: Vec<&str> = commands.collect();
         (!all.is_empty()).then(|| {
             let found = format!("shifted, and bound by containers: {}", paths.join(", "));
             Finding::warning("bind mounts", found).remedy(format!(

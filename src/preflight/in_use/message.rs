@@ -10,17 +10,33 @@ use crate::guidance::Guidance;
 /// Users that are named.
 const NAMED: usize = 10;
 
-/// The users of a tree.
+/// The users of a tree: each process once, with the first thing that it uses.
 pub fn users(tree: &Path, uses: &[Use]) -> String {
     let mut text = format!("{}: is in use", escaped(tree));
-    for (n, one) in uses.iter().enumerate().take(NAMED) {
+    let mut by_user: Vec<(&Use, usize)> = Vec::new();
+    for one in uses {
+        let known = by_user.iter_mut().find(|(it, _)| is_same_user(it, one));
+        match known {
+            Some((_, more)) => *more += 1,
+            None => by_user.push((one, 0)),
+        }
+    }
+    for (n, (one, more)) in by_user.iter().enumerate().take(NAMED) {
         text += if n == 0 { " by " } else { "\n  and by " };
         text += &user(tree, one);
+        if *more > 0 {
+            text += &format!(", and {more} more");
+        }
     }
-    if uses.len() > NAMED {
-        text += &format!("\n  and {} more", uses.len() - NAMED);
+    if by_user.len() > NAMED {
+        text += &format!("\n  and by {} more", by_user.len() - NAMED);
     }
     text
+}
+
+/// Whether both are uses by one process. What is mounted, or is the kernel's, is told one by one.
+fn is_same_user(a: &Use, b: &Use) -> bool {
+    a.pid != 0 && a.pid == b.pid && a.release.is_none() && b.release.is_none()
 }
 
 fn user(tree: &Path, one: &Use) -> String {
@@ -160,10 +176,9 @@ impl Commands {
             .filter_map(|one| one.container.as_ref())
             .collect();
         let name = |id: &String| container_name(tree, id).unwrap_or_else(|| id.clone());
-        Commands {
-            first,
-            containers: ids.into_iter().map(name).collect(),
-        }
+        let mut containers: Vec<String> = ids.into_iter().map(name).collect();
+        containers.sort();
+        Commands { first, containers }
     }
 
     fn joined(&self) -> Option<String> {
@@ -267,6 +282,23 @@ mod tests {
             container: container.map(String::from),
             release,
         }
+    }
+
+    #[test]
+    fn a_process_is_told_once() {
+        let mut uses: Vec<Use> = (0..3).map(|_| one(77, "sh", None, None)).collect();
+        let mount = Release::Unmount("/d/merged".into());
+        uses.push(one(1, "systemd", None, Some(mount)));
+        uses.extend((100..112).map(|pid| one(pid, "sh", None, None)));
+        let told = users(Path::new("/d"), &uses);
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(
+            lines[0].contains("process 77 (sh): ") && lines[0].ends_with("/d/merged, and 2 more"),
+            "{told}"
+        );
+        assert_eq!(lines[1], "  and by what is mounted at /d/merged");
+        assert_eq!(lines.last(), Some(&"  and by 4 more"), "{told}");
+        assert_eq!(lines.len(), NAMED + 1, "{told}");
     }
 
     #[test]

@@ -14,12 +14,25 @@ fn a_migrated_host_has_all_it_had_after_a_reboot() {
         host.docker(&[
             "run", "-v", "data:/d", "--name", "one", "tiny:1", "touch", "/d/f",
         ]);
+        // What is mounted for a container that runs goes without saying.
+        host.docker(&[
+            "run", "-d", "--rm", "--name", "two", "tiny:1", "sleep", "1000",
+        ]);
+        let audit = host.idshift(&["docker", "audit"]).exits(0);
+        assert!(audit.text().contains("1 running: two"), "{audit}");
+        assert!(!audit.text().contains("is a mount"), "{audit}");
+        host.docker(&["kill", "two"]);
         host.stop_docker();
         audited(&host, "plain");
         host.idshift(&["docker", "migrate", "--create-user", "--write-daemon-json"])
             .exits(0);
         host.reboot();
         audited(&host, "remapped");
+        let audit = host.idshift(&["docker", "audit"]).exits(3);
+        assert!(audit.text().starts_with("Remapped already: "), "{audit}");
+        let again = host.idshift(&["docker", "migrate"]).exits(4);
+        let told = "100000.100000 in it belongs to a remapped daemon. `idshift docker audit` says";
+        assert!(again.stderr.contains(told), "{again}");
         assert_eq!(host.docker(&["ps", "-a", "--format", "{{.Names}}"]), "one");
         host.docker(&["start", "-a", "one"]);
         let map = ["run", "--rm", "tiny:1", "cat", "/proc/self/uid_map"];

@@ -9,8 +9,11 @@ use crate::cli::output::findings;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::say;
+use crate::cli::output::table::{columns_and_remedy, sentences, width};
 use crate::cli::output::text::{bytes, columns, count, inodes, one_line, path};
 use crate::docker::audit::containers::Troubled;
+use crate::docker::audit::readiness::REMAPPED_ROOT;
+use crate::docker::audit::state::RootState;
 use crate::docker::audit::strategies::Strategy;
 use crate::docker::audit::{Audit, AuditOptions, audit};
 use crate::docker::bind_mounts::BindMount;
@@ -66,30 +69,22 @@ pub fn run(args: &AuditArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 }
 
 fn print(audit: &Audit, verbose: bool) {
-    if let Some(store) = &audit.containerd_store {
-        for line in store.sentences("become", bytes) {
-            say!("{}", one_line(&line));
-        }
-        say!(
-            "The conversion reads and hashes {} of blobs: about {:.0} s.\n",
-            bytes(store.read_bytes),
-            store.seconds.max(1.0)
-        );
-    }
     let verdict = match audit.verdict() {
+        Level::Error if is_remapped(audit) => style("Remapped already").bold().to_string(),
         Level::Ok => style("Ready").green().bold().to_string(),
         Level::Warning => style("Ready, with warnings").yellow().bold().to_string(),
         Level::Error => style("Not ready").red().bold().to_string(),
     };
-    say!(
+    paragraph(&format!(
         "{verdict}: {} has {}.\n",
         path(&audit.data_root),
         audit.holds
-    );
+    ));
     findings::print(&audit.findings);
     if let Some(work) = &audit.work {
-        say!(
-            "\n{} {} of {}, with {} renames and rewrites of files: about {:.0} s, and {} of journal.",
+        say!("");
+        paragraph(&format!(
+            "{} {} of {}, with {} renames and rewrites of files: about {:.0} s, and {} of journal.",
             match audit.idmapped_roots.is_empty() {
                 true => "A migration shifts",
                 false => "Made permanent by idshift docker migrate, it shifts",
@@ -99,7 +94,18 @@ fn print(audit: &Audit, verbose: bool) {
             count(work.steps),
             work.seconds.max(1.0),
             bytes(work.journal_bytes)
-        );
+        ));
+    }
+    if let Some(store) = &audit.containerd_store {
+        say!("");
+        for line in store.sentences("become", bytes) {
+            paragraph(&one_line(&line));
+        }
+        paragraph(&format!(
+            "The conversion reads and hashes {} of blobs: about {:.0} s. A run shifts some inodes more: those that it makes.",
+            bytes(store.read_bytes),
+            store.seconds.max(1.0)
+        ));
     }
     strategies(&audit.strategies);
     if !audit.containers.is_empty() {
@@ -124,11 +130,22 @@ fn print(audit: &Audit, verbose: bool) {
         }
     }
     if !audit.bind_mounts.is_empty() || audit.holds.containers > 0 {
-        say!(
-            "\nA remapped container cannot create devices (mknod). idshift cannot know beforehand which \
-            containers do that."
+        say!("");
+        paragraph(
+            "A remapped container cannot create devices (mknod). idshift cannot know beforehand which containers do that.",
         );
     }
+}
+
+/// Whether all that is in the way is that nothing is left to do.
+fn is_remapped(audit: &Audit) -> bool {
+    let mut errors = audit.findings.iter().filter(|it| it.level == Level::Error);
+    audit.state == RootState::Remapped && errors.all(|it| it.what == REMAPPED_ROOT)
+}
+
+/// Sentences, as wide as the terminal.
+fn paragraph(text: &str) {
+    say!("{}", sentences(text, width()));
 }
 
 /// The two strategies, side by side.
@@ -150,7 +167,7 @@ fn strategies(strategies: &[Strategy]) {
             Some(_) => "cannot, see below".into(),
             None => "can".into(),
         }),
-        row("backups see", &|strategy| strategy.backups.into()),
+        row("backups see", &|strategy| strategy.backups.clone()),
         row("quotas count", &|strategy| strategy.quotas.into()),
         row("going back", &|strategy| strategy.going_back.into()),
         row("from then on", &|strategy| strategy.needs.clone()),
@@ -256,7 +273,7 @@ fn bind_mounts(mounts: &[BindMount], verbose: bool) {
             one_line(&mount.advice),
         ]);
     }
-    say!("{}", columns(&rows).trim_end());
+    say!("{}", columns_and_remedy(&rows).trim_end());
     let mut closed: Vec<&std::path::PathBuf> = mounts
         .iter()
         .flat_map(|mount| &mount.closed_parents)

@@ -1,8 +1,9 @@
 //! What a migration does, in a few lines, for whoever has to agree to it.
 
 use super::migrate::MigrationCommand;
-use crate::cli::output::text::{count, inodes, one_line, path};
+use crate::cli::output::text::{inodes, one_line, path};
 use crate::docker::data_root::DockerRoot;
+use crate::docker::guidance as help;
 use crate::docker::migrate::Planned;
 use crate::docker::migration_plan::Migration;
 use crate::docker::remap::Remap;
@@ -35,22 +36,35 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
         (true, true) => vec![
             format!("Migrating {top} to userns-remap, by an idmapped mount{holds}"),
             format!(
-                "  What containers own keeps its owners on disk: {remapped} shows it with the ids of {map}."
+                "  What containers own keeps its owners on disk: {remapped} shows it with other ids: {}.",
+                map.in_words(Direction::Into)
             ),
         ],
         (true, false) => vec![
             format!("Migrating {top} to userns-remap{holds}"),
-            format!("  Owners change by the map {map}. The data moves to {remapped}."),
+            format!(
+                "  Owners change: {}. The data moves to {remapped}.",
+                map.in_words(Direction::Into)
+            ),
         ],
         (false, _) => vec![
             format!("Migrating {remapped} back{holds}"),
-            format!("  Owners change back by the map {map}. The data moves to {top}."),
+            format!(
+                "  Owners change back: {}. The data moves to {top}.",
+                map.in_words(Direction::OutOf)
+            ),
         ],
     };
-    lines.push(format!(
-        "  {} renames and rewrites of files.",
-        count(migration.plan().steps.len() as u64)
-    ));
+    lines.push("  Directories are renamed, and the daemon's metadata is rewritten.".into());
+    let blocked = migration.will_not_start.iter();
+    lines.extend(blocked.map(|(name, why)| {
+        format!(
+            "  Container {} {}: it will not start remapped; {}.",
+            one_line(name),
+            one_line(why),
+            help::MARK_CONTAINERS
+        )
+    }));
     lines.extend(told_exchanged(migration, remap).map(|told| format!("  {}.", one_line(&told))));
     if let Some(copy) = planned.copy {
         let copied = inodes(copy.amount.inodes);

@@ -12,11 +12,13 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::table::{sentences, width_of_stderr};
 use crate::cli::output::tell;
 use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::data_root_copy::PlannedCopy;
+use crate::docker::guidance as help;
 use crate::docker::idmapped::{UndatedOwners, place, told_copied, unit};
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Migrated, Planned};
 use crate::docker::migration_plan::Migration;
@@ -138,7 +140,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
     if !args.output.quiet {
         for note in notes(&migrated, args.dry_run) {
             // What programs read is on stdout.
-            tell!("{}", printable(&note));
+            tell!("{}", sentences(&printable(&note), width_of_stderr()));
         }
     }
     Ok(Exit::from(&migrated.report))
@@ -254,6 +256,9 @@ fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String>
         false => ("are now", "is"),
     };
     let mut told = conversion.sentences(becomes, bytes);
+    told.extend(
+        dry_run.then(|| "A run shifts some inodes more: those that the conversion makes.".into()),
+    );
     told.extend(conversion.leftover.as_ref().map(|dir| {
         format!(
             "{} {is} removed: a conversion had made it that was cut short before it changed anything.",
@@ -330,10 +335,15 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
     for name in &migration.marked {
         notes.push(format!("Container {name} is marked --userns=host."));
     }
-    for (name, why) in &migration.will_not_start {
-        notes.push(format!(
-            "Container {name} {why}: it does not start remapped. --set-userns-host marks such containers."
-        ));
-    }
+    let blocked = &migration.will_not_start;
+    notes.extend(
+        blocked
+            .iter()
+            .map(|(name, why)| format!("Container {name} {why}: it does not start remapped.")),
+    );
+    notes.extend((!blocked.is_empty()).then(|| match dry_run {
+        true => "--set-userns-host marks such containers.".into(),
+        false => help::MARK_LATER.into(),
+    }));
     notes
 }

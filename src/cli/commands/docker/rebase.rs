@@ -46,7 +46,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             if confirm::is_asked(&args.confirm, &args.output) {
                 // Whoever is asked is not refused afterwards.
                 drop(rebase.plan().lock(&store, control)?);
-                let lines = effects(&request, &rebase);
+                let lines = effects(&request);
                 match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
                     Answer::Yes => {}
                     Answer::No => return Err(confirm::declined()),
@@ -94,15 +94,14 @@ fn request(args: &RebaseArgs, target: &DaemonTarget) -> Result<RebaseRequest, Fa
 }
 
 /// What a run does, in a few lines, for the question before it.
-fn effects(request: &RebaseRequest, rebase: &Rebase) -> [String; 4] {
-    let steps = rebase.plan().steps.len();
+fn effects(request: &RebaseRequest) -> [String; 4] {
     [
         format!(
             "Moving the root of the daemon in {}",
             path(&request.data_root)
         ),
         format!("  Owners change from {} to {}.", request.from, request.to),
-        format!("  {steps} renames and rewrites of files."),
+        "  Directories are renamed, and the daemon's metadata is rewritten.".into(),
         "  `idshift rollback latest` undoes it until Docker is started.".into(),
     ]
 }
