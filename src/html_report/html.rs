@@ -63,7 +63,13 @@ fn table_of(table: &Table) -> Markup {
             @if let Some(note) = &table.note { p { (note) } }
             div.wide {
                 table {
-                    thead { tr { @for column in &table.columns { th { (column) } } } }
+                    thead {
+                        tr {
+                            @for (n, column) in table.columns.iter().enumerate() {
+                                th class=[has_numbers(table, n).then_some("number")] { (column) }
+                            }
+                        }
+                    }
                     tbody {
                         @for row in &table.rows {
                             tr { @for cell in row { td class=[is_number(cell).then_some("number")] { (cell) } } }
@@ -74,6 +80,12 @@ fn table_of(table: &Table) -> Markup {
             @if table.more > 0 { p { "And " (table.more) " more." } }
         }
     }
+}
+
+/// Whether all cells of this column are numbers.
+fn has_numbers(table: &Table, column: usize) -> bool {
+    let mut cells = table.rows.iter().filter_map(|row| row.get(column));
+    cells.all(|cell| is_number(cell))
 }
 
 fn is_number(cell: &str) -> bool {
