@@ -46,7 +46,9 @@ package *args:
 
 # The lints of the Ansible collection.
 ansible-lint:
-    cd ansible && ansible-lint --offline --profile production
+    mkdir -p target/collections/ansible_collections/idshift
+    ln -sfn "$PWD/ansible" target/collections/ansible_collections/idshift/idshift
+    cd ansible && ANSIBLE_COLLECTIONS_PATH="$PWD/../target/collections" ansible-lint --offline --profile production
 
 # The Ansible collection, for `ansible-galaxy collection install`.
 ansible-package:
