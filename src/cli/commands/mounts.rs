@@ -37,7 +37,7 @@ pub fn run(args: &MountsArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 fn docker_mount(target: &Path) -> Option<Option<PathBuf>> {
     let (top, range) = (target.parent()?, target.file_name()?.to_str()?);
     let root = IdmappedRoot::find(top, range).ok()??;
-    let is_made = unit::trouble(&root.top, &root.range).is_none();
+    let is_made = unit::problem(&root.top, &root.range).is_none();
     Some(is_made.then(|| Path::new(unit::UNITS).join(unit::UNIT)))
 }
 
