@@ -9,6 +9,9 @@ use std::fmt;
 /// A command, as records and messages name it.
 pub const MIGRATE_ROOTLESS: &str = "docker migrate --rootless";
 
+/// The way back.
+pub const REVERT_ROOTLESS: &str = "docker revert --rootless";
+
 /// Adds the claim of a login account to what a run may change.
 pub const ALLOW_HOME: &str = "--allow-home";
 

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use super::context::RunState;
-use super::hand_over::wait_for_the_clock;
+use super::hand_over::{Window, check_taken_over, wait_for_the_clock};
 use super::reopen::{self, check_service_stopped};
 use super::replay::{FailurePolicy, Replay, ReplayMode};
 use super::steps::Steps;
@@ -39,7 +39,7 @@ pub(super) fn execute(
     let mut stats = Stats::default();
     let mut written = Ok(());
     if !journal.has_mark(Mark::Stepping) {
-        written = apply_early_steps(run, journal, &mut stats);
+        written = apply_early_steps(run, execution, appender, &mut stats);
         if written.is_ok() && !run.is_cut_short() {
             stats.add(change_owners(run, roots, execution));
         }
@@ -61,6 +61,9 @@ fn change_owners(run: &RunState<'_>, roots: &[Root], execution: &Execution<'_>) 
         give_up: execution.give_up,
         roots: Some(roots),
         moves: &moves,
+        // All was looked at when it was taken away, and what directories of it changed since is the run's doing.
+        unchanged: Window::since_read(journal)
+            .map(|window| window.since_taken_away(journal.header.unchanged_since)),
         ..Replay::new(journal, Target::After, run.control)
     };
     match replay.run(execution.jobs) {
@@ -82,17 +85,48 @@ fn change_owners(run: &RunState<'_>, roots: &[Root], execution: &Execution<'_>) 
 }
 
 /// Takes the steps that keep a daemon from starting. A daemon that was started before is noticed
-/// before them or after them.
-fn apply_early_steps(run: &RunState<'_>, journal: &Journal, stats: &mut Stats) -> io::Result<()> {
+/// before them or after them. What is a user's is taken away first.
+fn apply_early_steps(
+    run: &RunState<'_>,
+    execution: &Execution<'_>,
+    appender: &mut Appender,
+    stats: &mut Stats,
+) -> io::Result<()> {
+    let journal = execution.journal;
     let steps = Steps::of(journal);
     if steps.early().is_empty() || is_in_use(run, journal, stats) {
         return Ok(());
     }
-    apply_steps(run, &steps, steps.early(), stats);
+    let [taking, rest] = steps.around_take_over();
+    apply_steps(run, &steps, taking, stats);
+    if journal.takes_over() && !run.is_cut_short() {
+        take_over(run, execution, appender, stats)?;
+    }
+    if !run.is_cut_short() {
+        apply_steps(run, &steps, rest, stats);
+    }
     if !run.is_cut_short() && !is_in_use(run, journal, stats) {
         run.filesystems.sync()?;
     }
     Ok(())
+}
+
+/// What was a user's is out of reach: the journal says that nothing in it was changed since it was read.
+fn take_over(
+    run: &RunState<'_>,
+    execution: &Execution<'_>,
+    appender: &mut Appender,
+    stats: &mut Stats,
+) -> io::Result<()> {
+    if execution.journal.has_mark(Mark::TakenOver) {
+        return Ok(());
+    }
+    let mut problems = check_taken_over(execution.journal, execution.jobs, run.control).into_iter();
+    if let Some(problem) = problems.next() {
+        run.fail(stats, problem.path, problem.reason);
+        return Ok(());
+    }
+    appender.mark(Mark::TakenOver, 0)
 }
 
 /// Steps are few and each is quick: nobody stops between them.
@@ -123,7 +157,7 @@ fn apply_late_steps(
     Ok(())
 }
 
-/// The journal says that what comes next is a user's to change, and how to tell that it was.
+/// The journal says that what comes next is others' to change, and how to tell that it was.
 fn hand_over(
     run: &RunState<'_>,
     journal: &Journal,

@@ -63,6 +63,7 @@ mod walk_again;
 pub use apply_manifest::apply_manifest;
 pub use cancel::Cancel;
 pub use control::RunControl;
+pub use hand_over::Reading;
 pub use monitor::{Monitor, Phase};
 pub use plan::Plan;
 pub use policy::{ByTree, Policy, Rule};

@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use super::context::{WalkContext, WalkScope};
 use super::control::RunControl;
 use super::dry_run::{DryRun, ManifestOutput};
@@ -49,6 +51,8 @@ pub struct Plan<'a> {
     /// Done once all of it is in the journal, and before the journal says so: nothing is changed before that, and from
     /// then on the journal knows what to do about what was made for the plan.
     pub on_listed: Option<&'a dyn Fn() -> io::Result<()>>,
+    /// The first tree is a user's, who is to have changed nothing since then.
+    pub unchanged_since: Option<Timestamp>,
 }
 
 impl Plan<'_> {
@@ -176,6 +180,7 @@ impl Plan<'_> {
         let mut header = request.header(session.roots(), true);
         header.format = header.format.max(steps_format(&self.steps));
         header.steps_before = self.steps_before;
+        header.unchanged_since = self.unchanged_since;
         let session = session.begin_journal(store, header)?;
 
         control.monitor.phase(Phase::Listing, None);

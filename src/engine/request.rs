@@ -213,6 +213,7 @@ impl ShiftRequest {
         Header {
             format: self.walk.format().max(self.kind.format()),
             steps_before: 0,
+            unchanged_since: None,
             tool: tool(),
             id: String::new(),
             time: jiff::Timestamp::now(),

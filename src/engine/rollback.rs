@@ -1,7 +1,7 @@
 //! Undoing a run.
 
 use super::control::RunControl;
-use super::hand_over::{NOT_UNDONE, refuse_changed};
+use super::hand_over::{not_undone, refuse_changed};
 use super::refusal::Refusal;
 use super::reopen;
 use super::replay::check_crossed_mounts;
@@ -181,13 +181,13 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let more = and_more(obstacles.len());
     if journal.handed_over().is_some() {
         // It is not what the user had.
-        let help = match is_taken {
+        let help = match is_taken && !journal.takes_over() {
             true => "Move what is new there away, to where it is kept, and run this again. ",
             false => "",
         };
         return Err(Refusal::NotThisOne {
             path: first.path.clone(),
-            reason: format!("{}{more}. {help}{NOT_UNDONE}", first.reason),
+            reason: format!("{}{more}. {help}{}", first.reason, not_undone(journal)),
         });
     }
     let id = argument(&journal.path);

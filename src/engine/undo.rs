@@ -97,7 +97,7 @@ impl Undo<'_> {
             }
             stats = replayed.stats;
             // What may be a user's doing stays where only root comes to.
-            if Window::of(self.journal).is_some() && stats.left() > 0 {
+            if self.is_or_was_a_users() && stats.left() > 0 {
                 return Ok(self.ended_early(stats));
             }
         }
@@ -122,7 +122,7 @@ impl Undo<'_> {
                 for problem in problems {
                     self.record_problem(stats, problem);
                 }
-                // The user goes on with it, as before.
+                // The user, or root's daemon, goes on with it, as before.
                 stats.steps = 0;
                 for problem in steps.apply(Target::After, open, false).problems {
                     self.record_problem(stats, problem);
@@ -140,9 +140,15 @@ impl Undo<'_> {
         self.undo_steps(steps, closed, stats)
     }
 
+    /// What the run changes is a user's on one side of it, and root's on the other.
+    fn is_or_was_a_users(&self) -> bool {
+        let journal = self.journal;
+        Window::since_handed_over(journal).is_some() || journal.takes_over()
+    }
+
     /// Nothing more is done; of a run that gave something to a user, the journal says that its undoing has not ended.
     fn ended_early(&self, stats: Stats) -> Replayed {
-        let is_stuck = Window::of(self.journal).is_some();
+        let is_stuck = self.is_or_was_a_users();
         Replayed {
             stats,
             cut_short: is_stuck && self.control.is_cancelled(),
@@ -181,8 +187,10 @@ impl Undo<'_> {
             },
             roots: self.roots,
             moves,
-            unchanged: Window::of(journal)
-                .map(|window| window.since_taken_back(self.taken_back.get())),
+            // What was taken from a user is root's, and only root comes to it again.
+            unchanged: Window::since_handed_over(journal)
+                .filter(|_| !journal.takes_over())
+                .map(|window| window.since_taken_away(self.taken_back.get())),
             ..Replay::new(journal, Target::Before, self.control)
         };
         replay.run(jobs)

@@ -179,7 +179,13 @@ impl Journal {
         self.marks.iter().any(|line| line.mark == mark)
     }
 
-    /// When what was carried began to be a user's, where it may be so still: from then on that user may have changed it.
+    /// Whether the run takes trees away from a user.
+    pub fn takes_over(&self) -> bool {
+        self.header.unchanged_since.is_some()
+    }
+
+    /// When what was carried began to be a user's, or what was taken from one root's daemon's, where it may be so still: from
+    /// then on they may have changed it.
     pub fn handed_over(&self) -> Option<Timestamp> {
         let first = |mark| self.marks.iter().find(|line| line.mark == mark);
         let mark = first(Mark::HandingOver)?;

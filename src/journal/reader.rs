@@ -274,6 +274,7 @@ impl<'a> Reader<'a> {
                 Mark::Listed
                 | Mark::Stepping
                 | Mark::HandingOver
+                | Mark::TakenOver
                 | Mark::Interrupted
                 | Mark::Resumed,
             ) => JournalState::Unfinished,

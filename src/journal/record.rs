@@ -60,6 +60,8 @@ pub enum Mark {
     HandingOver,
     /// What a user had was taken away again, and is as the run left it (format 6).
     TakenBack,
+    /// What a user had was taken away, and is as it was when it was read (format 6).
+    TakenOver,
     /// The run stopped early, on request.
     Interrupted,
     /// A resume has begun.

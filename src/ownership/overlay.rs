@@ -52,6 +52,10 @@ fn counterpart(name: &str) -> Option<String> {
 /// 6.18, which logs `refusing to follow redirect`).
 const ROOTS_ONLY: [&str; 2] = ["redirect", "metacopy"];
 
+/// What a user may have written, and a mount of root's needs: the others are file handles and numbers with which overlayfs
+/// finds inodes again, and it does without.
+const KEPT_FOR_ROOT: [&str; 3] = ["opaque", "whiteout", "impure"];
+
 /// Of an overlay in an overlay: the outer one keeps attributes of the inner one with this in their names (Linux 6.7).
 const OF_INNER: &str = "overlay.";
 
@@ -142,7 +146,7 @@ impl OverlayXattrs {
         missing.map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
-    /// The same attributes in this namespace.
+    /// The same attributes in this namespace. What was a user's is not all believed by root: of those, some go.
     ///
     /// # Errors
     /// One that is in it already, that mounts of this namespace refuse, or that overlayfs did not write.
@@ -154,13 +158,16 @@ impl OverlayXattrs {
             if name.starts_with(prefix) {
                 return Err(NotMoved::Taken(name.clone()));
             }
-            if namespace == OverlayNamespace::User && ROOTS_ONLY.contains(&rest) {
+            if ROOTS_ONLY.contains(&rest) {
                 return Err(NotMoved::Refused(name.clone()));
             }
             if !is_written_by_overlayfs(rest, value) {
                 return Err(NotMoved::Strange(name.clone()));
             }
-            moved.insert(format!("{prefix}{rest}"), value.clone());
+            let is_users = namespace == OverlayNamespace::Trusted;
+            if !is_users || KEPT_FOR_ROOT.contains(&rest) || rest.starts_with(OF_INNER) {
+                moved.insert(format!("{prefix}{rest}"), value.clone());
+            }
         }
         Ok(OverlayXattrs(moved))
     }

@@ -178,12 +178,12 @@ pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), TransientBl
 }
 
 /// Makes sure that nobody can have kept a file of a tree that was a user's: no process has an id of the user's, and no open
-/// file is on its way through a socket. `journal`: what the tree was carried by.
+/// file is on its way through a socket. `path`: what the message is about: the tree, or the journal of what it was carried by.
 ///
 /// # Errors
 /// Who may.
-pub fn check_nobody_holds(map: &IdMap, journal: &Path) -> Result<(), TransientBlocker> {
-    let path = journal.to_path_buf();
+pub fn check_nobody_holds(map: &IdMap, path: &Path) -> Result<(), TransientBlocker> {
+    let path = path.to_path_buf();
     let is_users = |uid| matches!(map.uids.map(uid, Direction::OutOf), Mapped::To(_));
     let owned = holders::processes_with(is_users).map_err(TransientBlocker::UseUnknown)?;
     if let Some(first) = owned.first() {

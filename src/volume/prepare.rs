@@ -150,6 +150,7 @@ impl Preparation {
             steps: self.steps.clone(),
             steps_before: 0,
             on_listed: None,
+            unchanged_since: None,
         }
     }
 }

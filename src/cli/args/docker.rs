@@ -12,7 +12,7 @@ use crate::cli::map::source::MapSource;
 use super::common::{
     ConfirmArgs, Immutable, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs,
 };
-use super::rootless::RootlessArgs;
+use super::rootless::{RevertRootlessArgs, RootlessArgs};
 
 /// `idshift docker`
 #[derive(Debug, Args)]
@@ -186,11 +186,14 @@ pub struct MigrateArgs {
     Stop the daemon, migrate back, start it without userns-remap:\n    \
     systemctl stop docker.socket docker\n    \
     idshift docker revert --write-daemon-json\n    \
-    systemctl start docker")]
+    systemctl start docker\n  \
+    Take over what the rootless Docker of the user ann has:\n    \
+    idshift docker revert --rootless ann --dry-run\n    \
+    idshift docker revert --rootless ann")]
 pub struct RevertArgs {
-    /// From the rootless daemon of a user: not there yet
-    #[arg(long, value_name = "USER", hide = true)]
-    pub rootless: Option<String>,
+    /// From the rootless daemon of a user
+    #[command(flatten)]
+    pub rootless: RevertRootlessArgs,
     /// Go back to the containerd image store: roll back the migration that converted it. Only possible if
     /// no daemon has run on the result
     #[arg(long, conflicts_with_all = ["manifest", "bind_mounts", "keep_going", "create_user"])]

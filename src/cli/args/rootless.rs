@@ -24,3 +24,20 @@ pub struct RootlessArgs {
     #[arg(long, value_name = "DIR", requires = "rootless")]
     pub to: Option<PathBuf>,
 }
+
+/// The same, of the way back.
+#[derive(Clone, Debug, Args)]
+pub struct RevertRootlessArgs {
+    /// The user whose rootless Docker has the data, all of which becomes root's
+    #[arg(
+        long,
+        value_name = "USER",
+        conflicts_with_all = ["userns_remap", "create_user", "write_daemon_json", "bind_mounts", "keep_going", "to_containerd", "undated", "allow_outside_links"],
+        add = ArgValueCompleter::new(candidates::subid_users)
+    )]
+    pub rootless: Option<String>,
+    /// With --rootless: the data-root of that daemon, on the same filesystem [default: .local/share/docker in the
+    /// user's home]
+    #[arg(long, value_name = "DIR", requires = "rootless")]
+    pub from: Option<PathBuf>,
+}

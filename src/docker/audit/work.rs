@@ -119,7 +119,7 @@ pub fn refused_now(would_refuse: &[TransientBlocker]) -> Vec<Finding> {
             TransientBlocker::InUse(..)
             | TransientBlocker::ServiceRuns(..)
             | TransientBlocker::UseUnknown(_) => return None,
-            // Asked before an undoing alone.
+            // Asked of what a user has, which is not audited.
             TransientBlocker::OwnerRuns { .. } | TransientBlocker::FilesInFlight { .. } => {
                 return None;
             }

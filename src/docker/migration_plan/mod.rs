@@ -180,6 +180,7 @@ impl Migration {
             steps: self.steps.steps.clone(),
             steps_before: self.steps.early,
             on_listed: None,
+            unchanged_since: None,
         }
     }
 }

@@ -153,6 +153,7 @@ impl Rebase {
             steps: self.steps.steps.clone(),
             steps_before: self.steps.early,
             on_listed: None,
+            unchanged_since: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What must be so before a docker root is given another place.
 
 use std::ffi::CString;
+use std::path::Path;
 
 use nix::unistd::{Gid, getgrouplist};
 
@@ -8,7 +9,7 @@ use super::metadata::Found;
 use super::place::{Source, Target, stat_of};
 use super::recognise;
 use super::user::RootlessUser;
-use crate::docker::data_root::{DockerRoot, MOVING, is_remapped_name, names};
+use crate::docker::data_root::{DockerRoot, Holds, MOVING, is_remapped_name, names, plain_names};
 use crate::docker::image_store::{self, ContainerdStore};
 use crate::docker::inventory::is_daemon_name;
 use crate::docker::{DockerError, Reason};
@@ -144,8 +145,16 @@ pub(super) fn check_drivers(root: &DockerRoot) -> Result<(), DockerError> {
     Ok(())
 }
 
+/// Of a plain daemon with images in containerd.
+pub(super) const CONVERT: &str = "First `idshift docker migrate`, which makes overlay2 layers of them, and `idshift docker \
+                                  revert`, which makes that a plain data-root; then `idshift docker migrate --rootless USER`";
+
 /// Images in containerd belong to another program's directories.
-pub(super) fn check_store(root: &DockerRoot, all: &[Found]) -> Result<(), DockerError> {
+pub(super) fn check_store(
+    root: &DockerRoot,
+    all: &[Found],
+    remedy: &str,
+) -> Result<(), DockerError> {
     let containers = all.iter().map(|(container, _)| container);
     let store = ContainerdStore::of(root, &root.path, containers)?;
     if !store.is_there() {
@@ -154,9 +163,7 @@ pub(super) fn check_store(root: &DockerRoot, all: &[Found]) -> Result<(), Docker
     Err(DockerError::InContainerd {
         path: root.path.clone(),
         what: store.what(),
-        remedy: "First `idshift docker migrate`, which makes overlay2 layers of them, and `idshift docker revert`, which \
-                 makes that a plain data-root; then `idshift docker migrate --rootless USER`"
-            .into(),
+        remedy: remedy.into(),
     })
 }
 
@@ -178,14 +185,15 @@ pub(super) fn check_unused(to: &Target) -> Result<bool, DockerError> {
     let holds = root.holds()?;
     match holds.is_unused() && !image_store::has_images(&root) {
         true => Ok(!all.is_empty()),
-        false => Err(DockerError::in_the_way(
-            &root.path,
-            format!(
-                "holds {holds} already. Two data-roots cannot be merged: save what you need of it with `docker save`, and \
-                 move the directory away"
-            ),
-        )),
+        false => Err(DockerError::in_the_way(&root.path, merged(&holds))),
     }
+}
+
+fn merged(holds: &Holds) -> String {
+    format!(
+        "holds {holds} already. Two data-roots cannot be merged: save what you need of it with `docker save`, and move the \
+         directory away"
+    )
 }
 
 /// The daemon of the new place, while it runs.
@@ -193,4 +201,19 @@ pub(super) fn other_daemon(to: &Target) -> Option<TransientBlocker> {
     to.there?;
     let root = Root::open(&to.path()).ok()?;
     check_not_in_use(&[root], true).err()
+}
+
+/// Refuses what is in the plain data-root, unless it is of a daemon that was never used. Gives the names that a daemon made.
+pub(super) fn check_unused_plain(top: &Path) -> Result<Vec<String>, DockerError> {
+    let root = DockerRoot::at(top);
+    let (plain, others) = plain_names(top)?;
+    if others.iter().any(|name| name.starts_with(MOVING)) {
+        return Err(DockerError::in_the_way(top, Reason::Interrupted));
+    }
+    let holds = root.holds()?;
+    if !holds.is_unused() || image_store::has_images(&root) {
+        return Err(DockerError::in_the_way(top, merged(&holds)));
+    }
+    let is_daemons = |name: &String| is_daemon_name(name.as_bytes());
+    Ok(plain.into_iter().filter(is_daemons).collect())
 }

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
-use crate::ownership::FileType;
-use crate::ownership::overlay::OverlayNamespace;
+use crate::ownership::{FileType, Mode, OverlayNamespace};
 
 /// The directory of the storage driver whose layers have attributes of overlayfs.
 const LAYERS: &[u8] = b"overlay2";
@@ -15,17 +14,19 @@ const LAYERS: &[u8] = b"overlay2";
 pub(super) struct Layout {
     /// Names in the docker root that are carried.
     pub carried: HashSet<Vec<u8>>,
+    /// Whose attributes overlayfs is to read in layers afterwards.
+    pub namespace: OverlayNamespace,
     /// Files and symlinks that steps write anew, which gives them their owner: the names that lead to each.
     pub rewritten: HashSet<Vec<Vec<u8>>>,
 }
 
 impl Layout {
-    /// Whether what is written anew is in this directory, or may be below it: containers and volumes have a directory
-    /// each.
+    /// Whether what is written anew is in this directory, or may be below it: containers, volumes and storage drivers
+    /// have a directory each.
     fn leads_to_rewritten(&self, dir: &[&[u8]]) -> bool {
         matches!(
             dir,
-            [b"containers" | b"volumes"] | [b"containers" | b"volumes", _]
+            [b"containers" | b"volumes" | b"image"] | [b"containers" | b"volumes" | b"image", _]
         ) && self.rewritten.iter().any(|path| {
             let path = path.iter().map(Vec::as_slice);
             dir.iter()
@@ -37,7 +38,7 @@ impl Layout {
 
     fn rule(&self, first: &[u8]) -> Rule {
         match self.carried.contains(first) {
-            true if first == LAYERS => Rule::MapLayer(OverlayNamespace::User),
+            true if first == LAYERS => Rule::MapLayer(self.namespace),
             true => Rule::MapAll,
             false => Rule::Skip,
         }
@@ -80,9 +81,18 @@ impl Policy for Layout {
     /// may have made files of. A whiteout opens nothing.
     fn inode_rule(&self, _dir: &DirPath, _name: &[u8], stat: &Stat, rule: Rule) -> Rule {
         let is_device = matches!(stat.file_type, FileType::CharDevice | FileType::BlockDevice);
-        match is_device && !stat.whiteout && rule != Rule::Skip {
-            true => Rule::Close,
-            false => rule,
+        match (
+            is_device && !stat.whiteout && rule != Rule::Skip,
+            self.namespace,
+        ) {
+            (true, OverlayNamespace::User) => Rule::Close,
+            // One that was closed so stays closed.
+            (true, OverlayNamespace::Trusted)
+                if (stat.uid, stat.mode) == (0, Mode::from_st_mode(0)) =>
+            {
+                Rule::Keep
+            }
+            _ => rule,
         }
     }
 }
@@ -103,6 +113,7 @@ mod tests {
         let carried = ["overlay2", "volumes", "image"].map(|name| name.as_bytes().to_vec());
         let layout = Layout {
             carried: HashSet::from(carried),
+            namespace: OverlayNamespace::User,
             rewritten: HashSet::from([names("volumes/v/opts.json"), names("volumes/w/_data")]),
         };
         let none = Identity { ino: 0, born: 0 };

@@ -9,6 +9,10 @@ use crate::docker::data_root::{ContainerFiles, DockerRoot, not_json};
 use crate::docker::migration_plan::{config_with_new_paths, hostconfig_with_new_paths};
 use crate::docker::path_rewriter::PathRewriter;
 
+/// The metadata files of a container.
+pub(super) const CONFIG: &str = "config.v2.json";
+pub(super) const HOSTCONFIG: &str = "hostconfig.json";
+
 /// A metadata file of a container that changes.
 pub(super) struct Rewritten {
     /// The container's id, the name of its directory.
@@ -56,10 +60,10 @@ pub(super) fn rewritten(
             }
         };
         let config = config_with_new_paths(files, &dir, moved)?;
-        add("config.v2.json", &files.config, config);
+        add(CONFIG, &files.config, config);
         if let Some(before) = &files.hostconfig {
             let after = hostconfig_with_new_paths(before, &dir, moved)?;
-            add("hostconfig.json", before, after);
+            add(HOSTCONFIG, before, after);
         }
     }
     Ok(found)
@@ -79,7 +83,7 @@ pub(super) fn troubled(
         let hostconfig = files.hostconfig.as_deref().unwrap_or("{}");
         let dir = root.path.join("containers").join(&files.id);
         let of_this = obstacles(hostconfig, first_port)
-            .map_err(|error| not_json(&dir.join("hostconfig.json"), &error))?;
+            .map_err(|error| not_json(&dir.join(HOSTCONFIG), &error))?;
         let name = &container.name;
         found.extend(of_this.into_iter().map(|it| (name.clone(), it)));
     }

@@ -11,7 +11,7 @@
 //! - `steps`: what is renamed and made; `rewrite`: what is written anew
 //! - `checks`: what must be so before
 //! - `metadata`: containers and volumes with the paths that they have there
-//! - [`plan`]: all of it together
+//! - [`plan`]: all of it together; [`revert`]: the way back
 
 mod checks;
 mod layout;
@@ -20,6 +20,7 @@ pub mod obstacles;
 pub mod place;
 pub mod plan;
 pub mod recognise;
+pub mod revert;
 mod rewrite;
 mod steps;
 pub mod user;

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use super::checks::{
-    check_content, check_drivers, check_is_reached, check_places, check_same_filesystem,
+    CONVERT, check_content, check_drivers, check_is_reached, check_places, check_same_filesystem,
     check_store, check_unused, other_daemon,
 };
 use super::layout::Layout;
@@ -22,9 +24,10 @@ use crate::engine::{Plan, Policy, ShiftRequest};
 use crate::idmap::Direction;
 use crate::journal::Step;
 use crate::journal::record::{RunKind, WalkOptions};
+use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
 
-/// What to migrate.
+/// What to migrate, or to take back.
 #[derive(Clone, Debug)]
 pub struct RootlessRequest {
     /// The data-root of the plain daemon.
@@ -33,6 +36,8 @@ pub struct RootlessRequest {
     pub user: RootlessUser,
     /// The data-root of that.
     pub rootless_root: PathBuf,
+    /// To the user, or from the user.
+    pub direction: Direction,
     /// Threads.
     pub jobs: usize,
     /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
@@ -43,11 +48,12 @@ pub struct RootlessRequest {
 
 /// A plan, and its facts for people.
 pub struct RootlessMove {
-    request: ShiftRequest,
-    step_roots: Vec<PathBuf>,
-    policy: Layout,
-    steps: Vec<Step>,
-    steps_before: usize,
+    pub(super) request: ShiftRequest,
+    pub(super) step_roots: Vec<PathBuf>,
+    pub(super) policy: Layout,
+    pub(super) steps: Vec<Step>,
+    pub(super) steps_before: usize,
+    pub(super) unchanged_since: Option<Timestamp>,
     /// Where the docker root is.
     pub from: PathBuf,
     /// Where it will be.
@@ -56,6 +62,10 @@ pub struct RootlessMove {
     pub troubled: Vec<(String, Obstacle)>,
     /// What containers bind that is not carried: the container's name and the path.
     pub left_binds: Vec<(String, PathBuf)>,
+    /// Names of containers that start with the daemon. Only of the way back, as the next.
+    pub restarted: Vec<String>,
+    /// Networks of containers that stay behind.
+    pub networks: Vec<String>,
     /// What becomes of volumes whose content is elsewhere.
     pub inventory: Inventory,
     /// Names in the data-root that are no daemon's, and stay where they are.
@@ -83,7 +93,7 @@ impl RootlessMove {
         check_content(&docker_root)?;
         check_drivers(&docker_root)?;
         let all = containers(&docker_root)?;
-        check_store(&docker_root, &all)?;
+        check_store(&docker_root, &all, CONVERT)?;
 
         let (plain, _) = plain_names(&from.path)?;
         let is_daemons = |name: &String| is_daemon_name(name.as_bytes());
@@ -97,32 +107,36 @@ impl RootlessMove {
         inventory.check()?;
 
         let holds_unused = check_unused(&to)?;
-        let mut steps = MoveSteps::new(&from, &to, &user.map, user.root)?;
-        steps.make_parents();
+        let mut steps = MoveSteps::to_user(&from, &to, &user.map)?;
+        steps.make_parents(&to, user.root);
         steps.block()?;
-        let held = steps.hold(&carried)?;
+        let held = steps.hold(&carried, &to)?;
         for file in rewritten(&docker_root, &all, &moved)? {
             steps.rewrite(file)?;
         }
         for edit in inventory.edits() {
             steps.edit(edit)?;
         }
-        steps.place(held)?;
+        steps.place(held, (&to, user.root))?;
         let mut blockers: Vec<TransientBlocker> = inventory.still_mounted().into_iter().collect();
         blockers.extend(other_daemon(&to));
         carried.push(CONTAINERS.to_string());
         Ok(RootlessMove {
             steps_before: steps.early.len(),
             steps: [steps.early, steps.late].concat(),
-            request: shift_request(request, from.path.clone()),
+            request: shift_request(request, Direction::Into, vec![from.path.clone()]),
+            unchanged_since: None,
             policy: Layout {
                 carried: carried
                     .into_iter()
                     .map(String::into_bytes)
                     .collect::<HashSet<_>>(),
+                namespace: OverlayNamespace::User,
                 rewritten: steps.rewritten,
             },
             troubled: troubled(&docker_root, &all)?,
+            restarted: Vec::new(),
+            networks: Vec::new(),
             left_binds: left_binds(&docker_root, &all, &moved)?,
             to: to.path(),
             step_roots: vec![to.anchor],
@@ -144,15 +158,20 @@ impl RootlessMove {
             steps: self.steps.clone(),
             steps_before: self.steps_before,
             on_listed: None,
+            unchanged_since: self.unchanged_since,
         }
     }
 }
 
-fn shift_request(request: &RootlessRequest, tree: PathBuf) -> ShiftRequest {
+pub(super) fn shift_request(
+    request: &RootlessRequest,
+    direction: Direction,
+    paths: Vec<PathBuf>,
+) -> ShiftRequest {
     ShiftRequest {
-        paths: vec![tree],
+        paths,
         map: request.user.map.clone(),
-        direction: Direction::Into,
+        direction,
         jobs: request.jobs,
         walk: WalkOptions {
             outside_links: request.allow_outside_links,
@@ -162,6 +181,9 @@ fn shift_request(request: &RootlessRequest, tree: PathBuf) -> ShiftRequest {
         allow_in_use: false,
         allow_system_path: true,
         allow_home: true,
-        kind: RunKind::DockerToRootless,
+        kind: match direction {
+            Direction::Into => RunKind::DockerToRootless,
+            Direction::OutOf => RunKind::DockerFromRootless,
+        },
     }
 }

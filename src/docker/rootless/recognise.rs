@@ -29,8 +29,8 @@ pub fn check_is_none(data_root: &Path) -> Result<(), DockerError> {
     Err(DockerError::in_the_way(
         data_root,
         format!(
-            "is the data-root of the rootless Docker of {user}, and what a user made must not become root's. `docker save`, run as \
-             {user}, saves its images; `docker load` loads them in another daemon"
+            "is the data-root of the rootless Docker of {user}. `idshift docker revert --rootless {user}` gives what it has to the \
+             plain daemon"
         ),
     ))
 }

@@ -13,7 +13,6 @@ use crate::docker::steps::{CONTAINERS, mtime_step};
 use crate::fs::PinnedFile;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::{read_file, read_link};
-use crate::idmap::Direction;
 use crate::journal::step::{FileContent, StepPath};
 use crate::journal::{Name, Step};
 use crate::ownership::{Mapping, Ownership, OwnershipXattrs, map_all_of_ownership};
@@ -97,7 +96,7 @@ impl MoveSteps<'_> {
         let stat = pin.and_then(|pin| pin.stat());
         let stat = stat.map_err(DockerError::errno(path))?;
         let now = Ownership::new(stat.uid, stat.gid, stat.mode, OwnershipXattrs::default());
-        match map_all_of_ownership(&now, self.map, Direction::Into) {
+        match map_all_of_ownership(&now, self.map.0, self.map.1) {
             Mapping::Change(new) => Ok([(now.uid, now.gid), (new.uid, new.gid)]),
             Mapping::Already => Ok([(now.uid, now.gid); 2]),
             Mapping::Unmapped(why) => Err(DockerError::in_the_way(path, why.to_string())),

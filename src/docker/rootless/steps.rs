@@ -13,7 +13,7 @@ use crate::docker::DockerError;
 use crate::docker::data_root::{ASIDE, MOVING};
 use crate::docker::steps::{CONTAINERS, GUARD, GUARD_OWNER, mtime_step, why_not_renamed};
 use crate::fs::{Identity, PinnedFile, Stat};
-use crate::idmap::IdMap;
+use crate::idmap::{Direction, IdMap};
 use crate::journal::step::{NewDirectory, StepPath};
 use crate::journal::{Name, Step};
 use crate::ownership::Mode;
@@ -25,7 +25,7 @@ const HOLDER: &str = "rootless";
 pub(super) const UNUSED: &str = "unused";
 
 /// A directory that is root's alone.
-const CLOSED: NewDirectory = NewDirectory {
+pub(super) const CLOSED: NewDirectory = NewDirectory {
     uid: 0,
     gid: 0,
     mode: Mode::from_st_mode(0o700),
@@ -35,12 +35,12 @@ const CLOSED: NewDirectory = NewDirectory {
 pub(super) struct MoveSteps<'a> {
     /// Where the docker root is.
     pub from: &'a Source,
-    /// Where it is to be.
-    pub to: &'a Target,
-    /// What ids become.
-    pub map: &'a IdMap,
-    /// The user, and its group.
-    pub user: (u32, u32),
+    /// What ids become, this way.
+    pub map: (&'a IdMap, Direction),
+    /// The directory that only root enters, in which everything is meanwhile.
+    pub holder: StepPath,
+    /// Where `containers` is meanwhile.
+    pub containers: StepPath,
     /// Files and symlinks that are written anew, by the names that lead to them in the docker root.
     pub rewritten: HashSet<Vec<Vec<u8>>>,
     /// Before the owners change.
@@ -50,63 +50,59 @@ pub(super) struct MoveSteps<'a> {
 }
 
 impl<'a> MoveSteps<'a> {
-    /// Begins with what is there.
-    pub fn new(
+    /// To a user: the new docker root comes together beside the old one.
+    pub fn to_user(
         from: &'a Source,
         to: &'a Target,
         map: &'a IdMap,
-        user: (u32, u32),
     ) -> Result<MoveSteps<'a>, DockerError> {
         let times = [
             mtime_step(StepPath::new(0, [""; 0]), &from.path)?,
             mtime_step(to.step(0), &to.anchor)?,
         ];
+        let holder = format!("{MOVING}{HOLDER}");
         Ok(MoveSteps {
+            containers: StepPath::new(0, [format!("{holder}-{CONTAINERS}")]),
+            holder: StepPath::new(0, [holder]),
             from,
-            to,
-            map,
-            user,
+            map: (map, Direction::Into),
             rewritten: HashSet::new(),
             early: times.to_vec(),
             late: Vec::new(),
         })
     }
 
-    /// The new docker root as long as it is root's, and what is in it.
-    pub fn holder(&self, names: &[&[u8]]) -> StepPath {
+    /// From a user: it comes together in the plain data-root, the second root of the steps.
+    pub fn from_user(from: &'a Source, map: &'a IdMap) -> MoveSteps<'a> {
         let holder = format!("{MOVING}{HOLDER}");
-        let names: Vec<&[u8]> = [holder.as_bytes()]
-            .into_iter()
-            .chain(names.iter().copied())
-            .collect();
-        self.from.step(&names)
+        MoveSteps {
+            containers: StepPath::new(1, [holder.as_str(), CONTAINERS]),
+            holder: StepPath::new(1, [holder]),
+            from,
+            map: (map, Direction::OutOf),
+            rewritten: HashSet::new(),
+            early: Vec::new(),
+            late: Vec::new(),
+        }
+    }
+
+    /// A place in the directory that holds everything meanwhile.
+    pub fn holder(&self, names: &[&[u8]]) -> StepPath {
+        below(&self.holder, names)
     }
 
     /// A place in `containers` where it is meanwhile.
     pub fn hidden(&self, names: &[&str]) -> StepPath {
-        let hidden = format!("{MOVING}{HOLDER}-{CONTAINERS}");
-        let names: Vec<&str> = [&hidden[..]]
-            .into_iter()
-            .chain(names.iter().copied())
-            .collect();
-        self.from.step(&names)
+        below(&self.containers, names)
     }
 
     /// The directories that are missing above the new place, as a rootless dockerd makes them.
-    pub fn make_parents(&mut self) {
-        for n in 1..self.to.names.len() {
+    pub fn make_parents(&mut self, to: &Target, user: (u32, u32)) {
+        for n in 1..to.names.len() {
             self.early.push(Step::MakeDir {
-                at: self.to.step(n),
-                made: self.users(0o711),
+                at: to.step(n),
+                made: owned(user, 0o711),
             });
-        }
-    }
-
-    fn users(&self, mode: u32) -> NewDirectory {
-        NewDirectory {
-            uid: self.user.0,
-            gid: self.user.1,
-            mode: Mode::from_st_mode(mode),
         }
     }
 
@@ -134,17 +130,21 @@ impl<'a> MoveSteps<'a> {
     }
 
     /// Everything else goes where only root enters, and so does what an unused daemon made in the new place.
-    pub fn hold(&mut self, names: &[String]) -> Result<Vec<(String, Identity)>, DockerError> {
+    pub fn hold(
+        &mut self,
+        names: &[String],
+        to: &Target,
+    ) -> Result<Vec<(String, Identity)>, DockerError> {
         self.early.push(Step::MakeDir {
             at: self.holder(&[]),
             made: CLOSED,
         });
-        if self.to.there.is_some() {
+        if to.there.is_some() {
             let aside = format!("{ASIDE}{UNUSED}");
             self.early.push(Step::Rename {
-                from: self.to.top(),
+                from: to.top(),
                 to: self.holder(&[aside.as_bytes()]),
-                identity: carried(&self.to.path())?.identity,
+                identity: carried(&to.path())?.identity,
             });
         }
         let mut held = Vec::new();
@@ -161,7 +161,11 @@ impl<'a> MoveSteps<'a> {
     }
 
     /// All of it goes to its new place, and is the user's. `held`: what is in it.
-    pub fn place(&mut self, mut held: Vec<(String, Identity)>) -> Result<(), DockerError> {
+    pub fn place(
+        &mut self,
+        mut held: Vec<(String, Identity)>,
+        (to, user): (&Target, (u32, u32)),
+    ) -> Result<(), DockerError> {
         let path = self.from.path.join(CONTAINERS);
         if path.symlink_metadata().is_ok() {
             let identity = carried(&path)?.identity;
@@ -178,11 +182,11 @@ impl<'a> MoveSteps<'a> {
         };
         self.late.push(Step::HandOver {
             from: self.holder(&[]),
-            to: self.to.top(),
+            to: to.top(),
             entry: Name(name.into_bytes()),
             identity,
             closed: CLOSED,
-            open: self.users(0o710),
+            open: owned(user, 0o710),
         });
         // Last: until then the daemon of before must not start without its data.
         self.late.push(Step::Remove {
@@ -194,8 +198,24 @@ impl<'a> MoveSteps<'a> {
     }
 }
 
+fn owned((uid, gid): (u32, u32), mode: u32) -> NewDirectory {
+    NewDirectory {
+        uid,
+        gid,
+        mode: Mode::from_st_mode(mode),
+    }
+}
+
+fn below<N: AsRef<[u8]>>(place: &StepPath, names: &[N]) -> StepPath {
+    let names = names.iter().map(|name| Name(name.as_ref().to_vec()));
+    StepPath {
+        root: place.root,
+        path: place.path.iter().cloned().chain(names).collect(),
+    }
+}
+
 /// What is at a path, if it can be carried by renaming it.
-fn carried(path: &Path) -> Result<Stat, DockerError> {
+pub(super) fn carried(path: &Path) -> Result<Stat, DockerError> {
     let pin = PinnedFile::path(path);
     let stat = pin.and_then(|pin| pin.stat());
     let stat = stat.map_err(DockerError::errno(path))?;

@@ -11,14 +11,23 @@
 //! 3. No inode has a later ctime (`unchanged`), and no file is open for writing: the kernel grants a lease only then
 //!    ([`ReadLease`](crate::fs::lease::ReadLease)). Then the journal says that it is taken back ([`Mark::TakenBack`]).
 //! 4. Of each inode both are asked again right before it is root's, and a file's lease is held until it is (`window`).
+//!
+//! A run that takes something away from a user that never was root's does the same: it notes the time before it reads anything
+//! ([`Reading`]), takes the tree away with its first step ([`Steps::around_take_over`](super::steps::Steps)), and looks for
+//! what was changed since that time before it goes on ([`Mark::TakenOver`]). Its last rename gives everything to root's daemon
+//! ([`Mark::HandingOver`]). That daemon may make files of root's in it that no user is to have. So such a run, too, is undone
+//! only as long as nothing was changed since.
 
 mod check;
+mod reading;
+mod tree;
 mod unchanged;
 mod window;
 
 use std::time::Duration;
 
-pub(super) use self::check::{NOT_UNDONE, check_taken_back, refuse_changed};
+pub(super) use self::check::{check_taken_back, check_taken_over, not_undone, refuse_changed};
+pub use self::reading::Reading;
 pub(super) use self::unchanged::CHANGED;
 pub use self::window::Window;
 use crate::fs::Root;

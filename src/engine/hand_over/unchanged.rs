@@ -1,4 +1,4 @@
-//! Whether anything below a directory was changed since it was handed over. Changes nothing.
+//! Whether anything below a directory was changed since some time. Changes nothing.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -17,20 +17,31 @@ use crate::ownership::FileType;
 /// Enough to be told.
 const MOST: usize = 20;
 
-/// A directory that was handed over, and since when.
-pub(super) struct HandedOver<'a> {
+/// How an entry is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It must be unchanged, and all below it.
+    Check,
+    /// A directory that the run itself has changed since; what is in it is looked at.
+    Enter,
+    /// It is no part of the run.
+    Skip,
+}
+
+/// How changes are looked for.
+pub(super) struct Changes<'a> {
     pub window: Window,
-    /// The path by which it is told of: also while it is taken away, it is the user's.
+    /// The path by which the tree is told of.
     pub shown: PathBuf,
-    /// An entry that was the user's before, and is no part of the run.
-    pub users_own: Option<&'a [u8]>,
+    /// How the entry of this name in this directory is looked at.
+    pub look: &'a (dyn Fn(&DirPath, &[u8]) -> Look + Sync),
     pub control: RunControl<'a>,
     pub jobs: usize,
 }
 
-impl HandedOver<'_> {
-    /// What was changed in it, as far as it is needed to be told.
-    pub fn changes(&self, top: &Root) -> Vec<Problem> {
+impl Changes<'_> {
+    /// Those below this directory, as far as they are needed to be told.
+    pub fn find(&self, top: &Root) -> Vec<Problem> {
         let roots = std::slice::from_ref(top);
         let visitor = || Visitor {
             of: self,
@@ -46,7 +57,7 @@ impl HandedOver<'_> {
 }
 
 struct Visitor<'a> {
-    of: &'a HandedOver<'a>,
+    of: &'a Changes<'a>,
     found: Vec<Problem>,
 }
 
@@ -79,7 +90,7 @@ fn problem(window: &Window, dir: &Dir, pin: &PinnedFile, stat: &Stat) -> Option<
 }
 
 /// What is said of an inode with a later ctime.
-pub(in crate::engine) const CHANGED: &str = "was changed since the user got it";
+pub(in crate::engine) const CHANGED: &str = "was changed since";
 
 impl Visit for Visitor<'_> {
     type Output = Vec<Problem>;
@@ -95,7 +106,8 @@ impl Visit for Visitor<'_> {
             if self.of.control.is_cancelled() || self.found.len() >= MOST {
                 return ControlFlow::Break(());
             }
-            if dir.path.depth == 0 && self.of.users_own == Some(name.to_bytes()) {
+            let look = (self.of.look)(&dir.path, name.to_bytes());
+            if look == Look::Skip {
                 continue;
             }
             let pinned = PinnedFile::at(std::os::fd::AsFd::as_fd(dir), name)
@@ -108,7 +120,9 @@ impl Visit for Visitor<'_> {
                     continue;
                 }
             };
-            if let Some(reason) = problem(&self.of.window, dir, &pin, &stat) {
+            let is_checked = look == Look::Check || stat.crosses_mount(dir.path.dev);
+            let problem = || problem(&self.of.window, dir, &pin, &stat);
+            if let Some(reason) = is_checked.then(problem).flatten() {
                 let path = self.path(&dir.path, name.to_bytes());
                 self.add(path, reason);
             } else if stat.is_dir() {

@@ -6,47 +6,65 @@ use crate::fs::Stat;
 use crate::journal::{Journal, Mark};
 use crate::ownership::Flags;
 
-/// When what was carried was last changed by the run, if nobody has changed it since.
+/// When what a user had was changed last, if that user has changed nothing that matters.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    handed_over: Timestamp,
-    /// It was taken back then: what was changed since may be the undoing's own doing.
-    taken_back: Option<Timestamp>,
+    unchanged_since: Timestamp,
+    /// It was taken away then: what was changed since may be the run's own doing.
+    taken_away: Option<Timestamp>,
 }
 
 impl Window {
     /// Of a run that came to where it gives something to a user.
-    pub fn of(journal: &Journal) -> Option<Window> {
-        let time = |mark| {
-            let found = journal.marks.iter().find(|line| line.mark == mark);
-            found.map(|line| line.time)
-        };
+    pub fn since_handed_over(journal: &Journal) -> Option<Window> {
         Some(Window {
-            handed_over: time(Mark::HandingOver)?,
-            taken_back: time(Mark::TakenBack),
+            unchanged_since: time(journal, Mark::HandingOver)?,
+            taken_away: time(journal, Mark::TakenBack),
         })
     }
 
-    /// The same, where it was taken back then, unless it was before.
-    pub fn since_taken_back(self, then: Option<Timestamp>) -> Window {
+    /// Of what is read for a run that takes something away from a user.
+    pub fn of_reading(since: Timestamp) -> Window {
         Window {
-            taken_back: self.taken_back.or(then),
+            unchanged_since: since,
+            taken_away: None,
+        }
+    }
+
+    /// Of a run that takes something away from a user.
+    pub fn since_read(journal: &Journal) -> Option<Window> {
+        Some(Window {
+            unchanged_since: journal.header.unchanged_since?,
+            taken_away: time(journal, Mark::TakenOver),
+        })
+    }
+
+    /// The same, where it was taken away then, unless it was before.
+    pub fn since_taken_away(self, then: Option<Timestamp>) -> Window {
+        Window {
+            taken_away: self.taken_away.or(then),
             ..self
         }
     }
 
     /// Whether nobody has changed it since it was handed over.
     pub fn allows(&self, stat: &Stat) -> bool {
-        stat.changed <= parts(self.handed_over)
+        stat.changed <= parts(self.unchanged_since)
     }
 
-    /// The same, or only the undoing has changed it: it renames entries of directories and writes files in them anew, and
-    /// takes flags away from an inode.
-    pub fn allows_undoing(&self, stat: &Stat, held: Flags) -> bool {
+    /// The same, or only the run or its undoing has changed it: they rename entries of directories, write files in them
+    /// anew, and take flags away from an inode.
+    pub fn allows_the_run(&self, stat: &Stat, held: Flags) -> bool {
         let may_be_changed = stat.is_dir() || !held.is_empty();
-        let by_undoing = |since: Timestamp| stat.changed >= parts(since - BEHIND);
-        self.allows(stat) || may_be_changed && self.taken_back.is_some_and(by_undoing)
+        let by_the_run = |since: Timestamp| stat.changed >= parts(since - BEHIND);
+        self.allows(stat) || may_be_changed && self.taken_away.is_some_and(by_the_run)
     }
+}
+
+/// When the journal got this mark first.
+fn time(journal: &Journal, mark: Mark) -> Option<Timestamp> {
+    let found = journal.marks.iter().find(|line| line.mark == mark);
+    found.map(|line| line.time)
 }
 
 /// Inodes get their times from a clock that may be two ticks behind, at 100 ticks a second.
@@ -65,7 +83,7 @@ mod tests {
     use crate::fs::PinnedFile;
 
     #[test]
-    fn a_later_ctime_is_a_change_unless_the_undoing_made_it() {
+    fn a_later_ctime_is_a_change_unless_the_run_made_it() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("file");
         std::fs::write(&path, "").unwrap();
@@ -73,24 +91,24 @@ mod tests {
         let (file, dir) = (of(&path), of(place.path()));
         let second = SignedDuration::from_secs(1);
         let now = Timestamp::now();
-        let window = |handed_over, taken_back| Window {
-            handed_over,
-            taken_back,
+        let window = |unchanged_since, taken_away| Window {
+            unchanged_since,
+            taken_away,
         };
         let none = Flags::default();
         assert!(window(now, None).allows(&file));
         let later = window(now - second, None);
-        assert!(!later.allows(&file) && !later.allows_undoing(&dir, none));
-        let undone = later.since_taken_back(Some(now - second));
-        assert!(undone.allows_undoing(&dir, none));
+        assert!(!later.allows(&file) && !later.allows_the_run(&dir, none));
+        let undone = later.since_taken_away(Some(now - second));
+        assert!(undone.allows_the_run(&dir, none));
         // Undoing changes no file but by giving it its owner.
-        assert!(!undone.allows_undoing(&file, none));
+        assert!(!undone.allows_the_run(&file, none));
         let held = Flags {
             immutable: true,
             ..none
         };
-        assert!(undone.allows_undoing(&file, held));
-        let before = later.since_taken_back(Some(now + second));
-        assert!(!before.allows_undoing(&dir, none));
+        assert!(undone.allows_the_run(&file, held));
+        let before = later.since_taken_away(Some(now + second));
+        assert!(!before.allows_the_run(&dir, none));
     }
 }

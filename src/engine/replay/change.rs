@@ -173,7 +173,10 @@ impl<'a> Changer<'a> {
         transition: &Transition,
     ) -> Result<Option<InodeGuard>, EntryProblem> {
         match &self.replay.unchanged {
-            Some(window) => InodeGuard::of(pin, transition, window).map(Some),
+            Some(window) => {
+                let users = self.replay.target.other(&transition.change);
+                InodeGuard::of(pin, transition, (users, window)).map(Some)
+            }
             None => Ok(None),
         }
     }

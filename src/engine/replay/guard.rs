@@ -16,11 +16,12 @@ pub(super) struct InodeGuard {
 }
 
 impl InodeGuard {
-    /// Makes sure that nobody but the run has changed it, and that nobody has it open for writing.
+    /// Makes sure that nobody but the run has changed it, and that nobody has it open for writing. `users`: what it is like
+    /// as long as it is the user's.
     pub fn of(
         pin: &PinnedFile,
         transition: &Transition,
-        window: &Window,
+        (users, window): (&Ownership, &Window),
     ) -> Result<InodeGuard, EntryProblem> {
         let lease = match transition.file_type {
             FileType::File => {
@@ -29,10 +30,9 @@ impl InodeGuard {
             _ => None,
         };
         let stat = pin.stat().map_err(|errno| conflict(errno.to_string()))?;
-        let after = &transition.change.after;
-        // Where it has its owner back already, no user could change it.
-        let is_users = (stat.uid, stat.gid) == (after.uid, after.gid);
-        if is_users && !window.allows_undoing(&stat, transition.held) {
+        // Where it is root's already, no user could change it.
+        let is_users = (stat.uid, stat.gid) == (users.uid, users.gid);
+        if is_users && !window.allows_the_run(&stat, transition.held) {
             return Err(conflict(CHANGED.into()));
         }
         Ok(InodeGuard {

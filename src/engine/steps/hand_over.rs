@@ -16,11 +16,26 @@ use crate::journal::step::NewDirectory;
 use crate::ownership::{Ownership, OwnershipXattrs};
 
 impl Steps<'_> {
-    /// The late steps before what was carried is given to a user, and those from there on; of a run that gives nothing to
-    /// anybody, all and none.
+    /// The early steps with which a user's tree is taken away, and those after them; of a run that takes nothing from
+    /// anybody, none and all. Only root enters the tree from the first `set-ownership` on.
+    pub fn around_take_over(&self) -> [Range<usize>; 2] {
+        let Range { start, end } = self.early();
+        let is_it = |n: &usize| matches!(self.steps[*n], Step::SetOwnership { .. });
+        let taken = self.early().find(is_it).filter(|_| self.takes_over);
+        let behind = taken.map_or(start, |n| n + 1);
+        [start..behind, behind..end]
+    }
+
+    /// The late steps before what was carried is given to a user, or what was taken from one to root's daemon, and those from
+    /// there on; of a run that does neither, all and none.
     pub fn around_hand_over(&self) -> [Range<usize>; 2] {
         let Range { start, end } = self.late();
-        let is_it = |n: &usize| matches!(self.steps[*n], Step::HandOver { .. });
+        let is_it = |n: &usize| match self.steps[*n] {
+            Step::HandOver { .. } => true,
+            // With its guard the other data-root loses what keeps a daemon from it.
+            Step::Unblock { .. } | Step::Remove { .. } => self.takes_over,
+            _ => false,
+        };
         let first = self.late().find(is_it).unwrap_or(end);
         [start..first, first..end]
     }

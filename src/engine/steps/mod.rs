@@ -64,6 +64,8 @@ pub struct Steps<'a> {
     roots: StepRoots<'a>,
     /// The run's.
     map: &'a IdMap,
+    /// The first tree is a user's, and is taken away first.
+    takes_over: bool,
     /// The trees are a daemon's own.
     is_service: bool,
     /// Whether to tolerate what a daemon made that the guard kept from starting.
@@ -83,6 +85,7 @@ impl<'a> Steps<'a> {
             before: journal.header.steps_before.min(journal.steps.len()),
             roots: StepRoots::of(journal),
             map: &journal.header.map,
+            takes_over: journal.takes_over(),
             is_service: journal.header.is_of_service(),
             forgives: journal.header.is_of_service() && journal.state.is_open(),
             done_in: {

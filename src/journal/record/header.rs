@@ -44,6 +44,10 @@ pub struct Header {
     /// restored (format 3).
     #[serde(default, skip_serializing_if = "is_none")]
     pub steps_before: usize,
+    /// The trees are a user's. They are taken away from that user first, and their owners are changed only if nothing
+    /// in them was changed since then, when they began to be read (format 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged_since: Option<Timestamp>,
 }
 
 impl Header {
@@ -93,6 +97,8 @@ pub enum RunKind {
     DockerRebase,
     /// `idshift docker migrate` into the rootless daemon of a user
     DockerToRootless,
+    /// `idshift docker revert` from there
+    DockerFromRootless,
     /// `idshift podman migrate`
     PodmanMigrate,
     /// A subcommand that this version does not know.
@@ -113,6 +119,7 @@ impl RunKind {
             | RunKind::DockerRevert
             | RunKind::DockerRebase
             | RunKind::DockerToRootless
+            | RunKind::DockerFromRootless
             | RunKind::PodmanMigrate => true,
             RunKind::Other { is_of_service, .. } => *is_of_service,
         }
@@ -122,7 +129,7 @@ impl RunKind {
     /// that moved some.
     pub fn format(&self) -> u32 {
         match self {
-            RunKind::DockerToRootless | RunKind::PodmanMigrate => 6,
+            RunKind::DockerToRootless | RunKind::DockerFromRootless | RunKind::PodmanMigrate => 6,
             _ => 1,
         }
     }
@@ -136,6 +143,7 @@ impl RunKind {
             RunKind::DockerRevert => "docker revert",
             RunKind::DockerRebase => "docker rebase",
             RunKind::DockerToRootless => guidance::MIGRATE_ROOTLESS,
+            RunKind::DockerFromRootless => guidance::REVERT_ROOTLESS,
             RunKind::PodmanMigrate => "podman migrate",
             RunKind::Other { name, .. } => name,
         }
@@ -151,6 +159,7 @@ impl From<String> for RunKind {
             RunKind::DockerRevert,
             RunKind::DockerRebase,
             RunKind::DockerToRootless,
+            RunKind::DockerFromRootless,
             RunKind::PodmanMigrate,
         ];
         let known = known.into_iter().find(|known| known.name() == name);

@@ -28,7 +28,14 @@ fn only_overlayfs_attributes_are_listed_and_all_of_them_are_moved() {
         ("user.overlay.overlay.redirect", b"/x"),
     ]);
     assert_eq!(moved, expected);
-    assert_eq!(moved.moved_to(OverlayNamespace::Trusted).unwrap(), found);
+    let back = xattrs(&[
+        ("trusted.overlay.opaque", b"y"),
+        ("trusted.overlay.overlay.redirect", b"/x"),
+    ]);
+    assert_eq!(moved.moved_to(OverlayNamespace::Trusted).unwrap(), back);
+    let planted = xattrs(&[("user.overlay.redirect", b"/../../etc")]);
+    let refused = NotMoved::Refused("user.overlay.redirect".into());
+    assert_eq!(planted.moved_to(OverlayNamespace::Trusted), Err(refused));
 }
 
 #[test]

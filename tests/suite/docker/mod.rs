@@ -29,6 +29,7 @@ mod rootless;
 mod rootless_adversary;
 mod rootless_kills;
 mod rootless_places;
+mod rootless_revert;
 mod selinux;
 mod store_audit;
 mod store_builds;

@@ -74,19 +74,18 @@ impl Stage {
         let forced = self.idshift.run(["rollback", "latest", "--force"]);
         assert_eq!(forced.code, Some(4), "{what}, forced: {forced}");
         same(&there, &state(), what);
-        self.nothing_is_roots(what);
+        nothing_set_id_is_roots(&self.host, what);
     }
+}
 
-    /// No program that root's rights would come with is where the user, or the plain daemon, has it.
-    fn nothing_is_roots(&self, what: &str) {
-        let args = ["-type", "f", "-perm", "/6000", "-uid", "0"];
-        let top = self.host.beside();
-        let places = [top.join("root"), top.join("home")];
-        let places: Vec<&str> = places.iter().map(|it| it.to_str().unwrap()).collect();
-        let found = output("find", [&places[..], &args].concat());
-        let found = String::from_utf8(found.stdout).unwrap();
-        assert_eq!(found, "", "{what}");
-    }
+/// No program that root's rights would come with is where the user, or the plain daemon, has it.
+pub(super) fn nothing_set_id_is_roots(host: &Host, what: &str) {
+    let args = ["-type", "f", "-perm", "/6000", "-uid", "0"];
+    let places = [host.beside().join("root"), host.beside().join("home")];
+    let places: Vec<&str> = places.iter().map(|it| it.to_str().unwrap()).collect();
+    let found = output("find", [&places[..], &args].concat());
+    let found = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found, "", "{what}");
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -98,7 +97,12 @@ fn copy(from: &Path, to: &Path) {
 
 /// Does something as the user, in the data-root.
 fn as_user(root: &Path, script: &str) {
-    let id = UID.to_string();
+    as_uid(UID, root, script);
+}
+
+/// The same as anybody.
+pub(super) fn as_uid(uid: u32, root: &Path, script: &str) {
+    let id = uid.to_string();
     let args = ["--reuid", &id, "--clear-groups", "--", "sh", "-ec", script];
     let mut command = Command::new("setpriv");
     let run = command.args(args).current_dir(root).output().unwrap();
@@ -109,14 +113,14 @@ fn as_user(root: &Path, script: &str) {
 const CHANGES: [(&str, &str, &str); 13] = [
     (
         "another program in the place of the content",
-        "cp /bin/sh /run/user/2000/sh; cat /run/user/2000/sh > volumes/vol/_data/tool; chmod 4755 volumes/vol/_data/tool",
+        "cp /bin/sh /run/user/2200/sh; cat /run/user/2200/sh > volumes/vol/_data/tool; chmod 4755 volumes/vol/_data/tool",
         "tool: was changed since",
     ),
     (
         "the same, with its times put back",
-        "cp -p volumes/vol/_data/tool /run/user/2000/t; cp /bin/sh /run/user/2000/sh
-         cat /run/user/2000/sh > volumes/vol/_data/tool; chmod 4755 volumes/vol/_data/tool
-         touch -r /run/user/2000/t volumes/vol/_data/tool",
+        "cp -p volumes/vol/_data/tool /run/user/2200/t; cp /bin/sh /run/user/2200/sh
+         cat /run/user/2200/sh > volumes/vol/_data/tool; chmod 4755 volumes/vol/_data/tool
+         touch -r /run/user/2200/t volumes/vol/_data/tool",
         "tool: was changed since",
     ),
     (
@@ -192,17 +196,18 @@ fn what_the_user_changed_is_not_made_roots_by_a_rollback() {
 }
 
 /// A process that ends when this is dropped.
-struct Holder(Child);
+pub(super) struct Holder(Child);
 
 impl Holder {
     /// Runs a script of Python in the data-root, until it says that it is ready.
-    fn start(root: &Path, script: &str) -> Holder {
+    pub(super) fn start(root: &Path, script: &str) -> Holder {
         let mut command = Command::new("python3");
         let script = format!(
             "import array, mmap, os, socket, time\n{script}\nprint('ready', flush=True)\ntime.sleep(600)\n"
         );
+        // It does not look for its modules in the data-root, which would be read.
         let child = command
-            .args(["-c", &script])
+            .args(["-I", "-c", &script])
             .current_dir(root)
             .stdout(Stdio::piped())
             .spawn();
@@ -308,7 +313,7 @@ fn what_is_changed_while_it_is_taken_away_goes_back_to_the_user() {
     assert_ne!(run.code, Some(0), "{run}");
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(told.contains("tool: was changed since"), "{run}");
-    stage.nothing_is_roots("changed in between");
+    nothing_set_id_is_roots(&stage.host, "changed in between");
     assert_eq!(fs::metadata(&root).unwrap().uid(), UID);
     stage.refuses("once more", "tool: was changed since");
 }

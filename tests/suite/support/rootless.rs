@@ -11,8 +11,8 @@ use super::sh;
 
 /// The user, its group and its ids.
 pub const USER: &str = "ann";
-pub const UID: u32 = 2000;
-pub const GID: u32 = 2001;
+pub const UID: u32 = 2200;
+pub const GID: u32 = 2201;
 
 /// Where Debian's docker.io has it.
 const DOCKERD_ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";

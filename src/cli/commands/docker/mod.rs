@@ -6,6 +6,7 @@ mod migrate;
 mod mount;
 mod rebase;
 mod rootless;
+mod rootless_notes;
 
 use crate::cli::args::{DaemonArgs, DockerArgs, DockerCommand};
 use crate::cli::exit::{Exit, Failure};
@@ -27,8 +28,8 @@ pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         DockerCommand::Revert(args) if args.to_containerd => {
             migrate::to_containerd(&args.both, call)
         }
-        DockerCommand::Revert(args) => match &args.rootless {
-            Some(user) => rootless::revert(user),
+        DockerCommand::Revert(args) => match &args.rootless.rootless {
+            Some(user) => rootless::revert(user, args, call),
             None => migrate::run(&args.into(), call),
         },
     }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::refused;
-use crate::cli::args::{Immutable, MigrateArgs};
+use super::rootless_notes::{driver_note, notes, question};
+use crate::cli::args::{Immutable, MigrateArgs, MigrationArgs, RevertArgs};
 use crate::cli::commands::shift::{open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
@@ -11,32 +12,38 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
-use crate::cli::output::text::{path, printable, shell_word};
+use crate::cli::output::text::printable;
 use crate::docker::data_root::DockerRoot;
 use crate::docker::migrate::DaemonTarget;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::user::RootlessUser;
 use crate::docker::rootless::user_config::UserConfig;
 use crate::docker::unfinished_run::unfinished_run;
-use crate::engine::{Outcome, Refusal, Report};
+use crate::engine::Refusal;
+use crate::idmap::Direction;
 use crate::journal::Store;
-use crate::preflight::check_system_path;
-
-/// The way back is not there yet.
-///
-/// # Errors
-/// Always.
-pub fn revert(user: &str) -> Result<Exit, Failure> {
-    Err(Failure::usage(format!(
-        "there is no way back from the rootless Docker of {user} yet: what a user made would be root's. `idshift rollback` \
-         undoes a migration as long as nothing was changed since. Afterwards, `docker save`, run as the user, saves images, \
-         and `docker load` loads them in a plain daemon"
-    )))
-}
 
 /// From the plain data-root to the user's.
 pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let (rootless, args) = (&args.rootless, &args.both);
+    let to = args.rootless.to.as_deref();
+    run((user, to, Direction::Into), &args.both, call)
+}
+
+/// From the user's data-root to the plain one.
+pub fn revert(user: &str, args: &RevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    if args.both.obstacles.immutable == Immutable::Clear {
+        let why = "--immutable=clear is not for what a user may have made immutable: `chattr -i` it as root, if it is right";
+        return Err(Failure::usage(why));
+    }
+    let from = args.rootless.from.as_deref();
+    run((user, from, Direction::OutOf), &args.both, call)
+}
+
+fn run(
+    (user, rootless_root, direction): (&str, Option<&Path>, Direction),
+    args: &MigrationArgs,
+    call: &mut Invocation,
+) -> Result<Exit, Failure> {
     let limits = args.effort.apply().map_err(Failure::refused)?;
     let daemon = &args.daemon;
     let target = DaemonTarget::of_host(
@@ -49,13 +56,17 @@ pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<
     let looks_in = config.data_root(&user);
     let request = RootlessRequest {
         data_root: target.map_err(refused)?.data_root,
-        rootless_root: rootless.to.clone().unwrap_or(looks_in),
+        rootless_root: rootless_root.map_or(looks_in, Path::to_path_buf),
+        direction,
         user,
         jobs: args.effort.threads(),
         clear_flags: args.obstacles.immutable == Immutable::Clear,
         allow_outside_links: args.obstacles.allow_outside_links,
     };
-    let now = &request.data_root;
+    let now = match direction {
+        Direction::Into => &request.data_root,
+        Direction::OutOf => &request.rootless_root,
+    };
     call.is_of(std::slice::from_ref(now));
     let to_stdout = args.manifest.as_deref() == Some(Path::new("-"));
     if to_stdout && args.output.json {
@@ -64,7 +75,11 @@ pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<
         ));
     }
     let store = Store::at(&args.store.journal_dir);
-    let mut plan = RootlessMove::prepare(&request).map_err(|error| {
+    let plan = match direction {
+        Direction::Into => RootlessMove::prepare(&request),
+        Direction::OutOf => RootlessMove::prepare_revert(&request),
+    };
+    let mut plan = plan.map_err(|error| {
         // What a run left that was cut short is told first.
         match unfinished_run(&store, now) {
             Some(run) => Failure::from(Refusal::from(run)),
@@ -107,139 +122,9 @@ pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<
         for note in notes(&plan, (&request, &config), &report, args.dry_run) {
             tell!("{}", printable(&note));
         }
-        if let Some(note) = driver_note(&config, &drivers) {
+        if let Some(note) = driver_note(&request, &config, &drivers) {
             tell!("{}", printable(&note));
         }
     }
     Ok(Exit::from(&report))
-}
-
-/// What is about to be done.
-fn question(plan: &RootlessMove, request: &RootlessRequest) -> [String; 4] {
-    [
-        format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
-        format!(
-            "  It is for the rootless Docker of {}: container root becomes uid {}.",
-            request.user.name, request.user.root.0
-        ),
-        format!(
-            "  {} renames and rewrites of files.",
-            plan.plan().steps.len()
-        ),
-        "  `idshift rollback latest` undoes it until Docker is started.".into(),
-    ]
-}
-
-/// What a person should know of a run.
-fn notes(
-    plan: &RootlessMove,
-    (request, config): (&RootlessRequest, &UserConfig),
-    report: &Report,
-    dry_run: bool,
-) -> Vec<String> {
-    let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
-    if !is_done {
-        return Vec::new();
-    }
-    let mut notes = Vec::new();
-    let (goes, stays) = match dry_run {
-        true => ("would go", "would stay"),
-        false => ("went", "stays"),
-    };
-    notes.push(format!(
-        "{} {goes} to {}.",
-        path(&plan.from),
-        path(&plan.to)
-    ));
-    if let Some(aside) = &plan.set_aside {
-        notes.push(format!(
-            "What an unused daemon had made there is kept in it as {aside}."
-        ));
-    }
-    for name in &plan.left_data {
-        notes.push(format!(
-            "{} is not Docker's, and {stays} where it is.",
-            path(&plan.from.join(name))
-        ));
-    }
-    for volume in &plan.inventory.volumes {
-        notes.push(format!("Volume {volume}."));
-    }
-    for (container, source) in &plan.left_binds {
-        notes.push(bind_note(container, source, request));
-    }
-    for (container, it) in &plan.troubled {
-        let there = match it.is_fatal {
-            true => "It does not start in a rootless daemon:",
-            false => "In a rootless daemon,",
-        };
-        notes.push(format!(
-            "Container {container} {}. {there} {}.",
-            it.what, it.help
-        ));
-    }
-    notes.extend(config.unread.as_ref().map(|why| {
-        format!(
-            "{} was not read: {why}. If it sets a data-root, name that with --to.",
-            path(&config.path)
-        )
-    }));
-    if !dry_run {
-        notes.push(next(plan, (request, config)));
-    }
-    notes
-}
-
-/// What containers bind keeps its owners.
-fn bind_note(container: &str, source: &Path, request: &RootlessRequest) -> String {
-    let stays = format!(
-        "Bind mount {} of {container} keeps its owners, and root in the container is {} there now.",
-        path(source),
-        request.user.name
-    );
-    let real = source.canonicalize();
-    if !real.is_ok_and(|real| check_system_path(&real).is_ok()) {
-        return stays;
-    }
-    let map: Vec<String> = (request.user.map.to_string().split(' '))
-        .map(|range| format!("--map {range}"))
-        .collect();
-    format!(
-        "{stays} Where it holds ids of containers, `idshift shift --assume-unshifted {} {}` shifts them.",
-        map.join(" "),
-        shell_word(source)
-    )
-}
-
-/// A storage driver that does not show what is carried.
-fn driver_note(config: &UserConfig, drivers: &[String]) -> Option<String> {
-    let set = config.storage_driver.as_ref()?;
-    (!drivers.is_empty() && !drivers.contains(set)).then(|| {
-        format!(
-            "{} sets the storage driver {set}, which does not show the images and containers of {}. Take that line out before \
-             the daemon starts.",
-            path(&config.path),
-            drivers.join(", ")
-        )
-    })
-}
-
-/// What is to be done next.
-fn next(plan: &RootlessMove, (request, config): (&RootlessRequest, &UserConfig)) -> String {
-    let user = &request.user.name;
-    let looks_in = config.data_root(&request.user);
-    let is_found = looks_in == plan.to || looks_in.canonicalize().is_ok_and(|it| it == plan.to);
-    let first = match is_found {
-        true => String::new(),
-        false => format!(
-            "The daemon of {user} looks in {}. First set \"data-root\": {} in {}. ",
-            path(&looks_in),
-            serde_json::Value::from(plan.to.to_string_lossy()),
-            path(&config.path)
-        ),
-    };
-    format!(
-        "{first}Now {user} starts the rootless daemon: `systemctl --user start docker` (`dockerd-rootless-setuptool.sh install`, run \
-         as {user}, makes that unit). A plain daemon that is started here does not have this data any more."
-    )
 }

@@ -1,0 +1,211 @@
+//! What a person is told of a move to the rootless Docker of a user, or back.
+
+use std::path::Path;
+
+use crate::cli::output::text::{path, shell_word};
+use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
+use crate::docker::rootless::user_config::UserConfig;
+use crate::engine::{Outcome, Report};
+use crate::idmap::Direction;
+use crate::preflight::check_system_path;
+
+/// What is about to be done.
+pub(super) fn question(plan: &RootlessMove, request: &RootlessRequest) -> [String; 4] {
+    let (user, uid) = (&request.user.name, request.user.root.0);
+    [
+        format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
+        match request.direction {
+            Direction::Into => format!(
+                "  It is for the rootless Docker of {user}: container root becomes uid {uid}."
+            ),
+            Direction::OutOf => format!(
+                "  What belongs to uid {uid} becomes root's. {}",
+                trust(&request.user.name)
+            ),
+        },
+        format!(
+            "  {} renames and rewrites of files.",
+            plan.plan().steps.len()
+        ),
+        "  `idshift rollback latest` undoes it until Docker is started.".into(),
+    ]
+}
+
+/// What a person should know of a run.
+pub(super) fn notes(
+    plan: &RootlessMove,
+    (request, config): (&RootlessRequest, &UserConfig),
+    report: &Report,
+    dry_run: bool,
+) -> Vec<String> {
+    let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
+    if !is_done {
+        return Vec::new();
+    }
+    let mut notes = Vec::new();
+    let (goes, stays) = match dry_run {
+        true => ("would go", "would stay"),
+        false => ("went", "stays"),
+    };
+    notes.push(format!(
+        "{} {goes} to {}.",
+        path(&plan.from),
+        path(&plan.to)
+    ));
+    if let Some(aside) = &plan.set_aside {
+        notes.push(format!(
+            "What an unused daemon had made there is kept in it as {aside}."
+        ));
+    }
+    notes.extend(left_note(plan, request, stays));
+    notes.extend(back_notes(plan, request));
+    for volume in &plan.inventory.volumes {
+        notes.push(format!("Volume {volume}."));
+    }
+    for (container, source) in &plan.left_binds {
+        notes.push(bind_note(container, source, request));
+    }
+    for (container, it) in &plan.troubled {
+        let there = match it.is_fatal {
+            true => "It does not start in a rootless daemon:",
+            false => "In a rootless daemon,",
+        };
+        notes.push(format!(
+            "Container {container} {}. {there} {}.",
+            it.what, it.help
+        ));
+    }
+    notes.extend(unread_note(request, config));
+    if !dry_run {
+        notes.push(next(plan, (request, config)));
+    }
+    notes
+}
+
+/// What is in the data-root and does not go along.
+fn left_note(plan: &RootlessMove, request: &RootlessRequest, stays: &str) -> Vec<String> {
+    let of_name = |name: &String| {
+        let path = path(&plan.from.join(name));
+        format!("{path} is not Docker's, and {stays} where it is.")
+    };
+    match request.direction {
+        Direction::Into => plan.left_data.iter().map(of_name).collect(),
+        Direction::OutOf if plan.left_data.is_empty() => Vec::new(),
+        Direction::OutOf => {
+            let (uid, gid) = request.user.root;
+            let top = shell_word(&plan.from);
+            let names = plan.left_data.join(", ");
+            vec![format!(
+                "{names}: {stays} in {}, where only root can enter. `chown {uid}:{gid} {top} && chmod 710 {top}` gives it back \
+                 to {}.",
+                path(&plan.from),
+                request.user.name
+            )]
+        }
+    }
+}
+
+/// What no check can tell of what a user made.
+fn trust(user: &str) -> String {
+    format!(
+        "The contents of images, containers and volumes are not checked: an image named debian is what {user}, or root in a \
+         container of {user}'s, made of it. Remove before what you do not trust."
+    )
+}
+
+/// What a person should know of the way back.
+fn back_notes(plan: &RootlessMove, request: &RootlessRequest) -> Vec<String> {
+    let mut notes = Vec::new();
+    if request.direction == Direction::OutOf {
+        notes.push(trust(&request.user.name));
+    }
+    if !plan.restarted.is_empty() {
+        notes.push(format!(
+            "Containers that start with the daemon, as root's: {}.",
+            plan.restarted.join(", ")
+        ));
+    }
+    for network in &plan.networks {
+        notes.push(format!(
+            "The network {network} stays behind, and its containers do not start without it: `docker network create {}`.",
+            // The user named it.
+            shell_word(Path::new(network))
+        ));
+    }
+    notes
+}
+
+/// What containers bind keeps its owners.
+fn bind_note(container: &str, source: &Path, request: &RootlessRequest) -> String {
+    let stays = format!(
+        "Bind mount {} of {container} keeps its owners, and root in the container is {} there now.",
+        path(source),
+        request.user.name
+    );
+    let real = source.canonicalize();
+    if !real.is_ok_and(|real| check_system_path(&real).is_ok()) {
+        return stays;
+    }
+    let map: Vec<String> = (request.user.map.to_string().split(' '))
+        .map(|range| format!("--map {range}"))
+        .collect();
+    format!(
+        "{stays} Where it holds ids of containers, `idshift shift --assume-unshifted {} {}` shifts them.",
+        map.join(" "),
+        shell_word(source)
+    )
+}
+
+/// The daemon's configuration of the user could not be read.
+fn unread_note(request: &RootlessRequest, config: &UserConfig) -> Option<String> {
+    let option = match request.direction {
+        Direction::Into => "--to",
+        Direction::OutOf => "--from",
+    };
+    config.unread.as_ref().map(|why| {
+        format!(
+            "{} was not read: {why}. If it sets a data-root, name that with {option}.",
+            path(&config.path)
+        )
+    })
+}
+
+/// A storage driver of the user's daemon that does not show what is carried to it.
+pub(super) fn driver_note(
+    request: &RootlessRequest,
+    config: &UserConfig,
+    drivers: &[String],
+) -> Option<String> {
+    let set = (config.storage_driver.as_ref()).filter(|_| request.direction == Direction::Into)?;
+    (!drivers.is_empty() && !drivers.contains(set)).then(|| {
+        format!(
+            "{} sets the storage driver {set}, which does not show the images and containers of {}. Take that line out before \
+             the daemon starts.",
+            path(&config.path),
+            drivers.join(", ")
+        )
+    })
+}
+
+/// What is to be done next.
+fn next(plan: &RootlessMove, (request, config): (&RootlessRequest, &UserConfig)) -> String {
+    if request.direction == Direction::OutOf {
+        return "Now start the plain daemon, without userns-remap: `systemctl start docker`.".into();
+    }
+    let user = &request.user.name;
+    let looks_in = config.data_root(&request.user);
+    let is_found = looks_in == plan.to || looks_in.canonicalize().is_ok_and(|it| it == plan.to);
+    let first = match is_found {
+        true => String::new(),
+        false => format!(
+            "The daemon of {user} looks in {}. First set \"data-root\": {} in {}. ",
+            path(&looks_in),
+            serde_json::Value::from(plan.to.to_string_lossy()),
+            path(&config.path)
+        ),
+    };
+    format!(
+        "{first}Now {user} starts the rootless daemon: `systemctl --user start docker` (`dockerd-rootless-setuptool.sh install`, run \
+         as {user}, makes that unit). A plain daemon that is started here does not have this data any more."
+    )
+}

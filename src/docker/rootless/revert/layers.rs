@@ -1,0 +1,114 @@
+//! Where the daemon's own files say that layers are. dockerd joins what it reads there to paths, as root: a user who writes
+//! `../../..` would have it use any directory of the host as a layer.
+
+use std::path::Path;
+
+use super::shape::OF_DAEMON;
+use crate::docker::DockerError;
+use crate::docker::data_root::{DockerRoot, names, read_text};
+
+/// Short names of layers.
+const LINKS: &str = "l";
+
+/// Refuses names and symlinks of layers that lead out of the storage driver's directory.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn check(root: &DockerRoot, driver: &str) -> Result<(), DockerError> {
+    let layerdb = root.path.join("image").join(driver).join("layerdb");
+    for kind in names(&layerdb)? {
+        if !["sha256", "mounts", "tmp"].contains(&kind.as_str()) {
+            return Err(leads_out(&layerdb.join(kind)));
+        }
+    }
+    for (kind, files) in [
+        ("sha256", &["cache-id"][..]),
+        ("mounts", &["mount-id", "init-id"]),
+    ] {
+        let dir = layerdb.join(kind);
+        for layer in names(&dir)? {
+            for file in files {
+                check_name(&dir.join(&layer).join(file))?;
+            }
+        }
+    }
+    let top = root.path.join(driver);
+    match driver {
+        "overlay2" => check_overlay2(&top),
+        _ => {
+            check_directories(&top, &[])?;
+            check_directories(&top.join("dir"), &[])
+        }
+    }
+}
+
+fn check_overlay2(top: &Path) -> Result<(), DockerError> {
+    let links = top.join(LINKS);
+    for name in names(&links)? {
+        let link = links.join(&name);
+        let target = std::fs::read_link(&link).map_err(DockerError::io(&link))?;
+        let layer = target.to_str().and_then(|target| {
+            let rest = target.strip_prefix("../")?;
+            rest.strip_suffix("/diff")
+        });
+        if !layer.is_some_and(is_layer_name) {
+            return Err(leads_out(&link));
+        }
+    }
+    let is_layer = |name: &String| name != LINKS && !OF_DAEMON.contains(&name.as_str());
+    let layers: Vec<String> = names(top)?.into_iter().filter(is_layer).collect();
+    for layer in &layers {
+        let dir = top.join(layer);
+        check_name(&dir.join("link"))?;
+        let lower = dir.join("lower");
+        let text = read_text(&lower)?.unwrap_or_default();
+        let is_short = |name: &str| name.strip_prefix("l/").is_some_and(is_layer_name);
+        if !text.is_empty() && !text.split(':').all(is_short) {
+            return Err(leads_out(&lower));
+        }
+    }
+    check_directories(top, &["diff", "work", "merged"])
+}
+
+/// Everything in this directory is a directory, and so are those entries of it, where they are there.
+fn check_directories(top: &Path, entries: &[&str]) -> Result<(), DockerError> {
+    for name in names(top)? {
+        if OF_DAEMON.contains(&name.as_str()) {
+            continue;
+        }
+        let dir = top.join(&name);
+        if !is_layer_name(&name) {
+            return Err(leads_out(&dir));
+        }
+        let below = entries.iter().map(|entry| dir.join(entry));
+        for path in std::iter::once(dir.clone()).chain(below) {
+            match path.symlink_metadata() {
+                Ok(found) if !found.is_dir() => {
+                    return Err(leads_out(&path));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A file that holds the name of a layer, where it is there.
+fn check_name(file: &Path) -> Result<(), DockerError> {
+    match read_text(file)? {
+        Some(text) if !is_layer_name(text.trim()) => Err(leads_out(file)),
+        _ => Ok(()),
+    }
+}
+
+/// What dockerd calls a layer. A comma or a colon would end it in the options of a mount.
+fn is_layer_name(name: &str) -> bool {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !name.is_empty() && name.bytes().all(is_fine)
+}
+
+fn leads_out(path: &Path) -> DockerError {
+    let why = "is not what dockerd writes: it could lead out of the data-root. Remove the image or container with `docker rmi` \
+               or `docker rm`, run as the user";
+    DockerError::in_the_way(path, why)
+}
