@@ -177,6 +177,7 @@ impl StoreMove {
             steps: self.steps.clone(),
             steps_before: self.steps_before,
             on_listed: None,
+            unchanged_since: None,
         }
     }
 }

@@ -190,7 +190,8 @@ pub(super) fn driver_note(
 /// What is to be done next.
 fn next(plan: &RootlessMove, (request, config): (&RootlessRequest, &UserConfig)) -> String {
     if request.direction == Direction::OutOf {
-        return "Now start the plain daemon, without userns-remap: `systemctl start docker`.".into();
+        return "Now start the plain daemon, without userns-remap: `systemctl start docker`."
+            .into();
     }
     let user = &request.user.name;
     let looks_in = config.data_root(&request.user);
