@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::kills::{Killed, killed_at_any_place, small_host_of_tiny_containers};
+use super::kills::small_host_of_tiny_containers;
 use super::rootless_adversary::{Holder, as_uid, nothing_set_id_is_roots};
 use crate::support::daemon::Host;
 use crate::support::docker::*;
+use crate::support::killed::{Killed, killed_at_any_place};
 use crate::support::rootless::{RootlessUser, UID, USER};
 use crate::support::{Idshift, Run, need_root, output, sh};
 
@@ -417,7 +418,9 @@ fn the_way_back_from_a_rootless_daemon_survives_a_kill_anywhere() {
     };
     killed_at_any_place(
         &Killed {
+            part: "Docker",
             what: "revert --rootless",
+            idshift: &Idshift::new,
             command: &|idshift| {
                 let args = docker_args("revert", &host);
                 idshift.command([&args[..], &["--rootless", USER]].concat())
