@@ -148,25 +148,29 @@ fn what_the_user_changed_does_not_become_roots() {
     }
 }
 
-/// A volume that root's Podman makes between the reading of its database and the move is not lost.
+/// A volume that root's Podman makes between the reading of its database and the move is not lost: when the journal is begun,
+/// and when the first of the store is renamed.
 #[test]
 fn what_root_makes_meanwhile_is_not_lost() {
     let stage = Stage::new();
-    let mut is_made = false;
-    let run = trace::run(&stage.idshift.command(MIGRATE), |event| {
-        // The journal is the first that is written.
-        if matches!(event, Event::Before(_)) && !is_made {
-            is_made = true;
-            let made = stage.host.sh("podman volume create late");
-            assert_eq!(made.code, Some(0), "{made}");
-        }
-        Then::GoOn
-    });
-    assert_ne!(run.code, Some(0), "{run}");
+    for (nth, code, name) in [(1, 4, "late"), (2, 1, "later")] {
+        let mut renames = 0;
+        let run = trace::run(&stage.idshift.command(MIGRATE), |event| {
+            if matches!(event, Event::Before(call) if call.name == "renameat2") {
+                renames += 1;
+                if renames == nth {
+                    let made = stage.host.sh(&format!("podman volume create {name}"));
+                    assert_eq!(made.code, Some(0), "{made}");
+                }
+            }
+            Then::GoOn
+        });
+        assert_eq!(run.code, Some(code), "{run}");
+    }
     let run = stage
         .host
         .sh("podman volume ls -q; podman ps -a --format '{{.Names}}'");
     let mut names: Vec<String> = run.text().lines().map(String::from).collect();
     names.sort();
-    assert_eq!(names, ["late", "one", "two", "vol"], "{run}");
+    assert_eq!(names, ["late", "later", "one", "two", "vol"], "{run}");
 }
