@@ -94,7 +94,7 @@ fn a_data_root_changes_only_after_a_yes() {
         ("migrate", &["--idmapped"][..], "by an idmapped mount"),
         ("migrate", &[][..], "to userns-remap"),
         ("revert", &[][..], "back"),
-        ("migrate", &[][..], "Owners change by the map"),
+        ("migrate", &[][..], "Owners change: ids"),
         ("rebase", &rebase[..], "Owners change from"),
     ] {
         let before = Snapshot::of(&top);

@@ -21,7 +21,7 @@ fn a_migrated_host_has_all_it_had_after_a_reboot() {
         let audit = host.idshift(&["docker", "audit"]).exits(0);
         assert!(audit.text().contains("1 running: two"), "{audit}");
         assert!(!audit.text().contains("is a mount"), "{audit}");
-        host.docker(&["kill", "two"]);
+        host.docker(&["rm", "-f", "two"]);
         host.stop_docker();
         audited(&host, "plain");
         host.idshift(&["docker", "migrate", "--create-user", "--write-daemon-json"])
@@ -31,7 +31,7 @@ fn a_migrated_host_has_all_it_had_after_a_reboot() {
         let audit = host.idshift(&["docker", "audit"]).exits(3);
         assert!(audit.text().starts_with("Remapped already: "), "{audit}");
         let again = host.idshift(&["docker", "migrate"]).exits(4);
-        let told = "100000.100000 in it belongs to a remapped daemon. `idshift docker audit` says";
+        let told = "100000.100000, which is remapped already";
         assert!(again.stderr.contains(told), "{again}");
         assert_eq!(host.docker(&["ps", "-a", "--format", "{{.Names}}"]), "one");
         host.docker(&["start", "-a", "one"]);

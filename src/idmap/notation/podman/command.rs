@@ -142,10 +142,11 @@ fn no_option(word: &str) -> String {
     )
 }
 
+/// A word and the number of its line.
+type Word<'w> = (usize, &'w str);
+
 /// The options about maps up to the first word that is neither an option nor the value of one, and what is from there on.
-fn leading_options<'w>(
-    words: &'w [(usize, &'w str)],
-) -> Result<(Vec<MapOption>, &'w [(usize, &'w str)]), Fault> {
+fn leading_options<'w>(words: &'w [Word<'w>]) -> Result<(Vec<MapOption>, &'w [Word<'w>]), Fault> {
     let (mut options, mut at) = (Vec::new(), 0);
     while let Some(&(line, word)) = words.get(at) {
         let (name, value) = match word.split_once('=') {
