@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::staging::staging_name;
 use crate::docker::data_root::{CONVERTED, TopTime, names};
 use crate::docker::{DockerError, Reason, unfinished_mark};
+use crate::fs::dir::open_dir;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount};
 use crate::fs::{mountinfo, remove_tree};
@@ -19,6 +20,10 @@ use crate::journal::record::RunKind;
 /// Whether a directory was made by a conversion that changed nothing, and is needed by nobody. One that is empty was
 /// killed before it was marked.
 pub fn is_unfinished(dir: &Path) -> bool {
+    // No symlink, and nothing that is not there: that has no names either.
+    if open_dir(rustix::fs::CWD, dir).is_err() {
+        return false;
+    }
     let is_marked = unfinished_mark::is_marked(dir);
     let is_own = |names: Vec<String>| match is_marked {
         true => names.iter().all(|name| is_made_here(name)),
