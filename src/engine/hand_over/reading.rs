@@ -39,17 +39,22 @@ impl Reading {
         if !window.allows(&top) {
             return Ok(Some(self.top.path.clone()));
         }
-        let above = self.top.ancestors()?;
-        let changed = above
-            .into_iter()
-            .find(|it| !is_roots_alone(&it.stat) && !window.allows(&it.stat));
-        Ok(changed.map(|it| it.path))
+        let mut below = top;
+        for above in self.top.ancestors()? {
+            if !is_held_by_root(&above.stat, &below) && !window.allows(&above.stat) {
+                return Ok(Some(above.path));
+            }
+            below = above.stat;
+        }
+        Ok(None)
     }
 }
 
-/// Whether only root can rename what is in a directory. A sticky one lets others rename what is theirs.
-fn is_roots_alone(stat: &Stat) -> bool {
-    stat.uid == 0 && stat.mode.bits() & 0o022 == 0
+/// Whether only root can rename this entry of a directory. In a sticky one that others write to, such as `/var/tmp`, they
+/// rename what is theirs only (inode(7)).
+fn is_held_by_root(dir: &Stat, entry: &Stat) -> bool {
+    let (is_open, is_sticky) = (dir.mode.bits() & 0o022 != 0, dir.mode.bits() & 0o1000 != 0);
+    dir.uid == 0 && (!is_open || is_sticky && entry.uid == 0)
 }
 
 #[cfg(test)]
@@ -77,5 +82,24 @@ mod tests {
         let reading = Reading::begin(open());
         fs::write(share.join("docker/new"), "").unwrap();
         assert_eq!(reading.changed_above().unwrap(), Some(share.join("docker")));
+    }
+
+    #[test]
+    fn in_a_sticky_directory_others_move_only_what_is_theirs() {
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let above = fs::canonicalize(place.path()).unwrap();
+        fs::set_permissions(&above, fs::Permissions::from_mode(0o1777)).unwrap();
+        let tree = above.join("docker");
+        fs::create_dir(&tree).unwrap();
+        if std::os::unix::fs::chown(&above, Some(0), None).is_err() {
+            return; // It takes root.
+        }
+        let reading = Reading::begin(Root::open(&tree).unwrap());
+        fs::write(above.join("of others"), "").unwrap();
+        assert_eq!(reading.changed_above().unwrap(), None);
+        std::os::unix::fs::chown(&tree, Some(2200), None).unwrap();
+        let reading = Reading::begin(Root::open(&tree).unwrap());
+        fs::write(above.join("of others too"), "").unwrap();
+        assert_eq!(reading.changed_above().unwrap(), Some(above));
     }
 }
