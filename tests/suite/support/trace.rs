@@ -288,7 +288,15 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
         let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD | WaitPidFlag::WNOHANG;
         loop {
             match waitpid(None, Some(flags)) {
-                Ok(WaitStatus::StillAlive) if self.alive.is_empty() => break,
+                Ok(WaitStatus::StillAlive) if self.alive.is_empty() => {
+                    self.alive = tracees();
+                    if self.alive.is_empty() {
+                        break;
+                    }
+                    for pid in &self.alive {
+                        let _ = kill(*pid, Signal::SIGKILL);
+                    }
+                }
                 Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
                 Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
                     self.alive.remove(&pid);
@@ -358,6 +366,19 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
             kill(self.leader, Signal::SIGKILL).expect("the command is there");
         }
     }
+}
+
+/// Processes that this thread still traces: one that was made in the moment of the kill was perhaps never heard of, and stays
+/// stopped.
+fn tracees() -> BTreeSet<Pid> {
+    let tracer = format!("TracerPid:\t{}\n", nix::unistd::gettid());
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_traced = |pid: &i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"));
+        status.is_ok_and(|status| status.contains(&tracer) && !status.contains("State:\tZ"))
+    };
+    pids.filter(is_traced).map(Pid::from_raw).collect()
 }
 
 /// How many events a command comes to, run to its end; it must work.
