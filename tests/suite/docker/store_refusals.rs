@@ -113,7 +113,7 @@ fn bad_layers_are_refused_and_nothing_is_left() {
         host.sh("ctr -n moby images import --no-unpack /shared/bad.tar");
         host.sh(STOP);
         all_refuse(&host, words);
-        host.sh("systemctl start containerd; ctr -n moby images ls -q | xargs ctr -n moby images rm --sync");
+        host.sh("systemctl reset-failed containerd; systemctl start containerd; ctr -n moby images ls -q | xargs ctr -n moby images rm --sync");
     }
     // One that is whole, and then is not.
     archive(&host);

@@ -112,8 +112,7 @@ fn nothing_is_removed_through_a_mount() {
     assert!(run.stderr.contains("something is mounted in it"), "{run}");
     assert!(!run.stderr.contains("rm -rf"), "{run}");
     unmount(&copy.join("volumes"));
-    let run = migrate().exits(4);
-    assert!(run.stderr.contains("rm -rf"), "{run}");
+    migrate().exits(4).says("may be nowhere else");
     precious.is_whole();
 }
 
