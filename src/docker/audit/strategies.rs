@@ -64,7 +64,11 @@ pub fn both(
     (work, refused): (&Work, Option<String>),
     host: Host<'_>,
 ) -> [Strategy; 2] {
-    let by_mount = try_mount(top, remap, host);
+    let reach = match work.may_have_range_ids {
+        true => Reach::All,
+        false => Reach::NotOfDocker,
+    };
+    let by_mount = try_mount(top, remap, reach, host);
     let range = remap.dir_name();
     // The daemon's own files.
     let (walked, changed) = match &by_mount {
@@ -116,6 +120,7 @@ pub fn both(
 fn try_mount(
     top: &Path,
     remap: &Remap,
+    reach: Reach,
     host: Host<'_>,
 ) -> Result<(Report, Vec<ExchangedData>), String> {
     let request = MigrateRequest::new(top, Direction::Into);
@@ -130,7 +135,7 @@ fn try_mount(
     let report = plan
         .dry_run(host.store, None, host.control)
         .map_err(|error| error.to_string())?;
-    let exchanged = exchanged_data(top, &remap.map, Reach::All, host.jobs, host.control);
+    let exchanged = exchanged_data(top, &remap.map, reach, host.jobs, host.control);
     Ok((report, exchanged.map_err(|error| error.to_string())?))
 }
 

@@ -40,6 +40,9 @@ pub struct Work {
     /// Filesystems of which only a run can tell whether names can be exchanged there, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub untold_renames: Vec<String>,
+    /// Layers or volumes may have inodes with ids of the range.
+    #[serde(skip)]
+    pub may_have_range_ids: bool,
 }
 
 /// Bytes of journal an inode, measured on a Debian root filesystem's layers.
@@ -108,6 +111,8 @@ pub fn look_through(
         protected: of_kind(&|kind| kind == ProblemKind::Protected),
         outside_links,
         untold_renames: untold.iter().map(ToString::to_string).collect(),
+        // To the plan each id in them is one of a container: one of the range is outside the map, and is left as it is.
+        may_have_range_ids: report.stats.left() > 0 || remap.map.sides_overlap().is_some(),
     };
     Ok((work, report.would_refuse))
 }

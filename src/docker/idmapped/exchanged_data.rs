@@ -59,7 +59,10 @@ pub struct ExchangedData {
 pub enum Reach {
     /// The top of each layer, and the names at the top of each volume and of what is not Docker's: takes no time.
     Tops,
-    /// Every inode of layers and volumes.
+    /// The top of each layer and volume, and all of what is not Docker's: where it is known that nothing in layers and volumes
+    /// has an id of the range.
+    NotOfDocker,
+    /// Every inode of layers and volumes, and of what is not Docker's.
     All,
 }
 
@@ -167,7 +170,7 @@ impl Area {
             path,
             kind,
             inodes: self.inodes,
-            more: self.more || kind == ExchangedKind::InRange && reach == Reach::Tops,
+            more: self.more || kind == ExchangedKind::InRange && reach != Reach::All,
             on_disk: format!("{uid}:{gid}"),
             seen_as: format!("{}:{}", id(seen_uid), id(seen_gid)),
         })
@@ -198,11 +201,11 @@ impl Count<'_> {
     }
 
     /// Whether what is in a directory is looked at; the place that it is in has so many names.
-    fn enters(&self, names: &[&[u8]], place: usize) -> bool {
-        match self.reach {
-            Reach::All => true,
+    fn enters(&self, names: &[&[u8]], (kind, place): (ExchangedKind, usize)) -> bool {
+        match (self.reach, kind) {
+            (Reach::All, _) | (Reach::NotOfDocker, ExchangedKind::NotOfDocker) => true,
             // The top of a volume is its `_data`.
-            Reach::Tops => names.len() == place || matches!(names, [b"volumes", _, b"_data"]),
+            _ => names.len() == place || matches!(names, [b"volumes", _, b"_data"]),
         }
     }
 }
@@ -241,7 +244,7 @@ impl Visit for Count<'_> {
             }
             let mut enters = true;
             if let Class::Is(kind, place) = class {
-                enters = self.enters(&path, place);
+                enters = self.enters(&path, (kind, place));
                 let is_exchanged = self.is_exchanged(kind, &stat);
                 let is_cut = stat.is_dir() && !enters && kind == ExchangedKind::NotOfDocker;
                 if is_exchanged || is_cut {
