@@ -31,6 +31,9 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     };
     call.is_of_journal(&journal);
     let is_over = journal.state == JournalState::Undone && journal.left() == 0;
+    if is_over && !args.output.quiet {
+        tell_left(&journal);
+    }
     announce::check_not_over(&args.journal, &journal, is_over, &store)?;
     let doing = match args.dry_run {
         true => "Would roll back",
@@ -70,12 +73,18 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         );
     }
     let is_over = matches!(report.ending, Ending::Done | Ending::Nothing { .. });
-    let is_told = is_over && !args.dry_run && !args.output.quiet;
-    let left = [earlier::left(&journal), leftover::left(&journal)];
-    for left in left.into_iter().flatten().filter(|_| is_told) {
-        tell!("{}", printable(&left));
+    if is_over && !args.dry_run && !args.output.quiet {
+        tell_left(&journal);
     }
     Ok(Exit::from(&report))
+}
+
+/// What had been made for the run, and is no longer needed.
+fn tell_left(journal: &Journal) {
+    let left = [earlier::left(journal), leftover::left(journal)];
+    for left in left.into_iter().flatten() {
+        tell!("{}", printable(&left));
+    }
 }
 
 /// What a rollback does, for the confirmation.

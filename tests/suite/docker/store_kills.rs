@@ -50,6 +50,15 @@ impl Store {
         idshift.command([&args[..], &nowhere, more].concat())
     }
 
+    /// Removes what was made before the journal knew what is to be done, if the rollback tells that.
+    fn remove_told(&self, rollback: &crate::support::Run) {
+        let made = self.root.join("idshift-convert-100000.100000");
+        let told = format!("`rm -rf {}` removes it", made.display());
+        if rollback.stderr.contains(&told) {
+            fs::remove_dir_all(made).unwrap();
+        }
+    }
+
     /// All but what a copy that was undone leaves, with the times that removing it changes.
     pub(super) fn state(&self) -> Vec<String> {
         let _ = fs::remove_dir_all(self.root.join("idshift-copy-100000.100000"));
@@ -115,6 +124,7 @@ fn killed_anywhere(store: &Store, more: &[&str], text: &'static str) {
         let when = format!("{when}, its rollback at event {n} of {undoing}");
         trace::kill_at(&idshift.command(["rollback", "latest"]), n);
         let undone = idshift.run(["rollback", "latest"]);
+        store.remove_told(&undone);
         if undone.code != Some(0) {
             undone.exits(4).says("rolled back already");
         }

@@ -73,6 +73,30 @@ fn what_an_early_kill_left_is_named_and_replaced() {
     println!("{replaced} times something was left, and replaced");
     assert!(replaced > 5);
 
+    // Where there is a journal that does not know yet what is to be done, each rollback tells it.
+    let mut first_with_journal = late..late + 30;
+    let told = first_with_journal.any(|n| {
+        let _ = fs::remove_dir_all(&staging);
+        let idshift = Idshift::new();
+        trace::kill_at(&store.command(&idshift, &[]), n);
+        let remove = format!("`rm -rf {}` removes it", staging.display());
+        let rollback = || idshift.run(["rollback", "latest"]);
+        let is_it = !idshift.journal_files().is_empty() && staging.exists();
+        is_it && {
+            let first = rollback().exits(0);
+            let is_told = first.stderr.contains(&remove);
+            assert_eq!(is_told, staging.exists(), "{first}");
+            is_told && {
+                rollback()
+                    .exits(4)
+                    .says(&remove)
+                    .says("rolled back already");
+                true
+            }
+        }
+    });
+    assert!(told);
+
     // Neither what somebody put there is removed, nor what is mounted there.
     let mut places = (0..=early).rev().step_by(5);
     assert!(places.any(|n| left_at(n) == (true, true)));
