@@ -8,6 +8,7 @@
 //! - `announce`: the run that a command acts on, said before it does
 //! - `exit`: exit codes
 //! - `effort`: threads, priority, rate, and stopping in good order
+//! - `invocation`: the members of JSON objects that a command line says
 //! - `map`: the id map, from `--map`, `--map-from` or from `/etc/subuid` and `/etc/subgid`
 //! - `privileges`: who may run what
 
@@ -18,6 +19,7 @@ mod completion;
 mod confirm;
 mod effort;
 pub mod exit;
+mod invocation;
 pub mod map;
 mod output;
 mod privileges;

@@ -4,15 +4,10 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
 use serde_json::{Map, Value, json};
 
-use crate::cli::args::{
-    Cli, Command, DockerCommand, JournalCommand, ManifestCommand, PodmanCommand, RunArgs,
-};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::say;
-
 use crate::journal::id::id_of;
 use crate::journal::{Journal, Name};
 pub use report::{print_report, would_refuse};
@@ -41,114 +36,8 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// For a valid command line.
-    pub fn of(command: &Command) -> Invocation {
-        let run = |name, paths: &[PathBuf], run: &RunArgs| {
-            Invocation::new(name, paths, run.dry_run, run.output.json)
-        };
-        let invocation = match command {
-            Command::Shift(args) => run("shift", &args.paths, &args.run),
-            Command::Prepare(args) => run("prepare", &args.paths, &args.run),
-            Command::Rollback(args) => {
-                Invocation::new("rollback", &[], args.dry_run, args.output.json)
-            }
-            Command::Resume(args) => Invocation::new("resume", &[], false, args.output.json),
-            Command::Verify(args) => {
-                let paths = args.map.is_given().then_some(&args.what[..]);
-                Invocation::new("verify", paths.unwrap_or_default(), false, args.output.json)
-            }
-            Command::Journal(args) => match &args.command {
-                JournalCommand::List { json, .. } => {
-                    Invocation::new("journal list", &[], false, *json)
-                }
-                JournalCommand::Show { json, .. } => {
-                    Invocation::new("journal show", &[], false, *json)
-                }
-                JournalCommand::Check { output, .. } => {
-                    Invocation::new("journal check", &[], false, output.json)
-                }
-                JournalCommand::Prune {
-                    output, dry_run, ..
-                } => Invocation::new("journal prune", &[], *dry_run, output.json),
-            },
-            Command::Mount(args) => {
-                let path = std::slice::from_ref(&args.path);
-                Invocation::new("mount", path, args.dry_run, args.output.json)
-            }
-            Command::Umount(args) => {
-                let path = std::slice::from_ref(&args.target);
-                Invocation::new("umount", path, args.dry_run, args.output.json)
-            }
-            Command::Mounts(args) => Invocation::new("mounts", &[], false, args.json),
-            Command::Check(args) => {
-                Invocation::new("check", args.path.as_slice(), false, args.output.json)
-            }
-            Command::Map(args) => Invocation::new("map", &[], false, args.json),
-            Command::Doctor(args) => {
-                Invocation::new("doctor", &args.paths, false, args.output.json)
-            }
-            Command::Docker(args) => match &args.command {
-                DockerCommand::Audit(args) => {
-                    Invocation::new("docker audit", &[], false, args.output.json)
-                }
-                DockerCommand::Mount(args) => {
-                    Invocation::new("docker mount", &[], false, args.output.json)
-                }
-                DockerCommand::Migrate(args) => {
-                    let args = &args.both;
-                    Invocation::new("docker migrate", &[], args.dry_run, args.output.json)
-                }
-                DockerCommand::Rebase(args) => {
-                    Invocation::new("docker rebase", &[], args.dry_run, args.output.json)
-                }
-                DockerCommand::Revert(args) => {
-                    let args = &args.both;
-                    Invocation::new("docker revert", &[], args.dry_run, args.output.json)
-                }
-            },
-            Command::Podman(args) => match &args.command {
-                PodmanCommand::Audit(args) => {
-                    Invocation::new("podman audit", &[], false, args.output.json)
-                }
-                PodmanCommand::Migrate(args) => {
-                    Invocation::new("podman migrate", &[], args.dry_run, args.output.json)
-                }
-            },
-            Command::Manifest(args) => match &args.command {
-                ManifestCommand::Diff(args) => {
-                    Invocation::new("manifest diff", &[], false, args.output.json)
-                }
-            },
-            Command::Probe(_) | Command::Report(_) | Command::Completions(_) | Command::Man(_) => {
-                Invocation::default()
-            }
-        };
-        Invocation {
-            service: matches!(command, Command::Docker(_) | Command::Podman(_)),
-            ..invocation
-        }
-    }
-
-    /// For a command line that is not valid, as far as its words are known.
-    pub fn of_words(words: &[String]) -> Invocation {
-        let mut known = Cli::command();
-        let mut command = Vec::new();
-        for word in words {
-            if let Some(next) = known.find_subcommand(word).cloned() {
-                command.push(word.as_str());
-                known = next;
-            }
-        }
-        let has = |option: &str| {
-            words
-                .iter()
-                .take_while(|word| *word != "--")
-                .any(|word| word == option)
-        };
-        Invocation::new(&command.join(" "), &[], has("--dry-run"), has("--json"))
-    }
-
-    fn new(command: &str, paths: &[PathBuf], dry_run: bool, json: bool) -> Invocation {
+    /// A command and its trees.
+    pub fn new(command: &str, paths: &[PathBuf], dry_run: bool, json: bool) -> Invocation {
         let mut invocation = Invocation {
             command: command.to_string(),
             roots: Vec::new(),
@@ -191,6 +80,12 @@ impl Invocation {
             "direction": header.direction,
             "time": header.time,
         }));
+    }
+
+    /// Sets whether its trees are a container engine's own.
+    #[must_use]
+    pub fn of_service(self, service: bool) -> Invocation {
+        Invocation { service, ..self }
     }
 
     /// Whether the trees are a container engine's own.

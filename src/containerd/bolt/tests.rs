@@ -182,15 +182,43 @@ fn branch(id: u64, children: [(u64, u8); 2]) -> Vec<u8> {
 
 #[test]
 fn every_kind_of_damage_to_a_page_is_named() {
-    let one = |page: Vec<u8>| of_pages(&[page]);
-    let elements = |elements: Vec<u8>| one(page(3, 2, 1, 0, &elements));
     let good = of_pages(&[
         branch(3, [(4, b'a'), (5, b'b')]),
         leaf(4, b"a"),
         leaf(5, b"b"),
     ]);
     open(&good).unwrap().check().unwrap();
-    let cases = [
+    let cut = vec![(good[..good.len() - 1].to_vec(), PageFault::Truncated)];
+    let cases = [damaged_heads(), damaged_elements(), damaged_trees(), cut];
+    for (bytes, expected) in cases.concat() {
+        assert_eq!(damaged(&bytes), expected);
+        // Without the check of the whole file it ends too, in an error or not.
+        let database = open(&bytes).unwrap();
+        let root = database.root();
+        let _ = (root.value(b"k"), root.value(b"b"), root.bucket(b"k"));
+    }
+}
+
+#[test]
+fn a_cycle_ends_at_the_depth() {
+    // One that only `for_each` sees.
+    let cycle = open(&of_pages(&[branch(3, [(3, b'a'), (3, b'b')])])).unwrap();
+    let error = cycle.root().for_each(|_, _| Ok(())).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(
+        text,
+        "meta.db: page 3 is damaged: it is too deep in its tree, or in a cycle"
+    );
+    assert!(cycle.root().value(b"a").is_err());
+}
+
+/// A file, and what is wrong with it.
+type Damaged = (Vec<u8>, PageFault);
+
+/// The root's id, type, overflow or number of elements is wrong.
+fn damaged_heads() -> Vec<Damaged> {
+    let one = |page: Vec<u8>| of_pages(&[page]);
+    vec![
         (one(page(4, 2, 0, 0, &[])), PageFault::Id(4)),
         (one(page(3, 16, 0, 0, &[])), PageFault::Type(16)),
         (one(page(3, 3, 0, 0, &[])), PageFault::Type(3)),
@@ -201,6 +229,13 @@ fn every_kind_of_damage_to_a_page_is_named() {
         ),
         (one(page(3, 1, 0, 0, &[])), PageFault::Empty),
         (one(page(3, 2, 64, 0, &[])), PageFault::Element(63)),
+    ]
+}
+
+/// The root has one element, which leads out of it or is no bucket.
+fn damaged_elements() -> Vec<Damaged> {
+    let elements = |elements: Vec<u8>| of_pages(&[page(3, 2, 1, 0, &elements)]);
+    vec![
         (elements(leaf_element(0, 992, 17, 0)), PageFault::Element(0)),
         (
             elements(leaf_element(0, u32::MAX, 1, 0)),
@@ -227,6 +262,12 @@ fn every_kind_of_damage_to_a_page_is_named() {
             elements([leaf_element(1, 16, 1, 16), vec![b'k', 3], vec![0; 15]].concat()),
             PageFault::Shared,
         ),
+    ]
+}
+
+/// Pages are missing, in two places, empty or not in order.
+fn damaged_trees() -> Vec<Damaged> {
+    vec![
         (
             of_pages(&[branch(3, [(4, b'a'), (9, b'b')]), leaf(4, b"a")]),
             PageFault::NoSuchPage,
@@ -267,24 +308,7 @@ fn every_kind_of_damage_to_a_page_is_named() {
             ]),
             PageFault::Empty,
         ),
-        (good[..good.len() - 1].to_vec(), PageFault::Truncated),
-    ];
-    for (bytes, expected) in cases {
-        assert_eq!(damaged(&bytes), expected);
-        // Without the check of the whole file it ends too, in an error or not.
-        let database = open(&bytes).unwrap();
-        let root = database.root();
-        let _ = (root.value(b"k"), root.value(b"b"), root.bucket(b"k"));
-    }
-    // A cycle that only `for_each` sees: the depth ends it.
-    let cycle = open(&of_pages(&[branch(3, [(3, b'a'), (3, b'b')])])).unwrap();
-    let error = cycle.root().for_each(|_, _| Ok(())).unwrap_err();
-    let text = error.to_string();
-    assert_eq!(
-        text,
-        "meta.db: page 3 is damaged: it is too deep in its tree, or in a cycle"
-    );
-    assert!(cycle.root().value(b"a").is_err());
+    ]
 }
 
 #[test]

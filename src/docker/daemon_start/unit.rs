@@ -182,6 +182,86 @@ mod tests {
         assert_eq!(words.len(), 4);
     }
 
+    /// Lines of a service, those of `/etc/env`, and the options that dockerd gets.
+    const RULES: &[(&str, &str, &str)] = &[
+        // Specifiers, in words, variables and names of files.
+        (
+            "ExecStart=d -g %S/%p --label=5%%",
+            "",
+            "-g|/var/lib/docker|--label=5%",
+        ),
+        (
+            "Environment=A=%S/x\nExecStart=d -g ${A}",
+            "",
+            "-g|/var/lib/x",
+        ),
+        (
+            "EnvironmentFile=-%E/env\nExecStart=d $A",
+            "A=-g /x",
+            "-g|/x",
+        ),
+        // Variables.
+        (
+            "ExecStart=d --label=$$A ${NONE} $NONE -g /x",
+            "",
+            "--label=$A||-g|/x",
+        ),
+        ("Environment=A=/x\nExecStart=d ${A}/${A}", "", "/x//x"),
+        (
+            "Environment=A=/x\nExecStart=:d -g ${A} $A",
+            "",
+            "-g|${A}|$A",
+        ),
+        ("Environment=\"A=-g '/a b'\"\nExecStart=d $A", "", "-g|/a b"),
+        (
+            "Environment=A=/x\nEnvironment=\nExecStart=d -g $A",
+            "",
+            "-g",
+        ),
+        // Of a file, what is no name is no variable, and a shell's signs are themselves.
+        (
+            "EnvironmentFile=/etc/env\nExecStart=d $A",
+            "export A=--x",
+            "",
+        ),
+        (
+            "EnvironmentFile=/etc/env\nExecStart=d $A",
+            "A=-g /x # y",
+            "-g|/x|#|y",
+        ),
+        (
+            "EnvironmentFile=/etc/env\nExecStart=d $A",
+            "A=-g \\\n  /x",
+            "-g|/x",
+        ),
+        (
+            "EnvironmentFile=/etc/env\nExecStart=d $A",
+            "A=\"-g \\\"/a b\\\"\"",
+            "-g|/a b",
+        ),
+        (
+            "EnvironmentFile=/etc/env\nEnvironmentFile=\nExecStart=d $A",
+            "A=-D",
+            "",
+        ),
+        // Lines that go on, with a comment between, and one that does not.
+        ("ExecStart=d \\\n# -D\n; -D\n  -g \\\n /x", "", "-g|/x"),
+        ("ExecStart=d --label=a\\\\\nExecStart=e", "", "--label=a\\"),
+        // Quotes and escapes.
+        (
+            "ExecStart=d '-g' \"/a b\" --label=a\\sb\\x41",
+            "",
+            "-g|/a b|--label=a bA",
+        ),
+        ("ExecStart=d \"--label=a 'b'\"", "", "--label=a 'b'"),
+        // The first counts, until there is an empty one.
+        (
+            "ExecStart=d -g /x\nExecStart=\nExecStart=|e -g /y",
+            "",
+            "-g|/y",
+        ),
+    ];
+
     #[test]
     fn each_rule_of_units_counts() {
         let of = |service: &str, environment: &str| {
@@ -192,85 +272,8 @@ mod tests {
             let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
             texts[1..].join("|")
         };
-        for (service, environment, line) in [
-            // Specifiers, in words, variables and names of files.
-            (
-                "ExecStart=d -g %S/%p --label=5%%",
-                "",
-                "-g|/var/lib/docker|--label=5%",
-            ),
-            (
-                "Environment=A=%S/x\nExecStart=d -g ${A}",
-                "",
-                "-g|/var/lib/x",
-            ),
-            (
-                "EnvironmentFile=-%E/env\nExecStart=d $A",
-                "A=-g /x",
-                "-g|/x",
-            ),
-            // Variables.
-            (
-                "ExecStart=d --label=$$A ${NONE} $NONE -g /x",
-                "",
-                "--label=$A||-g|/x",
-            ),
-            ("Environment=A=/x\nExecStart=d ${A}/${A}", "", "/x//x"),
-            (
-                "Environment=A=/x\nExecStart=:d -g ${A} $A",
-                "",
-                "-g|${A}|$A",
-            ),
-            ("Environment=\"A=-g '/a b'\"\nExecStart=d $A", "", "-g|/a b"),
-            (
-                "Environment=A=/x\nEnvironment=\nExecStart=d -g $A",
-                "",
-                "-g",
-            ),
-            // Of a file, what is no name is no variable, and a shell's signs are themselves.
-            (
-                "EnvironmentFile=/etc/env\nExecStart=d $A",
-                "export A=--x",
-                "",
-            ),
-            (
-                "EnvironmentFile=/etc/env\nExecStart=d $A",
-                "A=-g /x # y",
-                "-g|/x|#|y",
-            ),
-            (
-                "EnvironmentFile=/etc/env\nExecStart=d $A",
-                "A=-g \\\n  /x",
-                "-g|/x",
-            ),
-            (
-                "EnvironmentFile=/etc/env\nExecStart=d $A",
-                "A=\"-g \\\"/a b\\\"\"",
-                "-g|/a b",
-            ),
-            (
-                "EnvironmentFile=/etc/env\nEnvironmentFile=\nExecStart=d $A",
-                "A=-D",
-                "",
-            ),
-            // Lines that go on, with a comment between, and one that does not.
-            ("ExecStart=d \\\n# -D\n; -D\n  -g \\\n /x", "", "-g|/x"),
-            ("ExecStart=d --label=a\\\\\nExecStart=e", "", "--label=a\\"),
-            // Quotes and escapes.
-            (
-                "ExecStart=d '-g' \"/a b\" --label=a\\sb\\x41",
-                "",
-                "-g|/a b|--label=a bA",
-            ),
-            ("ExecStart=d \"--label=a 'b'\"", "", "--label=a 'b'"),
-            // The first counts, until there is an empty one.
-            (
-                "ExecStart=d -g /x\nExecStart=\nExecStart=|e -g /y",
-                "",
-                "-g|/y",
-            ),
-        ] {
-            assert_eq!(of(service, environment), line, "{service} {environment}");
+        for (service, environment, line) in RULES {
+            assert_eq!(of(service, environment), *line, "{service} {environment}");
         }
     }
 }

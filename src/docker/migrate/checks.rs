@@ -17,6 +17,7 @@ use crate::fs::space::Amount;
 use crate::host::subids;
 use crate::idmap::Direction;
 use crate::journal::Store;
+use crate::preflight::TransientBlocker;
 use crate::preflight::rename_flags::Untold;
 
 impl DaemonTarget {
@@ -31,6 +32,14 @@ impl DaemonTarget {
             )),
             false => Ok(()),
         }
+    }
+
+    /// Whether `daemon.json` is to be written, which then can be.
+    pub(super) fn writes_daemon_json(&self, options: &MigrateOptions) -> Result<bool, DockerError> {
+        Ok(options.write_daemon_json
+            && self
+                .start
+                .check_write(options.direction, &self.remap_to, &self.data_root)?)
     }
 
     /// The plan; where an unfinished run stands in its way, that is told.
@@ -109,6 +118,23 @@ fn planned_copy(
         inodes: room.inodes + unpacked.inodes,
     };
     PlannedCopy::of(data_root, &remap.dir_name(), (path, layers))
+}
+
+/// A mount in the data-root refuses a run. A dry run says so.
+pub(super) fn check_unmounted(
+    options: &MigrateOptions,
+    migration: &Migration,
+    store: &Store,
+    control: RunControl<'_>,
+) -> Result<Option<TransientBlocker>, Refusal> {
+    match migration.inventory.still_mounted() {
+        Some(mounted) if !options.dry_run => {
+            // Whoever uses it is told first.
+            migration.plan().lock(store, control)?;
+            Err(Refusal::from(mounted))
+        }
+        mounted => Ok(mounted),
+    }
 }
 
 /// What the mount shows with other owners than expected, where one is to be made. A run, for which the daemon is stopped,

@@ -31,7 +31,7 @@ use crate::host::range_users::{self, SharedRange};
 use crate::idmap::Direction;
 use crate::journal::{Journal, Store};
 use crate::preflight::rename_flags::Untold;
-use checks::{check_range_is_free, dry_run, exchanged};
+use checks::{check_range_is_free, check_unmounted, dry_run, exchanged};
 pub use options::MigrateOptions;
 
 /// A daemon of this host, what it is told, and its data-root.
@@ -122,54 +122,30 @@ impl DaemonTarget {
     ) -> Result<Migrated, MigrateError> {
         recognise::check_is_none(&self.data_root)?;
         self.check_image_store(options)?;
-        let new_user = match options.create_user && self.remap_to == "default" {
-            true => Some(NewUser::plan()?).filter(|new| !new.missing().is_empty()),
-            false => None,
-        };
-        let remap = match &new_user {
-            Some(new) => new.remap.clone(),
-            None => Remap::resolve_for(&self.remap_to, &self.data_root, options.direction)?,
-        };
-        check_range_is_free(options.direction, &remap)?;
-        let writes = options.write_daemon_json
-            && self
-                .start
-                .check_write(options.direction, &self.remap_to, &self.data_root)?;
-        let request = self.request(options, writes, store);
+        let (new_user, remap) = self.resolve(options)?;
+        let request = self.request(options, self.writes_daemon_json(options)?, store);
         let stamps = Stamps::of(&self.data_root)?;
         let mut migration = self.prepare(&request, &remap, store)?;
         if options.direction == Direction::Into {
             check_is_reached(&migration.data_root, remap.root)?;
         }
         migration.exchanged = exchanged(options, &remap, &migration.data_root, control)?;
-        let mut mounted = migration.inventory.still_mounted();
-        if let Some(mounted) = mounted.take_if(|_| !options.dry_run) {
-            // Whoever uses it is told first.
-            migration.plan().lock(store, control)?;
-            return Err(Refusal::from(mounted).into());
-        }
+        let mounted = check_unmounted(options, &migration, store, control)?;
         let copy = self.copy_with_room(options, &remap, &migration, control)?;
-        let new_user = new_user.as_ref();
-        let made = new_user.map(NewUser::missing).unwrap_or_default();
-        if let Some(confirm) = confirm.filter(|_| !options.dry_run) {
-            // Whoever is asked is not refused afterwards.
-            drop(migration.plan().lock(store, control)?);
-            confirm(&Planned {
-                migration: &migration,
-                remap: &remap,
-                copy: copy.as_ref(),
-                made: made.clone(),
-            })?;
-        }
-        if let Some(new) = new_user.filter(|_| !options.dry_run) {
-            // Only when nothing else stands in the way.
-            let held = migration.plan().lock(store, control)?;
-            make_user(new)?;
-            drop(held);
-        }
+        let made = new_user.as_ref().map(NewUser::missing).unwrap_or_default();
         let (mut report, changed_files, untold_renames) = match options.dry_run {
             true => dry_run(&request, &remap, &migration, manifest, store, control)?,
             false => {
+                if let Some(confirm) = confirm {
+                    let copy = copy.as_ref();
+                    ask(confirm, &migration, (&remap, copy, &made), store, control)?;
+                }
+                if let Some(new) = &new_user {
+                    // Only when nothing else stands in the way.
+                    let held = migration.plan().lock(store, control)?;
+                    make_user(new)?;
+                    drop(held);
+                }
                 let carried = (copy.as_ref(), &migration, stamps);
                 let (report, changed) = execute(request.clone(), carried, &remap, store, control)?;
                 (report, changed, Vec::new())
@@ -197,6 +173,20 @@ impl DaemonTarget {
             report,
         };
         Ok(self.conclude(options, &request, run))
+    }
+
+    /// The user that is to be created, if one is, and the range, which is free.
+    fn resolve(&self, options: &MigrateOptions) -> Result<(Option<NewUser>, Remap), DockerError> {
+        let new_user = match options.create_user && self.remap_to == "default" {
+            true => Some(NewUser::plan()?).filter(|new| !new.missing().is_empty()),
+            false => None,
+        };
+        let remap = match &new_user {
+            Some(new) => new.remap.clone(),
+            None => Remap::resolve_for(&self.remap_to, &self.data_root, options.direction)?,
+        };
+        check_range_is_free(options.direction, &remap)?;
+        Ok((new_user, remap))
     }
 
     /// Adds what a person should know of the run.
@@ -230,6 +220,24 @@ impl DaemonTarget {
         }
         run
     }
+}
+
+/// Puts the plan to the operator.
+fn ask(
+    confirm: Confirm<'_>,
+    migration: &Migration,
+    (remap, copy, made): (&Remap, Option<&PlannedCopy>, &[String]),
+    store: &Store,
+    control: RunControl<'_>,
+) -> Result<(), MigrateError> {
+    // Whoever is asked is not refused afterwards.
+    drop(migration.plan().lock(store, control)?);
+    confirm(&Planned {
+        migration,
+        remap,
+        copy,
+        made: made.to_vec(),
+    })
 }
 
 /// Creates the user, and checks that it got the planned ranges.

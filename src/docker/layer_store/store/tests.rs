@@ -27,13 +27,15 @@ fn told(top: &Path) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn the_files_are_dockers_own() {
-    let place = tempfile::tempdir().unwrap();
-    let top = std::fs::File::open(place.path()).unwrap();
-    std::fs::create_dir(place.path().join("image")).unwrap();
-    std::fs::set_permissions(place.path().join("image"), PermissionsExt::from_mode(0o700)).unwrap();
-    let store = LayerStore::create(top.as_fd()).unwrap();
+/// What is put into a store: two layers, a container on them, and two images that had one name after another.
+struct Content {
+    layers: Vec<Layer>,
+    container: ContainerLayers,
+    image: HexId,
+    other: HexId,
+}
+
+fn fill(store: &LayerStore) -> Content {
     let layers = Layer::stack(&[Digest::of(b"1"), Digest::of(b"2")]).unwrap();
     for layer in &layers {
         store.add_dir(&layer.dir, true).unwrap();
@@ -56,16 +58,39 @@ fn the_files_are_dockers_own() {
     names.add("app", "app:1", &image);
     names.add("app", "app:1", &other);
     store.add_repositories(&names).unwrap();
+    Content {
+        layers,
+        container,
+        image,
+        other,
+    }
+}
 
-    let (low, high) = (&layers[0], &layers[1]);
-    let init = container.init.as_ref().unwrap();
-    let (l0, l1, li, lc) = (
-        low.dir.link(),
-        high.dir.link(),
-        init.link(),
-        container.dir.link(),
-    );
-    let mut expected: Vec<String> = [
+#[test]
+fn the_files_are_dockers_own() {
+    let place = tempfile::tempdir().unwrap();
+    let top = std::fs::File::open(place.path()).unwrap();
+    std::fs::create_dir(place.path().join("image")).unwrap();
+    std::fs::set_permissions(place.path().join("image"), PermissionsExt::from_mode(0o700)).unwrap();
+    let store = LayerStore::create(top.as_fd()).unwrap();
+    let content = fill(&store);
+    let mut expected = [
+        directories(),
+        of_images(&content),
+        of_layers(&content.layers),
+        of_container(&content),
+        of_overlay2(&content),
+    ]
+    .concat();
+    let mut found = told(place.path());
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert!(LayerStore::create(top.as_fd()).is_err(), "it is there");
+}
+
+fn directories() -> Vec<String> {
+    [
         "image/ 700",
         "image/overlay2/ 700",
         "image/overlay2/imagedb/ 700",
@@ -80,39 +105,69 @@ fn the_files_are_dockers_own() {
         "overlay2/l/ 700",
     ]
     .map(String::from)
-    .to_vec();
-    let mut add = |line: String| expected.push(line);
+    .to_vec()
+}
+
+fn of_images(Content { image, other, .. }: &Content) -> Vec<String> {
     let content = "image/overlay2/imagedb/content/sha256";
-    add(format!("{content}/{image} 600 {{}}"));
-    add(format!("{content}/{other} 600 {{ }}"));
     let meta = format!("image/overlay2/imagedb/metadata/sha256/{image}");
-    add(format!("{meta}/ 700"));
-    add(format!(
-        "{meta}/lastUpdated 600 2025-01-02T03:04:05.000000006Z"
-    ));
-    add(format!("{meta}/parent 600 {}", Digest::of(b"p")));
-    add(format!(
-        "image/overlay2/repositories.json 600 {{\"Repositories\":{{\"app\":{{\"app:1\":\"sha256:{image}\"}}}}}}"
-    ));
-    for layer in &layers {
+    vec![
+        format!("{content}/{image} 600 {{}}"),
+        format!("{content}/{other} 600 {{ }}"),
+        format!("{meta}/ 700"),
+        format!("{meta}/lastUpdated 600 2025-01-02T03:04:05.000000006Z"),
+        format!("{meta}/parent 600 {}", Digest::of(b"p")),
+        format!(
+            "image/overlay2/repositories.json 600 {{\"Repositories\":{{\"app\":{{\"app:1\":\"sha256:{image}\"}}}}}}"
+        ),
+    ]
+}
+
+fn of_layers(layers: &[Layer]) -> Vec<String> {
+    let lines = layers.iter().flat_map(|layer| {
         let entry = format!("image/overlay2/layerdb/sha256/{}", layer.chain_id.hex());
-        add(format!("{entry}/ 700"));
-        add(format!("{entry}/cache-id 644 {}", layer.dir.name()));
-        add(format!("{entry}/diff 644 {}", layer.diff_id));
-        add(format!("{entry}/size 644 7"));
-        add(format!("{entry}/tar-split.json.gz 644 "));
-        if let Some(parent) = &layer.parent {
-            add(format!("{entry}/parent 644 {parent}"));
-        }
-    }
+        let parent = layer.parent.as_ref();
+        let parent = parent.map(|parent| format!("{entry}/parent 644 {parent}"));
+        let always = [
+            format!("{entry}/ 700"),
+            format!("{entry}/cache-id 644 {}", layer.dir.name()),
+            format!("{entry}/diff 644 {}", layer.diff_id),
+            format!("{entry}/size 644 7"),
+            format!("{entry}/tar-split.json.gz 644 "),
+        ];
+        always.into_iter().chain(parent)
+    });
+    lines.collect()
+}
+
+fn of_container(
+    Content {
+        layers, container, ..
+    }: &Content,
+) -> Vec<String> {
     let mount = format!("image/overlay2/layerdb/mounts/{}", container.container);
-    add(format!("{mount}/ 755"));
-    add(format!("{mount}/mount-id 644 {}", container.dir.name()));
-    add(format!("{mount}/init-id 644 {}", init.name()));
-    add(format!("{mount}/parent 644 {}", high.chain_id));
+    let init = container.init.as_ref().unwrap();
+    vec![
+        format!("{mount}/ 755"),
+        format!("{mount}/mount-id 644 {}", container.dir.name()),
+        format!("{mount}/init-id 644 {}", init.name()),
+        format!("{mount}/parent 644 {}", layers[1].chain_id),
+    ]
+}
+
+fn of_overlay2(
+    Content {
+        layers, container, ..
+    }: &Content,
+) -> Vec<String> {
+    let (low, high) = (&layers[0].dir, &layers[1].dir);
+    let init = container.init.as_ref().unwrap();
+    let (l0, l1, li) = (low.link(), high.link(), init.link());
+    let mut lines = Vec::new();
+    let mut add = |line: String| lines.push(line);
     for (dir, lower, committed) in [
-        (&low.dir, String::new(), true),
-        (&high.dir, format!("l/{l0}"), true),
+        (low, String::new(), true),
+        (high, format!("l/{l0}"), true),
         (init, format!("l/{l1}:l/{l0}"), true),
         (&container.dir, format!("l/{li}:l/{l1}:l/{l0}"), false),
     ] {
@@ -132,12 +187,8 @@ fn the_files_are_dockers_own() {
             add(format!("{at}/committed 600 "));
         }
     }
-    assert_eq!(lc.as_str().len(), 26);
-    let mut found = told(place.path());
-    found.sort();
-    expected.sort();
-    assert_eq!(found, expected);
-    assert!(LayerStore::create(top.as_fd()).is_err(), "it is there");
+    assert_eq!(container.dir.link().as_str().len(), 26);
+    lines
 }
 
 #[test]

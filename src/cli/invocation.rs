@@ -1,0 +1,109 @@
+//! What a command line says of the members that every JSON object begins with.
+
+use std::slice::from_ref;
+
+use clap::CommandFactory;
+
+use super::args::{
+    Cli, Command, DockerCommand, JournalCommand, ManifestCommand, PodmanCommand, RunArgs,
+};
+use super::output::json::Invocation;
+
+impl Invocation {
+    /// For a valid command line.
+    pub fn of(command: &Command) -> Invocation {
+        let new = Invocation::new;
+        match command {
+            Command::Shift(args) => of_run("shift", &args.paths, &args.run),
+            Command::Prepare(args) => of_run("prepare", &args.paths, &args.run),
+            Command::Rollback(args) => new("rollback", &[], args.dry_run, args.output.json),
+            Command::Resume(args) => new("resume", &[], false, args.output.json),
+            Command::Verify(args) => {
+                let paths = args.map.is_given().then_some(&args.what[..]);
+                new("verify", paths.unwrap_or_default(), false, args.output.json)
+            }
+            Command::Journal(args) => of_journal(&args.command),
+            Command::Mount(args) => {
+                let path = from_ref(&args.path);
+                new("mount", path, args.dry_run, args.output.json)
+            }
+            Command::Umount(args) => {
+                let path = from_ref(&args.target);
+                new("umount", path, args.dry_run, args.output.json)
+            }
+            Command::Mounts(args) => new("mounts", &[], false, args.json),
+            Command::Check(args) => new("check", args.path.as_slice(), false, args.output.json),
+            Command::Map(args) => new("map", &[], false, args.json),
+            Command::Doctor(args) => new("doctor", &args.paths, false, args.output.json),
+            Command::Docker(args) => of_docker(&args.command).of_service(true),
+            Command::Podman(args) => of_podman(&args.command).of_service(true),
+            Command::Manifest(args) => {
+                let ManifestCommand::Diff(args) = &args.command;
+                new("manifest diff", &[], false, args.output.json)
+            }
+            Command::Probe(_) | Command::Report(_) | Command::Completions(_) | Command::Man(_) => {
+                Invocation::default()
+            }
+        }
+    }
+
+    /// For a command line that is not valid, as far as its words are known.
+    pub fn of_words(words: &[String]) -> Invocation {
+        let mut known = Cli::command();
+        let mut command = Vec::new();
+        for word in words {
+            if let Some(next) = known.find_subcommand(word).cloned() {
+                command.push(word.as_str());
+                known = next;
+            }
+        }
+        let has = |option: &str| {
+            words
+                .iter()
+                .take_while(|word| *word != "--")
+                .any(|word| word == option)
+        };
+        Invocation::new(&command.join(" "), &[], has("--dry-run"), has("--json"))
+    }
+}
+
+fn of_run(name: &str, paths: &[std::path::PathBuf], run: &RunArgs) -> Invocation {
+    Invocation::new(name, paths, run.dry_run, run.output.json)
+}
+
+fn of_journal(command: &JournalCommand) -> Invocation {
+    let (name, dry_run, json) = match command {
+        JournalCommand::List { json, .. } => ("journal list", false, *json),
+        JournalCommand::Show { json, .. } => ("journal show", false, *json),
+        JournalCommand::Check { output, .. } => ("journal check", false, output.json),
+        JournalCommand::Prune {
+            output, dry_run, ..
+        } => ("journal prune", *dry_run, output.json),
+    };
+    Invocation::new(name, &[], dry_run, json)
+}
+
+fn of_docker(command: &DockerCommand) -> Invocation {
+    let (name, dry_run, json) = match command {
+        DockerCommand::Audit(args) => ("docker audit", false, args.output.json),
+        DockerCommand::Mount(args) => ("docker mount", false, args.output.json),
+        DockerCommand::Migrate(args) => {
+            let args = &args.both;
+            ("docker migrate", args.dry_run, args.output.json)
+        }
+        DockerCommand::Rebase(args) => ("docker rebase", args.dry_run, args.output.json),
+        DockerCommand::Revert(args) => {
+            let args = &args.both;
+            ("docker revert", args.dry_run, args.output.json)
+        }
+    };
+    Invocation::new(name, &[], dry_run, json)
+}
+
+fn of_podman(command: &PodmanCommand) -> Invocation {
+    let (name, dry_run, json) = match command {
+        PodmanCommand::Audit(args) => ("podman audit", false, args.output.json),
+        PodmanCommand::Migrate(args) => ("podman migrate", args.dry_run, args.output.json),
+    };
+    Invocation::new(name, &[], dry_run, json)
+}
