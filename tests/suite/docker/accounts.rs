@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::audit::{Root, bind, dir_of};
@@ -66,59 +66,10 @@ fn files_of_a_login_account_stay_unless_asked_for() {
     let mut root = Root::new();
     let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
-    let home = dir_of(beside.path(), "leo");
-    let (work, data) = (dir_of(&home, "work"), dir_of(beside.path(), "data"));
-    let plain = dir_of(beside.path(), "plain");
-    let file = data.join("file");
-    fs::write(&file, "").unwrap();
-    for path in [&home, &work, &file] {
-        chown(path, Some(1000), Some(1000)).unwrap();
-    }
-    let account = format!("leo:x:1000:1000::{}:/bin/bash\n", home.display());
-    let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    fs::write("/etc/passwd", passwd + &account).unwrap();
-    let at = |path: &Path| bind(path, true);
-    let mounts = json!({"/h": at(&home), "/w": at(&work), "/d": at(&data), "/p": at(&plain)});
-    root.container("web", json!({"MountPoints": mounts}), json!({}));
-    // Ids of a volume are those of containers.
-    let volume = root.make("volumes/named/_data");
-    chown(&volume, Some(1000), Some(1000)).unwrap();
-    // Content that is elsewhere is shifted as a bind mount, if at all.
-    let (linked, device) = (dir_of(&home, "linked"), dir_of(&home, "device"));
-    symlink(&linked, root.make("volumes/link").join("_data")).unwrap();
-    root.make("volumes/device/_data");
-    let options = json!({"MountType": "none", "MountOpts": "bind", "MountDevice": device, "Quota": {"Size": 0}});
-    fs::write(root.path("volumes/device/opts.json"), options.to_string()).unwrap();
-
+    let on = OfLeo::new(&mut root, beside.path());
     let (_, told) = root.audit();
-    for (name, dir) in [("link", &linked), ("device", &device)] {
-        let volumes = told["volumes_elsewhere"].as_array().unwrap();
-        let found = volumes.iter().find(|it| it["volume"] == name).unwrap();
-        let advice = found["advice"].as_str().unwrap();
-        let command = format!("idshift prepare --allow-home {}", dir.display());
-        assert_eq!(found["becomes"], "left", "{found}");
-        assert!(
-            advice.contains("the home of leo") && advice.ends_with(&command),
-            "{advice}"
-        );
-    }
-    for (source, words) in [
-        (&home, "is the home of leo (uid 1000)"),
-        (&work, "lies in "),
-        (&data, "holds files of leo (uid 1000)"),
-    ] {
-        let mounts = told["bind_mounts"].as_array().unwrap();
-        let is_it = |it: &&Value| it["source"] == source.to_str().unwrap();
-        let found = mounts.iter().find(is_it).unwrap();
-        assert_eq!(found["kind"], "account", "{found}");
-        assert_eq!(found["account"]["name"], "leo", "{found}");
-        let advice = found["advice"].as_str().unwrap();
-        let command = format!("idshift prepare --allow-home {}", source.display());
-        assert!(
-            advice.contains(words) && advice.ends_with(&command),
-            "{advice}"
-        );
-    }
+    on.volumes_are_told(&told);
+    on.bind_mounts_are_told(&told);
 
     let idshift = Idshift::new();
     let top = root.dir.path().to_str().unwrap();
@@ -135,21 +86,10 @@ fn files_of_a_login_account_stay_unless_asked_for() {
             .run([&args[..], &["--bind-mounts"], more].concat())
             .exits(0)
     };
-    let owner = |path: &Path| fs::metadata(path).unwrap().uid();
     for more in [&["--dry-run"][..], &[]] {
-        let run = migrate(more);
-        for source in [&home, &work, &data, &linked, &device] {
-            let words = format!("Bind mount {} stays as it is: it ", source.display());
-            assert!(run.stderr.contains(&words), "{run}");
-        }
-        assert!(run.stderr.contains("--allow-home shifts it too"), "{run}");
-        assert_eq!((owner(&linked), owner(&device)), (0, 0));
-        assert_eq!(
-            (owner(&home), owner(&work), owner(&file)),
-            (1000, 1000, 1000)
-        );
+        on.all_stays(&migrate(more));
     }
-    assert_eq!(owner(&plain), 100_000);
+    assert_eq!(owner(&on.plain), 100_000);
     assert_eq!(
         owner(&root.path("100000.100000/volumes/named/_data")),
         101_000
@@ -157,10 +97,10 @@ fn files_of_a_login_account_stay_unless_asked_for() {
     idshift.rollback();
     migrate(&["--allow-home"]);
     assert_eq!(
-        (owner(&home), owner(&work), owner(&file)),
+        (owner(&on.home), owner(&on.work), owner(&on.file)),
         (101_000, 101_000, 101_000)
     );
-    assert_eq!((owner(&linked), owner(&device)), (100_000, 100_000));
+    assert_eq!((owner(&on.linked), owner(&on.device)), (100_000, 100_000));
     // What stays in the range is named with a command that works.
     let args = [
         "docker",
@@ -171,16 +111,125 @@ fn files_of_a_login_account_stay_unless_asked_for() {
         top,
     ];
     let told = idshift.run(args).exits(0).stderr;
-    let command = format!("idshift prepare --reverse --allow-home {}", home.display());
+    let command = format!(
+        "idshift prepare --reverse --allow-home {}",
+        on.home.display()
+    );
     assert!(told.contains(&command), "{told}");
     let args = [
         "prepare",
         "--reverse",
         "--allow-home",
-        home.to_str().unwrap(),
+        on.home.to_str().unwrap(),
     ];
     idshift.run(args).exits(0);
-    assert_eq!((owner(&home), owner(&linked)), (1000, 0));
+    assert_eq!((owner(&on.home), owner(&on.linked)), (1000, 0));
+}
+
+fn owner(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().uid()
+}
+
+/// Files of an account that logs in: leo's home, directories in it, and one with a file of leo's; and one without.
+struct OfLeo {
+    home: PathBuf,
+    work: PathBuf,
+    data: PathBuf,
+    file: PathBuf,
+    plain: PathBuf,
+    /// Where volumes have their content.
+    linked: PathBuf,
+    device: PathBuf,
+}
+
+impl OfLeo {
+    fn new(root: &mut Root, beside: &Path) -> OfLeo {
+        let home = dir_of(beside, "leo");
+        let (work, data) = (dir_of(&home, "work"), dir_of(beside, "data"));
+        let plain = dir_of(beside, "plain");
+        let file = data.join("file");
+        fs::write(&file, "").unwrap();
+        for path in [&home, &work, &file] {
+            chown(path, Some(1000), Some(1000)).unwrap();
+        }
+        let account = format!("leo:x:1000:1000::{}:/bin/bash\n", home.display());
+        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        fs::write("/etc/passwd", passwd + &account).unwrap();
+        let at = |path: &Path| bind(path, true);
+        let mounts = json!({"/h": at(&home), "/w": at(&work), "/d": at(&data), "/p": at(&plain)});
+        root.container("web", json!({"MountPoints": mounts}), json!({}));
+        // Ids of a volume are those of containers.
+        let volume = root.make("volumes/named/_data");
+        chown(&volume, Some(1000), Some(1000)).unwrap();
+        // Content that is elsewhere is shifted as a bind mount, if at all.
+        let (linked, device) = (dir_of(&home, "linked"), dir_of(&home, "device"));
+        symlink(&linked, root.make("volumes/link").join("_data")).unwrap();
+        root.make("volumes/device/_data");
+        let options = json!({"MountType": "none", "MountOpts": "bind", "MountDevice": device, "Quota": {"Size": 0}});
+        fs::write(root.path("volumes/device/opts.json"), options.to_string()).unwrap();
+        OfLeo {
+            home,
+            work,
+            data,
+            file,
+            plain,
+            linked,
+            device,
+        }
+    }
+
+    fn volumes_are_told(&self, told: &Value) {
+        for (name, dir) in [("link", &self.linked), ("device", &self.device)] {
+            let volumes = told["volumes_elsewhere"].as_array().unwrap();
+            let found = volumes.iter().find(|it| it["volume"] == name).unwrap();
+            let advice = found["advice"].as_str().unwrap();
+            let command = format!("idshift prepare --allow-home {}", dir.display());
+            assert_eq!(found["becomes"], "left", "{found}");
+            assert!(
+                advice.contains("the home of leo") && advice.ends_with(&command),
+                "{advice}"
+            );
+        }
+    }
+
+    fn bind_mounts_are_told(&self, told: &Value) {
+        for (source, words) in [
+            (&self.home, "is the home of leo (uid 1000)"),
+            (&self.work, "lies in "),
+            (&self.data, "holds files of leo (uid 1000)"),
+        ] {
+            let mounts = told["bind_mounts"].as_array().unwrap();
+            let is_it = |it: &&Value| it["source"] == source.to_str().unwrap();
+            let found = mounts.iter().find(is_it).unwrap();
+            assert_eq!(found["kind"], "account", "{found}");
+            assert_eq!(found["account"]["name"], "leo", "{found}");
+            let advice = found["advice"].as_str().unwrap();
+            let command = format!("idshift prepare --allow-home {}", source.display());
+            assert!(
+                advice.contains(words) && advice.ends_with(&command),
+                "{advice}"
+            );
+        }
+    }
+
+    fn all_stays(&self, run: &Run) {
+        for source in [
+            &self.home,
+            &self.work,
+            &self.data,
+            &self.linked,
+            &self.device,
+        ] {
+            let words = format!("Bind mount {} stays as it is: it ", source.display());
+            assert!(run.stderr.contains(&words), "{run}");
+        }
+        assert!(run.stderr.contains("--allow-home shifts it too"), "{run}");
+        assert_eq!((owner(&self.linked), owner(&self.device)), (0, 0));
+        assert_eq!(
+            (owner(&self.home), owner(&self.work), owner(&self.file)),
+            (1000, 1000, 1000)
+        );
+    }
 }
 
 #[test]

@@ -36,13 +36,18 @@ fn a_host_that_fails_is_undone_and_ends_the_batches() {
     }
     need_root();
     let fleet = Fleet::new(3);
-    let [h1, h2, h3] = &fleet.hosts[..] else {
-        unreachable!("three hosts")
-    };
-    let before: Vec<String> = fleet.hosts.iter().map(|it| owners(it, PLAIN)).collect();
+    let second = owners(&fleet.hosts[1], PLAIN);
+    one_is_killed_in_the_middle(&fleet, &second);
+    two_do_not_run_remapped(&fleet, &second);
+    refused_before_docker_is_stopped(&fleet.hosts[2], &fleet);
+    assert_eq!(running(&fleet.hosts[0]), "db web");
+}
+
+/// One after the other. The second is killed in the middle of its run.
+fn one_is_killed_in_the_middle(fleet: &Fleet, before: &str) {
+    let (h2, h3) = (&fleet.hosts[1], &fleet.hosts[2]);
     let third = h3.docker(&["inspect", "-f", "{{.State.StartedAt}}", "web"]);
 
-    // One after the other. The second is killed in the middle of its run.
     let migrate = std::thread::scope(|scope| {
         scope.spawn(|| kill_in_the_middle(h2));
         fleet.play(
@@ -55,7 +60,7 @@ fn a_host_that_fails_is_undone_and_ends_the_batches() {
     assert_eq!(recap(&migrate, "h2"), (0, 1), "{migrate}");
     assert!(!migrate.text().contains("h3 "), "{migrate}");
     assert!(migrate.text().contains("It was undone."), "{migrate}");
-    assert_eq!(owners(h2, PLAIN), before[1]);
+    assert_eq!(owners(h2, PLAIN), before);
     assert_eq!(states(h2), "rolled back");
     assert_eq!(running(h2), "db web");
     assert!(!h2.path("/etc/docker/daemon.json").exists());
@@ -64,8 +69,11 @@ fn a_host_that_fails_is_undone_and_ends_the_batches() {
         h3.docker(&["inspect", "-f", "{{.State.StartedAt}}", "web"]),
         third
     );
+}
 
-    // All at once. Docker does not start remapped on the second, a container does not run remapped on the third.
+/// All at once. Docker does not start remapped on the second, a container does not run remapped on the third.
+fn two_do_not_run_remapped(fleet: &Fleet, before: &str) {
+    let (h2, h3) = (&fleet.hosts[1], &fleet.hosts[2]);
     h2.write(
         "/etc/systemd/system/docker.service.d/plain.conf",
         "[Service]\nExecStartPre=/bin/sh -c '! grep -q userns-remap /etc/docker/daemon.json'\n",
@@ -94,13 +102,15 @@ fn a_host_that_fails_is_undone_and_ends_the_batches() {
         "{migrate}"
     );
     assert_eq!(text.matches("It was undone.").count(), 2, "{migrate}");
-    assert_eq!(owners(h2, PLAIN), before[1]);
+    assert_eq!(owners(h2, PLAIN), before);
     assert_eq!(states(h2), "rolled back\nrolled back");
     assert_eq!(running(h2), "db web");
     assert_eq!(owners(h3, PLAIN), before_writer);
     assert_eq!(running(h3), "db web writer");
+}
 
-    // What is refused is refused before Docker is stopped.
+/// What is refused is refused before Docker is stopped.
+fn refused_before_docker_is_stopped(h3: &EngineHost, fleet: &Fleet) {
     let web = h3.docker(&["inspect", "-f", "{{.State.StartedAt}}", "web"]);
     let locked = format!("{PLAIN}/volumes/data/_data/script");
     h3.sh(&format!("chattr +i {locked}"));
@@ -117,7 +127,6 @@ fn a_host_that_fails_is_undone_and_ends_the_batches() {
         h3.docker(&["inspect", "-f", "{{.State.StartedAt}}", "web"]),
         web
     );
-    assert_eq!(running(h1), "db web");
 }
 
 #[test]

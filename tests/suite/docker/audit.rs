@@ -89,56 +89,83 @@ fn levels(told: &Value) -> Vec<String> {
 #[test]
 fn each_container_and_bind_mount_is_told_what_to_do() {
     let mut root = Root::new();
-    let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
-    fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
-    let dir = |name: &str, owner: u32, mode: u32| {
-        let path = beside.path().join(name);
-        fs::create_dir_all(&path).unwrap();
-        chown(&path, Some(owner), Some(owner)).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path
-    };
-    let (own, shared, shifted) = (
-        dir("own", 1000, 0o700),
-        dir("shared", 0, 0o755),
-        dir("shifted", 101_000, 0o700),
-    );
-    let open = dir("open", 0, 0o755);
-    fs::write(open.join("file"), "").unwrap();
-    let below_closed = dir("closed", 0, 0o700).join("below");
-    fs::create_dir(&below_closed).unwrap();
-    let socket = beside.path().join("docker.sock");
-    let _listener = UnixListener::bind(&socket).unwrap();
-    let gone = beside.path().join("gone");
+    let sources = BindSources::new(&root);
+    containers_in_trouble(&mut root);
+    containers_with_binds(&mut root, &sources);
+    let (code, told) = root.audit();
+    // Its files are in containerd, and would not be there afterwards.
+    assert_eq!(code, Some(4), "{:#?}", levels(&told));
+    assert_eq!(told["is_carried"], false);
+    assert_eq!(told["running"], json!(["web"]));
+    troubled_containers_are_told(&told);
+    what_web_binds_is_told(&told, &sources);
+    what_others_bind_is_told(&told, &sources);
+}
 
-    let mounts = [
-        (&own, true),
-        (&open, false),
-        (&shifted, true),
-        (&socket, true),
-        (&gone, true),
-        (&PathBuf::from("/etc/hostname"), false),
-        (&PathBuf::from("/"), false),
-        (&below_closed, true),
-    ];
-    let mounts: Value = mounts
-        .iter()
-        .map(|(path, rw)| (format!("/m{}", path.display()), bind(path, *rw)))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
-    root.container(
-        "web",
-        json!({"MountPoints": mounts, "State": {"Running": true}}),
-        json!({}),
-    );
+/// What containers bind.
+struct BindSources {
+    beside: TempDir,
+    own: PathBuf,
+    shared: PathBuf,
+    shifted: PathBuf,
+    open: PathBuf,
+    below_closed: PathBuf,
+    socket: PathBuf,
+    _listener: UnixListener,
+    gone: PathBuf,
+    /// Also bound by a container that is not remapped.
+    both: PathBuf,
+    /// In the data-root.
+    inside: PathBuf,
+}
+
+impl BindSources {
+    fn new(root: &Root) -> BindSources {
+        let beside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+        fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let dir = |name: &str, owner: u32, mode: u32| {
+            let path = beside.path().join(name);
+            fs::create_dir_all(&path).unwrap();
+            chown(&path, Some(owner), Some(owner)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let (own, shared, shifted) = (
+            dir("own", 1000, 0o700),
+            dir("shared", 0, 0o755),
+            dir("shifted", 101_000, 0o700),
+        );
+        let open = dir("open", 0, 0o755);
+        fs::write(open.join("file"), "").unwrap();
+        let below_closed = dir("closed", 0, 0o700).join("below");
+        fs::create_dir(&below_closed).unwrap();
+        let socket = beside.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let gone = beside.path().join("gone");
+
+        let closed_file = shared.join("secret");
+        fs::write(&closed_file, "").unwrap();
+        fs::set_permissions(&closed_file, fs::Permissions::from_mode(0o600)).unwrap();
+        BindSources {
+            both: dir_of(beside.path(), "both"),
+            inside: root.make("volumes/mine/_data"),
+            beside,
+            own,
+            shared,
+            shifted,
+            open,
+            below_closed,
+            socket,
+            _listener: listener,
+            gone,
+        }
+    }
+}
+
+fn containers_in_trouble(root: &mut Root) {
     root.container("pid", json!({}), json!({"PidMode": "host"}));
     root.container("net", json!({}), json!({"NetworkMode": "host"}));
     root.container("all", json!({}), json!({"Privileged": true}));
-    root.container(
-        "host",
-        json!({"MountPoints": {"/m": bind(&own, true)}}),
-        json!({"Privileged": true, "UsernsMode": "host"}),
-    );
     let in_containerd = json!({});
     root.container("snapshotter", in_containerd, json!({}));
     let dir = root.path(&format!(
@@ -154,26 +181,46 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
     );
     root.container("joins", json!({}), json!({"PidMode": "container:net"}));
     root.container("ipc", json!({}), json!({"IpcMode": "host"}));
-    let both = dir_of(beside.path(), "both");
-    let mount = json!({"MountPoints": {"/m": bind(&both, true)}});
-    root.container("uses", mount.clone(), json!({}));
-    root.container("unmapped", mount, json!({"UsernsMode": "host"}));
-    let inside = root.make("volumes/mine/_data");
-    let closed_file = shared.join("secret");
-    fs::write(&closed_file, "").unwrap();
-    fs::set_permissions(&closed_file, fs::Permissions::from_mode(0o600)).unwrap();
-    let part = json!({"MountPoints": {"/m": bind(&inside, true), "/s": bind(&shared, false),
-        "/e": bind(Path::new("/etc/ssl"), true), "/n": bind(Path::new("/dev/null"), true)}});
-    root.container("reads", part, json!({}));
     let volume =
         json!({"/v": {"Type": "volume", "Name": "far", "Driver": "nfs-plugin", "RW": true}});
     root.container("far", json!({"MountPoints": volume}), json!({}));
+}
 
-    let (code, told) = root.audit();
-    // Its files are in containerd, and would not be there afterwards.
-    assert_eq!(code, Some(4), "{:#?}", levels(&told));
-    assert_eq!(told["is_carried"], false);
-    assert_eq!(told["running"], json!(["web"]));
+fn containers_with_binds(root: &mut Root, on: &BindSources) {
+    let mounts = [
+        (&on.own, true),
+        (&on.open, false),
+        (&on.shifted, true),
+        (&on.socket, true),
+        (&on.gone, true),
+        (&PathBuf::from("/etc/hostname"), false),
+        (&PathBuf::from("/"), false),
+        (&on.below_closed, true),
+    ];
+    let mounts: Value = mounts
+        .iter()
+        .map(|(path, rw)| (format!("/m{}", path.display()), bind(path, *rw)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    root.container(
+        "web",
+        json!({"MountPoints": mounts, "State": {"Running": true}}),
+        json!({}),
+    );
+    root.container(
+        "host",
+        json!({"MountPoints": {"/m": bind(&on.own, true)}}),
+        json!({"Privileged": true, "UsernsMode": "host"}),
+    );
+    let mount = json!({"MountPoints": {"/m": bind(&on.both, true)}});
+    root.container("uses", mount.clone(), json!({}));
+    root.container("unmapped", mount, json!({"UsernsMode": "host"}));
+    let part = json!({"MountPoints": {"/m": bind(&on.inside, true), "/s": bind(&on.shared, false),
+        "/e": bind(Path::new("/etc/ssl"), true), "/n": bind(Path::new("/dev/null"), true)}});
+    root.container("reads", part, json!({}));
+}
+
+fn troubled_containers_are_told(told: &Value) {
     let troubled: Vec<String> = told["containers"]
         .as_array()
         .unwrap()
@@ -202,37 +249,41 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
             "{words:?} in {troubled:#?}"
         );
     }
-    let advice = |container: &str, source: &Path| {
-        let mounts = told["bind_mounts"].as_array().unwrap();
-        let is_it =
-            |it: &&Value| it["container"] == container && it["source"] == source.to_str().unwrap();
-        mounts
-            .iter()
-            .find(is_it)
-            .unwrap_or_else(|| panic!("{}", source.display()))
-            .clone()
-    };
+}
+
+fn advice(told: &Value, container: &str, source: &Path) -> Value {
+    let mounts = told["bind_mounts"].as_array().unwrap();
+    let is_it =
+        |it: &&Value| it["container"] == container && it["source"] == source.to_str().unwrap();
+    mounts
+        .iter()
+        .find(is_it)
+        .unwrap_or_else(|| panic!("{}", source.display()))
+        .clone()
+}
+
+fn what_web_binds_is_told(told: &Value, on: &BindSources) {
     for (source, readable, writable, words) in [
         (
-            &own,
+            &on.own,
             Some(false),
             Some(false),
-            format!("idshift prepare {}", own.display()),
+            format!("idshift prepare {}", on.own.display()),
         ),
         (
-            &open,
+            &on.open,
             Some(true),
             Some(false),
             "nothing: it can be used as it is".into(),
         ),
         (
-            &shifted,
+            &on.shifted,
             Some(true),
             Some(true),
             "nothing: it is in the range already".into(),
         ),
-        (&socket, None, None, "never shift a socket".into()),
-        (&gone, None, None, "nothing: it is not there".into()),
+        (&on.socket, None, None, "never shift a socket".into()),
+        (&on.gone, None, None, "nothing: it is not there".into()),
         (
             &PathBuf::from("/etc/hostname"),
             None,
@@ -246,7 +297,7 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
             "never shift a part of the system".into(),
         ),
     ] {
-        let it = advice("web", source);
+        let it = advice(told, "web", source);
         assert!(it["advice"].as_str().unwrap().starts_with(&words), "{it}");
         if readable.is_some() {
             assert_eq!(
@@ -256,35 +307,38 @@ fn each_container_and_bind_mount_is_told_what_to_do() {
             );
         }
     }
-    let shared_with = &advice("uses", &both)["kind"];
+    let closed = advice(told, "web", &on.below_closed);
+    assert_eq!(
+        closed["closed_parents"],
+        json!([on.beside.path().join("closed")])
+    );
+    assert_eq!(advice(told, "web", &on.own)["owner_inside"], "65534:65534");
+}
+
+fn what_others_bind_is_told(told: &Value, on: &BindSources) {
+    let shared_with = &advice(told, "uses", &on.both)["kind"];
     assert_eq!(shared_with, &json!({"shared": "unmapped"}));
     for (source, kind) in [
-        (&inside, "data-root"),
+        (&on.inside, "data-root"),
         (&PathBuf::from("/etc/ssl"), "system"),
         (&PathBuf::from("/dev/null"), "device"),
         // The directory lets all in, a file in it does not.
-        (&shared, "prepare"),
+        (&on.shared, "prepare"),
     ] {
         assert_eq!(
-            advice("reads", source)["kind"],
+            advice(told, "reads", source)["kind"],
             kind,
             "{}",
             source.display()
         );
     }
-    let held = &advice("reads", &shared)["holds"];
+    let held = &advice(told, "reads", &on.shared)["holds"];
     assert_eq!(
         held,
         &json!({"owners": {"0:0": 1}, "closed": 1, "more": false})
     );
-    let closed = advice("web", &below_closed);
     assert_eq!(
-        closed["closed_parents"],
-        json!([beside.path().join("closed")])
-    );
-    assert_eq!(advice("web", &own)["owner_inside"], "65534:65534");
-    assert_eq!(
-        advice("host", &own)["advice"],
+        advice(told, "host", &on.own)["advice"],
         "nothing: the container is not remapped"
     );
 }

@@ -15,40 +15,7 @@ fn own_data_in_the_data_root_is_shifted_if_bound() {
     let place = Place::new();
     let root = place.root.clone();
     let at = |below: &str| root.join(below);
-    for below in [
-        "appdata/web",
-        "appdata/both",
-        "appdata/none",
-        "volumes/bare",
-        "appdata/done",
-    ] {
-        place.data(&at(below));
-    }
-    chown(at("appdata/done/file"), Some(100_033), Some(100_033)).unwrap();
-    place.data(&at("kept"));
-    symlink("web", at("appdata/current")).unwrap();
-    let text = |below: &str| at(below).to_str().unwrap().to_string();
-    place.container(
-        "web",
-        &[
-            (&text("appdata/current"), "/a"),
-            (&text("appdata/done"), "/d"),
-        ],
-        json!({}),
-    );
-    let dots = text("../root/volumes/bare");
-    place.container(
-        "dots",
-        &[(&dots, "/b")],
-        json!({"Binds": [format!("{dots}:/b")]}),
-    );
-    place.container("one", &[(&text("appdata/both"), "/c")], json!({}));
-    place.container(
-        "two",
-        &[(&text("appdata/both"), "/c")],
-        json!({"UsernsMode": "host"}),
-    );
-    place.container("all", &[(root.to_str().unwrap(), "/docker")], json!({}));
+    own_data(&place);
     let audited = place.audit().exits(0);
     for words in [
         "nothing: it moves with the data-root and is shifted",
@@ -99,6 +66,46 @@ fn own_data_in_the_data_root_is_shifted_if_bound() {
     assert_eq!(place.source(&root, "dots", "/b"), at("volumes/bare"));
 }
 
+/// Directories in the data-root that are not Docker's, and what binds them.
+fn own_data(place: &Place) {
+    let root = &place.root;
+    let at = |below: &str| root.join(below);
+    for below in [
+        "appdata/web",
+        "appdata/both",
+        "appdata/none",
+        "volumes/bare",
+        "appdata/done",
+    ] {
+        place.data(&at(below));
+    }
+    chown(at("appdata/done/file"), Some(100_033), Some(100_033)).unwrap();
+    place.data(&at("kept"));
+    symlink("web", at("appdata/current")).unwrap();
+    let text = |below: &str| at(below).to_str().unwrap().to_string();
+    place.container(
+        "web",
+        &[
+            (&text("appdata/current"), "/a"),
+            (&text("appdata/done"), "/d"),
+        ],
+        json!({}),
+    );
+    let dots = text("../root/volumes/bare");
+    place.container(
+        "dots",
+        &[(&dots, "/b")],
+        json!({"Binds": [format!("{dots}:/b")]}),
+    );
+    place.container("one", &[(&text("appdata/both"), "/c")], json!({}));
+    place.container(
+        "two",
+        &[(&text("appdata/both"), "/c")],
+        json!({"UsernsMode": "host"}),
+    );
+    place.container("all", &[(root.to_str().unwrap(), "/docker")], json!({}));
+}
+
 /// A container that reads and appends to `/m/file` as user 1000.
 fn reader(daemon: &Daemon<'_>, name: &str, mount: &str) {
     let work = "busybox cat /m/file && echo more >> /m/file";
@@ -140,32 +147,7 @@ fn binds_and_volumes_survive_migrate_and_revert() {
     );
     mine(&root.join("appdata/web"));
     mine(&root.join("shared"));
-    let option = |device: &Path| format!("device={}", device.display());
-    let create = |name: &str, device: Option<&Path>| {
-        let device = device.map(option);
-        let options = ["--opt", "type=none", "--opt", "o=bind", "--opt"];
-        let mut args = vec!["volume", "create"];
-        if let Some(device) = &device {
-            args.extend(options);
-            args.push(device);
-        }
-        args.push(name);
-        plain.docker(&args);
-    };
-    create("v1", None);
-    mine(&root.join("volumes/v1/_data"));
-    create("compose", Some(&compose));
-    create("of-v1", Some(&root.join("volumes/v1/_data")));
-    create("far", None);
-    create("near", None);
-    for (name, target) in [
-        ("far", PathBuf::from("../../../out")),
-        ("near", root.join("shared")),
-    ] {
-        let data = root.join("volumes").join(name).join("_data");
-        fs::remove_dir(&data).unwrap();
-        symlink(target, data).unwrap();
-    }
+    volumes(&plain, &root, &compose);
     let dots = format!("{}/../root/appdata/web:/m", root.display());
     let all = [
         ("srv", format!("{}:/m", text(&srv))),
@@ -208,48 +190,77 @@ fn binds_and_volumes_survive_migrate_and_revert() {
     remapped.stop();
 
     // Without the option they stay as they are, and are named.
-    let audited = audit(&host);
-    let reverted = revert(&idshift, &host, &[]).exits(0);
+    let audited = audit(&host).text();
+    let reverted = revert(&idshift, &host, &[]).exits(0).stderr;
     for path in [&srv, &compose, &out] {
         let command = format!("idshift prepare --reverse {}", path.display());
-        assert!(
-            audited.text().contains(&command),
-            "{command:?} in {audited}"
-        );
-        assert!(
-            reverted.stderr.contains(&command),
-            "{command:?} in {reverted}"
-        );
+        for told in [&audited, &reverted] {
+            assert!(told.contains(&command), "{command:?} in {told}");
+        }
         assert_eq!(owner(&path.join("file")), 101_000);
     }
     idshift.run(["rollback", "latest"]).exits(0);
-    // Also of a container that is no more: the journal of the migration has it.
-    let containers = host.data_root.join(INNER).join("containers");
-    let config = |path: &Path| fs::read_to_string(path.join("config.v2.json")).unwrap();
-    let of_srv = fs::read_dir(containers)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let of_srv = of_srv
-        .into_iter()
-        .find(|path| config(path).contains("\"/srv\""))
-        .unwrap();
-    let aside = beside("aside");
-    fs::rename(&of_srv, &aside).unwrap();
-    revert(&idshift, &host, &["--bind-mounts"]).exits(0);
-    let id = of_srv.file_name().unwrap();
-    // It comes back as it was before the migration.
-    let restored = host.data_root.join("containers").join(id);
-    fs::rename(&aside, &restored).unwrap();
-    for name in ["config.v2.json", "hostconfig.json"] {
-        let old = fs::read_to_string(restored.join(name)).unwrap();
-        fs::write(restored.join(name), old.replace(&format!("/{INNER}"), "")).unwrap();
-    }
+    revert_without_container(&idshift, &host, "/srv");
     for path in [&srv, &compose, &out] {
         assert_eq!(owner(&path.join("file")), 1000, "{}", path.display());
     }
     let plain = host.start(&[]);
     assert_eq!(start_all(&plain), expected);
     plain.stop();
+}
+
+/// Volumes of every kind: a plain one, with a device, and a symlink.
+fn volumes(plain: &Daemon<'_>, root: &Path, compose: &Path) {
+    let option = |device: &Path| format!("device={}", device.display());
+    let create = |name: &str, device: Option<&Path>| {
+        let device = device.map(option);
+        let options = ["--opt", "type=none", "--opt", "o=bind", "--opt"];
+        let mut args = vec!["volume", "create"];
+        if let Some(device) = &device {
+            args.extend(options);
+            args.push(device);
+        }
+        args.push(name);
+        plain.docker(&args);
+    };
+    create("v1", None);
+    mine(&root.join("volumes/v1/_data"));
+    create("compose", Some(compose));
+    create("of-v1", Some(&root.join("volumes/v1/_data")));
+    create("far", None);
+    create("near", None);
+    for (name, target) in [
+        ("far", PathBuf::from("../../../out")),
+        ("near", root.join("shared")),
+    ] {
+        let data = root.join("volumes").join(name).join("_data");
+        fs::remove_dir(&data).unwrap();
+        symlink(target, data).unwrap();
+    }
+}
+
+/// Also binds of a container that is no more: the journal of the migration has them. The container is put aside for the
+/// time of the revert, and comes back as it was before the migration.
+fn revert_without_container(idshift: &Idshift, host: &Host, name: &str) {
+    let containers = host.data_root.join(INNER).join("containers");
+    let config = |path: &Path| fs::read_to_string(path.join("config.v2.json")).unwrap();
+    let its_dir = fs::read_dir(containers)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let its_dir = its_dir
+        .into_iter()
+        .find(|path| config(path).contains(&format!("\"{name}\"")))
+        .unwrap();
+    let aside = host.beside().join("aside");
+    fs::rename(&its_dir, &aside).unwrap();
+    revert(idshift, host, &["--bind-mounts"]).exits(0);
+    let id = its_dir.file_name().unwrap();
+    let restored = host.data_root.join("containers").join(id);
+    fs::rename(&aside, &restored).unwrap();
+    for file in ["config.v2.json", "hostconfig.json"] {
+        let old = fs::read_to_string(restored.join(file)).unwrap();
+        fs::write(restored.join(file), old.replace(&format!("/{INNER}"), "")).unwrap();
+    }
 }
 
 /// Once no container binds a directory any more, only the journal says that it is to be shifted back.

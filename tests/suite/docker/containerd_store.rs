@@ -90,38 +90,10 @@ pub(super) fn saved_layers_are_whole(host: &EngineHost, image: &str) {
 
 /// `way`: options of the migration.
 fn with_own_or_managed_containerd(managed: bool, way: &[&str]) {
-    let mut host = EngineHost::off(Release::Trixie);
-    host.write(DAEMON_JSON, SNAPSHOTTER);
-    if managed {
-        let unit = host.path("/etc/systemd/system/containerd.service");
-        std::os::unix::fs::symlink("/dev/null", unit).unwrap();
-        let alone = "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd://\n";
-        host.write("/etc/systemd/system/docker.service.d/alone.conf", alone);
-    }
-    host.boot();
-    host.import_tiny("tiny:1");
-    host.sh(
-        "docker tag tiny:1 reg.example.com:5000/a/b:2
-         docker run -v data:/d --name one tiny:1 sh -c 'echo 1 > /d/f; echo w > /w; rm /bin/true; touch /home; chown 7:8 /home; echo said'
-         docker commit one committed:1
-         docker create --name two --restart=always --init committed:1 sleep 100
-         docker run --name three committed:1 sh -c 'rm -rf /w; echo x > /x'",
-    );
+    let host = store_with_containers(managed);
     let before = all_seen(&host);
     host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
     host.sh("mkdir -p /var/lib/containerd");
-    let tops = ["/var/lib/docker", "/var/lib/containerd"];
-    let disk = |host: &EngineHost| tops.map(|top| snapshot(&host.path(top)));
-    let same_disk = |host: &EngineHost, before: &[Vec<String>; 2], when: &str| {
-        for (n, now) in disk(host).iter().enumerate() {
-            let (mut before, mut now) = (before[n].clone(), now.clone());
-            // An init layer that lacks a mount point is copied, and so was read.
-            if when == "rolled back" {
-                (before, now) = (unread(&before), unread(&now));
-            }
-            same(&before, &now, &format!("{} {when}", tops[n]));
-        }
-    };
     let stop = "systemctl stop docker.socket docker; systemctl stop containerd || true";
     let migrate = [&["docker", "migrate", "--write-daemon-json"], way].concat();
     let run = host.idshift(&migrate).exits(4);
@@ -129,14 +101,7 @@ fn with_own_or_managed_containerd(managed: bool, way: &[&str]) {
     host.sh(stop);
 
     let as_was = disk(&host);
-    let audit = host.idshift(&["docker", "audit"]).exits(0);
-    let text = String::from_utf8_lossy(&audit.stdout).into_owned();
-    assert!(
-        text.contains(
-            "2 images and 3 containers of the containerd image store become overlay2 layers"
-        ),
-        "{audit}"
-    );
+    audit_counts_the_store(&host);
     let dry = host.idshift(&[&migrate[..], &["--dry-run"]].concat());
     dry.exits(0);
     let run = host
@@ -162,10 +127,66 @@ fn with_own_or_managed_containerd(managed: bool, way: &[&str]) {
 
     host.idshift(&migrate).exits(0);
     host.start_docker();
-    assert_eq!(host.docker(&["info", "-f", "{{.Driver}}"]), "overlay2");
     assert_eq!(all_seen(&host), before);
+    the_layers_are_used(&host);
+
+    the_way_back_is_a_plain_root(&host, &before);
+}
+
+/// A daemon that runs, with images and containers in containerd: its own containerd, or the host's.
+fn store_with_containers(managed: bool) -> EngineHost {
+    let mut host = EngineHost::off(Release::Trixie);
+    host.write(DAEMON_JSON, SNAPSHOTTER);
+    if managed {
+        let unit = host.path("/etc/systemd/system/containerd.service");
+        std::os::unix::fs::symlink("/dev/null", unit).unwrap();
+        let alone = "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd://\n";
+        host.write("/etc/systemd/system/docker.service.d/alone.conf", alone);
+    }
+    host.boot();
+    host.import_tiny("tiny:1");
+    host.sh(
+        "docker tag tiny:1 reg.example.com:5000/a/b:2
+         docker run -v data:/d --name one tiny:1 sh -c 'echo 1 > /d/f; echo w > /w; rm /bin/true; touch /home; chown 7:8 /home; echo said'
+         docker commit one committed:1
+         docker create --name two --restart=always --init committed:1 sleep 100
+         docker run --name three committed:1 sh -c 'rm -rf /w; echo x > /x'",
+    );
+    host
+}
+
+const TOPS: [&str; 2] = ["/var/lib/docker", "/var/lib/containerd"];
+
+fn disk(host: &EngineHost) -> [Vec<String>; 2] {
+    TOPS.map(|top| snapshot(&host.path(top)))
+}
+
+fn same_disk(host: &EngineHost, before: &[Vec<String>; 2], when: &str) {
+    for (n, now) in disk(host).iter().enumerate() {
+        let (mut before, mut now) = (before[n].clone(), now.clone());
+        // An init layer that lacks a mount point is copied, and so was read.
+        if when == "rolled back" {
+            (before, now) = (unread(&before), unread(&now));
+        }
+        same(&before, &now, &format!("{} {when}", TOPS[n]));
+    }
+}
+
+fn audit_counts_the_store(host: &EngineHost) {
+    let audit = host.idshift(&["docker", "audit"]).exits(0);
+    let text = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(
+        text.contains(
+            "2 images and 3 containers of the containerd image store become overlay2 layers"
+        ),
+        "{audit}"
+    );
+}
+
+fn the_layers_are_used(host: &EngineHost) {
+    assert_eq!(host.docker(&["info", "-f", "{{.Driver}}"]), "overlay2");
     for image in ["tiny:1", "committed:1"] {
-        saved_layers_are_whole(&host, image);
+        saved_layers_are_whole(host, image);
     }
     host.docker(&["start", "-a", "one"]);
     host.docker(&["start", "-a", "three"]);
@@ -180,18 +201,20 @@ fn with_own_or_managed_containerd(managed: bool, way: &[&str]) {
         "/w",
     ]);
     host.docker(&["commit", "three", "new:1"]);
-    saved_layers_are_whole(&host, "new:1");
+    saved_layers_are_whole(host, "new:1");
     let owners = host.docker(&["run", "--rm", "committed:1", "ls", "-ln", "/"]);
     assert!(owners.contains(" 7        8 "), "{owners}");
+}
 
-    // The way back is a plain root with overlay2.
+/// It has overlay2.
+fn the_way_back_is_a_plain_root(host: &EngineHost, before: &str) {
     host.stop_docker();
     host.idshift(&["docker", "revert", "--write-daemon-json"])
         .exits(0);
     let in_range = "find /var/lib/docker -xdev -uid +99999 -o -xdev -gid +99999";
     assert_eq!(host.sh(in_range), "");
     host.start_docker();
-    let reverted = all_seen(&host);
+    let reverted = all_seen(host);
     let without = |text: &str| text.replace("new:1\n", "");
     assert_eq!(without(&reverted).lines().next(), before.lines().next());
     assert_eq!(host.docker(&["info", "-f", "{{.Driver}}"]), "overlay2");

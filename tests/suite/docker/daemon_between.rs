@@ -130,39 +130,20 @@ fn daemons_between(
             continue;
         }
         let name = format!("between{case}");
-        let is_made = match host.try_start(args) {
-            Err(log) => {
-                // The mount point of a root that is not mounted is immutable.
-                let is_told = ["not a directory", "operation not permitted"];
-                assert!(is_told.iter().any(|it| log.contains(it)), "{when}: {log}");
-                blocked += 1;
-                false
-            }
-            Ok(daemon) => {
-                ran += 1;
-                let has_data = things(&daemon).iter().any(|it| it.starts_with("image"));
-                if has_data {
-                    is_usable(&daemon, "first", &when);
-                    use_daemon(&daemon, &name);
-                }
-                daemon.stop();
-                has_data
-            }
-        };
+        let is_made = used_after_the_kill(&host, args, &name, &when);
+        match is_made {
+            None => blocked += 1,
+            Some(_) => ran += 1,
+        }
+        let is_made = is_made == Some(true);
         let open = !idshift.journal_files().is_empty() && scene::is_unfinished(&idshift);
         let undone = match open {
             true => brought_to_an_end(&idshift, &host, first, &when),
             // There was no journal yet, or the run had come to its end.
             false => idshift.journal_files().is_empty(),
         };
-        let daemon = host.start(if undone { from } else { to });
-        is_usable(&daemon, "first", &when);
-        if is_made {
-            is_usable(&daemon, &name, &when);
-            daemon.docker(&["rm", "-v", &name]);
-            daemon.docker(&["volume", "rm", &name]);
-        }
-        daemon.stop();
+        let args = if undone { from } else { to };
+        used_at_the_end(&host, args, is_made.then_some(&name), &when);
         if !undone {
             let (back, more) = match what {
                 "migrate" => ("revert", PLAIN),
@@ -174,6 +155,38 @@ fn daemons_between(
         promise.held();
     }
     assert!(blocked > 0 && ran > 0, "{blocked} blocked, {ran} ran");
+}
+
+/// Starts a daemon where the run was killed, and makes something with it, if it finds its data. `None`: it does not start.
+fn used_after_the_kill(host: &Host, args: &[&str], name: &str, when: &str) -> Option<bool> {
+    let daemon = match host.try_start(args) {
+        Ok(daemon) => daemon,
+        Err(log) => {
+            // The mount point of a root that is not mounted is immutable.
+            let is_told = ["not a directory", "operation not permitted"];
+            assert!(is_told.iter().any(|it| log.contains(it)), "{when}: {log}");
+            return None;
+        }
+    };
+    let has_data = things(&daemon).iter().any(|it| it.starts_with("image"));
+    if has_data {
+        is_usable(&daemon, "first", when);
+        use_daemon(&daemon, name);
+    }
+    daemon.stop();
+    Some(has_data)
+}
+
+/// All is there, and what was made meanwhile.
+fn used_at_the_end(host: &Host, args: &[&str], made: Option<&String>, when: &str) {
+    let daemon = host.start(args);
+    is_usable(&daemon, "first", when);
+    if let Some(name) = made {
+        is_usable(&daemon, name, when);
+        daemon.docker(&["rm", "-v", name]);
+        daemon.docker(&["volume", "rm", name]);
+    }
+    daemon.stop();
 }
 
 #[test]

@@ -44,20 +44,63 @@ fn what_containers_share_is_there_again() {
     symlink(&real, &host.data_root).unwrap();
     let plain = host.start(&[]);
     plain.import_tiny("tiny:1");
+    sharing_and_watching(&plain, &host, &real);
+    plain.stop();
+
+    audit_tells_what_is_shared(&host);
+    migrate(&idshift, &host, &["--create-user", "--set-userns-host"]).exits(0);
+    let remapped = host.start(REMAPPED);
+    for container in ORDER.into_iter().chain(["whole", "part", "by-real"]) {
+        remapped.docker(&["start", container]);
+    }
+    assert_eq!(remapped.docker(&["logs", "log"]), "hello");
+    let now = real.join(INNER);
+    let volumes = now.join("volumes").display().to_string();
+    assert_eq!(sources(&remapped, "part").0, volumes);
+    let (mount, bind) = sources(&remapped, "whole");
+    assert_eq!(mount, now.display().to_string());
+    assert_eq!(bind, format!("[{}:/docker:ro]", now.display()));
+    remapped.docker(&[&["kill"][..], &ORDER].concat());
+    remapped.stop();
+    revert(&idshift, &host, &[]).exits(0);
+    let plain = host.start(&[]);
+    for container in ORDER {
+        plain.docker(&["start", container]);
+    }
+    let bind = format!("[{}:/docker:ro]", real.display());
+    assert_eq!(sources(&plain, "whole").1, bind);
+    plain.docker(&[&["kill"][..], &ORDER].concat());
+    plain.stop();
+    host.data_root = real;
+}
+
+/// Whoever is joined first.
+const ORDER: [&str; 7] = [
+    "net",
+    "base",
+    "joins",
+    "ipc",
+    "device",
+    "joins-base",
+    "oddly",
+];
+
+/// Containers that share what is the host's or another container's, and such that watch a daemon's files.
+fn sharing_and_watching(plain: &Daemon<'_>, host: &Host, real: &Path) {
     let long = ["sleep", "1000"];
-    create(&plain, "net", &["--network=host"], &long);
-    create(&plain, "joins", &["--network=container:net"], &long);
-    create(&plain, "ipc", &["--ipc=host"], &long);
+    create(plain, "net", &["--network=host"], &long);
+    create(plain, "joins", &["--network=container:net"], &long);
+    create(plain, "ipc", &["--ipc=host"], &long);
     create(
-        &plain,
+        plain,
         "device",
         &["--device", "/dev/null:/dev/zilch"],
         &long,
     );
-    create(&plain, "base", &[], &long);
-    create(&plain, "joins-base", &["--network=container:base"], &long);
+    create(plain, "base", &[], &long);
+    create(plain, "joins-base", &["--network=container:base"], &long);
     create(
-        &plain,
+        plain,
         "oddly",
         &[
             "--cap-add=NET_ADMIN",
@@ -70,18 +113,19 @@ fn what_containers_share_is_there_again() {
     // Things that watch a daemon's files: cadvisor, log shippers, backups.
     let at = host.data_root.to_str().unwrap().to_string();
     let whole = format!("{at}/:/docker:ro");
-    create(&plain, "whole", &["-v", &whole], &["true"]);
+    create(plain, "whole", &["-v", &whole], &["true"]);
     let part = format!("type=bind,src={at}/volumes,dst=/volumes");
-    create(&plain, "part", &["--mount", &part], &["true"]);
+    create(plain, "part", &["--mount", &part], &["true"]);
     let by_real = format!("{}/containers:/c:ro", real.display());
-    create(&plain, "by-real", &["-v", &by_real], &["true"]);
+    create(plain, "by-real", &["-v", &by_real], &["true"]);
     assert_eq!(
-        ran(&plain, "log", &["--log-driver=local"], "echo hello"),
+        ran(plain, "log", &["--log-driver=local"], "echo hello"),
         "hello"
     );
-    plain.stop();
+}
 
-    let audited = audit_with(&host, &["--json"]);
+fn audit_tells_what_is_shared(host: &Host) {
+    let audited = audit_with(host, &["--json"]);
     let told: Value = serde_json::from_slice(&audited.stdout).unwrap();
     let mounts = told["bind_mounts"].as_array().unwrap();
     assert_eq!(mounts.len(), 3);
@@ -95,41 +139,6 @@ fn what_containers_share_is_there_again() {
         .collect();
     troubled.sort();
     assert_eq!(troubled, ["device", "ipc", "joins", "net"]);
-
-    migrate(&idshift, &host, &["--create-user", "--set-userns-host"]).exits(0);
-    let remapped = host.start(REMAPPED);
-    // Whoever is joined first.
-    let order = [
-        "net",
-        "base",
-        "joins",
-        "ipc",
-        "device",
-        "joins-base",
-        "oddly",
-    ];
-    for container in order.into_iter().chain(["whole", "part", "by-real"]) {
-        remapped.docker(&["start", container]);
-    }
-    assert_eq!(remapped.docker(&["logs", "log"]), "hello");
-    let now = real.join(INNER);
-    let volumes = now.join("volumes").display().to_string();
-    assert_eq!(sources(&remapped, "part").0, volumes);
-    let (mount, bind) = sources(&remapped, "whole");
-    assert_eq!(mount, now.display().to_string());
-    assert_eq!(bind, format!("[{}:/docker:ro]", now.display()));
-    remapped.docker(&[&["kill"][..], &order].concat());
-    remapped.stop();
-    revert(&idshift, &host, &[]).exits(0);
-    let plain = host.start(&[]);
-    for container in order {
-        plain.docker(&["start", container]);
-    }
-    let bind = format!("[{}:/docker:ro]", real.display());
-    assert_eq!(sources(&plain, "whole").1, bind);
-    plain.docker(&[&["kill"][..], &order].concat());
-    plain.stop();
-    host.data_root = real;
 }
 
 #[test]

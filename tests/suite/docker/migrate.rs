@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::support;
 use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
-use crate::support::{Idshift, Kind, Numbers, TestFs, need_root, output};
+use crate::support::{Idshift, Kind, Numbers, Run, TestFs, need_root, output};
 use serde_json::Value;
 
 #[test]
@@ -23,22 +24,7 @@ fn everything_is_there_after_migrate_and_after_revert() {
     let run = migrate(&idshift, &host, &["--create-user"]);
     assert_eq!(run.code, Some(4), "a daemon that runs: {run}");
     assert!(run.stderr.contains("in use by process"), "{run}");
-    let audited = audit(&host);
-    let text = audited.text();
-    assert_eq!(audited.code, Some(0), "{audited}");
-    for told in [
-        "Ready, with warnings",
-        "4 containers",
-        "process",
-        "privileged is privileged",
-        "hostns runs with --userns=host",
-        &format!("idshift prepare {}", bind.display()),
-        "0:0 0755  empty  read only",
-        "elsewhere is a mount of bind",
-        "A migration shifts",
-    ] {
-        assert!(text.contains(told), "{told:?} in {audited}");
-    }
+    audited_while_it_runs(&host, &bind);
     plain.stop();
 
     let start = snapshot(&host.data_root);
@@ -59,8 +45,46 @@ fn everything_is_there_after_migrate_and_after_revert() {
 
     let remapped = host.start(REMAPPED);
     assert_eq!(seen(&remapped), before);
+    use_and_add(&remapped);
+    let with_new = seen(&remapped);
+    remapped.stop();
+
+    let run = idshift.run(["rollback", "latest"]);
+    assert_eq!(run.code, Some(4), "a daemon ran since: {run}");
+    assert!(run.stderr.contains("docker revert"), "{run}");
+    revert(&idshift, &host, &["--bind-mounts"]).exits(0);
+    assert_eq!(fs::metadata(bind.join("new")).unwrap().uid(), 1000);
+    idshift.run(["verify", "latest"]).exits(0);
+
+    let plain = host.start(&[]);
+    assert_eq!(seen(&plain), with_new);
+    use_what_was_added(&plain);
+    plain.stop();
+}
+
+fn audited_while_it_runs(host: &Host, bind: &Path) {
+    let audited = audit(host);
+    let text = audited.text();
+    assert_eq!(audited.code, Some(0), "{audited}");
+    for told in [
+        "Ready, with warnings",
+        "4 containers",
+        "process",
+        "privileged is privileged",
+        "hostns runs with --userns=host",
+        &format!("idshift prepare {}", bind.display()),
+        "0:0 0755  empty  read only",
+        "elsewhere is a mount of bind",
+        "A migration shifts",
+    ] {
+        assert!(text.contains(told), "{told:?} in {audited}");
+    }
+}
+
+/// Containers have what they had, and make more.
+fn use_and_add(remapped: &Daemon<'_>) {
     remapped.docker(&["start", "sleeper"]);
-    assert_eq!(host_uid(&remapped, "sleeper"), 101_000);
+    assert_eq!(host_uid(remapped, "sleeper"), 101_000);
     let exec = |command: &str| remapped.docker(&["exec", "sleeper", "sh", "-c", command]);
     exec(
         "touch /bind/new && test -O /bind && touch /home/app/new && test $(stat -c %u /home/app) = 1000",
@@ -96,23 +120,14 @@ fn everything_is_there_after_migrate_and_after_revert() {
         "app:2",
         "FROM app:1\nUSER root\nRUN rm /opt/dir/z && echo 2 > /opt/two\n",
     );
-    let with_new = seen(&remapped);
-    remapped.stop();
+}
 
-    let run = idshift.run(["rollback", "latest"]);
-    assert_eq!(run.code, Some(4), "a daemon ran since: {run}");
-    assert!(run.stderr.contains("docker revert"), "{run}");
-    revert(&idshift, &host, &["--bind-mounts"]).exits(0);
-    assert_eq!(fs::metadata(bind.join("new")).unwrap().uid(), 1000);
-    idshift.run(["verify", "latest"]).exits(0);
-
-    let plain = host.start(&[]);
-    assert_eq!(seen(&plain), with_new);
+fn use_what_was_added(plain: &Daemon<'_>) {
     for container in ["written", "later", "hostns", "privileged"] {
         plain.docker(&["start", "-a", container]);
     }
     plain.docker(&["start", "sleeper"]);
-    assert_eq!(host_uid(&plain, "sleeper"), 1000);
+    assert_eq!(host_uid(plain, "sleeper"), 1000);
     let volume = plain.docker(&[
         "run",
         "--rm",
@@ -128,7 +143,6 @@ fn everything_is_there_after_migrate_and_after_revert() {
         "stat -c '%n %u' /n/v /n/w /f /f/f",
     ]);
     assert_eq!(volume, "/n/v 1000\n/n/w 1000\n/f 1000\n/f/f 0");
-    plain.stop();
 }
 
 #[test]
@@ -202,20 +216,14 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
     let idshift = Idshift::new();
     let start = snapshot(&host.data_root);
     let config = host.beside().join("daemon.json");
-    let text = "{\n \"debug\": false, \"log-level\": \"info\"}";
-    fs::write(&config, text).unwrap();
-    let data_root = host.data_root.to_str().unwrap();
-    let run = |what: &str| {
-        let config = config.to_str().unwrap();
-        let args = ["docker", what, "--create-user", "--write-daemon-json"];
-        let more = ["--data-root", data_root, "--daemon-json", config];
-        idshift.run([&args[..], &more[..]].concat())
+    fs::write(&config, SETTINGS).unwrap();
+    let on = OnSmall {
+        host: &host,
+        idshift: &idshift,
+        config,
     };
-    let meant = idshift.run(["shift", data_root]);
-    assert_eq!(meant.code, Some(4), "{meant}");
-    assert!(meant.stderr.contains("idshift docker migrate"), "{meant}");
-    run("migrate").exits(0);
-    let written: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    on.run("migrate").exits(0);
+    let written: Value = serde_json::from_str(&on.settings()).unwrap();
     assert_eq!(
         written,
         serde_json::json!({"debug": false, "log-level": "info", "userns-remap": "default"})
@@ -227,145 +235,208 @@ fn rollback_gives_back_the_plain_root_to_the_byte() {
         &snapshot(&host.data_root),
         "after migrate and rollback",
     );
-    assert_eq!(fs::read_to_string(&config).unwrap(), text);
+    assert_eq!(on.settings(), SETTINGS);
     idshift.run(["verify", "latest"]).exits(0);
 
-    // Neither a part of it nor what it lies in is shifted.
-    let above = host.data_root.parent().unwrap();
-    for (path, told) in [
-        (above.to_path_buf(), "holds the Docker data-root"),
-        (
-            host.data_root.join("image"),
-            "is a part of the Docker data-root",
-        ),
-        (
-            host.data_root.join("volumes"),
-            "is a part of the Docker data-root",
-        ),
-    ] {
-        for dry in [&["--dry-run"][..], &[]] {
-            let args = [&["shift", path.to_str().unwrap()], dry].concat();
-            idshift.run(args).exits(4).says(told);
-        }
-    }
-    let left_out = format!("--exclude={}", host.data_root.display());
-    let above = above.to_str().unwrap();
-    let left = idshift.run(["shift", "--dry-run", "--allow-home", &left_out, above]);
-    assert_eq!(left.code, Some(0), "{left}");
-
-    // A plain daemon was started in between: what it made has the old places.
-    run("migrate").exits(0);
-    fs::create_dir(host.data_root.join("containers")).unwrap();
-    let refused = idshift.run(["rollback", "latest"]);
-    assert_eq!(refused.code, Some(4), "{refused}");
-    assert!(
-        refused.stderr.contains("something new is in its old place"),
-        "{refused}"
-    );
-    // What cannot be renamed back keeps its owners, too, and nothing leads to the half of it.
-    assert!(!refused.stderr.contains("--force"), "{refused}");
-    let migrated = snapshot(&host.data_root);
-    for dry in [&["--dry-run"][..], &[]] {
-        let forced = idshift.run([&["rollback", "latest", "--force"], dry].concat());
-        forced.exits(4).says("something new is in its old place");
-    }
-    same(&migrated, &snapshot(&host.data_root), "after the refusals");
-    fs::remove_dir(host.data_root.join("containers")).unwrap();
-    idshift.run(["rollback", "latest"]).exits(0);
-
+    on.only_the_data_root_is_migrated();
+    on.what_is_new_in_an_old_place_refuses_a_rollback();
     // Out of the range again without a daemon in between is the way back too.
-    run("migrate").exits(0);
-    run("revert").exits(0);
+    on.run("migrate").exits(0);
+    on.run("revert").exits(0);
     same(
         &timeless(&start),
         &timeless(&snapshot(&host.data_root)),
         "after migrate and revert",
     );
 
-    // Somebody tried the option before and made nothing with it.
-    let shell = host.data_root.join("100000.100000/image/overlay2/imagedb");
-    fs::create_dir_all(shell).unwrap();
-    let told = run("migrate").exits(0);
-    assert!(
-        told.stderr.contains("idshift-aside-100000.100000"),
-        "{told}"
-    );
-    idshift.run(["rollback", "latest"]).exits(0);
-    let content = host.data_root.join("100000.100000/containers/c");
-    fs::create_dir_all(content).unwrap();
-    let refused = run("migrate");
-    assert_eq!(refused.code, Some(4), "{refused}");
-    assert!(refused.stderr.contains("1 container,"), "{refused}");
-    fs::remove_dir_all(host.data_root.join("100000.100000")).unwrap();
+    on.a_used_root_of_the_range_refuses();
+    on.what_does_not_parse_refuses();
+    on.a_mount_refuses();
+    on.a_manifest_has_the_whole_plan();
+    on.an_id_outside_the_range_changes_nothing();
+}
 
-    // What does not parse stops it before anything is changed.
-    let containers = fs::read_dir(host.data_root.join("containers")).unwrap();
-    let file = containers
-        .last()
-        .unwrap()
-        .unwrap()
-        .path()
-        .join("config.v2.json");
-    let good = fs::read(&file).unwrap();
-    fs::write(&file, &good[..good.len() / 2]).unwrap();
-    let refused = run("migrate");
-    assert_eq!(refused.code, Some(4), "{refused}");
-    assert!(refused.stderr.contains("config.v2.json"), "{refused}");
+const SETTINGS: &str = "{\n \"debug\": false, \"log-level\": \"info\"}";
 
-    fs::write(&file, good).unwrap();
-    fs::write(&config, "{").unwrap();
-    let refused = run("migrate");
-    assert_eq!(refused.code, Some(4), "{refused}");
-    assert!(refused.stderr.contains("daemon.json"), "{refused}");
-    fs::write(&config, text).unwrap();
-    let mounted = host.data_root.join("builder");
-    fs::create_dir_all(&mounted).unwrap();
-    let over = TestFs::mount_inside(Kind::Tmpfs, &mounted);
-    let refused = run("migrate");
-    assert_eq!(refused.code, Some(4), "{refused}");
-    drop(over);
+/// A data-root of a real daemon, which is stopped, and its `daemon.json`.
+struct OnSmall<'a> {
+    host: &'a Host,
+    idshift: &'a Idshift,
+    config: PathBuf,
+}
 
-    // What a dry run writes down is all of it.
-    let manifest = host.beside().join("plan.jsonl");
-    let options = [
-        "--dry-run",
-        "--json",
-        "--manifest",
-        manifest.to_str().unwrap(),
-    ];
-    let told: Value =
-        serde_json::from_slice(&migrate(&idshift, &host, &options).exits(0).stdout).unwrap();
-    let lines = fs::read_to_string(&manifest).unwrap();
-    let kinds = |kind: &str| {
-        let of_kind = |line: &&str| serde_json::from_str::<Value>(line).unwrap()["kind"] == kind;
-        lines.lines().filter(of_kind).count() as u64
-    };
-    assert_eq!(kinds("change"), told["changed"].as_u64().unwrap());
-    // Times that are only put back by a rollback are no step that is counted.
-    let times = lines.matches("\"do\":\"times\"").count() as u64;
-    assert!(times > 0, "{lines}");
-    assert_eq!(kinds("step") - times, told["steps"].as_u64().unwrap());
-    assert!(lines.contains("\"do\":\"rename\"") && lines.contains("\"do\":\"rewrite\""));
+impl OnSmall<'_> {
+    fn run(&self, what: &str) -> Run {
+        let data_root = self.host.data_root.to_str().unwrap();
+        let config = self.config.to_str().unwrap();
+        let args = ["docker", what, "--create-user", "--write-daemon-json"];
+        let more = ["--data-root", data_root, "--daemon-json", config];
+        self.idshift.run([&args[..], &more[..]].concat())
+    }
 
-    // An id outside the range: all of it or nothing.
-    let strange = host.data_root.join("volumes/named/_data/strange");
-    fs::write(&strange, "").unwrap();
-    std::os::unix::fs::chown(&strange, Some(70_000), None).unwrap();
-    let audited = audit(&host);
-    assert_eq!(audited.code, Some(3), "{audited}");
-    assert!(audited.text().contains("volumes/named (1)"), "{audited}");
-    let now = snapshot(&host.data_root);
-    let failed = run("migrate");
-    assert_eq!(failed.code, Some(1), "{failed}");
-    assert!(
-        failed.stderr.contains("70000 is outside the map"),
-        "{failed}"
-    );
-    same(
-        &now,
-        &snapshot(&host.data_root),
-        "after a run that could not",
-    );
+    fn settings(&self) -> String {
+        fs::read_to_string(&self.config).unwrap()
+    }
+
+    fn only_the_data_root_is_migrated(&self) {
+        let data_root = self.host.data_root.to_str().unwrap();
+        let meant = self.idshift.run(["shift", data_root]);
+        assert_eq!(meant.code, Some(4), "{meant}");
+        assert!(meant.stderr.contains("idshift docker migrate"), "{meant}");
+        // Neither a part of it nor what it lies in is shifted.
+        let above = self.host.data_root.parent().unwrap();
+        for (path, told) in [
+            (above.to_path_buf(), "holds the Docker data-root"),
+            (
+                self.host.data_root.join("image"),
+                "is a part of the Docker data-root",
+            ),
+            (
+                self.host.data_root.join("volumes"),
+                "is a part of the Docker data-root",
+            ),
+        ] {
+            for dry in [&["--dry-run"][..], &[]] {
+                let args = [&["shift", path.to_str().unwrap()], dry].concat();
+                self.idshift.run(args).exits(4).says(told);
+            }
+        }
+        let left_out = format!("--exclude={}", self.host.data_root.display());
+        let above = above.to_str().unwrap();
+        let left = self
+            .idshift
+            .run(["shift", "--dry-run", "--allow-home", &left_out, above]);
+        assert_eq!(left.code, Some(0), "{left}");
+    }
+
+    fn what_is_new_in_an_old_place_refuses_a_rollback(&self) {
+        // A plain daemon was started in between: what it made has the old places.
+        self.run("migrate").exits(0);
+        fs::create_dir(self.host.data_root.join("containers")).unwrap();
+        let refused = self.idshift.run(["rollback", "latest"]);
+        assert_eq!(refused.code, Some(4), "{refused}");
+        assert!(
+            refused.stderr.contains("something new is in its old place"),
+            "{refused}"
+        );
+        // What cannot be renamed back keeps its owners, too, and nothing leads to the half of it.
+        assert!(!refused.stderr.contains("--force"), "{refused}");
+        let migrated = snapshot(&self.host.data_root);
+        for dry in [&["--dry-run"][..], &[]] {
+            let forced = self
+                .idshift
+                .run([&["rollback", "latest", "--force"], dry].concat());
+            forced.exits(4).says("something new is in its old place");
+        }
+        same(
+            &migrated,
+            &snapshot(&self.host.data_root),
+            "after the refusals",
+        );
+        fs::remove_dir(self.host.data_root.join("containers")).unwrap();
+        self.idshift.run(["rollback", "latest"]).exits(0);
+    }
+
+    fn a_used_root_of_the_range_refuses(&self) {
+        // Somebody tried the option before and made nothing with it.
+        let shell = self
+            .host
+            .data_root
+            .join("100000.100000/image/overlay2/imagedb");
+        fs::create_dir_all(shell).unwrap();
+        let told = self.run("migrate").exits(0);
+        assert!(
+            told.stderr.contains("idshift-aside-100000.100000"),
+            "{told}"
+        );
+        self.idshift.run(["rollback", "latest"]).exits(0);
+        let content = self.host.data_root.join("100000.100000/containers/c");
+        fs::create_dir_all(content).unwrap();
+        let refused = self.run("migrate");
+        assert_eq!(refused.code, Some(4), "{refused}");
+        assert!(refused.stderr.contains("1 container,"), "{refused}");
+        fs::remove_dir_all(self.host.data_root.join("100000.100000")).unwrap();
+    }
+
+    fn what_does_not_parse_refuses(&self) {
+        // What does not parse stops it before anything is changed.
+        let containers = fs::read_dir(self.host.data_root.join("containers")).unwrap();
+        let file = containers
+            .last()
+            .unwrap()
+            .unwrap()
+            .path()
+            .join("config.v2.json");
+        let good = fs::read(&file).unwrap();
+        fs::write(&file, &good[..good.len() / 2]).unwrap();
+        let refused = self.run("migrate");
+        assert_eq!(refused.code, Some(4), "{refused}");
+        assert!(refused.stderr.contains("config.v2.json"), "{refused}");
+
+        fs::write(&file, good).unwrap();
+        fs::write(&self.config, "{").unwrap();
+        let refused = self.run("migrate");
+        assert_eq!(refused.code, Some(4), "{refused}");
+        assert!(refused.stderr.contains("daemon.json"), "{refused}");
+        fs::write(&self.config, SETTINGS).unwrap();
+    }
+
+    fn a_mount_refuses(&self) {
+        let mounted = self.host.data_root.join("builder");
+        fs::create_dir_all(&mounted).unwrap();
+        let over = TestFs::mount_inside(Kind::Tmpfs, &mounted);
+        let refused = self.run("migrate");
+        assert_eq!(refused.code, Some(4), "{refused}");
+        drop(over);
+    }
+
+    fn a_manifest_has_the_whole_plan(&self) {
+        // What a dry run writes down is all of it.
+        let manifest = self.host.beside().join("plan.jsonl");
+        let options = [
+            "--dry-run",
+            "--json",
+            "--manifest",
+            manifest.to_str().unwrap(),
+        ];
+        let told: Value =
+            serde_json::from_slice(&migrate(self.idshift, self.host, &options).exits(0).stdout)
+                .unwrap();
+        let lines = fs::read_to_string(&manifest).unwrap();
+        let kinds = |kind: &str| {
+            let of_kind =
+                |line: &&str| serde_json::from_str::<Value>(line).unwrap()["kind"] == kind;
+            lines.lines().filter(of_kind).count() as u64
+        };
+        assert_eq!(kinds("change"), told["changed"].as_u64().unwrap());
+        // Times that are only put back by a rollback are no step that is counted.
+        let times = lines.matches("\"do\":\"times\"").count() as u64;
+        assert!(times > 0, "{lines}");
+        assert_eq!(kinds("step") - times, told["steps"].as_u64().unwrap());
+        assert!(lines.contains("\"do\":\"rename\"") && lines.contains("\"do\":\"rewrite\""));
+    }
+
+    fn an_id_outside_the_range_changes_nothing(&self) {
+        // An id outside the range: all of it or nothing.
+        let strange = self.host.data_root.join("volumes/named/_data/strange");
+        fs::write(&strange, "").unwrap();
+        std::os::unix::fs::chown(&strange, Some(70_000), None).unwrap();
+        let audited = audit(self.host);
+        assert_eq!(audited.code, Some(3), "{audited}");
+        assert!(audited.text().contains("volumes/named (1)"), "{audited}");
+        let now = snapshot(&self.host.data_root);
+        let failed = self.run("migrate");
+        assert_eq!(failed.code, Some(1), "{failed}");
+        assert!(
+            failed.stderr.contains("70000 is outside the map"),
+            "{failed}"
+        );
+        same(
+            &now,
+            &snapshot(&self.host.data_root),
+            "after a run that could not",
+        );
+    }
 }
 
 #[test]

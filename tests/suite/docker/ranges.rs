@@ -88,26 +88,12 @@ fn a_host_without_the_user_gets_it_only_with_the_rest() {
     let etc = Path::new("/etc");
     let idshift = Idshift::new();
     let of_etc = |name: &str| fs::read_to_string(etc.join(name)).unwrap_or_default();
-    for name in ["passwd", "group", "shadow", "gshadow", "subuid", "subgid"] {
-        let text = of_etc(name);
-        let others = text.lines().filter(|line| !line.starts_with("dockremap:"));
-        let others: String = others.map(|line| format!("{line}\n")).collect();
-        fs::write(etc.join(name), others).unwrap();
-    }
-    fs::write(etc.join("subuid"), "me:100000:65536\n").unwrap();
-    fs::write(etc.join("subgid"), "").unwrap();
+    no_dockremap_and_no_room(etc);
     let plain = host.start(&[]);
     plain.import_tiny("tiny:1");
     ran(&plain, "one", &["-v", "vol:/v"], "echo x > /v/x");
 
-    let audited = audit(&host).exits(0);
-    for words in [
-        "not there yet: user dockremap, 165536-231071 in /etc/subuid, 100000-165535 in /etc/subgid",
-        "--create-user",
-        "A migration shifts",
-    ] {
-        assert!(audited.text().contains(words), "{words:?} in {audited}");
-    }
+    audit_names_what_is_missing(&host);
     migrate(&idshift, &host, &[]).exits(4).says("--create-user");
     migrate(&idshift, &host, &["--create-user"])
         .exits(4)
@@ -164,6 +150,29 @@ fn a_host_without_the_user_gets_it_only_with_the_rest() {
     assert!(json.is_symlink());
 }
 
+/// Without the user, and with ids given to somebody else in one of the files.
+fn no_dockremap_and_no_room(etc: &Path) {
+    for name in ["passwd", "group", "shadow", "gshadow", "subuid", "subgid"] {
+        let text = fs::read_to_string(etc.join(name)).unwrap_or_default();
+        let others = text.lines().filter(|line| !line.starts_with("dockremap:"));
+        let others: String = others.map(|line| format!("{line}\n")).collect();
+        fs::write(etc.join(name), others).unwrap();
+    }
+    fs::write(etc.join("subuid"), "me:100000:65536\n").unwrap();
+    fs::write(etc.join("subgid"), "").unwrap();
+}
+
+fn audit_names_what_is_missing(host: &Host) {
+    let audited = audit(host).exits(0);
+    for words in [
+        "not there yet: user dockremap, 165536-231071 in /etc/subuid, 100000-165535 in /etc/subgid",
+        "--create-user",
+        "A migration shifts",
+    ] {
+        assert!(audited.text().contains(words), "{words:?} in {audited}");
+    }
+}
+
 /// What a message has between backticks, run by a shell.
 fn run_advice(said: &str) {
     let advice = said.split('`').nth(1).unwrap_or_else(|| panic!("{said}"));
@@ -176,19 +185,6 @@ fn all_missing_ranges_are_told_at_once() {
     let idshift = Idshift::new();
     let tree = tempfile::tempdir().unwrap();
     let etc = |name: &str| Path::new("/etc").join(name);
-    let lose = |names: &[&str], user: &str| {
-        for name in names {
-            let text = fs::read_to_string(etc(name)).unwrap();
-            let others = text
-                .lines()
-                .filter(|line| !line.starts_with(&format!("{user}:")));
-            fs::write(
-                etc(name),
-                others.map(|line| format!("{line}\n")).collect::<String>(),
-            )
-            .unwrap();
-        }
-    };
     let shift = |more: &[&str]| {
         let path = tree.path().to_str().unwrap();
         idshift.run([&["shift", "--dry-run", path], more].concat())
@@ -216,28 +212,49 @@ fn all_missing_ranges_are_told_at_once() {
         !said.contains("useradd") && !said.contains("--add-subuids"),
         "{said}"
     );
-    let audit = |user: &str| {
-        let args = [
-            "docker",
-            "audit",
-            "--daemon-json=/nonexistent",
-            "--data-root=/tmp",
-            "--json",
-        ];
-        idshift_audit(&[&args[..], &["--userns-remap", user]].concat())
-    };
     run_advice(&said);
     shift(&[]).exits(0);
     // Another user, as the daemon wants it.
     sh("useradd", ["-r", "-s", "/bin/false", "app"]);
-    let told = audit("app");
+    let told = audit_of("app");
     assert!(
         told.contains("user app has no range in /etc/subuid and /etc/subgid"),
         "{told}"
     );
     run_advice(&told);
-    assert!(!audit("app").contains("has no range"));
-    // What `--create-user` does not make is not said to be made by it.
+    assert!(!audit_of("app").contains("has no range"));
+    what_is_not_created_is_not_promised();
+    shift(&["--subid", "app"]).exits(0);
+}
+
+/// Removes the lines of a user.
+fn lose(names: &[&str], user: &str) {
+    for name in names {
+        let text = fs::read_to_string(Path::new("/etc").join(name)).unwrap();
+        let others = text
+            .lines()
+            .filter(|line| !line.starts_with(&format!("{user}:")));
+        fs::write(
+            Path::new("/etc").join(name),
+            others.map(|line| format!("{line}\n")).collect::<String>(),
+        )
+        .unwrap();
+    }
+}
+
+fn audit_of(user: &str) -> String {
+    let args = [
+        "docker",
+        "audit",
+        "--daemon-json=/nonexistent",
+        "--data-root=/tmp",
+        "--json",
+    ];
+    idshift_audit(&[&args[..], &["--userns-remap", user]].concat())
+}
+
+/// What `--create-user` does not make is not said to be made by it.
+fn what_is_not_created_is_not_promised() {
     for (user, told) in [
         (
             "nosuch",
@@ -247,11 +264,10 @@ fn all_missing_ranges_are_told_at_once() {
         ("root", "root is not remapped to itself"),
         ("", "it is empty"),
     ] {
-        let audited = audit(user);
+        let audited = audit_of(user);
         assert!(audited.contains(told), "{user}: {audited}");
         assert!(!audited.contains("create-user"), "{user}: {audited}");
     }
-    shift(&["--subid", "app"]).exits(0);
 }
 
 fn idshift_audit(args: &[&str]) -> String {

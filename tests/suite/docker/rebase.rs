@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::kills::{REBASE, killed_anywhere, small_host_of_tiny_containers, state};
-use crate::support::daemon::Host;
+use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::{Idshift, Run, need_root};
 
@@ -30,40 +30,15 @@ fn everything_is_there_in_the_new_range() {
     need_root();
     let host = Host::new();
     let idshift = Idshift::new();
-    range(165_536);
     let bind = host.beside().join("bind");
-    fs::create_dir(&bind).unwrap();
-    let plain = host.start(&[]);
-    populate(&plain, &bind);
-    plain.stop();
-    fs::write(bind.join("file"), "").unwrap();
-    std::os::unix::fs::chown(&bind, Some(1000), Some(1000)).unwrap();
-    migrate(&idshift, &host, &["--set-userns-host", "--bind-mounts"]).exits(0);
-    let remapped = host.start(REMAPPED);
-    // A whiteout that the kernel makes is root's.
-    remapped.docker(&[
-        "run",
-        "--network=none",
-        "--user",
-        "0",
-        "--name",
-        "later",
-        "app:1",
-        "rm",
-        "/opt/dir/z",
-    ]);
+    let remapped = populated_in_the_old_range(&host, &idshift, &bind);
     let before = seen(&remapped);
     let run = rebase(&idshift, &host, &["--to", "b:0:100000:65536"]);
     run.exits(4).says("in use by process");
     remapped.stop();
 
     range(100_000);
-    let old = audit(&host).text();
-    let advice = "idshift docker rebase --from b:0:165536:65536";
-    assert!(
-        old.contains("165536.165536 is the root of another range") && old.contains(advice),
-        "{old}"
-    );
+    old_root_is_named(&host);
     let start = state(&host);
     rebase(&idshift, &host, &["--dry-run"]).exits(0);
     same(&start, &state(&host), "after a dry run");
@@ -78,48 +53,13 @@ fn everything_is_there_in_the_new_range() {
     idshift.run(["rollback", "latest"]).exits(0);
     same(&start, &state(&host), "after a rollback");
 
-    // The same as out of the old range and into the new one.
     let run = rebase(&idshift, &host, &[]).exits(0);
     let command = format!(
         "idshift shift --from {OLD} --to b:0:100000:65536 {}",
         bind.display()
     );
     run.says(&command);
-    let there = timeless(&state(&host));
-    idshift.run(["rollback", "latest"]).exits(0);
-    range(165_536);
-    revert(&idshift, &host, &[]).exits(0);
-    range(100_000);
-    migrate(&idshift, &host, &[]).exits(0);
-    let twice = timeless(&state(&host));
-    idshift.run(["rollback", "latest"]).exits(0);
-    range(165_536);
-    idshift
-        .run([
-            "rollback",
-            idshift
-                .journal_files()
-                .iter()
-                .rev()
-                .nth(1)
-                .unwrap()
-                .to_str()
-                .unwrap(),
-        ])
-        .exits(0);
-    same(&start, &state(&host), "after both rollbacks");
-    // What the kernel and dockerd made as the host's root in the remapped root stays so; two runs give it to the
-    // container's.
-    let of_containers = |lines: &[String]| -> Vec<String> {
-        let is_one =
-            |line: &&String| !line.contains("char device") && !line.contains("diff/etc/mtab");
-        lines.iter().filter(is_one).cloned().collect()
-    };
-    same(
-        &of_containers(&twice),
-        &of_containers(&there),
-        "in one run and in two",
-    );
+    one_run_is_as_two(&idshift, &host, &start);
 
     range(100_000);
     rebase(&idshift, &host, &[]).exits(0);
@@ -136,8 +76,87 @@ fn everything_is_there_in_the_new_range() {
         .exits(0);
     let remapped = host.start(REMAPPED);
     assert_eq!(seen(&remapped), before);
+    use_again(&remapped);
+    remapped.stop();
+}
+
+/// A remapped daemon that runs, and has containers and a bind mount.
+fn populated_in_the_old_range<'h>(host: &'h Host, idshift: &Idshift, bind: &Path) -> Daemon<'h> {
+    range(165_536);
+    fs::create_dir(bind).unwrap();
+    let plain = host.start(&[]);
+    populate(&plain, bind);
+    plain.stop();
+    fs::write(bind.join("file"), "").unwrap();
+    std::os::unix::fs::chown(bind, Some(1000), Some(1000)).unwrap();
+    migrate(idshift, host, &["--set-userns-host", "--bind-mounts"]).exits(0);
+    let remapped = host.start(REMAPPED);
+    // A whiteout that the kernel makes is root's.
+    remapped.docker(&[
+        "run",
+        "--network=none",
+        "--user",
+        "0",
+        "--name",
+        "later",
+        "app:1",
+        "rm",
+        "/opt/dir/z",
+    ]);
+    remapped
+}
+
+fn old_root_is_named(host: &Host) {
+    let old = audit(host).text();
+    let advice = "idshift docker rebase --from b:0:165536:65536";
+    assert!(
+        old.contains("165536.165536 is the root of another range") && old.contains(advice),
+        "{old}"
+    );
+}
+
+/// It is the same as out of the old range and into the new one.
+fn one_run_is_as_two(idshift: &Idshift, host: &Host, start: &[String]) {
+    let there = timeless(&state(host));
+    idshift.run(["rollback", "latest"]).exits(0);
+    range(165_536);
+    revert(idshift, host, &[]).exits(0);
+    range(100_000);
+    migrate(idshift, host, &[]).exits(0);
+    let twice = timeless(&state(host));
+    idshift.run(["rollback", "latest"]).exits(0);
+    range(165_536);
+    idshift
+        .run([
+            "rollback",
+            idshift
+                .journal_files()
+                .iter()
+                .rev()
+                .nth(1)
+                .unwrap()
+                .to_str()
+                .unwrap(),
+        ])
+        .exits(0);
+    same(start, &state(host), "after both rollbacks");
+    // What the kernel and dockerd made as the host's root in the remapped root stays so; two runs give it to the
+    // container's.
+    let of_containers = |lines: &[String]| -> Vec<String> {
+        let is_one =
+            |line: &&String| !line.contains("char device") && !line.contains("diff/etc/mtab");
+        lines.iter().filter(is_one).cloned().collect()
+    };
+    same(
+        &of_containers(&twice),
+        &of_containers(&there),
+        "in one run and in two",
+    );
+}
+
+fn use_again(remapped: &Daemon<'_>) {
     remapped.docker(&["start", "sleeper"]);
-    assert_eq!(host_uid(&remapped, "sleeper"), 101_000);
+    assert_eq!(host_uid(remapped, "sleeper"), 101_000);
     let exec = |command: &str| remapped.docker(&["exec", "sleeper", "sh", "-c", command]);
     exec("touch /bind/new && touch /home/app/new && test $(stat -c %u /home/app) = 1000");
     assert_eq!(
@@ -147,7 +166,6 @@ fn everything_is_there_in_the_new_range() {
     assert_eq!(exec("stat -c %a%u /usr/local/bin/asroot"), "47550");
     remapped.docker(&["stop", "-t", "0", "sleeper"]);
     remapped.docker(&["start", "-a", "written"]);
-    remapped.stop();
 }
 
 #[test]

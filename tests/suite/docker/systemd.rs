@@ -297,18 +297,7 @@ fn an_idmapped_root_is_mounted_at_each_boot() {
     for release in Release::all() {
         let mut host = EngineHost::new(release);
         host.import_tiny("tiny:1");
-        let run = [
-            "run",
-            "-d",
-            "--restart",
-            "always",
-            "--name",
-            "up",
-            "-v",
-            "data:/d",
-            "tiny:1",
-        ];
-        host.docker(&[&run[..], &["sh", "-c", "touch /d/f; sleep 100000"]].concat());
+        start_a_container(&host);
         host.stop_docker();
         let args = [
             "docker",
@@ -326,61 +315,14 @@ fn an_idmapped_root_is_mounted_at_each_boot() {
         host.stop_docker();
         host.idshift(&args).exits(0);
         host.start_docker();
-        for reboot in [false, true] {
-            if reboot {
-                host.reboot();
-            }
-            assert!(is_up(&host, "up"), "{release:?}: {}", host.engine_log());
-            let map = ["exec", "up", "cat", "/proc/self/uid_map"];
-            assert!(
-                host.docker(&map).contains("100000"),
-                "{release:?}: it is remapped"
-            );
-        }
-        // A power cut is no different.
-        host.cut_power();
-        host.boot();
-        assert!(is_up(&host, "up"), "{release:?}: {}", host.engine_log());
-
-        // The unit is masked, or fails: the daemon stays down, and says why.
-        let unit = host.path(MOUNT_UNIT);
-        let text = std::fs::read_to_string(&unit).unwrap();
-        let failing = text.replace("ExecStart=", "ExecStart=/bin/false ");
-        for (broken, told) in [
-            (Some(failing), "A dependency job for docker.service failed"),
-            (None, "Unit idshift-docker-mount.service is masked"),
-        ] {
-            std::fs::remove_file(&unit).unwrap();
-            match broken {
-                None => std::os::unix::fs::symlink("/dev/null", &unit).unwrap(),
-                Some(broken) => std::fs::write(&unit, &broken).unwrap(),
-            }
-            host.reboot();
-            let state = host.run(&["systemctl", "is-active", "docker"]);
-            assert_ne!(state.text().trim(), "active", "{release:?} {told}");
-            let start = host.run(&["systemctl", "start", "docker"]);
-            assert_ne!(start.code, Some(0));
-            assert!(start.stderr.contains(told), "{start}");
-            let audit = host.idshift(&["docker", "audit"]);
-            assert_eq!(audit.code, Some(3), "{audit}");
-            for told in ["is missing: no daemon starts on it", MOUNT_UNIT] {
-                assert!(audit.text().contains(told), "{told} {audit}");
-            }
-        }
-        // Masked, it is not a file of ours to remove.
-        host.idshift(&["docker", "mount"]).exits(0);
-        host.idshift(&["docker", "revert"])
-            .exits(4)
-            .says("systemctl unmask idshift-docker-mount.service");
-        std::fs::remove_file(&unit).unwrap();
-        std::fs::write(&unit, &text).unwrap();
-        host.reboot();
-        assert!(is_up(&host, "up"), "{release:?}: mended");
+        it_is_mounted_at_boot(&mut host, release);
+        without_the_mount_no_daemon_starts(&mut host, release);
 
         host.stop_docker();
         host.idshift(&["docker", "revert", "--write-daemon-json"])
             .exits(0);
-        assert!(!unit.exists() && !host.path("/etc/systemd/system/docker.service.d").exists());
+        let drop_ins = host.path("/etc/systemd/system/docker.service.d");
+        assert!(!host.path(MOUNT_UNIT).exists() && !drop_ins.exists());
         host.start_docker();
         assert!(is_up(&host, "up"), "{release:?}: reverted");
         host.reboot();
@@ -388,4 +330,74 @@ fn an_idmapped_root_is_mounted_at_each_boot() {
         let found = host.sh("find /var/lib/docker -xdev -uid +99999 -o -xdev -gid +99999");
         assert_eq!(found, "", "{release:?}");
     }
+}
+
+fn start_a_container(host: &EngineHost) {
+    let run = [
+        "run",
+        "-d",
+        "--restart",
+        "always",
+        "--name",
+        "up",
+        "-v",
+        "data:/d",
+        "tiny:1",
+    ];
+    host.docker(&[&run[..], &["sh", "-c", "touch /d/f; sleep 100000"]].concat());
+}
+
+fn it_is_mounted_at_boot(host: &mut EngineHost, release: Release) {
+    for reboot in [false, true] {
+        if reboot {
+            host.reboot();
+        }
+        assert!(is_up(host, "up"), "{release:?}: {}", host.engine_log());
+        let map = ["exec", "up", "cat", "/proc/self/uid_map"];
+        assert!(
+            host.docker(&map).contains("100000"),
+            "{release:?}: it is remapped"
+        );
+    }
+    // A power cut is no different.
+    host.cut_power();
+    host.boot();
+    assert!(is_up(host, "up"), "{release:?}: {}", host.engine_log());
+}
+
+/// The unit is masked, or fails: the daemon stays down, and says why.
+fn without_the_mount_no_daemon_starts(host: &mut EngineHost, release: Release) {
+    let unit = host.path(MOUNT_UNIT);
+    let text = std::fs::read_to_string(&unit).unwrap();
+    let failing = text.replace("ExecStart=", "ExecStart=/bin/false ");
+    for (broken, told) in [
+        (Some(failing), "A dependency job for docker.service failed"),
+        (None, "Unit idshift-docker-mount.service is masked"),
+    ] {
+        std::fs::remove_file(&unit).unwrap();
+        match broken {
+            None => std::os::unix::fs::symlink("/dev/null", &unit).unwrap(),
+            Some(broken) => std::fs::write(&unit, &broken).unwrap(),
+        }
+        host.reboot();
+        let state = host.run(&["systemctl", "is-active", "docker"]);
+        assert_ne!(state.text().trim(), "active", "{release:?} {told}");
+        let start = host.run(&["systemctl", "start", "docker"]);
+        assert_ne!(start.code, Some(0));
+        assert!(start.stderr.contains(told), "{start}");
+        let audit = host.idshift(&["docker", "audit"]);
+        assert_eq!(audit.code, Some(3), "{audit}");
+        for told in ["is missing: no daemon starts on it", MOUNT_UNIT] {
+            assert!(audit.text().contains(told), "{told} {audit}");
+        }
+    }
+    // Masked, it is not a file of ours to remove.
+    host.idshift(&["docker", "mount"]).exits(0);
+    host.idshift(&["docker", "revert"])
+        .exits(4)
+        .says("systemctl unmask idshift-docker-mount.service");
+    std::fs::remove_file(&unit).unwrap();
+    std::fs::write(&unit, &text).unwrap();
+    host.reboot();
+    assert!(is_up(host, "up"), "{release:?}: mended");
 }

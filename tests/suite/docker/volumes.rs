@@ -130,37 +130,74 @@ pub(super) fn owner(path: &Path) -> u32 {
         .uid()
 }
 
-#[test]
-fn symlinked_and_device_volumes_keep_their_inode() {
-    let place = Place::new();
-    let root = place.root.clone();
-    let at = |below: &str| root.join(below);
-    let out = place.data(&place.beside("out/big"));
-    let shared = place.data(&at("shared"));
-    place.data(&at("deep/er/est/of/all"));
-    place.data(&at("volumes/v1/_data"));
-    let text = |path: &Path| path.to_str().unwrap().to_string();
-    let links = [
-        ("relative-out", "../../../out/big".to_string(), &out),
-        ("absolute-out", text(&out), &out),
-        ("absolute-in", text(&shared), &shared),
-        ("relative-in", "../../shared".into(), &shared),
-        ("by-the-root's-name", "../../../root/shared".into(), &shared),
-        (
-            "deep",
-            text(&at("deep/er/est/of/all")),
-            &at("deep/er/est/of/all"),
-        ),
-        ("of-another", "../v1/_data".into(), &at("volumes/v1/_data")),
-        (
-            "of-another-absolute",
-            text(&at("volumes/v1/_data")),
-            &at("volumes/v1/_data"),
-        ),
-    ];
-    for (name, target, _) in &links {
-        place.linked(name, target);
+/// Volumes that lead somewhere: symlinks with their targets, and volumes with a device; and the inodes that they lead to.
+struct LeadingVolumes {
+    links: Vec<(&'static str, String, u64)>,
+    devices: Vec<(&'static str, u64)>,
+}
+
+impl LeadingVolumes {
+    fn new(place: &Place, out: &Path, shared: &Path) -> LeadingVolumes {
+        let at = |below: &str| place.root.join(below);
+        place.data(&at("deep/er/est/of/all"));
+        place.data(&at("volumes/v1/_data"));
+        let text = |path: &Path| path.to_str().unwrap().to_string();
+        let links = [
+            ("relative-out", "../../../out/big".to_string(), out),
+            ("absolute-out", text(out), out),
+            ("absolute-in", text(shared), shared),
+            ("relative-in", "../../shared".into(), shared),
+            ("by-the-root's-name", "../../../root/shared".into(), shared),
+            (
+                "deep",
+                text(&at("deep/er/est/of/all")),
+                &at("deep/er/est/of/all"),
+            ),
+            ("of-another", "../v1/_data".into(), &at("volumes/v1/_data")),
+            (
+                "of-another-absolute",
+                text(&at("volumes/v1/_data")),
+                &at("volumes/v1/_data"),
+            ),
+        ];
+        for (name, target, _) in &links {
+            place.linked(name, target);
+        }
+        add_volumes_with_options(place, out, shared);
+        let links: Vec<_> = links
+            .iter()
+            .map(|(name, target, leads_to)| (*name, target.clone(), inode(leads_to)))
+            .collect();
+        let devices: Vec<(&str, u64)> = ["binds-v1", "binds-shared", "binds-out", "image"]
+            .map(|name| (name, inode(&place.device(&place.root, name))))
+            .to_vec();
+        LeadingVolumes { links, devices }
     }
+
+    fn keep_their_inodes_in(&self, place: &Place, root: &Path) {
+        for (name, _, leads_to) in &self.links {
+            let data = root.join("volumes").join(name).join("_data");
+            assert_eq!(inode(&data), *leads_to, "{name} in {}", root.display());
+        }
+        for (name, leads_to) in &self.devices {
+            let device = place.device(root, name);
+            assert_eq!(inode(&device), *leads_to, "{name} in {}", root.display());
+        }
+    }
+
+    fn have_their_targets_again(&self, root: &Path) {
+        for (name, target, _) in &self.links {
+            if !target.contains("/root/") {
+                let data = root.join("volumes").join(name).join("_data");
+                assert_eq!(fs::read_link(&data).unwrap(), Path::new(target), "{name}");
+            }
+        }
+    }
+}
+
+fn add_volumes_with_options(place: &Place, out: &Path, shared: &Path) {
+    let at = |below: &str| place.root.join(below);
+    let text = |path: &Path| path.to_str().unwrap().to_string();
     place.linked("nowhere", "../nothing");
     symlink("../../out", at("volumes/whole")).unwrap();
     place.with_options(
@@ -175,7 +212,7 @@ fn symlinked_and_device_volumes_keep_their_inode() {
         "o=x,bind",
         &text(&at("volumes/../shared")),
     );
-    place.with_options("binds-out", "none", "bind", &text(&out));
+    place.with_options("binds-out", "none", "bind", &text(out));
     place.with_options("nfs", "nfs", "addr=10.0.0.1,rw", ":/export");
     place.with_options("memory", "tmpfs", "size=1m,uid=33", "tmpfs");
     place.with_options("image", "ext4", "loop", &text(&at("deep/er/disk.img")));
@@ -186,15 +223,9 @@ fn symlinked_and_device_volumes_keep_their_inode() {
         shared.display()
     );
     place.with_options("layers", "overlay", &upper, "overlay");
-    let links: Vec<_> = links
-        .iter()
-        .map(|(name, target, leads_to)| (*name, target.clone(), inode(leads_to)))
-        .collect();
-    let devices: Vec<(&str, u64)> = ["binds-v1", "binds-shared", "binds-out", "image"]
-        .map(|name| (name, inode(&place.device(&root, name))))
-        .to_vec();
-    let start = kept(&root);
+}
 
+fn audit_names_what_is_rewritten(place: &Place, out: &Path) {
     let audited = place.audit().exits(0);
     for words in [
         "whole is a symlink to",
@@ -204,7 +235,10 @@ fn symlinked_and_device_volumes_keep_their_inode() {
         &format!("absolute-out is a symlink to {}", out.display()),
         &format!("idshift prepare {}", out.display()),
         "absolute-in is a symlink to",
-        &format!("rewritten to {}", root.join(INNER).join("shared").display()),
+        &format!(
+            "rewritten to {}",
+            place.root.join(INNER).join("shared").display()
+        ),
         "it moves with the data-root and is shifted",
         "nowhere is a symlink to ../nothing, which does not exist: left as it is",
         "nfs is a mount of nfs :/export when it is used: left as it is",
@@ -214,23 +248,26 @@ fn symlinked_and_device_volumes_keep_their_inode() {
     ] {
         assert!(audited.text().contains(words), "{words:?} in {audited}");
     }
+}
+
+#[test]
+fn symlinked_and_device_volumes_keep_their_inode() {
+    let place = Place::new();
+    let root = place.root.clone();
+    let at = |below: &str| root.join(below);
+    let out = place.data(&place.beside("out/big"));
+    let shared = place.data(&at("shared"));
+    let volumes = LeadingVolumes::new(&place, &out, &shared);
+    let start = kept(&root);
+
+    audit_names_what_is_rewritten(&place, &out);
     let idshift = Idshift::new();
     place.run(&idshift, "migrate", &["--dry-run"]).exits(0);
     same(&start, &kept(&root), "after an audit and a dry run");
 
     let migrated = place.run(&idshift, "migrate", &[]).exits(0);
     let now = root.join(INNER);
-    for (name, _, leads_to) in &links {
-        let data = now.join("volumes").join(name).join("_data");
-        assert_eq!(inode(&data), *leads_to, "{name}: {migrated}");
-    }
-    for (name, leads_to) in &devices {
-        assert_eq!(
-            inode(&place.device(&now, name)),
-            *leads_to,
-            "{name}: {migrated}"
-        );
-    }
+    volumes.keep_their_inodes_in(&place, &now);
     assert_eq!(inode(&now.join("volumes/whole/big")), inode(&out));
     let layers = fs::read_to_string(now.join("volumes/layers/opts.json")).unwrap();
     assert!(
@@ -253,21 +290,9 @@ fn symlinked_and_device_volumes_keep_their_inode() {
 
     place.run(&idshift, "migrate", &["--bind-mounts"]).exits(0);
     assert_eq!(owner(&out.join("file")), 100_033);
-    let reverted = place.run(&idshift, "revert", &["--bind-mounts"]).exits(0);
-    for (name, target, leads_to) in &links {
-        let data = root.join("volumes").join(name).join("_data");
-        assert_eq!(inode(&data), *leads_to, "{name}: {reverted}");
-        if !target.contains("/root/") {
-            assert_eq!(fs::read_link(&data).unwrap(), Path::new(target), "{name}");
-        }
-    }
-    for (name, leads_to) in &devices {
-        assert_eq!(
-            inode(&place.device(&root, name)),
-            *leads_to,
-            "{name}: {reverted}"
-        );
-    }
+    place.run(&idshift, "revert", &["--bind-mounts"]).exits(0);
+    volumes.keep_their_inodes_in(&place, &root);
+    volumes.have_their_targets_again(&root);
     assert_eq!(owner(&out.join("file")), 33);
     assert_eq!(owner(&shared.join("file")), 33);
     assert_eq!(owner(&at("deep/er/est/of/all/file")), 33);
@@ -300,57 +325,9 @@ fn mounts_in_a_data_root_are_refused_with_a_remedy() {
     place.container("c", &[], json!({}));
     let shm = root.join("containers/c/mounts/shm");
     fs::create_dir_all(&shm).unwrap();
-    let places = [
-        ("volumes/v0/_data", "`idshift shift {}`"),
-        ("volumes/v0", "`idshift shift {}/_data`"),
-        ("volumes", "`idshift shift {}/*/_data`"),
-        ("overlay2", "`cp -a`"),
-        ("appdata/disk", "outside of the data-root"),
-    ];
     let idshift = Idshift::new();
-    for (below, command) in places {
-        let at = root.join(below);
-        fs::create_dir_all(&at).unwrap();
-        let start = snapshot(&root);
-        let mounted = TestFs::mount_inside(Kind::Tmpfs, &at);
-        let new = root.join(INNER).join(below);
-        for told in [
-            place.audit().exits(3),
-            place.run(&idshift, "migrate", &["--dry-run"]).exits(4),
-            place.run(&idshift, "migrate", &[]).exits(4),
-            place.run(&idshift, "migrate", &["--keep-going"]).exits(4),
-        ] {
-            let text = told.text() + &told.stderr;
-            for words in [
-                format!("{}: is a mount point (tmpfs)", at.display()),
-                format!("umount {}", at.display()),
-                command.replace("{}", new.to_str().unwrap()),
-            ] {
-                assert!(text.contains(&words), "{below}: {words:?} in {told}");
-            }
-        }
-        drop(mounted);
-        same(&start, &snapshot(&root), below);
-    }
-    // A volume that is shown elsewhere too.
-    let shown = place.beside("shown");
-    fs::create_dir(&shown).unwrap();
-    sh(
-        "mount",
-        [
-            "--bind".as_ref(),
-            root.join("volumes/v0/_data").as_os_str(),
-            shown.as_os_str(),
-        ],
-    );
-    let refused = place.run(&idshift, "migrate", &[]);
-    sh("umount", [&shown]);
-    let refused = refused.exits(4);
-    assert!(
-        refused.stderr.contains("in use by what is mounted at"),
-        "{refused}"
-    );
-
+    each_mount_is_refused(&place, &idshift);
+    a_volume_mounted_elsewhere_is_refused(&place, &idshift);
     // A daemon that was killed left it: until then, it is its own.
     let left = TestFs::mount_inside(Kind::Tmpfs, &shm);
     place.audit().exits(0);
@@ -376,6 +353,61 @@ fn mounts_in_a_data_root_are_refused_with_a_remedy() {
         .says(&format!("`idshift shift --reverse {}`", back.display()));
     drop(mounted);
     place.run(&idshift, "revert", &[]).exits(0);
+}
+
+fn each_mount_is_refused(place: &Place, idshift: &Idshift) {
+    let root = &place.root;
+    let places = [
+        ("volumes/v0/_data", "`idshift shift {}`"),
+        ("volumes/v0", "`idshift shift {}/_data`"),
+        ("volumes", "`idshift shift {}/*/_data`"),
+        ("overlay2", "`cp -a`"),
+        ("appdata/disk", "outside of the data-root"),
+    ];
+    for (below, command) in places {
+        let at = root.join(below);
+        fs::create_dir_all(&at).unwrap();
+        let start = snapshot(root);
+        let mounted = TestFs::mount_inside(Kind::Tmpfs, &at);
+        let new = root.join(INNER).join(below);
+        for told in [
+            place.audit().exits(3),
+            place.run(idshift, "migrate", &["--dry-run"]).exits(4),
+            place.run(idshift, "migrate", &[]).exits(4),
+            place.run(idshift, "migrate", &["--keep-going"]).exits(4),
+        ] {
+            let text = told.text() + &told.stderr;
+            for words in [
+                format!("{}: is a mount point (tmpfs)", at.display()),
+                format!("umount {}", at.display()),
+                command.replace("{}", new.to_str().unwrap()),
+            ] {
+                assert!(text.contains(&words), "{below}: {words:?} in {told}");
+            }
+        }
+        drop(mounted);
+        same(&start, &snapshot(root), below);
+    }
+}
+
+fn a_volume_mounted_elsewhere_is_refused(place: &Place, idshift: &Idshift) {
+    let shown = place.beside("shown");
+    fs::create_dir(&shown).unwrap();
+    sh(
+        "mount",
+        [
+            "--bind".as_ref(),
+            place.root.join("volumes/v0/_data").as_os_str(),
+            shown.as_os_str(),
+        ],
+    );
+    let refused = place.run(idshift, "migrate", &[]);
+    sh("umount", [&shown]);
+    let refused = refused.exits(4);
+    assert!(
+        refused.stderr.contains("in use by what is mounted at"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -91,57 +91,9 @@ fn every_member_is_documented_and_there() {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let plan = text(&fs.path().join("plan.jsonl"));
     let (top, plain, docker) = (text(&top), text(&plain), text(&docker));
-    let reports = "shift";
-    let command = format!("docker run -v {plain}:/plain -u 0:0 image");
-    let with_journals: [(&str, &[&str]); 17] = [
-        (reports, &["shift", "--dry-run", "--map", MAP, &top]),
-        (
-            reports,
-            &[
-                "shift",
-                "--dry-run",
-                "--map",
-                MAP,
-                "--manifest",
-                &plan,
-                &top,
-            ],
-        ),
-        (reports, &["shift", "--map", MAP, &top]),
-        (reports, &["verify", "latest"]),
-        ("journal list", &["journal", "list"]),
-        ("journal check", &["journal", "check", "latest"]),
-        ("journal show", &["journal", "show", "latest"]),
-        (reports, &["rollback", "latest"]),
-        (reports, &["prepare", "--map", MAP, &plain]),
-        ("docker audit", &["docker", "audit", "--data-root", &docker]),
-        (reports, &["docker", "migrate", "--data-root", &docker]),
-        (
-            reports,
-            &[
-                "docker",
-                "rebase",
-                "--data-root",
-                &docker,
-                "--from",
-                MAP,
-                "--to",
-                "b:0:300000:65536",
-                "--dry-run",
-            ],
-        ),
-        (reports, &["docker", "revert", "--data-root", &docker]),
-        ("journal prune", &["journal", "prune"]),
-        ("mount", &["mount", "--map", MAP, &top]),
-        ("check", &["check", "--as", "0:0", "--map", MAP, &plain]),
-        (
-            "check --compose",
-            &["check", "--run", &command, "--map", MAP],
-        ),
-    ];
-    for (heading, args) in with_journals {
+    for (heading, args) in with_journals(&top, &plain, &docker, &plan) {
         let takes_no_journals = args[0] == "check";
-        let args = [args, &["--json"]].concat();
+        let args: Vec<&str> = args.iter().map(String::as_str).chain(["--json"]).collect();
         let run = match takes_no_journals {
             true => {
                 crate::support::Run::of(std::process::Command::new(Idshift::program()).args(&args))
@@ -162,4 +114,57 @@ fn every_member_is_documented_and_there() {
             crate::support::Run::of(std::process::Command::new(Idshift::program()).args(&args));
         check(&tables, heading, &run.json());
     }
+}
+
+/// Headings of docs/json.md, and commands that print what stands there, one after the other.
+fn with_journals(
+    top: &str,
+    plain: &str,
+    docker: &str,
+    plan: &str,
+) -> Vec<(&'static str, Vec<String>)> {
+    let reports = "shift";
+    let command = format!("docker run -v {plain}:/plain -u 0:0 image");
+    let commands: [(&str, &[&str]); 17] = [
+        (reports, &["shift", "--dry-run", "--map", MAP, top]),
+        (
+            reports,
+            &["shift", "--dry-run", "--map", MAP, "--manifest", plan, top],
+        ),
+        (reports, &["shift", "--map", MAP, top]),
+        (reports, &["verify", "latest"]),
+        ("journal list", &["journal", "list"]),
+        ("journal check", &["journal", "check", "latest"]),
+        ("journal show", &["journal", "show", "latest"]),
+        (reports, &["rollback", "latest"]),
+        (reports, &["prepare", "--map", MAP, plain]),
+        ("docker audit", &["docker", "audit", "--data-root", docker]),
+        (reports, &["docker", "migrate", "--data-root", docker]),
+        (
+            reports,
+            &[
+                "docker",
+                "rebase",
+                "--data-root",
+                docker,
+                "--from",
+                MAP,
+                "--to",
+                "b:0:300000:65536",
+                "--dry-run",
+            ],
+        ),
+        (reports, &["docker", "revert", "--data-root", docker]),
+        ("journal prune", &["journal", "prune"]),
+        ("mount", &["mount", "--map", MAP, top]),
+        ("check", &["check", "--as", "0:0", "--map", MAP, plain]),
+        (
+            "check --compose",
+            &["check", "--run", &command, "--map", MAP],
+        ),
+    ];
+    let owned = |args: &[&str]| args.iter().map(|arg| arg.to_string()).collect();
+    commands
+        .map(|(heading, args)| (heading, owned(args)))
+        .to_vec()
 }

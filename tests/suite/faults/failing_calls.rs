@@ -284,12 +284,7 @@ fn immutable_and_append_only_inodes() {
         are_held("after the rollback");
         promise.held_in(2);
 
-        let manifests = tempfile::tempdir().unwrap();
-        let manifest = manifests.path().join("m.jsonl");
-        let manifest = manifest.to_str().unwrap();
-        let dry = ["--dry-run", "--immutable=clear", "--manifest", manifest];
-        idshift.shift_with(&top, &dry).exits(0);
-        idshift.run(["shift", "--from-manifest", manifest]).exits(0);
+        shifted_from_a_manifest(&idshift, &top);
         assert_same(&end, &Snapshot::of(&top), "from a manifest");
         are_held("from a manifest");
         // Cleared on purpose since: it stays so.
@@ -304,6 +299,15 @@ fn immutable_and_append_only_inodes() {
             sh("chattr", [&flag, top.join(name).to_str().unwrap()]);
         }
     }
+}
+
+fn shifted_from_a_manifest(idshift: &Idshift, top: &Path) {
+    let manifests = tempfile::tempdir().unwrap();
+    let manifest = manifests.path().join("m.jsonl");
+    let manifest = manifest.to_str().unwrap();
+    let dry = ["--dry-run", "--immutable=clear", "--manifest", manifest];
+    idshift.shift_with(top, &dry).exits(0);
+    idshift.run(["shift", "--from-manifest", manifest]).exits(0);
 }
 
 /// A filesystem on which nothing can be written any more, from some moment of the run on.

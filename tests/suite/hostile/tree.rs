@@ -65,68 +65,7 @@ impl Scene {
 
 /// One after the other, all that a person may do with a tree.
 fn commands(scene: &Scene, numbers: &mut Numbers, held: &Promise) {
-    let tree = scene.tree.to_str().unwrap();
-    let new = scene.tree.join("new/made");
-    let (manifest, new) = (scene.fs.path().join("manifest"), new.to_str().unwrap());
-    let manifest = manifest.to_str().unwrap();
-    let shift = ["shift", "--map", MAP, "--allow-in-use"];
-    let prepare = ["prepare", "--map", MAP, "--allow-in-use", "--keep-going"];
-    let with = |first: &[&'static str], more: &[&str]| -> Vec<String> {
-        first
-            .iter()
-            .chain(more)
-            .map(|arg| arg.to_string())
-            .collect()
-    };
-    let rollback = |more: &[&str]| with(&["rollback", "latest"], more);
-    let runs: Vec<Vec<Vec<String>>> = vec![
-        vec![
-            with(&shift, &["--dry-run", "--manifest", manifest, tree]),
-            with(
-                &["shift", "--allow-in-use"],
-                &["--keep-going", "--from-manifest", manifest],
-            ),
-            with(&["verify", "latest"], &["--json"]),
-            rollback(&["--json"]),
-        ],
-        vec![
-            with(&shift, &["--keep-going", tree]),
-            with(&["verify", "latest"], &[]),
-            with(&["journal", "show", "latest"], &[]),
-            rollback(&["--dry-run"]),
-            rollback(&["-v"]),
-        ],
-        vec![
-            with(&shift, &[tree]),
-            with(&shift, &["--json", tree]),
-            rollback(&["--force"]),
-        ],
-        vec![
-            with(&shift, &["--keep-going", "--json", tree]),
-            with(&shift, &["--keep-going", "--reverse", tree]),
-            with(&["verify"], &["--map", MAP, tree]),
-            with(&shift, &["--dry-run", "--manifest", "-", tree]),
-        ],
-        vec![
-            with(
-                &prepare,
-                &["--owner", "7:7", "--create", "--fix-parents", tree],
-            ),
-            rollback(&["--force", "--json"]),
-            with(&prepare, &["--create", new]),
-            with(&prepare, &["--json", tree]),
-            with(&prepare, &["--reverse", tree]),
-        ],
-        vec![
-            with(
-                &["check"],
-                &["--map", MAP, "--as", "7:7", "--recursive", tree],
-            ),
-            with(&["check"], &["--map", MAP, "--as", "0:0", "--json", tree]),
-            with(&["journal", "list"], &[]),
-        ],
-    ];
-    for runs in runs {
+    for runs in sequences(scene) {
         let idshift = Idshift::new();
         for args in runs {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -140,24 +79,104 @@ fn commands(scene: &Scene, numbers: &mut Numbers, held: &Promise) {
         scene.is_not_in(&idshift);
     }
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
-        let idshift = Idshift::new();
-        let args = with(&shift, &["--keep-going", tree]);
-        let mut child = idshift
-            .command(&args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(numbers.below(150)));
-        let _ = kill(Pid::from_raw(child.id() as i32), signal);
-        child.wait().unwrap();
-        if !idshift.journal_files().is_empty() {
-            run(&idshift, &["resume", "latest"]);
-            run(&idshift, &["rollback", "latest", "--force"]);
-        }
+        signalled(scene, signal, numbers);
         held.held();
-        scene.is_not_in(&idshift);
     }
+}
+
+/// Words of a command line.
+fn words(first: &[&str], more: &[&str]) -> Vec<String> {
+    first
+        .iter()
+        .chain(more)
+        .map(|arg| arg.to_string())
+        .collect()
+}
+
+/// Runs that follow each other, with one journal directory for each sequence.
+fn sequences(scene: &Scene) -> Vec<Vec<Vec<String>>> {
+    let tree = scene.tree.to_str().unwrap();
+    let new = scene.tree.join("new/made");
+    let (manifest, new) = (scene.fs.path().join("manifest"), new.to_str().unwrap());
+    let manifest = manifest.to_str().unwrap();
+    let shift = ["shift", "--map", MAP, "--allow-in-use"];
+    let prepare = ["prepare", "--map", MAP, "--allow-in-use", "--keep-going"];
+    let rollback = |more: &[&str]| words(&["rollback", "latest"], more);
+    vec![
+        vec![
+            words(&shift, &["--dry-run", "--manifest", manifest, tree]),
+            words(
+                &["shift", "--allow-in-use"],
+                &["--keep-going", "--from-manifest", manifest],
+            ),
+            words(&["verify", "latest"], &["--json"]),
+            rollback(&["--json"]),
+        ],
+        vec![
+            words(&shift, &["--keep-going", tree]),
+            words(&["verify", "latest"], &[]),
+            words(&["journal", "show", "latest"], &[]),
+            rollback(&["--dry-run"]),
+            rollback(&["-v"]),
+        ],
+        vec![
+            words(&shift, &[tree]),
+            words(&shift, &["--json", tree]),
+            rollback(&["--force"]),
+        ],
+        vec![
+            words(&shift, &["--keep-going", "--json", tree]),
+            words(&shift, &["--keep-going", "--reverse", tree]),
+            words(&["verify"], &["--map", MAP, tree]),
+            words(&shift, &["--dry-run", "--manifest", "-", tree]),
+        ],
+        vec![
+            words(
+                &prepare,
+                &["--owner", "7:7", "--create", "--fix-parents", tree],
+            ),
+            rollback(&["--force", "--json"]),
+            words(&prepare, &["--create", new]),
+            words(&prepare, &["--json", tree]),
+            words(&prepare, &["--reverse", tree]),
+        ],
+        vec![
+            words(
+                &["check"],
+                &["--map", MAP, "--as", "7:7", "--recursive", tree],
+            ),
+            words(&["check"], &["--map", MAP, "--as", "0:0", "--json", tree]),
+            words(&["journal", "list"], &[]),
+        ],
+    ]
+}
+
+/// A run that a signal ends; what is left is finished, and undone.
+fn signalled(scene: &Scene, signal: Signal, numbers: &mut Numbers) {
+    let tree = scene.tree.to_str().unwrap();
+    let idshift = Idshift::new();
+    let args = [
+        "shift",
+        "--map",
+        MAP,
+        "--allow-in-use",
+        "--keep-going",
+        tree,
+    ];
+    let mut child = idshift
+        .command(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(numbers.below(150)));
+    let _ = kill(Pid::from_raw(child.id() as i32), signal);
+    child.wait().unwrap();
+    if !idshift.journal_files().is_empty() {
+        run(&idshift, &["resume", "latest"]);
+        run(&idshift, &["rollback", "latest", "--force"]);
+    }
+    scene.is_not_in(&idshift);
 }
 
 fn check(args: &[&str]) -> Run {

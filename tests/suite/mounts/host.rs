@@ -283,30 +283,15 @@ fn a_unit_comes_and_goes_with_its_mount() {
         .says("systemctl daemon-reload")
         .says("removed again");
     assert_eq!(mounted_at(&dir), [""; 0]);
-    let units = || {
-        let names = fs::read_dir("/etc/systemd/system").unwrap();
-        let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
-        names
-            .filter(|name| name.starts_with("idshift"))
-            .collect::<Vec<_>>()
-    };
     assert_eq!(units(), [""; 0]);
     script(0);
     run(&persist).exits(0);
-    let escaped = output("systemd-escape", ["--path".as_ref(), dir.as_os_str()]).stdout;
-    let name = format!(
-        "idshift-mount-{}.service",
-        String::from_utf8_lossy(&escaped).trim()
-    );
+    let name = unit_name(&dir);
     assert_eq!(units(), [&*name]);
     let calls = fs::read_to_string(&log).unwrap();
     assert!(calls.contains(&format!("enable --quiet {name}")), "{calls}");
     let unit = format!("/etc/systemd/system/{name}");
-    let checked = Run::of(Command::new("systemd-analyze").args(["verify", "--man=no", &unit]));
-    assert!(
-        checked.code == Some(0) && !checked.stderr.contains(&name),
-        "{checked}"
-    );
+    is_verified(&unit, &name);
     assert_eq!(listed(&dir)[0]["unit"], unit);
     run(&["umount", "--keep-unit"]).exits(0);
     assert_eq!(listed(&dir)[0]["state"], "missing");
@@ -342,4 +327,30 @@ fn a_unit_comes_and_goes_with_its_mount() {
     assert_eq!(units(), [""; 0]);
     assert_eq!(listed(&dir).len(), 0);
     run(&["umount"]).exits(4);
+}
+
+/// Units of idshift.
+fn units() -> Vec<String> {
+    let names = fs::read_dir("/etc/systemd/system").unwrap();
+    let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| name.starts_with("idshift"))
+        .collect::<Vec<_>>()
+}
+
+/// As `systemd-escape` has it.
+fn unit_name(dir: &Path) -> String {
+    let escaped = output("systemd-escape", ["--path".as_ref(), dir.as_os_str()]).stdout;
+    format!(
+        "idshift-mount-{}.service",
+        String::from_utf8_lossy(&escaped).trim()
+    )
+}
+
+fn is_verified(unit: &str, name: &str) {
+    let checked = Run::of(Command::new("systemd-analyze").args(["verify", "--man=no", unit]));
+    assert!(
+        checked.code == Some(0) && !checked.stderr.contains(name),
+        "{checked}"
+    );
 }

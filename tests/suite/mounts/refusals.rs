@@ -13,8 +13,7 @@ fn what_is_no_host_directory_of_its_own_is_refused() {
     let fs = TestFs::new(Kind::Ext4);
     let at = |name: &str| fs.path().join(name);
     for name in [
-        "data/below",
-        "data/other",
+        "data",
         "at",
         "root/image",
         "root/containers",
@@ -59,7 +58,16 @@ fn what_is_no_host_directory_of_its_own_is_refused() {
     Run::of(command.args(["mount", "--map", MAP, &path("data")]))
         .exits(4)
         .says("needs root");
-    // A home.
+}
+
+#[test]
+fn a_home_is_refused_unless_it_is_mounted_elsewhere() {
+    let fs = TestFs::new(Kind::Ext4);
+    let at = |name: &str| fs.path().join(name);
+    for name in ["data", "at"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    let path = |name: &str| at(name).to_str().unwrap().to_string();
     sh("chown", ["1000", &path("data")]);
     fs::write(
         "/etc/passwd",
@@ -76,7 +84,17 @@ fn what_is_no_host_directory_of_its_own_is_refused() {
     // Elsewhere it does no harm.
     mount(&at("data"), &[&path("at")]).exits(0);
     umount(&at("at"), &[]).exits(0);
-    crate::support::isolation::own_etc();
+    assert_eq!(mounted_at(&at("data")), [""; 0]);
+}
+
+#[test]
+fn what_is_mounted_already_is_refused() {
+    let fs = TestFs::new(Kind::Ext4);
+    let at = |name: &str| fs.path().join(name);
+    for name in ["data/below", "data/other", "at"] {
+        fs::create_dir_all(at(name)).unwrap();
+    }
+    let path = |name: &str| at(name).to_str().unwrap().to_string();
     // What is mounted in it would not be seen.
     {
         let _mounts =

@@ -41,76 +41,80 @@ fn with_leo() {
     }
 }
 
+const PASSED: &str = "b:0:100000:1000 b:1000:1000:1 b:1001:101001:64535";
+
+/// A file, options beside it, its map, and a part of a note.
+const CONFIGURATIONS: &[(&str, &[&str], &str, &str)] = &[
+    (
+        "lxc-passthrough.conf",
+        &[],
+        PASSED,
+        "userns.conf is included",
+    ),
+    ("lxc-old-names.conf", &[], "b:0:296608:65536", ""),
+    (
+        "proxmox-unprivileged.conf",
+        &[],
+        "b:0:100000:65536",
+        "root must have",
+    ),
+    (
+        "proxmox-snapshot.conf",
+        &[],
+        "b:0:100000:1005 b:1005:1005:1 b:1006:101006:64530",
+        "",
+    ),
+    (
+        "incus-expanded.yaml",
+        &[],
+        "b:0:1000000:1000 b:1000:1000:1 b:1001:1001001:999998999",
+        "its files are not shifted",
+    ),
+    (
+        "lxd-list.json",
+        &[],
+        "b:0:1065536:65536",
+        "its files are in b:0:1000000:1000000000",
+    ),
+    (
+        "incus-never-started.yaml",
+        &[],
+        "b:0:1000000:33 b:33:33:1 b:34:1000034:999999966",
+        "was not started yet",
+    ),
+    ("daemon.json", &[], "b:0:100000:65536", ""),
+    (
+        "podman-rootful.sh",
+        &[],
+        "u:0:500000:65536 g:0:600000:65536",
+        "root's Podman",
+    ),
+    (
+        "podman.container",
+        &["--subid", "leo"],
+        "b:0:300000:1000 b:1000:1000:1 b:1001:301000:64536",
+        "",
+    ),
+    (
+        "process_uid_map",
+        &[],
+        "u:0:100000:100 u:100:100:1 u:101:100101:65435 g:0:200000:65536",
+        "",
+    ),
+    (
+        "process_gid_map",
+        &[],
+        "u:0:100000:100 u:100:100:1 u:101:100101:65435 g:0:200000:65536",
+        "",
+    ),
+];
+
 #[test]
 fn each_tools_configuration_gives_its_map() {
     need_root();
     isolate();
     with_leo();
-    let passed = "b:0:100000:1000 b:1000:1000:1 b:1001:101001:64535";
-    for (name, more, map, note) in [
-        (
-            "lxc-passthrough.conf",
-            &[][..],
-            passed,
-            "userns.conf is included",
-        ),
-        ("lxc-old-names.conf", &[], "b:0:296608:65536", ""),
-        (
-            "proxmox-unprivileged.conf",
-            &[],
-            "b:0:100000:65536",
-            "root must have",
-        ),
-        (
-            "proxmox-snapshot.conf",
-            &[],
-            "b:0:100000:1005 b:1005:1005:1 b:1006:101006:64530",
-            "",
-        ),
-        (
-            "incus-expanded.yaml",
-            &[],
-            "b:0:1000000:1000 b:1000:1000:1 b:1001:1001001:999998999",
-            "its files are not shifted",
-        ),
-        (
-            "lxd-list.json",
-            &[],
-            "b:0:1065536:65536",
-            "its files are in b:0:1000000:1000000000",
-        ),
-        (
-            "incus-never-started.yaml",
-            &[],
-            "b:0:1000000:33 b:33:33:1 b:34:1000034:999999966",
-            "was not started yet",
-        ),
-        ("daemon.json", &[], "b:0:100000:65536", ""),
-        (
-            "podman-rootful.sh",
-            &[],
-            "u:0:500000:65536 g:0:600000:65536",
-            "root's Podman",
-        ),
-        (
-            "podman.container",
-            &["--subid", "leo"],
-            "b:0:300000:1000 b:1000:1000:1 b:1001:301000:64536",
-            "",
-        ),
-        (
-            "process_uid_map",
-            &[],
-            "u:0:100000:100 u:100:100:1 u:101:100101:65435 g:0:200000:65536",
-            "",
-        ),
-        (
-            "process_gid_map",
-            &[],
-            "u:0:100000:100 u:100:100:1 u:101:100101:65435 g:0:200000:65536",
-            "",
-        ),
-    ] {
+    for (name, more, map, note) in CONFIGURATIONS {
         let run = show(name, more).exits(0);
         let json = run.json();
         let ranges = |ids: &str| -> Vec<String> {

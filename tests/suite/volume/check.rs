@@ -57,48 +57,8 @@ pub(super) fn carry_out(idshift: &Idshift, command: &str) {
 fn check_tells_what_a_container_can_do_and_helps() {
     let host = Host::new();
     let top = directory(&host.beside().join("matrix"), (0, 0), 0o755);
-    let (dirs, files) = (top.join("m"), top.join("f"));
-    directory(&dirs, (0, 0), 0o755);
-    directory(&files, (0, 0), 0o755);
-    let owners = [
-        (0, 0),
-        (999, 999),
-        (100_000, 100_000),
-        (100_999, 100_999),
-        (100_999, 0),
-        (0, 101_000),
-        (101_000, 100_999),
-    ];
-    let modes = [
-        0o700, 0o755, 0o770, 0o777, 0o500, 0o000, 0o1777, 0o070, 0o007, 0o711,
-    ];
-    let acls = [
-        None,
-        Some("u:100999:rwx"),
-        Some("g:101000:rwx"),
-        Some("u:100999:---"),
-        Some("u:100999:rwx,m::r-x"),
-    ];
     let mut numbers = Numbers::seeded(3);
-    let all = owners.len() * modes.len() * acls.len();
-    let some = if long() { all } else { 40 };
-    for n in 0..some {
-        let pick = if long() {
-            n
-        } else {
-            numbers.below(all as u64) as usize
-        };
-        let owner = owners[pick % owners.len()];
-        let bits = modes[pick / owners.len() % modes.len()];
-        let dir = directory(&dirs.join(format!("{n:03}")), owner, bits);
-        let file = files.join(format!("{n:03}"));
-        fs::write(&file, "").unwrap();
-        owned(&file, owner, bits & 0o777);
-        if let Some(acl) = acls[pick / owners.len() / modes.len()] {
-            set_acl(&dir, acl);
-            set_acl(&file, acl);
-        }
-    }
+    let some = directories_and_files(&top, &mut numbers);
     let daemon = host.start(REMAPPED);
     daemon.import_tiny("tiny:1");
     let idshift = Idshift::new();
@@ -142,20 +102,8 @@ fn check_tells_what_a_container_can_do_and_helps() {
                 assert!(uses.code == Some(3) || remedies(&uses).is_empty(), "{uses}");
                 continue;
             }
-            // What is advised helps, done to the same thing once more.
-            let copy = top.join("copy");
-            output("cp", ["-a".as_ref(), path.as_os_str(), copy.as_os_str()]);
-            let commands = remedies(&check(&copy, &ours));
-            for command in &commands {
-                carry_out(&idshift, command);
-            }
-            let now = check(&copy, &ours);
-            assert_eq!(now.code, Some(0), "{commands:?} {what}\nnow {now}");
+            its_advice_helps(&idshift, &path, &ours, &what);
             helped += 1;
-            match copy.is_dir() {
-                true => fs::remove_dir(&copy).unwrap(),
-                false => fs::remove_file(&copy).unwrap(),
-            }
         }
     }
     assert!(
@@ -166,6 +114,68 @@ fn check_tells_what_a_container_can_do_and_helps() {
         output("find", [top.to_str().unwrap(), "-name", ".idshift*"]).stdout,
         b""
     );
+}
+
+/// With all owners, modes and ACLs, or some of them. How many of each kind.
+fn directories_and_files(top: &Path, numbers: &mut Numbers) -> usize {
+    let (dirs, files) = (top.join("m"), top.join("f"));
+    directory(&dirs, (0, 0), 0o755);
+    directory(&files, (0, 0), 0o755);
+    let owners = [
+        (0, 0),
+        (999, 999),
+        (100_000, 100_000),
+        (100_999, 100_999),
+        (100_999, 0),
+        (0, 101_000),
+        (101_000, 100_999),
+    ];
+    let modes = [
+        0o700, 0o755, 0o770, 0o777, 0o500, 0o000, 0o1777, 0o070, 0o007, 0o711,
+    ];
+    let acls = [
+        None,
+        Some("u:100999:rwx"),
+        Some("g:101000:rwx"),
+        Some("u:100999:---"),
+        Some("u:100999:rwx,m::r-x"),
+    ];
+    let all = owners.len() * modes.len() * acls.len();
+    let some = if long() { all } else { 40 };
+    for n in 0..some {
+        let pick = if long() {
+            n
+        } else {
+            numbers.below(all as u64) as usize
+        };
+        let owner = owners[pick % owners.len()];
+        let bits = modes[pick / owners.len() % modes.len()];
+        let dir = directory(&dirs.join(format!("{n:03}")), owner, bits);
+        let file = files.join(format!("{n:03}"));
+        fs::write(&file, "").unwrap();
+        owned(&file, owner, bits & 0o777);
+        if let Some(acl) = acls[pick / owners.len() / modes.len()] {
+            set_acl(&dir, acl);
+            set_acl(&file, acl);
+        }
+    }
+    some
+}
+
+/// What is advised helps, done to the same thing once more.
+fn its_advice_helps(idshift: &Idshift, path: &Path, ours: &[&str], what: &str) {
+    let copy = path.parent().unwrap().parent().unwrap().join("copy");
+    output("cp", ["-a".as_ref(), path.as_os_str(), copy.as_os_str()]);
+    let commands = remedies(&check(&copy, ours));
+    for command in &commands {
+        carry_out(idshift, command);
+    }
+    let now = check(&copy, ours);
+    assert_eq!(now.code, Some(0), "{commands:?} {what}\nnow {now}");
+    match copy.is_dir() {
+        true => fs::remove_dir(&copy).unwrap(),
+        false => fs::remove_file(&copy).unwrap(),
+    }
 }
 
 #[test]

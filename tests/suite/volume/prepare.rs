@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support;
-use crate::support::daemon::Host;
+use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::{REMAPPED, killed_at, same};
 use crate::support::volume::{acl, check, directory, mode, place, prepare, snapshot};
 use crate::support::{Idshift, MAP, Run, sh};
@@ -130,22 +130,6 @@ fn prepare_killed_anywhere_is_finished_or_undone() {
     let after = snapshot(place.path());
     idshift.run(["rollback", "latest"]).exits(0);
     same(&before, &snapshot(place.path()), "undone");
-    // Of a directory that is made anew.
-    let comparable = |lines: &[String]| {
-        support::docker::timeless(lines)
-            .iter()
-            .map(|line| {
-                let mut value: Value = serde_json::from_str(line).unwrap();
-                if value["path"]
-                    .as_str()
-                    .is_some_and(|path| path.ends_with("new"))
-                {
-                    value.as_object_mut().unwrap().remove("ino");
-                }
-                value.to_string()
-            })
-            .collect::<Vec<_>>()
-    };
     let mut kills = 0;
     let calls = [
         ("fchownat", 1),
@@ -184,6 +168,23 @@ fn prepare_killed_anywhere_is_finished_or_undone() {
         same(&before, &snapshot(place.path()), &format!("{when}, undone"));
     }
     assert!(kills >= 8, "only {kills} kills hit");
+}
+
+/// Without the number of an inode that is made anew.
+fn comparable(lines: &[String]) -> Vec<String> {
+    support::docker::timeless(lines)
+        .iter()
+        .map(|line| {
+            let mut value: Value = serde_json::from_str(line).unwrap();
+            if value["path"]
+                .as_str()
+                .is_some_and(|path| path.ends_with("new"))
+            {
+                value.as_object_mut().unwrap().remove("ino");
+            }
+            value.to_string()
+        })
+        .collect::<Vec<_>>()
 }
 
 #[test]
@@ -231,15 +232,7 @@ fn a_directory_in_use_is_refused_with_its_users() {
     fs::write(data.join("file"), "").unwrap();
     let daemon = host.start(REMAPPED);
     daemon.import_tiny("tiny:1");
-    let refused = |words: &[&str]| {
-        for command in ["prepare", "shift"] {
-            let run = idshift.run([command, "--map", MAP, data.to_str().unwrap()]);
-            assert_eq!(run.code, Some(4), "{run}");
-            for word in words {
-                assert!(run.stderr.contains(word), "{word:?} in {run}");
-            }
-        }
-    };
+    let refused = |words: &[&str]| refused_with(&idshift, &data, words);
     let device = format!("device={}", data.display());
     let volume = [
         "volume",
@@ -265,30 +258,9 @@ fn a_directory_in_use_is_refused_with_its_users() {
         (&whole, &["--read-only", "--user", "999:999"]),
         (&whole, &["paused"]),
     ] {
-        let mount = match source.ends_with(":ro") {
-            true => source.clone(),
-            false => format!("{source}:/m"),
-        };
         let is_paused = options == ["paused"];
         let options = if is_paused { &[] } else { options };
-        let run = [
-            "run",
-            "-d",
-            "--network",
-            "none",
-            "--name",
-            "user1",
-            "-v",
-            &mount,
-        ];
-        let command = ["tiny:1", "/bin/busybox", "sleep", "1000"];
-        daemon.docker(&[&run[..], options, &command].concat());
-        // A container counts as running a moment before the runtime has made way for its program.
-        let pid = daemon.docker(&["inspect", "-f", "{{.State.Pid}}", "user1"]);
-        let command = format!("/proc/{}/comm", pid.trim());
-        while fs::read_to_string(&command).unwrap().trim() != "busybox" {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        run_with(&daemon, source, options);
         if is_paused {
             daemon.docker(&["pause", "user1"]);
         }
@@ -301,6 +273,50 @@ fn a_directory_in_use_is_refused_with_its_users() {
     prepare(&idshift, &data, &[]).exits(0);
     prepare(&idshift, &data, &["--reverse"]).exits(0);
 
+    processes_are_named(&idshift, &data);
+    daemon.stop();
+}
+
+fn refused_with(idshift: &Idshift, data: &Path, words: &[&str]) {
+    for command in ["prepare", "shift"] {
+        let run = idshift.run([command, "--map", MAP, data.to_str().unwrap()]);
+        assert_eq!(run.code, Some(4), "{run}");
+        for word in words {
+            assert!(run.stderr.contains(word), "{word:?} in {run}");
+        }
+    }
+}
+
+/// A container, of which the program runs.
+fn run_with(daemon: &Daemon<'_>, source: &str, options: &[&str]) {
+    let mount = match source.ends_with(":ro") {
+        true => source.to_string(),
+        false => format!("{source}:/m"),
+    };
+    let run = [
+        "run",
+        "-d",
+        "--network",
+        "none",
+        "--name",
+        "user1",
+        "-v",
+        &mount,
+    ];
+    let command = ["tiny:1", "/bin/busybox", "sleep", "1000"];
+    daemon.docker(&[&run[..], options, &command].concat());
+    // A container counts as running a moment before the runtime has made way for its program.
+    let pid = daemon.docker(&["inspect", "-f", "{{.State.Pid}}", "user1"]);
+    let command = format!("/proc/{}/comm", pid.trim());
+    while fs::read_to_string(&command).unwrap().trim() != "busybox" {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// One that is in the directory, and one that has a file of it open.
+fn processes_are_named(idshift: &Idshift, data: &Path) {
+    let sub = data.join("sub");
+    let refused = |words: &[&str]| refused_with(idshift, data, words);
     let mut in_it = Command::new("sleep")
         .arg("1000")
         .current_dir(&sub)
@@ -316,10 +332,9 @@ fn a_directory_in_use_is_refused_with_its_users() {
         .spawn()
         .unwrap();
     refused(&["sleep", &reads_it.id().to_string()]);
-    prepare(&idshift, &data, &["--allow-in-use"]).exits(0);
+    prepare(idshift, data, &["--allow-in-use"]).exits(0);
     reads_it.kill().unwrap();
     reads_it.wait().unwrap();
-    daemon.stop();
 }
 
 #[test]

@@ -102,7 +102,6 @@ fn a_broker_keeps_its_messages_there_and_back() {
     let host = Host::new();
     let idshift = Idshift::new();
     let dir = below_a_closed_one(&host);
-    let copy = host.beside().join("closed2/data");
     let mount = format!("{}:/var/lib/rabbitmq", dir.display());
     let client = |daemon: &Daemon<'_>, args: &[&str]| {
         let command = [&["python3", "/client.py"], args].concat();
@@ -115,62 +114,12 @@ fn a_broker_keeps_its_messages_there_and_back() {
     start(&remapped, "broker", "rabbitmq:1", &mount);
     let said = wait_for_end(&remapped, "broker");
     assert!(said.contains("eacces"), "{said}");
-    let told = check(&dir, &["--as", "999:999"]);
-    assert_eq!(told.code, Some(3), "{told}");
-    for words in [
-        "No: container user 999:999 cannot use",
-        "create  fails: Permission denied",
-        "belongs to 0:0",
-        &format!("idshift prepare {} --owner 999:999", dir.display()),
-    ] {
-        assert!(told.text().contains(words), "{words:?} in {told}");
-    }
-    let data_root = host.data_root.to_str().unwrap();
-    let of_image = ["--image-user", "rabbitmq:1", "--data-root", data_root];
-    let of_container = ["--container", "broker", "--data-root", data_root];
-    for user in [of_image, of_container] {
-        let told = check(&dir, &user);
-        assert_eq!(told.code, Some(3), "{told}");
-        assert!(told.text().contains("container user 999:999"), "{told}");
-    }
-    let file = host.beside().join("compose.yaml");
-    let service = format!("services: {{broker: {{image: 'rabbitmq:1', volumes: ['{mount}']}}}}");
-    fs::write(&file, service).unwrap();
-    let by_name = format!("docker run -v {mount} -u root:rabbitmq --group-add daemon rabbitmq:1");
-    for (flag, value, user) in [
-        ("--compose", file.to_str().unwrap(), "999:999"),
-        ("--run", &by_name, "0:999"),
-    ] {
-        let mut command = Command::new(Idshift::program());
-        let told = Run::of(command.args(["check", flag, value, "--data-root", data_root]));
-        assert_eq!(told.code, Some(3), "{told}");
-        assert!(
-            told.text().contains(&format!("  {user}  cannot use it")),
-            "{told}"
-        );
-    }
+    each_check_tells_that_it_cannot(&host, &dir, &mount);
     remapped.docker(&["rm", "broker"]);
 
-    // The same once more beside it, to be undone.
-    output(
-        "cp",
-        [
-            "-a",
-            host.beside().join("closed").to_str().unwrap(),
-            host.beside().join("closed2").to_str().unwrap(),
-        ],
-    );
-    let fresh = snapshot(copy.parent().unwrap());
-    let options = ["--owner", "999:999", "--fix-parents"];
-    prepare(&idshift, &copy, &options).exits(0);
-    assert_ne!(fresh, snapshot(copy.parent().unwrap()));
-    idshift.run(["rollback", "latest"]).exits(0);
-    same(
-        &fresh,
-        &snapshot(copy.parent().unwrap()),
-        "after prepare and rollback",
-    );
+    a_copy_is_prepared_and_undone(&idshift, &host);
 
+    let options = ["--owner", "999:999", "--fix-parents"];
     prepare(&idshift, &dir, &options).exits(0);
     check(&dir, &["--as", "999:999", "--old-runtime"]).exits(0);
     start(&remapped, "broker", "rabbitmq:1", &mount);
@@ -199,6 +148,66 @@ fn a_broker_keeps_its_messages_there_and_back() {
     assert_eq!(client(&plain, &["take"]), "do it");
     end(&plain, "broker");
     plain.stop();
+}
+
+fn each_check_tells_that_it_cannot(host: &Host, dir: &Path, mount: &str) {
+    let told = check(dir, &["--as", "999:999"]);
+    assert_eq!(told.code, Some(3), "{told}");
+    for words in [
+        "No: container user 999:999 cannot use",
+        "create  fails: Permission denied",
+        "belongs to 0:0",
+        &format!("idshift prepare {} --owner 999:999", dir.display()),
+    ] {
+        assert!(told.text().contains(words), "{words:?} in {told}");
+    }
+    let data_root = host.data_root.to_str().unwrap();
+    let of_image = ["--image-user", "rabbitmq:1", "--data-root", data_root];
+    let of_container = ["--container", "broker", "--data-root", data_root];
+    for user in [of_image, of_container] {
+        let told = check(dir, &user);
+        assert_eq!(told.code, Some(3), "{told}");
+        assert!(told.text().contains("container user 999:999"), "{told}");
+    }
+    let file = host.beside().join("compose.yaml");
+    let service = format!("services: {{broker: {{image: 'rabbitmq:1', volumes: ['{mount}']}}}}");
+    fs::write(&file, service).unwrap();
+    let by_name = format!("docker run -v {mount} -u root:rabbitmq --group-add daemon rabbitmq:1");
+    for (flag, value, user) in [
+        ("--compose", file.to_str().unwrap(), "999:999"),
+        ("--run", &by_name, "0:999"),
+    ] {
+        let mut command = Command::new(Idshift::program());
+        let told = Run::of(command.args(["check", flag, value, "--data-root", data_root]));
+        assert_eq!(told.code, Some(3), "{told}");
+        assert!(
+            told.text().contains(&format!("  {user}  cannot use it")),
+            "{told}"
+        );
+    }
+}
+
+/// The same once more beside it, to be undone.
+fn a_copy_is_prepared_and_undone(idshift: &Idshift, host: &Host) {
+    let copy = host.beside().join("closed2/data");
+    output(
+        "cp",
+        [
+            "-a",
+            host.beside().join("closed").to_str().unwrap(),
+            host.beside().join("closed2").to_str().unwrap(),
+        ],
+    );
+    let fresh = snapshot(copy.parent().unwrap());
+    let options = ["--owner", "999:999", "--fix-parents"];
+    prepare(idshift, &copy, &options).exits(0);
+    assert_ne!(fresh, snapshot(copy.parent().unwrap()));
+    idshift.run(["rollback", "latest"]).exits(0);
+    same(
+        &fresh,
+        &snapshot(copy.parent().unwrap()),
+        "after prepare and rollback",
+    );
 }
 
 #[test]

@@ -39,61 +39,9 @@ fn what_is_seen_with_other_owners_is_named_before() {
     let none = migrate(&idshift, &host, &["--idmapped", "--dry-run", "--json"]).exits(0);
     assert_eq!(none.json()["exchanged"], json!([]), "{none}");
 
-    for file in ["backup/dump", "backup/old/a", "backup/old/b"] {
-        made(&top.join(file), 1000);
-    }
-    chown(top.join("backup"), Some(1000), Some(1000)).unwrap();
-    made(&top.join("volumes/vol/_data/top"), 100_033);
-    made(&top.join("volumes/vol/_data/deep/er/x"), 100_034);
-    made(&top.join("volumes/vol/_data/deep/er/y"), 100_034);
-    // No id that the mount shows otherwise.
-    made(&top.join("volumes/vol/_data/far"), 300_000);
-    let backup = json!({"path": "backup", "kind": "not-of-docker", "inodes": count(&top.join("backup"), &[]),
-                        "on_disk": "1000:1000", "seen_as": "101000:101000"});
-    let volume = json!({"path": "volumes/vol", "kind": "in-range",
-                        "inodes": count(&top.join("volumes"), IN_RANGE),
-                        "on_disk": "100034:100034", "seen_as": "34:34"});
-    assert_eq!(
-        (&backup["inodes"], &volume["inodes"]),
-        (&json!(5), &json!(3))
-    );
-    let all = json!([backup, volume]);
-    let audited = audit_with(&host, &["--json"]);
-    let ways = audited.json()["ways"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let of_way = |n: usize| ways[n].get("exchanged").cloned().unwrap_or(Value::Null);
-    assert_eq!(
-        (of_way(0), of_way(1)),
-        (Value::Null, all.clone()),
-        "{audited}"
-    );
-    let table = audit(&host).text();
-    for told in [
-        "backup",
-        "not Docker's",
-        "101000:101000",
-        "volumes/vol",
-        "in the range already",
-        "34:34",
-    ] {
-        assert!(table.contains(told), "{told} {table}");
-    }
-    let planned = migrate(&idshift, &host, &["--idmapped", "--dry-run", "--json"]).exits(0);
-    assert_eq!(planned.json()["exchanged"], all, "{planned}");
-    let told = format!(
-        "{}",
-        migrate(&idshift, &host, &["--idmapped", "--dry-run"]).exits(0)
-    );
-    let lines = [
-        "backup is no part of Docker (5 inodes)",
-        "1000:1000 on disk is seen as 101000:101000",
-        "volumes/vol: 3 inodes of it have an id of the range on disk already",
-    ];
-    for line in lines {
-        assert!(told.contains(line), "{line} {told}");
-    }
+    let all = with_other_owners(top);
+    audit_names_them(&host, &all);
+    dry_run_names_them(&idshift, &host, &all);
 
     let run = migrate(&idshift, &host, &["--idmapped", "--json"]).exits(0);
     let found = &run.json()["exchanged"];
@@ -115,4 +63,69 @@ fn what_is_seen_with_other_owners_is_named_before() {
     revert(&idshift, &host, &[]).exits(0);
     assert_eq!(count(top, IN_RANGE), 3);
     assert_eq!(count(&top.join("backup"), &["-uid", "1000"]), 4);
+}
+
+/// Makes them. What is to be said of them.
+fn with_other_owners(top: &Path) -> Value {
+    for file in ["backup/dump", "backup/old/a", "backup/old/b"] {
+        made(&top.join(file), 1000);
+    }
+    chown(top.join("backup"), Some(1000), Some(1000)).unwrap();
+    made(&top.join("volumes/vol/_data/top"), 100_033);
+    made(&top.join("volumes/vol/_data/deep/er/x"), 100_034);
+    made(&top.join("volumes/vol/_data/deep/er/y"), 100_034);
+    // No id that the mount shows otherwise.
+    made(&top.join("volumes/vol/_data/far"), 300_000);
+    let backup = json!({"path": "backup", "kind": "not-of-docker", "inodes": count(&top.join("backup"), &[]),
+                        "on_disk": "1000:1000", "seen_as": "101000:101000"});
+    let volume = json!({"path": "volumes/vol", "kind": "in-range",
+                        "inodes": count(&top.join("volumes"), IN_RANGE),
+                        "on_disk": "100034:100034", "seen_as": "34:34"});
+    assert_eq!(
+        (&backup["inodes"], &volume["inodes"]),
+        (&json!(5), &json!(3))
+    );
+    json!([backup, volume])
+}
+
+fn audit_names_them(host: &Host, all: &Value) {
+    let audited = audit_with(host, &["--json"]);
+    let ways = audited.json()["ways"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let of_way = |n: usize| ways[n].get("exchanged").cloned().unwrap_or(Value::Null);
+    assert_eq!(
+        (of_way(0), of_way(1)),
+        (Value::Null, all.clone()),
+        "{audited}"
+    );
+    let table = audit(host).text();
+    for told in [
+        "backup",
+        "not Docker's",
+        "101000:101000",
+        "volumes/vol",
+        "in the range already",
+        "34:34",
+    ] {
+        assert!(table.contains(told), "{told} {table}");
+    }
+}
+
+fn dry_run_names_them(idshift: &Idshift, host: &Host, all: &Value) {
+    let planned = migrate(idshift, host, &["--idmapped", "--dry-run", "--json"]).exits(0);
+    assert_eq!(planned.json()["exchanged"], *all, "{planned}");
+    let told = format!(
+        "{}",
+        migrate(idshift, host, &["--idmapped", "--dry-run"]).exits(0)
+    );
+    let lines = [
+        "backup is no part of Docker (5 inodes)",
+        "1000:1000 on disk is seen as 101000:101000",
+        "volumes/vol: 3 inodes of it have an id of the range on disk already",
+    ];
+    for line in lines {
+        assert!(told.contains(line), "{line} {told}");
+    }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::{HOLDER, INNER, content, in_range, tiny_host};
-use crate::support::daemon::Host;
+use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::filesystem::{Kind, TestFs};
 use crate::support::{Idshift, Run, need_root};
@@ -41,13 +41,7 @@ fn carried_there_and_back(host: &Host) {
     let run = migrate(&idshift, host, &["--idmapped", "--json"]).exits(0);
     only_metadata_was_changed(&run, &start);
     let point = host.data_root.join(INNER);
-    let top = point.metadata().unwrap();
-    assert_eq!(
-        (top.uid(), top.gid(), top.mode() & 0o7777),
-        (0, 100_000, 0o710)
-    );
-    let holder = host.data_root.join(HOLDER).metadata().unwrap();
-    assert_eq!((holder.uid(), holder.mode() & 0o7777), (0, 0o700));
+    mount_point_and_holder_are_closed(host);
     // Undone to the byte, and done again.
     idshift.run(["rollback", "latest"]).exits(0);
     same(&start, &snapshot(&host.data_root), "rolled back");
@@ -55,8 +49,50 @@ fn carried_there_and_back(host: &Host) {
 
     let remapped = host.start(&remapped_args);
     assert_eq!(before, seen(&remapped), "remapped");
+    use_and_add(&remapped);
+    let with_new = seen(&remapped);
+    remapped.stop();
+    assert!(
+        !in_range(&content(host)).is_empty(),
+        "the daemon made something"
+    );
+    idshift
+        .run(["rollback", "latest"])
+        .exits(4)
+        .says("idshift docker revert");
+
+    let inside = on_disk(host);
+    revert(&idshift, host, &[]).exits(0);
+    assert_eq!(in_range(&host.data_root), [] as [PathBuf; 0]);
+    assert!(!point.exists() && !host.data_root.join(HOLDER).exists());
+    idshift.run(["rollback", "latest"]).exits(0);
+    same(&inside, &on_disk(host), "the reverse rolled back");
+    assert_eq!(
+        point.metadata().unwrap().gid(),
+        100_000,
+        "it is mounted again"
+    );
+    revert(&idshift, host, &[]).exits(0);
+    let plain = host.start(plain_args);
+    assert_eq!(with_new, seen(&plain), "plain again");
+    use_what_was_added(&plain);
+    plain.stop();
+}
+
+fn mount_point_and_holder_are_closed(host: &Host) {
+    let top = host.data_root.join(INNER).metadata().unwrap();
+    assert_eq!(
+        (top.uid(), top.gid(), top.mode() & 0o7777),
+        (0, 100_000, 0o710)
+    );
+    let holder = host.data_root.join(HOLDER).metadata().unwrap();
+    assert_eq!((holder.uid(), holder.mode() & 0o7777), (0, 0o700));
+}
+
+/// Containers have what they had, and make more.
+fn use_and_add(remapped: &Daemon<'_>) {
     remapped.docker(&["start", "sleeper"]);
-    assert_eq!(host_uid(&remapped, "sleeper"), 101_000);
+    assert_eq!(host_uid(remapped, "sleeper"), 101_000);
     remapped.docker(&[
         "exec",
         "-u",
@@ -85,34 +121,12 @@ fn carried_there_and_back(host: &Host) {
     ];
     remapped.docker(&new);
     remapped.docker(&["commit", "new", "committed:1"]);
-    let with_new = seen(&remapped);
-    remapped.stop();
-    assert!(
-        !in_range(&content(host)).is_empty(),
-        "the daemon made something"
-    );
-    idshift
-        .run(["rollback", "latest"])
-        .exits(4)
-        .says("idshift docker revert");
+}
 
-    let inside = on_disk(host);
-    revert(&idshift, host, &[]).exits(0);
-    assert_eq!(in_range(&host.data_root), [] as [PathBuf; 0]);
-    assert!(!point.exists() && !host.data_root.join(HOLDER).exists());
-    idshift.run(["rollback", "latest"]).exits(0);
-    same(&inside, &on_disk(host), "the reverse rolled back");
-    assert_eq!(
-        point.metadata().unwrap().gid(),
-        100_000,
-        "it is mounted again"
-    );
-    revert(&idshift, host, &[]).exits(0);
-    let plain = host.start(plain_args);
-    assert_eq!(with_new, seen(&plain), "plain again");
+fn use_what_was_added(plain: &Daemon<'_>) {
     plain.docker(&["start", "-a", "new"]);
     plain.docker(&["start", "sleeper"]);
-    assert_eq!(host_uid(&plain, "sleeper"), 1000);
+    assert_eq!(host_uid(plain, "sleeper"), 1000);
     let run = [
         "run",
         "--rm",
@@ -135,7 +149,6 @@ fn carried_there_and_back(host: &Host) {
         "{found}"
     );
     assert!(found.contains("cap_net_raw"), "{found}");
-    plain.stop();
 }
 
 #[test]
