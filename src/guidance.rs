@@ -15,6 +15,9 @@ pub const REVERT_ROOTLESS: &str = "docker revert --rootless";
 /// Adds the claim of a login account to what a run may change.
 pub const ALLOW_HOME: &str = "--allow-home";
 
+/// Of a user that is not given in numbers.
+pub const LOOK_UP_USER: &str = "--container and --image-user look names up";
+
 /// What the operator can do. Paths and journals are given as a command line or a sentence names them.
 #[derive(Clone, Copy, Debug)]
 pub enum Guidance<'a> {

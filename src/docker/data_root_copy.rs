@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::conversion::leftover;
+use super::conversion::copy_room::check_copy_room;
 use super::coreutils_cp::{CpError, cp};
 use super::data_root::{COPY, DockerRoot, TopTime, plain_names};
 use super::guidance::NO_ROOM_FOR_COPY;
@@ -74,7 +74,7 @@ impl PlannedCopy {
             true => amount.inodes * BARE_INODE,
             false => amount.bytes,
         };
-        check_room(
+        check_copy_room(
             (&top, range),
             Amount {
                 bytes: bytes.saturating_add(layers.bytes),
@@ -175,36 +175,6 @@ impl PlannedCopy {
             DockerError::in_the_way(staging, why)
         })
     }
-}
-
-/// Checks that there is space for a copy, or that there is once the rest of an earlier conversion is removed. `help`:
-/// what else can be done.
-///
-/// # Errors
-/// The filesystem has no room for it.
-pub(super) fn check_room(
-    (top, range): (&Path, &str),
-    takes: Amount,
-    help: &str,
-) -> Result<(), DockerError> {
-    let free = space::free(top).map_err(DockerError::io(top))?;
-    let removed = leftover::room(top, range);
-    let free = Amount {
-        bytes: free.bytes.saturating_add(removed.bytes),
-        inodes: free.inodes.saturating_add(removed.inodes),
-    };
-    // A twentieth more: no two copies take up quite the same.
-    let bytes = takes.bytes.saturating_add(takes.bytes / 20);
-    if bytes <= free.bytes && takes.inodes <= free.inodes {
-        return Ok(());
-    }
-    Err(DockerError::in_the_way(
-        top,
-        format!(
-            "a copy needs {bytes} bytes and {} inodes, but only {} bytes and {} inodes are free. {help}",
-            takes.inodes, free.bytes, free.inodes
-        ),
-    ))
 }
 
 /// Refuses a data-root that others than root can enter. `cp` works by paths: somebody who can write

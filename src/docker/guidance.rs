@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::data_root::DEFAULT_PATH;
+use super::paths::DEFAULT_PATH;
 use crate::fs::escape::shell_word;
 use crate::idmap::IdMap;
 use crate::idmap::subid::DEFAULT_USER;

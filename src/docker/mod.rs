@@ -5,6 +5,7 @@
 //! - [`daemon_json`]: the daemon's configuration file
 //! - [`daemon_start`]: how dockerd is started on this host
 //! - [`data_root`]: the directory, plain and remapped, and what is in it
+//! - `paths`, `holds`: where it is, and how much a user would miss of it
 //! - [`layer_store`]: layers and images of the overlay2 graph driver, written without a daemon
 //! - [`image_store`]: images and container files that are in containerd
 //! - [`conversion`]: what is in containerd becomes layers of the overlay2 graph driver
@@ -51,6 +52,7 @@ mod error;
 mod existing_roots;
 mod findings;
 pub mod guidance;
+mod holds;
 pub mod idmapped;
 pub mod image_store;
 pub mod inventory;
@@ -60,6 +62,7 @@ pub mod migrate;
 pub mod migration_plan;
 pub mod owner_stats;
 pub mod path_rewriter;
+mod paths;
 mod reason;
 pub mod rebase;
 pub mod remap;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::data_root::Holds;
 use super::guidance as help;
+use super::holds::Holds;
 use crate::fs::escape::shell_word;
 use crate::fs::mountinfo;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::control::RunControl;
 use super::exclude::Excludes;
-use super::hardlinks::table::{HardLinkTable, OutsideLinks};
+use super::hardlinks::{HardLinkTable, OutsideLinks};
 use super::policy::{Policy, Rule, Uniform};
 use super::report::{Problem, ProblemKind, Stats};
 use super::sync::Filesystems;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::context::{RunState, WalkContext, WalkScope};
 use super::control::RunControl;
-use super::hardlinks::verify::walk_and_verify;
+use super::deferred_links::verify::walk_and_verify;
 use super::refusal::Refusal;
 use super::request::{ShiftRequest, host, root_line, tool};
 use super::sinks::manifest::{ManifestSink, SharedManifest};

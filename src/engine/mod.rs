@@ -29,6 +29,7 @@ pub mod cancel;
 mod chown_check;
 pub mod context;
 pub mod control;
+pub mod deferred_links;
 pub mod dry_run;
 pub mod exclude;
 mod execute;

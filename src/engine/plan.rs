@@ -9,10 +9,10 @@ use jiff::Timestamp;
 
 use super::context::{WalkContext, WalkScope};
 use super::control::RunControl;
+use super::deferred_links::verify::walk_and_verify;
 use super::dry_run::{DryRun, ManifestOutput};
 use super::execute::Execution;
-use super::hardlinks::table::OutsideLinks;
-use super::hardlinks::verify::walk_and_verify;
+use super::hardlinks::OutsideLinks;
 use super::policy::Policy;
 use super::refusal::Refusal;
 use super::rename_needs::RenameNeeds;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::hardlinks::table::describe_outside_names;
+use super::hardlinks::describe_outside_names;
 use super::missing_tree::NotTheTree;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::root::RootError;

@@ -5,7 +5,7 @@
 //! ids tell that it is not shifted.
 
 use super::context::{RunState, WalkContext, WalkScope};
-use super::hardlinks::verify::walk_and_verify;
+use super::deferred_links::verify::walk_and_verify;
 use super::sinks::journal::JournalSink;
 use super::visitor::ShiftVisitor;
 use super::{Problem, ProblemKind, Stats};

@@ -1,6 +1,11 @@
 //! What a report says.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use super::tree::Tree;
+use crate::fs::escape::escaped;
 
 /// The verdict of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,4 +77,9 @@ impl Table {
             false => self.more += 1,
         }
     }
+}
+
+/// A name of any bytes, on one line.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    escaped(Path::new(OsStr::from_bytes(bytes))).to_string()
 }

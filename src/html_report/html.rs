@@ -2,9 +2,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::contents::{Grade, Report, Table, count_text};
+use super::contents::{Grade, Report, Table, count_text, shown};
 use super::picture::picture;
-use super::source::shown;
 use super::tree::{Dir, Tree};
 
 const STYLE: &str = include_str!("page.css");

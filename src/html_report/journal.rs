@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::contents::{Grade, Report, Table, count_text};
+use super::contents::{Grade, Report, Table, count_text, shown};
+use super::error::ReportError;
 use super::manifest::trees;
-use super::source::{ReportError, shown};
 use super::tree::Tree;
 use crate::fs::escape::{one_line, shell_word};
 use crate::journal::file::Section;

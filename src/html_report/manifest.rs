@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::contents::{Grade, Report, Table, count_text};
-use super::source::{ReportError, shown};
+use super::contents::{Grade, Report, Table, count_text, shown};
+use super::error::ReportError;
 use super::tree::Tree;
 use crate::fs::escape::one_line;
 use crate::guidance::Guidance;

@@ -9,6 +9,7 @@
 mod audit;
 pub mod compare;
 pub mod contents;
+pub mod error;
 mod html;
 mod journal;
 mod manifest;

@@ -2,8 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::contents::count_text;
-use super::source::shown;
+use super::contents::{count_text, shown};
 use super::tree::{Dir, Tree};
 use super::treemap::{Area, divide};
 

@@ -1,62 +1,17 @@
 //! What a report is made of.
 
-use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::OFlags;
 use serde_json::{Map, Value};
-use thiserror::Error;
 
 use super::contents::Report;
+use super::error::ReportError;
 use super::{audit, journal, manifest};
-use crate::fs::escape::escaped;
-use crate::guidance::Guidance;
-use crate::journal::JournalError;
 use crate::journal::frame::MAGIC as FRAME_MAGIC;
-use crate::journal::manifest::ManifestError;
-
-/// Why there is no report.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    /// The file cannot be read.
-    #[error("{path}: {source}", path = escaped(path))]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is a manifest that cannot be used.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// It is a journal that cannot be used.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A report cannot be made of it.
-    #[error(
-        "{path}: {reason}. {}",
-        Guidance::SourcesOfReport, path = escaped(path)
-    )]
-    Bad {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
-}
-
-impl ReportError {
-    pub(super) fn bad(path: &Path, reason: impl Into<String>) -> ReportError {
-        ReportError::Bad {
-            path: path.to_path_buf(),
-            reason: reason.into(),
-        }
-    }
-}
 
 /// Begins a zstd frame (RFC 8878), and so a compressed manifest.
 const ZSTD_MAGIC: u32 = 0xFD2F_B528;
@@ -152,9 +107,4 @@ fn check_format(path: &Path, audit: &Map<String, Value>) -> Result<(), ReportErr
             "it is an audit that does not say its format",
         )),
     }
-}
-
-/// A name of any bytes, on one line.
-pub(super) fn shown(bytes: &[u8]) -> String {
-    escaped(Path::new(OsStr::from_bytes(bytes))).to_string()
 }

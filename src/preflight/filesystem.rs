@@ -1,7 +1,5 @@
 //! Whether a filesystem keeps the owners that it is given, by its type and its mount.
 
-mod refused_types;
-
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
@@ -10,9 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, StatVfsMountFlags};
 use rustix::io::Errno;
 
-pub(super) use self::refused_types::Obstacle;
-use self::refused_types::{obstacle_named, obstacle_on};
 use super::UnsuitableRoot;
+use super::refused_types::{Obstacle, obstacle_named, obstacle_on};
 use crate::fs::mountinfo::{self, Mount};
 use crate::fs::{PinnedFile, Root};
 

@@ -26,6 +26,7 @@ pub mod host;
 pub mod in_use;
 pub mod mount_views;
 mod permanent;
+mod refused_types;
 pub mod rename_flags;
 mod system_path;
 pub mod transient;

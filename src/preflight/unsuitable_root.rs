@@ -170,7 +170,7 @@ fn below_help(below: bool) -> String {
 impl UnsuitableRoot {
     /// The filesystem shows whatever owners it is mounted with.
     pub fn is_of_mount_options(&self) -> bool {
-        matches!(self, UnsuitableRoot::Filesystem { why, .. } if *why == super::filesystem::Obstacle::NoOwners.why())
+        matches!(self, UnsuitableRoot::Filesystem { why, .. } if *why == super::refused_types::Obstacle::NoOwners.why())
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-pub use self::checked::{Checked, Owner, Step, Unusable};
+pub use self::checked::{Checked, Step};
 use self::open::open;
 use super::VolumeError;
 use super::guidance::{
@@ -16,6 +16,7 @@ use super::guidance::{
 };
 use super::parents::{ClosedParent, closed_above};
 use super::probe::{Answer, ProbeFile, Question, What, ask};
+use super::unusable::{Owner, Unusable};
 use super::user::ContainerUser;
 use crate::fs::access_probe::AccessResult;
 use crate::fs::{PinnedFile, Root, Stat, attributes};

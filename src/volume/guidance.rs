@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::check::Unusable;
+use super::unusable::Unusable;
 use super::user::ContainerUser;
 use crate::fs::access_probe::{AccessKind, AccessResult};
 use crate::fs::escape::shell_word;
@@ -58,9 +58,6 @@ pub fn private_files(what: &str, map_words: &str, path: &Path) -> String {
 
 /// Of a directory above that the container's root may not search.
 pub const FIX_PARENTS: &str = "--fix-parents allows it, with one ACL entry";
-
-/// Of a user that is not given in numbers.
-pub const LOOK_UP_USER: &str = "--container and --image-user look names up";
 
 /// Of a directory that is missing and whose user is known.
 pub fn create_for_user(map_words: &str, path: &Path, user: &ContainerUser) -> String {

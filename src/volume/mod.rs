@@ -6,6 +6,7 @@
 //! - [`child`]: the child's side
 //! - [`entries`]: what it says of every entry below
 //! - [`parents`]: the directories above that the container's root may not search
+//! - [`unusable`]: an entry that the user cannot use, and whose it is
 //! - [`check`]: what was tried, put together
 //! - [`guidance`]: what helps, with the flags and commands that this layer names
 //! - [`prepare`]: the plan that makes directories ready
@@ -18,6 +19,7 @@ pub mod guidance;
 pub mod parents;
 pub mod prepare;
 pub mod probe;
+pub mod unusable;
 pub mod user;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::VolumeError;
-use super::guidance::LOOK_UP_USER;
+use crate::guidance::LOOK_UP_USER;
 use crate::idmap::{Direction, IdMap, Mapped};
 
 /// A container's user: container ids.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 
-use crate::cli::completion::candidates;
+use super::candidates;
 
 /// Binds of containers, in the place of a path.
 #[derive(Clone, Debug, Default, Args)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 
-use crate::cli::completion::candidates;
+use super::candidates;
 use crate::idmap::MapSpec;
 use crate::journal::id::DEFAULT_PLACE;
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
-use crate::cli::completion::candidates;
+use super::candidates;
 
-use crate::cli::map::source::MapSource;
+use super::map_source::MapSource;
 
 use super::common::{
     ConfirmArgs, Immutable, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs,

@@ -1,6 +1,7 @@
 //! What can be said on the command line: one file for each command.
 
 mod binds;
+pub mod candidates;
 mod check;
 mod common;
 mod completions;
@@ -9,6 +10,7 @@ mod doctor;
 mod journal;
 mod manifest;
 mod map;
+pub mod map_source;
 mod mount;
 mod podman;
 mod prepare;

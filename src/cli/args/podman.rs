@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
+use super::candidates;
 use super::common::{ConfirmArgs, Immutable, LimitArgs, OutputArgs, StoreArgs};
-use crate::cli::completion::candidates;
 
 /// `idshift podman`
 #[derive(Debug, Args)]

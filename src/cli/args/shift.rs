@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::common::RunArgs;
-use crate::cli::map::source::MapSource;
+use super::map_source::MapSource;
 
 /// `idshift shift`
 #[derive(Debug, Args)]

@@ -2,9 +2,7 @@
 //!
 //! A shell's script, from `idshift completions SHELL`, starts idshift again with [`VARIABLE`] set and the words so
 //! far as arguments. The answer is the candidates: commands and options from their definitions, and what this host
-//! has ([`candidates`]).
-
-pub mod candidates;
+//! has (`cli::args::candidates`).
 
 use std::ffi::OsString;
 

@@ -1,46 +1,11 @@
 //! One `MAP` of `--from` and `--to`.
 
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 
 use super::{NamedMap, file, subid};
+use crate::cli::args::map_source::MapSource;
 use crate::cli::exit::Failure;
-use crate::idmap::spec::MapSpecError;
 use crate::idmap::{IdMap, MapError, MapSpec};
-
-/// A map in one word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MapSource {
-    /// `b:0:100000:65536`, several with commas.
-    Ranges(Vec<MapSpec>),
-    /// `subid:USER`
-    Subid(String),
-    /// `host`: ids are the host's, as of a privileged container.
-    Host,
-    /// A path, which has a slash.
-    File(PathBuf),
-}
-
-impl FromStr for MapSource {
-    type Err = MapSpecError;
-
-    fn from_str(text: &str) -> Result<MapSource, MapSpecError> {
-        if text == "host" {
-            return Ok(MapSource::Host);
-        }
-        if let Some(user) = text.strip_prefix("subid:") {
-            return match user.is_empty() {
-                true => Err(MapSpecError::NoUser),
-                false => Ok(MapSource::Subid(user.to_string())),
-            };
-        }
-        if text.contains('/') {
-            return Ok(MapSource::File(text.into()));
-        }
-        let ranges: Result<Vec<MapSpec>, MapSpecError> = text.split(',').map(str::parse).collect();
-        ranges.map(MapSource::Ranges)
-    }
-}
 
 impl MapSource {
     /// The map, and where it is from.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::docker::conversion::leftover;
+use crate::docker::conversion::leftover::staging_name;
 use crate::docker::conversion::plan::Conversion;
-use crate::docker::conversion::staging::staging_name;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{

@@ -7,7 +7,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use super::staging::staging_name;
 use crate::docker::data_root::{CONVERTED, TopTime, names};
 use crate::docker::{DockerError, Reason, unfinished_mark};
 use crate::fs::dir::open_dir;
@@ -16,6 +15,11 @@ use crate::fs::space::{self, Amount};
 use crate::fs::{mountinfo, remove_tree};
 use crate::journal::Journal;
 use crate::journal::record::RunKind;
+
+/// The name of what a conversion into a range makes.
+pub fn staging_name(range: &str) -> String {
+    format!("{CONVERTED}{range}")
+}
 
 /// Whether a directory was made by a conversion that changed nothing, and is needed by nobody. One that is empty was
 /// killed before it was marked.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::copy_room::check_copy_room;
 use super::plan::Conversion;
 use crate::docker::DockerError;
-use crate::docker::data_root_copy;
 use crate::fs::space::Amount;
 
 /// Whether the daemon that is started after it looks for what it makes. `said`: the `storage-driver` in the daemon's
@@ -42,5 +42,5 @@ pub fn check_room(
         inodes: room.inodes + unpacked.inodes,
     };
     let help = "Make room for layers of the containerd image store that cannot be renamed";
-    data_root_copy::check_room((top, range), takes, help)
+    check_copy_room((top, range), takes, help)
 }

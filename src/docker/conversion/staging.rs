@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::fill::fill;
-use super::leftover;
+use super::leftover::{self, staging_name};
 use super::plan::Conversion;
-use crate::docker::data_root::{CONVERTED, TopTime};
+use crate::docker::data_root::TopTime;
 use crate::docker::{DockerError, unfinished_mark};
 use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
@@ -42,11 +42,6 @@ pub struct Staging {
     pub images: BTreeMap<String, Digest>,
     /// Files of snapshots that are not as they are in the blobs of their layers.
     pub changed: Vec<PathBuf>,
-}
-
-/// The name for a range.
-pub fn staging_name(range: &str) -> String {
-    format!("{CONVERTED}{range}")
 }
 
 impl Staging {

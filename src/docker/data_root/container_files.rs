@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::DockerRoot;
+use super::{DockerRoot, read_text};
 use crate::docker::DockerError;
 use crate::docker::container::{Bind, Container, bind_mounts, local_volumes};
 use crate::fs::escape::escaped;
@@ -16,6 +16,35 @@ pub struct ContainerFiles {
     pub config: String,
     /// `hostconfig.json`; a container that was never quite made has none.
     pub hostconfig: Option<String>,
+}
+
+impl DockerRoot {
+    /// The metadata of every container.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn container_files(&self) -> Result<Vec<ContainerFiles>, DockerError> {
+        let mut all = Vec::new();
+        for id in self.container_ids()? {
+            let dir = self.path.join("containers").join(&id);
+            if dir.symlink_metadata().is_ok_and(|found| found.is_file()) {
+                let why = "is a file among the directories of containers, and dockerd did not make it. Move \
+                it out of the data-root";
+                return Err(DockerError::in_the_way(dir, why));
+            }
+            let read = |name: &str| read_text(&dir.join(name));
+            // A directory without it is what an interrupted `docker rm` left: dockerd passes it over.
+            let Some(config) = read("config.v2.json")? else {
+                continue;
+            };
+            all.push(ContainerFiles {
+                hostconfig: read("hostconfig.json")?,
+                id,
+                config,
+            });
+        }
+        Ok(all)
+    }
 }
 
 impl ContainerFiles {

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
-
-use super::{ContainerFiles, names, read_text};
+use super::{names, read_text};
+use crate::docker::holds::Holds;
 use crate::docker::{DockerError, Reason, storage_drivers};
 
 /// A directory that a daemon works in: the data-root itself, or `<uid>.<gid>` in it.
@@ -12,54 +11,6 @@ use crate::docker::{DockerError, Reason, storage_drivers};
 pub struct DockerRoot {
     /// Absolute path.
     pub path: PathBuf,
-}
-
-/// How much of what a user would miss is in a docker root.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Holds {
-    /// Images.
-    pub images: usize,
-    /// Layers of images and containers.
-    pub layers: usize,
-    /// Containers.
-    #[serde(rename = "containers_total")]
-    pub containers: usize,
-    /// Volumes.
-    pub volumes: usize,
-}
-
-impl Holds {
-    /// A daemon was started there and nothing was made with it.
-    pub fn is_unused(&self) -> bool {
-        *self == Holds::default()
-    }
-}
-
-impl std::fmt::Display for Holds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Holds {
-            images,
-            layers,
-            containers,
-            volumes,
-        } = self;
-        write!(
-            f,
-            "{}, {}, {}, {}",
-            count(*images, "image"),
-            count(*layers, "layer"),
-            count(*containers, "container"),
-            count(*volumes, "volume")
-        )
-    }
-}
-
-/// `1 image`, `2 images`
-pub fn count(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
 }
 
 impl DockerRoot {
@@ -140,7 +91,7 @@ impl DockerRoot {
         })
     }
 
-    fn container_ids(&self) -> Result<Vec<String>, DockerError> {
+    pub(super) fn container_ids(&self) -> Result<Vec<String>, DockerError> {
         let dir = self.path.join("containers");
         if dir.symlink_metadata().is_ok_and(|found| found.is_file()) {
             // A guard says what it is of, and what ends that.
@@ -156,33 +107,6 @@ impl DockerRoot {
             ));
         }
         self.names("containers")
-    }
-
-    /// The metadata of every container.
-    ///
-    /// # Errors
-    /// One cannot be read.
-    pub fn container_files(&self) -> Result<Vec<ContainerFiles>, DockerError> {
-        let mut all = Vec::new();
-        for id in self.container_ids()? {
-            let dir = self.path.join("containers").join(&id);
-            if dir.symlink_metadata().is_ok_and(|found| found.is_file()) {
-                let why = "is a file among the directories of containers, and dockerd did not make it. Move \
-                it out of the data-root";
-                return Err(DockerError::in_the_way(dir, why));
-            }
-            let read = |name: &str| read_text(&dir.join(name));
-            // A directory without it is what an interrupted `docker rm` left: dockerd passes it over.
-            let Some(config) = read("config.v2.json")? else {
-                continue;
-            };
-            all.push(ContainerFiles {
-                hostconfig: read("hostconfig.json")?,
-                id,
-                config,
-            });
-        }
-        Ok(all)
     }
 
     /// Names of the volumes of the local driver.

@@ -16,29 +16,16 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::daemon_json::DaemonJson;
+pub use super::holds::{Holds, count};
+pub use super::paths::{ASIDE, CONVERTED, COPY, DEFAULT_PATH, MOVING};
 use super::{DockerError, Reason};
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::read_file;
 use crate::preflight::in_use::IDMAPPED_ROOT;
 pub use container_files::ContainerFiles;
 pub(super) use container_files::not_json;
-pub use docker_root::{DockerRoot, Holds, count};
+pub use docker_root::DockerRoot;
 pub use top_time::TopTime;
-
-/// Where dockerd keeps its data unless told otherwise.
-pub const DEFAULT_PATH: &str = "/var/lib/docker";
-
-/// What the name of something that was set aside begins with.
-pub const ASIDE: &str = "idshift-aside-";
-
-/// What the name of a copy that is being made begins with.
-pub const COPY: &str = "idshift-copy-";
-
-/// What the name of a directory begins with in which a conversion of the containerd image store is made.
-pub const CONVERTED: &str = "idshift-convert-";
-
-/// What the name of what a run keeps out of sight begins with, as long as it goes on.
-pub const MOVING: &str = "idshift-moving-";
 
 /// The data-root that is meant: as given, as `daemon.json` says, or the default.
 pub fn find(given: Option<&Path>, daemon_json: &DaemonJson) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use super::{SetAside, Survey, Trees};
 use crate::docker::DockerError;
-use crate::docker::conversion::staging::staging_name;
+use crate::docker::conversion::leftover::staging_name;
 use crate::docker::data_root::names;
 use crate::docker::steps::{CONTAINERS, StepList};
 

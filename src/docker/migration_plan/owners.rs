@@ -2,7 +2,7 @@
 
 use super::{Survey, Trees};
 use crate::docker::DockerError;
-use crate::docker::conversion::staging::staging_name;
+use crate::docker::conversion::leftover::staging_name;
 use crate::docker::idmapped;
 use crate::docker::idmapped::layout::{MakeIdmapped, RevertIdmapped};
 use crate::docker::layout::Layout;

@@ -7,8 +7,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::error::StepError;
 use super::place::{StepRoots, last};
-use super::state::WithoutWith;
-use super::survey::{StepState, Survey, Surveyor};
+use super::survey::{StepState, Survey, Surveyor, WithoutWith};
 use crate::fs::containing_mount::is_idmapped;
 use crate::fs::file_ops::{self, mtime_ns, set_mtime};
 use crate::fs::idmapped_mount::{DetachedMount, MountIdentity, MountOptions, Unmounting, unmount};

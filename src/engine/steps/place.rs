@@ -1,5 +1,6 @@
 //! Where the places of steps are on the disk, opened without following anything.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -12,10 +13,11 @@ use crate::engine::missing_tree::NotTheTree;
 use crate::engine::reopen;
 use crate::fs::file_ops::stat_entry;
 use crate::fs::stat::stat;
-use crate::fs::{Root, Stat};
+use crate::fs::{Identity, PinnedFile, Root, Stat, attributes};
 use crate::journal::root_line::RootLine;
 use crate::journal::step::StepPath;
 use crate::journal::{Journal, Name};
+use crate::ownership::Ownership;
 
 /// The trees that steps are taken in.
 pub(super) struct StepRoots<'a> {
@@ -173,4 +175,25 @@ impl<'a> PlaceDirs<'a> {
 /// A place has at least one name, but for an ownership and times: `Step::check` made sure.
 pub(super) fn last(place: &StepPath) -> &[u8] {
     place.path.last().map_or(b"", |name| &name.0)
+}
+
+/// The inode of a [`Step::SetOwnership`](crate::journal::Step::SetOwnership), pinned, and what it is now.
+pub(super) fn owned(
+    roots: &StepRoots<'_>,
+    at: &StepPath,
+    identity: Identity,
+) -> Result<(PinnedFile, Stat, Ownership), StepError> {
+    let pin = match &at.path[..] {
+        [] => roots.root(at)?.pin.try_clone()?,
+        _ => {
+            let name = CString::new(last(at)).map_err(io::Error::from)?;
+            PinnedFile::at(roots.parent(at)?.as_fd(), &name)?
+        }
+    };
+    let stat = pin.stat()?;
+    if stat.identity != identity {
+        return Err(StepError::OtherInode);
+    }
+    let now = attributes::read(&pin, &stat)?;
+    Ok((pin, stat, now))
 }

@@ -1,21 +1,17 @@
 //! Where one step stands: the disk compared with what is before and after it.
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
 
 use super::error::StepError;
 use super::hand_over::GivenState;
-use super::place::{PlaceDirs, StepRoots, last};
-use super::survey::{StepState, Survey, Surveyor};
+use super::place::{PlaceDirs, last, owned};
+use super::survey::{StepState, Survey, Surveyor, WithoutWith};
+use crate::fs::Identity;
 use crate::fs::file_ops::{self, stat_entry};
-use crate::fs::{Identity, PinnedFile, Stat, attributes};
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::{ApplyState, Change, Ownership};
-
-/// The state of a step if its entry is missing, and if it exists.
-pub(super) type WithoutWith = [StepState; 2];
 
 /// Of a step that makes it.
 const MAKES: WithoutWith = [StepState::Pending, StepState::Done];
@@ -264,25 +260,4 @@ fn either(now: &[u8], before: &[u8], after: &[u8]) -> Option<StepState> {
         now if now == before => Some(StepState::Pending),
         _ => None,
     }
-}
-
-/// The inode of a [`Step::SetOwnership`], pinned, and what it is now.
-pub(super) fn owned(
-    roots: &StepRoots<'_>,
-    at: &StepPath,
-    identity: Identity,
-) -> Result<(PinnedFile, Stat, Ownership), StepError> {
-    let pin = match &at.path[..] {
-        [] => roots.root(at)?.pin.try_clone()?,
-        _ => {
-            let name = CString::new(last(at)).map_err(io::Error::from)?;
-            PinnedFile::at(roots.parent(at)?.as_fd(), &name)?
-        }
-    };
-    let stat = pin.stat()?;
-    if stat.identity != identity {
-        return Err(StepError::OtherInode);
-    }
-    let now = attributes::read(&pin, &stat)?;
-    Ok((pin, stat, now))
 }

@@ -23,6 +23,9 @@ pub enum StepState {
     Done,
 }
 
+/// The state of a step if its entry is missing, and if it exists.
+pub(super) type WithoutWith = [StepState; 2];
+
 /// The states of all steps on disk.
 pub(super) struct Survey {
     /// Of each step. An error: the disk is neither as before it nor as after it, or does not say.

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::ShiftVisitor;
 use super::decide::{Candidate, changes_plain, may_change};
 use crate::engine::ProblemKind;
-use crate::engine::hardlinks::table::{inodes_with_all_names_in, key};
+use crate::engine::hardlinks::{inodes_with_all_names_in, key};
 use crate::engine::policy::Rule;
 use crate::engine::report::push_listed;
 use crate::engine::sinks::{Held, Sink};

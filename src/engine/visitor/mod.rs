@@ -16,7 +16,7 @@ use rustix::io::Errno;
 pub(super) use self::decide::Candidate;
 use self::decide::{Verdict, decide, may_change};
 use super::context::WalkContext;
-use super::hardlinks::table::{Key, LinkedOutside, OutsideLinks, describe_outside_names};
+use super::hardlinks::{Key, LinkedOutside, OutsideLinks, describe_outside_names};
 use super::sinks::{Decision, Held, Sink};
 use super::{Problem, ProblemKind, Stats};
 use crate::fs::escape::shell_word;

@@ -12,7 +12,7 @@ mod side;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::source::ReportError;
+use super::error::ReportError;
 pub use difference::Difference;
 pub use page::report;
 use side::Side;

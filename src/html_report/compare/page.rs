@@ -1,8 +1,8 @@
 //! A comparison for people.
 
 use super::{Comparison, Difference};
+use crate::html_report::contents::shown;
 use crate::html_report::contents::{Grade, Report, Table, count_text};
-use crate::html_report::source::shown;
 
 /// As a report of its own.
 pub fn report(comparison: &Comparison) -> Report {

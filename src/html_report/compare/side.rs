@@ -6,7 +6,9 @@ use std::path::Path;
 use indexmap::IndexSet;
 use serde_json::Value;
 
-use super::super::source::{ReportError, Source, shown};
+use super::super::contents::shown;
+use super::super::error::ReportError;
+use super::super::source::Source;
 use crate::fs::escape::one_line;
 use crate::journal::file::Section;
 use crate::journal::manifest::{self, ManifestLine};

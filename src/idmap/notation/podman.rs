@@ -14,7 +14,7 @@ use super::{Described, NotationError, Source, map_of};
 use crate::guidance::Guidance;
 use crate::idmap::range::{RangeError, decimal};
 use crate::idmap::{IdMap, Range, RangeMap};
-use options::{may_have_some, options};
+use options::{Fault, MapOption, may_have_some};
 use ranges::{put, rootless};
 
 const HELP: &str = "A range is [FLAGS]CONTAINER:HOST[:SIZE], as in `--uidmap 0:100000:65536`. What a container has that runs is in \
@@ -31,6 +31,17 @@ struct Entry {
     extends: bool,
     /// For uids only, for gids only: `u`, `g`.
     only: Option<char>,
+}
+
+/// The options, in the order of the text.
+///
+/// # Errors
+/// They are those of several containers, or it cannot be told whose they are.
+fn options(text: &str) -> Result<Vec<MapOption>, Fault> {
+    match quadlet::is_one(text) {
+        true => quadlet::options(text),
+        false => command::options(text),
+    }
 }
 
 /// What the options say.

@@ -1,8 +1,8 @@
 use std::fs::File;
 
-use super::refused_types::Obstacle::{CopiesUp, Hypervisor, NarrowIds, NoOwners};
-use super::refused_types::REFUSED;
 use super::*;
+use crate::preflight::refused_types::Obstacle::{CopiesUp, Hypervisor, NarrowIds, NoOwners};
+use crate::preflight::refused_types::REFUSED;
 
 #[test]
 fn the_kernels_own_filesystems_are_refused() {

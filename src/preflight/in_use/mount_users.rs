@@ -5,6 +5,7 @@
 //! filesystem from the same directory entries, so comparing the two tells for certain which contains
 //! the other; where the mount is attached, and under which name, plays no part.
 
+mod shown_tree;
 mod tree_mount;
 mod viewed_mount;
 
@@ -12,9 +13,9 @@ use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+pub use self::shown_tree::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
 pub(super) use self::tree_mount::TreeMount;
 use self::tree_mount::above;
-pub use self::viewed_mount::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
 use self::viewed_mount::{View, views};
 pub(super) use self::viewed_mount::{ViewedMount, of_this_thread};
 use super::containment::{Above, Containment, Seeker, open_directory};

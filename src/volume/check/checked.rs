@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use serde::Serialize;
 
-use crate::fs::Stat;
 use crate::fs::access_probe::{AccessKind, AccessResult};
 use crate::host::runtime::Program;
-use crate::idmap::IdMap;
 use crate::journal::name;
 use crate::volume::parents::ClosedParent;
-use crate::volume::user::{ContainerUser, seen_inside};
+use crate::volume::unusable::{Owner, Unusable};
+use crate::volume::user::ContainerUser;
 
 /// One test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,42 +31,6 @@ impl From<&AccessResult> for Step {
                 .map(|errno| Errno::from_raw(errno).desc().to_string()),
         }
     }
-}
-
-/// Owner of an inode, on both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Owner {
-    /// On the host.
-    pub outside: String,
-    /// As the container sees it; 65534 for what is not in the map.
-    pub inside: String,
-    /// Mode.
-    pub mode: String,
-}
-
-impl Owner {
-    pub(super) fn of(stat: &Stat, map: &IdMap) -> Owner {
-        let uid = seen_inside(&map.uids, stat.uid);
-        let gid = seen_inside(&map.gids, stat.gid);
-        Owner {
-            outside: format!("{}:{}", stat.uid, stat.gid),
-            inside: format!("{uid}:{gid}"),
-            mode: stat.mode.to_string(),
-        }
-    }
-}
-
-/// An entry that the user cannot use.
-#[derive(Clone, Debug, Serialize)]
-pub struct Unusable {
-    /// Which.
-    #[serde(serialize_with = "name::serialize_path")]
-    pub path: PathBuf,
-    /// What is missing of `r`, `w` and `x`.
-    pub lacks: String,
-    /// Whose it is; `None` when it is gone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub owner: Option<Owner>,
 }
 
 /// The result of a check.

@@ -4,7 +4,7 @@
 use super::Seen;
 use crate::fs::escape::shell_word;
 use crate::ownership::Mode;
-use crate::volume::check::Unusable;
+use crate::volume::unusable::Unusable;
 
 /// Why sharing gives the container no more than it has.
 enum Limit {

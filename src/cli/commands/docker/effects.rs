@@ -1,6 +1,6 @@
 //! What a migration does, in a few lines, for whoever has to agree to it.
 
-use super::migrate::MigrationCommand;
+use super::migration_command::MigrationCommand;
 use crate::cli::output::text::{inodes, one_line, path};
 use crate::docker::data_root::DockerRoot;
 use crate::docker::guidance as help;

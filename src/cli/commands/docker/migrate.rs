@@ -1,10 +1,9 @@
 //! `idshift docker migrate`, `idshift docker revert`
 
 use super::effects::{effects, told_exchanged};
+use super::migration_command::MigrationCommand;
 use super::{daemon_target, refused, shared_range};
-use crate::cli::args::{
-    Immutable, MigrateArgs, MigrationArgs, RevertArgs, RollbackArgs, UndatedArg,
-};
+use crate::cli::args::{Immutable, MigrationArgs, RollbackArgs};
 use crate::cli::commands::rollback;
 use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
@@ -19,63 +18,13 @@ use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::data_root_copy::PlannedCopy;
 use crate::docker::guidance as help;
-use crate::docker::idmapped::{UndatedOwners, place, told_copied, unit};
+use crate::docker::idmapped::{place, told_copied, unit};
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Migrated, Planned};
 use crate::docker::migration_plan::Migration;
 use crate::docker::remap::Remap;
 use crate::docker::unfinished_run::conversion_run;
 use crate::engine::Outcome;
-use crate::idmap::Direction;
 use crate::journal::Store;
-
-/// A migration or a revert, as the command line has it.
-pub struct MigrationCommand<'a> {
-    pub(super) direction: Direction,
-    args: &'a MigrationArgs,
-    pub(super) idmapped: bool,
-    copy: bool,
-    pub(super) write_daemon_json: bool,
-    set_userns_host: bool,
-    pub(super) bind_mounts: bool,
-    allow_home: bool,
-    undated: Option<UndatedOwners>,
-}
-
-impl<'a> From<&'a MigrateArgs> for MigrationCommand<'a> {
-    fn from(args: &'a MigrateArgs) -> MigrationCommand<'a> {
-        MigrationCommand {
-            direction: Direction::Into,
-            args: &args.both,
-            idmapped: args.idmapped,
-            copy: args.copy,
-            write_daemon_json: args.write_daemon_json,
-            set_userns_host: args.set_userns_host,
-            bind_mounts: args.bind_mounts,
-            allow_home: args.allow_home,
-            undated: None,
-        }
-    }
-}
-
-impl<'a> From<&'a RevertArgs> for MigrationCommand<'a> {
-    fn from(args: &'a RevertArgs) -> MigrationCommand<'a> {
-        MigrationCommand {
-            direction: Direction::OutOf,
-            idmapped: false,
-            args: &args.both,
-            copy: false,
-            write_daemon_json: args.write_daemon_json,
-            set_userns_host: false,
-            bind_mounts: args.bind_mounts,
-            // Accounts get back what is theirs.
-            allow_home: true,
-            undated: args.undated.map(|undated| match undated {
-                UndatedArg::Keep => UndatedOwners::Keep,
-                UndatedArg::GiveBack => UndatedOwners::GiveBack,
-            }),
-        }
-    }
-}
 
 /// Runs it.
 pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit, Failure> {

@@ -13,6 +13,7 @@
 
 mod inode;
 pub mod limits;
+mod node;
 mod plan;
 mod tree;
 mod xattrs;
@@ -27,9 +28,9 @@ use super::fault::LayerFault;
 use super::tar_reader::{Entry, Kind, TarError, TarFault, TarReader};
 use crate::fs::remove_tree;
 use limits::{Limits, MAX_PATH};
+use node::{NodeId, NodeKind};
 use plan::{Action, Old, Place, Planned, Planner};
 pub use tree::LayerTree;
-use tree::{NodeId, NodeKind};
 
 /// A layer whose tar was read.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use super::super::fault::LayerFault;
 use super::super::path::clean;
 use super::super::tar_reader::{Entry, Kind};
 use super::limits::{Limits, MAX_PATH};
-use super::tree::{LayerTree, NodeId, NodeKind, TOP};
+use super::node::{NodeId, NodeKind};
+use super::tree::{LayerTree, TOP};
 
 /// What the name of a deleted file begins with (OCI image specification, "Whiteouts").
 const WHITEOUT: &[u8] = b".wh.";

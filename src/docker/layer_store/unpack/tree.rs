@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::super::fault::LayerFault;
+use super::node::{NodeId, NodeKind};
 use super::xattrs::Attributes;
 use crate::ownership::Ownership;
 
@@ -14,10 +15,6 @@ pub const MAX_NAME: usize = 255;
 
 /// Symlinks that the kernel follows on one way (`MAXSYMLINKS`).
 const MAX_SYMLINKS: usize = 40;
-
-/// An inode of the tree. The number of one that is gone is not used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NodeId(usize);
 
 /// The layer's own directory.
 pub const TOP: NodeId = NodeId(0);
@@ -31,28 +28,6 @@ pub struct Node {
     pub attributes: Attributes,
     /// How many names it was given.
     pub links: u64,
-}
-
-/// What an inode is.
-#[derive(Debug)]
-pub enum NodeKind {
-    /// A directory.
-    Directory {
-        /// The directory that it is in; of the top, itself.
-        above: NodeId,
-        /// Its name there.
-        name: Box<[u8]>,
-        /// What is in it.
-        entries: BTreeMap<Box<[u8]>, NodeId>,
-        /// When it was modified, if the tar tells of it.
-        mtime: Option<(i64, u32)>,
-    },
-    /// A symlink, with its target.
-    Symlink(Box<[u8]>),
-    /// A regular file.
-    File,
-    /// A device, a fifo, a whiteout.
-    Other,
 }
 
 /// The tree. It needs about 100 bytes for each inode.

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::super::fault::LayerFault;
 use super::super::tar_reader::{Entry, Kind};
 use super::limits::Limits;
-use super::tree::NodeKind;
+use super::node::NodeKind;
 use crate::ownership::{Acl, AclError, Capability, Mode, Ownership, OwnershipXattrs};
 
 pub const CAPABILITY: &[u8] = b"security.capability";

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use super::Performer;
 use crate::engine::steps::error::StepError;
 use crate::engine::steps::place::last;
-use crate::engine::steps::state::owned;
+use crate::engine::steps::place::owned;
 use crate::fs::file_ops::{self, Owner};
 use crate::fs::{Identity, apply, remove_tree};
 use crate::journal::Name;

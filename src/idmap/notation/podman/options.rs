@@ -1,7 +1,5 @@
 //! The options about maps of one container, in a command line, a script or a Quadlet unit.
 
-use super::{command, quadlet};
-
 /// One `--uidmap`, `--gidmap`, `UIDMap=` or `GIDMap=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MapOption {
@@ -27,17 +25,6 @@ const LEFT_TO_PODMAN: [&str; 6] = [
     "SubUIDMap",
     "SubGIDMap",
 ];
-
-/// The options, in the order of the text.
-///
-/// # Errors
-/// They are those of several containers, or it cannot be told whose they are.
-pub(super) fn options(text: &str) -> Result<Vec<MapOption>, Fault> {
-    match quadlet::is_one(text) {
-        true => quadlet::options(text),
-        false => command::options(text),
-    }
-}
 
 /// Whether an option about maps may be in it, in a comment too.
 pub(super) fn may_have_some(text: &str) -> bool {

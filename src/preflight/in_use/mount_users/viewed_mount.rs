@@ -1,21 +1,12 @@
 //! What the mount table of each namespace shows.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::THIS_THREAD;
-use super::tree_mount::TreeMount;
 use crate::fs::mountinfo;
-use crate::preflight::in_use::containment::Containment;
 use crate::preflight::in_use::processes::{Process, view_key};
-
-/// What the name of the directory in a data-root begins with that holds an idmapped root; that root's name follows.
-pub const IDMAPPED_ROOT: &str = "idshift-idmapped-";
-
-/// The directory in that which is mounted.
-pub const IDMAPPED_CONTENT: &str = "content";
 
 /// One line of `mountinfo`.
 #[derive(Clone, Debug)]
@@ -46,7 +37,7 @@ fn read(thread: &Path) -> io::Result<Vec<ViewedMount>> {
 }
 
 impl ViewedMount {
-    fn of(mount: mountinfo::Mount) -> io::Result<ViewedMount> {
+    pub(super) fn of(mount: mountinfo::Mount) -> io::Result<ViewedMount> {
         let is_overlay = mount.fs_type == "overlay";
         Ok(ViewedMount {
             id: u64::try_from(mount.id).map_err(io::Error::other)?,
@@ -67,42 +58,6 @@ impl ViewedMount {
     /// Where it is attached.
     pub fn point(&self) -> &Path {
         &self.point
-    }
-
-    /// Whether it shows what an idmapped data-root has, in the place where its daemon looks for that: no use by
-    /// somebody else.
-    pub fn is_of_idmapped_root(&self, homes: &[TreeMount]) -> bool {
-        let Some(name) = self.point.file_name().filter(|_| self.idmapped) else {
-            return false;
-        };
-        let mut dir = OsString::from(IDMAPPED_ROOT);
-        dir.push(name);
-        let mut homes = homes.iter();
-        homes.any(|home| {
-            let shown = home.path.join(&dir).join(IDMAPPED_CONTENT);
-            home.filesystem == self.filesystem && self.root == shown
-        })
-    }
-
-    pub fn containment(&self, homes: &[TreeMount]) -> Containment {
-        // A root that was removed since it was mounted: its old name may be another's by now.
-        let root = self.root.as_os_str().as_encoded_bytes();
-        if root.ends_with(b"//deleted") {
-            return Containment::Apart;
-        }
-        let mut containment = Containment::Apart;
-        for home in homes
-            .iter()
-            .filter(|home| home.filesystem == self.filesystem)
-        {
-            if self.root.starts_with(&home.path) {
-                return Containment::Within;
-            }
-            if home.path.starts_with(&self.root) {
-                containment = Containment::Around;
-            }
-        }
-        containment
     }
 }
 
@@ -148,37 +103,4 @@ pub fn views(own: Vec<ViewedMount>, processes: &[Process]) -> Vec<View> {
         }
     }
     views
-}
-
-#[cfg(test)]
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mount_stands_to_a_tree_as_its_root_does() {
-        let homes = [TreeMount {
-            filesystem: "8:1".to_owned(),
-            path: PathBuf::from("/srv/x"),
-            mount: 1,
-            above: Vec::new(),
-        }];
-        for (filesystem, root, containment) in [
-            ("8:1", "/srv/x", Containment::Within),
-            ("8:1", "/srv/x/y", Containment::Within),
-            ("8:1", "/srv/x/y//deleted", Containment::Apart),
-            ("8:1", "/srv", Containment::Around),
-            ("8:1", "/", Containment::Around),
-            ("8:1", "/srv/xy", Containment::Apart),
-            ("8:2", "/srv/x", Containment::Apart),
-        ] {
-            let line = format!("2 1 {filesystem} {root} /m rw - ext4 none rw");
-            let mount = ViewedMount::of(mountinfo::from_line(line.as_bytes()).unwrap()).unwrap();
-            assert_eq!(
-                mount.containment(&homes),
-                containment,
-                "{filesystem} {root}"
-            );
-        }
-    }
 }

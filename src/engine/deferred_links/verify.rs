@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::look_up::{StableInode, Verified, look_up_names};
-use super::table::Deferred;
 use crate::engine::context::WalkContext;
+use crate::engine::hardlinks::Deferred;
 use crate::engine::policy::Rule;
 use crate::engine::sinks::Sink;
 use crate::engine::visitor::{Candidate, ShiftVisitor};

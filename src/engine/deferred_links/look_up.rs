@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::table::{Deferred, Key, key};
 use crate::engine::context::WalkContext;
+use crate::engine::hardlinks::{Deferred, Key, key};
 use crate::fs::dir_guard::{CtimeStamp, settles_in};
 use crate::fs::open_path::OpenPath;
 use crate::fs::root::RootError;
