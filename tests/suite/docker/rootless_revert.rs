@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::kills::small_host_of_tiny_containers;
 use super::rootless_adversary::{Holder, as_uid, nothing_set_id_is_roots};
-use crate::support::daemon::Host;
+use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::killed::{Killed, killed_at_any_place};
 use crate::support::rootless::{RootlessUser, UID, USER};
@@ -50,35 +50,13 @@ fn all_that_the_rootless_daemon_made_comes_back() {
     plain.stop();
     migrate(&idshift, &host, &["--rootless", USER]).exits(0);
     let rootless = user.start(&host);
-    let work = "echo n > /home/app/new; chown app /home/app/new; echo v > /m/v; chown 1000 /m /m/v; \
-                rm -r /opt/dir && mkdir /opt/dir && echo x > /opt/dir/x; \
-                for f in /opt/set /m/set; do cp /bin/true $f; chmod 4755 $f; done";
-    let run = [
-        "run",
-        "--network=none",
-        "--name=later",
-        "-u=0",
-        "-v=made:/m",
-    ];
-    rootless.docker(&[&run[..], &["app:1", "sh", "-c", work]].concat());
-    rootless.docker(&["commit", "later", "made:1"]);
-    let networked = ["create", "--network=net1", "--restart=always"];
-    rootless.docker(&[&networked[..], &["--name=networked", "app:1", "sleep", "9"]].concat());
+    make_more(&rootless);
     to_plain(&idshift, &host, &[])
         .exits(4)
         .says("`docker volume rm elsewhere`");
     rootless.docker(&["volume", "rm", "elsewhere"]);
     rootless.stop();
-    // Each of these could do more in root's daemon than a plain container.
-    for name in ["sleeper", "privileged", "hostns"] {
-        let there = snapshot(host.beside());
-        let run = to_plain(&idshift, &host, &[]);
-        run.exits(4).says("more of the host");
-        same(&there, &snapshot(host.beside()), name);
-        let rootless = user.start(&host);
-        rootless.docker(&["rm", name]);
-        rootless.stop();
-    }
+    what_could_do_more_is_refused(&idshift, &host, &user);
     let rootless = user.start(&host);
     let before = seen(&rootless);
     to_plain(&idshift, &host, &[])
@@ -101,13 +79,7 @@ fn all_that_the_rootless_daemon_made_comes_back() {
     same(&there, &snapshot(host.beside()), "after a rollback");
     to_plain(&idshift, &host, &[]).exits(0);
 
-    let made = host.data_root.join("volumes/made/_data");
-    let owner = |name: &str| {
-        let it = fs::metadata(made.join(name)).unwrap();
-        (it.uid(), it.gid(), it.mode() & 0o7777)
-    };
-    assert_eq!(owner("v"), (1000, 0, 0o644));
-    assert_eq!(owner("set"), (0, 0, 0o4755));
+    owners_are_roots_again(&host);
     let plain = host.start(&[]);
     let now = seen(&plain);
     assert_eq!(
@@ -119,6 +91,52 @@ fn all_that_the_rootless_daemon_made_comes_back() {
             before.saved
         )
     );
+    use_what_was_made(&plain);
+    plain.stop();
+    no_rollback_after_a_daemon(&idshift, &host);
+}
+
+fn make_more(rootless: &Daemon<'_>) {
+    let work = "echo n > /home/app/new; chown app /home/app/new; echo v > /m/v; chown 1000 /m /m/v; \
+                rm -r /opt/dir && mkdir /opt/dir && echo x > /opt/dir/x; \
+                for f in /opt/set /m/set; do cp /bin/true $f; chmod 4755 $f; done";
+    let run = [
+        "run",
+        "--network=none",
+        "--name=later",
+        "-u=0",
+        "-v=made:/m",
+    ];
+    rootless.docker(&[&run[..], &["app:1", "sh", "-c", work]].concat());
+    rootless.docker(&["commit", "later", "made:1"]);
+    let networked = ["create", "--network=net1", "--restart=always"];
+    rootless.docker(&[&networked[..], &["--name=networked", "app:1", "sleep", "9"]].concat());
+}
+
+/// Each of these could do more in root's daemon than a plain container.
+fn what_could_do_more_is_refused(idshift: &Idshift, host: &Host, user: &RootlessUser) {
+    for name in ["sleeper", "privileged", "hostns"] {
+        let there = snapshot(host.beside());
+        let run = to_plain(idshift, host, &[]);
+        run.exits(4).says("more of the host");
+        same(&there, &snapshot(host.beside()), name);
+        let rootless = user.start(host);
+        rootless.docker(&["rm", name]);
+        rootless.stop();
+    }
+}
+
+fn owners_are_roots_again(host: &Host) {
+    let made = host.data_root.join("volumes/made/_data");
+    let owner = |name: &str| {
+        let it = fs::metadata(made.join(name)).unwrap();
+        (it.uid(), it.gid(), it.mode() & 0o7777)
+    };
+    assert_eq!(owner("v"), (1000, 0, 0o644));
+    assert_eq!(owner("set"), (0, 0, 0o4755));
+}
+
+fn use_what_was_made(plain: &Daemon<'_>) {
     let print =
         "cat /home/app/new; stat -c %u /home/app/new; stat -c '%u %a' /opt/set; ls /opt/dir";
     let run = ["run", "--rm", "--network=none", "made:1", "sh", "-c", print];
@@ -127,8 +145,10 @@ fn all_that_the_rootless_daemon_made_comes_back() {
     plain.docker(&["network", "create", "--internal", "net1"]);
     plain.docker(&["start", "networked"]);
     plain.docker(&["rm", "-f", "networked"]);
-    plain.stop();
-    // Root's daemon may have made set-id files of root's.
+}
+
+/// Root's daemon may have made set-id files of root's.
+fn no_rollback_after_a_daemon(idshift: &Idshift, host: &Host) {
     let there = snapshot(host.beside());
     for more in [&[][..], &["--force"]] {
         idshift
