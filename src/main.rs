@@ -3,8 +3,10 @@
 //! The layers, from the top; each imports only those below it:
 //!
 //! - `cli/`        one file for each command; the only layer that prints
-//! - `report/`     a manifest, a journal or an audit as an HTML page
+//! - `html_report/` a manifest, a journal or an audit as an HTML page
 //! - `docker/`     what a data-root holds, what each part must become, the daemon's rules
+//! - `podman/`     the same of a store of Podman's
+//! - `containerd/` images and snapshots in containerd's store; `oci/`: manifests and layers of images
 //! - `volume/`     a host directory made ready for `docker run -v`, and whether a container can use it
 //! - `mounts/`     host directories seen through idmapped mounts
 //! - `host/`       what this host offers to remapped containers

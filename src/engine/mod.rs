@@ -16,16 +16,14 @@
 //! - `execute`: carrying out a journal that holds everything that is to be done; `undo`: undoing it
 //! - [`replay`]: what a journal says, compared with the disk and brought about; [`target`]: which side of it
 //! - [`steps`]: what a journal does besides changing owners
-//! - `rename_needs`: what the renames of a plan need of filesystems; `step_places`: what its steps meet on the disk
 //! - `reopen`: the trees of a journal, opened again
 //! - `hand_over`: what a run gave to a user, and whether it may be taken back
 //! - `chown_check`: whether a filesystem keeps the owners it is given
 //! - `sync`: writing out what a run changes
 //! - [`new_inodes`]: what came into being since a run
-//! - [`control`] ([`monitor`], [`cancel`], [`rate_limit`]), [`report`]: how a run talks, is held back, and ends
+//! - [`control`], [`report`]: how a run talks, is held back, and ends
 
 pub mod apply_manifest;
-pub mod cancel;
 mod chown_check;
 pub mod context;
 pub mod control;
@@ -36,13 +34,10 @@ mod execute;
 mod hand_over;
 pub mod hardlinks;
 pub mod missing_tree;
-mod monitor;
 pub mod new_inodes;
 pub mod plan;
 pub mod policy;
-pub mod rate_limit;
 pub mod refusal;
-mod rename_needs;
 mod reopen;
 pub mod replay;
 pub mod report;
@@ -52,7 +47,6 @@ pub mod rollback;
 mod session;
 pub mod shift;
 pub mod sinks;
-mod step_places;
 pub mod steps;
 mod sync;
 pub mod target;
@@ -62,13 +56,10 @@ pub mod visitor;
 mod walk_again;
 
 pub use apply_manifest::apply_manifest;
-pub use cancel::Cancel;
-pub use control::RunControl;
+pub use control::{Cancel, Monitor, Phase, RateLimit, RunControl};
 pub use hand_over::Reading;
-pub use monitor::{Monitor, Phase};
 pub use plan::Plan;
 pub use policy::{ByTree, Policy, Rule};
-pub use rate_limit::RateLimit;
 pub use refusal::Refusal;
 pub use report::{Ending, Outcome, Problem, ProblemKind, Report, Stats};
 pub use request::ShiftRequest;

@@ -8,9 +8,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::cancel::Cancel;
 use super::context::RunState;
-use super::control::RunControl;
+use super::control::{Cancel, RunControl};
 use super::hand_over::{Window, check_taken_back};
 use super::replay::{Replay, ReplayMode, Replayed, Unreadable};
 use super::steps::Steps;

@@ -5,7 +5,7 @@
 //! (`moby-<uid>.<gid>`), and sees nothing of the plain daemon's.
 //!
 //! - `locate`: where containerd's directory may be
-//! - `remedies`: what is done where something cannot be carried
+//! - `guidance`: what is done where something cannot be carried
 
 mod guidance;
 mod locate;

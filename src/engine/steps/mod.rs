@@ -9,6 +9,7 @@
 //! - `error`: why one is not taken
 //! - `perform`: taking and undoing one step; `rename`: giving an entry another place; `hand_over`: to a user
 //! - `place`: where they are on the disk
+//! - `precheck`: of a plan: what they meet on the disk; `rename_needs`: what their renames need of filesystems
 
 mod aside;
 mod error;
@@ -18,7 +19,9 @@ mod inspect;
 mod obstacle;
 mod perform;
 mod place;
+pub(super) mod precheck;
 mod rename;
+pub(super) mod rename_needs;
 mod stage;
 mod state;
 mod survey;

@@ -16,7 +16,7 @@ use crate::preflight::PermanentBlocker;
 use projects::OtherProject;
 
 /// A plan's steps and the roots they are taken in.
-pub(super) struct StepPlaces<'a> {
+pub(in crate::engine) struct StepPlaces<'a> {
     pub steps: &'a [Step],
     pub roots: &'a [Root],
     /// How many of the roots are trees in which owners are changed; they come first.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Problem;
+use crate::engine::Problem;
 use crate::fs::DirPath;
 
 /// A phase of a run, for progress.

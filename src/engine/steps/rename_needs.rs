@@ -8,7 +8,7 @@ use crate::preflight::PermanentBlocker;
 use crate::preflight::rename_flags::{self, Needs, Untold};
 
 /// A plan's steps and the roots they are taken in.
-pub(super) struct RenameNeeds<'a> {
+pub(in crate::engine) struct RenameNeeds<'a> {
     pub steps: &'a [Step],
     pub roots: &'a [Root],
     /// How many of the roots are trees in which owners are changed; they come first.

@@ -1,10 +1,18 @@
 //! How a run is watched and held back.
+//!
+//! - [`monitor`]: what it tells while it goes on
+//! - [`cancel`]: somebody asks it to end
+//! - [`rate_limit`]: how many inodes a second
+
+pub mod cancel;
+pub mod monitor;
+pub mod rate_limit;
 
 use std::time::{Duration, Instant};
 
-use super::cancel::Cancel;
-use super::monitor::Monitor;
-use super::rate_limit::RateLimit;
+pub use cancel::Cancel;
+pub use monitor::{Monitor, Phase};
+pub use rate_limit::RateLimit;
 
 /// Progress reports, cancellation and rate limit of a run.
 #[derive(Clone, Copy)]
@@ -50,7 +58,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::engine::monitor::Silent;
+    use crate::engine::control::monitor::Silent;
 
     #[test]
     fn a_request_to_end_ends_the_waiting() {
