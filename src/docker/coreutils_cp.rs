@@ -3,7 +3,8 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 use std::thread::Builder;
 
@@ -37,6 +38,39 @@ pub fn cp<'a>(
     args: impl IntoIterator<Item = &'a OsStr>,
     goes_on: impl Fn(u64) -> bool,
 ) -> Result<(), CpError> {
+    run(dir, Stdio::null(), args, goes_on)
+}
+
+/// Copies these names of one directory into another one. Both are open: whatever has their paths meanwhile, nothing else is
+/// read or written. Its error messages name the second one [`TARGET`].
+///
+/// # Errors
+/// As [`cp`].
+pub fn cp_into<'a>(
+    (from, to): (impl AsFd, OwnedFd),
+    names: impl Iterator<Item = &'a OsStr>,
+    goes_on: impl Fn(u64) -> bool,
+) -> Result<(), CpError> {
+    // `cp` reads nothing from its standard input: that is the directory.
+    let target = ["-t", TARGET, "--"].map(OsStr::new);
+    let args = target.into_iter().chain(names);
+    run(&in_child(&from), to.into(), args, goes_on)
+}
+
+/// The standard input of a process.
+pub const TARGET: &str = "/proc/self/fd/0";
+
+/// The path by which a child opens what is open here, before it runs another program.
+fn in_child(handle: &impl AsFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", handle.as_fd().as_raw_fd()))
+}
+
+fn run<'a>(
+    dir: &Path,
+    stdin: Stdio,
+    args: impl IntoIterator<Item = &'a OsStr>,
+    goes_on: impl Fn(u64) -> bool,
+) -> Result<(), CpError> {
     let mut command = Command::new("cp");
     // What it would go on to write is removed by whoever runs this again.
     end_with_parent(&mut command);
@@ -47,7 +81,7 @@ pub fn cp<'a>(
         .args(args)
         .current_dir(dir)
         .env("LC_ALL", "C")
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;

@@ -15,6 +15,7 @@
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
 //! - [`inventory`]: what becomes of each thing in and around a data-root
+//! - [`stamps`]: whether anything was changed meanwhile
 //! - [`swarm`]: services of a swarm, and what their tasks bind
 //! - `storage_drivers`: what differs between storage drivers
 //! - [`owner_stats`]: whose the inodes of a directory are
@@ -68,7 +69,7 @@ pub mod rebase;
 pub mod remap;
 pub mod rootless;
 mod staged_run;
-mod stamps;
+pub mod stamps;
 mod steps;
 mod storage_drivers;
 pub mod swarm;

@@ -60,7 +60,12 @@ pub struct Stamps {
     /// All that is below some directories, as sums.
     trees: Vec<PathBuf>,
     of_trees: BTreeMap<PathBuf, u64>,
+    /// Who else may have changed something, and what helps.
+    help: &'static str,
 }
+
+const DOCKER: &str = "or Docker was started. What the run had made is removed. Stop Docker and make sure that nobody starts \
+                      it: `systemctl stop docker.socket docker containerd`";
 
 impl Stamps {
     /// Takes those of the files that a daemon writes whatever it does.
@@ -84,6 +89,24 @@ impl Stamps {
             top,
             trees: Vec::new(),
             of_trees: BTreeMap::new(),
+            help: DOCKER,
+        })
+    }
+
+    /// Of a store that is no data-root. `help`: who else may have changed something in it, and what helps.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn of_store(store: &Path, help: &'static str) -> Result<Stamps, DockerError> {
+        let top = canonical(store)?;
+        Ok(Stamps {
+            of_top: of_top(&top),
+            docker: BTreeMap::new(),
+            containerd: BTreeMap::new(),
+            top,
+            trees: Vec::new(),
+            of_trees: BTreeMap::new(),
+            help,
         })
     }
 
@@ -116,16 +139,16 @@ impl Stamps {
             Err(DockerError::in_the_way(
                 path,
                 format!(
-                    "was changed while {meanwhile}: another program changed it, or Docker was started. What \
-                    the run had made is removed. Stop Docker and make sure that nobody starts it: `systemctl \
-                    stop docker.socket docker containerd`. Then run this again"
+                    "was changed while {meanwhile}: another program changed it, {}. Then run this again",
+                    self.help
                 ),
             ))
         };
         if self.of_top != of_top(&self.top) {
             return changed(&self.top);
         }
-        if let Some(path) = difference(&self.docker, &of_docker(&self.top)) {
+        let is_docker = !self.docker.is_empty();
+        if is_docker && let Some(path) = difference(&self.docker, &of_docker(&self.top)) {
             return changed(&path);
         }
         for (store, before) in &self.containerd {

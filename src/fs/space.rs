@@ -50,14 +50,14 @@ pub fn used(trees: &[PathBuf]) -> io::Result<Amount> {
     Ok(amount)
 }
 
-/// Whether files in a directory can share their content with copies (`FICLONE`): tried, with files
-/// that have no name.
-pub fn can_reflink(dir: &Path) -> bool {
-    let nameless = || {
+/// Whether files in one directory can share their content with copies in another (`FICLONE`): tried,
+/// with files that have no name.
+pub fn can_reflink(from: &Path, to: &Path) -> bool {
+    let nameless = |dir: &Path| {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         rustix::fs::open(dir, flags, Mode::RUSR | Mode::WUSR)
     };
-    let (Ok(from), Ok(to)) = (nameless(), nameless()) else {
+    let (Ok(from), Ok(to)) = (nameless(from), nameless(to)) else {
         return false;
     };
     rustix::io::write(&from, &[1; 4096]).is_ok() && rustix::fs::ioctl_ficlone(&to, &from).is_ok()

@@ -225,6 +225,7 @@ impl Audit {
             storage: self.storage.clone(),
             user,
             target,
+            copy: false,
             jobs: request.jobs,
             clear_flags: false,
             allow_outside_links: false,

@@ -82,7 +82,7 @@ pub(super) fn check_places(
     Ok(())
 }
 
-/// All is renamed: nothing is copied.
+/// All is renamed, also what was copied before.
 pub(super) fn check_same_filesystem(
     from: &Source,
     to: &Target,
@@ -93,22 +93,37 @@ pub(super) fn check_same_filesystem(
     if (here.dev, here.mount_id) == (there.dev, there.mount_id) && !is_mount_point {
         return Ok(());
     }
+    check_is_no_mount_point(to)?;
     let (name, from, to) = (&user.name, &from.path, to.path());
     if here.mount_root {
         let why = format!(
-            "is a mount point, and what is in it cannot be renamed to {}. Choose a directory on that filesystem that {name} can \
-             reach, with --target DIR, where the mount has one: a store is renamed, not copied",
+            "is a mount point, and what is in it cannot be renamed to {}. Add --copy, which copies the store",
             shell_word(&to)
         );
         return Err(PodmanError::in_the_way(from, why));
     }
     let why = format!(
-        "is on another filesystem, or another mount, than {}. The store is renamed, not copied. Choose a directory on that \
-         filesystem that {name} can reach, with --target DIR, and set it as graphroot in \
+        "is on another filesystem, or another mount, than {}. Without --copy, the store is renamed. Add --copy, which copies it. \
+         Or choose a directory on that filesystem that {name} can reach, with --target DIR, and set it as graphroot in \
          ~{name}/.config/containers/storage.conf",
         shell_word(from)
     );
     Err(PodmanError::in_the_way(to, why))
+}
+
+/// The directory that is given to the user takes the place of what is there.
+pub(super) fn check_is_no_mount_point(to: &Target) -> Result<(), PodmanError> {
+    if !to.there.is_some_and(|stat| stat.mount_root) {
+        return Ok(());
+    }
+    let path = to.path();
+    let below = path.join("storage");
+    let why = format!(
+        "is a mount point, and nothing can take its place. Choose a directory in it with --target {}, and set it as graphroot in \
+         the user's storage.conf",
+        shell_word(&below)
+    );
+    Err(PodmanError::in_the_way(path, why))
 }
 
 /// Refuses a store that is empty, half moved, or of another driver.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::PodmanError;
 use super::checks::{
-    blockers, check_content, check_directories, check_is_rootful, check_maps, check_places,
-    check_same_filesystem, check_unused, mounted, read_database, source,
+    blockers, check_content, check_directories, check_is_no_mount_point, check_is_rootful,
+    check_maps, check_places, check_same_filesystem, check_unused, mounted, read_database, source,
 };
 use super::database::cgroups::Cgroups;
 use super::database::json::Rewriter;
@@ -18,13 +18,16 @@ use super::paths::{Directories, PathMap};
 use super::steps::{MoveSteps, UNUSED};
 use super::store::{DRIVER, Holds, SQLITE, Store};
 use crate::docker::data_root::ASIDE;
+use crate::docker::data_root_copy::PlannedCopy;
+use crate::docker::rootless::copied_move::{self, CopiedError, CopiedRun, Original};
 use crate::docker::rootless::obstacles::{Obstacle, first_open_port};
-use crate::docker::rootless::place::{Target, stat_of};
+use crate::docker::rootless::place::{Source, Target, stat_of};
 use crate::docker::rootless::user::RootlessUser;
-use crate::engine::{Plan, Policy, ShiftRequest};
+use crate::docker::stamps::Stamps;
+use crate::engine::{Plan, Policy, Refusal, Report, RunControl, ShiftRequest};
 use crate::idmap::{Direction, Mapped};
-use crate::journal::Step;
 use crate::journal::record::{RunKind, WalkOptions};
+use crate::journal::{Step, Store as Journals};
 use crate::preflight::TransientBlocker;
 
 /// What to move.
@@ -36,6 +39,8 @@ pub struct MoveRequest {
     pub user: RootlessUser,
     /// The store of that.
     pub target: PathBuf,
+    /// Root's store stays as it is, and a copy of it is moved.
+    pub copy: bool,
     /// Threads.
     pub jobs: usize,
     /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
@@ -51,7 +56,11 @@ pub struct StoreMove {
     policy: Layout,
     steps: Vec<Step>,
     steps_before: usize,
-    /// Where the store is.
+    /// Names in the store that are carried.
+    carried: Vec<String>,
+    /// Of the store that is to be copied, before it was read.
+    stamps: Option<Stamps>,
+    /// Where the store is, or what it was copied from.
     pub from: PathBuf,
     /// Where it will be.
     pub to: PathBuf,
@@ -90,13 +99,30 @@ impl StoreMove {
     /// # Errors
     /// What is in the way. Nothing was changed.
     pub fn prepare(request: &MoveRequest) -> Result<StoreMove, PodmanError> {
+        let plain = source(&request.storage)?;
+        let stamps = || Stamps::of_store(&plain.path, STOP_PODMAN);
+        let stamps = request.copy.then(stamps).transpose()?;
+        Ok(StoreMove {
+            stamps,
+            ..StoreMove::of_source(request, &plain, &plain)?
+        })
+    }
+
+    /// `plain`: the store of root's Podman; `from`: what is moved, the same or a copy.
+    fn of_source(
+        request: &MoveRequest,
+        plain: &Source,
+        from: &Source,
+    ) -> Result<StoreMove, PodmanError> {
         let user = &request.user;
         user.check_range_is_free()?;
-        let from = source(&request.storage)?;
-        check_is_rootful(&from)?;
+        check_is_rootful(from)?;
         let to = Target::at(&request.target)?;
-        check_places(user, &from, &to)?;
-        check_same_filesystem(&from, &to, user)?;
+        check_places(user, plain, &to)?;
+        match request.copy && from.path == plain.path {
+            true => check_is_no_mount_point(&to)?,
+            false => check_same_filesystem(from, &to, user)?,
+        }
         let store = Store::at(&from.path);
         check_content(&store)?;
         check_maps(&store)?;
@@ -104,11 +130,11 @@ impl StoreMove {
         let new = Directories::rootless(&to.path(), user.root.0);
         let old = match &database {
             Some((database, _)) => database.directories().map_err(in_database(&store))?,
-            None => Directories::rootful(&from.path),
+            None => Directories::rootful(&plain.path),
         };
-        check_directories(&store, &old)?;
+        check_directories(&Store::at(&plain.path), &old)?;
         let rewriter = Rewriter {
-            paths: PathMap::new(&old, &from.path, &new),
+            paths: PathMap::new(&old, &plain.path, &new),
             cgroups: Cgroups::to_user(user.root.0),
         };
         let (database, before) = database.unzip();
@@ -120,7 +146,7 @@ impl StoreMove {
         let mut carried = names.ours;
         carried.retain(|name| name != DRIVER.as_bytes() && name != SQLITE.as_bytes());
         let aside = before.as_ref().map(|_| aside_name(&from.path));
-        let mut steps = MoveSteps::new(&from, &to, user.root)?;
+        let mut steps = MoveSteps::new(from, &to, user.root)?;
         steps.block(aside.as_deref())?;
         steps.hold(&carried)?;
         steps.secrets(&store, &rewriter)?;
@@ -128,25 +154,20 @@ impl StoreMove {
             let mode = stat_of(&from.path.join(SQLITE))?.mode;
             steps.database((before, aside), content, mode);
         }
-        let has_networks = carried
-            .iter()
-            .any(|name| name == networks::USERS.as_bytes());
-        let there = from.path.join(networks::USERS);
-        let missing = networks
-            .all
-            .iter()
-            .filter(|it| !there.join(&it.file).exists());
-        let missing: Vec<Network> = missing.cloned().collect();
+        let (missing, has_networks) = missing_networks(&networks.all, &from.path);
         steps.networks(&missing, has_networks);
         steps.place(before.is_some());
 
         let containers = rows.containers.iter().map(|(row, _)| row.clone());
-        let mounted = mounted(&from, &containers.collect::<Vec<_>>());
+        let mounted = mounted(plain, &containers.collect::<Vec<_>>());
         carried.push(DRIVER.into());
+        let database = before.as_ref().map(|_| SQLITE.as_bytes().to_vec());
         Ok(StoreMove {
             steps_before: steps.early.len(),
             steps: [steps.early, steps.late].concat(),
             request: shift_request(request, from.path.clone()),
+            carried: carried.iter().cloned().chain(database).map(text).collect(),
+            stamps: None,
             policy: Layout {
                 carried: carried.into_iter().collect::<HashSet<_>>(),
                 rewritten: steps.rewritten,
@@ -163,8 +184,64 @@ impl StoreMove {
             mounted,
             to: to.path(),
             step_roots: vec![to.anchor],
-            from: from.path,
+            from: plain.path.clone(),
         })
+    }
+
+    /// The copy that the request asks for.
+    ///
+    /// # Errors
+    /// There is no space for it, or no place, or an earlier one is there.
+    pub fn copy(&self, request: &MoveRequest) -> Result<Option<PlannedCopy>, PodmanError> {
+        if !request.copy {
+            return Ok(None);
+        }
+        let original = Original {
+            path: &self.from,
+            names: self.carried.clone(),
+            engine: ENGINE,
+            user: &request.user.name,
+            option: "--target",
+        };
+        Ok(Some(original.copy_for(&Target::at(&request.target)?)?))
+    }
+
+    /// Carries out the plan; with `copy`, that of a copy, which is made first.
+    ///
+    /// # Errors
+    /// [`CopiedError`]
+    pub fn execute(
+        &mut self,
+        request: &MoveRequest,
+        copy: Option<&PlannedCopy>,
+        store: &Journals,
+        control: RunControl<'_>,
+    ) -> Result<Report, CopiedError<PodmanError>> {
+        let stamps = self.stamps.take();
+        let (Some(copy), Some(stamps)) = (copy, stamps) else {
+            return Ok(self.plan().execute(store, control)?);
+        };
+        let run = CopiedRun {
+            original: self.plan(),
+            copy,
+            stamps,
+        };
+        let prepare = |path: &Path| StoreMove::prepare_copy(request, path);
+        copied_move::execute(run, (prepare, StoreMove::plan), store, control)
+    }
+
+    /// The plan that moves this copy of root's store, if it can be moved now.
+    fn prepare_copy(
+        request: &MoveRequest,
+        copy: &Path,
+    ) -> Result<StoreMove, CopiedError<PodmanError>> {
+        let moved = || StoreMove::of_source(request, &source(&request.storage)?, &source(copy)?);
+        let mut moved = moved().map_err(CopiedError::InTheWay)?;
+        moved.blockers.splice(..0, moved.mounted.take());
+        match moved.blockers.is_empty() {
+            true => Ok(moved),
+            false => Err(Refusal::from(moved.blockers.swap_remove(0)).into()),
+        }
     }
 
     /// The plan, for the engine.
@@ -182,6 +259,17 @@ impl StoreMove {
     }
 }
 
+/// What the names of copies say of the engine.
+pub const ENGINE: &str = "podman";
+
+const STOP_PODMAN: &str = "or root's Podman was used. What the run had made is removed. Stop all containers (`podman stop --all`), and \
+                           what starts Podman (timers, units, `podman.socket`)";
+
+/// A name of a store: all are ASCII.
+fn text(name: Vec<u8>) -> String {
+    String::from_utf8_lossy(&name).into_owned()
+}
+
 fn shift_request(request: &MoveRequest, tree: PathBuf) -> ShiftRequest {
     ShiftRequest {
         paths: vec![tree],
@@ -189,8 +277,9 @@ fn shift_request(request: &MoveRequest, tree: PathBuf) -> ShiftRequest {
         direction: Direction::Into,
         jobs: request.jobs,
         walk: WalkOptions {
-            outside_links: request.allow_outside_links,
-            clear_flags: request.clear_flags,
+            // A copy has neither.
+            outside_links: request.allow_outside_links || request.copy,
+            clear_flags: request.clear_flags || request.copy,
             ..WalkOptions::default()
         },
         allow_in_use: false,
@@ -302,6 +391,13 @@ fn networks_of(rows: &Rows) -> Result<Networks, PodmanError> {
         all,
         troubled,
     })
+}
+
+/// Networks that the store does not have, and whether it has a directory for them.
+fn missing_networks(all: &[Network], store: &Path) -> (Vec<Network>, bool) {
+    let there = store.join(networks::USERS);
+    let missing = all.iter().filter(|it| !there.join(&it.file).exists());
+    (missing.cloned().collect(), there.symlink_metadata().is_ok())
 }
 
 fn troubled(all: &[(ContainerRow, Config)], user: &RootlessUser) -> Vec<(String, Obstacle)> {

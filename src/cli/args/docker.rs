@@ -146,7 +146,9 @@ pub struct MigrationArgs {
     idshift docker revert --write-daemon-json\n  \
     Give it to the rootless Docker of the user ann:\n    \
     idshift docker migrate --rootless ann --dry-run\n    \
-    idshift docker migrate --rootless ann")]
+    idshift docker migrate --rootless ann\n  \
+    The same where the home of ann is on another filesystem:\n    \
+    idshift docker migrate --rootless ann --copy")]
 pub struct MigrateArgs {
     /// Into the rootless daemon of a user
     #[command(flatten)]
@@ -155,8 +157,9 @@ pub struct MigrateArgs {
     /// boot (Linux 5.19)
     #[arg(long, conflicts_with_all = ["copy", "rootless"])]
     pub idmapped: bool,
-    /// Keep the data-root as it is, and migrate a copy of it (reflinks where the filesystem has them)
-    #[arg(long, conflicts_with_all = ["manifest", "rootless"])]
+    /// Keep the data-root as it is, and migrate a copy of it (reflinks where the filesystem has them). With
+    /// --rootless, the copy may be on another filesystem
+    #[arg(long, conflicts_with = "manifest")]
     pub copy: bool,
     /// Also set userns-remap in daemon.json, and remove features.containerd-snapshotter, which conflicts
     /// with it. The rest of the file stays

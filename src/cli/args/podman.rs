@@ -31,8 +31,8 @@ pub struct StoresArgs {
     /// The store of root's Podman [default: graphroot in storage.conf, else /var/lib/containers/storage]
     #[arg(long, value_name = "DIR")]
     pub storage: Option<PathBuf>,
-    /// The store of the user, on the same filesystem [default: graphroot in the user's storage.conf, else
-    /// .local/share/containers/storage in the user's home]
+    /// The store of the user, on the same filesystem unless it gets a copy [default: graphroot in the user's
+    /// storage.conf, else .local/share/containers/storage in the user's home]
     #[arg(long, value_name = "DIR")]
     pub target: Option<PathBuf>,
 }
@@ -72,6 +72,8 @@ pub struct PodmanAuditArgs {
     Stop the containers, and give the store to ann:\n    \
     podman stop --all\n    \
     idshift podman migrate --to-user ann\n  \
+    The same where the home of ann is on another filesystem:\n    \
+    idshift podman migrate --to-user ann --copy\n  \
     Undo it, before ann works with it:\n    \
     idshift rollback latest")]
 pub struct PodmanMigrateArgs {
@@ -85,6 +87,10 @@ pub struct PodmanMigrateArgs {
     /// Change nothing; show what would be done
     #[arg(long)]
     pub dry_run: bool,
+    /// Keep root's store as it is, and move a copy of it (reflinks where the filesystem has them), which may be on
+    /// another filesystem
+    #[arg(long, conflicts_with = "manifest")]
+    pub copy: bool,
     /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
     /// .zst
     #[arg(long, value_name = "FILE|-", requires = "dry_run")]

@@ -19,8 +19,8 @@ pub struct RootlessArgs {
         add = ArgValueCompleter::new(candidates::subid_users)
     )]
     pub rootless: Option<String>,
-    /// With --rootless: the data-root of that daemon, on the same filesystem [default: as the user's
-    /// daemon.json says, else .local/share/docker in the user's home]
+    /// With --rootless: the data-root of that daemon, on the same filesystem unless there is --copy [default: as
+    /// the user's daemon.json says, else .local/share/docker in the user's home]
     #[arg(long, value_name = "DIR", requires = "rootless")]
     pub to: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 pub mod binds;
 pub mod check;
 pub mod completions;
+pub mod copied;
 pub mod docker;
 pub mod docker_user;
 pub mod doctor;

@@ -1,26 +1,24 @@
-//! Whether the data-root has room for a copy.
+//! Whether a directory has room for a copy.
 
 use std::path::Path;
 
-use super::leftover;
 use crate::docker::DockerError;
 use crate::fs::space::{self, Amount};
 
-/// Checks that there is space for a copy, or that there is once the rest of an earlier conversion is removed. `help`:
-/// what else can be done.
+/// Checks that there is space for a copy in a directory, or that there is once what is `freed` is removed. `help`: what
+/// else can be done.
 ///
 /// # Errors
 /// The filesystem has no room for it.
 pub fn check_copy_room(
-    (top, range): (&Path, &str),
+    (top, freed): (&Path, Amount),
     takes: Amount,
     help: &str,
 ) -> Result<(), DockerError> {
     let free = space::free(top).map_err(DockerError::io(top))?;
-    let removed = leftover::room(top, range);
     let free = Amount {
-        bytes: free.bytes.saturating_add(removed.bytes),
-        inodes: free.inodes.saturating_add(removed.inodes),
+        bytes: free.bytes.saturating_add(freed.bytes),
+        inodes: free.inodes.saturating_add(freed.inodes),
     };
     // A twentieth more: no two copies take up quite the same.
     let bytes = takes.bytes.saturating_add(takes.bytes / 20);

@@ -216,7 +216,7 @@ impl Conversion {
         }
         let used = space::used(&dirs).map_err(DockerError::io(&self.containerd.path))?;
         let dev = |dir: &Path| dir.metadata().map(|found| found.dev()).ok();
-        let shares = dirs.iter().all(|dir| dev(dir) == dev(root)) && space::can_reflink(root);
+        let shares = dirs.iter().all(|dir| dev(dir) == dev(root)) && space::can_reflink(root, root);
         Ok(Amount {
             bytes: if shares {
                 used.inodes * BARE_INODE

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::copy_room::check_copy_room;
+use super::leftover;
 use super::plan::Conversion;
 use crate::docker::DockerError;
 use crate::fs::space::Amount;
@@ -42,5 +43,5 @@ pub fn check_room(
         inodes: room.inodes + unpacked.inodes,
     };
     let help = "Make room for layers of the containerd image store that cannot be renamed";
-    check_copy_room((top, range), takes, help)
+    check_copy_room((top, leftover::room(top, range)), takes, help)
 }

@@ -12,6 +12,7 @@ use walkdir::WalkDir;
 
 use crate::docker::data_root::COPY;
 use crate::docker::{DockerError, Reason, unfinished_mark};
+use crate::engine::{Ending, Report};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::mountinfo;
 use crate::journal::{Journal, Step};
@@ -47,17 +48,34 @@ pub fn is_unused(staging: &Path) -> bool {
     unfinished_mark::is_marked(staging) || is_empty()
 }
 
-/// A message about the copy that is left after the rollback of its migration: what is only there, and the command that
-/// removes it.
-pub fn left(journal: &Journal) -> Option<String> {
+/// What [`left`] says, if the run that made the copy was undone by itself.
+pub fn left_by(report: &Report) -> Option<String> {
+    let is_undone = matches!(report.ending, Ending::RolledBack { .. });
+    let journal = report.journal.as_deref().filter(|_| is_undone)?;
+    left(&Journal::open(journal).ok()?)
+}
+
+/// Where the copy of a migration is.
+fn place(journal: &Journal) -> Option<PathBuf> {
+    let is_copy = |name: &[u8]| name.starts_with(COPY.as_bytes());
+    let tree = journal.header.roots.first()?.path.as_path();
+    if tree.file_name().is_some_and(|it| is_copy(it.as_bytes())) {
+        return Some(tree.to_path_buf());
+    }
     let place = journal.steps.iter().find_map(|step| match step {
         Step::RemoveDir { at, .. } => {
             let name = at.path.last().filter(|_| at.path.len() == 1)?;
-            name.0.starts_with(COPY.as_bytes()).then_some(at)
+            is_copy(&name.0).then_some(at)
         }
         _ => None,
     })?;
-    let path = place.to_path(&journal.header.roots);
+    Some(place.to_path(&journal.header.roots))
+}
+
+/// A message about the copy that is left after the rollback of its migration: what is only there, and the command that
+/// removes it.
+pub fn left(journal: &Journal) -> Option<String> {
+    let path = place(journal)?;
     if !path.is_dir() {
         return None;
     }

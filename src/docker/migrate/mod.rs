@@ -26,7 +26,7 @@ pub use super::staged_run::MigrateError;
 use super::staged_run::execute;
 use super::stamps::Stamps;
 use crate::engine::dry_run::ManifestOutput;
-use crate::engine::{Ending, Outcome, Refusal, Report, RunControl};
+use crate::engine::{Outcome, Refusal, Report, RunControl};
 use crate::host::range_users::{self, SharedRange};
 use crate::idmap::Direction;
 use crate::journal::{Journal, Store};
@@ -169,7 +169,7 @@ impl DaemonTarget {
             at_boot: None,
             reload: false,
             next: None,
-            copy_left: copy_left(&report),
+            copy_left: data_root_copy::earlier::left_by(&report),
             report,
         };
         Ok(self.conclude(options, &request, run))
@@ -260,11 +260,4 @@ fn shared_ranges(remap: &Remap) -> Vec<SharedRange> {
     let uid = user.map(|user| user.uid.to_string());
     let owners: Vec<String> = [remap.user.clone()].into_iter().chain(uid).collect();
     range_users::of_map(&remap.map, &owners).shared_ranges
-}
-
-/// A message about the copy that is left, if its migration was undone.
-fn copy_left(report: &Report) -> Option<String> {
-    let is_undone = matches!(report.ending, Ending::RolledBack { .. });
-    let journal = report.journal.as_deref().filter(|_| is_undone)?;
-    data_root_copy::earlier::left(&Journal::open(journal).ok()?)
 }

@@ -76,7 +76,7 @@ pub(super) fn check_is_reached(user: &RootlessUser, to: &Target) -> Result<(), D
 /// The permission to go through a directory.
 const SEARCH: u8 = 1;
 
-/// All is renamed: nothing is copied.
+/// All is renamed, also what was copied before.
 pub(super) fn check_same_filesystem(
     from: &Source,
     to: &Target,
@@ -87,23 +87,39 @@ pub(super) fn check_same_filesystem(
     if (here.dev, here.mount_id) == (there.dev, there.mount_id) && !is_mount_point {
         return Ok(());
     }
+    check_is_no_mount_point(to)?;
     let (user, from, to) = (&user.name, &from.path, to.path());
     if here.dev == there.dev && here.mount_root {
         let why = format!(
             "is a mount point, and its content cannot be renamed to {}. A daemon that was killed leaves such a mount: run \
-             `umount {}`, if the data is there without it, too",
+             `umount {}`, if the data is there without it, too. Or add --copy, which copies the data",
             shell_word(&to),
             shell_word(from)
         );
         return Err(DockerError::in_the_way(from, why));
     }
     let why = format!(
-        "is on another filesystem, or another mount, than {}. The data is renamed, not copied. Choose a directory on that \
-         filesystem that {user} can reach, with --to DIR, and set it as \"data-root\" in \
+        "is on another filesystem, or another mount, than {}. Without --copy, the data is renamed. Add --copy, which copies it. \
+         Or choose a directory on that filesystem that {user} can reach, with --to DIR, and set it as \"data-root\" in \
          ~{user}/.config/docker/daemon.json",
         shell_word(from)
     );
     Err(DockerError::in_the_way(to, why))
+}
+
+/// The directory that is given to the user takes the place of what is there.
+pub(super) fn check_is_no_mount_point(to: &Target) -> Result<(), DockerError> {
+    if !to.there.is_some_and(|stat| stat.mount_root) {
+        return Ok(());
+    }
+    let path = to.path();
+    let below = path.join("docker");
+    let why = format!(
+        "is a mount point, and nothing can take its place. Choose a directory in it with --to {below}, and set it as \"data-root\" \
+         in the user's daemon.json",
+        below = shell_word(&below)
+    );
+    Err(DockerError::in_the_way(path, why))
 }
 
 pub(super) fn check_content(root: &DockerRoot) -> Result<(), DockerError> {

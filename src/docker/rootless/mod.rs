@@ -11,9 +11,10 @@
 //! - `steps`: what is renamed and made; `rewrite`: what is written anew
 //! - `checks`: what must be so before
 //! - `metadata`: containers and volumes with the paths that they have there
-//! - [`plan`]: all of it together; [`revert`]: the way back
+//! - [`plan`]: all of it together; [`copied_move`]: of a copy; [`revert`]: the way back
 
 mod checks;
+pub mod copied_move;
 mod layout;
 mod metadata;
 pub mod obstacles;

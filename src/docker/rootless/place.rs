@@ -121,6 +121,25 @@ pub fn stat_of(path: &Path) -> Result<Stat, DockerError> {
     stat.map_err(DockerError::errno(path))
 }
 
+/// Who besides root can change what this directory leads to: the first directory of its path, from the innermost on, and
+/// in words who can change that. An entry of root's stays in its place in a sticky directory.
+pub fn changed_by_others(dir: &Path) -> Result<Option<(&Path, String)>, DockerError> {
+    for (n, path) in dir.ancestors().enumerate() {
+        let found = stat_of(path)?;
+        let is_sticky = n > 0 && found.mode.bits() & 0o1000 != 0;
+        match (found.uid, found.mode.bits() & 0o022) {
+            (0, 0) => {}
+            (0, _) if is_sticky => {}
+            (0, _) => {
+                let who = format!("others than root: it has mode {}", found.mode);
+                return Ok(Some((path, who)));
+            }
+            (uid, _) => return Ok(Some((path, format!("uid {uid}, to whom it belongs")))),
+        }
+    }
+    Ok(None)
+}
+
 /// What is above is missing, too, or is a file.
 fn is_missing(error: &io::Error) -> bool {
     [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind())

@@ -1,14 +1,15 @@
 //! The plan that makes a plain data-root a rootless daemon's.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::checks::{
-    CONVERT, check_content, check_drivers, check_is_reached, check_places, check_same_filesystem,
-    check_store, check_unused, other_daemon,
+    CONVERT, check_content, check_drivers, check_is_no_mount_point, check_is_reached, check_places,
+    check_same_filesystem, check_store, check_unused, other_daemon,
 };
+use super::copied_move::{self, CopiedError, CopiedRun, Original};
 use super::layout::Layout;
 use super::metadata::{containers, left_binds, rewritten, troubled};
 use super::obstacles::Obstacle;
@@ -17,13 +18,15 @@ use super::steps::{MoveSteps, UNUSED};
 use super::user::RootlessUser;
 use crate::docker::DockerError;
 use crate::docker::data_root::{ASIDE, DockerRoot, canonical, names, plain_names};
+use crate::docker::data_root_copy::PlannedCopy;
 use crate::docker::inventory::{Inventory, is_daemon_name};
 use crate::docker::path_rewriter::PathRewriter;
+use crate::docker::stamps::Stamps;
 use crate::docker::steps::CONTAINERS;
-use crate::engine::{Plan, Policy, ShiftRequest};
+use crate::engine::{Plan, Policy, Refusal, Report, RunControl, ShiftRequest};
 use crate::idmap::Direction;
-use crate::journal::Step;
 use crate::journal::record::{RunKind, WalkOptions};
+use crate::journal::{Step, Store};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
 
@@ -38,6 +41,8 @@ pub struct RootlessRequest {
     pub rootless_root: PathBuf,
     /// To the user, or from the user.
     pub direction: Direction,
+    /// The plain data-root stays as it is, and a copy of it is moved.
+    pub copy: bool,
     /// Threads.
     pub jobs: usize,
     /// The flag of what is immutable or append-only is cleared while it is changed, and put back.
@@ -54,7 +59,9 @@ pub struct RootlessMove {
     pub(super) steps: Vec<Step>,
     pub(super) steps_before: usize,
     pub(super) unchanged_since: Option<Timestamp>,
-    /// Where the docker root is.
+    /// Names in the docker root that are carried.
+    pub carried: Vec<String>,
+    /// Where the docker root is, or what it was copied from.
     pub from: PathBuf,
     /// Where it will be.
     pub to: PathBuf,
@@ -74,6 +81,8 @@ pub struct RootlessMove {
     pub set_aside: Option<String>,
     /// What keeps it from being done now.
     pub blockers: Vec<TransientBlocker>,
+    /// Of the data-root that is to be copied, before it was read.
+    pub(super) stamps: Option<Stamps>,
 }
 
 impl RootlessMove {
@@ -82,12 +91,40 @@ impl RootlessMove {
     /// # Errors
     /// What is in the way. Nothing was changed.
     pub fn prepare(request: &RootlessRequest) -> Result<RootlessMove, DockerError> {
+        let plain = Source::at(&canonical(&request.data_root)?)?;
+        let stamps = request.copy.then(|| Stamps::of(&plain.path)).transpose()?;
+        Ok(RootlessMove {
+            stamps,
+            ..RootlessMove::of_source(request, &plain, &plain)?
+        })
+    }
+
+    /// The plan that moves this copy of the plain data-root.
+    ///
+    /// # Errors
+    /// As of [`RootlessMove::prepare`].
+    pub fn prepare_copy(
+        request: &RootlessRequest,
+        copy: &Path,
+    ) -> Result<RootlessMove, DockerError> {
+        let plain = Source::at(&canonical(&request.data_root)?)?;
+        RootlessMove::of_source(request, &plain, &Source::at(copy)?)
+    }
+
+    /// `plain`: where the plain daemon has its data; `from`: what is moved, the same or a copy.
+    fn of_source(
+        request: &RootlessRequest,
+        plain: &Source,
+        from: &Source,
+    ) -> Result<RootlessMove, DockerError> {
         let user = &request.user;
         user.check_range_is_free()?;
-        let from = Source::at(&canonical(&request.data_root)?)?;
         let to = Target::at(&request.rootless_root)?;
-        check_places(user, &from, &to)?;
-        check_same_filesystem(&from, &to, user)?;
+        check_places(user, plain, &to)?;
+        match request.copy && from.path == plain.path {
+            true => check_is_no_mount_point(&to)?,
+            false => check_same_filesystem(from, &to, user)?,
+        }
         check_is_reached(user, &to)?;
         let docker_root = DockerRoot::at(&from.path);
         check_content(&docker_root)?;
@@ -95,19 +132,15 @@ impl RootlessMove {
         let all = containers(&docker_root)?;
         check_store(&docker_root, &all, CONVERT)?;
 
-        let (plain, _) = plain_names(&from.path)?;
-        let is_daemons = |name: &String| is_daemon_name(name.as_bytes());
-        let (mut carried, left_data): (Vec<String>, Vec<String>) =
-            plain.into_iter().partition(is_daemons);
-        carried.retain(|name| name != CONTAINERS);
-        let stay = names(&from.path)?;
+        let (mut carried, left_data) = carried_names(from)?;
+        let stay = names(&plain.path)?;
         let stay = stay.into_iter().filter(|it| !is_daemons(it)).collect();
-        let moved = PathRewriter::new(&from.path, &to.path(), stay)?;
+        let moved = PathRewriter::new(&plain.path, &to.path(), stay)?;
         let inventory = Inventory::of_moved(&moved)?;
         inventory.check()?;
 
         let holds_unused = check_unused(&to)?;
-        let mut steps = MoveSteps::to_user(&from, &to, &user.map)?;
+        let mut steps = MoveSteps::to_user(from, &to, &user.map)?;
         steps.make_parents(&to, user.root);
         steps.block()?;
         let held = steps.hold(&carried, &to)?;
@@ -115,37 +148,89 @@ impl RootlessMove {
             steps.rewrite(file)?;
         }
         for edit in inventory.edits() {
-            steps.edit(edit)?;
+            steps.edit(edit, &plain.path)?;
         }
         steps.place(held, (&to, user.root))?;
         let mut blockers: Vec<TransientBlocker> = inventory.still_mounted().into_iter().collect();
         blockers.extend(other_daemon(&to));
-        carried.push(CONTAINERS.to_string());
+        if from.path.join(CONTAINERS).symlink_metadata().is_ok() {
+            carried.push(CONTAINERS.to_string());
+        }
         Ok(RootlessMove {
             steps_before: steps.early.len(),
             steps: [steps.early, steps.late].concat(),
             request: shift_request(request, Direction::Into, vec![from.path.clone()]),
             unchanged_since: None,
             policy: Layout {
-                carried: carried
-                    .into_iter()
-                    .map(String::into_bytes)
+                carried: (carried.iter().map(|name| name.as_bytes().to_vec()))
                     .collect::<HashSet<_>>(),
                 namespace: OverlayNamespace::User,
                 rewritten: steps.rewritten,
             },
+            carried,
             troubled: troubled(&docker_root, &all)?,
             restarted: Vec::new(),
             networks: Vec::new(),
             left_binds: left_binds(&docker_root, &all, &moved)?,
             to: to.path(),
             step_roots: vec![to.anchor],
-            from: from.path,
+            from: plain.path.clone(),
             inventory,
             left_data,
             set_aside: holds_unused.then(|| format!("{ASIDE}{UNUSED}")),
             blockers,
+            stamps: None,
         })
+    }
+
+    /// The copy that the request asks for.
+    ///
+    /// # Errors
+    /// There is no space for it, or no place, or an earlier one is there.
+    pub fn copy(&self, request: &RootlessRequest) -> Result<Option<PlannedCopy>, DockerError> {
+        if !request.copy {
+            return Ok(None);
+        }
+        let original = Original {
+            path: &self.from,
+            names: self.carried.clone(),
+            engine: ENGINE,
+            user: &request.user.name,
+            option: "--to",
+        };
+        let to = Target::at(&request.rootless_root)?;
+        original.copy_for(&to).map(Some)
+    }
+
+    /// Carries out the plan; with `copy`, that of a copy, which is made first.
+    ///
+    /// # Errors
+    /// [`CopiedError`]
+    pub fn execute(
+        &mut self,
+        request: &RootlessRequest,
+        copy: Option<&PlannedCopy>,
+        store: &Store,
+        control: RunControl<'_>,
+    ) -> Result<Report, CopiedError<DockerError>> {
+        let stamps = self.stamps.take();
+        let (Some(copy), Some(stamps)) = (copy, stamps) else {
+            return Ok(self.plan().execute(store, control)?);
+        };
+        let run = CopiedRun {
+            original: self.plan(),
+            copy,
+            stamps,
+        };
+        let prepare = |path: &Path| {
+            let moved = RootlessMove::prepare_copy(request, path);
+            let mut moved = moved.map_err(CopiedError::InTheWay)?;
+            match moved.blockers.is_empty() {
+                true => Ok(moved),
+                false => Err(Refusal::from(moved.blockers.swap_remove(0)).into()),
+            }
+        };
+        copied_move::execute(run, (prepare, RootlessMove::plan), store, control)
     }
 
     /// The plan, for the engine.
@@ -163,6 +248,21 @@ impl RootlessMove {
     }
 }
 
+/// What the names of copies say of the engine.
+pub const ENGINE: &str = "docker";
+
+fn is_daemons(name: &String) -> bool {
+    is_daemon_name(name.as_bytes())
+}
+
+/// Names that are carried, without `containers`, and those that stay.
+fn carried_names(from: &Source) -> Result<(Vec<String>, Vec<String>), DockerError> {
+    let (plain, _) = plain_names(&from.path)?;
+    let (mut carried, left): (Vec<_>, Vec<_>) = plain.into_iter().partition(is_daemons);
+    carried.retain(|name| name != CONTAINERS);
+    Ok((carried, left))
+}
+
 pub(super) fn shift_request(
     request: &RootlessRequest,
     direction: Direction,
@@ -174,8 +274,9 @@ pub(super) fn shift_request(
         direction,
         jobs: request.jobs,
         walk: WalkOptions {
-            outside_links: request.allow_outside_links,
-            clear_flags: request.clear_flags,
+            // A copy has neither.
+            outside_links: request.allow_outside_links || request.copy,
+            clear_flags: request.clear_flags || request.copy,
             ..WalkOptions::default()
         },
         allow_in_use: false,

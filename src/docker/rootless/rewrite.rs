@@ -43,11 +43,11 @@ impl MoveSteps<'_> {
         Ok(())
     }
 
-    /// The symlink or the options of a volume.
-    pub fn edit(&mut self, edit: &Edit) -> Result<(), DockerError> {
+    /// The symlink or the options of a volume; `top`: the docker root that it is told of.
+    pub fn edit(&mut self, edit: &Edit, top: &Path) -> Result<(), DockerError> {
         let (Edit::Link { at, .. } | Edit::Options { at, .. }) = edit;
-        let path = &self.from.path;
-        let below = at.strip_prefix(path).unwrap_or(at);
+        let below = at.strip_prefix(top).unwrap_or(at);
+        let at = &self.from.path.join(below);
         let names: Vec<&[u8]> = below.iter().map(OsStr::as_bytes).collect();
         let (Some(dir), Some((name, above))) = (at.parent(), names.split_last()) else {
             return Ok(());

@@ -264,7 +264,7 @@ fn no_copy_is_left_without_space_or_after_a_failure() {
     assert_eq!(names(), before);
 }
 
-fn free(path: &Path) -> u64 {
+pub(super) fn free(path: &Path) -> u64 {
     let mut df = Command::new("df");
     let run = Run::of(df.args(["--output=avail", "-B1"]).arg(path));
     run.text().lines().last().unwrap().trim().parse().unwrap()

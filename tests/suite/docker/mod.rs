@@ -27,6 +27,7 @@ mod ranges;
 mod rebase;
 mod rootless;
 mod rootless_adversary;
+mod rootless_copy;
 mod rootless_kills;
 mod rootless_places;
 mod rootless_revert;

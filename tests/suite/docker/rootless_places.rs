@@ -8,10 +8,10 @@ use super::volumes::Place;
 use crate::support::{Idshift, Run};
 use serde_json::json;
 
-const UID: u32 = 2100;
+pub(super) const UID: u32 = 2100;
 
 /// A user with ranges and a home, in this test's own `/etc`.
-fn user(place: &Place) -> PathBuf {
+pub(super) fn user(place: &Place) -> PathBuf {
     let home = place.beside("home/bea");
     fs::create_dir_all(home.join(".config/docker")).unwrap();
     for dir in ["home/bea", "home/bea/.config", "home/bea/.config/docker"] {
@@ -33,7 +33,7 @@ fn user(place: &Place) -> PathBuf {
     home
 }
 
-fn to_rootless(place: &Place, idshift: &Idshift, more: &[&str]) -> Run {
+pub(super) fn to_rootless(place: &Place, idshift: &Idshift, more: &[&str]) -> Run {
     place.run(idshift, "migrate", &[&["--rootless", "bea"], more].concat())
 }
 

@@ -1,4 +1,5 @@
 mod adversary;
+mod copy;
 mod kills;
 mod refusals;
 mod scenario;

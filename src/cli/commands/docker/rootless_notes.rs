@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use crate::cli::commands::copied;
 use crate::cli::output::text::{path, shell_word};
+use crate::docker::data_root_copy::PlannedCopy;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::user_config::UserConfig;
 use crate::engine::{Outcome, Report};
@@ -10,10 +12,19 @@ use crate::idmap::Direction;
 use crate::preflight::check_system_path;
 
 /// What is about to be done.
-pub(super) fn question(plan: &RootlessMove, request: &RootlessRequest) -> [String; 4] {
+pub(super) fn question(
+    plan: &RootlessMove,
+    request: &RootlessRequest,
+    copy: Option<&PlannedCopy>,
+) -> Vec<String> {
     let (user, uid) = (&request.user.name, request.user.root.0);
-    [
-        format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
+    let mut lines = vec![
+        format!(
+            "Moving {}{} to {}",
+            of_copy(copy),
+            path(&plan.from),
+            path(&plan.to)
+        ),
         match request.direction {
             Direction::Into => format!(
                 "  It is for the rootless Docker of {user}: container root becomes uid {uid}."
@@ -28,7 +39,14 @@ pub(super) fn question(plan: &RootlessMove, request: &RootlessRequest) -> [Strin
             plan.plan().steps.len()
         ),
         "  `idshift rollback latest` undoes it until Docker is started.".into(),
-    ]
+    ];
+    lines.splice(1..1, copy.map(copied::effect));
+    lines
+}
+
+/// What goes to the new place, before the path of the old one.
+fn of_copy(copy: Option<&PlannedCopy>) -> &'static str {
+    copy.map_or("", |_| "a copy of ")
 }
 
 /// What a person should know of a run.
@@ -47,11 +65,11 @@ pub(super) fn notes(
         true => ("would go", "would stay"),
         false => ("went", "stays"),
     };
-    notes.push(format!(
-        "{} {goes} to {}.",
-        path(&plan.from),
-        path(&plan.to)
-    ));
+    let what = match request.copy {
+        true => format!("A copy of {}", path(&plan.from)),
+        false => path(&plan.from),
+    };
+    notes.push(format!("{what} {goes} to {}.", path(&plan.to)));
     if let Some(aside) = &plan.set_aside {
         notes.push(format!(
             "What an unused daemon had made there is kept in it as {aside}."
@@ -205,8 +223,12 @@ fn next(plan: &RootlessMove, (request, config): (&RootlessRequest, &UserConfig))
             path(&config.path)
         ),
     };
+    let plain = match request.copy {
+        true => "The plain daemon still has its own: do not let both run the same containers",
+        false => "A plain daemon that is started here does not have this data any more",
+    };
     format!(
         "{first}Now {user} starts the rootless daemon: `systemctl --user start docker` (`dockerd-rootless-setuptool.sh install`, run \
-         as {user}, makes that unit). A plain daemon that is started here does not have this data any more."
+         as {user}, makes that unit). {plain}."
     )
 }

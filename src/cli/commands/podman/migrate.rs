@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{bind_note, refused};
 use crate::cli::args::{Immutable, PodmanMigrateArgs};
+use crate::cli::commands::copied;
 use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
@@ -12,78 +13,104 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell;
 use crate::cli::output::text::{path, printable};
+use crate::docker::data_root_copy::PlannedCopy;
+use crate::docker::rootless::copied_move::{CopiedError, unfinished_copy};
 use crate::docker::rootless::user::RootlessUser;
 use crate::docker::unfinished_run::unfinished_run;
-use crate::engine::{Ending, Outcome, Refusal, Report, Stats};
+use crate::engine::{Ending, Outcome, Refusal, Report, RunControl, Stats};
 use crate::journal::Store;
 use crate::podman::PodmanError;
 use crate::podman::config::{StorageConf, rootless_store};
-use crate::podman::plan::{MoveRequest, StoreMove};
+use crate::podman::plan::{ENGINE, MoveRequest, StoreMove};
 
 /// Runs it.
 pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.effort.apply().map_err(Failure::refused)?;
     let request = request(args).map_err(refused)?;
-    let now = &request.storage;
-    call.is_of(std::slice::from_ref(now));
+    call.is_of(std::slice::from_ref(&request.storage));
     let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
     let store = Store::at(&args.store.journal_dir);
-    let mut plan = StoreMove::prepare(&request).map_err(|error| {
-        // What a run left that was cut short is told first.
-        match unfinished_run(&store, now) {
-            Some(run) => Failure::from(Refusal::from(run)),
-            None => refused(error),
-        }
-    })?;
+    let refused_first = |error| unfinished(&store, &request).unwrap_or_else(|| refused(error));
+    let mut plan = StoreMove::prepare(&request).map_err(refused_first)?;
     let monitor = Terminal::new(args.output.quiet);
     let control = limits.control(&monitor);
+    if !args.dry_run {
+        plan.blockers.splice(..0, plan.mounted.take());
+        if !plan.blockers.is_empty() {
+            // Whose run is in the way is told first; of who uses the store, Podman's own words say more.
+            let first = || Refusal::from(plan.blockers.swap_remove(0)).into();
+            return Err(unfinished(&store, &request).unwrap_or_else(first));
+        }
+    }
+    let copy = plan.copy(&request).map_err(refused_first)?;
     let (report, of) = match args.dry_run {
-        true if plan.mounted.is_some() && args.manifest.is_none() => {
-            let why = "the store is in use, and what would change cannot be told".into();
-            let mut report = Report::new(Instant::now(), Ending::Nothing { why }, Stats::default());
-            report.would_refuse.extend(plan.mounted.take());
-            report.would_refuse.append(&mut plan.blockers);
-            (report, SummaryKind::DryRun)
-        }
-        true => {
-            if let Some(mounted) = plan.mounted.take() {
-                return Err(Refusal::from(mounted).into());
-            }
-            let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
-            let mut report = plan.plan().dry_run(&store, manifest, control)?;
-            report.would_refuse.append(&mut plan.blockers);
-            (report, SummaryKind::DryRun)
-        }
+        true => (
+            dry_run(&mut plan, args, &store, control)?,
+            SummaryKind::DryRun,
+        ),
         false => {
-            plan.blockers.splice(..0, plan.mounted.take());
-            if !plan.blockers.is_empty() {
-                // Whose run is in the way is told first; of who uses the store, Podman's own words say more.
-                if let Some(run) = unfinished_run(&store, now) {
-                    return Err(Refusal::from(run).into());
-                }
-                return Err(Refusal::from(plan.blockers.swap_remove(0)).into());
-            }
             if confirm::is_asked(&args.confirm, &args.output) {
                 // Whoever is asked is not refused afterwards.
                 drop(plan.plan().lock(&store, control)?);
-                match monitor.suspend(|| confirm::ask(&question(&plan, &request), &limits.cancel)) {
+                let lines = question(&plan, &request, copy.as_ref());
+                match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
                     Answer::Yes => {}
                     Answer::No => return Err(confirm::declined()),
                     Answer::Interrupted => return Ok(confirm::interrupted()),
                 }
             }
-            (plan.plan().execute(&store, control)?, SummaryKind::Shift)
+            let report = plan.execute(&request, copy.as_ref(), &store, control);
+            monitor.clear();
+            match report {
+                Ok(report) => (report, SummaryKind::Shift),
+                Err(CopiedError::InTheWay(error)) => return Err(refused(error)),
+                Err(CopiedError::Refusal(refusal)) => return Err(refusal.into()),
+                Err(CopiedError::Interrupted) => return Ok(copied::interrupted(call)),
+            }
         }
     };
     monitor.clear();
     let manifest = args.manifest.as_deref();
     print_report(call, &report, of, &args.output, to_stdout, manifest);
     if !args.output.quiet {
-        for note in notes(&plan, &request, &report, args.dry_run) {
+        let mut told = notes(&plan, (&request, copy.as_ref()), &report, args.dry_run);
+        let of_copy = |it| copied::notes(it, &report, args.dry_run);
+        told.extend(copy.iter().flat_map(of_copy));
+        for note in told {
             tell!("{}", printable(&note));
         }
     }
     Ok(Exit::from(&report))
+}
+
+fn dry_run(
+    plan: &mut StoreMove,
+    args: &PodmanMigrateArgs,
+    store: &Store,
+    control: RunControl<'_>,
+) -> Result<Report, Failure> {
+    let mut report = match plan.mounted.take() {
+        Some(mounted) if args.manifest.is_some() => return Err(Refusal::from(mounted).into()),
+        Some(mounted) => {
+            let why = "the store is in use, and what would change cannot be told".into();
+            let mut report = Report::new(Instant::now(), Ending::Nothing { why }, Stats::default());
+            report.would_refuse.push(mounted);
+            report
+        }
+        None => {
+            let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
+            plan.plan().dry_run(store, manifest, control)?
+        }
+    };
+    report.would_refuse.append(&mut plan.blockers);
+    Ok(report)
+}
+
+/// What a run left that was cut short.
+fn unfinished(store: &Store, request: &MoveRequest) -> Option<Failure> {
+    let of_copy = || unfinished_copy(store, &request.target, ENGINE, &request.user.name);
+    let run = unfinished_run(store, &request.storage).map(Refusal::from);
+    run.or_else(of_copy).map(Failure::from)
 }
 
 fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
@@ -100,6 +127,7 @@ fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
             None => rootless_store(&user, &system)?,
         },
         user,
+        copy: args.copy,
         jobs: args.effort.threads(),
         clear_flags: args.immutable == Immutable::Clear,
         allow_outside_links: args.allow_outside_links,
@@ -107,9 +135,10 @@ fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
 }
 
 /// What is about to be done.
-fn question(plan: &StoreMove, request: &MoveRequest) -> [String; 5] {
-    [
-        format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
+fn question(plan: &StoreMove, request: &MoveRequest, copy: Option<&PlannedCopy>) -> Vec<String> {
+    let of_copy = copy.map_or("", |_| "a copy of ");
+    let mut lines = vec![
+        format!("Moving {of_copy}{} to {}", path(&plan.from), path(&plan.to)),
         format!("  It has {}.", plan.holds),
         format!(
             "  It is for the rootless Podman of {}: container root becomes uid {}.",
@@ -123,11 +152,18 @@ fn question(plan: &StoreMove, request: &MoveRequest) -> [String; 5] {
             "  `idshift rollback latest` undoes it until {} works with it.",
             request.user.name
         ),
-    ]
+    ];
+    lines.splice(1..1, copy.map(copied::effect));
+    lines
 }
 
 /// What a person should know of a run.
-fn notes(plan: &StoreMove, request: &MoveRequest, report: &Report, dry_run: bool) -> Vec<String> {
+fn notes(
+    plan: &StoreMove,
+    (request, copy): (&MoveRequest, Option<&PlannedCopy>),
+    report: &Report,
+    dry_run: bool,
+) -> Vec<String> {
     let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if !is_done {
         return Vec::new();
@@ -137,13 +173,18 @@ fn notes(plan: &StoreMove, request: &MoveRequest, report: &Report, dry_run: bool
         true => ("would go", "would stay"),
         false => ("went", "stays"),
     };
+    let what = match copy {
+        Some(_) => format!("A copy of {}", path(&plan.from)),
+        None => path(&plan.from),
+    };
     let mut notes = vec![format!(
-        "{} {goes} to {}: {}.",
-        path(&plan.from),
+        "{what} {goes} to {}: {}.",
         path(&plan.to),
         plan.holds
     )];
-    notes.extend(plan.old_database.as_ref().map(|name| {
+    // That of a copy is in the directory that a rollback needs.
+    let old = plan.old_database.as_ref().filter(|_| copy.is_none());
+    notes.extend(old.map(|name| {
         format!(
             "The old database {stays} as {}, for a rollback. Remove it when nothing is missing.",
             path(&plan.from.join(name))
@@ -186,7 +227,11 @@ fn notes(plan: &StoreMove, request: &MoveRequest, report: &Report, dry_run: bool
         notes.push(format!(
             "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). What \
              started containers at boot (units in /etc/systemd/system, /etc/containers/systemd) is to be moved to {user}'s \
-             ~/.config. Root's Podman does not have this data any more."
+             ~/.config. {}.",
+            match copy {
+                Some(_) => "Root's Podman still has its own: do not let both run the same containers",
+                None => "Root's Podman does not have this data any more",
+            }
         ));
     }
     notes

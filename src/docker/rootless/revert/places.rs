@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::docker::DockerError;
-use crate::docker::rootless::place::{Source, stat_of};
+use crate::docker::rootless::place::{Source, changed_by_others, stat_of};
 use crate::docker::rootless::recognise;
 use crate::docker::rootless::user::RootlessUser;
 use crate::fs::escape::{escaped, shell_word};
@@ -71,21 +71,13 @@ pub(super) fn check_same_filesystem(from: &Source, to: &Path) -> Result<(), Dock
 
 /// Others than root must not be able to change what the plain daemon gets, or to put something in its place.
 pub(super) fn check_is_roots(to: &Path) -> Result<(), DockerError> {
-    for (n, path) in to.ancestors().enumerate() {
-        let found = stat_of(path)?;
-        let is_sticky = n > 0 && found.mode.bits() & 0o1000 != 0;
-        let who = match (found.uid, found.mode.bits() & 0o022) {
-            (0, 0) => continue,
-            (0, _) if is_sticky => continue,
-            (0, _) => format!("others than root: it has mode {}", found.mode),
-            (uid, _) => format!("uid {uid}, to whom it belongs"),
-        };
-        let why = format!(
-            "can be changed by {who}, and {} is to hold what runs with root's rights. Choose a plain data-root below directories \
-             of root's with --data-root DIR, or change owner and mode",
-            escaped(to)
-        );
-        return Err(DockerError::in_the_way(path, why));
-    }
-    Ok(())
+    let Some((path, who)) = changed_by_others(to)? else {
+        return Ok(());
+    };
+    let why = format!(
+        "can be changed by {who}, and {} is to hold what runs with root's rights. Choose a plain data-root below directories \
+         of root's with --data-root DIR, or change owner and mode",
+        escaped(to)
+    );
+    Err(DockerError::in_the_way(path, why))
 }

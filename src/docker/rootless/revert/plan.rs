@@ -96,6 +96,7 @@ impl RootlessMove {
             restarted: metadata.restarted,
             networks: metadata.networks,
             step_roots: Vec::new(),
+            carried: Vec::new(),
             left_data: (names(&from.path)?.into_iter())
                 .filter(|name| !taken.contains(name))
                 .collect(),
@@ -104,6 +105,7 @@ impl RootlessMove {
             to,
             inventory,
             blockers,
+            stamps: None,
         })
     }
 }

@@ -1,0 +1,174 @@
+//! A move to a user that leaves the original alone: a copy of it is moved.
+//!
+//! 1. [`closed_dir`] is a directory of root's on the filesystem of the new place. There a [`PlannedCopy`] is made, which only
+//!    root enters: a user who renames directories of the home does not lead the copy anywhere else.
+//! 2. The move is planned with the copy as its source, and with the paths of the original in metadata.
+//! 3. [`execute`] does what `docker migrate --copy` does: nobody may use the original, nothing of it may change while it is
+//!    copied, and the copy loses its mark as the journal of the move begins.
+//!
+//! The empty directory of the copy stays: a rollback puts everything back into it.
+
+use std::path::{Path, PathBuf};
+
+use super::place::{Target, changed_by_others, stat_of};
+use crate::docker::DockerError;
+use crate::docker::data_root::COPY;
+use crate::docker::data_root_copy::PlannedCopy;
+use crate::docker::stamps::Stamps;
+use crate::docker::unfinished_run::{is_surely_ended, unfinished_run};
+use crate::engine::{Plan, Refusal, Report, RunControl};
+use crate::fs::escape::shell_word;
+use crate::fs::space::Amount;
+use crate::journal::Store;
+
+/// Why there is no report. Nothing was changed, and no copy is left.
+#[derive(Debug)]
+pub enum CopiedError<E> {
+    /// Something is in the way.
+    InTheWay(E),
+    /// The engine refuses.
+    Refusal(Refusal),
+    /// Somebody asked to stop before the run began.
+    Interrupted,
+}
+
+impl<E> From<Refusal> for CopiedError<E> {
+    fn from(refusal: Refusal) -> CopiedError<E> {
+        CopiedError::Refusal(refusal)
+    }
+}
+
+/// The deepest directory above the new place that only root can change, seen through the same mount.
+///
+/// # Errors
+/// There is none: the whole filesystem is somebody's. `option`: what names another place.
+pub fn closed_dir(to: &Target, option: &str) -> Result<PathBuf, DockerError> {
+    let there = stat_of(&to.anchor)?;
+    let mut first = None;
+    for dir in to.anchor.ancestors() {
+        let stat = stat_of(dir)?;
+        if (stat.dev, stat.mount_id) != (there.dev, there.mount_id) {
+            break;
+        }
+        match changed_by_others(dir)? {
+            None => return Ok(dir.to_path_buf()),
+            Some(found) => first = Some(found),
+        }
+    }
+    let (dir, who) = first.unwrap_or((to.anchor.as_path(), "others than root".into()));
+    let why = format!(
+        "can be changed by {who}, and no directory above {} on this filesystem is root's alone. A copy is made in one that \
+         nobody else can change. Choose a place on another filesystem with {option}, or change owner and mode",
+        shell_word(&to.path())
+    );
+    Err(DockerError::in_the_way(dir, why))
+}
+
+/// What of a store is copied, and for whom.
+pub struct Original<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// Its names that are copied.
+    pub names: Vec<String>,
+    /// The engine: `docker`.
+    pub engine: &'a str,
+    /// The user's name.
+    pub user: &'a str,
+    /// The option that names another place.
+    pub option: &'a str,
+}
+
+impl Original<'_> {
+    /// The copy that is made of it for this place.
+    ///
+    /// # Errors
+    /// There is no space for it, or no place, or an earlier one is there.
+    pub fn copy_for(self, to: &Target) -> Result<PlannedCopy, DockerError> {
+        let dir = closed_dir(to, self.option)?;
+        let name = copy_name(self.engine, self.user);
+        let copy = PlannedCopy::into_dir((self.path, self.names), (&dir, name))?;
+        let help = format!(
+            "Make room there, or choose a place on another filesystem with {}",
+            self.option
+        );
+        copy.check_room(Amount::default(), Amount::default(), &help)?;
+        Ok(copy)
+    }
+}
+
+/// What the directory of a copy is called.
+fn copy_name(engine: &str, user: &str) -> String {
+    format!("{COPY}{engine}-{user}")
+}
+
+/// The run on the copy for this place that has not ended.
+pub fn unfinished_copy(store: &Store, to: &Path, engine: &str, user: &str) -> Option<Refusal> {
+    let to = Target::at(to).ok()?;
+    let dir = closed_dir(&to, "").ok()?;
+    let run = unfinished_run(store, &dir.join(copy_name(engine, user)))?;
+    Some(run.into())
+}
+
+/// The original, and what is made of it.
+pub struct CopiedRun<'a> {
+    /// The move of the original itself: what it is refused for, a move of the copy is, too.
+    pub original: Plan<'a>,
+    /// The copy.
+    pub copy: &'a PlannedCopy,
+    /// Of the original, before it was read.
+    pub stamps: Stamps,
+}
+
+/// Makes the copy, and moves it. `prepare` plans the move of what is at a path; `plan` is the plan of that.
+///
+/// # Errors
+/// [`CopiedError`]
+pub fn execute<M, E: From<DockerError>>(
+    run: CopiedRun<'_>,
+    (prepare, plan): (
+        impl FnOnce(&Path) -> Result<M, CopiedError<E>>,
+        impl Fn(&M) -> Plan<'_>,
+    ),
+    store: &Store,
+    control: RunControl<'_>,
+) -> Result<Report, CopiedError<E>> {
+    let refused = |error: DockerError| CopiedError::InTheWay(E::from(error));
+    let CopiedRun {
+        original,
+        copy,
+        mut stamps,
+    } = run;
+    let held = original.lock(store, control)?;
+    stamps.check("this run was planned").map_err(refused)?;
+    stamps.add_trees(None, copy.trees()).map_err(refused)?;
+    let copied = copy.make(control, || ());
+    if control.is_cancelled() {
+        // Asked after it was whole. One that was in the way is not this run's.
+        if copied.is_ok() {
+            copy.remove();
+        }
+        return Err(CopiedError::Interrupted);
+    }
+    copied.map_err(refused)?;
+    drop(held);
+    let path = copy.path();
+    let moved = || {
+        let moved = prepare(&path)?;
+        stamps.check("it was copied").map_err(refused)?;
+        let begin = || copy.begin();
+        let plan = Plan {
+            on_listed: Some(&begin),
+            ..plan(&moved)
+        };
+        Ok(plan.execute(store, control)?)
+    };
+    let done = moved();
+    let is_unused = match &done {
+        Ok(report) => report.journal.is_none(),
+        Err(_) => is_surely_ended(store, &path),
+    };
+    if is_unused {
+        copy.remove();
+    }
+    done
+}
