@@ -12,6 +12,15 @@ pub const MIGRATE_ROOTLESS: &str = "docker migrate --rootless";
 /// The way back.
 pub const REVERT_ROOTLESS: &str = "docker revert --rootless";
 
+/// The same for Podman, as records name it.
+pub const MIGRATE_PODMAN: &str = "podman migrate";
+
+/// The same, for a user who is to be named.
+pub const MIGRATE_PODMAN_TO: &str = "podman migrate --to-user";
+
+/// The way back.
+pub const REVERT_PODMAN: &str = "podman revert";
+
 /// Adds the claim of a login account to what a run may change.
 pub const ALLOW_HOME: &str = "--allow-home";
 

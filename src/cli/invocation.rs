@@ -103,7 +103,10 @@ fn of_docker(command: &DockerCommand) -> Invocation {
 fn of_podman(command: &PodmanCommand) -> Invocation {
     let (name, dry_run, json) = match command {
         PodmanCommand::Audit(args) => ("podman audit", false, args.output.json),
-        PodmanCommand::Migrate(args) => ("podman migrate", args.dry_run, args.output.json),
+        PodmanCommand::Migrate(args) => {
+            ("podman migrate", args.both.dry_run, args.both.output.json)
+        }
+        PodmanCommand::Revert(args) => ("podman revert", args.both.dry_run, args.both.output.json),
     };
     Invocation::new(name, &[], dry_run, json)
 }

@@ -48,7 +48,7 @@ fn hash(found: &fs::Metadata) -> u64 {
 }
 
 /// The state of a data-root and of other sources of a run, to detect changes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stamps {
     top: PathBuf,
     /// Inode number and mtime of the data-root. Not its ctime: the mtime shows that something was

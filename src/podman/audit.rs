@@ -9,6 +9,7 @@ use super::checks::{
     check_content, check_directories, check_is_rootful, check_maps, read_database, source,
 };
 use super::config::{StorageConf, rootless_store};
+use super::database::Database;
 use super::plan::{MoveRequest, StoreMove};
 use super::store::{DRIVER, Holds, SQLITE, Store};
 use crate::docker::rootless::user::RootlessUser;
@@ -183,7 +184,7 @@ fn store_findings(store: &Store) -> Vec<Finding> {
     if let Err(error) = check_maps(store) {
         findings.push(Finding::error("user namespaces", error.to_string()));
     }
-    let database = match read_database(store) {
+    let database = match read_database(store, ("root", Database::read)) {
         Ok(Some((database, _))) => database,
         Ok(None) => {
             findings.push(Finding::ok(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User};
 
 use super::PodmanError;
-use super::database::{ContainerRow, Database};
+use super::database::{ContainerRow, Database, DatabaseError};
 use super::networks;
 use super::paths::Directories;
 use super::store::{BOLT, DRIVER, SQLITE, Store};
@@ -136,7 +136,7 @@ pub(super) fn check_content(store: &Store) -> Result<(), PodmanError> {
     for driver in store.drivers()? {
         if driver != DRIVER {
             let why = format!(
-                "layers of the storage driver {driver} cannot be given to a rootless Podman, only those of {DRIVER}. `podman save` \
+                "layers of the storage driver {driver} cannot be moved, only those of {DRIVER}. `podman save` \
                  the images, and `podman load` them there"
             );
             return Err(PodmanError::in_the_way(
@@ -155,7 +155,7 @@ pub(super) fn check_content(store: &Store) -> Result<(), PodmanError> {
             .join(DRIVER)
             .join(std::ffi::OsStr::from_bytes(&layer));
         if layer.join("composefs-data").symlink_metadata().is_ok() {
-            let why = "is a layer of composefs, which a user cannot mount. `podman save` its image, `podman rmi` it, and `podman load` it \
+            let why = "is a layer of composefs, which idshift does not move. `podman save` its image, `podman rmi` it, and `podman load` it \
                        there";
             return Err(PodmanError::in_the_way(layer, why));
         }
@@ -170,7 +170,7 @@ pub(super) fn check_content(store: &Store) -> Result<(), PodmanError> {
     Ok(())
 }
 
-fn check_not_interrupted(store: &Store) -> Result<(), PodmanError> {
+pub(super) fn check_not_interrupted(store: &Store) -> Result<(), PodmanError> {
     let others = store.names()?.others;
     match others
         .iter()
@@ -195,7 +195,7 @@ pub(super) fn check_maps(store: &Store) -> Result<(), PodmanError> {
     let path = || store.path.join(format!("{DRIVER}-containers"));
     if let Some(first) = with_map.first() {
         let why = format!(
-            "the container {first}{} has a user namespace of its own (--userns, --uidmap), whose ids a user's Podman does not have. \
+            "the container {first}{} has a user namespace of its own (--userns, --uidmap), whose ids the other Podman does not have. \
              `podman rm {}` removes such containers; create them again there",
             crate::podman::and_more(with_map.len()),
             with_map.join(" ")
@@ -205,7 +205,7 @@ pub(super) fn check_maps(store: &Store) -> Result<(), PodmanError> {
     let layers = store.listed(DRIVER, "layers")?;
     if let Some(layer) = layers.iter().find(|layer| layer.has_map()) {
         let why = format!(
-            "was made for a user namespace (--userns, --uidmap), whose ids a user's Podman does not have. `podman rmi` of its \
+            "was made for a user namespace (--userns, --uidmap), whose ids the other Podman does not have. `podman rmi` of its \
              image removes it: `grep -l {} {}` finds what names it",
             layer.id,
             shell_word(&store.path.join(format!("{DRIVER}-images/images.json")))
@@ -218,18 +218,26 @@ pub(super) fn check_maps(store: &Store) -> Result<(), PodmanError> {
     Ok(())
 }
 
-/// The database, and its bytes; `None`: the store has none, as no container was ever made.
-pub(super) fn read_database(store: &Store) -> Result<Option<(Database, Vec<u8>)>, PodmanError> {
+/// The database, and its bytes; `None`: the store has none, as no container was ever made. `owner`: whose Podman it is, and
+/// how its database is read.
+pub(super) fn read_database(
+    store: &Store,
+    (owner, read): (&str, Read),
+) -> Result<Option<(Database, Vec<u8>)>, PodmanError> {
     if store.path.join(BOLT).symlink_metadata().is_ok() {
-        let why = "is a BoltDB database, which idshift does not rewrite. Podman 5.8 and later convert it: `podman system migrate \
-                   --migrate-db`, run as root. Older ones cannot: there, move what you need with `podman save` and `podman volume \
-                   export`, or update Podman first";
+        let why = format!(
+            "is a BoltDB database, which idshift does not rewrite. Podman 5.8 and later convert it: `podman system migrate \
+             --migrate-db`, run as {owner}. Older ones cannot: there, move what you need with `podman save` and `podman volume \
+             export`, or update Podman first"
+        );
         return Err(PodmanError::in_the_way(store.path.join(BOLT), why));
     }
     for more in ["-journal", "-wal"] {
         let path = store.path.join(format!("{SQLITE}{more}"));
         if path.symlink_metadata().is_ok() {
-            let why = "belongs to a change of the database that was cut short. `podman ps -a`, run as root, ends it";
+            let why = format!(
+                "belongs to a change of the database that was cut short. `podman ps -a`, run as {owner}, ends it"
+            );
             return Err(PodmanError::in_the_way(path, why));
         }
     }
@@ -237,10 +245,13 @@ pub(super) fn read_database(store: &Store) -> Result<Option<(Database, Vec<u8>)>
         return Ok(None);
     };
     let path = store.path.join(SQLITE);
-    let database = Database::read(&bytes);
+    let database = read(&bytes);
     let database = database.map_err(|error| PodmanError::in_the_way(path, error.to_string()))?;
     Ok(Some((database, bytes)))
 }
+
+/// A way to read a database.
+pub(super) type Read = fn(&[u8]) -> Result<Database, DatabaseError>;
 
 /// Refuses a database of another store, or one whose directories are elsewhere.
 pub(super) fn check_directories(
@@ -350,16 +361,32 @@ pub(super) fn mounted(from: &Source, containers: &[ContainerRow]) -> Option<Tran
 /// are made for all at its first start.
 fn used_since_boot(user: &RootlessUser) -> Option<(PathBuf, String)> {
     let directories = Directories::rootless(Path::new("/"), user.root.0);
-    let alive = directories.tmp_dir.join("alive");
     let locks = PathBuf::from(format!("/dev/shm/libpod_rootless_lock_{}", user.root.0));
-    let mut of_boot = [&alive, &locks].into_iter();
-    let found = of_boot.find(|path| path.symlink_metadata().is_ok())?;
+    let (found, files) = made_since_boot(&directories, &locks)?;
     let reason = format!(
         "the Podman of {name} was used since the boot, and would not start containers that come later. Run as {name}: `podman \
-         system migrate && rm -f {} {}`",
-        shell_word(&alive),
-        shell_word(&locks),
+         system migrate && rm -f {files}`",
         name = user.name
     );
-    Some((found.clone(), reason))
+    Some((found, reason))
+}
+
+/// The same of root's, which has no containers.
+pub(super) fn used_by_root_since_boot() -> Option<(PathBuf, String)> {
+    let directories = Directories::rootful(Path::new("/"));
+    let (found, files) = made_since_boot(&directories, Path::new("/dev/shm/libpod_lock"))?;
+    let reason = format!(
+        "the Podman of root was used since the boot, and would give locks of volumes that come later to others. It has no \
+         containers: `rm -f {files}` lets it begin anew"
+    );
+    Some((found, reason))
+}
+
+/// What is there of the two that Podman makes at its first start, and both for a command line.
+fn made_since_boot(directories: &Directories, locks: &Path) -> Option<(PathBuf, String)> {
+    let alive = directories.tmp_dir.join("alive");
+    let mut of_boot = [alive.as_path(), locks].into_iter();
+    let found = of_boot.find(|path| path.symlink_metadata().is_ok())?;
+    let files = format!("{} {}", shell_word(&alive), shell_word(locks));
+    Some((found.to_path_buf(), files))
 }

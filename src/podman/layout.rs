@@ -1,18 +1,20 @@
-//! Which inode of a store goes through the map. A rootless Podman is root of its user namespace: all of a store is the
+//! Which inode of a store goes through the map, this way or back. A rootless Podman is root of its user namespace: all of a store is the
 //! user's, what Podman makes and what containers make.
 
 use std::collections::HashSet;
 
 use super::store::DRIVER;
+use crate::docker::rootless::layout::device_rule;
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
-use crate::ownership::FileType;
 use crate::ownership::overlay::OverlayNamespace;
 
 /// Everything in some directories of the first tree, and nothing in any other.
 pub(super) struct Layout {
     /// Names in the store that are carried.
     pub carried: HashSet<Vec<u8>>,
+    /// Whose attributes overlayfs is to read in layers afterwards.
+    pub namespace: OverlayNamespace,
     /// Files that steps write anew, which gives them their owner: the directory in the store, and the name in it.
     pub rewritten: HashSet<[Vec<u8>; 2]>,
 }
@@ -20,7 +22,7 @@ pub(super) struct Layout {
 impl Layout {
     fn rule(&self, first: &[u8]) -> Rule {
         match self.carried.contains(first) {
-            true if first == DRIVER.as_bytes() => Rule::MapLayer(OverlayNamespace::User),
+            true if first == DRIVER.as_bytes() => Rule::MapLayer(self.namespace),
             true => Rule::MapAll,
             false => Rule::Skip,
         }
@@ -60,14 +62,8 @@ impl Policy for Layout {
         }
     }
 
-    /// Whoever owns a device file opens the device with all rights, in a container or not: a disk is one that containers
-    /// may have made files of. A whiteout opens nothing.
     fn inode_rule(&self, _dir: &DirPath, _name: &[u8], stat: &Stat, rule: Rule) -> Rule {
-        let is_device = matches!(stat.file_type, FileType::CharDevice | FileType::BlockDevice);
-        match is_device && !stat.whiteout && rule != Rule::Skip {
-            true => Rule::Close,
-            false => rule,
-        }
+        device_rule(stat, rule, self.namespace)
     }
 }
 
@@ -81,6 +77,7 @@ mod tests {
         let name = |text: &str| text.as_bytes().to_vec();
         let layout = Layout {
             carried: HashSet::from(["overlay", "secrets", "volumes"].map(name)),
+            namespace: OverlayNamespace::User,
             rewritten: HashSet::from([[name("secrets"), name("secrets.json")]]),
         };
         let none = Identity { ino: 0, born: 0 };

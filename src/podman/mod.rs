@@ -1,4 +1,4 @@
-//! What a store of Podman's holds, and what each part must become when root's is to be a user's.
+//! What a store of Podman's holds, and what each part must become when root's is to be a user's, or the other way round.
 //!
 //! - [`PodmanError`]: why nothing is done
 //! - [`config`]: what `storage.conf` says
@@ -11,6 +11,7 @@
 //! - `steps`: what is renamed, made and written
 //! - `checks`: what must be so before
 //! - [`plan`]: all of it together
+//! - [`revert`]: the way back
 //! - [`audit`]: what an operator should know before
 //!
 //! What both engines have in common is in [`crate::docker::rootless`]: the user, the map, and places that users cannot
@@ -26,6 +27,7 @@ pub mod networks;
 pub mod obstacles;
 pub mod paths;
 pub mod plan;
+pub mod revert;
 mod steps;
 pub mod store;
 

@@ -28,6 +28,7 @@ use crate::engine::{Plan, Policy, Refusal, Report, RunControl, ShiftRequest};
 use crate::idmap::{Direction, Mapped};
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::journal::{Step, Store as Journals};
+use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
 
 /// What to move.
@@ -126,7 +127,7 @@ impl StoreMove {
         let store = Store::at(&from.path);
         check_content(&store)?;
         check_maps(&store)?;
-        let database = read_database(&store)?;
+        let database = read_database(&store, ("root", Database::read))?;
         let new = Directories::rootless(&to.path(), user.root.0);
         let old = match &database {
             Some((database, _)) => database.directories().map_err(in_database(&store))?,
@@ -170,6 +171,7 @@ impl StoreMove {
             stamps: None,
             policy: Layout {
                 carried: carried.into_iter().collect::<HashSet<_>>(),
+                namespace: OverlayNamespace::User,
                 rewritten: steps.rewritten,
             },
             holds: store.holds()?,
@@ -211,13 +213,13 @@ impl StoreMove {
     /// # Errors
     /// [`CopiedError`]
     pub fn execute(
-        &mut self,
+        &self,
         request: &MoveRequest,
         copy: Option<&PlannedCopy>,
         store: &Journals,
         control: RunControl<'_>,
     ) -> Result<Report, CopiedError<PodmanError>> {
-        let stamps = self.stamps.take();
+        let stamps = self.stamps.clone();
         let (Some(copy), Some(stamps)) = (copy, stamps) else {
             return Ok(self.plan().execute(store, control)?);
         };

@@ -36,7 +36,7 @@ pub(super) const GUARD: &str = "idshift is moving this Podman store, or was inte
     This file keeps Podman from starting on half of its data. Do not remove it.\n\
     `idshift resume` finishes the move and `idshift rollback` undoes it; both remove this file.\n";
 
-const fn of_root(mode: u32) -> NewDirectory {
+pub(super) const fn of_root(mode: u32) -> NewDirectory {
     NewDirectory {
         uid: 0,
         gid: 0,
@@ -45,10 +45,10 @@ const fn of_root(mode: u32) -> NewDirectory {
 }
 
 /// A directory that is root's alone.
-const CLOSED: NewDirectory = of_root(0o700);
+pub(super) const CLOSED: NewDirectory = of_root(0o700);
 
 /// A guard: everybody can read why Podman does not start.
-const GUARD_OWNER: NewDirectory = of_root(0o644);
+pub(super) const GUARD_OWNER: NewDirectory = of_root(0o644);
 
 /// Steps as they come together.
 pub(super) struct MoveSteps<'a> {
@@ -266,14 +266,14 @@ impl<'a> MoveSteps<'a> {
 }
 
 /// Restores the mtime of a directory when the steps are undone.
-fn times(at: StepPath, path: &Path) -> Result<Step, PodmanError> {
+pub(super) fn times(at: StepPath, path: &Path) -> Result<Step, PodmanError> {
     let open = open_dir(rustix::fs::CWD, path).map_err(PodmanError::errno(path))?;
     let mtime_ns = mtime_ns(open).map_err(PodmanError::io(path))?;
     Ok(Step::Times { at, mtime_ns })
 }
 
 /// What is at a path, if it can be renamed.
-fn carried(path: &Path) -> Result<Stat, PodmanError> {
+pub(super) fn carried(path: &Path) -> Result<Stat, PodmanError> {
     let pin = PinnedFile::path(path);
     let stat = pin.and_then(|pin| pin.stat());
     let stat = stat.map_err(PodmanError::errno(path))?;

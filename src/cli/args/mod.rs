@@ -41,7 +41,9 @@ pub use journal::{JournalArgs, JournalCommand};
 pub use manifest::{DiffArgs, ManifestArgs, ManifestCommand};
 pub use map::MapCommandArgs;
 pub use mount::{MountArgs, MountsArgs, UmountArgs};
-pub use podman::{PodmanArgs, PodmanAuditArgs, PodmanCommand, PodmanMigrateArgs};
+pub use podman::{
+    PodmanArgs, PodmanAuditArgs, PodmanCommand, PodmanMigrateArgs, PodmanMoveArgs, PodmanRevertArgs,
+};
 pub use prepare::PrepareArgs;
 pub use report::ReportArgs;
 pub use resume::ResumeArgs;

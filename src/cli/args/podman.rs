@@ -23,6 +23,8 @@ pub enum PodmanCommand {
     Audit(PodmanAuditArgs),
     /// Give the store of root's Podman to a user's rootless Podman: images, containers, volumes and secrets
     Migrate(PodmanMigrateArgs),
+    /// Give the store of a user's rootless Podman to root's: images, volumes and secrets
+    Revert(PodmanRevertArgs),
 }
 
 /// The two stores.
@@ -81,20 +83,13 @@ pub struct PodmanMigrateArgs {
     /// of the user's lines in /etc/subuid and /etc/subgid
     #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::subid_users))]
     pub to_user: String,
-    /// The stores
+    /// Both ways
     #[command(flatten)]
-    pub stores: StoresArgs,
-    /// Change nothing; show what would be done
-    #[arg(long)]
-    pub dry_run: bool,
+    pub both: PodmanMoveArgs,
     /// Keep root's store as it is, and move a copy of it (reflinks where the filesystem has them), which may be on
     /// another filesystem
     #[arg(long, conflicts_with = "manifest")]
     pub copy: bool,
-    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
-    /// .zst
-    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
-    pub manifest: Option<PathBuf>,
     /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
     /// change and set it again
     #[arg(
@@ -108,6 +103,43 @@ pub struct PodmanMigrateArgs {
     /// Also change files that have a hard link outside of the store
     #[arg(long)]
     pub allow_outside_links: bool,
+}
+
+/// `idshift podman revert`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Containers and pods are refused: remove them first, and create them again as root.\n\n\
+    Examples:\n  \
+    End all that ann runs, and see every change:\n    \
+    loginctl terminate-user ann\n    \
+    idshift podman revert --from-user ann --dry-run --manifest plan.jsonl\n  \
+    Give the store of ann to root's Podman:\n    \
+    idshift podman revert --from-user ann\n  \
+    Undo it, before root works with it:\n    \
+    idshift rollback latest"
+)]
+pub struct PodmanRevertArgs {
+    /// The user whose rootless Podman has the store: this user becomes root in containers again
+    #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::subid_users))]
+    pub from_user: String,
+    /// Both ways
+    #[command(flatten)]
+    pub both: PodmanMoveArgs,
+}
+
+/// What `migrate` and `revert` have in common.
+#[derive(Debug, Args)]
+pub struct PodmanMoveArgs {
+    /// The stores
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// Change nothing; show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: write every change to FILE, or to stdout with `-`. Compressed if the name ends in
+    /// .zst
+    #[arg(long, value_name = "FILE|-", requires = "dry_run")]
+    pub manifest: Option<PathBuf>,
     /// How hard it works
     #[command(flatten)]
     pub effort: LimitArgs,

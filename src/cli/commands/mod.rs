@@ -21,4 +21,5 @@ pub mod resume;
 pub mod rollback;
 pub mod shift;
 pub mod umount;
+mod user_made;
 pub mod verify;

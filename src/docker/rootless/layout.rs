@@ -77,23 +77,24 @@ impl Policy for Layout {
         }
     }
 
-    /// Whoever owns a device file opens the device with all rights, in a container or not: a disk is one that containers
-    /// may have made files of. A whiteout opens nothing.
     fn inode_rule(&self, _dir: &DirPath, _name: &[u8], stat: &Stat, rule: Rule) -> Rule {
-        let is_device = matches!(stat.file_type, FileType::CharDevice | FileType::BlockDevice);
-        match (
-            is_device && !stat.whiteout && rule != Rule::Skip,
-            self.namespace,
-        ) {
-            (true, OverlayNamespace::User) => Rule::Close,
-            // One that was closed so stays closed.
-            (true, OverlayNamespace::Trusted)
-                if (stat.uid, stat.mode) == (0, Mode::from_st_mode(0)) =>
-            {
-                Rule::Keep
-            }
-            _ => rule,
+        device_rule(stat, rule, self.namespace)
+    }
+}
+
+/// Whoever owns a device file opens the device with all rights, in a container or not: a disk is one that containers
+/// may have made files of. A whiteout opens nothing.
+pub(crate) fn device_rule(stat: &Stat, rule: Rule, namespace: OverlayNamespace) -> Rule {
+    let is_device = matches!(stat.file_type, FileType::CharDevice | FileType::BlockDevice);
+    match (is_device && !stat.whiteout && rule != Rule::Skip, namespace) {
+        (true, OverlayNamespace::User) => Rule::Close,
+        // One that was closed so stays closed.
+        (true, OverlayNamespace::Trusted)
+            if (stat.uid, stat.mode) == (0, Mode::from_st_mode(0)) =>
+        {
+            Rule::Keep
         }
+        _ => rule,
     }
 }
 

@@ -15,7 +15,7 @@
 
 mod checks;
 pub mod copied_move;
-mod layout;
+pub(crate) mod layout;
 mod metadata;
 pub mod obstacles;
 pub mod place;

@@ -5,8 +5,9 @@ use crate::engine::control::RunControl;
 use crate::engine::refusal::Refusal;
 use crate::engine::reopen::check_service_stopped;
 use crate::engine::{Problem, ProblemKind};
-use crate::guidance::MIGRATE_ROOTLESS;
+use crate::guidance::{MIGRATE_PODMAN_TO, MIGRATE_ROOTLESS};
 use crate::journal::Journal;
+use crate::journal::record::RunKind;
 use crate::preflight::transient::check_nobody_holds;
 
 /// Refuses to undo a run of which a user had everything, where something of that may be the user's doing; or a run that
@@ -47,10 +48,16 @@ pub(in crate::engine) fn refuse_changed(
 /// What can be done instead of undoing a run.
 pub(in crate::engine) fn not_undone(journal: &Journal) -> String {
     match journal.takes_over() {
-        true => format!(
-            "What root's daemon wrote does not become a user's by a rollback. `idshift {MIGRATE_ROOTLESS} USER` gives that user \
-             all there is now"
-        ),
+        true => {
+            let command = match journal.header.command {
+                RunKind::PodmanRevert => MIGRATE_PODMAN_TO,
+                _ => MIGRATE_ROOTLESS,
+            };
+            format!(
+                "What root's daemon wrote does not become a user's by a rollback. `idshift {command} USER` gives that user all \
+                 there is now"
+            )
+        }
         false => NOT_UNDONE.into(),
     }
 }

@@ -101,6 +101,8 @@ pub enum RunKind {
     DockerFromRootless,
     /// `idshift podman migrate`
     PodmanMigrate,
+    /// `idshift podman revert`
+    PodmanRevert,
     /// A subcommand that this version does not know.
     Other {
         /// Its name in the record.
@@ -120,7 +122,8 @@ impl RunKind {
             | RunKind::DockerRebase
             | RunKind::DockerToRootless
             | RunKind::DockerFromRootless
-            | RunKind::PodmanMigrate => true,
+            | RunKind::PodmanMigrate
+            | RunKind::PodmanRevert => true,
             RunKind::Other { is_of_service, .. } => *is_of_service,
         }
     }
@@ -129,7 +132,10 @@ impl RunKind {
     /// that moved some.
     pub fn format(&self) -> u32 {
         match self {
-            RunKind::DockerToRootless | RunKind::DockerFromRootless | RunKind::PodmanMigrate => 6,
+            RunKind::DockerToRootless
+            | RunKind::DockerFromRootless
+            | RunKind::PodmanMigrate
+            | RunKind::PodmanRevert => 6,
             _ => 1,
         }
     }
@@ -144,7 +150,8 @@ impl RunKind {
             RunKind::DockerRebase => "docker rebase",
             RunKind::DockerToRootless => guidance::MIGRATE_ROOTLESS,
             RunKind::DockerFromRootless => guidance::REVERT_ROOTLESS,
-            RunKind::PodmanMigrate => "podman migrate",
+            RunKind::PodmanMigrate => guidance::MIGRATE_PODMAN,
+            RunKind::PodmanRevert => guidance::REVERT_PODMAN,
             RunKind::Other { name, .. } => name,
         }
     }
@@ -161,6 +168,7 @@ impl From<String> for RunKind {
             RunKind::DockerToRootless,
             RunKind::DockerFromRootless,
             RunKind::PodmanMigrate,
+            RunKind::PodmanRevert,
         ];
         let known = known.into_iter().find(|known| known.name() == name);
         known.unwrap_or_else(|| RunKind::Other {

@@ -3,9 +3,11 @@
 //!
 //! - [`json`]: pure: paths in the JSON of its rows
 //! - [`cgroups`]: pure: systemd slices in them
+//! - [`tables`]: which tables there are, and a database that is made anew
 
 pub mod cgroups;
 pub mod json;
+pub mod tables;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{Value, ValueRef};
@@ -46,6 +48,15 @@ pub enum DatabaseError {
         "has schema {0}, and this idshift knows {SCHEMA}. `idshift --version` shows its version"
     )]
     Schema(i64),
+    /// It has what Podman does not make.
+    #[error(
+        "has {what}, which Podman 5.4 does not make in this way. `podman save` and `podman volume export`, run as the user, take out \
+         what is needed"
+    )]
+    Strange {
+        /// A table, a view, or what else.
+        what: String,
+    },
     /// Part of it is in another file.
     #[error(
         "has a write-ahead log. Podman makes none; `sqlite3 db.sql 'PRAGMA journal_mode=DELETE'` ends it"
@@ -111,6 +122,24 @@ impl Database {
     /// # Errors
     /// It is not what Podman writes.
     pub fn read(bytes: &[u8]) -> Result<Database, DatabaseError> {
+        let database = Database::open(bytes)?;
+        database.check()?;
+        Ok(database)
+    }
+
+    /// The same, of a file that may be hostile: it has Podman's own tables and nothing else.
+    ///
+    /// # Errors
+    /// It is not what Podman writes.
+    pub fn read_users(bytes: &[u8]) -> Result<Database, DatabaseError> {
+        let database = Database::open(bytes)?;
+        // First: a column may be computed by whatever its table says.
+        database.check_tables()?;
+        database.check()?;
+        Ok(database)
+    }
+
+    fn open(bytes: &[u8]) -> Result<Database, DatabaseError> {
         if bytes.get(18..20) == Some(&WAL) {
             return Err(DatabaseError::WriteAheadLog);
         }
@@ -121,9 +150,7 @@ impl Database {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-        let database = Database { connection };
-        database.check()?;
-        Ok(database)
+        Ok(Database { connection })
     }
 
     fn check(&self) -> Result<(), DatabaseError> {
@@ -198,6 +225,17 @@ impl Database {
     /// A row is not what Podman writes.
     pub fn volumes(&self) -> Result<Vec<JsonRow>, DatabaseError> {
         self.rows("VolumeConfig", "Name")
+    }
+
+    /// The names of all pods.
+    ///
+    /// # Errors
+    /// It is not what Podman writes.
+    pub fn pod_names(&self) -> Result<Vec<String>, DatabaseError> {
+        let sql = "SELECT Name FROM PodConfig ORDER BY Name";
+        let mut statement = self.connection.prepare(sql)?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
     }
 
     /// How many pods there are.

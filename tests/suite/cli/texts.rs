@@ -107,6 +107,7 @@ fn help_is_as_reviewed() {
         &["podman", "--help"],
         &["podman", "audit", "--help"],
         &["podman", "migrate", "--help"],
+        &["podman", "revert", "--help"],
         &["manifest", "--help"],
         &["manifest", "diff", "--help"],
         &["report", "--help"],

@@ -231,7 +231,7 @@ fn the_plain_data_root_is_roots_alone() {
 }
 
 /// What a user may have written: what it is, a script, and what the refusal says.
-const PLANTED: [(&str, &str, &str); 20] = [
+const PLANTED: [(&str, &str, &str); 22] = [
     (
         "a container that would be privileged",
         "sed -i 's/\"Privileged\":false/\"Privileged\":true/' containers/*/hostconfig.json",
@@ -266,6 +266,16 @@ const PLANTED: [(&str, &str, &str); 20] = [
         "a layer that is a symlink",
         "d=$(ls -d overlay2/*-init/diff); mv $d ~ann/d; ln -s /etc $d",
         "diff: is not what dockerd writes",
+    ),
+    (
+        "metadata that a container could write to",
+        "ln image/overlay2/repositories.json volumes/vol/_data/list",
+        "repositories.json: is not what dockerd makes",
+    ),
+    (
+        "a name of a layer that a container could write to",
+        "ln $(ls -d overlay2/*-init/link) volumes/vol/_data/link",
+        "link: is not what dockerd writes",
     ),
     (
         "a redirect out of the layer",

@@ -38,7 +38,7 @@ fn a_move_survives_a_kill_anywhere() {
 }
 
 /// Files and directories that a run makes are others each time.
-fn without_what_is_new(line: &str) -> String {
+pub(super) fn without_what_is_new(line: &str) -> String {
     let mut value: Value = serde_json::from_str(line).unwrap();
     let object = value.as_object_mut().unwrap();
     for key in ["ino", "atime_ns", "mtime_ns"] {

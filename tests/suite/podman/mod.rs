@@ -2,4 +2,5 @@ mod adversary;
 mod copy;
 mod kills;
 mod refusals;
+mod revert;
 mod scenario;

@@ -38,10 +38,10 @@ impl SwitchedOff {
         it.mount(&["--bind"], Idshift::program(), "usr/local/bin/idshift");
         it.mount(&["-t", "proc"], Path::new("proc"), "proc");
         it.mount(&["--rbind"], Path::new("/sys"), "sys");
-        for place in ["run", "tmp"] {
+        it.mount(&["--bind"], Path::new("/dev"), "dev");
+        for place in ["run", "tmp", "dev/shm"] {
             it.mount(&["-t", "tmpfs"], Path::new("tmpfs"), place);
         }
-        it.mount(&["--bind"], Path::new("/dev"), "dev");
         it
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cli::commands::copied;
+use crate::cli::commands::user_made::trust;
 use crate::cli::output::text::{path, shell_word};
 use crate::docker::data_root_copy::PlannedCopy;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
@@ -10,6 +11,9 @@ use crate::docker::rootless::user_config::UserConfig;
 use crate::engine::{Outcome, Report};
 use crate::idmap::Direction;
 use crate::preflight::check_system_path;
+
+/// What is taken over of a user's.
+const ALL: &str = "images, containers and volumes";
 
 /// What is about to be done.
 pub(super) fn question(
@@ -31,7 +35,7 @@ pub(super) fn question(
             ),
             Direction::OutOf => format!(
                 "  What belongs to uid {uid} becomes root's. {}",
-                trust(&request.user.name)
+                trust(ALL, &request.user.name)
             ),
         },
         format!(
@@ -123,19 +127,11 @@ fn left_note(plan: &RootlessMove, request: &RootlessRequest, stays: &str) -> Vec
     }
 }
 
-/// What no check can tell of what a user made.
-fn trust(user: &str) -> String {
-    format!(
-        "The contents of images, containers and volumes are not checked: an image named debian is what {user}, or root in a \
-         container of {user}'s, made of it. Remove before what you do not trust."
-    )
-}
-
 /// What a person should know of the way back.
 fn back_notes(plan: &RootlessMove, request: &RootlessRequest) -> Vec<String> {
     let mut notes = Vec::new();
     if request.direction == Direction::OutOf {
-        notes.push(trust(&request.user.name));
+        notes.push(trust(ALL, &request.user.name));
     }
     if !plan.restarted.is_empty() {
         notes.push(format!(

@@ -1,23 +1,16 @@
 //! `idshift podman migrate`
 
-use std::time::Instant;
-
+use super::carry_out::{Blockers, CutShort, Move};
 use super::{bind_note, refused};
 use crate::cli::args::{Immutable, PodmanMigrateArgs};
 use crate::cli::commands::copied;
-use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
-use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
-use crate::cli::output::progress::Terminal;
-use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell;
-use crate::cli::output::text::{path, printable};
+use crate::cli::output::text::path;
 use crate::docker::data_root_copy::PlannedCopy;
-use crate::docker::rootless::copied_move::{CopiedError, unfinished_copy};
+use crate::docker::rootless::copied_move::unfinished_copy;
 use crate::docker::rootless::user::RootlessUser;
-use crate::docker::unfinished_run::unfinished_run;
-use crate::engine::{Ending, Outcome, Refusal, Report, RunControl, Stats};
+use crate::engine::{Outcome, Report};
 use crate::journal::Store;
 use crate::podman::PodmanError;
 use crate::podman::config::{StorageConf, rootless_store};
@@ -25,98 +18,44 @@ use crate::podman::plan::{ENGINE, MoveRequest, StoreMove};
 
 /// Runs it.
 pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    let limits = args.effort.apply().map_err(Failure::refused)?;
+    let limits = args.both.effort.apply().map_err(Failure::refused)?;
     let request = request(args).map_err(refused)?;
-    call.is_of(std::slice::from_ref(&request.storage));
-    let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
-    let store = Store::at(&args.store.journal_dir);
-    let refused_first = |error| unfinished(&store, &request).unwrap_or_else(|| refused(error));
-    let mut plan = StoreMove::prepare(&request).map_err(refused_first)?;
-    let monitor = Terminal::new(args.output.quiet);
-    let control = limits.control(&monitor);
-    if !args.dry_run {
-        plan.blockers.splice(..0, plan.mounted.take());
-        if !plan.blockers.is_empty() {
-            // Whose run is in the way is told first; of who uses the store, Podman's own words say more.
-            let first = || Refusal::from(plan.blockers.swap_remove(0)).into();
-            return Err(unfinished(&store, &request).unwrap_or_else(first));
-        }
-    }
-    let copy = plan.copy(&request).map_err(refused_first)?;
-    let (report, of) = match args.dry_run {
-        true => (
-            dry_run(&mut plan, args, &store, control)?,
-            SummaryKind::DryRun,
-        ),
-        false => {
-            if confirm::is_asked(&args.confirm, &args.output) {
-                // Whoever is asked is not refused afterwards.
-                drop(plan.plan().lock(&store, control)?);
-                let lines = question(&plan, &request, copy.as_ref());
-                match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
-                    Answer::Yes => {}
-                    Answer::No => return Err(confirm::declined()),
-                    Answer::Interrupted => return Ok(confirm::interrupted()),
-                }
-            }
-            let report = plan.execute(&request, copy.as_ref(), &store, control);
-            monitor.clear();
-            match report {
-                Ok(report) => (report, SummaryKind::Shift),
-                Err(CopiedError::InTheWay(error)) => return Err(refused(error)),
-                Err(CopiedError::Refusal(refusal)) => return Err(refusal.into()),
-                Err(CopiedError::Interrupted) => return Ok(copied::interrupted(call)),
-            }
-        }
+    let store = Store::at(&args.both.store.journal_dir);
+    let unfinished = || unfinished_copy(&store, &request.target, ENGINE, &request.user.name);
+    let cut_short = CutShort {
+        now: &request.storage,
+        of_copy: &unfinished,
     };
-    monitor.clear();
-    let manifest = args.manifest.as_deref();
-    print_report(call, &report, of, &args.output, to_stdout, manifest);
-    if !args.output.quiet {
-        let mut told = notes(&plan, (&request, copy.as_ref()), &report, args.dry_run);
-        let of_copy = |it| copied::notes(it, &report, args.dry_run);
-        told.extend(copy.iter().flat_map(of_copy));
-        for note in told {
-            tell!("{}", printable(&note));
-        }
-    }
-    Ok(Exit::from(&report))
-}
-
-fn dry_run(
-    plan: &mut StoreMove,
-    args: &PodmanMigrateArgs,
-    store: &Store,
-    control: RunControl<'_>,
-) -> Result<Report, Failure> {
-    let mut report = match plan.mounted.take() {
-        Some(mounted) if args.manifest.is_some() => return Err(Refusal::from(mounted).into()),
-        Some(mounted) => {
-            let why = "the store is in use, and what would change cannot be told".into();
-            let mut report = Report::new(Instant::now(), Ending::Nothing { why }, Stats::default());
-            report.would_refuse.push(mounted);
-            report
-        }
-        None => {
-            let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
-            plan.plan().dry_run(store, manifest, control)?
-        }
+    let mut plan = cut_short.prepared(&args.both, call, || StoreMove::prepare(&request))?;
+    let mut blockers = Blockers {
+        mounted: plan.mounted.take(),
+        others: std::mem::take(&mut plan.blockers),
     };
-    report.would_refuse.append(&mut plan.blockers);
-    Ok(report)
-}
-
-/// What a run left that was cut short.
-fn unfinished(store: &Store, request: &MoveRequest) -> Option<Failure> {
-    let of_copy = || unfinished_copy(store, &request.target, ENGINE, &request.user.name);
-    let run = unfinished_run(store, &request.storage).map(Refusal::from);
-    run.or_else(of_copy).map(Failure::from)
+    if !args.both.dry_run {
+        blockers.refuse(&cut_short, &store)?;
+    }
+    let copy = plan
+        .copy(&request)
+        .map_err(|error| cut_short.first(&store, error))?;
+    let move_of = Move {
+        plan: plan.plan(),
+        blockers,
+        question: &question(&plan, &request, copy.as_ref()),
+        execute: &|store, control| plan.execute(&request, copy.as_ref(), store, control),
+        notes: &|report| {
+            let mut told = notes(&plan, (&request, copy.as_ref()), report, args.both.dry_run);
+            let of_copy = |it| copied::notes(it, report, args.both.dry_run);
+            told.extend(copy.iter().flat_map(of_copy));
+            told
+        },
+    };
+    move_of.carry_out((&args.both, &cut_short), &limits, call)
 }
 
 fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
     let system = StorageConf::of_system()?;
     let user = RootlessUser::resolve(&args.to_user)?;
-    let stores = &args.stores;
+    let stores = &args.both.stores;
     Ok(MoveRequest {
         storage: stores
             .storage
@@ -128,7 +67,7 @@ fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
         },
         user,
         copy: args.copy,
-        jobs: args.effort.threads(),
+        jobs: args.both.effort.threads(),
         clear_flags: args.immutable == Immutable::Clear,
         allow_outside_links: args.allow_outside_links,
     })

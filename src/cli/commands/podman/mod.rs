@@ -1,7 +1,9 @@
 //! `idshift podman`: one file a subcommand.
 
 mod audit;
+mod carry_out;
 mod migrate;
+mod revert;
 
 use std::path::Path;
 
@@ -16,6 +18,7 @@ pub fn run(args: &PodmanArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     match &args.command {
         PodmanCommand::Audit(args) => audit::run(args, call),
         PodmanCommand::Migrate(args) => migrate::run(args, call),
+        PodmanCommand::Revert(args) => revert::run(args, call),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where the daemon's own files say that layers are. dockerd joins what it reads there to paths, as root: a user who writes
 //! `../../..` would have it use any directory of the host as a layer.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use super::shape::OF_DAEMON;
 use crate::docker::DockerError;
@@ -34,15 +35,29 @@ pub(super) fn check(root: &DockerRoot, driver: &str) -> Result<(), DockerError> 
     }
     let top = root.path.join(driver);
     match driver {
-        "overlay2" => check_overlay2(&top),
+        "overlay2" => match overlay_leads_out(&top, &OF_DAEMON)? {
+            Some(path) => Err(leads_out(&path)),
+            None => Ok(()),
+        },
         _ => {
-            check_directories(&top, &[])?;
-            check_directories(&top.join("dir"), &[])
+            let of_top = not_directory(&top, &OF_DAEMON, &[])?;
+            let below = not_directory(&top.join("dir"), &OF_DAEMON, &[])?;
+            of_top
+                .or(below)
+                .map_or(Ok(()), |path| Err(leads_out(&path)))
         }
     }
 }
 
-fn check_overlay2(top: &Path) -> Result<(), DockerError> {
+/// The first path below the directory of an overlay driver that could lead out of it: Docker's overlay2, and the overlay of
+/// containers/storage. `others`: names in it that are no layers.
+///
+/// # Errors
+/// Something cannot be read.
+pub(crate) fn overlay_leads_out(
+    top: &Path,
+    others: &[&str],
+) -> Result<Option<PathBuf>, DockerError> {
     let links = top.join(LINKS);
     for name in names(&links)? {
         let link = links.join(&name);
@@ -52,45 +67,60 @@ fn check_overlay2(top: &Path) -> Result<(), DockerError> {
             rest.strip_suffix("/diff")
         });
         if !layer.is_some_and(is_layer_name) {
-            return Err(leads_out(&link));
+            return Ok(Some(link));
         }
     }
-    let is_layer = |name: &String| name != LINKS && !OF_DAEMON.contains(&name.as_str());
+    let is_layer = |name: &String| name != LINKS && !others.contains(&name.as_str());
     let layers: Vec<String> = names(top)?.into_iter().filter(is_layer).collect();
     for layer in &layers {
         let dir = top.join(layer);
-        check_name(&dir.join("link"))?;
+        let link = dir.join("link");
+        if read_text(&link)?.is_some_and(|text| !is_layer_name(text.trim()))
+            || has_more_names(&link)
+        {
+            return Ok(Some(link));
+        }
         let lower = dir.join("lower");
         let text = read_text(&lower)?.unwrap_or_default();
         let is_short = |name: &str| name.strip_prefix("l/").is_some_and(is_layer_name);
-        if !text.is_empty() && !text.split(':').all(is_short) {
-            return Err(leads_out(&lower));
+        if !text.is_empty() && !text.split(':').all(is_short) || has_more_names(&lower) {
+            return Ok(Some(lower));
         }
     }
-    check_directories(top, &["diff", "work", "merged"])
+    not_directory(top, others, &["diff", "work", "merged"])
 }
 
-/// Everything in this directory is a directory, and so are those entries of it, where they are there.
-fn check_directories(top: &Path, entries: &[&str]) -> Result<(), DockerError> {
+/// A container could write to it, where one of its names is in a volume.
+fn has_more_names(file: &Path) -> bool {
+    file.symlink_metadata().is_ok_and(|found| found.nlink() > 1)
+}
+
+/// Everything in this directory but `others` should be a directory with the name of a layer, and so should those entries of
+/// it, where they are there: the first that is none.
+fn not_directory(
+    top: &Path,
+    others: &[&str],
+    entries: &[&str],
+) -> Result<Option<PathBuf>, DockerError> {
     for name in names(top)? {
-        if OF_DAEMON.contains(&name.as_str()) {
+        if others.contains(&name.as_str()) {
             continue;
         }
         let dir = top.join(&name);
         if !is_layer_name(&name) {
-            return Err(leads_out(&dir));
+            return Ok(Some(dir));
         }
         let below = entries.iter().map(|entry| dir.join(entry));
         for path in std::iter::once(dir.clone()).chain(below) {
             match path.symlink_metadata() {
                 Ok(found) if !found.is_dir() => {
-                    return Err(leads_out(&path));
+                    return Ok(Some(path));
                 }
                 _ => {}
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// A file that holds the name of a layer, where it is there.
@@ -101,8 +131,8 @@ fn check_name(file: &Path) -> Result<(), DockerError> {
     }
 }
 
-/// What dockerd calls a layer. A comma or a colon would end it in the options of a mount.
-fn is_layer_name(name: &str) -> bool {
+/// What engines call a layer. A comma or a colon would end it in the options of a mount.
+pub(crate) fn is_layer_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     !name.is_empty() && name.bytes().all(is_fine)
 }

@@ -11,7 +11,7 @@
 //! Contents of images and volumes are not looked at: whoever trusts no image of the user's removes it before.
 
 mod containers;
-mod json;
+pub(crate) mod json;
 mod layers;
 mod networks;
 mod places;
@@ -20,6 +20,11 @@ mod powers;
 mod shape;
 mod steps;
 
+pub(crate) use self::layers::{is_layer_name, overlay_leads_out};
+pub(crate) use self::places::check_is_roots;
+pub(crate) use self::plan::check_was_read;
+pub(crate) use self::shape::{first_not_plain, is_directory, is_volume_name};
+pub(crate) use self::steps::{close_step, restrict_step};
 use crate::docker::steps::CONTAINERS;
 
 /// What is taken over of a docker root, beside the directory of the storage driver. Everything else stays: databases that

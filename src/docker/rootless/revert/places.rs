@@ -69,14 +69,14 @@ pub(super) fn check_same_filesystem(from: &Source, to: &Path) -> Result<(), Dock
     Err(DockerError::in_the_way(to, why))
 }
 
-/// Others than root must not be able to change what the plain daemon gets, or to put something in its place.
-pub(super) fn check_is_roots(to: &Path) -> Result<(), DockerError> {
+/// Others than root must not be able to change what root's engine gets, or to put something in its place. `remedy`: how to
+/// choose another place.
+pub(crate) fn check_is_roots(to: &Path, remedy: &str) -> Result<(), DockerError> {
     let Some((path, who)) = changed_by_others(to)? else {
         return Ok(());
     };
     let why = format!(
-        "can be changed by {who}, and {} is to hold what runs with root's rights. Choose a plain data-root below directories \
-         of root's with --data-root DIR, or change owner and mode",
+        "can be changed by {who}, and {} is to hold what runs with root's rights. {remedy}, or change owner and mode",
         escaped(to)
     );
     Err(DockerError::in_the_way(path, why))

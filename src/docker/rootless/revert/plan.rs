@@ -41,7 +41,7 @@ impl RootlessMove {
         mount_watch::have_changed();
         check_places(user, &from, &to)?;
         check_same_filesystem(&from, &to)?;
-        check_is_roots(&to)?;
+        check_is_roots(&to, OTHER_PLACE)?;
         let root = DockerRoot::at(&from.path);
         check_content(&root)?;
         check_drivers(&root)?;
@@ -111,9 +111,9 @@ impl RootlessMove {
 }
 
 /// Paths must have led to one tree as long as it was read.
-fn check_was_read(reading: &Reading, from: &Path) -> Result<(), DockerError> {
+pub(crate) fn check_was_read(reading: &Reading, from: &Path) -> Result<(), DockerError> {
     let again = |path: &Path, what: &str| {
-        let why = format!("{what} while the data-root was read. Run this again");
+        let why = format!("{what} while it was read. Run this again");
         Err(DockerError::in_the_way(path, why))
     };
     if mount_watch::have_changed() {
@@ -124,6 +124,9 @@ fn check_was_read(reading: &Reading, from: &Path) -> Result<(), DockerError> {
         None => Ok(()),
     }
 }
+
+const OTHER_PLACE: &str =
+    "Choose a plain data-root below directories of root's with --data-root DIR";
 
 /// Of a rootless daemon with images in containerd.
 const LOAD: &str =

@@ -1,6 +1,7 @@
 //! The kinds of entries that dockerd makes. dockerd follows symlinks, as root: a log that is one would be written elsewhere.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names, read_text};
@@ -24,13 +25,20 @@ pub(super) fn check(root: &DockerRoot, taken: &[String]) -> Result<(), DockerErr
         }
         check_mode(&top)?;
         if [CONTAINERS, "image"].contains(&name.as_str()) {
-            check_plain(&top)?;
+            if let Some(path) = first_not_plain(&top)? {
+                return Err(not_dockers(&path));
+            }
         }
     }
     check_volumes(&root.path.join("volumes"))
 }
 
-fn check_plain(top: &Path) -> Result<(), DockerError> {
+/// The first below this directory that is neither a directory nor a file with one name: a container could write to the
+/// other one, in a volume.
+///
+/// # Errors
+/// Something cannot be read.
+pub(crate) fn first_not_plain(top: &Path) -> Result<Option<PathBuf>, DockerError> {
     let mut dirs = vec![top.to_path_buf()];
     while let Some(dir) = dirs.pop() {
         for name in names(&dir)? {
@@ -38,12 +46,12 @@ fn check_plain(top: &Path) -> Result<(), DockerError> {
             let found = path.symlink_metadata().map_err(DockerError::io(&path))?;
             match (found.is_dir(), found.is_file()) {
                 (true, _) => dirs.push(path),
-                (_, true) => {}
-                _ => return Err(not_dockers(&path)),
+                (_, true) if found.nlink() == 1 => {}
+                _ => return Ok(Some(path)),
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn check_volumes(top: &Path) -> Result<(), DockerError> {
@@ -95,8 +103,8 @@ fn check_mode(top: &Path) -> Result<(), DockerError> {
     }
 }
 
-/// As dockerd has it (`names.RestrictedNamePattern`).
-fn is_volume_name(name: &str) -> bool {
+/// As dockerd has it (`names.RestrictedNamePattern`), and Podman (`define.NameRegex`).
+pub(crate) fn is_volume_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     name.bytes().all(is_fine)
         && name
@@ -110,7 +118,7 @@ fn has_no_options(file: &Path) -> Result<bool, DockerError> {
     Ok(["null", "{}"].contains(&text.trim()))
 }
 
-fn is_directory(path: &Path) -> bool {
+pub(crate) fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 

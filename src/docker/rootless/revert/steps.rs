@@ -19,36 +19,14 @@ use crate::ownership::{Mode, Ownership, OwnershipXattrs};
 impl MoveSteps<'_> {
     /// The user's data-root is closed.
     pub fn close(&mut self) -> Result<(), DockerError> {
-        let (identity, before) = owned(&self.from.path)?;
-        let closed = Mode::from_st_mode(0o700);
-        self.early.push(Step::SetOwnership {
-            at: StepPath::new(0, [""; 0]),
-            identity,
-            before,
-            after: Ownership::new(0, 0, closed, OwnershipXattrs::default()),
-        });
+        self.early.push(close_step(&self.from.path)?);
         Ok(())
     }
 
     /// Nobody but root enters the plain data-root, `to`: a user's set-id programs become root's in it. A dockerd that is older
     /// than 20.10.9 lets others enter (CVE-2021-41091).
     pub fn restrict(&mut self, to: &Path) -> Result<(), DockerError> {
-        let (identity, before) = owned(to)?;
-        if before.xattrs.is_some() {
-            let why =
-                "has an ACL, and a plain daemon's data-root has none. Remove it with `setfacl -b`";
-            return Err(DockerError::in_the_way(to, why));
-        }
-        let entered = Mode::from_st_mode(u32::from(before.mode.bits()) & 0o710);
-        let after = Ownership::new(0, 0, entered, OwnershipXattrs::default());
-        if before != after {
-            self.early.push(Step::SetOwnership {
-                at: StepPath::new(1, [""; 0]),
-                identity,
-                before,
-                after,
-            });
-        }
+        self.early.extend(restrict_step(to, 0o710)?);
         Ok(())
     }
 
@@ -164,6 +142,36 @@ pub(super) fn there(root: &Path, of: &[&str]) -> Result<Vec<String>, DockerError
     let mut all = names(root)?;
     all.retain(|name| of.contains(&name.as_str()));
     Ok(all)
+}
+
+/// A user's directory, the first root of the steps, becomes one that only root enters.
+pub(crate) fn close_step(from: &Path) -> Result<Step, DockerError> {
+    let (identity, before) = owned(from)?;
+    let closed = Mode::from_st_mode(0o700);
+    Ok(Step::SetOwnership {
+        at: StepPath::new(0, [""; 0]),
+        identity,
+        before,
+        after: Ownership::new(0, 0, closed, OwnershipXattrs::default()),
+    })
+}
+
+/// A directory of root's, the second root of the steps, has no other permissions than these; `None`: it has none already.
+pub(crate) fn restrict_step(to: &Path, allowed: u32) -> Result<Option<Step>, DockerError> {
+    let (identity, before) = owned(to)?;
+    if before.xattrs.is_some() {
+        let why = "has an ACL, and root's engine makes none there. Remove it with `setfacl -b`";
+        return Err(DockerError::in_the_way(to, why));
+    }
+    let entered = Mode::from_st_mode(u32::from(before.mode.bits()) & allowed);
+    let after = Ownership::new(0, 0, entered, OwnershipXattrs::default());
+    let at = StepPath::new(1, [""; 0]);
+    Ok((before != after).then_some(Step::SetOwnership {
+        at,
+        identity,
+        before,
+        after,
+    }))
 }
 
 /// A directory, and whose it is.

@@ -1,0 +1,113 @@
+//! `idshift podman revert`
+
+use super::carry_out::{Blockers, CutShort, Move};
+use super::refused;
+use crate::cli::args::PodmanRevertArgs;
+use crate::cli::commands::user_made;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::text::{path, shell_word};
+use crate::docker::rootless::user::RootlessUser;
+use crate::engine::{Outcome, Report};
+use crate::podman::PodmanError;
+use crate::podman::config::{StorageConf, rootless_store};
+use crate::podman::revert::plan::{StoreTake, TakeRequest};
+
+/// Runs it.
+pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let limits = args.both.effort.apply().map_err(Failure::refused)?;
+    let request = request(args).map_err(refused)?;
+    let cut_short = CutShort {
+        now: &request.target,
+        of_copy: &|| None,
+    };
+    let mut plan = cut_short.prepared(&args.both, call, || StoreTake::prepare(&request))?;
+    let blockers = Blockers {
+        mounted: None,
+        others: std::mem::take(&mut plan.blockers),
+    };
+    let move_of = Move {
+        plan: plan.plan(),
+        blockers,
+        question: &question(&plan, &request),
+        execute: &|store, control| Ok(plan.plan().execute(store, control)?),
+        notes: &|report| notes(&plan, &request, report, args.both.dry_run),
+    };
+    move_of.carry_out((&args.both, &cut_short), &limits, call)
+}
+
+fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, PodmanError> {
+    let system = StorageConf::of_system()?;
+    let user = RootlessUser::resolve(&args.from_user)?;
+    let stores = &args.both.stores;
+    Ok(TakeRequest {
+        storage: match &stores.storage {
+            Some(storage) => storage.clone(),
+            None => system.rootful_store(),
+        },
+        target: match &stores.target {
+            Some(target) => target.clone(),
+            None => rootless_store(&user, &system)?,
+        },
+        user,
+        jobs: args.both.effort.threads(),
+    })
+}
+
+/// What is about to be done.
+fn question(plan: &StoreTake, request: &TakeRequest) -> [String; 5] {
+    let user = &request.user;
+    [
+        format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
+        format!("  It has {}.", plan.holds),
+        format!(
+            "  What belongs to uid {} becomes root's. {}",
+            user.root.0,
+            user_made::trust("images and volumes", &user.name)
+        ),
+        format!(
+            "  {} renames and rewrites of files.",
+            plan.plan().steps.len()
+        ),
+        "  `idshift rollback latest` undoes it until root's Podman works with it.".into(),
+    ]
+}
+
+/// What a person should know of a run.
+fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, dry_run: bool) -> Vec<String> {
+    if !matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft) {
+        return Vec::new();
+    }
+    let (uid, gid) = request.user.root;
+    let user = &request.user.name;
+    let (goes, stays) = match dry_run {
+        true => ("would go", "would stay"),
+        false => ("went", "stays"),
+    };
+    let mut notes = vec![format!(
+        "{} {goes} to {}: {}.",
+        path(&plan.from),
+        path(&plan.to),
+        plan.holds
+    )];
+    notes.extend(plan.set_aside.as_ref().map(|aside| {
+        format!("What an unused Podman of root's had made there is kept in it as {aside}.")
+    }));
+    if !plan.left.is_empty() {
+        let top = shell_word(&plan.from);
+        notes.push(format!(
+            "{}: {stays} in {}, where only root can enter. Networks are not taken over: `podman network create` makes them again. \
+             `chown {uid}:{gid} {top}` gives the rest back to {user}, with names of volumes that are empty then: `podman volume rm \
+             --all`, run as {user}, removes those.",
+            plan.left.join(", "),
+            path(&plan.from)
+        ));
+    }
+    notes.push(user_made::trust("images and volumes", user));
+    if !dry_run {
+        notes.push(
+            "Now root works with it: `podman images` and `podman volume ls`, run as root.".into(),
+        );
+    }
+    notes
+}

@@ -1,0 +1,9 @@
+//! What is said of what a user made and root is to have.
+
+/// What no check can tell of what a user made. `what`: images, and what else.
+pub(super) fn trust(what: &str, user: &str) -> String {
+    format!(
+        "The contents of {what} are not checked: an image named debian is what {user}, or root in a container of {user}'s, made \
+         of it. Remove before what you do not trust."
+    )
+}

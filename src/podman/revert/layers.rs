@@ -1,0 +1,165 @@
+//! Files of layers and images, and what lists them. Podman joins names that it reads there to paths, as root: a user who
+//! writes `../../..` would have it use any directory of the host as a layer.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::members::{first_bad, is_id, listed};
+use crate::docker::data_root::names;
+use crate::docker::rootless::place::stat_of;
+use crate::docker::rootless::revert::{
+    first_not_plain, is_directory, is_layer_name, overlay_leads_out,
+};
+use crate::fs::escape::shell_word;
+use crate::podman::PodmanError;
+use crate::podman::store::{DRIVER, Store};
+
+/// What tells whether a program mounts layers (fuse-overlayfs).
+const FLAG: &str = ".has-mount-program";
+
+/// What the driver has of a layer: directories, and files with names of layers.
+const OF_LAYER: [&str; 6] = ["diff", "empty", "link", "lower", "merged", "work"];
+
+/// Refuses what could lead Podman out of the store, and lists with more than Podman writes of an image.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn check(store: &Store) -> Result<(), PodmanError> {
+    let top = store.path.join(DRIVER);
+    check_layers(store, &top)?;
+    if let Some(path) = overlay_leads_out(&top, &[FLAG])? {
+        return Err(not_podmans(path));
+    }
+    for list in ["overlay-layers", "overlay-images"] {
+        if let Some(path) = first_not_plain(&store.path.join(list))? {
+            return Err(not_podmans(path));
+        }
+    }
+    let lists: [(&str, Fine); 4] = [
+        ("overlay-layers/layers.json", &is_of_layer),
+        ("overlay-layers/volatile-layers.json", &is_of_layer),
+        ("overlay-images/images.json", &is_of_image),
+        ("overlay-images/volatile-images.json", &is_of_image),
+    ];
+    for (list, is_fine) in lists {
+        check_list(store, list, is_fine)?;
+    }
+    Ok(())
+}
+
+type Fine<'a> = &'a dyn Fn(&str, &Value) -> bool;
+
+fn check_layers(store: &Store, top: &Path) -> Result<(), PodmanError> {
+    for name in names(top)? {
+        let layer = top.join(&name);
+        match name.as_str() {
+            "l" if is_directory(&layer) => continue,
+            FLAG => {
+                let text = store.file(&format!("{DRIVER}/{FLAG}"))?;
+                match text.is_some_and(|(bytes, _)| bytes.trim_ascii() == b"false") {
+                    true => continue,
+                    false => return Err(not_podmans(layer)),
+                }
+            }
+            id if is_id(id) && is_layer_name(id) && is_directory(&layer) => {}
+            _ => return Err(not_podmans(layer)),
+        }
+        check_is_closed(&layer)?;
+        for entry in names(&layer)? {
+            let path = layer.join(&entry);
+            let is_file = || path.symlink_metadata().is_ok_and(|it| it.is_file());
+            let is_fine = match entry.as_str() {
+                "link" | "lower" => is_file(),
+                other => OF_LAYER.contains(&other) && is_directory(&path),
+            };
+            if !is_fine {
+                return Err(not_podmans(path));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Set-id programs become root's in it.
+pub(super) fn check_is_closed(dir: &Path) -> Result<(), PodmanError> {
+    let mode = stat_of(dir)?.mode;
+    match mode.bits() & 0o077 {
+        0 => Ok(()),
+        _ => {
+            let why = format!(
+                "has mode {mode}, and Podman makes it with 0700. `chmod 700 {}`",
+                shell_word(dir)
+            );
+            Err(PodmanError::in_the_way(dir, why))
+        }
+    }
+}
+
+fn check_list(store: &Store, name: &str, is_fine: Fine) -> Result<(), PodmanError> {
+    let path = store.path.join(name);
+    let Some((bytes, _)) = store.file(name)? else {
+        return Ok(());
+    };
+    let strange = |why: String| {
+        let why = format!(
+            "is not what Podman writes: {why}. `podman system check --repair`, run as the user, may repair it"
+        );
+        PodmanError::in_the_way(&path, why)
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|error| strange(error.to_string()))?;
+    for entry in listed(text).map_err(|error| strange(error.to_string()))? {
+        let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
+        if !is_id(id) {
+            return Err(strange(format!("{id:?} is no id")));
+        }
+        if let Some(member) = first_bad(&entry, is_fine) {
+            return Err(refused(path, member, &entry));
+        }
+    }
+    Ok(())
+}
+
+fn refused(path: PathBuf, member: &str, entry: &Map<String, Value>) -> PodmanError {
+    let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
+    let why = format!(
+        "has {member:?} of {id}, which idshift does not know, or with a value that Podman does not write for a plain image. \
+         `podman rmi` its image as the user"
+    );
+    PodmanError::in_the_way(path, why)
+}
+
+/// A member of a layer that is about the layer itself alone (containers/storage 1.57, `layers.go`).
+fn is_of_layer(name: &str, value: &Value) -> bool {
+    match name {
+        "id" | "parent" => value.as_str().is_some_and(is_id),
+        "names"
+        | "created"
+        | "compressed-diff-digest"
+        | "compressed-size"
+        | "diff-digest"
+        | "diff-size"
+        | "toc-digest"
+        | "compression"
+        | "uidset"
+        | "gidset"
+        | "big-data-names" => true,
+        _ => false,
+    }
+}
+
+/// A member of an image that is about the image itself alone (containers/storage 1.57, `images.go`).
+fn is_of_image(name: &str, value: &Value) -> bool {
+    match name {
+        "id" | "layer" => value.as_str().is_some_and(is_id),
+        "digest" | "names" | "names-history" | "metadata" | "big-data-names" | "big-data-sizes"
+        | "big-data-digests" | "created" => true,
+        _ => false,
+    }
+}
+
+fn not_podmans(path: PathBuf) -> PodmanError {
+    let why = "is not what Podman makes, and root's could be led out of the store by it. Remove the image or container with \
+               `podman rmi` or `podman rm`, run as the user";
+    PodmanError::in_the_way(path, why)
+}

@@ -1,0 +1,193 @@
+//! The plan that makes a user's store that of root's Podman.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::places::{OTHER_PLACE, free_name};
+use super::steps::TakeSteps;
+use super::{TAKEN, containers, layers, places, secrets, volumes};
+use crate::docker::data_root::ASIDE;
+use crate::docker::rootless::revert::{check_is_roots, check_was_read};
+use crate::docker::rootless::user::RootlessUser;
+use crate::engine::{Plan, Policy, Reading, ShiftRequest};
+use crate::fs::{Root, mount_watch};
+use crate::idmap::Direction;
+use crate::journal::Step;
+use crate::journal::record::{RunKind, WalkOptions};
+use crate::ownership::OverlayNamespace;
+use crate::podman::PodmanError;
+use crate::podman::checks::{
+    check_content, check_directories, check_maps, read_database, used_by_root_since_boot,
+};
+use crate::podman::database::cgroups::Cgroups;
+use crate::podman::database::json::Rewriter;
+use crate::podman::database::tables::with_volumes;
+use crate::podman::database::{Database, DatabaseError};
+use crate::podman::layout::Layout;
+use crate::podman::paths::{Directories, PathMap};
+use crate::podman::steps::UNUSED;
+use crate::podman::store::{DRIVER, Holds, SQLITE, Store};
+use crate::preflight::TransientBlocker;
+use crate::preflight::transient::check_nobody_holds;
+
+/// What to take back.
+#[derive(Clone, Debug)]
+pub struct TakeRequest {
+    /// The store of a user.
+    pub target: PathBuf,
+    /// Whose it is.
+    pub user: RootlessUser,
+    /// The store of root's Podman.
+    pub storage: PathBuf,
+    /// Threads.
+    pub jobs: usize,
+}
+
+/// A plan, and its facts for people.
+pub struct StoreTake {
+    request: ShiftRequest,
+    policy: Layout,
+    steps: Vec<Step>,
+    steps_before: usize,
+    unchanged_since: Timestamp,
+    /// Where the store is.
+    pub from: PathBuf,
+    /// Where it will be.
+    pub to: PathBuf,
+    /// How much is in it.
+    pub holds: Holds,
+    /// Names in it that stay where they are.
+    pub left: Vec<String>,
+    /// Name of what holds what an unused Podman of root's made.
+    pub set_aside: Option<String>,
+    /// What keeps it from being done now.
+    pub blockers: Vec<TransientBlocker>,
+}
+
+impl StoreTake {
+    /// Reads both stores and makes the plan.
+    ///
+    /// # Errors
+    /// What is in the way. Nothing was changed.
+    pub fn prepare(request: &TakeRequest) -> Result<StoreTake, PodmanError> {
+        let user = &request.user;
+        let to = places::roots(&request.storage)?;
+        let from = places::users(&request.target, user)?;
+        let reading = Reading::begin(Root::open(&from.path).map_err(of_place)?);
+        // Users may mount filesystems of their own making on their directories, and unmount them again.
+        mount_watch::are_watched();
+        mount_watch::have_changed();
+        places::check(&from, &to)?;
+        check_is_roots(&to, OTHER_PLACE)?;
+        let store = Store::at(&from.path);
+        check_content(&store)?;
+        check_maps(&store)?;
+        let database = read_database(&store, (&user.name, Database::read_users))?;
+        let database = database.map(|(database, _)| database);
+        containers::check_none(&store, database.as_ref(), user)?;
+        layers::check(&store)?;
+        volumes::check_directories(&store)?;
+        let new = Directories::rootful(&to);
+        let (rewriter, content) = database_of(&store, database.as_ref(), (user, &new))?;
+        let secrets = secrets::checked(&store, (&rewriter, &to))?;
+
+        let there = places::unused(&to)?;
+        let aside = free_name(&to, &format!("{ASIDE}{UNUSED}"));
+        let is_there = |name: &&str| from.path.join(name).symlink_metadata().is_ok();
+        let taken: Vec<&str> = TAKEN.into_iter().filter(is_there).collect();
+        let mut steps = TakeSteps::new(&from, &to)?;
+        steps.clear((&there, &aside), content)?;
+        let held = steps.take(&taken)?;
+        if let Some(list) = secrets {
+            steps.rewrite(list, user.root)?;
+        }
+        steps.put(held);
+        let mut blockers: Vec<_> = check_nobody_holds(&user.map, &from.path)
+            .err()
+            .into_iter()
+            .collect();
+        let used = used_by_root_since_boot();
+        blockers.extend(used.map(|(path, reason)| TransientBlocker::Store { path, reason }));
+        let (holds, names) = (store.holds()?, store.names()?);
+        check_was_read(&reading, &from.path)?;
+        let left = names.ours.into_iter().chain(names.others);
+        let left = left.map(|name| String::from_utf8_lossy(&name).into_owned());
+        Ok(StoreTake {
+            steps_before: steps.early.len(),
+            steps: [steps.early, steps.late].concat(),
+            request: shift_request(request, vec![from.path.clone(), to.clone()]),
+            unchanged_since: reading.since,
+            policy: Layout {
+                carried: (taken.iter().map(|name| name.as_bytes().to_vec()))
+                    .collect::<HashSet<_>>(),
+                namespace: OverlayNamespace::Trusted,
+                rewritten: steps.rewritten,
+            },
+            left: left.filter(|name| !taken.contains(&&name[..])).collect(),
+            set_aside: (!there.is_empty()).then_some(aside),
+            from: from.path,
+            to,
+            holds,
+            blockers,
+        })
+    }
+
+    /// The plan, for the engine.
+    pub fn plan(&self) -> Plan<'_> {
+        let policy: &dyn Policy = &self.policy;
+        Plan {
+            request: self.request.clone(),
+            step_roots: Vec::new(),
+            policy,
+            steps: self.steps.clone(),
+            steps_before: self.steps_before,
+            on_listed: None,
+            unchanged_since: Some(self.unchanged_since),
+        }
+    }
+}
+
+fn of_place(error: crate::fs::root::RootError) -> PodmanError {
+    PodmanError::from(crate::docker::DockerError::Place(error))
+}
+
+/// What changes paths, and the bytes of root's database.
+fn database_of(
+    store: &Store,
+    database: Option<&Database>,
+    (user, new): (&RootlessUser, &Directories),
+) -> Result<(Rewriter, Vec<u8>), PodmanError> {
+    let path = store.path.join(SQLITE);
+    let failed = |error: DatabaseError| PodmanError::in_the_way(&path, error.to_string());
+    let old = match database {
+        Some(database) => database.directories().map_err(failed)?,
+        None => Directories::rootless(&store.path, user.root.0),
+    };
+    check_directories(store, &old)?;
+    let rewriter = Rewriter {
+        paths: PathMap::new(&old, &store.path, new),
+        cgroups: Cgroups::to_user(user.root.0),
+    };
+    let rows = database.map(Database::volume_rows).transpose();
+    let rows = rows.map_err(failed)?.unwrap_or_default();
+    let rows = volumes::checked(rows, store, (&rewriter, &new.graph_root))?;
+    let content = with_volumes(new, DRIVER, &rows).map_err(failed)?;
+    Ok((rewriter, content))
+}
+
+fn shift_request(request: &TakeRequest, trees: Vec<PathBuf>) -> ShiftRequest {
+    ShiftRequest {
+        paths: trees,
+        map: request.user.map.clone(),
+        direction: Direction::OutOf,
+        jobs: request.jobs,
+        // Links that lead elsewhere, and flags, are what a user made: both are refused.
+        walk: WalkOptions::default(),
+        allow_in_use: false,
+        allow_system_path: true,
+        allow_home: true,
+        kind: RunKind::PodmanRevert,
+    }
+}

@@ -1,0 +1,172 @@
+//! What is renamed, made and written when a user's store becomes that of root's Podman.
+//!
+//! The order: the user's store is closed, so that only root enters it. In root's store, what an unused Podman made goes aside,
+//! a guard takes the place of the layers, and the new database its own. What is taken over is renamed into a directory of
+//! root's there. There the owners change, and then everything gets its place, the layers last: until then no Podman of root's
+//! comes to any of it.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::secrets::{LIST, SecretList};
+use crate::docker::data_root::MOVING;
+use crate::docker::rootless::place::Source;
+use crate::docker::rootless::revert::{close_step, restrict_step};
+use crate::fs::Identity;
+use crate::journal::Step;
+use crate::journal::step::{Content, FileContent, StepPath};
+use crate::podman::PodmanError;
+use crate::podman::steps::{CLOSED, GUARD, GUARD_OWNER, carried, of_root, times};
+use crate::podman::store::{DRIVER, SQLITE};
+
+/// Where everything is meanwhile, in root's store.
+const HOLDER: &str = "rootless";
+
+/// Steps as they come together. The first root of them is the user's store, the second one is root's.
+pub(super) struct TakeSteps<'a> {
+    from: &'a Source,
+    to: &'a Path,
+    /// Files that are written anew, by their directory in the store and their name.
+    pub rewritten: HashSet<[Vec<u8>; 2]>,
+    /// Before the owners change.
+    pub early: Vec<Step>,
+    /// After.
+    pub late: Vec<Step>,
+}
+
+impl<'a> TakeSteps<'a> {
+    /// Begins with who enters the two stores.
+    pub fn new(from: &'a Source, to: &'a Path) -> Result<TakeSteps<'a>, PodmanError> {
+        let mut early = vec![close_step(&from.path)?];
+        early.extend(restrict_step(to, 0o700)?);
+        early.push(times(StepPath::new(1, [""; 0]), to)?);
+        Ok(TakeSteps {
+            from,
+            to,
+            rewritten: HashSet::new(),
+            early,
+            late: Vec::new(),
+        })
+    }
+
+    fn holder(&self, names: &[&[u8]]) -> StepPath {
+        let holder = format!("{MOVING}{HOLDER}");
+        let all = [holder.as_bytes()].into_iter().chain(names.iter().copied());
+        StepPath::new(1, all)
+    }
+
+    /// What an unused Podman of root's made goes into `aside`, and a guard and the new database take its place.
+    pub fn clear(
+        &mut self,
+        (there, aside): (&[Vec<u8>], &str),
+        database: Vec<u8>,
+    ) -> Result<(), PodmanError> {
+        if !there.is_empty() {
+            self.early.push(Step::MakeDir {
+                at: StepPath::new(1, [aside]),
+                made: CLOSED,
+            });
+        }
+        for name in there {
+            self.early.push(Step::Rename {
+                from: StepPath::new(1, [name]),
+                to: StepPath::new(1, [aside.as_bytes(), name]),
+                identity: carried(&self.to.join(OsStr::from_bytes(name)))?.identity,
+            });
+        }
+        self.early.push(Step::Create {
+            at: StepPath::new(1, [DRIVER]),
+            content: GUARD.to_string().into(),
+            made: GUARD_OWNER,
+        });
+        self.early.push(Step::Create {
+            at: StepPath::new(1, [SQLITE]),
+            content: Content(database),
+            made: of_root(0o644),
+        });
+        Ok(())
+    }
+
+    /// What is taken over goes where only root enters. Gives each name with its inode.
+    pub fn take(
+        &mut self,
+        taken: &[&'static str],
+    ) -> Result<Vec<(&'static str, Identity)>, PodmanError> {
+        self.early.push(Step::MakeDir {
+            at: self.holder(&[]),
+            made: CLOSED,
+        });
+        let mut held = Vec::new();
+        for name in taken {
+            let identity = carried(&self.from.path.join(name))?.identity;
+            self.early.push(Step::Rename {
+                from: self.from.step(&[name]),
+                to: self.holder(&[name.as_bytes()]),
+                identity,
+            });
+            held.push((*name, identity));
+        }
+        Ok(held)
+    }
+
+    /// The list of secrets has the path of their content.
+    pub fn rewrite(&mut self, list: SecretList, user: (u32, u32)) -> Result<(), PodmanError> {
+        let path = self.from.path.join(LIST.join("/"));
+        let stat = carried(&path)?;
+        if (stat.uid, stat.gid) != user {
+            let why = format!(
+                "belongs to {}:{}, and not to the user. `chown {}:{}` it as root",
+                stat.uid, stat.gid, user.0, user.1
+            );
+            return Err(PodmanError::in_the_way(path, why));
+        }
+        if list.after == list.before {
+            return Ok(());
+        }
+        let [dir, file] = LIST.map(str::as_bytes);
+        let above = self.from.path.join(LIST[0]);
+        self.late.push(times(self.holder(&[dir]), &above)?);
+        self.rewritten.insert([dir.to_vec(), file.to_vec()]);
+        self.late.push(Step::Rewrite {
+            at: self.holder(&[dir, file]),
+            before: FileContent {
+                text: list.before,
+                mtime_ns: Some(list.mtime_ns),
+                owner: Some(user),
+            },
+            after: FileContent {
+                text: list.after,
+                mtime_ns: None,
+                owner: Some((0, 0)),
+            },
+        });
+        Ok(())
+    }
+
+    /// Everything gets its place in root's store, the layers last.
+    pub fn put(&mut self, held: Vec<(&'static str, Identity)>) {
+        let (layers, others): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|(name, _)| *name == DRIVER);
+        for (name, identity) in others {
+            self.late.push(Step::Rename {
+                from: self.holder(&[name.as_bytes()]),
+                to: StepPath::new(1, [name]),
+                identity,
+            });
+        }
+        for (name, identity) in layers {
+            self.late.push(Step::Unblock {
+                from: self.holder(&[name.as_bytes()]),
+                to: StepPath::new(1, [name]),
+                identity,
+                content: GUARD.to_string(),
+            });
+        }
+        self.late.push(Step::RemoveDir {
+            at: self.holder(&[]),
+            made: CLOSED,
+        });
+    }
+}
