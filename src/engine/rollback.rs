@@ -193,8 +193,9 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let id = argument(&journal.path);
     let help = match is_taken {
         true => format!(
-            "Nothing was undone, as names and owners belong together. Move what is new away, to where it is kept, then \
-             `idshift rollback {id}` goes on"
+            "Nothing was undone, as names and owners belong together. {}Move what is new away, to where it is kept, then \
+             `idshift rollback {id}` goes on",
+            or_finish(journal)
         ),
         false => format!(
             "{}{} undoes the rest and leaves this as it is",
@@ -206,6 +207,17 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
         path: first.path.clone(),
         reason: format!("{}{more}. {help}", first.reason),
     })
+}
+
+/// Of a run that was cut short, the other way.
+fn or_finish(journal: &Journal) -> String {
+    match journal.state {
+        JournalState::Unfinished => format!(
+            "`idshift resume {}` finishes the run instead. ",
+            argument(&journal.path)
+        ),
+        _ => String::new(),
+    }
 }
 
 /// What takes along what a daemon made since.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use super::error::StepError;
 use super::place::{StepRoots, last};
-use super::survey::{Survey, Surveyor};
+use super::survey::{StepState, Survey, Surveyor};
 use crate::engine::report::SetAside;
 use crate::engine::target::Target;
 use crate::fs::file_ops::{self, Owner, is_empty};
@@ -53,6 +53,12 @@ fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, target: Target) -> Vec<
             Step::Rename { to, .. } | Step::Block { to, .. } | Step::Unblock { to, .. } => {
                 (to, target == Target::After)
             }
+            Step::MakeMountPoint { at, .. } if is_pending(survey, n) => {
+                (at, target == Target::After)
+            }
+            Step::RemoveMountPoint { at, .. } if !is_pending(survey, n) => {
+                (at, target == Target::Before)
+            }
             Step::Create { at, .. } if surveyor.is_guarded(at) => (at, target == Target::After),
             Step::Remove { at, .. } if surveyor.is_guarded(at) => (at, target == Target::Before),
             _ => continue,
@@ -64,6 +70,10 @@ fn used_places(surveyor: &Surveyor<'_>, survey: &Survey, target: Target) -> Vec<
         places.push((surveyor.place_now(survey, n, place), is_needed));
     }
     places
+}
+
+fn is_pending(survey: &Survey, n: usize) -> bool {
+    matches!(survey.states[n], Ok(StepState::Pending))
 }
 
 fn is_ours(surveyor: &Surveyor<'_>, survey: &Survey, place: &StepPath, stat: &Stat) -> bool {

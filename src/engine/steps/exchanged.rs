@@ -176,6 +176,8 @@ impl Surveyor<'_> {
             Some(stat) if stat.mount_root => Ok(with),
             Some(stat) if stat.is_dir() && stat.immutable => Ok(with),
             Some(stat) if stat.is_dir() && self.is_empty(at)? => Ok(StepState::Partial),
+            // Of a daemon that was started while the run was cut short. It is set aside where it is in the way.
+            Some(stat) if stat.is_dir() && self.forgives => Ok(without),
             Some(_) => Err(StepError::OtherEntry),
         }
     }

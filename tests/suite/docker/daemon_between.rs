@@ -279,3 +279,69 @@ fn what_a_daemon_made_in_the_place_of_a_mount_point_is_set_aside() {
     is_usable(&daemon, "first", "resumed");
     daemon.stop();
 }
+
+/// The remapped daemon was started before the mount point of its root was made, and made a root of its own there.
+#[test]
+fn what_a_daemon_made_before_there_was_a_mount_point_is_kept() {
+    need_root();
+    let host = host_with_a_container();
+    let point = host.data_root.join("100000.100000");
+    let learning = Idshift::new();
+    let how = ["--create-user", "--idmapped"];
+    let events = trace::count(&command(&learning, &host, "migrate", &how));
+    learning.run(["rollback", "latest"]).exits(0);
+    let kill_at = |n: u64| {
+        let idshift = Idshift::new();
+        trace::kill_at(&command(&idshift, &host, "migrate", &how), n);
+        idshift
+    };
+    let undo = |idshift: &Idshift| {
+        if !idshift.journal_files().is_empty() {
+            idshift.run(["rollback", "latest"]).exits(0);
+        }
+    };
+    // The first event after which there is a mount point.
+    let (mut low, mut high) = (0, events);
+    while low < high {
+        let n = (low + high) / 2;
+        let idshift = kill_at(n);
+        match point.exists() {
+            true => high = n,
+            false => low = n + 1,
+        }
+        undo(&idshift);
+    }
+    // Just before it, with the guard in its place. Not every run has as many events before it.
+    let killed = || {
+        let at = |n: u64| {
+            let idshift = kill_at(n);
+            let is_guarded = host.data_root.join("containers").is_file();
+            if is_guarded && !point.exists() {
+                return Some(idshift);
+            }
+            undo(&idshift);
+            None
+        };
+        let mut near = (0..40).map(|n| (low + 3).saturating_sub(n % 12));
+        near.find_map(at).expect("there is such a moment")
+    };
+    let idshift = killed();
+    make_daemon_things(&point, true);
+    let undone = idshift.run(["rollback", "latest"]).exits(0);
+    assert!(keeps(&point), "{undone}");
+    let daemon = host.start(PLAIN);
+    is_usable(&daemon, "first", "rolled back");
+    daemon.stop();
+    std::fs::remove_dir_all(&point).unwrap();
+
+    let idshift = killed();
+    make_daemon_things(&point, true);
+    let resumed = idshift.run(["resume", "latest"]).exits(0);
+    assert!(
+        keeps(&host.data_root.join("idshift-aside-between/100000.100000")),
+        "{resumed}"
+    );
+    let daemon = host.start(REMAPPED);
+    is_usable(&daemon, "first", "resumed");
+    daemon.stop();
+}
