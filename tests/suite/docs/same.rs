@@ -24,7 +24,12 @@ fn plain(line: &str) -> String {
     for (i, word) in words.iter().enumerate() {
         let before = i.checked_sub(1).map_or("", |i| words[i]);
         let after = words.get(i + 1).copied().unwrap_or_default();
-        plain.push(plain_word(before, word, after));
+        // Depends on the memory of the host.
+        let is_limit = i >= 2 && words[i - 2] == "user.max_user_namespaces" && before == "is";
+        plain.push(match is_limit {
+            true => "N".into(),
+            false => plain_word(before, word, after),
+        });
     }
     plain.join(" ")
 }
@@ -90,6 +95,10 @@ fn only_what_differs_from_run_to_run_is_passed_over() {
         ),
         ("one\n…\nfour", "one\ntwo\nthree\nfour"),
         ("one\n…", "one"),
+        (
+            "  ok user namespaces user.max_user_namespaces is 96365",
+            "  ok user namespaces user.max_user_namespaces is 1024",
+        ),
         (
             "in use by process 114 (sleep)",
             "in use by process 30324 (sleep)",
