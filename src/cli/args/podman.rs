@@ -33,8 +33,8 @@ pub struct StoresArgs {
     /// The store of root's Podman [default: graphroot in storage.conf, else /var/lib/containers/storage]
     #[arg(long, value_name = "DIR")]
     pub storage: Option<PathBuf>,
-    /// The store of the user, on the same filesystem unless it gets a copy [default: graphroot in the user's
-    /// storage.conf, else .local/share/containers/storage in the user's home]
+    /// The store of the user, on the same filesystem (with migrate --copy, on any) [default: graphroot in the
+    /// user's storage.conf, else .local/share/containers/storage in the user's home]
     #[arg(long, value_name = "DIR")]
     pub target: Option<PathBuf>,
 }
@@ -83,9 +83,6 @@ pub struct PodmanMigrateArgs {
     /// of the user's lines in /etc/subuid and /etc/subgid
     #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::subid_users))]
     pub to_user: String,
-    /// Both ways
-    #[command(flatten)]
-    pub both: PodmanMoveArgs,
     /// Keep root's store as it is, and move a copy of it (reflinks where the filesystem has them), which may be on
     /// another filesystem
     #[arg(long, conflicts_with = "manifest")]
@@ -103,6 +100,9 @@ pub struct PodmanMigrateArgs {
     /// Also change files that have a hard link outside of the store
     #[arg(long)]
     pub allow_outside_links: bool,
+    /// Both ways
+    #[command(flatten)]
+    pub both: PodmanMoveArgs,
 }
 
 /// `idshift podman revert`
