@@ -75,6 +75,8 @@ impl Blockers {
     }
 }
 
+type Done = Result<Report, CopiedError<PodmanError>>;
+
 /// A plan, and what is said of it.
 pub(super) struct Move<'a> {
     pub plan: Plan<'a>,
@@ -82,7 +84,7 @@ pub(super) struct Move<'a> {
     /// What is about to be done.
     pub question: &'a [String],
     /// Does it.
-    pub execute: &'a dyn Fn(&Store, RunControl<'_>) -> Result<Report, CopiedError<PodmanError>>,
+    pub execute: &'a dyn Fn(&Store, RunControl<'_>) -> Done,
     /// What a person should know afterwards.
     pub notes: &'a dyn Fn(&Report) -> Vec<String>,
 }

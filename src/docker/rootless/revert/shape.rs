@@ -24,10 +24,10 @@ pub(super) fn check(root: &DockerRoot, taken: &[String]) -> Result<(), DockerErr
             return Err(not_dockers(&top));
         }
         check_mode(&top)?;
-        if [CONTAINERS, "image"].contains(&name.as_str()) {
-            if let Some(path) = first_not_plain(&top)? {
-                return Err(not_dockers(&path));
-            }
+        if [CONTAINERS, "image"].contains(&name.as_str())
+            && let Some(path) = first_not_plain(&top)?
+        {
+            return Err(not_dockers(&path));
         }
     }
     check_volumes(&root.path.join("volumes"))
