@@ -190,10 +190,7 @@ fn what_is_in_a_range_of_before_is_named_by_revert() {
     ] {
         place.run(&idshift, "revert", more).exits(0).says(&command);
     }
-    sh(
-        Idshift::program().to_str().unwrap(),
-        command.split(' ').skip(1),
-    );
+    idshift.run(command.split(' ').skip(1)).exits(0);
     assert_eq!(owner(&bound.join("file")), 33);
 }
 
