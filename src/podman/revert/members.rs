@@ -1,5 +1,5 @@
 //! Pure: which members a text of Podman's may have. Members are in lower case, as Podman, a program in Go, reads them in any
-//! case ([`json`]). A member that is not known must be empty: a later Podman may have given it a meaning.
+//! case (`json`). A member that is not known must be empty: a later Podman may have given it a meaning.
 
 use serde_json::{Map, Value};
 
