@@ -103,8 +103,11 @@ fn move_up(from: (BorrowedFd<'_>, &[u8]), top: &OwnedFd, brought_up: &mut usize)
     }
 }
 
-/// All at once: what is removed while a directory is read may hide a name.
-fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
+/// The names in a directory, all at once: what is removed while it is read may hide a name.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(dir)? {
         match entry?.file_name().to_bytes() {

@@ -10,6 +10,7 @@ use crate::docker::DockerError;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
 use crate::fs::file_ops::stat_entry;
+use crate::fs::remove_tree::names;
 use crate::fs::{Root, Stat};
 
 /// So many levels may be open to others, who can change nothing there: the store of Podman, `overlay` and `overlay/l`.
@@ -54,8 +55,8 @@ fn is_only_roots(found: &Stat) -> bool {
 }
 
 /// Whether this is so of all directories among these names.
-fn are_closed(dir: BorrowedFd<'_>, names: Vec<Vec<u8>>, level: usize) -> io::Result<bool> {
-    for name in names {
+fn are_closed(dir: BorrowedFd<'_>, entries: Vec<Vec<u8>>, level: usize) -> io::Result<bool> {
+    for name in entries {
         let Some(found) = stat_entry(dir, &name)?.filter(Stat::is_dir) else {
             continue;
         };
@@ -66,22 +67,11 @@ fn are_closed(dir: BorrowedFd<'_>, names: Vec<Vec<u8>>, level: usize) -> io::Res
             return Ok(false);
         }
         let below = open_dir(dir, &*name)?;
-        if !are_closed(below.as_fd(), names_in(below.as_fd())?, level + 1)? {
+        if !are_closed(below.as_fd(), names(below.as_fd())?, level + 1)? {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-fn names_in(dir: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(dir)? {
-        match entry?.file_name().to_bytes() {
-            b"." | b".." => {}
-            name => names.push(name.to_vec()),
-        }
-    }
-    Ok(names)
 }
 
 #[cfg(test)]
