@@ -75,7 +75,7 @@ impl ExistingRoot {
         let missing = MissingRanges::of_map(user, uid, [&uids, &gids], &self.map);
         Ok(match missing.map(|missing| missing.command_line()) {
             Some(command) if !command.is_empty() => format!("`{command}`"),
-            _ => format!("put {}", lines_back(user, &self.map)),
+            _ => format!("put {}", guidance::lines_back(user, &self.map)),
         })
     }
 }
@@ -129,13 +129,13 @@ pub fn beside(top: &Path, remap: &Remap) -> Result<Option<String>, DockerError> 
             (false, true) => format!(
                 "{name}, which is remapped by a mount with another range than {} has now. Put {}",
                 remap.user,
-                lines_back(&remap.user, &root.map)
+                guidance::lines_back(&remap.user, &root.map)
             ),
             (false, false) => format!(
                 "{name}, of another range than {} has now. To move it into the range of now: `{}`. To have that of before, put {}",
                 remap.user,
                 guidance::rebase(&range_of(name, remap), top, &remap.user),
-                lines_back(&remap.user, &root.map)
+                guidance::lines_back(&remap.user, &root.map)
             ),
         });
     }
@@ -152,24 +152,6 @@ pub fn range_of(name: &str, remap: &Remap) -> String {
     match uid == gid && uids == gids {
         true => format!("b:0:{uid}:{uids}"),
         false => format!("u:0:{uid}:{uids},g:0:{gid}:{gids}"),
-    }
-}
-
-/// The lines of a user that make this map, and where they belong.
-pub fn lines_back(user: &str, map: &IdMap) -> String {
-    let lines = |ranges: &RangeMap| {
-        let lines = ranges.ranges().iter();
-        let lines = lines.map(|range| format!("`{user}:{}:{}`", range.host(), range.size()));
-        lines.collect::<Vec<_>>().join(" and ")
-    };
-    let (uids, gids) = (lines(&map.uids), lines(&map.gids));
-    match uids == gids {
-        true => {
-            format!("{uids} back into /etc/subuid and /etc/subgid, in place of its lines there")
-        }
-        false => format!(
-            "{uids} back into /etc/subuid and {gids} into /etc/subgid, in place of its lines there"
-        ),
     }
 }
 

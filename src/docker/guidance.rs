@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::paths::DEFAULT_PATH;
 use crate::fs::escape::shell_word;
-use crate::idmap::IdMap;
 use crate::idmap::subid::DEFAULT_USER;
+use crate::idmap::{IdMap, RangeMap};
 use crate::preflight::homes;
 
 /// For a data-root that is not the right one.
@@ -194,4 +194,22 @@ pub fn prepare(user: Option<&str>, option: &PrepareOption<'_>, path: &Path) -> S
         PrepareOption::Reverse(home) => format!(" --reverse{home}"),
     };
     format!("idshift prepare{subid}{option} {}", shell_word(path))
+}
+
+/// The lines of a user that make this map, and where they belong.
+pub fn lines_back(user: &str, map: &IdMap) -> String {
+    let lines = |ranges: &RangeMap| {
+        let lines = ranges.ranges().iter();
+        let lines = lines.map(|range| format!("`{user}:{}:{}`", range.host(), range.size()));
+        lines.collect::<Vec<_>>().join(" and ")
+    };
+    let (uids, gids) = (lines(&map.uids), lines(&map.gids));
+    match uids == gids {
+        true => {
+            format!("{uids} back into /etc/subuid and /etc/subgid, in place of its lines there")
+        }
+        false => format!(
+            "{uids} back into /etc/subuid and {gids} into /etc/subgid, in place of its lines there"
+        ),
+    }
 }

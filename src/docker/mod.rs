@@ -1,6 +1,6 @@
 //! What a Docker data-root holds, what each part must become, the daemon's rules.
 //!
-//! - [`remap`]: whom `--userns-remap` means, and the map that the daemon makes of it
+//! - [`remap`]: the ranges of a remapped daemon; `remap_user`: whom `--userns-remap` means
 //! - [`create_user`]: the user and ranges that dockerd makes for itself
 //! - [`daemon_json`]: the daemon's configuration file
 //! - [`daemon_start`]: how dockerd is started on this host
@@ -19,6 +19,8 @@
 //! - [`swarm`]: services of a swarm, and what their tasks bind
 //! - `storage_drivers`: what differs between storage drivers
 //! - [`owner_stats`]: whose the inodes of a directory are
+//! - `mtime`: times of directories, given back by a rollback
+//! - [`path_owner`]: whose a place in or around a docker root is
 //! - [`path_rewriter`]: where paths lead once the docker root has another place
 //! - `coreutils_cp`: copying by coreutils
 //! - [`data_root_copy`]: a copy of the plain root for a migration that leaves it alone
@@ -61,12 +63,15 @@ pub mod layer_store;
 pub mod layout;
 pub mod migrate;
 pub mod migration_plan;
+mod mtime;
 pub mod owner_stats;
+pub mod path_owner;
 pub mod path_rewriter;
 mod paths;
 mod reason;
 pub mod rebase;
 pub mod remap;
+mod remap_user;
 pub mod rootless;
 mod staged_run;
 pub mod stamps;

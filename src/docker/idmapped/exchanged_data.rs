@@ -16,8 +16,8 @@ use serde::Serialize;
 
 use crate::docker::DockerError;
 use crate::docker::data_root::plain_names;
-use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::is_content;
+use crate::docker::path_owner::is_daemon_name;
 use crate::engine::RunControl;
 use crate::fs::dir::Kind;
 use crate::fs::escape::escaped;

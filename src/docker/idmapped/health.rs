@@ -9,7 +9,6 @@ use rustix::mount::OpenTreeFlags;
 use super::{IdmappedRoot, MountState, copied, unit};
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names};
-use crate::docker::existing_roots::lines_back;
 use crate::docker::guidance;
 use crate::docker::inventory::mounts::{MountPoint, mount_points};
 use crate::docker::path_rewriter::PathRewriter;
@@ -123,7 +122,7 @@ fn other_ranges(root: &IdmappedRoot, remap: &Remap) -> Option<[String; 2]> {
         format!(
             "Put {}. To have other ranges, first `idshift docker revert`, then change them, \
              then `idshift docker migrate --idmapped`",
-            lines_back(user, map)
+            guidance::lines_back(user, map)
         ),
     ])
 }

@@ -9,7 +9,6 @@
 //! - [`exchanged_data`]: what it would show with other owners than its users expect
 //! - [`health`]: what is the matter with one
 //! - [`layout`]: which inodes change owners on the way out of it, or when it is made permanent
-//! - `permanent`: what is seen through the mount becomes what is on disk
 //! - [`probe`]: whether this host can, tried
 //! - [`mod@unit`]: what mounts it at boot
 
@@ -18,7 +17,6 @@ pub(super) mod copied;
 pub mod exchanged_data;
 pub mod health;
 pub mod layout;
-pub(super) mod permanent;
 pub mod probe;
 pub mod unit;
 

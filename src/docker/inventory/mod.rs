@@ -10,7 +10,6 @@
 
 mod disposition;
 pub mod mounts;
-pub mod path_owner;
 mod shifted_before;
 pub mod volumes;
 
@@ -22,6 +21,7 @@ use super::bind_mounts::{Advice, BindMount, reverse_command, to_prepare};
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
 use super::guidance;
+use super::path_owner::{PathOwner, names_below, whose};
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
 use super::swarm::SwarmServices;
@@ -33,9 +33,6 @@ use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
 pub use disposition::{Disposition, HostBinds};
 use mounts::{MountPoint, mount_points};
-pub use path_owner::is_daemon_name;
-use path_owner::names_below;
-pub use path_owner::{PathOwner, whose};
 use shifted_before::{forgotten, is_in_range, shiftable};
 use volumes::{Edit, VolumeElsewhere, volumes_elsewhere};
 
@@ -80,10 +77,14 @@ impl Inventory {
         let mut volumes = volumes_elsewhere(rewriter)?;
         let mut look = BindMountSurvey::new(root, rewriter, remap, accounts);
         look.host_binds = host_binds != HostBinds::Left;
+        let contents: Vec<_> = volumes
+            .iter()
+            .filter_map(VolumeElsewhere::content)
+            .collect();
         for (container, files, is_host) in containers {
-            look.at(container, files, is_host, &volumes)?;
+            look.at(container, files, is_host, &contents)?;
         }
-        for volume in &volumes {
+        for volume in contents {
             look.at_unused(volume);
         }
         let services = SwarmServices::of(root, remap);

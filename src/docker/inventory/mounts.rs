@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::path_owner::is_daemon_name;
 use crate::docker::DockerError;
 use crate::docker::data_root::is_remapped_name;
+use crate::docker::path_owner::is_daemon_name;
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::storage_drivers;
 use crate::fs::escape::shell_word;

@@ -3,10 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::path_owner::{PathOwner, is_link, whose};
 use crate::docker::DockerError;
 use crate::docker::data_root::names;
 use crate::docker::owner_stats::owner_stats;
+use crate::docker::path_owner::{PathOwner, is_link, whose};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
 use crate::fs::Root;

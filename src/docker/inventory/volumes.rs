@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::disposition::{Disposition, HostBinds};
-use super::path_owner::{PathOwner, is_link, whose};
 use crate::docker::DockerError;
+use crate::docker::bind_mounts::survey::VolumeContent;
 use crate::docker::bind_mounts::{Advice, BindMount, reverse_command};
 use crate::docker::data_root::names;
 use crate::docker::guidance::SO_DOES_BIND_MOUNTS;
+use crate::docker::path_owner::{PathOwner, is_link, whose};
 use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
 use crate::fs::escape::escaped;
@@ -115,6 +116,15 @@ impl VolumeElsewhere {
             PathOwner::Own | PathOwner::Host => self.dir = Some(dir),
         }
         self
+    }
+
+    /// The directory that holds its content, where that is one of this host.
+    pub(super) fn content(&self) -> Option<VolumeContent<'_>> {
+        let dir = self.dir.as_deref()?;
+        Some(VolumeContent {
+            name: &self.volume,
+            dir,
+        })
     }
 
     /// What was found of the directory that holds its content.

@@ -5,6 +5,7 @@
 //! - [`locations`]: where the docker root is, and where it goes
 //! - [`survey`]: what is there, read once; [`checks`] refuse what cannot be carried
 //! - [`trees`], [`owners`]: which inodes get which owners
+//! - [`permanent`]: instead of all of that, where a root is remapped by a mount and its owners are to change on disk
 //! - [`metadata`], then [`into`] or [`out_of`], then [`conclusion`]: the steps, in order
 //!
 //! [`conversion`] is what is made before the run where images are in containerd. [`mod@shifted_before`]: the bind mounts that
@@ -18,6 +19,7 @@ mod locations;
 mod metadata;
 mod out_of;
 mod owners;
+mod permanent;
 mod request;
 mod shifted_before;
 mod survey;
@@ -28,8 +30,8 @@ use std::path::{Path, PathBuf};
 use super::DockerError;
 use super::conversion::plan::Conversion;
 use super::conversion::summary::ConversionSummary;
+use super::idmapped::IdmappedRoot;
 use super::idmapped::exchanged_data::ExchangedData;
-use super::idmapped::{IdmappedRoot, permanent};
 use super::inventory::Inventory;
 use super::remap::Remap;
 use super::steps::{PlannedSteps, StepList};

@@ -11,7 +11,7 @@ use super::recognise;
 use super::user::RootlessUser;
 use crate::docker::data_root::{DockerRoot, Holds, MOVING, is_remapped_name, names, plain_names};
 use crate::docker::image_store::{self, ContainerdStore};
-use crate::docker::inventory::is_daemon_name;
+use crate::docker::path_owner::is_daemon_name;
 use crate::docker::{DockerError, Reason};
 use crate::fs::escape::shell_word;
 use crate::fs::{PinnedFile, Root, attributes};

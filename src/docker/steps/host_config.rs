@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{StepList, mtime_step};
+use super::StepList;
 use crate::docker::DockerError;
 use crate::docker::daemon_json;
 use crate::docker::idmapped::unit;
+use crate::docker::mtime::mtime_step;
 use crate::journal::step::StepPath;
 
 impl StepList<'_> {

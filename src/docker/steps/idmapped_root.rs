@@ -1,10 +1,11 @@
 //! A root that is remapped by a mount: its mount point, what is mounted there, and the mount.
 
 use super::guard::GUARD_OWNER;
-use super::{MOUNT_POINT, StepList, mtime_of};
+use super::{MOUNT_POINT, StepList};
 use crate::docker::DockerError;
 use crate::docker::data_root::read_text;
 use crate::docker::idmapped::{self, IdmappedRoot};
+use crate::docker::mtime::mtime_of;
 use crate::docker::remap::Remap;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};

@@ -6,9 +6,10 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{CONTAINERS, StepList, mtime_step, stat};
+use super::{CONTAINERS, StepList, stat};
 use crate::docker::DockerError;
 use crate::docker::inventory::volumes::Edit;
+use crate::docker::mtime::mtime_step;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::{read_file, read_link};
 use crate::idmap::Direction;

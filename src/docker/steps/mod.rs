@@ -23,9 +23,8 @@ use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::data_root::MOVING;
+use super::mtime::mtime_step;
 use crate::engine::Rule;
-use crate::fs::dir::open_dir;
-use crate::fs::file_ops::mtime_ns;
 use crate::fs::{PinnedFile, Stat};
 use crate::idmap::IdMap;
 use crate::journal::Step;
@@ -137,18 +136,6 @@ impl<'a> StepList<'a> {
         path.extend(names);
         path
     }
-}
-
-/// Restores the mtime of the directory `path`, which is at `at`, when the steps are undone.
-pub(super) fn mtime_step(at: StepPath, path: &Path) -> Result<Step, DockerError> {
-    let mtime_ns = mtime_of(path)?;
-    Ok(Step::Times { at, mtime_ns })
-}
-
-/// The mtime of a directory, nanoseconds since 1970.
-fn mtime_of(dir: &Path) -> Result<i64, DockerError> {
-    let open = open_dir(rustix::fs::CWD, dir).map_err(DockerError::errno(dir))?;
-    mtime_ns(open).map_err(DockerError::io(dir))
 }
 
 fn stat(path: &Path) -> Result<Stat, DockerError> {

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::{StepList, mtime_step};
+use super::StepList;
 use crate::docker::DockerError;
 use crate::docker::conversion::plan::{Conversion, Transfer};
 use crate::docker::conversion::staging::Staging;
 use crate::docker::data_root::names;
 use crate::docker::layout::SnapshotTrees;
+use crate::docker::mtime::mtime_step;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 

@@ -11,9 +11,8 @@ use crate::docker::bind_mounts::{Advice, BindMount};
 use crate::docker::container::{Bind, Container};
 use crate::docker::container_user;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
-use crate::docker::inventory::path_owner::{PathOwner, whose};
-use crate::docker::inventory::volumes::VolumeElsewhere;
 use crate::docker::owner_stats::{OwnerStats, owner_stats};
+use crate::docker::path_owner::{PathOwner, whose};
 use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
 use crate::fs::{PinnedFile, Root, Stat};
@@ -26,6 +25,15 @@ use crate::preflight::mount_views::idmapped;
 use crate::volume::parents::closed_above;
 use crate::volume::user::{ContainerUser, seen_inside};
 use user_access::try_it;
+
+/// A volume whose content is not in its own directory.
+#[derive(Clone, Copy)]
+pub struct VolumeContent<'a> {
+    /// The volume.
+    pub name: &'a str,
+    /// The directory that holds its content.
+    pub dir: &'a Path,
+}
 
 /// Surveys bind mounts, container by container.
 pub struct BindMountSurvey<'a> {
@@ -70,7 +78,7 @@ impl<'a> BindMountSurvey<'a> {
         container: &Container,
         files: &ContainerFiles,
         is_host: bool,
-        volumes: &[VolumeElsewhere],
+        volumes: &[VolumeContent<'_>],
     ) -> Result<(), DockerError> {
         let mut binds = files.bind_mounts(self.root)?;
         // Of those that are not remapped, it is only asked where they meet others.
@@ -80,10 +88,10 @@ impl<'a> BindMountSurvey<'a> {
                 || whose(self.rewriter, &real(&bind.source)) != PathOwner::Host
         });
         for (name, bind) in files.local_volumes(self.root)? {
-            let found = volumes.iter().find(|volume| volume.volume == name);
-            binds.extend(found.and_then(|volume| {
-                let source = volume.dir.clone()?;
-                Some(Bind { source, ..bind })
+            let found = volumes.iter().find(|volume| volume.name == name);
+            binds.extend(found.map(|volume| Bind {
+                source: volume.dir.to_path_buf(),
+                ..bind
             }));
         }
         if binds.is_empty() {
@@ -98,17 +106,14 @@ impl<'a> BindMountSurvey<'a> {
     }
 
     /// A volume that no container uses.
-    pub fn at_unused(&mut self, volume: &VolumeElsewhere) {
-        let Some(dir) = &volume.dir else {
-            return;
-        };
-        if self.found.iter().all(|it| real(&it.source) != *dir) {
+    pub fn at_unused(&mut self, volume: VolumeContent<'_>) {
+        if self.found.iter().all(|it| real(&it.source) != volume.dir) {
             let bind = Bind {
-                source: dir.clone(),
+                source: volume.dir.to_path_buf(),
                 destination: String::new(),
                 writable: true,
             };
-            let name = format!("(volume {})", volume.volume);
+            let name = format!("(volume {})", volume.name);
             let found = self.bind_mount(&name, bind, None, false);
             self.found.push(found);
         }

@@ -1,8 +1,8 @@
 //! An idmapped root is made permanent.
 
 use super::{Age, Since, below, is_left_alone, is_temporary};
-use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::{Layout, is_content};
+use crate::docker::path_owner::is_daemon_name;
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
 

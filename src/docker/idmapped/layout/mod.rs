@@ -15,8 +15,8 @@ pub use make_idmapped::MakeIdmapped;
 pub use make_permanent::MakePermanent;
 pub use revert_idmapped::RevertIdmapped;
 
-use crate::docker::inventory::is_daemon_name;
 use crate::docker::layout::is_content;
+use crate::docker::path_owner::is_daemon_name;
 use crate::fs::Stat;
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use crate::ownership::Undated;

@@ -7,7 +7,7 @@ use super::text::{MADE, after, arguments, files};
 use super::{DROP_IN, DROP_INS, UNIT, UNITS, path_of};
 use crate::docker::DockerError;
 use crate::docker::data_root::{names, read_text};
-use crate::docker::steps::mtime_step;
+use crate::docker::mtime::mtime_step;
 use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
 use crate::host::systemd_unit::{not_nameable, program_of_root};

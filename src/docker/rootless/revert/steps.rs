@@ -8,9 +8,10 @@ use std::path::Path;
 
 use crate::docker::DockerError;
 use crate::docker::data_root::{ASIDE, names};
+use crate::docker::mtime::mtime_step;
 use crate::docker::rootless::place::stat_of;
 use crate::docker::rootless::steps::{CLOSED, MoveSteps, UNUSED, carried};
-use crate::docker::steps::{CONTAINERS, GUARD, GUARD_OWNER, mtime_step};
+use crate::docker::steps::{CONTAINERS, GUARD, GUARD_OWNER};
 use crate::fs::{Identity, PinnedFile, attributes};
 use crate::journal::Step;
 use crate::journal::step::StepPath;

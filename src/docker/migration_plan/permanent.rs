@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use super::layout::MakePermanent;
-use super::{IdmappedRoot, place};
+use super::{MigrateRequest, Migration};
 use crate::docker::DockerError;
 use crate::docker::data_root::names;
-use crate::docker::inventory::{Inventory, is_daemon_name};
+use crate::docker::idmapped::layout::MakePermanent;
+use crate::docker::idmapped::{IdmappedRoot, place};
+use crate::docker::inventory::Inventory;
 use crate::docker::layout::Layout;
-use crate::docker::migration_plan::{MigrateRequest, Migration};
+use crate::docker::path_owner::is_daemon_name;
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
 use crate::docker::steps::{CONTAINERS, MOUNT_POINT, StepList};
@@ -20,7 +21,7 @@ use crate::journal::step::StepPath;
 ///
 /// # Errors
 /// What is in the way. Nothing was changed.
-pub(in crate::docker) fn prepare(
+pub(super) fn prepare(
     request: &MigrateRequest,
     remap: &Remap,
     root: &IdmappedRoot,
