@@ -127,6 +127,14 @@ pub struct ObstacleArgs {
     /// undoes itself
     #[arg(long)]
     pub keep_going: bool,
+    /// What is not changed by default
+    #[command(flatten)]
+    pub guarded: GuardedArgs,
+}
+
+/// What is not changed unless it is asked for
+#[derive(Debug, Args)]
+pub struct GuardedArgs {
     /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
     /// change and set it again
     #[arg(

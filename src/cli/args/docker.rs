@@ -6,12 +6,10 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
 use super::candidates;
-
-use super::map_source::MapSource;
-
 use super::common::{
-    ConfirmArgs, Immutable, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs,
+    ConfirmArgs, GuardedArgs, LimitArgs, ObstacleArgs, OutputArgs, QuietArgs, StoreArgs,
 };
+use super::map_source::MapSource;
 use super::rootless::{RevertRootlessArgs, RootlessArgs};
 
 /// `idshift docker`
@@ -263,19 +261,9 @@ pub struct RebaseArgs {
     /// .zst
     #[arg(long, value_name = "FILE|-", requires = "dry_run")]
     pub manifest: Option<PathBuf>,
-    /// Also change files that have a hard link outside of the data-root
-    #[arg(long)]
-    pub allow_outside_links: bool,
-    /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
-    /// change and set it again
-    #[arg(
-        long,
-        value_name = "refuse|clear",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true
-    )]
-    pub immutable: Immutable,
+    /// What is not changed by default
+    #[command(flatten)]
+    pub guarded: GuardedArgs,
     /// How hard it works
     #[command(flatten)]
     pub effort: LimitArgs,

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
 
 use super::candidates;
-use super::common::{ConfirmArgs, Immutable, LimitArgs, OutputArgs, StoreArgs};
+use super::common::{ConfirmArgs, GuardedArgs, LimitArgs, OutputArgs, StoreArgs};
 
 /// `idshift podman`
 #[derive(Debug, Args)]
@@ -87,19 +87,9 @@ pub struct PodmanMigrateArgs {
     /// another filesystem
     #[arg(long, conflicts_with = "manifest")]
     pub copy: bool,
-    /// Files that are immutable or append-only (chattr +i, +a): refuse them, or clear the flag during the
-    /// change and set it again
-    #[arg(
-        long,
-        value_name = "refuse|clear",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true
-    )]
-    pub immutable: Immutable,
-    /// Also change files that have a hard link outside of the store
-    #[arg(long)]
-    pub allow_outside_links: bool,
+    /// What is not changed by default
+    #[command(flatten)]
+    pub guarded: GuardedArgs,
     /// Both ways
     #[command(flatten)]
     pub both: PodmanMoveArgs,

@@ -96,7 +96,7 @@ fn what_for_whom(
             vec![args.read_only; args.paths.len()],
         ));
     }
-    if args.run.obstacles.allow_outside_links {
+    if args.run.obstacles.guarded.allow_outside_links {
         return Err(Failure::usage(
             "--allow-outside-links: does not work with several services, because a file with hard links in \
             the paths of two services can belong to only one. Prepare each path separately",

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::audit::{Root, bind, dir_of};
+use super::handmade_root::{Root, bind, dir_of};
 use crate::support::{Idshift, Kind, Run, TestFs, data_root, scene};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::audit::Root;
+use super::handmade_root::Root;
 use crate::support::Idshift;
 use crate::support::Run;
 

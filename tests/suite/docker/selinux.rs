@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::audit::Root;
+use super::handmade_root::Root;
 use crate::support::{Idshift, Kind, Run, need_root, output, scene};
 
 /// Labels everything in a tree, each path with a label of its own; symlinks too.

@@ -129,8 +129,8 @@ fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
         bind_mounts: command.bind_mounts,
         allow_home: command.allow_home,
         undated: command.undated,
-        clear_flags: args.obstacles.immutable == Immutable::Clear,
-        allow_outside_links: args.obstacles.allow_outside_links,
+        clear_flags: args.obstacles.guarded.immutable == Immutable::Clear,
+        allow_outside_links: args.obstacles.guarded.allow_outside_links,
     }
 }
 

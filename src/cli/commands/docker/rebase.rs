@@ -86,8 +86,8 @@ fn request(args: &RebaseArgs, target: &DaemonTarget) -> Result<RebaseRequest, Fa
         from: args.from.named()?.map,
         to,
         jobs: args.effort.threads(),
-        clear_flags: args.immutable == Immutable::Clear,
-        allow_outside_links: args.allow_outside_links,
+        clear_flags: args.guarded.immutable == Immutable::Clear,
+        allow_outside_links: args.guarded.allow_outside_links,
         user: user.clone(),
         owners: owners.into_iter().chain([user]).chain(uid).collect(),
     })

@@ -39,7 +39,7 @@ pub fn migrate(user: &str, args: &MigrateArgs, call: &mut Invocation) -> Result<
 
 /// From the user's data-root to the plain one.
 pub fn revert(user: &str, args: &RevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
-    if args.both.obstacles.immutable == Immutable::Clear {
+    if args.both.obstacles.guarded.immutable == Immutable::Clear {
         let why = "--immutable=clear is not for what a user may have made immutable: `chattr -i` it as root, if it is right";
         return Err(Failure::usage(why));
     }
@@ -149,8 +149,8 @@ fn request(
         copy: asked.copy,
         user,
         jobs: args.effort.threads(),
-        clear_flags: args.obstacles.immutable == Immutable::Clear,
-        allow_outside_links: args.obstacles.allow_outside_links,
+        clear_flags: args.obstacles.guarded.immutable == Immutable::Clear,
+        allow_outside_links: args.obstacles.guarded.allow_outside_links,
     };
     Ok((request, config))
 }

@@ -68,8 +68,8 @@ fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
         user,
         copy: args.copy,
         jobs: args.both.effort.threads(),
-        clear_flags: args.immutable == Immutable::Clear,
-        allow_outside_links: args.allow_outside_links,
+        clear_flags: args.guarded.immutable == Immutable::Clear,
+        allow_outside_links: args.guarded.allow_outside_links,
     })
 }
 
