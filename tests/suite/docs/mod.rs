@@ -2,6 +2,7 @@
 
 mod json;
 mod links;
+mod modules;
 mod page;
 mod pages;
 mod same;
