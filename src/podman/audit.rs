@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::PodmanError;
-use super::checks::{
-    check_content, check_directories, check_is_rootful, check_maps, read_database, source,
-};
+use super::checks::{check_content, check_directories, check_maps, read_database};
 use super::config::{StorageConf, rootless_store};
 use super::database::Database;
+use super::places::{check_is_rootful, source};
 use super::plan::{MoveRequest, StoreMove};
 use super::store::{DRIVER, Holds, SQLITE, Store};
 use crate::docker::rootless::user::RootlessUser;

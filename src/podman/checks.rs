@@ -1,130 +1,16 @@
-//! What must be so before a store is given another place.
+//! What must be so of a store's content before it is given another place.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-
-use nix::unistd::{Uid, User};
+use std::path::Path;
 
 use super::PodmanError;
-use super::database::{ContainerRow, Database, DatabaseError};
+use super::database::{Database, DatabaseError};
 use super::networks;
 use super::paths::Directories;
 use super::store::{BOLT, DRIVER, SQLITE, Store};
-use crate::docker::data_root::{MOVING, is_daemon_root};
-use crate::docker::rootless::place::{Source, Target, stat_of};
-use crate::docker::rootless::user::RootlessUser;
-use crate::fs::Root;
+use crate::docker::data_root::MOVING;
+use crate::docker::rootless::place::Target;
 use crate::fs::escape::shell_word;
-use crate::fs::mountinfo;
-use crate::preflight::TransientBlocker;
-use crate::preflight::transient::check_not_in_use;
-
-/// The store at this path; a symlink to it is followed.
-pub(super) fn source(storage: &Path) -> Result<Source, PodmanError> {
-    let real = std::fs::canonicalize(storage).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            PodmanError::in_the_way(storage, format!("is not there. {NAME_STORE}"))
-        }
-        _ => PodmanError::io(storage)(error),
-    })?;
-    Ok(Source::at(&real)?)
-}
-
-const NAME_STORE: &str = "`podman info -f '{{.Store.GraphRoot}}'`, run as root, prints where the store is; name it with --storage";
-
-/// Refuses what is no store of root's Podman.
-pub(super) fn check_is_rootful(from: &Source) -> Result<(), PodmanError> {
-    let path = &from.path;
-    let word = shell_word(path);
-    if is_daemon_root(path) {
-        let why = format!(
-            "is Docker's data-root: `idshift docker migrate --rootless USER --data-root {word}` migrates it"
-        );
-        return Err(PodmanError::in_the_way(path, why));
-    }
-    let uid = stat_of(path)?.uid;
-    if uid != 0 {
-        let account = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-        let user = account.map_or(uid.to_string(), |it| it.name);
-        let why = format!(
-            "belongs to {user}: it is a store of that user's rootless Podman already. `podman save` and `podman volume export`, \
-             run as {user}, take out what another Podman is to have"
-        );
-        return Err(PodmanError::in_the_way(path, why));
-    }
-    if !Store::at(path).is_store() {
-        let why = format!("is not a store of Podman's: it has no layers. {NAME_STORE}");
-        return Err(PodmanError::in_the_way(path, why));
-    }
-    Ok(())
-}
-
-/// Refuses where one of the two places is not what it is said to be.
-pub(super) fn check_places(
-    user: &RootlessUser,
-    from: &Source,
-    to: &Target,
-) -> Result<(), PodmanError> {
-    let (one, other) = (&from.path, to.path());
-    if one.starts_with(&other) || other.starts_with(one) {
-        let why = "is in the other store, or is the same. Choose another directory with --target";
-        return Err(PodmanError::in_the_way(other, why));
-    }
-    let owner = to.there.map_or(user.root.0, |stat| stat.uid);
-    if ![0, user.root.0].contains(&owner) {
-        let why = format!(
-            "belongs to uid {owner}, but {name} is uid {uid}. Choose a directory of {name} with --target",
-            name = user.name,
-            uid = user.root.0
-        );
-        return Err(PodmanError::in_the_way(other, why));
-    }
-    Ok(())
-}
-
-/// All is renamed, also what was copied before.
-pub(super) fn check_same_filesystem(
-    from: &Source,
-    to: &Target,
-    user: &RootlessUser,
-) -> Result<(), PodmanError> {
-    let (here, there) = (stat_of(&from.path)?, stat_of(&to.anchor)?);
-    let is_mount_point = to.there.is_some_and(|stat| stat.mount_root);
-    if (here.dev, here.mount_id) == (there.dev, there.mount_id) && !is_mount_point {
-        return Ok(());
-    }
-    check_is_no_mount_point(to)?;
-    let (name, from, to) = (&user.name, &from.path, to.path());
-    if here.mount_root {
-        let why = format!(
-            "is a mount point, and what is in it cannot be renamed to {}. Add --copy, which copies the store",
-            shell_word(&to)
-        );
-        return Err(PodmanError::in_the_way(from, why));
-    }
-    let why = format!(
-        "is on another filesystem, or another mount, than {}. Without --copy, the store is renamed. Add --copy, which copies it. \
-         Or choose a directory on that filesystem that {name} can reach, with --target DIR, and set it as graphroot in \
-         ~{name}/.config/containers/storage.conf",
-        shell_word(from)
-    );
-    Err(PodmanError::in_the_way(to, why))
-}
-
-/// The directory that is given to the user takes the place of what is there.
-pub(super) fn check_is_no_mount_point(to: &Target) -> Result<(), PodmanError> {
-    if !to.there.is_some_and(|stat| stat.mount_root) {
-        return Ok(());
-    }
-    let path = to.path();
-    let below = path.join("storage");
-    let why = format!(
-        "is a mount point, and nothing can take its place. Choose a directory in it with --target {}, and set it as graphroot in \
-         the user's storage.conf",
-        shell_word(&below)
-    );
-    Err(PodmanError::in_the_way(path, why))
-}
 
 /// Refuses a store that is empty, half moved, or of another driver.
 pub(super) fn check_content(store: &Store) -> Result<(), PodmanError> {
@@ -321,72 +207,4 @@ pub(super) fn check_unused(to: &Target) -> Result<bool, PodmanError> {
             ),
         )),
     }
-}
-
-/// What keeps the store from being moved now: the Podman of the new place.
-pub(super) fn blockers(to: &Target, user: &RootlessUser) -> Vec<TransientBlocker> {
-    let other = to.there.and_then(|_| Root::open(&to.path()).ok());
-    let other = other.and_then(|root| check_not_in_use(&[root], true).err());
-    let used = used_since_boot(user).map(|(path, reason)| TransientBlocker::Store { path, reason });
-    other.into_iter().chain(used).collect()
-}
-
-/// Containers that run, or what else Podman has mounted in the store: as long as it is there, not all of the store can be seen.
-pub(super) fn mounted(from: &Source, containers: &[ContainerRow]) -> Option<TransientBlocker> {
-    let active = containers.iter().filter(|it| it.is_active());
-    let active: Vec<&str> = active.map(|it| it.name.as_str()).collect();
-    if let Some(first) = active.first() {
-        let reason = format!(
-            "the container {first}{more} runs, or was not cleaned up. `podman stop {names}`, run as root, and `podman container \
-             cleanup {names}` end that",
-            more = super::and_more(active.len()),
-            names = active.join(" ")
-        );
-        let path = from.path.clone();
-        return Some(TransientBlocker::Store { path, reason });
-    }
-    let point = mountinfo::first_below(&from.path)?;
-    let reason = format!(
-        "is mounted on. `podman umount --all` and `podman volume unmount VOLUME`, run as root, end what Podman has mounted; what \
-         else there is, `umount {}` does",
-        shell_word(&point)
-    );
-    Some(TransientBlocker::Store {
-        path: point,
-        reason,
-    })
-}
-
-/// A Podman that was used since the boot does not set up containers that come later: their locks and directories in `/run`
-/// are made for all at its first start.
-fn used_since_boot(user: &RootlessUser) -> Option<(PathBuf, String)> {
-    let directories = Directories::rootless(Path::new("/"), user.root.0);
-    let locks = PathBuf::from(format!("/dev/shm/libpod_rootless_lock_{}", user.root.0));
-    let (found, files) = made_since_boot(&directories, &locks)?;
-    let reason = format!(
-        "the Podman of {name} was used since the boot, and would not start containers that come later. Run as {name}: `podman \
-         system migrate && rm -f {files}`",
-        name = user.name
-    );
-    Some((found, reason))
-}
-
-/// The same of root's, which has no containers.
-pub(super) fn used_by_root_since_boot() -> Option<(PathBuf, String)> {
-    let directories = Directories::rootful(Path::new("/"));
-    let (found, files) = made_since_boot(&directories, Path::new("/dev/shm/libpod_lock"))?;
-    let reason = format!(
-        "the Podman of root was used since the boot, and would give locks of volumes that come later to others. It has no \
-         containers: `rm -f {files}` lets it begin anew"
-    );
-    Some((found, reason))
-}
-
-/// What is there of the two that Podman makes at its first start, and both for a command line.
-fn made_since_boot(directories: &Directories, locks: &Path) -> Option<(PathBuf, String)> {
-    let alive = directories.tmp_dir.join("alive");
-    let mut of_boot = [alive.as_path(), locks].into_iter();
-    let found = of_boot.find(|path| path.symlink_metadata().is_ok())?;
-    let files = format!("{} {}", shell_word(&alive), shell_word(locks));
-    Some((found.to_path_buf(), files))
 }

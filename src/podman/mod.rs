@@ -9,7 +9,8 @@
 //! - [`obstacles`]: pure: what is different about a container in a rootless Podman, or does not work
 //! - `layout`: which inode goes through the map
 //! - `steps`: what is renamed, made and written
-//! - `checks`: what must be so before
+//! - `places`, `checks`, `in_use`: what must be so of the two places and of the content before, and who uses them
+//! - `survey`: what the database says, and what is different there
 //! - [`plan`]: all of it together
 //! - [`revert`]: the way back
 //! - [`audit`]: what an operator should know before
@@ -22,14 +23,17 @@ mod checks;
 pub mod config;
 pub mod database;
 mod error;
+mod in_use;
 mod layout;
 pub mod networks;
 pub mod obstacles;
 pub mod paths;
+mod places;
 pub mod plan;
 pub mod revert;
 mod steps;
 pub mod store;
+mod survey;
 
 pub use error::PodmanError;
 

@@ -4,28 +4,28 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::PodmanError;
-use super::checks::{
-    blockers, check_content, check_directories, check_is_no_mount_point, check_is_rootful,
-    check_maps, check_places, check_same_filesystem, check_unused, mounted, read_database, source,
-};
+use super::checks::{check_content, check_directories, check_maps, check_unused, read_database};
+use super::database::Database;
 use super::database::cgroups::Cgroups;
 use super::database::json::Rewriter;
-use super::database::{ContainerRow, Database, DatabaseError};
+use super::in_use::{blockers, mounted};
 use super::layout::Layout;
-use super::networks::{self, Network};
-use super::obstacles::Config;
 use super::paths::{Directories, PathMap};
+use super::places::{
+    check_is_no_mount_point, check_is_rootful, check_places, check_same_filesystem, source,
+};
 use super::steps::{MoveSteps, UNUSED};
 use super::store::{DRIVER, Holds, SQLITE, Store};
+use super::survey::{binds, in_database, missing_networks, networks_of, read_rows, troubled};
 use crate::docker::data_root::ASIDE;
 use crate::docker::data_root_copy::PlannedCopy;
 use crate::docker::rootless::copied_move::{self, CopiedError, CopiedRun, Original};
-use crate::docker::rootless::obstacles::{Obstacle, first_open_port};
+use crate::docker::rootless::obstacles::Obstacle;
 use crate::docker::rootless::place::{Source, Target, stat_of};
 use crate::docker::rootless::user::RootlessUser;
 use crate::docker::stamps::Stamps;
 use crate::engine::{Plan, Policy, Refusal, Report, RunControl, ShiftRequest};
-use crate::idmap::{Direction, Mapped};
+use crate::idmap::Direction;
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::journal::{Step, Store as Journals};
 use crate::ownership::OverlayNamespace;
@@ -85,13 +85,6 @@ pub struct StoreMove {
     pub blockers: Vec<TransientBlocker>,
     /// The same, and it hides parts of the store: what would be shifted cannot be told.
     pub mounted: Option<TransientBlocker>,
-}
-
-/// What a database says of a store.
-struct Rows {
-    containers: Vec<(ContainerRow, Config)>,
-    notes: Vec<String>,
-    content: Option<Vec<u8>>,
 }
 
 impl StoreMove {
@@ -289,148 +282,6 @@ fn shift_request(request: &MoveRequest, tree: PathBuf) -> ShiftRequest {
         allow_home: true,
         kind: RunKind::PodmanMigrate,
     }
-}
-
-fn in_database(store: &Store) -> impl Fn(DatabaseError) -> PodmanError {
-    let path = store.path.join(SQLITE);
-    move |error| PodmanError::in_the_way(&path, error.to_string())
-}
-
-fn read_rows(
-    store: &Store,
-    database: Option<Database>,
-    rewriter: &Rewriter,
-    new: &Directories,
-) -> Result<Rows, PodmanError> {
-    let Some(database) = database else {
-        return Ok(Rows {
-            containers: Vec::new(),
-            notes: Vec::new(),
-            content: None,
-        });
-    };
-    let failed = in_database(store);
-    let mut containers = Vec::new();
-    for row in database.containers().map_err(&failed)? {
-        let config = Config::parse(&row.config).map_err(|error| {
-            let why = format!(
-                "the container {} is not what Podman writes: {error}",
-                row.name
-            );
-            PodmanError::in_the_way(store.path.join(SQLITE), why)
-        })?;
-        containers.push((row, config));
-    }
-    let volumes = database.volumes().map_err(&failed)?;
-    let notes = volumes
-        .iter()
-        .filter_map(|row| volume_note(&row.key, &row.text))
-        .collect();
-    // A Podman that starts with a new database of a user's writes this driver's name there (5.4.2).
-    let content = database
-        .rewritten(rewriter, (new, DRIVER))
-        .map_err(&failed)?;
-    Ok(Rows {
-        containers,
-        notes,
-        content: Some(content),
-    })
-}
-
-/// A volume whose driver is another program.
-fn volume_note(name: &str, text: &str) -> Option<String> {
-    let config: serde_json::Value = serde_json::from_str(text).ok()?;
-    let driver = config["volumeDriver"].as_str().unwrap_or("local");
-    if !["", "local", "image"].contains(&driver) {
-        return Some(format!(
-            "Volume {name} needs the volume driver {driver} there, too"
-        ));
-    }
-    let options = &config["volumeOptions"];
-    let kind = options["type"].as_str().unwrap_or_default();
-    let device = options["device"].as_str().unwrap_or_default();
-    let is_bind = options["o"]
-        .as_str()
-        .is_some_and(|it| it.split(',').any(|it| it.ends_with("bind")));
-    match (kind, device) {
-        ("tmpfs", _) | (_, "") => None,
-        (_, device) if is_bind => Some(format!(
-            "Volume {name} leads to {device}, which keeps its owners"
-        )),
-        (kind, device) => Some(format!(
-            "Volume {name} mounts {device} ({kind}), which a user cannot mount: it does not work there"
-        )),
-    }
-}
-
-struct Networks {
-    all: Vec<Network>,
-    notes: Vec<String>,
-    troubled: Vec<(String, Obstacle)>,
-}
-
-fn networks_of(rows: &Rows) -> Result<Networks, PodmanError> {
-    let all = Network::all_in(Path::new(networks::ROOTS))?;
-    let mut troubled = Vec::new();
-    for (row, config) in &rows.containers {
-        let missing = config
-            .own_networks()
-            .find(|name| !all.iter().any(|it| it.name == *name));
-        troubled.extend(missing.map(|name| {
-            let obstacle = Obstacle {
-                what: format!(
-                    "is in the network {name}, of which there is no file in {}",
-                    networks::ROOTS
-                ),
-                help: "`podman network create` makes it there",
-                is_fatal: true,
-            };
-            (row.name.clone(), obstacle)
-        }));
-    }
-    Ok(Networks {
-        notes: all.iter().filter_map(Network::obstacle).collect(),
-        all,
-        troubled,
-    })
-}
-
-/// Networks that the store does not have, and whether it has a directory for them.
-fn missing_networks(all: &[Network], store: &Path) -> (Vec<Network>, bool) {
-    let there = store.join(networks::USERS);
-    let missing = all.iter().filter(|it| !there.join(&it.file).exists());
-    (missing.cloned().collect(), there.symlink_metadata().is_ok())
-}
-
-fn troubled(all: &[(ContainerRow, Config)], user: &RootlessUser) -> Vec<(String, Obstacle)> {
-    let first_port = first_open_port();
-    let is_mapped = |mapped| matches!(mapped, Mapped::To(_));
-    let has_ids = |uid, gid| {
-        is_mapped(user.map.uids.map(uid, Direction::Into))
-            && is_mapped(user.map.gids.map(gid, Direction::Into))
-    };
-    let of_each = all.iter().flat_map(|(row, config)| {
-        let found = config.obstacles(first_port, &has_ids).into_iter();
-        found.map(|it| (row.name.clone(), it))
-    });
-    of_each.collect()
-}
-
-/// What containers use of the host that does not move along.
-fn binds(all: &[(ContainerRow, Config)], paths: &PathMap) -> Vec<(String, PathBuf)> {
-    let of_each = all.iter().flat_map(|(row, config)| {
-        let sources = config.binds();
-        sources.map(|source| (row.name.clone(), source))
-    });
-    let stays = |source: &Path| {
-        source
-            .to_str()
-            .is_none_or(|text| paths.path(text).is_none())
-    };
-    let mut found: Vec<_> = of_each.filter(|(_, source)| stays(source)).collect();
-    found.sort();
-    found.dedup();
-    found
 }
 
 /// The name that the old database gets: the first that nothing has.

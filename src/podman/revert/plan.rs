@@ -18,13 +18,12 @@ use crate::journal::Step;
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::ownership::OverlayNamespace;
 use crate::podman::PodmanError;
-use crate::podman::checks::{
-    check_content, check_directories, check_maps, read_database, used_by_root_since_boot,
-};
+use crate::podman::checks::{check_content, check_directories, check_maps, read_database};
 use crate::podman::database::cgroups::Cgroups;
 use crate::podman::database::json::Rewriter;
 use crate::podman::database::tables::with_volumes;
 use crate::podman::database::{Database, DatabaseError};
+use crate::podman::in_use::used_by_root_since_boot;
 use crate::podman::layout::Layout;
 use crate::podman::paths::{Directories, PathMap};
 use crate::podman::steps::UNUSED;

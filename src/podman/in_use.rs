@@ -1,0 +1,81 @@
+//! Who uses a store, or has used it since the boot.
+
+use std::path::{Path, PathBuf};
+
+use super::database::ContainerRow;
+use super::paths::Directories;
+use crate::docker::rootless::place::{Source, Target};
+use crate::docker::rootless::user::RootlessUser;
+use crate::fs::Root;
+use crate::fs::escape::shell_word;
+use crate::fs::mountinfo;
+use crate::preflight::TransientBlocker;
+use crate::preflight::transient::check_not_in_use;
+
+/// What keeps the store from being moved now: the Podman of the new place.
+pub(super) fn blockers(to: &Target, user: &RootlessUser) -> Vec<TransientBlocker> {
+    let other = to.there.and_then(|_| Root::open(&to.path()).ok());
+    let other = other.and_then(|root| check_not_in_use(&[root], true).err());
+    let used = used_since_boot(user).map(|(path, reason)| TransientBlocker::Store { path, reason });
+    other.into_iter().chain(used).collect()
+}
+
+/// Containers that run, or what else Podman has mounted in the store: as long as it is there, not all of the store can be seen.
+pub(super) fn mounted(from: &Source, containers: &[ContainerRow]) -> Option<TransientBlocker> {
+    let active = containers.iter().filter(|it| it.is_active());
+    let active: Vec<&str> = active.map(|it| it.name.as_str()).collect();
+    if let Some(first) = active.first() {
+        let reason = format!(
+            "the container {first}{more} runs, or was not cleaned up. `podman stop {names}`, run as root, and `podman container \
+             cleanup {names}` end that",
+            more = super::and_more(active.len()),
+            names = active.join(" ")
+        );
+        let path = from.path.clone();
+        return Some(TransientBlocker::Store { path, reason });
+    }
+    let point = mountinfo::first_below(&from.path)?;
+    let reason = format!(
+        "is mounted on. `podman umount --all` and `podman volume unmount VOLUME`, run as root, end what Podman has mounted; what \
+         else there is, `umount {}` does",
+        shell_word(&point)
+    );
+    Some(TransientBlocker::Store {
+        path: point,
+        reason,
+    })
+}
+
+/// A Podman that was used since the boot does not set up containers that come later: their locks and directories in `/run`
+/// are made for all at its first start.
+fn used_since_boot(user: &RootlessUser) -> Option<(PathBuf, String)> {
+    let directories = Directories::rootless(Path::new("/"), user.root.0);
+    let locks = PathBuf::from(format!("/dev/shm/libpod_rootless_lock_{}", user.root.0));
+    let (found, files) = made_since_boot(&directories, &locks)?;
+    let reason = format!(
+        "the Podman of {name} was used since the boot, and would not start containers that come later. Run as {name}: `podman \
+         system migrate && rm -f {files}`",
+        name = user.name
+    );
+    Some((found, reason))
+}
+
+/// The same of root's, which has no containers.
+pub(super) fn used_by_root_since_boot() -> Option<(PathBuf, String)> {
+    let directories = Directories::rootful(Path::new("/"));
+    let (found, files) = made_since_boot(&directories, Path::new("/dev/shm/libpod_lock"))?;
+    let reason = format!(
+        "the Podman of root was used since the boot, and would give locks of volumes that come later to others. It has no \
+         containers: `rm -f {files}` lets it begin anew"
+    );
+    Some((found, reason))
+}
+
+/// What is there of the two that Podman makes at its first start, and both for a command line.
+fn made_since_boot(directories: &Directories, locks: &Path) -> Option<(PathBuf, String)> {
+    let alive = directories.tmp_dir.join("alive");
+    let mut of_boot = [alive.as_path(), locks].into_iter();
+    let found = of_boot.find(|path| path.symlink_metadata().is_ok())?;
+    let files = format!("{} {}", shell_word(&alive), shell_word(locks));
+    Some((found.to_path_buf(), files))
+}
