@@ -6,12 +6,14 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap_complete::CompletionCandidate;
+use clap_complete::engine::{PathCompleter, ValueCompleter};
 
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root::{self, DockerRoot, is_remapped_name, names};
 use crate::idmap::subid::SubidFile;
 use crate::journal::Store;
 use crate::journal::id::{DEFAULT_PLACE, id_of};
+use crate::mounts;
 use crate::volume::binds::compose::Selection;
 use crate::volume::binds::files::read_project;
 
@@ -21,6 +23,20 @@ pub fn journals(current: &OsStr) -> Vec<CompletionCandidate> {
     let ids = files.iter().rev().filter_map(|file| id_of(file));
     let all = ["latest"].into_iter().chain(ids);
     starting_with(current, all.map(String::from))
+}
+
+/// Journals, and files and directories.
+pub fn journals_and_paths(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut all = journals(current);
+    all.extend(paths(current));
+    all
+}
+
+/// Files and directories whose names are the same to a shell as they are.
+pub fn paths(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut paths = PathCompleter::any().complete(current);
+    paths.retain(|path| path.get_value().to_str().is_some_and(is_plain));
+    paths
 }
 
 /// Users with a range in `/etc/subuid`.
@@ -52,6 +68,30 @@ pub fn containers(current: &OsStr) -> Vec<CompletionCandidate> {
     let roots = roots();
     let found = roots.iter().flat_map(container_names);
     starting_with(current, found.collect::<BTreeSet<_>>())
+}
+
+/// Directories of the volumes of the daemon that this host starts, also of its remapped roots, and other paths.
+pub fn volumes_and_paths(current: &OsStr) -> Vec<CompletionCandidate> {
+    let directories = |root: &DockerRoot| -> Vec<String> {
+        let volumes = root.volumes().unwrap_or_default().into_iter();
+        let top = root.path.display();
+        let directory = |name: String| format!("{top}/volumes/{name}/_data");
+        volumes.map(directory).collect()
+    };
+    let roots = roots();
+    let found = roots.iter().flat_map(directories);
+    let mut all = starting_with(current, found.collect::<BTreeSet<_>>());
+    all.extend(paths(current));
+    all
+}
+
+/// Mount points of `idshift mount`, also those that a unit makes.
+pub fn mount_points(current: &OsStr) -> Vec<CompletionCandidate> {
+    let made = mounts::record::all().unwrap_or_default();
+    let made = made.into_iter().map(|it| it.target.as_path().to_path_buf());
+    let targets: BTreeSet<PathBuf> = made.chain(mounts::unit::targets()).collect();
+    let names = targets.iter().filter_map(|path| path.to_str());
+    starting_with(current, names.map(String::from))
 }
 
 /// Services of the Compose file in the working directory.
@@ -115,15 +155,16 @@ fn starting_with(
     all: impl IntoIterator<Item = String>,
 ) -> Vec<CompletionCandidate> {
     let typed = current.to_string_lossy().into_owned();
-    // Names are made by others, and shells insert them as they are: `$(…)` would be run.
-    let is_plain = |name: &String| {
-        name.chars()
-            .all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c))
-    };
     let fitting = all.into_iter().filter(|name| name.starts_with(&typed));
     fitting
-        .filter(is_plain)
+        .filter(|name| is_plain(name))
         .enumerate()
         .map(|(n, name)| CompletionCandidate::new(name).display_order(Some(n)))
         .collect()
+}
+
+/// Names are made by others, and Bash inserts them as they are: `$(…)` would be run, and `--force` would be an option.
+fn is_plain(name: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/:@+,=%".contains(c);
+    !name.starts_with('-') && name.chars().all(is_plain)
 }

@@ -29,7 +29,8 @@ pub struct CheckArgs {
     /// Directory or file that a container mounts
     #[arg(
         required_unless_present_any = ["compose", "run_command"],
-        conflicts_with_all = ["compose", "run_command", "profiles", "services"]
+        conflicts_with_all = ["compose", "run_command", "profiles", "services"],
+        add = ArgValueCompleter::new(candidates::volumes_and_paths)
     )]
     pub path: Option<PathBuf>,
     /// Binds of containers

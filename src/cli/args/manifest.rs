@@ -41,10 +41,10 @@ pub enum ManifestCommand {
 )]
 pub struct DiffArgs {
     /// A manifest, the output of `docker audit --json`, or a journal: id, number, path, or `latest`
-    #[arg(value_name = "A", add = ArgValueCompleter::new(candidates::journals))]
+    #[arg(value_name = "A", add = ArgValueCompleter::new(candidates::journals_and_paths))]
     pub first: PathBuf,
     /// What it is compared with: a file of the same kind
-    #[arg(value_name = "B", add = ArgValueCompleter::new(candidates::journals))]
+    #[arg(value_name = "B", add = ArgValueCompleter::new(candidates::journals_and_paths))]
     pub second: PathBuf,
     /// Journals
     #[command(flatten)]

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 
 use super::common::{MapArgs, QuietArgs, StoreArgs};
 use crate::volume::user::ContainerUser;
@@ -68,6 +71,7 @@ pub struct MountArgs {
 )]
 pub struct UmountArgs {
     /// The mount point
+    #[arg(add = ArgValueCompleter::new(candidates::mount_points))]
     pub target: PathBuf,
     /// Unmount even if a process or a container uses it: open files stay open, with the owners as they are
     /// seen now

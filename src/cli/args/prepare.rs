@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 
 use super::binds::BindsArgs;
 use super::common::RunArgs;
@@ -47,10 +50,20 @@ pub struct PrepareArgs {
     #[arg(long, requires = "share", conflicts_with_all = ["compose", "run_command"])]
     pub read_only: bool,
     /// Give everything to the user that this image runs as (name or id of the image)
-    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["owner", "container", "compose", "run_command"])]
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        conflicts_with_all = ["owner", "container", "compose", "run_command"],
+        add = ArgValueCompleter::new(candidates::images)
+    )]
     pub image_user: Option<String>,
     /// Give everything to the user that this container runs as (name or id of the container)
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["owner", "compose", "run_command"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["owner", "compose", "run_command"],
+        add = ArgValueCompleter::new(candidates::containers)
+    )]
     pub container: Option<String>,
     /// For --image-user, --container, --compose and --run: Docker's data-root [default: from the options of dockerd on this
     /// host, else /var/lib/docker]

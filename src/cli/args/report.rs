@@ -23,10 +23,10 @@ use super::common::StoreArgs;
 )]
 pub struct ReportArgs {
     /// A manifest, the output of `docker audit --json`, or a journal: id, number, path, or `latest`
-    #[arg(value_name = "FILE|JOURNAL", add = ArgValueCompleter::new(candidates::journals))]
+    #[arg(value_name = "FILE|JOURNAL", add = ArgValueCompleter::new(candidates::journals_and_paths))]
     pub what: PathBuf,
     /// Compare it with this: a file of the same kind
-    #[arg(value_name = "FILE|JOURNAL", add = ArgValueCompleter::new(candidates::journals))]
+    #[arg(value_name = "FILE|JOURNAL", add = ArgValueCompleter::new(candidates::journals_and_paths))]
     pub other: Option<PathBuf>,
     /// File for the page; `-` is stdout
     #[arg(short, long, value_name = "FILE|-")]

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
+
+use super::candidates;
 
 use super::common::{LimitArgs, MapArgs, OutputArgs, ScopeArgs, StoreArgs};
 
@@ -17,7 +20,11 @@ use super::common::{LimitArgs, MapArgs, OutputArgs, ScopeArgs, StoreArgs};
     idshift verify --reverse --subid dockremap /srv/data")]
 pub struct VerifyArgs {
     /// A journal (id, number, path, or `latest`), or trees with --map, --map-from or --subid
-    #[arg(required = true, value_name = "JOURNAL|PATH")]
+    #[arg(
+        required = true,
+        value_name = "JOURNAL|PATH",
+        add = ArgValueCompleter::new(candidates::journals_and_paths)
+    )]
     pub what: Vec<PathBuf>,
     /// The map
     #[command(flatten)]

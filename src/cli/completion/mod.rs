@@ -6,11 +6,11 @@
 
 use std::ffi::OsString;
 
-use clap::CommandFactory;
-use clap_complete::CompleteEnv;
+use clap::{Arg, Command, CommandFactory, ValueHint};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+use clap_complete::{ArgValueCompleter, CompleteEnv};
 
-use super::args::{Cli, Shell};
+use super::args::{Cli, Shell, candidates};
 
 /// The environment variable by which a shell's script asks.
 const VARIABLE: &str = "IDSHIFT_COMPLETE";
@@ -25,10 +25,27 @@ pub fn answer(args: &[OsString]) -> std::io::Result<bool> {
         return Ok(false);
     }
     let here = std::env::current_dir().ok();
-    let asked = CompleteEnv::with_factory(Cli::command).var(VARIABLE);
+    let is_bash = std::env::var_os(VARIABLE).is_some_and(|shell| shell == "bash");
+    let command = || match is_bash {
+        true => with_plain_paths(Cli::command()),
+        false => Cli::command(),
+    };
+    let asked = CompleteEnv::with_factory(command).var(VARIABLE);
     asked
         .try_complete(args.iter().cloned(), here.as_deref())
         .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error.to_string()))
+}
+
+/// Other shells quote what they insert. Bash does not: only names that need no quotes are offered. Where there is none,
+/// it completes files itself, with quotes.
+fn with_plain_paths(command: Command) -> Command {
+    let plain = |arg: Arg| match arg.get_value_hint() {
+        ValueHint::AnyPath if arg.get::<ArgValueCompleter>().is_none() => {
+            arg.add(ArgValueCompleter::new(candidates::paths))
+        }
+        _ => arg,
+    };
+    command.mut_args(plain).mut_subcommands(with_plain_paths)
 }
 
 /// The script that a shell reads to complete idshift's command lines.

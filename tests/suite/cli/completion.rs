@@ -1,6 +1,7 @@
 //! What a shell is told when it completes a command line, and the manual pages.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::isolation::{cover, isolate};
@@ -8,6 +9,11 @@ use crate::support::{Run, data_root, need_root, tree};
 
 /// What Bash has to choose from for the last word of a line.
 fn bash_completes(line: &[&str]) -> Vec<String> {
+    bash_completes_in(Path::new("/"), line)
+}
+
+/// The same, in a directory.
+fn bash_completes_in(dir: &Path, line: &[&str]) -> Vec<String> {
     let script = r#"
         source <("$IDSHIFT" completions bash)
         idshift() { "$IDSHIFT" "$@"; }
@@ -20,7 +26,8 @@ fn bash_completes(line: &[&str]) -> Vec<String> {
     "#;
     let mut bash = Command::new("bash");
     bash.args(["-c", script, "bash"]).args(line);
-    bash.env("IDSHIFT", env!("CARGO_BIN_EXE_idshift"));
+    bash.env("IDSHIFT", env!("CARGO_BIN_EXE_idshift"))
+        .current_dir(dir);
     let run = Run::of(&mut bash).exits(0);
     run.text().lines().map(String::from).collect()
 }
@@ -59,10 +66,61 @@ fn bash_completes_what_the_host_has() {
     assert_eq!(bash_completes(&["shift", "--subid", "dock"]), ["dockremap"]);
     let remap = ["docker", "audit", "--userns-remap", "d"];
     assert_eq!(bash_completes(&remap), ["default", "dockremap"]);
-    assert_eq!(
-        bash_completes(&["check", "/srv", "--container", "we"]),
-        ["web"]
-    );
+    for command in ["check", "prepare"] {
+        let line = [command, "/srv", "--container", "we"];
+        assert_eq!(bash_completes(&line), ["web"], "{command}");
+    }
+    let volume = format!("{}/volumes/linked/_data", top.display());
+    let typed = format!("{}/volumes/li", top.display());
+    let found = bash_completes(&["check", &typed]);
+    assert!(found.contains(&volume), "{found:?}");
+    for option in [
+        ["podman", "migrate", "--to-user"],
+        ["podman", "revert", "--from-user"],
+        ["docker", "migrate", "--rootless"],
+    ] {
+        let line = [&option[..], &["dock"]].concat();
+        assert_eq!(bash_completes(&line), ["dockremap"], "{option:?}");
+    }
+    assert_eq!(bash_completes(&["verify", "00"]), journals[1..2]);
+    let units = "/etc/systemd/system";
+    fs::create_dir_all(units).unwrap();
+    let unit = format!("{units}/idshift-mount-srv-app.service");
+    fs::write(unit, "# Made by `idshift mount --persist`\n").unwrap();
+    assert_eq!(bash_completes(&["umount", ""])[0], "/srv/app");
+}
+
+/// Bash inserts a candidate as it is. A name of somebody else's would be run, or be an option.
+#[test]
+fn files_that_bash_would_run_are_no_candidates() {
+    let place = tempfile::tempdir().unwrap();
+    for name in [
+        "plain",
+        "größe",
+        "a b",
+        "x;touch y",
+        "$(touch y)",
+        "`id`",
+        "--force",
+        "{a,b}",
+        "*",
+    ] {
+        fs::write(place.path().join(name), "").unwrap();
+    }
+    for line in [
+        &["shift", ""][..],
+        &["check", ""],
+        &["verify", ""],
+        &["shift", "--map-from", ""],
+        &["report", "latest", "--output", ""],
+    ] {
+        let mut found = bash_completes_in(place.path(), line);
+        // Options of the command, which are none of a file.
+        found.retain(|name| !name.starts_with("--") || name == "--force");
+        found.retain(|name| !["", ".", "latest", "-h"].contains(&name.as_str()));
+        found.retain(|name| !name.starts_with('/') && !name.starts_with("0"));
+        assert_eq!(found, ["größe", "plain"], "{line:?}");
+    }
 }
 
 /// A shell that is not known gets an error, and no candidates.

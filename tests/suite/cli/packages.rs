@@ -89,16 +89,20 @@ fn the_debian_package_is_installed_upgraded_and_removed() {
     fs::copy(old, upgrade.path().join(old.file_name().unwrap())).unwrap();
     for release in [Release::Bookworm, Release::Trixie] {
         let script = r#"
-            dpkg -i /packages/idshift_0.1.0_*.deb >/dev/null
+            dpkg -i /packages/idshift_0.1.0-1_*.deb >/dev/null
             idshift --version
             zcat /usr/share/man/man8/idshift-docker-migrate.8.gz | grep -q SYNOPSIS
             source /usr/share/bash-completion/completions/idshift
             complete -p idshift
             test -f /usr/share/zsh/vendor-completions/_idshift -a -f /usr/share/fish/vendor_completions.d/idshift.fish
-            test -f /usr/share/doc/idshift/copyright -a -f /usr/share/doc/idshift/docs/docker.md
+            cd /usr/share/doc/idshift
+            test -f copyright -a -f SECURITY.md -a -f docs/docker.md -a -f docs/report.png
+            zcat changelog.gz | grep -q '^# Changelog'
+            zcat changelog.Debian.gz | grep -q '^idshift (0.1.0-1)'
+            cd /
             mkdir /srv/data && touch /srv/data/file
             idshift shift --map b:0:100000:65536 /srv/data
-            dpkg -i /packages/idshift_0.1.1_*.deb >/dev/null
+            dpkg -i /packages/idshift_0.1.1-1_*.deb >/dev/null
             dpkg-query -W -f '${Version}\n' idshift
             unit=/etc/systemd/system/docker-data.service
             printf '[Service]\nExecStart=/usr/bin/idshift docker mount\n' >$unit
@@ -115,7 +119,7 @@ fn the_debian_package_is_installed_upgraded_and_removed() {
         let run = in_host(release, upgrade.path(), script).exits(0);
         let said = run.text();
         assert!(said.contains("idshift 0.1.0"), "{run}");
-        assert!(said.contains("\n0.1.1\n"), "{run}");
+        assert!(said.contains("\n0.1.1-1\n"), "{run}");
         let left = said.split("Left:").nth(1).unwrap();
         // Journals undo what was done: they outlive the program.
         assert!(left.trim().starts_with("/var/lib/idshift\n0001-"), "{run}");
@@ -159,6 +163,7 @@ fn the_same_program_gives_the_same_packages() {
         "/usr/share/man/man8/idshift-shift.8.gz",
         "/usr/share/zsh/site-functions/_idshift",
         "/usr/share/licenses/idshift/LICENSE-MIT",
+        "/usr/share/doc/idshift/CHANGELOG.md",
     ] {
         assert!(listed.lines().any(|line| line == file), "{file}: {listed}");
     }

@@ -1,6 +1,7 @@
 //! `idshift report`: what the page says, and what names that are HTML become in it.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -204,6 +205,84 @@ fn a_browser_shows_it() {
         "{}",
         bytes.len()
     );
+}
+
+/// Who prefers dark colours gets them, and black on white on paper all the same.
+#[test]
+fn a_browser_shows_it_dark_and_prints_it() {
+    if !long() {
+        return;
+    }
+    let place = Place::new(true);
+    place.report(place.manifest().to_str().unwrap());
+    let page = place.dir.path().join("page.html");
+    let picture = place.dir.path().join("page.png");
+    let screenshot = format!("--screenshot={}", picture.display());
+    let corner = |scheme: &str| {
+        chromium(
+            &[&screenshot, &blink(scheme), "--window-size=800,600"],
+            &page,
+        );
+        first_pixel(&picture)
+    };
+    assert_eq!(corner(LIGHT), [0xff, 0xff, 0xff]);
+    assert_eq!(corner(DARK), [0x15, 0x18, 0x1c]);
+
+    let papers = [LIGHT, DARK].map(|scheme| {
+        let paper = place.dir.path().join(format!("{scheme}.pdf"));
+        let print = format!("--print-to-pdf={}", paper.display());
+        chromium(&[&print, "--no-pdf-header-footer", &blink(scheme)], &page);
+        paper
+    });
+    let mut text = Command::new("pdftotext");
+    let text = Run::of(text.arg("-layout").arg(&papers[0]).arg("-")).exits(0);
+    let text = text.text();
+    for said in [
+        "1 of 9 inodes cannot be shifted",
+        "70000",
+        "<script>document.title=",
+        "Inodes by directory",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let [light, dark] = papers.map(|paper| drawn(&paper));
+    assert!(light.ends_with(b"\xff\xff\xff"), "the paper is white");
+    assert!(light == dark, "the same on paper");
+}
+
+/// The pixels of all pages.
+fn drawn(paper: &Path) -> Vec<u8> {
+    let mut draw = Command::new("pdftoppm");
+    let run = Run::of(draw.args(["-r", "40"]).arg(paper)).exits(0);
+    run.stdout
+}
+
+/// The colour of the upper left corner of a PNG.
+fn first_pixel(picture: &Path) -> [u8; 3] {
+    let bytes = fs::read(picture).unwrap();
+    let mut at = 8;
+    let mut packed = Vec::new();
+    while at + 8 < bytes.len() {
+        let length = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        if &bytes[at + 4..at + 8] == b"IDAT" {
+            packed.extend(&bytes[at + 8..at + 8 + length]);
+        }
+        at += 12 + length;
+    }
+    // Which filter the first line has; the first pixel is as it is with all of them.
+    let mut first = [0; 4];
+    flate2::read::ZlibDecoder::new(&packed[..])
+        .read_exact(&mut first)
+        .unwrap();
+    [first[1], first[2], first[3]]
+}
+
+/// Of `preferredColorScheme`, as Chromium numbers them.
+const DARK: &str = "0";
+const LIGHT: &str = "1";
+
+fn blink(scheme: &str) -> String {
+    format!("--blink-settings=preferredColorScheme={scheme}")
 }
 
 fn chromium(args: &[&str], page: &Path) -> String {

@@ -33,6 +33,7 @@ mod rootless_adversary;
 mod rootless_copy;
 mod rootless_kills;
 mod rootless_places;
+mod rootless_question;
 mod rootless_revert;
 mod selinux;
 mod store_audit;

@@ -6,6 +6,7 @@ mod modules;
 mod page;
 mod pages;
 mod same;
+mod troubleshooting;
 
 use std::path::Path;
 

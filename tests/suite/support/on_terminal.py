@@ -22,7 +22,7 @@ def main():
         size = struct.pack("HHHH", 24, columns, 0, 0)
         fcntl.ioctl(1, termios.TIOCSWINSZ, size)
         os.environ["TERM"] = "xterm"
-        os.execv(command[0], command)
+        os.execvp(command[0], command)
     drawn = b""
     while True:
         try:

@@ -1,0 +1,35 @@
+//! The question before a data-root becomes a user's, and root's again.
+
+use super::rootless_places::user;
+use super::volumes::Place;
+use crate::support::terminal::OnTerminal;
+use crate::support::{Idshift, Snapshot, assert_same};
+
+#[test]
+fn a_data_root_becomes_a_users_only_after_a_yes() {
+    let place = Place::new();
+    user(&place);
+    let idshift = Idshift::new();
+    let data_root = place.root.to_str().unwrap().to_string();
+    let run = |command: &[&str], answer: &str| {
+        let more = ["--data-root", &data_root, "--daemon-json", "/nonexistent"];
+        let args = [&["docker"], command, &more].concat();
+        OnTerminal::run(&idshift.command(args), 100, answer)
+    };
+    let asked = |command: &[&str]| {
+        let before = Snapshot::of(&place.beside(""));
+        for (answer, code) in [("n\n", 4), ("\x03", 130)] {
+            let said = run(command, answer).exits(code).lines().join("\n");
+            assert!(said.contains("Continue? [y/N]"), "{command:?}: {said}");
+            assert!(said.contains("othing was changed"), "{command:?}: {said}");
+            let after = Snapshot::of(&place.beside(""));
+            assert_same(&before, &after, &format!("{command:?} {answer:?}"));
+        }
+    };
+    asked(&["migrate", "--rootless", "bea", "--copy"]);
+    asked(&["migrate", "--rootless", "bea"]);
+    let moved = run(&["migrate", "--rootless", "bea", "--yes"], "").exits(0);
+    assert!(!moved.drawn.contains("Continue?"), "{}", moved.drawn);
+    asked(&["revert", "--rootless", "bea"]);
+    run(&["revert", "--rootless", "bea"], "y\n").exits(0);
+}
