@@ -1,5 +1,8 @@
 //! The question before a data-root becomes a user's, and root's again.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use super::rootless_places::user;
 use super::volumes::Place;
 use crate::support::terminal::OnTerminal;
@@ -9,6 +12,7 @@ use crate::support::{Idshift, Snapshot, assert_same};
 fn a_data_root_becomes_a_users_only_after_a_yes() {
     let place = Place::new();
     user(&place);
+    fs::set_permissions(&place.root, fs::Permissions::from_mode(0o710)).unwrap();
     let idshift = Idshift::new();
     let data_root = place.root.to_str().unwrap().to_string();
     let run = |command: &[&str], answer: &str| {

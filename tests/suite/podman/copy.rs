@@ -12,7 +12,7 @@ use crate::support::{Idshift, Run, long, need_root};
 const COPY: &str = "/srv/idshift-copy-podman-ann";
 
 /// Reading changes access times.
-fn unread(lines: &[String]) -> Vec<String> {
+pub(super) fn unread(lines: &[String]) -> Vec<String> {
     let strip = |line: &String| {
         let mut value: Value = serde_json::from_str(line).unwrap();
         value.as_object_mut().unwrap().remove("atime_ns");

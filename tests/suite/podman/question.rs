@@ -1,5 +1,6 @@
 //! The question before a store of Podman's becomes a user's, and root's again.
 
+use super::copy::unread;
 use crate::support::docker::same;
 use crate::support::engine_host::Release;
 use crate::support::need_root;
@@ -17,12 +18,16 @@ fn a_store_changes_hands_only_after_a_yes() {
         OnTerminal::run(&host.host.command(&args), 100, answer)
     };
     let asked = |command: &[&str]| {
-        let there = host.state();
+        let there = unread(&host.state());
         for (answer, code) in [("n\n", 4), ("\x03", 130)] {
             let said = run(command, answer).exits(code).lines().join("\n");
             assert!(said.contains("Continue? [y/N]"), "{command:?}: {said}");
             assert!(said.contains("othing was changed"), "{command:?}: {said}");
-            same(&there, &host.state(), &format!("{command:?} {answer:?}"));
+            same(
+                &there,
+                &unread(&host.state()),
+                &format!("{command:?} {answer:?}"),
+            );
         }
     };
     let (migrate, revert) = (
