@@ -6,8 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cli::args::{ConfirmArgs, OutputArgs};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::table::{sentences, width_of_stderr};
-use crate::cli::output::{tell, to_stderr};
+use crate::cli::output::{tell, tell_sentences, to_stderr};
 use crate::engine::Cancel;
 
 /// The answer to the question.
@@ -35,7 +34,7 @@ pub fn is_asked(args: &ConfirmArgs, output: &OutputArgs) -> bool {
 /// Shows what will happen and asks. Anything but `y` or `yes` is a no; so is the end of the input.
 pub fn ask(lines: &[String], cancel: &Cancel) -> Answer {
     for line in lines {
-        tell!("{}", sentences(line, width_of_stderr()));
+        tell_sentences!("{line}");
     }
     to_stderr(format_args!("Continue? [y/N] "));
     let answer = read_answer(cancel);

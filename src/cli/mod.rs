@@ -35,7 +35,7 @@ use commands::{
 };
 use exit::{Exit, Failure};
 use output::json::Invocation;
-use output::{table, tell, text};
+use output::{tell, tell_sentences, text};
 
 /// Runs one command line, prints its output, and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -84,7 +84,7 @@ fn run_command(command: &Command) -> Exit {
         invocation.print_failure(&failure);
         let Failure { exit, message } = failure;
         let told = format!("idshift: {}", text::printable(&message));
-        tell!("{}", table::sentences(&told, table::width_of_stderr()));
+        tell_sentences!("{told}");
         exit
     })
 }

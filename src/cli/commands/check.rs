@@ -7,8 +7,8 @@ use crate::cli::commands::binds;
 use crate::cli::commands::docker_user::{of_container, of_image};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
-use crate::cli::output::say;
 use crate::cli::output::text::{columns, count, one_line, path};
+use crate::cli::output::{say, say_sentences};
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
@@ -95,17 +95,17 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
     let user = &checked.user;
     let verb = if read_only { "read" } else { "use" };
     match checked.works() {
-        true => say!(
+        true => say_sentences!(
             "{}: container user {user} can {verb} {top}.",
             style("Yes").green().bold()
         ),
-        false => say!(
+        false => say_sentences!(
             "{}: container user {user} cannot {verb} {top}.",
             style("No").red().bold()
         ),
     }
     if checked.is_symlink {
-        say!("The path you gave is a symlink to it; Docker follows symlinks too.");
+        say_sentences!("The path you gave is a symlink to it; Docker follows symlinks too.");
     }
     say!("");
     for step in &checked.steps {
@@ -120,7 +120,7 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
     }
     let (uid, gid) = checked.host_ids;
     let owner = &checked.owner;
-    say!(
+    say_sentences!(
         "\n  On the host, {user} is {uid}:{gid}, and {top} belongs to {} (mode {}).",
         owner.outside,
         owner.mode
@@ -131,23 +131,23 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
         (_, "65534") => ": its group is outside the map",
         _ => "",
     };
-    say!("  The container sees that as {}{nobody}.", owner.inside);
+    say_sentences!("  The container sees that as {}{nobody}.", owner.inside);
     if let Some(mapped) = &checked.idmapped_mount {
-        say!("\n  Note: {}.", one_line(mapped));
+        say_sentences!("\n  Note: {}.", one_line(mapped));
     }
     unusable(checked, verbose);
     for parent in &checked.closed_parents {
         let which = path(&parent.path);
         let owner = &parent.owner;
         match (&checked.runtime, checked.parents_matter) {
-            (_, true) => say!(
+            (_, true) => say_sentences!(
                 "\n  {which} ({owner}) cannot be searched by the container's root, and this runtime has to search it."
             ),
-            (Some(runtime), false) => say!(
+            (Some(runtime), false) => say_sentences!(
                 "\n  Note: {which} ({owner}) cannot be searched by the container's root. {} is not affected; runc before 1.1 is.",
                 one_line(&runtime.to_string())
             ),
-            (None, false) => say!(
+            (None, false) => say_sentences!(
                 "\n  Note: {which} ({owner}) cannot be searched by the container's root. runc 1.1 and later are not affected; older ones are."
             ),
         }
@@ -159,7 +159,7 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
         say!("  {}", one_line(remedy));
     }
     if let Some(command) = &checked.mount_instead {
-        say!(
+        say_sentences!(
             "It has {} entries or more. This makes it ready at once, and changes no owner on disk (docs/idmapped.md):",
             count(LARGE as u64)
         );

@@ -6,8 +6,8 @@ use crate::cli::args::MapCommandArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::map::NamedMap;
 use crate::cli::output::json::Invocation;
-use crate::cli::output::say;
 use crate::cli::output::text::{columns, count, one_line};
+use crate::cli::output::{say, say_sentences};
 use crate::host::range_users::{self, RangeUsers};
 use crate::idmap::range::RESERVED;
 use crate::idmap::{Direction, Mapped, RangeMap};
@@ -54,7 +54,7 @@ pub fn run(args: &MapCommandArgs, call: &Invocation) -> Result<Exit, Failure> {
     }
     print_map(&named);
     for note in &named.notes {
-        say!("Note: {}.", one_line(note));
+        say_sentences!("Note: {}.", one_line(note));
     }
     let most = if args.verbose { usize::MAX } else { SHOWN };
     // Those of host ids are all accounts there are.
@@ -86,7 +86,9 @@ fn explain(named: &NamedMap, id: u32) -> [Explained; 2] {
 fn print_map(named: &NamedMap) {
     let source = one_line(&named.source);
     if named.is_hosts {
-        say!("{source}: the container has no user namespace; its ids are those of the host.");
+        say_sentences!(
+            "{source}: the container has no user namespace; its ids are those of the host."
+        );
         return;
     }
     say!("{source}: {}\n", named.map);
@@ -115,10 +117,10 @@ fn print_map(named: &NamedMap) {
 
 fn print_users(users: &RangeUsers, most: usize) {
     for error in &users.unread {
-        say!("Not read: {}.", one_line(error));
+        say_sentences!("Not read: {}.", one_line(error));
     }
     for shared in users.shared_ranges.iter().take(most) {
-        say!(
+        say_sentences!(
             "Shared with {}: {}-{} (line {} of {}).",
             one_line(&shared.owner),
             shared.first,
@@ -152,10 +154,10 @@ fn print_users(users: &RangeUsers, most: usize) {
             String::new()
         };
         let names = names[..names.len().min(most)].join(", ");
-        say!("{what} of the host inside the map: {names}{more}.");
+        say_sentences!("{what} of the host inside the map: {names}{more}.");
     }
     if *users == RangeUsers::default() {
-        say!(
+        say_sentences!(
             "No other line of /etc/subuid and /etc/subgid, no account and no group has ids of this map."
         );
     }
@@ -169,9 +171,11 @@ fn print_explained(one: &Explained, users: &RangeUsers) {
         in_container,
     } = one;
     match on_host {
-        Some(host) => say!("{ids} {id} of the container is {host} on the host."),
+        Some(host) => say_sentences!("{ids} {id} of the container is {host} on the host."),
         None => {
-            say!("{ids} {id} of the container has no id on the host: it is outside the map.")
+            say_sentences!(
+                "{ids} {id} of the container has no id on the host: it is outside the map."
+            )
         }
     }
     let whose = users
@@ -181,9 +185,13 @@ fn print_explained(one: &Explained, users: &RangeUsers) {
     let whose = whose.map(|inside| format!(" ({})", one_line(&inside.name)));
     let whose = whose.unwrap_or_default();
     match in_container {
-        Some(container) => say!("{ids} {id} of the host{whose} is {container} in the container."),
+        Some(container) => {
+            say_sentences!("{ids} {id} of the host{whose} is {container} in the container.")
+        }
         None => {
-            say!("{ids} {id} of the host has no id in the container, which sees 65534 (nobody).")
+            say_sentences!(
+                "{ids} {id} of the host has no id in the container, which sees 65534 (nobody)."
+            )
         }
     }
 }

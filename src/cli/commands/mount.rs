@@ -9,7 +9,7 @@ use crate::cli::args::MountArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::{Invocation, path_value, would_refuse};
 use crate::cli::output::text::{columns, one_line, path, shell_word};
-use crate::cli::output::{say, tell};
+use crate::cli::output::{say, say_sentences, tell_sentences};
 use crate::idmap::{MountMap, Range};
 use crate::journal::Store;
 use crate::mounts::unit::{Unit, is_systemd};
@@ -73,7 +73,7 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     if args.output.is_for_people() {
         said.print();
         for note in &notes {
-            tell!("{note}");
+            tell_sentences!("{note}");
         }
     }
     Ok(Exit::Done)
@@ -123,19 +123,19 @@ impl Said<'_> {
             (false, true) => style("Dry run: would mount").bold(),
             (false, false) => style("Mounted").green().bold(),
         };
-        say!("{done} {source} {place}{read_only}. No owner on disk changes.\n");
+        say_sentences!("{done} {source} {place}{read_only}. No owner on disk changes.\n");
         say!("{}", columns(&rows(&mount.map)).trim_end());
         let (uid, gid) = mount.on_disk;
         let seen = |id: Option<u32>| id.map_or("nobody".into(), |id| id.to_string());
         let (seen_uid, seen_gid) = mount.seen();
-        say!(
+        say_sentences!(
             "\n  {target} belongs to {uid}:{gid} on disk, and is seen as {}:{}.",
             seen(seen_uid),
             seen(seen_gid)
         );
         self.print_unit();
         if let Some(why) = &self.would_refuse {
-            say!("\nA real run would be refused now: {why}");
+            say_sentences!("\nA real run would be refused now: {why}");
         }
         if !self.dry_run {
             say!("  Undo with: idshift umount {}", shell_word(mount.target()));
@@ -149,7 +149,7 @@ impl Said<'_> {
         };
         let would = if self.dry_run { "would make" } else { "makes" };
         if is_systemd() {
-            say!(
+            say_sentences!(
                 "  At each boot {} {would} it, before Docker is started.",
                 path(&unit.path)
             );

@@ -8,8 +8,8 @@ use super::mount::named;
 use crate::cli::args::MountsArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::{Invocation, path_value};
-use crate::cli::output::say;
 use crate::cli::output::text::{columns, path};
+use crate::cli::output::{say, say_sentences};
 use crate::docker::idmapped::{IdmappedRoot, unit};
 use crate::mounts::list;
 use crate::mounts::list::{MountEntry, MountState};
@@ -80,12 +80,12 @@ fn print(entries: &[MountEntry]) {
         let word = crate::fs::escape::shell_word(&missing.target);
         let unit = missing.unit.as_deref().and_then(|unit| unit.file_name());
         match unit {
-            Some(unit) => say!(
+            Some(unit) => say_sentences!(
                 "\nA mount is missing: `systemctl restart {}` makes it. If it is not needed any more, `idshift umount {word}` removes its \
                 unit and its record.",
                 crate::fs::escape::shell_word(std::path::Path::new(unit))
             ),
-            None => say!(
+            None => say_sentences!(
                 "\nA mount is missing: another program unmounted it. `idshift umount {word}` removes its record."
             ),
         }

@@ -12,7 +12,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell;
+use crate::cli::output::tell_sentences;
 use crate::cli::output::text::{count, path, printable, shell_word};
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
@@ -46,7 +46,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
     if !run.output.quiet && !args.reverse {
         for note in mounts_instead(args, &asked) {
-            tell!("{}", printable(&note));
+            tell_sentences!("{}", printable(&note));
         }
     }
     let monitor = Terminal::new(run.output.quiet);
@@ -76,7 +76,7 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     if done && !run.output.quiet {
         for note in describe(&prepared, run.dry_run) {
             // What programs read is on stdout.
-            tell!("{}", printable(&note));
+            tell_sentences!("{}", printable(&note));
         }
     }
     Ok(Exit::from(&report))

@@ -7,7 +7,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell;
+use crate::cli::output::tell_sentences;
 use crate::docker::idmapped::unit;
 use crate::engine::{self, Monitor, Phase};
 use crate::journal::{Journal, Store};
@@ -27,7 +27,7 @@ pub fn run(args: &ResumeArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let report = report?;
     print_report(call, &report, SummaryKind::Shift, &args.output, false, None);
     if !unit::reload(&journal.header) {
-        tell!("{}", unit::NOT_RELOADED);
+        tell_sentences!("{}", unit::NOT_RELOADED);
     }
     Ok(Exit::from(&report))
 }

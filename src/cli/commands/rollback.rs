@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell;
+use crate::cli::output::tell_sentences;
 use crate::cli::output::text::{count, inodes, printable};
 use crate::docker::conversion::leftover;
 use crate::docker::data_root_copy::earlier;
@@ -63,11 +63,11 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
     };
     print_report(call, &report, of, &args.output, false, None);
     if !args.dry_run && !unit::reload(&journal.header) {
-        tell!("{}", unit::NOT_RELOADED);
+        tell_sentences!("{}", unit::NOT_RELOADED);
     }
     let acted = args.up_to.is_some() && !args.dry_run;
     if let Some(whole) = kept_whole(&path).filter(|_| acted) {
-        tell!(
+        tell_sentences!(
             "The complete journal, with the frames after these, is kept: {}",
             escaped(&whole)
         );
@@ -83,7 +83,7 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
 fn tell_left(journal: &Journal) {
     let left = [earlier::left(journal), leftover::left(journal)];
     for left in left.into_iter().flatten() {
-        tell!("{}", printable(&left));
+        tell_sentences!("{}", printable(&left));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::cli::args::UmountArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::{Invocation, path_value};
 use crate::cli::output::text::{path, shell_word};
-use crate::cli::output::{say, tell};
+use crate::cli::output::{say, say_sentences, tell_sentences};
 use crate::mounts::record::MountRecord;
 use crate::mounts::{UnmountRequest, Unmounted};
 
@@ -40,7 +40,7 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         None => Ok(Exit::Done),
         Some(why) => {
             if !args.output.json {
-                tell!(
+                tell_sentences!(
                     "{why}. The mount is gone; what belongs to it is left. `idshift umount {}` removes that, once this is mended.",
                     shell_word(&done.target)
                 );
@@ -64,7 +64,7 @@ fn print(done: &Unmounted, dry_run: bool) {
     }
     let in_place = |record: &&MountRecord| record.source == record.target;
     if let Some(record) = done.record.as_ref().filter(in_place) {
-        say!(
+        say_sentences!(
             "Its files have their owners on disk again. {}",
             files_of_host(record)
         );

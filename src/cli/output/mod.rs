@@ -16,4 +16,6 @@ pub mod summary;
 pub mod table;
 pub mod text;
 
-pub(super) use stream::{finish, keep_error, say, stdout, tell, to_stderr, to_stdout};
+pub(super) use stream::{
+    finish, keep_error, say, say_sentences, stdout, tell, tell_sentences, to_stderr, to_stdout,
+};

@@ -22,6 +22,24 @@ macro_rules! tell {
 }
 pub(in crate::cli) use tell;
 
+/// Prints sentences to stdout: on a terminal, in lines that fit it.
+macro_rules! say_sentences {
+    ($($what:tt)*) => {{
+        use $crate::cli::output::table::{sentences, width};
+        $crate::cli::output::say!("{}", sentences(&format!($($what)*), width()));
+    }};
+}
+pub(in crate::cli) use say_sentences;
+
+/// Prints sentences to stderr: on a terminal, in lines that fit it.
+macro_rules! tell_sentences {
+    ($($what:tt)*) => {{
+        use $crate::cli::output::table::{sentences, width_of_stderr};
+        $crate::cli::output::tell!("{}", sentences(&format!($($what)*), width_of_stderr()));
+    }};
+}
+pub(in crate::cli) use tell_sentences;
+
 /// The first output that was lost: of which stream, and why.
 static LOST: Mutex<Option<(&str, io::Error)>> = Mutex::new(None);
 

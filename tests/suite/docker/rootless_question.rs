@@ -8,6 +8,15 @@ use super::volumes::Place;
 use crate::support::terminal::OnTerminal;
 use crate::support::{Idshift, Snapshot, assert_same};
 
+/// All of it. Reading changes access times.
+fn unread(place: &Place) -> Snapshot {
+    Snapshot::of(&place.beside("")).edited(|lines| {
+        for line in lines.values_mut() {
+            line.as_object_mut().unwrap().remove("atime_ns");
+        }
+    })
+}
+
 #[test]
 fn a_data_root_becomes_a_users_only_after_a_yes() {
     let place = Place::new();
@@ -21,13 +30,12 @@ fn a_data_root_becomes_a_users_only_after_a_yes() {
         OnTerminal::run(&idshift.command(args), 100, answer)
     };
     let asked = |command: &[&str]| {
-        let before = Snapshot::of(&place.beside(""));
+        let before = unread(&place);
         for (answer, code) in [("n\n", 4), ("\x03", 130)] {
             let said = run(command, answer).exits(code).lines().join("\n");
             assert!(said.contains("Continue? [y/N]"), "{command:?}: {said}");
             assert!(said.contains("othing was changed"), "{command:?}: {said}");
-            let after = Snapshot::of(&place.beside(""));
-            assert_same(&before, &after, &format!("{command:?} {answer:?}"));
+            assert_same(&before, &unread(&place), &format!("{command:?} {answer:?}"));
         }
     };
     asked(&["migrate", "--rootless", "bea", "--copy"]);

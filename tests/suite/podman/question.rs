@@ -41,6 +41,7 @@ fn a_store_changes_hands_only_after_a_yes() {
     host.log_in();
     host.user("podman pod rm --all --force; podman rm --all --force");
     host.log_out();
+    host.root("rm -f /run/libpod/alive /dev/shm/libpod_lock");
     asked(&revert);
     run(&revert, "y\n").exits(0);
 }

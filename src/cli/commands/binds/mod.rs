@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::cli::args::BindsArgs;
 use crate::cli::commands::docker_user::{bound_by_volume, of_service};
 use crate::cli::exit::Failure;
-use crate::cli::output::tell;
+use crate::cli::output::tell_sentences;
 use crate::cli::output::text::shell_word;
 use crate::idmap::IdMap;
 use crate::volume::binds::compose::Selection;
@@ -90,7 +90,7 @@ fn read(args: &BindsArgs) -> Result<Vec<Service>, Failure> {
         services: args.services.clone(),
     };
     if let Some(path) = override_beside(&args.compose) {
-        tell!(
+        tell_sentences!(
             "{0} is there too, and `docker compose up` puts it over the file. Where that is what you run, add: --compose {0}",
             shell_word(&path)
         );

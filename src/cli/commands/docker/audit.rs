@@ -8,9 +8,9 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::findings;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
-use crate::cli::output::say;
-use crate::cli::output::table::{columns_and_remedy, sentences, width};
+use crate::cli::output::table::columns_and_remedy;
 use crate::cli::output::text::{bytes, columns, count, inodes, one_line, path};
+use crate::cli::output::{say, say_sentences};
 use crate::docker::audit::containers::Troubled;
 use crate::docker::audit::readiness::REMAPPED_ROOT;
 use crate::docker::audit::state::RootState;
@@ -145,7 +145,7 @@ fn is_remapped(audit: &Audit) -> bool {
 
 /// Sentences, as wide as the terminal.
 fn paragraph(text: &str) {
-    say!("{}", sentences(text, width()));
+    say_sentences!("{text}");
 }
 
 /// The two strategies, side by side.
@@ -176,7 +176,7 @@ fn strategies(strategies: &[Strategy]) {
     say!("{}", columns(&rows).trim_end());
     for strategy in strategies {
         if let Some(why) = &strategy.refused {
-            say!("  {} cannot: {}", strategy.command, one_line(why));
+            say_sentences!("  {} cannot: {}", strategy.command, one_line(why));
         }
     }
     exchanged(&mount.exchanged);
@@ -207,12 +207,12 @@ fn exchanged(all: &[ExchangedData]) {
         .iter()
         .any(|data| data.kind == ExchangedKind::NotOfDocker)
     {
-        say!(
+        say_sentences!(
             "  What is not Docker's goes along: move it out of the data-root first if the host uses it."
         );
     }
     if all.iter().any(|data| data.kind == ExchangedKind::InRange) {
-        say!(
+        say_sentences!(
             "  What is in the range already is nobody's (65534) in containers, and a changed owner cannot say that: only the \
              mount carries it."
         );

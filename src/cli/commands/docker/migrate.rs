@@ -11,9 +11,8 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::table::{sentences, width_of_stderr};
-use crate::cli::output::tell;
 use crate::cli::output::text::{bytes, inodes, path, printable};
+use crate::cli::output::{tell, tell_sentences};
 use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
 use crate::docker::data_root_copy::PlannedCopy;
@@ -89,7 +88,7 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
     if !args.output.quiet {
         for note in notes(&migrated, args.dry_run) {
             // What programs read is on stdout.
-            tell!("{}", sentences(&printable(&note), width_of_stderr()));
+            tell_sentences!("{}", printable(&note));
         }
     }
     Ok(Exit::from(&migrated.report))

@@ -10,8 +10,8 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell;
 use crate::cli::output::text::{path, printable, shell_word};
+use crate::cli::output::{tell, tell_sentences};
 use crate::docker::migrate::DaemonTarget;
 use crate::docker::rebase::{Rebase, RebaseRequest};
 use crate::docker::remap::Remap;
@@ -108,13 +108,13 @@ fn effects(request: &RebaseRequest) -> [String; 4] {
 
 fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase) {
     for line in &rebase.shared {
-        tell!("{}", printable(&shared_range(line, "the new range")));
+        tell_sentences!("{}", printable(&shared_range(line, "the new range")));
     }
     if let Some(aside) = &rebase.set_aside {
-        tell!("An unused root was in the way. It is kept as {aside} in the data-root.");
+        tell_sentences!("An unused root was in the way. It is kept as {aside} in the data-root.");
     }
     for dir in &rebase.left_behind {
-        tell!(
+        tell_sentences!(
             "{} is bound by containers and stays in the old range. `idshift shift --from {} --to {} {}` moves it.",
             path(dir),
             words(&request.from),
@@ -123,7 +123,7 @@ fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase) {
         );
     }
     if let Some(note) = &rebase.services {
-        tell!("{}", printable(note));
+        tell_sentences!("{}", printable(note));
     }
 }
 
@@ -131,7 +131,7 @@ fn tell_next_step(to: &IdMap, target: &DaemonTarget) {
     let now = Remap::resolve(&target.remap_to);
     match now.is_ok_and(|remap| remap.map == *to) {
         true => tell!("Now start the daemon."),
-        false => tell!(
+        false => tell_sentences!(
             "Before the daemon is started, /etc/subuid and /etc/subgid must give {to} to the user that it remaps to."
         ),
     }

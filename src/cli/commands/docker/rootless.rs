@@ -12,7 +12,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell;
+use crate::cli::output::tell_sentences;
 use crate::cli::output::text::printable;
 use crate::docker::DockerError;
 use crate::docker::data_root::DockerRoot;
@@ -122,7 +122,7 @@ fn run(asked: &Asked<'_>, args: &MigrationArgs, call: &mut Invocation) -> Result
         );
         told.extend(driver_note(&request, &config, &drivers));
         for note in told {
-            tell!("{}", printable(&note));
+            tell_sentences!("{}", printable(&note));
         }
     }
     Ok(Exit::from(&report))

@@ -8,8 +8,8 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::findings;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
-use crate::cli::output::say;
 use crate::cli::output::text::{count, inodes, one_line, path};
+use crate::cli::output::{say, say_sentences};
 use crate::host::Level;
 use crate::journal::Store;
 use crate::podman::audit::{Audit, AuditRequest, audit};
@@ -55,7 +55,7 @@ fn print(audit: &Audit) {
     say!("{verdict}: {} has {}.\n", path(&audit.storage), audit.holds);
     findings::print(&audit.findings);
     if let (Some(work), Some(target)) = (&audit.work, &audit.target) {
-        say!(
+        say_sentences!(
             "\nThe store would go to {}: {} of {} shifted, with {} renames and rewrites of files.",
             path(target),
             count(work.to_shift),
@@ -76,8 +76,8 @@ fn print(audit: &Audit) {
             say!("\n{title}");
         }
         for it in these {
-            say!("  {} {}", one_line(&it.container), one_line(&it.why));
-            say!("    -> {}", one_line(&it.remedy));
+            say_sentences!("  {} {}", one_line(&it.container), one_line(&it.why));
+            say_sentences!("    -> {}", one_line(&it.remedy));
         }
     }
     if !audit.binds.is_empty() {

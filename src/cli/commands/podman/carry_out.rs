@@ -13,7 +13,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
-use crate::cli::output::tell;
+use crate::cli::output::tell_sentences;
 use crate::cli::output::text::printable;
 use crate::docker::rootless::copied_move::CopiedError;
 use crate::docker::unfinished_run::unfinished_run;
@@ -129,7 +129,7 @@ impl Move<'_> {
         print_report(call, &report, of, &args.output, to_stdout, manifest);
         if !args.output.quiet {
             for note in (self.notes)(&report) {
-                tell!("{}", printable(&note));
+                tell_sentences!("{}", printable(&note));
             }
         }
         Ok(Exit::from(&report))
