@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::engine::RunControl;
 use crate::fs::scan::scan;
 use crate::fs::{Root, Stat};
 use crate::ownership::FileType;
@@ -28,36 +29,41 @@ pub struct OwnerStats {
 /// How many entries are counted.
 const ENOUGH: u64 = 10_000;
 
-/// Counts owners below a directory; `None` of anything else. `closed` counts for the user with these
-/// host ids.
-pub fn owner_stats(
-    dir: &Path,
-    user: Option<(u32, u32)>,
-    write: bool,
-    accounts: Option<&LoginAccounts>,
-) -> Option<OwnerStats> {
+/// For whom is counted what is closed, and who is looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Host ids of the user for whom `closed` counts.
+    pub user: Option<(u32, u32)>,
+    /// That user writes, too.
+    pub write: bool,
+    /// Accounts of which one is looked for.
+    pub accounts: Option<&'a LoginAccounts>,
+}
+
+/// Counts owners below a directory; `None` of anything else.
+pub fn owner_stats(dir: &Path, wanted: Wanted<'_>, control: RunControl<'_>) -> Option<OwnerStats> {
     let root = Root::open(dir).ok()?;
     if !root.is_dir() {
         return None;
     }
     let mut counter = Counter {
-        user,
-        write,
-        accounts,
+        wanted,
         seen: 0,
         stats: OwnerStats::default(),
     };
-    scan(&root, true, |stat| match stat {
-        Some(stat) => counter.count(stat),
-        None => ControlFlow::Continue(()),
+    scan(&root, true, |stat| {
+        control.wait_turn(1);
+        match stat {
+            _ if control.is_cancelled() => ControlFlow::Break(()),
+            Some(stat) => counter.count(stat),
+            None => ControlFlow::Continue(()),
+        }
     });
     Some(counter.stats)
 }
 
 struct Counter<'a> {
-    user: Option<(u32, u32)>,
-    write: bool,
-    accounts: Option<&'a LoginAccounts>,
+    wanted: Wanted<'a>,
     seen: u64,
     stats: OwnerStats,
 }
@@ -66,11 +72,11 @@ impl Counter<'_> {
     fn count(&mut self, stat: &Stat) -> ControlFlow<()> {
         if self.stats.account.is_none() {
             let owner = |accounts: &LoginAccounts| accounts.owner(stat.uid);
-            self.stats.account = self.accounts.and_then(owner);
+            self.stats.account = self.wanted.accounts.and_then(owner);
         }
         if self.seen == ENOUGH {
             self.stats.more = true;
-            return match self.accounts.is_some() && self.stats.account.is_none() {
+            return match self.wanted.accounts.is_some() && self.stats.account.is_none() {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             };
@@ -83,7 +89,7 @@ impl Counter<'_> {
     }
 
     fn is_closed(&self, stat: &Stat) -> bool {
-        let Some((uid, gid)) = self.user else {
+        let Some((uid, gid)) = self.wanted.user else {
             return false;
         };
         let shift = match (stat.uid == uid, stat.gid == gid) {
@@ -91,7 +97,7 @@ impl Counter<'_> {
             (_, true) => 3,
             _ => 0,
         };
-        let wanted = match (stat.file_type, self.write) {
+        let wanted = match (stat.file_type, self.wanted.write) {
             (FileType::Symlink, _) => 0,
             (FileType::Directory, true) => 0o7,
             (FileType::Directory, false) => 0o5,
@@ -105,6 +111,8 @@ impl Counter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Cancel;
+    use crate::engine::control::monitor::Silent;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
@@ -118,18 +126,30 @@ mod tests {
         };
         file("open", 0o644);
         file("closed", 0o640);
+        let cancel = Cancel::new();
+        let control = RunControl {
+            monitor: &Silent,
+            cancel: &cancel,
+            rate: None,
+        };
+        let owner_stats = |dir: &Path, user, write| {
+            let accounts = None;
+            let wanted = Wanted {
+                user,
+                write,
+                accounts,
+            };
+            super::owner_stats(dir, wanted, control)
+        };
         let nobody = Some((4_000_000, 4_000_000));
-        let found = owner_stats(dir.path(), nobody, false, None).unwrap();
+        let found = owner_stats(dir.path(), nobody, false).unwrap();
         assert_eq!((found.closed, found.more), (1, false));
         assert_eq!(found.owners.values().sum::<u64>(), 2);
-        assert_eq!(
-            owner_stats(dir.path(), nobody, true, None).unwrap().closed,
-            2
-        );
-        assert_eq!(owner_stats(dir.path(), None, true, None).unwrap().closed, 0);
-        assert_eq!(
-            owner_stats(&dir.path().join("open"), nobody, false, None),
-            None
-        );
+        assert_eq!(owner_stats(dir.path(), nobody, true).unwrap().closed, 2);
+        assert_eq!(owner_stats(dir.path(), None, true).unwrap().closed, 0);
+        assert_eq!(owner_stats(&dir.path().join("open"), nobody, false), None);
+        cancel.request();
+        let stopped = owner_stats(dir.path(), nobody, false).unwrap();
+        assert_eq!(stopped, OwnerStats::default());
     }
 }

@@ -153,7 +153,7 @@ fn execute_made(
     (is_as_planned, made): (impl FnOnce() -> Result<(), DockerError>, &Made<'_>),
 ) -> Result<Report, MigrateError> {
     let run = || {
-        let migration = Migration::prepare(request, remap)?;
+        let migration = Migration::prepare(request, remap, control)?;
         // Last, as what comes next refuses when Docker runs.
         is_as_planned()?;
         let begin = || made.begin();

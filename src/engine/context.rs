@@ -14,6 +14,7 @@ use super::sync::Filesystems;
 use crate::fs::live_mounts::KnownMounts;
 use crate::fs::{DirPath, Identity, Root};
 use crate::idmap::{Direction, IdMap};
+use crate::journal::Name;
 use crate::journal::record::WalkOptions;
 use crate::ownership::Ownership;
 use crate::preflight::accounts::{Account, LoginAccounts};
@@ -191,7 +192,7 @@ impl<'a> WalkContext<'a> {
     }
 
     /// Globs of what is to be left out that matched nothing; of a walk that came to its end.
-    pub(super) fn unmatched_excludes(&self) -> Vec<String> {
+    pub(super) fn unmatched_excludes(&self) -> Vec<Name> {
         let excludes = self.scope.exclude.as_ref();
         let excludes = excludes.filter(|_| !self.run.is_cut_short());
         excludes.map(Excludes::unmatched).unwrap_or_default()

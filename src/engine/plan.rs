@@ -53,6 +53,8 @@ pub struct Plan<'a> {
     pub on_listed: Option<&'a dyn Fn() -> io::Result<()>>,
     /// The first tree is a user's, who is to have changed nothing since then.
     pub unchanged_since: Option<Timestamp>,
+    /// The trees are only checked: a copy of them is changed, which has none of their flags and project ids.
+    pub is_of_original: bool,
 }
 
 impl Plan<'_> {
@@ -76,6 +78,7 @@ impl Plan<'_> {
             steps,
             roots: &roots,
             trees: self.request.paths.len(),
+            is_of_original: self.is_of_original,
         }
         .check()?;
         Ok(roots)

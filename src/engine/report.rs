@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::fs::Identity;
-use crate::journal::Transition;
+use crate::journal::{Name, Transition};
 use crate::ownership::FileType;
 use crate::preflight::TransientBlocker;
 
@@ -93,7 +93,7 @@ pub struct Stats {
     /// Directories of which each has the name of another one that a journal knows, the first of them.
     pub replaced_dirs: Vec<PathBuf>,
     /// Globs of `--exclude` that matched nothing.
-    pub unmatched_excludes: Vec<String>,
+    pub unmatched_excludes: Vec<Name>,
     /// Inodes that a replay left as they are, by device and identity; only where a walk comes after it.
     pub(super) left_inodes: HashSet<(u64, Identity)>,
 }

@@ -11,10 +11,11 @@ use super::request::{MountRequest, mount_map};
 use super::{MountError, unit::Unit};
 use crate::fs::idmapped_mount::{DetachedMount, MountOptions, Unmounting, unmount};
 use crate::fs::mount_view::View;
-use crate::fs::{Root, mountinfo};
+use crate::fs::{PinnedFile, Root, Stat, attributes, mountinfo};
 use crate::idmap::RangeMap;
 use crate::journal::Store;
 use crate::journal::run_lock::RunLock;
+use crate::ownership::access;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes;
 use crate::preflight::in_use::{self, TreeInUse, Use};
@@ -135,16 +136,20 @@ impl PlannedMount {
         in_use::users_of(&[TreeInUse { path, dev, ino }])
     }
 
-    /// Whether people without privileges get to the files on disk.
+    /// Whether anybody but root gets to the files on disk.
     pub fn is_open_to_others(&self) -> bool {
-        const SEARCH: u16 = 0o001;
-        let own = self.source.pin.stat();
-        let is_open = own.is_ok_and(|stat| !stat.is_dir() || stat.mode.bits() & SEARCH != 0);
+        const SEARCH: u8 = 1;
+        let is_open = |pin: &PinnedFile, stat: &Stat| {
+            // What cannot be read is not known to be closed.
+            let ownership = attributes::read(pin, stat).ok();
+            ownership.is_none_or(|it| !access::only_root_may(&it, SEARCH))
+        };
+        let pin = &self.source.pin;
+        let is_entered = pin
+            .stat()
+            .is_ok_and(|stat| !stat.is_dir() || is_open(pin, &stat));
         let above = self.source.ancestors().unwrap_or_default();
-        is_open
-            && above
-                .iter()
-                .all(|above| above.stat.mode.bits() & SEARCH != 0)
+        is_entered && above.iter().all(|above| is_open(&above.pin, &above.stat))
     }
 
     /// Something is in the directory that the mount would hide.

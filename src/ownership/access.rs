@@ -42,10 +42,95 @@ pub fn may(ownership: &Ownership, uid: u32, gids: &[u32], wanted: u8) -> bool {
     }
 }
 
+/// Whether nobody but root and root's group gets any of these permissions from owner, mode and ACL.
+pub fn only_root_may(ownership: &Ownership, any: u8) -> bool {
+    let bits = ownership.mode.bits();
+    let class = |shift: u16| (bits >> shift & 0o7) as u8;
+    let gives = |perm: u8| perm & any != 0;
+    let is_roots_group = ownership.gid == 0;
+    if ownership.uid != 0 || gives(class(0)) {
+        return false;
+    }
+    let Some(acl) = ownership.acl() else {
+        return is_roots_group || !gives(class(3));
+    };
+    // With an ACL, the bits of the group are its mask (`acl(5)`).
+    let mask = class(3);
+    acl.entries().iter().all(|entry| match entry.who {
+        Who::UserObj | Who::Mask | Who::Other | Who::User(0) | Who::Group(0) => true,
+        Who::GroupObj => is_roots_group || !gives(entry.perm & mask),
+        Who::User(_) | Who::Group(_) => !gives(entry.perm & mask),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ownership::{Mode, OwnershipXattrs};
+
+    fn owned(uid: u32, gid: u32, mode: u32, acl: Option<&str>) -> Ownership {
+        let xattrs = OwnershipXattrs {
+            acl: acl.map(|text| text.parse().unwrap()),
+            ..OwnershipXattrs::default()
+        };
+        Ownership::new(uid, gid, Mode::from_st_mode(mode), xattrs)
+    }
+
+    #[test]
+    fn an_entry_of_an_acl_lets_others_in() {
+        for (uid, gid, mode, acl, expected) in [
+            (0, 0, 0o710, None, true),
+            (0, 5, 0o700, None, true),
+            (0, 5, 0o710, None, false),
+            (0, 0, 0o701, None, false),
+            (5, 0, 0o700, None, false),
+            (
+                0,
+                0,
+                0o710,
+                Some("u::rwx,u:5:--x,g::---,m::--x,o::---"),
+                false,
+            ),
+            (
+                0,
+                0,
+                0o710,
+                Some("u::rwx,g::---,g:5:--x,m::--x,o::---"),
+                false,
+            ),
+            (
+                0,
+                0,
+                0o700,
+                Some("u::rwx,u:5:--x,g::---,m::---,o::---"),
+                true,
+            ),
+            (
+                0,
+                0,
+                0o710,
+                Some("u::rwx,u:0:--x,g::--x,m::--x,o::---"),
+                true,
+            ),
+            (
+                0,
+                5,
+                0o710,
+                Some("u::rwx,u:0:--x,g::--x,m::--x,o::---"),
+                false,
+            ),
+            (
+                0,
+                0,
+                0o740,
+                Some("u::rwx,u:5:r--,g::---,m::r--,o::---"),
+                true,
+            ),
+        ] {
+            let ownership = owned(uid, gid, mode, acl);
+            assert_eq!(only_root_may(&ownership, 1), expected, "{ownership:?}");
+        }
+    }
 
     #[test]
     fn the_first_class_that_fits_decides() {
@@ -104,12 +189,7 @@ mod tests {
                 true,
             ),
         ] {
-            let acl = acl.map(|text| text.parse().unwrap());
-            let xattrs = OwnershipXattrs {
-                acl,
-                ..OwnershipXattrs::default()
-            };
-            let ownership = Ownership::new(5, 6, Mode::from_st_mode(mode), xattrs);
+            let ownership = owned(5, 6, mode, acl);
             let found = may(&ownership, uid, gids, wanted);
             assert_eq!(
                 found, expected,

@@ -250,6 +250,7 @@ impl StoreMove {
             steps_before: self.steps_before,
             on_listed: None,
             unchanged_since: None,
+            is_of_original: self.stamps.is_some(),
         }
     }
 }

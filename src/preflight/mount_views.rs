@@ -1,7 +1,9 @@
 //! Whether what is seen of trees is what is on disk, and is seen once.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -82,13 +84,14 @@ const OUTSIDE: &str = "Run idshift outside of the chroot, on the path where the 
 
 /// `--exclude` takes a glob: what means something in one is escaped.
 fn leave_out(below: &Path) -> String {
-    let mut glob = String::new();
-    for c in below.to_string_lossy().chars() {
-        if r"*?[]{}\".contains(c) {
-            glob.push('\\');
+    let mut glob = Vec::new();
+    for byte in below.as_os_str().as_bytes() {
+        if br"*?[]{}\".contains(byte) {
+            glob.push(b'\\');
         }
-        glob.push(c);
+        glob.push(*byte);
     }
+    let glob = OsString::from_vec(glob);
     Guidance::LeaveOutPath(&shell_word(glob.as_ref())).to_string()
 }
 

@@ -151,6 +151,7 @@ impl Preparation {
             steps_before: 0,
             on_listed: None,
             unchanged_since: None,
+            is_of_original: false,
         }
     }
 }

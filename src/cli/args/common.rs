@@ -1,6 +1,8 @@
 //! Options that several commands take.
 
+use std::ffi::OsString;
 use std::num::NonZeroU32;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,6 +10,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::candidates;
 use crate::idmap::MapSpec;
+use crate::journal::Name;
 use crate::journal::id::DEFAULT_PLACE;
 
 /// Where the map comes from.
@@ -114,10 +117,18 @@ pub struct ScopeArgs {
     /// Leave out paths that match, and everything below them. GLOB is relative to PATH, or absolute; `*`
     /// does not match a slash, `**` does; a slash at the end is ignored
     #[arg(long, value_name = "GLOB")]
-    pub exclude: Vec<String>,
+    pub exclude: Vec<OsString>,
     /// Include what is mounted below PATH
     #[arg(long)]
     pub cross_mounts: bool,
+}
+
+impl ScopeArgs {
+    /// The globs, of any bytes.
+    pub fn globs(&self) -> Vec<Name> {
+        let globs = self.exclude.iter().cloned();
+        globs.map(|glob| Name(glob.into_vec())).collect()
+    }
 }
 
 /// What is done about inodes that cannot simply be shifted

@@ -81,7 +81,7 @@ pub fn request(
         direction,
         jobs: args.effort.threads(),
         walk: WalkOptions {
-            exclude: args.scope.exclude.clone(),
+            exclude: args.scope.globs(),
             cross_mounts: args.scope.cross_mounts,
             keep_going: args.obstacles.keep_going,
             assume_unshifted: args.assume_unshifted,

@@ -47,7 +47,7 @@ fn request(args: &VerifyArgs) -> Result<ShiftRequest, Failure> {
         direction: direction(args.reverse),
         jobs: args.effort.threads(),
         walk: WalkOptions {
-            exclude: args.scope.exclude.clone(),
+            exclude: args.scope.globs(),
             cross_mounts: args.scope.cross_mounts,
             outside_links: true,
             ..WalkOptions::default()

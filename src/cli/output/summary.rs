@@ -139,7 +139,7 @@ fn rest(text: &mut String, report: &Report, of: SummaryKind) {
         }
     }
     for glob in &stats.unmatched_excludes {
-        let glob = crate::cli::output::text::one_line(glob);
+        let glob = crate::cli::output::text::path(glob.as_path());
         let _ = writeln!(text, "  Warning: --exclude {glob} matched nothing");
     }
 }

@@ -119,7 +119,8 @@ pub fn audit(
     let containers = survey.containers()?;
     let store = survey.image_store(&containers, options.quick, control)?;
     let before = shifted_before(journals, &survey.top);
-    let (inventory, troubled) = survey.bind_mounts(&containers, &store.converted, &before)?;
+    let (inventory, troubled) =
+        survey.bind_mounts(&containers, &store.converted, &before, control)?;
     let running = survey.running(containers, store.summary.as_ref());
     let idmapped_roots = survey.idmapped_roots()?;
     let (state, holds) = state::state(

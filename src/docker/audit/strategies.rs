@@ -130,7 +130,8 @@ fn try_mount(
         jobs: host.jobs,
         ..request
     };
-    let migration = Migration::prepare(&request, remap).map_err(|error| error.to_string())?;
+    let migration = Migration::prepare(&request, remap, host.control);
+    let migration = migration.map_err(|error| error.to_string())?;
     let plan = migration.plan();
     let report = plan
         .dry_run(host.store, None, host.control)

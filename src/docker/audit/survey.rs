@@ -190,6 +190,7 @@ impl<'a> Survey<'a> {
         all: &[(Container, ContainerFiles)],
         converted: &HashSet<String>,
         before: &[(PathBuf, IdMap)],
+        control: RunControl<'_>,
     ) -> Result<(Inventory, Vec<Troubled>), DockerError> {
         let (root, top, remap) = (&self.root, &self.top, self.remap.as_ref());
         let remapped = top.join(self.range_dir());
@@ -214,14 +215,21 @@ impl<'a> Survey<'a> {
             let is_host = container.userns_mode == "host" || why.is_some();
             (container, files, is_host)
         });
-        let inventory =
-            Inventory::for_migrate(root, &moved, remap, each, HostBinds::LookedAt, accounts)?;
+        let inventory = Inventory::for_migrate(
+            root,
+            &moved,
+            remap,
+            each,
+            HostBinds::LookedAt,
+            accounts,
+            control,
+        )?;
         self.findings.extend(inventory.findings());
         self.mounted = inventory.mounted_by_daemon();
         if let Some(remap) = remap.filter(|_| !remapped.is_symlink()) {
             let root = DockerRoot::at(remapped);
             self.findings
-                .extend(of_remapped_root(&root, top, remap, before)?);
+                .extend(of_remapped_root(&root, (top, remap), before, control)?);
         }
         Ok((inventory, troubled))
     }
@@ -295,9 +303,9 @@ impl<'a> Survey<'a> {
 /// What containers of a remapped daemon bind and `docker revert` would have to shift back.
 fn of_remapped_root(
     root: &DockerRoot,
-    top: &Path,
-    remap: &Remap,
+    (top, remap): (&Path, &Remap),
     before: &[(PathBuf, IdMap)],
+    control: RunControl<'_>,
 ) -> Result<Vec<Finding>, DockerError> {
     if root.holds()?.is_unused() {
         return Ok(Vec::new());
@@ -307,8 +315,8 @@ fn of_remapped_root(
     for files in root.container_files()? {
         sources.extend(files.bind_sources_if_remapped(root)?);
     }
-    let mut inventory = Inventory::for_revert(&moved, remap, sources, false)?;
-    inventory.add_of_other_ranges(before, remap, &moved);
+    let mut inventory = Inventory::for_revert(&moved, remap, sources, false, control)?;
+    inventory.add_of_other_ranges(before, remap, &moved, control);
     let of_before = inventory.in_other_range().map(|(path, command)| {
         let found = format!("{} is in a range that the daemon had before", escaped(path));
         Finding::warning("bind mounts", found).remedy(format!("{command} shifts it back"))

@@ -72,7 +72,7 @@ pub fn look_through(
         ..MigrateRequest::new(top, Direction::Into)
     };
     let dry_run = |request: &MigrateRequest| -> Result<_, MigrateError> {
-        let migration = Migration::prepare(request, remap)?;
+        let migration = Migration::prepare(request, remap, control)?;
         let plan = migration.plan();
         let untold = plan.untold_renames().unwrap_or_default();
         Ok((plan.dry_run(store, None, control)?, untold))

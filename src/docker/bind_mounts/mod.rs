@@ -26,6 +26,8 @@ pub enum Advice {
     NotThere,
     /// Nothing: the container is not remapped.
     NotRemapped,
+    /// Nothing: a remapped daemon does not start the service that binds it.
+    DoesNotStart,
     /// Nothing: it is in the range already.
     InRange,
     /// Nothing: the container's user can use it as it is.

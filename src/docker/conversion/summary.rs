@@ -69,6 +69,10 @@ pub fn changed_files(files: &[PathBuf]) -> Option<String> {
 /// Bytes of compressed blobs that are read, unpacked, hashed twice and compared with the disk a second: measured with gzip.
 const BYTES_A_SECOND: f64 = 40e6;
 
+fn unpacked(layers: usize) -> String {
+    format!("{} unpacked from blobs", count(layers, "layer"))
+}
+
 impl ConversionSummary {
     /// Of a conversion in this data-root; `names`: of containers, by their ids. `range`: the name of the remapped root.
     ///
@@ -161,6 +165,20 @@ impl ConversionSummary {
         all
     }
 
+    /// What a run counts and a dry run does not: it is not there yet.
+    pub fn not_counted(&self) -> String {
+        let unpacked = match self.unpacked_layers {
+            0 => String::new(),
+            n => format!(", and the files of {}", unpacked(n)),
+        };
+        format!(
+            "A run counts more inodes than a dry run, those that the conversion makes: metadata of {} and {} in image/, \
+            directories and links of layers in overlay2/{unpacked}.",
+            count(self.images, "image"),
+            count(self.layers, "layer"),
+        )
+    }
+
     fn ways(&self, bytes: &impl Fn(u64) -> String) -> String {
         let how = match self.is_copied {
             true => format!("copied ({})", bytes(self.copied_bytes)),
@@ -171,13 +189,7 @@ impl ConversionSummary {
                 self.snapshots,
                 format!("{} {how}", count(self.snapshots, "snapshot")),
             ),
-            (
-                self.unpacked_layers,
-                format!(
-                    "{} unpacked from blobs",
-                    count(self.unpacked_layers, "layer")
-                ),
-            ),
+            (self.unpacked_layers, unpacked(self.unpacked_layers)),
         ];
         let parts = parts.into_iter().filter(|(n, _)| *n > 0);
         let parts: Vec<String> = parts.map(|(_, text)| text).collect();

@@ -3,15 +3,18 @@
 //! `cp` works by paths: somebody who can write in a volume could make it copy any directory of the host. Users of the
 //! directory are checked before; this keeps everybody else out.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::io::Errno;
 
 use crate::docker::DockerError;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
-use crate::fs::file_ops::stat_entry;
 use crate::fs::remove_tree::names;
-use crate::fs::{Root, Stat};
+use crate::fs::{PinnedFile, Root, Stat, attributes};
+use crate::ownership::{Ownership, access};
 
 /// So many levels may be open to others, who can change nothing there: the store of Podman, `overlay` and `overlay/l`.
 const OPEN_LEVELS: usize = 3;
@@ -22,17 +25,25 @@ const OPEN_LEVELS: usize = 3;
 /// They can, or it cannot be read.
 pub fn check_is_closed(source: &Root, names: &[String]) -> Result<(), DockerError> {
     let path = &source.path;
-    let found = source.pin.stat().map_err(DockerError::errno(path))?;
+    let stat = source.pin.stat().map_err(DockerError::errno(path))?;
+    let found = owner_of(&source.pin, &stat).map_err(DockerError::io(path))?;
     let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
     let are_closed = || are_closed(source.pin.as_fd(), names, 1).map_err(DockerError::io(path));
     if is_closed(&found) || is_only_roots(&found) && are_closed()? {
         return Ok(());
     }
+    let (with_acl, remove) = match found.acl() {
+        Some(_) => (
+            " with an ACL",
+            format!("setfacl -b {} && ", shell_word(path)),
+        ),
+        None => ("", String::new()),
+    };
     Err(DockerError::in_the_way(
         path,
         format!(
-            "can be entered by others than root (it is {}:{} {:04o}), who could replace what is copied. \
-            Close it with `chown root:root {path} && chmod 0710 {path}`, as a daemon that is not remapped has it",
+            "can be entered by others than root (it is {}:{} {:04o}{with_acl}), who could replace what is copied. \
+            Close it with `{remove}chown root:root {path} && chmod 0710 {path}`, as a daemon that is not remapped has it",
             found.uid,
             found.gid,
             found.mode.bits(),
@@ -41,25 +52,34 @@ pub fn check_is_closed(source: &Root, names: &[String]) -> Result<(), DockerErro
     ))
 }
 
-/// Nobody but root enters it.
-fn is_closed(found: &Stat) -> bool {
-    let mode = found.mode.bits();
-    let others = mode & 0o001 != 0;
-    let group = mode & 0o010 != 0 && found.gid != 0;
-    found.uid == 0 && !others && !group
+fn owner_of(pin: &PinnedFile, stat: &Stat) -> io::Result<Ownership> {
+    attributes::read(pin, stat).map_err(io::Error::other)
 }
 
-/// Nobody but root changes what has which name in it.
-fn is_only_roots(found: &Stat) -> bool {
+/// Nobody but root enters it.
+fn is_closed(found: &Ownership) -> bool {
+    const SEARCH: u8 = 1;
+    access::only_root_may(found, SEARCH)
+}
+
+/// Nobody but root changes what has which name in it. With an ACL, the bits of the group are the most that an entry of it
+/// gives.
+fn is_only_roots(found: &Ownership) -> bool {
     found.uid == 0 && found.mode.bits() & 0o022 == 0
 }
 
 /// Whether this is so of all directories among these names.
 fn are_closed(dir: BorrowedFd<'_>, entries: Vec<Vec<u8>>, level: usize) -> io::Result<bool> {
     for name in entries {
-        let Some(found) = stat_entry(dir, &name)?.filter(Stat::is_dir) else {
-            continue;
+        let pin = match PinnedFile::at(dir, &CString::new(name.as_slice())?) {
+            Err(Errno::NOENT) => continue,
+            pin => pin?,
         };
+        let stat = pin.stat()?;
+        if !stat.is_dir() {
+            continue;
+        }
+        let found = owner_of(&pin, &stat)?;
         if is_closed(&found) {
             continue;
         }
@@ -78,6 +98,7 @@ fn are_closed(dir: BorrowedFd<'_>, entries: Vec<Vec<u8>>, level: usize) -> io::R
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::process::Command;
 
     use super::*;
 
@@ -120,6 +141,14 @@ mod tests {
         mode("", 0o777);
         assert!(!is_closed(&["overlay"]));
         mode("", 0o710);
+        assert!(is_closed(&["overlay", "volumes"]));
+        let acl = |entry: &str| {
+            let run = Command::new("setfacl").args([entry]).arg(&top).status();
+            assert!(run.unwrap().success(), "{entry}");
+        };
+        acl("-mu:65534:--x");
+        assert!(!is_closed(&["overlay", "volumes"]));
+        acl("-b");
         assert!(is_closed(&["overlay", "volumes"]));
     }
 }

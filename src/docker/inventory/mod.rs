@@ -25,6 +25,7 @@ use super::path_owner::{PathOwner, names_below, whose};
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
 use super::swarm::SwarmServices;
+use crate::engine::RunControl;
 use crate::fs::escape::escaped;
 use crate::host::Finding;
 use crate::idmap::IdMap;
@@ -73,9 +74,10 @@ impl Inventory {
         containers: impl IntoIterator<Item = (&'c Container, &'c ContainerFiles, bool)>,
         host_binds: HostBinds,
         accounts: Option<LoginAccounts>,
+        control: RunControl<'_>,
     ) -> Result<Inventory, DockerError> {
         let mut volumes = volumes_elsewhere(rewriter)?;
-        let mut look = BindMountSurvey::new(root, rewriter, remap, accounts);
+        let mut look = BindMountSurvey::new(root, rewriter, remap, accounts, control);
         look.host_binds = host_binds != HostBinds::Left;
         let contents: Vec<_> = volumes
             .iter()
@@ -88,8 +90,8 @@ impl Inventory {
             look.at_unused(volume);
         }
         let services = SwarmServices::of(root, remap);
-        for (service, bind) in services.iter().flat_map(|it| &it.binds) {
-            look.at_service(service, bind);
+        for of_service in services.iter().flat_map(|it| &it.binds) {
+            look.at_service(of_service);
         }
         let bind_mounts = look.all();
         for volume in &mut volumes {
@@ -132,12 +134,13 @@ impl Inventory {
         remap: &Remap,
         sources: Vec<PathBuf>,
         with_binds: bool,
+        control: RunControl<'_>,
     ) -> Result<Inventory, DockerError> {
         let mut volumes = volumes_elsewhere(rewriter)?;
         let of_volumes = volumes.iter().filter_map(|volume| volume.dir.clone());
         let services = SwarmServices::of(&DockerRoot::at(rewriter.from()), Some(remap));
         let of_services = services.iter().flat_map(|it| &it.binds);
-        let of_services = of_services.map(|(_, bind)| &bind.source);
+        let of_services = of_services.map(|it| &it.bind.source);
         let all: Vec<PathBuf> = sources
             .iter()
             .chain(of_services)
@@ -148,7 +151,7 @@ impl Inventory {
             .into_iter()
             .partition(|path| whose(rewriter, path) == PathOwner::Own);
         let mut shifted = shiftable(others, rewriter);
-        shifted.retain(|path| is_in_range(path, &remap.map));
+        shifted.retain(|path| is_in_range(path, &remap.map, control));
         for volume in &mut volumes {
             volume.decide_back(&own, &shifted, remap, with_binds);
         }
@@ -156,7 +159,7 @@ impl Inventory {
             true => (shifted, Vec::new()),
             false => (Vec::new(), shifted),
         };
-        left_shifted.extend(forgotten(rewriter, remap, &own)?);
+        left_shifted.extend(forgotten((rewriter, remap), &own, control)?);
         Ok(Inventory {
             mounts: mount_points_of(rewriter, &volumes)?,
             volumes,
@@ -211,10 +214,12 @@ impl Inventory {
         before: &[(PathBuf, IdMap)],
         remap: &Remap,
         rewriter: &PathRewriter,
+        control: RunControl<'_>,
     ) {
         for (path, map) in before.iter().filter(|(_, map)| *map != remap.map) {
-            let is_there =
-                |path: &PathBuf| !is_in_range(path, &remap.map) && is_in_range(path, map);
+            let is_there = |path: &PathBuf| {
+                !is_in_range(path, &remap.map, control) && is_in_range(path, map, control)
+            };
             for path in shiftable(vec![real(path)], rewriter)
                 .into_iter()
                 .filter(is_there)

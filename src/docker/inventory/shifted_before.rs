@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::docker::DockerError;
 use crate::docker::data_root::names;
-use crate::docker::owner_stats::owner_stats;
+use crate::docker::owner_stats::{Wanted, owner_stats};
 use crate::docker::path_owner::{PathOwner, is_link, whose};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
+use crate::engine::RunControl;
 use crate::fs::Root;
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use crate::ownership::FileType;
@@ -35,13 +36,13 @@ pub(super) fn shiftable(mut paths: Vec<PathBuf>, rewriter: &PathRewriter) -> Vec
 }
 
 /// Whether something belongs to the range, or anything in it as far as a look takes.
-pub(super) fn is_in_range(path: &Path, map: &IdMap) -> bool {
+pub(super) fn is_in_range(path: &Path, map: &IdMap, control: RunControl<'_>) -> bool {
     let is_shifted = |uid: u32, gid: u32| {
         let of = |map: &RangeMap, id| matches!(map.map(id, Direction::OutOf), Mapped::To(_));
         of(&map.uids, uid) || of(&map.gids, gid)
     };
     let top = path.symlink_metadata();
-    let owners = owner_stats(path, None, false, None).map(|census| census.owners);
+    let owners = owner_stats(path, Wanted::default(), control).map(|census| census.owners);
     let mut owners = owners.iter().flatten().filter_map(|(owner, _)| {
         let (uid, gid) = owner.split_once(':')?;
         Some((uid.parse().ok()?, gid.parse().ok()?))
@@ -52,9 +53,9 @@ pub(super) fn is_in_range(path: &Path, map: &IdMap) -> bool {
 
 /// What somebody keeps in the docker root that is in the range though no container binds it any more.
 pub(super) fn forgotten(
-    rewriter: &PathRewriter,
-    remap: &Remap,
+    (rewriter, remap): (&PathRewriter, &Remap),
     known: &[PathBuf],
+    control: RunControl<'_>,
 ) -> Result<Vec<PathBuf>, DockerError> {
     let mut found = Vec::new();
     let mut dirs = vec![
@@ -68,7 +69,7 @@ pub(super) fn forgotten(
             }
             if known.iter().any(|known| known.starts_with(&path)) {
                 dirs.push(path);
-            } else if is_in_range(&path, &remap.map) {
+            } else if is_in_range(&path, &remap.map, control) {
                 found.extend(rewriter.new_path(&path));
             }
         }

@@ -48,14 +48,14 @@ impl DaemonTarget {
         request: &MigrateRequest,
         remap: &Remap,
         store: &Store,
+        control: RunControl<'_>,
     ) -> Result<Migration, MigrateError> {
-        let migration =
-            Migration::prepare(request, remap).map_err(|error| {
-                match unfinished_run(store, &self.data_root) {
-                    Some(run) => MigrateError::from(Refusal::from(run)),
-                    None => error.into(),
-                }
-            })?;
+        let migration = Migration::prepare(request, remap, control).map_err(|error| {
+            match unfinished_run(store, &self.data_root) {
+                Some(run) => MigrateError::from(Refusal::from(run)),
+                None => error.into(),
+            }
+        })?;
         if migration.conversion.is_some() {
             let said = self.daemon_json.storage_driver.as_deref();
             check_storage_driver(said, &self.start.config)?;
@@ -166,7 +166,7 @@ pub(super) fn dry_run<'m>(
     control: RunControl<'_>,
 ) -> Result<(Report, Vec<PathBuf>, Vec<Untold>), MigrateError> {
     let checked = check_store(request, remap, migration, control)?;
-    let exact = exact_plan(request, remap, &checked)?;
+    let exact = exact_plan(request, remap, &checked, control)?;
     let plan = exact.as_ref().unwrap_or(migration).plan();
     let mut report = plan.dry_run(store, manifest()?, control)?;
     report.stats.add(checked.left);
@@ -193,6 +193,7 @@ fn exact_plan(
     request: &MigrateRequest,
     remap: &Remap,
     checked: &Checked,
+    control: RunControl<'_>,
 ) -> Result<Option<Migration>, DockerError> {
     if checked.images.is_empty() {
         return Ok(None);
@@ -201,5 +202,5 @@ fn exact_plan(
         gone_images: checked.images.clone(),
         ..request.clone()
     };
-    Migration::prepare(&request, remap).map(Some)
+    Migration::prepare(&request, remap, control).map(Some)
 }

@@ -125,7 +125,7 @@ impl DaemonTarget {
         let (new_user, remap) = self.resolve(options)?;
         let request = self.request(options, self.writes_daemon_json(options)?, store);
         let stamps = Stamps::of(&self.data_root)?;
-        let mut migration = self.prepare(&request, &remap, store)?;
+        let mut migration = self.prepare(&request, &remap, store, control)?;
         if options.direction == Direction::Into {
             check_is_reached(&migration.data_root, remap.root)?;
         }

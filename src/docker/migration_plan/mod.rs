@@ -35,7 +35,7 @@ use super::idmapped::exchanged_data::ExchangedData;
 use super::inventory::Inventory;
 use super::remap::Remap;
 use super::steps::{PlannedSteps, StepList};
-use crate::engine::{Plan, Policy, Rule, ShiftRequest};
+use crate::engine::{Plan, Policy, Rule, RunControl, ShiftRequest};
 use crate::idmap::Direction;
 use locations::Locations;
 pub(super) use metadata::{config_with_new_paths, hostconfig_with_new_paths};
@@ -89,12 +89,16 @@ impl Migration {
     ///
     /// # Errors
     /// What is in the way. Nothing was changed.
-    pub fn prepare(request: &MigrateRequest, remap: &Remap) -> Result<Migration, DockerError> {
+    pub fn prepare(
+        request: &MigrateRequest,
+        remap: &Remap,
+        control: RunControl<'_>,
+    ) -> Result<Migration, DockerError> {
         let locations = Locations::find(request, remap)?;
         checks::check_kind(request, &locations, remap)?;
         match (&locations.idmapped, request.direction) {
             (Some(root), Direction::Into) => permanent::prepare(request, remap, root),
-            _ => Migration::plan_steps(Survey::of(request, locations, remap)?),
+            _ => Migration::plan_steps(Survey::of(request, locations, remap, control)?),
         }
     }
 
@@ -183,6 +187,7 @@ impl Migration {
             steps_before: self.steps.early,
             on_listed: None,
             unchanged_since: None,
+            is_of_original: false,
         }
     }
 }

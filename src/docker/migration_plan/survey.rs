@@ -10,6 +10,7 @@ use crate::docker::image_store::ContainerdStore;
 use crate::docker::inventory::{HostBinds, Inventory};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::remap::Remap;
+use crate::engine::RunControl;
 use crate::idmap::Direction;
 use crate::preflight::accounts::LoginAccounts;
 
@@ -49,6 +50,7 @@ impl<'r> Survey<'r> {
         request: &'r MigrateRequest,
         locations: Locations,
         remap: &Remap,
+        control: RunControl<'_>,
     ) -> Result<Survey<'r>, DockerError> {
         let remap = match &locations.idmapped {
             Some(root) => root.remap(remap),
@@ -79,6 +81,7 @@ impl<'r> Survey<'r> {
             &docker_root,
             &rewriter,
             &containers,
+            control,
         )?;
         if locations.idmapped.is_some() {
             inventory.is_plain_on_disk(&locations.data_root);
@@ -152,6 +155,7 @@ fn inventory(
     root: &DockerRoot,
     rewriter: &PathRewriter,
     containers: &[SurveyedContainer],
+    control: RunControl<'_>,
 ) -> Result<Inventory, DockerError> {
     if request.direction == Direction::OutOf {
         let before = &request.shifted_before;
@@ -159,8 +163,9 @@ fn inventory(
         for it in containers {
             sources.extend(it.files.bind_sources_if_remapped(root)?);
         }
-        let mut inventory = Inventory::for_revert(rewriter, remap, sources, request.bind_mounts)?;
-        inventory.add_of_other_ranges(before, remap, rewriter);
+        let mut inventory =
+            Inventory::for_revert(rewriter, remap, sources, request.bind_mounts, control)?;
+        inventory.add_of_other_ranges(before, remap, rewriter, control);
         return Ok(inventory);
     }
     check_ids_are_unambiguous(request, remap, &locations.data_root)?;
@@ -173,5 +178,5 @@ fn inventory(
         true => HostBinds::Shifted,
         false => HostBinds::Left,
     };
-    Inventory::for_migrate(root, rewriter, Some(remap), all, binds, accounts)
+    Inventory::for_migrate(root, rewriter, Some(remap), all, binds, accounts, control)
 }

@@ -26,7 +26,7 @@ use super::rootless::recognise;
 use super::steps::{CONTAINERS, PlannedSteps, StepList};
 use super::swarm::SwarmServices;
 use super::{DockerError, Reason, guidance};
-use crate::engine::{Plan, Rule, ShiftRequest};
+use crate::engine::{Plan, Rule, RunControl, ShiftRequest};
 use crate::host::range_users::SharedRange;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::record::{RunKind, WalkOptions};
@@ -111,12 +111,15 @@ impl Rebase {
     ///
     /// # Errors
     /// What is in the way. Nothing was changed.
-    pub fn prepare(request: &RebaseRequest) -> Result<Rebase, DockerError> {
+    pub fn prepare(
+        request: &RebaseRequest,
+        control: RunControl<'_>,
+    ) -> Result<Rebase, DockerError> {
         let (map, it) = Move::of(request)?;
         let shared = check_range_is_free(&request.to, &request.owners)?;
         let new_dir = it.to.dir_name();
         let rewriter = PathRewriter::new(&it.root.path, &it.data_root.join(&new_dir), Vec::new())?;
-        let inventory = it.inventory(&rewriter)?;
+        let inventory = it.inventory(&rewriter, control)?;
         let mut steps = StepList::new(&it.data_root, 1, None, &new_dir)?;
         it.rewrite_metadata(&mut steps, &rewriter)?;
         for edit in inventory.edits() {
@@ -154,6 +157,7 @@ impl Rebase {
             steps_before: self.steps.early,
             on_listed: None,
             unchanged_since: None,
+            is_of_original: false,
         }
     }
 }
@@ -193,12 +197,16 @@ impl Move {
         Ok((map, found))
     }
 
-    fn inventory(&self, rewriter: &PathRewriter) -> Result<Inventory, DockerError> {
+    fn inventory(
+        &self,
+        rewriter: &PathRewriter,
+        control: RunControl<'_>,
+    ) -> Result<Inventory, DockerError> {
         let mut sources = Vec::new();
         for (_, files) in &self.containers {
             sources.extend(files.bind_sources_if_remapped(&self.root)?);
         }
-        let inventory = Inventory::for_revert(rewriter, &self.from, sources, false)?;
+        let inventory = Inventory::for_revert(rewriter, &self.from, sources, false, control)?;
         inventory.check()?;
         Ok(inventory)
     }

@@ -17,9 +17,12 @@ use crate::docker::data_root_copy::PlannedCopy;
 use crate::docker::stamps::Stamps;
 use crate::docker::unfinished_run::{is_surely_ended, unfinished_run};
 use crate::engine::{Plan, Refusal, Report, RunControl};
+use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
+use crate::fs::flags::project;
 use crate::fs::space::Amount;
 use crate::journal::Store;
+use crate::ownership::FileType;
 
 /// Why there is no report. Nothing was changed, and no copy is left.
 #[derive(Debug)]
@@ -56,10 +59,16 @@ pub fn closed_dir(to: &Target, option: &str) -> Result<PathBuf, DockerError> {
         }
     }
     let (dir, who) = first.unwrap_or((to.anchor.as_path(), "others than root".into()));
+    let (now, word) = (stat_of(dir)?, shell_word(dir));
     let why = format!(
         "can be changed by {who}, and no directory above {} on this filesystem is root's alone. A copy is made in one that \
-         nobody else can change. Choose a place on another filesystem with {option}, or change owner and mode",
-        shell_word(&to.path())
+         nobody else can change. Choose a place on another filesystem with {option}. Or make it root's as long as the run goes \
+         on, while nobody works in it: `chown root:root {word} && chmod 0711 {word}`; afterwards `chown {}:{} {word} && chmod \
+         {:04o} {word}`",
+        shell_word(&to.path()),
+        now.uid,
+        now.gid,
+        now.mode.bits()
     );
     Err(DockerError::in_the_way(dir, why))
 }
@@ -85,6 +94,7 @@ impl Original<'_> {
     /// There is no space for it, or no place, or an earlier one is there.
     pub fn copy_for(self, to: &Target) -> Result<PlannedCopy, DockerError> {
         let dir = closed_dir(to, self.option)?;
+        check_projects(&dir, to, self.option)?;
         let name = copy_name(self.engine, self.user);
         let copy = PlannedCopy::into_dir((self.path, self.names), (&dir, name))?;
         let help = format!(
@@ -93,6 +103,27 @@ impl Original<'_> {
         );
         copy.check_room(Amount::default(), Amount::default(), &help)?;
         Ok(copy)
+    }
+}
+
+/// Refuses a place into which the kernel does not rename what is made in this directory.
+fn check_projects(dir: &Path, to: &Target, option: &str) -> Result<(), DockerError> {
+    let given = |path: &Path| {
+        let pin = PinnedFile::path(path).ok()?;
+        let of_path = project(&pin, FileType::Directory)?;
+        of_path.is_inherited.then_some(of_path.id)
+    };
+    match given(&to.anchor) {
+        Some(id) if given(dir).unwrap_or(0) != id => {
+            let why = format!(
+                "gives project id {id} to what is made in it (`lsattr -pd`), and a copy that is made in {} has another one, so \
+                 that it cannot be renamed there (EXDEV). `chattr -P {}` ends that, or choose another place with {option}",
+                shell_word(dir),
+                shell_word(&to.anchor)
+            );
+            Err(DockerError::in_the_way(&to.anchor, why))
+        }
+        _ => Ok(()),
     }
 }
 

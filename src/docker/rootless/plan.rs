@@ -208,13 +208,13 @@ impl RootlessMove {
     /// # Errors
     /// [`CopiedError`]
     pub fn execute(
-        &mut self,
+        &self,
         request: &RootlessRequest,
         copy: Option<&PlannedCopy>,
         store: &Store,
         control: RunControl<'_>,
     ) -> Result<Report, CopiedError<DockerError>> {
-        let stamps = self.stamps.take();
+        let stamps = self.stamps.clone();
         let (Some(copy), Some(stamps)) = (copy, stamps) else {
             return Ok(self.plan().execute(store, control)?);
         };
@@ -245,6 +245,7 @@ impl RootlessMove {
             steps_before: self.steps_before,
             on_listed: None,
             unchanged_since: self.unchanged_since,
+            is_of_original: self.stamps.is_some(),
         }
     }
 }

@@ -26,12 +26,23 @@ const TASKS: &str = "swarm/worker/tasks.db";
 /// What is known of a swarm's services on this host.
 #[derive(Clone, Debug, Default)]
 pub struct SwarmServices {
-    /// What tasks bind, each with the name of its service.
-    pub binds: Vec<(String, Bind)>,
+    /// What tasks bind.
+    pub binds: Vec<ServiceBind>,
     /// Why tasks are not read, for people.
     unread: Option<String>,
     /// Whose range it is, where that is not the default user's.
     user: Option<String>,
+}
+
+/// What a task of a service binds.
+#[derive(Clone, Debug)]
+pub struct ServiceBind {
+    /// The name of the service.
+    pub service: String,
+    /// It.
+    pub bind: Bind,
+    /// The service is on the host's network.
+    pub on_host_network: bool,
 }
 
 /// Whether the daemon of a docker root is in a swarm.
@@ -105,7 +116,7 @@ impl SwarmServices {
 }
 
 /// What the tasks of a node bind; none where it never had one.
-fn binds_of_tasks(path: &Path) -> Result<Vec<(String, Bind)>, String> {
+fn binds_of_tasks(path: &Path) -> Result<Vec<ServiceBind>, String> {
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -117,8 +128,12 @@ fn binds_of_tasks(path: &Path) -> Result<Vec<(String, Bind)>, String> {
             let id = String::from_utf8_lossy(&id).into_owned();
             format!("{}: the task {id} is not what swarm writes", escaped(path))
         })?;
-        let service = task.service;
-        found.extend(task.binds.into_iter().map(|bind| (service.clone(), bind)));
+        let of_service = |bind| ServiceBind {
+            service: task.service.clone(),
+            bind,
+            on_host_network: task.on_host_network,
+        };
+        found.extend(task.binds.into_iter().map(of_service));
     }
     Ok(found)
 }
@@ -189,7 +204,7 @@ mod tests {
         let services = SwarmServices::of(&DockerRoot::at(dir.path()), None).unwrap();
         let found = services.binds.iter();
         let found: Vec<_> = found
-            .map(|(service, bind)| (service.as_str(), bind.source.to_str().unwrap()))
+            .map(|it| (it.service.as_str(), it.bind.source.to_str().unwrap()))
             .collect();
         assert_eq!(found, [("web", "/srv/web"), ("db", "/srv/db")]);
     }

@@ -1,7 +1,11 @@
-//! A task as a node of a swarm keeps it: protobuf, of which only the name of the service and the bind mounts are read.
+//! A task as a node of a swarm keeps it: protobuf, of which only the name of the service, the bind mounts and the network are
+//! read.
 //!
 //! ```text
-//! Task           spec = 3, service_annotations = 8   (swarmkit api/objects.proto)
+//! Task               spec = 3, service_annotations = 8, networks = 11   (swarmkit api/objects.proto)
+//! NetworkAttachment  network = 1
+//! Network            spec = 3
+//! NetworkSpec        annotations = 1   (api/specs.proto)
 //! Annotations    name = 1                            (api/types.proto)
 //! TaskSpec       container = 1                       (api/specs.proto)
 //! ContainerSpec  mounts = 8
@@ -21,6 +25,8 @@ pub(super) struct Task {
     pub service: String,
     /// What its container binds, or would.
     pub binds: Vec<Bind>,
+    /// It is on the host's network. dockerd takes the name of the first one (moby `daemon/cluster/executor/container`).
+    pub on_host_network: bool,
 }
 
 /// The value of a field.
@@ -40,7 +46,9 @@ impl Task {
         let mut found = Task {
             service: String::new(),
             binds: Vec::new(),
+            on_host_network: false,
         };
+        let mut networks = Vec::new();
         for (field, value) in fields(task)? {
             match (field, value) {
                 (3, Value::Bytes(spec)) => {
@@ -50,6 +58,7 @@ impl Task {
                         }
                     }
                 }
+                (11, Value::Bytes(attachment)) => networks.push(network_name(attachment)?),
                 (8, Value::Bytes(annotations)) => {
                     let name = messages(annotations, 1)?.pop().unwrap_or_default();
                     found.service = String::from_utf8_lossy(name).into_owned();
@@ -57,8 +66,18 @@ impl Task {
                 _ => {}
             }
         }
+        found.on_host_network = networks.first().is_some_and(|name| *name == b"host");
         Some(found)
     }
+}
+
+/// The name of the network that a task is attached to.
+fn network_name(attachment: &[u8]) -> Option<&[u8]> {
+    // The network, its specification, the annotations of that, and the name.
+    let numbers = [1, 3, 1, 1];
+    numbers.into_iter().try_fold(attachment, |message, number| {
+        Some(messages(message, number)?.pop().unwrap_or_default())
+    })
 }
 
 /// A mount: `Some(None)` if it is not a bind mount.
@@ -178,6 +197,24 @@ pub(super) mod tests {
         let container = [message(8, &volume), message(8, &read_only)].concat();
         let task = message(3, &message(1, &container));
         assert_eq!(Task::parse(&task).unwrap().binds, [bind("/a", "/b", false)]);
+    }
+
+    #[test]
+    fn the_first_network_may_be_the_hosts() {
+        let network = |name: &str| {
+            let annotations = message(1, &message(1, name.as_bytes()));
+            message(11, &message(1, &message(3, &annotations)))
+        };
+        for (networks, expected) in [
+            (vec![], false),
+            (vec![network("host")], true),
+            (vec![network("net"), network("host")], false),
+            (vec![message(11, &message(2, b"10.0.0.2/24"))], false),
+        ] {
+            let task = [encoded_task("web", "/srv/web"), networks.concat()].concat();
+            let task = Task::parse(&task).unwrap();
+            assert_eq!(task.on_host_network, expected, "{networks:?}");
+        }
     }
 
     proptest! {

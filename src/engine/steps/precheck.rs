@@ -21,6 +21,8 @@ pub(in crate::engine) struct StepPlaces<'a> {
     pub roots: &'a [Root],
     /// How many of the roots are trees in which owners are changed; they come first.
     pub trees: usize,
+    /// A copy of the trees is changed, which has none of their flags and project ids.
+    pub is_of_original: bool,
 }
 
 impl StepPlaces<'_> {
@@ -33,6 +35,7 @@ impl StepPlaces<'_> {
         let mut looking = Looking {
             roots: self.roots,
             trees: self.trees,
+            is_of_original: self.is_of_original,
             moves: Vec::new(),
             dir: None,
             other_projects: Vec::new(),
@@ -71,6 +74,7 @@ impl StepPlaces<'_> {
 struct Looking<'a> {
     roots: &'a [Root],
     trees: usize,
+    is_of_original: bool,
     /// Of the steps before this one.
     moves: Vec<MovedPath<'a>>,
     /// The directory that was opened last: those of one container come one after the other.
@@ -137,8 +141,16 @@ impl Looking<'_> {
         }
     }
 
+    /// A copy of what has this place is changed, and not that itself.
+    fn is_copied(&self, place: &StepPath) -> bool {
+        self.is_of_original && place.root < self.trees
+    }
+
     /// No flag keeps what has this place now as it is.
     fn is_free(&mut self, place: &StepPath) -> Result<(), PermanentBlocker> {
+        if self.is_copied(place) {
+            return Ok(());
+        }
         let Some(now) = self.place_now(place) else {
             return Ok(());
         };

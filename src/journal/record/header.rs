@@ -189,7 +189,7 @@ impl From<RunKind> for String {
 pub struct WalkOptions {
     /// Globs of what is left out, relative to the root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclude: Vec<String>,
+    pub exclude: Vec<Name>,
     /// Mount points are crossed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cross_mounts: bool,
@@ -211,9 +211,11 @@ impl WalkOptions {
     /// The format of the record of such a run: a program that does not know flags must not undo a
     /// run that cleared some.
     pub fn format(&self) -> u32 {
-        match self.clear_flags {
-            true => 2,
-            false => 1,
+        let is_text = |glob: &Name| std::str::from_utf8(&glob.0).is_ok();
+        match (self.exclude.iter().all(is_text), self.clear_flags) {
+            (false, _) => 6,
+            (true, true) => 2,
+            (true, false) => 1,
         }
     }
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::members::{first_bad, is_id, listed};
+use super::members::{first_bad, is_id, is_list_of, is_object_of, is_owner, is_time, listed};
 use crate::docker::data_root::names;
 use crate::docker::rootless::place::stat_of;
+use crate::docker::rootless::revert::tar_split::first_that_leads_out;
 use crate::docker::rootless::revert::{
     first_not_plain, is_directory, is_layer_name, overlay_leads_out,
 };
@@ -35,6 +36,9 @@ pub(super) fn check(store: &Store) -> Result<(), PodmanError> {
         if let Some(path) = first_not_plain(&store.path.join(list))? {
             return Err(not_podmans(path));
         }
+    }
+    for id in names(&top)?.iter().filter(|name| is_id(name)) {
+        check_tar_split(store, id)?;
     }
     let lists: [(&str, Fine); 4] = [
         ("overlay-layers/layers.json", &is_of_layer),
@@ -79,6 +83,22 @@ fn check_layers(store: &Store, top: &Path) -> Result<(), PodmanError> {
         }
     }
     Ok(())
+}
+
+/// Refuses a layer of which Podman would read anything but its files.
+fn check_tar_split(store: &Store, id: &str) -> Result<(), PodmanError> {
+    let file = store.path.join(format!("overlay-layers/{id}.tar-split.gz"));
+    let content = store.path.join(DRIVER).join(id).join("diff");
+    match first_that_leads_out(&file, &content).map_err(PodmanError::io(&file))? {
+        None => Ok(()),
+        Some(name) => {
+            let why = format!(
+                "names {name:?}, which is no file of the layer: root's Podman would read it when it saves the image. Remove the \
+                 image with `podman rmi`, run as the user"
+            );
+            Err(PodmanError::in_the_way(file, why))
+        }
+    }
 }
 
 /// Set-id programs become root's in it.
@@ -129,21 +149,16 @@ fn refused(path: PathBuf, member: &str, entry: &Map<String, Value>) -> PodmanErr
     PodmanError::in_the_way(path, why)
 }
 
-/// A member of a layer that is about the layer itself alone (containers/storage 1.57, `layers.go`).
+/// A member of a layer that is about the layer itself alone (containers/storage 1.57, `layers.go`). With a value of another
+/// type, root's Podman reads no list any more.
 fn is_of_layer(name: &str, value: &Value) -> bool {
     match name {
         "id" | "parent" => value.as_str().is_some_and(is_id),
-        "names"
-        | "created"
-        | "compressed-diff-digest"
-        | "compressed-size"
-        | "diff-digest"
-        | "diff-size"
-        | "toc-digest"
-        | "compression"
-        | "uidset"
-        | "gidset"
-        | "big-data-names" => true,
+        "names" | "big-data-names" => is_list_of(value, Value::is_string),
+        "created" => is_time(value),
+        "compressed-diff-digest" | "diff-digest" | "toc-digest" => value.is_string(),
+        "compressed-size" | "diff-size" | "compression" => value.is_i64(),
+        "uidset" | "gidset" => is_list_of(value, is_owner),
         _ => false,
     }
 }
@@ -152,8 +167,11 @@ fn is_of_layer(name: &str, value: &Value) -> bool {
 fn is_of_image(name: &str, value: &Value) -> bool {
     match name {
         "id" | "layer" => value.as_str().is_some_and(is_id),
-        "digest" | "names" | "names-history" | "metadata" | "big-data-names" | "big-data-sizes"
-        | "big-data-digests" | "created" => true,
+        "digest" | "metadata" => value.is_string(),
+        "names" | "names-history" | "big-data-names" => is_list_of(value, Value::is_string),
+        "big-data-sizes" => is_object_of(value, Value::is_i64),
+        "big-data-digests" => is_object_of(value, Value::is_string),
+        "created" => is_time(value),
         _ => false,
     }
 }

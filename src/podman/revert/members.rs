@@ -1,6 +1,7 @@
 //! Pure: which members a text of Podman's may have. Members are in lower case, as Podman, a program in Go, reads them in any
 //! case (`json`). A member that is not known must be empty: a later Podman may have given it a meaning.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::docker::rootless::revert::json::{Strict, object};
@@ -63,9 +64,51 @@ pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
+/// A time as Go writes it (RFC 3339).
+pub(super) fn is_time(value: &Value) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_digit() || b"-:.+TZ".contains(&byte);
+    value.as_str().is_some_and(|text| {
+        text.bytes().all(is_part) && text.contains('T') && text.parse::<Timestamp>().is_ok()
+    })
+}
+
+/// An id of a user or a group.
+pub(super) fn is_owner(value: &Value) -> bool {
+    value.as_u64().is_some_and(|id| id < u64::from(u32::MAX))
+}
+
+/// A list of such values.
+pub(super) fn is_list_of(value: &Value, is_fine: impl Fn(&Value) -> bool) -> bool {
+    value.as_array().is_some_and(|all| all.iter().all(is_fine))
+}
+
+/// An object with such values.
+pub(super) fn is_object_of(value: &Value, is_fine: impl Fn(&Value) -> bool) -> bool {
+    value
+        .as_object()
+        .is_some_and(|all| all.values().all(is_fine))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_one_that_go_reads() {
+        for (text, expected) in [
+            ("2026-11-29T11:07:54.123456789Z", true),
+            ("2026-11-29T11:07:54+01:00", true),
+            ("0001-01-01T00:00:00Z", true),
+            ("2026-11-29 11:07:54Z", false),
+            ("2026-11-29T11:07:54Z[Europe/Paris]", false),
+            ("yesterday", false),
+            ("", false),
+        ] {
+            assert_eq!(is_time(&text.into()), expected, "{text}");
+        }
+        assert!(!is_time(&1.into()));
+        assert!(is_owner(&0.into()) && !is_owner(&u32::MAX.into()) && !is_owner(&(-1).into()));
+    }
 
     #[test]
     fn what_is_not_known_must_be_empty() {

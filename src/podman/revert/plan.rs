@@ -144,6 +144,7 @@ impl StoreTake {
             steps_before: self.steps_before,
             on_listed: None,
             unchanged_since: Some(self.unchanged_since),
+            is_of_original: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::layers::check_is_closed;
-use super::members::{first_bad, is_empty, of_text};
+use super::members::{first_bad, is_empty, is_object_of, is_owner, is_time, of_text};
 use crate::docker::data_root::names;
 use crate::docker::rootless::revert::{is_directory, is_volume_name};
 use crate::fs::escape::shell_word;
@@ -79,6 +79,9 @@ pub(super) fn checked(
         if let Some(member) = strange {
             return Err(refused(member));
         }
+        if lock_of(&config).is_some_and(|lock| lock >= LOCKS) {
+            return Err(refused(format!("lockid, and there are {LOCKS} locks")));
+        }
         if !locks.insert(lock_of(&config)) {
             return Err(refused("lockid, which another volume has, too".into()));
         }
@@ -86,6 +89,10 @@ pub(super) fn checked(
     }
     Ok(checked)
 }
+
+/// How many locks Podman has by default (`num_locks`, containers.conf(5)). With a number that is not among them in its
+/// database, root's Podman does nothing any more.
+const LOCKS: u64 = 2048;
 
 fn lock_of(config: &str) -> Option<u64> {
     let members = of_text(config).ok()?;
@@ -110,11 +117,13 @@ fn config_member(name: &str, config: &str, to: &Path) -> Option<String> {
         return Some((*member).to_string());
     }
     let is_fine = |name: &str, value: &Value| match name {
-        "name" | "mountpoint" | "createdat" => true,
+        "name" | "mountpoint" => true,
+        "createdat" => is_time(value),
         "volumedriver" => value == "local",
-        "lockid" | "uid" | "gid" | "size" | "inodes" => value.is_u64(),
+        "lockid" | "size" | "inodes" => value.is_u64(),
+        "uid" | "gid" => is_owner(value),
         "isanon" => value.is_boolean(),
-        "labels" => is_of_texts(value),
+        "labels" => is_object_of(value, Value::is_string),
         "volumeoptions" => has_harmless_options(value),
         _ => false,
     };
@@ -133,14 +142,12 @@ fn state_member(state: &str) -> Option<String> {
     }
 }
 
-fn is_of_texts(value: &Value) -> bool {
-    let all = value.as_object();
-    all.is_some_and(|all| all.values().all(Value::is_string))
-}
-
 /// A mount in memory, or only an owner: any other device is one of the host.
 fn has_harmless_options(value: &Value) -> bool {
-    let Some(options) = value.as_object().filter(|_| is_of_texts(value)) else {
+    let Some(options) = value
+        .as_object()
+        .filter(|_| is_object_of(value, Value::is_string))
+    else {
         return false;
     };
     options.iter().all(|(name, value)| {
@@ -176,7 +183,7 @@ mod tests {
     #[test]
     fn only_what_a_plain_volume_has_is_taken() {
         const PLACE: &str = r#""name":"v","mountPoint":"/s/volumes/v/_data""#;
-        let plain = r#""lockID":3,"labels":{"a":"b"},"volumeDriver":"local","createdAt":"2026","isAnon":false,"uid":5,"size":0"#;
+        let plain = r#""lockID":3,"labels":{"a":"b"},"volumeDriver":"local","createdAt":"2026-11-29T11:07:54Z","isAnon":false,"uid":5,"size":0"#;
         for (more, expected) in [
             (plain, None),
             (
@@ -200,6 +207,8 @@ mod tests {
             (r#""volumeDriver":"image""#, Some("volumedriver")),
             (r#""StorageImageID":"x""#, Some("storageimageid")),
             (r#""labels":{"a":1}"#, Some("labels")),
+            (r#""createdAt":"now""#, Some("createdat")),
+            (r#""uid":99999999999"#, Some("uid")),
             (r#""mountpoint":"/etc""#, Some("twice")),
         ] {
             let text = format!("{{{PLACE},{more}}}");

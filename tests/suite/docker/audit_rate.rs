@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::handmade_root::Root;
+use super::volumes::Place;
 use crate::support::Idshift;
 use crate::support::Run;
 
@@ -38,4 +39,29 @@ fn each_look_of_an_audit_keeps_to_the_rate() {
     assert!(run.stdout.starts_with(b"Ready"), "{run}");
     // 1.5 s each, and the last groups are not waited for.
     assert!(took >= Duration::from_millis(2600), "{took:?}");
+}
+
+/// Owners of what containers bind are counted at this rate, too, in an audit and in a migration.
+#[test]
+fn what_containers_bind_is_looked_at_as_slowly() {
+    let place = Place::new();
+    let bound = place.data(&place.beside("bound"));
+    for n in 0..600 {
+        fs::write(bound.join(n.to_string()), "").unwrap();
+    }
+    place.container(
+        "web",
+        &[(bound.to_str().unwrap(), "/in")],
+        serde_json::json!({}),
+    );
+    let idshift = Idshift::new();
+    let rate = ["--rate", "400"];
+    let dry_run = [&rate[..], &["--bind-mounts", "--dry-run"]].concat();
+    for (command, more) in [("audit", &rate[..]), ("migrate", &dry_run[..])] {
+        let start = Instant::now();
+        place.run(&idshift, command, more);
+        let took = start.elapsed();
+        // 1.5 s, and the last group is not waited for.
+        assert!(took >= Duration::from_millis(1300), "{command}: {took:?}");
+    }
 }

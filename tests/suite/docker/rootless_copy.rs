@@ -17,7 +17,7 @@ use crate::support::docker::*;
 use crate::support::killed::{Killed, killed_at_any_place};
 use crate::support::rootless::{RootlessUser, USER};
 use crate::support::trace::{self, Event, Then};
-use crate::support::{Idshift, Kind, Run, TestFs, need_root, output, scene};
+use crate::support::{Idshift, Kind, Run, TestFs, need_root, output, scene, sh};
 
 const RANGES: &str = "ann:300000:65536\n";
 
@@ -189,6 +189,37 @@ fn an_undone_copy_is_named_and_stops_only_a_new_copy() {
     copied(&place, &idshift, &[]).exits(0);
 }
 
+/// The copy has no flags, also where steps rename what has them.
+#[test]
+fn what_is_immutable_is_copied_without_its_flag() {
+    let place = closed_place();
+    let file = place.volume("v").join("_data/file");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    fs::write(&file, "").unwrap();
+    let home = user(&place);
+    let idshift = Idshift::new();
+    let [image, list] = ["image", "image/overlay2/repositories.json"].map(|it| place.root.join(it));
+    let flagged = [file.as_path(), &list, &image];
+    let flag = |letter: &str| {
+        for path in flagged {
+            sh("chattr", [letter.as_ref(), path.as_os_str()]);
+        }
+    };
+    flag("+i");
+    let start = unread(&place.root);
+    to_rootless(&place, &idshift, &["--dry-run"])
+        .exits(4)
+        .says("is immutable");
+    copied(&place, &idshift, &["--dry-run"]).exits(0);
+    copied(&place, &idshift, &[]).exits(0);
+    same(&start, &unread(&place.root), "the original");
+    let data_root = home.join(".local/share/docker");
+    for name in ["volumes/v/_data/file", "image/overlay2/repositories.json"] {
+        fs::rename(data_root.join(name), data_root.join("free")).unwrap();
+    }
+    flag("-i");
+}
+
 /// A `cp` that does something, the real one, and something more. Where it is, for PATH.
 fn cp_between(before: &str, after: &str) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
@@ -326,9 +357,19 @@ fn no_copy_is_made_without_space_or_a_place() {
             .says(&format!("can be changed by uid {UID}"));
         same(&there, &unread(&other.path()), "a filesystem of the user's");
     }
-    chown(other.path(), Some(0), Some(0)).unwrap();
+    // What is said to help does.
+    let told = copied(&place, &idshift, &[]).exits(4).stderr;
+    let [to_root, back] = ["`chown root:root ", &format!("`chown {UID}:{UID} ")].map(|start| {
+        let rest = told.split(start).nth(1).unwrap();
+        let command = start.trim_start_matches('`').to_string() + rest.split('`').next().unwrap();
+        move || sh("sh", ["-c", &command])
+    });
+    to_root();
     copied(&place, &idshift, &[]).exits(0);
     assert!(home.join(".local/share/docker/volumes/v").is_dir());
+    back();
+    let now = fs::metadata(other.path()).unwrap();
+    assert_eq!((now.uid(), now.mode() & 0o7777), (UID, 0o755));
 }
 
 #[test]

@@ -59,8 +59,10 @@ fn binds_of_a_task_without_container_are_listed() {
         Some(&bound.to_str().unwrap().into()),
         "{binds:#?}"
     );
-    let advice = format!("idshift prepare {}", bound.display());
-    assert_eq!(of_service.unwrap()["advice"], advice);
+    // On the host's network, it does not start remapped: to shift the directory is of no use.
+    assert_eq!(of_service.unwrap()["kind"], "does-not-start");
+    let advice = of_service.unwrap()["advice"].as_str().unwrap();
+    assert!(!advice.contains("prepare"), "{advice}");
     let findings = audited["findings"].as_array().unwrap();
     let found = findings.iter().find(|it| it["what"] == "swarm services");
     let remedy = found.unwrap()["remedy"].as_str().unwrap();

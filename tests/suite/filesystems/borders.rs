@@ -1,11 +1,14 @@
 //! Where a walk ends: mounts, what a glob excludes, symlinks.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
+use crate::support::idshift::shift_args;
 use crate::support::zoo::Zoo;
-use crate::support::{Kind, MAP, Snapshot, TestFs, assert_same, output, sh, tree};
+use crate::support::{Idshift, Kind, MAP, Snapshot, TestFs, assert_same, output, sh, tree};
 
 fn is_below(path: &[u8], dir: &str) -> bool {
     path.strip_prefix(dir.as_bytes())
@@ -90,6 +93,34 @@ fn what_a_glob_excludes_is_left() {
         it.idshift.rollback();
         assert_same(&it.start, &Snapshot::of(&it.tree), "after the rollback");
     }
+}
+
+/// Names may have any bytes, and so may globs, also in the journal.
+#[test]
+fn a_glob_of_any_bytes_leaves_out_what_it_names() {
+    let fs = TestFs::new(Kind::Ext4);
+    let top = fs.path().join("tree");
+    let path = |name: &[u8]| top.join(OsStr::from_bytes(name));
+    fs::create_dir_all(path(b"caf\xe9")).unwrap();
+    for name in [&b"caf\xe9/in"[..], b"caf\xe8", b"other\xff"] {
+        fs::write(path(name), "").unwrap();
+    }
+    let idshift = Idshift::new();
+    let globs = [&b"caf\xe9"[..], b"no\xff"].map(OsStr::from_bytes);
+    let mut args = shift_args(&top, &[MAP], &["--json"]);
+    for glob in globs {
+        args.extend([OsStr::new("--exclude"), glob].map(OsString::from));
+    }
+    let run = idshift.run(args).exits(0);
+    let unmatched = &run.json()["excludes_without_match"];
+    assert_eq!(*unmatched, serde_json::json!([{"b64": "bm//"}]));
+    let uid = |name: &[u8]| fs::metadata(path(name)).unwrap().uid();
+    let of = |names: [&[u8]; 4]| names.map(uid);
+    let names = [&b"caf\xe9"[..], b"caf\xe9/in", b"caf\xe8", b"other\xff"];
+    assert_eq!(of(names), [0, 0, 100_000, 100_000]);
+    idshift.run(["verify", "latest"]).exits(0);
+    idshift.rollback();
+    assert_eq!(of(names), [0; 4]);
 }
 
 #[test]

@@ -46,6 +46,28 @@ fn a_large_directory_is_to_be_mounted_instead() {
     assert!(!run.stderr.contains("idshift mount"), "{run}");
 }
 
+/// A mode of 0700 says nothing of an ACL, and nothing of an owner who is not root.
+#[test]
+fn whoever_enters_the_files_on_disk_is_told() {
+    let fs = TestFs::new(Kind::Ext4);
+    fs::set_permissions(fs.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let dir = directory(&fs.path().join("data"), (0, 0), 0o700);
+    let is_told = || {
+        let run = mount(&dir, &["--dry-run"]).exits(0);
+        run.stderr.contains("Others can enter")
+    };
+    let acl = |entry: &str| sh("setfacl", [entry, dir.to_str().unwrap()]);
+    assert!(!is_told());
+    acl("-mu:65534:--x");
+    assert!(is_told());
+    acl("-b");
+    chown(&dir, Some(33), None).unwrap();
+    assert!(is_told());
+    directory(&dir, (0, 0), 0o755);
+    directory(&fs.path(), (0, 0), 0o700);
+    assert!(!is_told());
+}
+
 #[test]
 fn a_mount_with_another_owner_helps_another_user() {
     let fs = TestFs::new(Kind::Ext4);

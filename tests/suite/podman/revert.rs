@@ -203,7 +203,7 @@ impl Stage {
 }
 
 /// What a user may have written: what it is, a script, and what the refusal says.
-const PLANTED: [(&str, &str, &str); 23] = [
+const PLANTED: [(&str, &str, &str); 25] = [
     (
         "a short name that leads elsewhere",
         "ln -s /etc overlay/l/ABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -213,6 +213,11 @@ const PLANTED: [(&str, &str, &str); 23] = [
         "a lower layer that leads elsewhere",
         "for f in overlay/*/link; do printf l/../../../../../etc > ${f%link}lower; done",
         "lower: is not what Podman makes",
+    ),
+    (
+        "a file of the host in an image that is saved",
+        "for f in overlay-layers/*.tar-split.gz; do printf '{\"type\":1,\"name\":\"../../../../../etc/shadow\",\"size\":9}' | gzip > $f; done",
+        "is no file of the layer",
     ),
     (
         "an option of the mount in the name of a layer",
@@ -248,6 +253,11 @@ const PLANTED: [(&str, &str, &str); 23] = [
         "a label that only Podman would find",
         "sed -i 's/\"created\"/\"MountLabel\":\"x\",\"created\"/' overlay-layers/layers.json",
         "has \"mountlabel\" of",
+    ),
+    (
+        "a list that Podman cannot read",
+        "sed -i 's/\"diff-size\":/\"diff-size\":1.5,\"toc-digest\":/' overlay-layers/layers.json",
+        "has \"diff-size\" of",
     ),
     (
         "an id that other readers take for another",
@@ -322,7 +332,7 @@ const PLANTED: [(&str, &str, &str); 23] = [
 ];
 
 /// The same in the database: statements.
-const ROWS: [(&str, &str, &str); 7] = [
+const ROWS: [(&str, &str, &str); 8] = [
     (
         "a volume that is a directory of the host",
         "UPDATE VolumeConfig SET JSON = replace(CAST(JSON AS TEXT), '\"volumeDriver\"', \
@@ -338,6 +348,11 @@ const ROWS: [(&str, &str, &str); 7] = [
         "a volume whose content only Podman would find elsewhere",
         "UPDATE VolumeConfig SET JSON = replace(CAST(JSON AS TEXT), '\"lockID\"', '\"MountPoint\":\"/etc\",\"lockID\"')",
         "twice",
+    ),
+    (
+        "a lock that no Podman has",
+        "UPDATE VolumeConfig SET JSON = replace(CAST(JSON AS TEXT), '\"lockID\":', '\"lockID\":99999')",
+        "lockid",
     ),
     (
         "a volume of another program",
@@ -387,9 +402,18 @@ fn what_a_user_planted_does_not_become_roots() {
             None => stage.plant_rows(text),
         }
         let there = stage.state();
+        let dry = stage.idshift.run([&REVERT[..], &["--dry-run"]].concat());
         let run = stage.idshift.run(REVERT);
         assert!([Some(1), Some(4)].contains(&run.code), "{what}: {run}");
-        assert!((run.text() + &run.stderr).contains(said), "{what}: {run}");
+        // What a run finds when it lists all inodes, it undoes; a dry run lists it.
+        let shown = match run.code {
+            Some(1) => Some(3),
+            code => code,
+        };
+        assert_eq!(dry.code, shown, "{what}: {dry}\n{run}");
+        for run in [dry, run] {
+            assert!((run.text() + &run.stderr).contains(said), "{what}: {run}");
+        }
         same(&there, &stage.state(), what);
         if who != Some((0, 0)) {
             let find = format!("find {STORE} /home -type f -perm /6000 -uid 0");

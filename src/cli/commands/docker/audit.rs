@@ -102,9 +102,10 @@ fn print(audit: &Audit, verbose: bool) {
             paragraph(&one_line(&line));
         }
         paragraph(&format!(
-            "The conversion reads and hashes {} of blobs: about {:.0} s. A run shifts some inodes more: those that it makes.",
+            "The conversion reads and hashes {} of blobs: about {:.0} s. {}",
             bytes(store.read_bytes),
-            store.seconds.max(1.0)
+            store.seconds.max(1.0),
+            store.not_counted()
         ));
     }
     strategies(&audit.strategies);

@@ -204,9 +204,7 @@ fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String>
         false => ("are now", "is"),
     };
     let mut told = conversion.sentences(becomes, bytes);
-    told.extend(
-        dry_run.then(|| "A run shifts some inodes more: those that the conversion makes.".into()),
-    );
+    told.extend(dry_run.then(|| conversion.not_counted()));
     told.extend(conversion.leftover.as_ref().map(|dir| {
         format!(
             "{} {is} removed: a conversion had made it that was cut short before it changed anything.",

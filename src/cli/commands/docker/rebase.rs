@@ -25,10 +25,10 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let target = daemon_target(&args.daemon, call)?;
     let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
     let request = request(args, &target)?;
-    let mut rebase = Rebase::prepare(&request).map_err(refused)?;
     let store = Store::at(&args.store.journal_dir);
     let monitor = Terminal::new(args.output.quiet);
     let control = limits.control(&monitor);
+    let mut rebase = Rebase::prepare(&request, control).map_err(refused)?;
     let manifest = args.manifest.as_deref();
     let (report, of) = match args.dry_run {
         true => {

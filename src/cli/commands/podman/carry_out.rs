@@ -1,7 +1,6 @@
 //! A move of a store, either way: refused, shown, asked about, done, and told.
 
 use std::path::Path;
-use std::time::Instant;
 
 use super::refused;
 use crate::cli::args::PodmanMoveArgs;
@@ -17,7 +16,7 @@ use crate::cli::output::tell_sentences;
 use crate::cli::output::text::printable;
 use crate::docker::rootless::copied_move::CopiedError;
 use crate::docker::unfinished_run::unfinished_run;
-use crate::engine::{Ending, Plan, Refusal, Report, RunControl, Stats};
+use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
 use crate::podman::PodmanError;
 use crate::preflight::TransientBlocker;
@@ -141,20 +140,12 @@ impl Move<'_> {
         store: &Store,
         control: RunControl<'_>,
     ) -> Result<Report, Failure> {
-        let mut report = match self.blockers.mounted.take() {
-            Some(mounted) if args.manifest.is_some() => return Err(Refusal::from(mounted).into()),
-            Some(mounted) => {
-                let why = "the store is in use, and what would change cannot be told".into();
-                let ending = Ending::Nothing { why };
-                let mut report = Report::new(Instant::now(), ending, Stats::default());
-                report.would_refuse.push(mounted);
-                report
-            }
-            None => {
-                let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
-                self.plan.dry_run(store, manifest, control)?
-            }
-        };
+        // What would change cannot be told, so there is nothing to show.
+        if let Some(mounted) = self.blockers.mounted.take() {
+            return Err(Refusal::from(mounted).into());
+        }
+        let manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
+        let mut report = self.plan.dry_run(store, manifest, control)?;
         report.would_refuse.append(&mut self.blockers.others);
         Ok(report)
     }

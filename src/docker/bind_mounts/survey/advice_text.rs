@@ -29,6 +29,9 @@ impl BindMountSurvey<'_> {
         match advice {
         Advice::NotThere => "nothing: it is not there".into(),
         Advice::NotRemapped => "nothing: the container is not remapped".into(),
+        Advice::DoesNotStart => "nothing: the service is on the host's network, where a remapped daemon starts no \
+            container. Give it another network (`docker service update --network-rm host`), or keep it on another \
+            node (`docker service update --constraint-add node.hostname!=NODE`)".into(),
         Advice::InRange => "nothing: it is in the range already".into(),
         Advice::Usable => "nothing: it can be used as it is".into(),
         Advice::Socket => {

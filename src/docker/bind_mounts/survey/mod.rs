@@ -11,10 +11,12 @@ use crate::docker::bind_mounts::{Advice, BindMount};
 use crate::docker::container::{Bind, Container};
 use crate::docker::container_user;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
-use crate::docker::owner_stats::{OwnerStats, owner_stats};
+use crate::docker::owner_stats::{OwnerStats, Wanted, owner_stats};
 use crate::docker::path_owner::{PathOwner, whose};
 use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
+use crate::docker::swarm::ServiceBind;
+use crate::engine::RunControl;
 use crate::fs::{PinnedFile, Root, Stat};
 use crate::idmap::{Direction, Mapped};
 use crate::ownership::FileType;
@@ -47,6 +49,7 @@ pub struct BindMountSurvey<'a> {
     pub accounts: Option<LoginAccounts>,
     /// Also at what lies outside of the docker root.
     pub host_binds: bool,
+    control: RunControl<'a>,
     found: Vec<BindMount>,
 }
 
@@ -57,6 +60,7 @@ impl<'a> BindMountSurvey<'a> {
         rewriter: &'a PathRewriter,
         remap: Option<&'a Remap>,
         accounts: Option<LoginAccounts>,
+        control: RunControl<'a>,
     ) -> BindMountSurvey<'a> {
         BindMountSurvey {
             root,
@@ -64,6 +68,7 @@ impl<'a> BindMountSurvey<'a> {
             remap,
             accounts,
             host_binds: true,
+            control,
             found: Vec::new(),
         }
     }
@@ -120,12 +125,21 @@ impl<'a> BindMountSurvey<'a> {
     }
 
     /// What a service of a swarm binds, unless a container binds it too.
-    pub fn at_service(&mut self, service: &str, bind: &Bind) {
+    pub fn at_service(&mut self, of_service: &ServiceBind) {
+        let ServiceBind {
+            service,
+            bind,
+            on_host_network,
+        } = of_service;
         let place = real(&bind.source);
         let is_wanted = self.host_binds || whose(self.rewriter, &place) != PathOwner::Host;
         if is_wanted && self.found.iter().all(|it| real(&it.source) != place) {
             let name = format!("(service {service})");
-            let found = self.bind_mount(&name, bind.clone(), None, false);
+            let mut found = self.bind_mount(&name, bind.clone(), None, *on_host_network);
+            if *on_host_network && found.kind == Advice::NotRemapped {
+                found.kind = Advice::DoesNotStart;
+                found.advice = self.words(&found.kind, &bind.source);
+            }
             self.found.push(found);
         }
     }
@@ -180,7 +194,12 @@ impl<'a> BindMountSurvey<'a> {
         let host_ids = host_ids.and_then(|(user, remap)| user.on_host(&remap.map).ok());
         let wanted = seen.filter(|_| is_ours && remap.is_some());
         let holds = wanted.and_then(|(real, _)| {
-            owner_stats(real, host_ids, bind.writable, self.accounts.as_ref())
+            let wanted = Wanted {
+                user: host_ids,
+                write: bind.writable,
+                accounts: self.accounts.as_ref(),
+            };
+            owner_stats(real, wanted, self.control)
         });
         let closed_parents = match (seen, remap) {
             (Some((real, _)), Some(remap)) if is_ours => closed_parents(real, remap),

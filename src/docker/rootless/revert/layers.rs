@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::shape::OF_DAEMON;
+use super::tar_split::first_that_leads_out;
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names, read_text};
 
@@ -34,19 +35,19 @@ pub(super) fn check(root: &DockerRoot, driver: &str) -> Result<(), DockerError> 
         }
     }
     let top = root.path.join(driver);
-    match driver {
-        "overlay2" => match overlay_leads_out(&top, &OF_DAEMON)? {
-            Some(path) => Err(leads_out(&path)),
-            None => Ok(()),
-        },
+    let strange = match driver {
+        "overlay2" => overlay_leads_out(&top, &OF_DAEMON)?,
         _ => {
             let of_top = not_directory(&top, &OF_DAEMON, &[])?;
-            let below = not_directory(&top.join("dir"), &OF_DAEMON, &[])?;
-            of_top
-                .or(below)
-                .map_or(Ok(()), |path| Err(leads_out(&path)))
+            of_top.or(not_directory(&top.join("dir"), &OF_DAEMON, &[])?)
         }
+    };
+    if let Some(path) = strange {
+        return Err(leads_out(&path));
     }
+    let layers = layerdb.join("sha256");
+    let mut all = names(&layers)?.into_iter();
+    all.try_for_each(|layer| check_tar_split(&layers.join(layer), root, driver))
 }
 
 /// The first path below the directory of an overlay driver that could lead out of it: Docker's overlay2, and the overlay of
@@ -131,6 +132,28 @@ fn check_name(file: &Path) -> Result<(), DockerError> {
     }
 }
 
+/// Refuses a layer of which the daemon would read anything but its files.
+fn check_tar_split(layer: &Path, root: &DockerRoot, driver: &str) -> Result<(), DockerError> {
+    let Some(id) = read_text(&layer.join("cache-id"))? else {
+        return Ok(());
+    };
+    let top = root.path.join(driver);
+    let content = match driver {
+        "overlay2" => top.join(id.trim()).join("diff"),
+        _ => top.join("dir").join(id.trim()),
+    };
+    let file = layer.join("tar-split.json.gz");
+    match first_that_leads_out(&file, &content).map_err(DockerError::io(&file))? {
+        None => Ok(()),
+        Some(name) => Err(DockerError::in_the_way(
+            file,
+            format!(
+                "names {name:?}, which is no file of the layer: root's daemon would read it when it saves the image. {REMOVE}"
+            ),
+        )),
+    }
+}
+
 /// What engines call a layer. A comma or a colon would end it in the options of a mount.
 pub(crate) fn is_layer_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -138,7 +161,9 @@ pub(crate) fn is_layer_name(name: &str) -> bool {
 }
 
 fn leads_out(path: &Path) -> DockerError {
-    let why = "is not what dockerd writes: it could lead out of the data-root. Remove the image or container with `docker rmi` \
-               or `docker rm`, run as the user";
+    let why = format!("is not what dockerd writes: it could lead out of the data-root. {REMOVE}");
     DockerError::in_the_way(path, why)
 }
+
+const REMOVE: &str =
+    "Remove the image or container with `docker rmi` or `docker rm`, run as the user";

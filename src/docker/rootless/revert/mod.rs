@@ -5,7 +5,8 @@
 //!
 //! - `json`: pure: metadata as dockerd understands it; `powers`: pure: what it asks of the host
 //! - `containers`: the metadata of all containers, as the plain daemon will read it; `networks`: pure: what it says of those
-//! - `layers`: where the daemon's own files say that layers are; `shape`: kinds of entries
+//! - `layers`: where the daemon's own files say that layers are; `tar_split`: which files of them it reads; `shape`: kinds of
+//!   entries
 //! - `places`: the two data-roots; `steps`: what is renamed; `plan`: all of it together
 //!
 //! Contents of images and volumes are not looked at: whoever trusts no image of the user's removes it before.
@@ -19,6 +20,7 @@ mod plan;
 mod powers;
 mod shape;
 mod steps;
+pub(crate) mod tar_split;
 
 pub(crate) use self::layers::{is_layer_name, overlay_leads_out};
 pub(crate) use self::places::check_is_roots;

@@ -20,6 +20,9 @@ pub(super) struct OtherProject {
 impl Looking<'_> {
     /// Notes an entry that does not fit to where it comes from or goes.
     pub(super) fn compare_projects(&mut self, from: &StepPath, to: &StepPath) {
+        if self.is_copied(from) {
+            return;
+        }
         let Some(now) = self.place_now(from) else {
             return;
         };
