@@ -34,10 +34,19 @@ struct Matcher {
     numbers: Vec<usize>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Collected {
     set: GlobSetBuilder,
     numbers: Vec<usize>,
+}
+
+impl Collected {
+    fn new() -> Collected {
+        Collected {
+            set: GlobSetBuilder::new(),
+            numbers: Vec::new(),
+        }
+    }
 }
 
 impl Excludes {
@@ -58,7 +67,7 @@ impl Excludes {
             },
             reason,
         };
-        let mut sets = vec![[Collected::default(), Collected::default()]; roots.len()];
+        let mut sets = vec![[Collected::new(), Collected::new()]; roots.len()];
         for (number, Name(glob)) in globs.iter().enumerate() {
             let mut is_used = false;
             for (n, root) in roots.iter().enumerate() {
@@ -158,7 +167,8 @@ fn encoded(bytes: &[u8]) -> String {
 fn encoded_glob(glob: &[u8]) -> Result<String, &'static str> {
     let mut is_escaped = false;
     let mut has_meaning = |byte: &u8| {
-        let is_literal = std::mem::replace(&mut is_escaped, !is_escaped && *byte == b'\\');
+        let is_literal = is_escaped;
+        is_escaped = !is_literal && *byte == b'\\';
         !is_literal && b"?[".contains(byte)
     };
     match glob.iter().any(&mut has_meaning) {

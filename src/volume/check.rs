@@ -19,6 +19,7 @@ use super::probe::{Answer, ProbeFile, Question, What, ask};
 use super::unusable::{Owner, Unusable};
 use super::user::ContainerUser;
 use crate::fs::access_probe::AccessResult;
+use crate::fs::escape::shell_word;
 use crate::fs::{PinnedFile, Root, Stat, attributes};
 use crate::host::runtime::{Program, runc};
 use crate::idmap::IdMap;
@@ -171,7 +172,10 @@ fn remedies(
     if let Some(error) = mount_view {
         let again = through_idmapped_mount::mounted_again(&seen.root.path, &request.user);
         let closed = (blocking_parents, &request.map);
-        through_idmapped_mount::only_what_works(&mut remedies, error, closed, again);
+        let (uid, gid) = seen.host_ids;
+        let all = if request.recursive { "-R " } else { "" };
+        let give = format!("chown {all}{uid}:{gid} {}", shell_word(&seen.root.path));
+        through_idmapped_mount::only_what_works(&mut remedies, error, closed, (again, &give));
     } else if !blocking_parents.is_empty() {
         add_fix_parents(&mut remedies, seen);
     }

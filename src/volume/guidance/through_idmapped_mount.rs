@@ -9,21 +9,21 @@ use crate::preflight::mount_views::{self, MountViewError};
 use crate::volume::parents::ClosedParent;
 use crate::volume::user::ContainerUser;
 
-/// Through an idmapped mount no owner is changed: what would do that is refused. Closed directories above it can be opened
-/// as `idshift prepare --fix-parents` does it.
+/// Through an idmapped mount idshift changes no owner, and on disk an owner of the range would be seen as another one: what
+/// would do that is left out. `again` mounts it so that it helps; else `give` is a command that changes the owner as the mount
+/// shows it. Closed directories above it can be opened as `idshift prepare --fix-parents` does it.
 pub fn only_what_works(
     remedies: &mut Vec<String>,
     idmapped: &MountViewError,
     (closed, map): (&[ClosedParent], &IdMap),
-    again: Option<String>,
+    (again, give): (Option<String>, &str),
 ) {
     let all = remedies.len();
     remedies.retain(|remedy| !remedy.starts_with("idshift prepare"));
-    let mut is_refused = remedies.len() < all;
-    if let Some(again) = again.filter(|_| is_refused) {
-        remedies.push(again);
-        is_refused = false;
+    if remedies.len() < all {
+        remedies.push(again.unwrap_or_else(|| given_there(idmapped, give)));
     }
+    let mut is_refused = false;
     for parent in closed {
         let is_on_it = mount_views::idmapped(&parent.path).is_some();
         match map.container_root().filter(|_| !is_on_it) {
@@ -37,11 +37,21 @@ pub fn only_what_works(
         }
     }
     if let Some(help) = idmapped.help().filter(|_| is_refused) {
-        remedies.push(format!(
-            "{help}. `idshift check` of that path says what it needs; or mount it again with a map that gives the \
-             container's user its files"
-        ));
+        remedies.push(help);
     }
+}
+
+fn given_there(idmapped: &MountViewError, give: &str) -> String {
+    let give = format!(
+        "`{give}`, by this path, gives it to this user, and the mount says what that is on disk"
+    );
+    let Some(point) = idmapped.idmapped_point().map(shell_word) else {
+        return give;
+    };
+    format!(
+        "{give}. Or `idshift umount {point}`, and mount what `findmnt -o SOURCE,FSROOT {point}` shows with a map that gives the \
+         container's user its files"
+    )
 }
 
 /// The commands that mount it with another map, where `idshift mount` has mounted it: the owner on disk becomes this user.

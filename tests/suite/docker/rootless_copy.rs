@@ -198,7 +198,8 @@ fn what_is_immutable_is_copied_without_its_flag() {
     fs::write(&file, "").unwrap();
     let home = user(&place);
     let idshift = Idshift::new();
-    let [image, list] = ["image", "image/overlay2/repositories.json"].map(|it| place.root.join(it));
+    let [image, list] =
+        ["image", "image/overlay2/imagedb/content/sha256/abc"].map(|it| place.root.join(it));
     let flagged = [file.as_path(), &list, &image];
     let flag = |letter: &str| {
         for path in flagged {
@@ -214,7 +215,10 @@ fn what_is_immutable_is_copied_without_its_flag() {
     copied(&place, &idshift, &[]).exits(0);
     same(&start, &unread(&place.root), "the original");
     let data_root = home.join(".local/share/docker");
-    for name in ["volumes/v/_data/file", "image/overlay2/repositories.json"] {
+    for name in [
+        "volumes/v/_data/file",
+        "image/overlay2/imagedb/content/sha256/abc",
+    ] {
         fs::rename(data_root.join(name), data_root.join("free")).unwrap();
     }
     flag("-i");

@@ -54,7 +54,7 @@ fn whoever_enters_the_files_on_disk_is_told() {
     let dir = directory(&fs.path().join("data"), (0, 0), 0o700);
     let is_told = || {
         let run = mount(&dir, &["--dry-run"]).exits(0);
-        run.stderr.contains("Others can enter")
+        (run.text() + &run.stderr).contains("Others can enter")
     };
     let acl = |entry: &str| sh("setfacl", [entry, dir.to_str().unwrap()]);
     assert!(!is_told());
