@@ -165,21 +165,20 @@ fn configuration(daemon: &Daemon<'_>) -> Finding {
     let path = escaped(&daemon.start.config);
     match &daemon.daemon_json {
         Err(error) => Finding::error(WHAT, error.to_string()),
-        Ok(_) if !daemon.start.config.exists() => {
-            Finding::ok(WHAT, format!("{path} is not there; userns-remap is off, unless dockerd has it on \
-            its command line"))
-        }
-        Ok(settings) if settings.uses_containerd_store() => Finding::error(
+        Ok(_) if !daemon.start.config.exists() => Finding::ok(
             WHAT,
             format!(
-                "{path} sets features.containerd-snapshotter: with userns-remap, Docker 29 does not start then, and older \
-                 ones show nothing of what is there"
+                "{path} is not there; userns-remap is off, unless dockerd has it on \
+            its command line"
             ),
-        )
-        .remedy(guidance::MIGRATE_WRITES_DAEMON_JSON),
-        Ok(settings) => match settings.userns_remap.as_deref().filter(|value| !value.is_empty()) {
-            Some(value) => Finding::ok(WHAT, format!("{path} says userns-remap: {value}")),
-            None => Finding::ok(WHAT, format!("{path} does not set userns-remap")),
+        ),
+        Ok(settings) => match (settings.store_feature(), settings.userns_remap.as_deref()) {
+            (Some(feature), _) => Finding::error(WHAT, format!("{path} {feature}"))
+                .remedy(guidance::MIGRATE_WRITES_DAEMON_JSON),
+            (None, Some(value)) if !value.is_empty() => {
+                Finding::ok(WHAT, format!("{path} says userns-remap: {value}"))
+            }
+            _ => Finding::ok(WHAT, format!("{path} does not set userns-remap")),
         },
     }
 }

@@ -33,6 +33,7 @@ const DAEMON_NAMES: &[&str] = &[
     "nuke-graph-directory.sh",
     "overlayfs",
     "plugins",
+    "policy",
     "rootfs",
     "runtimes",
     "secrets",

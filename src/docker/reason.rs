@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::daemon_json::StoreFeature;
 use super::guidance as help;
 use super::holds::Holds;
 use crate::fs::escape::shell_word;
@@ -93,12 +94,8 @@ pub enum Reason {
     )]
     DriverOfIdmapped(String),
     /// The daemon would not start, or would show no images.
-    #[error(
-        "sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and older \
-        ones do not show these images. {}",
-        help::ADD_WRITE_DAEMON_JSON
-    )]
-    StoreSwitchedOn,
+    #[error("{0}. {help}", help = help::ADD_WRITE_DAEMON_JSON)]
+    StoreSwitchedOn(StoreFeature),
     /// It is a fifo, a device or the like.
     #[error("is not a regular file")]
     NoRegularFile,

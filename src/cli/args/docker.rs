@@ -159,8 +159,8 @@ pub struct MigrateArgs {
     /// --rootless, the copy may be on another filesystem
     #[arg(long, conflicts_with = "manifest")]
     pub copy: bool,
-    /// Also set userns-remap in daemon.json, and remove features.containerd-snapshotter, which conflicts
-    /// with it. The rest of the file stays
+    /// Also set userns-remap in daemon.json, and remove features.containerd-snapshotter and
+    /// features.containerd-migration, which conflict with it. The rest of the file stays
     #[arg(long)]
     pub write_daemon_json: bool,
     /// Set --userns=host for containers that cannot run remapped (privileged, --pid=host, --network=host,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::docker::container::{Container, volume_drivers};
+use crate::docker::container::{Container, image_mounts, volume_drivers};
 use crate::docker::container_user;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
 use crate::docker::guidance::MARK_CONTAINERS;
@@ -73,6 +73,15 @@ pub fn troubles(
         trouble(
             format!("uses volume {volume} of the driver {driver}: its files are not shifted"),
             "shift them where they are stored, or let the driver present them with owners in the range",
+        );
+    }
+    // dockerd mounts an image when it makes the container, and not again (moby `daemon/volumes.go`, seen with 28.5.2).
+    for image in image_mounts(&files.config).unwrap_or_default() {
+        trouble(
+            format!(
+                "mounts the image {image} (--mount type=image): Docker does not mount it again after the daemon was stopped"
+            ),
+            "docker rm and docker run it again after the migration. Its volumes stay",
         );
     }
     troubles

@@ -51,13 +51,9 @@ pub fn host(
 }
 
 fn store_switched_on(daemon_json: &DaemonJson) -> Option<Finding> {
-    daemon_json.uses_containerd_store().then(|| {
-        Finding::warning(
-            "image store",
-            "daemon.json sets features.containerd-snapshotter. With userns-remap, Docker 29 does not start then, and \
-             older ones do not show these images",
-        )
-        .remedy(guidance::MIGRATE_WRITES_DAEMON_JSON)
+    daemon_json.store_feature().map(|feature| {
+        Finding::warning("image store", format!("daemon.json {feature}"))
+            .remedy(guidance::MIGRATE_WRITES_DAEMON_JSON)
     })
 }
 

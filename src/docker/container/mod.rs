@@ -10,7 +10,7 @@ use serde::Deserialize;
 mod mounts;
 mod rewrite;
 
-pub use mounts::{Bind, bind_mounts, local_volumes, volume_drivers};
+pub use mounts::{Bind, bind_mounts, image_mounts, local_volumes, volume_drivers};
 pub use rewrite::{
     NewPath, edited, rewrite_config, rewrite_hostconfig, set_userns_host, with_graph_driver,
 };

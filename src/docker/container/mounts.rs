@@ -86,3 +86,13 @@ pub fn volume_drivers(config: &str) -> serde_json::Result<Vec<(String, String)>>
     let all = mount_points(config)?.into_iter().filter(foreign);
     Ok(all.map(|mount| (mount.name, mount.driver)).collect())
 }
+
+/// The images in the text of `config.v2.json` that are mounted in the container (`--mount type=image`, Docker 28 and later).
+///
+/// # Errors
+/// It is not what dockerd writes.
+pub fn image_mounts(config: &str) -> serde_json::Result<Vec<String>> {
+    let all = mount_points(config)?.into_iter();
+    let images = all.filter(|mount| mount.r#type == "image");
+    Ok(images.map(|mount| mount.name).collect())
+}

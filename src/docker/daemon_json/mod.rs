@@ -3,10 +3,12 @@
 //! - `parse`: its text, as the dockerd of this host reads it
 //! - `rewrite`: its text with `userns-remap` set or removed
 //! - `steps`: the steps of a plan that rewrite it
+//! - `store_feature`: settings that a remapped daemon must not have
 
 mod parse;
 mod rewrite;
 mod steps;
+mod store_feature;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +17,7 @@ use super::DockerError;
 use parse::{Reader, decoded, first_object, read_regular};
 pub use rewrite::{text_with, with_userns_remap};
 pub use steps::step;
+pub use store_feature::StoreFeature;
 
 /// Where dockerd looks for it unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/docker/daemon.json";
@@ -40,9 +43,10 @@ impl DaemonJson {
         value.unwrap_or("default").to_string()
     }
 
-    /// Images are kept by containerd, which cannot remap (Docker 29 refuses to start with both).
-    pub fn uses_containerd_store(&self) -> bool {
-        self.features.get("containerd-snapshotter") == Some(&true)
+    /// What makes the daemon keep images in containerd, which cannot remap.
+    pub fn store_feature(&self) -> Option<StoreFeature> {
+        let is_on = |it: &StoreFeature| self.features.get(it.name()) == Some(&true);
+        StoreFeature::ALL.into_iter().find(is_on)
     }
 
     /// Reads it; one that is not there says nothing.

@@ -7,6 +7,7 @@ use serde_json::value::to_raw_value;
 
 use super::not_json;
 use super::parse::{Reader, Settings, first_object, read_regular};
+use super::store_feature::StoreFeature;
 use crate::docker::{DockerError, Reason};
 
 /// The text of the file with `userns-remap` set or taken out.
@@ -67,8 +68,7 @@ pub fn with_userns_remap(
     Ok(text + "\n")
 }
 
-/// The text with `features.containerd-snapshotter` taken out where it is true: a remapped daemon finds nothing in
-/// the store, or does not start.
+/// The text without each [`StoreFeature`] that is on: a remapped daemon finds nothing in the store, or does not start.
 pub(super) fn without_containerd_store(text: &str, path: &Path) -> Result<String, DockerError> {
     const FEATURES: &str = "features";
     let bad = |error: serde_json::Error| not_json(path, &error);
@@ -82,9 +82,14 @@ pub(super) fn without_containerd_store(text: &str, path: &Path) -> Result<String
     let Some(mut features) = features else {
         return Ok(text.into());
     };
-    match features.shift_remove("containerd-snapshotter") {
-        Some(value) if value.get() == "true" => {}
-        _ => return Ok(text.into()),
+    let before = features.len();
+    for feature in StoreFeature::ALL.map(StoreFeature::name) {
+        if features.get(feature).is_some_and(|it| it.get() == "true") {
+            features.shift_remove(feature);
+        }
+    }
+    if features.len() == before {
+        return Ok(text.into());
     }
     match features.is_empty() {
         true => drop(settings.shift_remove(FEATURES)),

@@ -24,13 +24,12 @@ impl DaemonTarget {
     /// A remapped daemon does not start with the containerd image store.
     pub(super) fn check_image_store(&self, options: &MigrateOptions) -> Result<(), DockerError> {
         let into = options.direction == Direction::Into;
-        let stays = self.daemon_json.uses_containerd_store() && !options.write_daemon_json;
-        match into && stays {
-            true => Err(DockerError::in_the_way(
+        match self.daemon_json.store_feature() {
+            Some(feature) if into && !options.write_daemon_json => Err(DockerError::in_the_way(
                 &self.start.config,
-                Reason::StoreSwitchedOn,
+                Reason::StoreSwitchedOn(feature),
             )),
-            false => Ok(()),
+            _ => Ok(()),
         }
     }
 

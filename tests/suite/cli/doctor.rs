@@ -178,6 +178,11 @@ fn what_is_the_matter_with_the_daemon_is_told() {
             "Docker 29 does not start then",
         ),
         (
+            r#"{"userns-remap":"default","features":{"containerd-migration":true}}"#,
+            3,
+            "Docker 29 changes over to containerd images",
+        ),
+        (
             r#"{"userns-remap":"nosuchuser"}"#,
             3,
             "there is no user nosuchuser",

@@ -108,6 +108,9 @@ fn containers_in_trouble(root: &mut Root) {
     let volume =
         json!({"/v": {"Type": "volume", "Name": "far", "Driver": "nfs-plugin", "RW": true}});
     root.container("far", json!({"MountPoints": volume}), json!({}));
+    let image =
+        json!({"/i": {"Type": "image", "Name": "data:1", "ID": "4567-data:1", "RW": false}});
+    root.container("img", json!({"MountPoints": image}), json!({}));
 }
 
 fn containers_with_binds(root: &mut Root, on: &BindSources) {
@@ -167,6 +170,7 @@ fn troubled_containers_are_told(told: &Value) {
         "joins shares a namespace with net",
         "ipc uses the host's IPC",
         "far uses volume far of the driver nfs-plugin",
+        "img mounts the image data:1",
     ] {
         assert!(
             troubled.iter().any(|line| line.starts_with(words)),

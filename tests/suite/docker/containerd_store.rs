@@ -150,7 +150,10 @@ fn store_with_containers(managed: bool) -> EngineHost {
          docker run -v data:/d --name one tiny:1 sh -c 'echo 1 > /d/f; echo w > /w; rm /bin/true; touch /home; chown 7:8 /home; echo said'
          docker commit one committed:1
          docker create --name two --restart=always --init committed:1 sleep 100
-         docker run --name three committed:1 sh -c 'rm -rf /w; echo x > /x'",
+         docker run --name three committed:1 sh -c 'rm -rf /w; echo x > /x'
+         # As Docker 29 has it with the store.
+         install -d -m 700 /var/lib/docker/image
+         install -m 600 /etc/hostname /var/lib/docker/image/identity-cache.db",
     );
     host
 }
@@ -166,10 +169,22 @@ fn same_disk(host: &EngineHost, before: &[Vec<String>; 2], when: &str) {
         let (mut before, mut now) = (before[n].clone(), now.clone());
         // An init layer that lacks a mount point is copied, and so was read.
         if when == "rolled back" {
-            (before, now) = (unread(&before), unread(&now));
+            (before, now) = (undone(&before), undone(&now));
         }
         same(&before, &now, &format!("{} {when}", TOPS[n]));
     }
+}
+
+/// Without what a rollback cannot keep: `image` is made again.
+fn undone(lines: &[String]) -> Vec<String> {
+    let strip = |line: &String| {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        if value["path"] == "image" {
+            value.as_object_mut().unwrap().remove("ino");
+        }
+        value.to_string()
+    };
+    unread(lines).iter().map(strip).collect()
 }
 
 fn audit_counts_the_store(host: &EngineHost) {

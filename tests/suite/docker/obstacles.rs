@@ -180,6 +180,42 @@ fn a_file_that_is_a_mount_point_is_not_to_be_replaced() {
     run(&[]).exits(0);
 }
 
+/// A remapped Docker 29 changes over to containerd images with it.
+#[test]
+fn a_change_over_to_containerd_images_is_switched_off() {
+    need_root();
+    let host = ByHand::new();
+    let json = host._fs.path().join("daemon.json");
+    let written = r#"{"features":{"containerd-migration":true,"buildkit":true,"containerd-snapshotter":false}}"#;
+    fs::write(&json, written).unwrap();
+    let (json_path, top) = (json.to_str().unwrap(), host.top.to_str().unwrap());
+    let args = [
+        "docker",
+        "migrate",
+        "--data-root",
+        top,
+        "--daemon-json",
+        json_path,
+    ];
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = host.idshift.run([&args[..], more].concat()).exits(4);
+        refused
+            .says("sets features.containerd-migration")
+            .says("Add --write-daemon-json");
+    }
+    host.idshift
+        .run([&args[..], &["--write-daemon-json"]].concat())
+        .exits(0);
+    let now: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    let features = serde_json::json!({"buildkit": true, "containerd-snapshotter": false});
+    assert_eq!(
+        now,
+        serde_json::json!({"features": features, "userns-remap": "default"})
+    );
+    host.idshift.run(["rollback", "latest"]).exits(0);
+    assert_eq!(fs::read_to_string(&json).unwrap(), written);
+}
+
 /// As of hosts whose `/etc` is an overlay: what is in its lower layer gets another creation time with the first change.
 #[test]
 fn settings_in_a_lower_layer_are_written_and_undone() {

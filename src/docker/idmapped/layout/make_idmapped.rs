@@ -31,6 +31,8 @@ impl MakeIdmapped {
                 return self.set(0, self.layout.root_gid, TOP);
             }
             Some((first, rest)) if self.is_staging(first) => rest,
+            // It is removed before owners change: what is in it goes into the new one.
+            Some((&b"image", [])) if self.layout.staging.is_some() => return Rule::Keep,
             _ => names,
         };
         if is_left_alone(names) {
