@@ -75,7 +75,7 @@ pub fn troubles(
             "shift them where they are stored, or let the driver present them with owners in the range",
         );
     }
-    // dockerd mounts an image when it makes the container, and not again (moby `daemon/volumes.go`, seen with 28.5.2).
+    // dockerd mounts an image when it makes the container, and not again (moby `daemon/volumes.go`, seen with 28.5.2 and 29.7.2).
     for image in image_mounts(&files.config).unwrap_or_default() {
         trouble(
             format!(
