@@ -15,6 +15,14 @@ use super::args::{Cli, Shell, candidates};
 /// The environment variable by which a shell's script asks.
 const VARIABLE: &str = "IDSHIFT_COMPLETE";
 
+/// A file of zsh's `fpath` is read by the first completion of a session, which it has to answer, too (zshcompsys(1),
+/// "Autoloaded files"). What clap_complete writes only registers a function.
+const ZSH_FIRST: &str = "
+if [[ $funcstack[1] == _idshift ]]; then
+    _clap_dynamic_completer_idshift \"$@\"
+fi
+";
+
 /// Answers a shell that completes a command line. Returns whether one asked.
 ///
 /// # Errors
@@ -60,5 +68,8 @@ pub fn script(shell: Shell) -> std::io::Result<Vec<u8>> {
     };
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, "idshift", "idshift", "idshift", &mut script)?;
+    if shell.is("zsh") {
+        script.extend_from_slice(ZSH_FIRST.as_bytes());
+    }
     Ok(script)
 }
