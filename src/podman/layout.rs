@@ -15,8 +15,8 @@ pub(super) struct Layout {
     pub carried: HashSet<Vec<u8>>,
     /// Whose attributes overlayfs is to read in layers afterwards.
     pub namespace: OverlayNamespace,
-    /// Files that steps write anew, which gives them their owner: the directory in the store, and the name in it.
-    pub rewritten: HashSet<[Vec<u8>; 2]>,
+    /// Files that steps write anew, which gives them their owner, or that stay behind: names in the store.
+    pub rewritten: HashSet<Vec<Vec<u8>>>,
 }
 
 impl Layout {
@@ -28,8 +28,11 @@ impl Layout {
         }
     }
 
-    fn has_rewritten(&self, dir: &[u8]) -> bool {
-        self.rewritten.iter().any(|[above, _]| above == dir)
+    fn has_rewritten(&self, dir: &[&[u8]]) -> bool {
+        let is_below = |names: &Vec<Vec<u8>>| {
+            names.len() > dir.len() && names.iter().zip(dir).all(|(name, above)| name == above)
+        };
+        self.rewritten.iter().any(is_below)
     }
 }
 
@@ -47,17 +50,19 @@ impl Policy for Layout {
         if dir.root > 0 {
             return Some(Rule::Skip);
         }
-        match dir.tail(dir.depth)[..] {
+        match &dir.tail(dir.depth)[..] {
             [] => None,
-            [first] if self.has_rewritten(first) => None,
+            names if self.has_rewritten(names) => None,
             [first, ..] => Some(self.rule(first)),
         }
     }
 
     fn name_in(&self, dir: &DirPath, name: &[u8]) -> Rule {
-        match dir.tail(dir.depth)[..] {
+        let above = dir.tail(dir.depth);
+        let is_it = |names: &Vec<Vec<u8>>| names.iter().eq(above.iter().copied().chain([name]));
+        match above[..] {
             [] => self.rule(name),
-            [first] if self.rewritten.contains(&[first.to_vec(), name.to_vec()]) => Rule::Skip,
+            _ if self.rewritten.iter().any(is_it) => Rule::Skip,
             [first, ..] => self.rule(first),
         }
     }
@@ -78,24 +83,32 @@ mod tests {
         let layout = Layout {
             carried: HashSet::from(["overlay", "secrets", "volumes"].map(name)),
             namespace: OverlayNamespace::User,
-            rewritten: HashSet::from([[name("secrets"), name("secrets.json")]]),
+            rewritten: HashSet::from([
+                ["secrets", "secrets.json"].map(name).to_vec(),
+                ["volumes", "a", "b"].map(name).to_vec(),
+            ]),
         };
         let none = Identity { ino: 0, born: 0 };
         let top = DirPath::root(0, none, 0);
         let layer = Rule::MapLayer(OverlayNamespace::User);
         assert_eq!(layout.all_in(&top), None);
         assert_eq!(layout.all_in(&DirPath::root(1, none, 0)), Some(Rule::Skip));
-        for (first, expected) in [
-            ("overlay", layer),
-            ("volumes", Rule::MapAll),
-            ("db.sql", Rule::Skip),
-        ] {
+        for (first, expected) in [("overlay", layer), ("db.sql", Rule::Skip)] {
             assert_eq!(layout.name_in(&top, first.as_bytes()), expected, "{first}");
             let below = top.child(first.as_bytes(), none, 0);
             assert_eq!(layout.all_in(&below), Some(expected), "{first}");
             let below = below.child(b"x", none, 0);
             assert_eq!(layout.all_in(&below), Some(expected), "{first}");
         }
+        let volumes = top.child(b"volumes", none, 0);
+        let (with, without) = (volumes.child(b"a", none, 0), volumes.child(b"b", none, 0));
+        assert_eq!(
+            (layout.all_in(&volumes), layout.all_in(&with)),
+            (None, None)
+        );
+        assert_eq!(layout.all_in(&without), Some(Rule::MapAll));
+        assert_eq!(layout.name_in(&with, b"b"), Rule::Skip);
+        assert_eq!(layout.name_in(&with, b"c"), Rule::MapAll);
         let secrets = top.child(b"secrets", none, 0);
         assert_eq!(layout.all_in(&secrets), None);
         assert_eq!(layout.name_in(&secrets, b"secrets.json"), Rule::Skip);

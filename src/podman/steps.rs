@@ -56,8 +56,8 @@ pub(super) struct MoveSteps<'a> {
     to: &'a Target,
     /// The user, and its group.
     user: (u32, u32),
-    /// Files that are written anew, by their directory in the store and their name.
-    pub rewritten: HashSet<[Vec<u8>; 2]>,
+    /// Files that are written anew, or stay behind: names in the store.
+    pub rewritten: HashSet<Vec<Vec<u8>>>,
     /// Before the owners change.
     pub early: Vec<Step>,
     /// After.
@@ -184,7 +184,7 @@ impl<'a> MoveSteps<'a> {
         let [dir, file] = [dir, file].map(str::as_bytes);
         self.late
             .push(times(self.holder(&[dir]), &store.path.join(SECRETS[0]))?);
-        self.rewritten.insert([dir.to_vec(), file.to_vec()]);
+        self.rewritten.insert(vec![dir.to_vec(), file.to_vec()]);
         self.late.push(Step::Rewrite {
             at: self.holder(&[dir, file]),
             before: FileContent {

@@ -23,7 +23,7 @@ pub enum PodmanCommand {
     Audit(PodmanAuditArgs),
     /// Give the store of root's Podman to a user's rootless Podman: images, containers, volumes and secrets
     Migrate(PodmanMigrateArgs),
-    /// Give the store of a user's rootless Podman to root's: images, volumes and secrets
+    /// Give the store of a user's rootless Podman to root's: images, containers, volumes and secrets
     Revert(PodmanRevertArgs),
 }
 
@@ -98,7 +98,8 @@ pub struct PodmanMigrateArgs {
 /// `idshift podman revert`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Containers and pods are refused: remove them first, and create them again as root.\n\n\
+    after_help = "Refused: pods, and containers that ask for more of the host than a plain one has.\n\
+    Remove them first, and create them again as root.\n\n\
     Examples:\n  \
     End all that ann runs, and see every change:\n    \
     loginctl terminate-user ann\n    \

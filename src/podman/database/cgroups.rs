@@ -19,6 +19,14 @@ impl Cgroups {
         Cgroups { uid, to_user: true }
     }
 
+    /// From this user's to root's.
+    pub fn to_root(uid: u32) -> Cgroups {
+        Cgroups {
+            uid,
+            to_user: false,
+        }
+    }
+
     /// The new text; `None`: it stays.
     pub fn path(&self, path: &str) -> Option<String> {
         let uid = self.uid;
@@ -41,10 +49,7 @@ mod tests {
     #[test]
     fn slices_of_root_become_the_users_and_back() {
         let there = Cgroups::to_user(7);
-        let back = Cgroups {
-            to_user: false,
-            ..there
-        };
+        let back = Cgroups::to_root(7);
         let pod = "machine.slice/machine-libpod_pod_ab.slice";
         let users = "user.slice/user-7.slice/user@7.service/user.slice/user-libpod_pod_ab.slice";
         for (one, other) in [("machine.slice", "user.slice"), (pod, users)] {

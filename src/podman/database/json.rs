@@ -25,6 +25,7 @@ const CONTAINER_PATHS: &[Pattern] = &[
     &["mounts", "*"],
     &["exitCommand", "*"],
     &["secrets", "*", "driverOptions", "path"],
+    &["secret_env", "*", "driverOptions", "path"],
     &["overlayVolumes", "*", "source"],
     &["spec", "mounts", "*", "source"],
 ];
@@ -133,10 +134,10 @@ mod tests {
     fn paths_change_where_podman_has_them_and_nowhere_else() {
         let text = r#"{"spec": {"process":{"env":["P=/run/libpod","/run/libpod"]},"mounts":[{"destination":"/run/libpod","source":"/run/libpod/x"},{"source":"tmpfs"}]},
             "labels":{"staticDir":"/run/libpod"},"staticDir":"/var/lib/containers/storage/a\u002fb","mounts":["/run/libpod"],
-            "secrets":[{"driverOptions":{"path":"/var/lib/containers/storage/secrets"}}],"cgroupParent":"machine.slice","large":123456789012345678901234567890,"logPath":null}"#;
+            "secrets":[{"driverOptions":{"path":"/var/lib/containers/storage/secrets"}}],"secret_env":{"/run/libpod":{"driverOptions":{"path":"/run/libpod"}}},"cgroupParent":"machine.slice","large":123456789012345678901234567890,"logPath":null}"#;
         let expected = r#"{"spec": {"process":{"env":["P=/run/libpod","/run/libpod"]},"mounts":[{"destination":"/run/libpod","source":"/run/user/1000/libpod/tmp/x"},{"source":"tmpfs"}]},
             "labels":{"staticDir":"/run/libpod"},"staticDir":"/home/ann/s/a/b","mounts":["/run/user/1000/libpod/tmp"],
-            "secrets":[{"driverOptions":{"path":"/home/ann/s/secrets"}}],"cgroupParent":"user.slice","large":123456789012345678901234567890,"logPath":null}"#;
+            "secrets":[{"driverOptions":{"path":"/home/ann/s/secrets"}}],"secret_env":{"/run/libpod":{"driverOptions":{"path":"/run/user/1000/libpod/tmp"}}},"cgroupParent":"user.slice","large":123456789012345678901234567890,"logPath":null}"#;
         assert_eq!(rewriter().rewrite(Kind::Container, text).unwrap(), expected);
         let state = r#"{"runDir":"/run/containers/storage/x","bindMounts":{"/etc/hosts":"/run/containers/storage/h"},"error":"/run/libpod"}"#;
         let expected = r#"{"runDir":"/run/user/1000/containers/x","bindMounts":{"/etc/hosts":"/run/user/1000/containers/h"},"error":"/run/libpod"}"#;

@@ -1,4 +1,4 @@
-//! Which tables a database has, and one that is made anew with volumes only.
+//! Which tables a database has, and one that is made anew with volumes and containers only.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +20,40 @@ pub struct VolumeRow {
     pub config: String,
     /// `VolumeState`, JSON.
     pub state: String,
+}
+
+/// A container, as a user's database has it. Nothing of it is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UncheckedContainer {
+    /// Primary key.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The id of a pod.
+    pub pod: Option<String>,
+    /// `ContainerConfig`, JSON.
+    pub config: String,
+    /// `ContainerState`, JSON.
+    pub state: String,
+}
+
+/// A container, as tables have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerEntry {
+    /// Full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `ContainerConfig`, JSON.
+    pub config: String,
+    /// `ContainerState`, JSON.
+    pub state: String,
+    /// `ContainerStatus` of `libpod/define/containerstate.go`.
+    pub status: i64,
+    /// What its process ended with.
+    pub exit_code: i64,
+    /// Names of the volumes that it uses.
+    pub volumes: BTreeSet<String>,
 }
 
 impl Database {
@@ -72,16 +106,38 @@ impl Database {
         }
         Ok(found)
     }
+
+    /// All containers with their states, by name.
+    ///
+    /// # Errors
+    /// A row is not what Podman writes.
+    pub fn container_rows(&self) -> Result<Vec<UncheckedContainer>, DatabaseError> {
+        let sql = "SELECT c.ID, c.Name, c.PodID, c.JSON, s.JSON FROM ContainerConfig c \
+                   LEFT JOIN ContainerState s ON s.ID = c.ID ORDER BY c.Name";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(UncheckedContainer {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                pod: row.get(2)?,
+                config: text(row, 3)?,
+                state: text(row, 4)?,
+            });
+        }
+        Ok(found)
+    }
 }
 
-/// The bytes of a database with these directories, this storage driver and these volumes.
+/// The bytes of a database with these directories, this storage driver, these volumes and these containers.
 ///
 /// # Errors
-/// A volume is there twice.
-pub fn with_volumes(
+/// One is there twice.
+pub fn made_anew(
     directories: &Directories,
     driver: &str,
-    volumes: &[VolumeRow],
+    (volumes, containers): (&[VolumeRow], &[ContainerEntry]),
 ) -> Result<Vec<u8>, DatabaseError> {
     let mut connection = Connection::open_in_memory()?;
     let transaction = connection.transaction()?;
@@ -106,15 +162,41 @@ pub fn with_volumes(
         state,
     } in volumes
     {
-        // Podman writes JSON as blobs, though the columns are of text.
-        let blob = |text: &String| Value::Blob(text.clone().into_bytes());
         let sql = "INSERT INTO VolumeState VALUES (?1, ?2)";
         transaction.execute(sql, params![name, blob(state)])?;
         let sql = "INSERT INTO VolumeConfig VALUES (?1, NULL, ?2)";
         transaction.execute(sql, params![name, blob(config)])?;
     }
+    for container in containers {
+        insert(&transaction, container)?;
+    }
     transaction.commit()?;
     Ok(connection.serialize(c"main")?.to_vec())
+}
+
+/// As `AddContainer` does it (Podman 5.4.2, `libpod/sqlite_state_internal.go`).
+fn insert(connection: &Connection, container: &ContainerEntry) -> Result<(), DatabaseError> {
+    let ContainerEntry { id, name, .. } = container;
+    connection.execute("INSERT INTO IDNamespace VALUES (?1)", params![id])?;
+    connection.execute(
+        "INSERT INTO ContainerConfig VALUES (?1, ?2, NULL, ?3)",
+        params![id, name, blob(&container.config)],
+    )?;
+    let (status, exit_code) = (container.status, container.exit_code);
+    connection.execute(
+        "INSERT INTO ContainerState VALUES (?1, ?2, ?3, ?4)",
+        params![id, status, exit_code, blob(&container.state)],
+    )?;
+    for volume in &container.volumes {
+        let sql = "INSERT INTO ContainerVolume VALUES (?1, ?2)";
+        connection.execute(sql, params![id, volume])?;
+    }
+    Ok(())
+}
+
+/// Podman writes JSON as blobs, though the columns are of text.
+fn blob(text: &str) -> Value {
+    Value::Blob(text.as_bytes().to_vec())
 }
 
 fn statements() -> impl Iterator<Item = &'static str> {
@@ -144,22 +226,40 @@ mod tests {
         }
     }
 
+    fn container(id: &str, name: &str) -> ContainerEntry {
+        ContainerEntry {
+            id: id.into(),
+            name: name.into(),
+            config: "{}".into(),
+            state: "{\"state\":6}".into(),
+            status: 6,
+            exit_code: 3,
+            volumes: BTreeSet::from(["one".into()]),
+        }
+    }
+
     #[test]
     fn a_new_database_is_one_of_podmans() {
         let to = Directories::rootful(Path::new("/srv/s"));
         let volumes = [volume("one"), volume("two")];
-        let bytes = with_volumes(&to, "overlay", &volumes).unwrap();
+        let containers = [container("a", "one"), container("b", "two")];
+        let made = |rows: (&[VolumeRow], &[ContainerEntry])| made_anew(&to, "overlay", rows);
+        let bytes = made((&volumes, &containers)).unwrap();
         let database = Database::read_users(&bytes).unwrap();
         assert_eq!(database.directories().unwrap(), to);
         assert_eq!(database.volume_rows().unwrap(), volumes);
-        assert_eq!(bytes, with_volumes(&to, "overlay", &volumes).unwrap());
-        assert!(with_volumes(&to, "overlay", &[volume("a"), volume("a")]).is_err());
+        let rows = database.container_rows().unwrap();
+        let names: Vec<(&str, &str)> = rows.iter().map(|it| (&*it.id, &*it.name)).collect();
+        assert_eq!(names, [("a", "one"), ("b", "two")]);
+        assert_eq!(bytes, made((&volumes, &containers)).unwrap());
+        assert!(made((&[volume("a"), volume("a")], &[])).is_err());
+        assert!(made((&[], &[container("a", "one"), container("b", "one")])).is_err());
     }
 
     #[test]
     fn what_podman_does_not_make_is_refused() {
         let to = Directories::rootful(Path::new("/srv/s"));
-        let plain = with_volumes(&to, "overlay", &[volume("one")]).unwrap();
+        let plain = made_anew(&to, "overlay", (&[volume("one")], &[])).unwrap();
         for (more, expected) in [
             ("CREATE TABLE Mine(a);", "the table \"Mine\""),
             ("CREATE VIEW v AS SELECT 1;", "the view \"v\""),

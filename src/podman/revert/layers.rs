@@ -47,12 +47,12 @@ pub(super) fn check(store: &Store) -> Result<(), PodmanError> {
         ("overlay-images/volatile-images.json", &is_of_image),
     ];
     for (list, is_fine) in lists {
-        check_list(store, list, is_fine)?;
+        check_list(store, list, (is_fine, "`podman rmi` its image"))?;
     }
     Ok(())
 }
 
-type Fine<'a> = &'a dyn Fn(&str, &Value) -> bool;
+pub(super) type Fine<'a> = &'a dyn Fn(&str, &Value) -> bool;
 
 fn check_layers(store: &Store, top: &Path) -> Result<(), PodmanError> {
     for name in names(top)? {
@@ -116,7 +116,15 @@ pub(super) fn check_is_closed(dir: &Path) -> Result<(), PodmanError> {
     }
 }
 
-fn check_list(store: &Store, name: &str, is_fine: Fine) -> Result<(), PodmanError> {
+/// Refuses a list of the store with a member that is not fine; `remedy`: what takes the entry out of it.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn check_list(
+    store: &Store,
+    name: &str,
+    (is_fine, remedy): (Fine, &str),
+) -> Result<(), PodmanError> {
     let path = store.path.join(name);
     let Some((bytes, _)) = store.file(name)? else {
         return Ok(());
@@ -134,17 +142,21 @@ fn check_list(store: &Store, name: &str, is_fine: Fine) -> Result<(), PodmanErro
             return Err(strange(format!("{id:?} is no id")));
         }
         if let Some(member) = first_bad(&entry, is_fine) {
-            return Err(refused(path, member, &entry));
+            return Err(refused(path, (member, &entry), remedy));
         }
     }
     Ok(())
 }
 
-fn refused(path: PathBuf, member: &str, entry: &Map<String, Value>) -> PodmanError {
+fn refused(
+    path: PathBuf,
+    (member, entry): (&str, &Map<String, Value>),
+    remedy: &str,
+) -> PodmanError {
     let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
     let why = format!(
-        "has {member:?} of {id}, which idshift does not know, or with a value that Podman does not write for a plain image. \
-         `podman rmi` its image as the user"
+        "has {member:?} of {id}, which idshift does not know, or with a value that Podman does not write for a plain image or \
+         container. {remedy} as the user"
     );
     PodmanError::in_the_way(path, why)
 }

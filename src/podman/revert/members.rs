@@ -47,6 +47,56 @@ pub(super) fn first_bad<'a>(
     bad.next().map(|(name, _)| name.as_str())
 }
 
+/// Names of members that are not fine, each after those above it: `spec.linux.devices`. An empty name is the value itself.
+pub(super) type Wrong = Vec<String>;
+
+/// The value itself is wrong, unless it is fine.
+pub(super) fn unless(is_fine: bool) -> Wrong {
+    match is_fine {
+        true => Vec::new(),
+        false => vec![String::new()],
+    }
+}
+
+/// What is wrong in a member of this name.
+pub(super) fn below(name: &str, wrong: Wrong) -> impl Iterator<Item = String> {
+    wrong.into_iter().map(move |below| match below.as_str() {
+        "" => name.to_string(),
+        below => format!("{name}.{below}"),
+    })
+}
+
+/// What is wrong with the members of an object that are set.
+pub(super) fn wrong(value: &Value, check: &dyn Fn(&str, &Value) -> Wrong) -> Wrong {
+    let Value::Object(members) = value else {
+        return unless(is_unset(value));
+    };
+    let set = members.iter().filter(|(_, value)| !is_unset(value));
+    set.flat_map(|(name, value)| below(name, check(name, value)))
+        .collect()
+}
+
+/// What nobody set, with objects of which nobody set a member.
+pub(super) fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Object(all) => all.values().all(is_unset),
+        other => is_empty(other),
+    }
+}
+
+/// Whether this is a list of such values, or nothing.
+pub(super) fn all(value: &Value, is_fine: impl Fn(&Value) -> bool) -> bool {
+    match value {
+        Value::Array(all) => all.iter().all(is_fine),
+        other => is_empty(other),
+    }
+}
+
+/// Whether this is a list of such texts, or nothing.
+pub(super) fn all_texts(value: &Value, is_fine: impl Fn(&str) -> bool) -> bool {
+    all(value, |it| it.as_str().is_some_and(&is_fine))
+}
+
 /// What a member has that nobody set.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::containers::{Containers, Context};
 use super::places::{OTHER_PLACE, free_name};
+use super::secrets::SecretList;
 use super::steps::TakeSteps;
 use super::{TAKEN, containers, layers, places, secrets, volumes};
 use crate::docker::data_root::ASIDE;
@@ -21,7 +23,7 @@ use crate::podman::PodmanError;
 use crate::podman::checks::{check_content, check_directories, check_maps, read_database};
 use crate::podman::database::cgroups::Cgroups;
 use crate::podman::database::json::Rewriter;
-use crate::podman::database::tables::with_volumes;
+use crate::podman::database::tables::made_anew;
 use crate::podman::database::{Database, DatabaseError};
 use crate::podman::in_use::used_by_root_since_boot;
 use crate::podman::layout::Layout;
@@ -30,6 +32,9 @@ use crate::podman::steps::UNUSED;
 use crate::podman::store::{DRIVER, Holds, SQLITE, Store};
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_nobody_holds;
+
+/// Where files of containers stay behind, in the user's store.
+const LEFT: &str = "idshift-aside-containers";
 
 /// What to take back.
 #[derive(Clone, Debug)]
@@ -59,6 +64,10 @@ pub struct StoreTake {
     pub holds: Holds,
     /// Names in it that stay where they are.
     pub left: Vec<String>,
+    /// Names of containers that start when the host does, if `podman-restart.service` is enabled.
+    pub restarted: Vec<String>,
+    /// Names of containers whose logs are in the journal of the user.
+    pub logged: Vec<String>,
     /// Name of what holds what an unused Podman of root's made.
     pub set_aside: Option<String>,
     /// What keeps it from being done now.
@@ -85,12 +94,19 @@ impl StoreTake {
         check_maps(&store)?;
         let database = read_database(&store, (&user.name, Database::read_users))?;
         let database = database.map(|(database, _)| database);
-        containers::check_none(&store, database.as_ref(), user)?;
         layers::check(&store)?;
         volumes::check_directories(&store)?;
         let new = Directories::rootful(&to);
-        let (rewriter, content) = database_of(&store, database.as_ref(), (user, &new))?;
+        let rewriter = rewriter_of(&store, database.as_ref(), (user, &new))?;
         let secrets = secrets::checked(&store, (&rewriter, &to))?;
+        let context = Context {
+            store: &store,
+            user,
+            to: &new,
+            rewriter: &rewriter,
+            secrets: secrets.as_ref().map(SecretList::names).unwrap_or_default(),
+        };
+        let (content, containers) = rows_of(database.as_ref(), &context)?;
 
         let there = places::unused(&to)?;
         let aside = free_name(&to, &format!("{ASIDE}{UNUSED}"));
@@ -102,6 +118,7 @@ impl StoreTake {
         if let Some(list) = secrets {
             steps.rewrite(list, user.root)?;
         }
+        steps.leave(&containers.left, &free_name(&from.path, LEFT))?;
         steps.put(held);
         let mut blockers: Vec<_> = check_nobody_holds(&user.map, &from.path)
             .err()
@@ -125,6 +142,8 @@ impl StoreTake {
                 rewritten: steps.rewritten,
             },
             left: left.filter(|name| !taken.contains(&&name[..])).collect(),
+            restarted: containers.restarted,
+            logged: containers.logged,
             set_aside: (!there.is_empty()).then_some(aside),
             from: from.path,
             to,
@@ -153,12 +172,12 @@ fn of_place(error: crate::fs::root::RootError) -> PodmanError {
     PodmanError::from(crate::docker::DockerError::Place(error))
 }
 
-/// What changes paths, and the bytes of root's database.
-fn database_of(
+/// What changes paths.
+fn rewriter_of(
     store: &Store,
     database: Option<&Database>,
     (user, new): (&RootlessUser, &Directories),
-) -> Result<(Rewriter, Vec<u8>), PodmanError> {
+) -> Result<Rewriter, PodmanError> {
     let path = store.path.join(SQLITE);
     let failed = |error: DatabaseError| PodmanError::in_the_way(&path, error.to_string());
     let old = match database {
@@ -166,15 +185,27 @@ fn database_of(
         None => Directories::rootless(&store.path, user.root.0),
     };
     check_directories(store, &old)?;
-    let rewriter = Rewriter {
+    Ok(Rewriter {
         paths: PathMap::new(&old, &store.path, new),
-        cgroups: Cgroups::to_user(user.root.0),
-    };
-    let rows = database.map(Database::volume_rows).transpose();
-    let rows = rows.map_err(failed)?.unwrap_or_default();
-    let rows = volumes::checked(rows, store, (&rewriter, &new.graph_root))?;
-    let content = with_volumes(new, DRIVER, &rows).map_err(failed)?;
-    Ok((rewriter, content))
+        cgroups: Cgroups::to_root(user.root.0),
+    })
+}
+
+/// The bytes of root's database, and the containers in it.
+fn rows_of(
+    database: Option<&Database>,
+    context: &Context<'_>,
+) -> Result<(Vec<u8>, Containers), PodmanError> {
+    let path = context.store.path.join(SQLITE);
+    let failed = |error: DatabaseError| PodmanError::in_the_way(&path, error.to_string());
+    let volumes = database.map(Database::volume_rows).transpose();
+    let volumes = volumes.map_err(failed)?.unwrap_or_default();
+    let place = (context.rewriter, context.to.graph_root.as_path());
+    let volumes = volumes::checked(volumes, context.store, place)?;
+    let containers = containers::checked(context, &volumes, database)?;
+    let rows = (&volumes[..], &containers.rows[..]);
+    let content = made_anew(context.to, DRIVER, rows).map_err(failed)?;
+    Ok((content, containers))
 }
 
 fn shift_request(request: &TakeRequest, trees: Vec<PathBuf>) -> ShiftRequest {

@@ -1,5 +1,6 @@
 //! Secrets: a list that names the program or the file which has the content of each.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -20,6 +21,19 @@ pub(super) struct SecretList {
     pub before: String,
     pub mtime_ns: i64,
     pub after: String,
+}
+
+impl SecretList {
+    /// The names of all secrets.
+    pub fn names(&self) -> HashSet<String> {
+        let members = of_text(&self.after).unwrap_or_default();
+        let all = members.get("secrets").and_then(Value::as_object);
+        let names = all.into_iter().flat_map(|all| all.values());
+        names
+            .filter_map(|secret| secret.get("name").and_then(Value::as_str))
+            .map(String::from)
+            .collect()
+    }
 }
 
 /// The list with the paths of root's store, `to`. A secret of another driver than that of files is refused: `shell` runs

@@ -28,8 +28,8 @@ const HOLDER: &str = "rootless";
 pub(super) struct TakeSteps<'a> {
     from: &'a Source,
     to: &'a Path,
-    /// Files that are written anew, by their directory in the store and their name.
-    pub rewritten: HashSet<[Vec<u8>; 2]>,
+    /// Files that are written anew, or stay behind: names in the store.
+    pub rewritten: HashSet<Vec<Vec<u8>>>,
     /// Before the owners change.
     pub early: Vec<Step>,
     /// After.
@@ -128,7 +128,7 @@ impl<'a> TakeSteps<'a> {
         let [dir, file] = LIST.map(str::as_bytes);
         let above = self.from.path.join(LIST[0]);
         self.late.push(times(self.holder(&[dir]), &above)?);
-        self.rewritten.insert([dir.to_vec(), file.to_vec()]);
+        self.rewritten.insert(vec![dir.to_vec(), file.to_vec()]);
         self.late.push(Step::Rewrite {
             at: self.holder(&[dir, file]),
             before: FileContent {
@@ -142,6 +142,32 @@ impl<'a> TakeSteps<'a> {
                 owner: Some((0, 0)),
             },
         });
+        Ok(())
+    }
+
+    /// Files in what is taken over that root's Podman must not read go into `aside`, in the user's store.
+    pub fn leave(&mut self, left: &[[String; 4]], aside: &str) -> Result<(), PodmanError> {
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.late.push(Step::MakeDir {
+            at: self.from.step(&[aside]),
+            made: CLOSED,
+        });
+        for names in left {
+            let path = (names.iter()).fold(self.from.path.clone(), |path, name| path.join(name));
+            let bytes: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+            let dir = path.parent().unwrap_or(&self.from.path);
+            let above = self.holder(&bytes[..bytes.len() - 1]);
+            self.late.push(times(above, dir)?);
+            let owned = names.iter().map(|name| name.as_bytes().to_vec());
+            self.rewritten.insert(owned.collect());
+            self.late.push(Step::Rename {
+                from: self.holder(&bytes),
+                to: self.from.step(&[aside, &names[1..].join("-")]),
+                identity: carried(&path)?.identity,
+            });
+        }
         Ok(())
     }
 

@@ -92,9 +92,10 @@ pub(super) fn checked(
 
 /// How many locks Podman has by default (`num_locks`, containers.conf(5)). With a number that is not among them in its
 /// database, root's Podman does nothing any more.
-const LOCKS: u64 = 2048;
+pub(super) const LOCKS: u64 = 2048;
 
-fn lock_of(config: &str) -> Option<u64> {
+/// The number of the lock of a volume or a container.
+pub(super) fn lock_of(config: &str) -> Option<u64> {
     let members = of_text(config).ok()?;
     members.get("lockid").and_then(Value::as_u64)
 }

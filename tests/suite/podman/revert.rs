@@ -13,7 +13,7 @@ use crate::support::{Idshift, Run, need_root};
 
 use super::kills::without_what_is_new;
 
-const REVERT: [&str; 5] = ["podman", "revert", "--from-user", USER, "--yes"];
+pub(super) const REVERT: [&str; 5] = ["podman", "revert", "--from-user", USER, "--yes"];
 
 fn revert(host: &PodmanHost, more: &[&str]) -> Run {
     host.idshift(&[&REVERT[..], more].concat())
@@ -97,7 +97,7 @@ fn what_the_users_podman_made_comes_back() {
     host.user(MAKE);
     refused(&host, "has the pod pod.");
     host.user("podman pod rm pod");
-    refused(&host, "`podman rm later one two`");
+    refused(&host, "`podman rm two`");
     host.user("podman rm -a");
     host.root("podman volume create roots");
     refused(&host, "holds 0 images, 0 containers, 1 volume");
@@ -110,7 +110,7 @@ fn what_the_users_podman_made_comes_back() {
     let there = host.state();
     revert(&host, &["--dry-run"])
         .exits(0)
-        .says("contents of images and volumes are not checked");
+        .says("contents of images, containers and volumes are not checked");
     same(&there, &host.state(), "after a dry run");
     revert(&host, &[]).exits(0).says("Now root works with it");
     host.idshift(&["verify", "latest"]).exits(0);
@@ -153,23 +153,24 @@ fn what_the_users_podman_made_comes_back() {
     }
 }
 
-/// The store of a user's Podman without containers, in a host that is off.
-struct Stage {
-    host: SwitchedOff,
+/// The store of a user's Podman, in a host that is off.
+pub(super) struct Stage {
+    pub host: SwitchedOff,
     ids: UserIds,
-    idshift: Idshift,
+    pub idshift: Idshift,
 }
 
 /// A program of root's in a volume.
 const TOOL: &str = "volumes/vol/_data/tool";
 
 impl Stage {
-    fn new() -> Stage {
+    /// `prepare`: a script of root's, in root's store, which is given to the user then.
+    pub fn new(prepare: &str) -> Stage {
         need_root();
         let host = PodmanHost::new(Release::Trixie);
         host.populate_tiny();
         host.root(&format!(
-            "podman rm -a; cd {STORE}; cp /bin/true {TOOL}; chmod 4755 {TOOL}"
+            "{prepare}; cd {STORE}; cp /bin/true {TOOL}; chmod 4755 {TOOL}"
         ));
         host.idshift(&["podman", "migrate", "--to-user", USER, "--yes"])
             .exits(0);
@@ -178,8 +179,13 @@ impl Stage {
         Stage { host, ids, idshift }
     }
 
-    fn state(&self) -> Vec<String> {
+    pub fn state(&self) -> Vec<String> {
         state(|place| self.host.path(place))
+    }
+
+    /// A shell script of the user's in the user's store.
+    pub fn plant_as_user(&self, text: &str) {
+        self.plant((self.ids.uid, self.ids.gid), text);
     }
 
     /// A shell script in the user's store.
@@ -385,7 +391,7 @@ const OF_ROOT: (&str, &str, &str) = (
 
 #[test]
 fn what_a_user_planted_does_not_become_roots() {
-    let stage = Stage::new();
+    let stage = Stage::new("podman rm -a");
     let copy = |from: &str, to: &str| {
         let run = stage.host.sh(&format!("rm -rf {to}; cp -a {from} {to}"));
         assert_eq!(run.code, Some(0), "{run}");
@@ -428,7 +434,7 @@ fn what_a_user_planted_does_not_become_roots() {
 
 #[test]
 fn the_way_back_survives_a_kill_anywhere() {
-    let stage = Stage::new();
+    let stage = Stage::new("podman rm two");
     let state = || stage.state();
     let made = || state().iter().map(|it| without_what_is_new(it)).collect();
     killed_at_any_place(

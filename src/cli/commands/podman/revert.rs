@@ -63,7 +63,7 @@ fn question(plan: &StoreTake, request: &TakeRequest) -> [String; 5] {
         format!(
             "  What belongs to uid {} becomes root's. {}",
             user.root.0,
-            user_made::trust("images and volumes", &user.name)
+            user_made::trust("images, containers and volumes", &user.name)
         ),
         format!(
             "  {} renames and rewrites of files.",
@@ -103,10 +103,23 @@ fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, dry_run: bool
             path(&plan.from)
         ));
     }
-    notes.push(user_made::trust("images and volumes", user));
+    if !plan.restarted.is_empty() {
+        notes.push(format!(
+            "Started at each boot, if podman-restart.service is enabled: {}. `podman update --restart no NAME`, run as root, changes \
+             that.",
+            plan.restarted.join(", ")
+        ));
+    }
+    if !plan.logged.is_empty() {
+        notes.push(format!(
+            "`podman logs` begins anew for {}: older lines are in the journal of {user}.",
+            plan.logged.join(", ")
+        ));
+    }
+    notes.push(user_made::trust("images, containers and volumes", user));
     if !dry_run {
         notes.push(
-            "Now root works with it: `podman images` and `podman volume ls`, run as root.".into(),
+            "Now root works with it: `podman ps --all`, `podman images` and `podman volume ls`, run as root.".into(),
         );
     }
     notes
