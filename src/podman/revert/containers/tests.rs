@@ -84,7 +84,7 @@ fn a_users_container_becomes_a_plain_one() {
 fn what_is_not_made_anew_is_refused() {
     assert_eq!(
         wrong(&row()),
-        ["createcommand", "network_options", "networkmode"]
+        ["networkmode", "network_options", "createcommand"]
     );
     for (pointer, value, expected) in [
         ("/networkMode", json!("host"), "networkmode"),
