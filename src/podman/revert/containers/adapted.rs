@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::spec::APPARMOR;
+/// The names that begin with this are AppArmor profiles of Podman's own.
+pub(super) const APPARMOR: &str = "containers-default-";
 
 /// Networks of a user's without root: a program for each container.
 const OF_USER: [&str; 2] = ["pasta", "slirp4netns"];

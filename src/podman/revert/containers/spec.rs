@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::adapted::{APPARMOR, device_rules};
 use super::mounts;
 use super::seccomp::Profile;
 use crate::podman::revert::members::{Wrong, all, all_texts, below, is_unset, unless, wrong};
@@ -69,9 +70,6 @@ const RLIMITS: [&str; 9] = [
     "RLIMIT_RSS",
     "RLIMIT_STACK",
 ];
-
-/// The names that begin with this are AppArmor profiles of Podman's own.
-pub(super) const APPARMOR: &str = "containers-default-";
 
 /// What is wrong with `spec`.
 pub(super) fn powers(spec: &Value, profile: &Profile) -> Wrong {
@@ -191,7 +189,7 @@ fn resources(value: &Value) -> Wrong {
         value.as_str().is_some_and(|it| it.bytes().all(is_fine))
     };
     wrong(value, &|name, value| match name {
-        "devices" => unless(value == &super::adapted::device_rules()),
+        "devices" => unless(value == &device_rules()),
         "memory" => wrong(value, &|name, value| match name {
             "limit" | "reservation" | "swap" | "swappiness" => {
                 unless(value.is_i64() || value.is_u64())
