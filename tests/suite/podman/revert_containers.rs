@@ -236,7 +236,7 @@ fn containers_of_a_user_run_as_roots() {
     host.root("podman stop -a -t 0; podman rm -a");
     assert_eq!(
         host.root(&format!("ls {STORE}/overlay-containers")).trim(),
-        "containers.json\ncontainers.lock"
+        "containers.json\ncontainers.lock\nvolatile-containers.json"
     );
     expect("podman system check", host.root("podman system check"), "");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
