@@ -123,7 +123,7 @@ fn what_is_not_made_anew_is_refused() {
                 changed.pointer_mut(above).unwrap()[name] = value;
             }
         }
-        assert_eq!(wrong(&adapted(changed, true)), [expected]);
+        assert_eq!(wrong(&adapted(changed, true))[0], expected);
     }
     for needed in ["id", "name", "staticDir", "cgroupParent", "spec"] {
         let mut without = adapted(row(), false);
