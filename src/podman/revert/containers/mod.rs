@@ -34,14 +34,11 @@ use crate::podman::database::tables::{ContainerEntry, UncheckedContainer, Volume
 use crate::podman::database::{Database, DatabaseError};
 use crate::podman::paths::Directories;
 use crate::podman::revert::members::{is_id, of_text};
-use crate::podman::revert::volumes::lock_of;
+use crate::podman::revert::volumes::{LOCKS, lock_of};
 use crate::podman::store::{DRIVER, Store};
 
 /// Most of the members that are told of one container.
 const TOLD: usize = 8;
-
-/// How many locks Podman has (`num_locks` in `containers.conf(5)`).
-const LOCKS: u64 = 2048;
 
 /// What containers are checked against.
 pub(super) struct Context<'a> {
