@@ -12,15 +12,16 @@ use tempfile::TempDir;
 
 /// A place that everybody may enter, on a filesystem that can be mapped.
 struct Place {
-    dir: TempDir,
+    // Dropped first: the directory cannot be removed while it is mounted on.
     _fs: Mounted,
+    dir: TempDir,
 }
 
 impl Place {
     fn new() -> Place {
         let dir = place();
         let fs = Mounted::new("tmpfs", "mode=755", dir.path());
-        Place { dir, _fs: fs }
+        Place { _fs: fs, dir }
     }
 
     fn path(&self, name: &str) -> PathBuf {
