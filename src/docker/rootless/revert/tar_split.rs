@@ -39,11 +39,10 @@ pub(crate) fn first_that_leads_out(file: &Path, layer: &Path) -> io::Result<Opti
         Err(Errno::NOENT) => return Ok(None),
         dir => dir?,
     };
-    let names = names(text, |name| match is_of_layer(&dir, name)? {
+    names(text, |name| match is_of_layer(&dir, name)? {
         true => Ok(None),
         false => Ok(Some(String::from_utf8_lossy(name).into_owned())),
-    });
-    names
+    })
 }
 
 /// Whether nothing has this name, or a regular file in the layer: the kernel follows symlinks only as long as they stay
