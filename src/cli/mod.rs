@@ -11,6 +11,7 @@
 //! - `invocation`: the members of JSON objects that a command line says
 //! - `map`: the id map, from `--map`, `--map-from` or from `/etc/subuid` and `/etc/subgid`
 //! - `privileges`: who may run what
+//! - `version`: what `--version` says
 
 mod announce;
 pub mod args;
@@ -23,10 +24,12 @@ mod invocation;
 pub mod map;
 mod output;
 mod privileges;
+mod version;
 
 use std::ffi::OsString;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use args::{Cli, Command};
 use commands::{
@@ -91,18 +94,23 @@ fn run_command(command: &Command) -> Exit {
 
 /// Prints help, the version, or what is wrong with a command line.
 fn not_understood(args: &[OsString], error: &clap::Error) -> Exit {
+    let words: Vec<String> = args
+        .iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     if !error.use_stderr() {
+        let is_version = error.kind() == ErrorKind::DisplayVersion;
+        if is_version && words.iter().any(|word| word == "--json") {
+            version::print_json();
+            return Exit::Done;
+        }
         output::keep_error(
             "standard output",
             output::stdout().and_then(|_| error.print()),
         );
         return Exit::Done;
     }
-    let words: Vec<String> = args
-        .iter()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
     Invocation::of_words(&words)
         .print_failure(&Failure::usage(error.render().to_string().trim_end()));
     output::keep_error("standard error", error.print());

@@ -76,7 +76,7 @@ pub mod rootless;
 mod staged_run;
 pub mod stamps;
 mod steps;
-mod storage_drivers;
+pub mod storage_drivers;
 pub mod swarm;
 mod unfinished_mark;
 pub mod unfinished_run;

@@ -22,10 +22,10 @@ mod shift;
 #[cfg(test)]
 mod tests;
 mod verify;
-mod version;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
+use super::version;
 pub use binds::BindsArgs;
 pub use check::{CheckArgs, ProbeArgs};
 pub use common::{
@@ -57,6 +57,7 @@ pub use verify::VerifyArgs;
     name = "idshift",
     version = version::SHORT.as_str(),
     long_version = version::LONG.as_str(),
+    disable_version_flag = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done · 1 failed and undone · 2 wrong usage · 3 done, but some inodes were left as they were, or verify, check, docker audit, \
                   doctor or a dry run found problems · 4 refused before the first change · 5 failed, rollback incomplete · 74 done, but output was lost · \
@@ -70,6 +71,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Print version; --version also prints features, with --json for programs
+    #[arg(short = 'V', long, action = ArgAction::Version, display_order = 1000)]
+    version: Option<bool>,
 }
 
 /// The subcommands.

@@ -13,7 +13,7 @@ use crate::journal::{Journal, Name};
 pub use report::{print_report, would_refuse};
 
 /// Version of the objects.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// The command: the members that every object begins with.
 #[derive(Debug, Default)]

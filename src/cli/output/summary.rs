@@ -5,7 +5,8 @@ mod owners;
 
 use std::fmt::Write as _;
 
-use crate::cli::output::text::{bytes, count, path};
+use crate::cli::output::table::{said_of, sentences, width, width_of_stderr};
+use crate::cli::output::text::{bytes, count, one_line, path};
 use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::id::argument;
@@ -42,9 +43,21 @@ pub struct SummaryOptions {
     pub to_stderr: bool,
 }
 
+/// How problems are listed: how many, and in how many columns.
+#[derive(Clone, Copy)]
+struct Listed {
+    most: usize,
+    width: Option<usize>,
+}
+
 /// The summary of a run, several lines.
 pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> String {
     let most = if options.verbose { usize::MAX } else { FEW };
+    let width = match options.to_stderr {
+        true => width_of_stderr(),
+        false => width(),
+    };
+    let listed = Listed { most, width };
     let mut text = headline(report, of, options.to_stderr);
     text.push('\n');
     let stands = matches!(report.ending, Ending::Done | Ending::Interrupted);
@@ -71,15 +84,15 @@ pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> Str
     match &report.ending {
         Ending::RolledBack { why } => {
             let _ = writeln!(text, "\nWhy it failed:");
-            problems(&mut text, why, why.len() as u64, most);
+            problems(&mut text, why, why.len() as u64, listed);
         }
         Ending::Stuck { why } => {
             let _ = writeln!(text, "\nWhy it failed:");
-            problems(&mut text, why, why.len() as u64, most);
+            problems(&mut text, why, why.len() as u64, listed);
             let left = &report.stats.problems;
             if !left.is_empty() {
                 let _ = writeln!(text, "\nWhat could not be undone:");
-                problems(&mut text, left, left.len() as u64, most);
+                problems(&mut text, left, left.len() as u64, listed);
             }
         }
         _ if report.stats.left() > 0 => {
@@ -89,20 +102,20 @@ pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> Str
                 _ => "Left as they were:",
             };
             let _ = writeln!(text, "\n{title}");
-            problems(&mut text, &report.stats.problems, report.stats.left(), most);
+            problems(
+                &mut text,
+                &report.stats.problems,
+                report.stats.left(),
+                listed,
+            );
         }
         _ => {}
     }
     for one in &report.would_refuse {
-        let text_of_one = one.to_string();
-        let mut lines = text_of_one.lines();
-        let first = lines.next().unwrap_or_default();
-        let _ = writeln!(text, "\nA real run would be refused now: {first}");
-        for line in lines {
-            let _ = writeln!(text, "{line}");
-        }
+        let refusal = format!("A real run would be refused now: {one}");
+        let _ = writeln!(text, "\n{}", sentences(refusal.trim_end(), width));
     }
-    set_aside(&mut text, &report.stats.set_aside);
+    set_aside(&mut text, &report.stats.set_aside, width);
     next_step(&mut text, report, of);
     let goes_on = matches!(report.ending, Ending::Interrupted | Ending::Stuck { .. });
     if options.service && goes_on && report.journal.is_some() {
@@ -158,10 +171,15 @@ fn list(text: &mut String, what: &str, paths: &[std::path::PathBuf], all: u64, m
     }
 }
 
-fn problems(text: &mut String, problems: &[Problem], all: u64, most: usize) {
+fn problems(text: &mut String, problems: &[Problem], all: u64, listed: Listed) {
+    let Listed { most, width } = listed;
     for problem in problems.iter().take(most) {
-        let reason = crate::cli::output::text::one_line(&problem.reason);
-        let _ = writeln!(text, "  {}: {reason}", path(&problem.path));
+        let place = format!("{}:", path(&problem.path));
+        let _ = writeln!(
+            text,
+            "{}",
+            said_of(&place, &one_line(&problem.reason), width)
+        );
     }
     let hidden = all - (problems.len().min(most) as u64).min(all);
     if hidden > 0 {
@@ -177,16 +195,15 @@ fn problems(text: &mut String, problems: &[Problem], all: u64, most: usize) {
     }
 }
 
-fn set_aside(text: &mut String, all: &[SetAside]) {
+fn set_aside(text: &mut String, all: &[SetAside], width: Option<usize>) {
     if all.is_empty() {
         return;
     }
-    let _ = writeln!(
-        text,
-        "\nOther entries were in the way of a step. They were renamed and kept:"
-    );
+    let what = "Other entries were in the way of a step. They were renamed and kept:";
+    let _ = writeln!(text, "\n{}", sentences(what, width));
     for SetAside { from, to } in all {
-        let _ = writeln!(text, "  {} is now {}", path(from), path(to));
+        let now = format!("is now {}", path(to));
+        let _ = writeln!(text, "{}", said_of(&path(from), &now, width));
     }
 }
 

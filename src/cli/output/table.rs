@@ -132,6 +132,19 @@ pub fn sentences(text: &str, width: Option<usize>) -> String {
 
 fn fold(text: &str, width: Option<usize>) -> String {
     let (indent, text) = text.split_at(text.len() - text.trim_start_matches(' ').len());
+    in_lines(pieces(text), [indent, indent], width)
+}
+
+/// What is said of a path, indented, in lines of at most so many columns; those after the first are indented deeper. The
+/// path stays in one piece, also with spaces in it.
+pub fn said_of(path: &str, text: &str, width: Option<usize>) -> String {
+    let all = [vec![path.to_string()], pieces(text)].concat();
+    let deeper = format!("{INDENT}{INDENT}");
+    in_lines(all, [INDENT, &deeper], width)
+}
+
+/// Words, and commands in backticks.
+fn pieces(text: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     let mut is_command = false;
     for word in text.split(' ') {
@@ -141,19 +154,24 @@ fn fold(text: &str, width: Option<usize>) -> String {
         }
         is_command ^= word.matches('`').count() % 2 == 1;
     }
+    pieces
+}
+
+/// The first line begins with the first indent, the others with the second.
+fn in_lines(pieces: Vec<String>, indents: [&str; 2], width: Option<usize>) -> String {
     let mut lines: Vec<String> = Vec::new();
     for piece in pieces {
-        let takes =
-            |line: &str| indent.len() + measure_text_width(line) + measure_text_width(&piece) + 1;
+        let fits = |line: &str| {
+            let takes = measure_text_width(line) + 1 + measure_text_width(&piece);
+            width.is_none_or(|width| takes <= width)
+        };
         match lines.last_mut() {
-            Some(line) if width.is_none_or(|width| takes(line) <= width) => {
-                *line += &format!(" {piece}");
-            }
-            _ => lines.push(piece),
+            Some(line) if fits(line) => *line += &format!(" {piece}"),
+            Some(_) => lines.push(format!("{}{piece}", indents[1])),
+            None => lines.push(format!("{}{piece}", indents[0])),
         }
     }
-    let lines = lines.iter().map(|line| format!("{indent}{line}"));
-    lines.collect::<Vec<String>>().join("\n")
+    lines.join("\n")
 }
 
 /// Lines of at most so many columns, cut at spaces; a word that is longer is cut anywhere.
@@ -266,6 +284,17 @@ mod tests {
             "  Stop it first:\n  `systemctl stop docker.socket docker`,\n  and then go on with the next"
         );
         assert_eq!(sentences(text, None), text);
+    }
+
+    #[test]
+    fn a_path_that_something_is_said_of_is_whole() {
+        let path = "/srv/a directory of a name that is longer than a line:";
+        assert_eq!(
+            said_of(path, "uid 70000 is not in the map", Some(20)),
+            format!("  {path}\n    uid 70000 is not\n    in the map")
+        );
+        let text = said_of(path, "uid 70000 is not in the map", None);
+        assert_eq!(text, format!("  {path} uid 70000 is not in the map"));
     }
 
     #[test]

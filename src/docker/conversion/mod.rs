@@ -36,3 +36,5 @@ mod reader;
 pub mod requirements;
 pub mod staging;
 pub mod summary;
+
+pub use reader::SNAPSHOTTER;

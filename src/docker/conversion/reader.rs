@@ -12,7 +12,7 @@ use crate::docker::DockerError;
 use crate::oci::digest::Digest;
 
 /// The only snapshotter whose snapshots are what overlay2 has as layers.
-pub(super) const SNAPSHOTTER: &str = "overlayfs";
+pub const SNAPSHOTTER: &str = "overlayfs";
 
 static NO_LABELS: Labels = Labels::new();
 

@@ -20,7 +20,7 @@ use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_not_in_use;
 
 /// Storage drivers whose layers are the same for a rootless daemon, but for owners and attributes.
-const DRIVERS: [&str; 2] = ["overlay2", "vfs"];
+pub const DRIVERS: [&str; 2] = ["overlay2", "vfs"];
 
 /// Refuses where one of the two is not what it is said to be.
 pub(super) fn check_places(

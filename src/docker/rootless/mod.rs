@@ -26,3 +26,5 @@ mod rewrite;
 mod steps;
 pub mod user;
 pub mod user_config;
+
+pub use checks::DRIVERS;

@@ -82,8 +82,13 @@ impl<'a> ManifestSink<'a> {
     }
 
     fn line(&mut self, line: &ManifestLine) {
-        if self.manifest.is_some() {
-            self.lines.extend_from_slice(&line.to_bytes());
+        let Some(manifest) = self.manifest else {
+            return;
+        };
+        self.lines.extend_from_slice(&line.to_bytes());
+        if self.lines.len() >= MANIFEST_BUFFER {
+            // What goes wrong is kept, and told when the walk is over.
+            let _ = manifest.write(&std::mem::take(&mut self.lines));
         }
     }
 

@@ -46,6 +46,7 @@ impl Place {
         let lines = [
             &["--help"][..],
             &["--version"],
+            &["--version", "--json"],
             &["shift", "--help"],
             &["shift", "--map", MAP, "--dry-run", &tree],
             &["shift", "--map", MAP, "--dry-run", "--json", &tree],

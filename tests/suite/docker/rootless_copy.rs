@@ -376,6 +376,34 @@ fn no_copy_is_made_without_space_or_a_place() {
     assert_eq!((now.uid(), now.mode() & 0o7777), (UID, 0o755));
 }
 
+/// The kernel renames nothing into a directory that gives another project id to what is made in it.
+#[test]
+fn no_copy_is_made_for_a_place_of_another_project() {
+    let place = closed_place();
+    place.data(&place.volume("v").join("_data"));
+    fs::create_dir(place.beside("home")).unwrap();
+    let other = TestFs::mount_inside(Kind::Xfs, &place.beside("home"));
+    let home = user(&place);
+    let idshift = Idshift::new();
+    let marked = home.to_str().unwrap();
+    sh("chattr", ["-p", "42", marked]);
+    copied(&place, &idshift, &["--dry-run"]).exits(0);
+    sh("chattr", ["+P", marked]);
+    let there = unread(&other.path());
+    for more in [&[][..], &["--dry-run"]] {
+        copied(&place, &idshift, more)
+            .exits(4)
+            .says("gives project id 42");
+        same(&there, &unread(&other.path()), "another project");
+    }
+    // As it advises.
+    let told = copied(&place, &idshift, &[]).exits(4).stderr;
+    let command = told.split('`').find(|it| it.starts_with("chattr -P"));
+    sh("sh", ["-c", command.unwrap()]);
+    copied(&place, &idshift, &[]).exits(0);
+    assert!(home.join(".local/share/docker/volumes/v").is_dir());
+}
+
 #[test]
 fn content_is_shared_where_the_filesystem_can() {
     let place = Place::new();

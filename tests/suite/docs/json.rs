@@ -108,6 +108,7 @@ fn every_member_is_documented_and_there() {
         ("manifest diff", vec!["manifest", "diff", &plan, &plan]),
         ("map", vec!["map", "--map", MAP, "--id", "33"]),
         ("doctor", vec!["doctor"]),
+        ("--version", vec!["--version"]),
     ] {
         let args = [&args[..], &["--json"]].concat();
         let run =

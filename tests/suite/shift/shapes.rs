@@ -33,12 +33,18 @@ impl Shape {
     /// Runs a command that must work; the most memory it took, in KiB.
     #[track_caller]
     fn run(&self, args: &[&OsStr]) -> (Run, u64) {
+        self.run_to(0, args)
+    }
+
+    /// The same, of one that ends in this code.
+    #[track_caller]
+    fn run_to(&self, code: i32, args: &[&OsStr]) -> (Run, u64) {
         let facts = self.idshift.journals().join("facts.json");
         let command = self.idshift.command(args);
         let mut measured = Command::new("python3");
         measured.arg(script("measure.py")).arg(&facts).arg("580");
         measured.arg(command.get_program()).args(command.get_args());
-        let run = Run::of(&mut measured).exits(0);
+        let run = Run::of(&mut measured).exits(code);
         let facts: Value = serde_json::from_slice(&fs::read(facts).unwrap()).unwrap();
         println!("{:?}: {facts}", args[0]);
         (run, facts["kib"].as_u64().unwrap())
@@ -139,6 +145,20 @@ fn an_inode_of_very_many_names() {
         concat!("20,000, in the long form 2,000,000: ", how!()),
     );
     shape("linked", size(20_000, 2_000_000)).goes_through(400 << 10, true, &promise);
+}
+
+/// What cannot be shifted is written into a manifest as the walk goes on, as what can.
+#[test]
+fn a_manifest_of_what_cannot_be_shifted() {
+    let shape = shape("wide", 200_000);
+    let manifest = shape.idshift.journals().join("manifest");
+    let dry_run = |map: &str, code| {
+        let args = ["shift", "--dry-run", "--quiet", "--map", map, "--manifest"].map(OsStr::new);
+        let args = [&args[..], &[manifest.as_os_str(), shape.tree.as_os_str()]].concat();
+        shape.run_to(code, &args).1
+    };
+    let (shifted, left) = (dry_run(MAP, 0), dry_run("b:70000:200000:10", 3));
+    assert!(left < shifted + (12 << 10), "{left} and {shifted} KiB");
 }
 
 /// Two threads' batches alternate in a journal, so that a replay may have to turn from the end of one deep way
