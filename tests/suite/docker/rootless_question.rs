@@ -1,4 +1,4 @@
-//! The question before a data-root becomes a user's.
+//! The question before a data-root becomes a user's, and the plain daemon's again.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,12 @@ fn unread(place: &Place) -> Snapshot {
 fn a_data_root_becomes_a_users_only_after_a_yes() {
     let place = Place::new();
     user(&place);
-    fs::set_permissions(&place.root, fs::Permissions::from_mode(0o710)).unwrap();
+    // As in the data-root of a daemon that has run.
+    fs::write(place.root.join("volumes/metadata.db"), "").unwrap();
+    for dir in ["", "containers", "image", "network", "overlay2", "volumes"] {
+        let path = place.root.join(dir);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o710)).unwrap();
+    }
     let idshift = Idshift::new();
     let data_root = place.root.to_str().unwrap().to_string();
     let run = |command: &[&str], answer: &str| {
@@ -42,4 +47,7 @@ fn a_data_root_becomes_a_users_only_after_a_yes() {
     asked(&["migrate", "--rootless", "bea"]);
     let moved = run(&["migrate", "--rootless", "bea", "--yes"], "").exits(0);
     assert!(!moved.drawn.contains("Continue?"), "{}", moved.drawn);
+    asked(&["revert", "--rootless", "bea"]);
+    run(&["revert", "--rootless", "bea"], "y\n").exits(0);
+    assert!(place.root.join("image").is_dir());
 }

@@ -1,5 +1,7 @@
 //! The question before a store of Podman's becomes a user's, and root's again.
 
+use std::process::Command;
+
 use super::copy::unread;
 use crate::support::docker::same;
 use crate::support::engine_host::Release;
@@ -14,8 +16,15 @@ fn a_store_changes_hands_only_after_a_yes() {
     host.populate_tiny();
     host.root("while grep -qsx -e podman -e conmon /proc/[0-9]*/comm; do sleep 0.1; done");
     let run = |command: &[&str], answer: &str| {
-        let args = [&["idshift", "podman"], command].concat();
-        OnTerminal::run(&host.host.command(&args), 100, answer)
+        // nsenter(1), which waits for the program, is not ended by Ctrl-C; the program can be.
+        let program = ["env", "--default-signal=INT", "idshift", "podman"];
+        let entered = host.host.command(&[&program, command].concat());
+        let mut entering = Command::new("env");
+        entering
+            .arg("--ignore-signal=INT")
+            .arg(entered.get_program())
+            .args(entered.get_args());
+        OnTerminal::run(&entering, 100, answer)
     };
     let asked = |command: &[&str]| {
         let there = unread(&host.state());
