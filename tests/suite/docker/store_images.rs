@@ -93,6 +93,11 @@ fn images_that_are_not_unpacked_are_unpacked_and_carried() {
     let dry = host.idshift(&[MIGRATE, &["--dry-run"]].concat()).exits(0);
     same_disk(&host, &as_was, "after a dry run");
     assert!(dry.stderr.contains("3 images"), "{dry}");
+    let more = "A run counts more inodes than a dry run";
+    let made = dry.stderr.lines().find(|line| line.starts_with(more));
+    let made = made.unwrap_or_else(|| panic!("{dry}"));
+    assert!(made.contains("metadata of 3 images"), "{made}");
+    assert!(made.contains("and the files of"), "{made}");
     let none = host
         .idshift(&["docker", "revert", "--to-containerd"])
         .exits(4);
@@ -100,7 +105,8 @@ fn images_that_are_not_unpacked_are_unpacked_and_carried() {
         none.stderr.contains("there is no journal of a migration"),
         "{none}"
     );
-    host.idshift(MIGRATE).exits(0);
+    let run = host.idshift(MIGRATE).exits(0);
+    assert!(!run.stderr.contains(more), "{run}");
     host.idshift(&["docker", "revert", "--to-containerd"])
         .exits(0);
     same_disk(&host, &as_was, "rolled back");
@@ -243,7 +249,10 @@ fn a_store_on_another_filesystem_is_copied() {
         host.sh("cd /var/lib/containerd; find . -printf '%p %y %U:%G %m %s %T@\\n' | sort; find . -type f -exec md5sum {} + | sort")
     };
     let as_was = store();
-    host.idshift(&[MIGRATE, &["--dry-run"]].concat()).exits(0);
+    let dry = host.idshift(&[MIGRATE, &["--dry-run"]].concat()).exits(0);
+    let made = "A run counts more inodes than a dry run";
+    assert!(dry.stderr.contains(made), "{dry}");
+    assert!(!dry.stderr.contains("and the files of"), "{dry}");
     let run = host.idshift(MIGRATE).exits(0);
     assert!(run.stderr.contains("stays as it is"), "{run}");
     assert_eq!(store(), as_was, "migrated");
