@@ -60,5 +60,11 @@ pub const MANY_CONTAINERS: f64 = 5.0;
 /// Seconds: `journal list` of 20 long journals.
 pub const JOURNAL_LIST: f64 = 0.1;
 
+/// Seconds: `report` of a million inodes.
+pub const REPORT_SECONDS: f64 = 5.0;
+
+/// Megabytes: the page of a million inodes.
+pub const REPORT_MB: f64 = 3.0;
+
 /// Reads and writes of a container in a root that is remapped by a mount, to one whose owners were changed.
 pub const THROUGH_MOUNT: f64 = 1.05;

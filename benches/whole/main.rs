@@ -50,7 +50,7 @@ cargo bench --bench whole -- [--rounds N] [--inodes N] [--filesystems LIST] [--o
   --rounds N          runs of each program, the median counts (5)
   --inodes N          inodes of the mixed tree (150000)
   --filesystems LIST  of ext4,xfs,btrfs: those that the mixed tree is measured on (all); the rest is on the first
-  --only PART         mixed, shapes, journals, polite, growth, mounts, docker or through-mount
+  --only PART         mixed, shapes, journals, reports, polite, growth, mounts, docker or through-mount
   --full              also 3,000,000 inodes, and the growth up to there
   --json              print the table as JSON
   --plot FILE         draw time against inodes
@@ -134,9 +134,10 @@ fn measure(options: &Options) -> std::io::Result<Table> {
 /// What is measured on one filesystem only.
 fn others(bench: &Bench, options: &Options, table: &mut Table) -> std::io::Result<()> {
     type Part = fn(&Bench, &Options, &mut Table) -> std::io::Result<()>;
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("shapes", rows::shapes::measure),
         ("journals", rows::journals::measure),
+        ("reports", rows::reports::measure),
         ("polite", rows::polite::measure),
         ("growth", rows::growth::measure),
         ("mounts", rows::mounts::measure),

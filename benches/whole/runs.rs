@@ -289,7 +289,7 @@ impl Bench {
 
     /// `idshift shift --dry-run --manifest`
     pub fn dry_run(&self, tree: &Path) -> io::Result<Run> {
-        let manifest = self.place.join("manifest.jsonl");
+        let manifest = self.manifest();
         if manifest.exists() {
             fs::remove_file(&manifest)?;
         }
@@ -306,6 +306,28 @@ impl Bench {
             .arg(manifest)
             .arg(tree);
         time(&mut program)
+    }
+
+    /// The manifest of the last dry run.
+    pub fn manifest(&self) -> PathBuf {
+        self.place.join("manifest.jsonl")
+    }
+
+    fn page(&self) -> PathBuf {
+        self.place.join("page.html")
+    }
+
+    /// `idshift report` of a manifest or a journal.
+    pub fn report(&self, source: &Path) -> io::Result<Run> {
+        let mut program = self.program();
+        program.arg("report").arg(source);
+        program.arg("--output").arg(self.page());
+        time(program.arg("--journal-dir").arg(&self.journals))
+    }
+
+    /// Bytes of the last page.
+    pub fn page_bytes(&self) -> io::Result<u64> {
+        Ok(fs::metadata(self.page())?.len())
     }
 
     /// Bytes of the last journal.

@@ -6,5 +6,6 @@ pub mod journals;
 pub mod mixed;
 pub mod mounts;
 pub mod polite;
+pub mod reports;
 pub mod shapes;
 pub mod through_mount;
