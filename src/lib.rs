@@ -41,6 +41,7 @@ mod oci;
 mod ownership;
 mod podman;
 mod preflight;
+mod store_move;
 mod sys;
 mod volume;
 

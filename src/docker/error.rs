@@ -10,6 +10,7 @@ use crate::fs::escape::escaped;
 use crate::fs::root::RootError;
 use crate::host::systemd_unit::ProgramError;
 use crate::idmap::{IdMap, SubidError};
+use crate::store_move::MoveError;
 
 /// Why a command on a data-root is refused. Nothing was changed.
 #[derive(Debug, Error)]
@@ -30,9 +31,9 @@ pub enum DockerError {
         /// Why not, and what helps.
         reason: String,
     },
-    /// A place of a rootless data-root cannot be relied on.
+    /// A place of a data-root cannot be relied on.
     #[error(transparent)]
-    Place(RootError),
+    Place(#[from] RootError),
     /// No rootless daemon's ids are meant.
     #[error("--rootless {user}: {reason}")]
     Rootless {
@@ -105,5 +106,18 @@ impl DockerError {
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> DockerError {
         let path = path.into();
         move |source| DockerError::Io { path, source }
+    }
+}
+
+impl From<MoveError> for DockerError {
+    fn from(error: MoveError) -> DockerError {
+        match error {
+            MoveError::Io { path, source } => DockerError::Io { path, source },
+            MoveError::User { user, reason } => DockerError::Rootless { user, reason },
+            MoveError::Place(error) => DockerError::Place(error),
+            MoveError::Subid(error) => DockerError::Subid(error),
+            MoveError::Left { path, left } => DockerError::in_the_way(path, left),
+            MoveError::InTheWay { path, reason } => DockerError::in_the_way(path, reason),
+        }
     }
 }

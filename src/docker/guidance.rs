@@ -95,9 +95,6 @@ pub const NO_COPY: &str = "Migrate without --copy";
 pub const NO_ROOM_FOR_COPY: &str =
     "Without --copy nothing is copied, and `idshift rollback` undoes it";
 
-/// What left a copy.
-pub const EARLIER_COPY: &str = "an earlier --copy";
-
 /// Where containers cannot run remapped.
 pub const MARK_CONTAINERS: &str =
     "migrate with --set-userns-host, or recreate it with --userns=host";

@@ -8,27 +8,24 @@
 //! - `paths`, `holds`: where it is, and how much a user would miss of it
 //! - [`layer_store`]: layers and images of the overlay2 graph driver, written without a daemon
 //! - [`image_store`]: images and container files that are in containerd
-//! - [`conversion`]: what is in containerd becomes layers of the overlay2 graph driver
+//! - [`conversion`]: what is in containerd becomes layers of the overlay2 graph driver; [`conversion_run`]: the run that did
 //! - [`layout`]: pure: which inode of it gets which owner
 //! - [`DockerError`], [`Reason`]: why nothing is done
 //! - [`guidance`]: the commands and options that messages name
 //! - [`container`]: pure: paths in a container's metadata
 //! - [`bind_mounts`]: what containers bind of the host, and what is to be done about it
 //! - [`inventory`]: what becomes of each thing in and around a data-root
-//! - [`stamps`]: whether anything was changed meanwhile
+//! - `stamps`: what a daemon writes, to see whether one was started meanwhile
 //! - [`swarm`]: services of a swarm, and what their tasks bind
 //! - `storage_drivers`: what differs between storage drivers
 //! - [`owner_stats`]: whose the inodes of a directory are
-//! - `mtime`: times of directories, given back by a rollback
 //! - [`path_owner`]: whose a place in or around a docker root is
 //! - [`path_rewriter`]: where paths lead once the docker root has another place
-//! - `coreutils_cp`: copying by coreutils
 //! - [`data_root_copy`]: a copy of the plain root for a migration that leaves it alone
 //! - [`idmapped`]: a data-root that is remapped by a mount instead
 //! - [`doctor`]: whether this host can run remapped containers
 //! - [`container_user`]: whom a container or an image runs as
 //! - [`audit`]: what an operator should know before
-//! - `unfinished_mark`: what is made for a run and was not used yet
 //! - `staged_run`: its run, and what is made for it before
 //! - `steps`: the steps of a migration as they come together
 //! - `existing_roots`: remapped roots that are there, and what gives them their ranges back
@@ -37,14 +34,14 @@
 //! - [`rootless`]: a plain data-root becomes that of a user's rootless daemon, and back
 //! - [`migrate`]: all of `docker migrate` and `docker revert`, from what the host says to the end of the run
 //!
-//! `docs/docker.md` has the layout as measured, with the versions.
+//! [`crate::store_move`] has what Docker and Podman have in common. `docs/docker.md` has the layout as measured, with the versions.
 
 pub mod audit;
 pub mod bind_mounts;
 pub mod container;
 pub mod container_user;
 pub mod conversion;
-mod coreutils_cp;
+pub mod conversion_run;
 pub mod create_user;
 pub mod daemon_json;
 pub mod daemon_start;
@@ -63,7 +60,6 @@ pub mod layer_store;
 pub mod layout;
 pub mod migrate;
 pub mod migration_plan;
-mod mtime;
 pub mod owner_stats;
 pub mod path_owner;
 pub mod path_rewriter;
@@ -74,12 +70,10 @@ pub mod remap;
 mod remap_user;
 pub mod rootless;
 mod staged_run;
-pub mod stamps;
+mod stamps;
 mod steps;
 pub mod storage_drivers;
 pub mod swarm;
-mod unfinished_mark;
-pub mod unfinished_run;
 
 pub use error::DockerError;
 pub use reason::Reason;

@@ -1,14 +1,13 @@
 //! Why a data-root, or something in it, stands in the way of what is asked, and what helps.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::daemon_json::StoreFeature;
 use super::guidance as help;
 use super::holds::Holds;
-use crate::fs::escape::shell_word;
-use crate::fs::mountinfo;
+use crate::store_move::error::LeftOver;
 
 /// The reason, to be printed after the path. It also says what helps.
 #[derive(Debug, Error)]
@@ -128,38 +127,12 @@ pub enum Reason {
         help::NO_COPY
     )]
     CopyOfSubvolumes,
-    /// A run was cut off before it changed anything.
-    #[error(
-        "is left over from {help} that ended before it changed anything, and is not needed. Remove it with `rm -rf {0}`, \
-         then run this again",
-        help = help::EARLIER_COPY
-    )]
-    UnusedCopy(String),
-    /// A run was undone.
-    #[error(
-        "is the copy of {help} that was undone. What was written to it after that migration may be nowhere else. Look \
-         at it. To keep it, move it out of the data-root: `mv {0} /root/`; if you need nothing of it, remove it. Then \
-         run this again",
-        help = help::EARLIER_COPY
-    )]
-    EarlierCopy(String),
-    /// So was it, and `rm -rf` would go through what is mounted in it.
-    #[error(
-        "is left of an earlier run that was cut short, and something is mounted in it, so that it must not be removed yet. \
-         First `umount {0}`, then again"
-    )]
-    MountWithin(String),
+    /// What an earlier run made is there.
+    #[error(transparent)]
+    Left(#[from] LeftOver),
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
-}
-
-impl Reason {
-    /// That something is mounted in a directory that is to be removed.
-    pub fn of_mount_within(dir: &Path) -> Option<Reason> {
-        let point = mountinfo::first_within(dir)?;
-        Some(Reason::MountWithin(shell_word(&point).to_string()))
-    }
 }
 
 /// What was found instead of the data of a daemon.

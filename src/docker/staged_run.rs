@@ -9,13 +9,14 @@ use thiserror::Error;
 use super::DockerError;
 use super::conversion::plan::Conversion;
 use super::conversion::staging::Staging;
-use super::data_root_copy::PlannedCopy;
 use super::migration_plan::{MigrateRequest, Migration};
 use super::remap::Remap;
-use super::stamps::Stamps;
-use super::unfinished_run::is_surely_ended;
 use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
+use crate::store_move::MoveError;
+use crate::store_move::copy::PlannedCopy;
+use crate::store_move::stamps::Stamps;
+use crate::store_move::unfinished_run::is_surely_ended;
 
 /// Why there is no report.
 #[derive(Debug, Error)]
@@ -81,7 +82,7 @@ fn add_trees(
     stamps: &mut Stamps,
     copy: Option<&PlannedCopy>,
     migration: &Migration,
-) -> Result<(), DockerError> {
+) -> Result<(), MoveError> {
     let conversion = migration.conversion.as_ref();
     let mut trees = copy.map(PlannedCopy::trees).unwrap_or_default();
     trees.extend(conversion.map(Conversion::copied).unwrap_or_default());
@@ -150,7 +151,7 @@ fn execute_made(
     remap: &Remap,
     store: &Store,
     control: RunControl<'_>,
-    (is_as_planned, made): (impl FnOnce() -> Result<(), DockerError>, &Made<'_>),
+    (is_as_planned, made): (impl FnOnce() -> Result<(), MoveError>, &Made<'_>),
 ) -> Result<Report, MigrateError> {
     let run = || {
         let migration = Migration::prepare(request, remap, control)?;
@@ -173,4 +174,10 @@ fn execute_made(
         made.remove();
     }
     done
+}
+
+impl From<MoveError> for MigrateError {
+    fn from(error: MoveError) -> MigrateError {
+        MigrateError::Docker(error.into())
+    }
 }

@@ -9,14 +9,15 @@ use super::checks::{check_content, check_directories, check_maps, read_database}
 use super::config::{StorageConf, rootless_store};
 use super::database::Database;
 use super::places::{check_is_rootful, source};
-use super::plan::{MoveRequest, StoreMove};
+use super::plan::{MoveRequest, PodmanMove};
 use super::store::{DRIVER, Holds, SQLITE, Store};
-use crate::docker::rootless::user::RootlessUser;
 use crate::engine::RunControl;
 use crate::fs::escape::escaped;
 use crate::host::{Finding, Level};
 use crate::journal::{self, name};
 use crate::preflight::TransientBlocker;
+use crate::store_move::copied_move::StoreMove;
+use crate::store_move::user::RootlessUser;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -230,7 +231,7 @@ impl Audit {
             clear_flags: false,
             allow_outside_links: false,
         };
-        let plan = match StoreMove::prepare(&wanted) {
+        let plan = match PodmanMove::prepare(&wanted) {
             Ok(plan) => plan,
             Err(error) => {
                 return self

@@ -8,9 +8,9 @@ use super::database::{Database, DatabaseError};
 use super::networks;
 use super::paths::Directories;
 use super::store::{BOLT, DRIVER, SQLITE, Store};
-use crate::docker::data_root::MOVING;
-use crate::docker::rootless::place::Target;
 use crate::fs::escape::shell_word;
+use crate::store_move::names::MOVING;
+use crate::store_move::place::Target;
 
 /// Refuses a store that is empty, half moved, or of another driver.
 pub(super) fn check_content(store: &Store) -> Result<(), PodmanError> {

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::PodmanError;
 use super::store::{DEFAULT_PATH, DRIVER};
-use crate::docker::rootless::user::RootlessUser;
 use crate::fs::file_ops::read_file;
+use crate::store_move::user::RootlessUser;
 
 /// The files of the system: the first that is there counts.
 const SYSTEM: [&str; 2] = [

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::docker::DockerError;
 use crate::fs::escape::escaped;
+use crate::store_move::MoveError;
 
 /// Why a command on a Podman store is refused. Nothing was changed.
 #[derive(Debug, Error)]
@@ -34,9 +34,9 @@ pub enum PodmanError {
         /// Why, and what helps.
         reason: String,
     },
-    /// What both engines' rootless stores need.
+    /// What moves of both engines' stores need.
     #[error(transparent)]
-    Rootless(Box<DockerError>),
+    Move(MoveError),
 }
 
 impl PodmanError {
@@ -48,12 +48,6 @@ impl PodmanError {
         }
     }
 
-    /// A system call failed on this path.
-    pub(super) fn errno(path: impl Into<PathBuf>) -> impl FnOnce(rustix::io::Errno) -> PodmanError {
-        let path = path.into();
-        move |errno| PodmanError::io(path)(errno.into())
-    }
-
     /// Something at this path cannot be read or written.
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> PodmanError {
         let path = path.into();
@@ -61,12 +55,13 @@ impl PodmanError {
     }
 }
 
-impl From<DockerError> for PodmanError {
-    fn from(error: DockerError) -> PodmanError {
+impl From<MoveError> for PodmanError {
+    fn from(error: MoveError) -> PodmanError {
         match error {
-            DockerError::Io { path, source } => PodmanError::Io { path, source },
-            DockerError::Rootless { user, reason } => PodmanError::User { user, reason },
-            other => PodmanError::Rootless(Box::new(other)),
+            MoveError::Io { path, source } => PodmanError::Io { path, source },
+            MoveError::User { user, reason } => PodmanError::User { user, reason },
+            MoveError::InTheWay { path, reason } => PodmanError::InTheWay { path, reason },
+            other => PodmanError::Move(other),
         }
     }
 }

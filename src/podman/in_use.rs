@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::database::ContainerRow;
 use super::paths::Directories;
-use crate::docker::rootless::place::{Source, Target};
-use crate::docker::rootless::user::RootlessUser;
 use crate::fs::Root;
 use crate::fs::escape::shell_word;
 use crate::fs::mountinfo;
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_not_in_use;
+use crate::store_move::place::{Source, Target};
+use crate::store_move::user::RootlessUser;
 
 /// What keeps the store from being moved now: the Podman of the new place.
 pub(super) fn blockers(to: &Target, user: &RootlessUser) -> Vec<TransientBlocker> {

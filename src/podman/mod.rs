@@ -7,7 +7,6 @@
 //! - [`database`]: Podman's database, in memory
 //! - [`networks`]: networks of Podman's own
 //! - [`obstacles`]: pure: what is different about a container in a rootless Podman, or does not work
-//! - `layout`: which inode goes through the map
 //! - `steps`: what is renamed, made and written
 //! - `places`, `checks`, `in_use`: what must be so of the two places and of the content before, and who uses them
 //! - `survey`: what the database says, and what is different there
@@ -15,8 +14,7 @@
 //! - [`revert`]: the way back
 //! - [`audit`]: what an operator should know before
 //!
-//! What both engines have in common is in [`crate::docker::rootless`]: the user, the map, and places that users cannot
-//! redirect. `docs/podman.md` has what was measured.
+//! What both engines have in common is in [`crate::store_move`]. `docs/podman.md` has what was measured.
 
 pub mod audit;
 mod checks;
@@ -24,7 +22,6 @@ pub mod config;
 pub mod database;
 mod error;
 mod in_use;
-mod layout;
 pub mod networks;
 pub mod obstacles;
 pub mod paths;

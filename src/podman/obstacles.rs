@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::docker::rootless::obstacles::Obstacle;
+use crate::store_move::obstacle::Obstacle;
 
 /// What a container's row has that matters here.
 #[derive(Debug, Default, Deserialize)]

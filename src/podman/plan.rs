@@ -1,6 +1,5 @@
 //! The plan that makes root's store a user's.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::PodmanError;
@@ -9,27 +8,29 @@ use super::database::Database;
 use super::database::cgroups::Cgroups;
 use super::database::json::Rewriter;
 use super::in_use::{blockers, mounted};
-use super::layout::Layout;
 use super::paths::{Directories, PathMap};
-use super::places::{
-    check_is_no_mount_point, check_is_rootful, check_places, check_same_filesystem, source,
-};
-use super::steps::{MoveSteps, UNUSED};
+use super::places::{WORDS, check_is_rootful, source};
+use super::steps::MoveSteps;
 use super::store::{DRIVER, Holds, SQLITE, Store};
 use super::survey::{binds, in_database, missing_networks, networks_of, read_rows, troubled};
-use crate::docker::data_root::ASIDE;
-use crate::docker::data_root_copy::PlannedCopy;
-use crate::docker::rootless::copied_move::{self, CopiedError, CopiedRun, Original};
-use crate::docker::rootless::obstacles::Obstacle;
-use crate::docker::rootless::place::{Source, Target, stat_of};
-use crate::docker::rootless::user::RootlessUser;
-use crate::docker::stamps::Stamps;
-use crate::engine::{Plan, Policy, Refusal, Report, RunControl, ShiftRequest};
+use crate::engine::{Plan, Policy, Report, RunControl, ShiftRequest};
 use crate::idmap::Direction;
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::journal::{Step, Store as Journals};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
+use crate::store_move::copied_move::{self, CopiedError, Original, StoreMove};
+use crate::store_move::copy::PlannedCopy;
+use crate::store_move::layout::Layout;
+use crate::store_move::names::ASIDE;
+use crate::store_move::obstacle::Obstacle;
+use crate::store_move::place::{Source, Target, stat_of};
+use crate::store_move::place_checks::{
+    check_is_no_mount_point, check_places, check_same_filesystem,
+};
+use crate::store_move::stamps::Stamps;
+use crate::store_move::steps::UNUSED;
+use crate::store_move::user::RootlessUser;
 
 /// What to move.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ pub struct MoveRequest {
 }
 
 /// A plan, and its facts for people.
-pub struct StoreMove {
+pub struct PodmanMove {
     request: ShiftRequest,
     step_roots: Vec<PathBuf>,
     policy: Layout,
@@ -87,18 +88,17 @@ pub struct StoreMove {
     pub mounted: Option<TransientBlocker>,
 }
 
-impl StoreMove {
+impl PodmanMove {
     /// Reads both stores and makes the plan.
     ///
     /// # Errors
     /// What is in the way. Nothing was changed.
-    pub fn prepare(request: &MoveRequest) -> Result<StoreMove, PodmanError> {
+    pub fn prepare(request: &MoveRequest) -> Result<PodmanMove, PodmanError> {
         let plain = source(&request.storage)?;
-        let stamps = || Stamps::of_store(&plain.path, STOP_PODMAN);
-        let stamps = request.copy.then(stamps).transpose()?;
-        Ok(StoreMove {
+        let stamps = request.copy.then(|| Stamps::of(&plain.path, STOP_PODMAN));
+        Ok(PodmanMove {
             stamps,
-            ..StoreMove::of_source(request, &plain, &plain)?
+            ..PodmanMove::of_source(request, &plain, &plain)?
         })
     }
 
@@ -107,15 +107,15 @@ impl StoreMove {
         request: &MoveRequest,
         plain: &Source,
         from: &Source,
-    ) -> Result<StoreMove, PodmanError> {
+    ) -> Result<PodmanMove, PodmanError> {
         let user = &request.user;
         user.check_range_is_free()?;
         check_is_rootful(from)?;
         let to = Target::at(&request.target)?;
-        check_places(user, plain, &to)?;
+        check_places(user, (plain, &to), &WORDS)?;
         match request.copy && from.path == plain.path {
-            true => check_is_no_mount_point(&to)?,
-            false => check_same_filesystem(from, &to, user)?,
+            true => check_is_no_mount_point(&to, &WORDS)?,
+            false => check_same_filesystem(user, (from, &to), &WORDS)?,
         }
         let store = Store::at(&from.path);
         check_content(&store)?;
@@ -156,17 +156,13 @@ impl StoreMove {
         let mounted = mounted(plain, &containers.collect::<Vec<_>>());
         carried.push(DRIVER.into());
         let database = before.as_ref().map(|_| SQLITE.as_bytes().to_vec());
-        Ok(StoreMove {
+        Ok(PodmanMove {
             steps_before: steps.early.len(),
             steps: [steps.early, steps.late].concat(),
             request: shift_request(request, from.path.clone()),
             carried: carried.iter().cloned().chain(database).map(text).collect(),
             stamps: None,
-            policy: Layout {
-                carried: carried.into_iter().collect::<HashSet<_>>(),
-                namespace: OverlayNamespace::User,
-                rewritten: steps.rewritten,
-            },
+            policy: Layout::new(DRIVER, carried, OverlayNamespace::User, &steps.rewritten),
             holds: store.holds()?,
             troubled: [troubled(&rows.containers, user), networks.troubled].concat(),
             binds: binds(&rows.containers, &rewriter.paths),
@@ -212,35 +208,17 @@ impl StoreMove {
         store: &Journals,
         control: RunControl<'_>,
     ) -> Result<Report, CopiedError<PodmanError>> {
-        let stamps = self.stamps.clone();
-        let (Some(copy), Some(stamps)) = (copy, stamps) else {
-            return Ok(self.plan().execute(store, control)?);
+        let replan = |path: &Path| {
+            PodmanMove::of_source(request, &source(&request.storage)?, &source(path)?)
         };
-        let run = CopiedRun {
-            original: self.plan(),
-            copy,
-            stamps,
-        };
-        let prepare = |path: &Path| StoreMove::prepare_copy(request, path);
-        copied_move::execute(run, (prepare, StoreMove::plan), store, control)
+        copied_move::execute(self, copy, replan, store, control)
     }
+}
 
-    /// The plan that moves this copy of root's store, if it can be moved now.
-    fn prepare_copy(
-        request: &MoveRequest,
-        copy: &Path,
-    ) -> Result<StoreMove, CopiedError<PodmanError>> {
-        let moved = || StoreMove::of_source(request, &source(&request.storage)?, &source(copy)?);
-        let mut moved = moved().map_err(CopiedError::InTheWay)?;
-        moved.blockers.splice(..0, moved.mounted.take());
-        match moved.blockers.is_empty() {
-            true => Ok(moved),
-            false => Err(Refusal::from(moved.blockers.swap_remove(0)).into()),
-        }
-    }
+impl StoreMove for PodmanMove {
+    type Error = PodmanError;
 
-    /// The plan, for the engine.
-    pub fn plan(&self) -> Plan<'_> {
+    fn plan(&self) -> Plan<'_> {
         let policy: &dyn Policy = &self.policy;
         Plan {
             request: self.request.clone(),
@@ -252,6 +230,15 @@ impl StoreMove {
             unchanged_since: None,
             is_of_original: self.stamps.is_some(),
         }
+    }
+
+    fn stamps(&self) -> Option<&Stamps> {
+        self.stamps.as_ref()
+    }
+
+    fn take_blocker(&mut self) -> Option<TransientBlocker> {
+        let other = || (!self.blockers.is_empty()).then(|| self.blockers.remove(0));
+        self.mounted.take().or_else(other)
     }
 }
 

@@ -7,27 +7,22 @@
 //! rollback.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use super::PodmanError;
 use super::database::json::{Kind, Rewriter};
 use super::networks::{self, Network};
 use super::store::{DRIVER, SQLITE, Store};
-use crate::docker::data_root::{ASIDE, MOVING};
-use crate::docker::rootless::place::{Source, Target, stat_of};
-use crate::fs::dir::open_dir;
-use crate::fs::file_ops::mtime_ns;
-use crate::fs::{Identity, PinnedFile, Stat};
+use crate::journal::Step;
 use crate::journal::step::{Content, FileContent, NewDirectory, StepPath, sha256};
-use crate::journal::{Name, Step};
-use crate::ownership::{FileType, Mode};
-
-/// Where the new store comes together.
-const HOLDER: &str = "rootless";
-
-/// What holds, in the new store, what an unused Podman had made in its place.
-pub(super) const UNUSED: &str = "unused";
+use crate::ownership::Mode;
+use crate::store_move::mtime::mtime_step;
+use crate::store_move::place::{Source, Target, stat_of};
+use crate::store_move::steps::{
+    GUARD_OWNER, Held, hand_over, hold, hold_unused, holder, make_holder, make_parents, owned,
+    renameable,
+};
 
 const SECRETS: [&str; 2] = ["secrets", "secrets.json"];
 
@@ -35,20 +30,6 @@ const SECRETS: [&str; 2] = ["secrets", "secrets.json"];
 pub(super) const GUARD: &str = "idshift is moving this Podman store, or was interrupted while it did.\n\
     This file keeps Podman from starting on half of its data. Do not remove it.\n\
     `idshift resume` finishes the move and `idshift rollback` undoes it; both remove this file.\n";
-
-pub(super) const fn of_root(mode: u32) -> NewDirectory {
-    NewDirectory {
-        uid: 0,
-        gid: 0,
-        mode: Mode::from_st_mode(mode),
-    }
-}
-
-/// A directory that is root's alone.
-pub(super) const CLOSED: NewDirectory = of_root(0o700);
-
-/// A guard: everybody can read why Podman does not start.
-pub(super) const GUARD_OWNER: NewDirectory = of_root(0o644);
 
 /// Steps as they come together.
 pub(super) struct MoveSteps<'a> {
@@ -63,7 +44,7 @@ pub(super) struct MoveSteps<'a> {
     /// After.
     pub late: Vec<Step>,
     /// What is in the new store, to know it by.
-    layers: Option<Identity>,
+    layers: Option<crate::fs::Identity>,
 }
 
 impl<'a> MoveSteps<'a> {
@@ -73,44 +54,21 @@ impl<'a> MoveSteps<'a> {
         to: &'a Target,
         user: (u32, u32),
     ) -> Result<MoveSteps<'a>, PodmanError> {
-        let mut steps = MoveSteps {
+        let mut early = vec![
+            mtime_step(StepPath::new(0, [""; 0]), &from.path)?,
+            mtime_step(to.step(0), &to.anchor)?,
+        ];
+        early.extend(make_parents(to, user, 0o700));
+        early.push(make_holder(0));
+        Ok(MoveSteps {
             from,
             to,
             user,
             rewritten: HashSet::new(),
-            early: vec![
-                times(StepPath::new(0, [""; 0]), &from.path)?,
-                times(to.step(0), &to.anchor)?,
-            ],
+            early,
             late: Vec::new(),
             layers: None,
-        };
-        for n in 1..to.names.len() {
-            steps.early.push(Step::MakeDir {
-                at: to.step(n),
-                made: steps.users(0o700),
-            });
-        }
-        steps.early.push(Step::MakeDir {
-            at: steps.holder(&[]),
-            made: CLOSED,
-        });
-        Ok(steps)
-    }
-
-    /// The new store as long as it is root's, and what is in it.
-    fn holder(&self, names: &[&[u8]]) -> StepPath {
-        let holder = format!("{MOVING}{HOLDER}");
-        let all = [holder.as_bytes()].into_iter().chain(names.iter().copied());
-        StepPath::new(0, all)
-    }
-
-    fn users(&self, mode: u32) -> NewDirectory {
-        NewDirectory {
-            uid: self.user.0,
-            gid: self.user.1,
-            mode: Mode::from_st_mode(mode),
-        }
+        })
     }
 
     /// Guards take the places of the layers, and of the database, which stays as `aside`.
@@ -119,10 +77,10 @@ impl<'a> MoveSteps<'a> {
         // Podman mounts it on itself as long as containers run, which keeps a run from starting.
         let identity = stat_of(&path)?.identity;
         let from = self.from.step(&[DRIVER]);
-        self.early.push(times(from.clone(), &path)?);
+        self.early.push(mtime_step(from.clone(), &path)?);
         self.early.push(Step::Block {
             from,
-            to: self.holder(&[DRIVER.as_bytes()]),
+            to: holder(0, &[DRIVER.as_bytes()]),
             identity,
             content: GUARD.to_string(),
         });
@@ -131,7 +89,7 @@ impl<'a> MoveSteps<'a> {
             self.early.push(Step::Block {
                 from: self.from.step(&[SQLITE]),
                 to: self.from.step(&[aside]),
-                identity: carried(&self.from.path.join(SQLITE))?.identity,
+                identity: renameable(&self.from.path.join(SQLITE))?.identity,
                 content: GUARD.to_string(),
             });
         }
@@ -140,25 +98,15 @@ impl<'a> MoveSteps<'a> {
 
     /// Everything else goes where only root enters, and so does what an unused Podman made in the new place.
     pub fn hold(&mut self, names: &[Vec<u8>]) -> Result<(), PodmanError> {
-        if self.to.there.is_some() {
-            let aside = format!("{ASIDE}{UNUSED}");
-            self.early.push(Step::Rename {
-                from: self.to.top(),
-                to: self.holder(&[aside.as_bytes()]),
-                identity: carried(&self.to.path())?.identity,
-            });
-        }
+        self.early.extend(hold_unused(self.to)?);
         for name in names {
-            let path = self.from.path.join(std::ffi::OsStr::from_bytes(name));
+            let path = self.from.path.join(OsStr::from_bytes(name));
             // Its lists are written anew in it at each change: whether one was, since they were read, its time tells.
             if name.starts_with(DRIVER.as_bytes()) {
-                self.early.push(times(self.from.step(&[name]), &path)?);
+                self.early.push(mtime_step(self.from.step(&[name]), &path)?);
             }
-            self.early.push(Step::Rename {
-                from: self.from.step(&[name]),
-                to: self.holder(&[name]),
-                identity: carried(&path)?.identity,
-            });
+            let (steps, _) = hold(0, self.from, [name])?;
+            self.early.extend(steps);
         }
         Ok(())
     }
@@ -180,13 +128,13 @@ impl<'a> MoveSteps<'a> {
         if after == before {
             return Ok(());
         }
-        let stat = carried(&path)?;
+        let stat = renameable(&path)?;
         let [dir, file] = [dir, file].map(str::as_bytes);
         self.late
-            .push(times(self.holder(&[dir]), &store.path.join(SECRETS[0]))?);
+            .push(mtime_step(holder(0, &[dir]), &store.path.join(SECRETS[0]))?);
         self.rewritten.insert(vec![dir.to_vec(), file.to_vec()]);
         self.late.push(Step::Rewrite {
-            at: self.holder(&[dir, file]),
+            at: holder(0, &[dir, file]),
             before: FileContent {
                 text: before,
                 mtime_ns: Some(mtime),
@@ -210,10 +158,10 @@ impl<'a> MoveSteps<'a> {
         });
         let made = NewDirectory {
             mode,
-            ..self.users(0)
+            ..owned(self.user, 0)
         };
         self.late.push(Step::Create {
-            at: self.holder(&[SQLITE.as_bytes()]),
+            at: holder(0, &[SQLITE.as_bytes()]),
             content: Content(content),
             made,
         });
@@ -227,15 +175,15 @@ impl<'a> MoveSteps<'a> {
         let dir = networks::USERS.as_bytes();
         if !has_directory {
             self.late.push(Step::MakeDir {
-                at: self.holder(&[dir]),
-                made: self.users(0o755),
+                at: holder(0, &[dir]),
+                made: owned(self.user, 0o755),
             });
         }
         for network in all {
             self.late.push(Step::Create {
-                at: self.holder(&[dir, network.file.as_bytes()]),
+                at: holder(0, &[dir, network.file.as_bytes()]),
                 content: network.text.clone().into(),
-                made: self.users(0o644),
+                made: owned(self.user, 0o644),
             });
         }
     }
@@ -245,14 +193,11 @@ impl<'a> MoveSteps<'a> {
         let Some(identity) = self.layers else {
             return;
         };
-        self.late.push(Step::HandOver {
-            from: self.holder(&[]),
-            to: self.to.top(),
-            entry: Name(DRIVER.as_bytes().to_vec()),
+        let entry = Held {
+            name: DRIVER.into(),
             identity,
-            closed: CLOSED,
-            open: self.users(0o700),
-        });
+        };
+        self.late.push(hand_over(self.to, entry, self.user, 0o700));
         // Last: until then no Podman of root's must start without its data.
         let guarded = [Some(DRIVER), database.then_some(SQLITE)];
         for name in guarded.into_iter().flatten() {
@@ -263,30 +208,4 @@ impl<'a> MoveSteps<'a> {
             });
         }
     }
-}
-
-/// Restores the mtime of a directory when the steps are undone.
-pub(super) fn times(at: StepPath, path: &Path) -> Result<Step, PodmanError> {
-    let open = open_dir(rustix::fs::CWD, path).map_err(PodmanError::errno(path))?;
-    let mtime_ns = mtime_ns(open).map_err(PodmanError::io(path))?;
-    Ok(Step::Times { at, mtime_ns })
-}
-
-/// What is at a path, if it can be renamed.
-pub(super) fn carried(path: &Path) -> Result<Stat, PodmanError> {
-    let pin = PinnedFile::path(path);
-    let stat = pin.and_then(|pin| pin.stat());
-    let stat = stat.map_err(PodmanError::errno(path))?;
-    let word = crate::fs::escape::shell_word(path);
-    if stat.mount_root {
-        let why = format!(
-            "is a mount point, which cannot be renamed. `umount {word}`, if its content is there without it, too"
-        );
-        return Err(PodmanError::in_the_way(path, why));
-    }
-    if stat.file_type == FileType::Symlink {
-        let why = "is a symlink, which idshift does not follow. Put what it leads to in its place";
-        return Err(PodmanError::in_the_way(path, why));
-    }
-    Ok(stat)
 }

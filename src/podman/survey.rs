@@ -9,9 +9,9 @@ use super::networks::{self, Network};
 use super::obstacles::Config;
 use super::paths::{Directories, PathMap};
 use super::store::{DRIVER, SQLITE, Store};
-use crate::docker::rootless::obstacles::{Obstacle, first_open_port};
-use crate::docker::rootless::user::RootlessUser;
 use crate::idmap::{Direction, Mapped};
+use crate::store_move::obstacle::{Obstacle, first_open_port};
+use crate::store_move::user::RootlessUser;
 
 /// What a database says of a store.
 pub(super) struct Rows {

@@ -4,8 +4,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output::json::Invocation;
 use crate::cli::output::tell;
 use crate::cli::output::text::{bytes, inodes, path, shell_word};
-use crate::docker::data_root_copy::{PlannedCopy, earlier};
 use crate::engine::{Outcome, Report};
+use crate::store_move::copy::{PlannedCopy, earlier};
 
 /// What is about to be made, for the confirmation.
 pub fn effect(copy: &PlannedCopy) -> String {

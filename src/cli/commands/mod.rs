@@ -20,6 +20,7 @@ pub mod report;
 pub mod resume;
 pub mod rollback;
 pub mod shift;
+pub mod store_move;
 pub mod umount;
 mod user_made;
 pub mod verify;

@@ -11,12 +11,12 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
 use crate::cli::output::text::{count, inodes, printable};
 use crate::docker::conversion::leftover;
-use crate::docker::data_root_copy::earlier;
 use crate::docker::idmapped::unit;
 use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
 use crate::fs::escape::escaped;
 use crate::journal::kept_whole;
 use crate::journal::{Journal, JournalState, Store};
+use crate::store_move::copy::earlier;
 
 /// Runs it.
 pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> {

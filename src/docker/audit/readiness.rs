@@ -10,7 +10,6 @@ use crate::docker::daemon_json::DaemonJson;
 use crate::docker::data_root::{
     ASIDE, CONVERTED, COPY, DockerRoot, Holds, count, is_remapped_name, names,
 };
-use crate::docker::data_root_copy::earlier;
 pub use crate::docker::findings::{command_line, idmapped};
 use crate::docker::findings::{driver, in_use_root, parents, ranges};
 use crate::docker::idmapped::IdmappedRoot;
@@ -24,6 +23,7 @@ use crate::host::{Finding, kernel, runtime, subids};
 use crate::preflight;
 use crate::preflight::in_use::{self, TreeInUse};
 use crate::preflight::in_use::{remedy_of_service, users};
+use crate::store_move::copy::earlier;
 
 /// The host, its ranges and its daemon's settings. `new_user` is what would be made where there are
 /// no ranges.

@@ -23,13 +23,13 @@ use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::rebase;
 use crate::docker::remap::{Remap, user_of};
 use crate::docker::rootless::recognise;
-use crate::docker::unfinished_run::unfinished_run;
 use crate::engine::RunControl;
 use crate::fs::escape::escaped;
 use crate::host::{Finding, Level};
 use crate::idmap::{Direction, IdMap};
 use crate::preflight::TransientBlocker;
 use crate::preflight::accounts::LoginAccounts;
+use crate::store_move::unfinished_run::unfinished_run;
 
 /// A data-root, and what was found of it so far.
 pub struct Survey<'a> {

@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::docker::DockerError;
-use crate::docker::coreutils_cp::{CpError, cp};
 use crate::engine::RunControl;
 use crate::fs::escape::shell_word;
+use crate::store_move::coreutils_cp::{CpError, cp};
 
 /// Copies a directory with all that makes a layer of it: owners, modes, times, attributes, hard links, holes, devices
 /// and whiteouts. Content is shared where the filesystem can. `to` is not there yet.

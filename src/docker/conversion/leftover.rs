@@ -7,14 +7,17 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use crate::docker::data_root::{CONVERTED, TopTime, names};
-use crate::docker::{DockerError, Reason, unfinished_mark};
+use crate::docker::DockerError;
+use crate::docker::data_root::{CONVERTED, names};
 use crate::fs::dir::open_dir;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount};
 use crate::fs::{mountinfo, remove_tree};
 use crate::journal::Journal;
 use crate::journal::record::RunKind;
+use crate::store_move::error::LeftOver;
+use crate::store_move::top_time::TopTime;
+use crate::store_move::unfinished_mark;
 
 /// The name of what a conversion into a range makes.
 pub fn staging_name(range: &str) -> String {
@@ -60,7 +63,7 @@ pub fn room(top: &Path, range: &str) -> Amount {
 /// An earlier run left what somebody should look at, or something is mounted in it.
 pub fn check_is_free(top: &Path, range: &str) -> Result<(), DockerError> {
     let dir = top.join(staging_name(range));
-    if let Some(reason) = Reason::of_mount_within(&dir) {
+    if let Some(reason) = LeftOver::with_mount(&dir) {
         return Err(DockerError::in_the_way(&dir, reason));
     }
     match dir.symlink_metadata() {

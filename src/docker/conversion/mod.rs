@@ -12,7 +12,7 @@
 //! - [`staging`]: all that is new, made in a directory of its own before anything is changed; `fill`, `copy_files`: what is
 //!   in it; [`check`]: the same reading, for a dry run; `layer_reader`: reading one layer
 //! - [`leftover`]: what one that was cut short left
-//! - [`requirements`]: what it asks of the host; [`copy_room`]: whether a copy has room
+//! - [`requirements`]: what it asks of the host
 //!
 //! A snapshot's `fs` is, byte for byte, what the storage driver has as a layer's `diff`, whiteouts and attributes
 //! included. It is renamed as a step of the run, and back when that is undone; or copied, where it lies on another
@@ -21,7 +21,6 @@
 pub mod check;
 mod containers;
 mod copy_files;
-pub mod copy_room;
 mod fill;
 mod gone_image;
 mod images;

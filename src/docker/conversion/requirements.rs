@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::copy_room::check_copy_room;
 use super::leftover;
 use super::plan::Conversion;
 use crate::docker::DockerError;
 use crate::fs::space::Amount;
+use crate::store_move::copy::room::check_copy_room;
 
 /// Whether the daemon that is started after it looks for what it makes. `said`: the `storage-driver` in the daemon's
 /// configuration, which is in `config`.
@@ -43,5 +43,9 @@ pub fn check_room(
         inodes: room.inodes + unpacked.inodes,
     };
     let help = "Make room for layers of the containerd image store that cannot be renamed";
-    check_copy_room((top, leftover::room(top, range)), takes, help)
+    Ok(check_copy_room(
+        (top, leftover::room(top, range)),
+        takes,
+        help,
+    )?)
 }

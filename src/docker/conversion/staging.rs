@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use super::fill::fill;
 use super::leftover::{self, staging_name};
 use super::plan::Conversion;
-use crate::docker::data_root::TopTime;
-use crate::docker::{DockerError, unfinished_mark};
+use crate::docker::DockerError;
 use crate::engine::RunControl;
 use crate::fs::dir::open_dir;
 use crate::fs::{Identity, PinnedFile, file_ops, remove_tree};
 use crate::oci::digest::Digest;
 use crate::ownership::Mode as Bits;
+use crate::store_move::top_time::TopTime;
+use crate::store_move::unfinished_mark;
 
 /// Something that was made.
 #[derive(Clone, Debug)]

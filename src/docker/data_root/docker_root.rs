@@ -20,7 +20,7 @@ impl DockerRoot {
     }
 
     fn names(&self, below: &str) -> Result<Vec<String>, DockerError> {
-        names(&self.path.join(below))
+        Ok(names(&self.path.join(below))?)
     }
 
     /// The storage drivers that have images here: mostly one.

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use super::{DaemonTarget, MigrateError, MigrateOptions};
 use crate::docker::conversion::check::Checked;
 use crate::docker::conversion::requirements::check_storage_driver;
-use crate::docker::data_root_copy::PlannedCopy;
+use crate::docker::data_root_copy::plan_copy;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
 use crate::docker::migration_plan::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
-use crate::docker::unfinished_run::unfinished_run;
 use crate::docker::{DockerError, Reason};
 use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Refusal, Report, RunControl};
@@ -19,6 +18,8 @@ use crate::idmap::Direction;
 use crate::journal::Store;
 use crate::preflight::TransientBlocker;
 use crate::preflight::rename_flags::Untold;
+use crate::store_move::copy::PlannedCopy;
+use crate::store_move::unfinished_run::unfinished_run;
 
 impl DaemonTarget {
     /// A remapped daemon does not start with the containerd image store.
@@ -116,7 +117,7 @@ fn planned_copy(
         bytes: room.bytes.saturating_add(unpacked.bytes),
         inodes: room.inodes + unpacked.inodes,
     };
-    PlannedCopy::of(data_root, &remap.dir_name(), (path, layers))
+    plan_copy(data_root, &remap.dir_name(), (path, layers))
 }
 
 /// A mount in the data-root refuses a run. A dry run says so.

@@ -15,7 +15,6 @@ use super::create_user::NewUser;
 use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root;
-use super::data_root_copy::{self, PlannedCopy};
 use super::findings::check_is_reached;
 use super::idmapped;
 use super::idmapped::unit::{self, reload};
@@ -24,13 +23,14 @@ use super::remap::Remap;
 use super::rootless::recognise;
 pub use super::staged_run::MigrateError;
 use super::staged_run::execute;
-use super::stamps::Stamps;
+use super::stamps::stamps_of;
 use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Outcome, Refusal, Report, RunControl};
 use crate::host::range_users::{self, SharedRange};
 use crate::idmap::Direction;
 use crate::journal::{Journal, Store};
 use crate::preflight::rename_flags::Untold;
+use crate::store_move::copy::{PlannedCopy, earlier};
 use checks::{check_range_is_free, check_unmounted, dry_run, exchanged};
 pub use options::MigrateOptions;
 
@@ -124,7 +124,7 @@ impl DaemonTarget {
         self.check_image_store(options)?;
         let (new_user, remap) = self.resolve(options)?;
         let request = self.request(options, self.writes_daemon_json(options)?, store);
-        let stamps = Stamps::of(&self.data_root)?;
+        let stamps = stamps_of(&self.data_root)?;
         let mut migration = self.prepare(&request, &remap, store, control)?;
         if options.direction == Direction::Into {
             check_is_reached(&migration.data_root, remap.root)?;
@@ -169,7 +169,7 @@ impl DaemonTarget {
             at_boot: None,
             reload: false,
             next: None,
-            copy_left: data_root_copy::earlier::left_by(&report),
+            copy_left: earlier::left_by(&report),
             report,
         };
         Ok(self.conclude(options, &request, run))

@@ -6,9 +6,6 @@ use std::path::Path;
 use nix::unistd::{Gid, getgrouplist};
 
 use super::metadata::Found;
-use super::place::{Source, Target, stat_of};
-use super::recognise;
-use super::user::RootlessUser;
 use crate::docker::data_root::{DockerRoot, Holds, MOVING, is_remapped_name, names, plain_names};
 use crate::docker::image_store::{self, ContainerdStore};
 use crate::docker::path_owner::is_daemon_name;
@@ -18,32 +15,21 @@ use crate::fs::{PinnedFile, Root, attributes};
 use crate::ownership::{Ownership, access};
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_not_in_use;
+use crate::store_move::place::Target;
+use crate::store_move::place_checks::Words;
+use crate::store_move::user::RootlessUser;
 
 /// Storage drivers whose layers are the same for a rootless daemon, but for owners and attributes.
 pub const DRIVERS: [&str; 2] = ["overlay2", "vfs"];
 
-/// Refuses where one of the two is not what it is said to be.
-pub(super) fn check_places(
-    user: &RootlessUser,
-    from: &Source,
-    to: &Target,
-) -> Result<(), DockerError> {
-    let (one, other) = (&from.path, to.path());
-    if one.starts_with(&other) || other.starts_with(one) {
-        let why = "is in the other data-root, or is the same. Choose another directory with --to";
-        return Err(DockerError::in_the_way(other, why));
-    }
-    recognise::check_is_none(one)?;
-    let owner = to.there.map_or(user.root.0, |stat| stat.uid);
-    if ![0, user.root.0].contains(&owner) {
-        let why = format!(
-            "belongs to uid {owner}, but {} is uid {}. Choose a directory of {} with --to",
-            user.name, user.root.0, user.name
-        );
-        return Err(DockerError::in_the_way(other, why));
-    }
-    Ok(())
-}
+/// What messages call a data-root.
+pub(super) const WORDS: Words = Words {
+    store: "data-root",
+    option: "--to",
+    below: "docker",
+    setting: "\"data-root\"",
+    file: ".config/docker/daemon.json",
+};
 
 /// Refuses a place that the user cannot reach.
 pub(super) fn check_is_reached(user: &RootlessUser, to: &Target) -> Result<(), DockerError> {
@@ -75,52 +61,6 @@ pub(super) fn check_is_reached(user: &RootlessUser, to: &Target) -> Result<(), D
 
 /// The permission to go through a directory.
 const SEARCH: u8 = 1;
-
-/// All is renamed, also what was copied before.
-pub(super) fn check_same_filesystem(
-    from: &Source,
-    to: &Target,
-    user: &RootlessUser,
-) -> Result<(), DockerError> {
-    let (here, there) = (stat_of(&from.path)?, stat_of(&to.anchor)?);
-    let is_mount_point = to.there.is_some_and(|stat| stat.mount_root);
-    if (here.dev, here.mount_id) == (there.dev, there.mount_id) && !is_mount_point {
-        return Ok(());
-    }
-    check_is_no_mount_point(to)?;
-    let (user, from, to) = (&user.name, &from.path, to.path());
-    if here.dev == there.dev && here.mount_root {
-        let why = format!(
-            "is a mount point, and its content cannot be renamed to {}. A daemon that was killed leaves such a mount: run \
-             `umount {}`, if the data is there without it, too. Or add --copy, which copies the data",
-            shell_word(&to),
-            shell_word(from)
-        );
-        return Err(DockerError::in_the_way(from, why));
-    }
-    let why = format!(
-        "is on another filesystem, or another mount, than {}. Without --copy, the data is renamed. Add --copy, which copies it. \
-         Or choose a directory on that filesystem that {user} can reach, with --to DIR, and set it as \"data-root\" in \
-         ~{user}/.config/docker/daemon.json",
-        shell_word(from)
-    );
-    Err(DockerError::in_the_way(to, why))
-}
-
-/// The directory that is given to the user takes the place of what is there.
-pub(super) fn check_is_no_mount_point(to: &Target) -> Result<(), DockerError> {
-    if !to.there.is_some_and(|stat| stat.mount_root) {
-        return Ok(());
-    }
-    let path = to.path();
-    let below = path.join("docker");
-    let why = format!(
-        "is a mount point, and nothing can take its place. Choose a directory in it with --to {below}, and set it as \"data-root\" \
-         in the user's daemon.json",
-        below = shell_word(&below)
-    );
-    Err(DockerError::in_the_way(path, why))
-}
 
 pub(super) fn check_content(root: &DockerRoot) -> Result<(), DockerError> {
     let all = names(&root.path)?;

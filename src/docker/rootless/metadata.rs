@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::obstacles::{Obstacle, first_open_port, obstacles};
+use super::obstacles::obstacles;
 use crate::docker::DockerError;
 use crate::docker::container::Container;
 use crate::docker::data_root::{ContainerFiles, DockerRoot, not_json};
 use crate::docker::migration_plan::{config_with_new_paths, hostconfig_with_new_paths};
 use crate::docker::path_rewriter::PathRewriter;
+use crate::store_move::obstacle::{Obstacle, first_open_port};
 
 /// The metadata files of a container.
 pub(super) const CONFIG: &str = "config.v2.json";

@@ -1,35 +1,40 @@
 //! The plan that makes a plain data-root a rootless daemon's.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::checks::{
-    CONVERT, check_content, check_drivers, check_is_no_mount_point, check_is_reached, check_places,
-    check_same_filesystem, check_store, check_unused, other_daemon,
+    CONVERT, WORDS, check_content, check_drivers, check_is_reached, check_store, check_unused,
+    other_daemon,
 };
-use super::copied_move::{self, CopiedError, CopiedRun, Original};
-use super::layout::Layout;
 use super::metadata::{containers, left_binds, rewritten, troubled};
-use super::obstacles::Obstacle;
-use super::place::{Source, Target};
-use super::steps::{MoveSteps, UNUSED};
-use super::user::RootlessUser;
+use super::recognise;
+use super::steps::{LAYERS, MoveSteps};
 use crate::docker::DockerError;
 use crate::docker::data_root::{ASIDE, DockerRoot, canonical, names, plain_names};
-use crate::docker::data_root_copy::PlannedCopy;
 use crate::docker::inventory::Inventory;
 use crate::docker::path_owner::is_daemon_name;
 use crate::docker::path_rewriter::PathRewriter;
-use crate::docker::stamps::Stamps;
+use crate::docker::stamps::stamps_of;
 use crate::docker::steps::CONTAINERS;
-use crate::engine::{Plan, Policy, Refusal, Report, RunControl, ShiftRequest};
+use crate::engine::{Plan, Policy, Report, RunControl, ShiftRequest};
 use crate::idmap::Direction;
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::journal::{Step, Store};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
+use crate::store_move::copied_move::{self, CopiedError, Original, StoreMove};
+use crate::store_move::copy::PlannedCopy;
+use crate::store_move::layout::Layout;
+use crate::store_move::obstacle::Obstacle;
+use crate::store_move::place::{Source, Target};
+use crate::store_move::place_checks::{
+    check_is_no_mount_point, check_places, check_same_filesystem,
+};
+use crate::store_move::stamps::Stamps;
+use crate::store_move::steps::UNUSED;
+use crate::store_move::user::RootlessUser;
 
 /// What to migrate, or to take back.
 #[derive(Clone, Debug)]
@@ -93,7 +98,7 @@ impl RootlessMove {
     /// What is in the way. Nothing was changed.
     pub fn prepare(request: &RootlessRequest) -> Result<RootlessMove, DockerError> {
         let plain = Source::at(&canonical(&request.data_root)?)?;
-        let stamps = request.copy.then(|| Stamps::of(&plain.path)).transpose()?;
+        let stamps = request.copy.then(|| stamps_of(&plain.path)).transpose()?;
         Ok(RootlessMove {
             stamps,
             ..RootlessMove::of_source(request, &plain, &plain)?
@@ -121,10 +126,11 @@ impl RootlessMove {
         let user = &request.user;
         user.check_range_is_free()?;
         let to = Target::at(&request.rootless_root)?;
-        check_places(user, plain, &to)?;
+        check_places(user, (plain, &to), &WORDS)?;
+        recognise::check_is_none(&plain.path)?;
         match request.copy && from.path == plain.path {
-            true => check_is_no_mount_point(&to)?,
-            false => check_same_filesystem(from, &to, user)?,
+            true => check_is_no_mount_point(&to, &WORDS)?,
+            false => check_same_filesystem(user, (from, &to), &WORDS)?,
         }
         check_is_reached(user, &to)?;
         let docker_root = DockerRoot::at(&from.path);
@@ -141,8 +147,7 @@ impl RootlessMove {
         inventory.check()?;
 
         let holds_unused = check_unused(&to)?;
-        let mut steps = MoveSteps::to_user(from, &to, &user.map)?;
-        steps.make_parents(&to, user.root);
+        let mut steps = MoveSteps::to_user(from, &to, (&user.map, user.root))?;
         steps.block()?;
         let held = steps.hold(&carried, &to)?;
         for file in rewritten(&docker_root, &all, &moved)? {
@@ -162,12 +167,12 @@ impl RootlessMove {
             steps: [steps.early, steps.late].concat(),
             request: shift_request(request, Direction::Into, vec![from.path.clone()]),
             unchanged_since: None,
-            policy: Layout {
-                carried: (carried.iter().map(|name| name.as_bytes().to_vec()))
-                    .collect::<HashSet<_>>(),
-                namespace: OverlayNamespace::User,
-                rewritten: steps.rewritten,
-            },
+            policy: Layout::new(
+                LAYERS,
+                carried.iter().map(String::as_bytes),
+                OverlayNamespace::User,
+                &steps.rewritten,
+            ),
             carried,
             troubled: troubled(&docker_root, &all)?,
             restarted: Vec::new(),
@@ -200,7 +205,7 @@ impl RootlessMove {
             option: "--to",
         };
         let to = Target::at(&request.rootless_root)?;
-        original.copy_for(&to).map(Some)
+        Ok(Some(original.copy_for(&to)?))
     }
 
     /// Carries out the plan; with `copy`, that of a copy, which is made first.
@@ -214,28 +219,15 @@ impl RootlessMove {
         store: &Store,
         control: RunControl<'_>,
     ) -> Result<Report, CopiedError<DockerError>> {
-        let stamps = self.stamps.clone();
-        let (Some(copy), Some(stamps)) = (copy, stamps) else {
-            return Ok(self.plan().execute(store, control)?);
-        };
-        let run = CopiedRun {
-            original: self.plan(),
-            copy,
-            stamps,
-        };
-        let prepare = |path: &Path| {
-            let moved = RootlessMove::prepare_copy(request, path);
-            let mut moved = moved.map_err(CopiedError::InTheWay)?;
-            match moved.blockers.is_empty() {
-                true => Ok(moved),
-                false => Err(Refusal::from(moved.blockers.swap_remove(0)).into()),
-            }
-        };
-        copied_move::execute(run, (prepare, RootlessMove::plan), store, control)
+        let replan = |path: &Path| RootlessMove::prepare_copy(request, path);
+        copied_move::execute(self, copy, replan, store, control)
     }
+}
 
-    /// The plan, for the engine.
-    pub fn plan(&self) -> Plan<'_> {
+impl StoreMove for RootlessMove {
+    type Error = DockerError;
+
+    fn plan(&self) -> Plan<'_> {
         let policy: &dyn Policy = &self.policy;
         Plan {
             request: self.request.clone(),
@@ -247,6 +239,14 @@ impl RootlessMove {
             unchanged_since: self.unchanged_since,
             is_of_original: self.stamps.is_some(),
         }
+    }
+
+    fn stamps(&self) -> Option<&Stamps> {
+        self.stamps.as_ref()
+    }
+
+    fn take_blocker(&mut self) -> Option<TransientBlocker> {
+        (!self.blockers.is_empty()).then(|| self.blockers.remove(0))
     }
 }
 

@@ -9,7 +9,6 @@ use super::metadata::Rewritten;
 use super::steps::MoveSteps;
 use crate::docker::DockerError;
 use crate::docker::inventory::volumes::Edit;
-use crate::docker::mtime::mtime_step;
 use crate::docker::steps::CONTAINERS;
 use crate::fs::PinnedFile;
 use crate::fs::dir::open_dir;
@@ -17,6 +16,7 @@ use crate::fs::file_ops::{read_file, read_link};
 use crate::journal::step::{FileContent, StepPath};
 use crate::journal::{Name, Step};
 use crate::ownership::{Mapping, Ownership, OwnershipXattrs, map_all_of_ownership};
+use crate::store_move::mtime::mtime_step;
 
 impl MoveSteps<'_> {
     /// Metadata files of containers.

@@ -6,31 +6,21 @@
 //! (set-id bits), and no daemon starts on half of its data.
 
 use std::collections::HashSet;
-use std::path::Path;
 
-use super::place::{Source, Target};
 use crate::docker::DockerError;
-use crate::docker::data_root::{ASIDE, MOVING};
-use crate::docker::mtime::mtime_step;
-use crate::docker::steps::{CONTAINERS, GUARD, GUARD_OWNER, why_not_renamed};
-use crate::fs::{Identity, PinnedFile, Stat};
+use crate::docker::data_root::MOVING;
+use crate::docker::steps::{CONTAINERS, GUARD, GUARD_OWNER};
 use crate::idmap::{Direction, IdMap};
-use crate::journal::step::{NewDirectory, StepPath};
+use crate::journal::step::StepPath;
 use crate::journal::{Name, Step};
-use crate::ownership::Mode;
-
-/// Where the new docker root comes together.
-const HOLDER: &str = "rootless";
-
-/// What holds, in the new docker root, what an unused daemon had made in its place.
-pub(super) const UNUSED: &str = "unused";
-
-/// A directory that is root's alone.
-pub(super) const CLOSED: NewDirectory = NewDirectory {
-    uid: 0,
-    gid: 0,
-    mode: Mode::from_st_mode(0o700),
+use crate::store_move::mtime::mtime_step;
+use crate::store_move::place::{Source, Target};
+use crate::store_move::steps::{
+    Held, hand_over, hold, hold_unused, holder, make_holder, make_parents, renameable,
 };
+
+/// The directory of the storage driver whose layers have attributes of overlayfs.
+pub(super) const LAYERS: &str = "overlay2";
 
 /// Steps as they come together.
 pub(super) struct MoveSteps<'a> {
@@ -38,8 +28,8 @@ pub(super) struct MoveSteps<'a> {
     pub from: &'a Source,
     /// What ids become, this way.
     pub map: (&'a IdMap, Direction),
-    /// The directory that only root enters, in which everything is meanwhile.
-    pub holder: StepPath,
+    /// The root of the steps that has the directory in which everything is meanwhile.
+    holder_root: usize,
     /// Where `containers` is meanwhile.
     pub containers: StepPath,
     /// Files and symlinks that are written anew, by the names that lead to them in the docker root.
@@ -51,34 +41,34 @@ pub(super) struct MoveSteps<'a> {
 }
 
 impl<'a> MoveSteps<'a> {
-    /// To a user: the new docker root comes together beside the old one.
+    /// To a user: the new docker root comes together beside the old one. `user`: whose missing directories above it are.
     pub fn to_user(
         from: &'a Source,
-        to: &'a Target,
-        map: &'a IdMap,
+        to: &Target,
+        (map, user): (&'a IdMap, (u32, u32)),
     ) -> Result<MoveSteps<'a>, DockerError> {
-        let times = [
+        let mut early = vec![
             mtime_step(StepPath::new(0, [""; 0]), &from.path)?,
             mtime_step(to.step(0), &to.anchor)?,
         ];
-        let holder = format!("{MOVING}{HOLDER}");
+        // As a rootless dockerd makes them.
+        early.extend(make_parents(to, user, 0o711));
         Ok(MoveSteps {
-            containers: StepPath::new(0, [format!("{holder}-{CONTAINERS}")]),
-            holder: StepPath::new(0, [holder]),
+            containers: StepPath::new(0, [format!("{MOVING}rootless-{CONTAINERS}")]),
+            holder_root: 0,
             from,
             map: (map, Direction::Into),
             rewritten: HashSet::new(),
-            early: times.to_vec(),
+            early,
             late: Vec::new(),
         })
     }
 
     /// From a user: it comes together in the plain data-root, the second root of the steps.
     pub fn from_user(from: &'a Source, map: &'a IdMap) -> MoveSteps<'a> {
-        let holder = format!("{MOVING}{HOLDER}");
         MoveSteps {
-            containers: StepPath::new(1, [holder.as_str(), CONTAINERS]),
-            holder: StepPath::new(1, [holder]),
+            containers: holder(1, &[CONTAINERS.as_bytes()]),
+            holder_root: 1,
             from,
             map: (map, Direction::OutOf),
             rewritten: HashSet::new(),
@@ -89,21 +79,15 @@ impl<'a> MoveSteps<'a> {
 
     /// A place in the directory that holds everything meanwhile.
     pub fn holder(&self, names: &[&[u8]]) -> StepPath {
-        below(&self.holder, names)
+        holder(self.holder_root, names)
     }
 
     /// A place in `containers` where it is meanwhile.
     pub fn hidden(&self, names: &[&str]) -> StepPath {
-        below(&self.containers, names)
-    }
-
-    /// The directories that are missing above the new place, as a rootless dockerd makes them.
-    pub fn make_parents(&mut self, to: &Target, user: (u32, u32)) {
-        for n in 1..to.names.len() {
-            self.early.push(Step::MakeDir {
-                at: to.step(n),
-                made: owned(user, 0o711),
-            });
+        let names = names.iter().map(|name| Name(name.as_bytes().to_vec()));
+        StepPath {
+            root: self.containers.root,
+            path: self.containers.path.iter().cloned().chain(names).collect(),
         }
     }
 
@@ -119,7 +103,7 @@ impl<'a> MoveSteps<'a> {
             });
             return Ok(());
         }
-        let identity = carried(&path)?.identity;
+        let identity = renameable(&path)?.identity;
         self.early.push(mtime_step(from.clone(), &path)?);
         self.early.push(Step::Block {
             from,
@@ -131,64 +115,38 @@ impl<'a> MoveSteps<'a> {
     }
 
     /// Everything else goes where only root enters, and so does what an unused daemon made in the new place.
-    pub fn hold(
-        &mut self,
-        names: &[String],
-        to: &Target,
-    ) -> Result<Vec<(String, Identity)>, DockerError> {
-        self.early.push(Step::MakeDir {
-            at: self.holder(&[]),
-            made: CLOSED,
-        });
-        if to.there.is_some() {
-            let aside = format!("{ASIDE}{UNUSED}");
-            self.early.push(Step::Rename {
-                from: to.top(),
-                to: self.holder(&[aside.as_bytes()]),
-                identity: carried(&to.path())?.identity,
-            });
-        }
-        let mut held = Vec::new();
-        for name in names {
-            let identity = carried(&self.from.path.join(name))?.identity;
-            self.early.push(Step::Rename {
-                from: self.from.step(&[name]),
-                to: self.holder(&[name.as_bytes()]),
-                identity,
-            });
-            held.push((name.clone(), identity));
-        }
+    pub fn hold(&mut self, names: &[String], to: &Target) -> Result<Vec<Held>, DockerError> {
+        self.early.push(make_holder(self.holder_root));
+        self.early.extend(hold_unused(to)?);
+        let (steps, held) = hold(self.holder_root, self.from, names)?;
+        self.early.extend(steps);
         Ok(held)
     }
 
     /// All of it goes to its new place, and is the user's. `held`: what is in it.
     pub fn place(
         &mut self,
-        mut held: Vec<(String, Identity)>,
+        mut held: Vec<Held>,
         (to, user): (&Target, (u32, u32)),
     ) -> Result<(), DockerError> {
         let path = self.from.path.join(CONTAINERS);
         if path.symlink_metadata().is_ok() {
-            let identity = carried(&path)?.identity;
+            let identity = renameable(&path)?.identity;
             self.late.push(Step::Rename {
                 from: self.hidden(&[]),
                 to: self.holder(&[CONTAINERS.as_bytes()]),
                 identity,
             });
-            held.push((CONTAINERS.to_string(), identity));
+            held.push(Held {
+                name: CONTAINERS.into(),
+                identity,
+            });
         }
-        let Some((name, identity)) = held.pop() else {
+        let Some(entry) = held.pop() else {
             let why = "holds nothing that a daemon made. Is it the right one?";
             return Err(DockerError::in_the_way(&self.from.path, why));
         };
-        self.late.push(Step::HandOver {
-            from: self.holder(&[]),
-            to: to.top(),
-            entry: Name(name.into_bytes()),
-            identity,
-            closed: CLOSED,
-            open: owned(user, 0o710),
-        });
+        self.late.push(hand_over(to, entry, user, 0o710));
         // Last: until then the daemon of before must not start without its data.
         self.late.push(Step::Remove {
             at: self.from.step(&[CONTAINERS]),
@@ -196,35 +154,5 @@ impl<'a> MoveSteps<'a> {
             made: GUARD_OWNER,
         });
         Ok(())
-    }
-}
-
-fn owned((uid, gid): (u32, u32), mode: u32) -> NewDirectory {
-    NewDirectory {
-        uid,
-        gid,
-        mode: Mode::from_st_mode(mode),
-    }
-}
-
-fn below<N: AsRef<[u8]>>(place: &StepPath, names: &[N]) -> StepPath {
-    let names = names.iter().map(|name| Name(name.as_ref().to_vec()));
-    StepPath {
-        root: place.root,
-        path: place.path.iter().cloned().chain(names).collect(),
-    }
-}
-
-/// What is at a path, if it can be carried by renaming it.
-pub(super) fn carried(path: &Path) -> Result<Stat, DockerError> {
-    let pin = PinnedFile::path(path);
-    let stat = pin.and_then(|pin| pin.stat());
-    let stat = stat.map_err(DockerError::errno(path))?;
-    match why_not_renamed(path, &stat) {
-        None => Ok(stat),
-        Some(why) => {
-            let help = "Move it into the data-root's filesystem first";
-            Err(DockerError::in_the_way(path, format!("{why}. {help}")))
-        }
     }
 }

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::user::RootlessUser;
 use crate::docker::DockerError;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::open_regular;
+use crate::store_move::user::RootlessUser;
 
 /// Below the home.
 const DIRECTORIES: [&str; 2] = [".config", "docker"];
@@ -73,7 +73,8 @@ impl UserConfig {
 
     /// Where the daemon looks for its data.
     pub fn data_root(&self, user: &RootlessUser) -> PathBuf {
-        self.data_root.clone().unwrap_or_else(|| user.data_root())
+        let own = || user.home.join(".local/share/docker");
+        self.data_root.clone().unwrap_or_else(own)
     }
 }
 

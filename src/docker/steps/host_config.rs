@@ -6,8 +6,8 @@ use super::StepList;
 use crate::docker::DockerError;
 use crate::docker::daemon_json;
 use crate::docker::idmapped::unit;
-use crate::docker::mtime::mtime_step;
 use crate::journal::step::StepPath;
+use crate::store_move::mtime::mtime_step;
 
 impl StepList<'_> {
     /// `userns-remap` in `daemon.json` gets this value; with none it is taken out. A daemon that is started early must

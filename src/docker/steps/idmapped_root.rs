@@ -5,11 +5,11 @@ use super::{MOUNT_POINT, StepList};
 use crate::docker::DockerError;
 use crate::docker::data_root::read_text;
 use crate::docker::idmapped::{self, IdmappedRoot};
-use crate::docker::mtime::mtime_of;
 use crate::docker::remap::Remap;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::Mode;
+use crate::store_move::mtime::mtime_of;
 
 impl StepList<'_> {
     /// The mount point is made, empty and immutable, and the directory that is to be mounted there.

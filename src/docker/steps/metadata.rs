@@ -9,13 +9,13 @@ use std::path::Path;
 use super::{CONTAINERS, StepList, stat};
 use crate::docker::DockerError;
 use crate::docker::inventory::volumes::Edit;
-use crate::docker::mtime::mtime_step;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::{read_file, read_link};
 use crate::idmap::Direction;
 use crate::journal::step::{FileContent, StepPath};
 use crate::journal::{Name, Step};
 use crate::ownership::{Mapping, Ownership, OwnershipXattrs};
+use crate::store_move::mtime::mtime_step;
 
 /// Owner and group of a file before and after it is rewritten; none where they stay.
 type Owners = [Option<(u32, u32)>; 2];

@@ -23,13 +23,13 @@ use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::data_root::MOVING;
-use super::mtime::mtime_step;
 use crate::engine::Rule;
 use crate::fs::{PinnedFile, Stat};
 use crate::idmap::IdMap;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::Mode;
+use crate::store_move::mtime::mtime_step;
 pub(super) use guard::{GUARD, GUARD_OWNER};
 pub use rename::why_not_renamed;
 

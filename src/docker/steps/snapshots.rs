@@ -8,9 +8,9 @@ use crate::docker::conversion::plan::{Conversion, Transfer};
 use crate::docker::conversion::staging::Staging;
 use crate::docker::data_root::names;
 use crate::docker::layout::SnapshotTrees;
-use crate::docker::mtime::mtime_step;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
+use crate::store_move::mtime::mtime_step;
 
 impl StepList<'_> {
     /// What was made for a conversion before the run; undone, it is removed.

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::members::{first_bad, is_id, is_list_of, is_object_of, is_owner, is_time, listed};
-use crate::docker::data_root::names;
-use crate::docker::rootless::place::stat_of;
-use crate::docker::rootless::revert::tar_split::first_that_leads_out;
-use crate::docker::rootless::revert::{
-    first_not_plain, is_directory, is_layer_name, overlay_leads_out,
-};
 use crate::fs::escape::shell_word;
 use crate::podman::PodmanError;
 use crate::podman::store::{DRIVER, Store};
+use crate::store_move::files::is_directory;
+use crate::store_move::files::names;
+use crate::store_move::place::stat_of;
+use crate::store_move::untrusted::{
+    first_not_plain, first_that_leads_out, is_layer_name, overlay_leads_out,
+};
 
 /// What tells whether a program mounts layers (fuse-overlayfs).
 const FLAG: &str = ".has-mount-program";

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::docker::rootless::revert::json::{Strict, object};
+use crate::store_move::untrusted::json::{Strict, object};
 
 /// The object that a text is.
 ///

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::docker::rootless::place::{Source, stat_of};
-use crate::docker::rootless::user::RootlessUser;
 use crate::fs::escape::shell_word;
 use crate::podman::PodmanError;
 use crate::podman::checks::check_not_interrupted;
 use crate::podman::store::Store;
+use crate::store_move::place::{Source, stat_of};
+use crate::store_move::user::RootlessUser;
 
 /// How another store of root's is chosen.
 pub(super) const OTHER_PLACE: &str = "Choose a directory below directories of root's with --storage DIR, which is graphroot in \

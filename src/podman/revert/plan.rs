@@ -1,6 +1,5 @@
 //! The plan that makes a user's store that of root's Podman.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -10,11 +9,7 @@ use super::places::{OTHER_PLACE, free_name};
 use super::secrets::SecretList;
 use super::steps::TakeSteps;
 use super::{TAKEN, containers, layers, places, secrets, volumes};
-use crate::docker::data_root::ASIDE;
-use crate::docker::rootless::revert::{check_is_roots, check_was_read};
-use crate::docker::rootless::user::RootlessUser;
-use crate::engine::{Plan, Policy, Reading, ShiftRequest};
-use crate::fs::{Root, mount_watch};
+use crate::engine::{Plan, Policy, ShiftRequest};
 use crate::idmap::Direction;
 use crate::journal::Step;
 use crate::journal::record::{RunKind, WalkOptions};
@@ -26,12 +21,15 @@ use crate::podman::database::json::Rewriter;
 use crate::podman::database::tables::made_anew;
 use crate::podman::database::{Database, DatabaseError};
 use crate::podman::in_use::used_by_root_since_boot;
-use crate::podman::layout::Layout;
 use crate::podman::paths::{Directories, PathMap};
-use crate::podman::steps::UNUSED;
 use crate::podman::store::{DRIVER, Holds, SQLITE, Store};
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_nobody_holds;
+use crate::store_move::layout::Layout;
+use crate::store_move::names::ASIDE;
+use crate::store_move::steps::UNUSED;
+use crate::store_move::untrusted::{begin_reading, check_is_roots, check_was_read};
+use crate::store_move::user::RootlessUser;
 
 /// Where files of containers stay behind, in the user's store.
 const LEFT: &str = "idshift-aside-containers";
@@ -83,10 +81,7 @@ impl StoreTake {
         let user = &request.user;
         let to = places::roots(&request.storage)?;
         let from = places::users(&request.target, user)?;
-        let reading = Reading::begin(Root::open(&from.path).map_err(of_place)?);
-        // Users may mount filesystems of their own making on their directories, and unmount them again.
-        mount_watch::are_watched();
-        mount_watch::have_changed();
+        let reading = begin_reading(&from.path)?;
         places::check(&from, &to)?;
         check_is_roots(&to, OTHER_PLACE)?;
         let store = Store::at(&from.path);
@@ -135,12 +130,12 @@ impl StoreTake {
             steps: [steps.early, steps.late].concat(),
             request: shift_request(request, vec![from.path.clone(), to.clone()]),
             unchanged_since: reading.since,
-            policy: Layout {
-                carried: (taken.iter().map(|name| name.as_bytes().to_vec()))
-                    .collect::<HashSet<_>>(),
-                namespace: OverlayNamespace::Trusted,
-                rewritten: steps.rewritten,
-            },
+            policy: Layout::new(
+                DRIVER,
+                taken.iter().copied(),
+                OverlayNamespace::Trusted,
+                &steps.rewritten,
+            ),
             left: left.filter(|name| !taken.contains(&&name[..])).collect(),
             restarted: containers.restarted,
             logged: containers.logged,
@@ -166,10 +161,6 @@ impl StoreTake {
             is_of_original: false,
         }
     }
-}
-
-fn of_place(error: crate::fs::root::RootError) -> PodmanError {
-    PodmanError::from(crate::docker::DockerError::Place(error))
 }
 
 /// What changes paths.

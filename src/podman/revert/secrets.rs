@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::layers::check_is_closed;
 use super::members::{is_empty, of_text};
-use crate::docker::rootless::revert::first_not_plain;
 use crate::fs::escape::shell_word;
 use crate::podman::PodmanError;
 use crate::podman::database::json::{Kind, Rewriter};
 use crate::podman::store::Store;
+use crate::store_move::untrusted::first_not_plain;
 
 /// The list, in the store.
 pub(super) const LIST: [&str; 2] = ["secrets", "secrets.json"];

@@ -6,23 +6,20 @@
 //! comes to any of it.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::secrets::{LIST, SecretList};
-use crate::docker::data_root::MOVING;
-use crate::docker::rootless::place::Source;
-use crate::docker::rootless::revert::{close_step, restrict_step};
-use crate::fs::Identity;
 use crate::journal::Step;
 use crate::journal::step::{Content, FileContent, StepPath};
 use crate::podman::PodmanError;
-use crate::podman::steps::{CLOSED, GUARD, GUARD_OWNER, carried, of_root, times};
+use crate::podman::steps::GUARD;
 use crate::podman::store::{DRIVER, SQLITE};
-
-/// Where everything is meanwhile, in root's store.
-const HOLDER: &str = "rootless";
+use crate::store_move::mtime::mtime_step;
+use crate::store_move::place::Source;
+use crate::store_move::steps::{
+    CLOSED, GUARD_OWNER, Held, close_step, hold, holder, make_holder, place_all, renameable,
+    restrict_step, set_aside,
+};
 
 /// Steps as they come together. The first root of them is the user's store, the second one is root's.
 pub(super) struct TakeSteps<'a> {
@@ -41,7 +38,7 @@ impl<'a> TakeSteps<'a> {
     pub fn new(from: &'a Source, to: &'a Path) -> Result<TakeSteps<'a>, PodmanError> {
         let mut early = vec![close_step(&from.path)?];
         early.extend(restrict_step(to, 0o700)?);
-        early.push(times(StepPath::new(1, [""; 0]), to)?);
+        early.push(mtime_step(StepPath::new(1, [""; 0]), to)?);
         Ok(TakeSteps {
             from,
             to,
@@ -51,31 +48,13 @@ impl<'a> TakeSteps<'a> {
         })
     }
 
-    fn holder(&self, names: &[&[u8]]) -> StepPath {
-        let holder = format!("{MOVING}{HOLDER}");
-        let all = [holder.as_bytes()].into_iter().chain(names.iter().copied());
-        StepPath::new(1, all)
-    }
-
     /// What an unused Podman of root's made goes into `aside`, and a guard and the new database take its place.
     pub fn clear(
         &mut self,
         (there, aside): (&[Vec<u8>], &str),
         database: Vec<u8>,
     ) -> Result<(), PodmanError> {
-        if !there.is_empty() {
-            self.early.push(Step::MakeDir {
-                at: StepPath::new(1, [aside]),
-                made: CLOSED,
-            });
-        }
-        for name in there {
-            self.early.push(Step::Rename {
-                from: StepPath::new(1, [name]),
-                to: StepPath::new(1, [aside.as_bytes(), name]),
-                identity: carried(&self.to.join(OsStr::from_bytes(name)))?.identity,
-            });
-        }
+        self.early.extend(set_aside(self.to, there, aside)?);
         self.early.push(Step::Create {
             at: StepPath::new(1, [DRIVER]),
             content: GUARD.to_string().into(),
@@ -84,37 +63,23 @@ impl<'a> TakeSteps<'a> {
         self.early.push(Step::Create {
             at: StepPath::new(1, [SQLITE]),
             content: Content(database),
-            made: of_root(0o644),
+            made: GUARD_OWNER,
         });
         Ok(())
     }
 
-    /// What is taken over goes where only root enters. Gives each name with its inode.
-    pub fn take(
-        &mut self,
-        taken: &[&'static str],
-    ) -> Result<Vec<(&'static str, Identity)>, PodmanError> {
-        self.early.push(Step::MakeDir {
-            at: self.holder(&[]),
-            made: CLOSED,
-        });
-        let mut held = Vec::new();
-        for name in taken {
-            let identity = carried(&self.from.path.join(name))?.identity;
-            self.early.push(Step::Rename {
-                from: self.from.step(&[name]),
-                to: self.holder(&[name.as_bytes()]),
-                identity,
-            });
-            held.push((*name, identity));
-        }
+    /// What is taken over goes where only root enters.
+    pub fn take(&mut self, taken: &[&str]) -> Result<Vec<Held>, PodmanError> {
+        self.early.push(make_holder(1));
+        let (steps, held) = hold(1, self.from, taken)?;
+        self.early.extend(steps);
         Ok(held)
     }
 
     /// The list of secrets has the path of their content.
     pub fn rewrite(&mut self, list: SecretList, user: (u32, u32)) -> Result<(), PodmanError> {
         let path = self.from.path.join(LIST.join("/"));
-        let stat = carried(&path)?;
+        let stat = renameable(&path)?;
         if (stat.uid, stat.gid) != user {
             let why = format!(
                 "belongs to {}:{}, and not to the user. `chown {}:{}` it as root",
@@ -127,10 +92,10 @@ impl<'a> TakeSteps<'a> {
         }
         let [dir, file] = LIST.map(str::as_bytes);
         let above = self.from.path.join(LIST[0]);
-        self.late.push(times(self.holder(&[dir]), &above)?);
+        self.late.push(mtime_step(holder(1, &[dir]), &above)?);
         self.rewritten.insert(vec![dir.to_vec(), file.to_vec()]);
         self.late.push(Step::Rewrite {
-            at: self.holder(&[dir, file]),
+            at: holder(1, &[dir, file]),
             before: FileContent {
                 text: list.before,
                 mtime_ns: Some(list.mtime_ns),
@@ -158,41 +123,21 @@ impl<'a> TakeSteps<'a> {
             let path = (names.iter()).fold(self.from.path.clone(), |path, name| path.join(name));
             let bytes: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
             let dir = path.parent().unwrap_or(&self.from.path);
-            let above = self.holder(&bytes[..bytes.len() - 1]);
-            self.late.push(times(above, dir)?);
+            let above = holder(1, &bytes[..bytes.len() - 1]);
+            self.late.push(mtime_step(above, dir)?);
             let owned = names.iter().map(|name| name.as_bytes().to_vec());
             self.rewritten.insert(owned.collect());
             self.late.push(Step::Rename {
-                from: self.holder(&bytes),
+                from: holder(1, &bytes),
                 to: self.from.step(&[aside, &names[1..].join("-")]),
-                identity: carried(&path)?.identity,
+                identity: renameable(&path)?.identity,
             });
         }
         Ok(())
     }
 
     /// Everything gets its place in root's store, the layers last.
-    pub fn put(&mut self, held: Vec<(&'static str, Identity)>) {
-        let (layers, others): (Vec<_>, Vec<_>) =
-            held.into_iter().partition(|(name, _)| *name == DRIVER);
-        for (name, identity) in others {
-            self.late.push(Step::Rename {
-                from: self.holder(&[name.as_bytes()]),
-                to: StepPath::new(1, [name]),
-                identity,
-            });
-        }
-        for (name, identity) in layers {
-            self.late.push(Step::Unblock {
-                from: self.holder(&[name.as_bytes()]),
-                to: StepPath::new(1, [name]),
-                identity,
-                content: GUARD.to_string(),
-            });
-        }
-        self.late.push(Step::RemoveDir {
-            at: self.holder(&[]),
-            made: CLOSED,
-        });
+    pub fn put(&mut self, held: Vec<Held>) {
+        self.late.extend(place_all(held, DRIVER, GUARD));
     }
 }

@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use super::layers::check_is_closed;
 use super::members::{first_bad, is_empty, is_object_of, is_owner, is_time, of_text};
-use crate::docker::data_root::names;
-use crate::docker::rootless::revert::{is_directory, is_volume_name};
 use crate::fs::escape::shell_word;
 use crate::podman::PodmanError;
 use crate::podman::database::json::{Kind, Rewriter};
 use crate::podman::database::tables::VolumeRow;
 use crate::podman::store::{SQLITE, Store};
+use crate::store_move::files::is_directory;
+use crate::store_move::files::names;
+use crate::store_move::untrusted::is_volume_name;
 
 /// Refuses anything in the directory of volumes but volumes whose content is there.
 ///

@@ -15,15 +15,15 @@ use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::cli::output::{tell, tell_sentences};
 use crate::docker::bind_mounts::Advice;
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
-use crate::docker::data_root_copy::PlannedCopy;
+use crate::docker::conversion_run::conversion_run;
 use crate::docker::guidance as help;
 use crate::docker::idmapped::{place, told_copied, unit};
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Migrated, Planned};
 use crate::docker::migration_plan::Migration;
 use crate::docker::remap::Remap;
-use crate::docker::unfinished_run::conversion_run;
 use crate::engine::Outcome;
 use crate::journal::Store;
+use crate::store_move::copy::PlannedCopy;
 
 /// Runs it.
 pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit, Failure> {

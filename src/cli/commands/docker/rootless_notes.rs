@@ -5,12 +5,13 @@ use std::path::Path;
 use crate::cli::commands::copied;
 use crate::cli::commands::user_made::trust;
 use crate::cli::output::text::{path, shell_word};
-use crate::docker::data_root_copy::PlannedCopy;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest};
 use crate::docker::rootless::user_config::UserConfig;
 use crate::engine::{Outcome, Report};
 use crate::idmap::Direction;
 use crate::preflight::check_system_path;
+use crate::store_move::copied_move::StoreMove;
+use crate::store_move::copy::PlannedCopy;
 
 /// What is taken over of a user's.
 const ALL: &str = "images, containers and volumes";

@@ -1,55 +1,44 @@
 //! `idshift podman migrate`
 
-use super::carry_out::{Blockers, CutShort, Move};
 use super::{bind_note, refused};
 use crate::cli::args::{Immutable, PodmanMigrateArgs};
 use crate::cli::commands::copied;
+use crate::cli::commands::store_move::{Blockers, CutShort, Move, MoveArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text::path;
-use crate::docker::data_root_copy::PlannedCopy;
-use crate::docker::rootless::copied_move::unfinished_copy;
-use crate::docker::rootless::user::RootlessUser;
 use crate::engine::{Outcome, Report};
-use crate::journal::Store;
 use crate::podman::PodmanError;
 use crate::podman::config::{StorageConf, rootless_store};
-use crate::podman::plan::{ENGINE, MoveRequest, StoreMove};
+use crate::podman::plan::{ENGINE, MoveRequest, PodmanMove};
+use crate::store_move::copied_move::{StoreMove, unfinished_copy};
+use crate::store_move::copy::PlannedCopy;
+use crate::store_move::user::RootlessUser;
 
 /// Runs it.
 pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.both.effort.apply().map_err(Failure::refused)?;
     let request = request(args).map_err(refused)?;
-    let store = Store::at(&args.both.store.journal_dir);
-    let unfinished = || unfinished_copy(&store, &request.target, ENGINE, &request.user.name);
     let cut_short = CutShort {
         now: &request.storage,
-        of_copy: &unfinished,
+        of_copy: &|store| unfinished_copy(store, &request.target, ENGINE, &request.user.name),
     };
-    let mut plan = cut_short.prepared(&args.both, call, || StoreMove::prepare(&request))?;
-    let mut blockers = Blockers {
-        mounted: plan.mounted.take(),
+    let (args, dry_run) = (MoveArgs::from(&args.both), args.both.dry_run);
+    let mut plan = cut_short.prepared(&args, call, || PodmanMove::prepare(&request))?;
+    let blockers = Blockers {
+        hiding: plan.mounted.take(),
         others: std::mem::take(&mut plan.blockers),
     };
-    if !args.both.dry_run {
-        blockers.refuse(&cut_short, &store)?;
-    }
-    let copy = plan
-        .copy(&request)
-        .map_err(|error| cut_short.first(&store, error))?;
     let move_of = Move {
         plan: plan.plan(),
         blockers,
-        question: &question(&plan, &request, copy.as_ref()),
-        execute: &|store, control| plan.execute(&request, copy.as_ref(), store, control),
-        notes: &|report| {
-            let mut told = notes(&plan, (&request, copy.as_ref()), report, args.both.dry_run);
-            let of_copy = |it| copied::notes(it, report, args.both.dry_run);
-            told.extend(copy.iter().flat_map(of_copy));
-            told
-        },
+        copy: &|| plan.copy(&request),
+        question: &|copy| question(&plan, &request, copy),
+        execute: &|copy, store, control| plan.execute(&request, copy, store, control),
+        notes: &|report| notes(&plan, &request, report, dry_run),
+        last_note: None,
     };
-    move_of.carry_out((&args.both, &cut_short), &limits, call)
+    move_of.carry_out((&args, &cut_short), &limits, call)
 }
 
 fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
@@ -74,7 +63,7 @@ fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
 }
 
 /// What is about to be done.
-fn question(plan: &StoreMove, request: &MoveRequest, copy: Option<&PlannedCopy>) -> Vec<String> {
+fn question(plan: &PodmanMove, request: &MoveRequest, copy: Option<&PlannedCopy>) -> Vec<String> {
     let of_copy = copy.map_or("", |_| "a copy of ");
     let mut lines = vec![
         format!("Moving {of_copy}{} to {}", path(&plan.from), path(&plan.to)),
@@ -97,12 +86,7 @@ fn question(plan: &StoreMove, request: &MoveRequest, copy: Option<&PlannedCopy>)
 }
 
 /// What a person should know of a run.
-fn notes(
-    plan: &StoreMove,
-    (request, copy): (&MoveRequest, Option<&PlannedCopy>),
-    report: &Report,
-    dry_run: bool,
-) -> Vec<String> {
+fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: bool) -> Vec<String> {
     let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if !is_done {
         return Vec::new();
@@ -112,9 +96,9 @@ fn notes(
         true => ("would go", "would stay"),
         false => ("went", "stays"),
     };
-    let what = match copy {
-        Some(_) => format!("A copy of {}", path(&plan.from)),
-        None => path(&plan.from),
+    let what = match request.copy {
+        true => format!("A copy of {}", path(&plan.from)),
+        false => path(&plan.from),
     };
     let mut notes = vec![format!(
         "{what} {goes} to {}: {}.",
@@ -122,7 +106,7 @@ fn notes(
         plan.holds
     )];
     // That of a copy is in the directory that a rollback needs.
-    let old = plan.old_database.as_ref().filter(|_| copy.is_none());
+    let old = plan.old_database.as_ref().filter(|_| !request.copy);
     notes.extend(old.map(|name| {
         format!(
             "The old database {stays} as {}, for a rollback. Remove it when nothing is missing.",
@@ -167,9 +151,9 @@ fn notes(
             "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). What \
              started containers at boot (units in /etc/systemd/system, /etc/containers/systemd) is to be moved to {user}'s \
              ~/.config. {}.",
-            match copy {
-                Some(_) => "Root's Podman still has its own: do not let both run the same containers",
-                None => "Root's Podman does not have this data any more",
+            match request.copy {
+                true => "Root's Podman still has its own: do not let both run the same containers",
+                false => "Root's Podman does not have this data any more",
             }
         ));
     }

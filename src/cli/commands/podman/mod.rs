@@ -1,7 +1,6 @@
 //! `idshift podman`: one file a subcommand.
 
 mod audit;
-mod carry_out;
 mod migrate;
 mod revert;
 

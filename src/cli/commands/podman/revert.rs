@@ -1,17 +1,17 @@
 //! `idshift podman revert`
 
-use super::carry_out::{Blockers, CutShort, Move};
 use super::refused;
 use crate::cli::args::PodmanRevertArgs;
+use crate::cli::commands::store_move::{Blockers, CutShort, Move, MoveArgs};
 use crate::cli::commands::user_made;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text::{path, shell_word};
-use crate::docker::rootless::user::RootlessUser;
 use crate::engine::{Outcome, Report};
 use crate::podman::PodmanError;
 use crate::podman::config::{StorageConf, rootless_store};
 use crate::podman::revert::plan::{StoreTake, TakeRequest};
+use crate::store_move::user::RootlessUser;
 
 /// Runs it.
 pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -19,21 +19,24 @@ pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failu
     let request = request(args).map_err(refused)?;
     let cut_short = CutShort {
         now: &request.target,
-        of_copy: &|| None,
+        of_copy: &|_| None,
     };
-    let mut plan = cut_short.prepared(&args.both, call, || StoreTake::prepare(&request))?;
+    let (args, dry_run) = (MoveArgs::from(&args.both), args.both.dry_run);
+    let mut plan = cut_short.prepared(&args, call, || StoreTake::prepare(&request))?;
     let blockers = Blockers {
-        mounted: None,
+        hiding: None,
         others: std::mem::take(&mut plan.blockers),
     };
-    let move_of = Move {
+    let move_of = Move::<PodmanError> {
         plan: plan.plan(),
         blockers,
-        question: &question(&plan, &request),
-        execute: &|store, control| Ok(plan.plan().execute(store, control)?),
-        notes: &|report| notes(&plan, &request, report, args.both.dry_run),
+        copy: &|| Ok(None),
+        question: &|_| question(&plan, &request),
+        execute: &|_, store, control| Ok(plan.plan().execute(store, control)?),
+        notes: &|report| notes(&plan, &request, report, dry_run),
+        last_note: None,
     };
-    move_of.carry_out((&args.both, &cut_short), &limits, call)
+    move_of.carry_out((&args, &cut_short), &limits, call)
 }
 
 fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, PodmanError> {
@@ -55,9 +58,9 @@ fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, PodmanError> {
 }
 
 /// What is about to be done.
-fn question(plan: &StoreTake, request: &TakeRequest) -> [String; 5] {
+fn question(plan: &StoreTake, request: &TakeRequest) -> Vec<String> {
     let user = &request.user;
-    [
+    vec![
         format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
         format!("  It has {}.", plan.holds),
         format!(

@@ -7,13 +7,13 @@ use super::text::{MADE, after, arguments, files};
 use super::{DROP_IN, DROP_INS, UNIT, UNITS, path_of};
 use crate::docker::DockerError;
 use crate::docker::data_root::{names, read_text};
-use crate::docker::mtime::mtime_step;
 use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
 use crate::host::systemd_unit::{not_nameable, program_of_root};
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
 use crate::ownership::Mode;
+use crate::store_move::mtime::mtime_step;
 
 /// Where this program is: a unit names it, finds it there at each boot, and runs it as root.
 fn check_program_stays() -> Result<(), DockerError> {

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::json::object;
 use super::networks::without_network_ids;
 use super::powers::{config_powers, host_powers, is_plain_name};
 use crate::docker::DockerError;
@@ -12,6 +11,7 @@ use crate::docker::data_root::{ContainerFiles, DockerRoot, names, not_json};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::rootless::metadata::{CONFIG, Found, HOSTCONFIG, Rewritten, rewritten};
 use crate::docker::steps::CONTAINERS;
+use crate::store_move::untrusted::json::object;
 
 /// Most of the members that are told of one container.
 const TOLD: usize = 8;

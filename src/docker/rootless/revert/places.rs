@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::docker::DockerError;
-use crate::docker::rootless::place::{Source, changed_by_others, stat_of};
 use crate::docker::rootless::recognise;
-use crate::docker::rootless::user::RootlessUser;
-use crate::fs::escape::{escaped, shell_word};
+use crate::fs::escape::shell_word;
+use crate::store_move::place::{Source, stat_of};
+use crate::store_move::user::RootlessUser;
 
 pub(super) fn check_places(
     user: &RootlessUser,
@@ -67,17 +67,4 @@ pub(super) fn check_same_filesystem(from: &Source, to: &Path) -> Result<(), Dock
         shell_word(&from.path)
     );
     Err(DockerError::in_the_way(to, why))
-}
-
-/// Others than root must not be able to change what root's engine gets, or to put something in its place. `remedy`: how to
-/// choose another place.
-pub(crate) fn check_is_roots(to: &Path, remedy: &str) -> Result<(), DockerError> {
-    let Some((path, who)) = changed_by_others(to)? else {
-        return Ok(());
-    };
-    let why = format!(
-        "can be changed by {who}, and {} is to hold what runs with root's rights. {remedy}, or change owner and mode",
-        escaped(to)
-    );
-    Err(DockerError::in_the_way(path, why))
 }

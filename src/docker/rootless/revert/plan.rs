@@ -1,9 +1,6 @@
 //! The plan that makes a rootless data-root the plain daemon's.
 
-use std::collections::HashSet;
-use std::path::Path;
-
-use super::places::{check_is_roots, check_is_there, check_places, check_same_filesystem};
+use super::places::{check_is_there, check_places, check_same_filesystem};
 use super::steps::there;
 use super::{TAKEN, containers as metadata_of, layers, shape};
 use crate::docker::DockerError;
@@ -13,17 +10,17 @@ use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::rootless::checks::{
     check_content, check_drivers, check_store, check_unused_plain,
 };
-use crate::docker::rootless::layout::Layout;
 use crate::docker::rootless::metadata::containers;
-use crate::docker::rootless::place::Source;
 use crate::docker::rootless::plan::{RootlessMove, RootlessRequest, shift_request};
-use crate::docker::rootless::steps::{MoveSteps, UNUSED};
-use crate::engine::Reading;
-use crate::fs::{Root, mount_watch};
+use crate::docker::rootless::steps::{LAYERS, MoveSteps};
 use crate::idmap::Direction;
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_nobody_holds;
+use crate::store_move::layout::Layout;
+use crate::store_move::place::Source;
+use crate::store_move::steps::UNUSED;
+use crate::store_move::untrusted::{begin_reading, check_is_roots, check_was_read};
 
 impl RootlessMove {
     /// Reads both data-roots and makes the plan of the way back.
@@ -35,10 +32,7 @@ impl RootlessMove {
         let to = canonical(&request.data_root)?;
         check_is_there(&request.rootless_root, user)?;
         let from = Source::at(&request.rootless_root)?;
-        let reading = Reading::begin(Root::open(&from.path).map_err(DockerError::Place)?);
-        // Users may mount filesystems of their own making on their directories, and unmount them again.
-        mount_watch::are_watched();
-        mount_watch::have_changed();
+        let reading = begin_reading(&from.path)?;
         check_places(user, &from, &to)?;
         check_same_filesystem(&from, &to)?;
         check_is_roots(&to, OTHER_PLACE)?;
@@ -85,12 +79,12 @@ impl RootlessMove {
                 vec![from.path.clone(), to.clone()],
             ),
             unchanged_since: Some(reading.since),
-            policy: Layout {
-                carried: (taken.iter().map(|name| name.as_bytes().to_vec()))
-                    .collect::<HashSet<_>>(),
-                namespace: OverlayNamespace::Trusted,
-                rewritten: steps.rewritten,
-            },
+            policy: Layout::new(
+                LAYERS,
+                taken.iter().map(String::as_bytes),
+                OverlayNamespace::Trusted,
+                &steps.rewritten,
+            ),
             troubled: Vec::new(),
             left_binds: Vec::new(),
             restarted: metadata.restarted,
@@ -107,21 +101,6 @@ impl RootlessMove {
             blockers,
             stamps: None,
         })
-    }
-}
-
-/// Paths must have led to one tree as long as it was read.
-pub(crate) fn check_was_read(reading: &Reading, from: &Path) -> Result<(), DockerError> {
-    let again = |path: &Path, what: &str| {
-        let why = format!("{what} while it was read. Run this again");
-        Err(DockerError::in_the_way(path, why))
-    };
-    if mount_watch::have_changed() {
-        return again(from, "something was mounted or unmounted");
-    }
-    match reading.changed_above().map_err(DockerError::Place)? {
-        Some(path) => again(&path, "was changed"),
-        None => Ok(()),
     }
 }
 

@@ -1,13 +1,14 @@
 //! The kinds of entries that dockerd makes. dockerd follows symlinks, as root: a log that is one would be written elsewhere.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, names, read_text};
-use crate::docker::rootless::place::stat_of;
 use crate::docker::steps::CONTAINERS;
 use crate::fs::escape::shell_word;
+use crate::store_move::files::is_directory;
+use crate::store_move::place::stat_of;
+use crate::store_move::untrusted::{first_not_plain, is_volume_name};
 
 /// What dockerd makes for itself in a directory of volumes or layers, and makes anew.
 pub(super) const OF_DAEMON: [&str; 2] = ["metadata.db", "backingFsBlockDev"];
@@ -31,27 +32,6 @@ pub(super) fn check(root: &DockerRoot, taken: &[String]) -> Result<(), DockerErr
         }
     }
     check_volumes(&root.path.join("volumes"))
-}
-
-/// The first below this directory that is neither a directory nor a file with one name: a container could write to the
-/// other one, in a volume.
-///
-/// # Errors
-/// Something cannot be read.
-pub(crate) fn first_not_plain(top: &Path) -> Result<Option<PathBuf>, DockerError> {
-    let mut dirs = vec![top.to_path_buf()];
-    while let Some(dir) = dirs.pop() {
-        for name in names(&dir)? {
-            let path = dir.join(name);
-            let found = path.symlink_metadata().map_err(DockerError::io(&path))?;
-            match (found.is_dir(), found.is_file()) {
-                (true, _) => dirs.push(path),
-                (_, true) if found.nlink() == 1 => {}
-                _ => return Ok(Some(path)),
-            }
-        }
-    }
-    Ok(None)
 }
 
 fn check_volumes(top: &Path) -> Result<(), DockerError> {
@@ -103,23 +83,9 @@ fn check_mode(top: &Path) -> Result<(), DockerError> {
     }
 }
 
-/// As dockerd has it (`names.RestrictedNamePattern`), and Podman (`define.NameRegex`).
-pub(crate) fn is_volume_name(name: &str) -> bool {
-    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    name.bytes().all(is_fine)
-        && name
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric())
-}
-
 fn has_no_options(file: &Path) -> Result<bool, DockerError> {
     let text = read_text(file)?.unwrap_or_default();
     Ok(["null", "{}"].contains(&text.trim()))
-}
-
-pub(crate) fn is_directory(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
 fn not_dockers(path: &Path) -> DockerError {

@@ -8,14 +8,15 @@ use std::path::Path;
 
 use crate::docker::DockerError;
 use crate::docker::data_root::{ASIDE, names};
-use crate::docker::mtime::mtime_step;
-use crate::docker::rootless::place::stat_of;
-use crate::docker::rootless::steps::{CLOSED, MoveSteps, UNUSED, carried};
+use crate::docker::rootless::steps::MoveSteps;
 use crate::docker::steps::{CONTAINERS, GUARD, GUARD_OWNER};
-use crate::fs::{Identity, PinnedFile, attributes};
 use crate::journal::Step;
 use crate::journal::step::StepPath;
-use crate::ownership::{Mode, Ownership, OwnershipXattrs};
+use crate::store_move::mtime::mtime_step;
+use crate::store_move::place::stat_of;
+use crate::store_move::steps::{
+    CLOSED, Held, UNUSED, close_step, hold, make_holder, place_all, restrict_step, set_aside,
+};
 
 impl MoveSteps<'_> {
     /// The user's data-root is closed.
@@ -34,20 +35,8 @@ impl MoveSteps<'_> {
     /// What an unused plain daemon made is set aside, and a guard keeps it from starting. `to`: the plain data-root.
     pub fn clear(&mut self, to: &Path, there: &[String]) -> Result<(), DockerError> {
         self.early.push(mtime_step(StepPath::new(1, [""; 0]), to)?);
-        if !there.is_empty() {
-            let aside = format!("{ASIDE}{UNUSED}");
-            self.early.push(Step::MakeDir {
-                at: StepPath::new(1, [&aside]),
-                made: CLOSED,
-            });
-            for name in there {
-                self.early.push(Step::Rename {
-                    from: StepPath::new(1, [name]),
-                    to: StepPath::new(1, [&aside, name]),
-                    identity: carried(&to.join(name))?.identity,
-                });
-            }
-        }
+        self.early
+            .extend(set_aside(to, there, &format!("{ASIDE}{UNUSED}"))?);
         self.early.push(Step::Create {
             at: StepPath::new(1, [CONTAINERS]),
             content: GUARD.to_string().into(),
@@ -56,22 +45,11 @@ impl MoveSteps<'_> {
         Ok(())
     }
 
-    /// What is taken over goes where only root enters. Gives each name with its inode.
-    pub fn take(&mut self, taken: &[String]) -> Result<Vec<(String, Identity)>, DockerError> {
-        self.early.push(Step::MakeDir {
-            at: self.holder(&[]),
-            made: CLOSED,
-        });
-        let mut held = Vec::new();
-        for name in taken {
-            let identity = carried(&self.from.path.join(name))?.identity;
-            self.early.push(Step::Rename {
-                from: self.from.step(&[name]),
-                to: self.holder(&[name.as_bytes()]),
-                identity,
-            });
-            held.push((name.clone(), identity));
-        }
+    /// What is taken over goes where only root enters.
+    pub fn take(&mut self, taken: &[String]) -> Result<Vec<Held>, DockerError> {
+        self.early.push(make_holder(1));
+        let (steps, held) = hold(1, self.from, taken)?;
+        self.early.extend(steps);
         Ok(held)
     }
 
@@ -107,34 +85,8 @@ impl MoveSteps<'_> {
     }
 
     /// Everything gets its place in the plain data-root, `containers` last.
-    pub fn put(&mut self, held: Vec<(String, Identity)>) {
-        let (containers, others): (Vec<_>, Vec<_>) =
-            held.into_iter().partition(|(name, _)| name == CONTAINERS);
-        for (name, identity) in others {
-            self.late.push(Step::Rename {
-                from: self.holder(&[name.as_bytes()]),
-                to: StepPath::new(1, [&name]),
-                identity,
-            });
-        }
-        let guarded = StepPath::new(1, [CONTAINERS]);
-        match containers.into_iter().next() {
-            Some((_, identity)) => self.late.push(Step::Unblock {
-                from: self.hidden(&[]),
-                to: guarded,
-                identity,
-                content: GUARD.to_string(),
-            }),
-            None => self.late.push(Step::Remove {
-                at: guarded,
-                content: GUARD.to_string(),
-                made: GUARD_OWNER,
-            }),
-        }
-        self.late.push(Step::RemoveDir {
-            at: self.holder(&[]),
-            made: CLOSED,
-        });
+    pub fn put(&mut self, held: Vec<Held>) {
+        self.late.extend(place_all(held, CONTAINERS, GUARD));
     }
 }
 
@@ -143,43 +95,4 @@ pub(super) fn there(root: &Path, of: &[&str]) -> Result<Vec<String>, DockerError
     let mut all = names(root)?;
     all.retain(|name| of.contains(&name.as_str()));
     Ok(all)
-}
-
-/// A user's directory, the first root of the steps, becomes one that only root enters.
-pub(crate) fn close_step(from: &Path) -> Result<Step, DockerError> {
-    let (identity, before) = owned(from)?;
-    let closed = Mode::from_st_mode(0o700);
-    Ok(Step::SetOwnership {
-        at: StepPath::new(0, [""; 0]),
-        identity,
-        before,
-        after: Ownership::new(0, 0, closed, OwnershipXattrs::default()),
-    })
-}
-
-/// A directory of root's, the second root of the steps, has no other permissions than these; `None`: it has none already.
-pub(crate) fn restrict_step(to: &Path, allowed: u32) -> Result<Option<Step>, DockerError> {
-    let (identity, before) = owned(to)?;
-    if before.xattrs.is_some() {
-        let why = "has an ACL, and root's engine makes none there. Remove it with `setfacl -b`";
-        return Err(DockerError::in_the_way(to, why));
-    }
-    let entered = Mode::from_st_mode(u32::from(before.mode.bits()) & allowed);
-    let after = Ownership::new(0, 0, entered, OwnershipXattrs::default());
-    let at = StepPath::new(1, [""; 0]);
-    Ok((before != after).then_some(Step::SetOwnership {
-        at,
-        identity,
-        before,
-        after,
-    }))
-}
-
-/// A directory, and whose it is.
-fn owned(path: &Path) -> Result<(Identity, Ownership), DockerError> {
-    let pin = PinnedFile::path(path).map_err(DockerError::errno(path))?;
-    let stat = pin.stat().map_err(DockerError::errno(path))?;
-    let before = attributes::read(&pin, &stat)
-        .map_err(|error| DockerError::in_the_way(path, error.to_string()))?;
-    Ok((stat.identity, before))
 }

@@ -11,11 +11,11 @@ use super::adapted::NETWORK;
 use super::mounts::{is_free, of_volume};
 use super::seccomp::Profile;
 use super::spec;
-use crate::docker::rootless::revert::is_volume_name;
 use crate::podman::paths::Directories;
 use crate::podman::revert::members::{
     Wrong, all, all_texts, below, is_id, is_unset, unless, wrong,
 };
+use crate::store_move::untrusted::is_volume_name;
 
 /// Members that are about the container itself alone, whatever they say.
 const FLAGS: [&str; 11] = [

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::docker::data_root::names;
-use crate::docker::rootless::revert::{first_not_plain, is_directory};
 use crate::fs::escape::shell_word;
 use crate::podman::PodmanError;
 use crate::podman::revert::layers::{check_is_closed, check_list};
 use crate::podman::revert::members::{first_bad, is_id, of_text, unless, wrong};
 use crate::podman::store::Store;
+use crate::store_move::files::is_directory;
+use crate::store_move::files::names;
+use crate::store_move::untrusted::first_not_plain;
 
 /// Where they are, in the store.
 const TOP: &str = "overlay-containers";

@@ -24,8 +24,6 @@ use serde_json::{Map, Value};
 
 use self::config::{Around, powers};
 use self::host::Confinement;
-use crate::docker::rootless::revert::is_volume_name;
-use crate::docker::rootless::user::RootlessUser;
 use crate::fs::escape::shell_word;
 use crate::podman::PodmanError;
 use crate::podman::and_more;
@@ -36,6 +34,8 @@ use crate::podman::paths::Directories;
 use crate::podman::revert::members::{is_id, of_text};
 use crate::podman::revert::volumes::{LOCKS, lock_of};
 use crate::podman::store::{DRIVER, Store};
+use crate::store_move::untrusted::is_volume_name;
+use crate::store_move::user::RootlessUser;
 
 /// Most of the members that are told of one container.
 const TOLD: usize = 8;

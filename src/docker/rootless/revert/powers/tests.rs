@@ -1,5 +1,5 @@
 use super::*;
-use crate::docker::rootless::revert::json::{Strict, object};
+use crate::store_move::untrusted::json::{Strict, object};
 
 fn map(json: &str) -> Map<String, Value> {
     object(json).unwrap()

@@ -10,12 +10,13 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use walkdir::WalkDir;
 
-use crate::docker::data_root::COPY;
-use crate::docker::{DockerError, Reason, unfinished_mark};
 use crate::engine::{Ending, Report};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::mountinfo;
 use crate::journal::{Journal, Step};
+use crate::store_move::error::LeftOver;
+use crate::store_move::names::COPY;
+use crate::store_move::{MoveError, unfinished_mark};
 
 /// So many paths are named.
 const NAMED: usize = 5;
@@ -24,18 +25,19 @@ const NAMED: usize = 5;
 ///
 /// # Errors
 /// It does; the reason says whether anybody may need it.
-pub fn check_is_free(staging: &Path) -> Result<(), DockerError> {
+pub fn check_is_free(staging: &Path) -> Result<(), MoveError> {
     if staging.symlink_metadata().is_err() {
         return Ok(());
     }
-    let reason = Reason::of_mount_within(staging).unwrap_or_else(|| {
+    let left = LeftOver::with_mount(staging).unwrap_or_else(|| {
         let word = shell_word(staging).to_string();
         match is_unused(staging) {
-            true => Reason::UnusedCopy(word),
-            false => Reason::EarlierCopy(word),
+            true => LeftOver::UnusedCopy(word),
+            false => LeftOver::EarlierCopy(word),
         }
     });
-    Err(DockerError::in_the_way(staging, reason))
+    let path = staging.to_path_buf();
+    Err(MoveError::Left { path, left })
 }
 
 /// Whether its migration ended before it changed anything. One that is empty was killed before it was marked.

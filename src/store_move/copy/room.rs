@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::docker::DockerError;
 use crate::fs::space::{self, Amount};
+use crate::store_move::MoveError;
 
 /// Checks that there is space for a copy in a directory, or that there is once what is `freed` is removed. `help`: what
 /// else can be done.
@@ -14,8 +14,8 @@ pub fn check_copy_room(
     (top, freed): (&Path, Amount),
     takes: Amount,
     help: &str,
-) -> Result<(), DockerError> {
-    let free = space::free(top).map_err(DockerError::io(top))?;
+) -> Result<(), MoveError> {
+    let free = space::free(top).map_err(MoveError::io(top))?;
     let free = Amount {
         bytes: free.bytes.saturating_add(freed.bytes),
         inodes: free.inodes.saturating_add(freed.inodes),
@@ -25,7 +25,7 @@ pub fn check_copy_room(
     if bytes <= free.bytes && takes.inodes <= free.inodes {
         return Ok(());
     }
-    Err(DockerError::in_the_way(
+    Err(MoveError::in_the_way(
         top,
         format!(
             "a copy needs {bytes} bytes and {} inodes, but only {} bytes and {} inodes are free. {help}",

@@ -28,7 +28,7 @@ use crate::ownership::FileType;
 ///
 /// # Errors
 /// It is not what an engine writes.
-pub(crate) fn first_that_leads_out(file: &Path, layer: &Path) -> io::Result<Option<String>> {
+pub fn first_that_leads_out(file: &Path, layer: &Path) -> io::Result<Option<String>> {
     let opened = open_regular(CWD, file.as_os_str().as_bytes());
     let text = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

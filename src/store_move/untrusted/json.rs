@@ -5,13 +5,13 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Number, Value};
 
 /// A value whose members are in lower case. None has a member twice, or one that is not ASCII.
-pub(crate) struct Strict(pub Value);
+pub struct Strict(pub Value);
 
 /// The object that a text is, with members in lower case.
 ///
 /// # Errors
 /// It is not JSON, not an object, or not to be understood in one way only.
-pub(crate) fn object(text: &str) -> serde_json::Result<Map<String, Value>> {
+pub fn object(text: &str) -> serde_json::Result<Map<String, Value>> {
     match serde_json::from_str(text)? {
         Strict(Value::Object(members)) => Ok(members),
         Strict(_) => Err(serde_json::Error::custom("it is not an object")),

@@ -10,12 +10,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::MoveError;
+use super::copy::PlannedCopy;
+use super::names::COPY;
 use super::place::{Target, changed_by_others, stat_of};
-use crate::docker::DockerError;
-use crate::docker::data_root::COPY;
-use crate::docker::data_root_copy::PlannedCopy;
-use crate::docker::stamps::Stamps;
-use crate::docker::unfinished_run::{is_surely_ended, unfinished_run};
+use super::stamps::Stamps;
+use super::unfinished_run::{is_surely_ended, unfinished_run};
 use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
@@ -23,6 +23,7 @@ use crate::fs::flags::project;
 use crate::fs::space::Amount;
 use crate::journal::Store;
 use crate::ownership::FileType;
+use crate::preflight::TransientBlocker;
 
 /// Why there is no report. Nothing was changed, and no copy is left.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl<E> From<Refusal> for CopiedError<E> {
 ///
 /// # Errors
 /// There is none: the whole filesystem is somebody's. `option`: what names another place.
-pub fn closed_dir(to: &Target, option: &str) -> Result<PathBuf, DockerError> {
+pub fn closed_dir(to: &Target, option: &str) -> Result<PathBuf, MoveError> {
     let there = stat_of(&to.anchor)?;
     let mut first = None;
     for dir in to.anchor.ancestors() {
@@ -70,7 +71,7 @@ pub fn closed_dir(to: &Target, option: &str) -> Result<PathBuf, DockerError> {
         now.gid,
         now.mode.bits()
     );
-    Err(DockerError::in_the_way(dir, why))
+    Err(MoveError::in_the_way(dir, why))
 }
 
 /// What of a store is copied, and for whom.
@@ -92,7 +93,7 @@ impl Original<'_> {
     ///
     /// # Errors
     /// There is no space for it, or no place, or an earlier one is there.
-    pub fn copy_for(self, to: &Target) -> Result<PlannedCopy, DockerError> {
+    pub fn copy_for(self, to: &Target) -> Result<PlannedCopy, MoveError> {
         let dir = closed_dir(to, self.option)?;
         check_projects(&dir, to, self.option)?;
         let name = copy_name(self.engine, self.user);
@@ -107,7 +108,7 @@ impl Original<'_> {
 }
 
 /// Refuses a place into which the kernel does not rename what is made in this directory.
-fn check_projects(dir: &Path, to: &Target, option: &str) -> Result<(), DockerError> {
+fn check_projects(dir: &Path, to: &Target, option: &str) -> Result<(), MoveError> {
     let given = |path: &Path| {
         let pin = PinnedFile::path(path).ok()?;
         let of_path = project(&pin, FileType::Directory)?;
@@ -121,7 +122,7 @@ fn check_projects(dir: &Path, to: &Target, option: &str) -> Result<(), DockerErr
                 shell_word(dir),
                 shell_word(&to.anchor)
             );
-            Err(DockerError::in_the_way(&to.anchor, why))
+            Err(MoveError::in_the_way(&to.anchor, why))
         }
         _ => Ok(()),
     }
@@ -140,36 +141,39 @@ pub fn unfinished_copy(store: &Store, to: &Path, engine: &str, user: &str) -> Op
     Some(run.into())
 }
 
-/// The original, and what is made of it.
-pub struct CopiedRun<'a> {
-    /// The move of the original itself: what it is refused for, a move of the copy is, too.
-    pub original: Plan<'a>,
-    /// The copy.
-    pub copy: &'a PlannedCopy,
-    /// Of the original, before it was read.
-    pub stamps: Stamps,
+/// A planned move of a store, or of a copy of one.
+pub trait StoreMove: Sized {
+    /// Why the engine's store is not moved.
+    type Error: From<MoveError>;
+
+    /// The plan, for the engine.
+    fn plan(&self) -> Plan<'_>;
+
+    /// Of the store that is to be copied, before it was read.
+    fn stamps(&self) -> Option<&Stamps>;
+
+    /// What keeps it from being done now, the first thing to tell first.
+    fn take_blocker(&mut self) -> Option<TransientBlocker>;
 }
 
-/// Makes the copy, and moves it. `prepare` plans the move of what is at a path; `plan` is the plan of that.
+/// Carries out a move. With `copy`, that is made, and `replan` plans the move of it: what the move of the original is refused
+/// for, that one is, too.
 ///
 /// # Errors
 /// [`CopiedError`]
-pub fn execute<M, E: From<DockerError>>(
-    run: CopiedRun<'_>,
-    (prepare, plan): (
-        impl FnOnce(&Path) -> Result<M, CopiedError<E>>,
-        impl Fn(&M) -> Plan<'_>,
-    ),
+pub fn execute<M: StoreMove>(
+    planned: &M,
+    copy: Option<&PlannedCopy>,
+    replan: impl FnOnce(&Path) -> Result<M, M::Error>,
     store: &Store,
     control: RunControl<'_>,
-) -> Result<Report, CopiedError<E>> {
-    let refused = |error: DockerError| CopiedError::InTheWay(E::from(error));
-    let CopiedRun {
-        original,
-        copy,
-        mut stamps,
-    } = run;
-    let held = original.lock(store, control)?;
+) -> Result<Report, CopiedError<M::Error>> {
+    let refused = |error: MoveError| CopiedError::InTheWay(M::Error::from(error));
+    let (Some(copy), Some(stamps)) = (copy, planned.stamps()) else {
+        return Ok(planned.plan().execute(store, control)?);
+    };
+    let mut stamps = stamps.clone();
+    let held = planned.plan().lock(store, control)?;
     stamps.check("this run was planned").map_err(refused)?;
     stamps.add_trees(None, copy.trees()).map_err(refused)?;
     let copied = copy.make(control, || ());
@@ -184,12 +188,15 @@ pub fn execute<M, E: From<DockerError>>(
     drop(held);
     let path = copy.path();
     let moved = || {
-        let moved = prepare(&path)?;
+        let mut moved = replan(&path).map_err(CopiedError::InTheWay)?;
+        if let Some(blocker) = moved.take_blocker() {
+            return Err(Refusal::from(blocker).into());
+        }
         stamps.check("it was copied").map_err(refused)?;
         let begin = || copy.begin();
         let plan = Plan {
             on_listed: Some(&begin),
-            ..plan(&moved)
+            ..moved.plan()
         };
         Ok(plan.execute(store, control)?)
     };

@@ -1,16 +1,16 @@
-//! Whose rootless daemon it is, and the ids that it has.
+//! Whose rootless engine it is, and the ids that it has.
 
 use std::path::PathBuf;
 
 use nix::unistd::{Uid, User};
 
-use crate::docker::DockerError;
+use super::MoveError;
 use crate::host::missing_ranges::MissingRanges;
 use crate::host::subid_source::{self, Ranges};
 use crate::host::subids;
 use crate::idmap::{IdMap, Reader, map_from_subid};
 
-/// A user who runs Docker rootless.
+/// A user who runs Docker or Podman rootless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootlessUser {
     /// Login name.
@@ -19,7 +19,7 @@ pub struct RootlessUser {
     pub root: (u32, u32),
     /// Home directory.
     pub home: PathBuf,
-    /// The map of the daemon's user namespace: 0 is the user, and from 1 on the user's ranges follow (RootlessKit
+    /// The map of the engine's user namespace: 0 is the user, and from 1 on the user's ranges follow (RootlessKit
     /// 1.1.0, read from `/proc/PID/uid_map`).
     pub map: IdMap,
 }
@@ -29,8 +29,8 @@ impl RootlessUser {
     ///
     /// # Errors
     /// There is no such user, or it has no ranges that can be told; with the commands that help.
-    pub fn resolve(user: &str) -> Result<RootlessUser, DockerError> {
-        let bad = |reason: String| DockerError::Rootless {
+    pub fn resolve(user: &str) -> Result<RootlessUser, MoveError> {
+        let bad = |reason: String| MoveError::User {
             user: user.to_string(),
             reason,
         };
@@ -72,22 +72,17 @@ impl RootlessUser {
         })
     }
 
-    /// Where its daemon keeps its data unless told otherwise.
-    pub fn data_root(&self) -> PathBuf {
-        self.home.join(".local/share/docker")
-    }
-
     /// Refuses ranges that accounts of this host are in.
     ///
     /// # Errors
     /// Names them.
-    pub fn check_range_is_free(&self) -> Result<(), DockerError> {
+    pub fn check_range_is_free(&self) -> Result<(), MoveError> {
         let Some(found) = subids::accounts_inside(&self.name) else {
             return Ok(());
         };
         let help = found.remedy.unwrap_or_default();
         let reason = format!("{}. Give {} {help}", found.found, self.name);
-        Err(DockerError::in_the_way(
+        Err(MoveError::in_the_way(
             format!("/etc/{}", found.what),
             reason,
         ))

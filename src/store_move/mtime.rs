@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::DockerError;
+use super::MoveError;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::mtime_ns;
 use crate::journal::Step;
@@ -12,7 +12,7 @@ use crate::journal::step::StepPath;
 ///
 /// # Errors
 /// Of opening it.
-pub(super) fn mtime_step(at: StepPath, path: &Path) -> Result<Step, DockerError> {
+pub fn mtime_step(at: StepPath, path: &Path) -> Result<Step, MoveError> {
     let mtime_ns = mtime_of(path)?;
     Ok(Step::Times { at, mtime_ns })
 }
@@ -21,7 +21,7 @@ pub(super) fn mtime_step(at: StepPath, path: &Path) -> Result<Step, DockerError>
 ///
 /// # Errors
 /// Of opening it.
-pub(super) fn mtime_of(dir: &Path) -> Result<i64, DockerError> {
-    let open = open_dir(rustix::fs::CWD, dir).map_err(DockerError::errno(dir))?;
-    mtime_ns(open).map_err(DockerError::io(dir))
+pub fn mtime_of(dir: &Path) -> Result<i64, MoveError> {
+    let open = open_dir(rustix::fs::CWD, dir).map_err(MoveError::errno(dir))?;
+    mtime_ns(open).map_err(MoveError::io(dir))
 }

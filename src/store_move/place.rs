@@ -1,16 +1,16 @@
-//! Where a docker root is, or is to be.
+//! Where a store is, or is to be.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::docker::DockerError;
+use super::MoveError;
 use crate::fs::root::RootError;
 use crate::fs::{PinnedFile, Root, Stat};
 use crate::journal::step::StepPath;
 
-/// The docker root that is to be carried, as steps know it.
+/// The store that is to be carried, as steps know it.
 pub struct Source {
     /// Where it is, without symlinks: the first root of the steps.
     pub path: PathBuf,
@@ -22,11 +22,11 @@ impl Source {
     ///
     /// # Errors
     /// It is not there, or a symlink on the way is somebody's.
-    pub fn at(path: &Path) -> Result<Source, DockerError> {
-        let root = Root::open(path).map_err(DockerError::Place)?;
+    pub fn at(path: &Path) -> Result<Source, MoveError> {
+        let root = Root::open(path)?;
         match root.is_dir() {
             true => Ok(Source { path: root.path }),
-            false => Err(DockerError::in_the_way(path, "is not a directory")),
+            false => Err(MoveError::in_the_way(path, "is not a directory")),
         }
     }
 
@@ -36,11 +36,11 @@ impl Source {
     }
 }
 
-/// Where a docker root is to be, as steps know it.
+/// Where a store is to be, as steps know it.
 pub struct Target {
     /// The directory above it; of those that are missing, the last that is there. The second root of the steps.
     pub anchor: PathBuf,
-    /// The names from there to the docker root, at least one.
+    /// The names from there to the store, at least one.
     pub names: Vec<Vec<u8>>,
     /// What is there already.
     pub there: Option<Stat>,
@@ -51,10 +51,10 @@ impl Target {
     ///
     /// # Errors
     /// Something else than a directory is there, or a symlink on the way is somebody's.
-    pub fn at(path: &Path) -> Result<Target, DockerError> {
+    pub fn at(path: &Path) -> Result<Target, MoveError> {
         if !path.is_absolute() {
             let why = "is not an absolute path. Give the path from / on";
-            return Err(DockerError::in_the_way(path, why));
+            return Err(MoveError::in_the_way(path, why));
         }
         let mut names = Vec::new();
         for above in path.ancestors() {
@@ -63,20 +63,20 @@ impl Target {
                 Ok(found) if found.is_dir() => return Target::below(found, names),
                 Ok(_) => {
                     let why = "is not a directory, but the data goes there. Move it away";
-                    return Err(DockerError::in_the_way(above, why));
+                    return Err(MoveError::in_the_way(above, why));
                 }
                 Err(RootError::Open { source, .. }) if is_missing(&source) => {
                     check_nothing_is_there(above)?;
                     names.extend(above.file_name().map(|name| name.as_bytes().to_vec()));
                 }
-                Err(error) => return Err(DockerError::Place(error)),
+                Err(error) => return Err(MoveError::Place(error)),
             }
         }
-        Err(DockerError::in_the_way(path, NO_PLACE))
+        Err(MoveError::in_the_way(path, NO_PLACE))
     }
 
     /// `missing`: the names below what is there, the last first.
-    fn below(found: Root, mut missing: Vec<Vec<u8>>) -> Result<Target, DockerError> {
+    fn below(found: Root, mut missing: Vec<Vec<u8>>) -> Result<Target, MoveError> {
         missing.reverse();
         if !missing.is_empty() {
             return Ok(Target {
@@ -85,14 +85,14 @@ impl Target {
                 there: None,
             });
         }
-        let stat = found.pin.stat().map_err(DockerError::errno(&found.path))?;
+        let stat = found.pin.stat().map_err(MoveError::errno(&found.path))?;
         match (found.path.parent(), found.path.file_name()) {
             (Some(above), Some(name)) => Ok(Target {
                 anchor: above.to_path_buf(),
                 names: vec![name.as_bytes().to_vec()],
                 there: Some(stat),
             }),
-            _ => Err(DockerError::in_the_way(found.path, NO_PLACE)),
+            _ => Err(MoveError::in_the_way(found.path, NO_PLACE)),
         }
     }
 
@@ -107,23 +107,23 @@ impl Target {
         StepPath::new(1, &self.names[..names])
     }
 
-    /// The docker root itself.
+    /// The store itself.
     pub fn top(&self) -> StepPath {
         self.step(self.names.len())
     }
 }
 
-const NO_PLACE: &str = "cannot be a data-root";
+const NO_PLACE: &str = "cannot be the place of a store";
 
 /// What the kernel says of a directory.
-pub fn stat_of(path: &Path) -> Result<Stat, DockerError> {
+pub fn stat_of(path: &Path) -> Result<Stat, MoveError> {
     let stat = PinnedFile::path(path).and_then(|pin| pin.stat());
-    stat.map_err(DockerError::errno(path))
+    stat.map_err(MoveError::errno(path))
 }
 
 /// Who besides root can change what this directory leads to: the first directory of its path, from the innermost on, and
 /// in words who can change that. An entry of root's stays in its place in a sticky directory.
-pub fn changed_by_others(dir: &Path) -> Result<Option<(&Path, String)>, DockerError> {
+pub fn changed_by_others(dir: &Path) -> Result<Option<(&Path, String)>, MoveError> {
     for (n, path) in dir.ancestors().enumerate() {
         let found = stat_of(path)?;
         let is_sticky = n > 0 && found.mode.bits() & 0o1000 != 0;
@@ -146,9 +146,9 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// A symlink that leads to nothing has the place all the same.
-fn check_nothing_is_there(path: &Path) -> Result<(), DockerError> {
+fn check_nothing_is_there(path: &Path) -> Result<(), MoveError> {
     match path.symlink_metadata() {
-        Ok(_) => Err(DockerError::in_the_way(
+        Ok(_) => Err(MoveError::in_the_way(
             path,
             "is a symlink that leads nowhere. Remove it, or make the directory that it names",
         )),

@@ -9,12 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::Errno;
 
-use crate::docker::DockerError;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
 use crate::fs::remove_tree::names;
 use crate::fs::{PinnedFile, Root, Stat, attributes};
 use crate::ownership::{Ownership, access};
+use crate::store_move::MoveError;
 
 /// So many levels may be open to others, who can change nothing there: the store of Podman, `overlay` and `overlay/l`.
 const OPEN_LEVELS: usize = 3;
@@ -23,12 +23,12 @@ const OPEN_LEVELS: usize = 3;
 ///
 /// # Errors
 /// They can, or it cannot be read.
-pub fn check_is_closed(source: &Root, names: &[String]) -> Result<(), DockerError> {
+pub fn check_is_closed(source: &Root, names: &[String]) -> Result<(), MoveError> {
     let path = &source.path;
-    let stat = source.pin.stat().map_err(DockerError::errno(path))?;
-    let found = owner_of(&source.pin, &stat).map_err(DockerError::io(path))?;
+    let stat = source.pin.stat().map_err(MoveError::errno(path))?;
+    let found = owner_of(&source.pin, &stat).map_err(MoveError::io(path))?;
     let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let are_closed = || are_closed(source.pin.as_fd(), names, 1).map_err(DockerError::io(path));
+    let are_closed = || are_closed(source.pin.as_fd(), names, 1).map_err(MoveError::io(path));
     if is_closed(&found) || is_only_roots(&found) && are_closed()? {
         return Ok(());
     }
@@ -39,7 +39,7 @@ pub fn check_is_closed(source: &Root, names: &[String]) -> Result<(), DockerErro
         ),
         None => ("", String::new()),
     };
-    Err(DockerError::in_the_way(
+    Err(MoveError::in_the_way(
         path,
         format!(
             "can be entered by others than root (it is {}:{} {:04o}{with_acl}), who could replace what is copied. \

@@ -1,0 +1,209 @@
+//! A move of a whole store, to a user or back: refused, shown, asked about, done, and told.
+
+use std::path::Path;
+
+use super::copied;
+use super::shift::{is_manifest_to_stdout, open_manifest, print_report};
+use crate::cli::args::{ConfirmArgs, MigrationArgs, OutputArgs, PodmanMoveArgs};
+use crate::cli::confirm::{self, Answer};
+use crate::cli::effort::Limits;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::json::Invocation;
+use crate::cli::output::progress::Terminal;
+use crate::cli::output::summary::SummaryKind;
+use crate::cli::output::tell_sentences;
+use crate::cli::output::text::printable;
+use crate::engine::{Plan, Refusal, Report, RunControl};
+use crate::journal::Store;
+use crate::preflight::TransientBlocker;
+use crate::store_move::copied_move::CopiedError;
+use crate::store_move::copy::PlannedCopy;
+use crate::store_move::unfinished_run::unfinished_run;
+
+/// What both engines' commands have in common.
+pub struct MoveArgs<'a> {
+    dry_run: bool,
+    manifest: Option<&'a Path>,
+    journal_dir: &'a Path,
+    confirm: &'a ConfirmArgs,
+    output: &'a OutputArgs,
+}
+
+impl<'a> From<&'a PodmanMoveArgs> for MoveArgs<'a> {
+    fn from(args: &'a PodmanMoveArgs) -> MoveArgs<'a> {
+        MoveArgs {
+            dry_run: args.dry_run,
+            manifest: args.manifest.as_deref(),
+            journal_dir: &args.store.journal_dir,
+            confirm: &args.confirm,
+            output: &args.output,
+        }
+    }
+}
+
+impl<'a> From<&'a MigrationArgs> for MoveArgs<'a> {
+    fn from(args: &'a MigrationArgs) -> MoveArgs<'a> {
+        MoveArgs {
+            dry_run: args.dry_run,
+            manifest: args.manifest.as_deref(),
+            journal_dir: &args.store.journal_dir,
+            confirm: &args.confirm,
+            output: &args.output,
+        }
+    }
+}
+
+/// What a run left that was cut short is told first.
+pub struct CutShort<'a> {
+    /// Where the store is.
+    pub now: &'a Path,
+    /// Of a copy that was being made.
+    pub of_copy: &'a dyn Fn(&Store) -> Option<Refusal>,
+}
+
+impl CutShort<'_> {
+    /// Makes the plan.
+    ///
+    /// # Errors
+    /// What `prepare` is refused for, or the run that was cut short.
+    pub fn prepared<T, E: ToString>(
+        &self,
+        args: &MoveArgs<'_>,
+        call: &mut Invocation,
+        prepare: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        call.is_of(&[self.now.to_path_buf()]);
+        is_manifest_to_stdout(args.manifest, args.output)?;
+        let store = Store::at(args.journal_dir);
+        prepare().map_err(|error| self.first(&store, error))
+    }
+
+    /// That, or else what is in the way.
+    fn first(&self, store: &Store, error: impl ToString) -> Failure {
+        self.told(store).unwrap_or_else(|| Failure::refused(error))
+    }
+
+    fn told(&self, store: &Store) -> Option<Failure> {
+        let run = unfinished_run(store, self.now).map(Refusal::from);
+        run.or_else(|| (self.of_copy)(store)).map(Failure::from)
+    }
+}
+
+/// What keeps a move from being done now.
+#[derive(Default)]
+pub struct Blockers {
+    /// It hides what would be done, too.
+    pub hiding: Option<TransientBlocker>,
+    /// Anything else, the first thing to tell first.
+    pub others: Vec<TransientBlocker>,
+}
+
+/// What carrying out a move gives.
+pub type Done<E> = Result<Report, CopiedError<E>>;
+
+/// A plan, and what is said of it.
+pub struct Move<'a, E> {
+    /// The plan.
+    pub plan: Plan<'a>,
+    /// What keeps it from being done now.
+    pub blockers: Blockers,
+    /// The copy that is asked for.
+    pub copy: &'a dyn Fn() -> Result<Option<PlannedCopy>, E>,
+    /// What is about to be done.
+    pub question: &'a dyn Fn(Option<&PlannedCopy>) -> Vec<String>,
+    /// Does it.
+    pub execute: &'a dyn Fn(Option<&PlannedCopy>, &Store, RunControl<'_>) -> Done<E>,
+    /// What a person should know afterwards.
+    pub notes: &'a dyn Fn(&Report) -> Vec<String>,
+    /// The same, to be told last.
+    pub last_note: Option<String>,
+}
+
+impl<E: ToString> Move<'_, E> {
+    /// Carries it out, or shows it.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn carry_out(
+        mut self,
+        (args, cut_short): (&MoveArgs<'_>, &CutShort<'_>),
+        limits: &Limits,
+        call: &mut Invocation,
+    ) -> Result<Exit, Failure> {
+        let to_stdout = is_manifest_to_stdout(args.manifest, args.output)?;
+        let store = Store::at(args.journal_dir);
+        let monitor = Terminal::new(args.output.quiet);
+        let control = limits.control(&monitor);
+        self.refuse(args.dry_run, cut_short, &store, control)?;
+        let copy = (self.copy)().map_err(|error| cut_short.first(&store, error))?;
+        let copy = copy.as_ref();
+        let (report, of) = match args.dry_run {
+            true => (self.dry_run(args, &store, control)?, SummaryKind::DryRun),
+            false => {
+                if confirm::is_asked(args.confirm, args.output) {
+                    // Whoever is asked is not refused afterwards.
+                    drop(self.plan.lock(&store, control)?);
+                    let lines = (self.question)(copy);
+                    match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
+                        Answer::Yes => {}
+                        Answer::No => return Err(confirm::declined()),
+                        Answer::Interrupted => return Ok(confirm::interrupted()),
+                    }
+                }
+                let report = (self.execute)(copy, &store, control);
+                monitor.clear();
+                match report {
+                    Ok(report) => (report, SummaryKind::Shift),
+                    Err(CopiedError::InTheWay(error)) => return Err(Failure::refused(error)),
+                    Err(CopiedError::Refusal(refusal)) => return Err(refusal.into()),
+                    Err(CopiedError::Interrupted) => return Ok(copied::interrupted(call)),
+                }
+            }
+        };
+        monitor.clear();
+        print_report(call, &report, of, args.output, to_stdout, args.manifest);
+        if !args.output.quiet {
+            let of_copy = copy.map(|it| copied::notes(it, &report, args.dry_run));
+            let notes = (self.notes)(&report).into_iter();
+            let notes = notes.chain(of_copy.into_iter().flatten());
+            for note in notes.chain(self.last_note) {
+                tell_sentences!("{}", printable(&note));
+            }
+        }
+        Ok(Exit::from(&report))
+    }
+
+    /// A dry run shows what time cures, unless that hides what would be done.
+    fn refuse(
+        &mut self,
+        dry_run: bool,
+        cut_short: &CutShort<'_>,
+        store: &Store,
+        control: RunControl<'_>,
+    ) -> Result<(), Failure> {
+        if let Some(hiding) = self.blockers.hiding.take() {
+            // Of who uses the store, the engine's own words say more.
+            let told = cut_short.told(store).filter(|_| !dry_run);
+            return Err(told.unwrap_or_else(|| Refusal::from(hiding).into()));
+        }
+        if dry_run || self.blockers.others.is_empty() {
+            return Ok(());
+        }
+        // Whoever uses what is carried is told first.
+        drop(self.plan.lock(store, control)?);
+        let first = self.blockers.others.swap_remove(0);
+        Err(Refusal::from(first).into())
+    }
+
+    fn dry_run(
+        &mut self,
+        args: &MoveArgs<'_>,
+        store: &Store,
+        control: RunControl<'_>,
+    ) -> Result<Report, Failure> {
+        let manifest = args.manifest.map(open_manifest).transpose()?;
+        let mut report = self.plan.dry_run(store, manifest, control)?;
+        report.would_refuse.append(&mut self.blockers.others);
+        Ok(report)
+    }
+}

@@ -1,0 +1,35 @@
+//! Moving a whole store of a container engine: what Docker and Podman have in common.
+//!
+//! - [`MoveError`]: why nothing is done
+//! - `names`: of idshift's own entries in a store; `files`: reading files of an engine's
+//! - [`user`]: whose rootless engine it is, and the map
+//! - [`place`]: where a store is, and where it is to be; [`place_checks`]: whether it can go there
+//! - [`obstacle`]: what is different about a container in a rootless engine
+//! - [`layout`]: which inode goes through the map
+//! - [`steps`]: what both engines' plans rename and make
+//! - [`copy`]: a copy of a store; [`copied_move`]: the move of one
+//! - `coreutils_cp`, [`top_time`], [`mtime`], [`unfinished_mark`]: what that needs
+//! - [`stamps`]: whether anything was changed meanwhile
+//! - [`unfinished_run`]: runs that have not ended
+//! - [`untrusted`]: what a user wrote and root's engine is to use
+
+pub mod copied_move;
+pub mod copy;
+pub mod coreutils_cp;
+pub mod error;
+pub mod files;
+pub mod layout;
+pub mod mtime;
+pub mod names;
+pub mod obstacle;
+pub mod place;
+pub mod place_checks;
+pub mod stamps;
+pub mod steps;
+pub mod top_time;
+pub mod unfinished_mark;
+pub mod unfinished_run;
+pub mod untrusted;
+pub mod user;
+
+pub use error::MoveError;

@@ -1,0 +1,10 @@
+//! What the names of idshift's own entries in a store begin with.
+
+/// Something that was set aside.
+pub const ASIDE: &str = "idshift-aside-";
+
+/// A copy that is being made.
+pub const COPY: &str = "idshift-copy-";
+
+/// What a run keeps out of sight as long as it goes on.
+pub const MOVING: &str = "idshift-moving-";

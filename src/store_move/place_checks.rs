@@ -1,0 +1,110 @@
+//! Whether a store can go to its new place.
+
+use super::MoveError;
+use super::place::{Source, Target, stat_of};
+use super::user::RootlessUser;
+use crate::fs::escape::shell_word;
+
+/// What messages call an engine's store, and how another place is chosen.
+pub struct Words {
+    /// The store: `data-root`.
+    pub store: &'static str,
+    /// The option that names another place.
+    pub option: &'static str,
+    /// A name for a directory in a mount point.
+    pub below: &'static str,
+    /// The setting that tells the user's engine of it.
+    pub setting: &'static str,
+    /// The file in which that is, below the home.
+    pub file: &'static str,
+}
+
+/// Refuses where one is in the other, or where the new place is somebody else's.
+///
+/// # Errors
+/// Says which.
+pub fn check_places(
+    user: &RootlessUser,
+    (from, to): (&Source, &Target),
+    words: &Words,
+) -> Result<(), MoveError> {
+    let (one, other) = (&from.path, to.path());
+    let Words { store, option, .. } = words;
+    if one.starts_with(&other) || other.starts_with(one) {
+        let why = format!(
+            "is in the other {store}, or is the same. Choose another directory with {option}"
+        );
+        return Err(MoveError::in_the_way(other, why));
+    }
+    let owner = to.there.map_or(user.root.0, |stat| stat.uid);
+    if ![0, user.root.0].contains(&owner) {
+        let why = format!(
+            "belongs to uid {owner}, but {name} is uid {uid}. Choose a directory of {name} with {option}",
+            name = user.name,
+            uid = user.root.0
+        );
+        return Err(MoveError::in_the_way(other, why));
+    }
+    Ok(())
+}
+
+/// All is renamed, also what was copied before.
+///
+/// # Errors
+/// It cannot be.
+pub fn check_same_filesystem(
+    user: &RootlessUser,
+    (from, to): (&Source, &Target),
+    words: &Words,
+) -> Result<(), MoveError> {
+    let (here, there) = (stat_of(&from.path)?, stat_of(&to.anchor)?);
+    let is_mount_point = to.there.is_some_and(|stat| stat.mount_root);
+    if (here.dev, here.mount_id) == (there.dev, there.mount_id) && !is_mount_point {
+        return Ok(());
+    }
+    check_is_no_mount_point(to, words)?;
+    let (user, from, to) = (&user.name, &from.path, to.path());
+    let Words {
+        store,
+        option,
+        setting,
+        file,
+        ..
+    } = words;
+    if here.dev == there.dev && here.mount_root {
+        let why = format!(
+            "is a mount point, and its content cannot be renamed to {}. An engine that was killed leaves such a mount: run \
+             `umount {}`, if the content is there without it, too. Or add --copy, which copies the {store}",
+            shell_word(&to),
+            shell_word(from)
+        );
+        return Err(MoveError::in_the_way(from, why));
+    }
+    let why = format!(
+        "is on another filesystem, or another mount, than {}. Without --copy, the {store} is renamed. Add --copy, which copies \
+         it. Or choose a directory on that filesystem that {user} can reach, with {option} DIR, and set it as {setting} in \
+         ~{user}/{file}",
+        shell_word(from)
+    );
+    Err(MoveError::in_the_way(to, why))
+}
+
+/// The directory that is given to the user takes the place of what is there.
+///
+/// # Errors
+/// Nothing can.
+pub fn check_is_no_mount_point(to: &Target, words: &Words) -> Result<(), MoveError> {
+    if !to.there.is_some_and(|stat| stat.mount_root) {
+        return Ok(());
+    }
+    let path = to.path();
+    let why = format!(
+        "is a mount point, and nothing can take its place. Choose a directory in it with {} {}, and set it as {} in the user's \
+         ~/{}",
+        words.option,
+        shell_word(&path.join(words.below)),
+        words.setting,
+        words.file
+    );
+    Err(MoveError::in_the_way(path, why))
+}
