@@ -1,5 +1,5 @@
 //! What helps, in the words of the command line. The only place below `cli` that names its flags, but for the layers
-//! that are a whole command each (`docker`, `volume`, `mounts`, `host`).
+//! that are a whole command each (`docker`, `podman`, `store_move`, `volume`, `mounts`, `host`).
 //!
 //! Errors and findings choose a kind. The words are not in `cli`, because a reason is text before `cli` sees it: a
 //! manifest keeps reasons, the JSON has them, and the commands for Docker and volumes quote errors of the layers below.

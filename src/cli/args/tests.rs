@@ -8,13 +8,14 @@ use walkdir::WalkDir;
 use super::Cli;
 
 /// Where flags may be named: `cli` itself, the guidance for all layers, and the layers that are a whole command each.
-const MAY_NAME_FLAGS: [&str; 9] = [
+const MAY_NAME_FLAGS: [&str; 10] = [
     "cli",
     "guidance.rs",
     "docker",
     "host",
     "mounts",
     "podman",
+    "store_move",
     "volume/guidance.rs",
     "volume/guidance",
     // Those of `docker run`, too.
