@@ -191,8 +191,9 @@ impl<E: ToString> Move<'_, E> {
         }
         // Whoever uses what is carried is told first.
         drop(self.plan.lock(store, control)?);
+        let told = cut_short.told(store);
         let first = self.blockers.others.swap_remove(0);
-        Err(Refusal::from(first).into())
+        Err(told.unwrap_or_else(|| Refusal::from(first).into()))
     }
 
     fn dry_run(
