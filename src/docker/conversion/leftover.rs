@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::docker::DockerError;
 use crate::docker::data_root::{CONVERTED, names};
+use crate::docker::layer_store::store::STAGED_IMAGES;
 use crate::fs::dir::open_dir;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::space::{self, Amount};
@@ -41,7 +42,8 @@ pub fn is_unfinished(dir: &Path) -> bool {
 
 /// Names that a conversion, or removing what it made, gives to something in the directory.
 fn is_made_here(name: &str) -> bool {
-    matches!(name, "image" | "overlay2" | super::fill::UNNAMED) || remove_tree::is_brought_up(name)
+    matches!(name, STAGED_IMAGES | "overlay2" | super::fill::UNNAMED)
+        || remove_tree::is_brought_up(name)
 }
 
 /// What the next run removes before it makes its own.

@@ -13,7 +13,10 @@ use super::layer::{ContainerLayers, Layer, OverlayDir};
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::move_entry;
 
-/// `image/overlay2` and `overlay2` of a docker root, made by [`LayerStore::create`].
+/// The name of what becomes `image/overlay2` of a docker root: its `image` may be there already.
+pub const STAGED_IMAGES: &str = "image-overlay2";
+
+/// `overlay2` of a docker root, and what becomes its `image/overlay2`, made by [`LayerStore::create`].
 ///
 /// Everything is 0:0, with the modes that Docker gives. Nothing is synced: whoever makes a store syncs its filesystem
 /// once, before anything relies on it. No name that is there is overwritten.
@@ -29,18 +32,13 @@ pub struct LayerStore {
 }
 
 impl LayerStore {
-    /// Makes both, empty, in this directory. A directory `image` may be there, as Docker 29 has one with a containerd
-    /// store too.
+    /// Makes `overlay2` and [`STAGED_IMAGES`], empty, in this directory.
     ///
     /// # Errors
-    /// `overlay2` or `image/overlay2` is there already.
+    /// One is there already.
     pub fn create(root: BorrowedFd<'_>) -> io::Result<LayerStore> {
-        let image_top = match new_dir(root, "image", 0o700) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_dir(root, "image")?,
-            made => made?,
-        };
         let overlay = new_dir(root, "overlay2", 0o710)?;
-        let image = new_dir(&image_top, "overlay2", 0o700)?;
+        let image = new_dir(root, STAGED_IMAGES, 0o700)?;
         let images = new_dir(&image, "imagedb", 0o700)?;
         let (content, metadata) = (
             new_dir(&images, "content", 0o700)?,

@@ -68,10 +68,15 @@ fn make_root(
     let range_dir = locations.range_dir.as_str();
     match &survey.request.staging {
         Some(staging) => {
+            let root_of_host = match locations.by_mount {
+                true => survey.remap.root,
+                false => (0, 0),
+            };
             if locations.by_mount {
                 steps.make_idmapped_holder(range_dir, &survey.remap, true)?;
             }
-            steps.make_root_of_staging(staging, &locations.source(), &locations.target())?;
+            let (source, target) = (locations.source(), locations.target());
+            steps.make_root_of_staging(staging, (&source, &target), root_of_host)?;
             entries.retain(|name| name != "image");
         }
         None if locations.by_mount => steps.make_idmapped_root(range_dir, &survey.remap)?,

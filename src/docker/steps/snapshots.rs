@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use super::StepList;
+use super::{StepList, stat};
 use crate::docker::DockerError;
 use crate::docker::conversion::plan::{Conversion, Transfer};
 use crate::docker::conversion::staging::Staging;
-use crate::docker::data_root::names;
+use crate::docker::layer_store::store::STAGED_IMAGES;
 use crate::docker::layout::SnapshotTrees;
 use crate::journal::Step;
 use crate::journal::step::{NewDirectory, StepPath};
+use crate::ownership::Mode;
 use crate::store_move::mtime::mtime_step;
 
 impl StepList<'_> {
@@ -64,37 +65,40 @@ impl StepList<'_> {
         Ok(())
     }
 
-    /// The staging directory becomes the docker root of a remapped daemon. What the plain daemon has in `image` beside
-    /// storage drivers is renamed into it. `source`: the names that lead to the docker root of today; `target`: to the new
-    /// one on disk.
+    /// The staging directory becomes the docker root of a remapped daemon. `source`: the names that lead to the docker
+    /// root of today; `target`: to the new one on disk; `owner`: root of the host on disk there.
+    ///
+    /// A plain daemon's `image` goes there as it is, and the images of the new storage driver into it: Docker 29 has files
+    /// in it with the containerd image store too. It is not made anew, as a rollback would give the operator another one.
     pub fn make_root_of_staging(
         &mut self,
         staging: &Staging,
-        source: &[&str],
-        target: &[&str],
+        (source, target): (&[&str], &[&str]),
+        owner: (u32, u32),
     ) -> Result<(), DockerError> {
         self.rename(&[&staging.name], target)?;
         self.add_guard(target);
-        let image = [source, &["image"]].concat();
-        let path = self.path(&image);
-        if path.symlink_metadata().is_err() {
-            return Ok(());
-        }
-        self.keep_mtime(&image)?;
-        for name in names(&path)? {
-            if !path.join(&name).is_dir() {
-                let from = [&image[..], &[&name]].concat();
-                self.rename(&from, &[target, &["image", &name]].concat())?;
+        let there = [source, &["image"]].concat();
+        let image = [target, &["image"]].concat();
+        match self.path(&there).symlink_metadata() {
+            Ok(_) => {
+                self.keep_mtime(&there)?;
+                self.rename(&there, &image)?;
             }
+            Err(_) => self.early.push(Step::MakeDir {
+                at: StepPath::new(0, &image),
+                made: NewDirectory {
+                    uid: owner.0,
+                    gid: owner.1,
+                    mode: Mode::from_st_mode(0o700),
+                },
+            }),
         }
-        let stat = self.renameable(&path)?;
-        self.early.push(Step::RemoveDir {
-            at: StepPath::new(0, image),
-            made: NewDirectory {
-                uid: stat.uid,
-                gid: stat.gid,
-                mode: stat.mode,
-            },
+        let staged = stat(&self.path(&[&staging.name, STAGED_IMAGES]))?;
+        self.early.push(Step::Rename {
+            from: StepPath::new(0, [target, &[STAGED_IMAGES]].concat()),
+            to: StepPath::new(0, [&image[..], &["overlay2"]].concat()),
+            identity: staged.identity,
         });
         Ok(())
     }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::is_left_alone;
+use crate::docker::layer_store::store::STAGED_IMAGES;
 use crate::docker::layout::Layout;
 use crate::engine::{Policy, Rule};
 use crate::fs::{DirPath, Stat};
@@ -30,9 +31,11 @@ impl MakeIdmapped {
             Some((first, [])) if self.is_staging(first) => {
                 return self.set(0, self.layout.root_gid, TOP);
             }
-            Some((first, rest)) if self.is_staging(first) => rest,
-            // It is removed before owners change: what is in it goes into the new one.
-            Some((&b"image", [])) if self.layout.staging.is_some() => return Rule::Keep,
+            Some((first, rest)) if self.is_staging(first) => match rest.first() {
+                // It becomes `image/overlay2`.
+                Some(name) if *name == STAGED_IMAGES.as_bytes() => return Rule::ExchangeInRange,
+                _ => rest,
+            },
             _ => names,
         };
         if is_left_alone(names) {
@@ -214,7 +217,9 @@ mod tests {
             ("staging/overlay2", passage),
             ("staging/overlay2/x/link", of_root),
             ("staging/overlay2/x/diff/etc/a/b", Rule::Skip),
-            ("staging/image/overlay2/layerdb/sha256/a/b", of_root),
+            ("staging/image-overlay2", of_root),
+            ("staging/image-overlay2/layerdb/sha256/a/b", of_root),
+            ("image", of_root),
         ] {
             assert_eq!(rule(&policy(), path), expected, "{path}");
         }

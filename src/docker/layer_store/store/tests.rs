@@ -70,8 +70,6 @@ fn fill(store: &LayerStore) -> Content {
 fn the_files_are_dockers_own() {
     let place = tempfile::tempdir().unwrap();
     let top = std::fs::File::open(place.path()).unwrap();
-    std::fs::create_dir(place.path().join("image")).unwrap();
-    std::fs::set_permissions(place.path().join("image"), PermissionsExt::from_mode(0o700)).unwrap();
     let store = LayerStore::create(top.as_fd()).unwrap();
     let content = fill(&store);
     let mut expected = [
@@ -91,16 +89,15 @@ fn the_files_are_dockers_own() {
 
 fn directories() -> Vec<String> {
     [
-        "image/ 700",
-        "image/overlay2/ 700",
-        "image/overlay2/imagedb/ 700",
-        "image/overlay2/imagedb/content/ 700",
-        "image/overlay2/imagedb/content/sha256/ 700",
-        "image/overlay2/imagedb/metadata/ 700",
-        "image/overlay2/imagedb/metadata/sha256/ 700",
-        "image/overlay2/layerdb/ 700",
-        "image/overlay2/layerdb/mounts/ 755",
-        "image/overlay2/layerdb/sha256/ 755",
+        "image-overlay2/ 700",
+        "image-overlay2/imagedb/ 700",
+        "image-overlay2/imagedb/content/ 700",
+        "image-overlay2/imagedb/content/sha256/ 700",
+        "image-overlay2/imagedb/metadata/ 700",
+        "image-overlay2/imagedb/metadata/sha256/ 700",
+        "image-overlay2/layerdb/ 700",
+        "image-overlay2/layerdb/mounts/ 755",
+        "image-overlay2/layerdb/sha256/ 755",
         "overlay2/ 710",
         "overlay2/l/ 700",
     ]
@@ -109,8 +106,8 @@ fn directories() -> Vec<String> {
 }
 
 fn of_images(Content { image, other, .. }: &Content) -> Vec<String> {
-    let content = "image/overlay2/imagedb/content/sha256";
-    let meta = format!("image/overlay2/imagedb/metadata/sha256/{image}");
+    let content = "image-overlay2/imagedb/content/sha256";
+    let meta = format!("image-overlay2/imagedb/metadata/sha256/{image}");
     vec![
         format!("{content}/{image} 600 {{}}"),
         format!("{content}/{other} 600 {{ }}"),
@@ -118,14 +115,14 @@ fn of_images(Content { image, other, .. }: &Content) -> Vec<String> {
         format!("{meta}/lastUpdated 600 2025-01-02T03:04:05.000000006Z"),
         format!("{meta}/parent 600 {}", Digest::of(b"p")),
         format!(
-            "image/overlay2/repositories.json 600 {{\"Repositories\":{{\"app\":{{\"app:1\":\"sha256:{image}\"}}}}}}"
+            "image-overlay2/repositories.json 600 {{\"Repositories\":{{\"app\":{{\"app:1\":\"sha256:{image}\"}}}}}}"
         ),
     ]
 }
 
 fn of_layers(layers: &[Layer]) -> Vec<String> {
     let lines = layers.iter().flat_map(|layer| {
-        let entry = format!("image/overlay2/layerdb/sha256/{}", layer.chain_id.hex());
+        let entry = format!("image-overlay2/layerdb/sha256/{}", layer.chain_id.hex());
         let parent = layer.parent.as_ref();
         let parent = parent.map(|parent| format!("{entry}/parent 644 {parent}"));
         let always = [
@@ -145,7 +142,7 @@ fn of_container(
         layers, container, ..
     }: &Content,
 ) -> Vec<String> {
-    let mount = format!("image/overlay2/layerdb/mounts/{}", container.container);
+    let mount = format!("image-overlay2/layerdb/mounts/{}", container.container);
     let init = container.init.as_ref().unwrap();
     vec![
         format!("{mount}/ 755"),
