@@ -171,7 +171,7 @@ impl fmt::Display for Guidance<'_> {
             Guidance::NameUserOfPodman => "Name the user whose rootless Podman it is: --subid USER",
             Guidance::Undated => {
                 "For all such files, `idshift docker revert --undated keep` leaves their owners, as of before, and \
-                 `--undated give-back` takes them off the range, as root's"
+                 `idshift docker revert --undated give-back` takes them off the range, as of since"
             }
             other => return other.fmt_with_names(f),
         };

@@ -46,7 +46,7 @@ impl ExistingRoot {
             if found.iter().any(|it| it.name == name) || root.path.is_symlink() {
                 continue;
             }
-            if root.holds()?.is_unused() && !image_store::has_images(&root) {
+            if image_store::is_unused(&root)? {
                 continue;
             }
             found.extend(usual_map(&name).map(|map| ExistingRoot {

@@ -46,7 +46,7 @@ pub enum Reason {
          userns-remap: there is nothing to migrate. To keep the other, save what you need of this one with a remapped \
          daemon, then move the directory away"
     )]
-    RemappedRootInUse(Holds),
+    RemappedRootInUse(String),
     /// It is where the plain root would be.
     #[error(
         "holds {0} of a plain daemon. Two roots cannot be merged: start a daemon without userns-remap, save what you \
@@ -95,6 +95,12 @@ pub enum Reason {
     /// The daemon would not start, or would show no images.
     #[error("{0}. {help}", help = help::ADD_WRITE_DAEMON_JSON)]
     StoreSwitchedOn(StoreFeature),
+    /// The same, said where idshift writes nothing.
+    #[error(
+        "has {0}. With userns-remap, a daemon that is told this does not start, or does not show its images. Remove it there, \
+         reload systemd if it is in a unit, and run this again"
+    )]
+    StoreSwitchedOnThere(String),
     /// It is a fifo, a device or the like.
     #[error("is not a regular file")]
     NoRegularFile,
@@ -139,10 +145,11 @@ pub enum Reason {
 #[derive(Debug, Error)]
 pub enum Instead {
     /// A containerd image store that is empty.
-    #[error(
-        "its daemon used the containerd image store, which cannot be migrated and which has no images either"
-    )]
+    #[error("its daemon used the containerd image store, which has no images either")]
     EmptyStore,
+    /// The plain root has content, where a remapped one was to be reverted.
+    #[error("the data-root is plain already. `idshift docker migrate` moves it into the range")]
+    PlainRoot,
     /// Nothing at all.
     #[error(
         "and there is no remapped root that holds any either. {}",

@@ -169,6 +169,18 @@ fn new_since<Stage>(
 /// would be a state that never existed: also with `force` none is restored where names cannot be.
 fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let steps = Steps::of(journal);
+    let gone = steps.old_dirs_gone();
+    if let Some(first) = gone.first() {
+        return Err(Refusal::NotThisOne {
+            path: first.path.clone(),
+            reason: format!(
+                "{}{}. Nothing was undone, as names and owners belong together. {}",
+                first.reason,
+                and_more(gone.len()),
+                other_way_back(journal)
+            ),
+        });
+    }
     let taken = steps.places_taken_since();
     let is_taken = !taken.is_empty();
     let obstacles = match force || is_taken {
@@ -207,6 +219,18 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
         path: first.path.clone(),
         reason: format!("{}{more}. {help}", first.reason),
     })
+}
+
+/// Where what was renamed cannot go back to where it was.
+fn other_way_back(journal: &Journal) -> String {
+    let back = "With a backup, put that directory back first, with its owner and mode";
+    match journal.header.command {
+        RunKind::DockerMigrate => format!(
+            "{}`idshift docker revert` goes back with what is there now. {back}",
+            or_finish(journal)
+        ),
+        _ => format!("{}{back}", or_finish(journal)),
+    }
 }
 
 /// Of a run that was cut short, the other way.

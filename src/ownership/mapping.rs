@@ -38,8 +38,8 @@ pub enum Unmapped {
     /// It has an id of the range, and whether it had it before the mount is not known.
     #[error(
         "it has an id of the range ({uid}:{gid} on disk). idshift cannot tell whether it had the id before \
-        the data-root was remapped by a mount, or whether root of the host made it since: {why}, so its times \
-        do not show that. If root made it, chown it to the ids without the range (100000 is 0). {help}",
+        the data-root was remapped by a mount, or whether the host gave it since: {why}, so its times \
+        do not show that. If the host gave it, chown it to the ids without the range (100000 is 0). {help}",
         help = Guidance::Undated
     )]
     Undated {
@@ -77,7 +77,9 @@ pub enum Undated {
     #[error("the inode was there before, and was changed since")]
     ChangedSince,
     /// The inode is newer than that, and has an id of the range that is not root's.
-    #[error("it may be the copy of a file of before, or a user of the host made it")]
+    #[error(
+        "it may be the copy of a file of before, or a user of the host, or a container with --userns=host, made it or gave it that owner"
+    )]
     NotOfRoot,
 }
 

@@ -7,8 +7,9 @@ use crate::docker::conversion::leftover::staging_name;
 use crate::docker::conversion::plan::Conversion;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
+use crate::docker::daemon_start::image_options::ImageOptions;
 use crate::docker::data_root::{
-    ASIDE, CONVERTED, COPY, DockerRoot, Holds, count, is_remapped_name, names,
+    ASIDE, CONVERTED, COPY, DockerRoot, count, is_remapped_name, names,
 };
 pub use crate::docker::findings::{command_line, idmapped};
 use crate::docker::findings::{driver, in_use_root, parents, ranges};
@@ -16,7 +17,7 @@ use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::image_store;
 use crate::docker::remap::Remap;
 use crate::docker::steps::why_not_renamed;
-use crate::docker::{DockerError, guidance, swarm};
+use crate::docker::{DockerError, Reason, guidance, swarm};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::{PinnedFile, Stat};
 use crate::host::{Finding, kernel, runtime, subids};
@@ -30,7 +31,7 @@ use crate::store_move::copy::earlier;
 pub fn host(
     remap: &Result<Remap, DockerError>,
     new_user: Option<&NewUser>,
-    daemon_json: &DaemonJson,
+    (daemon_json, told): (&DaemonJson, &ImageOptions),
 ) -> Vec<Finding> {
     let mut findings = match new_user {
         Some(new) => {
@@ -46,11 +47,16 @@ pub fn host(
     }
     findings.push(kernel::user_namespaces());
     findings.extend(runtime::dockerd().map(|docker| Finding::ok("Docker", docker.version)));
-    findings.extend(store_switched_on(daemon_json));
+    findings.extend(store_switched_on(daemon_json, told));
     findings
 }
 
-fn store_switched_on(daemon_json: &DaemonJson) -> Option<Finding> {
+fn store_switched_on(daemon_json: &DaemonJson, told: &ImageOptions) -> Option<Finding> {
+    if let Some(told) = &told.feature {
+        let why = Reason::StoreSwitchedOnThere(told.text.clone());
+        let found = DockerError::in_the_way(&told.place, why);
+        return Some(Finding::error("image store", found.to_string()));
+    }
     daemon_json.store_feature().map(|feature| {
         Finding::warning("image store", format!("daemon.json {feature}"))
             .remedy(guidance::MIGRATE_WRITES_DAEMON_JSON)
@@ -81,7 +87,7 @@ pub fn image_store(
             );
             Some(Finding::warning(WHAT, found))
         }
-        Ok(None) => image_store::unused(root).map(|found| Finding::warning(WHAT, found)),
+        Ok(None) => image_store::no_more_used(root).map(|found| Finding::warning(WHAT, found)),
     }
 }
 
@@ -196,37 +202,55 @@ fn remapped_roots(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError
         if !is_remapped_name(&name) {
             continue;
         }
-        let plain = DockerRoot::at(top).holds()?;
+        let plain = image_store::content_of(&DockerRoot::at(top))?;
         // Of one that is remapped by a mount, more is told elsewhere.
         if IdmappedRoot::find(top, &name)?.is_some() {
-            findings.extend((!plain.is_unused()).then(|| beside_it(&name, &plain)));
+            findings.extend(plain.map(|plain| beside_it(&name, &plain)));
             continue;
         }
-        let holds = DockerRoot::at(top.join(&name)).holds()?;
-        findings.push(if holds.is_unused() {
-            Finding::ok(
-                REMAPPED_ROOT,
-                format!("{name} is there and unused; it is renamed and kept"),
-            )
-        } else if name == range_dir && plain.is_unused() {
+        let content = image_store::content_of(&DockerRoot::at(top.join(&name)))?;
+        let is_own = name == range_dir;
+        findings.push(remapped_root(
+            &name,
+            is_own,
+            content.as_deref(),
+            plain.as_deref(),
+        ));
+    }
+    Ok(findings)
+}
+
+/// A remapped root, with its content and that of the plain one; `is_own`: it is of the daemon's range.
+fn remapped_root(name: &str, is_own: bool, content: Option<&str>, plain: Option<&str>) -> Finding {
+    match (content, is_own, plain) {
+        (None, true, _) => Finding::ok(
+            REMAPPED_ROOT,
+            format!("{name} is there and unused; it is renamed and kept"),
+        ),
+        (None, false, _) => Finding::ok(
+            REMAPPED_ROOT,
+            format!("{name}, of another range, is there and unused; it stays"),
+        ),
+        (Some(holds), true, None) => {
             let found = format!(
                 "{name} holds {holds}, and the plain root nothing: this host is remapped already"
             );
             Finding::error(REMAPPED_ROOT, found)
                 .remedy("there is nothing to migrate; idshift docker revert goes back")
-        } else if name == range_dir {
-            let found = format!("{name} holds {holds}, and the plain root {plain}");
+        }
+        (Some(holds), true, Some(plain)) => {
+            let found = format!("{name} holds {holds}; the plain root holds {plain}");
             Finding::error(REMAPPED_ROOT, found).remedy(format!(
                 "two roots cannot be merged: decide which one stays. If {name} does, start Docker with userns-remap, \
                 and there is nothing to migrate. If the plain root does, save what you need of {name} with a \
                 remapped daemon, then move {name} away"
             ))
-        } else {
+        }
+        (Some(holds), false, _) => {
             let found = format!("{name}, of another range, holds {holds}; it stays");
             Finding::warning(REMAPPED_ROOT, found)
-        });
+        }
     }
-    Ok(findings)
 }
 
 /// What a conversion had made that was cut short before it changed anything.
@@ -244,7 +268,7 @@ fn unfinished_conversion(top: &Path, name: &str, range_dir: &str) -> Option<Find
 }
 
 /// A daemon that was started without userns-remap has made something where the remapped one does not look.
-fn beside_it(name: &str, plain: &Holds) -> Finding {
+fn beside_it(name: &str, plain: &str) -> Finding {
     let found =
         format!("beside {name}, the plain root holds {plain}, which no remapped daemon shows");
     Finding::warning("plain root", found).remedy(

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::docker::DockerError;
 use crate::docker::data_root::{DockerRoot, Holds, is_remapped_name, names};
 use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::remap::Remap;
+use crate::docker::{DockerError, image_store};
 
 /// Whose images, containers and volumes there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -46,9 +46,9 @@ pub fn state(
         if remapped.is_some() || !is_remapped_name(&name) || !is_ours(&name) {
             continue;
         }
-        let holds = DockerRoot::at(top.join(&name)).holds()?;
-        if !holds.is_unused() {
-            remapped = Some((RootState::Remapped, holds));
+        let root = DockerRoot::at(top.join(&name));
+        if !image_store::is_unused(&root)? {
+            remapped = Some((RootState::Remapped, root.holds()?));
         }
     }
     Ok(match (plain.is_unused(), remapped) {

@@ -5,9 +5,9 @@ use std::path::Path;
 use crate::docker::conversion::check::{Checked, check_conversion};
 use crate::docker::conversion::leftover;
 use crate::docker::conversion::plan::Conversion;
-use crate::docker::conversion::requirements::{check_room, check_storage_driver};
+use crate::docker::conversion::requirements::{check_namespace, check_room, check_storage_driver};
 use crate::docker::conversion::summary::{ConversionSummary, changed_files};
-use crate::docker::daemon_json::DaemonJson;
+use crate::docker::daemon_start::image_options::ImageOptions;
 use crate::docker::data_root::count;
 use crate::docker::{DockerError, guidance};
 use crate::engine::{RunControl, Stats};
@@ -16,7 +16,8 @@ use crate::fs::space::Amount;
 use crate::host::Finding;
 use crate::idmap::IdMap;
 
-const WHAT: &str = "containerd store";
+/// What findings are about.
+pub const WHAT: &str = "containerd store";
 
 /// Where a conversion would be made.
 pub struct Place<'a> {
@@ -26,8 +27,8 @@ pub struct Place<'a> {
     pub range: &'a str,
     /// What the owners of files go through, where that is known.
     pub map: Option<&'a IdMap>,
-    /// The daemon's configuration, and where it is.
-    pub daemon_json: (&'a DaemonJson, &'a Path),
+    /// What the daemon is told.
+    pub options: &'a ImageOptions,
 }
 
 /// The result of a check.
@@ -91,8 +92,8 @@ fn cannot_shift(left: &Stats) -> Option<Finding> {
 }
 
 fn check_place(conversion: &Conversion, place: &Place<'_>) -> Result<(), DockerError> {
-    let (daemon_json, config) = place.daemon_json;
-    check_storage_driver(daemon_json.storage_driver.as_deref(), config)?;
+    check_namespace(place.options)?;
+    check_storage_driver(place.options)?;
     leftover::check_is_free(place.top, place.range)?;
     // What is plainly too much is told before anything is read.
     check_room(conversion, (place.top, place.range), Amount::default())

@@ -9,6 +9,7 @@ use super::work::{self, Work};
 use super::{readiness, selinux, store};
 use crate::docker::DockerError;
 use crate::docker::container::{Container, obstacles};
+use crate::docker::conversion::requirements::check_namespace;
 use crate::docker::conversion::summary::ConversionSummary;
 use crate::docker::create_user::NewUser;
 use crate::docker::daemon_json::DaemonJson;
@@ -17,7 +18,7 @@ use crate::docker::data_root::{ContainerFiles, DockerRoot, Holds, plain_names};
 use crate::docker::existing_roots::ExistingRoot;
 use crate::docker::findings::STORAGE_DRIVER;
 use crate::docker::idmapped::{IdmappedRoot, health};
-use crate::docker::image_store::ContainerdStore;
+use crate::docker::image_store::{self, ContainerdStore};
 use crate::docker::inventory::{HostBinds, Inventory};
 use crate::docker::path_rewriter::PathRewriter;
 use crate::docker::rebase;
@@ -48,7 +49,6 @@ pub struct Survey<'a> {
     /// What a daemon has mounted in the data-root.
     mounted: Option<Finding>,
     start: &'a DaemonStart,
-    daemon_json: &'a DaemonJson,
 }
 
 /// The containerd image store, and what a migration makes of it.
@@ -84,7 +84,9 @@ impl<'a> Survey<'a> {
             }
             _ => None,
         };
-        let mut findings = readiness::host(&resolved, new_user.as_ref(), daemon_json);
+        let options = start.image_options()?;
+        let switches = (daemon_json, &options);
+        let mut findings = readiness::host(&resolved, new_user.as_ref(), switches);
         findings.extend(readiness::command_line(start));
         // A remapped root is looked at with the ranges that it was made for.
         let of_existing = match &existing[..] {
@@ -110,7 +112,6 @@ impl<'a> Survey<'a> {
             cannot_shift: None,
             mounted: None,
             start,
-            daemon_json,
         })
     }
 
@@ -162,15 +163,15 @@ impl<'a> Survey<'a> {
             converted: HashSet::new(),
             holds: root.holds()?,
         };
+        let options = self.start.image_options()?;
         if let (Some(conversion), Some(summary)) = (conversion, &mut found.summary) {
-            found.holds.images += conversion.images.len();
-            found.holds.layers += conversion.layers.len() + conversion.containers.len();
+            conversion.add_to(&mut found.holds);
             found.converted = conversion.containers.keys().cloned().collect();
             let place = store::Place {
                 top,
                 range: &range,
                 map: self.remap.as_ref().map(|remap| &remap.map),
-                daemon_json: (self.daemon_json, &self.start.config),
+                options: &options,
             };
             let checked = store::check(conversion, &place, summary, quick, control);
             found.is_carried &= checked.is_carried;
@@ -179,6 +180,11 @@ impl<'a> Survey<'a> {
                 .retain(|it| it.what != STORAGE_DRIVER || it.level != Level::Warning);
             self.findings.extend(checked.findings);
             self.cannot_shift = checked.cannot_shift;
+        } else if let (true, Err(error)) = (image_store::is_alone(root)?, check_namespace(&options))
+        {
+            found.is_carried = false;
+            self.findings
+                .push(Finding::error(store::WHAT, error.to_string()));
         }
         self.findings.extend(readiness::image_store(root, store));
         Ok(found)

@@ -13,6 +13,7 @@ use super::init_layer::PlannedInit;
 use super::names::Reference;
 use crate::containerd::{ContainerdRoot, OVERLAYFS_SNAPSHOTS, overlayfs_snapshot};
 use crate::docker::DockerError;
+use crate::docker::holds::Holds;
 use crate::docker::layer_store::layer::{ContainerLayers, Layer, OverlayDir};
 use crate::docker::layer_store::store::ImageMetadata;
 use crate::docker::layout::SnapshotTrees;
@@ -148,6 +149,12 @@ impl PlannedContainer {
 }
 
 impl Conversion {
+    /// Counts what is in the store together with what a docker root holds.
+    pub fn add_to(&self, holds: &mut Holds) {
+        holds.images += self.images.len();
+        holds.layers += self.layers.len() + self.containers.len();
+    }
+
     /// The files of a snapshot.
     pub fn snapshot_dir(&self, id: u64) -> PathBuf {
         self.containerd.path.join(overlayfs_snapshot(id))

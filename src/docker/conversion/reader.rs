@@ -47,8 +47,21 @@ impl<'a> Reader<'a> {
             Ok(_) => Some(containerd.snapshots(SNAPSHOTTER)?),
             Err(_) => None,
         };
+        let own = metadata.namespaces.remove(namespace);
+        let others = other_namespaces(&metadata.namespaces);
+        if own.is_none() && !others.is_empty() {
+            return Err(DockerError::in_the_way(
+                &containerd.path,
+                format!(
+                    "has no namespace {namespace}, in which a plain daemon keeps its images, but {}. If the daemon is told \
+                     another containerd-namespace, remove that option: with the plain daemon, `docker save` the images \
+                     that you need first, and `docker load` them then",
+                    others.join(", ")
+                ),
+            ));
+        }
         Ok(Reader {
-            namespace: metadata.namespaces.remove(namespace).unwrap_or_default(),
+            namespace: own.unwrap_or_default(),
             containerd,
             snapshots,
             layers: Vec::new(),
@@ -57,7 +70,7 @@ impl<'a> Reader<'a> {
             images: BTreeMap::new(),
             other_platforms: BTreeSet::new(),
             attestations: BTreeSet::new(),
-            other_namespaces: other_namespaces(&metadata.namespaces),
+            other_namespaces: others,
             in_use: metadata.in_use(),
         })
     }
@@ -121,7 +134,8 @@ impl<'a> Reader<'a> {
 
 /// Namespaces of others than Docker that have something in this containerd.
 fn other_namespaces(all: &BTreeMap<String, Namespace>) -> Vec<String> {
-    let is_used = |it: &Namespace| !it.images.is_empty() || !it.snapshots.is_empty();
+    let is_used =
+        |it: &Namespace| !it.images.is_empty() || !it.snapshots.is_empty() || !it.blobs.is_empty();
     let is_other = |name: &str| name != NAMESPACE && name != "moby_history";
     let others = all
         .iter()

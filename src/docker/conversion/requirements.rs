@@ -3,28 +3,45 @@
 use std::path::Path;
 
 use super::leftover;
-use super::plan::Conversion;
+use super::plan::{Conversion, NAMESPACE};
 use crate::docker::DockerError;
+use crate::docker::daemon_start::image_options::ImageOptions;
 use crate::fs::space::Amount;
 use crate::store_move::copy::room::check_copy_room;
 
-/// Whether the daemon that is started after it looks for what it makes. `said`: the `storage-driver` in the daemon's
-/// configuration, which is in `config`.
+/// Whether the daemon that is started after a conversion looks for what it makes.
 ///
 /// # Errors
-/// It names another driver than overlay2.
-pub fn check_storage_driver(said: Option<&str>, config: &Path) -> Result<(), DockerError> {
-    match said.filter(|driver| !driver.is_empty() && *driver != "overlay2") {
-        None => Ok(()),
-        Some(driver) => Err(DockerError::in_the_way(
-            config,
-            format!(
-                "has \"storage-driver\": \"{driver}\", and what is in the containerd image store becomes layers of \
-                 overlay2, which a remapped daemon would not look for then. Remove `storage-driver` from it \
-                 first"
-            ),
-        )),
-    }
+/// It is told another driver than overlay2.
+pub fn check_storage_driver(options: &ImageOptions) -> Result<(), DockerError> {
+    let told = options.storage_driver.as_ref();
+    let Some(told) = told.filter(|it| it.value != "overlay2") else {
+        return Ok(());
+    };
+    let why = format!(
+        "has {}, and what is in the containerd image store becomes layers of overlay2, which a remapped daemon would not \
+         look for then. Remove `storage-driver` from it first",
+        told.text
+    );
+    Err(DockerError::in_the_way(&told.place, why))
+}
+
+/// Whether a plain daemon that uses the containerd image store keeps images where they are looked for.
+///
+/// # Errors
+/// It is told another namespace.
+pub fn check_namespace(options: &ImageOptions) -> Result<(), DockerError> {
+    let told = options.namespace.as_ref();
+    let Some(told) = told.filter(|it| it.value != NAMESPACE) else {
+        return Ok(());
+    };
+    let why = format!(
+        "has {}, so the images are in that namespace of containerd, and only those in {NAMESPACE} are converted. With the \
+         plain daemon, `docker save` the images that you need. Remove the option, restart Docker, `docker load` them, then \
+         run this again",
+        told.text
+    );
+    Err(DockerError::in_the_way(&told.place, why))
 }
 
 /// Whether there is room in the data-root for what is copied and unpacked; of the latter, `unpacked` is known. `range`:

@@ -59,15 +59,44 @@ pub struct ConversionSummary {
 pub fn changed_files(files: &[PathBuf]) -> Option<String> {
     let first = files.first()?;
     Some(format!(
-        "{} in layers differed from the image, the first is {}. Containers see the files as they were on \
+        "{} in layers differed from the image or {} gone, the first is {}. Containers see the files as they were on \
         disk; `docker save` and `docker push` use the files of the image.",
         count(files.len(), "file"),
+        if files.len() == 1 { "was" } else { "were" },
         escaped(first)
     ))
 }
 
 /// Bytes of compressed blobs that are read, unpacked, hashed twice and compared with the disk a second: measured with gzip.
 const BYTES_A_SECOND: f64 = 40e6;
+
+/// When a conversion is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// It is not planned yet, or is about to begin.
+    Ahead,
+    /// A dry run ends.
+    WouldBe,
+    /// It is done.
+    Done,
+}
+
+impl When {
+    fn becomes(self) -> &'static str {
+        match self {
+            When::Ahead => "become",
+            When::WouldBe => "would become",
+            When::Done => "are now",
+        }
+    }
+
+    fn stays(self) -> &'static str {
+        match self {
+            When::Ahead | When::Done => "stays",
+            When::WouldBe => "would stay",
+        }
+    }
+}
 
 fn unpacked(layers: usize) -> String {
     format!("{} unpacked from blobs", count(layers, "layer"))
@@ -132,13 +161,23 @@ impl ConversionSummary {
         })
     }
 
-    /// In sentences. `become`: `become`, `would become`, `are now`. `bytes`: an amount in words.
-    pub fn sentences(&self, becomes: &str, bytes: impl Fn(u64) -> String) -> Vec<String> {
+    /// In sentences. `bytes`: an amount in words.
+    pub fn sentences(&self, when: When, bytes: impl Fn(u64) -> String) -> Vec<String> {
+        let mut all = self.effects(when, &bytes);
+        all.push(self.what_stays(when, &bytes));
+        // As long as nothing is converted, the store is all there is.
+        all.extend((when == When::Done).then(|| self.removal()));
+        all
+    }
+
+    /// What becomes of what, and what is lost.
+    pub fn effects(&self, when: When, bytes: &impl Fn(u64) -> String) -> Vec<String> {
+        let becomes = when.becomes();
         let mut all = vec![format!(
             "{} and {} of the containerd image store {becomes} overlay2 layers: {}.",
             count(self.images, "image"),
             count(self.containers, "container"),
-            self.ways(&bytes),
+            self.ways(bytes),
         )];
         if !self.without_image.is_empty() {
             all.push(format!(
@@ -161,7 +200,6 @@ impl ConversionSummary {
             "What is lost: the build cache{}. Images get other ids, those of their configurations.",
             left.collect::<String>()
         ));
-        all.push(self.what_stays(&bytes));
         all
     }
 
@@ -199,35 +237,38 @@ impl ConversionSummary {
         }
     }
 
-    fn what_stays(&self, bytes: &impl Fn(u64) -> String) -> String {
+    fn what_stays(&self, when: When, bytes: &impl Fn(u64) -> String) -> String {
         let place = escaped(&self.left_at);
-        let what = match self.is_copied {
+        let stays = when.stays();
+        match self.is_copied {
             true => {
-                format!("The store in {place} stays as it is; a remapped daemon does not use it.")
+                format!("The store in {place} {stays} as it is; a remapped daemon does not use it.")
             }
             false => format!(
-                "The rest of the store, {} of blobs, stays in {place}: `idshift rollback` needs it, and a remapped daemon \
+                "The rest of the store, {} of blobs, {stays} in {place}: `idshift rollback` needs it, and a remapped daemon \
                  does not use it.",
                 bytes(self.left_bytes)
             ),
-        };
+        }
+    }
+
+    fn removal(&self) -> String {
         // `rm -rf` would go through it.
         let mount = mountinfo::first_below(&self.left_at);
-        let removal = match &self.other_namespaces[..] {
+        match &self.other_namespaces[..] {
             [] if let Some(point) = mount => format!(
-                "It is not to be removed while something is mounted on {}",
+                "The store is not to be removed while something is mounted on {}.",
                 escaped(&point)
             ),
             [] => format!(
-                "When you do not need it any more, with docker and containerd stopped: rm -rf {}/*",
+                "When you need neither it nor the rollback any more, with docker and containerd stopped: rm -rf {}/*",
                 shell_word(&self.left_at)
             ),
             others => format!(
-                "Do not remove all of it: {} in it {} not of Docker",
+                "Do not remove all of the store: {} in it {} not of this daemon.",
                 others.join(", "),
                 if others.len() == 1 { "is" } else { "are" }
             ),
-        };
-        format!("{what} {removal}")
+        }
     }
 }

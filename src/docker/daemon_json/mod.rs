@@ -31,6 +31,8 @@ pub struct DaemonJson {
     pub userns_remap: Option<String>,
     /// The storage driver, or the snapshotter.
     pub storage_driver: Option<String>,
+    /// The namespace of containerd that images are in.
+    pub containerd_namespace: Option<String>,
     /// Switches, by name.
     pub features: BTreeMap<String, bool>,
 }
@@ -82,6 +84,7 @@ impl DaemonJson {
             data_root: value(&["data-root", "graph"])?,
             userns_remap: value(&["userns-remap"])?,
             storage_driver: value(&["storage-driver"])?,
+            containerd_namespace: value(&["containerd-namespace"])?,
             features: features
                 .map(|(name, on)| (name, on.unwrap_or_default()))
                 .collect(),

@@ -27,6 +27,16 @@ impl DaemonStart {
                 &self.options.userns_remap,
                 &settings.userns_remap,
             ),
+            (
+                "storage-driver",
+                &self.options.storage_driver,
+                &settings.storage_driver,
+            ),
+            (
+                "containerd-namespace",
+                &self.options.containerd_namespace,
+                &settings.containerd_namespace,
+            ),
         ];
         for (name, said, also) in both {
             if let (Some(said), true) = (said, also.is_some()) {

@@ -5,11 +5,13 @@
 //! - `init_script`: what scripts of other init systems read
 //! - `command_line`: the options of dockerd that matter here
 //! - `sources`: the daemon that runs, and the snap
+//! - [`image_options`]: what it is told of where images are
 //! - `config_checks`: whether its configuration file can be written
 //! - `next_steps`: what is left to do before it is started
 
 mod command_line;
 mod config_checks;
+pub mod image_options;
 mod init_script;
 mod next_steps;
 mod sources;
@@ -99,6 +101,7 @@ impl DaemonStart {
         let value = |said: &Option<OptionValue>| said.as_ref().map(|it| it.value.clone());
         settings.data_root = value(&self.options.data_root).or(settings.data_root);
         settings.userns_remap = value(&self.options.userns_remap).or(settings.userns_remap);
+        settings.storage_driver = value(&self.options.storage_driver).or(settings.storage_driver);
         Ok(settings)
     }
 

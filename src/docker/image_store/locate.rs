@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::containerd::ContainerdRoot;
 use crate::docker::conversion::plan::{NAMESPACE, is_containerd};
-use crate::docker::data_root::{DockerRoot, is_remapped_name, names};
+use crate::docker::data_root::{COPY, DockerRoot, is_remapped_name, names};
+use crate::preflight::in_use::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
 
 /// Where containerd keeps its data unless its configuration says otherwise.
 const DEFAULT_CONTAINERD: &str = "/var/lib/containerd";
@@ -15,16 +16,31 @@ const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
 
 /// The containerd directories that a daemon which works in this docker root may use, and its namespace there.
 pub fn stores_of(root: &DockerRoot) -> (Vec<ContainerdRoot>, String) {
-    let name = root.path.file_name().and_then(|name| name.to_str());
-    let range = name.filter(|name| is_remapped_name(name));
-    let top = root.path.parent().filter(|_| range.is_some());
-    let dirs = containerd_dirs(top.unwrap_or(&root.path), &root.path);
+    let (top, range) = place(root);
+    let dirs = containerd_dirs(top, &root.path);
     let dirs = dirs.into_iter().filter(|dir| is_containerd(dir));
     let namespace = match range {
         Some(range) => format!("{NAMESPACE}-{range}"),
         None => NAMESPACE.to_string(),
     };
     (dirs.map(ContainerdRoot::at).collect(), namespace)
+}
+
+/// The data-root that a docker root is in, and the range that its daemon is remapped to. A docker root is the data-root
+/// itself, `<uid>.<gid>` or a copy in it, or the content of a root that is remapped by a mount.
+pub(super) fn place(root: &DockerRoot) -> (&Path, Option<&str>) {
+    fn name(path: &Path) -> &str {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.unwrap_or_default()
+    }
+    let path = root.path.as_path();
+    let above = path.parent().unwrap_or(path);
+    match (name(above).strip_prefix(IDMAPPED_ROOT), name(path)) {
+        (Some(range), IDMAPPED_CONTENT) => (above.parent().unwrap_or(above), Some(range)),
+        (_, range) if is_remapped_name(range) => (above, Some(range)),
+        (_, copy) if copy.starts_with(COPY) => (above, None),
+        _ => (path, None),
+    }
 }
 
 /// Where it may be: run by dockerd in the data-root, or a service of the host.
@@ -87,6 +103,21 @@ pub(super) fn namespace_in(database: &[u8], id: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_docker_root_tells_its_data_root_and_its_range() {
+        for (path, expected) in [
+            ("/d", ("/d", None)),
+            ("/d/100000.100000", ("/d", Some("100000.100000"))),
+            ("/d/idshift-copy-1.1", ("/d", None)),
+            ("/d/idshift-idmapped-1.1/content", ("/d", Some("1.1"))),
+            ("/d/content", ("/d/content", None)),
+        ] {
+            let root = DockerRoot::at(path);
+            let (top, range) = place(&root);
+            assert_eq!((top.to_str().unwrap(), range), expected);
+        }
+    }
 
     #[test]
     fn a_snapshots_key_names_the_namespace_of_a_container() {

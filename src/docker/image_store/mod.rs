@@ -6,9 +6,11 @@
 //!
 //! - `locate`: where containerd's directory may be
 //! - `guidance`: what is done where something cannot be carried
+//! - `usage`: whether a docker root, or the store for its daemon, has anything
 
 mod guidance;
 mod locate;
+mod usage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use super::DockerError;
 use super::container::Container;
 use super::conversion::plan::{Conversion, NAMESPACE, is_containerd};
 use super::conversion::planner::plan_conversion;
-use super::data_root::{DockerRoot, names};
+use super::data_root::DockerRoot;
 use super::remap::Remap;
 use super::storage_drivers;
 use crate::containerd::ContainerdRoot;
@@ -27,6 +29,7 @@ use crate::idmap::Direction;
 use guidance::{empty_the_driver, save_and_load};
 pub use locate::stores_of;
 use locate::{containerd_dirs, has_content, namespace_in, snapshotters};
+pub use usage::{content_of, has_images, is_alone, is_unused, no_more_used, was_used};
 
 /// What of a docker root is in the containerd image store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -269,29 +272,4 @@ fn is_snapshot(root: &DockerRoot, container: &Container) -> bool {
     let mount = format!("image/{driver}/layerdb/mounts/{}", container.id);
     let is_graph_driver = root.path.join("image").join(driver).is_dir();
     !is_graph_driver && !root.path.join(mount).exists()
-}
-
-/// Whether a daemon with that store worked here: its BuildKit keeps `buildkit/containerd-<snapshotter>`.
-pub fn was_used(root: &DockerRoot) -> bool {
-    let buildkit = names(&root.path.join("buildkit")).unwrap_or_default();
-    buildkit.iter().any(|name| name.starts_with("containerd-"))
-        || root.path.join("image/identity-cache.db").is_file()
-}
-
-/// Whether images are in the containerd image store that a daemon used from this docker root.
-pub fn has_images(root: &DockerRoot) -> bool {
-    let parent = root.path.parent().unwrap_or(&root.path);
-    was_used(root) && has_content(&containerd_dirs(parent, &root.path))
-}
-
-/// What an operator should know of a store that a daemon does not use any more.
-pub fn unused(root: &DockerRoot) -> Option<String> {
-    let in_use = root.drivers().is_ok_and(|drivers| !drivers.is_empty());
-    (in_use && has_images(root)).then(|| {
-        format!(
-            "{} was used with the containerd image store too; a daemon that uses a storage driver does not \
-            show images in it, and they are not migrated",
-            escaped(&root.path)
-        )
-    })
 }

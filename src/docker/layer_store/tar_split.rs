@@ -17,6 +17,7 @@ use crc::{CRC_64_GO_ISO, Crc, Table};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::digest::{Digest, HashingReader};
@@ -151,7 +152,8 @@ pub struct Split {
     pub diff_id: Digest,
     /// Files whose content the disk does not have as it is in the tar. Docker gives them out all the same.
     pub raw_files: u64,
-    /// Of these, files that are there by their names, with other content: somebody has changed them. Paths from the top.
+    /// What is not there as it is in the tar: files with other content, and what is gone from a directory that is there.
+    /// Somebody has changed it. Paths from the top.
     pub changed: BTreeSet<Vec<u8>>,
 }
 
@@ -177,6 +179,9 @@ pub fn split_layer(
         if !is_first {
             // The disk has what comes last.
             changed.remove(&path_of(&entry));
+        }
+        if is_first && is_gone(diff, &entry) {
+            changed.insert(path_of(&entry));
         }
         if entry.kind != Kind::File || (entry.size == 0 && entry.sparse.is_none()) {
             if is_first {
@@ -242,6 +247,26 @@ fn open_same(diff: BorrowedFd<'_>, entry: &Entry) -> Option<(File, u64)> {
     let stat = rustix::fs::fstat(&file).ok()?;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     is_file.then(|| (file.into(), stat.st_size.unsigned_abs()))
+}
+
+/// Whether the directory of an entry is there and has nothing of its name. Where the directory is not there, the layer may
+/// have it elsewhere: behind a symlink of a layer below, through which containerd unpacked it.
+fn is_gone(diff: BorrowedFd<'_>, entry: &Entry) -> bool {
+    let path = path_of(entry);
+    let (above, name) = match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&b"."[..], &path[..]),
+    };
+    // What deletes something below has another name on the disk.
+    if entry.kind == Kind::Global || name.is_empty() || name.starts_with(b".wh.") {
+        return false;
+    }
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open =
+        |path: &[u8], more| rustix::fs::openat2(diff, path, flags | more, Mode::empty(), resolve);
+    open(&path, OFlags::empty()).is_err_and(|errno| errno == Errno::NOENT)
+        && open(above, OFlags::DIRECTORY).is_ok()
 }
 
 struct Buffers {

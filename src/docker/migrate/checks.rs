@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::{DaemonTarget, MigrateError, MigrateOptions};
 use crate::docker::conversion::check::Checked;
-use crate::docker::conversion::requirements::check_storage_driver;
+use crate::docker::conversion::requirements::{check_namespace, check_storage_driver};
+use crate::docker::data_root::DockerRoot;
 use crate::docker::data_root_copy::plan_copy;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, Reach, exchanged_data};
 use crate::docker::migration_plan::{MigrateRequest, Migration};
 use crate::docker::remap::Remap;
-use crate::docker::{DockerError, Reason};
+use crate::docker::{DockerError, Reason, image_store};
 use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Refusal, Report, RunControl};
 use crate::fs::space::Amount;
@@ -25,6 +26,13 @@ impl DaemonTarget {
     /// A remapped daemon does not start with the containerd image store.
     pub(super) fn check_image_store(&self, options: &MigrateOptions) -> Result<(), DockerError> {
         let into = options.direction == Direction::Into;
+        let told = self.start.image_options()?.feature;
+        if let Some(told) = told.filter(|_| into) {
+            return Err(DockerError::in_the_way(
+                &told.place,
+                Reason::StoreSwitchedOnThere(told.text),
+            ));
+        }
         match self.daemon_json.store_feature() {
             Some(feature) if into && !options.write_daemon_json => Err(DockerError::in_the_way(
                 &self.start.config,
@@ -56,9 +64,15 @@ impl DaemonTarget {
                 None => error.into(),
             }
         })?;
-        if migration.conversion.is_some() {
-            let said = self.daemon_json.storage_driver.as_deref();
-            check_storage_driver(said, &self.start.config)?;
+        if request.direction == Direction::Into {
+            let told = self.start.image_options()?;
+            let root = DockerRoot::at(&migration.data_root);
+            if migration.conversion.is_some() || image_store::is_alone(&root)? {
+                check_namespace(&told)?;
+            }
+            if migration.conversion.is_some() {
+                check_storage_driver(&told)?;
+            }
         }
         Ok(migration)
     }

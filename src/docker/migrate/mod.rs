@@ -12,7 +12,7 @@ use nix::unistd::User;
 
 use super::DockerError;
 use super::create_user::NewUser;
-use super::daemon_json::DaemonJson;
+use super::daemon_json::{DaemonJson, StoreFeature};
 use super::daemon_start::DaemonStart;
 use super::data_root;
 use super::findings::check_is_reached;
@@ -54,6 +54,8 @@ pub struct Planned<'a> {
     pub copy: Option<&'a PlannedCopy>,
     /// What is made of the user and its ranges.
     pub made: Vec<String>,
+    /// What is taken out of `daemon.json` where that is written.
+    pub store_feature: Option<StoreFeature>,
 }
 
 /// Asks for confirmation before the first change. An error ends the command without a change.
@@ -137,8 +139,15 @@ impl DaemonTarget {
             true => dry_run(&request, &remap, &migration, manifest, store, control)?,
             false => {
                 if let Some(confirm) = confirm {
-                    let copy = copy.as_ref();
-                    ask(confirm, &migration, (&remap, copy, &made), store, control)?;
+                    // Whoever is asked is not refused afterwards.
+                    drop(migration.plan().lock(store, control)?);
+                    confirm(&Planned {
+                        migration: &migration,
+                        remap: &remap,
+                        copy: copy.as_ref(),
+                        made: made.clone(),
+                        store_feature: self.daemon_json.store_feature(),
+                    })?;
                 }
                 if let Some(new) = &new_user {
                     // Only when nothing else stands in the way.
@@ -220,24 +229,6 @@ impl DaemonTarget {
         }
         run
     }
-}
-
-/// Puts the plan to the operator.
-fn ask(
-    confirm: Confirm<'_>,
-    migration: &Migration,
-    (remap, copy, made): (&Remap, Option<&PlannedCopy>, &[String]),
-    store: &Store,
-    control: RunControl<'_>,
-) -> Result<(), MigrateError> {
-    // Whoever is asked is not refused afterwards.
-    drop(migration.plan().lock(store, control)?);
-    confirm(&Planned {
-        migration,
-        remap,
-        copy,
-        made: made.to_vec(),
-    })
 }
 
 /// Creates the user, and checks that it got the planned ranges.

@@ -44,7 +44,7 @@ pub(super) fn check_kind(
 /// Whether a plain root can be remapped by a mount.
 fn check_can_be_idmapped(data_root: &Path, remap: &Remap) -> Result<(), DockerError> {
     let mount_point = data_root.join(remap.dir_name());
-    let is_unused = |path: &Path| DockerRoot::at(path).holds().map(|it| it.is_unused());
+    let is_unused = |path: &Path| image_store::is_unused(&DockerRoot::at(path));
     if mount_point.is_dir() && !is_unused(&mount_point)? && is_unused(data_root)? {
         return Err(DockerError::in_the_way(
             mount_point,
@@ -88,13 +88,15 @@ pub(super) fn check_has_content(
     if all.iter().any(|name| name.starts_with(MOVING)) {
         return Err(DockerError::in_the_way(data_root, Reason::Interrupted));
     }
-    if root.path.is_dir() && (!root.holds()?.is_unused() || image_store::has_images(root)) {
+    if root.path.is_dir() && !image_store::is_unused(root)? {
         return Ok(());
     }
-    let instead = match existing_roots::beside(data_root, remap)? {
-        _ if image_store::was_used(root) => Instead::EmptyStore,
-        None => Instead::Nothing,
-        Some(roots) => Instead::Roots(roots),
+    let is_elsewhere = || image_store::content_of(&DockerRoot::at(data_root));
+    let instead = match (existing_roots::beside(data_root, remap)?, direction) {
+        (Some(roots), _) => Instead::Roots(roots),
+        (None, Direction::OutOf) if is_elsewhere()?.is_some() => Instead::PlainRoot,
+        (None, _) if image_store::was_used(root) => Instead::EmptyStore,
+        (None, _) => Instead::Nothing,
     };
     let why = match direction {
         Direction::Into => Reason::NoPlainContent(instead),

@@ -68,9 +68,9 @@ impl<'r> Survey<'r> {
         let mut containers = read_containers(&docker_root)?;
         let all = containers.iter().map(|it| &it.container);
         let store = ContainerdStore::of(&docker_root, &locations.data_root, all)?;
-        let conversion = conversion(request, &remap, &docker_root, &store, &containers)?;
         let place = (locations.data_root.as_path(), &remap);
         check_has_content(&docker_root, request.direction, place)?;
+        let conversion = conversion(request, &remap, &docker_root, &store, &containers)?;
         if request.direction == Direction::Into {
             find_obstacles(&mut containers);
         }

@@ -21,8 +21,7 @@ pub(super) fn check_is_there(data_root: &Path, root: &Path) -> Result<(), Docker
         return Err(DockerError::in_the_way(root, why));
     }
     let docker_root = DockerRoot::at(root);
-    if root.is_dir() && (!docker_root.holds()?.is_unused() || image_store::has_images(&docker_root))
-    {
+    if root.is_dir() && !image_store::is_unused(&docker_root)? {
         return Ok(());
     }
     let others: Vec<String> = all

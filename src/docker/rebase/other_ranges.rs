@@ -6,7 +6,7 @@ use crate::docker::data_root::{DockerRoot, is_remapped_name, names};
 use crate::docker::existing_roots::range_of;
 use crate::docker::idmapped::IdmappedRoot;
 use crate::docker::remap::Remap;
-use crate::docker::{DockerError, guidance};
+use crate::docker::{DockerError, guidance, image_store};
 use crate::host::Finding;
 
 /// The roots in a data-root that hold something, and are in another range than the daemon's.
@@ -23,13 +23,15 @@ pub fn findings(top: &Path, remap: &Remap) -> Result<Vec<Finding>, DockerError> 
         let root = DockerRoot::at(top.join(&name));
         // Of one that is remapped by a mount, more is told elsewhere.
         let is_idmapped = IdmappedRoot::find(top, &name)?.is_some();
-        if is_idmapped || root.path.is_symlink() || root.holds()?.is_unused() {
+        if is_idmapped || root.path.is_symlink() {
             continue;
         }
+        let Some(content) = image_store::content_of(&root)? else {
+            continue;
+        };
         let found = format!(
-            "{name} is the root of another range than that of {}, {own}: the daemon does not see its {}",
+            "{name} is the root of another range than that of {}, {own}: the daemon does not see its {content}",
             remap.user,
-            root.holds()?
         );
         let finding = Finding::warning("another range", found);
         findings.push(finding.remedy(format!(

@@ -67,7 +67,7 @@ pub(super) fn check_content(root: &DockerRoot) -> Result<(), DockerError> {
     if all.iter().any(|name| name.starts_with(MOVING)) {
         return Err(DockerError::in_the_way(&root.path, Reason::Interrupted));
     }
-    if !root.holds()?.is_unused() || image_store::has_images(root) {
+    if !image_store::is_unused(root)? {
         return Ok(());
     }
     let remapped = all.iter().find(|name| is_remapped_name(name));

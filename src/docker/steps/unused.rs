@@ -21,11 +21,10 @@ impl StepList<'_> {
             return Ok(None);
         }
         let root = DockerRoot::at(&path);
-        let holds = root.holds()?;
-        if !holds.is_unused() || image_store::has_images(&root) {
+        if let Some(content) = image_store::content_of(&root)? {
             return Err(DockerError::in_the_way(
                 path,
-                Reason::RemappedRootInUse(holds),
+                Reason::RemappedRootInUse(content),
             ));
         }
         let aside = self.free_aside_name(range_dir);

@@ -45,6 +45,9 @@ pub(super) enum StepError {
     /// The old path of an entry is taken.
     #[error("something new is in its old place")]
     OldPlaceTaken,
+    /// There is no directory any more for an entry to go back to.
+    #[error("the directory that it was in is gone")]
+    OldDirGone,
     /// The new path of an entry is taken.
     #[error("something is in its new place")]
     NewPlaceTaken,

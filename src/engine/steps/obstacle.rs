@@ -25,8 +25,23 @@ impl Steps<'_> {
         found
     }
 
-    /// Entries that cannot get their places back because something else has them. What is to be undone apart from them
-    /// would be torn from them.
+    /// Entries that cannot go back because the directories that they were in are gone.
+    pub fn old_dirs_gone(&self) -> Vec<Problem> {
+        let (survey, surveyor) = (self.survey(), self.surveyor());
+        let is_moved = |n: &usize| {
+            survey.states[*n]
+                .as_ref()
+                .is_ok_and(|it| *it != wanted(Target::Before))
+        };
+        let gone = |n| match old_dir_is_gone(&surveyor, &survey, n, Target::Before) {
+            Some(error @ StepError::OldDirGone) => Some(self.problem(n, &error)),
+            _ => None,
+        };
+        let all = 0..self.steps.len();
+        all.filter(is_moved).filter_map(gone).collect()
+    }
+
+    /// Entries that cannot get their places back. What is to be undone apart from them would be torn from them.
     pub fn places_taken_since(&self) -> Vec<Problem> {
         self.taken_places(&self.survey(), Target::Before)
     }
@@ -34,9 +49,9 @@ impl Steps<'_> {
     pub(super) fn taken_places(&self, survey: &Survey, target: Target) -> Vec<Problem> {
         let surveyor = self.surveyor();
         let taken = |n: usize| match &survey.states[n] {
-            Ok(state) if *state != wanted(target) => {
-                occupied(&surveyor, n, target).map(|error| self.problem(n, &error))
-            }
+            Ok(state) if *state != wanted(target) => occupied(&surveyor, n, target)
+                .or_else(|| old_dir_is_gone(&surveyor, survey, n, target))
+                .map(|error| self.problem(n, &error)),
             Err(error @ StepError::OldPlaceTaken) if survey.matters(n, &self.steps[n], target) => {
                 Some(self.problem(n, error))
             }
@@ -69,8 +84,11 @@ impl Steps<'_> {
             Ok(_) if matches!(self.steps[n], Step::MountExchanged { .. }) => {
                 was_used(n).map(|error| self.problem(n, &error))
             }
-            Ok(_) if self.is_forgiving(survey.reached) => None,
+            Ok(_) if self.is_forgiving(survey.reached) => {
+                old_dir_is_gone(&surveyor, survey, n, target).map(|error| self.problem(n, &error))
+            }
             Ok(_) => occupied(&surveyor, n, target)
+                .or_else(|| old_dir_is_gone(&surveyor, survey, n, target))
                 .or_else(|| in_service(n))
                 .map(|error| self.problem(n, &error)),
         };
@@ -94,6 +112,33 @@ pub(super) fn occupied(surveyor: &Surveyor<'_>, n: usize, target: Target) -> Opt
         Ok(Some(_)) if ours => None,
         Ok(Some(_)) if target == Target::After => Some(StepError::NewPlaceTaken),
         Ok(Some(_)) => Some(StepError::OldPlaceTaken),
+        Err(error) => Some(error),
+    }
+}
+
+/// Whether the directory that an entry is to go back to is there no more, and the undo of no other step makes it.
+fn old_dir_is_gone(
+    surveyor: &Surveyor<'_>,
+    survey: &Survey,
+    n: usize,
+    target: Target,
+) -> Option<StepError> {
+    let (Step::Rename { from, .. }, Target::Before) = (&surveyor.steps[n], target) else {
+        return None;
+    };
+    let (_, above) = from.path.split_last()?;
+    let dir = StepPath {
+        root: from.root,
+        path: above.to_vec(),
+    };
+    let is_made = |step: &Step| match step {
+        Step::RemoveDir { at, .. } => at.root == dir.root && dir.path.starts_with(&at.path),
+        _ => false,
+    };
+    match surveyor.roots.stat(&surveyor.place_now(survey, n, &dir)) {
+        Ok(Some(stat)) if stat.is_dir() => None,
+        Ok(_) if surveyor.steps[n + 1..].iter().any(is_made) => None,
+        Ok(_) => Some(StepError::OldDirGone),
         Err(error) => Some(error),
     }
 }

@@ -56,7 +56,7 @@ fn what_others_have_in_containerd_stays_theirs() {
     host.idshift(&["rollback", "latest"]).exits(0);
     same_disk(&host, &as_was, "rolled back");
     let run = host.idshift(MIGRATE).exits(0);
-    let others = "default, k8s.io in it are not of Docker";
+    let others = "default, k8s.io in it are not of this daemon";
     assert!(run.stderr.contains(others), "{run}");
     assert!(!run.stderr.contains("rm -rf"), "{run}");
     host.start_docker();

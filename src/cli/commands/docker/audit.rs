@@ -17,6 +17,7 @@ use crate::docker::audit::state::RootState;
 use crate::docker::audit::strategies::Strategy;
 use crate::docker::audit::{Audit, AuditOptions, audit};
 use crate::docker::bind_mounts::BindMount;
+use crate::docker::conversion::summary::When;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, ExchangedKind};
@@ -98,7 +99,7 @@ fn print(audit: &Audit, verbose: bool) {
     }
     if let Some(store) = &audit.containerd_store {
         say!("");
-        for line in store.sentences("become", bytes) {
+        for line in store.sentences(When::Ahead, bytes) {
             paragraph(&one_line(&line));
         }
         paragraph(&format!(

@@ -1,7 +1,8 @@
 //! What a migration does, in a few lines, for whoever has to agree to it.
 
 use super::migration_command::MigrationCommand;
-use crate::cli::output::text::{inodes, one_line, path};
+use crate::cli::output::text::{bytes, inodes, one_line, path};
+use crate::docker::conversion::summary::When;
 use crate::docker::data_root::DockerRoot;
 use crate::docker::guidance as help;
 use crate::docker::migrate::Planned;
@@ -29,7 +30,11 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
         true => migration.data_root.clone(),
         false => migration.data_root.join(remap.dir_name()),
     };
-    let holds = DockerRoot::at(&now).holds();
+    let holds = DockerRoot::at(&now).holds().map(|mut holds| {
+        let conversion = migration.conversion.as_ref();
+        conversion.iter().for_each(|it| it.add_to(&mut holds));
+        holds
+    });
     let holds = holds.map_or(String::new(), |holds| format!(": {holds}"));
     let map = &remap.map;
     let mut lines = match (into, command.idmapped) {
@@ -56,6 +61,9 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
         ],
     };
     lines.push("  Directories are renamed, and the daemon's metadata is rewritten.".into());
+    let store = migration.store_summary.iter();
+    let store = store.flat_map(|it| it.effects(When::Ahead, &bytes));
+    lines.extend(store.map(|line| format!("  {}", one_line(&line))));
     let blocked = migration.will_not_start.iter();
     lines.extend(blocked.map(|(name, why)| {
         format!(
@@ -80,7 +88,13 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
     );
     if command.write_daemon_json {
         lines.push(match into {
-            true => "  Sets userns-remap in daemon.json.".into(),
+            true => match planned.store_feature {
+                Some(feature) => format!(
+                    "  Sets userns-remap in daemon.json, and removes features.{}.",
+                    feature.name()
+                ),
+                None => "  Sets userns-remap in daemon.json.".into(),
+            },
             false => "  Removes userns-remap from daemon.json.".into(),
         });
     }

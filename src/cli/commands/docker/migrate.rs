@@ -14,7 +14,7 @@ use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::text::{bytes, inodes, path, printable};
 use crate::cli::output::{tell, tell_sentences};
 use crate::docker::bind_mounts::Advice;
-use crate::docker::conversion::summary::{ConversionSummary, changed_files};
+use crate::docker::conversion::summary::{ConversionSummary, When, changed_files};
 use crate::docker::conversion_run::conversion_run;
 use crate::docker::guidance as help;
 use crate::docker::idmapped::{place, told_copied, unit};
@@ -199,11 +199,11 @@ fn told_copy(copy: &PlannedCopy, dry_run: bool) -> String {
 
 /// What happens to the containerd image store.
 fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String> {
-    let (becomes, is) = match dry_run {
-        true => ("would become", "would be"),
-        false => ("are now", "is"),
+    let (when, is) = match dry_run {
+        true => (When::WouldBe, "would be"),
+        false => (When::Done, "is"),
     };
-    let mut told = conversion.sentences(becomes, bytes);
+    let mut told = conversion.sentences(when, bytes);
     told.extend(dry_run.then(|| conversion.not_counted()));
     told.extend(conversion.leftover.as_ref().map(|dir| {
         format!(

@@ -183,13 +183,27 @@ fn what_somebody_changed_is_named() {
             .collect::<Vec<_>>()
     };
     assert!(changed(":").is_empty());
+    assert_eq!(changed("rm g"), ["g"]);
+    assert_eq!(changed("rm d/big"), ["d/big"]);
+    assert_eq!(changed("rm -r d"), ["d"]);
     // A layer may have it elsewhere, behind a symlink of a layer below.
-    assert!(changed("rm g").is_empty());
+    assert!(changed("mkdir usr; mv d usr; ln -s usr/d d").is_empty());
     assert_eq!(changed("printf one > g"), ["g"]);
     assert_eq!(
         changed("printf longer > g; printf x >> d/big"),
         ["d/big", "g"]
     );
+}
+
+#[test]
+fn what_a_layer_has_behind_a_symlink_of_another_is_not_gone() {
+    let (place, tar) =
+        made_by("mkdir -p usr/d d; printf one > d/f; tar -c d/f; mv d/f usr/d; rmdir d");
+    let (told, _) = split(&tar, place.path());
+    assert_eq!((told.raw_files, told.changed.len()), (1, 0));
+    let (place, tar) =
+        made_by("mkdir d; printf x > d/.wh.a; ln -s nowhere l; tar -c d l; rm d/.wh.a");
+    assert!(split(&tar, place.path()).0.changed.is_empty());
 }
 
 #[test]

@@ -1,14 +1,20 @@
 //! Images and containers in the containerd image store: nothing of them vanishes, as nothing is migrated or reverted.
 //!
 //! - `there_and_back`: with real daemons, also with a reboot in the middle
+//! - `gone`: the rest of the store was removed
 //! - `inodes`: a rollback gives back the operator's own directories and files, not new ones
 //! - `refused`: what is not carried
+//! - `told`: options of the daemon that would hide images
+//! - `unused_root`: a remapped daemon was tried, and made nothing
 //! - `docker_29`: what Docker 29 leaves of its store in a docker root
 
 mod docker_29;
+mod gone;
 mod inodes;
 mod refused;
 mod there_and_back;
+mod told;
+mod unused_root;
 
 use std::fs;
 

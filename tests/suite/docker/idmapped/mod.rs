@@ -6,6 +6,7 @@ mod copied;
 mod copied_up;
 mod exchanged;
 mod metadata;
+mod of_the_host;
 mod permanent;
 mod refusals;
 mod services;
