@@ -55,13 +55,14 @@ fn what_containers_bind_is_looked_at_as_slowly() {
         serde_json::json!({}),
     );
     let idshift = Idshift::new();
-    let rate = ["--rate", "400"];
+    // So slow that a busy machine is faster.
+    let rate = ["--rate", "100"];
     let dry_run = [&rate[..], &["--bind-mounts", "--dry-run"]].concat();
     for (command, more) in [("audit", &rate[..]), ("migrate", &dry_run[..])] {
         let start = Instant::now();
         place.run(&idshift, command, more);
         let took = start.elapsed();
-        // 1.5 s, and the last group is not waited for.
-        assert!(took >= Duration::from_millis(1300), "{command}: {took:?}");
+        // 6 s, and the last group is not waited for.
+        assert!(took >= Duration::from_millis(5200), "{command}: {took:?}");
     }
 }
