@@ -177,7 +177,10 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
                 "{}{}. Nothing was undone, as names and owners belong together. {}",
                 first.reason,
                 and_more(gone.len()),
-                other_way_back(journal)
+                match journal.handed_over() {
+                    Some(_) => not_undone(journal),
+                    None => other_way_back(journal),
+                }
             ),
         });
     }
@@ -227,7 +230,7 @@ fn other_way_back(journal: &Journal) -> String {
     match journal.header.command {
         RunKind::DockerMigrate => format!(
             "{}`idshift docker revert` goes back with what is there now. {back}",
-            or_finish(journal)
+            finish_first(journal)
         ),
         _ => format!("{}{back}", or_finish(journal)),
     }
@@ -244,6 +247,17 @@ fn or_finish(journal: &Journal) -> String {
     }
 }
 
+/// Of a run that was cut short, what comes before another command.
+fn finish_first(journal: &Journal) -> String {
+    match journal.state {
+        JournalState::Unfinished => format!(
+            "`idshift resume {}` finishes the run, and then ",
+            argument(&journal.path)
+        ),
+        _ => String::new(),
+    }
+}
+
 /// What takes along what a daemon made since.
 fn with_what_is_new(journal: &Journal) -> String {
     let command = match journal.header.command {
@@ -252,12 +266,6 @@ fn with_what_is_new(journal: &Journal) -> String {
         RunKind::DockerRebase => "`idshift docker rebase` to the range of before",
         _ => return String::new(),
     };
-    let finish = match journal.state == JournalState::Unfinished {
-        true => format!(
-            "`idshift resume {}` finishes the run, and then ",
-            argument(&journal.path)
-        ),
-        false => String::new(),
-    };
+    let finish = finish_first(journal);
     format!("If a daemon has run since, {finish}{command} takes its new data along. If none has, ")
 }

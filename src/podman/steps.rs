@@ -14,6 +14,7 @@ use super::PodmanError;
 use super::database::json::{Kind, Rewriter};
 use super::networks::{self, Network};
 use super::store::{DRIVER, SQLITE, Store};
+use crate::fs::Identity;
 use crate::journal::Step;
 use crate::journal::step::{Content, FileContent, NewDirectory, StepPath, sha256};
 use crate::ownership::Mode;
@@ -44,7 +45,7 @@ pub(super) struct MoveSteps<'a> {
     /// After.
     pub late: Vec<Step>,
     /// What is in the new store, to know it by.
-    layers: Option<crate::fs::Identity>,
+    layers: Option<Identity>,
 }
 
 impl<'a> MoveSteps<'a> {

@@ -64,7 +64,7 @@ pub enum LeftOver {
     /// A run was undone.
     #[error(
         "is the copy of an earlier --copy that was undone. What was written to it after that migration may be nowhere else. Look \
-         at it. To keep it, move it out of the data-root: `mv {0} /root/`; if you need nothing of it, remove it. Then \
+         at it. To keep it, move it away: `mv {0} /root/`; if you need nothing of it, remove it. Then \
          run this again"
     )]
     EarlierCopy(String),

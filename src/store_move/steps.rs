@@ -189,7 +189,8 @@ pub fn renameable(path: &Path) -> Result<Stat, MoveError> {
     let stat = stat.map_err(MoveError::errno(path))?;
     if stat.mount_root {
         let why = format!(
-            "is a mount point, which cannot be renamed. `umount {}`, if its content is there without it, too; or else move the              content into this filesystem first",
+            "is a mount point, which cannot be renamed. `umount {}`, if its content is there without it, too; or else move its \
+             content into this filesystem first",
             shell_word(path)
         );
         return Err(MoveError::in_the_way(path, why));

@@ -1,4 +1,4 @@
-//! When a data-root was last modified, put back once what was made in it is gone again.
+//! When a directory was last modified, put back once what was made in it is gone again.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::{mtime_ns, set_mtime};
 
-/// The mtime of a data-root, before something was made in it. When it is not that which modified the data-root last, a
-/// daemon was started meanwhile: that must be seen, so then the mtime stays.
+/// The mtime of a directory of an engine's, before something was made in it. When it is not that which modified it last, an
+/// engine was started meanwhile: that must be seen, so then the mtime stays.
 #[derive(Clone, Debug)]
 pub struct TopTime {
-    /// The data-root.
+    /// The directory.
     pub top: Arc<OwnedFd>,
     before_ns: i64,
     /// The mtime that it has as long as nobody else modifies it.
@@ -20,7 +20,7 @@ pub struct TopTime {
 }
 
 impl TopTime {
-    /// Of a data-root, as it is now.
+    /// Of a directory, as it is now.
     ///
     /// # Errors
     /// It is not there.

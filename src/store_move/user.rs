@@ -42,7 +42,7 @@ impl RootlessUser {
         let found = found
             .ok_or_else(|| bad("there is no such user. `getent passwd` lists the users".into()))?;
         if found.uid.is_root() {
-            let why = "root cannot have a rootless daemon. Name the user who will run it";
+            let why = "root cannot run Docker or Podman rootless. Name the user who will run it";
             return Err(bad(why.into()));
         }
         let root = (found.uid.as_raw(), found.gid.as_raw());

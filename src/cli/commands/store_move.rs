@@ -189,11 +189,13 @@ impl<E: ToString> Move<'_, E> {
         if dry_run || self.blockers.others.is_empty() {
             return Ok(());
         }
-        // Whoever uses what is carried is told first.
+        if let Some(told) = cut_short.told(store) {
+            return Err(told);
+        }
+        // Whoever uses what is carried is told before others.
         drop(self.plan.lock(store, control)?);
-        let told = cut_short.told(store);
         let first = self.blockers.others.swap_remove(0);
-        Err(told.unwrap_or_else(|| Refusal::from(first).into()))
+        Err(Refusal::from(first).into())
     }
 
     fn dry_run(

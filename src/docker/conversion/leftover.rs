@@ -42,8 +42,11 @@ pub fn is_unfinished(dir: &Path) -> bool {
 
 /// Names that a conversion, or removing what it made, gives to something in the directory.
 fn is_made_here(name: &str) -> bool {
-    matches!(name, STAGED_IMAGES | "overlay2" | super::fill::UNNAMED)
-        || remove_tree::is_brought_up(name)
+    // `image` is what earlier versions made.
+    matches!(
+        name,
+        STAGED_IMAGES | "image" | "overlay2" | super::fill::UNNAMED
+    ) || remove_tree::is_brought_up(name)
 }
 
 /// What the next run removes before it makes its own.

@@ -22,12 +22,16 @@ pub fn has_images(root: &DockerRoot) -> bool {
         return false;
     }
     let (stores, namespace) = stores_of(root);
-    stores.is_empty() || stores.iter().any(|store| may_have(store, &namespace))
+    let range = place(root).1;
+    stores.is_empty()
+        || stores
+            .iter()
+            .any(|store| may_have(store, &namespace, range))
 }
 
 /// Where its database cannot be read, or names no namespace as dockerd names its own unless told otherwise, nobody can
-/// tell.
-fn may_have(store: &ContainerdRoot, namespace: &str) -> bool {
+/// tell. A daemon that is told another one appends its range to it, too.
+fn may_have(store: &ContainerdRoot, namespace: &str, range: Option<&str>) -> bool {
     let Ok(metadata) = store.metadata() else {
         return true;
     };
@@ -36,7 +40,11 @@ fn may_have(store: &ContainerdRoot, namespace: &str) -> bool {
     let is_usual = |name: &String| name == NAMESPACE || name.starts_with("moby-");
     match all.get(namespace) {
         Some(own) => holds(own),
-        None => !all.keys().any(is_usual) && all.values().any(holds),
+        None if !all.keys().any(is_usual) => all.values().any(holds),
+        None => range.is_some_and(|range| {
+            let is_of_range = |name: &str| name.ends_with(&format!("-{range}"));
+            all.iter().any(|(name, it)| is_of_range(name) && holds(it))
+        }),
     }
 }
 

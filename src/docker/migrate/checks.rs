@@ -58,21 +58,20 @@ impl DaemonTarget {
         store: &Store,
         control: RunControl<'_>,
     ) -> Result<Migration, MigrateError> {
+        let into = request.direction == Direction::Into;
+        let told = self.start.image_options()?;
+        if into && image_store::is_alone(&DockerRoot::at(&self.data_root))? {
+            check_namespace(&told)?;
+        }
         let migration = Migration::prepare(request, remap, control).map_err(|error| {
             match unfinished_run(store, &self.data_root) {
                 Some(run) => MigrateError::from(Refusal::from(run)),
                 None => error.into(),
             }
         })?;
-        if request.direction == Direction::Into {
-            let told = self.start.image_options()?;
-            let root = DockerRoot::at(&migration.data_root);
-            if migration.conversion.is_some() || image_store::is_alone(&root)? {
-                check_namespace(&told)?;
-            }
-            if migration.conversion.is_some() {
-                check_storage_driver(&told)?;
-            }
+        if into && migration.conversion.is_some() {
+            check_namespace(&told)?;
+            check_storage_driver(&told)?;
         }
         Ok(migration)
     }

@@ -131,13 +131,16 @@ fn old_dir_is_gone(
         root: from.root,
         path: above.to_vec(),
     };
-    let is_made = |step: &Step| match step {
-        Step::RemoveDir { at, .. } => at.root == dir.root && dir.path.starts_with(&at.path),
+    let is_made = |m: usize| match &surveyor.steps[m] {
+        Step::RemoveDir { at, .. } => {
+            let state = survey.states[m].as_ref();
+            *at == dir && state.is_ok_and(|it| *it != wanted(Target::Before))
+        }
         _ => false,
     };
     match surveyor.roots.stat(&surveyor.place_now(survey, n, &dir)) {
         Ok(Some(stat)) if stat.is_dir() => None,
-        Ok(_) if surveyor.steps[n + 1..].iter().any(is_made) => None,
+        Ok(_) if (n + 1..surveyor.steps.len()).any(is_made) => None,
         Ok(_) => Some(StepError::OldDirGone),
         Err(error) => Some(error),
     }

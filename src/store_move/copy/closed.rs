@@ -43,7 +43,7 @@ pub fn check_is_closed(source: &Root, names: &[String]) -> Result<(), MoveError>
         path,
         format!(
             "can be entered by others than root (it is {}:{} {:04o}{with_acl}), who could replace what is copied. \
-            Close it with `{remove}chown root:root {path} && chmod 0710 {path}`, as a daemon that is not remapped has it",
+            Close it with `{remove}chown root:root {path} && chmod 0710 {path}`",
             found.uid,
             found.gid,
             found.mode.bits(),

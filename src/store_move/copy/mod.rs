@@ -175,7 +175,7 @@ impl PlannedCopy {
             if found.is_some_and(|found| found.dev != source.dev) {
                 return Err(MoveError::in_the_way(
                     path,
-                    "is a mount point; move it into the data-root's filesystem first",
+                    "is a mount point; move it into the filesystem of what is copied first",
                 ));
             }
         }

@@ -1,5 +1,5 @@
-//! Pure: JSON as dockerd, a program in Go, understands it. Go takes `privileged` for `Privileged`, and merges members that are
-//! there twice, where other readers see the last one. Whoever is to know what dockerd reads must not differ from it.
+//! Pure: JSON as an engine, a program in Go, understands it. Go takes `privileged` for `Privileged`, and merges members that are
+//! there twice, where other readers see the last one. Whoever is to know what an engine reads must not differ from it.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};

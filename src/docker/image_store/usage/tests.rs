@@ -52,6 +52,7 @@ fn each_daemon_has_what_is_in_its_namespace() {
         (&["moby-2.2"], false, false),
         (&["!moby", range], false, true),
         (&["moby", "!moby-100000.100000"], true, false),
+        (&["moby", "mine-100000.100000"], true, true),
         // dockerd may be told another namespace: nobody can tell whose it is.
         (&["other"], true, true),
         (&[], false, false),
