@@ -260,6 +260,13 @@ fn layers_equal_dockers_and_docker_serves_them() {
     let packed = repack(&store, &other.data_root, &layers, &saved[0].config);
     names.add("packed", "packed:1", packed.hex());
     store.add_repositories(&names).unwrap();
+    // As the run of a conversion renames it.
+    fs::create_dir(other.data_root.join("image")).unwrap();
+    fs::rename(
+        other.data_root.join("image-overlay2"),
+        other.data_root.join("image/overlay2"),
+    )
+    .unwrap();
     assert_eq!(same_layers(&host.data_root, &other.data_root), 4);
 
     let daemon = other.start(&["--storage-driver=overlay2"]);
