@@ -98,8 +98,9 @@ pub struct Blockers {
     pub others: Vec<TransientBlocker>,
 }
 
-/// What carrying out a move gives.
-pub type Done<E> = Result<Report, CopiedError<E>>;
+/// Carries out a move, with the copy that is asked for.
+pub type Execute<'a, E> =
+    dyn Fn(Option<&PlannedCopy>, &Store, RunControl<'_>) -> Result<Report, CopiedError<E>> + 'a;
 
 /// A plan, and what is said of it.
 pub struct Move<'a, E> {
@@ -112,7 +113,7 @@ pub struct Move<'a, E> {
     /// What is about to be done.
     pub question: &'a dyn Fn(Option<&PlannedCopy>) -> Vec<String>,
     /// Does it.
-    pub execute: &'a dyn Fn(Option<&PlannedCopy>, &Store, RunControl<'_>) -> Done<E>,
+    pub execute: &'a Execute<'a, E>,
     /// What a person should know afterwards.
     pub notes: &'a dyn Fn(&Report) -> Vec<String>,
     /// The same, to be told last.
