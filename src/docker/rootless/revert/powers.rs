@@ -2,7 +2,7 @@
 //! it as it is. Whoever had the rootless data-root wrote that metadata as they liked.
 //!
 //! A member that is not known here must be empty: a later Docker may have given it a meaning. Members are in lower case
-//! ([`super::json`]).
+//! ([`crate::store_move::untrusted::json`]).
 
 use std::path::{Component, Path};
 
