@@ -1,22 +1,17 @@
 //! The rest of a store was removed, as the end of a conversion says: a rollback tears nothing apart, and a revert works.
 
-use super::{DAEMON_JSON, SNAPSHOTTER, seen};
+use super::{host_with_store, seen};
 use crate::docker::store_images::{MIGRATE, STOP};
 use crate::support::docker::{same, snapshot};
-use crate::support::engine_host::{EngineHost, Release};
 use crate::support::need_root;
 
 #[test]
 fn without_the_store_a_rollback_changes_nothing() {
     need_root();
-    let mut host = EngineHost::off(Release::Trixie);
-    host.write(DAEMON_JSON, SNAPSHOTTER);
-    host.boot();
-    host.import_tiny("tiny:1");
+    let host = host_with_store();
     host.docker(&[
         "run", "--name", "one", "-v", "data:/d", "tiny:1", "touch", "/d/f",
     ]);
-    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
     let there = seen(&host);
     host.sh(STOP);
     let run = host.idshift(MIGRATE).exits(0);

@@ -19,11 +19,21 @@ mod unused_root;
 use std::fs;
 
 use crate::support;
-use crate::support::engine_host::EngineHost;
+use crate::support::engine_host::{EngineHost, Release};
 
 pub(super) const SNAPSHOTTER: &str = r#"{"features":{"containerd-snapshotter":true}}"#;
 const REMAPPED: &str = r#"{"features":{"containerd-snapshotter":true},"userns-remap":"default"}"#;
 pub(super) const DAEMON_JSON: &str = "/etc/docker/daemon.json";
+
+/// A host whose Docker 26 has the image `tiny:1` in the store of the host's containerd, with a range for `default`.
+fn host_with_store() -> EngineHost {
+    let mut host = EngineHost::off(Release::Trixie);
+    host.write(DAEMON_JSON, SNAPSHOTTER);
+    host.boot();
+    host.import_tiny("tiny:1");
+    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
+    host
+}
 
 /// What a user sees.
 fn seen(host: &EngineHost) -> [String; 3] {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{DAEMON_JSON, REMAPPED, SNAPSHOTTER, seen};
+use super::{DAEMON_JSON, REMAPPED, host_with_store, seen};
 use crate::support::docker::{same, snapshot};
 use crate::support::engine_host::{EngineHost, Release};
 use crate::support::need_root;
@@ -35,12 +35,8 @@ fn all_refuse(host: &EngineHost, what: &str, words: &[&str]) {
 #[test]
 fn an_uncarriable_store_is_refused_before_a_change() {
     need_root();
-    let mut host = EngineHost::off(Release::Trixie);
-    host.write(DAEMON_JSON, SNAPSHOTTER);
-    host.boot();
-    host.import_tiny("tiny:1");
+    let host = host_with_store();
     host.docker(&["run", "--name", "one", "tiny:1", "touch", "/w"]);
-    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
     host.sh("systemctl stop docker.socket docker containerd");
     let content = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256";
     let meta = "/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db";
@@ -99,11 +95,7 @@ fn an_uncarriable_store_is_refused_before_a_change() {
 #[test]
 fn a_storage_driver_beside_the_store_is_refused() {
     need_root();
-    let mut host = EngineHost::off(Release::Trixie);
-    host.write(DAEMON_JSON, SNAPSHOTTER);
-    host.boot();
-    host.import_tiny("tiny:1");
-    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
+    let host = host_with_store();
     host.docker(&["run", "--name", "one", "tiny:1", "touch", "/f"]);
     host.sh("systemctl stop docker.socket docker");
     host.write(DAEMON_JSON, "{}");

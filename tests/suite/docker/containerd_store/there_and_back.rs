@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{DAEMON_JSON, SNAPSHOTTER, saved_layers_are_whole, seen};
+use super::{DAEMON_JSON, SNAPSHOTTER, host_with_store, saved_layers_are_whole, seen};
 use crate::docker::store_images::unread;
 use crate::support::docker::{same, snapshot};
 use crate::support::engine_host::{EngineHost, Release};
@@ -180,12 +180,8 @@ fn docker_26_images_in_containerd_are_remapped_by_a_mount() {
 #[test]
 fn a_conversion_survives_a_reboot_in_the_middle() {
     need_root();
-    let mut host = EngineHost::off(Release::Trixie);
-    host.write(DAEMON_JSON, SNAPSHOTTER);
-    host.boot();
-    host.import_tiny("tiny:1");
+    let mut host = host_with_store();
     host.docker(&["run", "--name", "one", "tiny:1", "touch", "/w"]);
-    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
     for way in ["rollback", "resume"] {
         let there = seen(&host);
         let diff = host.docker(&["diff", "one"]);

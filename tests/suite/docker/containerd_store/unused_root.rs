@@ -1,8 +1,8 @@
 //! A remapped daemon was tried on a host whose images are in containerd: audit, dry run and run judge its root alike.
 
-use super::{DAEMON_JSON, REMAPPED, SNAPSHOTTER};
+use super::{DAEMON_JSON, REMAPPED, SNAPSHOTTER, host_with_store};
 use crate::support::Run;
-use crate::support::engine_host::{EngineHost, Release};
+use crate::support::engine_host::EngineHost;
 use crate::support::need_root;
 
 const MIGRATE: &[&str] = &["docker", "migrate", "--write-daemon-json"];
@@ -27,11 +27,7 @@ fn text(run: &Run) -> String {
 #[test]
 fn an_unused_remapped_root_beside_the_store_is_set_aside() {
     need_root();
-    let mut host = EngineHost::off(Release::Trixie);
-    host.write(DAEMON_JSON, SNAPSHOTTER);
-    host.boot();
-    host.import_tiny("tiny:1");
-    host.sh("useradd -r dockremap; echo dockremap:100000:65536 | tee /etc/subuid > /etc/subgid");
+    let host = host_with_store();
     host.sh("systemctl stop docker.socket docker");
     remapped_daemon(&host, |_| {});
 
