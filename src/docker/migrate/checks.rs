@@ -60,15 +60,17 @@ impl DaemonTarget {
     ) -> Result<Migration, MigrateError> {
         let into = request.direction == Direction::Into;
         let told = self.start.image_options()?;
-        if into && image_store::is_alone(&DockerRoot::at(&self.data_root))? {
-            check_namespace(&told)?;
-        }
-        let migration = Migration::prepare(request, remap, control).map_err(|error| {
-            match unfinished_run(store, &self.data_root) {
+        let planned = || {
+            if into && image_store::is_alone(&DockerRoot::at(&self.data_root))? {
+                check_namespace(&told)?;
+            }
+            Migration::prepare(request, remap, control)
+        };
+        let migration =
+            planned().map_err(|error| match unfinished_run(store, &self.data_root) {
                 Some(run) => MigrateError::from(Refusal::from(run)),
                 None => error.into(),
-            }
-        })?;
+            })?;
         if into && migration.conversion.is_some() {
             check_namespace(&told)?;
             check_storage_driver(&told)?;
