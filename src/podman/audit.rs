@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::PodmanError;
 use super::checks::{check_content, check_directories, check_maps, read_database};
 use super::config::{StorageConf, rootless_store};
 use super::database::Database;
@@ -16,7 +15,8 @@ use crate::fs::escape::escaped;
 use crate::host::{Finding, Level};
 use crate::journal::{self, name};
 use crate::preflight::TransientBlocker;
-use crate::store_move::copied_move::StoreMove;
+use crate::store_move::MoveError;
+use crate::store_move::execute::StoreMove;
 use crate::store_move::user::RootlessUser;
 
 /// What is asked.
@@ -112,7 +112,7 @@ pub fn audit(
     request: &AuditRequest<'_>,
     journals: &journal::Store,
     control: RunControl<'_>,
-) -> Result<Audit, PodmanError> {
+) -> Result<Audit, MoveError> {
     let system = StorageConf::of_system()?;
     let storage = request
         .storage
@@ -141,7 +141,7 @@ pub fn audit(
             .push(none.remedy("idshift podman audit --user USER"));
         return Ok(audit);
     };
-    let user = match RootlessUser::resolve(user).map_err(PodmanError::from) {
+    let user = match RootlessUser::resolve(user) {
         Ok(user) => user,
         Err(error) => {
             audit

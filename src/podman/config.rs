@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::PodmanError;
 use super::store::{DEFAULT_PATH, DRIVER};
 use crate::fs::file_ops::read_file;
+use crate::store_move::MoveError;
 use crate::store_move::user::RootlessUser;
 
 /// The files of the system: the first that is there counts.
@@ -56,7 +56,7 @@ impl StorageConf {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn of_system() -> Result<StorageConf, PodmanError> {
+    pub fn of_system() -> Result<StorageConf, MoveError> {
         for path in SYSTEM {
             if let Some(found) = read(Path::new(path))? {
                 return Ok(found);
@@ -69,7 +69,7 @@ impl StorageConf {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn of_user(user: &RootlessUser) -> Result<Option<StorageConf>, PodmanError> {
+    pub fn of_user(user: &RootlessUser) -> Result<Option<StorageConf>, MoveError> {
         read(&user.home.join(USERS))
     }
 
@@ -96,10 +96,10 @@ impl StorageConf {
             .map(|(name, _)| name)
     }
 
-    fn check(&self, path: &Path) -> Result<(), PodmanError> {
+    fn check(&self, path: &Path) -> Result<(), MoveError> {
         match self.elsewhere() {
             None => Ok(()),
-            Some(option) => Err(PodmanError::in_the_way(
+            Some(option) => Err(MoveError::in_the_way(
                 path,
                 format!(
                     "sets {option}, so that parts of the store are elsewhere, and idshift moves what is in the store only. `podman \
@@ -122,7 +122,7 @@ impl StorageConf {
 ///
 /// # Errors
 /// A file cannot be read, or what the user's says is no place that root should make directories in.
-pub fn rootless_store(user: &RootlessUser, system: &StorageConf) -> Result<PathBuf, PodmanError> {
+pub fn rootless_store(user: &RootlessUser, system: &StorageConf) -> Result<PathBuf, MoveError> {
     let own = StorageConf::of_user(user)?.unwrap_or_default();
     let driver = own.driver().or(system.driver()).unwrap_or(DRIVER);
     if driver != DRIVER {
@@ -131,7 +131,7 @@ pub fn rootless_store(user: &RootlessUser, system: &StorageConf) -> Result<PathB
              out of /etc/containers/storage.conf",
             user.name
         );
-        return Err(PodmanError::in_the_way(user.home.join(USERS), why));
+        return Err(MoveError::in_the_way(user.home.join(USERS), why));
     }
     if !own.graphroot.is_empty() {
         let path = PathBuf::from(expanded(&own.graphroot, user));
@@ -142,7 +142,7 @@ pub fn rootless_store(user: &RootlessUser, system: &StorageConf) -> Result<PathB
                 path.display(),
                 user.home.display()
             );
-            return Err(PodmanError::in_the_way(user.home.join(USERS), why));
+            return Err(MoveError::in_the_way(user.home.join(USERS), why));
         }
         return Ok(path);
     }
@@ -167,15 +167,15 @@ fn expanded(text: &str, user: &RootlessUser) -> String {
         .replace("$USER", &user.name)
 }
 
-fn read(path: &Path) -> Result<Option<StorageConf>, PodmanError> {
+fn read(path: &Path) -> Result<Option<StorageConf>, MoveError> {
     let (bytes, _) = match read_file(rustix::fs::CWD, path.as_os_str().as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        result => result.map_err(PodmanError::io(path))?,
+        result => result.map_err(MoveError::io(path))?,
     };
     let text = String::from_utf8_lossy(&bytes);
     match StorageConf::parse(&text) {
         Ok(found) => found.check(path).map(|()| Some(found)),
-        Err(error) => Err(PodmanError::in_the_way(
+        Err(error) => Err(MoveError::in_the_way(
             path,
             format!("is not a valid storage.conf: {}", error.message()),
         )),

@@ -1,6 +1,5 @@
 //! What a store of Podman's holds, and what each part must become when root's is to be a user's, or the other way round.
 //!
-//! - [`PodmanError`]: why nothing is done
 //! - [`config`]: what `storage.conf` says
 //! - [`store`]: the directory, and what is in it
 //! - [`paths`]: pure: the directories that Podman works with, and how paths change
@@ -20,7 +19,6 @@ pub mod audit;
 mod checks;
 pub mod config;
 pub mod database;
-mod error;
 mod in_use;
 pub mod networks;
 pub mod obstacles;
@@ -31,8 +29,6 @@ pub mod revert;
 mod steps;
 pub mod store;
 mod survey;
-
-pub use error::PodmanError;
 
 /// How many more there are than the one that is named.
 fn and_more(all: usize) -> String {

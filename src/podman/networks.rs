@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::PodmanError;
 use super::store::{Store, names};
+use crate::store_move::MoveError;
 
 /// Root's networks.
 pub const ROOTS: &str = "/etc/containers/networks";
@@ -38,7 +38,7 @@ impl Network {
     ///
     /// # Errors
     /// A file is not what Podman writes.
-    pub fn all_in(dir: &Path) -> Result<Vec<Network>, PodmanError> {
+    pub fn all_in(dir: &Path) -> Result<Vec<Network>, MoveError> {
         let mut found = Vec::new();
         for name in names(dir)? {
             let name = String::from_utf8_lossy(&name).into_owned();
@@ -51,11 +51,11 @@ impl Network {
             };
             let text = String::from_utf8(bytes);
             let text =
-                text.map_err(|_| PodmanError::in_the_way(&path, "is not UTF-8. Move it away"))?;
+                text.map_err(|_| MoveError::in_the_way(&path, "is not UTF-8. Move it away"))?;
             let facts: Facts = serde_json::from_str(&text).map_err(|error| {
                 let why =
                     format!("is not what Podman writes: {error}. Correct it, or move it away");
-                PodmanError::in_the_way(&path, why)
+                MoveError::in_the_way(&path, why)
             })?;
             found.push(Network {
                 file: name,

@@ -4,35 +4,35 @@ use std::path::Path;
 
 use nix::unistd::{Uid, User};
 
-use super::PodmanError;
 use super::store::Store;
 use crate::docker::data_root::is_daemon_root;
 use crate::fs::escape::shell_word;
+use crate::store_move::MoveError;
 use crate::store_move::place::{Source, stat_of};
 use crate::store_move::place_checks::Words;
 
 /// The store at this path; a symlink to it is followed.
-pub(super) fn source(storage: &Path) -> Result<Source, PodmanError> {
+pub(super) fn source(storage: &Path) -> Result<Source, MoveError> {
     let real = std::fs::canonicalize(storage).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            PodmanError::in_the_way(storage, format!("is not there. {NAME_STORE}"))
+            MoveError::in_the_way(storage, format!("is not there. {NAME_STORE}"))
         }
-        _ => PodmanError::io(storage)(error),
+        _ => MoveError::io(storage)(error),
     })?;
-    Ok(Source::at(&real)?)
+    Source::at(&real)
 }
 
 const NAME_STORE: &str = "`podman info -f '{{.Store.GraphRoot}}'`, run as root, prints where the store is; name it with --storage";
 
 /// Refuses what is no store of root's Podman.
-pub(super) fn check_is_rootful(from: &Source) -> Result<(), PodmanError> {
+pub(super) fn check_is_rootful(from: &Source) -> Result<(), MoveError> {
     let path = &from.path;
     let word = shell_word(path);
     if is_daemon_root(path) {
         let why = format!(
             "is Docker's data-root: `idshift docker migrate --rootless USER --data-root {word}` migrates it"
         );
-        return Err(PodmanError::in_the_way(path, why));
+        return Err(MoveError::in_the_way(path, why));
     }
     let uid = stat_of(path)?.uid;
     if uid != 0 {
@@ -42,11 +42,11 @@ pub(super) fn check_is_rootful(from: &Source) -> Result<(), PodmanError> {
             "belongs to {user}: it is a store of that user's rootless Podman already. `podman save` and `podman volume export`, \
              run as {user}, take out what another Podman is to have"
         );
-        return Err(PodmanError::in_the_way(path, why));
+        return Err(MoveError::in_the_way(path, why));
     }
     if !Store::at(path).is_store() {
         let why = format!("is not a store of Podman's: it has no layers. {NAME_STORE}");
-        return Err(PodmanError::in_the_way(path, why));
+        return Err(MoveError::in_the_way(path, why));
     }
     Ok(())
 }

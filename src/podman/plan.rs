@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::PodmanError;
 use super::checks::{check_content, check_directories, check_maps, check_unused, read_database};
 use super::database::Database;
 use super::database::cgroups::Cgroups;
@@ -19,8 +18,10 @@ use crate::journal::record::{RunKind, WalkOptions};
 use crate::journal::{Step, Store as Journals};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
-use crate::store_move::copied_move::{self, CopiedError, Original, StoreMove};
+use crate::store_move::MoveError;
+use crate::store_move::copied_move::Original;
 use crate::store_move::copy::PlannedCopy;
+use crate::store_move::execute::{self, ExecuteError, StoreMove};
 use crate::store_move::layout::Layout;
 use crate::store_move::names::ASIDE;
 use crate::store_move::obstacle::Obstacle;
@@ -93,7 +94,7 @@ impl PodmanMove {
     ///
     /// # Errors
     /// What is in the way. Nothing was changed.
-    pub fn prepare(request: &MoveRequest) -> Result<PodmanMove, PodmanError> {
+    pub fn prepare(request: &MoveRequest) -> Result<PodmanMove, MoveError> {
         let plain = source(&request.storage)?;
         let stamps = request.copy.then(|| Stamps::of(&plain.path, STOP_PODMAN));
         Ok(PodmanMove {
@@ -107,7 +108,7 @@ impl PodmanMove {
         request: &MoveRequest,
         plain: &Source,
         from: &Source,
-    ) -> Result<PodmanMove, PodmanError> {
+    ) -> Result<PodmanMove, MoveError> {
         let user = &request.user;
         user.check_range_is_free()?;
         check_is_rootful(from)?;
@@ -183,7 +184,7 @@ impl PodmanMove {
     ///
     /// # Errors
     /// There is no space for it, or no place, or an earlier one is there.
-    pub fn copy(&self, request: &MoveRequest) -> Result<Option<PlannedCopy>, PodmanError> {
+    pub fn copy(&self, request: &MoveRequest) -> Result<Option<PlannedCopy>, MoveError> {
         if !request.copy {
             return Ok(None);
         }
@@ -200,23 +201,23 @@ impl PodmanMove {
     /// Carries out the plan; with `copy`, that of a copy, which is made first.
     ///
     /// # Errors
-    /// [`CopiedError`]
+    /// [`ExecuteError`]
     pub fn execute(
         &self,
         request: &MoveRequest,
         copy: Option<&PlannedCopy>,
         store: &Journals,
         control: RunControl<'_>,
-    ) -> Result<Report, CopiedError<PodmanError>> {
+    ) -> Result<Report, ExecuteError<MoveError>> {
         let replan = |path: &Path| {
             PodmanMove::of_source(request, &source(&request.storage)?, &source(path)?)
         };
-        copied_move::execute(self, copy, replan, store, control)
+        execute::execute(self, copy, replan, store, control)
     }
 }
 
 impl StoreMove for PodmanMove {
-    type Error = PodmanError;
+    type Error = MoveError;
 
     fn plan(&self) -> Plan<'_> {
         let policy: &dyn Policy = &self.policy;

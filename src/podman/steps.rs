@@ -10,7 +10,6 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::PodmanError;
 use super::database::json::{Kind, Rewriter};
 use super::networks::{self, Network};
 use super::store::{DRIVER, SQLITE, Store};
@@ -18,6 +17,7 @@ use crate::fs::Identity;
 use crate::journal::Step;
 use crate::journal::step::{Content, FileContent, NewDirectory, StepPath, sha256};
 use crate::ownership::Mode;
+use crate::store_move::MoveError;
 use crate::store_move::mtime::mtime_step;
 use crate::store_move::place::{Source, Target, stat_of};
 use crate::store_move::steps::{
@@ -54,7 +54,7 @@ impl<'a> MoveSteps<'a> {
         from: &'a Source,
         to: &'a Target,
         user: (u32, u32),
-    ) -> Result<MoveSteps<'a>, PodmanError> {
+    ) -> Result<MoveSteps<'a>, MoveError> {
         let mut early = vec![
             mtime_step(StepPath::new(0, [""; 0]), &from.path)?,
             mtime_step(to.step(0), &to.anchor)?,
@@ -73,7 +73,7 @@ impl<'a> MoveSteps<'a> {
     }
 
     /// Guards take the places of the layers, and of the database, which stays as `aside`.
-    pub fn block(&mut self, aside: Option<&str>) -> Result<(), PodmanError> {
+    pub fn block(&mut self, aside: Option<&str>) -> Result<(), MoveError> {
         let path = self.from.path.join(DRIVER);
         // Podman mounts it on itself as long as containers run, which keeps a run from starting.
         let identity = stat_of(&path)?.identity;
@@ -98,7 +98,7 @@ impl<'a> MoveSteps<'a> {
     }
 
     /// Everything else goes where only root enters, and so does what an unused Podman made in the new place.
-    pub fn hold(&mut self, names: &[Vec<u8>]) -> Result<(), PodmanError> {
+    pub fn hold(&mut self, names: &[Vec<u8>]) -> Result<(), MoveError> {
         self.early.extend(hold_unused(self.to)?);
         for name in names {
             let path = self.from.path.join(OsStr::from_bytes(name));
@@ -113,16 +113,15 @@ impl<'a> MoveSteps<'a> {
     }
 
     /// The list of secrets has the path of their content.
-    pub fn secrets(&mut self, store: &Store, rewriter: &Rewriter) -> Result<(), PodmanError> {
+    pub fn secrets(&mut self, store: &Store, rewriter: &Rewriter) -> Result<(), MoveError> {
         let [dir, file] = SECRETS;
         let name = SECRETS.join("/");
         let Some((bytes, mtime)) = store.file(&name)? else {
             return Ok(());
         };
         let path = store.path.join(&name);
-        let not_podmans = |why: String| {
-            PodmanError::in_the_way(&path, format!("is not what Podman writes: {why}"))
-        };
+        let not_podmans =
+            |why: String| MoveError::in_the_way(&path, format!("is not what Podman writes: {why}"));
         let before = String::from_utf8(bytes).map_err(|error| not_podmans(error.to_string()))?;
         let after = rewriter.rewrite(Kind::Secrets, &before);
         let after = after.map_err(|error| not_podmans(error.to_string()))?;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::PodmanError;
 use crate::fs::dir::open_dir;
 use crate::fs::file_ops::read_file;
+use crate::store_move::MoveError;
 
 /// Where root's Podman keeps its store unless told otherwise.
 pub const DEFAULT_PATH: &str = "/var/lib/containers/storage";
@@ -124,11 +124,11 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn file(&self, name: &str) -> Result<Option<(Vec<u8>, i64)>, PodmanError> {
+    pub fn file(&self, name: &str) -> Result<Option<(Vec<u8>, i64)>, MoveError> {
         let path = self.path.join(name);
         match read_file(rustix::fs::CWD, path.as_os_str().as_bytes()) {
             Err(error) if is_missing(&error) => Ok(None),
-            result => result.map(Some).map_err(PodmanError::io(path)),
+            result => result.map(Some).map_err(MoveError::io(path)),
         }
     }
 
@@ -136,7 +136,7 @@ impl Store {
     ///
     /// # Errors
     /// One is not what containers/storage writes.
-    pub fn listed(&self, driver: &str, what: &str) -> Result<Vec<Listed>, PodmanError> {
+    pub fn listed(&self, driver: &str, what: &str) -> Result<Vec<Listed>, MoveError> {
         let mut all = Vec::new();
         for volatile in ["", "volatile-"] {
             let name = format!("{driver}-{what}/{volatile}{what}.json");
@@ -151,7 +151,7 @@ impl Store {
                 let why = format!(
                     "is not what Podman writes: {error}. `podman system check` checks the store"
                 );
-                PodmanError::in_the_way(self.path.join(&name), why)
+                MoveError::in_the_way(self.path.join(&name), why)
             })?;
             all.extend(listed);
         }
@@ -162,7 +162,7 @@ impl Store {
     ///
     /// # Errors
     /// A list is not what containers/storage writes.
-    pub fn drivers(&self) -> Result<Vec<&'static str>, PodmanError> {
+    pub fn drivers(&self) -> Result<Vec<&'static str>, MoveError> {
         let mut used = Vec::new();
         for driver in DRIVERS {
             if !self.listed(driver, "layers")?.is_empty() {
@@ -176,7 +176,7 @@ impl Store {
     ///
     /// # Errors
     /// A list is not what Podman writes.
-    pub fn holds(&self) -> Result<Holds, PodmanError> {
+    pub fn holds(&self) -> Result<Holds, MoveError> {
         let mut holds = Holds::default();
         for driver in DRIVERS {
             holds.images += self.listed(driver, "images")?.len();
@@ -201,7 +201,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn names(&self) -> Result<Names, PodmanError> {
+    pub fn names(&self) -> Result<Names, MoveError> {
         let (ours, others) = names(&self.path)?
             .into_iter()
             .partition(|name| is_of_store(name));
@@ -228,8 +228,8 @@ pub fn is_of_store(name: &[u8]) -> bool {
 }
 
 /// Names of a directory, sorted; of one that is not there, none. Its atime stays.
-pub fn names(dir: &Path) -> Result<Vec<Vec<u8>>, PodmanError> {
-    let failed = |errno: Errno| PodmanError::io(dir)(errno.into());
+pub fn names(dir: &Path) -> Result<Vec<Vec<u8>>, MoveError> {
+    let failed = |errno: Errno| MoveError::io(dir)(errno.into());
     let handle = match open_dir(rustix::fs::CWD, dir) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
         result => result.map_err(failed)?,

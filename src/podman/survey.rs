@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::PodmanError;
 use super::database::json::Rewriter;
 use super::database::{ContainerRow, Database, DatabaseError};
 use super::networks::{self, Network};
@@ -10,6 +9,7 @@ use super::obstacles::Config;
 use super::paths::{Directories, PathMap};
 use super::store::{DRIVER, SQLITE, Store};
 use crate::idmap::{Direction, Mapped};
+use crate::store_move::MoveError;
 use crate::store_move::obstacle::{Obstacle, first_open_port};
 use crate::store_move::user::RootlessUser;
 
@@ -20,9 +20,9 @@ pub(super) struct Rows {
     pub content: Option<Vec<u8>>,
 }
 
-pub(super) fn in_database(store: &Store) -> impl Fn(DatabaseError) -> PodmanError {
+pub(super) fn in_database(store: &Store) -> impl Fn(DatabaseError) -> MoveError {
     let path = store.path.join(SQLITE);
-    move |error| PodmanError::in_the_way(&path, error.to_string())
+    move |error| MoveError::in_the_way(&path, error.to_string())
 }
 
 pub(super) fn read_rows(
@@ -30,7 +30,7 @@ pub(super) fn read_rows(
     database: Option<Database>,
     rewriter: &Rewriter,
     new: &Directories,
-) -> Result<Rows, PodmanError> {
+) -> Result<Rows, MoveError> {
     let Some(database) = database else {
         return Ok(Rows {
             containers: Vec::new(),
@@ -46,7 +46,7 @@ pub(super) fn read_rows(
                 "the container {} is not what Podman writes: {error}",
                 row.name
             );
-            PodmanError::in_the_way(store.path.join(SQLITE), why)
+            MoveError::in_the_way(store.path.join(SQLITE), why)
         })?;
         containers.push((row, config));
     }
@@ -99,7 +99,7 @@ pub(super) struct Networks {
     pub troubled: Vec<(String, Obstacle)>,
 }
 
-pub(super) fn networks_of(rows: &Rows) -> Result<Networks, PodmanError> {
+pub(super) fn networks_of(rows: &Rows) -> Result<Networks, MoveError> {
     let all = Network::all_in(Path::new(networks::ROOTS))?;
     let mut troubled = Vec::new();
     for (row, config) in &rows.containers {

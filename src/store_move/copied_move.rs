@@ -3,7 +3,7 @@
 //! 1. [`closed_dir`] is a directory of root's on the filesystem of the new place. There a [`PlannedCopy`] is made, which only
 //!    root enters: a user who renames directories of the home does not lead the copy anywhere else.
 //! 2. The move is planned with the copy as its source, and with the paths of the original in metadata.
-//! 3. [`execute`] does what `docker migrate --copy` does: nobody may use the original, nothing of it may change while it is
+//! 3. [`execute`](super::execute::execute) does what `docker migrate --copy` does: nobody may use the original, nothing of it may change while it is
 //!    copied, and the copy loses its mark as the journal of the move begins.
 //!
 //! The empty directory of the copy stays: a rollback puts everything back into it.
@@ -14,33 +14,14 @@ use super::MoveError;
 use super::copy::PlannedCopy;
 use super::names::COPY;
 use super::place::{Target, changed_by_others, stat_of};
-use super::stamps::Stamps;
-use super::unfinished_run::{is_surely_ended, unfinished_run};
-use crate::engine::{Plan, Refusal, Report, RunControl};
+use super::unfinished_run::unfinished_run;
+use crate::engine::Refusal;
 use crate::fs::PinnedFile;
 use crate::fs::escape::shell_word;
 use crate::fs::flags::project;
 use crate::fs::space::Amount;
 use crate::journal::Store;
 use crate::ownership::FileType;
-use crate::preflight::TransientBlocker;
-
-/// Why there is no report. Nothing was changed, and no copy is left.
-#[derive(Debug)]
-pub enum CopiedError<E> {
-    /// Something is in the way.
-    InTheWay(E),
-    /// The engine refuses.
-    Refusal(Refusal),
-    /// Somebody asked to stop before the run began.
-    Interrupted,
-}
-
-impl<E> From<Refusal> for CopiedError<E> {
-    fn from(refusal: Refusal) -> CopiedError<E> {
-        CopiedError::Refusal(refusal)
-    }
-}
 
 /// The deepest directory above the new place that only root can change, seen through the same mount.
 ///
@@ -139,74 +120,4 @@ pub fn unfinished_copy(store: &Store, to: &Path, engine: &str, user: &str) -> Op
     let dir = closed_dir(&to, "").ok()?;
     let run = unfinished_run(store, &dir.join(copy_name(engine, user)))?;
     Some(run.into())
-}
-
-/// A planned move of a store, or of a copy of one.
-pub trait StoreMove: Sized {
-    /// Why the engine's store is not moved.
-    type Error: From<MoveError>;
-
-    /// The plan, for the engine.
-    fn plan(&self) -> Plan<'_>;
-
-    /// Of the store that is to be copied, before it was read.
-    fn stamps(&self) -> Option<&Stamps>;
-
-    /// What keeps it from being done now, the first thing to tell first.
-    fn take_blocker(&mut self) -> Option<TransientBlocker>;
-}
-
-/// Carries out a move. With `copy`, that is made, and `replan` plans the move of it: what the move of the original is refused
-/// for, that one is, too.
-///
-/// # Errors
-/// [`CopiedError`]
-pub fn execute<M: StoreMove>(
-    planned: &M,
-    copy: Option<&PlannedCopy>,
-    replan: impl FnOnce(&Path) -> Result<M, M::Error>,
-    store: &Store,
-    control: RunControl<'_>,
-) -> Result<Report, CopiedError<M::Error>> {
-    let refused = |error: MoveError| CopiedError::InTheWay(M::Error::from(error));
-    let (Some(copy), Some(stamps)) = (copy, planned.stamps()) else {
-        return Ok(planned.plan().execute(store, control)?);
-    };
-    let mut stamps = stamps.clone();
-    let held = planned.plan().lock(store, control)?;
-    stamps.check("this run was planned").map_err(refused)?;
-    stamps.add_trees(None, copy.trees()).map_err(refused)?;
-    let copied = copy.make(control, || ());
-    if control.is_cancelled() {
-        // Asked after it was whole. One that was in the way is not this run's.
-        if copied.is_ok() {
-            copy.remove();
-        }
-        return Err(CopiedError::Interrupted);
-    }
-    copied.map_err(refused)?;
-    drop(held);
-    let path = copy.path();
-    let moved = || {
-        let mut moved = replan(&path).map_err(CopiedError::InTheWay)?;
-        if let Some(blocker) = moved.take_blocker() {
-            return Err(Refusal::from(blocker).into());
-        }
-        stamps.check("it was copied").map_err(refused)?;
-        let begin = || copy.begin();
-        let plan = Plan {
-            on_listed: Some(&begin),
-            ..moved.plan()
-        };
-        Ok(plan.execute(store, control)?)
-    };
-    let done = moved();
-    let is_unused = match &done {
-        Ok(report) => report.journal.is_none(),
-        Err(_) => is_surely_ended(store, &path),
-    };
-    if is_unused {
-        copy.remove();
-    }
-    done
 }

@@ -7,7 +7,8 @@
 //! - [`obstacle`]: what is different about a container in a rootless engine
 //! - [`layout`]: which inode goes through the map
 //! - [`steps`]: what both engines' plans rename and make
-//! - [`copy`]: a copy of a store; [`copied_move`]: the move of one
+//! - [`copy`]: a copy of a store; [`copied_move`]: where one is made for a move
+//! - [`execute`]: a move is carried out
 //! - `coreutils_cp`, [`top_time`], [`mtime`], [`unfinished_mark`]: what that needs
 //! - [`stamps`]: whether anything was changed meanwhile
 //! - [`unfinished_run`]: runs that have not ended
@@ -17,6 +18,7 @@ pub mod copied_move;
 pub mod copy;
 pub mod coreutils_cp;
 pub mod error;
+pub mod execute;
 pub mod files;
 pub mod layout;
 pub mod mtime;

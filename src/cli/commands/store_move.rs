@@ -16,8 +16,8 @@ use crate::cli::output::text::printable;
 use crate::engine::{Plan, Refusal, Report, RunControl};
 use crate::journal::Store;
 use crate::preflight::TransientBlocker;
-use crate::store_move::copied_move::CopiedError;
 use crate::store_move::copy::PlannedCopy;
+use crate::store_move::execute::ExecuteError;
 use crate::store_move::unfinished_run::unfinished_run;
 
 /// What both engines' commands have in common.
@@ -100,7 +100,7 @@ pub struct Blockers {
 
 /// Carries out a move, with the copy that is asked for.
 pub type Execute<'a, E> =
-    dyn Fn(Option<&PlannedCopy>, &Store, RunControl<'_>) -> Result<Report, CopiedError<E>> + 'a;
+    dyn Fn(Option<&PlannedCopy>, &Store, RunControl<'_>) -> Result<Report, ExecuteError<E>> + 'a;
 
 /// A plan, and what is said of it.
 pub struct Move<'a, E> {
@@ -155,9 +155,9 @@ impl<E: ToString> Move<'_, E> {
                 monitor.clear();
                 match report {
                     Ok(report) => (report, SummaryKind::Shift),
-                    Err(CopiedError::InTheWay(error)) => return Err(Failure::refused(error)),
-                    Err(CopiedError::Refusal(refusal)) => return Err(refusal.into()),
-                    Err(CopiedError::Interrupted) => return Ok(copied::interrupted(call)),
+                    Err(ExecuteError::InTheWay(error)) => return Err(Failure::refused(error)),
+                    Err(ExecuteError::Refusal(refusal)) => return Err(refusal.into()),
+                    Err(ExecuteError::Interrupted) => return Ok(copied::interrupted(call)),
                 }
             }
         };

@@ -24,8 +24,9 @@ use crate::journal::record::{RunKind, WalkOptions};
 use crate::journal::{Step, Store};
 use crate::ownership::OverlayNamespace;
 use crate::preflight::TransientBlocker;
-use crate::store_move::copied_move::{self, CopiedError, Original, StoreMove};
+use crate::store_move::copied_move::Original;
 use crate::store_move::copy::PlannedCopy;
+use crate::store_move::execute::{self, ExecuteError, StoreMove};
 use crate::store_move::layout::Layout;
 use crate::store_move::obstacle::Obstacle;
 use crate::store_move::place::{Source, Target};
@@ -211,16 +212,16 @@ impl RootlessMove {
     /// Carries out the plan; with `copy`, that of a copy, which is made first.
     ///
     /// # Errors
-    /// [`CopiedError`]
+    /// [`ExecuteError`]
     pub fn execute(
         &self,
         request: &RootlessRequest,
         copy: Option<&PlannedCopy>,
         store: &Store,
         control: RunControl<'_>,
-    ) -> Result<Report, CopiedError<DockerError>> {
+    ) -> Result<Report, ExecuteError<DockerError>> {
         let replan = |path: &Path| RootlessMove::prepare_copy(request, path);
-        copied_move::execute(self, copy, replan, store, control)
+        execute::execute(self, copy, replan, store, control)
     }
 }
 

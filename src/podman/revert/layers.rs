@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::members::{first_bad, is_id, is_list_of, is_object_of, is_owner, is_time, listed};
 use crate::fs::escape::shell_word;
-use crate::podman::PodmanError;
 use crate::podman::store::{DRIVER, Store};
+use crate::store_move::MoveError;
 use crate::store_move::files::is_directory;
 use crate::store_move::files::names;
 use crate::store_move::place::stat_of;
@@ -26,7 +26,7 @@ const OF_LAYER: [&str; 6] = ["diff", "empty", "link", "lower", "merged", "work"]
 ///
 /// # Errors
 /// The first of them.
-pub(super) fn check(store: &Store) -> Result<(), PodmanError> {
+pub(super) fn check(store: &Store) -> Result<(), MoveError> {
     let top = store.path.join(DRIVER);
     check_layers(store, &top)?;
     if let Some(path) = overlay_leads_out(&top, &[FLAG])? {
@@ -54,7 +54,7 @@ pub(super) fn check(store: &Store) -> Result<(), PodmanError> {
 
 pub(super) type Fine<'a> = &'a dyn Fn(&str, &Value) -> bool;
 
-fn check_layers(store: &Store, top: &Path) -> Result<(), PodmanError> {
+fn check_layers(store: &Store, top: &Path) -> Result<(), MoveError> {
     for name in names(top)? {
         let layer = top.join(&name);
         match name.as_str() {
@@ -86,23 +86,23 @@ fn check_layers(store: &Store, top: &Path) -> Result<(), PodmanError> {
 }
 
 /// Refuses a layer of which Podman would read anything but its files.
-fn check_tar_split(store: &Store, id: &str) -> Result<(), PodmanError> {
+fn check_tar_split(store: &Store, id: &str) -> Result<(), MoveError> {
     let file = store.path.join(format!("overlay-layers/{id}.tar-split.gz"));
     let content = store.path.join(DRIVER).join(id).join("diff");
-    match first_that_leads_out(&file, &content).map_err(PodmanError::io(&file))? {
+    match first_that_leads_out(&file, &content).map_err(MoveError::io(&file))? {
         None => Ok(()),
         Some(name) => {
             let why = format!(
                 "names {name:?}, which is no file of the layer: root's Podman would read it when it saves the image. Remove the \
                  image with `podman rmi`, run as the user"
             );
-            Err(PodmanError::in_the_way(file, why))
+            Err(MoveError::in_the_way(file, why))
         }
     }
 }
 
 /// Set-id programs become root's in it.
-pub(super) fn check_is_closed(dir: &Path) -> Result<(), PodmanError> {
+pub(super) fn check_is_closed(dir: &Path) -> Result<(), MoveError> {
     let mode = stat_of(dir)?.mode;
     match mode.bits() & 0o077 {
         0 => Ok(()),
@@ -111,7 +111,7 @@ pub(super) fn check_is_closed(dir: &Path) -> Result<(), PodmanError> {
                 "has mode {mode}, and Podman makes it with 0700. `chmod 700 {}`",
                 shell_word(dir)
             );
-            Err(PodmanError::in_the_way(dir, why))
+            Err(MoveError::in_the_way(dir, why))
         }
     }
 }
@@ -124,7 +124,7 @@ pub(super) fn check_list(
     store: &Store,
     name: &str,
     (is_fine, remedy): (Fine, &str),
-) -> Result<(), PodmanError> {
+) -> Result<(), MoveError> {
     let path = store.path.join(name);
     let Some((bytes, _)) = store.file(name)? else {
         return Ok(());
@@ -133,7 +133,7 @@ pub(super) fn check_list(
         let why = format!(
             "is not what Podman writes: {why}. `podman system check --repair`, run as the user, may repair it"
         );
-        PodmanError::in_the_way(&path, why)
+        MoveError::in_the_way(&path, why)
     };
     let text = std::str::from_utf8(&bytes).map_err(|error| strange(error.to_string()))?;
     for entry in listed(text).map_err(|error| strange(error.to_string()))? {
@@ -148,17 +148,13 @@ pub(super) fn check_list(
     Ok(())
 }
 
-fn refused(
-    path: PathBuf,
-    (member, entry): (&str, &Map<String, Value>),
-    remedy: &str,
-) -> PodmanError {
+fn refused(path: PathBuf, (member, entry): (&str, &Map<String, Value>), remedy: &str) -> MoveError {
     let id = entry.get("id").and_then(Value::as_str).unwrap_or_default();
     let why = format!(
         "has {member:?} of {id}, which idshift does not know, or with a value that Podman does not write for a plain image or \
          container. {remedy} as the user"
     );
-    PodmanError::in_the_way(path, why)
+    MoveError::in_the_way(path, why)
 }
 
 /// A member of a layer that is about the layer itself alone (containers/storage 1.57, `layers.go`). With a value of another
@@ -188,8 +184,8 @@ fn is_of_image(name: &str, value: &Value) -> bool {
     }
 }
 
-fn not_podmans(path: PathBuf) -> PodmanError {
+fn not_podmans(path: PathBuf) -> MoveError {
     let why = "is not what Podman makes, and root's could be led out of the store by it. Remove the image or container with \
                `podman rmi` or `podman rm`, run as the user";
-    PodmanError::in_the_way(path, why)
+    MoveError::in_the_way(path, why)
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::fs::escape::shell_word;
-use crate::podman::PodmanError;
 use crate::podman::checks::check_not_interrupted;
 use crate::podman::store::Store;
+use crate::store_move::MoveError;
 use crate::store_move::place::{Source, stat_of};
 use crate::store_move::user::RootlessUser;
 
@@ -14,10 +14,10 @@ pub(super) const OTHER_PLACE: &str = "Choose a directory below directories of ro
                                       /etc/containers/storage.conf";
 
 /// The store of a user.
-pub(super) fn users(target: &Path, user: &RootlessUser) -> Result<Source, PodmanError> {
+pub(super) fn users(target: &Path, user: &RootlessUser) -> Result<Source, MoveError> {
     if target.symlink_metadata().is_err() {
         let why = format!("is not there. {}", where_it_is(user));
-        return Err(PodmanError::in_the_way(target, why));
+        return Err(MoveError::in_the_way(target, why));
     }
     let from = Source::at(target)?;
     let uid = stat_of(&from.path)?.uid;
@@ -28,14 +28,14 @@ pub(super) fn users(target: &Path, user: &RootlessUser) -> Result<Source, Podman
             user.root.0,
             where_it_is(user)
         );
-        return Err(PodmanError::in_the_way(from.path, why));
+        return Err(MoveError::in_the_way(from.path, why));
     }
     if !Store::at(&from.path).is_store() {
         let why = format!(
             "is not a store of Podman's: it has no layers. {}",
             where_it_is(user)
         );
-        return Err(PodmanError::in_the_way(from.path, why));
+        return Err(MoveError::in_the_way(from.path, why));
     }
     Ok(from)
 }
@@ -48,25 +48,25 @@ fn where_it_is(user: &RootlessUser) -> String {
 }
 
 /// The store of root's.
-pub(super) fn roots(storage: &Path) -> Result<PathBuf, PodmanError> {
+pub(super) fn roots(storage: &Path) -> Result<PathBuf, MoveError> {
     std::fs::canonicalize(storage).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             let why = format!(
                 "is not there, and the store goes there. `install -d -m 700 {}` makes it",
                 shell_word(storage)
             );
-            PodmanError::in_the_way(storage, why)
+            MoveError::in_the_way(storage, why)
         }
-        _ => PodmanError::io(storage)(error),
+        _ => MoveError::io(storage)(error),
     })
 }
 
 /// All is renamed: nothing is copied.
-pub(super) fn check(from: &Source, to: &Path) -> Result<(), PodmanError> {
+pub(super) fn check(from: &Source, to: &Path) -> Result<(), MoveError> {
     let one = &from.path;
     if one.starts_with(to) || to.starts_with(one) {
         let why = "is in the other store, or is the same. Name the right one with --storage";
-        return Err(PodmanError::in_the_way(to, why));
+        return Err(MoveError::in_the_way(to, why));
     }
     let (here, there) = (stat_of(one)?, stat_of(to)?);
     if (here.dev, here.mount_id) == (there.dev, there.mount_id) {
@@ -77,11 +77,11 @@ pub(super) fn check(from: &Source, to: &Path) -> Result<(), PodmanError> {
          filesystem",
         shell_word(one)
     );
-    Err(PodmanError::in_the_way(to, why))
+    Err(MoveError::in_the_way(to, why))
 }
 
 /// Refuses what root's store has, unless it is of a Podman that was never used. Gives the names that Podman made.
-pub(super) fn unused(to: &Path) -> Result<Vec<Vec<u8>>, PodmanError> {
+pub(super) fn unused(to: &Path) -> Result<Vec<Vec<u8>>, MoveError> {
     let store = Store::at(to);
     check_not_interrupted(&store)?;
     let holds = store.holds()?;
@@ -92,7 +92,7 @@ pub(super) fn unused(to: &Path) -> Result<Vec<Vec<u8>>, PodmanError> {
         "holds {holds} already. Two stores cannot be merged: `podman save` what you need of it, and move what is in the \
          directory away"
     );
-    Err(PodmanError::in_the_way(to, why))
+    Err(MoveError::in_the_way(to, why))
 }
 
 /// The first name of this kind in root's store that is free.

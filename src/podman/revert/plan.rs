@@ -14,7 +14,6 @@ use crate::idmap::Direction;
 use crate::journal::Step;
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::ownership::OverlayNamespace;
-use crate::podman::PodmanError;
 use crate::podman::checks::{check_content, check_directories, check_maps, read_database};
 use crate::podman::database::cgroups::Cgroups;
 use crate::podman::database::json::Rewriter;
@@ -25,6 +24,7 @@ use crate::podman::paths::{Directories, PathMap};
 use crate::podman::store::{DRIVER, Holds, SQLITE, Store};
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_nobody_holds;
+use crate::store_move::MoveError;
 use crate::store_move::layout::Layout;
 use crate::store_move::names::ASIDE;
 use crate::store_move::steps::UNUSED;
@@ -77,7 +77,7 @@ impl StoreTake {
     ///
     /// # Errors
     /// What is in the way. Nothing was changed.
-    pub fn prepare(request: &TakeRequest) -> Result<StoreTake, PodmanError> {
+    pub fn prepare(request: &TakeRequest) -> Result<StoreTake, MoveError> {
         let user = &request.user;
         let to = places::roots(&request.storage)?;
         let from = places::users(&request.target, user)?;
@@ -168,9 +168,9 @@ fn rewriter_of(
     store: &Store,
     database: Option<&Database>,
     (user, new): (&RootlessUser, &Directories),
-) -> Result<Rewriter, PodmanError> {
+) -> Result<Rewriter, MoveError> {
     let path = store.path.join(SQLITE);
-    let failed = |error: DatabaseError| PodmanError::in_the_way(&path, error.to_string());
+    let failed = |error: DatabaseError| MoveError::in_the_way(&path, error.to_string());
     let old = match database {
         Some(database) => database.directories().map_err(failed)?,
         None => Directories::rootless(&store.path, user.root.0),
@@ -186,9 +186,9 @@ fn rewriter_of(
 fn rows_of(
     database: Option<&Database>,
     context: &Context<'_>,
-) -> Result<(Vec<u8>, Containers), PodmanError> {
+) -> Result<(Vec<u8>, Containers), MoveError> {
     let path = context.store.path.join(SQLITE);
-    let failed = |error: DatabaseError| PodmanError::in_the_way(&path, error.to_string());
+    let failed = |error: DatabaseError| MoveError::in_the_way(&path, error.to_string());
     let volumes = database.map(Database::volume_rows).transpose();
     let volumes = volumes.map_err(failed)?.unwrap_or_default();
     let place = (context.rewriter, context.to.graph_root.as_path());

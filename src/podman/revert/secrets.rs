@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::layers::check_is_closed;
 use super::members::{is_empty, of_text};
 use crate::fs::escape::shell_word;
-use crate::podman::PodmanError;
 use crate::podman::database::json::{Kind, Rewriter};
 use crate::podman::store::Store;
+use crate::store_move::MoveError;
 use crate::store_move::untrusted::first_not_plain;
 
 /// The list, in the store.
@@ -44,7 +44,7 @@ impl SecretList {
 pub(super) fn checked(
     store: &Store,
     (rewriter, to): (&Rewriter, &Path),
-) -> Result<Option<SecretList>, PodmanError> {
+) -> Result<Option<SecretList>, MoveError> {
     let top = store.path.join(LIST[0]);
     if top.symlink_metadata().is_err() {
         return Ok(None);
@@ -52,7 +52,7 @@ pub(super) fn checked(
     check_is_closed(&top)?;
     if let Some(path) = first_not_plain(&top)? {
         let why = "is not what Podman makes, and root's could be led elsewhere by it. Move it away";
-        return Err(PodmanError::in_the_way(path, why));
+        return Err(MoveError::in_the_way(path, why));
     }
     let name = LIST.join("/");
     let Some((bytes, mtime_ns)) = store.file(&name)? else {
@@ -60,7 +60,7 @@ pub(super) fn checked(
     };
     let strange = |why: String| {
         let why = format!("is not what Podman writes: {why}. `podman secret rm --all` as the user");
-        PodmanError::in_the_way(store.path.join(&name), why)
+        MoveError::in_the_way(store.path.join(&name), why)
     };
     let before = String::from_utf8(bytes).map_err(|error| strange(error.to_string()))?;
     let after = rewriter.rewrite(Kind::Secrets, &before);
@@ -80,7 +80,7 @@ pub(super) fn checked(
                  rm {named}`, run as the user, removes it",
                 named = shell_word(Path::new(named))
             );
-            return Err(PodmanError::in_the_way(store.path.join(&name), why));
+            return Err(MoveError::in_the_way(store.path.join(&name), why));
         }
     }
     Ok(Some(SecretList {

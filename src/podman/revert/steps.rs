@@ -11,9 +11,9 @@ use std::path::Path;
 use super::secrets::{LIST, SecretList};
 use crate::journal::Step;
 use crate::journal::step::{Content, FileContent, StepPath};
-use crate::podman::PodmanError;
 use crate::podman::steps::GUARD;
 use crate::podman::store::{DRIVER, SQLITE};
+use crate::store_move::MoveError;
 use crate::store_move::mtime::mtime_step;
 use crate::store_move::place::Source;
 use crate::store_move::steps::{
@@ -35,7 +35,7 @@ pub(super) struct TakeSteps<'a> {
 
 impl<'a> TakeSteps<'a> {
     /// Begins with who enters the two stores.
-    pub fn new(from: &'a Source, to: &'a Path) -> Result<TakeSteps<'a>, PodmanError> {
+    pub fn new(from: &'a Source, to: &'a Path) -> Result<TakeSteps<'a>, MoveError> {
         let mut early = vec![close_step(&from.path)?];
         early.extend(restrict_step(to, 0o700)?);
         early.push(mtime_step(StepPath::new(1, [""; 0]), to)?);
@@ -53,7 +53,7 @@ impl<'a> TakeSteps<'a> {
         &mut self,
         (there, aside): (&[Vec<u8>], &str),
         database: Vec<u8>,
-    ) -> Result<(), PodmanError> {
+    ) -> Result<(), MoveError> {
         self.early.extend(set_aside(self.to, there, aside)?);
         self.early.push(Step::Create {
             at: StepPath::new(1, [DRIVER]),
@@ -69,7 +69,7 @@ impl<'a> TakeSteps<'a> {
     }
 
     /// What is taken over goes where only root enters.
-    pub fn take(&mut self, taken: &[&str]) -> Result<Vec<Held>, PodmanError> {
+    pub fn take(&mut self, taken: &[&str]) -> Result<Vec<Held>, MoveError> {
         self.early.push(make_holder(1));
         let (steps, held) = hold(1, self.from, taken)?;
         self.early.extend(steps);
@@ -77,7 +77,7 @@ impl<'a> TakeSteps<'a> {
     }
 
     /// The list of secrets has the path of their content.
-    pub fn rewrite(&mut self, list: SecretList, user: (u32, u32)) -> Result<(), PodmanError> {
+    pub fn rewrite(&mut self, list: SecretList, user: (u32, u32)) -> Result<(), MoveError> {
         let path = self.from.path.join(LIST.join("/"));
         let stat = renameable(&path)?;
         if (stat.uid, stat.gid) != user {
@@ -85,7 +85,7 @@ impl<'a> TakeSteps<'a> {
                 "belongs to {}:{}, and not to the user. `chown {}:{}` it as root",
                 stat.uid, stat.gid, user.0, user.1
             );
-            return Err(PodmanError::in_the_way(path, why));
+            return Err(MoveError::in_the_way(path, why));
         }
         if list.after == list.before {
             return Ok(());
@@ -111,7 +111,7 @@ impl<'a> TakeSteps<'a> {
     }
 
     /// Files in what is taken over that root's Podman must not read go into `aside`, in the user's store.
-    pub fn leave(&mut self, left: &[[String; 4]], aside: &str) -> Result<(), PodmanError> {
+    pub fn leave(&mut self, left: &[[String; 4]], aside: &str) -> Result<(), MoveError> {
         if left.is_empty() {
             return Ok(());
         }

@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::layers::check_is_closed;
 use super::members::{first_bad, is_empty, is_object_of, is_owner, is_time, of_text};
 use crate::fs::escape::shell_word;
-use crate::podman::PodmanError;
 use crate::podman::database::json::{Kind, Rewriter};
 use crate::podman::database::tables::VolumeRow;
 use crate::podman::store::{SQLITE, Store};
+use crate::store_move::MoveError;
 use crate::store_move::files::is_directory;
 use crate::store_move::files::names;
 use crate::store_move::untrusted::is_volume_name;
@@ -20,7 +20,7 @@ use crate::store_move::untrusted::is_volume_name;
 ///
 /// # Errors
 /// The first of it.
-pub(super) fn check_directories(store: &Store) -> Result<(), PodmanError> {
+pub(super) fn check_directories(store: &Store) -> Result<(), MoveError> {
     let top = store.path.join("volumes");
     if top.symlink_metadata().is_err() {
         return Ok(());
@@ -31,7 +31,7 @@ pub(super) fn check_directories(store: &Store) -> Result<(), PodmanError> {
              `podman volume rm {}`, run as the user, or move it away",
             shell_word(Path::new(name))
         );
-        Err(PodmanError::in_the_way(path, why))
+        Err(MoveError::in_the_way(path, why))
     };
     if !is_directory(&top) {
         return refused(&top, "--all");
@@ -61,7 +61,7 @@ pub(super) fn checked(
     rows: Vec<VolumeRow>,
     store: &Store,
     (rewriter, to): (&Rewriter, &Path),
-) -> Result<Vec<VolumeRow>, PodmanError> {
+) -> Result<Vec<VolumeRow>, MoveError> {
     let mut locks = HashSet::new();
     let mut checked = Vec::new();
     for row in rows {
@@ -71,7 +71,7 @@ pub(super) fn checked(
                  volume rm` it as the user; `podman volume export` keeps its content",
                 shell_word(Path::new(&row.name))
             );
-            PodmanError::in_the_way(store.path.join(SQLITE), why)
+            MoveError::in_the_way(store.path.join(SQLITE), why)
         };
         // What is checked is the new text: a path that was not rewritten leads to where the user can put a symlink.
         let config = rewriter.rewrite(Kind::Volume, &row.config);

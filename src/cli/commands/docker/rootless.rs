@@ -13,7 +13,8 @@ use crate::docker::migrate::DaemonTarget;
 use crate::docker::rootless::plan::{ENGINE, RootlessMove, RootlessRequest};
 use crate::docker::rootless::user_config::UserConfig;
 use crate::idmap::Direction;
-use crate::store_move::copied_move::{StoreMove, unfinished_copy};
+use crate::store_move::copied_move::unfinished_copy;
+use crate::store_move::execute::StoreMove;
 use crate::store_move::user::RootlessUser;
 
 /// From the plain data-root to the user's.

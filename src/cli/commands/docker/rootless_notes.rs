@@ -10,8 +10,8 @@ use crate::docker::rootless::user_config::UserConfig;
 use crate::engine::{Outcome, Report};
 use crate::idmap::Direction;
 use crate::preflight::check_system_path;
-use crate::store_move::copied_move::StoreMove;
 use crate::store_move::copy::PlannedCopy;
+use crate::store_move::execute::StoreMove;
 
 /// What is taken over of a user's.
 const ALL: &str = "images, containers and volumes";

@@ -8,11 +8,12 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text::path;
 use crate::engine::{Outcome, Report};
-use crate::podman::PodmanError;
 use crate::podman::config::{StorageConf, rootless_store};
 use crate::podman::plan::{ENGINE, MoveRequest, PodmanMove};
-use crate::store_move::copied_move::{StoreMove, unfinished_copy};
+use crate::store_move::MoveError;
+use crate::store_move::copied_move::unfinished_copy;
 use crate::store_move::copy::PlannedCopy;
+use crate::store_move::execute::StoreMove;
 use crate::store_move::user::RootlessUser;
 
 /// Runs it.
@@ -41,7 +42,7 @@ pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Fail
     move_of.carry_out((&args, &cut_short), &limits, call)
 }
 
-fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, PodmanError> {
+fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, MoveError> {
     let system = StorageConf::of_system()?;
     let user = RootlessUser::resolve(&args.to_user)?;
     let stores = &args.both.stores;

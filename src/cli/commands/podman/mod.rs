@@ -10,7 +10,7 @@ use crate::cli::args::{PodmanArgs, PodmanCommand};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text::{path, shell_word};
-use crate::podman::PodmanError;
+use crate::store_move::MoveError;
 
 /// Runs one of them.
 pub fn run(args: &PodmanArgs, call: &mut Invocation) -> Result<Exit, Failure> {
@@ -21,7 +21,7 @@ pub fn run(args: &PodmanArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     }
 }
 
-fn refused(error: PodmanError) -> Failure {
+fn refused(error: MoveError) -> Failure {
     Failure::refused(error)
 }
 

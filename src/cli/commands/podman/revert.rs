@@ -8,9 +8,9 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text::{path, shell_word};
 use crate::engine::{Outcome, Report};
-use crate::podman::PodmanError;
 use crate::podman::config::{StorageConf, rootless_store};
 use crate::podman::revert::plan::{StoreTake, TakeRequest};
+use crate::store_move::MoveError;
 use crate::store_move::user::RootlessUser;
 
 /// Runs it.
@@ -27,7 +27,7 @@ pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failu
         hiding: None,
         others: std::mem::take(&mut plan.blockers),
     };
-    let move_of = Move::<PodmanError> {
+    let move_of = Move::<MoveError> {
         plan: plan.plan(),
         blockers,
         copy: &|| Ok(None),
@@ -39,7 +39,7 @@ pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failu
     move_of.carry_out((&args, &cut_short), &limits, call)
 }
 
-fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, PodmanError> {
+fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, MoveError> {
     let system = StorageConf::of_system()?;
     let user = RootlessUser::resolve(&args.from_user)?;
     let stores = &args.both.stores;

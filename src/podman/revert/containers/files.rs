@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::fs::escape::shell_word;
-use crate::podman::PodmanError;
 use crate::podman::revert::layers::{check_is_closed, check_list};
 use crate::podman::revert::members::{first_bad, is_id, of_text, unless, wrong};
 use crate::podman::store::Store;
+use crate::store_move::MoveError;
 use crate::store_move::files::is_directory;
 use crate::store_move::files::names;
 use crate::store_move::untrusted::first_not_plain;
@@ -35,7 +35,7 @@ const OF_BUILDAH: &str = "buildah.json";
 pub(super) fn check(
     store: &Store,
     containers: &[(&str, &str)],
-) -> Result<Vec<[String; 4]>, PodmanError> {
+) -> Result<Vec<[String; 4]>, MoveError> {
     let top = store.path.join(TOP);
     let mut left = Vec::new();
     if top.symlink_metadata().is_err() {
@@ -65,7 +65,7 @@ pub(super) fn check(
             }
             _ => {
                 let why = "belongs to no container that Podman knows. Move it out of the store";
-                return Err(PodmanError::in_the_way(path, why));
+                return Err(MoveError::in_the_way(path, why));
             }
         }
     }
@@ -73,7 +73,7 @@ pub(super) fn check(
 }
 
 /// Whether Buildah left something there.
-fn check_container(dir: &Path, name: &str) -> Result<bool, PodmanError> {
+fn check_container(dir: &Path, name: &str) -> Result<bool, MoveError> {
     let own = dir.join("userdata");
     if !is_directory(dir) {
         return Err(not_podmans(dir, name));
@@ -102,8 +102,8 @@ fn check_container(dir: &Path, name: &str) -> Result<bool, PodmanError> {
 
 /// What Podman and conmon leave there (Podman 5.4.2). Podman removes pipes and sockets of the last run, and `config.json`,
 /// before it starts a container.
-fn is_of_podman(path: &Path, name: &str) -> Result<bool, PodmanError> {
-    let found = path.symlink_metadata().map_err(PodmanError::io(path))?;
+fn is_of_podman(path: &Path, name: &str) -> Result<bool, MoveError> {
+    let found = path.symlink_metadata().map_err(MoveError::io(path))?;
     Ok(match name {
         "config.json" | "ctr.log" => is_plain_file(path),
         "ctl" | "winsz" => found.file_type().is_fifo() && found.nlink() == 1,
@@ -143,11 +143,11 @@ fn is_metadata(text: &str) -> bool {
     of_text(text).is_ok_and(|members| first_bad(&members, &is_known).is_none())
 }
 
-fn not_podmans(path: &Path, name: &str) -> PodmanError {
+fn not_podmans(path: &Path, name: &str) -> MoveError {
     let why = format!(
         "is not what Podman makes for a container, and root's could be led elsewhere by it. `podman rm {}`, run as the user, or \
          move it away",
         shell_word(Path::new(name))
     );
-    PodmanError::in_the_way(path, why)
+    MoveError::in_the_way(path, why)
 }

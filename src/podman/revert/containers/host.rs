@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::seccomp::Profile;
-use crate::podman::PodmanError;
+use crate::store_move::MoveError;
 
 /// What root's Podman does to each container that it makes.
 pub(super) struct Confinement {
@@ -17,12 +17,12 @@ impl Confinement {
     ///
     /// # Errors
     /// The host's cannot be told. `store`: what is named then.
-    pub fn of_host(store: &Path) -> Result<Confinement, PodmanError> {
+    pub fn of_host(store: &Path) -> Result<Confinement, MoveError> {
         let refused = |why: &str| {
             let why = format!(
                 "has containers, and {why}. `podman commit` what you need of them as the user, and `podman rm --all` them"
             );
-            Err(PodmanError::in_the_way(store, why))
+            Err(MoveError::in_the_way(store, why))
         };
         if Path::new("/sys/fs/selinux/enforce").exists() {
             return refused("this host has SELinux: labels of a user's containers are not checked");

@@ -25,7 +25,6 @@ use serde_json::{Map, Value};
 use self::config::{Around, powers};
 use self::host::Confinement;
 use crate::fs::escape::shell_word;
-use crate::podman::PodmanError;
 use crate::podman::and_more;
 use crate::podman::database::json::{Kind, Rewriter};
 use crate::podman::database::tables::{ContainerEntry, UncheckedContainer, VolumeRow};
@@ -34,6 +33,7 @@ use crate::podman::paths::Directories;
 use crate::podman::revert::members::{is_id, of_text};
 use crate::podman::revert::volumes::{LOCKS, lock_of};
 use crate::podman::store::{DRIVER, Store};
+use crate::store_move::MoveError;
 use crate::store_move::untrusted::is_volume_name;
 use crate::store_move::user::RootlessUser;
 
@@ -72,9 +72,9 @@ pub(super) fn checked(
     context: &Context<'_>,
     volumes: &[VolumeRow],
     database: Option<&Database>,
-) -> Result<Containers, PodmanError> {
+) -> Result<Containers, MoveError> {
     let store = context.store;
-    let failed = |error: DatabaseError| PodmanError::in_the_way(&store.path, error.to_string());
+    let failed = |error: DatabaseError| MoveError::in_the_way(&store.path, error.to_string());
     let (pods, rows) = match database {
         Some(database) => (
             database.pod_names().map_err(failed)?,
@@ -197,7 +197,7 @@ impl Context<'_> {
         })
     }
 
-    fn refuse_pods(&self, pods: &[String]) -> Result<(), PodmanError> {
+    fn refuse_pods(&self, pods: &[String]) -> Result<(), MoveError> {
         let Some(first) = pods.first() else {
             return Ok(());
         };
@@ -209,12 +209,12 @@ impl Context<'_> {
             self.user.name,
             words(pods)
         );
-        Err(PodmanError::in_the_way(&self.store.path, why))
+        Err(MoveError::in_the_way(&self.store.path, why))
     }
 
     /// What the list of containers has and Podman does not know is another program's (Buildah), and the other way round it
     /// has no files.
-    fn refuse_unlisted(&self, rows: &[UncheckedContainer]) -> Result<(), PodmanError> {
+    fn refuse_unlisted(&self, rows: &[UncheckedContainer]) -> Result<(), MoveError> {
         let listed = self.store.listed(DRIVER, "containers")?;
         let has_row = |id: &str, names: &[String]| {
             rows.iter()
@@ -240,10 +240,10 @@ impl Context<'_> {
             words(&names),
             self.user.name
         );
-        Err(PodmanError::in_the_way(&self.store.path, why))
+        Err(MoveError::in_the_way(&self.store.path, why))
     }
 
-    fn refuse_powers(&self, refused: &[(String, Vec<String>)]) -> Result<(), PodmanError> {
+    fn refuse_powers(&self, refused: &[(String, Vec<String>)]) -> Result<(), MoveError> {
         let Some((first, members)) = refused.first() else {
             return Ok(());
         };
@@ -259,7 +259,7 @@ impl Context<'_> {
             self.user.name,
             words(&names)
         );
-        Err(PodmanError::in_the_way(&self.store.path, why))
+        Err(MoveError::in_the_way(&self.store.path, why))
     }
 }
 

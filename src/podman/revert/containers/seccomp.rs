@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::fs::file_ops::read_file;
-use crate::podman::PodmanError;
 use crate::podman::revert::members::{all, is_empty, is_unset};
+use crate::store_move::MoveError;
 
 /// The files of the host: the first that is there counts (`containers.conf(5)`).
 const FILES: [&str; 2] = [
@@ -84,18 +84,18 @@ impl Profile {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn of_host() -> Result<Option<Profile>, PodmanError> {
+    pub fn of_host() -> Result<Option<Profile>, MoveError> {
         for file in FILES {
             let path = Path::new(file);
             let (bytes, _) = match read_file(rustix::fs::CWD, path.as_os_str().as_bytes()) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                result => result.map_err(PodmanError::io(path))?,
+                result => result.map_err(MoveError::io(path))?,
             };
             let profile = serde_json::from_slice(&bytes).map_err(|error| {
                 let why = format!(
                     "is no seccomp profile: {error}. Correct it: root's Podman needs it, too"
                 );
-                PodmanError::in_the_way(path, why)
+                MoveError::in_the_way(path, why)
             })?;
             return Ok(Some(profile));
         }
