@@ -9,6 +9,7 @@
 //! - [`bind_mounts`](super::bind_mounts): what containers bind
 
 mod disposition;
+mod findings;
 pub mod mounts;
 mod shifted_before;
 pub mod volumes;
@@ -17,19 +18,15 @@ use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::bind_mounts::survey::BindMountSurvey;
-use super::bind_mounts::{Advice, BindMount, reverse_command, to_prepare};
+use super::bind_mounts::{Advice, BindMount, to_prepare};
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
-use super::guidance;
 use super::path_owner::{PathOwner, names_below, whose};
 use super::path_rewriter::{PathRewriter, real};
 use super::remap::Remap;
 use super::swarm::SwarmServices;
 use crate::engine::RunControl;
-use crate::fs::escape::escaped;
-use crate::host::Finding;
 use crate::idmap::IdMap;
-use crate::preflight::TransientBlocker;
 use crate::preflight::accounts::LoginAccounts;
 use crate::preflight::homes::Claim;
 pub use disposition::{Disposition, HostBinds};
@@ -242,94 +239,9 @@ impl Inventory {
         of_host.filter_map(|mount| Some((mount.source.as_path(), mount.claim.as_ref()?)))
     }
 
-    /// What an audit has to say of it.
-    pub fn findings(&self) -> Vec<Finding> {
-        let mounts = self.mounts.iter().filter(|mount| !mount.by_daemon);
-        let mut findings: Vec<Finding> = mounts
-            .map(|mount| Finding::error("mounts", mount.refusal().to_string()))
-            .collect();
-        let refused = self.volumes.iter();
-        let refused = refused.filter(|volume| volume.becomes == Disposition::Refused);
-        findings.extend(refused.map(|volume| Finding::error("volumes", volume.to_string())));
-        findings.extend(self.services.as_ref().map(SwarmServices::finding));
-        if !self.carried_as_is.is_empty() {
-            let found = format!("{}: not Docker's", self.carried_as_is.join(", "));
-            findings.push(Finding::ok(
-                "other data",
-                found + "; moves with the data-root, not shifted",
-            ));
-        }
-        findings
-    }
-
-    /// What a daemon has mounted: for containers that run, or one that was killed and left it.
-    pub fn mounted_by_daemon(&self) -> Option<Finding> {
-        let mounted = self.mounts.iter().find(|mount| mount.by_daemon)?;
-        let found = mounted.refusal().to_string();
-        Some(Finding::warning("mounts", found))
-    }
-
-    /// Each directory that stays shifted, with the command that shifts it back.
-    pub fn left_shifted(&self, remap: &Remap) -> impl Iterator<Item = (&Path, String)> {
-        let command = |path| reverse_command(remap, path);
-        let paths = self.left_shifted.iter().map(PathBuf::as_path);
-        paths.map(move |path| (path, command(path)))
-    }
-
-    /// Each directory that stays in a range of before, with the command that shifts it back.
-    pub fn in_other_range(&self) -> impl Iterator<Item = (&Path, String)> {
-        let all = self.in_other_range.iter();
-        all.map(|(path, map)| (path.as_path(), guidance::prepare_back(map, path)))
-    }
-
-    /// What of the host stays shifted when the data-root goes out of the range.
-    pub fn shifted_finding(&self, remap: &Remap) -> Option<Finding> {
-        let all: Vec<(&Path, String)> = self.left_shifted(remap).collect();
-        let paths: Vec<String> = all
-            .iter()
-            .map(|(path, _)| escaped(path).to_string())
-            .collect();
-        let commands = all.iter().map(|(_, command)| command.trim_end_matches(','));
-        let commands: Vec<&str> = commands.collect();
-        (!all.is_empty()).then(|| {
-            let found = format!("shifted, and bound by containers: {}", paths.join(", "));
-            Finding::warning("bind mounts", found).remedy(format!(
-                "{} {}",
-                guidance::REVERT_BIND_MOUNTS,
-                commands.join("; ")
-            ))
-        })
-    }
-
     /// The edits for volumes.
     pub fn edits(&self) -> impl Iterator<Item = &Edit> {
         self.volumes.iter().flat_map(|volume| &volume.edits)
-    }
-
-    /// Mounts that prevent a migration until containers are stopped or the mounts are unmounted.
-    pub fn still_mounted(&self) -> Option<TransientBlocker> {
-        self.mounts.first().map(|mount| TransientBlocker::Mounted {
-            path: mount.path.clone(),
-            reason: mount.reason(),
-        })
-    }
-
-    /// Refuses what prevents a migration.
-    ///
-    /// # Errors
-    /// The first of it.
-    pub fn check(&self) -> Result<(), DockerError> {
-        if let Some(mount) = self.mounts.iter().find(|mount| !mount.by_daemon) {
-            return Err(mount.refusal());
-        }
-        let is_refused = |volume: &&VolumeElsewhere| volume.becomes == Disposition::Refused;
-        match self.volumes.iter().find(is_refused) {
-            Some(volume) => Err(DockerError::in_the_way(
-                &volume.path,
-                format!("is {}: {}", volume.what, volume.advice),
-            )),
-            None => Ok(()),
-        }
     }
 }
 

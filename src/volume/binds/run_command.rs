@@ -1,11 +1,13 @@
 //! A `docker run` command line as it is pasted: which host paths the container gets, and as whom it runs.
 
+mod mount_flag;
+
 use std::path::Path;
 
-use super::driver_options::DriverOptions;
 use super::run_flags::{long_name, takes_value};
 use super::volume_syntax::{clean, is_path, split};
 use super::{Bind, BindsError, DOCKER_SOCKET, NamedVolume, OtherMount, Service};
+use mount_flag::take_mount;
 
 /// Longer command lines are none.
 const MOST: usize = 128 << 10;
@@ -218,7 +220,7 @@ impl Reading<'_> {
             "use-api-socket" if value == "false" => {}
             "use-api-socket" => service.binds.push(api_socket()),
             "volume" => self.volume(value)?,
-            _ => self.mount(value)?,
+            _ => take_mount(&mut self.service, value, self.dir)?,
         }
         Ok(())
     }
@@ -251,81 +253,7 @@ impl Reading<'_> {
         }
         Ok(())
     }
-
-    /// `type=bind,source=/a,target=/b,readonly`
-    fn mount(&mut self, value: &str) -> Result<(), BindsError> {
-        if value.contains('"') {
-            return Err(bad(format!("--mount {value:?}: quotes are not read")));
-        }
-        let (mut kind, mut source, mut target) = ("volume".to_string(), None, None);
-        let (mut read_only, mut creates_source) = (false, false);
-        let mut driver = DriverOptions::default();
-        for field in value.split(',') {
-            let (key, value) = field.split_once('=').unwrap_or((field, "true"));
-            match key.to_lowercase().as_str() {
-                // Docker takes it in any case (docker/cli opts/mount.go).
-                "type" => kind = value.to_lowercase(),
-                "source" | "src" => source = Some(value),
-                "target" | "dst" | "destination" => target = Some(value),
-                "readonly" | "ro" => read_only = matches!(value, "true" | "1"),
-                "bind-create-src" => creates_source = matches!(value, "true" | "1"),
-                "volume-driver" => driver.driver = Some(value.to_string()),
-                "volume-opt" => driver.take(value),
-                "idmap" => return Err(idmapped(field)),
-                _ => {}
-            }
-        }
-        let target = target.ok_or_else(|| bad(format!("--mount {value:?} has no target")))?;
-        let target = target.to_string();
-        let device = driver
-            .bound_device()
-            .map_err(|reason| bad(format!("--mount {value:?}: {reason}")))?;
-        let path = match kind.as_str() {
-            "bind" => source
-                .filter(|path| !path.is_empty())
-                .map(|path| clean(self.dir, path)),
-            "volume" => device,
-            _ => None,
-        };
-        if let Some(source) = path {
-            self.service.binds.push(Bind {
-                source,
-                target,
-                read_only,
-                creates_source,
-                is_file: false,
-            });
-            return Ok(());
-        }
-        match (kind.as_str(), source) {
-            ("bind", _) => return Err(bad(format!("--mount {value:?} has no source"))),
-            (kind, source) if OTHER_MOUNTS.contains(&kind) => {
-                self.service.other_mounts.push(OtherMount {
-                    what: match source {
-                        Some(name) => format!("{kind} {name}"),
-                        None => kind.to_string(),
-                    },
-                    target,
-                    volume: source.filter(|_| kind == "volume").map(|name| NamedVolume {
-                        name: name.to_string(),
-                        read_only,
-                    }),
-                });
-            }
-            (kind, _) => {
-                return Err(bad(format!(
-                    "--mount {value:?}: the type {kind:?} is not known"
-                )));
-            }
-        }
-        Ok(())
-    }
 }
-
-/// Types of `--mount` that bind no host path (Docker 29, Podman 5).
-const OTHER_MOUNTS: &[&str] = &[
-    "cluster", "devpts", "image", "npipe", "ramfs", "tmpfs", "volume",
-];
 
 fn idmapped(value: &str) -> BindsError {
     bad(format!(

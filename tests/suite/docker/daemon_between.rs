@@ -215,15 +215,26 @@ fn a_real_daemon_after_a_killed_revert() {
 }
 
 #[test]
-fn a_real_daemon_after_a_killed_idmapped_run() {
+fn a_real_daemon_after_a_killed_idmapped_migration() {
     need_root();
     let promise = Promise::new(
         "Docker",
-        "The same of `docker migrate --idmapped` and its revert",
+        "The same of `docker migrate --idmapped`",
         "kill -9 at system calls that change the disk or mount, a plain or a remapped dockerd started and stopped, a \
          container run and a volume made where it starts; then resumed or rolled back, and seen through a daemon again",
     );
     daemons_between("migrate", &["--idmapped"], (PLAIN, REMAPPED), &promise);
+}
+
+#[test]
+fn a_real_daemon_after_a_killed_revert_of_an_idmapped_root() {
+    need_root();
+    let promise = Promise::new(
+        "Docker",
+        "The same of `docker revert` of an idmapped root",
+        "kill -9 at system calls that change the disk or mount, a plain or a remapped dockerd started and stopped, a \
+         container run and a volume made where it starts; then resumed or rolled back, and seen through a daemon again",
+    );
     daemons_between("revert", &["--idmapped"], (REMAPPED, PLAIN), &promise);
 }
 
