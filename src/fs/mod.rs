@@ -30,6 +30,7 @@
 //! - [`times_guard`]: a directory's times put back after that
 //! - [`source_path`]: where in its filesystem a file lies, whatever mount it is seen through
 //! - [`space`]: free space on a filesystem
+//! - [`subvolume`]: subvolumes of btrfs in a tree
 //! - [`threads`]: several threads for one piece of work
 //! - [`process`]: what a thread needs of the kernel before it may walk
 
@@ -63,6 +64,7 @@ pub mod served_mount;
 pub mod source_path;
 pub mod space;
 pub mod stat;
+pub mod subvolume;
 pub mod threads;
 pub mod times_guard;
 pub mod walk;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::checks::{check_content, check_directories, check_maps, read_database};
-use super::config::{StorageConf, rootless_store};
+use super::config::{StorageConf, looks_elsewhere, rootless_store};
+use super::containers_conf::check_database_is_in_store;
 use super::database::Database;
 use super::places::{check_is_rootful, source};
 use super::plan::{MoveRequest, PodmanMove};
@@ -28,6 +29,8 @@ pub struct AuditRequest<'a> {
     pub user: Option<&'a str>,
     /// The store of that; none: the usual one.
     pub target: Option<&'a Path>,
+    /// A copy of the store would be moved.
+    pub copy: bool,
     /// Threads.
     pub jobs: usize,
 }
@@ -184,7 +187,8 @@ fn store_findings(store: &Store) -> Vec<Finding> {
     if let Err(error) = check_maps(store) {
         findings.push(Finding::error("user namespaces", error.to_string()));
     }
-    let database = match read_database(store, ("root", Database::read)) {
+    let in_store = check_database_is_in_store(None);
+    let database = match in_store.and_then(|()| read_database(store, ("root", Database::read))) {
         Ok(Some((database, _))) => database,
         Ok(None) => {
             findings.push(Finding::ok(
@@ -226,7 +230,7 @@ impl Audit {
             storage: self.storage.clone(),
             user,
             target,
-            copy: false,
+            copy: request.copy,
             jobs: request.jobs,
             clear_flags: false,
             allow_outside_links: false,
@@ -239,6 +243,10 @@ impl Audit {
                     .push(Finding::error("move", error.to_string()));
             }
         };
+        if let Err(error) = plan.copy(&wanted) {
+            self.findings
+                .push(Finding::error("copy", error.to_string()));
+        }
         let of_it = plan.troubled.iter().map(|(container, it)| Troubled {
             container: container.clone(),
             why: it.what.clone(),
@@ -250,6 +258,9 @@ impl Audit {
         self.binds = binds
             .map(|(container, source)| Bind { container, source })
             .collect();
+        let elsewhere = looks_elsewhere(&wanted.user, &plan.to);
+        self.findings
+            .extend(elsewhere.map(|it| Finding::warning("target", it)));
         let notes = plan.notes.iter();
         self.findings
             .extend(notes.map(|note| Finding::warning("not the same", note.clone())));

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::containers_conf::TAKE_OUT;
 use super::database::{Database, DatabaseError};
 use super::networks;
 use super::paths::Directories;
@@ -104,7 +105,7 @@ pub(super) fn check_maps(store: &Store) -> Result<(), MoveError> {
     Ok(())
 }
 
-/// The database, and its bytes; `None`: the store has none, as no container was ever made. `owner`: whose Podman it is, and
+/// The database, and its bytes; `None`: the store has none, as Podman made no container or volume. `owner`: whose Podman it is, and
 /// how its database is read.
 pub(super) fn read_database(
     store: &Store,
@@ -128,12 +129,39 @@ pub(super) fn read_database(
         }
     }
     let Some((bytes, _)) = store.file(SQLITE)? else {
-        return Ok(None);
+        return check_needs_no_database(store).map(|()| None);
     };
     let path = store.path.join(SQLITE);
     let database = read(&bytes);
     let database = database.map_err(|error| MoveError::in_the_way(path, error.to_string()))?;
     Ok(Some((database, bytes)))
+}
+
+/// Refuses what Podman lists in a database, where there is none: it is elsewhere, and would not go along.
+fn check_needs_no_database(store: &Store) -> Result<(), MoveError> {
+    let elsewhere = store.path.join("libpod").join(SQLITE);
+    let volumes = store.path.join("volumes");
+    let found = if elsewhere.symlink_metadata().is_ok() {
+        Some(elsewhere)
+    } else if !super::store::names(&volumes)?.is_empty() {
+        Some(volumes)
+    } else {
+        // Buildah lists its own in the store alone.
+        let dir = |id: &str| store.path.join(format!("{DRIVER}-containers/{id}"));
+        let is_buildahs = |id: &str| dir(id).join("userdata/buildah.json").exists();
+        let containers = store.listed(DRIVER, "containers")?;
+        let mut others = containers.iter().filter(|it| !is_buildahs(&it.id));
+        others.next().map(|it| dir(&it.id))
+    };
+    let Some(path) = found else {
+        return Ok(());
+    };
+    let why = format!(
+        "is of a Podman whose database is not in the store: there is no {SQLITE} in {}. static_dir in containers.conf says where \
+         else it is, and idshift moves what is in the store only. {TAKE_OUT}",
+        shell_word(&store.path)
+    );
+    Err(MoveError::in_the_way(path, why))
 }
 
 /// A way to read a database.

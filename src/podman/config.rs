@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::store::{DEFAULT_PATH, DRIVER};
+use super::store::{DEFAULT_PATH, DRIVER, Store};
+use crate::fs::escape::escaped;
 use crate::fs::file_ops::read_file;
 use crate::store_move::MoveError;
 use crate::store_move::user::RootlessUser;
@@ -79,25 +80,28 @@ impl StorageConf {
     }
 
     /// What keeps parts of a store elsewhere; `None`: nothing.
-    fn elsewhere(&self) -> Option<&'static str> {
-        let all = [
-            ("imagestore", !self.imagestore.is_empty()),
-            ("transient_store", self.transient_store),
-            (
-                "additionalimagestores",
-                self.options
-                    .additionalimagestores
-                    .iter()
-                    .any(|it| !it.is_empty()),
-            ),
-        ];
-        all.into_iter()
-            .find(|(_, is_set)| *is_set)
-            .map(|(name, _)| name)
+    ///
+    /// # Errors
+    /// Another store cannot be read.
+    fn elsewhere(&self) -> Result<Option<&'static str>, MoveError> {
+        if !self.imagestore.is_empty() {
+            return Ok(Some("imagestore"));
+        }
+        if self.transient_store {
+            return Ok(Some("transient_store"));
+        }
+        let more = &self.options.additionalimagestores;
+        for store in more.iter().filter(|it| !it.is_empty()) {
+            // Fedora names one that is empty, or is not there, on most hosts.
+            if !Store::at(store).drivers()?.is_empty() {
+                return Ok(Some("additionalimagestores"));
+            }
+        }
+        Ok(None)
     }
 
     fn check(&self, path: &Path) -> Result<(), MoveError> {
-        match self.elsewhere() {
+        match self.elsewhere()? {
             None => Ok(()),
             Some(option) => Err(MoveError::in_the_way(
                 path,
@@ -106,6 +110,23 @@ impl StorageConf {
                      save` the images, and `podman load` them there"
                 ),
             )),
+        }
+    }
+
+    /// The store that a user's own file names, and by which setting (containers/storage 1.57, `types/options.go`).
+    fn named_by_user(&self) -> Option<(&'static str, &str)> {
+        let all = [
+            ("graphroot", self.graphroot.as_str()),
+            ("rootless_storage_path", &self.rootless_storage_path),
+        ];
+        all.into_iter().find(|(_, path)| !path.is_empty())
+    }
+
+    /// The store of a user who names none, by the system's file.
+    fn usual_of(&self, user: &RootlessUser) -> PathBuf {
+        match self.rootless_storage_path.as_str() {
+            "" => user.home.join(".local/share/containers/storage"),
+            path => expanded(path, user).into(),
         }
     }
 
@@ -133,23 +154,39 @@ pub fn rootless_store(user: &RootlessUser, system: &StorageConf) -> Result<PathB
         );
         return Err(MoveError::in_the_way(user.home.join(USERS), why));
     }
-    if !own.graphroot.is_empty() {
-        let path = PathBuf::from(expanded(&own.graphroot, user));
-        // A user who says so would else get a directory anywhere.
-        if !is_plainly_below(&path, &user.home) {
-            let why = format!(
-                "sets graphroot to {}, outside of {}. If the store is to go there, name it with --target",
-                path.display(),
-                user.home.display()
-            );
-            return Err(MoveError::in_the_way(user.home.join(USERS), why));
-        }
-        return Ok(path);
+    let Some((setting, path)) = own.named_by_user() else {
+        return Ok(system.usual_of(user));
+    };
+    let path = PathBuf::from(expanded(path, user));
+    // A user who says so would else get a directory anywhere.
+    if !is_plainly_below(&path, &user.home) {
+        let why = format!(
+            "sets {setting} to {}, outside of {}. If the store is to go there, name it with --target",
+            path.display(),
+            user.home.display()
+        );
+        return Err(MoveError::in_the_way(user.home.join(USERS), why));
     }
-    Ok(match system.rootless_storage_path.as_str() {
-        "" => user.home.join(".local/share/containers/storage"),
-        path => expanded(path, user).into(),
-    })
+    Ok(path)
+}
+
+/// What to set where a user's Podman looks in another place than `to`, in which its store will be; `None`: nothing.
+pub fn looks_elsewhere(user: &RootlessUser, to: &Path) -> Option<String> {
+    let own = StorageConf::of_user(user).ok()?.unwrap_or_default();
+    let looks_in: PathBuf = match own.named_by_user() {
+        Some((_, path)) => expanded(path, user).into(),
+        None => StorageConf::of_system().ok()?.usual_of(user),
+    };
+    if looks_in == to || looks_in.canonicalize().is_ok_and(|it| it == to) {
+        return None;
+    }
+    Some(format!(
+        "The Podman of {} looks in {}. First set driver = \"{DRIVER}\" and graphroot = {} below [storage] in {}",
+        user.name,
+        escaped(&looks_in),
+        serde_json::Value::from(to.to_string_lossy()),
+        escaped(&user.home.join(USERS))
+    ))
 }
 
 fn is_plainly_below(path: &Path, home: &Path) -> bool {
@@ -161,10 +198,12 @@ fn is_plainly_below(path: &Path, home: &Path) -> bool {
 
 /// With the variables that containers/storage replaces.
 fn expanded(text: &str, user: &RootlessUser) -> String {
-    let home = user.home.to_string_lossy();
-    text.replace("$HOME", &home)
-        .replace("$UID", &user.root.0.to_string())
-        .replace("$USER", &user.name)
+    let (home, uid) = (user.home.to_string_lossy(), user.root.0.to_string());
+    let all = [("HOME", &*home), ("UID", &uid), ("USER", &user.name)];
+    all.iter().fold(text.to_string(), |text, (name, value)| {
+        text.replace(&format!("${{{name}}}"), value)
+            .replace(&format!("${name}"), value)
+    })
 }
 
 fn read(path: &Path) -> Result<Option<StorageConf>, MoveError> {
@@ -185,6 +224,7 @@ fn read(path: &Path) -> Result<Option<StorageConf>, MoveError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::idmap::{IdMap, RangeMap};
 
     #[test]
     fn what_is_said_of_stores_is_read() {
@@ -201,17 +241,51 @@ mod tests {
         for (text, expected) in [
             ("[storage]\nimagestore = \"/i\"", "imagestore"),
             ("[storage]\ntransient_store = true", "transient_store"),
-            (
-                "[storage.options]\nadditionalimagestores = [\"/a\"]",
-                "additionalimagestores",
-            ),
         ] {
-            assert_eq!(
-                StorageConf::parse(text).unwrap().elsewhere(),
-                Some(expected)
-            );
+            let conf = StorageConf::parse(text).unwrap();
+            assert_eq!(conf.elsewhere().unwrap(), Some(expected));
         }
-        assert_eq!(none.elsewhere(), None);
+        assert_eq!(none.elsewhere().unwrap(), None);
+    }
+
+    #[test]
+    fn another_store_counts_if_it_has_layers() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("overlay-layers/layers.json");
+        let text = format!(
+            "[storage.options]\nadditionalimagestores = [\"\", \"/nonexistent\", {:?}]",
+            dir.path()
+        );
+        let conf = StorageConf::parse(&text).unwrap();
+        assert_eq!(conf.elsewhere().unwrap(), None);
+        std::fs::create_dir(list.parent().unwrap()).unwrap();
+        std::fs::write(&list, "[]").unwrap();
+        assert_eq!(conf.elsewhere().unwrap(), None);
+        std::fs::write(&list, r#"[{"id":"a"}]"#).unwrap();
+        assert_eq!(conf.elsewhere().unwrap(), Some("additionalimagestores"));
+    }
+
+    #[test]
+    fn the_users_own_file_counts_first() {
+        let none = RangeMap::new([]).unwrap();
+        let user = RootlessUser {
+            name: "ann".into(),
+            root: (7, 8),
+            home: "/home/ann".into(),
+            map: IdMap::new(none.clone(), none),
+        };
+        let of = |text: &str| StorageConf::parse(&format!("[storage]\n{text}\n")).unwrap();
+        let path = "rootless_storage_path = '${HOME}/s-$UID'";
+        assert_eq!(
+            of(path).named_by_user(),
+            Some(("rootless_storage_path", "${HOME}/s-$UID"))
+        );
+        let both = of(&format!("graphroot = '/g'\n{path}"));
+        assert_eq!(both.named_by_user(), Some(("graphroot", "/g")));
+        assert_eq!(of("").named_by_user(), None);
+        assert_eq!(of(path).usual_of(&user), Path::new("/home/ann/s-7"));
+        let usual = "/home/ann/.local/share/containers/storage";
+        assert_eq!(of("").usual_of(&user), Path::new(usual));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::database::ContainerRow;
 use super::paths::Directories;
+use super::store::{DEFAULT_PATH, Store};
 use crate::fs::Root;
 use crate::fs::escape::shell_word;
 use crate::fs::mountinfo;
@@ -53,22 +54,46 @@ fn used_since_boot(user: &RootlessUser) -> Option<(PathBuf, String)> {
     let locks = PathBuf::from(format!("/dev/shm/libpod_rootless_lock_{}", user.root.0));
     let (found, files) = made_since_boot(&directories, &locks)?;
     let reason = format!(
-        "the Podman of {name} was used since the boot, and would not start containers that come later. Run as {name}: `podman \
-         system migrate && rm -f {files}`",
+        "the Podman of {name} was used since the boot, and would not start containers that come later. Run as {name}, which \
+         stops all containers of {name}: `podman system migrate && rm -f {files}`",
         name = user.name
     );
     Some((found, reason))
 }
 
-/// The same of root's, which has no containers.
-pub(super) fn used_by_root_since_boot() -> Option<(PathBuf, String)> {
+/// The same of root's, which has nothing in the store `to`. `usual`: the store that it uses unless told otherwise. Both
+/// files are for all of its stores: without them, it takes the next command for the first one after a boot, and removes
+/// containers with `--rm` that run (`libpod/runtime.go`, `refresh`, Podman 5.4.2).
+pub(super) fn used_by_root_since_boot(to: &Path, usual: &Path) -> Option<(PathBuf, String)> {
     let directories = Directories::rootful(Path::new("/"));
     let (found, files) = made_since_boot(&directories, Path::new("/dev/shm/libpod_lock"))?;
+    let others = [usual, Path::new(DEFAULT_PATH)];
+    let help = match others.iter().find_map(|store| in_other_store(to, store)) {
+        None => format!(
+            "It has no containers: `rm -f {files}` lets it begin anew, if it uses no other store (`podman --root`)"
+        ),
+        Some(held) => format!(
+            "{held}, which need what it made at its start. Stop what starts Podman at boot, reboot, and run this before Podman is used"
+        ),
+    };
     let reason = format!(
-        "the Podman of root was used since the boot, and would give locks of volumes that come later to others. It has no \
-         containers: `rm -f {files}` lets it begin anew"
+        "the Podman of root was used since the boot, and would give locks of volumes that come later to others. {help}"
     );
     Some((found, reason))
+}
+
+/// What another store of root's has than `to`; `None`: no container and no volume.
+fn in_other_store(to: &Path, store: &Path) -> Option<String> {
+    let real = std::fs::canonicalize(store).unwrap_or_else(|_| store.to_path_buf());
+    if real == to {
+        return None;
+    }
+    let word = shell_word(&real);
+    match Store::at(real).holds() {
+        Ok(holds) if (holds.containers, holds.volumes) == (0, 0) => None,
+        Ok(holds) => Some(format!("{word} has {holds}")),
+        Err(_) => Some(format!("{word} may have containers and volumes")),
+    }
 }
 
 /// What is there of the two that Podman makes at its first start, and both for a command line.

@@ -1,6 +1,6 @@
 //! What a store of Podman's holds, and what each part must become when root's is to be a user's, or the other way round.
 //!
-//! - [`config`]: what `storage.conf` says
+//! - [`config`]: what `storage.conf` says; `containers_conf`: what `containers.conf` does
 //! - [`store`]: the directory, and what is in it
 //! - [`paths`]: pure: the directories that Podman works with, and how paths change
 //! - [`database`]: Podman's database, in memory
@@ -18,6 +18,7 @@
 pub mod audit;
 mod checks;
 pub mod config;
+mod containers_conf;
 pub mod database;
 mod in_use;
 pub mod networks;

@@ -62,6 +62,7 @@ struct Mount {
     #[serde(rename = "type")]
     kind: String,
     source: String,
+    destination: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,6 +103,9 @@ struct PortMapping {
     range: u32,
 }
 
+/// Where `--init` binds a program that is there for everybody (`containers.conf(5)`, `init_path`).
+pub const INIT: &str = "/run/podman-init";
+
 /// The network that every Podman has.
 const DEFAULT_NETWORK: &str = "podman";
 
@@ -125,7 +129,7 @@ impl Config {
     /// Directories and files of the host that it uses.
     pub fn binds(&self) -> impl Iterator<Item = PathBuf> {
         let mounts = self.spec.mounts.iter().flatten();
-        let binds = mounts.filter(|mount| mount.kind == "bind");
+        let binds = mounts.filter(|mount| mount.kind == "bind" && mount.destination != INIT);
         let volumes = self.overlay_volumes.iter().flatten();
         let sources = binds.chain(volumes).map(|mount| mount.source.as_str());
         let sources = sources.chain([self.rootfs.as_str()]);
@@ -271,6 +275,15 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_program_of_init_is_no_directory_of_an_operator() {
+        let mounts = r#"{"spec":{"mounts":[{"type":"bind","source":"/usr/libexec/podman/catatonit","destination":"/run/podman-init"},
+            {"type":"bind","source":"/srv/data","destination":"/data"},{"type":"tmpfs","source":"tmpfs","destination":"/t"}]}}"#;
+        let config = Config::parse(mounts).unwrap();
+        let binds: Vec<PathBuf> = config.binds().collect();
+        assert_eq!(binds, [PathBuf::from("/srv/data")]);
+    }
 
     #[test]
     fn what_a_rootless_podman_cannot_give_is_named() {

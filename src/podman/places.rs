@@ -54,6 +54,7 @@ pub(super) fn check_is_rootful(from: &Source) -> Result<(), MoveError> {
 /// What messages call a store.
 pub(super) const WORDS: Words = Words {
     store: "store",
+    engine: "Podman",
     option: "--target",
     below: "storage",
     setting: "graphroot",

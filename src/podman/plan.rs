@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::checks::{check_content, check_directories, check_maps, check_unused, read_database};
+use super::containers_conf::check_database_is_in_store;
 use super::database::Database;
 use super::database::cgroups::Cgroups;
 use super::database::json::Rewriter;
@@ -27,7 +28,7 @@ use crate::store_move::names::ASIDE;
 use crate::store_move::obstacle::Obstacle;
 use crate::store_move::place::{Source, Target, stat_of};
 use crate::store_move::place_checks::{
-    check_is_no_mount_point, check_places, check_same_filesystem,
+    check_is_no_mount_point, check_is_reached, check_places, check_same_filesystem,
 };
 use crate::store_move::stamps::Stamps;
 use crate::store_move::steps::UNUSED;
@@ -118,9 +119,11 @@ impl PodmanMove {
             true => check_is_no_mount_point(&to, &WORDS)?,
             false => check_same_filesystem(user, (from, &to), &WORDS)?,
         }
+        check_is_reached(user, &to, &WORDS)?;
         let store = Store::at(&from.path);
         check_content(&store)?;
         check_maps(&store)?;
+        check_database_is_in_store(Some(user))?;
         let database = read_database(&store, ("root", Database::read))?;
         let new = Directories::rootless(&to.path(), user.root.0);
         let old = match &database {

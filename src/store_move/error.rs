@@ -61,6 +61,12 @@ pub enum LeftOver {
          then run this again"
     )]
     UnusedCopy(String),
+    /// A run was done, and what it copied is in another place now; or it was killed as it began.
+    #[error(
+        "is what a rollback of an earlier --copy needs, or is left of one that was killed as it began: `idshift journal list` shows \
+         which there was. When you need no rollback, `{0}`, then run this again"
+    )]
+    ForRollback(String),
     /// A run was undone.
     #[error(
         "is the copy of an earlier --copy that was undone. What was written to it after that migration may be nowhere else. Look \

@@ -1,14 +1,22 @@
 //! Whether a store can go to its new place.
 
+use std::ffi::CString;
+
+use nix::unistd::{Gid, getgrouplist};
+
 use super::MoveError;
 use super::place::{Source, Target, stat_of};
 use super::user::RootlessUser;
 use crate::fs::escape::shell_word;
+use crate::fs::{PinnedFile, attributes};
+use crate::ownership::{Ownership, access};
 
 /// What messages call an engine's store, and how another place is chosen.
 pub struct Words {
     /// The store: `data-root`.
     pub store: &'static str,
+    /// What uses it: `daemon`.
+    pub engine: &'static str,
     /// The option that names another place.
     pub option: &'static str,
     /// A name for a directory in a mount point.
@@ -108,3 +116,38 @@ pub fn check_is_no_mount_point(to: &Target, words: &Words) -> Result<(), MoveErr
     );
     Err(MoveError::in_the_way(path, why))
 }
+
+/// Refuses a place that the user cannot reach.
+///
+/// # Errors
+/// Names the directory that is in the way.
+pub fn check_is_reached(user: &RootlessUser, to: &Target, words: &Words) -> Result<(), MoveError> {
+    let gid = Gid::from_raw(user.root.1);
+    let groups = CString::new(user.name.as_bytes()).ok();
+    let groups = groups.and_then(|name| getgrouplist(&name, gid).ok());
+    let mut gids: Vec<u32> = groups.into_iter().flatten().map(Gid::as_raw).collect();
+    gids.push(user.root.1);
+    for dir in to.anchor.ancestors() {
+        let pin = PinnedFile::path(dir).map_err(MoveError::errno(dir))?;
+        let stat = pin.stat().map_err(MoveError::errno(dir))?;
+        // What cannot be read is not known to be closed.
+        let ownership = attributes::read(&pin, &stat).ok();
+        let is_closed = |it: &Ownership| !access::may(it, user.root.0, &gids, SEARCH);
+        if ownership.as_ref().is_some_and(is_closed) {
+            let why = format!(
+                "cannot be searched by {name}, whose {} would not reach {}. `chmod o+x {}` allows it. Or choose a directory that \
+                 {name} can reach, with {}",
+                words.engine,
+                shell_word(&to.path()),
+                shell_word(dir),
+                words.option,
+                name = user.name
+            );
+            return Err(MoveError::in_the_way(dir, why));
+        }
+    }
+    Ok(())
+}
+
+/// The permission to go through a directory.
+const SEARCH: u8 = 1;

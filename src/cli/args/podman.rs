@@ -45,12 +45,16 @@ pub struct StoresArgs {
     after_help = "Exit codes: 0 ready · 3 not ready · 4 it is no store of root's Podman, or cannot be read\n\n\
     Examples:\n  \
     idshift podman audit\n  \
-    idshift podman audit --user ann"
+    idshift podman audit --user ann\n  \
+    idshift podman audit --user ann --copy"
 )]
 pub struct PodmanAuditArgs {
     /// The user whose rootless Podman is to have the store
     #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::subid_users))]
     pub user: Option<String>,
+    /// Check for `podman migrate --copy`, also to another filesystem
+    #[arg(long, requires = "user")]
+    pub copy: bool,
     /// The stores
     #[command(flatten)]
     pub stores: StoresArgs,

@@ -1,23 +1,17 @@
 //! What must be so before a docker root is given another place.
 
-use std::ffi::CString;
 use std::path::Path;
-
-use nix::unistd::{Gid, getgrouplist};
 
 use super::metadata::Found;
 use crate::docker::data_root::{DockerRoot, Holds, MOVING, is_remapped_name, names, plain_names};
 use crate::docker::image_store::{self, ContainerdStore};
 use crate::docker::path_owner::is_daemon_name;
 use crate::docker::{DockerError, Reason};
-use crate::fs::escape::shell_word;
-use crate::fs::{PinnedFile, Root, attributes};
-use crate::ownership::{Ownership, access};
+use crate::fs::Root;
 use crate::preflight::TransientBlocker;
 use crate::preflight::transient::check_not_in_use;
 use crate::store_move::place::Target;
 use crate::store_move::place_checks::Words;
-use crate::store_move::user::RootlessUser;
 
 /// Storage drivers whose layers are the same for a rootless daemon, but for owners and attributes.
 pub const DRIVERS: [&str; 2] = ["overlay2", "vfs"];
@@ -25,42 +19,12 @@ pub const DRIVERS: [&str; 2] = ["overlay2", "vfs"];
 /// What messages call a data-root.
 pub(super) const WORDS: Words = Words {
     store: "data-root",
+    engine: "daemon",
     option: "--to",
     below: "docker",
     setting: "\"data-root\"",
     file: ".config/docker/daemon.json",
 };
-
-/// Refuses a place that the user cannot reach.
-pub(super) fn check_is_reached(user: &RootlessUser, to: &Target) -> Result<(), DockerError> {
-    let gid = Gid::from_raw(user.root.1);
-    let groups = CString::new(user.name.as_bytes()).ok();
-    let groups = groups.and_then(|name| getgrouplist(&name, gid).ok());
-    let mut gids: Vec<u32> = groups.into_iter().flatten().map(Gid::as_raw).collect();
-    gids.push(user.root.1);
-    for dir in to.anchor.ancestors() {
-        let pin = PinnedFile::path(dir).map_err(DockerError::errno(dir))?;
-        let stat = pin.stat().map_err(DockerError::errno(dir))?;
-        // What cannot be read is not known to be closed.
-        let ownership = attributes::read(&pin, &stat).ok();
-        let is_closed = |it: &Ownership| !access::may(it, user.root.0, &gids, SEARCH);
-        if ownership.as_ref().is_some_and(is_closed) {
-            let why = format!(
-                "cannot be searched by {}, whose daemon would not reach {}. `chmod o+x {}` allows it. Or choose a directory \
-                 that {} can reach, with --to",
-                user.name,
-                shell_word(&to.path()),
-                shell_word(dir),
-                user.name
-            );
-            return Err(DockerError::in_the_way(dir, why));
-        }
-    }
-    Ok(())
-}
-
-/// The permission to go through a directory.
-const SEARCH: u8 = 1;
 
 pub(super) fn check_content(root: &DockerRoot) -> Result<(), DockerError> {
     let all = names(&root.path)?;

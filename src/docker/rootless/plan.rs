@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::checks::{
-    CONVERT, WORDS, check_content, check_drivers, check_is_reached, check_store, check_unused,
-    other_daemon,
+    CONVERT, WORDS, check_content, check_drivers, check_store, check_unused, other_daemon,
 };
 use super::metadata::{containers, left_binds, rewritten, troubled};
 use super::recognise;
@@ -31,7 +30,7 @@ use crate::store_move::layout::Layout;
 use crate::store_move::obstacle::Obstacle;
 use crate::store_move::place::{Source, Target};
 use crate::store_move::place_checks::{
-    check_is_no_mount_point, check_places, check_same_filesystem,
+    check_is_no_mount_point, check_is_reached, check_places, check_same_filesystem,
 };
 use crate::store_move::stamps::Stamps;
 use crate::store_move::steps::UNUSED;
@@ -133,7 +132,7 @@ impl RootlessMove {
             true => check_is_no_mount_point(&to, &WORDS)?,
             false => check_same_filesystem(user, (from, &to), &WORDS)?,
         }
-        check_is_reached(user, &to)?;
+        check_is_reached(user, &to, &WORDS)?;
         let docker_root = DockerRoot::at(&from.path);
         check_content(&docker_root)?;
         check_drivers(&docker_root)?;

@@ -13,11 +13,14 @@ use crate::store_move::files::is_directory;
 use crate::store_move::files::names;
 use crate::store_move::place::stat_of;
 use crate::store_move::untrusted::{
-    first_not_plain, first_that_leads_out, is_layer_name, overlay_leads_out,
+    first_not_plain, first_that_leads_out, is_layer_name, is_plain_file, overlay_leads_out,
 };
 
 /// What tells whether a program mounts layers (fuse-overlayfs).
 const FLAG: &str = ".has-mount-program";
+
+/// Where the driver pulls, and removes layers (containers/storage 1.59, `drivers/overlay`). Empty when it is done.
+const TEMPORARY: [&str; 2] = ["staging", "tempdirs"];
 
 /// What the driver has of a layer: directories, and files with names of layers.
 const OF_LAYER: [&str; 6] = ["diff", "empty", "link", "lower", "merged", "work"];
@@ -29,7 +32,7 @@ const OF_LAYER: [&str; 6] = ["diff", "empty", "link", "lower", "merged", "work"]
 pub(super) fn check(store: &Store) -> Result<(), MoveError> {
     let top = store.path.join(DRIVER);
     check_layers(store, &top)?;
-    if let Some(path) = overlay_leads_out(&top, &[FLAG])? {
+    if let Some(path) = overlay_leads_out(&top, &[&[FLAG], &TEMPORARY[..]].concat())? {
         return Err(not_podmans(path));
     }
     for list in ["overlay-layers", "overlay-images"] {
@@ -61,10 +64,16 @@ fn check_layers(store: &Store, top: &Path) -> Result<(), MoveError> {
             "l" if is_directory(&layer) => continue,
             FLAG => {
                 let text = store.file(&format!("{DRIVER}/{FLAG}"))?;
-                match text.is_some_and(|(bytes, _)| bytes.trim_ascii() == b"false") {
+                let has_none = text.is_some_and(|(bytes, _)| bytes.trim_ascii() == b"false");
+                match has_none && is_plain_file(&layer) {
                     true => continue,
                     false => return Err(not_podmans(layer)),
                 }
+            }
+            name if TEMPORARY.contains(&name) && is_directory(&layer) => {
+                check_is_closed(&layer)?;
+                check_is_empty(&layer)?;
+                continue;
             }
             id if is_id(id) && is_layer_name(id) && is_directory(&layer) => {}
             _ => return Err(not_podmans(layer)),
@@ -72,9 +81,8 @@ fn check_layers(store: &Store, top: &Path) -> Result<(), MoveError> {
         check_is_closed(&layer)?;
         for entry in names(&layer)? {
             let path = layer.join(&entry);
-            let is_file = || path.symlink_metadata().is_ok_and(|it| it.is_file());
             let is_fine = match entry.as_str() {
-                "link" | "lower" => is_file(),
+                "link" | "lower" => is_plain_file(&path),
                 other => OF_LAYER.contains(&other) && is_directory(&path),
             };
             if !is_fine {
@@ -83,6 +91,22 @@ fn check_layers(store: &Store, top: &Path) -> Result<(), MoveError> {
         }
     }
     Ok(())
+}
+
+/// What is in it is of a Podman that was killed.
+fn check_is_empty(temporary: &Path) -> Result<(), MoveError> {
+    match names(temporary)?.first() {
+        None => Ok(()),
+        Some(name) => {
+            let path = temporary.join(name);
+            let why = format!(
+                "is left of a pull or of the removal of a layer that was cut short. `rm -rf {}` removes it, while no Podman of the \
+                 user runs",
+                shell_word(&path)
+            );
+            Err(MoveError::in_the_way(path, why))
+        }
+    }
 }
 
 /// Refuses a layer of which Podman would read anything but its files.

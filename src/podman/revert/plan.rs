@@ -15,6 +15,7 @@ use crate::journal::Step;
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::ownership::OverlayNamespace;
 use crate::podman::checks::{check_content, check_directories, check_maps, read_database};
+use crate::podman::containers_conf::check_database_is_in_store;
 use crate::podman::database::cgroups::Cgroups;
 use crate::podman::database::json::Rewriter;
 use crate::podman::database::tables::made_anew;
@@ -43,6 +44,8 @@ pub struct TakeRequest {
     pub user: RootlessUser,
     /// The store of root's Podman.
     pub storage: PathBuf,
+    /// The one that it uses unless told otherwise.
+    pub usual_storage: PathBuf,
     /// Threads.
     pub jobs: usize,
 }
@@ -87,6 +90,7 @@ impl StoreTake {
         let store = Store::at(&from.path);
         check_content(&store)?;
         check_maps(&store)?;
+        check_database_is_in_store(Some(user))?;
         let database = read_database(&store, (&user.name, Database::read_users))?;
         let database = database.map(|(database, _)| database);
         layers::check(&store)?;
@@ -119,7 +123,7 @@ impl StoreTake {
             .err()
             .into_iter()
             .collect();
-        let used = used_by_root_since_boot();
+        let used = used_by_root_since_boot(&to, &request.usual_storage);
         blockers.extend(used.map(|(path, reason)| TransientBlocker::Store { path, reason }));
         let (holds, names) = (store.holds()?, store.names()?);
         check_was_read(&reading, &from.path)?;

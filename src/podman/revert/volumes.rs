@@ -133,12 +133,17 @@ fn config_member(name: &str, config: &str, to: &Path) -> Option<String> {
     bad.or_else(|| (!is_volume_name(name)).then(|| "name".into()))
 }
 
-/// The member of a `VolumeState` that is more than that of a volume which nothing uses.
+/// The member of a `VolumeState` that is more than that of a volume which nothing uses. The first container that mounted it
+/// may have made it another user's (`fixVolumePermissions`, Podman 5.4.2), which is noted.
 fn state_member(state: &str) -> Option<String> {
     match of_text(state) {
         Ok(members) => {
-            let is_flag = |name: &str, value: &Value| name != "mountpoint" && value.is_boolean();
-            first_bad(&members, &is_flag).map(String::from)
+            let is_fine = |name: &str, value: &Value| match name {
+                "mountpoint" => false,
+                "uidchowned" | "gidchowned" => is_owner(value),
+                _ => value.is_boolean(),
+            };
+            first_bad(&members, &is_fine).map(String::from)
         }
         Err(error) => Some(error.to_string()),
     }
@@ -232,7 +237,11 @@ mod tests {
             state_member(r#"{"mountCount":0,"notYetMounted":true}"#),
             None
         );
+        let given = r#"{"needsCopyUp":false,"uidChowned":7,"gidChowned":8}"#;
+        assert_eq!(state_member(given), None);
         for (state, member) in [
+            (r#"{"uidChowned":-1}"#, "uidchowned"),
+            (r#"{"gidChowned":"8"}"#, "gidchowned"),
             (r#"{"mountCount":1}"#, "mountcount"),
             (r#"{"mountPoint":"/etc"}"#, "mountpoint"),
         ] {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,10 @@ use walkdir::WalkDir;
 use crate::engine::{Ending, Report};
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::mountinfo;
+use crate::fs::subvolume::is_in_tree;
 use crate::journal::{Journal, Step};
 use crate::store_move::error::LeftOver;
-use crate::store_move::names::COPY;
+use crate::store_move::names::{ASIDE, COPY};
 use crate::store_move::{MoveError, unfinished_mark};
 
 /// So many paths are named.
@@ -31,8 +33,10 @@ pub fn check_is_free(staging: &Path) -> Result<(), MoveError> {
     }
     let left = LeftOver::with_mount(staging).unwrap_or_else(|| {
         let word = shell_word(staging).to_string();
-        match is_unused(staging) {
+        match unfinished_mark::is_marked(staging) {
             true => LeftOver::UnusedCopy(word),
+            false if is_empty(staging) => LeftOver::ForRollback(format!("rmdir {word}")),
+            false if has_only(staging, ASIDE) => LeftOver::ForRollback(format!("rm -r {word}")),
             false => LeftOver::EarlierCopy(word),
         }
     });
@@ -40,14 +44,22 @@ pub fn check_is_free(staging: &Path) -> Result<(), MoveError> {
     Err(MoveError::Left { path, left })
 }
 
-/// Whether its migration ended before it changed anything. One that is empty was killed before it was marked.
+/// Whether nothing in it may be the only copy of something.
 pub fn is_unused(staging: &Path) -> bool {
-    let is_empty = || {
-        staging
-            .read_dir()
-            .is_ok_and(|mut names| names.next().is_none())
+    unfinished_mark::is_marked(staging) || is_empty(staging)
+}
+
+fn is_empty(dir: &Path) -> bool {
+    dir.read_dir().is_ok_and(|mut names| names.next().is_none())
+}
+
+/// Whether all names in a directory begin like this.
+fn has_only(dir: &Path, beginning: &str) -> bool {
+    let is_one = |entry: io::Result<fs::DirEntry>| {
+        let name = entry.map(|it| it.file_name());
+        name.is_ok_and(|name| name.as_bytes().starts_with(beginning.as_bytes()))
     };
-    unfinished_mark::is_marked(staging) || is_empty()
+    dir.read_dir().is_ok_and(|mut names| names.all(is_one))
 }
 
 /// What [`left`] says, if the run that made the copy was undone by itself.
@@ -117,8 +129,9 @@ fn written_since(copy: &Path, journal: &Journal) -> (usize, Vec<PathBuf>) {
         let time = time.ok().and_then(|time| Timestamp::try_from(time).ok());
         time.is_some_and(|time| time > began)
     };
-    let below = WalkDir::new(copy).min_depth(1).same_file_system(true);
-    let found = below.sort_by_file_name().into_iter().filter_map(Result::ok);
+    let below = WalkDir::new(copy).min_depth(1).sort_by_file_name();
+    let found = below.into_iter().filter_entry(is_in_tree);
+    let found = found.filter_map(Result::ok);
     let mut written = found.filter(|entry| {
         let Ok(about) = entry.metadata() else {
             return false;
@@ -153,8 +166,6 @@ fn last_two(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -163,12 +174,17 @@ mod tests {
         let staging = dir.path().join("docker data").join("idshift-copy-1.1");
         fs::create_dir_all(&staging).unwrap();
         let told = || check_is_free(&staging).unwrap_err().to_string();
-        let removes = format!("`rm -rf '{}'`", staging.display());
-        assert!(
-            told().contains("is not needed") && told().contains(&removes),
-            "{}",
-            told()
-        );
+        // As a move leaves it that was done.
+        let aside = staging.join("idshift-aside-db.sql");
+        for removes in ["rmdir", "rm -r"] {
+            let removes = format!("`{removes} '{}'`", staging.display());
+            assert!(
+                told().contains("rollback") && told().contains(&removes),
+                "{}",
+                told()
+            );
+            fs::write(&aside, "").unwrap();
+        }
         fs::write(staging.join("dump.sql"), "precious").unwrap();
         let moves = format!("`mv '{}' /root/`", staging.display());
         assert!(

@@ -20,6 +20,7 @@ use crate::fs::dir::open_dir;
 use crate::fs::escape::shell_word;
 use crate::fs::file_ops::stat_entry;
 use crate::fs::space::{self, Amount, BARE_INODE};
+use crate::fs::subvolume::first_subvolume;
 use crate::fs::{Root, remove_tree};
 use crate::store_move::coreutils_cp::{CpError, TARGET, cp_into};
 use crate::store_move::top_time::TopTime;
@@ -46,7 +47,7 @@ impl PlannedCopy {
     /// asked for then.
     ///
     /// # Errors
-    /// Others can enter the original, or an earlier copy is in the way.
+    /// Others can enter the original, not all of it can be copied, or an earlier copy is in the way.
     pub fn into_dir(
         (source, names): (&Path, Vec<String>),
         (dir, name): (&Path, String),
@@ -55,6 +56,7 @@ impl PlannedCopy {
         check_is_closed(&root, &names)?;
         earlier::check_is_free(&dir.join(&name))?;
         let trees: Vec<PathBuf> = names.iter().map(|name| source.join(name)).collect();
+        check_no_subvolume(&root, &trees)?;
         Ok(PlannedCopy {
             amount: space::used(&trees).map_err(MoveError::io(source))?,
             shares_content: space::can_reflink(source, dir),
@@ -179,6 +181,8 @@ impl PlannedCopy {
                 ));
             }
         }
+        // Again: somebody may have made one while the run was asked about.
+        check_no_subvolume(&source, &self.trees())?;
         let names = self.names.iter().map(OsStr::new);
         let goes_on = |copied| {
             control.monitor.progress(copied, 0);
@@ -194,4 +198,24 @@ impl PlannedCopy {
             MoveError::in_the_way(self.path(), why)
         })
     }
+}
+
+/// Refuses trees of this directory of which a copy would be without the content of a subvolume.
+fn check_no_subvolume(source: &Root, trees: &[PathBuf]) -> Result<(), MoveError> {
+    for tree in trees {
+        let found = first_subvolume(tree, source.dev).map_err(MoveError::io(tree))?;
+        if let Some(path) = found {
+            let (word, aside) = (
+                shell_word(&path),
+                format!("{}-subvolume", source.path.display()),
+            );
+            let aside = shell_word(Path::new(&aside)).to_string();
+            let why = format!(
+                "is a subvolume of its own, and `cp` leaves out what is in it. Without --copy, it goes along. Or make a plain \
+                 directory of it: `mv {word} {aside} && cp -a {aside} {word}`. Remove {aside} when nothing is missing"
+            );
+            return Err(MoveError::in_the_way(path, why));
+        }
+    }
+    Ok(())
 }

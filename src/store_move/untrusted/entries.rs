@@ -27,6 +27,12 @@ pub fn first_not_plain(top: &Path) -> Result<Option<PathBuf>, MoveError> {
     Ok(None)
 }
 
+/// Whether this is a file with one name.
+pub fn is_plain_file(path: &Path) -> bool {
+    let found = path.symlink_metadata();
+    found.is_ok_and(|found| found.is_file() && found.nlink() == 1)
+}
+
 /// As dockerd has it (`names.RestrictedNamePattern`), and Podman (`define.NameRegex`).
 pub fn is_volume_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);

@@ -14,7 +14,7 @@ mod place;
 mod reading;
 mod tar_split;
 
-pub use entries::{first_not_plain, is_volume_name};
+pub use entries::{first_not_plain, is_plain_file, is_volume_name};
 pub use overlay::{is_layer_name, not_layer_directory, overlay_leads_out};
 pub use place::check_is_roots;
 pub use reading::{begin_reading, check_was_read};

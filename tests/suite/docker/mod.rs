@@ -8,6 +8,7 @@ mod bind_mounts;
 mod containerd_store;
 mod copy;
 mod copy_leftovers;
+mod copy_subvolumes;
 mod daemon_between;
 mod daemon_leftovers;
 mod daemon_start;

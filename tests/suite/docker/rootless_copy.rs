@@ -44,7 +44,7 @@ fn without(keys: &[&str], lines: &[String]) -> Vec<String> {
 }
 
 /// Reading changes access times.
-fn unread(top: &Path) -> Vec<String> {
+pub(super) fn unread(top: &Path) -> Vec<String> {
     let strip = |line: &String| {
         let mut value: Value = serde_json::from_str(line).unwrap();
         value.as_object_mut().unwrap().remove("atime_ns");
@@ -93,6 +93,14 @@ fn another_filesystem_gets_a_copy_that_runs() {
     assert_eq!(fs::read_dir(&copy).unwrap().count(), 0);
     let removes = format!("`rmdir {}`", copy.display());
     assert!(told.stderr.contains(&removes), "{told}");
+    let second = other.path().join("second");
+    let again = [&COPY[..], &["--to", second.to_str().unwrap()]].concat();
+    for more in [&[][..], &["--dry-run"]] {
+        migrate(&idshift, &host, &[&again, more].concat())
+            .exits(4)
+            .says("is what a rollback of an earlier --copy needs")
+            .says(&removes);
+    }
 
     let rootless = user.start(&host);
     let seen_there = what_runs(&rootless);

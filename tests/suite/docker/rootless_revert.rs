@@ -231,7 +231,7 @@ fn the_plain_data_root_is_roots_alone() {
 }
 
 /// What a user may have written: what it is, a script, and what the refusal says.
-const PLANTED: [(&str, &str, &str); 23] = [
+const PLANTED: [(&str, &str, &str); 24] = [
     (
         "a container that would be privileged",
         "sed -i 's/\"Privileged\":false/\"Privileged\":true/' containers/*/hostconfig.json",
@@ -301,6 +301,11 @@ const PLANTED: [(&str, &str, &str); 23] = [
         "a volume with an option",
         "mkdir -p volumes/host/_data; printf '{\"MountType\":\"none\",\"MountOpts\":\"bind\",\"MountDevice\":\"/etc\"}' > volumes/host/opts.json",
         "is not what dockerd makes",
+    ),
+    (
+        "options of a volume that a container could write to",
+        "mkdir -p volumes/host/_data; printf null > volumes/host/opts.json; ln volumes/host/opts.json volumes/host/_data/o",
+        "opts.json: is not what dockerd makes",
     ),
     (
         "containers that are a symlink",

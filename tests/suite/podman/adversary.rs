@@ -89,6 +89,9 @@ fn a_user_does_not_say_where_root_writes() {
     stage.refuses("outside of /home/ann");
     fs::write(&conf, format!("{text}\"/home/ann/../../etc/ann\"\n")).unwrap();
     stage.refuses("outside of /home/ann");
+    let path = "[storage]\nrootless_storage_path = \"/etc/ann\"\n";
+    fs::write(&conf, path).unwrap();
+    stage.refuses("sets rootless_storage_path to /etc/ann, outside of /home/ann");
     fs::write(&conf, "[storage]\ndriver = \"vfs\"\n").unwrap();
     stage.refuses("storage driver vfs");
     fs::remove_file(&conf).unwrap();

@@ -40,6 +40,14 @@ fn another_filesystem_gets_a_copy_that_runs() {
     host.root("while grep -qsx -e podman -e conmon /proc/[0-9]*/comm; do sleep 0.1; done");
     let start = unread(&host.state());
     migrate(&[]).exits(4).says("Add --copy");
+    let audit = |more: &[&str]| {
+        let args = ["podman", "audit", "--user", USER, "--target", target];
+        host.idshift(&[&args[..], more].concat())
+    };
+    let without = audit(&[]).exits(3);
+    assert!(without.text().contains("Add --copy"), "{without}");
+    let with = audit(&["--copy"]).exits(0);
+    assert!(with.text().contains("Ready"), "{with}");
     migrate(&["--copy", "--dry-run"])
         .exits(0)
         .says("would stay as it is");
@@ -53,6 +61,12 @@ fn another_filesystem_gets_a_copy_that_runs() {
     migrate(&["--copy"]).exits(0).says("stays as it is");
     same(&start, &unread(&host.state()), "root's store");
     host.idshift(&["verify", "latest"]).exits(0);
+    for more in [&["--copy"][..], &["--copy", "--dry-run"]] {
+        migrate_to(&host, "/srv/ann/second", more)
+            .exits(4)
+            .says("is what a rollback of an earlier --copy needs")
+            .says(&format!("`rm -r {COPY}`"));
+    }
     host.log_out();
     host.idshift(&["rollback", "latest"])
         .exits(0)

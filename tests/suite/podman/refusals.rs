@@ -56,12 +56,34 @@ fn what_is_used_is_refused_now() {
     refused(&host, &["--to-user", USER], "is mounted on");
     host.root("podman umount --all");
 
-    host.user("podman info");
+    host.user(
+        "mkdir -p .config/containers
+         printf '[storage]\\ndriver = \"overlay\"\\nrootless_storage_path = \"${HOME}/big/$UID\"\\n' >.config/containers/storage.conf",
+    );
+    let looked_in = host.user("podman info -f '{{.Store.GraphRoot}}'");
     refused_now(&host, "was used since the boot");
+    migrate(&host, &["--to-user", USER, "--dry-run"])
+        .exits(0)
+        .says(&format!("would go to {looked_in}:"));
+    host.root("rm -r /home/ann/big /home/ann/.config");
     host.user(&unused(&host));
     // In another place, which the user's storage.conf names.
     let target = "/srv/ann/store";
-    migrate(&host, &["--to-user", USER, "--target", target]).exits(0);
+    let to_srv = ["--to-user", USER, "--target", target];
+    host.root("mkdir -m 700 /srv/ann");
+    refused(
+        &host,
+        &to_srv,
+        "ann, whose Podman would not reach /srv/ann/store. `chmod o+x /srv/ann`",
+    );
+    host.root("chmod o+x /srv/ann");
+    let audit = ["podman", "audit", "--user", USER, "--target", target];
+    let audit = host.idshift(&audit).exits(0);
+    assert!(audit.text().contains("Podman of ann looks in"), "{audit}");
+    migrate(&host, &to_srv)
+        .exits(0)
+        .says("The Podman of ann looks in /home/ann/.local/share/containers/storage. First set")
+        .says("graphroot = \"/srv/ann/store\"");
     host.user(&format!(
         "mkdir -p .config/containers; printf '[storage]\\ndriver = \"overlay\"\\ngraphroot = \"{target}\"\\n' >.config/containers/storage.conf"
     ));
@@ -83,6 +105,20 @@ fn what_cannot_move_is_refused_with_what_helps() {
     let users = "/home/ann/.local/share/containers/storage";
     refused(&host, &to_ann(users), "belongs to ann");
     host.root("rm -r /home/ann/.local");
+
+    let conf = "/etc/containers/containers.conf.d/static.conf";
+    host.root(&format!(
+        "mkdir -p /etc/containers/containers.conf.d; printf '[engine]\\nstatic_dir = \"/srv/state\"\\n' > {conf}
+         podman --root /srv/split volume create v"
+    ));
+    refused(&host, &["--to-user", USER], "static.conf: sets static_dir");
+    host.idshift(&["podman", "audit"]).exits(3);
+    host.root(&format!("rm {conf}"));
+    refused(
+        &host,
+        &to_ann("/srv/split"),
+        "/srv/split/volumes: is of a Podman whose database is not in the store",
+    );
 
     host.root(
         "CI_DESIRED_DATABASE=boltdb podman --root /srv/bolt --db-backend boltdb volume create v",

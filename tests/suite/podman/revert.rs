@@ -55,16 +55,17 @@ fn path_of(line: &str) -> &str {
 const MAKE: &str = "podman volume create -o o=uid=5,gid=6 owned
     podman volume create -o type=tmpfs -o device=tmpfs -o o=size=1m memory
     podman run --network none --name later -v own:/o tiny:1 sh -c 'rm /bin/ls; echo f > /f; chown 7:7 /f; echo o > /o/o; chown 8:8 /o/o; busybox chmod 4755 /o/o'
+    podman run --rm --network none --user 7:8 -v data:/d tiny:1 true
     podman commit -q later made:1
     printf 'FROM tiny:1\\nRUN rm -r /bin/ls && echo b > /built && chown 9:9 /built\\n' | podman build -q --network none -t built:1 -
     echo -n other | podman secret create other -
     podman pod create --name pod";
 
 /// What root's Podman says of it, and what is there.
-const USE: [(&str, &str); 6] = [
+const USE: [(&str, &str); 7] = [
     (
         "podman volume ls -q | sort | xargs",
-        "memory new own owned vol",
+        "data memory new own owned vol",
     ),
     (
         "podman secret ls --format '{{.Name}}' | sort | xargs",
@@ -79,6 +80,10 @@ const USE: [(&str, &str); 6] = [
         "podman run --rm --network none --secret other --secret word -v owned:/w -v memory:/m built:1 \
          sh -c 'cat /run/secrets/other /run/secrets/word /built; stat -c %u /built; stat -c %u:%g /w; touch /m/x'",
         "otherwordb\n9\n5:6",
+    ),
+    (
+        "podman run --rm --network none --user 7:8 -v data:/d tiny:1 sh -c 'touch /d/x; stat -c %u:%g /d /d/x'",
+        "7:8\n7:8",
     ),
     (
         "podman run --name new -v new:/n -v vol:/v --network none tiny:1 sh -c 'cat /v/y; stat -c %u /v/y; echo n > /n/n'; podman start -a new",
@@ -101,6 +106,14 @@ fn what_the_users_podman_made_comes_back() {
     host.user("podman rm -a");
     host.root("podman volume create roots");
     refused(&host, "holds 0 images, 0 containers, 1 volume");
+    // The files of the boot are for this store, too.
+    host.root("install -d -m 700 /srv/other");
+    let other = revert(&host, &["--storage", "/srv/other", "--dry-run"]).exits(0);
+    let told = other.text() + &other.stderr;
+    assert!(
+        told.contains("1 volume") && !told.contains("rm -f /run/libpod/alive"),
+        "{other}"
+    );
     host.root("podman volume rm roots");
     refused_now(&host, "still runs process");
     host.log_out();
@@ -209,7 +222,7 @@ impl Stage {
 }
 
 /// What a user may have written: what it is, a script, and what the refusal says.
-const PLANTED: [(&str, &str, &str); 25] = [
+const PLANTED: [(&str, &str, &str); 29] = [
     (
         "a short name that leads elsewhere",
         "ln -s /etc overlay/l/ABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -279,6 +292,26 @@ const PLANTED: [(&str, &str, &str); 25] = [
         "a name of a layer that a container could write to",
         "for f in overlay/*/link; do ln $f volumes/vol/_data/link; done",
         "link: is not what Podman makes",
+    ),
+    (
+        "a word about layers that a container could write to",
+        "printf false > overlay/.has-mount-program; ln overlay/.has-mount-program volumes/vol/_data/flag",
+        ".has-mount-program: is not what Podman makes",
+    ),
+    (
+        "what a Podman that was killed left",
+        "mkdir -m 700 overlay/tempdirs; ln -s /etc overlay/tempdirs/temp-dir-1",
+        "temp-dir-1: is left of a pull",
+    ),
+    (
+        "a directory for removals that everybody enters",
+        "mkdir -m 755 overlay/tempdirs",
+        "tempdirs: has mode 0755",
+    ),
+    (
+        "a directory for pulls that is elsewhere",
+        "ln -s /etc overlay/staging",
+        "staging: is not what Podman makes",
     ),
     (
         "a redirect out of the layer",
@@ -427,6 +460,8 @@ fn what_a_user_planted_does_not_become_roots() {
         }
     }
     copy("/var/kept", "/home/ann");
+    // As containers/storage 1.59 leaves them.
+    stage.plant_as_user("mkdir -m 700 overlay/tempdirs overlay/staging");
     stage.idshift.run(REVERT).exits(0);
     let tool = fs::metadata(stage.host.path(STORE).join(TOOL)).unwrap();
     assert_eq!((tool.uid(), tool.mode() & 0o7777), (0, 0o4755));

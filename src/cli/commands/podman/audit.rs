@@ -22,6 +22,7 @@ pub fn run(args: &PodmanAuditArgs, call: &mut Invocation) -> Result<Exit, Failur
         storage: args.stores.storage.as_deref(),
         user: args.user.as_deref(),
         target: args.stores.target.as_deref(),
+        copy: args.copy,
         jobs: args.effort.threads(),
     };
     let store = Store::at(&args.store.journal_dir);

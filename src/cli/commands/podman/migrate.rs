@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::text::path;
 use crate::engine::{Outcome, Report};
-use crate::podman::config::{StorageConf, rootless_store};
+use crate::podman::config::{StorageConf, looks_elsewhere, rootless_store};
 use crate::podman::plan::{ENGINE, MoveRequest, PodmanMove};
 use crate::store_move::MoveError;
 use crate::store_move::copied_move::unfinished_copy;
@@ -147,6 +147,7 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
             it.what, it.help
         ));
     }
+    notes.extend(looks_elsewhere(&request.user, &plan.to).map(|it| it + "."));
     if !dry_run {
         notes.push(format!(
             "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). What \

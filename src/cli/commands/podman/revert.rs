@@ -44,10 +44,8 @@ fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, MoveError> {
     let user = RootlessUser::resolve(&args.from_user)?;
     let stores = &args.both.stores;
     Ok(TakeRequest {
-        storage: match &stores.storage {
-            Some(storage) => storage.clone(),
-            None => system.rootful_store(),
-        },
+        storage: (stores.storage.clone()).unwrap_or_else(|| system.rootful_store()),
+        usual_storage: system.rootful_store(),
         target: match &stores.target {
             Some(target) => target.clone(),
             None => rootless_store(&user, &system)?,

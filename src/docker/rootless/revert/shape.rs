@@ -8,7 +8,7 @@ use crate::docker::steps::CONTAINERS;
 use crate::fs::escape::shell_word;
 use crate::store_move::files::is_directory;
 use crate::store_move::place::stat_of;
-use crate::store_move::untrusted::{first_not_plain, is_volume_name};
+use crate::store_move::untrusted::{first_not_plain, is_plain_file, is_volume_name};
 
 /// What dockerd makes for itself in a directory of volumes or layers, and makes anew.
 pub(super) const OF_DAEMON: [&str; 2] = ["metadata.db", "backingFsBlockDev"];
@@ -55,8 +55,9 @@ fn check_volumes(top: &Path) -> Result<(), DockerError> {
             let path = volume.join(&entry);
             match entry.as_str() {
                 "_data" if is_directory(&path) => {}
-                // Options of a volume name directories of the host, and what is mounted on it.
-                "opts.json" if has_no_options(&path)? => {}
+                // Options of a volume name directories of the host, and what is mounted on it. A container could write to a
+                // second name of the file, and the daemon reads it at its next start.
+                "opts.json" if is_plain_file(&path) && has_no_options(&path)? => {}
                 _ => return refused(&path),
             }
         }

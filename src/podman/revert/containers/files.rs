@@ -12,7 +12,7 @@ use crate::podman::store::Store;
 use crate::store_move::MoveError;
 use crate::store_move::files::is_directory;
 use crate::store_move::files::names;
-use crate::store_move::untrusted::first_not_plain;
+use crate::store_move::untrusted::{first_not_plain, is_plain_file};
 
 /// Where they are, in the store.
 const TOP: &str = "overlay-containers";
@@ -113,11 +113,6 @@ fn is_of_podman(path: &Path, name: &str) -> Result<bool, MoveError> {
         "shm" => is_directory(path) && names(path)?.is_empty(),
         _ => false,
     })
-}
-
-fn is_plain_file(path: &Path) -> bool {
-    let found = path.symlink_metadata();
-    found.is_ok_and(|found| found.is_file() && found.nlink() == 1)
 }
 
 /// A member of a container that is about the container itself alone (containers/storage 1.57, `containers.go`).

@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 
 use serde_json::Value;
 
+use crate::podman::obstacles::INIT;
 use crate::podman::revert::members::{Wrong, all_texts, unless, wrong};
 
 /// What Podman mounts in each container by itself: where, which type, and from what.
@@ -21,8 +22,7 @@ const PLAIN: [(&str, &str, &str); 7] = [
 /// Of these, those that only the host changes.
 const READ_ONLY: [&str; 2] = ["/sys", "/sys/fs/cgroup"];
 
-/// What `--init` binds, and where it is in a host (`containers.conf(5)`, `init_path`).
-const INIT: &str = "/run/podman-init";
+/// What `--init` binds, where it is in a host (`containers.conf(5)`, `init_path`).
 const INIT_PROGRAMS: [&str; 4] = [
     "/usr/libexec/podman/catatonit",
     "/usr/local/libexec/podman/catatonit",
