@@ -13,6 +13,7 @@ pub mod snapshots;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 use self::bolt::BoltError;
@@ -76,9 +77,22 @@ impl ContainerdRoot {
         Metadata::open(&self.plugin("io.containerd.metadata.v1.bolt/meta.db"))
     }
 
+    /// When its database was last written to.
+    pub fn written_at(&self) -> Option<Timestamp> {
+        let database = self.plugin("io.containerd.metadata.v1.bolt/meta.db");
+        let time = database.symlink_metadata().ok()?.modified().ok()?;
+        Timestamp::try_from(time).ok()
+    }
+
     /// The directory of a snapshotter.
     pub fn snapshotter(&self, name: &str) -> PathBuf {
         self.plugin(&format!("io.containerd.snapshotter.v1.{name}"))
+    }
+
+    /// Whether the files of a snapshot of the overlayfs snapshotter are there.
+    pub fn has_files(&self, id: u64) -> bool {
+        let files = self.path.join(overlayfs_snapshot(id));
+        files.symlink_metadata().is_ok_and(|found| found.is_dir())
     }
 
     /// What a snapshotter has.

@@ -210,3 +210,11 @@ pub fn lines_back(user: &str, map: &IdMap) -> String {
         ),
     }
 }
+
+/// A sentence about the empty root that a run leaves. `name`: in the data-root.
+pub fn kept_root(name: &str) -> String {
+    format!(
+        "The empty root of before is kept as {name}: only with it can `idshift rollback` undo this run, and the one \
+        before it. Remove it when neither is to be undone."
+    )
+}

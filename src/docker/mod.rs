@@ -31,6 +31,7 @@
 //! - `existing_roots`: remapped roots that are there, and what gives them their ranges back
 //! - [`migration_plan`]: the plan that carries a data-root into a range or out of it
 //! - [`rebase`]: the plan that carries a remapped root to another range
+//! - [`known_roots`]: remapped roots that a rollback of an earlier run finds by their inodes
 //! - [`rootless`]: a plain data-root becomes that of a user's rootless daemon, and back
 //! - [`migrate`]: all of `docker migrate` and `docker revert`, from what the host says to the end of the run
 //!
@@ -56,6 +57,7 @@ mod holds;
 pub mod idmapped;
 pub mod image_store;
 pub mod inventory;
+pub mod known_roots;
 pub mod layer_store;
 pub mod layout;
 pub mod migrate;

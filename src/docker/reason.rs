@@ -49,8 +49,9 @@ pub enum Reason {
     RemappedRootInUse(String),
     /// It is where the plain root would be.
     #[error(
-        "holds {0} of a plain daemon. Two roots cannot be merged: start a daemon without userns-remap, save what you \
-         need, and remove it with that daemon"
+        "holds {0} of a plain daemon. Two roots cannot be merged. To go on with this one, start Docker without userns-remap: \
+         there is nothing to revert. To go on with the remapped one, start a daemon without userns-remap, save what you need \
+         of this one, and remove it with that daemon"
     )]
     PlainRootInUse(Holds),
     /// It is on another filesystem, or leads to one.
@@ -123,6 +124,13 @@ pub enum Reason {
         /// Its path, for a shell.
         word: String,
     },
+    /// The rollback of a migration that did not write it.
+    #[error(
+        "was not changed by the migration, so its rollback does not change it. Take userns-remap out of it yourself, if it is \
+         there, and {}",
+        help::AGAIN_NO_DAEMON_JSON
+    )]
+    NotWrittenByMigration,
     /// The dockerd of this host does not take it.
     #[error("{0}, and the dockerd of this host does not start with it; correct it first")]
     RefusedByDockerd(&'static str),

@@ -17,6 +17,7 @@
 //! - [`replay`]: what a journal says, compared with the disk and brought about; [`target`]: which side of it
 //! - [`steps`]: what a journal does besides changing owners
 //! - `reopen`: the trees of a journal, opened again
+//! - `later_run`: what was run on a tree after the run of a journal
 //! - `hand_over`: what a run gave to a user, and whether it may be taken back
 //! - `chown_check`: whether a filesystem keeps the owners it is given
 //! - `sync`: writing out what a run changes
@@ -33,6 +34,7 @@ pub mod exclude;
 mod execute;
 mod hand_over;
 pub mod hardlinks;
+mod later_run;
 pub mod missing_tree;
 pub mod new_inodes;
 pub mod plan;

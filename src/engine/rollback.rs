@@ -2,6 +2,7 @@
 
 use super::control::RunControl;
 use super::hand_over::{not_undone, refuse_changed};
+use super::later_run::LaterRun;
 use super::refusal::Refusal;
 use super::reopen;
 use super::replay::check_crossed_mounts;
@@ -37,13 +38,17 @@ pub fn rollback(
     })?;
     let report = match over_already(&session, journal, options, control)? {
         Some(report) => report,
-        None if options.dry_run => dry_run(&session, journal, options, control)?,
-        None => undo(
-            session.preflight_of_journal(journal)?,
-            journal,
-            options,
-            control,
-        )?,
+        None => {
+            // What no stopped service makes possible is told before one is to be stopped.
+            check_steps(journal, options.force)?;
+            match options.dry_run {
+                true => dry_run(&session, journal, options, control)?,
+                false => {
+                    let session = session.preflight_of_journal(journal)?;
+                    undo(session, journal, options, control)?
+                }
+            }
+        }
     };
     Ok(Report {
         journal: Some(journal.path.clone()),
@@ -169,6 +174,7 @@ fn new_since<Stage>(
 /// would be a state that never existed: also with `force` none is restored where names cannot be.
 fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let steps = Steps::of(journal);
+    check_not_undone_since(journal, &steps)?;
     let gone = steps.old_dirs_gone();
     if let Some(first) = gone.first() {
         return Err(Refusal::NotThisOne {
@@ -177,9 +183,10 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
                 "{}{}. Nothing was undone, as names and owners belong together. {}",
                 first.reason,
                 and_more(gone.len()),
-                match journal.handed_over() {
-                    Some(_) => not_undone(journal),
-                    None => other_way_back(journal),
+                match (LaterRun::of(journal), journal.handed_over()) {
+                    (Some(later), _) => later.comes_first(journal),
+                    (None, Some(_)) => not_undone(journal),
+                    (None, None) => other_way_back(journal),
                 }
             ),
         });
@@ -194,6 +201,12 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
         return Ok(());
     };
     let more = and_more(obstacles.len());
+    if let Some(later) = LaterRun::of(journal) {
+        return Err(Refusal::NotThisOne {
+            path: first.path.clone(),
+            reason: format!("{}{more}. {}", first.reason, later.comes_first(journal)),
+        });
+    }
     if journal.handed_over().is_some() {
         // It is not what the user had.
         let help = match is_taken && !journal.takes_over() {
@@ -221,6 +234,24 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     Err(Refusal::NotThisOne {
         path: first.path.clone(),
         reason: format!("{}{more}. {help}", first.reason),
+    })
+}
+
+/// Refuses a run that has finished, and what it renamed has its old place again: another run put it there, and did not do
+/// all else that undoing this one does. It is also refused by force.
+fn check_not_undone_since(journal: &Journal, steps: &Steps<'_>) -> Result<(), Refusal> {
+    let Some(found) = steps.undone_since() else {
+        return Ok(());
+    };
+    let help = match LaterRun::of(journal) {
+        Some(later) => later.comes_first(journal),
+        None => {
+            "Another run did that, whose journal is not here, or the rollback of another run".into()
+        }
+    };
+    Err(Refusal::NotThisOne {
+        path: found.path,
+        reason: format!("{}. Nothing was undone. {help}", found.reason),
     })
 }
 
@@ -261,6 +292,11 @@ fn finish_first(journal: &Journal) -> String {
 /// What takes along what a daemon made since.
 fn with_what_is_new(journal: &Journal) -> String {
     let command = match journal.header.command {
+        RunKind::DockerMigrate if journal.is_of_copy() => {
+            return "The plain root is as it was before: to go back to it, start Docker without userns-remap. If no daemon has \
+                    run since, "
+                .into();
+        }
         RunKind::DockerMigrate => "`idshift docker revert`",
         RunKind::DockerRevert => "`idshift docker migrate`",
         RunKind::DockerRebase => "`idshift docker rebase` to the range of before",

@@ -12,7 +12,7 @@ use super::frame::{self, NextFrame};
 use super::id::argument;
 use super::record::{DirLine, Header, Mark, MarkLine, NameCounts, Record, split_lines};
 use super::state::JournalState;
-use super::step::Step;
+use super::step::{COPY, Step, StepPath};
 use super::transition::Transition;
 
 /// Where one frame lies in the file.
@@ -177,6 +177,16 @@ impl Journal {
     /// Whether a mark of this kind was ever made.
     pub fn has_mark(&self, mark: Mark) -> bool {
         self.marks.iter().any(|line| line.mark == mark)
+    }
+
+    /// Whether what the run moved was a copy, made for it in its first tree: what it was a copy of is as it was.
+    pub fn is_of_copy(&self) -> bool {
+        let is_copy = |at: &StepPath| match &at.path[..] {
+            [name] => name.0.starts_with(COPY.as_bytes()),
+            _ => false,
+        };
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::RemoveDir { at, .. } if is_copy(at)))
     }
 
     /// Whether the run takes trees away from a user.

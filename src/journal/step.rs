@@ -17,6 +17,9 @@ pub use self::content::{Content, sha256};
 pub use self::format::steps_format;
 pub use self::path::{Move, MovedPath, StepPath, path_after_move};
 
+/// What the name of a copy begins with that is made for a run.
+pub const COPY: &str = "idshift-copy-";
+
 /// Owner and mode of a directory or file that a step makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewDirectory {

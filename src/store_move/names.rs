@@ -3,8 +3,7 @@
 /// Something that was set aside.
 pub const ASIDE: &str = "idshift-aside-";
 
-/// A copy that is being made.
-pub const COPY: &str = "idshift-copy-";
+pub use crate::journal::step::COPY;
 
 /// What a run keeps out of sight as long as it goes on.
 pub const MOVING: &str = "idshift-moving-";

@@ -197,9 +197,13 @@ pub struct RevertArgs {
     pub rootless: RevertRootlessArgs,
     /// Go back to the containerd image store: roll back the migration that converted it. Only possible if
     /// no daemon has run on the result
-    #[arg(long, conflicts_with_all = ["manifest", "bind_mounts", "keep_going", "create_user"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["manifest", "bind_mounts", "keep_going", "create_user", "immutable", "allow_outside_links"]
+    )]
     pub to_containerd: bool,
-    /// Also remove userns-remap from daemon.json. The rest of the file stays
+    /// Also remove userns-remap from daemon.json. The rest of the file stays. With --to-containerd, the file gets
+    /// the content that it had before the migration
     #[arg(long)]
     pub write_daemon_json: bool,
     /// Also shift back the host directories in the range that containers bind, that volumes lead to

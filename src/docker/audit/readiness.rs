@@ -14,7 +14,7 @@ use crate::docker::data_root::{
 pub use crate::docker::findings::{command_line, idmapped};
 use crate::docker::findings::{driver, in_use_root, parents, ranges};
 use crate::docker::idmapped::IdmappedRoot;
-use crate::docker::image_store;
+use crate::docker::image_store::{self, UnusedStore};
 use crate::docker::remap::Remap;
 use crate::docker::steps::why_not_renamed;
 use crate::docker::{DockerError, Reason, guidance, swarm};
@@ -87,7 +87,10 @@ pub fn image_store(
             );
             Some(Finding::warning(WHAT, found))
         }
-        Ok(None) => image_store::no_more_used(root).map(|found| Finding::warning(WHAT, found)),
+        Ok(None) => image_store::no_more_used(root).map(|store| match store {
+            UnusedStore::Converted(found, help) => Finding::ok(WHAT, found).remedy(help),
+            UnusedStore::HasImages(found, help) => Finding::warning(WHAT, found).remedy(help),
+        }),
     }
 }
 

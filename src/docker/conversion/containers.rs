@@ -1,6 +1,8 @@
 //! Containers of a store: what their files stand on, also where their images are gone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
 
 use super::gone_image::GoneImage;
 use super::init_layer::{PlannedInit, lacks};
@@ -11,8 +13,12 @@ use crate::containerd::{StoreError, overlayfs_snapshot};
 use crate::docker::DockerError;
 use crate::docker::container::Container;
 use crate::docker::layer_store::layer::{ContainerLayers, MAX_LAYERS, OverlayDir};
+use crate::fs::escape::shell_word;
 use crate::oci::digest::{Digest, HexId};
 use crate::oci::manifest::Descriptor;
+
+/// Seconds by which the clocks of a daemon and of a filesystem may differ.
+const CLOCKS: i64 = 60;
 
 /// A container while it is planned.
 pub(super) struct StoreContainer<'c> {
@@ -42,11 +48,23 @@ impl Reader<'_> {
         )
     }
 
-    /// A container's own files.
+    /// Whether a container without files was being removed: Docker says so, or the files of others are in this containerd.
+    fn is_half_removed(&self, state: &State) -> bool {
+        state.dead || state.removal_in_progress || self.has_container_files()
+    }
+
+    /// When this containerd was last written to, where a container was started after that: each start is.
+    fn written_before(&self, state: &State) -> Option<Timestamp> {
+        let written = self.containerd.written_at()?;
+        let started: Timestamp = state.started_at.parse().ok()?;
+        (started.as_second() > written.as_second() + CLOCKS).then_some(written)
+    }
+
+    /// A container's own files. `root`: the docker root.
     pub(super) fn look_at<'c>(
         &self,
-        container: &'c Container,
-        config: &'c str,
+        (container, config): (&'c Container, &'c str),
+        root: &Path,
     ) -> Result<StoreContainer<'c>, DockerError> {
         let Container {
             id, name, driver, ..
@@ -60,17 +78,35 @@ impl Reader<'_> {
             )));
         }
         let hex: HexId = id.parse().map_err(|_| bad("its id is not valid"))?;
-        let missing = || {
-            bad(
-                "its files are not here. If the daemon uses another containerd, idshift finds its directory \
-                if it is the `root` in /etc/containerd/config.toml, or containerd/daemon in the data-root",
-            )
+        let state = State::of(config);
+        const OTHER: &str = "idshift finds its directory if it is the `root` in the configuration or in the unit of containerd, or \
+                             containerd/daemon in the data-root";
+        let missing = || match self.is_half_removed(&state) {
+            true => bad(&format!(
+                "its files are gone, as an interrupted `docker rm` leaves it. With a plain daemon: `docker rm -f {name}`. If \
+                that daemon does not know it: with Docker stopped, `mv {} /root/`",
+                shell_word(&root.join("containers").join(id))
+            )),
+            false => bad(&format!(
+                "its files are not here. If the daemon uses another containerd, {OTHER}"
+            )),
         };
-        let (parent, own) = self.snapshot(id).ok_or_else(missing)?;
+        if let Some(written) = self.written_before(&state) {
+            return Err(bad(&format!(
+                "it was started at {}, and this containerd was last written to before, at {written}. So the daemon uses another \
+                one, and {OTHER}. If it is this one, start the container once more with a plain daemon, and stop it",
+                state.started_at
+            )));
+        }
+        let snapshot = |key: &str| {
+            let found = self.snapshot(key);
+            found.filter(|(_, it)| self.containerd.has_files(it.id))
+        };
+        let (parent, own) = snapshot(id).ok_or_else(missing)?;
         let init_key = format!("{id}-init");
         let (base, init) = match parent {
             Some(key) if key == init_key => {
-                let (base, init) = self.snapshot(key).ok_or_else(missing)?;
+                let (base, init) = snapshot(key).ok_or_else(missing)?;
                 (base, Some(init.id))
             }
             parent => (parent, None),
@@ -92,7 +128,12 @@ impl Reader<'_> {
     ) -> Result<Option<PlannedContainer>, DockerError> {
         let bad = |reader: &Self, reason: &str| reader.bad_container(it.container, reason);
         let manifest = container_manifest(it.config);
-        let manifest = manifest.ok_or_else(|| bad(self, "it names no image"))?;
+        let manifest = manifest.ok_or_else(|| {
+            bad(
+                self,
+                &format!("it names no image. {}", by_export(it.container)),
+            )
+        })?;
         // An index, where Docker 23 to 25 wrote no more.
         let manifest = match self.choose(&manifest) {
             Err(error) if is_missing(&error) => return Ok(None),
@@ -106,10 +147,8 @@ impl Reader<'_> {
         let image = &self.images[&manifest];
         let top = image.top.as_ref().map(|layer| layer.chain_id.to_string());
         if it.base != top {
-            return Err(bad(
-                self,
-                "its files are on layers that are not those of its image",
-            ));
+            let reason = "its files are on layers that are not those of its image";
+            return Err(bad(self, &format!("{reason}. {}", by_export(it.container))));
         }
         let mut numbers = Vec::new();
         let mut next = image.top.as_ref().map(|layer| &layer.chain_id);
@@ -140,7 +179,9 @@ impl Reader<'_> {
             if keys.len() > 2 * MAX_LAYERS {
                 return Err(self.bad_container(it.container, "its snapshots are in a loop"));
             }
-            let (parent, snapshot) = self.snapshot(&key).ok_or_else(|| {
+            let found = self.snapshot(&key);
+            let found = found.filter(|(_, it)| self.containerd.has_files(it.id));
+            let (parent, snapshot) = found.ok_or_else(|| {
                 let reason = format!("its image is gone, and so is the snapshot {key}");
                 self.bad_container(it.container, &reason)
             })?;
@@ -226,6 +267,35 @@ impl Reader<'_> {
         self.by_key.insert(key.to_string(), n);
         n
     }
+}
+
+/// What `config.v2.json` says of how it is.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct State {
+    dead: bool,
+    removal_in_progress: bool,
+    started_at: String,
+}
+
+impl State {
+    fn of(config: &str) -> State {
+        #[derive(Default, serde::Deserialize)]
+        #[serde(rename_all = "PascalCase", default)]
+        struct Config {
+            state: State,
+        }
+        let config: Config = serde_json::from_str(config).unwrap_or_default();
+        config.state
+    }
+}
+
+/// What keeps the files of a container that cannot be converted; `docker commit` needs its image.
+fn by_export(Container { name, .. }: &Container) -> String {
+    format!(
+        "With a plain daemon, `docker export {name} | docker import - IMAGE:TAG` keeps its files, and `docker rm {name}` \
+        removes it"
+    )
 }
 
 /// The key of what Docker puts into a container before it starts it.

@@ -120,8 +120,8 @@ pub(super) fn gone_document(
 pub(super) fn same_files(files: &Path) -> DockerError {
     DockerError::in_the_way(
         files,
-        "its image is gone, and another layer of the store is the same: with a plain daemon, `docker commit` the \
-         container, and `docker rm` it",
+        "the image of a container is gone, and another layer of the store is the same: with a plain daemon, `docker export \
+         CONTAINER | docker import - IMAGE:TAG` keeps its files, and `docker rm CONTAINER` removes it",
     )
 }
 

@@ -217,11 +217,13 @@ impl Reader<'_> {
         }
     }
 
-    /// The snapshot that a layer is unpacked in; none: it is not.
+    /// The snapshot that a layer is unpacked in; none: it is not, or an earlier conversion made a layer of its files.
     fn layer_snapshot(&self, chain_id: &Digest) -> Result<Option<u64>, StoreError> {
         match self.snapshot(&chain_id.to_string()) {
             None => Ok(None),
-            Some((_, snapshot)) if snapshot.kind == Kind::Committed => Ok(Some(snapshot.id)),
+            Some((_, snapshot)) if snapshot.kind == Kind::Committed => {
+                Ok(Some(snapshot.id).filter(|id| self.containerd.has_files(*id)))
+            }
             Some(_) => Err(StoreError::Content {
                 path: self.containerd.snapshotter(SNAPSHOTTER),
                 reason: format!("the layer {chain_id} is not committed"),

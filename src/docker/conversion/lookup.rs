@@ -84,6 +84,9 @@ fn layers(reader: &Reader<'_>, key: &str) -> Vec<PathBuf> {
         let Some((parent, snapshot)) = reader.snapshot(&key) else {
             break;
         };
+        if !reader.containerd.has_files(snapshot.id) {
+            return Vec::new();
+        }
         dirs.push(reader.containerd.path.join(overlayfs_snapshot(snapshot.id)));
         next = parent.map(str::to_string);
     }

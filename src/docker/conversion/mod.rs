@@ -31,7 +31,7 @@ pub mod lookup;
 pub mod names;
 pub mod plan;
 pub mod planner;
-mod reader;
+pub mod reader;
 pub mod requirements;
 pub mod staging;
 pub mod summary;

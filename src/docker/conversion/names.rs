@@ -18,10 +18,12 @@ pub struct Reference {
     pub reference: String,
 }
 
-/// The repository of a name, as Docker shows it: without the host and the user that it fills in itself.
+/// The repository of a name, as Docker shows it: without the host and the user that it fills in itself
+/// (distribution/reference, `familiarizeName`).
 fn familiar(name: &str) -> &str {
     let short = name.strip_prefix("docker.io/").unwrap_or(name);
-    short.strip_prefix("library/").unwrap_or(short)
+    let rest = short.strip_prefix("library/");
+    rest.filter(|rest| !rest.contains('/')).unwrap_or(short)
 }
 
 /// What stands for an image of this name in containerd. `labels`: those of its manifest's or index's blob.
@@ -101,6 +103,12 @@ mod tests {
             ),
             ("docker.io/library/local:1", "local", &[":1"]),
             ("docker.io/a/b:x", "a/b", &[":x", &digest]),
+            ("docker.io/library/a/b:x", "library/a/b", &[":x"]),
+            (
+                "docker.io/library/library/b:x",
+                "library/library/b",
+                &[":x"],
+            ),
             ("docker.io/a/c:x", "a/c", &[":x"]),
             (
                 "reg.example.com:5000/c/d:1",

@@ -1,6 +1,7 @@
 //! Works out what becomes of all that a plain daemon has in a containerd.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::plan::{Conversion, NAMESPACE};
 use super::reader::Reader;
@@ -8,20 +9,20 @@ use crate::containerd::ContainerdRoot;
 use crate::docker::DockerError;
 use crate::docker::container::Container;
 
-/// Plans the conversion of everything that a plain daemon has in this containerd. `containers`:
+/// Plans the conversion of everything that a plain daemon has in this containerd. `root`: its docker root; `containers`:
 /// each with its `config.v2.json`.
 ///
 /// # Errors
 /// Something cannot be read or converted; the error names it.
 pub fn plan_conversion<'c>(
-    containerd: &ContainerdRoot,
+    (root, containerd): (&Path, &ContainerdRoot),
     containers: impl IntoIterator<Item = (&'c Container, &'c str)>,
 ) -> Result<Conversion, DockerError> {
     let mut reader = Reader::open(containerd, NAMESPACE)?;
     let targets = reader.read_images()?;
     let looked_at = containers
         .into_iter()
-        .map(|(it, config)| reader.look_at(it, config));
+        .map(|(it, config)| reader.look_at((it, config), root));
     let looked_at = looked_at.collect::<Result<Vec<_>, _>>()?;
     let (mut planned, mut gone) = (BTreeMap::new(), Vec::new());
     for container in looked_at {

@@ -9,7 +9,7 @@ use crate::containerd::ContainerdRoot;
 use crate::containerd::metadata::{Image, Labels, Namespace};
 use crate::containerd::snapshots::{Snapshot, Snapshots};
 use crate::docker::DockerError;
-use crate::oci::digest::Digest;
+use crate::oci::digest::{Digest, HexId};
 
 /// The only snapshotter whose snapshots are what overlay2 has as layers.
 pub const SNAPSHOTTER: &str = "overlayfs";
@@ -93,6 +93,16 @@ impl<'a> Reader<'a> {
         Some((name.parent.as_deref(), snapshot))
     }
 
+    /// Whether it has the files of any container.
+    pub(super) fn has_container_files(&self) -> bool {
+        let keys = self.namespace.snapshots.get(SNAPSHOTTER);
+        let mut keys = keys.into_iter().flat_map(BTreeMap::keys);
+        keys.any(|key| {
+            let snapshot = self.snapshot(key).filter(|_| key.parse::<HexId>().is_ok());
+            snapshot.is_some_and(|(_, it)| self.containerd.has_files(it.id))
+        })
+    }
+
     fn blob_bytes(&self) -> u64 {
         let content = self.containerd.content();
         let digests = self.namespace.blobs.keys();
@@ -133,7 +143,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Namespaces of others than Docker that have something in this containerd.
-fn other_namespaces(all: &BTreeMap<String, Namespace>) -> Vec<String> {
+pub fn other_namespaces(all: &BTreeMap<String, Namespace>) -> Vec<String> {
     let is_used =
         |it: &Namespace| !it.images.is_empty() || !it.snapshots.is_empty() || !it.blobs.is_empty();
     let is_other = |name: &str| name != NAMESPACE && name != "moby_history";

@@ -197,7 +197,8 @@ impl ConversionSummary {
         let left = left.into_iter().filter(|(n, ..)| *n > 0);
         let left = left.map(|(n, one, many)| format!(", {n} {}", if n == 1 { one } else { many }));
         all.push(format!(
-            "What is lost: the build cache{}. Images get other ids, those of their configurations.",
+            "What is lost: the build cache{}; and the digests of images that were built or loaded here, so that `IMAGE@sha256:...` \
+            does not find them any more. Images get other ids, those of their configurations.",
             left.collect::<String>()
         ));
         all
@@ -253,22 +254,27 @@ impl ConversionSummary {
     }
 
     fn removal(&self) -> String {
-        // `rm -rf` would go through it.
-        let mount = mountinfo::first_below(&self.left_at);
-        match &self.other_namespaces[..] {
-            [] if let Some(point) = mount => format!(
-                "The store is not to be removed while something is mounted on {}.",
-                escaped(&point)
-            ),
-            [] => format!(
-                "When you need neither it nor the rollback any more, with docker and containerd stopped: rm -rf {}/*",
-                shell_word(&self.left_at)
-            ),
-            others => format!(
-                "Do not remove all of the store: {} in it {} not of this daemon.",
-                others.join(", "),
-                if others.len() == 1 { "is" } else { "are" }
-            ),
-        }
+        removal(&self.left_at, &self.other_namespaces)
+    }
+}
+
+/// How what a conversion leaves of a store is removed. `others`: namespaces in it that others than Docker use.
+pub fn removal(left_at: &Path, others: &[String]) -> String {
+    // `rm -rf` would go through it.
+    let mount = mountinfo::first_below(left_at);
+    match others {
+        [] if let Some(point) = mount => format!(
+            "The store is not to be removed while something is mounted on {}.",
+            escaped(&point)
+        ),
+        [] => format!(
+            "When you need neither it nor the rollback any more, with docker and containerd stopped: rm -rf {}/*",
+            shell_word(left_at)
+        ),
+        others => format!(
+            "Do not remove all of the store: {} in it {} not of this daemon.",
+            others.join(", "),
+            if others.len() == 1 { "is" } else { "are" }
+        ),
     }
 }

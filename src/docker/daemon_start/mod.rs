@@ -54,6 +54,12 @@ impl std::fmt::Display for Source {
     }
 }
 
+/// The command line of the host's containerd, as its unit has it; none where there is no such unit.
+pub fn containerd_command_line() -> Vec<String> {
+    let words = unit::service("containerd").unwrap_or_default();
+    words.into_iter().map(|word| word.text).collect()
+}
+
 /// How dockerd is started.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonStart {

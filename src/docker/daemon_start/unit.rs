@@ -1,4 +1,4 @@
-//! The command line in `docker.service`, with its drop-ins and environment files (`systemd.unit(5)`,
+//! The command line in `docker.service`, or another service, with its drop-ins and environment files (`systemd.unit(5)`,
 //! `systemd.service(5)`, `systemd.exec(5)`).
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,7 +19,12 @@ const UNIT_DIRS: [&str; 5] = [
 
 /// The command line that the host's service manager starts dockerd with; `None` where there is no such unit.
 pub fn docker_service() -> Option<Vec<Word>> {
-    let texts: Vec<(PathBuf, String)> = files()
+    service("docker")
+}
+
+/// The same of a service with this name.
+pub fn service(name: &str) -> Option<Vec<Word>> {
+    let texts: Vec<(PathBuf, String)> = files(name)
         .into_iter()
         .filter_map(|file| Some((file.clone(), fs::read_to_string(file).ok()?)))
         .collect();
@@ -29,15 +34,16 @@ pub fn docker_service() -> Option<Vec<Word>> {
 
 /// Whether there is such a unit.
 pub fn is_there() -> bool {
-    !files().is_empty()
+    !files("docker").is_empty()
 }
 
 /// The unit's own file and its drop-ins, in the order in which they count.
-fn files() -> Vec<PathBuf> {
+fn files(name: &str) -> Vec<PathBuf> {
     let dirs = || UNIT_DIRS.iter().map(Path::new);
+    let service = format!("{name}.service");
     // One that is masked, by `/dev/null` or an empty file, is as it will be when it no longer is.
     let unit = dirs()
-        .map(|dir| dir.join("docker.service"))
+        .map(|dir| dir.join(&service))
         .find(|it| fs::metadata(it).is_ok_and(|found| found.is_file() && found.len() > 0));
     let Some(unit) = unit else {
         return Vec::new();
@@ -45,8 +51,11 @@ fn files() -> Vec<PathBuf> {
     // A name counts once, in the first directory that has it.
     let mut drop_ins: BTreeMap<std::ffi::OsString, PathBuf> = BTreeMap::new();
     // What is for this unit comes before what is for all services, in whatever directory.
-    let names = ["docker.service.d", "service.d"].into_iter();
-    for dir in names.flat_map(|name| dirs().map(move |dir| dir.join(name))) {
+    let names = [format!("{service}.d"), "service.d".into()];
+    let places = names
+        .iter()
+        .flat_map(|name| dirs().map(move |dir| dir.join(name)));
+    for dir in places {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|end| end == "conf") {

@@ -1,18 +1,13 @@
 //! Where containerd's directory may be, and what is in it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::host_containerd;
 use crate::containerd::ContainerdRoot;
 use crate::docker::conversion::plan::{NAMESPACE, is_containerd};
+use crate::docker::daemon_start::containerd_command_line;
 use crate::docker::data_root::{COPY, DockerRoot, is_remapped_name, names};
 use crate::preflight::in_use::{IDMAPPED_CONTENT, IDMAPPED_ROOT};
-
-/// Where containerd keeps its data unless its configuration says otherwise.
-const DEFAULT_CONTAINERD: &str = "/var/lib/containerd";
-
-/// Where that configuration is.
-const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
 
 /// The containerd directories that a daemon which works in this docker root may use, and its namespace there.
 pub fn stores_of(root: &DockerRoot) -> (Vec<ContainerdRoot>, String) {
@@ -45,13 +40,7 @@ pub(super) fn place(root: &DockerRoot) -> (&Path, Option<&str>) {
 
 /// Where it may be: run by dockerd in the data-root, or a service of the host.
 pub(super) fn containerd_dirs(top: &Path, root: &Path) -> Vec<PathBuf> {
-    let config = fs::read_to_string(CONTAINERD_CONFIG).unwrap_or_default();
-    let said = config.lines().take_while(|line| !line.starts_with('['));
-    let said = said.filter_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "root").then(|| PathBuf::from(value.trim().trim_matches(['"', '\''])))
-    });
-    let service = said.last().unwrap_or(DEFAULT_CONTAINERD.into());
+    let service = host_containerd::root_dir(&containerd_command_line());
     let mut dirs: Vec<PathBuf> = [root, top]
         .map(|dir| dir.join("containerd/daemon"))
         .into_iter()

@@ -4,11 +4,15 @@
 //! remapped Docker 29 does not use containerd for them; a remapped 23 to 28 does, in another containerd namespace
 //! (`moby-<uid>.<gid>`), and sees nothing of the plain daemon's.
 //!
+//! - `converted`: what a conversion left of a store
+//! - `host_containerd`: where the containerd of the host keeps its data
 //! - `locate`: where containerd's directory may be
 //! - `guidance`: what is done where something cannot be carried
 //! - `usage`: whether a docker root, or the store for its daemon, has anything
 
+mod converted;
 mod guidance;
+mod host_containerd;
 mod locate;
 mod usage;
 
@@ -26,10 +30,11 @@ use crate::containerd::ContainerdRoot;
 use crate::containerd::metadata::Namespace;
 use crate::fs::escape::escaped;
 use crate::idmap::Direction;
+use converted::lacks_files;
 use guidance::{empty_the_driver, save_and_load};
 pub use locate::stores_of;
 use locate::{containerd_dirs, has_content, namespace_in, snapshotters};
-pub use usage::{content_of, has_images, is_alone, is_unused, no_more_used, was_used};
+pub use usage::{UnusedStore, content_of, has_images, is_alone, is_unused, no_more_used, was_used};
 
 /// What of a docker root is in the containerd image store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,7 +136,7 @@ impl ContainerdStore {
             self.containers.iter().any(|(id, _)| *id == container.id)
         };
         let all = all.into_iter().filter(is_in_store);
-        let mut conversion = plan_conversion(&ContainerdRoot::at(containerd), all)?;
+        let mut conversion = plan_conversion((&root.path, &ContainerdRoot::at(containerd)), all)?;
         conversion.choose_transfer(&root.path, keeps_store)?;
         Ok(Some(conversion))
     }
@@ -194,16 +199,20 @@ impl ContainerdStore {
             true => Ok(()),
             false => Err(DockerError::in_the_way(
                 top,
-                "has images of a plain daemon in the containerd image store. Two roots cannot be merged: start a plain \
+                "has images of a plain daemon in the containerd image store. Two roots cannot be merged. To go on with these, \
+                 start Docker without userns-remap: there is nothing to revert. To go on with the remapped root, start a plain \
                  daemon, `docker save` what you need of it, and remove the images with `docker rmi`",
             )),
         }
     }
 
     /// Storage drivers without anything that have to be set aside, so that a plain daemon takes up its containerd
-    /// image store again: it prefers any storage driver whose directory it finds.
+    /// image store again: it prefers any storage driver whose directory it finds. None where that store has images without
+    /// their files, which no container starts from.
     pub fn drivers_to_set_aside(&self) -> &[String] {
-        match self.is_there() {
+        let stores = self.containerd.iter().filter(|dir| is_containerd(dir));
+        let mut stores = stores.map(ContainerdRoot::at);
+        match self.is_there() && !stores.any(|it| lacks_files(&it)) {
             true => &self.empty_drivers,
             false => &[],
         }

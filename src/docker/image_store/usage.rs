@@ -1,10 +1,14 @@
 //! Whether a docker root, or the containerd image store for the daemon that works in it, has anything.
 
+use super::converted::lacks_files;
+use super::guidance::empty_the_store;
 use super::locate::{containerd_dirs, has_content, place, stores_of};
 use crate::containerd::ContainerdRoot;
 use crate::containerd::metadata::Namespace;
 use crate::docker::DockerError;
 use crate::docker::conversion::plan::NAMESPACE;
+use crate::docker::conversion::reader::other_namespaces;
+use crate::docker::conversion::summary::removal;
 use crate::docker::data_root::{DockerRoot, names};
 use crate::fs::escape::escaped;
 
@@ -84,15 +88,39 @@ pub fn is_alone(root: &DockerRoot) -> Result<bool, DockerError> {
     Ok(was_used(root))
 }
 
+/// A store that a daemon does not use any more.
+pub enum UnusedStore {
+    /// What a conversion left of it: what it says, and how it is removed.
+    Converted(String, String),
+    /// It has images: what it says, and what is done to need it no more.
+    HasImages(String, String),
+}
+
 /// What an operator should know of a store that a daemon does not use any more.
-pub fn no_more_used(root: &DockerRoot) -> Option<String> {
+pub fn no_more_used(root: &DockerRoot) -> Option<UnusedStore> {
     let in_use = root.drivers().is_ok_and(|drivers| !drivers.is_empty());
-    (in_use && has_images(root)).then(|| {
-        format!(
-            "{} was used with the containerd image store too; a daemon that uses a storage driver does not \
-            show images in it, and they are not migrated",
-            escaped(&root.path)
-        )
+    if !in_use || !has_images(root) {
+        return None;
+    }
+    let mut converted = stores_of(root).0.into_iter().filter(lacks_files);
+    Some(match converted.next() {
+        Some(store) => {
+            let metadata = store.metadata().ok();
+            let others = metadata.map(|it| other_namespaces(&it.namespaces));
+            let found = format!(
+                "{} has the rest of a store that was converted; its layers are in overlay2",
+                escaped(&store.path)
+            );
+            UnusedStore::Converted(found, removal(&store.path, &others.unwrap_or_default()))
+        }
+        None => UnusedStore::HasImages(
+            format!(
+                "{} was used with the containerd image store too; a daemon that uses a storage driver does not \
+                show images in it, and they are not migrated",
+                escaped(&root.path)
+            ),
+            empty_the_store(),
+        ),
     })
 }
 

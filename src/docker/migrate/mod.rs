@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::User;
 
-use super::DockerError;
 use super::create_user::NewUser;
 use super::daemon_json::{DaemonJson, StoreFeature};
 use super::daemon_start::DaemonStart;
@@ -24,6 +23,7 @@ use super::rootless::recognise;
 pub use super::staged_run::MigrateError;
 use super::staged_run::execute;
 use super::stamps::stamps_of;
+use super::{DockerError, Reason};
 use crate::engine::dry_run::ManifestOutput;
 use crate::engine::{Outcome, Refusal, Report, RunControl};
 use crate::host::range_users::{self, SharedRange};
@@ -228,6 +228,31 @@ impl DaemonTarget {
             run.next = Some(next);
         }
         run
+    }
+}
+
+impl DaemonTarget {
+    /// What to do next once the migration of this journal is rolled back. `writes`: `daemon.json` is to be as it was, too.
+    ///
+    /// # Errors
+    /// The migration did not change it, so that nothing puts it back.
+    pub fn after_rollback(&self, journal: &Journal, writes: bool) -> Result<String, DockerError> {
+        let config = self.start.config.canonicalize();
+        let config = config.unwrap_or_else(|_| self.start.config.clone());
+        let written = journal.steps.iter().any(|step| {
+            let mut places = step.places().into_iter();
+            places.any(|place| place.to_path(&journal.header.roots) == config)
+        });
+        let top = &self.data_root;
+        match writes && !written {
+            true => Err(DockerError::in_the_way(
+                &self.start.config,
+                Reason::NotWrittenByMigration,
+            )),
+            false => Ok(self
+                .start
+                .next(Direction::OutOf, written, &self.remap_to, top)),
+        }
     }
 }
 

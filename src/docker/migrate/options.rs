@@ -1,9 +1,10 @@
 //! The options of the operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::DaemonTarget;
 use crate::docker::idmapped::{UndatedOwners, unit};
+use crate::docker::known_roots::known_roots;
 use crate::docker::migration_plan::{MigrateRequest, shifted_before};
 use crate::idmap::Direction;
 use crate::journal::Store;
@@ -67,6 +68,10 @@ impl DaemonTarget {
             shifted_before: match options.direction {
                 Direction::Into => Vec::new(),
                 Direction::OutOf => shifted_before(store, &self.data_root),
+            },
+            known_roots: match options.direction {
+                Direction::Into => HashSet::new(),
+                Direction::OutOf => known_roots(store, &self.data_root),
             },
             undated: options.undated,
             clear_flags: options.clear_flags,

@@ -33,6 +33,7 @@ pub(super) fn rename_entries(
     Ok(SetAside {
         unused_root,
         drivers,
+        left_root: None,
     })
 }
 

@@ -82,6 +82,8 @@ pub struct SetAside {
     pub unused_root: Option<String>,
     /// Empty directories of storage drivers, which would keep a plain daemon from the containerd image store.
     pub drivers: Option<String>,
+    /// The empty root of before, which a rollback could not make again as it was.
+    pub left_root: Option<String>,
 }
 
 impl Migration {
@@ -120,12 +122,13 @@ impl Migration {
         }
         let unsuitable = metadata::rewrite_containers(&mut steps, &survey)?;
         metadata::edit_volumes(&mut steps, &survey)?;
-        let set_aside = match survey.request.direction {
+        let mut set_aside = match survey.request.direction {
             Direction::Into => into::rename_entries(&mut steps, &survey, &trees)?,
             Direction::OutOf => out_of::rename_entries(&mut steps, &survey)?,
         };
         let layout = owners::layout(&survey, &trees);
-        conclusion::add_last_steps(&mut steps, &survey, layout.traversal_rule())?;
+        set_aside.left_root =
+            conclusion::add_last_steps(&mut steps, &survey, layout.traversal_rule())?;
         Ok(Migration {
             policy: owners::policy(&survey, &steps, layout)?,
             steps: steps.finish(),

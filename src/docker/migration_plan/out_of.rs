@@ -31,5 +31,6 @@ pub(super) fn rename_entries(
     Ok(SetAside {
         unused_root,
         drivers,
+        left_root: None,
     })
 }

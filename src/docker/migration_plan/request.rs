@@ -1,12 +1,13 @@
 //! What a migration is asked to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::docker::conversion::staging::Staging;
 use crate::docker::idmapped::UndatedOwners;
 use crate::docker::remap::Remap;
 use crate::engine::ShiftRequest;
+use crate::fs::Identity;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::record::{RunKind, WalkOptions};
 use crate::oci::digest::Digest;
@@ -46,6 +47,8 @@ pub struct MigrateRequest {
     pub allow_home: bool,
     /// Out of the range: host directories that went into it with this data-root.
     pub shifted_before: Vec<(PathBuf, IdMap)>,
+    /// Out of the range: remapped roots that the journal of an earlier run knows by their inodes.
+    pub known_roots: HashSet<Identity>,
     /// Out of a range by a mount: what becomes of inodes of which it is not known whether they had an id of the range before.
     pub undated: Option<UndatedOwners>,
     /// Clear immutable and append-only flags for a change, and set them again.
@@ -75,6 +78,7 @@ impl MigrateRequest {
             bind_mounts: false,
             allow_home: false,
             shifted_before: Vec::new(),
+            known_roots: HashSet::new(),
             undated: None,
             clear_flags: false,
             allow_outside_links: false,

@@ -11,6 +11,7 @@ mod map;
 mod other_ranges;
 mod policy;
 
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,7 @@ use super::steps::{CONTAINERS, PlannedSteps, StepList};
 use super::swarm::SwarmServices;
 use super::{DockerError, Reason, guidance};
 use crate::engine::{Plan, Rule, RunControl, ShiftRequest};
+use crate::fs::Identity;
 use crate::host::range_users::SharedRange;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::record::{RunKind, WalkOptions};
@@ -56,6 +58,8 @@ pub struct RebaseRequest {
     pub user: String,
     /// Whose the new range is, as lines of `/etc/subuid` name an owner.
     pub owners: Vec<String>,
+    /// Remapped roots that the journal of an earlier run knows by their inodes.
+    pub known_roots: HashSet<Identity>,
 }
 
 impl RebaseRequest {
@@ -86,6 +90,8 @@ pub struct Rebase {
     steps: PlannedSteps,
     /// Where an unused root of the new range was in the way and goes.
     pub set_aside: Option<String>,
+    /// The empty root of the old range, where a rollback could not make it again as it was.
+    pub left_root: Option<String>,
     /// Lines of `/etc/subuid` and `/etc/subgid` that give ids of the new range to somebody else.
     pub shared: Vec<SharedRange>,
     /// What containers bind of the host and is in the old range. It stays so.
@@ -126,7 +132,7 @@ impl Rebase {
             steps.edit_volume(edit, (&it.root.path, &it.root.path), &[&new_dir])?;
         }
         let set_aside = it.rename_entries(&mut steps)?;
-        it.add_last_steps(&mut steps)?;
+        let left_root = it.add_last_steps(&mut steps, &request.known_roots)?;
         let steps = steps.finish();
         let left_behind = inventory.left_shifted(&it.from);
         let left_behind = left_behind.filter(|(path, _)| !path.starts_with(&it.root.path));
@@ -136,6 +142,7 @@ impl Rebase {
             },
             steps,
             set_aside,
+            left_root,
             shared,
             left_behind: left_behind.map(|(path, _)| path.to_path_buf()).collect(),
             services: inventory
@@ -247,7 +254,11 @@ impl Move {
         Ok(set_aside)
     }
 
-    fn add_last_steps(&self, steps: &mut StepList<'_>) -> Result<(), DockerError> {
+    fn add_last_steps(
+        &self,
+        steps: &mut StepList<'_>,
+        known_roots: &HashSet<Identity>,
+    ) -> Result<Option<String>, DockerError> {
         let (old, new) = (self.from.dir_name(), self.to.dir_name());
         if group_of(&self.data_root)? == self.from.root.1 {
             steps.set_data_root_owner(Rule::Set {
@@ -259,7 +270,7 @@ impl Move {
         steps.unpark_containers(&self.root.path.join(CONTAINERS), &[&new])?;
         // Last: the daemon of the old range must not start without its data.
         steps.remove_guard(&[&old]);
-        steps.remove_dir(&[&old])
+        steps.leave_root(&[&old], &old, known_roots)
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`rename`]: entries of the docker root are renamed into the other one
 //! - [`metadata`]: files and symlinks of containers and volumes are rewritten
 //! - [`root_dir`]: docker roots are made and removed; the owner of the data-root
+//! - [`left_root`]: one that everything was renamed out of
 //! - [`unused`]: what an unused daemon left is set aside
 //! - [`snapshots`]: snapshots of containerd become layers
 //! - [`idmapped_root`]: a root that is remapped by a mount
@@ -13,6 +14,7 @@
 mod guard;
 mod host_config;
 mod idmapped_root;
+mod left_root;
 mod metadata;
 mod rename;
 mod root_dir;

@@ -89,7 +89,7 @@ impl StepList<'_> {
     }
 
     /// A name that nothing in the data-root has.
-    fn free_aside_name(&self, label: &str) -> String {
+    pub(super) fn free_aside_name(&self, label: &str) -> String {
         let first = format!("{ASIDE}{label}");
         let mut name = first.clone();
         let mut n = 1;

@@ -96,6 +96,9 @@ pub(super) enum StepError {
     /// The step is not done, but should be.
     #[error("is not done")]
     NotDone,
+    /// The entry has its old place, though the run finished.
+    #[error("was undone since")]
+    UndoneSince,
     /// The step is not undone, but should be.
     #[error("is not undone")]
     NotUndone,

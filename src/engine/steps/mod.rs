@@ -2,7 +2,8 @@
 //!
 //! - `survey`: where each stands, before the first is taken or undone; `state`: where one does
 //! - `inspect`: what they tell before, or after, they are taken
-//! - `obstacle`: what keeps steps from being taken or undone
+//! - `obstacle`: what keeps steps from being taken or undone; `undone_since`: another run has undone them; `torn`: some can
+//!   only be undone together
 //! - `aside`: what a daemon made meanwhile, out of the way
 //! - `exchanged`: a directory that is mounted with exchanged owners
 //! - `stage`: new files of many rewrites, beside their places
@@ -25,6 +26,8 @@ pub(super) mod rename_needs;
 mod stage;
 mod state;
 mod survey;
+mod torn;
+mod undone_since;
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -14,7 +14,10 @@ impl Steps<'_> {
     /// What is in the way of taking or undoing all steps: a step in an unknown state, or a path
     /// that is taken. Changes nothing.
     pub fn obstacles(&self, target: Target) -> Vec<Problem> {
-        let survey = self.survey();
+        let survey = match target {
+            Target::Before => self.survey_to_undo(),
+            Target::After => self.survey(),
+        };
         let mut found = self.obstacles_in(&survey, target);
         // Asked before the first step alone: undoing is work in it, too.
         if let (Target::Before, Some(done_in)) = (target, self.done_in) {
@@ -25,9 +28,9 @@ impl Steps<'_> {
         found
     }
 
-    /// Entries that cannot go back because the directories that they were in are gone.
+    /// Entries that cannot go back because the directories that they were in are gone, or are in neither of their places.
     pub fn old_dirs_gone(&self) -> Vec<Problem> {
-        let (survey, surveyor) = (self.survey(), self.surveyor());
+        let (survey, surveyor) = (self.survey_to_undo(), self.surveyor());
         let is_moved = |n: &usize| {
             survey.states[*n]
                 .as_ref()
@@ -38,7 +41,11 @@ impl Steps<'_> {
             _ => None,
         };
         let all = 0..self.steps.len();
-        all.filter(is_moved).filter_map(gone).collect()
+        let gone: Vec<Problem> = all.filter(is_moved).filter_map(gone).collect();
+        match gone.is_empty() {
+            true => self.torn_apart(&survey),
+            false => gone,
+        }
     }
 
     /// Entries that cannot get their places back. What is to be undone apart from them would be torn from them.

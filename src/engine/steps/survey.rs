@@ -85,10 +85,20 @@ impl Surveyor<'_> {
     /// Looks at every step; `reached` is from [`Surveyor::reached`].
     pub fn survey(&self, reached: usize) -> Survey {
         let ahead = self.moves.partition_point(|n| *n < reached);
+        let next_move = self.moves.get(ahead).copied().unwrap_or(usize::MAX);
+        self.survey_up_to(reached, next_move)
+    }
+
+    /// The same of steps all of which were taken once: none is ahead.
+    pub fn survey_of_finished(&self, reached: usize) -> Survey {
+        self.survey_up_to(reached, usize::MAX)
+    }
+
+    fn survey_up_to(&self, reached: usize, next_move: usize) -> Survey {
         let mut survey = Survey {
             states: Vec::new(),
             reached,
-            next_move: self.moves.get(ahead).copied().unwrap_or(usize::MAX),
+            next_move,
         };
         let mut dirs = PlaceDirs::new(self.roots);
         let mut state = |n| self.state(&survey, n, &mut dirs);

@@ -313,7 +313,41 @@ fn two_stores_are_told_apart_or_refused() {
     );
     all_refuse(&host, &["/var/lib/docker/containerd/daemon", "meta.db"]);
     host.sh("rm -rf /var/lib/docker/containerd/daemon; cp -a /shared/other /var/lib/docker/containerd/daemon");
+    one_that_is_used_no_more_is_refused(&host);
+    host.sh("rm -rf /var/lib/docker/containerd/daemon");
+    what_a_removal_left_is_named(&host);
+    host.sh("cp -a /shared/other /var/lib/docker/containerd/daemon");
     host.idshift(MIGRATE).exits(0);
     host.start_docker();
     host.docker(&["start", "-a", "one"]);
+}
+
+/// Each start of a container is written to the containerd that the daemon uses.
+fn one_that_is_used_no_more_is_refused(host: &EngineHost) {
+    let database = "/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db";
+    host.sh(&format!(
+        "touch -r {database} /shared/time; touch -d 2001-02-03 {database}"
+    ));
+    all_refuse(host, &["the container one", "the daemon uses another one"]);
+    host.sh(&format!("touch -r /shared/time {database}"));
+}
+
+/// `docker rm` that was cut short after the snapshots, before the directory.
+fn what_a_removal_left_is_named(host: &EngineHost) {
+    let id = "ab".repeat(32);
+    host.sh(&format!(
+        "cd /var/lib/docker/containers; one=$(ls); cp -a $one {id}; cd {id}
+         sed -i \"s/$one/{id}/g; s#/one#/ghost#g\" config.v2.json; rm -f $one-json.log"
+    ));
+    let away = format!("mv /var/lib/docker/containers/{id} /root/");
+    all_refuse(
+        host,
+        &[
+            "the container ghost",
+            "an interrupted `docker rm`",
+            "`docker rm -f ghost`",
+            &away,
+        ],
+    );
+    host.sh(&away);
 }

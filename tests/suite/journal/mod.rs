@@ -7,5 +7,6 @@ mod names;
 mod old_formats;
 mod prune;
 mod rollback;
+mod rollback_in_turn;
 mod unfinished;
 mod which_run;

@@ -3,7 +3,7 @@
 use super::effects::{effects, told_exchanged};
 use super::migration_command::MigrationCommand;
 use super::{daemon_target, refused, shared_range};
-use crate::cli::args::{Immutable, MigrationArgs, RollbackArgs};
+use crate::cli::args::{Immutable, RevertArgs, RollbackArgs};
 use crate::cli::commands::rollback;
 use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
@@ -95,10 +95,13 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
 }
 
 /// `idshift docker revert --to-containerd`: the rollback of the run that converted the store.
-pub fn to_containerd(args: &MigrationArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+pub fn to_containerd(args: &RevertArgs, call: &mut Invocation) -> Result<Exit, Failure> {
+    let writes = args.write_daemon_json;
+    let args = &args.both;
     let target = daemon_target(&args.daemon, call)?;
     let store = Store::at(&args.store.journal_dir);
     let journal = conversion_run(&store, &target.data_root).map_err(refused)?;
+    let next = target.after_rollback(&journal, writes).map_err(refused)?;
     let rollback = RollbackArgs {
         journal: journal.path.clone(),
         force: false,
@@ -110,7 +113,11 @@ pub fn to_containerd(args: &MigrationArgs, call: &mut Invocation) -> Result<Exit
         output: args.output.clone(),
     };
     drop(journal);
-    rollback::run(&rollback, call)
+    let exit = rollback::run(&rollback, call)?;
+    if exit == Exit::Done && !args.dry_run && !args.output.quiet {
+        tell_sentences!("{}", printable(&next));
+    }
+    Ok(exit)
 }
 
 fn options(command: &MigrationCommand<'_>) -> MigrateOptions {
@@ -228,6 +235,13 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
              the daemon finds its containerd image store. Remove them when nothing is missing."
         ));
     }
+    notes.extend(
+        migration
+            .set_aside
+            .left_root
+            .as_deref()
+            .map(help::kept_root),
+    );
     let store = migration.store_summary.iter();
     notes.extend(store.flat_map(|it| told_conversion(it, dry_run)));
     let inventory = &migration.inventory;

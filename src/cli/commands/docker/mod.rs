@@ -26,9 +26,7 @@ pub fn run(args: &DockerArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         },
         DockerCommand::Mount(args) => mount::run(args, call),
         DockerCommand::Rebase(args) => rebase::run(args, call),
-        DockerCommand::Revert(args) if args.to_containerd => {
-            migrate::to_containerd(&args.both, call)
-        }
+        DockerCommand::Revert(args) if args.to_containerd => migrate::to_containerd(args, call),
         DockerCommand::Revert(args) => match &args.rootless.rootless {
             Some(user) => rootless::revert(user, args, call),
             None => migrate::run(&args.into(), call),

@@ -12,6 +12,8 @@ use crate::cli::output::progress::Terminal;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::text::{path, printable, shell_word};
 use crate::cli::output::{tell, tell_sentences};
+use crate::docker::guidance::kept_root;
+use crate::docker::known_roots::known_roots;
 use crate::docker::migrate::DaemonTarget;
 use crate::docker::rebase::{Rebase, RebaseRequest};
 use crate::docker::remap::Remap;
@@ -24,8 +26,8 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.effort.apply().map_err(Failure::refused)?;
     let target = daemon_target(&args.daemon, call)?;
     let to_stdout = is_manifest_to_stdout(args.manifest.as_deref(), &args.output)?;
-    let request = request(args, &target)?;
     let store = Store::at(&args.store.journal_dir);
+    let request = request(args, &target, &store)?;
     let monitor = Terminal::new(args.output.quiet);
     let control = limits.control(&monitor);
     let mut rebase = Rebase::prepare(&request, control).map_err(refused)?;
@@ -69,7 +71,11 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 }
 
 /// What is asked, with the ranges that the command line and the daemon name.
-fn request(args: &RebaseArgs, target: &DaemonTarget) -> Result<RebaseRequest, Failure> {
+fn request(
+    args: &RebaseArgs,
+    target: &DaemonTarget,
+    store: &Store,
+) -> Result<RebaseRequest, Failure> {
     let now = Remap::resolve(&target.remap_to);
     let user = now.as_ref().map_or("", |remap| &remap.user).to_string();
     let uid = User::from_name(&user).ok().flatten();
@@ -90,6 +96,7 @@ fn request(args: &RebaseArgs, target: &DaemonTarget) -> Result<RebaseRequest, Fa
         allow_outside_links: args.guarded.allow_outside_links,
         user: user.clone(),
         owners: owners.into_iter().chain([user]).chain(uid).collect(),
+        known_roots: known_roots(store, &target.data_root),
     })
 }
 
@@ -112,6 +119,9 @@ fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase) {
     }
     if let Some(aside) = &rebase.set_aside {
         tell_sentences!("An unused root was in the way. It is kept as {aside} in the data-root.");
+    }
+    if let Some(kept) = &rebase.left_root {
+        tell_sentences!("{}", kept_root(kept));
     }
     for dir in &rebase.left_behind {
         tell_sentences!(

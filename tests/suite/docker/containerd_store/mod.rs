@@ -4,7 +4,9 @@
 //! - `gone`: the rest of the store was removed
 //! - `inodes`: a rollback gives back the operator's own directories and files, not new ones
 //! - `refused`: what is not carried
+//! - `rest`: what a conversion leaves of a store
 //! - `told`: options of the daemon that would hide images
+//! - `undone_in_turn`: the rollbacks of a conversion and of its revert
 //! - `unused_root`: a remapped daemon was tried, and made nothing
 //! - `docker_29`: what Docker 29 leaves of its store in a docker root
 
@@ -12,8 +14,10 @@ mod docker_29;
 mod gone;
 mod inodes;
 mod refused;
+mod rest;
 mod there_and_back;
 mod told;
+mod undone_in_turn;
 mod unused_root;
 
 use std::fs;
