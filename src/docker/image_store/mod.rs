@@ -206,15 +206,22 @@ impl ContainerdStore {
         }
     }
 
-    /// Storage drivers without anything that have to be set aside, so that a plain daemon takes up its containerd
-    /// image store again: it prefers any storage driver whose directory it finds. None where that store has images without
-    /// their files, which no container starts from.
-    pub fn drivers_to_set_aside(&self) -> &[String] {
-        let stores = self.containerd.iter().filter(|dir| is_containerd(dir));
-        let mut stores = stores.map(ContainerdRoot::at);
-        match self.is_there() && !stores.any(|it| lacks_files(&it)) {
+    /// Storage drivers without anything, where the containerd image store has something.
+    pub fn empty_drivers(&self) -> &[String] {
+        match self.is_there() {
             true => &self.empty_drivers,
             false => &[],
+        }
+    }
+
+    /// Those of them that have to be set aside, so that a plain daemon takes up its containerd image store again: it
+    /// prefers any storage driver whose directory it finds. None where that store has images without their files, which no
+    /// container starts from.
+    pub fn drivers_to_set_aside(&self) -> &[String] {
+        let stores = self.containerd.iter().filter(|dir| is_containerd(dir));
+        match stores.map(ContainerdRoot::at).any(|it| lacks_files(&it)) {
+            true => &[],
+            false => self.empty_drivers(),
         }
     }
 

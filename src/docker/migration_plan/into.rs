@@ -48,7 +48,7 @@ fn use_conversion(
     let (Some(conversion), Some(snapshots)) = (&survey.conversion, &trees.snapshots) else {
         return Ok(None);
     };
-    let empty = survey.store.drivers_to_set_aside();
+    let empty = survey.store.empty_drivers();
     let aside = steps.set_drivers_aside(&survey.locations.source(), "plain", empty)?;
     entries.retain(|name| !empty.contains(name) || name == "image");
     if let Some(staging) = &survey.request.staging {
