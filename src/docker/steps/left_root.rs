@@ -6,9 +6,10 @@ use std::path::Path;
 use super::{StepList, stat};
 use crate::docker::DockerError;
 use crate::fs::flags::{Project, project};
-use crate::fs::{Identity, PinnedFile};
+use crate::fs::{Identity, PinnedFile, attributes};
 use crate::journal::Step;
 use crate::journal::step::StepPath;
+use crate::ownership::Ownership;
 
 /// The attribute by which SELinux labels a file (`selinux(8)`). A new directory gets the label of the one that it is in.
 const LABEL: &str = "security.selinux";
@@ -33,6 +34,9 @@ impl StepList<'_> {
             self.remove_dir(root)?;
             return Ok(None);
         }
+        for depth in 1..=root.len() {
+            self.give_to_root(&root[..depth])?;
+        }
         let kept = self.free_aside_name(&format!("root-{label}"));
         let stat = self.renameable(&self.path(&root[..1]))?;
         self.late.push(Step::Rename {
@@ -41,6 +45,31 @@ impl StepList<'_> {
             identity: stat.identity,
         });
         Ok(Some(kept))
+    }
+}
+
+impl StepList<'_> {
+    /// Nothing of the range is left in the data-root.
+    fn give_to_root(&mut self, dir: &[&str]) -> Result<(), DockerError> {
+        let path = self.path(dir);
+        let pin = PinnedFile::path(&path).map_err(DockerError::errno(&path))?;
+        let stat = pin.stat().map_err(DockerError::errno(&path))?;
+        let before = attributes::read(&pin, &stat)
+            .map_err(|error| DockerError::in_the_way(&path, error.to_string()))?;
+        let after = Ownership {
+            uid: 0,
+            gid: 0,
+            ..before.clone()
+        };
+        if before != after {
+            self.late.push(Step::SetOwnership {
+                at: StepPath::new(0, dir),
+                identity: stat.identity,
+                before,
+                after,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,13 @@
 //! A conversion, its revert, and the rollbacks of both: each gives back what was before it, in this order alone.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::docker::store_images::unread;
 use crate::docker::store_kills::{Store, host_with_managed_store};
 use crate::support::docker::{same, snapshot};
-use crate::support::{Idshift, Run, isolation, need_root, sh};
+use crate::support::{Idshift, Run, isolation, need_root, output, sh};
 
 const RANGE: &str = "100000.100000";
 const KEPT: &str = "idshift-aside-root-100000.100000";
@@ -63,15 +65,23 @@ fn undone_in_turn(store: &Store, way: &[&str]) {
     if way.is_empty() {
         another_root_is_not_torn_apart(&idshift, store);
     }
-    let converted = snapshot(&store.root);
+    let converted = unread(&snapshot(&store.root));
 
     let told = revert(&idshift, store, &[]).exits(0);
     told.says(&format!("kept as {KEPT}"));
     assert!(!store.root.join(RANGE).exists());
+    let in_range = ["-uid", "+99999", "-o", "-gid", "+99999"].map(OsStr::new);
+    let kept = store.root.join(KEPT);
+    let found = output("find", [&[kept.as_os_str()], &in_range[..]].concat());
+    assert_eq!(String::from_utf8(found.stdout).unwrap(), "");
     only_the_revert_is_undone_now(&idshift, store, &idshift.journal_files());
 
     idshift.run(["rollback", "latest"]).exits(0);
-    same(&converted, &snapshot(&store.root), "the revert is undone");
+    same(
+        &converted,
+        &unread(&snapshot(&store.root)),
+        "the revert is undone",
+    );
     revert(&idshift, store, &["--to-containerd"]).exits(0);
     same(&start, &store.state(), "both are undone");
 }
