@@ -146,9 +146,10 @@ fn check_needs_no_database(store: &Store) -> Result<(), MoveError> {
     } else if !super::store::names(&volumes)?.is_empty() {
         Some(volumes)
     } else {
-        // Buildah lists its own in the store alone.
+        // Buildah lists its own in the store alone. `podman commit` leaves that file, too, but beside Podman's.
         let dir = |id: &str| store.path.join(format!("{DRIVER}-containers/{id}"));
-        let is_buildahs = |id: &str| dir(id).join("userdata/buildah.json").exists();
+        let has = |id: &str, name: &str| dir(id).join("userdata").join(name).exists();
+        let is_buildahs = |id: &str| has(id, "buildah.json") && !has(id, "artifacts");
         let containers = store.listed(DRIVER, "containers")?;
         let mut others = containers.iter().filter(|it| !is_buildahs(&it.id));
         others.next().map(|it| dir(&it.id))

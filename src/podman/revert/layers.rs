@@ -9,8 +9,7 @@ use super::members::{first_bad, is_id, is_list_of, is_object_of, is_owner, is_ti
 use crate::fs::escape::shell_word;
 use crate::podman::store::{DRIVER, Store};
 use crate::store_move::MoveError;
-use crate::store_move::files::is_directory;
-use crate::store_move::files::names;
+use crate::store_move::files::{is_directory, names, read_text};
 use crate::store_move::place::stat_of;
 use crate::store_move::untrusted::{
     first_not_plain, first_that_leads_out, is_layer_name, is_plain_file, overlay_leads_out,
@@ -83,6 +82,7 @@ fn check_layers(store: &Store, top: &Path) -> Result<(), MoveError> {
             let path = layer.join(&entry);
             let is_fine = match entry.as_str() {
                 "link" | "lower" => is_plain_file(&path),
+                "lower-layers" => is_plain_file(&path) && has_only_ids(&path)?,
                 other => OF_LAYER.contains(&other) && is_directory(&path),
             };
             if !is_fine {
@@ -91,6 +91,12 @@ fn check_layers(store: &Store, top: &Path) -> Result<(), MoveError> {
         }
     }
     Ok(())
+}
+
+/// Whether a file names layers by their ids, as Podman 5.8 does beside their short names.
+fn has_only_ids(file: &Path) -> Result<bool, MoveError> {
+    let text = read_text(file)?.unwrap_or_default();
+    Ok(text.split(':').all(is_id))
 }
 
 /// What is in it is of a Podman that was killed.

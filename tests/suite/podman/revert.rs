@@ -12,6 +12,7 @@ use crate::support::switched_off::SwitchedOff;
 use crate::support::{Idshift, Run, need_root};
 
 use super::kills::without_what_is_new;
+use super::scenario::releases;
 
 pub(super) const REVERT: [&str; 5] = ["podman", "revert", "--from-user", USER, "--yes"];
 
@@ -94,46 +95,51 @@ const USE: [(&str, &str); 7] = [
 #[test]
 fn what_the_users_podman_made_comes_back() {
     need_root();
-    let host = PodmanHost::new(Release::Trixie);
+    for release in releases() {
+        comes_back(&PodmanHost::new(release));
+    }
+}
+
+fn comes_back(host: &PodmanHost) {
     host.populate_tiny();
-    let plain = layout(&host);
+    let plain = layout(host);
     host.idshift(&["podman", "migrate", "--to-user", USER, "--yes"])
         .exits(0);
     host.user(MAKE);
-    refused(&host, "has the pod pod.");
+    refused(host, "has the pod pod.");
     host.user("podman pod rm pod");
-    refused(&host, "`podman rm two`");
+    refused(host, "`podman rm two`");
     host.user("podman rm -a");
     host.root("podman volume create roots");
-    refused(&host, "holds 0 images, 0 containers, 1 volume");
+    refused(host, "holds 0 images, 0 containers, 1 volume");
     // The files of the boot are for this store, too.
     host.root("install -d -m 700 /srv/other");
-    let other = revert(&host, &["--storage", "/srv/other", "--dry-run"]).exits(0);
+    let other = revert(host, &["--storage", "/srv/other", "--dry-run"]).exits(0);
     let told = other.text() + &other.stderr;
     assert!(
         told.contains("1 volume") && !told.contains("rm -f /run/libpod/alive"),
         "{other}"
     );
     host.root("podman volume rm roots");
-    refused_now(&host, "still runs process");
+    refused_now(host, "still runs process");
     host.log_out();
-    refused_now(&host, "the Podman of root was used since the boot");
+    refused_now(host, "the Podman of root was used since the boot");
     host.root("rm -f /run/libpod/alive /dev/shm/libpod_lock");
 
     let there = host.state();
-    revert(&host, &["--dry-run"])
+    revert(host, &["--dry-run"])
         .exits(0)
         .says("contents of images, containers and volumes are not checked");
     same(&there, &host.state(), "after a dry run");
-    revert(&host, &[]).exits(0).says("Now root works with it");
+    revert(host, &[]).exits(0).says("Now root works with it");
     host.idshift(&["verify", "latest"]).exits(0);
     host.idshift(&["rollback", "latest"]).exits(0);
     same(&there, &host.state(), "after a rollback");
-    revert(&host, &[]).exits(0);
+    revert(host, &[]).exits(0);
 
     let store = fs::metadata(host.host.path(STORE)).unwrap();
     assert_eq!((store.uid(), store.mode() & 0o7777), (0, 0o700));
-    let back = layout(&host);
+    let back = layout(host);
     let paths: BTreeSet<&str> = back.iter().map(|line| path_of(line)).collect();
     let is_taken = |line: &&String| {
         let of = [
@@ -222,7 +228,7 @@ impl Stage {
 }
 
 /// What a user may have written: what it is, a script, and what the refusal says.
-const PLANTED: [(&str, &str, &str); 29] = [
+const PLANTED: [(&str, &str, &str); 30] = [
     (
         "a short name that leads elsewhere",
         "ln -s /etc overlay/l/ABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -299,13 +305,18 @@ const PLANTED: [(&str, &str, &str); 29] = [
         ".has-mount-program: is not what Podman makes",
     ),
     (
+        "a lower layer that leads elsewhere for Podman 5.8",
+        "for f in overlay/*/link; do printf ../../../../../etc > ${f%link}lower-layers; done",
+        "lower-layers: is not what Podman makes",
+    ),
+    (
         "what a Podman that was killed left",
-        "mkdir -m 700 overlay/tempdirs; ln -s /etc overlay/tempdirs/temp-dir-1",
+        "mkdir -p -m 700 overlay/tempdirs; ln -s /etc overlay/tempdirs/temp-dir-1",
         "temp-dir-1: is left of a pull",
     ),
     (
         "a directory for removals that everybody enters",
-        "mkdir -m 755 overlay/tempdirs",
+        "mkdir -p overlay/tempdirs; chmod 755 overlay/tempdirs",
         "tempdirs: has mode 0755",
     ),
     (
@@ -460,8 +471,11 @@ fn what_a_user_planted_does_not_become_roots() {
         }
     }
     copy("/var/kept", "/home/ann");
-    // As containers/storage 1.59 leaves them.
-    stage.plant_as_user("mkdir -m 700 overlay/tempdirs overlay/staging");
+    // As Podman 5.8 leaves them.
+    stage.plant_as_user("mkdir -p -m 700 overlay/tempdirs overlay/staging");
+    stage.plant_as_user(
+        "for f in overlay/*/link; do d=${f%/link}; printf %s ${d#overlay/} > $d/lower-layers; done",
+    );
     stage.idshift.run(REVERT).exits(0);
     let tool = fs::metadata(stage.host.path(STORE).join(TOOL)).unwrap();
     assert_eq!((tool.uid(), tool.mode() & 0o7777), (0, 0o4755));

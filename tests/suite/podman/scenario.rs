@@ -6,7 +6,7 @@ use crate::support::podman_host::{PodmanHost, STORE, USER};
 use crate::support::{long, need_root};
 
 /// Podman 5.4, and in the long form 5.8.
-fn releases() -> Vec<Release> {
+pub(super) fn releases() -> Vec<Release> {
     let mut releases = vec![Release::Trixie];
     releases.extend(long().then_some(Release::Forky));
     releases
