@@ -39,8 +39,10 @@ pub fn rollback(
     let report = match over_already(&session, journal, options, control)? {
         Some(report) => report,
         None => {
-            // What no stopped service makes possible is told before one is to be stopped.
-            check_steps(journal, options.force)?;
+            // What no stopped service makes possible is told before one is to be stopped. A user's is asked for first.
+            if journal.state == JournalState::Finished && journal.handed_over().is_none() {
+                check_steps(journal, options.force)?;
+            }
             match options.dry_run {
                 true => dry_run(&session, journal, options, control)?,
                 false => {
