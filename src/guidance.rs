@@ -12,6 +12,9 @@ pub const MIGRATE_ROOTLESS: &str = "docker migrate --rootless";
 /// The way back.
 pub const REVERT_ROOTLESS: &str = "docker revert --rootless";
 
+/// The one that remaps by a mount.
+pub const MIGRATE_IDMAPPED: &str = "docker migrate --idmapped";
+
 /// The same for Podman, as records name it.
 pub const MIGRATE_PODMAN: &str = "podman migrate";
 

@@ -6,6 +6,7 @@ use super::daemon_json::DaemonJson;
 use super::daemon_start::DaemonStart;
 use super::data_root::{self, names};
 use super::findings::{command_line, driver, idmapped, in_use_root, parents, ranges};
+use super::idmapped::{IdmappedRoot, health};
 use super::remap::{Remap, user_of};
 use super::{DockerError, guidance};
 use crate::fs::PinnedFile;
@@ -60,6 +61,7 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
         ),
     });
     findings.extend(idmapped(&top));
+    findings.extend(idmapped_roots(&top, daemon.start));
     let of_root = remap.as_ref().ok().map(|remap| remap.root);
     findings.push(parents(&top, of_root));
     let places = match top.is_dir() {
@@ -88,6 +90,22 @@ pub fn doctor(daemon: &Daemon<'_>) -> Vec<Finding> {
     }
     findings.extend(security::findings());
     findings
+}
+
+/// Why a daemon does not start on a root that is remapped by a mount.
+fn idmapped_roots(top: &Path, start: &DaemonStart) -> Vec<Finding> {
+    let is_service = start.is_service_on(top);
+    let of_root = |root: &IdmappedRoot| health::faults(root, is_service);
+    // Only root may read a data-root.
+    let all = match names(top) {
+        Ok(_) => IdmappedRoot::all(top),
+        Err(_) => Ok(Vec::new()),
+    };
+    let faults = all.and_then(|roots| roots.iter().map(of_root).collect::<Result<Vec<_>, _>>());
+    match faults {
+        Ok(faults) => faults.concat(),
+        Err(error) => vec![Finding::error("idmapped root", error.to_string())],
+    }
 }
 
 /// A directory that a container is to use.

@@ -29,6 +29,7 @@ pub fn resume(journal: &Journal, jobs: usize, control: RunControl<'_>) -> Result
     let header = &journal.header;
     match journal.state {
         JournalState::Unfinished => check_can_go_on(journal)?,
+        JournalState::Undoing if Steps::can_be_redone(journal) => check_can_go_on(journal)?,
         JournalState::Undoing => {
             return Err(not_this(journal, |rollback| {
                 format!("its rollback has begun; finish it with {rollback}")
@@ -137,7 +138,8 @@ fn check_steps(journal: &Journal) -> Result<(), Refusal> {
             ),
         });
     }
-    let obstacles = steps.obstacles(Target::After);
+    let mut obstacles = steps.obstacles(Target::After);
+    obstacles.extend(steps.mounted_below(Target::After));
     match obstacles.first() {
         None => Ok(()),
         Some(first) => Err(Refusal::NotThisOne {

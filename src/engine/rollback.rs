@@ -12,10 +12,10 @@ use super::sync::Filesystems;
 use super::target::Target;
 use super::undo::{RollbackOptions, Undo};
 use super::{Ending, Phase, Report, Stats, new_inodes};
-use crate::guidance::Guidance;
+use crate::guidance::{Guidance, MIGRATE_IDMAPPED};
 use crate::journal::id::argument;
 use crate::journal::record::RunKind;
-use crate::journal::{Journal, JournalState, Mark};
+use crate::journal::{Journal, JournalState, Mark, Step};
 
 /// Gives every inode of a journal the ownership it had before the run.
 ///
@@ -158,7 +158,13 @@ fn undo(
         since = new_since(&session, journal, options, control);
     }
     undone.stats.add(since);
-    Ok(session.close(Ending::Done, undone.stats))
+    let ending = match undone.is_stuck {
+        true => Ending::Stuck {
+            why: std::mem::take(&mut undone.stats.problems),
+        },
+        false => Ending::Done,
+    };
+    Ok(session.close(ending, undone.stats))
 }
 
 /// Inodes that were created since the run.
@@ -200,7 +206,7 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
         false => steps.obstacles(Target::Before),
     };
     let Some(first) = obstacles.first() else {
-        return Ok(());
+        return check_nothing_mounted(journal, &steps);
     };
     let more = and_more(obstacles.len());
     if let Some(later) = LaterRun::of(journal) {
@@ -257,6 +263,23 @@ fn check_not_undone_since(journal: &Journal, steps: &Steps<'_>) -> Result<(), Re
     })
 }
 
+/// Refuses if something is mounted below what is to be mounted or unmounted. Forced or not, nothing helps but to unmount it.
+fn check_nothing_mounted(journal: &Journal, steps: &Steps<'_>) -> Result<(), Refusal> {
+    let mounted = steps.mounted_below(Target::Before);
+    let Some(first) = mounted.first() else {
+        return Ok(());
+    };
+    Err(Refusal::NotThisOne {
+        path: first.path.clone(),
+        reason: format!(
+            "{}{}. Nothing was undone. Then `idshift rollback {}` goes on",
+            first.reason,
+            and_more(mounted.len()),
+            argument(&journal.path)
+        ),
+    })
+}
+
 /// Where what was renamed cannot go back to where it was.
 fn other_way_back(journal: &Journal) -> String {
     let back = "With a backup, put that directory back first, with its owner and mode";
@@ -269,41 +292,53 @@ fn other_way_back(journal: &Journal) -> String {
     }
 }
 
+/// Whether a resume goes on with it: with a run that was cut short, or whose undoing was before it came to the owners.
+fn can_be_finished(journal: &Journal) -> bool {
+    journal.state == JournalState::Unfinished || Steps::can_be_redone(journal)
+}
+
 /// Of a run that was cut short, the other way.
 fn or_finish(journal: &Journal) -> String {
-    match journal.state {
-        JournalState::Unfinished => format!(
+    match can_be_finished(journal) {
+        true => format!(
             "`idshift resume {}` finishes the run instead. ",
             argument(&journal.path)
         ),
-        _ => String::new(),
+        false => String::new(),
     }
 }
 
 /// Of a run that was cut short, what comes before another command.
 fn finish_first(journal: &Journal) -> String {
-    match journal.state {
-        JournalState::Unfinished => format!(
+    match can_be_finished(journal) {
+        true => format!(
             "`idshift resume {}` finishes the run, and then ",
             argument(&journal.path)
         ),
-        _ => String::new(),
+        false => String::new(),
     }
 }
 
 /// What takes along what a daemon made since.
 fn with_what_is_new(journal: &Journal) -> String {
-    let command = match journal.header.command {
+    let command: String = match journal.header.command {
         RunKind::DockerMigrate if journal.is_of_copy() => {
             return "The plain root is as it was before: to go back to it, start Docker without userns-remap. If no daemon has \
                     run since, "
                 .into();
         }
-        RunKind::DockerMigrate => "`idshift docker revert`",
-        RunKind::DockerRevert => "`idshift docker migrate`",
-        RunKind::DockerRebase => "`idshift docker rebase` to the range of before",
+        RunKind::DockerMigrate => "`idshift docker revert`".into(),
+        RunKind::DockerRevert if was_unmounted(journal) => format!("`idshift {MIGRATE_IDMAPPED}`"),
+        RunKind::DockerRevert => "`idshift docker migrate`".into(),
+        RunKind::DockerRebase => "`idshift docker rebase` to the range of before".into(),
         _ => return String::new(),
     };
     let finish = finish_first(journal);
     format!("If a daemon has run since, {finish}{command} takes its new data along. If none has, ")
+}
+
+/// Whether the run unmounted what its root was remapped by.
+fn was_unmounted(journal: &Journal) -> bool {
+    let is_it = |step: &Step| matches!(step, Step::UnmountExchanged { .. });
+    journal.steps.iter().any(is_it)
 }

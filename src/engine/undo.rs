@@ -100,8 +100,8 @@ impl Undo<'_> {
                 return Ok(self.ended_early(stats));
             }
         }
-        if !self.options.dry_run {
-            self.undo_steps(&steps, steps.early(), &mut stats);
+        if !self.options.dry_run && !self.undo_steps(&steps, steps.early(), &mut stats) {
+            return Ok(self.ended_early(stats));
         }
         Ok(ended(stats))
     }
@@ -109,6 +109,11 @@ impl Undo<'_> {
     /// Undoes the late steps. What a user had is taken away first, and is only undone if nobody changed it.
     fn undo_late_steps(&self, steps: &Steps<'_>, stats: &mut Stats, mark: MarkJournal<'_>) -> bool {
         let [closed, open] = steps.around_hand_over();
+        // Also a run that fails when it is resumed comes here: a daemon may have run before that.
+        if let Some(used) = steps.used_since().filter(|_| !self.options.force) {
+            self.record_problem(stats, used);
+            return false;
+        }
         if !self.undo_steps(steps, open.clone(), stats) {
             return false;
         }
@@ -145,13 +150,12 @@ impl Undo<'_> {
         Window::since_handed_over(journal).is_some() || journal.takes_over()
     }
 
-    /// Nothing more is done; of a run that gave something to a user, the journal says that its undoing has not ended.
+    /// Nothing more is done; the journal says that its undoing has not ended.
     fn ended_early(&self, stats: Stats) -> Replayed {
-        let is_stuck = self.is_or_was_a_users();
         Replayed {
             stats,
-            cut_short: is_stuck && self.control.is_cancelled(),
-            is_stuck,
+            cut_short: self.is_or_was_a_users() && self.control.is_cancelled(),
+            is_stuck: true,
         }
     }
 

@@ -125,26 +125,34 @@ impl Unit {
     /// Writes it and has systemd start it at each boot, before Docker.
     ///
     /// # Errors
-    /// There is none.
+    /// What there was before, a unit or none, is there still.
     pub fn install(&self) -> Result<(), MountError> {
         self.check_not_foreign()?;
-        // systemd reads no other ending.
-        let new = self.path.with_extension("new");
-        let write = || -> io::Result<()> {
-            let mut options = fs::File::options();
-            let options = options.write(true).create(true).truncate(true).mode(0o644);
-            let mut file = options.open(&new)?;
-            file.write_all(self.text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &self.path)
-        };
-        write().map_err(MountError::io(&self.path))?;
+        let before = fs::read(&self.path).ok();
+        if before.as_deref() != Some(self.text.as_bytes()) {
+            self.write(self.text.as_bytes())
+                .map_err(MountError::io(&self.path))?;
+        }
         let enabled = systemctl(&["daemon-reload"])
             .and_then(|()| systemctl(&["enable", "--quiet", &self.name]));
         enabled.inspect_err(|_| {
-            let _ = fs::remove_file(&self.path);
+            let _ = match &before {
+                Some(text) => self.write(text),
+                None => fs::remove_file(&self.path),
+            };
             let _ = systemctl(&["daemon-reload"]);
         })
+    }
+
+    fn write(&self, text: &[u8]) -> io::Result<()> {
+        // systemd reads no other ending.
+        let new = self.path.with_extension("new");
+        let mut options = fs::File::options();
+        let options = options.write(true).create(true).truncate(true).mode(0o644);
+        let mut file = options.open(&new)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::docker::remap::Remap;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::file_ops::is_empty;
 use crate::fs::{PinnedFile, Stat};
-use crate::host::Finding;
+use crate::host::{Finding, Level};
 use crate::idmap::{Direction, Mapped};
 
 const WHAT: &str = "idmapped root";
@@ -30,27 +30,51 @@ pub fn findings(
     remap: Option<&Remap>,
     is_service: bool,
 ) -> Result<Vec<Finding>, DockerError> {
-    let (point, content) = (root.point(), root.content());
-    let mut findings = Vec::new();
-    let command = unit::mount_command(&root.top);
-    let holds = DockerRoot::at(&content).holds()?;
     let other_ranges = remap.and_then(|remap| other_ranges(root, remap));
-    findings.push(match root.mount_state()? {
+    let mount = mount(root)?;
+    let mut findings = vec![match (mount.level, &other_ranges) {
+        // With other ranges, neither command is possible.
+        (Level::Ok, None) => mount.remedy(
+            "idshift docker migrate changes the owners on disk, and then no mount is needed; idshift docker revert goes \
+             back",
+        ),
+        _ => mount,
+    }];
+    findings.extend(at_boot(root, is_service));
+    findings.extend(other_ranges.map(|[found, remedy]| {
+        Finding::error("ranges", format!("{} {found}", escaped(&root.point()))).remedy(remedy)
+    }));
+    findings.extend(copied(root)?);
+    findings.extend(hidden(root));
+    let mounted = mounted_in(root)?.into_iter();
+    findings.extend(mounted.map(|mount| Finding::error("mounts", mount.refusal().to_string())));
+    findings.extend(without_mount(root)?);
+    Ok(findings)
+}
+
+/// Why no daemon starts on it, now or at the next boot.
+///
+/// # Errors
+/// It cannot be read.
+pub fn faults(root: &IdmappedRoot, is_service: bool) -> Result<Vec<Finding>, DockerError> {
+    let all = [Some(mount(root)?), at_boot(root, is_service)];
+    let is_fault = |finding: &Finding| finding.level == Level::Error;
+    Ok(all.into_iter().flatten().filter(is_fault).collect())
+}
+
+/// Whether it is mounted.
+fn mount(root: &IdmappedRoot) -> Result<Finding, DockerError> {
+    let (point, content) = (root.point(), root.content());
+    let command = unit::mount_command(&root.top);
+    Ok(match root.mount_state()? {
         MountState::Mounted => {
+            let holds = DockerRoot::at(&content).holds()?;
             let found = format!(
                 "{} holds {holds}, remapped by a mount of {}",
                 escaped(&point),
                 escaped(&content)
             );
-            let finding = Finding::ok(WHAT, found);
-            match other_ranges {
-                // Neither command is possible then.
-                Some(_) => finding,
-                None => finding.remedy(
-                    "idshift docker migrate changes the owners on disk, and then no mount is needed; idshift docker \
-                     revert goes back",
-                ),
-            }
+            Finding::ok(WHAT, found)
         }
         MountState::Missing => Finding::error(
             WHAT,
@@ -60,33 +84,24 @@ pub fn findings(
                 escaped(&point)
             ),
         )
-        .remedy(command.clone()),
+        .remedy(command),
         MountState::Other(what) => Finding::error(WHAT, format!("{}: {what}", escaped(&point)))
             .remedy(format!("umount {}, then {command}", shell_word(&point))),
-    });
-    if is_service && unit::has_systemd() {
-        findings.extend(unit::problem(&root.top, &root.range).map(|found| {
-            Finding::error(
-                "mount at boot",
-                format!("{found}, so docker.service does not start, or starts without the mount"),
-            )
-            .remedy(
-                "put the unit and the drop-in back; or run idshift docker revert, then idshift docker \
-                migrate --idmapped, which makes them again",
-            )
-        }));
-    } else {
-        findings.push(Finding::ok("mount at boot", unit::at_boot(&root.top)));
+    })
+}
+
+/// Whether it is mounted at boot, before the daemon starts. `None`: nothing is the matter.
+fn at_boot(root: &IdmappedRoot, is_service: bool) -> Option<Finding> {
+    const WHAT: &str = "mount at boot";
+    if !is_service || !unit::has_systemd() {
+        return Some(Finding::ok(WHAT, unit::at_boot(&root.top)));
     }
-    findings.extend(other_ranges.map(|[found, remedy]| {
-        Finding::error("ranges", format!("{} {found}", escaped(&point))).remedy(remedy)
-    }));
-    findings.extend(copied(root)?);
-    findings.extend(hidden(root));
-    let mounted = mounted_in(root)?.into_iter();
-    findings.extend(mounted.map(|mount| Finding::error("mounts", mount.refusal().to_string())));
-    findings.extend(without_mount(root)?);
-    Ok(findings)
+    let found = unit::problem(&root.top, &root.range)?;
+    let found = format!("{found}, so docker.service does not start, or starts without the mount");
+    Some(Finding::error(WHAT, found).remedy(
+        "put the unit and the drop-in back; or run idshift docker revert, then idshift docker migrate --idmapped, \
+         which makes them again",
+    ))
 }
 
 /// Refuses a root that is mounted with other ids than its daemon uses now: files made with the new

@@ -63,6 +63,8 @@ pub struct Migration {
     root_gid: u32,
     /// It is a root that was remapped by a mount, and then copied or restored file by file.
     pub is_copied: bool,
+    /// It is remapped by a mount: what is on disk.
+    pub unmounted: Option<PathBuf>,
     /// Into an idmapped root: what would be seen with other owners than its users expect, once it is looked for.
     pub exchanged: Vec<ExchangedData>,
     /// What happens to everything in and around the data-root.
@@ -136,6 +138,7 @@ impl Migration {
             store_summary: conversion::summary(&survey)?,
             root_gid: survey.remap.root.1,
             is_copied: is_copied(survey.locations.idmapped.as_ref())?,
+            unmounted: (survey.locations.idmapped.as_ref()).map(IdmappedRoot::content),
             exchanged: Vec::new(),
             data_root: survey.locations.data_root,
             range_dir: survey.locations.range_dir,
@@ -158,6 +161,7 @@ impl Migration {
     ) -> Result<Migration, DockerError> {
         Ok(Migration {
             is_copied: is_copied(root)?,
+            unmounted: root.map(IdmappedRoot::content),
             exchanged: Vec::new(),
             policy,
             steps,

@@ -4,9 +4,11 @@ use super::tree::HandedTree;
 use crate::engine::control::RunControl;
 use crate::engine::refusal::Refusal;
 use crate::engine::reopen::check_service_stopped;
+use crate::engine::steps::Steps;
 use crate::engine::{Problem, ProblemKind};
 use crate::guidance::{MIGRATE_PODMAN_TO, MIGRATE_ROOTLESS};
 use crate::journal::Journal;
+use crate::journal::id::argument;
 use crate::journal::record::RunKind;
 use crate::preflight::transient::check_nobody_holds;
 
@@ -47,7 +49,7 @@ pub(in crate::engine) fn refuse_changed(
 
 /// What can be done instead of undoing a run.
 pub(in crate::engine) fn not_undone(journal: &Journal) -> String {
-    match journal.takes_over() {
+    let other_way = match journal.takes_over() {
         true => {
             let command = match journal.header.command {
                 RunKind::PodmanRevert => MIGRATE_PODMAN_TO,
@@ -59,6 +61,13 @@ pub(in crate::engine) fn not_undone(journal: &Journal) -> String {
             )
         }
         false => NOT_UNDONE.into(),
+    };
+    match Steps::can_be_redone(journal) {
+        true => format!(
+            "{other_way}. First `idshift resume {}` finishes the run",
+            argument(&journal.path)
+        ),
+        false => other_way,
     }
 }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::engine::missing_tree::NotTheTree;
 use crate::fs::apply::ApplyError;
 use crate::fs::attributes::ReadError;
-use crate::fs::escape::escaped;
+use crate::fs::escape::{escaped, shell_word};
 use crate::fs::idmapped_mount::{IdmappedMountError, UnmountError};
 
 /// Why a step cannot be taken or undone, or what is wrong with it.
@@ -69,6 +69,9 @@ pub(super) enum StepError {
     /// A mount point shows the directory with other owners than the step's.
     #[error("it is mounted there with other owners; `findmnt` shows it")]
     OtherOwners,
+    /// A mount that is to be made or removed has others below it.
+    #[error("{} is mounted below it: `umount {}` first", escaped(.0), shell_word(.0))]
+    MountedBelow(PathBuf),
     /// Somebody worked in a mounted data-root.
     #[error("a daemon has been started on it since")]
     DaemonStarted,

@@ -2,14 +2,15 @@
 
 use std::os::fd::OwnedFd;
 
-use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags};
 
 use super::error::StepError;
 use super::place::{StepRoots, last};
 use super::survey::{StepState, Survey, Surveyor, WithoutWith};
+use super::wanted;
+use crate::engine::target::Target;
 use crate::fs::containing_mount::is_idmapped;
-use crate::fs::file_ops::{self, mtime_ns, set_mtime};
+use crate::fs::file_ops::{self, set_mtime};
 use crate::fs::idmapped_mount::{DetachedMount, MountIdentity, MountOptions, Unmounting, unmount};
 use crate::fs::mountinfo;
 use crate::idmap::{IdMap, MountMap};
@@ -88,9 +89,6 @@ impl Exchanged<'_> {
     }
 }
 
-/// The kernel stamps inodes with the time of its last clock tick, and filesystems may round it.
-const SLACK_NS: i128 = 2_000_000_000;
-
 impl Surveyor<'_> {
     /// The places of a mount as they are now, of a step that is about one.
     pub(super) fn mount_places(&self, survey: &Survey, n: usize) -> Option<(StepPath, StepPath)> {
@@ -124,44 +122,23 @@ impl Surveyor<'_> {
         })
     }
 
-    /// Why a mount is not undone: somebody has worked in what it shows.
-    pub(super) fn was_used(&self, survey: &Survey, n: usize) -> Option<StepError> {
-        let Step::MountExchanged { mtime_ns: then, .. } = &self.steps[n] else {
-            return None;
-        };
-        // Of a run that has not ended, what is not mounted may not have been mounted yet.
-        let is_mounted = matches!(survey.states[n], Ok(StepState::Done));
-        if !is_mounted && (self.forgives || survey.is_ahead(n)) {
-            return None;
-        }
-        let (source, _) = self.mount_places(survey, n)?;
-        let now = mtime_ns(self.roots.dir(&source).ok()?).ok()?;
-        (now != *then).then_some(StepError::DaemonStarted)
-    }
-
-    /// Why what was mounted is not mounted again: its directory has been worked in since the run ended, where owners
-    /// mean something else than through the mount.
-    pub(super) fn was_used_since(
+    /// Why a mount is neither made nor removed: something is mounted below it. That would keep it from being unmounted, or
+    /// be hidden by it.
+    pub(super) fn mounted_below(
         &self,
         survey: &Survey,
         n: usize,
-        [began, finished]: [Timestamp; 2],
+        target: Target,
     ) -> Option<StepError> {
-        let used = match &self.steps[n] {
-            Step::UnmountExchanged { .. } => self.mount_places(survey, n)?.0,
-            // Each start of the daemon that has it now makes and removes something in it.
-            Step::HandOver { to, .. } if survey.is_moved(n) => to.clone(),
-            _ => return None,
+        let (source, at) = self.mount_places(survey, n)?;
+        let state = survey.states[n].as_ref().ok()?;
+        let is_mount = matches!(self.steps[n], Step::MountExchanged { .. });
+        let dir = match (is_mount, state) {
+            _ if *state == wanted(target) => return None,
+            (true, StepState::Done) | (false, StepState::Pending) => at,
+            _ => source,
         };
-        let changed = mtime_ns(self.roots.dir(&used).ok()?).ok()?;
-        // The run itself modified it last. So another time, after it or before, as of a clock that was set back, is
-        // another's.
-        let by_the_run = began.as_nanosecond() - SLACK_NS..=finished.as_nanosecond();
-        let why = match &self.steps[n] {
-            Step::HandOver { .. } => StepError::UsedSince,
-            _ => StepError::DaemonStarted,
-        };
-        (!by_the_run.contains(&i128::from(changed))).then_some(why)
+        mountinfo::first_below(&self.roots.path(&dir)).map(StepError::MountedBelow)
     }
 
     /// Where a mount point stands.
@@ -178,6 +155,8 @@ impl Surveyor<'_> {
             Some(stat) if stat.is_dir() && self.is_empty(at)? => Ok(StepState::Partial),
             // Of a daemon that was started while the run was cut short. It is set aside where it is in the way.
             Some(stat) if stat.is_dir() && self.forgives => Ok(without),
+            // It was removed, and is to be made again.
+            Some(_) if without == StepState::Done => Err(StepError::OldPlaceTaken),
             Some(_) => Err(StepError::OtherEntry),
         }
     }

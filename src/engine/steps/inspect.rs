@@ -8,8 +8,8 @@ use super::{Steps, wanted};
 use crate::engine::report::Problem;
 use crate::engine::target::Target;
 use crate::fs::{Identity, file_ops};
-use crate::journal::Step;
 use crate::journal::step::Move;
+use crate::journal::{Journal, JournalState, Mark, Step};
 
 impl Steps<'_> {
     /// Why a run that was cut short must not go on: it had not come to keep a daemon from starting, so that what
@@ -18,6 +18,22 @@ impl Steps<'_> {
         let reached = self.surveyor().reached();
         let mut guards = self.steps[self.early()].iter().enumerate();
         guards.any(|(n, step)| matches!(step, Step::Block { .. }) && n >= reached)
+    }
+
+    /// Whether the rollback of a run can be taken back: it ended before it kept a daemon, or a user, from the data again, and
+    /// so before it came to the owners. If the data was changed since, it cannot go on. A resume does again what it undid.
+    pub fn can_be_redone(journal: &Journal) -> bool {
+        let ended_in_time = journal.state == JournalState::Undoing
+            && journal.has_mark(Mark::Stepping)
+            && !journal.has_mark(Mark::TakenBack);
+        ended_in_time && Steps::of(journal).are_guards_removed()
+    }
+
+    fn are_guards_removed(&self) -> bool {
+        let survey = self.survey();
+        let is_done = |n| matches!(survey.states[n], Ok(StepState::Done | StepState::Partial));
+        let last = self.last_guard();
+        last.is_some_and(|n| survey.is_moved(n) && is_done(n))
     }
 
     /// How many steps are not in the wanted state: the count of a dry run.

@@ -6,6 +6,7 @@
 //!   only be undone together
 //! - `aside`: what a daemon made meanwhile, out of the way
 //! - `exchanged`: a directory that is mounted with exchanged owners
+//! - `used`: whether somebody worked in one since, or in what was handed over
 //! - `stage`: new files of many rewrites, beside their places
 //! - `error`: why one is not taken
 //! - `perform`: taking and undoing one step; `rename`: giving an entry another place; `hand_over`: to a user
@@ -28,6 +29,7 @@ mod state;
 mod survey;
 mod torn;
 mod undone_since;
+mod used;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -123,6 +125,7 @@ impl<'a> Steps<'a> {
             true => self.taken_places(&survey, target),
             false => self.obstacles_in(&survey, target),
         };
+        applied.problems.extend(self.mounted_in(&survey, target));
         if !applied.problems.is_empty() {
             applied.gave_up = true;
             return applied;
@@ -247,14 +250,14 @@ impl<'a> Steps<'a> {
 
     /// Once the last guard of the data is removed, a daemon may have run on it.
     fn is_forgiving(&self, reached: usize) -> bool {
-        let is_last = |n: &&usize| {
-            matches!(
-                self.steps[**n],
-                Step::Unblock { .. } | Step::HandOver { .. }
-            )
-        };
-        let last = self.moves.iter().rev().find(is_last);
-        self.forgives && last.is_none_or(|n| *n >= reached)
+        self.forgives && self.last_guard().is_none_or(|n| n >= reached)
+    }
+
+    /// The step that lets a daemon come to the data again.
+    fn last_guard(&self) -> Option<usize> {
+        let is_last =
+            |n: &usize| matches!(self.steps[*n], Step::Unblock { .. } | Step::HandOver { .. });
+        self.moves.iter().copied().rev().find(is_last)
     }
 }
 

@@ -19,13 +19,31 @@ impl Steps<'_> {
             Target::After => self.survey(),
         };
         let mut found = self.obstacles_in(&survey, target);
-        // Asked before the first step alone: undoing is work in it, too.
-        if let (Target::Before, Some(done_in)) = (target, self.done_in) {
-            let surveyor = self.surveyor();
-            let used = |n: usize| surveyor.was_used_since(&survey, n, done_in);
-            found.extend((0..self.steps.len()).find_map(|n| Some(self.problem(n, &used(n)?))));
+        if target == Target::Before {
+            found.extend(self.used_since());
         }
         found
+    }
+
+    /// What a daemon, or somebody else, worked in since the run's last change of it. Asked before the first step is undone
+    /// alone: undoing is work in it, too.
+    pub fn used_since(&self) -> Option<Problem> {
+        let (survey, surveyor) = (self.survey_to_undo(), self.surveyor());
+        let used = |n: usize| surveyor.was_used_since(&survey, n, self.done_in);
+        (0..self.steps.len()).find_map(|n| Some(self.problem(n, &used(n)?)))
+    }
+
+    /// What is mounted below what steps mount or unmount on the way there.
+    pub fn mounted_below(&self, target: Target) -> Vec<Problem> {
+        self.mounted_in(&self.survey(), target)
+    }
+
+    pub(super) fn mounted_in(&self, survey: &Survey, target: Target) -> Vec<Problem> {
+        let surveyor = self.surveyor();
+        let below = |n: usize| surveyor.mounted_below(survey, n, target);
+        let all = 0..self.steps.len();
+        all.filter_map(|n| Some(self.problem(n, &below(n)?)))
+            .collect()
     }
 
     /// Entries that cannot go back because the directories that they were in are gone, or are in neither of their places.

@@ -98,6 +98,10 @@ impl Surveyor<'_> {
     ) -> Result<StepState, StepError> {
         match self.roots.stat(at)? {
             None => Ok(without),
+            // It was removed, and is to be made again.
+            Some(stat) if !stat.is_dir() && without == StepState::Done => {
+                Err(StepError::OldPlaceTaken)
+            }
             Some(stat) if !stat.is_dir() => Err(StepError::OtherEntry),
             Some(stat) if (stat.uid, stat.gid, stat.mode) == (made.uid, made.gid, made.mode) => {
                 Ok(with)

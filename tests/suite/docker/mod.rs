@@ -29,6 +29,7 @@ mod migrate_undone;
 mod obstacles;
 mod ranges;
 mod rebase;
+mod rollback_killed;
 mod rootless;
 mod rootless_adversary;
 mod rootless_copy;

@@ -74,6 +74,15 @@ pub fn killed_at_any_place(killed: &Killed<'_>, text: &'static str) {
         } else {
             let n = numbers.below(100);
             trace::kill_at(&idshift.command(["rollback", "latest"]), n);
+            // What it had undone can be done again, unless it had come to the owners.
+            if case % 4 == 1 {
+                let resumed = idshift.run(["resume", "latest"]);
+                match resumed.code {
+                    Some(0) => same(&there, &made(), &when),
+                    Some(4) => {}
+                    _ => panic!("{when}: {resumed}"),
+                }
+            }
         }
         let undone: Run = idshift.run(["rollback", "latest"]);
         if undone.code != Some(0) {

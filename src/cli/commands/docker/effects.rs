@@ -26,7 +26,8 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
     let top = path(&migration.data_root);
     let remapped = path(&migration.data_root.join(remap.dir_name()));
     let into = command.direction == Direction::Into;
-    let now = match into {
+    let content = migration.unmounted.as_deref();
+    let now = match into && content.is_none() {
         true => migration.data_root.clone(),
         false => migration.data_root.join(remap.dir_name()),
     };
@@ -37,22 +38,36 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
     });
     let holds = holds.map_or(String::new(), |holds| format!(": {holds}"));
     let map = &remap.map;
-    let mut lines = match (into, command.idmapped) {
-        (true, true) => vec![
+    let mut lines = match (into, command.idmapped, content.map(path)) {
+        (true, _, Some(content)) => vec![
+            format!("Making {remapped} permanent{holds}"),
+            format!(
+                "  Owners on disk change to what the mount of {content} shows: {}. The mount and its unit are removed.",
+                map.in_words(Direction::Into)
+            ),
+        ],
+        (false, _, Some(_)) => vec![
+            format!("Migrating {remapped} back{holds}"),
+            format!(
+                "  It is unmounted, and the data moves to {top}. What containers own keeps its owners on disk; what the daemon \
+                 made becomes root's again."
+            ),
+        ],
+        (true, true, None) => vec![
             format!("Migrating {top} to userns-remap, by an idmapped mount{holds}"),
             format!(
                 "  What containers own keeps its owners on disk: {remapped} shows it with other ids: {}.",
                 map.in_words(Direction::Into)
             ),
         ],
-        (true, false) => vec![
+        (true, false, None) => vec![
             format!("Migrating {top} to userns-remap{holds}"),
             format!(
                 "  Owners change: {}. The data moves to {remapped}.",
                 map.in_words(Direction::Into)
             ),
         ],
-        (false, _) => vec![
+        (false, _, None) => vec![
             format!("Migrating {remapped} back{holds}"),
             format!(
                 "  Owners change back: {}. The data moves to {top}.",
@@ -60,7 +75,9 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
             ),
         ],
     };
-    lines.push("  Directories are renamed, and the daemon's metadata is rewritten.".into());
+    if !into || content.is_none() {
+        lines.push("  Directories are renamed, and the daemon's metadata is rewritten.".into());
+    }
     let store = migration.store_summary.iter();
     let store = store.flat_map(|it| it.effects(When::Ahead, &bytes));
     lines.extend(store.map(|line| format!("  {}", one_line(&line))));

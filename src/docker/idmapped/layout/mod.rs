@@ -123,6 +123,15 @@ impl Since {
         }
     }
 
+    /// The same of an entry of the docker root. The way into the range renamed it, which gave it a later ctime.
+    fn age_of_renamed(&self, stat: &Stat) -> Age {
+        let born = stat.identity.born;
+        match self.doubt {
+            None if born != 0 && born < self.ms => Age::Before,
+            _ => self.age(stat),
+        }
+    }
+
     /// Whether an inode has no id of the range but root's, as which a daemon works. Overlayfs gives the owner of a file to its
     /// copy in the upper layer: an id of before comes with a new inode.
     fn is_of_root(&self, stat: &Stat) -> bool {

@@ -62,13 +62,15 @@ impl Policy for RevertIdmapped {
         if rule != Rule::GiveBack || dir.root > 0 {
             return rule;
         }
-        let age = self.since.age(stat);
-        if age == Age::Since {
-            return rule;
-        }
         let mut names = dir.tail(dir.depth);
         names.push(name);
-        match (age, below(&self.place, &names)) {
+        let below = below(&self.place, &names);
+        let age = match below {
+            Some(Ok([_])) => self.since.age_of_renamed(stat),
+            _ => self.since.age(stat),
+        };
+        match (age, below) {
+            (Age::Since, _) => rule,
             (_, Some(Ok(names))) if !is_left_alone(names) => rule,
             (Age::Before, Some(Ok(_))) => Rule::Keep,
             (Age::Unknown(why), Some(Ok(names))) if !is_temporary(names) => Rule::Undated(why),

@@ -232,11 +232,16 @@ fn what_was_left_alone_is_as_it_was() {
         fs::write(dir.join(format!("file-{owner}")), "").unwrap();
         chown(dir.join(format!("file-{owner}")), Some(owner), Some(owner)).unwrap();
     }
+    // The run renames it, so that it was changed since.
+    chown(host.data_root.join("kept"), Some(100_033), Some(100_033)).unwrap();
     let owners = || {
-        kept.map(|(dir, owner)| {
-            let file = host.data_root.join(dir).join(format!("file-{owner}"));
-            file.metadata().map(|found| found.uid()).ok()
+        let files = kept.map(|(dir, owner)| format!("{dir}/file-{owner}"));
+        let all = files.into_iter().chain(["kept".into()]);
+        all.map(|path| {
+            let found = host.data_root.join(path).metadata();
+            found.map(|found| found.uid()).ok()
         })
+        .collect::<Vec<_>>()
     };
     let start = owners();
     // Times have the precision of the record of the root.

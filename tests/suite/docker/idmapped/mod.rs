@@ -11,6 +11,7 @@ mod permanent;
 mod refusals;
 mod services;
 mod there_and_back;
+mod undone;
 
 use std::path::{Path, PathBuf};
 

@@ -3,10 +3,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+
+use super::super::rollback_killed::kill_rollback_at_its_begin;
 use super::{HOLDER, INNER, content, idmapped_host, in_range, tiny_host};
 use crate::support::daemon::Host;
 use crate::support::docker::*;
-use crate::support::{Idshift, need_root, output};
+use crate::support::{Idshift, need_root, output, scene, trace};
 
 #[test]
 fn an_idmapped_root_is_made_permanent() {
@@ -109,6 +112,79 @@ fn a_permanent_root_that_was_used_is_not_rolled_back() {
     let plain = host.start(&[]);
     assert!(plain.docker(&["volume", "ls", "-q"]).contains("since"));
     plain.stop();
+}
+
+/// What a daemon made after its guard was gone means something else through the mount, however far the journal says that the
+/// run, or its rollback, came.
+#[test]
+fn what_a_daemon_made_on_a_half_permanent_root_is_not_mounted_again() {
+    let (host, idshift) = idmapped_host();
+    let point = host.data_root.join(INNER);
+    let run = || idshift.command(docker_args("migrate", &host));
+    // All is done but the last writing out, and no daemon was there.
+    let kill_before_its_end = || {
+        assert!(killed_at(run(), "syncfs", 3));
+        assert!(scene::is_unfinished(&idshift) && point.join("containers").is_dir());
+    };
+    let used_by = |name: &str| {
+        let remapped = host.start(REMAPPED);
+        remapped.docker(&["volume", "create", name]);
+        remapped.stop();
+    };
+    let is_refused = |help: &str| {
+        let refused = idshift.run(["rollback", "latest"]).exits(4);
+        let refused = refused.says("a daemon has been started on it since");
+        refused.says(help);
+    };
+    kill_before_its_end();
+    idshift.rollback().exits(0);
+    kill_before_its_end();
+    used_by("unfinished");
+    is_refused("idshift resume");
+    idshift.run(["resume", "latest"]).exits(0);
+    // Its end is later than what the daemon made.
+    is_refused("idshift docker revert");
+    revert(&idshift, &host, &[]).exits(0);
+
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    migrate(&idshift, &host, &[]).exits(0);
+    kill_rollback_at_its_begin(&idshift, &point);
+    used_by("undoing");
+    is_refused("idshift resume");
+    idshift.run(["resume", "latest"]).exits(0);
+    is_refused("idshift docker revert");
+    revert(&idshift, &host, &[]).exits(0);
+    assert_eq!(in_range(&host.data_root), Vec::<PathBuf>::new());
+    let plain = host.start(&[]);
+    let volumes = plain.docker(&["volume", "ls", "-q"]);
+    assert!(
+        volumes.contains("unfinished") && volumes.contains("undoing"),
+        "{volumes}"
+    );
+    plain.stop();
+}
+
+/// The same where a resume fails, and undoes by itself what it can.
+#[test]
+fn a_resume_that_fails_does_not_mount_what_a_daemon_made_again() {
+    let (host, idshift) = idmapped_host();
+    let point = host.data_root.join(INNER);
+    assert!(killed_at(
+        idshift.command(docker_args("migrate", &host)),
+        "syncfs",
+        3
+    ));
+    let remapped = host.start(REMAPPED);
+    remapped.docker(&["volume", "create", "since"]);
+    remapped.stop();
+    let resume = idshift.command(["resume", "latest"]);
+    // Its writing out, which is all that was left to do.
+    let run = trace::run_failing(&resume, |one| (one.name == "syncfs").then_some(Errno::EIO));
+    run.exits(5).says("a daemon has been started on it since");
+    assert!(point.join("containers").is_dir() && !content(&host).exists());
+    idshift.run(["resume", "latest"]).exits(0);
+    revert(&idshift, &host, &[]).exits(0);
+    assert_eq!(in_range(&host.data_root), Vec::<PathBuf>::new());
 }
 
 /// Whose it is, containers' or the host's, nobody knows.

@@ -1,0 +1,100 @@
+//! Whether a daemon, or somebody else, worked in what the undo of a step would give other owners.
+
+use jiff::Timestamp;
+
+use super::error::StepError;
+use super::survey::{StepState, Survey, Surveyor};
+use crate::fs::file_ops::mtime_ns;
+use crate::journal::Step;
+use crate::journal::step::StepPath;
+
+/// The kernel stamps inodes with the time of its last clock tick, and filesystems may round it.
+const SLACK_NS: i128 = 2_000_000_000;
+
+/// How far the times of two inodes that one rename changed may be apart: two ticks, at 100 ticks a second.
+const TICKS_NS: u64 = 20_000_000;
+
+impl Surveyor<'_> {
+    /// Why a mount is not undone: somebody has worked in what it shows.
+    pub(super) fn was_used(&self, survey: &Survey, n: usize) -> Option<StepError> {
+        let Step::MountExchanged { mtime_ns: then, .. } = &self.steps[n] else {
+            return None;
+        };
+        // Of a run that has not ended, what is not mounted may not have been mounted yet.
+        let is_mounted = matches!(survey.states[n], Ok(StepState::Done));
+        if !is_mounted && (self.forgives || survey.is_ahead(n)) {
+            return None;
+        }
+        let (source, _) = self.mount_places(survey, n)?;
+        let now = mtime_ns(self.roots.dir(&source).ok()?).ok()?;
+        (now != *then).then_some(StepError::DaemonStarted)
+    }
+
+    /// Why what was mounted is not mounted again: its directory has been worked in since the run's last change of it, where
+    /// owners mean something else than through the mount. `done_in`: start and end of a run that has finished.
+    pub(super) fn was_used_since(
+        &self,
+        survey: &Survey,
+        n: usize,
+        done_in: Option<[Timestamp; 2]>,
+    ) -> Option<StepError> {
+        match &self.steps[n] {
+            Step::UnmountExchanged { .. } => {
+                let used = self.mount_places(survey, n)?.0;
+                let is_used = self
+                    .used_without_guard(survey, &used)
+                    .unwrap_or_else(|| self.is_modified_outside(&used, done_in));
+                is_used.then_some(StepError::DaemonStarted)
+            }
+            // Each start of the daemon that has it now makes and removes something in it.
+            Step::HandOver { to, .. } if survey.is_moved(n) => self
+                .is_modified_outside(to, done_in)
+                .then_some(StepError::UsedSince),
+            _ => None,
+        }
+    }
+
+    /// Whether a directory was modified at another time than while the run was at work. The run itself modified it last:
+    /// so a time after it, or before, as of a clock that was set back, is another's.
+    fn is_modified_outside(&self, dir: &StepPath, done_in: Option<[Timestamp; 2]>) -> bool {
+        let Some([began, finished]) = done_in else {
+            return false;
+        };
+        let by_the_run = began.as_nanosecond() - SLACK_NS..=finished.as_nanosecond();
+        let changed = self.modified(dir);
+        changed.is_some_and(|changed| !by_the_run.contains(&i128::from(changed)))
+    }
+
+    /// Whether a directory was worked in since the run took its guard away: from then on a daemon starts on it, also where
+    /// the run did not come to its end, or has still to write out its filesystem. `None`: the guard is there, or its removal
+    /// does not tell.
+    fn used_without_guard(&self, survey: &Survey, dir: &StepPath) -> Option<bool> {
+        let is_in_it = |place: &StepPath| {
+            let above = place.path.split_last().map(|(_, above)| above);
+            place.root == dir.root && above == Some(&dir.path[..])
+        };
+        let is_dir = |place| matches!(self.roots.stat(place), Ok(Some(stat)) if stat.is_dir());
+        self.steps.iter().enumerate().find_map(|(n, step)| {
+            let is_done = matches!(survey.states[n], Ok(StepState::Done | StepState::Partial));
+            match step {
+                Step::Unblock { to, .. } if is_done && is_in_it(to) => {
+                    self.was_modified_after(dir, to)
+                }
+                // Each daemon makes a directory there when it starts.
+                Step::Remove { at, .. } if is_done && is_in_it(at) && is_dir(at) => Some(true),
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether a directory was modified at another time than this entry was put into it: `rename(2)` gives both that time.
+    fn was_modified_after(&self, dir: &StepPath, entry: &StepPath) -> Option<bool> {
+        let (seconds, nanoseconds) = self.roots.stat(entry).ok()??.changed;
+        let put = seconds * 1_000_000_000 + i64::from(nanoseconds);
+        Some(self.modified(dir)?.abs_diff(put) > TICKS_NS)
+    }
+
+    fn modified(&self, dir: &StepPath) -> Option<i64> {
+        mtime_ns(self.roots.dir(dir).ok()?).ok()
+    }
+}
