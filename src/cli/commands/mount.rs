@@ -83,6 +83,10 @@ pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 fn install(unit: &Unit, mount: &PlannedMount, was_there: bool) -> Result<(), Failure> {
     unit.install().map_err(|error| {
         let (exit, left) = match was_there {
+            // One of before was not replaced.
+            true if unit.path.is_file() => {
+                (Exit::Refused, "the mount and its unit stay".to_string())
+            }
             true => (
                 Exit::Refused,
                 "the mount stays until the next boot".to_string(),

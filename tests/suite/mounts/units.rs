@@ -91,3 +91,52 @@ fn what_root_runs_at_boot_lies_where_only_root_writes() {
         sh("umount", [&program]);
     }
 }
+
+/// systemd does not answer when the same is said again, or something else: what was there makes the mount at the next boot.
+#[test]
+fn a_unit_that_works_stays_where_systemd_does_not_answer() {
+    let fs = TestFs::new(Kind::Ext4);
+    let dir = fs.path().join("data");
+    fs::create_dir(&dir).unwrap();
+    let unit = unit_of(&dir);
+    let programs = tempfile::tempdir().unwrap();
+    let systemctl = |what: &str| {
+        let path = programs.path().join("systemctl");
+        fs::write(&path, format!("#!/bin/sh\n{what}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let path = format!(
+        "{}:{}",
+        programs.path().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let persist = |more: &[&str]| {
+        let mut command = Command::new(Idshift::installed());
+        command
+            .args(["mount", "--map", MAP, "--persist"])
+            .args(more);
+        Run::of(command.arg(&dir).env("PATH", &path))
+    };
+    let failing = "echo 'Failed to connect to bus' >&2; exit 1";
+    // Of the first one nothing stays.
+    systemctl(failing);
+    persist(&[]).exits(4).says("the mount was removed again");
+    assert!(!unit.exists());
+    systemctl("exit 0");
+    persist(&[]).exits(0);
+    let text = fs::read_to_string(&unit).unwrap();
+    systemctl(failing);
+    let refused = persist(&[]).exits(4).says("Failed to connect to bus");
+    refused.says("the mount and its unit stay");
+    assert_eq!(fs::read_to_string(&unit).unwrap(), text);
+    // Another text of it, as of an older version.
+    let older = format!("{text}# older\n");
+    fs::write(&unit, &older).unwrap();
+    persist(&[]).exits(4);
+    assert_eq!(fs::read_to_string(&unit).unwrap(), older);
+    systemctl("exit 0");
+    persist(&[]).exits(0);
+    assert_eq!(fs::read_to_string(&unit).unwrap(), text);
+    fs::remove_file(&unit).unwrap();
+    umount(&dir, &[]).exits(0);
+}

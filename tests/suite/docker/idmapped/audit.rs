@@ -55,7 +55,19 @@ fn the_audit_tells_what_is_the_matter() {
     ]);
     std::os::unix::fs::chown(&layer, Some(0), Some(0)).unwrap();
 
+    let doctor = || {
+        let root = host.data_root.to_str().unwrap();
+        let nothing = "/nonexistent/daemon.json";
+        idshift.run(["doctor", "--data-root", root, "--daemon-json", nothing])
+    };
+    let healthy = doctor();
+    assert!(
+        !healthy.text().contains("no daemon starts on it"),
+        "{healthy}"
+    );
     unmount(&host);
+    let told = doctor().exits(3);
+    assert!(told.text().contains("no daemon starts on it"), "{told}");
     tells(&[
         "is missing: no daemon starts on it",
         "idshift docker mount --data-root",

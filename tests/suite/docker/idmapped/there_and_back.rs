@@ -7,6 +7,7 @@ use super::{HOLDER, INNER, content, in_range, tiny_host};
 use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::filesystem::{Kind, TestFs};
+use crate::support::terminal::OnTerminal;
 use crate::support::{Idshift, Run, need_root};
 
 const DRIVER: &[&str] = &["--storage-driver=overlay2"];
@@ -192,4 +193,34 @@ fn ids_of_the_range_from_before_stay() {
     remapped.stop();
     revert(&idshift, &host, &[]).exits(0);
     assert_eq!(in_range(&host.data_root), [file(&host)]);
+}
+
+/// It counts what the mount shows, and tells what is done with that.
+#[test]
+fn the_question_is_about_what_is_mounted() {
+    let (host, idshift) = tiny_host();
+    migrate(&idshift, &host, &["--idmapped"]).exits(0);
+    let asked = |what: &str| {
+        let command = idshift.command(docker_args(what, &host));
+        let run = OnTerminal::run(&command, 400, "n\n").exits(4);
+        let told = run.lines().join("\n");
+        assert!(
+            told.contains("1 image, 1 layer, 1 container, 1 volume"),
+            "{told}"
+        );
+        told
+    };
+    let permanent = asked("migrate");
+    let root = host.data_root.join(INNER);
+    let made = format!("Making {} permanent", root.display());
+    assert!(permanent.contains(&made), "{permanent}");
+    assert!(
+        permanent.contains("The mount and its unit are removed."),
+        "{permanent}"
+    );
+    let back = asked("revert");
+    assert!(
+        back.contains("What containers own keeps its owners on disk"),
+        "{back}"
+    );
 }
