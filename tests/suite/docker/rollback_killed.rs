@@ -1,6 +1,7 @@
 //! A rollback that is killed, or cannot go on, before it is at its end: what was not undone is not said to be, and there is a
 //! command that ends it, also after a daemon was started in between.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -8,6 +9,7 @@ use nix::errno::Errno;
 use super::idmapped::{INNER, tiny};
 use crate::support::daemon::Host;
 use crate::support::docker::*;
+use crate::support::trace::{Event, Then};
 use crate::support::{Idshift, Numbers, long, need_root, trace};
 
 const ROLLBACK: [&str; 2] = ["rollback", "latest"];
@@ -26,14 +28,13 @@ fn is_rollback_unfinished(idshift: &Idshift) -> bool {
 
 /// Kills a rollback that has begun, and has not come to keep a daemon from the root at `root` again.
 pub(super) fn kill_rollback_at_its_begin(idshift: &Idshift, root: &Path) {
-    for n in 0..40 {
-        assert!(trace::kill_at(&idshift.command(ROLLBACK), n), "event {n}");
-        if is_rollback_unfinished(idshift) {
-            assert!(root.join("containers").is_dir(), "event {n}");
-            return;
-        }
-    }
-    panic!("no kill left a rollback that had begun");
+    // The journal says that it has begun, and nothing is undone yet.
+    let run = trace::run(&idshift.command(ROLLBACK), |event| match event {
+        Event::After(call, _) if call.name == "fdatasync" => Then::Kill,
+        _ => Then::GoOn,
+    });
+    assert!(is_rollback_unfinished(idshift), "{run}");
+    assert!(root.join("containers").is_dir(), "{run}");
 }
 
 /// With the remapped daemon, which is told to remap by its command line.
@@ -77,97 +78,117 @@ fn the_same_of_an_idmapped_root() {
 }
 
 /// Wherever a rollback is killed, what a resume does not refuse it finishes, and what it refuses a rollback ends.
-#[test]
-fn a_rollback_killed_anywhere_is_taken_back_or_ended() {
+fn killed_anywhere(how: &[&str]) {
     let (host, idshift) = tiny_host();
     let start = snapshot(&host.data_root);
     let mut numbers = Numbers::seeded(21);
-    for how in [&["--create-user"][..], &["--create-user", "--idmapped"]] {
+    migrate(&idshift, &host, how).exits(0);
+    let there = made(&host);
+    let events = trace::count(&idshift.command(ROLLBACK));
+    let (mut redone, mut ended) = (0, 0);
+    let cases = if long() { events } else { 5 };
+    for case in 0..cases {
+        let n = match long() {
+            true => case,
+            // Late steps are undone first.
+            false if case % 2 == 0 => 8 * (case + 1),
+            false => numbers.below(events),
+        };
+        let when = format!("{how:?}, killed at event {n} of {events}");
         migrate(&idshift, &host, how).exits(0);
-        let there = timeless(&without_record(&host));
-        let events = trace::count(&idshift.command(ROLLBACK));
-        let (mut redone, mut ended) = (0, 0);
-        let cases = if long() { events } else { 8 };
-        for case in 0..cases {
-            let n = match long() {
-                true => case,
-                false if case % 2 == 0 => 4 * case,
-                false => numbers.below(events),
-            };
-            let when = format!("{how:?}, killed at event {n} of {events}");
-            migrate(&idshift, &host, how).exits(0);
-            let is_killed = trace::kill_at(&idshift.command(ROLLBACK), n);
-            let resumed = idshift.run(["resume", "latest"]);
-            match resumed.code {
-                Some(0) => {
-                    redone += u64::from(is_killed);
-                    same(&there, &timeless(&without_record(&host)), &when);
-                    idshift.run(ROLLBACK).exits(0);
-                }
-                Some(4) => {
-                    ended += 1;
-                    let undone = idshift.run(ROLLBACK);
-                    if undone.code != Some(0) {
-                        undone.exits(4).says("rolled back already");
-                    }
-                }
-                _ => panic!("{when}: {resumed}"),
+        let is_killed = trace::kill_at(&idshift.command(ROLLBACK), n);
+        let resumed = idshift.run(["resume", "latest"]);
+        match resumed.code {
+            Some(0) => {
+                redone += u64::from(is_killed);
+                same(&there, &made(&host), &when);
+                idshift.run(ROLLBACK).exits(0);
             }
-            same(&start, &snapshot(&host.data_root), &when);
+            Some(4) => {
+                ended += 1;
+                let undone = idshift.run(ROLLBACK);
+                if undone.code != Some(0) {
+                    undone.exits(4).says("rolled back already");
+                }
+            }
+            _ => panic!("{when}: {resumed}"),
         }
-        assert!(redone > 0 && ended > 0, "{redone} redone, {ended} ended");
+        same(&start, &snapshot(&host.data_root), &when);
     }
+    assert!(redone > 0 && ended > 0, "{redone} redone, {ended} ended");
 }
 
-/// The record of an idmapped root has the time of its run.
-fn without_record(host: &Host) -> Vec<String> {
-    let mut lines = snapshot(&host.data_root);
-    lines.retain(|line| !line.contains("/map\""));
+#[test]
+fn a_rollback_killed_anywhere_is_taken_back_or_ended() {
+    killed_anywhere(&["--create-user"]);
+}
+
+#[test]
+fn that_of_an_idmapped_root_too() {
+    killed_anywhere(&["--create-user", "--idmapped"]);
+}
+
+/// What a migration makes: the directories of an idmapped root are others each time, and its record has the time of its run.
+fn made(host: &Host) -> Vec<String> {
+    let holder = format!("idshift-idmapped-{INNER}");
+    let mut lines = timeless(&snapshot(&host.data_root));
+    lines.retain(|line| {
+        let names = ["", "/map", "/content"].map(|name| format!("\"{holder}{name}\""));
+        !names.iter().any(|name| line.contains(name))
+    });
     lines
 }
 
 /// One call fails, once.
-#[test]
-fn a_rollback_that_cannot_go_on_is_not_called_done() {
+fn a_call_fails(how: &[&str], failing: &[&str]) {
     let (host, idshift) = tiny_host();
     let start = snapshot(&host.data_root);
+    migrate(&idshift, &host, how).exits(0);
+    let mut calls = HashMap::<&str, u64>::new();
+    let learning = trace::run_failing(&idshift.command(ROLLBACK), |one| {
+        *calls.entry(one.name).or_default() += 1;
+        None
+    });
+    learning.exits(0);
     let mut stuck = 0;
-    for call in ["renameat2", "renameat", "mkdirat", "unlinkat", "umount2"] {
-        for how in [&["--create-user"][..], &["--create-user", "--idmapped"]] {
+    for call in failing {
+        let all = calls[call];
+        let each = if long() { 1 } else { all.div_ceil(2) };
+        for n in (0..all).step_by(each as usize) {
+            let when = format!("{how:?}, {call} {n} of {all} fails");
             migrate(&idshift, &host, how).exits(0);
-            let is_it = |one: &trace::Call| one.name == call;
-            let mut calls = 0;
-            let learning = trace::run_failing(&idshift.command(ROLLBACK), |one| {
-                calls += u64::from(is_it(one));
-                None
+            let mut at = 0;
+            let args = [&ROLLBACK[..], &["--json"]].concat();
+            let run = trace::run_failing(&idshift.command(args), |one| {
+                at += u64::from(one.name == *call);
+                (one.name == *call && at == n + 1).then_some(Errno::EIO)
             });
-            learning.exits(0);
-            let each = if long() { 1 } else { (calls / 3).max(1) };
-            for n in (0..calls).step_by(each as usize) {
-                let when = format!("{how:?}, {call} {n} of {calls} fails");
-                migrate(&idshift, &host, how).exits(0);
-                let mut at = 0;
-                let args = [&ROLLBACK[..], &["--json"]].concat();
-                let run = trace::run_failing(&idshift.command(args), |one| {
-                    at += u64::from(is_it(one));
-                    (is_it(one) && at == n + 1).then_some(Errno::EIO)
-                });
-                match run.code {
-                    // It was of no matter.
-                    Some(0) => {}
-                    Some(5) => {
-                        stuck += 1;
-                        assert_eq!(run.json()["ending"], "rollback-incomplete", "{when}: {run}");
-                        assert!(is_rollback_unfinished(&idshift), "{when}: {run}");
-                        idshift.run(ROLLBACK).exits(0);
-                    }
-                    _ => panic!("{when}: {run}"),
+            match run.code {
+                // It was of no matter.
+                Some(0) => {}
+                Some(5) => {
+                    stuck += 1;
+                    assert_eq!(run.json()["ending"], "rollback-incomplete", "{when}: {run}");
+                    assert!(is_rollback_unfinished(&idshift), "{when}: {run}");
+                    idshift.run(ROLLBACK).exits(0);
                 }
-                same(&start, &snapshot(&host.data_root), &when);
+                _ => panic!("{when}: {run}"),
             }
+            same(&start, &snapshot(&host.data_root), &when);
         }
     }
-    assert!(stuck > 5, "only {stuck} could not go on");
+    assert!(stuck > 2, "only {stuck} could not go on");
+}
+
+#[test]
+fn a_rollback_that_cannot_go_on_is_not_called_done() {
+    a_call_fails(&["--create-user"], &["renameat2", "renameat", "unlinkat"]);
+}
+
+#[test]
+fn nor_is_one_that_cannot_unmount() {
+    let failing = ["umount2", "renameat2", "unlinkat"];
+    a_call_fails(&["--create-user", "--idmapped"], &failing);
 }
 
 /// The run fails, and so does its undoing.

@@ -4,7 +4,7 @@ use super::{INNER, content, mount, tiny_host, unmount};
 use crate::support::docker::*;
 use crate::support::mounted::Mounted;
 use crate::support::mounts::listed;
-use crate::support::output;
+use crate::support::{Idshift, Run, output};
 
 #[test]
 fn the_audit_tells_what_is_the_matter() {
@@ -56,9 +56,10 @@ fn the_audit_tells_what_is_the_matter() {
     std::os::unix::fs::chown(&layer, Some(0), Some(0)).unwrap();
 
     let doctor = || {
+        let mut command = std::process::Command::new(Idshift::program());
         let root = host.data_root.to_str().unwrap();
         let nothing = "/nonexistent/daemon.json";
-        idshift.run(["doctor", "--data-root", root, "--daemon-json", nothing])
+        Run::of(command.args(["doctor", "--data-root", root, "--daemon-json", nothing]))
     };
     let healthy = doctor();
     assert!(

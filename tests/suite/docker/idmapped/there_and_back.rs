@@ -205,7 +205,7 @@ fn the_question_is_about_what_is_mounted() {
         let run = OnTerminal::run(&command, 400, "n\n").exits(4);
         let told = run.lines().join("\n");
         assert!(
-            told.contains("1 image, 1 layer, 1 container, 1 volume"),
+            told.contains("1 image, 2 layers, 1 container, 1 volume"),
             "{told}"
         );
         told
