@@ -83,11 +83,17 @@ fn nothing_is_removed_through_a_mount() {
         assert!(listed.contains("\"rollback unfinished\""), "{listed}");
         precious.is_whole();
         // Neither is a command told that would.
+        let (copy, elsewhere) = (
+            store.root.join(format!("idshift-copy-{RANGE}")),
+            host.path("/var/lib/copy"),
+        );
+        fs::rename(&copy, &elsewhere).unwrap();
         let at = staging.join(at.strip_prefix(&root).unwrap());
         let run = migrate().exits(4);
         let run = run.says("Finish its rollback with `idshift rollback");
         assert!(!run.stderr.contains("rm -rf"), "{run}");
         unmount(&at);
+        fs::rename(&elsewhere, &copy).unwrap();
         idshift.run(["rollback", "latest"]).exits(0);
         same(&start, &store.state(), what);
         precious.is_whole();
