@@ -1,5 +1,6 @@
 //! A rollback gives every directory its modification time back.
 
+use crate::support::PYTHON;
 use std::path::Path;
 
 use crate::support::docker::*;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 /// Modification times of every directory of a tree, by path.
 fn directory_times(top: &Path) -> Vec<String> {
-    let out = output("python3", [script("snapshot.py").as_path(), top]).stdout;
+    let out = output(PYTHON, [script("snapshot.py").as_path(), top]).stdout;
     String::from_utf8(out)
         .unwrap()
         .lines()

@@ -106,7 +106,9 @@ fn is_as_a_fresh_one(release: Release) {
 #[test]
 fn docker_20() {
     need_root();
-    is_as_a_fresh_one(Release::Bookworm);
+    if long() {
+        is_as_a_fresh_one(Release::Bookworm);
+    }
 }
 
 #[test]

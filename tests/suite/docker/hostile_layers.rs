@@ -1,6 +1,7 @@
 //! Tars that no registry should give out: a dry run says of each what a run says, and both what Docker's way of unpacking
 //! comes to.
 
+use crate::support::PYTHON;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 /// What a tree is, but for times and where it is on the disk.
 fn tree(dir: &Path) -> Vec<String> {
-    let lines = output("python3", [script("snapshot.py").as_path(), dir]).stdout;
+    let lines = output(PYTHON, [script("snapshot.py").as_path(), dir]).stdout;
     let line = |line: &str| {
         let mut line: Value = serde_json::from_str(line).unwrap();
         let object = line.as_object_mut().unwrap();
@@ -41,7 +42,7 @@ fn all_agree(kind: Kind, seed: u64, count: usize) {
     let numbers = [count.to_string(), seed.to_string()];
     let args = [script("hostile_layers.py"), place.clone()];
     let args = args.iter().map(|path| path.as_os_str());
-    output("python3", args.chain(numbers.iter().map(AsRef::as_ref)));
+    output(PYTHON, args.chain(numbers.iter().map(AsRef::as_ref)));
     let limits = Limits::of(fs::File::open(&place).unwrap()).unwrap();
     let (mut done, mut refused, mut differ) = (0, 0, Vec::new());
     for n in 0..count {
@@ -94,7 +95,7 @@ fn a_layer_deeper_than_a_path_is_unpacked() {
         deep = '/'.join(['p' * 20] * 150)\na(deep, type=tarfile.DIRTYPE, mode=0o755)\n\
         a('s', type=tarfile.SYMTYPE, linkname=deep)\na('s/' + deep, type=tarfile.DIRTYPE, mode=0o755)\n\
         a('u', type=tarfile.SYMTYPE, linkname='s/' + deep)\na('u/file', b'content')\na('h', type=tarfile.LNKTYPE, linkname='u/file')\nt.close()";
-    let tar = output("python3", ["-c", program]).stdout;
+    let tar = output(PYTHON, ["-c", program]).stdout;
     let limits = Limits::of(fs::File::open(fs.path()).unwrap()).unwrap();
     let checked = check_layer(&tar[..], &limits).unwrap();
     let diff = fs.path().join("diff");

@@ -1,5 +1,6 @@
 //! Layers, images and tar-split that are written without a daemon: the same as a real one writes, and served by one.
 
+use crate::support::PYTHON;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -176,7 +177,7 @@ fn same_layers(docker: &Path, ours: &Path) -> usize {
 
 /// What a tree is, but for when each was put there, and on which blocks.
 fn tree(dir: &Path) -> Vec<String> {
-    let lines = output("python3", [script("snapshot.py").as_path(), dir]).stdout;
+    let lines = output(PYTHON, [script("snapshot.py").as_path(), dir]).stdout;
     let line = |line: &str| {
         let mut line: Value = serde_json::from_str(line).unwrap();
         let object = line.as_object_mut().unwrap();
@@ -240,7 +241,7 @@ fn layers_equal_dockers_and_docker_serves_them() {
     let daemon = host.start(&["--storage-driver=overlay2"]);
     daemon.build_images();
     let zoo = host.beside().join("zoo.tar");
-    fs::write(&zoo, output("python3", [script("layer_zoo.py")]).stdout).unwrap();
+    fs::write(&zoo, output(PYTHON, [script("layer_zoo.py")]).stdout).unwrap();
     daemon.docker(&["import", zoo.to_str().unwrap(), "zoo:1"]);
     let saved = ["app:1", "zoo:1"].map(|tag| save(&daemon, tag, &host.beside().join(tag)));
     let told = special(&daemon, "app:1");
@@ -324,7 +325,7 @@ fn tar(entries: &str) -> Vec<u8> {
         "import tarfile,sys,io\nfrom tarfile import DIRTYPE,LNKTYPE,SYMTYPE,TarInfo\nt=tarfile.open(fileobj=sys.stdout.buffer,mode='w|')\n\
          def a(n,c=b'',**f):\n i=TarInfo(n); i.size=len(c)\n for k,v in f.items(): setattr(i,k,v)\n t.addfile(i,io.BytesIO(c))\n{entries}\nt.close()"
     );
-    output("python3", ["-c", &program]).stdout
+    output(PYTHON, ["-c", &program]).stdout
 }
 
 fn unpack(fs: &TestFs, tar: &[u8]) -> Result<PathBuf, String> {

@@ -1,6 +1,7 @@
 //! The user who gets a data-root is hostile: root's rights must not come to anything that the user may have written, when the
 //! move is undone.
 
+use crate::support::PYTHON;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -201,7 +202,7 @@ pub(super) struct Holder(Child);
 impl Holder {
     /// Runs a script of Python in the data-root, until it says that it is ready.
     pub(super) fn start(root: &Path, script: &str) -> Holder {
-        let mut command = Command::new("python3");
+        let mut command = Command::new(PYTHON);
         let script = format!(
             "import array, mmap, os, socket, time\n{script}\nprint('ready', flush=True)\ntime.sleep(600)\n"
         );

@@ -1,5 +1,6 @@
 //! Images of the containerd image store in every form: not unpacked, of other platforms, by digest, without their content.
 
+use crate::support::PYTHON;
 use std::fs;
 
 use super::containerd_store::{DAEMON_JSON, SNAPSHOTTER, saved_layers_are_whole};
@@ -25,7 +26,7 @@ pub(super) fn archive(host: &EngineHost) {
     let busybox = host.system().join("usr/bin/busybox");
     let out = host.shared().join("images.tar");
     let args = [&script("oci_archive.py"), &out, &busybox];
-    support::output("python3", args);
+    support::output(PYTHON, args);
 }
 
 /// All but when it was last read.

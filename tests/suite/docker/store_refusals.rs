@@ -1,5 +1,6 @@
 //! Stores that are in use, damaged, hostile or too large: refused before anything is changed, and nothing is left.
 
+use crate::support::PYTHON;
 use std::fs;
 
 use serde_json::Value;
@@ -107,7 +108,7 @@ fn bad_layers_are_refused_and_nothing_is_left() {
     ] {
         let out = host.shared().join("bad.tar");
         support::output(
-            "python3",
+            PYTHON,
             [script("oci_archive.py"), out, busybox.clone(), how.into()],
         );
         host.sh("ctr -n moby images import --no-unpack /shared/bad.tar");
@@ -174,7 +175,7 @@ fn ids_outside_of_the_map_are_told_of_layers_that_are_not_unpacked() {
     let busybox = host.system().join("usr/bin/busybox");
     let out = host.shared().join("bad.tar");
     let args = [script("oci_archive.py"), out, busybox, "ids".into()];
-    support::output("python3", args);
+    support::output(PYTHON, args);
     host.sh("ctr -n moby images import --no-unpack /shared/bad.tar");
     host.sh(STOP);
     let before = disk(&host);

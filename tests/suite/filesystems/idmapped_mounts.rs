@@ -1,5 +1,6 @@
 //! What looks at paths, and changes nothing, tells of an idmapped mount, and proposes nothing that is refused there.
 
+use crate::support::PYTHON;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -257,7 +258,7 @@ fn an_acl_with_an_unmapped_id_says_what_it_is() {
     fs::write(&file, "").unwrap();
     sh("setfacl", ["-m", "u:3000000:r", file.to_str().unwrap()]);
     // In a user namespace that lacks the id.
-    let mut command = Command::new("python3");
+    let mut command = Command::new(PYTHON);
     let enter = crate::support::script("enter.py");
     command.arg(enter).args(["/", "b:0:0:200000", "--"]);
     command.arg(Idshift::program());

@@ -1,11 +1,12 @@
 //! Fewer threads than asked for, and threads that the kernel lets have nothing of their own.
 
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::trace::{self, Call};
-use crate::support::{Idshift, Kind, MAP, Promise, Run, Snapshot, TestFs, assert_same, tree};
+use crate::support::{
+    Idshift, Kind, MAP, Promise, Run, Snapshot, TestFs, assert_same, seccomp, tree,
+};
 use nix::errno::Errno;
 use nix::libc;
 
@@ -126,29 +127,12 @@ fn one_table_of_descriptors() {
 
 /// The command, which gets `EPERM` for each `unshare(2)` (`seccomp(2)`, mode filter).
 fn without_unshare(command: &mut Command) -> &mut Command {
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const JUMP_IF: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    let instruction = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    let mut filter = [
-        // The call's number is the first word.
-        instruction(LOAD, 0, 0, 0),
-        instruction(JUMP_IF, 0, 1, libc::SYS_unshare as u32),
-        instruction(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        instruction(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let install = move || {
-        let program = libc::sock_fprog {
-            len: filter.len() as u16,
-            filter: filter.as_mut_ptr(),
-        };
-        // SAFETY: the program and its filter live until the call is over.
-        let installed =
-            unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) };
-        Errno::result(installed).map(drop).map_err(Into::into)
-    };
-    // SAFETY: between fork and exec it only makes a system call.
-    unsafe { command.pre_exec(install) }
+    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    seccomp::filter(
+        command,
+        [(libc::SYS_unshare, refused)],
+        libc::SECCOMP_RET_ALLOW,
+    )
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Hosts that lack something: system calls, `/proc`, ids, rights. They are refused before anything is changed, with
 //! what is missing and what helps.
 
+use crate::support::PYTHON;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
@@ -238,7 +239,7 @@ fn an_overflow_id_is_not_taken_for_nobody() {
         chown(tree.join(name), Some(id), Some(id)).unwrap();
     }
     let inside = |args: &[&str]| {
-        let mut command = Command::new("python3");
+        let mut command = Command::new(PYTHON);
         let enter = support::script("enter.py");
         command.arg(enter).args(["/", "b:0:0:200000", "--"]);
         command.arg(Idshift::program());

@@ -1,5 +1,6 @@
 //! Trees of extreme shapes: every command gets through them, in bounded memory.
 
+use crate::support::PYTHON;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -41,7 +42,7 @@ impl Shape {
     fn run_to(&self, code: i32, args: &[&OsStr]) -> (Run, u64) {
         let facts = self.idshift.journals().join("facts.json");
         let command = self.idshift.command(args);
-        let mut measured = Command::new("python3");
+        let mut measured = Command::new(PYTHON);
         measured.arg(script("measure.py")).arg(&facts).arg("580");
         measured.arg(command.get_program()).args(command.get_args());
         let run = Run::of(&mut measured).exits(code);

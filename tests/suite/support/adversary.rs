@@ -1,5 +1,6 @@
 //! Somebody who changes a tree while the program goes through it.
 
+use super::PYTHON;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;
@@ -31,7 +32,7 @@ impl Adversary {
         seed: u64,
         places: &[PathBuf],
     ) -> Adversary {
-        let mut command = Command::new("python3");
+        let mut command = Command::new(PYTHON);
         command.arg(script("adversary.py")).args(options);
         command.current_dir(format!("/proc/self/fd/{}", tree.as_raw_fd()));
         command.arg(".").arg(canary).arg(seed.to_string());

@@ -1,5 +1,6 @@
 //! Data-roots to carry, and what a user sees of them.
 
+use super::PYTHON;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -141,7 +142,7 @@ pub fn populate(daemon: &Daemon<'_>, bind: &Path) {
 /// Every inode of a tree, told by a program that shares no code with ours. Left out is what renames
 /// and rewrites cannot keep: times and sizes of directories, inode numbers of rewritten files.
 pub fn snapshot(top: &Path) -> Vec<String> {
-    let out = output("python3", [script("snapshot.py").as_path(), top]).stdout;
+    let out = output(PYTHON, [script("snapshot.py").as_path(), top]).stdout;
     let mut lines: Vec<String> = Vec::new();
     for line in String::from_utf8(out).unwrap().lines() {
         let mut value: Value = serde_json::from_str(line).unwrap();

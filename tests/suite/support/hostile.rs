@@ -1,5 +1,6 @@
 //! What must not change, hang or be steered while somebody hostile is at work.
 
+use super::PYTHON;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -55,7 +56,7 @@ pub fn run(idshift: &Idshift, args: &[&str]) -> Run {
 pub fn run_command(idshift: &Idshift, command: &Command, args: &[&str]) -> Run {
     let facts = idshift.journals().join("facts.json");
     let run = Run::of(
-        Command::new("python3")
+        Command::new(PYTHON)
             .arg(script("measure.py"))
             .arg(&facts)
             .arg(LONGEST)

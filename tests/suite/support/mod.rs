@@ -63,6 +63,7 @@ pub mod power;
 pub mod promise;
 pub mod rootless;
 pub mod scene;
+pub mod seccomp;
 pub mod snapshot;
 pub mod switched_off;
 pub mod terminal;
@@ -87,6 +88,9 @@ pub const MAP: &str = "b:0:100000:65536";
 
 /// The map of a rootless engine: its sides overlap.
 pub const ROOTLESS: [&str; 2] = ["b:0:1000:1", "b:1:100000:65535"];
+
+/// Debian's own: one of a version manager, found first in `PATH`, starts many times slower, and tests start thousands.
+pub const PYTHON: &str = "/usr/bin/python3";
 
 /// Stops a test that cannot work here, instead of letting it pass without having tested anything; gives
 /// it its own view of the host.

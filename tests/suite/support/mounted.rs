@@ -1,5 +1,6 @@
 //! Mounts of a test.
 
+use super::PYTHON;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,7 +12,7 @@ pub struct Mounted(PathBuf);
 impl Mounted {
     /// Shows `from` at `to` so that the ids `0..65536` on disk are seen as `100000..165536`.
     pub fn idmapped(from: &Path, to: &Path) -> Mounted {
-        let helper = Command::new("python3")
+        let helper = Command::new(PYTHON)
             .arg(script("idmapped_mount.py"))
             .args([from, to])
             .args(["0", "100000", "65536"])

@@ -169,6 +169,16 @@ impl PodmanHost {
         );
         self.root(&self.script("populate.sh", ""));
         fs::remove_file(plain).unwrap();
+        self.wait_for_the_last_podman();
+    }
+
+    /// Waits until nothing of root's store is mounted: what cleans up after a container may outlive the command that ran it.
+    fn wait_for_the_last_podman(&self) {
+        self.root(
+            "for _ in $(seq 300); do
+                grep -q ' /var/lib/containers/storage/' /proc/self/mountinfo || exit 0; sleep 0.1
+             done; cat /proc/self/mountinfo; exit 1",
+        );
     }
 
     /// Fills root's store with little: an image of one program, a container that was run and one that was not, a volume, a
@@ -184,6 +194,7 @@ impl PodmanHost {
                 'echo x > /x && chown 7:7 /x && echo y > /vol/y && chown 1000:1000 /vol/y && rm /bin/ls'
              podman create --name two --network net -v vol:/vol tiny:1 sleep 100000",
         );
+        self.wait_for_the_last_podman();
     }
 
     /// What root sees of its Podman, a line for each thing (`see.sh`).

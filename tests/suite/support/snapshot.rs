@@ -1,5 +1,6 @@
 //! What a tree is, and what it must be after a shift.
 
+use super::PYTHON;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -30,7 +31,7 @@ impl Snapshot {
     pub fn of(tree: &Path) -> Snapshot {
         let script = script("snapshot.py");
         Snapshot {
-            text: output("python3", [script.as_os_str(), tree.as_os_str()]).stdout,
+            text: output(PYTHON, [script.as_os_str(), tree.as_os_str()]).stdout,
             lines: OnceCell::new(),
         }
     }
@@ -65,7 +66,7 @@ impl Snapshot {
     }
 
     fn expect(&self, args: &[&str]) -> Snapshot {
-        let mut child = Command::new("python3")
+        let mut child = Command::new(PYTHON)
             .arg(script("expect.py"))
             .args(args)
             .stdin(Stdio::piped())

@@ -1,5 +1,6 @@
 //! A command on a terminal (pty) of its own.
 
+use super::PYTHON;
 use std::process::Command;
 
 use super::script;
@@ -15,7 +16,7 @@ pub struct OnTerminal {
 impl OnTerminal {
     /// Runs it on a terminal of so many columns; types the answer when it asks.
     pub fn run(command: &Command, columns: u16, answer: &str) -> OnTerminal {
-        let mut terminal = Command::new("python3");
+        let mut terminal = Command::new(PYTHON);
         terminal
             .arg(script("on_terminal.py"))
             .arg(columns.to_string())

@@ -10,7 +10,7 @@ mod calls;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::Run;
+use super::{Run, seccomp};
 
 /// A system call that changes the disk.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ pub enum Then {
 /// Runs a command; `each` hears of every event that changes the disk while the thread that it happens
 /// in waits.
 pub fn run(command: &Command, mut each: impl FnMut(Event<'_>) -> Then) -> Run {
-    run_all(command, |event| match event {
+    run_all(command, Heard::Changes, |event| match event {
         Event::Reading(_) => Then::GoOn,
         event => each(event),
     })
@@ -151,16 +151,22 @@ pub fn run(command: &Command, mut each: impl FnMut(Event<'_>) -> Then) -> Run {
 
 /// Runs a command in which each call that `fails` picks gives an error instead.
 pub fn run_failing(command: &Command, mut fails: impl FnMut(&Call) -> Option<Errno>) -> Run {
-    run_all(command, |event| match event {
+    run_all(command, Heard::ChangesAndReads, |event| match event {
         Event::Before(call) | Event::Reading(call) => fails(call).map_or(Then::GoOn, Then::Fail),
         Event::After(..) => Then::GoOn,
     })
 }
 
-/// As [`run`]; hears of calls that only read as well.
-fn run_all(command: &Command, each: impl FnMut(Event<'_>) -> Then) -> Run {
+/// Which calls a tracer is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Changes,
+    ChangesAndReads,
+}
+
+fn run_all(command: &Command, heard: Heard, each: impl FnMut(Event<'_>) -> Then) -> Run {
     let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-    let status = Tracer::start(command, &out, &err, each).follow();
+    let status = Tracer::start(command, (&out, &err), heard, each).follow();
     Run {
         command: format!("{command:?}"),
         code: status.code(),
@@ -187,45 +193,50 @@ struct Tracer<F> {
     inside: HashMap<Pid, Call>,
     /// Threads in a call that is to fail.
     failing: HashMap<Pid, Errno>,
-    /// The command itself runs, not the shell that starts it.
-    begun: bool,
     killed: bool,
     /// Calls that nobody has said of whether they change the disk.
     unknown: BTreeSet<u64>,
 }
 
 impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
-    /// Starts the command stopped, so that nothing of it is missed.
-    fn start(command: &Command, out: &File, err: &File, each: F) -> Self {
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", "kill -STOP $$; exec \"$0\" \"$@\""])
-            .arg(command.get_program())
+    /// Starts the command stopped, so that nothing of it is missed. It stops at the calls `heard` of, and at those that nobody
+    /// knows; all others go on at full speed.
+    fn start(command: &Command, (out, err): (&File, &File), heard: Heard, each: F) -> Self {
+        let mut traced = Command::new(command.get_program());
+        traced
             .args(command.get_args())
             .stdin(Stdio::null())
             .stdout(out.try_clone().unwrap())
             .stderr(err.try_clone().unwrap());
         for (name, value) in command.get_envs() {
-            shell.env(name, value.unwrap());
+            traced.env(name, value.unwrap());
         }
-        let leader = Pid::from_raw(shell.spawn().unwrap().id() as i32);
-        let stopped = waitpid(leader, Some(WaitPidFlag::WUNTRACED)).unwrap();
-        assert!(matches!(stopped, WaitStatus::Stopped(..)), "{stopped:?}");
+        // SAFETY: between fork and exec it only makes a system call.
+        unsafe { traced.pre_exec(|| ptrace::traceme().map_err(Into::into)) };
+        let passed = calls::passed(heard).map(|number| (number, nix::libc::SECCOMP_RET_ALLOW));
+        seccomp::filter(&mut traced, passed, nix::libc::SECCOMP_RET_TRACE);
+        let leader = Pid::from_raw(traced.spawn().unwrap().id() as i32);
+        let stopped = waitpid(leader, None).unwrap();
+        assert_eq!(
+            stopped,
+            WaitStatus::Stopped(leader, Signal::SIGTRAP),
+            "at its execve(2)"
+        );
         let options = Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_TRACESECCOMP
             | Options::PTRACE_O_TRACECLONE
             | Options::PTRACE_O_TRACEFORK
             | Options::PTRACE_O_TRACEVFORK
             | Options::PTRACE_O_TRACEEXEC
             | Options::PTRACE_O_EXITKILL;
-        ptrace::seize(leader, options).unwrap();
-        kill(leader, Signal::SIGCONT).unwrap();
+        ptrace::setoptions(leader, options).unwrap();
+        ptrace::cont(leader, None).unwrap();
         Tracer {
             leader,
             each,
             alive: BTreeSet::from([leader]),
             inside: HashMap::new(),
             failing: HashMap::new(),
-            begun: false,
             killed: false,
             unknown: BTreeSet::new(),
         }
@@ -238,39 +249,34 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
         let status = loop {
             let status = waitpid(None, Some(flags)).expect("the command is there");
             self.alive.extend(status.pid());
-            let signal = match status {
+            match status {
                 WaitStatus::Exited(pid, code) => {
                     self.alive.remove(&pid);
                     if pid == self.leader {
                         break ExitStatus::from_raw(code << 8);
                     }
-                    None
                 }
                 WaitStatus::Signaled(pid, signal, _) => {
                     self.alive.remove(&pid);
                     if pid == self.leader {
                         break ExitStatus::from_raw(signal as i32);
                     }
-                    None
+                }
+                WaitStatus::PtraceEvent(pid, _, nix::libc::PTRACE_EVENT_SECCOMP) => {
+                    self.before(pid);
+                    self.let_go_on(pid, None);
                 }
                 WaitStatus::PtraceSyscall(pid) => {
-                    self.syscall(pid);
-                    Some((pid, None))
+                    self.after(pid);
+                    self.let_go_on(pid, None);
                 }
-                WaitStatus::PtraceEvent(pid, _, event) => {
-                    self.begun |= event == nix::libc::PTRACE_EVENT_EXEC;
-                    Some((pid, None))
+                // A new thread or process begins with a SIGSTOP.
+                WaitStatus::PtraceEvent(pid, ..)
+                | WaitStatus::Stopped(pid, Signal::SIGSTOP | Signal::SIGCONT) => {
+                    self.let_go_on(pid, None);
                 }
-                WaitStatus::Stopped(pid, Signal::SIGCONT) => Some((pid, None)),
-                WaitStatus::Stopped(pid, signal) => Some((pid, Some(signal))),
-                _ => None,
-            };
-            if let Some((pid, signal)) = signal {
-                match ptrace::syscall(pid, signal) {
-                    // It was killed.
-                    Ok(()) | Err(Errno::ESRCH) => {}
-                    Err(errno) => panic!("ptrace: {errno}"),
-                }
+                WaitStatus::Stopped(pid, signal) => self.let_go_on(pid, Some(signal)),
+                _ => {}
             }
         };
         self.end_the_rest();
@@ -311,48 +317,47 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
         }
     }
 
-    fn syscall(&mut self, pid: Pid) {
+    /// To the end of the call that it is in, or to the next call that is heard of.
+    fn let_go_on(&self, pid: Pid, signal: Option<Signal>) {
+        let is_inside = self.inside.contains_key(&pid) || self.failing.contains_key(&pid);
+        let gone_on = match is_inside {
+            true => ptrace::syscall(pid, signal),
+            false => ptrace::cont(pid, signal),
+        };
+        match gone_on {
+            // It was killed.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => panic!("ptrace: {errno}"),
+        }
+    }
+
+    /// The thread is about to make a call.
+    fn before(&mut self, pid: Pid) {
         let Ok(info) = ptrace::syscall_info(pid) else {
             return; // It was killed.
         };
-        let then = match info.op {
-            nix::libc::PTRACE_SYSCALL_INFO_ENTRY if self.begun => {
-                // SAFETY: `op` says which member of the union the kernel has filled in.
-                let entry = unsafe { info.u.entry };
-                let call = |name| Call {
-                    thread: pid,
-                    name,
-                    args: entry.args,
-                };
-                match calls::meaning(entry.nr) {
-                    calls::Meaning::Changes(name) if call(name).is_on_disk() => {
-                        let call = call(name);
-                        let then = (self.each)(Event::Before(&call));
-                        self.inside.insert(pid, call);
-                        then
-                    }
-                    calls::Meaning::Changes(name) if name.starts_with("open") => {
-                        (self.each)(Event::Reading(&call(name)))
-                    }
-                    calls::Meaning::Reads(name) => (self.each)(Event::Reading(&call(name))),
-                    calls::Meaning::Unknown => {
-                        self.unknown.insert(entry.nr);
-                        Then::GoOn
-                    }
-                    _ => Then::GoOn,
-                }
+        assert_eq!(info.op, nix::libc::PTRACE_SYSCALL_INFO_SECCOMP);
+        // SAFETY: `op` says which member of the union the kernel has filled in.
+        let entry = unsafe { info.u.seccomp };
+        let call = |name| Call {
+            thread: pid,
+            name,
+            args: entry.args,
+        };
+        let then = match calls::meaning(entry.nr) {
+            calls::Meaning::Changes(name) if call(name).is_on_disk() => {
+                let call = call(name);
+                let then = (self.each)(Event::Before(&call));
+                self.inside.insert(pid, call);
+                then
             }
-            nix::libc::PTRACE_SYSCALL_INFO_EXIT => {
-                // SAFETY: as above.
-                let mut result = unsafe { info.u.exit.sval };
-                if let Some(errno) = self.failing.remove(&pid) {
-                    result = -i64::from(errno as i32);
-                    give(pid, |registers| registers.rax = result as u64);
-                }
-                match self.inside.remove(&pid) {
-                    Some(call) => (self.each)(Event::After(&call, result)),
-                    None => Then::GoOn,
-                }
+            calls::Meaning::Changes(name) if name.starts_with("open") => {
+                (self.each)(Event::Reading(&call(name)))
+            }
+            calls::Meaning::Reads(name) => (self.each)(Event::Reading(&call(name))),
+            calls::Meaning::Unknown => {
+                self.unknown.insert(entry.nr);
+                Then::GoOn
             }
             _ => Then::GoOn,
         };
@@ -361,6 +366,28 @@ impl<F: FnMut(Event<'_>) -> Then> Tracer<F> {
             give(pid, |registers| registers.orig_rax = u64::MAX);
             self.failing.insert(pid, errno);
         }
+        self.kill_if(then);
+    }
+
+    /// The thread has made a call.
+    fn after(&mut self, pid: Pid) {
+        let Ok(info) = ptrace::syscall_info(pid) else {
+            return; // It was killed.
+        };
+        assert_eq!(info.op, nix::libc::PTRACE_SYSCALL_INFO_EXIT);
+        // SAFETY: `op` says which member of the union the kernel has filled in.
+        let mut result = unsafe { info.u.exit.sval };
+        if let Some(errno) = self.failing.remove(&pid) {
+            result = -i64::from(errno as i32);
+            give(pid, |registers| registers.rax = result as u64);
+        }
+        if let Some(call) = self.inside.remove(&pid) {
+            let then = (self.each)(Event::After(&call, result));
+            self.kill_if(then);
+        }
+    }
+
+    fn kill_if(&mut self, then: Then) {
         if then == Then::Kill && !self.killed {
             self.killed = true;
             kill(self.leader, Signal::SIGKILL).expect("the command is there");

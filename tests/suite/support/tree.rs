@@ -1,5 +1,6 @@
 //! Trees to shift, all made by `tree.py`, which lists them.
 
+use super::PYTHON;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,6 @@ fn run(what: &str, at: &Path, options: &[&str]) -> String {
     let program = script("tree.py");
     let args = [program.as_os_str(), what.as_ref(), at.as_os_str()];
     let options = options.iter().map(OsStr::new);
-    let told = output("python3", args.into_iter().chain(options)).stdout;
+    let told = output(PYTHON, args.into_iter().chain(options)).stdout;
     String::from_utf8(told).expect("text")
 }

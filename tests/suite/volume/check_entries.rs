@@ -1,5 +1,6 @@
 //! `check --recursive`: entries below that the user cannot use.
 
+use crate::support::PYTHON;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -104,7 +105,7 @@ fn every_entry_is_checked_however_deep_or_closed() {
         open('last','w').close(); os.chmod('last', 0o600)";
     let deep = top.join("deep");
     directory(&deep, (0, 0), 0o755);
-    sh("python3", ["-c", script, deep.to_str().unwrap(), &name]);
+    sh(PYTHON, ["-c", script, deep.to_str().unwrap(), &name]);
 
     let told = check(
         &top,

@@ -1,5 +1,6 @@
 //! A rollback gives back the operator's own directories and files, not new ones that look like them.
 
+use crate::support::PYTHON;
 use std::fs;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use crate::support::{Idshift, Run, isolation, need_root, output, script, sh};
 /// Every inode of the data-root, in which containerd has its directory, with its number and its time. Files of containers that a
 /// run rewrites are new ones.
 fn inodes(root: &Path) -> Vec<String> {
-    let lines = output("python3", [script("snapshot.py").as_path(), root]).stdout;
+    let lines = output(PYTHON, [script("snapshot.py").as_path(), root]).stdout;
     let line = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap();
         let is_rewritten = value["path"].as_str().is_some_and(|path| {

@@ -8,7 +8,7 @@ use crate::support::daemon::{Daemon, Host};
 use crate::support::docker::*;
 use crate::support::filesystem::{Kind, TestFs};
 use crate::support::terminal::OnTerminal;
-use crate::support::{Idshift, Run, need_root};
+use crate::support::{Idshift, Run, long, need_root};
 
 const DRIVER: &[&str] = &["--storage-driver=overlay2"];
 
@@ -161,11 +161,22 @@ fn it_goes_there_and_back() {
 #[test]
 fn it_goes_there_and_back_on_each_filesystem() {
     need_root();
-    for kind in [Kind::Xfs, Kind::Btrfs] {
-        let fs = TestFs::new(kind);
+    let kinds: &[Kind] = match long() {
+        true => &[Kind::Xfs, Kind::Btrfs],
+        false => &[Kind::Xfs],
+    };
+    for kind in kinds {
+        let fs = TestFs::new(*kind);
         carried_there_and_back(&Host::on(&fs.path()));
     }
-    // The data-root is a mount of its own.
+}
+
+#[test]
+fn a_data_root_that_is_a_mount_goes_there_and_back() {
+    need_root();
+    if !long() {
+        return;
+    }
     let host = Host::new();
     std::fs::create_dir(&host.data_root).unwrap();
     let _fs = TestFs::mount_inside(Kind::Ext4, &host.data_root);

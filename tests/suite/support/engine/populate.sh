@@ -169,3 +169,7 @@ echo secret | docker secret create secret -
 echo config | docker config create config -
 docker service create --detach --name service --network bridge --secret secret --config source=config,target=/config \
     --mount type=volume,src=service,dst=/service --stop-grace-period 1s --restart-delay 0s --user 1000 base:1 sleep 100000
+for _ in $(seq 300); do
+    [ "$(docker service ls --format '{{.Replicas}}')" = 1/1 ] && break
+    sleep 0.2
+done
