@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::contents::{Grade, Report, Table};
+use super::contents::{Grade, Report, Table, encoded_path};
 use crate::fs::escape::one_line;
 
 /// Makes it of the object that the audit printed.
@@ -96,6 +96,9 @@ fn cell(value: &Value) -> String {
         Value::Number(number) => number.to_string(),
         Value::Array(all) => all.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Object(members) => {
+            if let Some(path) = encoded_path(value) {
+                return path;
+            }
             let pairs = members
                 .iter()
                 .map(|(name, value)| format!("{} {}", one_line(name), cell(value)));

@@ -4,8 +4,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use super::tree::Tree;
 use crate::fs::escape::escaped;
+use crate::journal::Name;
 
 /// The verdict of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +81,13 @@ impl Table {
             false => self.more += 1,
         }
     }
+}
+
+/// A path of an object of idshift that is not UTF-8 (`docs/json.md`), as any other.
+pub(super) fn encoded_path(value: &Value) -> Option<String> {
+    let object = value.as_object().map(|_| value)?;
+    let name = Name::deserialize(object).ok()?;
+    Some(shown(&name.0))
 }
 
 /// A name of any bytes, on one line.

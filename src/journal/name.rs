@@ -72,6 +72,20 @@ pub fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok
     Borrowed(path.as_os_str().as_bytes()).serialize(serializer)
 }
 
+/// One that may be missing, for `serialize_with`.
+///
+/// # Errors
+/// The serializer's.
+pub fn serialize_optional_path<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => serialize_path(path, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// Several of them, for `serialize_with`.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::checks::{check_content, check_directories, check_maps, read_database};
 use super::config::{StorageConf, looks_elsewhere, rootless_store};
@@ -83,7 +83,7 @@ pub struct Audit {
     /// Where it would be.
     #[serde(
         skip_serializing_if = "Option::is_none",
-        serialize_with = "optional_path"
+        serialize_with = "name::serialize_optional_path"
     )]
     pub target: Option<PathBuf>,
     /// What was looked at.
@@ -297,12 +297,5 @@ impl Audit {
             would_refuse
                 .map(|it| Finding::warning("now", format!("a run would be refused now: {it}"))),
         );
-    }
-}
-
-fn optional_path<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    match path {
-        Some(path) => name::serialize_path(path, serializer),
-        None => serializer.serialize_none(),
     }
 }

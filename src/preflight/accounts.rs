@@ -7,6 +7,8 @@ use std::sync::RwLock;
 
 use serde::Serialize;
 
+use crate::journal::name;
+
 /// An account that people log in to: it has a shell and is not of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Account {
@@ -15,6 +17,7 @@ pub struct Account {
     /// Its uid.
     pub uid: u32,
     /// Its home directory, as the account says.
+    #[serde(serialize_with = "name::serialize_path")]
     pub home: PathBuf,
 }
 

@@ -4,6 +4,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::exit::{Exit, Failure};
@@ -93,8 +94,10 @@ impl Invocation {
         self.service
     }
 
-    /// Adds a member that objects of this command have beside those of all.
-    pub fn add(&mut self, name: &str, value: Value) {
+    /// Adds a member that objects of this command have beside those of all; null where it cannot be written. A run that is
+    /// over is not refused for it.
+    pub fn add(&mut self, name: &str, value: &impl Serialize) {
+        let value = serde_json::to_value(value).unwrap_or_default();
         self.more.insert(name.into(), value);
     }
 

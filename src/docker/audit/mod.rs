@@ -33,7 +33,7 @@ use super::inventory::volumes::VolumeElsewhere;
 use super::migration_plan::shifted_before;
 use crate::engine::RunControl;
 use crate::host::{Finding, Level};
-use crate::journal::Store;
+use crate::journal::{Store, name};
 use containers::Troubled;
 use state::RootState;
 use strategies::Strategy;
@@ -44,6 +44,7 @@ use work::Work;
 #[derive(Clone, Debug, Serialize)]
 pub struct Audit {
     /// The data-root.
+    #[serde(serialize_with = "name::serialize_path")]
     pub data_root: PathBuf,
     /// Whose images, containers and volumes there are.
     pub state: RootState,

@@ -13,6 +13,7 @@ use super::owner_stats::OwnerStats;
 use super::remap::Remap;
 use crate::fs::escape::shell_word;
 use crate::idmap::subid::DEFAULT_USER;
+use crate::journal::name;
 use crate::preflight::accounts::Account;
 use crate::preflight::homes::{self, Claim};
 use crate::preflight::mount_views::idmapped;
@@ -59,6 +60,7 @@ pub struct BindMount {
     /// The container.
     pub container: String,
     /// On the host.
+    #[serde(serialize_with = "name::serialize_path")]
     pub source: PathBuf,
     /// In the container.
     pub destination: String,
@@ -82,6 +84,7 @@ pub struct BindMount {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writable: Option<bool>,
     /// Directories above that the container's root may not search; only runc before 1.1 minds.
+    #[serde(serialize_with = "name::serialize_paths")]
     pub closed_parents: Vec<PathBuf>,
     /// What to do about it.
     pub kind: Advice,

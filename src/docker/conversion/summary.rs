@@ -16,6 +16,7 @@ use crate::journal::name;
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ConversionSummary {
     /// containerd's directory.
+    #[serde(serialize_with = "name::serialize_path")]
     pub containerd: PathBuf,
     /// Images.
     pub images: usize,
@@ -44,11 +45,15 @@ pub struct ConversionSummary {
     /// Bytes that the store still takes up when its snapshots are renamed: its blobs.
     pub left_bytes: u64,
     /// Where it is then.
+    #[serde(serialize_with = "name::serialize_path")]
     pub left_at: PathBuf,
     /// What else is in this containerd: namespaces of others.
     pub other_namespaces: Vec<String>,
     /// What a conversion had made that was cut short before it changed anything. The run removes it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "name::serialize_optional_path"
+    )]
     pub leftover: Option<PathBuf>,
     /// Files of snapshots that are not as they are in the blobs of their layers, as far as these were read.
     #[serde(serialize_with = "name::serialize_paths")]

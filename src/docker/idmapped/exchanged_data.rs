@@ -25,6 +25,7 @@ use crate::fs::stat::stat_at;
 use crate::fs::walk::{Visit, walk};
 use crate::fs::{Dir, DirPath, Names, Root, Stat};
 use crate::idmap::{Direction, IdMap, Mapped, MountMap, RangeMap};
+use crate::journal::name;
 
 /// Why the mount shows it with other owners than expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,6 +41,7 @@ pub enum ExchangedKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExchangedData {
     /// From the data-root: `backup`, `volumes/NAME`, `overlay2/LAYER`.
+    #[serde(serialize_with = "name::serialize_path")]
     pub path: PathBuf,
     /// Why.
     pub kind: ExchangedKind,

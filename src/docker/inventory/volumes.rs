@@ -18,6 +18,7 @@ use crate::docker::path_owner::{PathOwner, is_link, whose};
 use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
 use crate::fs::escape::escaped;
+use crate::journal::name;
 use options::behind_options;
 pub use options::bound_path;
 
@@ -29,7 +30,10 @@ pub struct VolumeElsewhere {
     /// What is there instead, for people: `a symlink to /srv/data`.
     pub what: String,
     /// The directory that holds its content, where that is one of this host.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "name::serialize_optional_path"
+    )]
     pub dir: Option<PathBuf>,
     /// What happens to its content.
     pub becomes: Disposition,

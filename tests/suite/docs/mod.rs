@@ -1,6 +1,7 @@
 //! The documentation: its commands are run, its tables compared with what the program prints.
 
 mod json;
+mod json_paths;
 mod links;
 mod modules;
 mod page;

@@ -66,16 +66,13 @@ pub fn run(command: &MigrationCommand<'_>, call: &mut Invocation) -> Result<Exit
         false => SummaryKind::Shift,
     };
     if let Some(summary) = &migrated.migration.store_summary {
-        let summary = serde_json::to_value(summary).map_err(Failure::refused)?;
         call.add("containerd_store", summary);
     }
     if !migrated.shared_ranges.is_empty() {
-        let shared = serde_json::to_value(&migrated.shared_ranges);
-        call.add("shared_ranges", shared.map_err(Failure::refused)?);
+        call.add("shared_ranges", &migrated.shared_ranges);
     }
     if command.idmapped {
-        let exchanged = serde_json::to_value(&migrated.migration.exchanged);
-        call.add("exchanged", exchanged.map_err(Failure::refused)?);
+        call.add("exchanged", &migrated.migration.exchanged);
     }
     print_report(
         call,

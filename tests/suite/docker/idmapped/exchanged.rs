@@ -1,8 +1,10 @@
 //! What is in a data-root and is no container's, or has ids of the range already, is named before a mount shows it with other
 //! owners.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -65,6 +67,48 @@ fn what_is_seen_with_other_owners_is_named_before() {
     revert(&idshift, &host, &[]).exits(0);
     assert_eq!(count(top, IN_RANGE), 3);
     assert_eq!(count(&top.join("backup"), &["-uid", "1000"]), 4);
+}
+
+/// Of a volume's directory and of the place that another volume leads to. A run that changed the disk says so.
+#[test]
+fn names_that_are_not_utf8_are_told_as_any_other() {
+    need_root();
+    let host = Host::new();
+    tiny(&host);
+    let idshift = Idshift::new();
+    let volumes = host.data_root.join("volumes");
+    made(
+        &volumes.join("vol").join(OsStr::from_bytes(b"alt-f\xfcr")),
+        1000,
+    );
+    let elsewhere = host.beside().join(OsStr::from_bytes(b"d\xe4ten"));
+    fs::create_dir(&elsewhere).unwrap();
+    fs::create_dir(volumes.join("far")).unwrap();
+    symlink(&elsewhere, volumes.join("far/_data")).unwrap();
+    // By base64(1).
+    let name = json!({"b64": "dm9sdW1lcy92b2wvYWx0LWb8cg=="});
+
+    let audited = audit_with(&host, &["--json"]);
+    assert_eq!(audited.json()["ending"], "done", "{audited}");
+    assert_eq!(audited.json()["ways"][1]["exchanged"][0]["path"], name);
+    let dir = &audited.json()["volumes_elsewhere"][0]["dir"]["b64"];
+    assert_eq!(decoded(dir), elsewhere.as_os_str().as_bytes(), "{audited}");
+    fs::remove_dir_all(volumes.join("far")).unwrap();
+
+    let run = migrate(&idshift, &host, &["--idmapped", "--json"]).exits(0);
+    assert_eq!(run.json()["ending"], "done", "{run}");
+    assert_eq!(run.json()["exchanged"][0]["path"], name, "{run}");
+    let shown = host.data_root.join(INNER).join("volumes/vol");
+    let shown = shown.join(OsStr::from_bytes(b"alt-f\xfcr"));
+    assert_eq!(shown.symlink_metadata().unwrap().uid(), 101_000);
+    revert(&idshift, &host, &[]).exits(0);
+}
+
+/// What base64(1) makes of it.
+fn decoded(text: &Value) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text.as_str().unwrap_or_default()).unwrap();
+    output("base64", [OsStr::new("-d"), file.path().as_os_str()]).stdout
 }
 
 /// Makes them. What is to be said of them.
