@@ -34,6 +34,18 @@ pub struct Problem {
     pub reason: String,
 }
 
+/// Why an inode is not where a journal says: its name is gone.
+pub(super) const GONE: &str = "is gone, or was renamed";
+/// The same: its name is another inode's.
+pub(super) const REPLACED: &str = "another inode has its name now";
+
+impl Problem {
+    /// Whether the inode is not there to be compared: a daemon and its containers remove files and make them anew.
+    fn is_absent(&self) -> bool {
+        self.kind == ProblemKind::Conflict && [GONE, REPLACED].contains(&&self.reason[..])
+    }
+}
+
 /// Something that was in the way of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {
@@ -66,6 +78,10 @@ pub struct Stats {
     pub failed: u64,
     /// Inodes that are not what the record says.
     pub conflicts: u64,
+    /// Of the conflicts, those whose name is gone.
+    pub gone: u64,
+    /// Of the conflicts, those whose name is another inode's.
+    pub replaced: u64,
     /// Of the conflicts, those that `rollback --force` undoes all the same.
     pub forcible: u64,
     /// Mount points not crossed.
@@ -84,7 +100,7 @@ pub struct Stats {
     pub kinds: HashMap<FileType, u64>,
     /// Changed inodes by owners.
     pub owners: HashMap<Owners, u64>,
-    /// What was left as it is, the first of them.
+    /// What was left as it is, the first of them; before those that are not there, all others.
     pub problems: Vec<Problem>,
     /// Mount points not crossed, the first of them.
     pub mount_paths: Vec<PathBuf>,
@@ -114,9 +130,25 @@ impl Stats {
             ProblemKind::Unmapped => self.unmapped += 1,
             ProblemKind::Protected => self.failed += 1,
             ProblemKind::Failed => self.failed += 1,
-            ProblemKind::Conflict => self.conflicts += 1,
+            ProblemKind::Conflict => {
+                self.conflicts += 1;
+                self.gone += u64::from(problem.reason == GONE);
+                self.replaced += u64::from(problem.reason == REPLACED);
+            }
         }
-        push_listed(&mut self.problems, problem);
+        self.list_problem(problem);
+    }
+
+    /// Lists it. However many are not there, none hides another one.
+    fn list_problem(&mut self, problem: Problem) {
+        if problem.is_absent() {
+            return push_listed(&mut self.problems, problem);
+        }
+        let others = self.problems.partition_point(|it| !it.is_absent());
+        if others < MOST_LISTED {
+            self.problems.insert(others, problem);
+            self.problems.truncate(MOST_LISTED);
+        }
     }
 
     /// Of a run that ended before it changed anything.
@@ -145,6 +177,8 @@ impl Stats {
         self.unmapped += other.unmapped;
         self.failed += other.failed;
         self.conflicts += other.conflicts;
+        self.gone += other.gone;
+        self.replaced += other.replaced;
         self.forcible += other.forcible;
         self.mounts += other.mounts;
         self.excluded += other.excluded;
@@ -161,7 +195,7 @@ impl Stats {
         other
             .problems
             .into_iter()
-            .for_each(|p| push_listed(&mut self.problems, p));
+            .for_each(|p| self.list_problem(p));
         other
             .mount_paths
             .into_iter()
@@ -292,5 +326,53 @@ impl Report {
             Ending::Done if self.stats.left() > 0 => Outcome::SomeLeft,
             Ending::Done => Outcome::Done,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conflict(name: &str, reason: &str) -> Problem {
+        Problem {
+            path: PathBuf::from(name),
+            kind: ProblemKind::Conflict,
+            reason: reason.into(),
+        }
+    }
+
+    #[test]
+    fn what_is_gone_hides_no_other_difference() {
+        let mut stats = Stats::default();
+        for n in 0..1500 {
+            let reason = if n % 3 == 0 { REPLACED } else { GONE };
+            stats.add_problem(conflict(&n.to_string(), reason));
+        }
+        let mut thread = Stats::default();
+        thread.add_problem(conflict(
+            "first",
+            "is 7:0 0644, and should be 100000:0 0644",
+        ));
+        thread.add_problem(conflict("third", GONE));
+        stats.add_problem(conflict(
+            "second",
+            "is 8:0 0644, and should be 100000:0 0644",
+        ));
+        stats.add(thread);
+        let counts = (stats.conflicts, stats.gone, stats.replaced);
+        assert_eq!(counts, (1503, 1001, 500));
+        assert_eq!(stats.problems.len(), MOST_LISTED);
+        let names: Vec<_> = stats.problems.iter().map(|it| it.path.to_str()).collect();
+        assert_eq!(names[..4], ["second", "first", "0", "1"].map(Some));
+    }
+
+    #[test]
+    fn no_more_are_listed_than_said() {
+        let mut stats = Stats::default();
+        for n in 0..1200 {
+            stats.add_problem(conflict(&n.to_string(), "is another"));
+        }
+        assert_eq!(stats.problems.len(), MOST_LISTED);
+        assert_eq!(stats.problems[999].path, PathBuf::from("999"));
     }
 }

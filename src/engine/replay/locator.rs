@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::job::Replay;
 use crate::engine::ProblemKind;
+use crate::engine::report::{GONE, REPLACED};
 use crate::engine::target::Target;
 use crate::fs::dir_cache::{DirCache, Mounts, PathChain};
 use crate::fs::live_mounts::LiveMounts;
@@ -40,9 +41,7 @@ pub(super) struct Locator<'a> {
     remade: HashSet<StepPath>,
 }
 
-/// Why an inode is not where the journal says.
-pub(super) const GONE: &str = "is gone, or was renamed";
-pub(super) const REPLACED: &str = "another inode has its name now";
+/// Why an inode cannot be looked at.
 const MOUNTED: &str =
     "something is mounted in its path now; `findmnt` shows it, and `umount` removes it";
 

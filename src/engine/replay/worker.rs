@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::change::{Changer, ToChange};
 use super::job::{FailurePolicy, Replay};
-use super::locator::{EntryProblem, GONE, Locator, REPLACED};
+use super::locator::{EntryProblem, Locator};
 use crate::engine::missing_tree::NotTheTree;
-use crate::engine::report::push_listed;
+use crate::engine::report::{GONE, REPLACED, push_listed};
 use crate::engine::{Problem, ProblemKind, Stats};
 use crate::fs::live_mounts::LiveMounts;
 use crate::fs::{FirstCall, LookupEntry, PinnedFiles, Root, Stat, process};

@@ -52,6 +52,8 @@ fn members(report: &Report, manifest: Option<&Path>) -> Value {
         "unmapped": stats.unmapped,
         "failed": stats.failed,
         "conflicts": stats.conflicts,
+        "gone": stats.gone,
+        "replaced": stats.replaced,
         "skipped": stats.mounts + stats.excluded + stats.vanished,
         "skipped_mounts": paths(&stats.mount_paths),
         "excluded": stats.excluded,
