@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 
+from ansible_collections.idshift.idshift.plugins.module_utils.command import one_line
+
 COLUMNS = ["host", "state", "verdict", "images", "containers", "volumes", "inodes", "stopped for", "by a mount",
            "need work"]
 
@@ -56,13 +58,13 @@ def fleet(hosts, found_by_host):
 
 def fleet_table(rows):
     """The rows as text, a list of lines, and below them what is in the way on which host."""
-    cells = [COLUMNS] + [row["cells"] for row in rows]
+    cells = [COLUMNS] + [[one_line(cell) for cell in row["cells"]] for row in rows]
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
     for row in rows:
         notes = [row["why"]] if row["why"] else []
         notes += ["%s: %s" % (one["what"], one["found"]) for one in row["findings"] if one["level"] == "error"]
-        lines += ["%s: %s" % (row["host"], note) for note in notes + row["needs_work"]]
+        lines += [one_line("%s: %s" % (row["host"], note)) for note in notes + row["needs_work"]]
     return lines
 
 

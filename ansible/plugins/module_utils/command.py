@@ -25,11 +25,12 @@ class Result:
         """Why it did not work."""
         return self.said.get("error") or self.reasons() or self.stderr.strip() or "no message"
 
-    def reasons(self):
-        """The inodes that it failed on or left, and why: the first ten."""
+    def reasons(self, total=0):
+        """The inodes that it failed on or left, and why: the first ten. `total`: how many there are, where not all are listed."""
         left = (self.said.get("why") or []) + (self.said.get("problems") or [])
-        lines = ["%s: %s" % (path_text(one["path"]), one["reason"]) for one in left]
-        more = ["and %d more" % (len(lines) - 10)] if len(lines) > 10 else []
+        lines = [": ".join([path_text(one["path"])] * ("path" in one) + [one["reason"]]) for one in left]
+        total = max(total, len(lines))
+        more = ["and %d more" % (total - 10)] if total > 10 else []
         return "\n".join(lines[:10] + more)
 
     def summary(self):
@@ -40,9 +41,20 @@ class Result:
         return {counts.get(name, name): self.said[name] for name in names if name in self.said}
 
 
+def one_line(text):
+    """Text of a host on one line: nothing in it steers the terminal of who reads it, or looks like a line of another host."""
+    harmless = lambda letter: letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+    return "".join(harmless(letter) for letter in str(text))
+
+
 def path_text(path):
     """A path of the JSON as text. What is not UTF-8 stays encoded."""
-    return path if isinstance(path, str) else "base64:" + path["b64"]
+    return one_line(path if isinstance(path, str) else "base64:" + path["b64"])
+
+
+def is_unfinished(journal):
+    """Whether its run, or the rollback of its run, has begun and not ended."""
+    return journal.get("state") in ("unfinished", "rollback unfinished")
 
 
 class Idshift:

@@ -3,7 +3,7 @@
 """What a run changes, as `--diff` shows it."""
 from __future__ import annotations
 
-from ansible_collections.idshift.idshift.plugins.module_utils.command import path_text
+from ansible_collections.idshift.idshift.plugins.module_utils.command import one_line, path_text
 
 
 def _pair(ids):
@@ -36,14 +36,15 @@ def needs_work(audit):
             where = "%s on %s" % (path_text(one["source"]), path_text(one["destination"]))
             lines.append("bind mount of %s: %s, owner %s -> %s" % (one["container"], where, one["owner"], one["advice"]))
     lines += ["volume elsewhere: %s" % volume_text(one) for one in audit.get("volumes_elsewhere") or []]
-    return lines
+    return [one_line(line) for line in lines]
 
 
 def volume_text(volume):
     """A volume whose content is elsewhere; its members are strings or paths."""
     if not isinstance(volume, dict):
         return str(volume)
-    return ", ".join("%s %s" % (name, volume[name]) for name in sorted(volume) if isinstance(volume[name], str))
+    is_text = lambda value: isinstance(value, str) or isinstance(value, dict) and "b64" in value
+    return ", ".join("%s %s" % (name, path_text(volume[name])) for name in sorted(volume) if is_text(volume[name]))
 
 
 def diff_of(title, said, audit=None):
@@ -52,8 +53,8 @@ def diff_of(title, said, audit=None):
     text = [{
         "before_header": "%s: owners now" % title,
         "after_header": "%s: owners then" % title,
-        "before": "".join(line + "\n" for line in before),
-        "after": "".join(line + "\n" for line in after),
+        "before": "".join(one_line(line) + "\n" for line in before),
+        "after": "".join(one_line(line) + "\n" for line in after),
     }]
     lines = needs_work(audit or {})
     if lines:

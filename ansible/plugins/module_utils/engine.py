@@ -3,6 +3,7 @@
 """The Docker daemon: stops and starts it with systemd, and asks it what it has."""
 from __future__ import annotations
 
+import calendar
 import http.client
 import json
 import socket
@@ -73,16 +74,18 @@ class Contents:
     def __init__(self, api):
         containers = api.ask("GET", "/containers/json?all=1")
         self.containers = set(_names(containers))
-        self.running = _names(one for one in containers if one["State"] in ("running", "restarting", "paused"))
+        up = _names(one for one in containers if one["State"] in ("running", "restarting", "paused"))
+        known = {name: api.container(name) for name in up}
+        # They are started again. Whether they run then says nothing.
+        self.unstable = [name for name in up if _is_unstable(known[name])]
+        self.running = [name for name in up if name not in self.unstable]
         # A container with --rm goes when the daemon stops.
-        self.passing = {
-            name for name in self.running if (api.container(name).get("HostConfig") or {}).get("AutoRemove")
-        }
+        self.passing = {name for name in up if (known[name].get("HostConfig") or {}).get("AutoRemove")}
         volumes = api.ask("GET", "/volumes").get("Volumes") or []
         self.volumes = {volume["Name"] for volume in volumes}
         images = api.ask("GET", "/images/json") or []
         self.tags = {tag for image in images for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"}
-        self.anonymous = {mount for name in self.passing for mount in _volumes_of(api.container(name))}
+        self.anonymous = {mount for name in self.passing for mount in _volumes_of(known[name])}
 
     def lacks(self, before):
         """What was there before, and is not now."""
@@ -90,6 +93,21 @@ class Contents:
         lost += ["volume " + name for name in before.volumes - before.anonymous - self.volumes]
         lost += ["image " + name for name in before.tags - self.tags]
         return sorted(lost)
+
+
+# Docker takes a container that has run for so long for one that works, and restarts it at once the next time.
+SECONDS_OF_ONE_THAT_WORKS = 10
+
+
+def _is_unstable(container):
+    """Whether it ends again and again, and its restart policy starts it each time."""
+    state = container["State"]
+    if state.get("Restarting"):
+        return True
+    if not container.get("RestartCount"):
+        return False
+    started = calendar.timegm(time.strptime(state["StartedAt"][:19], "%Y-%m-%dT%H:%M:%S"))
+    return time.time() - started < SECONDS_OF_ONE_THAT_WORKS
 
 
 def _volumes_of(container):
@@ -130,8 +148,12 @@ class Daemon:
     def _stop(self, with_containerd):
         units = self.UNITS + (("containerd.service",) if with_containerd else ())
         # Docker that its socket would start on demand is started by this question; what it has is to be known.
-        if any(self.is_active(unit) for unit in self.UNITS) and self.before is None:
-            self.before = Contents(self.api)
+        if self.before is None:
+            if any(self.is_active(unit) for unit in self.UNITS):
+                self.before = Contents(self.api)
+                self._stop_what_outlives_it()
+        # Later, one that has failed is not to be started by a question.
+        elif self.is_active("docker.service") and self._answers():
             self._stop_what_outlives_it()
         active = [unit for unit in units if self.is_active(unit)]
         # Later stops find less active: what was there at first is started again.
@@ -157,7 +179,7 @@ class Daemon:
 
     def _stop_what_outlives_it(self):
         if self.api.ask("GET", "/info").get("LiveRestoreEnabled"):
-            for name in self.before.running:
+            for name in _names(self.api.ask("GET", "/containers/json")):
                 self.api.ask("POST", "/containers/%s/stop" % urllib.parse.quote(name), timeout=600)
 
     def start_also_enabled(self):
@@ -213,7 +235,7 @@ class Daemon:
     def _start_containers(self):
         troubles = {}
         wanted = [name for name in self.before.running if name not in self.before.passing]
-        for name in wanted:
+        for name in wanted + self.before.unstable:
             try:
                 if not self.api.container(name)["State"]["Running"]:
                     self.api.ask("POST", "/containers/%s/start" % urllib.parse.quote(name))
@@ -222,6 +244,8 @@ class Daemon:
         if wanted:
             # One that ends at once has ended by then.
             time.sleep(self.module.params["settle"])
+        for name in self.before.unstable:
+            troubles.pop(name, None)
         for name in wanted:
             state = self.api.container(name)["State"]
             if not state["Running"] or state.get("Restarting"):

@@ -3,12 +3,9 @@
 """What the module journal does: verify, finish or roll back one run."""
 from __future__ import annotations
 
-from ansible_collections.idshift.idshift.plugins.module_utils.command import Idshift, options, path_text
+from ansible_collections.idshift.idshift.plugins.module_utils.command import Idshift, is_unfinished, options, path_text
 from ansible_collections.idshift.idshift.plugins.module_utils.diff import diff_of
 from ansible_collections.idshift.idshift.plugins.module_utils.engine import Daemon, EngineError
-
-# A daemon and its containers make files anew. These say so, and all else says that an inode has another owner.
-REPLACED = ("another inode has its name now", "is gone, or was renamed")
 
 
 class JournalTask:
@@ -37,12 +34,21 @@ class JournalTask:
         if not journals:
             self.module.fail_json(msg="There are no journals on this host.")
         if wanted == "latest":
-            return journals[-1]
+            wanted = self._latest()
         for one in journals:
             number = one["id"].split("-")[0]
             if wanted in (one["id"], one.get("path")) or wanted.isdigit() and int(wanted) == int(number):
+                if "path" not in one:
+                    self.module.fail_json(msg="Journal %s: %s" % (one["id"], one["error"]))
                 return one
         return self.module.fail_json(msg="There is no journal %s on this host." % wanted)
+
+    def _latest(self):
+        """The id of the newest run's journal. One that is empty is of no run, and idshift passes over it."""
+        latest = self.idshift.run("journal check", "latest", *self.idshift.journal_dir())
+        if "id" not in latest.said:
+            self.module.fail_json(msg=latest.message, rc=latest.code)
+        return latest.said["id"]
 
     def _command(self, command, *more):
         line = [self.run_of_journal["id"]] + list(more) + self.idshift.journal_dir()
@@ -50,22 +56,25 @@ class JournalTask:
 
     def _verify(self):
         found = self._command("verify")
-        problems = found.said.get("problems") or []
-        total = sum(found.said.get(name) or 0 for name in ("conflicts", "failed", "unmapped"))
-        replaced = [one for one in problems if self.params["allow_replaced"] and one["reason"] in REPLACED]
-        left = [one for one in problems if one not in replaced]
-        found.said["problems"] = left
+        count = lambda *names: sum(found.said.get(name) or 0 for name in names)
+        # A daemon and its containers make files anew. All else is an inode that has another owner.
+        replaced = count("gone", "replaced")
+        left = count("conflicts", "failed", "unmapped") - (replaced if self.params["allow_replaced"] else 0)
+        # The list ends at a thousand; the counts do not. What is gone or replaced comes last.
+        found.said["problems"] = (found.said.get("problems") or [])[:left]
         self.result.update(found.summary())
-        # The list of problems ends at a thousand; the counts do not.
-        if found.code == 0 or found.code == 3 and not left and total == len(replaced):
-            self._exit(False, replaced=len(replaced))
-        more = total - len(problems)
-        message = found.message + ("\nand %d more" % more if more else "")
-        self._fail("Not as the journal says. " + message, rc=found.code, differences=left, replaced=len(replaced))
+        if found.code == 0 or found.code == 3 and not left:
+            self._exit(False, replaced=replaced)
+        message = found.said.get("error") or found.reasons(left) or found.message
+        differences = found.said["problems"]
+        self._fail("Not as the journal says. " + message, rc=found.code, differences=differences, replaced=replaced)
 
     def _finish(self):
-        if self.run_of_journal.get("state") != "unfinished":
+        state = self.run_of_journal["state"]
+        if state == "finished":
             self._exit(False)
+        if state != "unfinished":
+            self._fail("The state of this run is '%s': it cannot be finished. state=rolled_back undoes what is left of it." % state)
         if self.module.check_mode:
             self._exit(True)
         self._with_daemon_stopped("resume")
@@ -88,7 +97,7 @@ class JournalTask:
         try:
             if daemon:
                 daemon.stop(with_containerd=any("containerd" in root for root in roots))
-                if self.run_of_journal.get("state") in ("unfinished", "rollback unfinished"):
+                if is_unfinished(self.run_of_journal):
                     daemon.start_also_enabled()
         except EngineError as error:
             self._fail(str(error), not_running=error.not_running)

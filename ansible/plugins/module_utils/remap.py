@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.idshift.idshift.plugins.module_utils.command import Idshift, options
+from ansible_collections.idshift.idshift.plugins.module_utils.command import Idshift, is_unfinished, one_line, options
 from ansible_collections.idshift.idshift.plugins.module_utils.diff import diff_of, needs_work
 from ansible_collections.idshift.idshift.plugins.module_utils.engine import Daemon, EngineError
 
 WHERE = ["data_root", "userns_remap", "daemon_json", "journal_dir"]
-HOW = ["create_user", "write_daemon_json", "bind_mounts", "allow_outside_links", "immutable", "jobs", "rate", "nice"]
+HOW = ["write_daemon_json", "bind_mounts", "allow_outside_links", "immutable", "jobs", "rate", "nice"]
 OPTIONS = {
-    "docker migrate": ["idmapped", "copy", "set_userns_host", "allow_home"],
-    "docker revert": ["to_containerd"],
+    "docker migrate": ["create_user", "idmapped", "copy", "set_userns_host", "allow_home"],
+    "docker revert": ["to_containerd", "undated"],
 }
-OPPOSITE = {"docker migrate": "docker revert", "docker revert": "docker migrate"}
 
 # Stopping Docker helps. Nothing else that stands in the way of a run is cured by this task.
 CURED_BY_STOP = ("in-use", "use-unknown", "mounted")
@@ -47,8 +46,7 @@ class RemapTask:
         self.result["diff"] = diff_of(self.command, dry.said, self.audit if self.is_remap else None)
         self.result.update(dry.summary())
         if self.module.check_mode:
-            manifest = {"manifest": self.params["manifest"]} if self.params["manifest"] else {}
-            self.module.exit_json(changed=True, **manifest, **self.result)
+            self.module.exit_json(changed=True, **self._manifest(), **self.result)
         self._migrate()
 
     def _fail(self, message, **more):
@@ -76,8 +74,13 @@ class RemapTask:
         names = WHERE + HOW + OPTIONS[command or self.command] + list(more)
         return options(self.params, names)
 
+    def _manifest(self):
+        """The result that names the manifest, where one is written. What is copied or rolled back has none."""
+        path, without = self.params["manifest"], "copy" if self.is_remap else "to_containerd"
+        return {"manifest": path} if self.module.check_mode and path and not self.params[without] else {}
+
     def _dry_run(self):
-        more = ["manifest"] if self.module.check_mode else []
+        more = ["manifest"] if self._manifest() else []
         dry = self.idshift.run(self.command, "--dry-run", *self._line(more=more))
         if dry.code != 0:
             self._fail("Refused before anything was changed. " + dry.message, rc=dry.code, **dry.summary())
@@ -95,7 +98,7 @@ class RemapTask:
         running = set(self.audit["running"])
         bad = [one for one in self.audit["containers"] if one["container"] in running]
         if bad:
-            lines = ["%s %s -> %s" % (one["container"], one["why"], one["remedy"]) for one in bad]
+            lines = [one_line("%s %s -> %s" % (one["container"], one["why"], one["remedy"])) for one in bad]
             self._fail("Refused before anything was changed. Containers that run now will not work:\n" + "\n".join(lines))
 
     def _migrate(self):
@@ -132,7 +135,7 @@ class RemapTask:
     def _undo_failed_run(self, done, before):
         """The run said that it failed. Mostly it has undone itself, and what it did not is in a journal."""
         undone, message = done.ending in ("refused", "rolled-back", "usage", "nothing"), done.message
-        left = [one for one in self.idshift.journals() if one["id"] not in before and one.get("state") == "unfinished"]
+        left = [one for one in self.idshift.journals() if one["id"] not in before and is_unfinished(one)]
         if not undone and done.ending != "rollback-incomplete":
             undone = True
             for journal in left:
@@ -151,13 +154,24 @@ class RemapTask:
         back = self.idshift.run("rollback", journal, "--yes", *self.idshift.journal_dir())
         undone_by = "rollback"
         if back.ending == "refused":
-            # A daemon has run on it. What it made since is carried as well.
-            command = undone_by = OPPOSITE[self.command]
-            idmapped = ["--idmapped"] if self.audit["state"] == "idmapped" else []
-            line = [one for one in self._line(command) if one != "--idmapped"]
-            back = self.idshift.run(command, "--yes", *line, *idmapped)
+            undone_by, back = self._go_back()
         why = why if back.code == 0 else "%s. %s failed: %s" % (why, undone_by, back.message)
         self._end_undone(back.code == 0, why, undone_by=undone_by)
+
+    def _go_back(self):
+        """A daemon has run on it: what it made since is carried as well, to where all was before. The last command, and what it
+        said."""
+        by_mount = self.audit["state"] == "idmapped"
+        if self.is_remap:
+            back = self.idshift.run("docker revert", "--yes", *self._line_back("docker revert"))
+            if back.code != 0 or not by_mount:
+                return "docker revert", back
+        line = self._line_back("docker migrate") + (["--idmapped"] if by_mount else [])
+        return "docker migrate", self.idshift.run("docker migrate", "--yes", *line)
+
+    def _line_back(self, command):
+        """What the task says of its own way does not hold for the way back."""
+        return [one for one in self._line(command) if one not in ("--idmapped", "--copy", "--to-containerd")]
 
     def _end_undone(self, undone, why, **more):
         """Docker starts on what there was before, or does not start on what is neither."""

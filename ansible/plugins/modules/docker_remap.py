@@ -33,7 +33,7 @@ options:
     type: bool
     default: false
   create_user:
-    description: Create the user C(dockremap) and its ranges where they are missing.
+    description: With O(state=remapped), create the user C(dockremap) and its ranges where they are missing.
     type: bool
     default: true
   write_daemon_json:
@@ -56,6 +56,13 @@ options:
     description: With O(state=plain), go back to the containerd image store, as long as no daemon has run on the result.
     type: bool
     default: false
+  undated:
+    description:
+      - With O(state=plain), for a host that is remapped by a mount. What becomes of files of which it is not known whether they had an id
+        of the range before, as after a copy. V(keep) leaves their owners, V(give-back) makes them root's.
+      - Without it, such a host is refused. It counts for the way back of a host that fails, too.
+    type: str
+    choices: [keep, give-back]
   allow_outside_links:
     description: Also change files that have a hard link outside of the data-root.
     type: bool
@@ -73,7 +80,9 @@ options:
     type: bool
     default: false
   manifest:
-    description: In check mode, write each change to this file on the host. Compressed when its name ends in C(.zst).
+    description:
+      - In check mode, write each change to this file on the host. Compressed when its name ends in C(.zst).
+      - With O(copy) or O(to_containerd) there is none.
     type: path
   data_root:
     description: Docker's data-root, where it is not the one of the C(dockerd) of the host.
@@ -141,7 +150,7 @@ journal_path:
   type: str
 manifest:
   description: Path of the manifest on the host.
-  returned: in check mode, with O(manifest)
+  returned: in check mode, with O(manifest), where one is written
   type: str
 owners:
   description: Pairs of owners, each with RV(owners[].before), RV(owners[].after) and RV(owners[].count).
@@ -183,6 +192,7 @@ def main():
         "bind_mounts": {"type": "bool", "default": False},
         "allow_home": {"type": "bool", "default": False},
         "to_containerd": {"type": "bool", "default": False},
+        "undated": {"type": "str", "choices": ["keep", "give-back"]},
         "allow_outside_links": {"type": "bool", "default": False},
         "immutable": {"type": "str", "choices": ["refuse", "clear"]},
         "allow_empty": {"type": "bool", "default": False},

@@ -19,7 +19,7 @@ options:
   state:
     description:
       - V(verified) compares the disk with the journal, and fails where they differ. Changes nothing.
-      - V(finished) finishes a run that was killed.
+      - V(finished) finishes a run that was killed. It fails when a rollback of the run was begun.
       - V(rolled_back) undoes the run.
     type: str
     choices: [verified, finished, rolled_back]

@@ -157,15 +157,32 @@ fn a_fleet_is_migrated_and_reverted_by_playbooks() {
     assert_eq!(recap(&again, "h1"), (0, 0), "{again}");
 }
 
-/// Without a host: what the collection does when the daemon or a container does not stop.
-#[test]
-fn what_ran_runs_again_where_docker_cannot_be_stopped() {
+/// The collection's modules without a host: what a script that runs them says.
+fn modules(program: &str, more: &[&str]) -> String {
     let place = tempfile::tempdir().unwrap();
     let namespace = place.path().join("ansible_collections/idshift");
     fs::create_dir_all(&namespace).unwrap();
     let collection = Path::new(env!("CARGO_MANIFEST_DIR")).join("ansible");
     std::os::unix::fs::symlink(collection, namespace.join("idshift")).unwrap();
-    let program = script("ansible_stop.py");
-    let said = output("python3", [program.as_path(), place.path()]).stdout;
-    assert_eq!(String::from_utf8_lossy(&said), "all is as it was\n");
+    let program = script(program);
+    let args = [
+        &[program.to_str().unwrap(), place.path().to_str().unwrap()],
+        more,
+    ]
+    .concat();
+    String::from_utf8(output("python3", args).stdout).unwrap()
+}
+
+/// What the collection does when the daemon or a container does not stop, with live-restore, and with containers that end
+/// again and again.
+#[test]
+fn what_ran_runs_again_where_docker_cannot_be_stopped() {
+    assert_eq!(modules("ansible_stop.py", &[]), "all is as it was\n");
+}
+
+/// How tasks go on when idshift says this or that.
+#[test]
+fn tasks_go_on_as_idshift_answers() {
+    let said = modules("ansible_tasks.py", &[env!("CARGO_BIN_EXE_idshift")]);
+    assert_eq!(said, "all as it should be\n");
 }

@@ -140,6 +140,8 @@ fn a_fleet_goes_by_a_mount_and_what_is_unfinished_is_rolled_back() {
         unreachable!("two hosts")
     };
     let before = [owners(h1, PLAIN), owners(h2, PLAIN)];
+    h1.write("/etc/docker/daemon.json", "{\"live-restore\": true}");
+    h1.sh("systemctl reload docker");
 
     // A run that was killed, as by a power cut.
     h2.sh("systemctl stop docker.socket docker");
@@ -168,6 +170,7 @@ fn a_fleet_goes_by_a_mount_and_what_is_unfinished_is_rolled_back() {
     assert_eq!(running(h1), "db web");
     let again = fleet.play("migrate", &format!("{options} --limit h1"));
     assert_eq!(recap(&again, "h1"), (0, 0), "{again}");
+    one_runs_by_a_mount_only(h1, &fleet);
     let permanent = fleet.play("migrate", "--limit h1");
     assert_eq!(recap(&permanent, "h1"), (1, 0), "{permanent}");
     let disk = format!("{REMAPPED}/volumes/data/_data/uploads");
@@ -176,4 +179,38 @@ fn a_fleet_goes_by_a_mount_and_what_is_unfinished_is_rolled_back() {
     assert_eq!(recap(&revert, "h1"), (1, 0), "{revert}");
     assert_eq!(owners(h1, PLAIN), before[0]);
     assert_eq!(running(h1), "db web");
+}
+
+/// A container does not run when the host is made permanent: the host is by a mount again, with live-restore, too.
+fn one_runs_by_a_mount_only(h1: &EngineHost, fleet: &Fleet) {
+    h1.docker(&[
+        "run",
+        "-d",
+        "--name",
+        "picky",
+        "-v",
+        "data:/data",
+        "tiny:1",
+        "sh",
+        "-c",
+        "busybox grep -q idmapped /proc/self/mountinfo && exec sleep 100000",
+    ]);
+    let state = |h1: &EngineHost| h1.sh("idshift docker audit --quick --json | jq -r .state");
+    assert_eq!(
+        (state(h1), running(h1)),
+        ("idmapped".into(), "db picky web".into())
+    );
+    let permanent = fleet.play("migrate", "--limit h1");
+    assert_eq!(recap(&permanent, "h1"), (0, 1), "{permanent}");
+    let text = permanent.text();
+    assert!(
+        text.contains("containers do not run any more: picky"),
+        "{permanent}"
+    );
+    assert!(text.contains("It was undone."), "{permanent}");
+    assert_eq!(
+        (state(h1), running(h1)),
+        ("idmapped".into(), "db picky web".into())
+    );
+    h1.docker(&["rm", "-f", "picky"]);
 }

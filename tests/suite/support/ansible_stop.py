@@ -11,12 +11,15 @@ import socketserver
 import sys
 import tempfile
 import threading
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, sys.argv[1])
 from ansible_collections.idshift.idshift.plugins.module_utils.engine import Daemon, EngineError
 
 containers, units, broken = {}, {}, set()
+# Those that end at once: while Docker waits before it restarts them, or just then.
+looping = {}
 live_restore = False
 
 
@@ -37,20 +40,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path.split("?")[0]
         if path == "/containers/json":
-            state = lambda runs: "running" if runs else "exited"
-            return self.say(200, [{"Names": ["/" + name], "State": state(runs)} for name, runs in containers.items()])
+            query = self.path.split("?")[1:]
+            shown = {name: runs for name, runs in containers.items() if runs or query == ["all=1"]}
+            state = lambda name, runs: looping.get(name, "running") if runs else "exited"
+            return self.say(200, [{"Names": ["/" + name], "State": state(name, runs)} for name, runs in shown.items()])
         if path == "/info":
             return self.say(200, {"LiveRestoreEnabled": live_restore, "SecurityOptions": []})
         if path.startswith("/containers/"):
-            running = containers[path.split("/")[2]]
-            return self.say(200, {"HostConfig": {}, "State": {"Running": running, "ExitCode": 1}, "Mounts": []})
+            name = path.split("/")[2]
+            state = {"Running": containers[name], "ExitCode": 1, "Restarting": looping.get(name) == "restarting"}
+            state["StartedAt"] = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime())
+            counts = {"RestartCount": 7 if name in looping else 0}
+            return self.say(200, dict(counts, HostConfig={}, State=state, Mounts=[]))
         self.say(200, {"Volumes": []} if path == "/volumes" else [])
 
     def do_POST(self):
         _, _, name, what = self.path.split("/")
         if (name, what) in broken:
             return self.say(500, {"message": "cannot %s container: %s" % (what, name)})
-        containers[name] = what == "start"
+        containers[name] = what == "start" and looping.get(name) != "running"
         self.say(200, {})
 
 
@@ -73,14 +81,14 @@ class Module:
             if what == "stop" and unit == "containerd.service":
                 return (1, "", "Job for containerd.service failed: timeout")
             units[unit] = what == "start"
-            if what == "stop" and unit == "docker.service":
+            if what == "stop" and unit == "docker.service" and not live_restore:
                 # None has a restart policy.
                 containers.update({name: False for name in containers})
         return (0, "", "")
 
 
-def stopped(socket, ran, with_live_restore, *does_not):
-    """What the task says, and what it knows not to run."""
+def begun(ran, with_live_restore, *does_not):
+    """A host with these containers, and what does not work on it."""
     global live_restore
     live_restore = with_live_restore
     containers.clear()
@@ -88,12 +96,44 @@ def stopped(socket, ran, with_live_restore, *does_not):
     units.update({"docker.socket": True, "docker.service": True, "containerd.service": True})
     broken.clear()
     broken.update(does_not)
+
+
+def stopped(socket, ran, with_live_restore, *does_not):
+    """What the task says, and what it knows not to run."""
+    begun(ran, with_live_restore, *does_not)
     try:
         Daemon(Module(socket)).stop(True)
     except EngineError as error:
         assert all(units.values()), units
         return str(error), error.not_running
     raise AssertionError("it stops")
+
+
+def stopped_twice(socket, ran):
+    """With live-restore: to be migrated, and to be undone when its containers have been started again."""
+    begun(ran, True)
+    daemon = Daemon(Module(socket))
+    for _ in range(2):
+        daemon.stop()
+        assert not any(containers.values()) and not units["docker.service"], (containers, units)
+        assert daemon.start() == {} and containers == ran, containers
+    daemon.stop()
+    # Docker did not start: nothing asks its socket, which would start it.
+    units["docker.socket"] = True
+    containers["db"] = True
+    daemon.stop()
+    assert containers["db"] and not units["docker.socket"], (containers, units)
+
+
+def looped(socket, ran, state):
+    """A container that ends at once, before and after."""
+    begun(ran, False)
+    looping["loop"] = state
+    daemon = Daemon(Module(socket))
+    daemon.stop()
+    troubles = daemon.start()
+    looping.clear()
+    return troubles
 
 
 with tempfile.TemporaryDirectory() as place:
@@ -109,4 +149,12 @@ with tempfile.TemporaryDirectory() as place:
     said, down = stopped(socket, ran, False, ("web", "start"))
     assert "these do not run now: web: " in said and list(down) == ["web"], (said, down)
     assert containers == dict(ran, web=False), containers
+    stopped_twice(socket, ran)
+    for state in ("restarting", "running"):
+        assert looped(socket, dict(ran, loop=True), state) == {}, state
+    # One that ran well before is judged.
+    begun(ran, False, ("web", "start"))
+    daemon = Daemon(Module(socket))
+    daemon.stop()
+    assert list(daemon.start()) == ["web"]
 print("all is as it was")
