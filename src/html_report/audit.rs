@@ -3,21 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::contents::{Grade, Report, Table, encoded_path};
+use crate::docker::audit::readiness::REMAPPED_ROOT;
 use crate::fs::escape::one_line;
 
 /// Makes it of the object that the audit printed.
 pub(super) fn report(object: &Map<String, Value>) -> Report {
     let text = |name: &str| object.get(name).map(cell).unwrap_or_default();
-    let grade = match text("verdict").as_str() {
-        "ok" => Grade::Good,
-        "warning" => Grade::Warning,
-        _ => Grade::Bad,
-    };
-    let verdict = match grade {
-        Grade::Good => "Ready for userns-remap.",
-        Grade::Warning => "Ready, with warnings: look at them first.",
-        Grade::Bad => "Not ready: something stands in the way.",
-    };
+    let (grade, verdict) = verdict(object);
     let is_said = ["format", "command", "verdict", "ending", "roots", "dry_run"];
     let mut facts = Vec::new();
     let mut tables = Vec::new();
@@ -52,6 +44,24 @@ pub(super) fn report(object: &Map<String, Value>) -> Report {
         tree: None,
         problems,
         tables,
+    }
+}
+
+/// The verdict, also in a sentence.
+fn verdict(object: &Map<String, Value>) -> (Grade, &'static str) {
+    let member = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let findings = object.get("findings").and_then(Value::as_array);
+    let is_error = |it: &&Value| it["level"] == "error";
+    let mut errors = findings.into_iter().flatten().filter(is_error);
+    match member("verdict") {
+        "ok" => (Grade::Good, "Ready for userns-remap."),
+        "warning" => (Grade::Warning, "Ready, with warnings: look at them first."),
+        "error"
+            if member("state") == "remapped" && errors.all(|it| it["what"] == REMAPPED_ROOT) =>
+        {
+            (Grade::Good, "Remapped already.")
+        }
+        _ => (Grade::Bad, "Not ready: something stands in the way."),
     }
 }
 
@@ -104,5 +114,41 @@ fn cell(value: &Value) -> String {
                 .map(|(name, value)| format!("{} {}", one_line(name), cell(value)));
             pairs.collect::<Vec<_>>().join(", ")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn graded(state: &str, errors: &[&str]) -> (Grade, String) {
+        let finding = |what: &&str| json!({"level": "error", "what": what, "found": "is there"});
+        let findings: Vec<Value> = errors.iter().map(finding).collect();
+        let audit = json!({"verdict": "error", "state": state, "findings": findings});
+        let report = report(audit.as_object().unwrap());
+        (report.grade, report.verdict)
+    }
+
+    #[test]
+    fn a_host_that_is_remapped_is_not_in_its_own_way() {
+        let remapped = graded("remapped", &["remapped root"]);
+        assert_eq!(remapped, (Grade::Good, "Remapped already.".into()));
+        for (state, errors) in [
+            ("both", &["remapped root"][..]),
+            ("remapped", &["remapped root", "kernel"]),
+        ] {
+            assert_eq!(graded(state, errors).0, Grade::Bad, "{state} {errors:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf8_is_shown_as_one() {
+        let dir = json!({"b64": "L3Nydi/k"});
+        let audit = json!({"verdict": "ok", "volumes_elsewhere": [{"volume": "v", "dir": dir}]});
+        let report = report(audit.as_object().unwrap());
+        let cells = &report.tables[0].rows[0];
+        assert!(cells.contains(&"/srv/\u{fffd}".to_string()), "{cells:?}");
     }
 }

@@ -2,7 +2,13 @@
 // Tables can be read without this: it sorts them by a click on a column, and filters long ones.
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0];
-  const value = (row, n) => row.cells[n].textContent;
+  const text = (row, n) => row.cells[n].textContent;
+  const number = (row, n) =>
+    row.cells[n].classList.contains("number") ? Number(text(row, n).replaceAll(",", "")) : NaN;
+  const order = (a, b, n) => {
+    const difference = number(a, n) - number(b, n);
+    return Number.isNaN(difference) ? text(a, n).localeCompare(text(b, n), undefined, { numeric: true }) : difference;
+  };
   [...table.tHead.rows[0].cells].forEach((head, n) => {
     head.setAttribute("aria-sort", "none");
     head.tabIndex = 0;
@@ -10,8 +16,7 @@ for (const table of document.querySelectorAll("table")) {
       const up = head.getAttribute("aria-sort") !== "ascending";
       for (const other of table.tHead.rows[0].cells) other.setAttribute("aria-sort", "none");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const compare = (a, b) => value(a, n).localeCompare(value(b, n), undefined, { numeric: true });
-      const rows = [...body.rows].sort((a, b) => (up ? compare(a, b) : compare(b, a)));
+      const rows = [...body.rows].sort((a, b) => (up ? order(a, b, n) : order(b, a, n)));
       body.append(...rows);
     };
     head.addEventListener("click", sort);

@@ -6,7 +6,7 @@ use std::path::Path;
 use indexmap::IndexSet;
 use serde_json::Value;
 
-use super::super::contents::shown;
+use super::super::contents::{encoded_path, shown};
 use super::super::error::ReportError;
 use super::super::source::Source;
 use crate::fs::escape::one_line;
@@ -254,19 +254,107 @@ fn flatten(side: &mut Side, name: &str, value: &Value) {
     }
     match value {
         Value::Object(members) => {
+            if let Some(path) = encoded_path(value) {
+                return side.add(name.into(), State::Text(path));
+            }
             for (member, value) in members {
                 flatten(side, &format!("{name}.{member}"), value);
             }
         }
         Value::Array(all) => {
+            let mut had: HashMap<String, usize> = HashMap::new();
             for (n, one) in all.iter().enumerate() {
-                let names = ["what", "container", "volume", "command", "source"];
-                let key = names.iter().filter_map(|key| one[*key].as_str()).next();
-                let key = key.map_or_else(|| n.to_string(), one_line);
+                let key = key(one).unwrap_or_else(|| n.to_string());
+                let count = had.entry(key.clone()).or_default();
+                *count += 1;
+                let key = match *count {
+                    1 => key,
+                    nth => format!("{key} #{nth}"),
+                };
                 flatten(side, &format!("{name}[{key}]"), one);
             }
         }
         Value::String(text) => side.add(name.into(), State::Text(one_line(text))),
         other => side.add(name.into(), State::Text(other.to_string())),
+    }
+}
+
+/// What tells an item of a list from the others, on any host: whose it is and where, or else what it is of.
+fn key(item: &Value) -> Option<String> {
+    let text = |name: &&str| {
+        let value = &item[*name];
+        encoded_path(value).or_else(|| value.as_str().map(one_line))
+    };
+    let owner = ["container", "volume", "command"].iter().find_map(text);
+    // What a container has in a place differs.
+    let place = ["destination", "source", "path"].iter().find_map(text);
+    let words: Vec<String> = owner.into_iter().chain(place).collect();
+    match words.is_empty() {
+        true => text(&"what"),
+        false => Some(words.join(" ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Members of an audit by the names that they are compared by.
+    fn members(audit: &Value) -> Vec<(String, String)> {
+        let side = of_audit(audit.as_object().unwrap());
+        let name = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
+        let text = |key: &[u8]| match side.state(key) {
+            Some(State::Text(text)) => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        let keys = side.entries.keys();
+        keys.map(|key| (name(key), text(key))).collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let pairs = pairs.iter();
+        pairs.map(|(a, b)| (a.to_string(), b.to_string())).collect()
+    }
+
+    #[test]
+    fn each_item_of_a_list_is_compared() {
+        let audit = json!({
+            "bind_mounts": [
+                {"container": "web", "source": "/srv/a", "destination": "/a"},
+                {"container": "web", "source": {"b64": "L3Nydi/k"}, "destination": "/x"},
+            ],
+            "containers": [
+                {"container": "db", "why": "is privileged"},
+                {"container": "db", "why": "uses the host's network"},
+            ],
+            "findings": [{"what": "filesystems", "found": "one"}, {"what": "filesystems", "found": "two"}],
+            "volumes_elsewhere": [
+                {"volume": "a", "what": "a symlink to /srv"},
+                {"volume": "b", "what": "a symlink to /srv"},
+            ],
+        });
+        let expected = [
+            ("bind_mounts[web /a].container", "web"),
+            ("bind_mounts[web /a].destination", "/a"),
+            ("bind_mounts[web /a].source", "/srv/a"),
+            ("bind_mounts[web /x].container", "web"),
+            ("bind_mounts[web /x].destination", "/x"),
+            ("bind_mounts[web /x].source", "/srv/\u{fffd}"),
+            ("containers[db #2].container", "db"),
+            ("containers[db #2].why", "uses the host's network"),
+            ("containers[db].container", "db"),
+            ("containers[db].why", "is privileged"),
+            ("findings[filesystems #2].found", "two"),
+            ("findings[filesystems #2].what", "filesystems"),
+            ("findings[filesystems].found", "one"),
+            ("findings[filesystems].what", "filesystems"),
+            ("volumes_elsewhere[a].volume", "a"),
+            ("volumes_elsewhere[a].what", "a symlink to /srv"),
+            ("volumes_elsewhere[b].volume", "b"),
+            ("volumes_elsewhere[b].what", "a symlink to /srv"),
+        ];
+        assert_eq!(members(&audit), pairs(&expected));
     }
 }

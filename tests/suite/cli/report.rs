@@ -207,6 +207,43 @@ fn a_browser_shows_it() {
     );
 }
 
+/// Counts are compared as numbers, whatever separates their digits.
+#[test]
+fn a_click_sorts_counts_as_numbers() {
+    if !long() {
+        return;
+    }
+    let place = Place::new(false);
+    for (uid, files) in [(2, 1_100), (3, 20)] {
+        let dir = place.tree.join(uid.to_string());
+        fs::create_dir(&dir).unwrap();
+        for file in 0..files {
+            let file = dir.join(file.to_string());
+            fs::write(&file, "").unwrap();
+            chown(&file, Some(uid), Some(uid)).unwrap();
+        }
+    }
+    let page = place.report(place.manifest().to_str().unwrap());
+    let click = "<script>[...document.querySelectorAll('th')].find((head) => head.textContent === 'inodes').click();</script>";
+    let clicked = place.dir.path().join("clicked.html");
+    fs::write(
+        &clicked,
+        page.replace("</body>", &format!("{click}</body>")),
+    )
+    .unwrap();
+    let dom = chromium(&["--dump-dom"], &clicked);
+    let table = dom
+        .split("<tbody>")
+        .nth(1)
+        .unwrap()
+        .split("</tbody>")
+        .next();
+    let cells = table.unwrap().split("<td class=\"number\">").skip(1);
+    let counts: Vec<&str> = cells.map(|cell| cell.split('<').next().unwrap()).collect();
+    // Root's directories, and files of three users.
+    assert_eq!(counts, ["4", "7", "20", "1,100"], "{dom}");
+}
+
 /// Who prefers dark colours gets them; on paper there is all but what only a screen has, on white.
 #[test]
 fn a_browser_shows_it_dark_and_prints_it() {
