@@ -191,3 +191,70 @@ fn the_tarball_holds_all_that_is_needed() {
     }
     Run::of(Command::new(dir.join("idshift")).arg("--version")).exits(0);
 }
+
+/// A copy of what packages are made of, with a cargo whose build is the program of the tests, and with what an earlier build
+/// elsewhere has left.
+fn source_with_an_old_program() -> TempDir {
+    let source = TempDir::new().unwrap();
+    let script = r#"
+        set -eu
+        top=$PWD
+        cd "$1"
+        cp -r "$top"/{packaging,docs,README.md,CHANGELOG.md,CONTRIBUTING.md,SECURITY.md,LICENSE-APACHE,LICENSE-MIT,Cargo.toml} .
+        target=$(rustc -vV | sed -n 's/^host: //p')
+        install -D /bin/true "target/$target/release/idshift"
+        mkdir bin
+        cat > bin/cargo <<'END'
+#!/bin/bash
+set -eu
+dir=${CARGO_TARGET_DIR:-target}
+while [ $# -gt 0 ]; do
+    case $1 in
+    --target-dir) dir=$2; shift ;;
+    --target) target=${2%.2.17}; shift ;;
+    esac
+    shift
+done
+install -D "$BUILT" "$dir/$target/release/idshift"
+END
+        chmod +x bin/cargo
+    "#;
+    let mut bash = Command::new("bash");
+    bash.args(["-c", script, "source"]).arg(source.path());
+    Run::of(bash.current_dir(env!("CARGO_MANIFEST_DIR"))).exits(0);
+    source
+}
+
+/// Makes a tarball there, while cargo is told to build elsewhere.
+fn package_from(source: &Path, built: &str) -> Run {
+    let path = std::env::var("PATH").unwrap();
+    let mut command = Command::new(source.join("packaging/package"));
+    command.args(["--level", "0", "tar"]);
+    command.env("PATH", format!("{}/bin:{path}", source.display()));
+    command.env("CARGO_TARGET_DIR", source.join("elsewhere"));
+    Run::of(
+        command
+            .env("BUILT", built)
+            .env("SOURCE_DATE_EPOCH", "1790000000"),
+    )
+}
+
+#[test]
+fn a_package_holds_the_program_of_its_source() {
+    let source = source_with_an_old_program();
+    package_from(source.path(), env!("CARGO_BIN_EXE_idshift")).exits(0);
+    let tar = named(&source.path().join("target/packages"), ".tar.xz");
+    let mut unpack = Command::new("tar");
+    unpack.args(["--strip-components=1", "-xf"]).args(tar);
+    Run::of(unpack.current_dir(source.path().join("bin"))).exits(0);
+    let mut program = Command::new(source.path().join("bin/idshift"));
+    let said = Run::of(program.arg("--version")).exits(0).text();
+    let expected = concat!("idshift ", env!("CARGO_PKG_VERSION"), "\n");
+    assert!(said.starts_with(expected), "{said}");
+
+    let other = package_from(source.path(), "/bin/true").exits(1);
+    assert!(
+        other.stderr.contains("was not built from this source"),
+        "{other}"
+    );
+}
