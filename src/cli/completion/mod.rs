@@ -23,6 +23,12 @@ if [[ $funcstack[1] == _idshift ]]; then
 fi
 ";
 
+/// What clap_complete writes asks for `bashdefault` alone, which completes no file names (bash(1), "Programmable
+/// Completion").
+const BASH_FILES: &str = "
+compopt -o default idshift
+";
+
 /// Answers a shell that completes a command line. Returns whether one asked.
 ///
 /// # Errors
@@ -70,6 +76,9 @@ pub fn script(shell: Shell) -> std::io::Result<Vec<u8>> {
     shell.write_registration(VARIABLE, "idshift", "idshift", "idshift", &mut script)?;
     if shell.is("zsh") {
         script.extend_from_slice(ZSH_FIRST.as_bytes());
+    }
+    if shell.is("bash") {
+        script.extend_from_slice(BASH_FILES.as_bytes());
     }
     Ok(script)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::isolation::{cover, isolate};
-use crate::support::{Run, data_root, need_root, tree};
+use crate::support::{Run, data_root, need_root, script, tree};
 
 /// What Bash has to choose from for the last word of a line.
 fn bash_completes(line: &[&str]) -> Vec<String> {
@@ -121,6 +121,24 @@ fn files_that_bash_would_run_are_no_candidates() {
         found.retain(|name| !name.starts_with('/') && !name.starts_with("0"));
         assert_eq!(found, ["größe", "plain"], "{line:?}");
     }
+}
+
+/// A real one, with readline: what is no candidate, Bash completes itself, with the quotes that it needs.
+#[test]
+fn bash_completes_names_with_spaces_itself() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("My Data")).unwrap();
+    fs::write(place.path().join("My Data/$(id)"), "").unwrap();
+    let typed = |words: &[&str]| {
+        let mut python = Command::new("python3");
+        python.arg(script("bash_types.py"));
+        python.arg(env!("CARGO_BIN_EXE_idshift")).arg(place.path());
+        let run = Run::of(python.args(words)).exits(0);
+        run.text().lines().last().unwrap_or_default().to_string()
+    };
+    assert_eq!(typed(&["idshift", "shift", "My"]), "My Data/");
+    assert_eq!(typed(&["idshift", "shift", r"My\ Data/"]), "My Data/$(id)");
+    assert_eq!(typed(&["idshift", "docker", "mig"]), "migrate");
 }
 
 /// A shell that is not known gets an error, and no candidates.
