@@ -30,6 +30,31 @@ pub const ALLOW_HOME: &str = "--allow-home";
 /// Of a user that is not given in numbers.
 pub const LOOK_UP_USER: &str = "--container and --image-user look names up";
 
+/// Which of the options that messages name the command at hand has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandOptions {
+    /// `--exclude`
+    pub exclude: bool,
+    /// `--immutable=clear`
+    pub immutable: bool,
+    /// `--allow-outside-links`
+    pub outside_links: bool,
+    /// `--keep-going`
+    pub keep_going: bool,
+    /// `--undated`
+    pub undated: bool,
+}
+
+impl CommandOptions {
+    /// What else helps where something in the tree cannot be changed, after what helps first.
+    pub fn or_leave_out(self) -> String {
+        match self.exclude {
+            true => format!(", or {}", Guidance::LeaveOut),
+            false => String::new(),
+        }
+    }
+}
+
 /// What the operator can do. Paths and journals are given as a command line or a sentence names them.
 #[derive(Clone, Copy, Debug)]
 pub enum Guidance<'a> {
@@ -43,16 +68,20 @@ pub enum Guidance<'a> {
     AllowInUse,
     /// Of a tree of which it cannot be told whether it is in use.
     AllowUnknownUse,
+    /// The same, where the command has no option for it.
+    MountProc,
     /// Of an inode that has names outside of the tree.
     AllowOutsideLinks,
-    /// The same, of an inode with this path.
-    FindOutsideLinks(&'a str),
+    /// The same, of an inode with this path, where the command has these options.
+    FindOutsideLinks(&'a str, CommandOptions),
+    /// Of an inode whose names keep moving, where the command has these options.
+    StopMovingLinks(CommandOptions),
     /// Of a map whose sides meet, before a run: nothing of this tree was shifted.
     AssumeUnshifted(&'a str),
     /// The same, where the tree is only looked at: all of it was.
     AssumeShifted(&'a str),
-    /// Of an inode that is immutable (`i`) or append-only (`a`).
-    ClearFlag(char, &'a str),
+    /// Of an inode that is immutable (`i`) or append-only (`a`), where the command has these options.
+    ClearFlag(char, &'a str, CommandOptions),
     /// Of a mount point in the tree.
     CrossMounts,
     /// Of something in the tree that cannot be changed.
@@ -61,7 +90,7 @@ pub enum Guidance<'a> {
     LeaveOutPath(&'a str),
     /// The same, of something that is mounted below the tree.
     LeaveOutMount,
-    /// Of inodes that cannot be shifted.
+    /// Of inodes that cannot be shifted, after what happens then.
     KeepGoing,
     /// Of a tree in which names changed during a run.
     ShiftAgain,
@@ -118,8 +147,9 @@ pub enum Guidance<'a> {
     NameUserOfLines,
     /// Of options that are relative to the ids of a user.
     NameUserOfPodman,
-    /// Of an inode of a root that was remapped by a mount, of which times do not tell whose it is.
-    Undated,
+    /// Of an inode of a root that was remapped by a mount, of which times do not tell whose it is; where the command has
+    /// these options.
+    Undated(CommandOptions),
 }
 
 impl fmt::Display for Guidance<'_> {
@@ -132,11 +162,14 @@ impl fmt::Display for Guidance<'_> {
             }
             Guidance::AllowInUse => "add --allow-in-use if you know that it takes no harm",
             Guidance::AllowUnknownUse => "--allow-in-use skips this check",
+            Guidance::MountProc => {
+                "Is /proc mounted? `mount -t proc proc /proc`, then run this again"
+            }
             Guidance::AllowOutsideLinks => "add --allow-outside-links",
             Guidance::CrossMounts => "--cross-mounts includes what is mounted there",
             Guidance::LeaveOut => "leave it out with --exclude",
             Guidance::LeaveOutMount => "leave it out, with --exclude or without --cross-mounts",
-            Guidance::KeepGoing => "leave them with --keep-going",
+            Guidance::KeepGoing => "unless --keep-going is given",
             Guidance::ShiftAgain => {
                 "Stop what changes the tree, then run the same `idshift shift` again: it shifts what is left"
             }
@@ -172,9 +205,13 @@ impl fmt::Display for Guidance<'_> {
                 "Name the user whose lines in /etc/subuid and /etc/subgid count: --subid USER"
             }
             Guidance::NameUserOfPodman => "Name the user whose rootless Podman it is: --subid USER",
-            Guidance::Undated => {
-                "For all such files, `idshift docker revert --undated keep` leaves their owners, as of before, and \
-                 `idshift docker revert --undated give-back` takes them off the range, as of since"
+            Guidance::Undated(options) if options.undated => {
+                "To decide for all such files at once: `idshift docker revert --undated keep` keeps their owners (containers \
+                 had these ids before the migration); `idshift docker revert --undated give-back` gives them back to root \
+                 (the daemon created them after it)"
+            }
+            Guidance::Undated(_) => {
+                "Give each such file its right owner with chown, then run this again"
             }
             other => return other.fmt_with_names(f),
         };
@@ -186,11 +223,24 @@ impl Guidance<'_> {
     /// Those that name a path, a journal, a user or a map.
     fn fmt_with_names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Guidance::FindOutsideLinks(path) => write!(
+            Guidance::FindOutsideLinks(path, options) if options.outside_links => write!(
                 f,
-                "`find DIR -xdev -samefile {}` finds them below DIR; --allow-outside-links shifts it anyway",
-                path
+                "`find DIR -xdev -samefile {path}` finds them below DIR; --allow-outside-links shifts it anyway"
             ),
+            Guidance::FindOutsideLinks(path, _) => write!(
+                f,
+                "Remove the other links: `find DIR -xdev -samefile {path}` lists those below DIR"
+            ),
+            Guidance::StopMovingLinks(options) if options.outside_links => {
+                write!(
+                    f,
+                    "Stop what changes the tree, or {}",
+                    Guidance::AllowOutsideLinks
+                )
+            }
+            Guidance::StopMovingLinks(_) => {
+                f.write_str("Stop what changes the tree, then run this again")
+            }
             Guidance::AssumeUnshifted(path) => write!(
                 f,
                 "If you know that nothing below {} was shifted before, add --assume-unshifted",
@@ -201,11 +251,13 @@ impl Guidance<'_> {
                 "If you know that everything below {} was shifted, add --assume-shifted",
                 path
             ),
-            Guidance::ClearFlag(letter, path) => write!(
+            Guidance::ClearFlag(letter, path, options) if options.immutable => write!(
                 f,
-                "`chattr -{letter} {}` or --immutable=clear allows the change",
-                path
+                "`chattr -{letter} {path}` or --immutable=clear allows the change"
             ),
+            Guidance::ClearFlag(letter, path, _) => {
+                write!(f, "clear the flag as root: `chattr -{letter} {path}`")
+            }
             Guidance::LeaveOutPath(path) => {
                 write!(f, "Leave it out with --exclude {}", path)
             }

@@ -67,6 +67,11 @@ pub fn check_not_over(
     )))
 }
 
+/// The command that undoes a run that is about to be made with its journal in this directory.
+pub fn rollback_latest(place: &Path) -> String {
+    format!("`idshift rollback{} latest`", journal_dir(place))
+}
+
 /// The option that names a journal directory, where it takes one.
 fn journal_dir(place: &Path) -> String {
     match place == Path::new(DEFAULT_PLACE) {

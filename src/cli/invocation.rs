@@ -8,14 +8,22 @@ use super::args::{
     Cli, Command, DockerCommand, JournalCommand, ManifestCommand, PodmanCommand, RunArgs,
 };
 use super::output::json::Invocation;
+use super::output::run_words::RunWords;
+use crate::journal::record::RunKind;
 
 impl Invocation {
     /// For a valid command line.
     pub fn of(command: &Command) -> Invocation {
         let new = Invocation::new;
         match command {
-            Command::Shift(args) => of_run("shift", &args.paths, &args.run),
-            Command::Prepare(args) => of_run("prepare", &args.paths, &args.run),
+            Command::Shift(args) => of_run("shift", &args.paths, &args.run)
+                .with_words(RunWords::new(&RunKind::Shift, args.reverse)),
+            Command::Prepare(args) => {
+                of_run("prepare", &args.paths, &args.run).with_words(RunWords {
+                    shares: args.share,
+                    ..RunWords::new(&RunKind::Prepare, args.reverse)
+                })
+            }
             Command::Rollback(args) => new("rollback", &[], args.dry_run, args.output.json),
             Command::Resume(args) => new("resume", &[], false, args.output.json),
             Command::Verify(args) => {
@@ -83,6 +91,22 @@ fn of_journal(command: &JournalCommand) -> Invocation {
     Invocation::new(name, &[], dry_run, json)
 }
 
+/// The run that a command line asks for, and whether it goes out of the range.
+fn run_of_docker(command: &DockerCommand) -> Option<(RunKind, bool)> {
+    match command {
+        DockerCommand::Audit(_) | DockerCommand::Mount(_) => None,
+        DockerCommand::Migrate(args) => Some(match args.rootless.rootless {
+            Some(_) => (RunKind::DockerToRootless, false),
+            None => (RunKind::DockerMigrate, false),
+        }),
+        DockerCommand::Rebase(_) => Some((RunKind::DockerRebase, false)),
+        DockerCommand::Revert(args) => Some(match args.rootless.rootless {
+            Some(_) => (RunKind::DockerFromRootless, true),
+            None => (RunKind::DockerRevert, true),
+        }),
+    }
+}
+
 fn of_docker(command: &DockerCommand) -> Invocation {
     let (name, dry_run, json) = match command {
         DockerCommand::Audit(args) => ("docker audit", false, args.output.json),
@@ -97,10 +121,16 @@ fn of_docker(command: &DockerCommand) -> Invocation {
             ("docker revert", args.dry_run, args.output.json)
         }
     };
-    Invocation::new(name, &[], dry_run, json)
+    let words = run_of_docker(command).map(|(kind, reverse)| RunWords::new(&kind, reverse));
+    Invocation::new(name, &[], dry_run, json).with_words(words.unwrap_or_default())
 }
 
 fn of_podman(command: &PodmanCommand) -> Invocation {
+    let words = match command {
+        PodmanCommand::Audit(_) => RunWords::default(),
+        PodmanCommand::Migrate(_) => RunWords::new(&RunKind::PodmanMigrate, false),
+        PodmanCommand::Revert(_) => RunWords::new(&RunKind::PodmanRevert, true),
+    };
     let (name, dry_run, json) = match command {
         PodmanCommand::Audit(args) => ("podman audit", false, args.output.json),
         PodmanCommand::Migrate(args) => {
@@ -108,5 +138,5 @@ fn of_podman(command: &PodmanCommand) -> Invocation {
         }
         PodmanCommand::Revert(args) => ("podman revert", args.both.dry_run, args.both.output.json),
     };
-    Invocation::new(name, &[], dry_run, json)
+    Invocation::new(name, &[], dry_run, json).with_words(words)
 }

@@ -132,7 +132,7 @@ pub fn beside(top: &Path, remap: &Remap) -> Result<Option<String>, DockerError> 
                 guidance::lines_back(&remap.user, &root.map)
             ),
             (false, false) => format!(
-                "{name}, of another range than {} has now. To move it into the range of now: `{}`. To have that of before, put {}",
+                "{name}, of another range than {} has now. To move it into the present range: `{}`. To use the old range again, put {}",
                 remap.user,
                 guidance::rebase(&range_of(name, remap), top, &remap.user),
                 guidance::lines_back(&remap.user, &root.map)

@@ -67,8 +67,8 @@ pub const REVERT_THEN_IDMAPPED: &str =
 pub const NOT_UNDATED: &str = "is not remapped by a mount: run this again without --undated";
 
 /// What tells, and decides, whose an inode is that times do not tell of.
-pub const DECIDE_UNDATED: &str = "idshift docker revert --dry-run -v names each such file and what decides, as --undated \
-                                  keep or give-back; where it names none, nothing is in question";
+pub const DECIDE_UNDATED: &str = "idshift docker revert --dry-run -v lists each such file. Give it the right owner with \
+                                  chown, or add --undated keep or give-back. If it lists none, nothing needs to be done";
 
 /// Where a root that is remapped by a mount is to get another range.
 pub const REBASE_IDMAPPED: &str = "first `idshift docker revert` with the old range, then `idshift docker \
@@ -78,8 +78,11 @@ migrate --idmapped` with the new one";
 pub const NO_BIND_MOUNTS: &str = "Migrate without --bind-mounts, and shift those that are not shifted yet: \
 idshift prepare --assume-unshifted";
 
-/// What shifts a volume elsewhere, beside a command of its own.
-pub const SO_DOES_BIND_MOUNTS: &str = "so does --bind-mounts";
+/// What shifts a volume elsewhere, beside a command of its own; in a dry run.
+pub const SO_DOES_BIND_MOUNTS: &str = "--bind-mounts does so too";
+
+/// The same, in an audit.
+pub const MIGRATE_BIND_MOUNTS: &str = "`idshift docker migrate --bind-mounts` does so too";
 
 /// What shifts the bind mounts back.
 pub const REVERT_BIND_MOUNTS: &str =
@@ -99,9 +102,13 @@ pub const NO_ROOM_FOR_COPY: &str =
 pub const MARK_CONTAINERS: &str =
     "migrate with --set-userns-host, or recreate it with --userns=host";
 
-/// The same after a migration.
-pub const MARK_LATER: &str = "To have such containers marked, before the daemon is started: `idshift rollback latest`, and migrate again \
-     with --set-userns-host. Or recreate them with --userns=host.";
+/// The same after a migration, which is the run of this journal, as a command line names it.
+pub fn mark_later(journal: &str) -> String {
+    format!(
+        "To have such containers marked, before the daemon is started: `idshift rollback {journal}`, and migrate again \
+         with --set-userns-host. Or recreate them with --userns=host."
+    )
+}
 
 /// Where inodes are immutable.
 pub const CLEAR_FLAGS: &str =

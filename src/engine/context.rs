@@ -13,6 +13,7 @@ use super::report::{Problem, ProblemKind, Stats};
 use super::sync::Filesystems;
 use crate::fs::live_mounts::KnownMounts;
 use crate::fs::{DirPath, Identity, Root};
+use crate::guidance::CommandOptions;
 use crate::idmap::{Direction, IdMap};
 use crate::journal::Name;
 use crate::journal::record::WalkOptions;
@@ -91,6 +92,8 @@ pub struct WalkScope<'a> {
     pub outside_links: OutsideLinks,
     /// Login accounts whose files are not changed; `None` if the operator allows it.
     pub accounts: Option<LoginAccounts>,
+    /// Which options messages may name.
+    pub command: CommandOptions,
     /// What is left out.
     pub exclude: Option<Excludes>,
     /// Problems are collected and do not end the walk: for a dry run, and for `--keep-going`.
@@ -103,7 +106,7 @@ pub struct WalkScope<'a> {
 }
 
 impl<'a> WalkScope<'a> {
-    /// A scope in which every inode goes through the map and no account is protected. If mounts are
+    /// A scope in which every inode goes through the map, no account is protected and no option is named. If mounts are
     /// crossed, it has the mounts that exist now: create it before they are checked.
     pub(super) fn new(
         map: &'a IdMap,
@@ -124,6 +127,7 @@ impl<'a> WalkScope<'a> {
                 false => OutsideLinks::Left,
             },
             accounts: None,
+            command: CommandOptions::default(),
             exclude,
             carry_on: options.keep_going,
             done: HashSet::new(),

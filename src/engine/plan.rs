@@ -304,5 +304,6 @@ fn check_no_outside_links(walk: &WalkContext<'_>) -> Result<(), Refusal> {
             1 => String::new(),
             n => format!(" (and {} more such files)", n - 1),
         },
+        command: walk.scope.command,
     })
 }

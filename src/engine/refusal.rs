@@ -8,7 +8,7 @@ use super::hardlinks::describe_outside_names;
 use super::missing_tree::NotTheTree;
 use crate::fs::escape::{escaped, shell_word};
 use crate::fs::root::RootError;
-use crate::guidance::Guidance;
+use crate::guidance::{CommandOptions, Guidance};
 use crate::idmap::{IdMap, Overlap};
 use crate::journal::JournalError;
 use crate::journal::error::StoreError;
@@ -82,7 +82,7 @@ pub enum Refusal {
     /// Files of the tree have names elsewhere.
     #[error(
         "{path}: {}{more}. {}",
-        describe_outside_names(*.names), Guidance::FindOutsideLinks(&shell_word(path)), path = escaped(path)
+        describe_outside_names(*.names), Guidance::FindOutsideLinks(&shell_word(path), *.command), path = escaped(path)
     )]
     OutsideLinks {
         /// One of them.
@@ -91,6 +91,8 @@ pub enum Refusal {
         names: (u32, u32),
         /// How many more there are, in words.
         more: String,
+        /// Which options the command has.
+        command: CommandOptions,
     },
     /// Another run works on it.
     #[error(transparent)]

@@ -118,6 +118,7 @@ impl ShiftRequest {
         let scope = WalkScope::new(&self.map, self.direction, &self.walk, exclude);
         Ok(WalkScope {
             accounts: self.accounts(),
+            command: self.kind.options(),
             ..scope
         })
     }

@@ -330,7 +330,7 @@ fn with_what_is_new(journal: &Journal) -> String {
         RunKind::DockerMigrate => "`idshift docker revert`".into(),
         RunKind::DockerRevert if was_unmounted(journal) => format!("`idshift {MIGRATE_IDMAPPED}`"),
         RunKind::DockerRevert => "`idshift docker migrate`".into(),
-        RunKind::DockerRebase => "`idshift docker rebase` to the range of before".into(),
+        RunKind::DockerRebase => "`idshift docker rebase` with the old range".into(),
         _ => return String::new(),
     };
     let finish = finish_first(journal);

@@ -15,6 +15,7 @@ use super::target::Target;
 use super::visitor::ShiftVisitor;
 use super::{Ending, Phase, Report, Stats};
 use crate::fs::walk::walk;
+use crate::guidance::CommandOptions;
 use crate::journal::{Journal, JournalState};
 
 /// Compares the disk with what a journal's run, or its rollback, left. Differences are conflicts
@@ -75,6 +76,10 @@ pub fn verify_map(
     let scope = WalkScope::new(&request.map, request.direction, &request.walk, exclude);
     let scope = WalkScope {
         carry_on: true,
+        command: CommandOptions {
+            exclude: true,
+            ..CommandOptions::default()
+        },
         policy: match assume_shifted {
             true => &Uniform(Rule::Expect),
             false => scope.policy,

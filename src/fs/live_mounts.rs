@@ -27,14 +27,14 @@ pub enum MountError {
     /// It is not the mount that was there before.
     #[error(
         "is on a mount that was made during the run ({point}), so what it shows was not checked. `umount \
-        {word}`, or {}, then run this again",
-        Guidance::LeaveOut, point = escaped(.0), word = shell_word(.0)
+        {word}`, then run this again",
+        point = escaped(.0), word = shell_word(.0)
     )]
     New(PathBuf),
     /// The kernel does not tell.
     #[error(
-        "is on a mount that idshift cannot identify: {0}. You can {help}",
-        help = Guidance::LeaveOut
+        "is on a mount that idshift cannot identify: {0}. {help}",
+        help = Guidance::MountProc
     )]
     Unknown(#[from] io::Error),
 }

@@ -54,6 +54,23 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
     Ok(report(path, &header, &summary, (tree, problems, steps)))
 }
 
+/// What a run does where so many inodes cannot be shifted. A manifest of a plan that also renames is not applied, and not every
+/// command that makes such plans leaves inodes.
+fn what_a_run_does(left: u64, can_be_applied: bool) -> String {
+    match can_be_applied {
+        true => format!(
+            "A run would undo itself, and `--from-manifest` would be refused, {} (which leaves these {})",
+            Guidance::KeepGoing,
+            count_text(left)
+        ),
+        false => format!(
+            "A run would undo itself, {} where the command takes it (which leaves these {})",
+            Guidance::KeepGoing,
+            count_text(left)
+        ),
+    }
+}
+
 fn report(
     path: &Path,
     header: &ManifestHeader,
@@ -77,9 +94,9 @@ fn report(
             }
         ),
         _ => format!(
-            "{} of {seen} inodes cannot be shifted. A run would be refused, or {}.",
+            "{} of {seen} inodes cannot be shifted. {}.",
             count_text(left),
-            Guidance::KeepGoing
+            what_a_run_does(left, steps.rows.is_empty())
         ),
     };
     let into = match header.direction {

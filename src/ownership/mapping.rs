@@ -9,7 +9,6 @@ pub use self::layer::map_layer_ownership;
 use super::acl::{AclEntry, Who};
 use super::overlay::NotMoved;
 use super::{Acl, Capability, Ownership, OwnershipXattrs};
-use crate::guidance::Guidance;
 use crate::idmap::{Direction, IdMap, Mapped, RangeMap};
 use through::Through;
 
@@ -24,11 +23,14 @@ pub enum Mapping {
     Unmapped(Unmapped),
 }
 
+/// How the reason ends where an id is on neither side.
+pub const OUTSIDE_THE_MAP: &str = "outside the map";
+
 /// Why an ownership cannot be mapped.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unmapped {
     /// An id is on neither side of the map.
-    #[error("{field} {id} is outside the map")]
+    #[error("{field} {id} is {OUTSIDE_THE_MAP}")]
     Id {
         /// Which id of it.
         field: &'static str,
@@ -39,8 +41,7 @@ pub enum Unmapped {
     #[error(
         "it has an id of the range ({uid}:{gid} on disk). idshift cannot tell whether it had the id before \
         the data-root was remapped by a mount, or whether the host gave it since: {why}, so its times \
-        do not show that. If the host gave it, chown it to the ids without the range (100000 is 0). {help}",
-        help = Guidance::Undated
+        do not show that. If the host gave it, chown it to the ids without the range (100000 is 0)"
     )]
     Undated {
         /// Its owner.
@@ -57,7 +58,7 @@ pub enum Unmapped {
         field: &'static str,
     },
     /// A capability of version 2 is that of uid 0, which has no id on the other side.
-    #[error("it has a capability of uid 0, which is outside the map")]
+    #[error("it has a capability of uid 0, which is {OUTSIDE_THE_MAP}")]
     NoContainerRoot,
     /// An attribute of overlayfs cannot be moved.
     #[error(transparent)]
@@ -78,7 +79,8 @@ pub enum Undated {
     ChangedSince,
     /// The inode is newer than that, and has an id of the range that is not root's.
     #[error(
-        "it may be the copy of a file of before, or a user of the host, or a container with --userns=host, made it or gave it that owner"
+        "it may be a copy of an older file; or a user of the host, or a container with --userns=host, created it or changed its \
+         owner"
     )]
     NotOfRoot,
 }

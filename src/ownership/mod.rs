@@ -40,9 +40,9 @@ pub use file_type::FileType;
 pub use flags::Flags;
 pub use grant::grant_search;
 pub use mapping::{
-    Mapping, Undated, exchange_in_range, exchange_ownership, exchange_undated, expect_ownership,
-    give_back_ownership, give_ownership, map_all_of_ownership, map_layer_ownership, map_ownership,
-    undated_ownership,
+    Mapping, OUTSIDE_THE_MAP, Undated, Unmapped, exchange_in_range, exchange_ownership,
+    exchange_undated, expect_ownership, give_back_ownership, give_ownership, map_all_of_ownership,
+    map_layer_ownership, map_ownership, undated_ownership,
 };
 pub use mode::Mode;
 pub use overlay::{OverlayNamespace, OverlayXattrs};

@@ -38,10 +38,15 @@ pub enum TransientBlocker {
     ServiceRuns(PathBuf, Vec<Use>),
     /// Who is using the tree could not be found out.
     #[error(
-        "/proc: {0}; cannot tell who is using the tree. {help}",
-        help = Guidance::AllowUnknownUse
+        "/proc: {source}; cannot tell who is using the tree. {help}",
+        help = if *.is_skippable { Guidance::AllowUnknownUse } else { Guidance::MountProc }
     )]
-    UseUnknown(std::io::Error),
+    UseUnknown {
+        /// What the kernel said.
+        source: std::io::Error,
+        /// The command has an option that skips the check.
+        is_skippable: bool,
+    },
     /// Something is mounted in the tree that was meant to be unmounted when its user ended.
     #[error("{path}: {reason}", path = escaped(path))]
     Mounted {
@@ -105,7 +110,7 @@ impl TransientBlocker {
             TransientBlocker::OwnerRuns { .. }
             | TransientBlocker::FilesInFlight { .. }
             | TransientBlocker::Store { .. } => "in-use",
-            TransientBlocker::UseUnknown(_) => "use-unknown",
+            TransientBlocker::UseUnknown { .. } => "use-unknown",
             TransientBlocker::Mounted { .. } => "mounted",
             TransientBlocker::Held(_) => "other-run",
             TransientBlocker::Unfinished(_) => "unfinished-run",
@@ -173,7 +178,10 @@ pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), TransientBl
         Ok(uses) if uses.is_empty() => Ok(()),
         Ok(uses) if service => Err(TransientBlocker::ServiceRuns(roots[0].path.clone(), uses)),
         Ok(uses) => Err(TransientBlocker::InUse(roots[0].path.clone(), uses)),
-        Err(error) => Err(TransientBlocker::UseUnknown(error)),
+        Err(source) => Err(TransientBlocker::UseUnknown {
+            source,
+            is_skippable: !service,
+        }),
     }
 }
 
@@ -185,7 +193,11 @@ pub fn check_not_in_use(roots: &[Root], service: bool) -> Result<(), TransientBl
 pub fn check_nobody_holds(map: &IdMap, path: &Path) -> Result<(), TransientBlocker> {
     let path = path.to_path_buf();
     let is_users = |uid| matches!(map.uids.map(uid, Direction::OutOf), Mapped::To(_));
-    let owned = holders::processes_with(is_users).map_err(TransientBlocker::UseUnknown)?;
+    let unknown = |source| TransientBlocker::UseUnknown {
+        source,
+        is_skippable: false,
+    };
+    let owned = holders::processes_with(is_users).map_err(unknown)?;
     if let Some(first) = owned.first() {
         let names: Vec<String> = owned.iter().take(5).map(ToString::to_string).collect();
         let root = match map.uids.map(0, Direction::Into) {
@@ -202,7 +214,7 @@ pub fn check_nobody_holds(map: &IdMap, path: &Path) -> Result<(), TransientBlock
             processes: names.join(", "),
         });
     }
-    match holders::files_in_flight().map_err(TransientBlocker::UseUnknown)? {
+    match holders::files_in_flight().map_err(unknown)? {
         None => Ok(()),
         Some(receiver) => Err(TransientBlocker::FilesInFlight {
             path,

@@ -15,6 +15,8 @@ use crate::volume::user::ContainerUser;
 /// `idshift check`
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("subid", |subid| subid.help("Take the map from the lines of USER in /etc/subuid and /etc/subgid \
+                                         [default: the user in userns-remap of the daemon, else dockremap]")),
     group = clap::ArgGroup::new("who").required(true).args(["as", "container", "image_user", "compose", "run_command"]),
     after_help = "Starts a process as that user, in a user namespace with the map. The process lists the directory, and creates, writes, reads, renames and deletes a file in it. Nothing is left behind; only the ctime of the directory changes.\n\n\
     Exit codes: 0 usable · 3 not usable · 4 could not be tested\n\n\

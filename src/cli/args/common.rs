@@ -20,7 +20,8 @@ pub struct MapArgs {
     /// for more ranges
     #[arg(long = "map", value_name = "u|g|b:CONTAINER:HOST:SIZE")]
     pub maps: Vec<MapSpec>,
-    /// Take the map from the lines of USER in /etc/subuid and /etc/subgid [default: dockremap]
+    /// Take the map from the lines of USER in /etc/subuid and /etc/subgid [default: dockremap, also if the
+    /// daemon has another userns-remap]
     #[arg(
         long,
         value_name = "USER",

@@ -25,11 +25,13 @@ pub struct DockerArgs {
 pub enum DockerCommand {
     /// Check whether a data-root can be migrated, and what will be different; change nothing
     Audit(AuditArgs),
-    /// Migrate a stopped daemon to userns-remap, with all images, containers and volumes
+    /// Migrate a stopped daemon to userns-remap, or with --rootless to a user's rootless daemon, with all images,
+    /// containers and volumes
     Migrate(MigrateArgs),
     /// Mount a data-root that was migrated with --idmapped; its systemd unit does this at boot
     Mount(MountRootArgs),
-    /// Migrate a stopped remapped daemon back, with everything that it made since
+    /// Migrate a stopped remapped daemon back, or with --rootless what a user's rootless daemon has, with
+    /// everything that it made since
     Revert(RevertArgs),
     /// Move the root of a stopped remapped daemon to another id range
     Rebase(RebaseArgs),
@@ -54,6 +56,7 @@ pub struct DaemonArgs {
 /// `idshift docker audit`
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("journal_dir", |dir| dir.help("Directory of the journals: a run that is not finished is reported")),
     after_help = "Exit codes: 0 ready · 3 not ready · 4 images are in a store that cannot be migrated, or the data-root cannot be read\n\n\
     Examples:\n  \
     idshift docker audit\n  \
@@ -69,7 +72,7 @@ pub struct AuditArgs {
     /// How hard it works
     #[command(flatten)]
     pub effort: LimitArgs,
-    /// Do not read the layers of the containerd image store: it takes long, and only then a damaged one is found
+    /// Skip reading the layers of the containerd image store. Faster, but damaged layers are not found
     #[arg(long)]
     pub quick: bool,
     /// Output
@@ -181,7 +184,10 @@ pub struct MigrateArgs {
 
 /// `idshift docker revert`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    mut_arg("create_user", |create| create.help("Create the user dockremap and its ranges if they are missing, as dockerd \
+                                                 does. Only helps if the range is that of the data-root again")),
+    after_help = "Examples:\n  \
     Show every change first:\n    \
     idshift docker revert --dry-run --manifest plan.jsonl\n  \
     Stop the daemon, migrate back, start it without userns-remap:\n    \
@@ -190,7 +196,8 @@ pub struct MigrateArgs {
     systemctl start docker\n  \
     Take over what the rootless Docker of the user ann has:\n    \
     idshift docker revert --rootless ann --dry-run\n    \
-    idshift docker revert --rootless ann")]
+    idshift docker revert --rootless ann"
+)]
 pub struct RevertArgs {
     /// From the rootless daemon of a user
     #[command(flatten)]
@@ -210,8 +217,9 @@ pub struct RevertArgs {
     /// (o=bind, symlinks), or that a migration shifted
     #[arg(long)]
     pub bind_mounts: bool,
-    /// Of a root that was remapped by a mount: files with an id of the range of which it is not known whether
-    /// they had it before, as after a copy. Keep it, or give them back to root as what the host made since
+    /// For a data-root that was migrated with --idmapped: what to do with files that have an id of the range
+    /// if idshift cannot tell whether they had it before the migration (for example after a copy of the
+    /// data-root). keep: leave the owner. give-back: give them to root, as files that the daemon created
     /// [default: refuse]
     #[arg(
         long,

@@ -42,6 +42,7 @@ pub enum JournalCommand {
         json: bool,
     },
     /// Read a journal completely, and report damage
+    #[command(after_help = "Exit codes: 0 no damage · 3 damaged · 4 cannot be read")]
     Check {
         /// Journal: id, number, path, or `latest`
         #[arg(add = ArgValueCompleter::new(candidates::journals))]

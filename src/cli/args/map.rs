@@ -7,7 +7,7 @@ use super::common::MapArgs;
 /// `idshift map`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    The map of userns-remap on this host:\n    \
+    The map of userns-remap=default on this host:\n    \
     idshift map\n  \
     The map in the configuration of a container:\n    \
     idshift map --map-from /var/lib/lxc/web/config\n    \
@@ -27,7 +27,7 @@ pub struct MapCommandArgs {
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,
-    /// List all problems and paths, not only the first few
+    /// List all lines, accounts and groups
     #[arg(short, long)]
     pub verbose: bool,
 }

@@ -59,8 +59,8 @@ pub use verify::VerifyArgs;
     long_version = version::LONG.as_str(),
     disable_version_flag = true,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done · 1 failed and undone · 2 wrong usage · 3 done, but some inodes were left as they were, or verify, check, docker audit, \
-                  doctor or a dry run found problems · 4 refused before the first change · 5 failed, rollback incomplete · 74 done, but output was lost · \
+    after_help = "Exit codes: 0 done · 1 failed and undone · 2 wrong usage · 3 done, but some inodes or files were left, or a check found problems \
+                  or differences · 4 refused before the first change · 5 failed, rollback incomplete · 74 done, but output was lost · \
                   130 interrupted\n\n\
                   Look first, then shift, and undo:\n  \
                   idshift shift --dry-run /srv/data\n  \
@@ -103,11 +103,11 @@ pub enum Command {
     Map(MapCommandArgs),
     /// Check whether this host can run remapped containers
     Doctor(DoctorArgs),
-    /// Migrate a Docker data-root to userns-remap, or back
+    /// Audit and migrate a Docker data-root: userns-remap, rootless, another range, and back
     Docker(DockerArgs),
-    /// Give the store of root's Podman to a user's rootless Podman
+    /// Give the store of root's Podman to a user's rootless Podman, or back
     Podman(PodmanArgs),
-    /// Compare manifests
+    /// Compare manifests, journals or audits
     Manifest(ManifestArgs),
     /// Make an HTML page of a manifest, an audit or a journal, or of two compared
     Report(ReportArgs),

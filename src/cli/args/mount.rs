@@ -13,6 +13,8 @@ use crate::volume::user::ContainerUser;
 /// `idshift mount`
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("journal_dir", |dir| dir.help("Directory of the journals: the mount is refused while a run on these files is \
+                                           unfinished")),
     after_help = "The directory is ready at once, whatever its size: no owner on disk changes. A file of uid 33 on disk is seen as 100033, which is 33 in the container. A file that user 33 of the container creates belongs to 33 on disk. The map exchanges both ranges, so that root of the host can create files too.\n\n\
     Examples:\n  \
     For a remapped container, until the next boot:\n    \

@@ -33,7 +33,7 @@ pub struct StoresArgs {
     /// The store of root's Podman [default: graphroot in storage.conf, else /var/lib/containers/storage]
     #[arg(long, value_name = "DIR")]
     pub storage: Option<PathBuf>,
-    /// The store of the user, on the same filesystem (with migrate --copy, on any) [default: graphroot in the
+    /// The store of the user, on the same filesystem (with --copy, on any) [default: graphroot in the
     /// user's storage.conf, else .local/share/containers/storage in the user's home]
     #[arg(long, value_name = "DIR")]
     pub target: Option<PathBuf>,
@@ -42,6 +42,9 @@ pub struct StoresArgs {
 /// `idshift podman audit`
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("target", |target| target.help("The store of the user [default: graphroot in the user's storage.conf, else \
+                                            .local/share/containers/storage in the user's home]")),
+    mut_arg("journal_dir", |dir| dir.help("Directory of the journals: a run that is not finished is reported")),
     after_help = "Exit codes: 0 ready · 3 not ready · 4 it is no store of root's Podman, or cannot be read\n\n\
     Examples:\n  \
     idshift podman audit\n  \
@@ -102,6 +105,11 @@ pub struct PodmanMigrateArgs {
 /// `idshift podman revert`
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("target", |target| target.help("The store of the user's rootless Podman, which is given to root [default: \
+                                            graphroot in the user's storage.conf, else .local/share/containers/storage in the \
+                                            user's home]")),
+    mut_arg("storage", |storage| storage.help("Where root's store will be, on the same filesystem [default: graphroot in \
+                                               storage.conf, else /var/lib/containers/storage]")),
     after_help = "Refused: pods, and containers that ask for more of the host than a plain one has.\n\
     Remove them first, and create them again as root.\n\n\
     Examples:\n  \
@@ -114,7 +122,7 @@ pub struct PodmanMigrateArgs {
     idshift rollback latest"
 )]
 pub struct PodmanRevertArgs {
-    /// The user whose rootless Podman has the store: this user becomes root in containers again
+    /// The user whose rootless Podman has the store: what belongs to this user becomes root's
     #[arg(long, value_name = "USER", add = ArgValueCompleter::new(candidates::subid_users))]
     pub from_user: String,
     /// Both ways

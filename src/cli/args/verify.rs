@@ -11,13 +11,16 @@ use super::common::{LimitArgs, MapArgs, OutputArgs, ScopeArgs, StoreArgs};
 
 /// `idshift verify`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    mut_arg("subid", |subid| subid.help("Take the map from the lines of USER in /etc/subuid and /etc/subgid")),
+    after_help = "Examples:\n  \
     Does the disk match the newest run, or its rollback?\n    \
     idshift verify latest\n  \
     Is every file in the range?\n    \
     idshift verify --map b:0:100000:65536 /srv/data\n  \
     Is every file out of it?\n    \
-    idshift verify --reverse --subid dockremap /srv/data")]
+    idshift verify --reverse --subid dockremap /srv/data"
+)]
 pub struct VerifyArgs {
     /// A journal (id, number, path, or `latest`), or trees with --map, --map-from or --subid
     #[arg(
@@ -29,7 +32,7 @@ pub struct VerifyArgs {
     /// The map
     #[command(flatten)]
     pub map: MapArgs,
-    /// Shifted out of the range: host ids became container ids
+    /// Check that files are out of the range: host ids became container ids
     #[arg(long)]
     pub reverse: bool,
     /// Which of it

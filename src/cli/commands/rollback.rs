@@ -7,9 +7,10 @@ use crate::cli::confirm::{self, Answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
 use crate::cli::output::progress::Terminal;
+use crate::cli::output::run_words::RunWords;
 use crate::cli::output::summary::SummaryKind;
 use crate::cli::output::tell_sentences;
-use crate::cli::output::text::{count, inodes, printable};
+use crate::cli::output::text::{inodes, printable};
 use crate::docker::conversion::leftover;
 use crate::docker::idmapped::unit;
 use crate::engine::{self, Ending, Monitor, Phase, RollbackOptions};
@@ -35,12 +36,14 @@ pub fn run(args: &RollbackArgs, call: &mut Invocation) -> Result<Exit, Failure> 
         tell_left(&journal);
     }
     announce::check_not_over(&args.journal, &journal, is_over, &store)?;
-    let doing = match args.dry_run {
-        true => "Would roll back",
-        false => "Rolling back",
+    let is_asked = !args.dry_run && confirm::is_asked(&args.confirm, &args.output);
+    let doing = match (args.dry_run, is_asked) {
+        (true, _) => "Would roll back",
+        (false, true) => "Will roll back",
+        (false, false) => "Rolling back",
     };
     monitor.suspend(|| announce::announce(doing, &journal, &args.output));
-    if !args.dry_run && confirm::is_asked(&args.confirm, &args.output) {
+    if is_asked {
         let answer =
             monitor.suspend(|| confirm::ask(&effects(&journal, args.force), &limits.cancel));
         match answer {
@@ -95,10 +98,8 @@ fn effects(journal: &Journal, force: bool) -> Vec<String> {
         inodes(named.inodes)
     )];
     if named.steps > 0 {
-        lines.push(format!(
-            "  Undoes {} other steps: renamed directories, rewritten files.",
-            count(named.steps)
-        ));
+        let words = RunWords::of_journal(&journal.header);
+        lines.push(format!("  Undoes {}.", words.steps(named.steps)));
     }
     lines.push(match force {
         true => {

@@ -27,6 +27,7 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         let manifest = Manifest::open(path)?;
         let request = reviewed_request(args, path, &manifest)?;
         call.is_of(&request.paths);
+        call.words.reverse = request.direction == Direction::OutOf;
         let report = engine::apply_manifest(&manifest, &request, &store, control);
         (report, SummaryKind::Shift)
     } else if args.run.dry_run {
@@ -226,6 +227,7 @@ pub fn print_report(
     let to_stderr = options.json || stdout_is_taken || failed;
     let options = SummaryOptions {
         service: call.is_of_service(),
+        words: call.words,
         verbose: options.verbose,
         to_stderr,
     };

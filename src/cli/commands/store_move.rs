@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::copied;
 use super::shift::{is_manifest_to_stdout, open_manifest, print_report};
+use crate::cli::announce::rollback_latest;
 use crate::cli::args::{ConfirmArgs, MigrationArgs, OutputArgs, PodmanMoveArgs};
 use crate::cli::confirm::{self, Answer};
 use crate::cli::effort::Limits;
@@ -50,6 +51,13 @@ impl<'a> From<&'a MigrationArgs> for MoveArgs<'a> {
             confirm: &args.confirm,
             output: &args.output,
         }
+    }
+}
+
+impl MoveArgs<'_> {
+    /// The command that undoes the run.
+    pub fn undo(&self) -> String {
+        rollback_latest(self.journal_dir)
     }
 }
 

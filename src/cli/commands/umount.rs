@@ -41,7 +41,7 @@ pub fn run(args: &UmountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         Some(why) => {
             if !args.output.json {
                 tell_sentences!(
-                    "{why}. The mount is gone; what belongs to it is left. `idshift umount {}` removes that, once this is mended.",
+                    "{why}. Unmounted, but its unit or record could not be removed. Correct this, then run `idshift umount {}` again.",
                     shell_word(&done.target)
                 );
             }
@@ -64,10 +64,11 @@ fn print(done: &Unmounted, dry_run: bool) {
     }
     let in_place = |record: &&MountRecord| record.source == record.target;
     if let Some(record) = done.record.as_ref().filter(in_place) {
-        say_sentences!(
-            "Its files have their owners on disk again. {}",
-            files_of_host(record)
-        );
+        let show = match dry_run {
+            true => "Its files will show their owners on disk again.",
+            false => "Its files show their owners on disk again.",
+        };
+        say_sentences!("{show} {}", files_of_host(record));
     }
 }
 
@@ -90,7 +91,7 @@ fn files_of_host(record: &MountRecord) -> String {
         _ => String::new(),
     };
     format!(
-        "The map has ids that are on both its sides, so `idshift shift --reverse` cannot find what the host created.{of_root} \
+        "Some ids are on both sides of the map, so `idshift shift --reverse` cannot find what the host created.{of_root} \
          The mount showed (on disk:visible:count) {}.",
         record.map
     )

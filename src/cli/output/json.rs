@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::run_words::RunWords;
 use crate::cli::output::say;
 use crate::journal::id::id_of;
 use crate::journal::{Journal, Name};
@@ -30,6 +31,8 @@ pub struct Invocation {
     binds: Option<Value>,
     /// The trees are a container engine's own.
     service: bool,
+    /// The words for its run.
+    pub words: RunWords,
     /// Members of this command only.
     more: Map<String, Value>,
     /// Whether an object is asked for.
@@ -46,6 +49,7 @@ impl Invocation {
             run: None,
             binds: None,
             service: false,
+            words: RunWords::default(),
             more: Map::new(),
             json,
         };
@@ -73,6 +77,7 @@ impl Invocation {
         let header = &journal.header;
         let roots = header.roots.iter();
         self.service = header.is_of_service();
+        self.words = RunWords::of_journal(header);
         self.roots = roots.map(|root| root.path.clone().into()).collect();
         self.run = Some(json!({
             "id": id_of(&journal.path),
@@ -87,6 +92,12 @@ impl Invocation {
     #[must_use]
     pub fn of_service(self, service: bool) -> Invocation {
         Invocation { service, ..self }
+    }
+
+    /// Sets the words for its run.
+    #[must_use]
+    pub fn with_words(self, words: RunWords) -> Invocation {
+        Invocation { words, ..self }
     }
 
     /// Whether the trees are a container engine's own.

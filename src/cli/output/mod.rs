@@ -3,6 +3,7 @@
 //! - `stream`: stdout and stderr, and what comes of output that is lost
 //! - `json`: one object for each command
 //! - `summary`: the report of a run, for people
+//! - `run_words`: its words, by the command
 //! - `findings`: what was found on a host, for people
 //! - `progress`: the line that moves while a run goes on
 //! - `table`: tables and lines that fit the terminal
@@ -11,6 +12,7 @@
 pub mod findings;
 pub mod json;
 pub mod progress;
+pub mod run_words;
 pub mod stream;
 pub mod summary;
 pub mod table;

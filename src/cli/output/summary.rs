@@ -5,12 +5,14 @@ mod owners;
 
 use std::fmt::Write as _;
 
+use crate::cli::output::run_words::RunWords;
 use crate::cli::output::table::{said_of, sentences, width, width_of_stderr};
 use crate::cli::output::text::{bytes, count, one_line, path};
 use crate::engine::report::SetAside;
 use crate::engine::{Ending, Problem, Report};
 use crate::journal::id::argument;
 use crate::journal::{Journal, JournalError};
+use crate::ownership::OUTSIDE_THE_MAP;
 use headline::headline;
 use owners::owners;
 
@@ -37,6 +39,8 @@ const FEW: usize = 10;
 pub struct SummaryOptions {
     /// The trees are a Docker daemon's own.
     pub service: bool,
+    /// The words for the run.
+    pub words: RunWords,
     /// All of long lists.
     pub verbose: bool,
     /// It goes to stderr, not to stdout.
@@ -58,14 +62,14 @@ pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> Str
         false => width(),
     };
     let listed = Listed { most, width };
-    let mut text = headline(report, of, options.to_stderr);
+    let mut text = headline(report, of, options);
     text.push('\n');
     let stands = matches!(report.ending, Ending::Done | Ending::Interrupted);
     if of != SummaryKind::Verify && stands {
         owners(&mut text, report);
     }
     if stands {
-        rest(&mut text, report, of);
+        rest(&mut text, report, of, options.words);
     }
     list(
         &mut text,
@@ -111,6 +115,9 @@ pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> Str
         }
         _ => {}
     }
+    if let Some(help) = outside_map_help(report, of, options) {
+        let _ = writeln!(text, "\n{}", sentences(&help, width));
+    }
     for one in &report.would_refuse {
         let refusal = format!("A real run would be refused now: {one}");
         let _ = writeln!(text, "\n{}", sentences(refusal.trim_end(), width));
@@ -124,22 +131,47 @@ pub fn summary(report: &Report, of: SummaryKind, options: SummaryOptions) -> Str
     text
 }
 
-fn rest(text: &mut String, report: &Report, of: SummaryKind) {
+/// What helps where a run ends, or would, because an id is outside the map.
+fn outside_map_help(report: &Report, of: SummaryKind, options: SummaryOptions) -> Option<String> {
+    let (problems, words) = match (&report.ending, of) {
+        (Ending::RolledBack { why }, SummaryKind::Shift) => (why, options.words),
+        (Ending::Done, SummaryKind::DryRun) => (&report.stats.problems, options.words),
+        _ => return None,
+    };
+    let is_outside = |one: &Problem| one.reason.ends_with(OUTSIDE_THE_MAP);
+    if !problems.iter().any(is_outside) {
+        return None;
+    }
+    let mut help = Vec::new();
+    if !words.reverse {
+        help.push("Give the user a larger range in /etc/subuid and /etc/subgid");
+    }
+    // Its trees are named on the command line, and so is its map.
+    if words.options.exclude {
+        help.push("Name a larger map with --map");
+        help.push("--exclude leaves paths out");
+    }
+    if words.options.keep_going {
+        help.push("--keep-going leaves these inodes as they are");
+    }
+    (!help.is_empty()).then(|| help.join(". ") + ".")
+}
+
+fn rest(text: &mut String, report: &Report, of: SummaryKind, words: RunWords) {
     let stats = &report.stats;
     let as_wanted = match of {
+        SummaryKind::Shift | SummaryKind::DryRun if words.reverse => "already out of the range",
         SummaryKind::Shift | SummaryKind::DryRun => "already shifted",
         SummaryKind::Rollback | SummaryKind::RollbackDryRun => "already as before the run",
         SummaryKind::Verify => "as they should be",
     };
-    let stepped = match of {
-        SummaryKind::Rollback => "undone",
-        SummaryKind::RollbackDryRun => "to undo",
-        SummaryKind::DryRun => "to do",
-        SummaryKind::Shift | SummaryKind::Verify => "done",
-    };
     if stats.steps > 0 {
-        let noun = if stats.steps == 1 { "step" } else { "steps" };
-        let _ = writeln!(text, "  {} other {noun} {stepped}", count(stats.steps));
+        let done = match of {
+            SummaryKind::Rollback => "also undid",
+            SummaryKind::RollbackDryRun => "would also undo",
+            SummaryKind::DryRun | SummaryKind::Shift | SummaryKind::Verify => "also",
+        };
+        let _ = writeln!(text, "  {done} {}", words.steps(stats.steps));
     }
     let facts = [
         (stats.already, as_wanted),

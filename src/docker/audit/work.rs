@@ -123,7 +123,7 @@ pub fn refused_now(would_refuse: &[TransientBlocker]) -> Vec<Finding> {
         let what = match one {
             TransientBlocker::InUse(..)
             | TransientBlocker::ServiceRuns(..)
-            | TransientBlocker::UseUnknown(_) => return None,
+            | TransientBlocker::UseUnknown { .. } => return None,
             // Asked of what a user has, which is not audited.
             TransientBlocker::OwnerRuns { .. } | TransientBlocker::FilesInFlight { .. } => {
                 return None;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::guidance::{self, PrepareOption};
 use super::owner_stats::OwnerStats;
+use super::path_rewriter::real;
 use super::remap::Remap;
 use crate::fs::escape::shell_word;
 use crate::idmap::subid::DEFAULT_USER;
@@ -111,6 +112,11 @@ pub fn reverse_command(remap: &Remap, path: &Path) -> String {
     let home = homes::flag(path);
     let option = PrepareOption::Reverse(&home);
     prepare_command(Some(remap), &option, path)
+}
+
+/// The command that shifts a directory into the range though it is an account's of this host.
+pub fn prepare_claimed(remap: Option<&Remap>, source: &Path) -> String {
+    prepare_command(remap, &PrepareOption::AllowHome, &real(source))
 }
 
 /// The command that shifts a directory into the range, or out of it.

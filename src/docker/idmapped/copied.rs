@@ -23,8 +23,8 @@ const NOT_CONVERTED: &[&str] = &["containers", "volumes"];
 /// What a person should know of such a root; `content`: where it is on disk.
 pub fn told(content: &Path) -> String {
     format!(
-        "{} was copied or restored file by file since it was migrated (its inodes are others). Whether an id of the range \
-         in layers and volumes is of before is not known",
+        "{} was copied or restored file by file since it was migrated (its inodes are others). For files in layers and volumes \
+         with an id of the range, idshift cannot tell whether they had it before the migration",
         escaped(content)
     )
 }

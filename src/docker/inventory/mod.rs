@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use super::DockerError;
 use super::bind_mounts::survey::BindMountSurvey;
-use super::bind_mounts::{Advice, BindMount, to_prepare};
+use super::bind_mounts::{Advice, BindMount, prepare_claimed, to_prepare};
 use super::container::Container;
 use super::data_root::{ContainerFiles, DockerRoot, names};
 use super::path_owner::{PathOwner, names_below, whose};
@@ -233,10 +233,13 @@ impl Inventory {
         self.left_shifted.retain(|path| !path.starts_with(top));
     }
 
-    /// What would be shifted in place, if no login account used it.
-    pub fn claimed(&self) -> impl Iterator<Item = (&Path, &Claim)> {
+    /// What would be shifted in place, if no login account used it; each with the command that shifts it anyway.
+    pub fn claimed(&self, remap: &Remap) -> impl Iterator<Item = (&Path, &Claim, String)> {
         let of_host = self.bind_mounts.iter().filter(|_| self.shifts_host_binds);
-        of_host.filter_map(|mount| Some((mount.source.as_path(), mount.claim.as_ref()?)))
+        of_host.filter_map(move |mount| {
+            let command = prepare_claimed(Some(remap), &mount.source);
+            Some((mount.source.as_path(), mount.claim.as_ref()?, command))
+        })
     }
 
     /// The edits for volumes.

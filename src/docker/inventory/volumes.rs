@@ -13,7 +13,6 @@ use crate::docker::DockerError;
 use crate::docker::bind_mounts::survey::VolumeContent;
 use crate::docker::bind_mounts::{Advice, BindMount, reverse_command};
 use crate::docker::data_root::names;
-use crate::docker::guidance::SO_DOES_BIND_MOUNTS;
 use crate::docker::path_owner::{PathOwner, is_link, whose};
 use crate::docker::path_rewriter::{PathRewriter, real};
 use crate::docker::remap::Remap;
@@ -42,6 +41,9 @@ pub struct VolumeElsewhere {
     pub rewritten: Option<String>,
     /// What to do about it, for people.
     pub advice: String,
+    /// It stays as it is, and would be shifted with `--bind-mounts`.
+    #[serde(skip)]
+    pub shifted_with_bind_mounts: bool,
     /// The daemon mounts it when it is used.
     #[serde(skip)]
     pub(super) is_mounted: bool,
@@ -98,6 +100,7 @@ impl VolumeElsewhere {
             becomes: Disposition::Left,
             rewritten: None,
             advice: "its content is not shifted".into(),
+            shifted_with_bind_mounts: false,
             is_mounted: false,
             edits: Vec::new(),
         }
@@ -139,6 +142,8 @@ impl VolumeElsewhere {
         let Some(mount) = mounts.iter().find(|mount| real(&mount.source) == *dir) else {
             return;
         };
+        self.shifted_with_bind_mounts =
+            mount.kind == Advice::Prepare && host_binds != HostBinds::Shifted;
         (self.becomes, self.advice) = match &mount.kind {
             Advice::Carried => (
                 Disposition::Carried,
@@ -150,10 +155,7 @@ impl VolumeElsewhere {
             ),
             Advice::Prepare => (
                 Disposition::Left,
-                format!(
-                    "its content is not shifted; {} shifts it, and {SO_DOES_BIND_MOUNTS}",
-                    mount.advice
-                ),
+                format!("its content is not shifted; {} shifts it", mount.advice),
             ),
             _ => (Disposition::Left, mount.advice.clone()),
         };
@@ -173,6 +175,7 @@ impl VolumeElsewhere {
             return;
         };
         let is_shifted = shifted.iter().any(|tree| dir.starts_with(tree));
+        self.shifted_with_bind_mounts = is_shifted && !own.contains(dir) && !with_binds;
         (self.becomes, self.advice) = match (own.contains(dir), is_shifted) {
             (true, _) => (
                 Disposition::Carried,
@@ -185,7 +188,7 @@ impl VolumeElsewhere {
             (_, true) => (
                 Disposition::Left,
                 format!(
-                    "its content stays shifted; {} shifts it back, and {SO_DOES_BIND_MOUNTS}",
+                    "its content stays shifted; {} shifts it back",
                     reverse_command(remap, dir)
                 ),
             ),

@@ -144,9 +144,8 @@ fn verify_some<S: Sink>(visitor: &mut ShiftVisitor<'_, S>, some: &[Deferred]) ->
         let first = &inode.names[0];
         let name = first.iter().next().unwrap_or_default();
         let reason = format!(
-            "its hard links keep moving, so idshift cannot tell whether all of them are in the tree. Stop \
-            what changes the tree, or {}",
-            Guidance::AllowOutsideLinks
+            "its hard links keep moving, so idshift cannot tell whether all of them are in the tree. {}",
+            Guidance::StopMovingLinks(visitor.context().scope.command)
         );
         let left = visitor.record_left(ProblemKind::Failed, &first.dir, name, reason);
         if left.is_break() {

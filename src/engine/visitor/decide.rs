@@ -7,19 +7,27 @@ use crate::engine::context::WalkContext;
 use crate::engine::policy::Rule;
 use crate::fs::escape::shell_word;
 use crate::fs::{DirPath, LookupEntry, Stat, attributes, flags};
-use crate::guidance::Guidance;
+use crate::guidance::{CommandOptions, Guidance};
 use crate::journal::Transition;
-use crate::ownership::{Change, Flags, Mapping, Ownership, OwnershipXattrs};
+use crate::ownership::{Change, Flags, Mapping, Ownership, OwnershipXattrs, Unmapped};
 use crate::preflight::homes::Claim;
 
 /// Why an inode with these flags is not changed.
-fn describe_protection(flags: Flags, path: &Path) -> String {
+fn describe_protection(flags: Flags, path: &Path, command: CommandOptions) -> String {
     let (what, letter) = match flags.immutable {
         true => ("immutable", 'i'),
         false => ("append-only", 'a'),
     };
-    let help = Guidance::ClearFlag(letter, &shell_word(path)).to_string();
+    let help = Guidance::ClearFlag(letter, &shell_word(path), command);
     format!("is {what}; {help}")
+}
+
+/// Why an inode has no owner on the other side, and what helps that is not the same for all.
+fn describe_unmapped(unmapped: &Unmapped, command: CommandOptions) -> String {
+    match unmapped {
+        Unmapped::Undated { .. } => format!("{unmapped}. {}", Guidance::Undated(command)),
+        _ => unmapped.to_string(),
+    }
 }
 
 /// The inode that a name was found to mean.
@@ -83,7 +91,10 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
         Mapping::Change(after) => after,
         Mapping::Already => return Verdict::Stays,
         Mapping::Unmapped(unmapped) => {
-            return Verdict::Left(ProblemKind::Unmapped, unmapped.to_string());
+            return Verdict::Left(
+                ProblemKind::Unmapped,
+                describe_unmapped(&unmapped, scope.command),
+            );
         }
     };
     if let Some(account) = walk.account_losing_access(dir.root, &before, &after) {
@@ -97,7 +108,7 @@ pub(super) fn decide(walk: &WalkContext<'_>, dir: &DirPath, met: &mut Candidate<
     let held = stat.flags();
     let clears = scope.options.clear_flags && flags::can_be_cleared(stat.file_type);
     if !held.is_empty() && !clears {
-        let reason = describe_protection(held, &walk.path(dir, met.name));
+        let reason = describe_protection(held, &walk.path(dir, met.name), scope.command);
         return Verdict::Left(ProblemKind::Protected, reason);
     }
     Verdict::Change(Transition {

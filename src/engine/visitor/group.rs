@@ -20,7 +20,6 @@ use crate::fs::live_mounts::{KnownMounts, MountError};
 use crate::fs::{
     Dir, DirPath, FirstCall, LookupEntry, LookupError, LookupOptions, PinnedFile, Stat, lookup,
 };
-use crate::guidance::Guidance;
 
 impl<S: Sink> ShiftVisitor<'_, S> {
     /// The names of a directory that are to be decided on, each with its rule.
@@ -96,8 +95,8 @@ impl<S: Sink> ShiftVisitor<'_, S> {
     fn read_only(&mut self, dir: &DirPath, name: &[u8]) -> ControlFlow<()> {
         let path = shell_word(&self.walk.path(dir, name));
         let reason = format!(
-            "is a read-only subvolume (a snapshot). Make it writable (`btrfs property set -ts {path} ro false`), or {}",
-            Guidance::LeaveOut
+            "is a read-only subvolume (a snapshot). Make it writable: `btrfs property set -ts {path} ro false`{}",
+            self.walk.scope.command.or_leave_out()
         );
         self.record_left(ProblemKind::Failed, dir, name, reason)
     }
@@ -128,7 +127,8 @@ impl<S: Sink> ShiftVisitor<'_, S> {
                 return ControlFlow::Continue(());
             };
             if let Err(error) = check_mount(known, open, c_name, &entry) {
-                return self.record_left(ProblemKind::Failed, dir, name, error.to_string());
+                let reason = format!("{error}{}", self.walk.scope.command.or_leave_out());
+                return self.record_left(ProblemKind::Failed, dir, name, reason);
             }
         }
         let links = &self.walk.links;

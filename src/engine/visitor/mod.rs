@@ -152,7 +152,7 @@ impl<'a, S: Sink> ShiftVisitor<'a, S> {
             return ControlFlow::Continue(());
         }
         let word = shell_word(&self.walk.path(dir, name));
-        let help = Guidance::FindOutsideLinks(&word);
+        let help = Guidance::FindOutsideLinks(&word, self.walk.scope.command);
         let reason = format!("{}. {help}", describe_outside_names(names));
         self.record_left(ProblemKind::Failed, dir, name, reason)
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::guidance;
+use crate::guidance::{self, CommandOptions};
 use crate::idmap::{Direction, IdMap};
 use crate::journal::line_error::LineError;
 use crate::journal::name::Name;
@@ -125,6 +125,32 @@ impl RunKind {
             | RunKind::PodmanMigrate
             | RunKind::PodmanRevert => true,
             RunKind::Other { is_of_service, .. } => *is_of_service,
+        }
+    }
+
+    /// Which of the options that messages name the subcommand has.
+    pub fn options(&self) -> CommandOptions {
+        let guarded = CommandOptions {
+            immutable: true,
+            outside_links: true,
+            ..CommandOptions::default()
+        };
+        match self {
+            RunKind::Shift | RunKind::Prepare => CommandOptions {
+                exclude: true,
+                keep_going: true,
+                ..guarded
+            },
+            RunKind::DockerMigrate | RunKind::DockerRevert => CommandOptions {
+                keep_going: true,
+                undated: *self == RunKind::DockerRevert,
+                ..guarded
+            },
+            RunKind::DockerRebase | RunKind::DockerToRootless | RunKind::PodmanMigrate => guarded,
+            // A user may have made the file immutable, or linked it.
+            RunKind::DockerFromRootless | RunKind::PodmanRevert | RunKind::Other { .. } => {
+                CommandOptions::default()
+            }
         }
     }
 

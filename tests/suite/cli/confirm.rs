@@ -84,6 +84,16 @@ fn docker<'a>(command: &'a str, top: &'a Path, more: &[&'a str]) -> Vec<&'a str>
     [&["docker", command, "--data-root", top][..], more].concat()
 }
 
+/// The command that undoes the run looks where its journal will be.
+fn undo_is_told(idshift: &Idshift, said: &str) {
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let undo = format!(
+        "`idshift rollback --journal-dir {} latest` undoes it",
+        idshift.journals().display()
+    );
+    assert!(words.join(" ").contains(&undo), "{said}");
+}
+
 #[test]
 fn a_data_root_changes_only_after_a_yes() {
     let fs = TestFs::new(Kind::Ext4);
@@ -106,6 +116,7 @@ fn a_data_root_changes_only_after_a_yes() {
                 said.contains(says) && said.contains(QUESTION),
                 "{args:?}: {said}"
             );
+            undo_is_told(&idshift, &said);
             assert_same(
                 &before,
                 &Snapshot::of(&top),

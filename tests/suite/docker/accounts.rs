@@ -86,9 +86,18 @@ fn files_of_a_login_account_stay_unless_asked_for() {
             .run([&args[..], &["--bind-mounts"], more].concat())
             .exits(0)
     };
-    for more in [&["--dry-run"][..], &[]] {
-        on.all_stays(&migrate(more));
-    }
+    let dry_run = migrate(&["--dry-run"]);
+    on.all_stays(&dry_run, "would stay");
+    dry_run.says("--allow-home shifts it too");
+    // The migration cannot be run again with that option.
+    let done = migrate(&[]);
+    on.all_stays(&done, "stays");
+    assert!(
+        !done.stderr.contains("--allow-home shifts it too"),
+        "{done}"
+    );
+    let command = format!("`idshift prepare --allow-home {}`", on.home.display());
+    assert!(done.stderr.contains(&command), "{done}");
     assert_eq!(owner(&on.plain), 100_000);
     assert_eq!(
         owner(&root.path("100000.100000/volumes/named/_data")),
@@ -212,7 +221,7 @@ impl OfLeo {
         }
     }
 
-    fn all_stays(&self, run: &Run) {
+    fn all_stays(&self, run: &Run, stays: &str) {
         for source in [
             &self.home,
             &self.work,
@@ -220,10 +229,9 @@ impl OfLeo {
             &self.linked,
             &self.device,
         ] {
-            let words = format!("Bind mount {} stays as it is: it ", source.display());
+            let words = format!("Bind mount {} {stays} as it is: it ", source.display());
             assert!(run.stderr.contains(&words), "{run}");
         }
-        assert!(run.stderr.contains("--allow-home shifts it too"), "{run}");
         assert_eq!((owner(&self.linked), owner(&self.device)), (0, 0));
         assert_eq!(
             (owner(&self.home), owner(&self.work), owner(&self.file)),

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::volumes::Place;
-use crate::support::{Idshift, Run};
+use crate::support::{Idshift, Run, sh};
 use serde_json::json;
 
 pub(super) const UID: u32 = 2100;
@@ -116,4 +116,35 @@ fn no_command_shifts_a_bind_that_is_a_part_of_the_system() {
         let is_data = line.contains(data.to_str().unwrap());
         assert_eq!(line.contains("idshift shift"), is_data, "{line}");
     }
+}
+
+/// `docker revert --rootless` has neither `--immutable=clear` nor `--allow-outside-links`.
+#[test]
+fn what_a_revert_cannot_shift_is_told_with_what_helps_there() {
+    let place = Place::new();
+    fs::set_permissions(&place.root, PermissionsExt::from_mode(0o710)).unwrap();
+    place.data(&place.volume("v").join("_data"));
+    let home = user(&place);
+    let idshift = Idshift::new();
+    to_rootless(&place, &idshift, &[]).exits(0);
+    let file = home.join(".local/share/docker/volumes/v/_data/file");
+    let told = || {
+        let run = place.run(&idshift, "revert", &["--rootless", "bea", "--dry-run"]);
+        run.text() + &run.stderr
+    };
+    sh("chattr", ["+i".as_ref(), file.as_os_str()]);
+    let immutable = told();
+    sh("chattr", ["-i".as_ref(), file.as_os_str()]);
+    let help = format!("clear the flag as root: `chattr -i {}`", file.display());
+    assert!(immutable.contains(&help), "{immutable}");
+    assert!(!immutable.contains("--immutable"), "{immutable}");
+
+    fs::hard_link(&file, home.join("other")).unwrap();
+    let linked = told();
+    let help = format!(
+        "Remove the other links: `find DIR -xdev -samefile {}`",
+        file.display()
+    );
+    assert!(linked.contains(&help), "{linked}");
+    assert!(!linked.contains("--allow-outside-links"), "{linked}");
 }

@@ -40,6 +40,12 @@ fn a_data_root_becomes_a_users_only_after_a_yes() {
             let said = run(command, answer).exits(code).lines().join("\n");
             assert!(said.contains("Continue? [y/N]"), "{command:?}: {said}");
             assert!(said.contains("othing was changed"), "{command:?}: {said}");
+            let words: Vec<&str> = said.split_whitespace().collect();
+            let undo = format!(
+                "rollback --journal-dir {} latest",
+                idshift.journals().display()
+            );
+            assert!(words.join(" ").contains(&undo), "{command:?}: {said}");
             assert_same(&before, &unread(&place), &format!("{command:?} {answer:?}"));
         }
     };

@@ -20,6 +20,7 @@ use crate::docker::bind_mounts::BindMount;
 use crate::docker::conversion::summary::When;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
+use crate::docker::guidance as help;
 use crate::docker::idmapped::exchanged_data::{ExchangedData, ExchangedKind};
 use crate::docker::owner_stats::OwnerStats;
 use crate::host::Level;
@@ -128,7 +129,11 @@ fn print(audit: &Audit, verbose: bool) {
     if !audit.volumes_elsewhere.is_empty() {
         say!("\nVolumes whose content is elsewhere:");
         for volume in &audit.volumes_elsewhere {
-            say!("  {}", one_line(&volume.to_string()));
+            let too = match volume.shifted_with_bind_mounts {
+                true => format!("; {}", help::MIGRATE_BIND_MOUNTS),
+                false => String::new(),
+            };
+            say!("  {}", one_line(&format!("{volume}{too}")));
         }
     }
     if !audit.bind_mounts.is_empty() || audit.holds.containers > 0 {

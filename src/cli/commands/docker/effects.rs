@@ -1,6 +1,7 @@
 //! What a migration does, in a few lines, for whoever has to agree to it.
 
 use super::migration_command::MigrationCommand;
+use crate::cli::announce::rollback_latest;
 use crate::cli::output::text::{bytes, inodes, one_line, path};
 use crate::docker::conversion::summary::When;
 use crate::docker::data_root::DockerRoot;
@@ -116,12 +117,18 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
         });
     }
     if command.bind_mounts {
-        lines.push(
-            "  Host directories that containers bind are shifted, too (--bind-mounts).".into(),
-        );
+        lines.push(match into {
+            true => {
+                "  Host directories that containers bind are shifted, too (--bind-mounts).".into()
+            }
+            false => {
+                "  Host directories in the range are shifted back, too (--bind-mounts).".into()
+            }
+        });
     }
     let services = migration.services_note();
     lines.extend(services.map(|note| format!("  {}", one_line(&note))));
-    lines.push("  `idshift rollback latest` undoes it until Docker is started.".into());
+    let undo = rollback_latest(&command.args.store.journal_dir);
+    lines.push(format!("  {undo} undoes it until Docker is started."));
     lines
 }

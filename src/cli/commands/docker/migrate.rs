@@ -19,10 +19,9 @@ use crate::docker::conversion_run::conversion_run;
 use crate::docker::guidance as help;
 use crate::docker::idmapped::{place, told_copied, unit};
 use crate::docker::migrate::{Confirm, MigrateError, MigrateOptions, Migrated, Planned};
-use crate::docker::migration_plan::Migration;
-use crate::docker::remap::Remap;
 use crate::engine::Outcome;
 use crate::journal::Store;
+use crate::journal::id::argument;
 use crate::store_move::copy::PlannedCopy;
 
 /// Runs it.
@@ -179,7 +178,7 @@ fn notes_of_plan(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     let migration = &migrated.migration;
     let exchanged = told_exchanged(migration, &migrated.remap);
     notes.extend(exchanged.map(|told| format!("{told}.")));
-    notes.extend(told(migration, &migrated.remap, dry_run));
+    notes.extend(told(migrated, dry_run));
     let store = migrated.migration.store_summary.iter();
     notes.extend(store.filter_map(|it| changed_files(&it.changed_files)));
     let copy = migrated.copy.iter();
@@ -219,16 +218,21 @@ fn told_conversion(conversion: &ConversionSummary, dry_run: bool) -> Vec<String>
 }
 
 /// Notes about a plan, for people.
-fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
+fn told(migrated: &Migrated, dry_run: bool) -> Vec<String> {
+    let (migration, remap) = (&migrated.migration, &migrated.remap);
+    let [is, are, was, stays] = match dry_run {
+        true => ["would be", "would be", "is", "would stay"],
+        false => ["is", "are", "was", "stays"],
+    };
     let mut notes = Vec::new();
     if let Some(aside) = &migration.set_aside.unused_root {
         notes.push(format!(
-            "An unused root was in the way. It is kept as {aside}."
+            "An unused root {was} in the way. It {is} kept as {aside}."
         ));
     }
     if let Some(aside) = &migration.set_aside.drivers {
         notes.push(format!(
-            "The remapped daemon's storage driver holds nothing; its empty directories are kept as {aside}, so that \
+            "The remapped daemon's storage driver holds nothing; its empty directories {are} kept as {aside}, so that \
              the daemon finds its containerd image store. Remove them when nothing is missing."
         ));
     }
@@ -243,7 +247,10 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
     notes.extend(store.flat_map(|it| told_conversion(it, dry_run)));
     let inventory = &migration.inventory;
     for volume in &inventory.volumes {
-        notes.push(format!("Volume {volume}."));
+        notes.push(match dry_run && volume.shifted_with_bind_mounts {
+            true => format!("Volume {volume}. {}.", help::SO_DOES_BIND_MOUNTS),
+            false => format!("Volume {volume}."),
+        });
     }
     let carried = inventory.bind_mounts.iter();
     for mount in carried.filter(|mount| mount.kind == Advice::Carried) {
@@ -263,44 +270,57 @@ fn told(migration: &Migration, remap: &Remap, dry_run: bool) -> Vec<String> {
         ));
     }
     for bind in &inventory.in_place {
-        notes.push(format!("Bind mount {} is shifted in place.", path(bind)));
+        let bind = path(bind);
+        notes.push(format!("Bind mount {bind} {is} shifted in place."));
     }
-    for (bind, claim) in inventory.claimed() {
+    for (bind, claim, command) in inventory.claimed(remap) {
+        let help = match dry_run {
+            true => "--allow-home shifts it too.".to_string(),
+            // This migration cannot be run a second time.
+            false => format!("To shift it anyway: `{command}`"),
+        };
+        let bind = path(bind);
         notes.push(format!(
-            "Bind mount {} stays as it is: it {claim}. --allow-home shifts it too.",
-            path(bind)
+            "Bind mount {bind} {stays} as it is: it {claim}. {help}"
         ));
     }
     for (dir, command) in inventory.left_shifted(remap) {
-        let (stays, too) = match dry_run {
-            true => ("would stay", ", and so does --bind-mounts"),
-            false => ("stays", ""),
+        let too = match dry_run {
+            true => format!(" {}.", help::SO_DOES_BIND_MOUNTS),
+            false => String::new(),
         };
         notes.push(format!(
-            "{} {stays} shifted, and containers are not remapped any more: {command} shifts it back{too}.",
+            "{} {stays} shifted, and containers are not remapped any more: {command} shifts it back.{too}",
             path(dir)
         ));
     }
     notes.extend(migration.services_note());
     for (dir, command) in inventory.in_other_range() {
-        let stays = if dry_run { "would stay" } else { "stays" };
         notes.push(format!(
             "{} {stays} in a range that the daemon had before: {command} shifts it back.",
             path(dir)
         ));
     }
     for name in &migration.marked {
-        notes.push(format!("Container {name} is marked --userns=host."));
+        notes.push(format!("Container {name} {is} marked --userns=host."));
     }
-    let blocked = &migration.will_not_start;
-    notes.extend(
-        blocked
-            .iter()
-            .map(|(name, why)| format!("Container {name} {why}: it does not start remapped.")),
-    );
-    notes.extend((!blocked.is_empty()).then(|| match dry_run {
-        true => "--set-userns-host marks such containers.".into(),
-        false => help::MARK_LATER.into(),
-    }));
+    notes.extend(blocked_notes(migrated, dry_run));
+    notes
+}
+
+/// Which containers do not start remapped, and what helps.
+fn blocked_notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
+    let blocked = &migrated.migration.will_not_start;
+    let names = blocked.iter();
+    let mut notes: Vec<String> = names
+        .map(|(name, why)| format!("Container {name} {why}: it does not start remapped."))
+        .collect();
+    if !blocked.is_empty() {
+        let journal = migrated.report.journal.as_deref();
+        notes.extend(match dry_run {
+            true => Some("--set-userns-host marks such containers.".to_string()),
+            false => journal.map(|journal| help::mark_later(&argument(journal))),
+        });
+    }
     notes
 }

@@ -1,8 +1,11 @@
 //! `idshift docker rebase`
 
+use std::path::Path;
+
 use nix::unistd::User;
 
 use super::{daemon_target, refused, shared_range};
+use crate::cli::announce::rollback_latest;
 use crate::cli::args::{Immutable, RebaseArgs};
 use crate::cli::commands::shift::{is_manifest_to_stdout, open_manifest, print_report};
 use crate::cli::confirm::{self, Answer};
@@ -48,7 +51,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             if confirm::is_asked(&args.confirm, &args.output) {
                 // Whoever is asked is not refused afterwards.
                 drop(rebase.plan().lock(&store, control)?);
-                let lines = effects(&request);
+                let lines = effects(&request, &args.store.journal_dir);
                 match monitor.suspend(|| confirm::ask(&lines, &limits.cancel)) {
                     Answer::Yes => {}
                     Answer::No => return Err(confirm::declined()),
@@ -62,7 +65,7 @@ pub fn run(args: &RebaseArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     print_report(call, &report, of, &args.output, to_stdout, manifest);
     let is_done = matches!(report.outcome(), Outcome::Done | Outcome::SomeLeft);
     if is_done && !args.output.quiet {
-        tell_what_is_left(&request, &rebase);
+        tell_what_is_left(&request, &rebase, args.dry_run);
         if !args.dry_run {
             tell_next_step(&request.to, &target);
         }
@@ -101,7 +104,7 @@ fn request(
 }
 
 /// What a run does, in a few lines, for the question before it.
-fn effects(request: &RebaseRequest) -> [String; 4] {
+fn effects(request: &RebaseRequest, journal_dir: &Path) -> [String; 4] {
     [
         format!(
             "Moving the root of the daemon in {}",
@@ -109,24 +112,34 @@ fn effects(request: &RebaseRequest) -> [String; 4] {
         ),
         format!("  Owners change from {} to {}.", request.from, request.to),
         "  Directories are renamed, and the daemon's metadata is rewritten.".into(),
-        "  `idshift rollback latest` undoes it until Docker is started.".into(),
+        format!(
+            "  {} undoes it until Docker is started.",
+            rollback_latest(journal_dir)
+        ),
     ]
 }
 
-fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase) {
+fn tell_what_is_left(request: &RebaseRequest, rebase: &Rebase, dry_run: bool) {
     for line in &rebase.shared {
         tell_sentences!("{}", printable(&shared_range(line, "the new range")));
     }
     if let Some(aside) = &rebase.set_aside {
-        tell_sentences!("An unused root was in the way. It is kept as {aside} in the data-root.");
+        let (was, is) = match dry_run {
+            true => ("is", "would be"),
+            false => ("was", "is"),
+        };
+        tell_sentences!(
+            "An unused root {was} in the way. It {is} kept as {aside} in the data-root."
+        );
     }
     if let Some(kept) = &rebase.left_root {
         tell_sentences!("{}", kept_root(kept));
     }
     for dir in &rebase.left_behind {
         tell_sentences!(
-            "{} is bound by containers and stays in the old range. `idshift shift --from {} --to {} {}` moves it.",
+            "{} is bound by containers and {} in the old range. `idshift shift --from {} --to {} {}` moves it.",
             path(dir),
+            if dry_run { "would stay" } else { "stays" },
             words(&request.from),
             words(&request.to),
             shell_word(dir)

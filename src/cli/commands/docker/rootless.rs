@@ -73,7 +73,7 @@ fn run(asked: &Asked<'_>, args: &MigrationArgs, call: &mut Invocation) -> Result
         plan: plan.plan(),
         blockers,
         copy: &|| plan.copy(&request),
-        question: &|copy| question(&plan, &request, copy),
+        question: &|copy| question(&plan, &request, copy, &args.undo()),
         execute: &|copy, store, control| plan.execute(&request, copy, store, control),
         notes: &|report| notes(&plan, (&request, &config), report, dry_run),
         last_note: driver_note(&request, &config, &drivers),

@@ -21,6 +21,7 @@ pub(super) fn question(
     plan: &RootlessMove,
     request: &RootlessRequest,
     copy: Option<&PlannedCopy>,
+    undo: &str,
 ) -> Vec<String> {
     let (user, uid) = (&request.user.name, request.user.root.0);
     let mut lines = vec![
@@ -43,7 +44,7 @@ pub(super) fn question(
             "  {} renames and rewrites of files.",
             plan.plan().steps.len()
         ),
-        "  `idshift rollback latest` undoes it until Docker is started.".into(),
+        format!("  {undo} undoes it until Docker is started."),
     ];
     lines.splice(1..1, copy.map(copied::effect));
     lines
@@ -66,9 +67,9 @@ pub(super) fn notes(
         return Vec::new();
     }
     let mut notes = Vec::new();
-    let (goes, stays) = match dry_run {
-        true => ("would go", "would stay"),
-        false => ("went", "stays"),
+    let (goes, stays, is) = match dry_run {
+        true => ("would go", "would stay", "would be"),
+        false => ("went", "stays", "is"),
     };
     let what = match request.copy {
         true => format!("A copy of {}", path(&plan.from)),
@@ -77,7 +78,7 @@ pub(super) fn notes(
     notes.push(format!("{what} {goes} to {}.", path(&plan.to)));
     if let Some(aside) = &plan.set_aside {
         notes.push(format!(
-            "What an unused daemon had made there is kept in it as {aside}."
+            "What an unused daemon had made there {is} kept in it as {aside}."
         ));
     }
     notes.extend(left_note(plan, request, stays));

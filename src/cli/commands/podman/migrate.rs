@@ -34,7 +34,7 @@ pub fn run(args: &PodmanMigrateArgs, call: &mut Invocation) -> Result<Exit, Fail
         plan: plan.plan(),
         blockers,
         copy: &|| plan.copy(&request),
-        question: &|copy| question(&plan, &request, copy),
+        question: &|copy| question((&plan, &request), copy, &args.undo()),
         execute: &|copy, store, control| plan.execute(&request, copy, store, control),
         notes: &|report| notes(&plan, &request, report, dry_run),
         last_note: None,
@@ -64,7 +64,11 @@ fn request(args: &PodmanMigrateArgs) -> Result<MoveRequest, MoveError> {
 }
 
 /// What is about to be done.
-fn question(plan: &PodmanMove, request: &MoveRequest, copy: Option<&PlannedCopy>) -> Vec<String> {
+fn question(
+    (plan, request): (&PodmanMove, &MoveRequest),
+    copy: Option<&PlannedCopy>,
+    undo: &str,
+) -> Vec<String> {
     let of_copy = copy.map_or("", |_| "a copy of ");
     let mut lines = vec![
         format!("Moving {of_copy}{} to {}", path(&plan.from), path(&plan.to)),
@@ -78,7 +82,7 @@ fn question(plan: &PodmanMove, request: &MoveRequest, copy: Option<&PlannedCopy>
             plan.plan().steps.len()
         ),
         format!(
-            "  `idshift rollback latest` undoes it until {} works with it.",
+            "  {undo} undoes it until {} works with it.",
             request.user.name
         ),
     ];
@@ -93,9 +97,9 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
         return Vec::new();
     }
     let user = &request.user.name;
-    let (goes, stays) = match dry_run {
-        true => ("would go", "would stay"),
-        false => ("went", "stays"),
+    let (goes, stays, is) = match dry_run {
+        true => ("would go", "would stay", "would be"),
+        false => ("went", "stays", "is"),
     };
     let what = match request.copy {
         true => format!("A copy of {}", path(&plan.from)),
@@ -115,9 +119,9 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
         )
     }));
     notes.extend(
-        plan.set_aside
-            .as_ref()
-            .map(|aside| format!("What an unused Podman had made there is kept in it as {aside}.")),
+        plan.set_aside.as_ref().map(|aside| {
+            format!("What an unused Podman had made there {is} kept in it as {aside}.")
+        }),
     );
     for name in &plan.left {
         notes.push(format!(

@@ -31,7 +31,7 @@ pub fn run(args: &PodmanRevertArgs, call: &mut Invocation) -> Result<Exit, Failu
         plan: plan.plan(),
         blockers,
         copy: &|| Ok(None),
-        question: &|_| question(&plan, &request),
+        question: &|_| question(&plan, &request, &args.undo()),
         execute: &|_, store, control| Ok(plan.plan().execute(store, control)?),
         notes: &|report| notes(&plan, &request, report, dry_run),
         last_note: None,
@@ -56,7 +56,7 @@ fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, MoveError> {
 }
 
 /// What is about to be done.
-fn question(plan: &StoreTake, request: &TakeRequest) -> Vec<String> {
+fn question(plan: &StoreTake, request: &TakeRequest, undo: &str) -> Vec<String> {
     let user = &request.user;
     vec![
         format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
@@ -70,7 +70,7 @@ fn question(plan: &StoreTake, request: &TakeRequest) -> Vec<String> {
             "  {} renames and rewrites of files.",
             plan.plan().steps.len()
         ),
-        "  `idshift rollback latest` undoes it until root's Podman works with it.".into(),
+        format!("  {undo} undoes it until root's Podman works with it."),
     ]
 }
 
@@ -81,9 +81,9 @@ fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, dry_run: bool
     }
     let (uid, gid) = request.user.root;
     let user = &request.user.name;
-    let (goes, stays) = match dry_run {
-        true => ("would go", "would stay"),
-        false => ("went", "stays"),
+    let (goes, stays, is) = match dry_run {
+        true => ("would go", "would stay", "would be"),
+        false => ("went", "stays", "is"),
     };
     let mut notes = vec![format!(
         "{} {goes} to {}: {}.",
@@ -92,7 +92,7 @@ fn notes(plan: &StoreTake, request: &TakeRequest, report: &Report, dry_run: bool
         plan.holds
     )];
     notes.extend(plan.set_aside.as_ref().map(|aside| {
-        format!("What an unused Podman of root's had made there is kept in it as {aside}.")
+        format!("What an unused Podman of root's had made there {is} kept in it as {aside}.")
     }));
     if !plan.left.is_empty() {
         let top = shell_word(&plan.from);

@@ -2,11 +2,12 @@
 
 use console::{StyledObject, style};
 
-use super::SummaryKind;
+use super::{SummaryKind, SummaryOptions};
 use crate::cli::output::text::{count, inodes, seconds};
 use crate::engine::{Ending, Report};
 
-pub(super) fn headline(report: &Report, of: SummaryKind, to_stderr: bool) -> String {
+pub(super) fn headline(report: &Report, of: SummaryKind, options: SummaryOptions) -> String {
+    let (to_stderr, words) = (options.to_stderr, options.words);
     let stats = &report.stats;
     let rate = stats.seen as f64 / report.elapsed.as_secs_f64().max(1e-6);
     let pace = format!("in {} ({}/s)", seconds(report.elapsed), count(rate as u64));
@@ -31,18 +32,29 @@ pub(super) fn headline(report: &Report, of: SummaryKind, to_stderr: bool) -> Str
             format!("{}.", bad("Failed; rollback incomplete"))
         }
         // By a mount.
-        (Ending::Done, SummaryKind::Shift)
+        (Ending::Done, SummaryKind::Shift | SummaryKind::Rollback)
             if stats.seen <= 1 && stats.changed == 0 && stats.steps > 0 =>
         {
+            let done = match of {
+                SummaryKind::Rollback => "Rolled back",
+                _ => "Done",
+            };
             format!(
                 "{} in {}; no owner had to change.",
-                good("Done"),
+                good(done),
                 seconds(report.elapsed)
             )
         }
-        (Ending::Done, SummaryKind::Shift) => format!("{} {of_seen} {pace}.", good("Shifted")),
+        (Ending::Done, SummaryKind::Shift) => {
+            let done = match (words.shares, words.reverse) {
+                (true, _) => "Added ACL entries to",
+                (false, true) => "Shifted back",
+                (false, false) => "Shifted",
+            };
+            format!("{} {of_seen} {pace}.", good(done))
+        }
         (Ending::Done, SummaryKind::DryRun) => {
-            format!("{dry_run}: {of_seen} would change. Looked {pace}.")
+            format!("{dry_run}: {of_seen} would change. Scanned {pace}.")
         }
         (Ending::Done, SummaryKind::Rollback) => {
             format!("{} {of_seen} {pace}.", good("Rolled back"))
@@ -51,7 +63,7 @@ pub(super) fn headline(report: &Report, of: SummaryKind, to_stderr: bool) -> Str
             format!("{dry_run}: {of_seen} would be rolled back.")
         }
         (Ending::Done, SummaryKind::Verify) if stats.left() == 0 => format!(
-            "{}: all {} are what they should be. Looked {pace}.",
+            "{}: all {} are what they should be. Scanned {pace}.",
             good("Verified"),
             inodes(stats.seen)
         ),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::BindMountSurvey;
-use crate::docker::bind_mounts::{Advice, prepare_command};
+use crate::docker::bind_mounts::{Advice, prepare_claimed, prepare_command};
 use crate::docker::guidance::PrepareOption;
 use crate::docker::path_rewriter::real;
 use crate::fs::escape::escaped;
@@ -12,7 +12,7 @@ use crate::preflight::mount_views::idmapped;
 
 impl BindMountSurvey<'_> {
     pub(super) fn words_of_claim(&self, claim: &Claim, source: &Path) -> String {
-        let prepare = prepare_command(self.remap, &PrepareOption::AllowHome, &real(source));
+        let prepare = prepare_claimed(self.remap, source);
         format!("nothing: it {claim}. If you want to shift it anyway: {prepare}")
     }
 
