@@ -92,6 +92,10 @@ pub enum Guidance<'a> {
     LeaveOutMount,
     /// Of inodes that cannot be shifted, after what happens then.
     KeepGoing,
+    /// The same, of a manifest that can be applied.
+    ApplyKeepsGoing,
+    /// Of data that somebody else had since.
+    NotForced,
     /// Of a tree in which names changed during a run.
     ShiftAgain,
     /// The same, where ids do not tell what is shifted.
@@ -160,7 +164,9 @@ impl fmt::Display for Guidance<'_> {
             Guidance::AllowSystemPath => {
                 "Name another directory, or add --allow-system-path if you mean this one"
             }
-            Guidance::AllowInUse => "add --allow-in-use if you know that it takes no harm",
+            Guidance::AllowInUse => {
+                "add --allow-in-use if these processes can continue while owners change"
+            }
             Guidance::AllowUnknownUse => "--allow-in-use skips this check",
             Guidance::MountProc => {
                 "Is /proc mounted? `mount -t proc proc /proc`, then run this again"
@@ -168,8 +174,12 @@ impl fmt::Display for Guidance<'_> {
             Guidance::AllowOutsideLinks => "add --allow-outside-links",
             Guidance::CrossMounts => "--cross-mounts includes what is mounted there",
             Guidance::LeaveOut => "leave it out with --exclude",
-            Guidance::LeaveOutMount => "leave it out, with --exclude or without --cross-mounts",
+            Guidance::LeaveOutMount => "leave it out with --exclude, or run without --cross-mounts",
             Guidance::KeepGoing => "unless --keep-going is given",
+            Guidance::ApplyKeepsGoing => {
+                "and `idshift shift --from-manifest` would be refused, unless --keep-going is given"
+            }
+            Guidance::NotForced => "--force does not help",
             Guidance::ShiftAgain => {
                 "Stop what changes the tree, then run the same `idshift shift` again: it shifts what is left"
             }

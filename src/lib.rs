@@ -1,25 +1,26 @@
 //! Move file ownership into and out of user-namespace id ranges.
 //!
-//! A run is one pipeline, and this is all of it:
+//! To read a run from its beginning to its end, take this order:
 //!
-//! 1. [`engine::request`] opens the trees as [`fs::Root`]s and makes sure that they may be changed:
-//!    no system directory, nobody using them, no run left unfinished on them.
-//! 2. [`fs::walk`] goes through every directory, with several threads.
-//! 3. Each name is opened as an [`fs::PinnedFile`], a handle that means the same inode whatever is renamed
-//!    meanwhile. Through it the inode's [`ownership::Ownership`] is read: owner, group, mode, ACLs,
-//!    capability.
-//! 4. [`ownership::map_ownership`] says what it is on the other side of the [`idmap::IdMap`].
-//! 5. A dry run writes that into a [`journal::manifest`]. A real run gathers it in a
+//! 1. `cli::commands::shift`: the command line becomes an [`engine::ShiftRequest`].
+//! 2. [`engine::session`]: the life of a run, once for all commands. The trees are opened as [`fs::Root`]s, `preflight` makes
+//!    sure that they may be changed, and the journal begins.
+//! 3. [`engine::shift()`]: what a session does for this command.
+//! 4. [`fs::walk`] goes through every directory, with several threads.
+//! 5. [`engine::visitor`] decides on each inode. What may change is opened as an [`fs::PinnedFile`], a handle that means the
+//!    same inode whatever is renamed meanwhile. Through it the [`ownership::Ownership`] is read: owner, group, mode, ACLs,
+//!    capability. [`ownership::map_ownership`] says what it is on the other side of the [`idmap::IdMap`].
+//! 6. [`engine::sinks`]: a dry run writes the decision into a [`journal::manifest`]. A real run gathers decisions in a
 //!    [`journal::Batch`], and [`journal::writer`] makes the batch durable in a journal.
-//! 6. Only then [`fs::apply()`] changes the inodes, through the very pins they were read through.
+//! 7. [`fs::apply()`]: only then the inodes are changed, through the very pins they were read through.
 //!
 //! [`engine::rollback()`] and [`engine::resume()`] read the journal back and bring the disk to its
 //! one side or its other; [`engine::replay`] is what they share.
 //!
 //! ```text
-//! walk -> read Ownership through a Pin -> map through IdMap -> Change
+//! walk -> visitor: read Ownership through a PinnedFile -> map through IdMap -> Decision -> sink
 //!                                          |-> dry run: manifest
-//!                                          |-> journal frame (durable) -> apply through the same Pin
+//!                                          |-> journal frame (durable) -> apply through the same pin
 //! rollback / resume: journal -> Change (swapped / pending) -> compare with the disk -> apply
 //! ```
 

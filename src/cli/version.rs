@@ -33,7 +33,7 @@ pub static LONG: LazyLock<String> = LazyLock::new(|| {
         (
             "Needs",
             format!(
-                "Linux {KERNEL}; for idmapped mounts {KERNEL_OF_MOUNTS}, of a Docker data-root {KERNEL_OF_LAYERS}"
+                "Linux {KERNEL}; {KERNEL_OF_MOUNTS} for idmapped mounts; {KERNEL_OF_LAYERS} for an idmapped Docker data-root"
             ),
         ),
         (

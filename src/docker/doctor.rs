@@ -143,10 +143,10 @@ fn namespace(map: &IdMap) -> Finding {
         return Finding::warning(WHAT, "was not tested: that needs root");
     }
     match try_namespace(map) {
-        Ok(()) => Finding::ok(WHAT, "one with these ids was made"),
+        Ok(()) => Finding::ok(WHAT, "created one with these ids"),
         Err(error) => Finding::error(
             WHAT,
-            format!("one with these ids could not be made: {error}"),
+            format!("could not create one with these ids: {error}"),
         ),
     }
 }

@@ -102,7 +102,10 @@ pub fn check_is_reached(top: &Path, root: (u32, u32)) -> Result<(), DockerError>
         None => Ok(()),
         Some(dir) => Err(DockerError::in_the_way(
             dir,
-            format!("{CLOSED}. `chmod o+x {}` lets it", shell_word(dir)),
+            format!(
+                "{CLOSED}. `chmod o+x {}` allows it to start",
+                shell_word(dir)
+            ),
         )),
     }
 }

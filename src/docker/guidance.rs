@@ -142,8 +142,9 @@ pub fn nothing_to_move(from: &IdMap, to: &IdMap) -> String {
 pub fn revert_and_migrate(from: &IdMap, to: &IdMap, data_root: &Path, user: &str) -> String {
     let options = daemon_options(data_root, user);
     format!(
-        "They differ in other ids than the first, and two runs move it: with {from} in /etc/subuid and /etc/subgid, `idshift docker revert{options}`; then, with {to} \
-        there, `idshift docker migrate{options}`"
+        "Both ranges begin with the same id, so the directory keeps its name. Two runs move it: 1. put {from} into \
+        /etc/subuid and /etc/subgid, run `idshift docker revert{options}`. 2. put {to} there, run `idshift docker \
+        migrate{options}`"
     )
 }
 

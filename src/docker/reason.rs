@@ -55,7 +55,9 @@ pub enum Reason {
     )]
     PlainRootInUse(Holds),
     /// It is on another filesystem, or leads to one.
-    #[error("{0}. Move it into the data-root's filesystem first; docs/docker.md has another way")]
+    #[error(
+        "{0}. Move it into the data-root's filesystem first; /usr/share/doc/idshift/docs/docker.md has another way"
+    )]
     NotRenamed(String),
     /// Both ranges are those of one root; with what helps.
     #[error("is the root of both ranges. {0}")]

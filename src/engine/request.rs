@@ -104,7 +104,7 @@ impl ShiftRequest {
 
     /// Refuses what is seen through an idmapped mount, or twice.
     pub(super) fn check_mount_views(&self, roots: &[Root]) -> Result<(), Refusal> {
-        check_mount_views(roots, &self.paths, &self.walk)
+        check_mount_views(roots, (&self.paths[..], true), &self.walk)
     }
 
     /// The login accounts whose files are not changed.
@@ -251,10 +251,10 @@ pub(super) fn host() -> String {
 }
 
 /// Refuses trees that are seen through an idmapped mount, or twice. The trees come first among the roots; in the
-/// others only names are changed.
+/// others only names are changed. `names_trees`: the command does, and does not take them from a journal.
 pub(super) fn check_mount_views<P>(
     roots: &[Root],
-    trees: &[P],
+    (trees, names_trees): (&[P], bool),
     walk: &WalkOptions,
 ) -> Result<(), Refusal>
 where
@@ -267,6 +267,7 @@ where
     let excludes = Excludes::new(&walk.exclude, &roots[..trees.len()], &given)?;
     let walked = Walked {
         cross_mounts: walk.cross_mounts,
+        names_trees,
         is_excluded: &|tree, below| {
             let excludes = excludes.as_ref();
             excludes.is_some_and(|excludes| excludes.matches(tree, below))

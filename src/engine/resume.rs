@@ -109,8 +109,8 @@ fn check_ids_tell(journal: &Journal, roots: &[Root]) -> Result<(), Refusal> {
     match walk.assume_unshifted && many {
         true => Err(not_this(journal, |rollback| {
             format!(
-                "its ids do not show what is shifted already, and neither do inode numbers, because it has \
-                several filesystems or subvolumes. Undo it with {rollback}, then start again"
+                "the tree has several filesystems or subvolumes, so idshift cannot tell which files are shifted already. \
+                Undo the run with {rollback}, then start again"
             )
         })),
         false => Ok(()),

@@ -76,7 +76,7 @@ fn over_already(
     let ending = match (compared.cut_short, compared.stats.left()) {
         (true, _) => Ending::Interrupted,
         (false, 0) => Ending::Nothing {
-            why: "it is rolled back already".into(),
+            why: "the run is rolled back already".into(),
         },
         (false, _) => Ending::Done,
     };
@@ -188,7 +188,7 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
         return Err(Refusal::NotThisOne {
             path: first.path.clone(),
             reason: format!(
-                "{}{}. Nothing was undone, as names and owners belong together. {}",
+                "{}{}. Nothing was undone: owners and names are restored together or not at all. {}",
                 first.reason,
                 and_more(gone.len()),
                 match (LaterRun::of(journal), journal.handed_over()) {
@@ -218,7 +218,7 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     if journal.handed_over().is_some() {
         // It is not what the user had.
         let help = match is_taken && !journal.takes_over() {
-            true => "Move what is new there away, to where it is kept, and run this again. ",
+            true => "Move the new files to another place, and run this again. ",
             false => "",
         };
         return Err(Refusal::NotThisOne {
@@ -229,8 +229,8 @@ fn check_steps(journal: &Journal, force: bool) -> Result<(), Refusal> {
     let id = argument(&journal.path);
     let help = match is_taken {
         true => format!(
-            "Nothing was undone, as names and owners belong together. {}Move what is new away, to where it is kept, then \
-             `idshift rollback {id}` goes on",
+            "Nothing was undone: owners and names are restored together or not at all. {}Move the new files to another place, \
+             then `idshift rollback {id}` continues",
             or_finish(journal)
         ),
         false => format!(

@@ -269,8 +269,8 @@ fn not_certain(journal: &Journal, error: &io::Error) -> Problem {
         path: journal.path.clone(),
         kind: ProblemKind::Failed,
         reason: format!(
-            "the undo may not be on the disk yet, or not in the journal: {error}. When that is repaired, \
-            roll back once more: `idshift rollback {}`",
+            "the undo may not be on the disk yet, or not in the journal: {error}. Correct this, then run \
+            `idshift rollback {}` again",
             argument(&journal.path)
         ),
     }

@@ -27,7 +27,11 @@ pub fn verify_journal(
 ) -> Result<Report, Refusal> {
     let start = Instant::now();
     let roots = reopen::open_all(journal)?;
-    check_mount_views(&roots, &journal.header.tree_paths(), &journal.header.walk)?;
+    check_mount_views(
+        &roots,
+        (&journal.header.tree_paths()[..], false),
+        &journal.header.walk,
+    )?;
     control
         .monitor
         .phase(Phase::Comparing, Some(journal.inodes));

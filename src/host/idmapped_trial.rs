@@ -27,11 +27,12 @@ pub fn of_directory(dir: &Path, map: &MountMap) -> Finding {
     match made {
         Ok(_) => Finding::ok(
             MOUNTS,
-            format!("{shown} can be mounted so: tested with a mount"),
+            format!("{shown} can have an idmapped mount (tested)"),
         ),
-        Err(IdmappedMountError::AlreadyIdmapped) => {
-            Finding::ok(MOUNTS, format!("{shown} is seen through one already"))
-        }
+        Err(IdmappedMountError::AlreadyIdmapped) => Finding::ok(
+            MOUNTS,
+            format!("{shown} is already seen through an idmapped mount"),
+        ),
         Err(error) => Finding::warning(MOUNTS, format!("{shown}: {error}")).remedy(
             "`idshift prepare` and `idshift docker migrate` change the owners on disk instead",
         ),

@@ -57,16 +57,15 @@ pub(super) fn read(path: &Path) -> Result<Report, ReportError> {
 /// What a run does where so many inodes cannot be shifted. A manifest of a plan that also renames is not applied, and not every
 /// command that makes such plans leaves inodes.
 fn what_a_run_does(left: u64, can_be_applied: bool) -> String {
+    let left = count_text(left);
     match can_be_applied {
         true => format!(
-            "A run would undo itself, and `--from-manifest` would be refused, {} (which leaves these {})",
-            Guidance::KeepGoing,
-            count_text(left)
+            "A run would undo itself, {} (which leaves these {left})",
+            Guidance::ApplyKeepsGoing
         ),
         false => format!(
-            "A run would undo itself, {} where the command takes it (which leaves these {})",
-            Guidance::KeepGoing,
-            count_text(left)
+            "A run would undo itself, {} where the command takes it (which leaves these {left})",
+            Guidance::KeepGoing
         ),
     }
 }

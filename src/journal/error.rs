@@ -80,8 +80,8 @@ pub enum JournalError {
     },
     /// The first so many frames are asked for, and nothing is wrong with the others.
     #[error(
-        "{path}: is not damaged: all of its {frames} frames are complete, and it would forget changes if only the first \
-        {asked} were undone. Nothing was done. {}",
+        "{path}: is not damaged: all of its {frames} frames are complete, and undoing only the first {asked} frames would lose \
+        the record of the other changes. Nothing was done. {}",
         Guidance::Rollback(&shell_word(path)), path = escaped(path)
     )]
     NotDamaged {

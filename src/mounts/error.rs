@@ -67,7 +67,7 @@ pub enum MountError {
     },
     /// Target and source are of different kinds.
     #[error(
-        "{target}: a directory is mounted on a directory, and a file on a file; {source_path} is the other",
+        "{target}: one of it and {source_path} is a file, and the other a directory; both must be of the same kind",
         target = escaped(target), source_path = escaped(source_path)
     )]
     Kind {

@@ -135,10 +135,7 @@ pub fn audit(
     };
     let is_movable = audit.verdict() != Level::Error;
     let Some(user) = request.user else {
-        let none = Finding::warning(
-            "user",
-            "nobody is named whose rootless Podman is to have it",
-        );
+        let none = Finding::warning("user", "no user named");
         audit
             .findings
             .push(none.remedy("idshift podman audit --user USER"));

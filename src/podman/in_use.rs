@@ -37,8 +37,8 @@ pub(super) fn mounted(from: &Source, containers: &[ContainerRow]) -> Option<Tran
     }
     let point = mountinfo::first_below(&from.path)?;
     let reason = format!(
-        "is mounted on. `podman umount --all` and `podman volume unmount VOLUME`, run as root, end what Podman has mounted; what \
-         else there is, `umount {}` does",
+        "something is mounted there. First, as root: `podman umount --all`, and `podman volume unmount VOLUME` for volumes. If \
+         it is still mounted: `umount {}`",
         shell_word(&point)
     );
     Some(TransientBlocker::Store {
@@ -54,8 +54,8 @@ fn used_since_boot(user: &RootlessUser) -> Option<(PathBuf, String)> {
     let locks = PathBuf::from(format!("/dev/shm/libpod_rootless_lock_{}", user.root.0));
     let (found, files) = made_since_boot(&directories, &locks)?;
     let reason = format!(
-        "the Podman of {name} was used since the boot, and would not start containers that come later. Run as {name}, which \
-         stops all containers of {name}: `podman system migrate && rm -f {files}`",
+        "the Podman of {name} has been used since the last boot. It would not start the containers that this migration adds. Run \
+         as {name}, which stops all containers of {name}: `podman system migrate && rm -f {files}`",
         name = user.name
     );
     Some((found, reason))
@@ -70,14 +70,14 @@ pub(super) fn used_by_root_since_boot(to: &Path, usual: &Path) -> Option<(PathBu
     let others = [usual, Path::new(DEFAULT_PATH)];
     let help = match others.iter().find_map(|store| in_other_store(to, store)) {
         None => format!(
-            "It has no containers: `rm -f {files}` lets it begin anew, if it uses no other store (`podman --root`)"
+            "It has no containers, so its state can be removed, if it uses no other store (`podman --root`): `rm -f {files}`"
         ),
         Some(held) => format!(
             "{held}, which need what it made at its start. Stop what starts Podman at boot, reboot, and run this before Podman is used"
         ),
     };
     let reason = format!(
-        "the Podman of root was used since the boot, and would give locks of volumes that come later to others. {help}"
+        "root's Podman has been used since the last boot, and would give the locks of the new volumes to others. {help}"
     );
     Some((found, reason))
 }

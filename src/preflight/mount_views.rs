@@ -21,7 +21,7 @@ pub enum MountViewError {
     /// The owners that are seen are not those on disk.
     #[error(
         "{path}: is seen through an idmapped mount ({point}), so its owners on disk are not those shown. {}",
-        on_disk(point, below.as_deref()), path = escaped(path), point = escaped(point)
+        on_disk(point, below.as_deref(), *.names_trees), path = escaped(path), point = escaped(point)
     )]
     Idmapped {
         /// The tree, or what is mounted below it.
@@ -30,6 +30,8 @@ pub enum MountViewError {
         point: PathBuf,
         /// Its path below the tree.
         below: Option<PathBuf>,
+        /// The command names trees, and what is left out of them.
+        names_trees: bool,
     },
     /// The same, and the mount point lies outside of the chroot.
     #[error(
@@ -57,7 +59,7 @@ pub enum MountViewError {
     #[error(
         "{one}: shows files that are also seen at {other} (a bind mount, or a filesystem mounted twice; \
          `findmnt {}` shows which), and each is to be shifted once. {}",
-        shell_word(point), once(.below.as_deref()), one = escaped(one), other = escaped(other)
+        shell_word(point), once(point, .below.as_deref(), *.names_trees), one = escaped(one), other = escaped(other)
     )]
     SeenTwice {
         /// One of them.
@@ -68,6 +70,8 @@ pub enum MountViewError {
         point: PathBuf,
         /// What is mounted below a tree.
         below: Option<PathBuf>,
+        /// The command names trees, and what is left out of them.
+        names_trees: bool,
     },
     /// The mounts cannot be read.
     #[error("{path}: cannot tell what is mounted there: {source}. Is /proc mounted? `mount -t proc proc /proc` helps", path = escaped(path))]
@@ -95,8 +99,11 @@ fn leave_out(below: &Path) -> String {
     Guidance::LeaveOutPath(&shell_word(glob.as_ref())).to_string()
 }
 
-fn on_disk(point: &Path, below: Option<&Path>) -> String {
+fn on_disk(point: &Path, below: Option<&Path>, names_trees: bool) -> String {
     let point = shell_word(point);
+    if !names_trees {
+        return format!("`idshift umount {point}`, then run this again");
+    }
     let source = format!(
         "`findmnt -o SOURCE,FSROOT {point}` shows where the files are on disk: name that path"
     );
@@ -109,8 +116,9 @@ fn on_disk(point: &Path, below: Option<&Path>) -> String {
     }
 }
 
-fn once(below: Option<&Path>) -> String {
+fn once(point: &Path, below: Option<&Path>, names_trees: bool) -> String {
     match below {
+        _ if !names_trees => format!("`umount {}`, then run this again", shell_word(point)),
         Some(below) => leave_out(below),
         None => "Name one of the two only".into(),
     }
@@ -120,7 +128,12 @@ impl MountViewError {
     /// What helps where the owners that are seen are not those on disk.
     pub fn help(&self) -> Option<String> {
         match self {
-            MountViewError::Idmapped { point, below, .. } => Some(on_disk(point, below.as_deref())),
+            MountViewError::Idmapped {
+                point,
+                below,
+                names_trees,
+                ..
+            } => Some(on_disk(point, below.as_deref(), *names_trees)),
             MountViewError::IdmappedOutside { .. } => Some(OUTSIDE.into()),
             _ => None,
         }
@@ -146,6 +159,7 @@ pub fn idmapped(path: &Path) -> Option<MountViewError> {
             path,
             point: mount.point.clone(),
             below: None,
+            names_trees: true,
         }),
         Found::Unlisted { idmapped: true, .. } => Some(MountViewError::IdmappedOutside { path }),
         _ => None,
@@ -157,6 +171,8 @@ pub fn idmapped(path: &Path) -> Option<MountViewError> {
 pub struct Walked<'a> {
     /// Also what is mounted in them.
     pub cross_mounts: bool,
+    /// The command names them: it does not take them from a journal.
+    pub names_trees: bool,
     /// Whether a path is left out, given the number of its tree and its place in that.
     pub is_excluded: &'a dyn Fn(usize, &Path) -> bool,
 }
@@ -199,6 +215,7 @@ pub fn check(roots: &[Root], trees: usize, walked: Walked<'_>) -> Result<(), Mou
                     path: view.at.clone(),
                     point: view.mount.point.clone(),
                     below: below(),
+                    names_trees: walked.names_trees,
                 });
             }
             if !is_tree {
@@ -222,6 +239,7 @@ pub fn check(roots: &[Root], trees: usize, walked: Walked<'_>) -> Result<(), Mou
                     other: other.at.clone(),
                     point: view.mount.point.clone(),
                     below: below(),
+                    names_trees: walked.names_trees,
                 });
             }
             seen.push(view);

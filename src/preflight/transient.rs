@@ -39,7 +39,7 @@ pub enum TransientBlocker {
     /// Who is using the tree could not be found out.
     #[error(
         "/proc: {source}; cannot tell who is using the tree. {help}",
-        help = if *.is_skippable { Guidance::AllowUnknownUse } else { Guidance::MountProc }
+        help = if *is_skippable { Guidance::AllowUnknownUse } else { Guidance::MountProc }
     )]
     UseUnknown {
         /// What the kernel said.

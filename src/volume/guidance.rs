@@ -23,7 +23,7 @@ use crate::preflight::homes;
 use crate::preflight::{self, UnsuitableRoot};
 
 /// Of a directory that is missing.
-pub const CREATE: &str = "--create makes it, with the right owner";
+pub const CREATE: &str = "--create creates it, with the right owner";
 
 /// Of a path that is missing and is to be shared.
 pub const NOT_THERE_TO_SHARE: &str =
@@ -57,12 +57,12 @@ pub fn private_files(what: &str, map_words: &str, path: &Path) -> String {
 }
 
 /// Of a directory above that the container's root may not search.
-pub const FIX_PARENTS: &str = "--fix-parents allows it, with one ACL entry";
+pub const FIX_PARENTS: &str = "--fix-parents adds the permission, one ACL entry";
 
 /// Of a directory that is missing and whose user is known.
 pub fn create_for_user(map_words: &str, path: &Path, user: &ContainerUser) -> String {
     let path = shell_word(path);
-    format!("`idshift prepare{map_words} {path} --create --owner {user}` makes it for this user")
+    format!("`idshift prepare{map_words} {path} --create --owner {user}` creates it for this user")
 }
 
 /// Adds the option to the commands that lets the container's root search closed directories above.

@@ -144,11 +144,11 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
                 "\n  {which} ({owner}) cannot be searched by the container's root, and this runtime has to search it."
             ),
             (Some(runtime), false) => say_sentences!(
-                "\n  Note: {which} ({owner}) cannot be searched by the container's root. {} is not affected; runc before 1.1 is.",
+                "\n  Note: {which} ({owner}) cannot be searched by the container's root. Only runc before 1.1 needs that (here: {}).",
                 one_line(&runtime.to_string())
             ),
             (None, false) => say_sentences!(
-                "\n  Note: {which} ({owner}) cannot be searched by the container's root. runc 1.1 and later are not affected; older ones are."
+                "\n  Note: {which} ({owner}) cannot be searched by the container's root. Only runc before 1.1 needs that."
             ),
         }
     }
@@ -160,7 +160,7 @@ fn print(checked: &Checked, read_only: bool, verbose: bool) {
     }
     if let Some(command) = &checked.mount_instead {
         say_sentences!(
-            "It has {} entries or more. This makes it ready at once, and changes no owner on disk (docs/idmapped.md):",
+            "It has {} entries or more. This makes it ready at once, and changes no owner on disk (/usr/share/doc/idshift/docs/idmapped.md):",
             count(LARGE as u64)
         );
         say!("  {}", one_line(command));

@@ -148,7 +148,7 @@ impl Said<'_> {
 
     fn print_unit(&self) {
         let Some(unit) = self.unit else {
-            say!("  Until the next boot; --persist mounts it at each.");
+            say!("  The mount lasts until the next boot; --persist makes it at every boot.");
             return;
         };
         let would = if self.dry_run { "would make" } else { "makes" };
@@ -166,7 +166,7 @@ impl Said<'_> {
         } else {
             say!(
                 "  This host was not started by systemd. Have this run at each boot, as root, before Docker is started\n  \
-                 (in the init script or service that starts dockerd, or in /etc/rc.local where that comes first):\n    {}",
+                 (in the init script or service that starts dockerd, or in /etc/rc.local, if that runs before Docker):\n    {}",
                 one_line(&unit.command)
             );
         }
@@ -247,8 +247,8 @@ fn notes(mount: &PlannedMount) -> Vec<String> {
     if !mount.is_owner_seen() {
         let (uid, gid) = mount.on_disk;
         notes.push(format!(
-            "A container sees {target} as nobody's: {uid}:{gid} on disk is no user of a container. Where it is in the range already, \
-             no mount is needed; `--owner UID:GID` shows it as that user's."
+            "Containers see {target} as nobody: {uid}:{gid} on disk is not an id of the container. If the files are already in the \
+             range, you need no mount; `--owner UID:GID` shows them as that user's."
         ));
     }
     let namespace = |of: &str| std::fs::read_link(Path::new("/proc").join(of).join("ns/mnt")).ok();

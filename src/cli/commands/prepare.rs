@@ -140,7 +140,7 @@ fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
         let owner = owner.map_or(String::new(), |owner| format!(" --owner {owner}"));
         format!(
             "{} has {} entries or more. `idshift mount{words}{owner} {}` would make it ready at once and \
-            change no owner on disk; docs/idmapped.md compares the two.",
+            change no owner on disk; /usr/share/doc/idshift/docs/idmapped.md compares the two.",
             path(dir),
             count(LARGE as u64),
             shell_word(dir)
@@ -152,12 +152,15 @@ fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
 /// Notes about a plan, for people.
 fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    let would = if dry_run { "would be" } else { "was" };
+    let (would, created) = match dry_run {
+        true => ("would be", "Would create"),
+        false => ("was", "Created"),
+    };
     for (dir, sharing) in &prepared.shared {
         notes.push(describe_sharing(dir, *sharing, dry_run));
     }
     for dir in &prepared.made {
-        notes.push(format!("{} {would} made.", path(dir)));
+        notes.push(format!("{created} {}.", path(dir)));
     }
     for (dir, uid) in &prepared.opened {
         notes.push(format!(
@@ -167,11 +170,12 @@ fn describe(prepared: &Preparation, dry_run: bool) -> Vec<String> {
     }
     for parent in &prepared.closed {
         let runtime = match &prepared.runtime {
-            Some(runtime) => format!("{runtime} is not affected, runc before 1.1 is"),
-            None => "runc 1.1 and later are not affected, older ones are".into(),
+            Some(runtime) => format!(" (here: {runtime})"),
+            None => String::new(),
         };
         notes.push(format!(
-            "{} ({}) cannot be searched by the container's root: {runtime}. --fix-parents allows it.",
+            "{} ({}) cannot be searched by the container's root. Only runc before 1.1 needs that{runtime}. --fix-parents adds the \
+             permission.",
             path(&parent.path),
             parent.owner
         ));

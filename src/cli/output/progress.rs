@@ -107,12 +107,12 @@ impl Drop for Terminal {
 fn label(phase: Phase) -> &'static str {
     match phase {
         Phase::Reading => "reading the journal",
-        Phase::CheckingUse => "checking for users",
+        Phase::CheckingUse => "checking who uses the tree",
         Phase::Copying => "copying",
         Phase::ReadingLayers => "reading layers",
         Phase::Shifting => "shifting",
-        Phase::Looking => "looking",
-        Phase::LookingForNew => "looking for new",
+        Phase::Looking => "scanning",
+        Phase::LookingForNew => "looking for new inodes",
         Phase::Listing => "listing changes",
         Phase::Replaying => "changing owners",
         Phase::Undoing => "undoing",

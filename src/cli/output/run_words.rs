@@ -13,7 +13,7 @@ pub struct RunWords {
     /// Owners stay, and ACL entries are added (`prepare --share`).
     pub shares: bool,
     /// Its steps create and open directories (`prepare`).
-    prepares: bool,
+    pub prepares: bool,
     /// What can be named.
     pub options: CommandOptions,
 }

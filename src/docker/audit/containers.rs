@@ -1,5 +1,7 @@
 //! Containers that will not work as they are.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::docker::container::{Container, image_mounts, volume_drivers};
@@ -7,6 +9,7 @@ use crate::docker::container_user;
 use crate::docker::data_root::{ContainerFiles, DockerRoot};
 use crate::docker::guidance::MARK_CONTAINERS;
 use crate::docker::remap::Remap;
+use crate::fs::escape::shell_word;
 
 /// A container that will not work as it is.
 #[derive(Clone, Debug, Serialize)]
@@ -42,10 +45,14 @@ pub fn troubles(
             "has its files in {}, for which there are no images here: a remapped daemon does not show it",
             container.driver
         );
+        // Somebody named it.
+        let name = shell_word(Path::new(&container.name));
         trouble(
             why,
-            "before: docker commit and docker save; afterwards: docker load and docker run. Its volumes are \
-            migrated",
+            &format!(
+                "Before the migration: `docker commit {name} IMAGE`, `docker save IMAGE`. Afterwards: `docker load`, `docker run`. \
+                 Its volumes are migrated"
+            ),
         );
     }
     if let Some(why) = obstacle {
@@ -81,7 +88,7 @@ pub fn troubles(
             format!(
                 "mounts the image {image} (--mount type=image): Docker does not mount it again after the daemon was stopped"
             ),
-            "docker rm and docker run it again after the migration. Its volumes stay",
+            "after the migration, remove it with `docker rm` and create it again with `docker run`. Its volumes stay",
         );
     }
     troubles

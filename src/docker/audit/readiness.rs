@@ -140,7 +140,10 @@ pub fn daemon(
     let uses = match in_use::users_of(&trees) {
         Ok(uses) => uses,
         Err(error) => {
-            let unknown = Finding::warning(WHAT, format!("/proc: {error}"));
+            let unknown = Finding::warning(
+                WHAT,
+                format!("cannot tell who uses the data-root: /proc: {error}"),
+            );
             return mounted.into_iter().chain([unknown]).collect();
         }
     };
@@ -164,9 +167,13 @@ pub fn daemon(
     findings.push(Finding::warning(WHAT, found).remedy(help));
     if !running.is_empty() {
         let found = format!("{} running: {}", running.len(), running.join(", "));
-        findings.push(Finding::warning("containers", found).remedy(
-            "docker stop them first: with live-restore they keep running without the daemon",
-        ));
+        let names: Vec<String> = (running.iter())
+            .map(|name| shell_word(Path::new(name)))
+            .collect();
+        findings.push(Finding::warning("containers", found).remedy(format!(
+            "`docker stop {}` first. With live-restore, containers keep running without the daemon",
+            names.join(" ")
+        )));
     }
     findings
 }
@@ -310,7 +317,7 @@ fn filesystems(root: &DockerRoot) -> Result<Vec<Finding>, DockerError> {
             is_remapped_name(&name) && IdmappedRoot::find(&root.path, &name)?.is_some();
         if let Some(why) = why_not_renamed(&path, &stat).filter(|_| !is_idmapped) {
             let found = format!("{} {why}", escaped(&path));
-            let help = "move it into the data-root's filesystem; docs/docker.md has another way";
+            let help = "move it into the data-root's filesystem; /usr/share/doc/idshift/docs/docker.md has another way";
             findings.push(Finding::error("filesystems", found).remedy(help));
         }
     }

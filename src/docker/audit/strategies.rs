@@ -88,8 +88,8 @@ pub fn both(
             journal_bytes: work.journal_bytes,
             backups: "the range's ids".into(),
             quotas: "the range's ids",
-            going_back: "docker revert: as long as this",
-            needs: "nothing more".into(),
+            going_back: "docker revert, as long as migrate",
+            needs: "nothing".into(),
             exchanged: Vec::new(),
         },
         Strategy {
@@ -106,10 +106,10 @@ pub fn both(
                 place(&range)[0]
             ),
             quotas: "plain ids, as before",
-            going_back: "docker revert: reads all, changes what the daemon made",
+            going_back: "docker revert, reads all inodes, changes few",
             needs: match has_systemd() {
-                true => "a mount at each boot: a unit that docker.service requires".into(),
-                false => "idshift docker mount at each boot, before the daemon".into(),
+                true => "a mount: a unit that docker.service requires".into(),
+                false => "idshift docker mount, before the daemon".into(),
             },
             exchanged,
         },

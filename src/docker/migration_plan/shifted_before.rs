@@ -57,7 +57,7 @@ pub fn needed_by_revert(journal: &Path, header: &Header) -> Option<String> {
     match is_remapped(&top) {
         Ok(false) => None,
         Ok(true) => Some(format!(
-            "{} needs it: it names what was shifted with {}, which is still remapped ({what})",
+            "{} reads from it which host directories to shift back ({what}) while {} is remapped",
             guidance::REVERT_WITH_BIND_MOUNTS,
             escaped(&top)
         )),

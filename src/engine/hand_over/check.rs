@@ -6,7 +6,7 @@ use crate::engine::refusal::Refusal;
 use crate::engine::reopen::check_service_stopped;
 use crate::engine::steps::Steps;
 use crate::engine::{Problem, ProblemKind};
-use crate::guidance::{MIGRATE_PODMAN_TO, MIGRATE_ROOTLESS};
+use crate::guidance::{Guidance, MIGRATE_PODMAN_TO, MIGRATE_ROOTLESS};
 use crate::journal::Journal;
 use crate::journal::id::argument;
 use crate::journal::record::RunKind;
@@ -32,10 +32,11 @@ pub(in crate::engine) fn refuse_changed(
     };
     if force {
         let why = match journal.takes_over() {
-            true => "a user gets what root's daemon may have changed, so this cannot be forced",
-            false => "a user has had the data since, so this cannot be forced",
+            true => "root's daemon may have changed the data since, and the user would get it",
+            false => "the user has had the data since",
         };
-        return Err(refused(journal.path.clone(), why));
+        let why = format!("{why}: {}", Guidance::NotForced);
+        return Err(refused(journal.path.clone(), &why));
     }
     if !journal.takes_over() {
         check_nobody_holds(&journal.header.map, &journal.path)?;
@@ -56,7 +57,7 @@ pub(in crate::engine) fn not_undone(journal: &Journal) -> String {
                 _ => MIGRATE_ROOTLESS,
             };
             format!(
-                "What root's daemon wrote does not become a user's by a rollback. `idshift {command} USER` gives that user all \
+                "A rollback does not give a user what root's daemon wrote. `idshift {command} USER` gives that user all \
                  there is now"
             )
         }

@@ -163,7 +163,7 @@ impl<'a> Session<'a, Opened> {
 
     fn check_mount_views(&self, journal: &Journal) -> Result<(), Refusal> {
         let paths: Vec<_> = self.trees().iter().map(|root| &root.path).collect();
-        check_mount_views(&self.roots, &paths, &journal.header.walk)
+        check_mount_views(&self.roots, (&paths[..], false), &journal.header.walk)
     }
 }
 

@@ -18,7 +18,8 @@ fn describe_protection(flags: Flags, path: &Path, command: CommandOptions) -> St
         true => ("immutable", 'i'),
         false => ("append-only", 'a'),
     };
-    let help = Guidance::ClearFlag(letter, &shell_word(path), command);
+    let word = shell_word(path);
+    let help = Guidance::ClearFlag(letter, &word, command);
     format!("is {what}; {help}")
 }
 

@@ -72,9 +72,9 @@ pub fn remedy(tree: &Path, uses: &[Use]) -> String {
     match commands.joined() {
         None => format!("Stop what uses the tree, {end}"),
         Some(commands) if uses.iter().all(is_ended_by_command) => {
-            format!("{commands} ends that; {end}")
+            format!("Run {commands}, {end}")
         }
-        Some(commands) => format!("Stop what uses the tree, {end}; {commands} ends a part of that"),
+        Some(commands) => format!("Stop what uses the tree, {end}; {commands} stops a part of it"),
     }
 }
 

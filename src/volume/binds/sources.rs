@@ -153,7 +153,7 @@ fn find(used: &Use, allowed: Allowed) -> Result<Found<'_>, VolumeError> {
     }
     if is_missing && !allowed.create {
         let reason = format!(
-            "is not there, bound by the service {service}. --create makes it, with the right owner"
+            "is not there, bound by the service {service}. --create creates it, with the right owner"
         );
         return Err(VolumeError::path(path, reason));
     }
@@ -228,7 +228,7 @@ fn check_no_conflict(
         true => "one run shares it with one of them. Run it for each, with --service NAME",
         false => {
             "it can belong to only one of them. Prepare it for one with --service NAME, and give the other its view by \
-             `idshift mount` (docs/compose.md)"
+             `idshift mount` (/usr/share/doc/idshift/docs/compose.md)"
         }
     };
     let reason = format!(

@@ -67,7 +67,7 @@ fn progress_fits_the_terminal_and_says_what_is_left() {
         assert!(
             progress(&dry)
                 .iter()
-                .any(|line| line.contains("looking") && line.contains(" inodes "))
+                .any(|line| line.contains("scanning") && line.contains(" inodes "))
         );
         is_known(
             &run(&["shift", "--from-manifest", manifest]),

@@ -280,7 +280,7 @@ fn journals_that_a_revert_needs_are_not_pruned() {
         run.exits(0)
     };
     let migration = idshift.the_journal();
-    let needed = "needs it: it names what was shifted with";
+    let needed = "reads from it which host directories to shift back";
     for (dry_run, stays) in [(&["--dry-run"][..], "would stay"), (&[], "stays")] {
         let told = prune(dry_run).text();
         let words = format!(

@@ -100,7 +100,10 @@ fn a_host_without_the_user_gets_it_only_with_the_rest() {
         .says("Stop the daemon: `kill ");
     plain.stop();
     let told = migrate(&idshift, &host, &["--create-user", "--dry-run"]).exits(0);
-    assert!(told.stderr.contains("Would make user dockremap"), "{told}");
+    assert!(
+        told.stderr.contains("Would create user dockremap"),
+        "{told}"
+    );
     assert!(!of_etc("passwd").contains("dockremap"));
 
     let json = etc.join("docker/daemon.json");

@@ -236,7 +236,7 @@ fn where_only_the_rest_of_the_range_moved_the_advice_works() {
     lines(400_000, 10_000);
     let start = state(&host);
     let refused = rebase(&["--dry-run"]).exits(4);
-    let refused = refused.says("They differ in other ids than the first");
+    let refused = refused.says("Both ranges begin with the same id");
     let mut advised = refused.stderr.split('`').skip(1).step_by(2);
     for (place, what) in [
         (300_000, "idshift docker revert "),

@@ -1,4 +1,5 @@
-//! Modules beside each other use each other in one direction only, as `docs/architecture.md` says.
+//! Modules use those in the layers below them only, and modules beside each other use each other in one direction only, as
+//! `docs/architecture.md` says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,8 +13,8 @@ use super::home;
 /// For each module, which of its children use which others of them.
 type Uses = BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>>;
 
-#[test]
-fn modules_beside_each_other_do_not_use_each_other() {
+/// Of all modules.
+fn uses() -> Uses {
     let sources = home().join("src");
     let files = WalkDir::new(&sources).into_iter().map(|it| it.unwrap());
     let files: Vec<_> = files
@@ -44,6 +45,12 @@ fn modules_beside_each_other_do_not_use_each_other() {
         }
     }
     assert!(uses.len() > 20, "{uses:?}");
+    uses
+}
+
+#[test]
+fn modules_beside_each_other_do_not_use_each_other() {
+    let uses = uses();
     let cycles: Vec<String> = uses
         .iter()
         .filter_map(|(parent, beside)| {
@@ -55,6 +62,33 @@ fn modules_beside_each_other_do_not_use_each_other() {
         })
         .collect();
     assert_eq!(cycles, [""; 0]);
+}
+
+/// The first cells of the table of layers name them, the highest first.
+#[test]
+fn a_layer_uses_only_those_below_it() {
+    let page = fs::read_to_string(home().join("docs/architecture.md")).unwrap();
+    let table = page.lines().skip_while(|line| !line.starts_with("| layer"));
+    let rows = table.skip(2).take_while(|line| line.starts_with('|'));
+    let mut layer = BTreeMap::new();
+    for (n, row) in rows.enumerate() {
+        let names = row.split('|').nth(1).unwrap().split('`');
+        let names = names.filter_map(|name| name.strip_suffix('/'));
+        layer.extend(names.map(|name| (name.to_string(), n)));
+    }
+    assert!(layer.len() > 10, "{layer:?}");
+    let uses = uses();
+    let of_top = &uses[&Vec::<String>::new()];
+    let up = of_top
+        .iter()
+        .flat_map(|(from, all)| all.iter().map(move |to| (from, to)));
+    let up: Vec<_> = up
+        .filter(|(from, to)| match (layer.get(*from), layer.get(*to)) {
+            (Some(from), Some(to)) => to < from,
+            _ => false,
+        })
+        .collect();
+    assert!(up.is_empty(), "{up:?}");
 }
 
 /// The path of a file's module: `src/engine/steps/mod.rs` is `engine::steps`.

@@ -228,7 +228,7 @@ fn immutable_and_append_only_inodes() {
     let promise = Promise::new(
         PART,
         "Immutable and append-only inodes are found by the dry run; they fail a run, which is undone, are left by \
-         `--keep-going`, and cleared, shifted and made so again by `--immutable=clear`",
+         `--keep-going`, and get their flag back after a shift by `--immutable=clear`",
         "chattr +i and +a on files and directories of ext4, xfs and btrfs; also from a manifest, with kills in the crash \
          tests, and a rollback after somebody cleared a flag on purpose",
     );

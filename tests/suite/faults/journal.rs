@@ -197,7 +197,7 @@ fn a_journal_that_cannot_be_read_any_more() {
 
 /// Real quotas and full disks under the journal.
 #[test]
-fn a_journal_without_room() {
+fn a_journal_without_space() {
     let promise = Promise::new(
         PART,
         "A lack of space for the journal is found before anything is changed",

@@ -136,7 +136,14 @@ fn rollback_and_manifest_refuse_a_new_idmapped_mount() {
             &["rollback", "--force", "latest"],
             &["shift", "--allow-in-use", "--from-manifest", manifest],
         ] {
-            idshift.run(args).exits(4).says("idmapped mount");
+            let refused = idshift.run(args).exits(4).says("idmapped mount");
+            // A rollback takes no path.
+            let help = format!("`idshift umount {path}`, then run this again");
+            assert_eq!(
+                refused.stderr.contains(&help),
+                args[0] == "rollback",
+                "{refused}"
+            );
         }
     }
     assert_same(&there, &Snapshot::of(&tree), "after the refusals");

@@ -171,8 +171,8 @@ fn audit(top: &Path) -> Run {
 fn metadata_that_is_something_else() {
     let promise = Promise::new(
         PART,
-        "`docker audit`, `migrate` and `revert` of a data-root in which anything is something else: nothing outside \
-         changes, nothing hangs, and it is as it was, or rolled back to that",
+        "`docker audit`, `migrate` and `revert` of a data-root in which files are replaced by other types (symlinks, fifos, \
+         ...): nothing outside changes, nothing hangs, and it is as it was, or rolled back to that",
         "each place that they read, change, rename, rewrite or make x symlinks to files and directories outside, second \
          names of a file outside, fifos, endless devices, sockets, directories, garbage, nothing",
     );

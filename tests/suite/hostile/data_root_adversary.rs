@@ -245,7 +245,7 @@ fn a_volume_and_a_layer_changed_all_the_time() {
 fn a_data_root_with_all_places_swapped_all_the_time() {
     let promise = Promise::new(
         PART,
-        "Also where the places of the daemon itself are swapped: nothing outside changes, nothing hangs, and what cannot \
+        "Also if names of the daemon's own files are swapped during the run: nothing outside changes, nothing hangs, and what cannot \
          be undone is said",
         HOW,
     );

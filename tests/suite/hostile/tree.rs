@@ -216,7 +216,7 @@ fn while_an_adversary_is_at_work(kind: Kind, seconds: u64, promise: &Promise) ->
 fn nothing_outside_changes_and_nothing_hangs() {
     let promise = Promise::new(
         "Hostile trees",
-        "Nothing outside the tree changes, nothing hangs, memory is bounded, no terminal is steered",
+        "Nothing outside the tree changes, nothing hangs, memory is bounded, no control characters reach the terminal",
         "every command, killed ones too, while a second process swaps names for symlinks, hard links \
          to files outside, fifos, devices and names with control characters",
     );

@@ -176,11 +176,11 @@ fn an_owner_that_no_container_has_is_told() {
     let fs = TestFs::new(Kind::Ext4);
     for (name, owner) in [("shifted", 100_033), ("elsewhere", 200_000)] {
         let dir = directory(&fs.path().join(name), (owner, owner), 0o700);
-        let told = format!("as nobody's: {owner}:{owner} on disk is no user of a container");
+        let told = format!("as nobody: {owner}:{owner} on disk is not an id of the container");
         mount(&dir, &[]).exits(0).says(&told);
         umount(&dir, &[]).exits(0);
         let run = mount(&dir, &["--owner", "33:33"]).exits(0);
-        assert!(!run.text().contains("as nobody's"), "{run}");
+        assert!(!run.text().contains("as nobody"), "{run}");
         umount(&dir, &[]).exits(0);
     }
 }

@@ -49,7 +49,7 @@ fn what_is_no_host_directory_of_its_own_is_refused() {
         .says("holds the Docker data-root");
     mount(&at("file"), &[&path("at")])
         .exits(4)
-        .says("a directory is mounted on a directory");
+        .says("both must be of the same kind");
     // Not root.
     let mut command = Command::new("setpriv");
     command

@@ -144,7 +144,7 @@ fn what_the_user_changed_does_not_become_roots() {
             .exits(4)
             .says(said);
         let forced = stage.idshift.run(["rollback", "latest", "--force"]);
-        forced.exits(4).says("cannot be forced");
+        forced.exits(4).says("--force does not help");
         same(&there, &stage.state(), script);
         let find = "find /var/lib/containers /home -type f -perm /6000 -uid 0";
         assert_eq!(stage.host.sh(find).text(), "", "{script}");

@@ -53,7 +53,7 @@ fn what_is_used_is_refused_now() {
     // What is mounted hides what would change: a dry run has nothing to show.
     refused(&host, &["--to-user", USER], "the container two runs");
     host.root("podman stop -t 0 two; podman mount one");
-    refused(&host, &["--to-user", USER], "is mounted on");
+    refused(&host, &["--to-user", USER], "something is mounted there");
     host.root("podman umount --all");
 
     host.user(
@@ -61,7 +61,7 @@ fn what_is_used_is_refused_now() {
          printf '[storage]\\ndriver = \"overlay\"\\nrootless_storage_path = \"${HOME}/big/$UID\"\\n' >.config/containers/storage.conf",
     );
     let looked_in = host.user("podman info -f '{{.Store.GraphRoot}}'");
-    refused_now(&host, "was used since the boot");
+    refused_now(&host, "has been used since the last boot");
     migrate(&host, &["--to-user", USER, "--dry-run"])
         .exits(0)
         .says(&format!("would go to {looked_in}:"));

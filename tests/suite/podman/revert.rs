@@ -123,7 +123,7 @@ fn comes_back(host: &PodmanHost) {
     host.root("podman volume rm roots");
     refused_now(host, "still runs process");
     host.log_out();
-    refused_now(host, "the Podman of root was used since the boot");
+    refused_now(host, "root's Podman has been used since the last boot");
     host.root("rm -f /run/libpod/alive /dev/shm/libpod_lock");
 
     let there = host.state();

@@ -241,7 +241,7 @@ fn a_shift_beside_a_dry_run_of_the_same_tree() {
 fn a_rollback_and_a_resume_at_once() {
     let promise = Promise::new(
         PART,
-        "Of a rollback and a resume of the same run at once none acts on what the other has made old",
+        "Of a rollback and a resume of the same run at once neither acts on a state that the other has changed",
         "a run killed half way; a resume begun and ended at each call of a rollback, and the other way round; rolled back",
     );
     let scene = scene::shift_in_many_frames(Kind::Ext4);

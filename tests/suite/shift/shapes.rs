@@ -165,7 +165,7 @@ fn a_manifest_of_what_cannot_be_shifted() {
 /// Two threads' batches alternate in a journal, so that a replay may have to turn from the end of one deep way
 /// to that of another for each directory that it is to change.
 #[test]
-fn directories_at_the_ends_of_two_deep_ways_by_turns() {
+fn directories_at_the_ends_of_two_deep_paths_by_turns() {
     let promise = Promise::new(
         "Hostile trees",
         "A replay that goes back and forth between two deep directories takes bounded memory",

@@ -50,7 +50,7 @@ fn what_a_path_may_lead_to_is_told_apart() {
         ("a dir", 0, "a dir.\n"),
         ("file", 0, "write   works"),
         ("dangling", 4, "is a symlink to"),
-        ("missing", 4, "--create --owner 5:5` makes it"),
+        ("missing", 4, "--create --owner 5:5` creates it"),
         ("file/x", 4, "Not a directory"),
     ] {
         let told = check(&top.join(name), &["--as", "5:5"]);

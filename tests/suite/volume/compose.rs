@@ -136,7 +136,7 @@ volumes: {named: }
     let refused = project
         .run(By::Idshift, &["prepare", "--compose", "compose.yaml"])
         .exits(4);
-    assert!(refused.stderr.contains("--create makes it"), "{refused}");
+    assert!(refused.stderr.contains("--create creates it"), "{refused}");
     let prepare = ["prepare", "--create"];
     let manifest = project.at("manifest");
     let dry = ["--dry-run", "--manifest", manifest.to_str().unwrap()];

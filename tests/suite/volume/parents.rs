@@ -72,7 +72,10 @@ fn closed_parents_at_any_depth_take_one_acl_entry() {
         same(&before, &snapshot(&top), "after a refusal");
 
         let noted = prepare(&idshift, &data, &["--dry-run"]).exits(0);
-        assert!(noted.stderr.contains("--fix-parents allows it"), "{noted}");
+        assert!(
+            noted.stderr.contains("--fix-parents adds the permission"),
+            "{noted}"
+        );
         prepare(&idshift, &data, &["--fix-parents", "--dry-run"]).exits(0);
         same(&before, &snapshot(&top), "after a dry run");
         prepare(&idshift, &data, &["--fix-parents"]).exits(0);

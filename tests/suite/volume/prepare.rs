@@ -61,7 +61,7 @@ fn missing_directories_are_made_and_go_again() {
     let path = there.join("a/b");
     let refused = prepare(&idshift, &path, &[]);
     assert_eq!(refused.code, Some(4), "{refused}");
-    assert!(refused.stderr.contains("--create makes it"), "{refused}");
+    assert!(refused.stderr.contains("--create creates it"), "{refused}");
     prepare(
         &idshift,
         &path,

@@ -170,16 +170,16 @@ fn strategies(strategies: &[Strategy]) {
         row("", &|strategy| strategy.command.clone()),
         row("daemon stopped", &time),
         row("journal", &|strategy| bytes(strategy.journal_bytes)),
-        row("this host", &|strategy| match &strategy.refused {
-            Some(_) => "cannot, see below".into(),
-            None => "can".into(),
+        row("possible here", &|strategy| match &strategy.refused {
+            Some(_) => "no, see below".into(),
+            None => "yes".into(),
         }),
-        row("backups see", &|strategy| strategy.backups.clone()),
+        row("owners in backups", &|strategy| strategy.backups.clone()),
         row("quotas count", &|strategy| strategy.quotas.into()),
         row("going back", &|strategy| strategy.going_back.into()),
-        row("from then on", &|strategy| strategy.needs.clone()),
+        row("needed at boot", &|strategy| strategy.needs.clone()),
     ];
-    say!("\nTwo ways, by changed owners or by a mount:");
+    say!("\nThe two ways: change the owners on disk, or mount");
     say!("{}", columns(&rows).trim_end());
     for strategy in strategies {
         if let Some(why) = &strategy.refused {
@@ -215,13 +215,13 @@ fn exchanged(all: &[ExchangedData]) {
         .any(|data| data.kind == ExchangedKind::NotOfDocker)
     {
         say_sentences!(
-            "  What is not Docker's goes along: move it out of the data-root first if the host uses it."
+            "  Files that are not Docker's move with the data-root: move them out of it first if the host uses them."
         );
     }
     if all.iter().any(|data| data.kind == ExchangedKind::InRange) {
         say_sentences!(
-            "  What is in the range already is nobody's (65534) in containers, and a changed owner cannot say that: only the \
-             mount carries it."
+            "  Files that have an id of the range already are seen as nobody (65534) in containers. `docker migrate` without \
+             --idmapped cannot express that, and stops at them."
         );
     }
 }
@@ -289,7 +289,7 @@ fn bind_mounts(mounts: &[BindMount], verbose: bool) {
     closed.dedup();
     for dir in closed {
         say!(
-            "  {} cannot be searched by the container's root: runc 1.1 and later are not affected; for older ones, idshift prepare --fix-parents",
+            "  {} cannot be searched by the container's root. Only runc before 1.1 needs that: idshift prepare --fix-parents adds the permission",
             path(dir)
         );
     }

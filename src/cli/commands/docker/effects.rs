@@ -41,35 +41,35 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
     let map = &remap.map;
     let mut lines = match (into, command.idmapped, content.map(path)) {
         (true, _, Some(content)) => vec![
-            format!("Making {remapped} permanent{holds}"),
+            format!("Will make {remapped} permanent{holds}"),
             format!(
                 "  Owners on disk change to what the mount of {content} shows: {}. The mount and its unit are removed.",
                 map.in_words(Direction::Into)
             ),
         ],
         (false, _, Some(_)) => vec![
-            format!("Migrating {remapped} back{holds}"),
+            format!("Will migrate {remapped} back{holds}"),
             format!(
-                "  It is unmounted, and the data moves to {top}. What containers own keeps its owners on disk; what the daemon \
-                 made becomes root's again."
+                "  It is unmounted, and the data moves to {top}. Files of containers keep their owners on disk; those that the \
+                 daemon made become root's again."
             ),
         ],
         (true, true, None) => vec![
-            format!("Migrating {top} to userns-remap, by an idmapped mount{holds}"),
+            format!("Will migrate {top} to userns-remap, by an idmapped mount{holds}"),
             format!(
-                "  What containers own keeps its owners on disk: {remapped} shows it with other ids: {}.",
+                "  Files of containers keep their owners on disk. An idmapped mount on {remapped} shows them with other ids: {}.",
                 map.in_words(Direction::Into)
             ),
         ],
         (true, false, None) => vec![
-            format!("Migrating {top} to userns-remap{holds}"),
+            format!("Will migrate {top} to userns-remap{holds}"),
             format!(
                 "  Owners change: {}. The data moves to {remapped}.",
                 map.in_words(Direction::Into)
             ),
         ],
         (false, _, None) => vec![
-            format!("Migrating {remapped} back{holds}"),
+            format!("Will migrate {remapped} back{holds}"),
             format!(
                 "  Owners change back: {}. The data moves to {top}.",
                 map.in_words(Direction::OutOf)
@@ -102,7 +102,7 @@ pub fn effects(command: &MigrationCommand<'_>, planned: &Planned<'_>) -> Vec<Str
         planned
             .made
             .iter()
-            .map(|what| format!("  Makes {}.", one_line(what))),
+            .map(|what| format!("  Creates {}.", one_line(what))),
     );
     if command.write_daemon_json {
         lines.push(match into {

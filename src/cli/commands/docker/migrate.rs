@@ -150,7 +150,7 @@ fn notes(migrated: &Migrated, dry_run: bool) -> Vec<String> {
         let content = migration.data_root.join(holder).join(content);
         format!("{}.", told_copied(&content))
     }));
-    let made = if dry_run { "Would make" } else { "Made" };
+    let made = if dry_run { "Would create" } else { "Created" };
     let missing = migrated.made.iter();
     notes.extend(missing.map(|what| format!("{made} {what}.")));
     let shared = migrated.shared_ranges.iter().filter(|_| is_done || dry_run);
@@ -168,11 +168,11 @@ fn notes_of_plan(migrated: &Migrated, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(migrated.shown.as_ref().map(|(point, content)| {
         format!(
-            "What containers own {} its owners on disk: {} {} {} with the range's ids, by an idmapped mount.",
-            if dry_run { "would keep" } else { "keeps" },
+            "Files of containers {} their owners on disk. An idmapped mount of {} on {} {} them with the range's ids.",
+            if dry_run { "would keep" } else { "keep" },
+            path(content),
             path(point),
             if dry_run { "would show" } else { "shows" },
-            path(content)
         )
     }));
     let migration = &migrated.migration;

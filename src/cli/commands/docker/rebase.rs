@@ -107,7 +107,7 @@ fn request(
 fn effects(request: &RebaseRequest, journal_dir: &Path) -> [String; 4] {
     [
         format!(
-            "Moving the root of the daemon in {}",
+            "Will move the root of the daemon in {}",
             path(&request.data_root)
         ),
         format!("  Owners change from {} to {}.", request.from, request.to),

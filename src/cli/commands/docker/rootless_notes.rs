@@ -26,7 +26,7 @@ pub(super) fn question(
     let (user, uid) = (&request.user.name, request.user.root.0);
     let mut lines = vec![
         format!(
-            "Moving {}{} to {}",
+            "Will move {}{} to {}",
             of_copy(copy),
             path(&plan.from),
             path(&plan.to)

@@ -57,7 +57,7 @@ fn print(audit: &Audit) {
     findings::print(&audit.findings);
     if let (Some(work), Some(target)) = (&audit.work, &audit.target) {
         say_sentences!(
-            "\nThe store would go to {}: {} of {} shifted, with {} renames and rewrites of files.",
+            "\nThe store would move to {}: {} of {} shifted, with {} renames and rewrites of files.",
             path(target),
             count(work.to_shift),
             inodes(work.inodes),

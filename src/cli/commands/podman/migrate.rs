@@ -71,7 +71,11 @@ fn question(
 ) -> Vec<String> {
     let of_copy = copy.map_or("", |_| "a copy of ");
     let mut lines = vec![
-        format!("Moving {of_copy}{} to {}", path(&plan.from), path(&plan.to)),
+        format!(
+            "Will move {of_copy}{} to {}",
+            path(&plan.from),
+            path(&plan.to)
+        ),
         format!("  It has {}.", plan.holds),
         format!(
             "  It is for the rootless Podman of {}: container root becomes uid {}.",
@@ -154,9 +158,8 @@ fn notes(plan: &PodmanMove, request: &MoveRequest, report: &Report, dry_run: boo
     notes.extend(looks_elsewhere(&request.user, &plan.to).map(|it| it + "."));
     if !dry_run {
         notes.push(format!(
-            "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). What \
-             started containers at boot (units in /etc/systemd/system, /etc/containers/systemd) is to be moved to {user}'s \
-             ~/.config. {}.",
+            "Now {user} works with it: `podman ps --all`, run as {user} in a session of its own (not through su or sudo). Move \
+             units that start containers (in /etc/systemd/system, /etc/containers/systemd) to ~{user}/.config. {}.",
             match request.copy {
                 true => "Root's Podman still has its own: do not let both run the same containers",
                 false => "Root's Podman does not have this data any more",

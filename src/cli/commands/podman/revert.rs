@@ -59,7 +59,7 @@ fn request(args: &PodmanRevertArgs) -> Result<TakeRequest, MoveError> {
 fn question(plan: &StoreTake, request: &TakeRequest, undo: &str) -> Vec<String> {
     let user = &request.user;
     vec![
-        format!("Moving {} to {}", path(&plan.from), path(&plan.to)),
+        format!("Will move {} to {}", path(&plan.from), path(&plan.to)),
         format!("  It has {}.", plan.holds),
         format!(
             "  What belongs to uid {} becomes root's. {}",

@@ -11,7 +11,7 @@ fn the_audit_tells_what_is_the_matter() {
     let (host, idshift) = tiny_host();
     let plain = audit(&host).exits(0).text();
     for told in [
-        "Two ways, by changed owners or by a mount",
+        "The two ways: change the owners on disk, or mount",
         "quotas count",
         "docker migrate --idmapped",
     ] {

@@ -52,7 +52,7 @@ fn a_copy_in_the_upper_layer_keeps_an_id_of_before() {
         assert!(matches!(run.code, Some(1 | 3)), "{run}");
         let said = format!("{run}");
         assert!(
-            said.contains("/old") && said.contains("--undated keep"),
+            said.contains("/old") && said.contains(super::copied::help_of(what)),
             "{what}: {said}"
         );
     }
