@@ -223,7 +223,7 @@ fn the_question_is_about_what_is_mounted() {
     };
     let permanent = asked("migrate");
     let root = host.data_root.join(INNER);
-    let made = format!("Making {} permanent", root.display());
+    let made = format!("Will make {} permanent", root.display());
     assert!(permanent.contains(&made), "{permanent}");
     assert!(
         permanent.contains("The mount and its unit are removed."),
@@ -231,7 +231,7 @@ fn the_question_is_about_what_is_mounted() {
     );
     let back = asked("revert");
     assert!(
-        back.contains("What containers own keeps its owners on disk"),
+        back.contains("Files of containers keep their owners on disk"),
         "{back}"
     );
 }
