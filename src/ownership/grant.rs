@@ -4,6 +4,7 @@ use super::acl::{Acl, AclEntry, Who};
 use super::{Mode, Ownership, OwnershipXattrs};
 
 const SEARCH: u8 = 0o1;
+const WRITE: u8 = 0o2;
 
 /// The ownership of a directory with an ACL entry that lets `uid` search it, and nobody get more or
 /// less than before; unchanged where its entry allows it already.
@@ -53,6 +54,33 @@ pub(super) fn grant(mut entries: Vec<AclEntry>, uid: u32, perm: u8) -> Option<Ve
     entries.push(AclEntry {
         who: Who::Mask,
         perm: old_mask | granted,
+    });
+    Some(entries)
+}
+
+/// The entries without write permission for `uid`, but for what all others have; nobody else gets more or less than before.
+/// `None` where its entry gives none, or there is no such entry.
+pub(super) fn withdraw_write(mut entries: Vec<AclEntry>, uid: u32) -> Option<Vec<AclEntry>> {
+    let mask = entry(&entries, Who::Mask)?.perm;
+    let other = entry(&entries, Who::Other).map_or(0, |entry| entry.perm);
+    let kept = other | !WRITE;
+    let own = entries.iter_mut().find(|one| one.who == Who::User(uid))?;
+    if own.perm & !kept == 0 {
+        return None;
+    }
+    own.perm &= kept;
+    // What the mask held back stays so when it is narrower.
+    let mut narrow = 0;
+    for one in &mut entries {
+        if matches!(one.who, Who::User(_) | Who::Group(_) | Who::GroupObj) {
+            one.perm &= mask;
+            narrow |= one.perm;
+        }
+    }
+    entries.retain(|entry| entry.who != Who::Mask);
+    entries.push(AclEntry {
+        who: Who::Mask,
+        perm: narrow,
     });
     Some(entries)
 }

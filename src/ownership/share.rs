@@ -1,7 +1,7 @@
 //! A tree that a user of the host and a user of a container both use: ACL entries, and no other owner.
 
 use super::acl::{Acl, AclEntry, Who};
-use super::grant::{access_entries, entry, grant, with_access};
+use super::grant::{access_entries, entry, grant, with_access, withdraw_write};
 use super::{FileType, Mapping, Ownership, OwnershipXattrs};
 use crate::idmap::{Direction, IdMap, Mapped};
 
@@ -42,7 +42,9 @@ pub fn share_ownership(
     let for_access = [Some(container), is_of_container.then_some((host, owner))];
     let not_owner = |&(uid, _): &(u32, u8)| uid != before.uid;
     let access = for_access.into_iter().flatten().filter(not_owner);
-    let mut after = match grant_all(access_entries(before), access) {
+    let writes = most(before, file_type, sharing) & WRITE != 0;
+    let held = (!writes).then_some(sharing.container);
+    let mut after = match grant_all(access_entries(before), held, access) {
         Some(entries) => with_access(before, entries).unwrap_or_else(|| before.clone()),
         None => before.clone(),
     };
@@ -52,7 +54,12 @@ pub fn share_ownership(
             Some(container),
             (!sharing.read_only).then_some((host, owner)),
         ];
-        let granted = grant_all(default_entries(before), for_default.into_iter().flatten());
+        let held = sharing.read_only.then_some(sharing.container);
+        let granted = grant_all(
+            default_entries(before),
+            held,
+            for_default.into_iter().flatten(),
+        );
         if let Some(default_acl) = granted.and_then(|entries| Acl::new(entries).ok()) {
             let xattrs = OwnershipXattrs {
                 default_acl: Some(default_acl),
@@ -79,12 +86,17 @@ fn most(before: &Ownership, file_type: FileType, sharing: Sharing) -> u8 {
     }
 }
 
-/// Entries for all of these users; `None` where all are there. Root needs none.
+/// Entries for all of these users; `None` where all are there. Root needs none. `reader` may not write any more.
 fn grant_all(
     mut entries: Vec<AclEntry>,
+    reader: Option<u32>,
     users: impl Iterator<Item = (u32, u8)>,
 ) -> Option<Vec<AclEntry>> {
     let mut is_changed = false;
+    if let Some(held) = reader.and_then(|uid| withdraw_write(entries.clone(), uid)) {
+        entries = held;
+        is_changed = true;
+    }
     for (uid, perm) in users.filter(|&(uid, _)| uid != 0) {
         if let Some(granted) = grant(entries.clone(), uid, perm) {
             entries = granted;

@@ -25,7 +25,7 @@ pub struct BindsArgs {
         add = ArgValueCompleter::new(candidates::compose_services)
     )]
     pub services: Vec<String>,
-    /// All binds of this `docker run` command line, given in quotes
+    /// All binds of this `docker run` command line, given in quotes. Of `podman run` with --subid USER, whose Podman it is
     #[arg(long = "run", value_name = "COMMAND", conflicts_with_all = ["compose", "profiles", "services"])]
     pub run_command: Option<String>,
 }

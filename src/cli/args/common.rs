@@ -20,8 +20,8 @@ pub struct MapArgs {
     /// for more ranges
     #[arg(long = "map", value_name = "u|g|b:CONTAINER:HOST:SIZE")]
     pub maps: Vec<MapSpec>,
-    /// Take the map from the lines of USER in /etc/subuid and /etc/subgid [default: dockremap, also if the
-    /// daemon has another userns-remap]
+    /// Take the map from the lines of USER in /etc/subuid and /etc/subgid [default: the user that Docker on
+    /// this host remaps to, else dockremap]
     #[arg(
         long,
         value_name = "USER",

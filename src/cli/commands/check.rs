@@ -2,18 +2,18 @@
 
 use console::style;
 
-use crate::cli::args::CheckArgs;
+use crate::cli::args::{CheckArgs, MapArgs};
 use crate::cli::commands::binds;
 use crate::cli::commands::docker_user::{of_container, of_image};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::Invocation;
-use crate::cli::output::text::{columns, count, one_line, path};
+use crate::cli::output::text::{columns, count, one_line, path, shell_word};
 use crate::cli::output::{say, say_sentences};
 use crate::docker::daemon_json::DaemonJson;
 use crate::docker::daemon_start::DaemonStart;
 use crate::docker::data_root;
-use crate::docker::remap::Remap;
 use crate::idmap::IdMap;
+use crate::idmap::subid::DEFAULT_USER;
 use crate::mounts::large::LARGE;
 use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
@@ -34,9 +34,18 @@ pub fn run(args: &CheckArgs, call: &mut Invocation) -> Result<Exit, Failure> {
             .settings()
             .map_err(Failure::refused)?,
     };
-    let (map, map_words) = map(args, &daemon)?;
+    let map_args = map_args(args, &daemon)?;
+    let map = map_args.resolve(args.output.json || args.output.quiet)?;
+    let map_words = map_args.words();
     let Some(top) = &args.path else {
         let data_root = data_root::find(args.daemon.data_root.as_deref(), &daemon);
+        // What `prepare` finds by itself needs no words.
+        let is_given = args.daemon.data_root.is_some() || args.daemon.daemon_json.is_some();
+        let data_root_words = match is_given {
+            true => format!(" --data-root {}", shell_word(&data_root)),
+            false => String::new(),
+        };
+        let data_root = (data_root, data_root_words);
         return binds::check::run(args, call, (map, map_words), data_root);
     };
     let mut user = user(args, &daemon, &map)?;
@@ -64,18 +73,17 @@ pub fn run(args: &CheckArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     })
 }
 
-/// The map that the daemon would set, and how it is chosen on the command line.
-fn map(args: &CheckArgs, daemon: &DaemonJson) -> Result<(IdMap, String), Failure> {
+/// The options for the map that the daemon would set.
+fn map_args(args: &CheckArgs, daemon: &DaemonJson) -> Result<MapArgs, Failure> {
     let asked = args.daemon.userns_remap.as_deref();
-    let remap_to = daemon.remap_to(asked);
-    if !args.map.is_given() && remap_to != "default" {
-        let remap = Remap::resolve(&remap_to).map_err(Failure::refused)?;
-        return Ok((remap.map, format!(" --subid {}", remap.user)));
+    let map = binds::podman::map_args(&args.binds, &args.map)?;
+    let mut map = map.or_of_daemon(&daemon.remap_to(asked))?;
+    // The commands that are advised look at this host's own daemon.
+    let is_other = asked.is_some() || args.daemon.daemon_json.is_some();
+    if is_other && !map.is_given() {
+        map.subid = Some(DEFAULT_USER.into());
     }
-    Ok((
-        args.map.resolve(args.output.json || args.output.quiet)?,
-        args.map.words(),
-    ))
+    Ok(map)
 }
 
 /// The user to test with.

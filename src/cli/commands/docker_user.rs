@@ -49,12 +49,20 @@ pub fn of_image(top: PathBuf, name: &str, map: &IdMap) -> Result<ContainerUser, 
     container_user::of_image(&roots(top, map), name).map_err(Failure::refused)
 }
 
+/// The user of a service whose user and groups are all numbers, which need no image.
+pub fn in_numbers(service: &Service) -> Option<ContainerUser> {
+    run_as(service).in_numbers()
+}
+
+fn run_as(service: &Service) -> RunAs<'_> {
+    RunAs {
+        user: service.user.as_deref(),
+        group_add: &service.group_add,
+    }
+}
+
 /// The user that a service runs as: what it says itself, else what its image says.
 pub fn of_service(top: PathBuf, service: &Service, map: &IdMap) -> Result<ContainerUser, Failure> {
     let image = service.image.as_deref().unwrap_or_default();
-    let run_as = RunAs {
-        user: service.user.as_deref(),
-        group_add: &service.group_add,
-    };
-    container_user::of_image_as(&roots(top, map), image, run_as).map_err(Failure::refused)
+    container_user::of_image_as(&roots(top, map), image, run_as(service)).map_err(Failure::refused)
 }

@@ -29,7 +29,7 @@ struct Explained {
 
 /// Runs it.
 pub fn run(args: &MapCommandArgs, call: &Invocation) -> Result<Exit, Failure> {
-    let named = args.map.named()?;
+    let named = args.map.or_of_docker(Direction::Into)?.named()?;
     if let Some(id) = args.ids.iter().find(|id| **id == RESERVED) {
         return Err(Failure::usage(format!(
             "--id {id}: is reserved and is not an id"

@@ -10,7 +10,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::json::{Invocation, path_value, would_refuse};
 use crate::cli::output::text::{columns, one_line, path, shell_word};
 use crate::cli::output::{say, say_sentences, tell_sentences};
-use crate::idmap::{MountMap, Range};
+use crate::idmap::{Direction, MountMap, Range};
 use crate::journal::Store;
 use crate::mounts::unit::{Unit, is_systemd};
 use crate::mounts::{GivenOwner, MountRequest, PlannedMount};
@@ -21,7 +21,8 @@ use crate::volume::user::ContainerUser;
 /// Runs it.
 pub fn run(args: &MountArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let ids = |user: &ContainerUser| (user.uid, user.gid);
-    let map = args.map.resolve(!args.output.is_for_people())?;
+    let map = args.map.or_of_docker(Direction::Into)?;
+    let map = map.resolve(!args.output.is_for_people())?;
     if let Some(owner) = &args.owner {
         owner.on_host(&map).map_err(Failure::refused)?;
     }

@@ -30,8 +30,10 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
     let limits = args.run.effort.apply().map_err(Failure::refused)?;
     let run = &args.run;
     let to_stdout = is_manifest_to_stdout(run.manifest.as_deref(), &run.output)?;
-    let map = run.map.resolve(run.output.quiet)?;
     let direction_asked = direction(args.reverse);
+    let map_args = binds::podman::map_args(&args.binds, &run.map)?;
+    let map_args = map_args.or_of_docker(direction_asked)?;
+    let map = map_args.resolve(run.output.quiet)?;
     let (paths, owners, read_only) = what_for_whom(args, call, &map)?;
     let shift = request(&paths, map, direction_asked, run, RunKind::Prepare);
     let asked = PrepareRequest {
@@ -40,12 +42,12 @@ pub fn run(args: &PrepareArgs, call: &mut Invocation) -> Result<Exit, Failure> {
         create: args.create,
         fix_parents: args.fix_parents,
         old_runtime: args.old_runtime,
-        map_words: run.map.words(),
+        map_words: map_args.words(),
         shift,
     };
     let prepared = Preparation::prepare(&asked).map_err(Failure::refused)?;
     if !run.output.quiet && !args.reverse {
-        for note in mounts_instead(args, &asked) {
+        for note in mounts_instead(&asked) {
             tell_sentences!("{}", printable(&note));
         }
     }
@@ -130,8 +132,8 @@ fn owner(args: &PrepareArgs, map: &IdMap) -> Result<Option<ContainerUser>, Failu
 }
 
 /// Large directories could be mounted instead: told before the run begins.
-fn mounts_instead(args: &PrepareArgs, asked: &PrepareRequest) -> Vec<String> {
-    let words = args.run.map.words();
+fn mounts_instead(asked: &PrepareRequest) -> Vec<String> {
+    let words = &asked.map_words;
     let map = &asked.shift.map;
     let paths = asked.shift.paths.iter().enumerate();
     let large = paths.filter(|(_, path)| is_for_a_mount(path, map));
@@ -193,9 +195,9 @@ fn describe_sharing(dir: &Path, sharing: Sharing, dry_run: bool) -> String {
     let would = if dry_run { "would let" } else { "let" };
     let dir = path(dir);
     match (read_only, host) {
-        (true, _) => {
-            format!("{dir}: owners stay. ACL entries {would} host id {container} read it.")
-        }
+        (true, _) => format!(
+            "{dir}: owners stay. ACL entries {would} host id {container} read it. It can still write what it owns."
+        ),
         (false, 0) => {
             format!("{dir}: owners stay. ACL entries {would} host id {container} use it.")
         }

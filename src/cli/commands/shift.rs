@@ -54,11 +54,11 @@ pub fn run(args: &ShiftArgs, call: &mut Invocation) -> Result<Exit, Failure> {
 
 fn asked(args: &ShiftArgs) -> Result<ShiftRequest, Failure> {
     let quiet = args.run.output.quiet;
+    let direction = direction(args.reverse);
     let map = match (&args.from, &args.to) {
         (Some(from), Some(to)) => source::moved(from, to, quiet)?,
-        _ => args.run.map.resolve(quiet)?,
+        _ => args.run.map.or_of_docker(direction)?.resolve(quiet)?,
     };
-    let direction = direction(args.reverse);
     Ok(request(
         &args.paths,
         map,

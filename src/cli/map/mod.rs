@@ -3,7 +3,9 @@
 //! - [`source`]: one `MAP` of `--from` and `--to`
 //! - [`mod@file`]: `--map-from`: a map as another tool wrote it
 //! - [`subid`]: the ranges of a user
+//! - `docker`: where none is named
 
+mod docker;
 mod file;
 pub mod source;
 mod subid;
@@ -88,6 +90,19 @@ impl MapArgs {
             Some(path) => file::read(path, self.subid.as_deref()),
             None => subid::of_user(self.subid.as_deref().unwrap_or(DEFAULT_USER)),
         }
+    }
+
+    /// The map of this user's rootless engine, range by range.
+    ///
+    /// # Errors
+    /// There is no such user, or it has no ranges.
+    pub fn of_rootless(user: &str) -> Result<MapArgs, Failure> {
+        let map = subid::rootless(user)?.to_string();
+        let specs = map.split(' ').map(str::parse);
+        Ok(MapArgs {
+            maps: specs.collect::<Result<_, _>>().map_err(Failure::refused)?,
+            ..MapArgs::default()
+        })
     }
 
     /// How the map is chosen on a command line, each word with a space in front.

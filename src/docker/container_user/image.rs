@@ -38,8 +38,8 @@ impl RunAs<'_> {
         accounts.resolve(self.user.unwrap_or(of_image), self.group_add)
     }
 
-    /// `UID:GID` and groups in numbers mean the same in every image.
-    fn in_numbers(self) -> Option<ContainerUser> {
+    /// `UID:GID` and groups in numbers, which mean the same in every image.
+    pub fn in_numbers(self) -> Option<ContainerUser> {
         let is_number = |text: &str| text.parse::<u32>().is_ok();
         let (user, group) = self.user?.split_once(':')?;
         let all = is_number(user) && is_number(group);
@@ -184,7 +184,8 @@ fn user_of_image(
 }
 
 /// As the daemon writes it into `repositories.json`: without the default registry and with a tag
-/// (distribution `reference.FamiliarString`, `TagNameOnly`).
+/// (distribution `reference.FamiliarString`, `TagNameOnly`). Of a name with a digest it keeps no tag (moby
+/// `reference/store.go`, `favorDigest`).
 fn familiar(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     let name = match name.strip_prefix("library/") {
@@ -192,9 +193,14 @@ fn familiar(name: &str) -> String {
         _ => name,
     };
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
-    match last.contains([':', '@']) {
-        true => name.to_string(),
-        false => format!("{name}:latest"),
+    match (last.split_once('@'), last.contains(':')) {
+        (Some((tagged, digest)), _) => {
+            let before = &name[..name.len() - last.len()];
+            let bare = tagged.split_once(':').map_or(tagged, |(bare, _)| bare);
+            format!("{before}{bare}@{digest}")
+        }
+        (None, true) => name.to_string(),
+        (None, false) => format!("{name}:latest"),
     }
 }
 
@@ -212,6 +218,15 @@ mod tests {
             ("docker.io/bitnami/rabbitmq:3", "bitnami/rabbitmq:3"),
             ("localhost:5000/app", "localhost:5000/app:latest"),
             ("app@sha256:0123", "app@sha256:0123"),
+            ("nginx:1.25@sha256:0123", "nginx@sha256:0123"),
+            (
+                "docker.io/library/nginx:1.25@sha256:0123",
+                "nginx@sha256:0123",
+            ),
+            (
+                "localhost:5000/a/app:2@sha256:0123",
+                "localhost:5000/a/app@sha256:0123",
+            ),
         ] {
             assert_eq!(familiar(name), familiar_name);
         }

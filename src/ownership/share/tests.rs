@@ -114,6 +114,43 @@ fn read_only_gives_no_write_permission() {
 }
 
 #[test]
+fn read_only_takes_write_permission_back() {
+    use FileType::{Directory, File};
+    for (uid, mode, file_type) in [
+        (HOST, 0o644, File),
+        (HOST, 0o750, Directory),
+        (0, 0o755, Directory),
+        // Others may write to it, and so may the container.
+        (HOST, 0o666, File),
+        (100_000, 0o640, File),
+    ] {
+        let before = plain(uid, mode);
+        let written = shared(&before, file_type, false);
+        let read = shared(&written, file_type, true);
+        assert_ne!(texts(&read), texts(&written), "{uid} {mode:o}");
+        let (mode_text, acl, default_acl) = texts(&read);
+        let fresh = texts(&shared(&before, file_type, true));
+        // The host's user keeps an entry in the default ACL.
+        let default_acl = default_acl
+            .replace("u:1000:rwx,", "")
+            .replace("m::rwx", "m::r-x");
+        assert_eq!((mode_text, acl, default_acl), fresh, "{uid} {mode:o}");
+        // And it is given again.
+        assert_eq!(texts(&shared(&read, file_type, false)), texts(&written));
+    }
+}
+
+#[test]
+fn a_file_that_became_privileged_gets_no_writer() {
+    let written = shared(&plain(HOST, 0o755), FileType::File, false);
+    let mode = Mode::from_st_mode(u32::from(written.mode.bits()) | 0o4000);
+    let before = Ownership { mode, ..written };
+    let (mode, acl, _) = texts(&shared(&before, FileType::File, false));
+    assert_eq!(mode, "4755");
+    assert_eq!(acl, "u::rwx,u:100999:r-x,g::r-x,m::r-x,o::r-x");
+}
+
+#[test]
 fn programs_with_privileges_get_no_writer() {
     for (mode, capability) in [
         (0o4755, None),
@@ -178,6 +215,10 @@ proptest! {
         let owners = (before.mode.bits() >> 6 & 0o7) as u8;
         let wanted = if read_only { owners & 0o5 } else { owners };
         prop_assert_eq!(access(&after, CONTAINER, gid)[0] & wanted, wanted);
+        let others = access(&before, CONTAINER + 1, 1_000_000)[0];
+        if read_only && before.uid != CONTAINER {
+            prop_assert_eq!(access(&after, CONTAINER, gid)[0] & 0o2 & !others, 0);
+        }
         let is_hosts = before.uid != CONTAINER && before.uid != 100_000;
         if !is_hosts {
             prop_assert_eq!(access(&after, HOST, gid)[0] & owners, owners);

@@ -1,6 +1,6 @@
 //! Options of the `local` volume driver: with `o: bind`, the volume is a host path (Docker `volume/local`).
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::volume_syntax::clean;
 
@@ -55,5 +55,39 @@ pub fn absolute_device(device: &str) -> Result<PathBuf, String> {
         false => Err(format!(
             "the device {device:?} of a volume is not an absolute path"
         )),
+    }
+}
+
+/// The part of a volume that a container gets; `None`: all of it.
+///
+/// # Errors
+/// It leads out of the volume, which Docker refuses as well (moby `volume/mounts`, `filepath.IsLocal`).
+pub fn subpath(text: &str) -> Result<Option<PathBuf>, String> {
+    let path = Path::new(text);
+    let is_below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if text.contains('\0') || !path.components().all(is_below) {
+        return Err(format!(
+            "the subpath {text:?} does not stay in the volume. Write it without `..` and without a slash in front"
+        ));
+    }
+    let names = path.components().filter(|part| *part != Component::CurDir);
+    let part: PathBuf = names.collect();
+    Ok((!part.as_os_str().is_empty()).then_some(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subpath_stays_in_its_volume() {
+        let part = |path: &str| Ok(Some(PathBuf::from(path)));
+        assert_eq!(subpath("web"), part("web"));
+        assert_eq!(subpath("./a//b/."), part("a/b"));
+        assert_eq!(subpath("."), Ok(None));
+        assert_eq!(subpath(""), Ok(None));
+        for bad in ["/web", "..", "a/../b", "a/..", "a\0"] {
+            assert!(subpath(bad).is_err(), "{bad}");
+        }
     }
 }

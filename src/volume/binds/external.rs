@@ -1,22 +1,20 @@
 //! Asks `docker compose config`, where it is installed: it resolves files as `docker compose up` does, and needs no daemon.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod child;
 
-use super::compose::yaml::MOST_BYTES;
-use super::compose::{Input, Selection, resolve, shown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::caller::{REPLACED, doubt};
+use super::compose::{HostPathDefaults, Input, Selection, resolve, shown};
 use super::files::{absolute, project_dir};
 use super::{BindsError, Service};
-
-/// How long to wait for it: a remote file may never arrive.
-const PATIENCE: Duration = Duration::from_secs(60);
+use child::{Printed, output};
 
 /// The services of Compose files, as `docker compose` resolves them; `None` where it is not installed.
 ///
 /// # Errors
-/// Its errors about the files; or a variable that is not set and would be part of a bind or a user.
+/// Its errors about the files; or a variable that is not known and is a part of a bind or a user.
 pub fn ask_docker_compose(
     files: &[PathBuf],
     wanted: &Selection,
@@ -25,120 +23,187 @@ pub fn ask_docker_compose(
         .iter()
         .map(|file| absolute(file))
         .collect::<Result<_, _>>()?;
-    let file = files.first().map(|file| shown(file)).unwrap_or_default();
-    if !is_installed() {
+    let Some(version) = version() else {
         return Ok(None);
+    };
+    let project = Project {
+        files: &files,
+        wanted,
+        defaults: HostPathDefaults::of_version(&version),
+    };
+    let file = files.first().map(|file| shown(file)).unwrap_or_default();
+    let first = project.config(&[]);
+    let first = first.map_err(|reason| BindsError::new(&file, reason))?;
+    let plain = project.services(&first.stdout);
+    let mut doubtful: Vec<Doubtful> = unset_variables(&first.stderr)
+        .into_iter()
+        .map(Doubtful::not_set)
+        .collect();
+    doubtful.extend(REPLACED.iter().filter_map(|name| {
+        let why = doubt(name)?;
+        let name = name.to_string();
+        Some(Doubtful { name, why })
+    }));
+    match project.what_matters(&plain, &doubtful) {
+        Some(reason) => Err(BindsError::new(&file, reason)),
+        None => plain.map(Some),
     }
-    let first = config(&files, wanted, &[]).map_err(|reason| BindsError::new(&file, reason))?;
-    let unset = unset_variables(&first.stderr);
-    if unset.is_empty() {
-        return services(&files, &first.stdout, wanted, &unset).map(Some);
-    }
-    // Compose takes nothing for them. Whether that matters is seen by giving them a value.
-    let again = config(&files, wanted, &unset).map_err(|_| {
-        let reason = format!(
-            "{}. Docker Compose cannot resolve it without",
-            not_set(&unset)
+}
+
+/// A variable whose value is not known.
+struct Doubtful {
+    name: String,
+    /// Why, and what helps.
+    why: String,
+}
+
+impl Doubtful {
+    fn not_set(name: String) -> Doubtful {
+        let why = format!(
+            "the variable {name} is not set. Set it in .env beside the file or in the environment (sudo drops it: `sudo {name}=… idshift …`)"
         );
-        BindsError::new(&file, reason)
-    })?;
-    services(&files, &again.stdout, wanted, &unset).map(Some)
+        Doubtful { name, why }
+    }
+
+    /// A text that stands nowhere else.
+    fn marked(&self) -> String {
+        match &self.name[..] {
+            // Only an absolute one is a home.
+            "HOME" => "/idshift-not-known-HOME".into(),
+            name => format!("idshift-not-known-{name}-"),
+        }
+    }
+
+    /// Values to try, for what takes any text, a port, an address, a switch, a duration or a size.
+    fn values(&self) -> impl Iterator<Item = String> {
+        let others = ["40917", "127.31.40.17", "true", "41s", "41m"];
+        std::iter::once(self.marked()).chain(others.map(String::from))
+    }
 }
 
-/// The marked value for a variable that is not set.
-fn sentinel(variable: &str) -> String {
-    format!("idshift-not-set-{variable}-")
-}
-
-fn not_set(variables: &[String]) -> String {
-    format!(
-        "the variable {} is not set. Set it in .env beside the file or in the environment (sudo drops it: `sudo {}=… idshift …`)",
-        variables.join(", "),
-        variables.first().map_or("", String::as_str)
-    )
-}
-
-fn is_installed() -> bool {
+/// The version of Docker Compose; `None` where it is not installed.
+fn version() -> Option<String> {
     let asked = Command::new("docker")
-        .args(["compose", "version"])
+        .args(["compose", "version", "--short"])
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status();
-    asked.is_ok_and(|status| status.success())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&asked.stdout).into_owned();
+    asked.status.success().then_some(text)
 }
 
-/// What a child printed.
-struct Printed {
-    stdout: String,
-    stderr: String,
+/// Files, and the services of them that are meant.
+struct Project<'a> {
+    files: &'a [PathBuf],
+    wanted: &'a Selection,
+    defaults: HostPathDefaults,
 }
 
-fn config(files: &[PathBuf], wanted: &Selection, unset: &[String]) -> Result<Printed, String> {
-    let mut command = Command::new("docker");
-    command.arg("compose");
-    for file in files {
-        command.arg("-f").arg(file);
+impl Project<'_> {
+    /// Why the services are not known: one of these variables would change them. Docker Compose takes an empty text for what
+    /// is not set, and what `sudo` says for what it replaces. Whether that matters is seen by giving other values.
+    fn what_matters(
+        &self,
+        plain: &Result<Vec<Service>, BindsError>,
+        doubtful: &[Doubtful],
+    ) -> Option<String> {
+        let first = doubtful.first()?;
+        let all: Vec<_> = doubtful.iter().map(|it| (it, it.marked())).collect();
+        let together = self.config(&all).map(|it| self.services(&it.stdout));
+        if together.as_ref() == Ok(plain) {
+            return None;
+        }
+        for variable in doubtful {
+            let mut values = variable.values();
+            let found = values.find_map(|value| self.config(&[(variable, value)]).ok());
+            let Some(printed) = found else {
+                return Some(format!(
+                    "{}. Docker Compose takes none of the values that were tried, so it is not known whether a bind or a user depends on it",
+                    variable.why
+                ));
+            };
+            let with = self.services(&printed.stdout);
+            if with != *plain {
+                return Some(about(plain, &with, &variable.why));
+            }
+        }
+        let with = together.ok()?;
+        Some(about(plain, &with, &first.why))
     }
-    for profile in &wanted.profiles {
-        command.args(["--profile", profile]);
-    }
-    command.args(["config", "--format", "json", "--"]);
-    command.args(&wanted.services);
-    for variable in unset {
-        command.env(variable, sentinel(variable));
-    }
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("docker: {error}"))?;
-    let (printed, succeeded) = output(child)?;
-    match succeeded {
-        true => Ok(printed),
-        false => {
-            let said: Vec<&str> = printed
-                .stderr
-                .lines()
-                .filter(|it| !it.contains("level=warning"))
-                .collect();
-            Err(format!("`docker compose config`: {}", said.join("; ")))
+
+    fn config(&self, variables: &[(&Doubtful, String)]) -> Result<Printed, String> {
+        let mut command = Command::new("docker");
+        command.arg("compose");
+        for file in self.files {
+            command.arg("-f").arg(file);
+        }
+        for profile in &self.wanted.profiles {
+            command.args(["--profile", profile]);
+        }
+        command.args(["config", "--format", "json", "--"]);
+        command.args(&self.wanted.services);
+        for (variable, value) in variables {
+            command.env(&variable.name, value);
+        }
+        if std::env::var_os("DOCKER_CONFIG").is_none()
+            && let Some(home) = std::env::var_os("HOME")
+        {
+            // Another HOME must not hide the plugin.
+            command.env("DOCKER_CONFIG", Path::new(&home).join(".docker"));
+        }
+        let (printed, succeeded) = output(command)?;
+        match succeeded {
+            true => Ok(printed),
+            false => {
+                let said: Vec<&str> = printed
+                    .stderr
+                    .lines()
+                    .filter(|it| !it.contains("level=warning"))
+                    .collect();
+                Err(format!("`docker compose config`: {}", said.join("; ")))
+            }
         }
     }
-}
 
-/// Reads what a child prints, to its end, of so much and for so long.
-fn output(mut child: Child) -> Result<(Printed, bool), String> {
-    let read = |from: Option<Box<dyn Read + Send>>| {
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            if let Some(from) = from {
-                let _ = from.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes);
-            }
-            String::from_utf8_lossy(&bytes).into_owned()
+    /// Reads its JSON, which is YAML: paths are absolute, and a dollar sign is written `$$`.
+    fn services(&self, json: &str) -> Result<Vec<Service>, BindsError> {
+        let read = |_: &Path| Ok(json.to_string());
+        let dir = project_dir(self.files);
+        let input = Input {
+            files: &self.files[..1],
+            read: &read,
+            lookup: &|_| None,
+            home: None,
+            dir: &dir,
+            defaults: self.defaults,
+        };
+        let all = Selection {
+            profiles: vec!["*".into()],
+            services: self.wanted.services.clone(),
+        };
+        // Lines of what was printed help nobody.
+        resolve(&input, &all).map_err(|error| BindsError {
+            line: None,
+            ..error
         })
+    }
+}
+
+/// The reason, with the first service that another value changes.
+fn about(
+    plain: &Result<Vec<Service>, BindsError>,
+    with: &Result<Vec<Service>, BindsError>,
+    why: &str,
+) -> String {
+    let (Ok(plain), Ok(with)) = (plain, with) else {
+        return why.to_string();
     };
-    let stdout = read(child.stdout.take().map(|it| Box::new(it) as _));
-    let stderr = read(child.stderr.take().map(|it| Box::new(it) as _));
-    let start = Instant::now();
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if start.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Ok(None) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err("`docker compose config` does not end".into());
-            }
-            Err(error) => return Err(format!("docker: {error}")),
-        }
-    };
-    let stdout = stdout.join().unwrap_or_default();
-    let stderr = stderr.join().unwrap_or_default();
-    Ok((Printed { stdout, stderr }, status.success()))
+    let mut pairs = plain.iter().zip(with);
+    match pairs.find(|(one, other)| one != other) {
+        Some((service, _)) => format!("service {:?}: {why}", service.name),
+        None => why.to_string(),
+    }
 }
 
 /// The variables of `The "NAME" variable is not set. Defaulting to a blank string.`
@@ -156,47 +221,6 @@ fn unset_variables(stderr: &str) -> Vec<String> {
         }
     }
     names
-}
-
-/// Reads its JSON, which is YAML: paths are absolute, and a dollar sign is written `$$`.
-fn services(
-    files: &[PathBuf],
-    json: &str,
-    wanted: &Selection,
-    unset: &[String],
-) -> Result<Vec<Service>, BindsError> {
-    let read = |_: &Path| Ok(json.to_string());
-    let dir = project_dir(files);
-    let input = Input {
-        files: &files[..1],
-        read: &read,
-        lookup: &|_| None,
-        home: None,
-        dir: &dir,
-    };
-    let all = Selection {
-        profiles: vec!["*".into()],
-        services: wanted.services.clone(),
-    };
-    // Lines of what was printed help nobody.
-    let services = resolve(&input, &all).map_err(|error| BindsError {
-        line: None,
-        ..error
-    })?;
-    for service in &services {
-        let text = format!("{service:?}");
-        for variable in unset {
-            if text.contains(&sentinel(variable)) {
-                let reason = format!(
-                    "service {:?}: {}",
-                    service.name,
-                    not_set(std::slice::from_ref(variable))
-                );
-                return Err(BindsError::new(&shown(&files[0]), reason));
-            }
-        }
-    }
-    Ok(services)
 }
 
 #[cfg(test)]

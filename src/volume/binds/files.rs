@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::caller::doubt;
 use super::compose::interpolate::Lookup;
 use super::compose::yaml::MOST_BYTES;
-use super::compose::{Input, Selection, dotenv, resolve, shown};
+use super::compose::{HostPathDefaults, Input, Selection, dotenv, resolve, shown};
 use super::{BindsError, Service};
 
 /// The services of Compose files, by the files alone.
@@ -20,7 +21,8 @@ pub fn read_project(files: &[PathBuf], wanted: &Selection) -> Result<Vec<Service
     let dir = project_dir(&files);
     let variables = variables(&dir)?;
     let lookup = |name: &str| from_environment(name).or_else(|| variables.get(name).cloned());
-    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").filter(|_| doubt("HOME").is_none());
+    let home = home.map(PathBuf::from);
     let mut wanted = wanted.clone();
     if wanted.profiles.is_empty()
         && let Some(Ok(profiles)) = lookup("COMPOSE_PROFILES")
@@ -37,6 +39,7 @@ pub fn read_project(files: &[PathBuf], wanted: &Selection) -> Result<Vec<Service
         lookup: &lookup,
         home: home.as_deref().filter(|home| home.is_absolute()),
         dir: &dir,
+        defaults: HostPathDefaults::SPECIFICATION,
     };
     resolve(&input, &wanted)
 }
@@ -101,6 +104,9 @@ pub fn project_dir(files: &[PathBuf]) -> PathBuf {
 
 fn from_environment(name: &str) -> Option<Result<String, String>> {
     let value = std::env::var_os(name)?;
+    if let Some(why) = doubt(name) {
+        return Some(Err(why));
+    }
     Some(value.into_string().map_err(|_| "is not UTF-8".into()))
 }
 

@@ -1,37 +1,42 @@
 //! The binds of a Compose project or of a `docker run` command line: which host path each service gets, and as whom
 //! it runs.
 //!
+//! - [`caller`]: variables that `sudo` replaces
 //! - [`compose`]: pure: Compose files, as `docker compose` resolves them
 //! - [`external`]: asks `docker compose config`, where it is installed
 //! - [`files`]: reads Compose files and the environment
 //! - [`run_command`]: pure: a `docker run` command line; [`run_flags`]: its flags
 //! - [`driver_options`]: pure: volumes that are binds
+//! - [`host_namespaces`]: pure: what a container shares with the host
 //! - [`volume_syntax`]: pure: `SOURCE:TARGET:MODE`
 //! - [`sources`]: one owner for each host path, or why there is none
 
+mod caller;
 pub mod compose;
 mod driver_options;
 pub mod external;
 pub mod files;
+pub mod host_namespaces;
 mod run_command;
 mod run_flags;
 pub mod sources;
 mod volume_syntax;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::journal::name;
 
-pub use run_command::read_run_command;
+pub use host_namespaces::HostNamespaces;
+pub use run_command::{is_podman, read_run_command};
 
 /// What `--use-api-socket` and `use_api_socket:` bind, on both sides (docker/cli 28).
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
 /// A host path that a container gets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Bind {
     /// On the host: absolute; symlinks are not resolved.
     #[serde(serialize_with = "name::serialize_path")]
@@ -45,6 +50,20 @@ pub struct Bind {
     /// A file of a secret or a config, and no directory.
     #[serde(skip)]
     pub is_file: bool,
+    /// The directory of the volume that it is a part of (`subpath`): Docker follows no symlink out of it.
+    #[serde(skip)]
+    pub within: Option<PathBuf>,
+}
+
+impl Bind {
+    /// What a volume is that binds this host path: the whole, or the part that the container gets. Docker makes neither.
+    fn of_volume(device: PathBuf, subpath: Option<&Path>) -> Bind {
+        Bind {
+            source: subpath.map_or_else(|| device.clone(), |part| device.join(part)),
+            within: subpath.map(|_| device),
+            ..Bind::default()
+        }
+    }
 }
 
 /// A mount that is no host path.
@@ -66,6 +85,8 @@ pub struct NamedVolume {
     pub name: String,
     /// The container cannot write to it.
     pub read_only: bool,
+    /// The part of it that the container gets; `None`: all.
+    pub subpath: Option<PathBuf>,
 }
 
 /// The mounts of a container, and the user it runs as.
@@ -81,6 +102,12 @@ pub struct Service {
     pub group_add: Vec<String>,
     /// It has the host's ids: the daemon does not remap it.
     pub uses_host_ids: bool,
+    /// What keeps a remapped daemon from starting it.
+    #[serde(skip)]
+    pub namespaces: HostNamespaces,
+    /// Podman runs it, whose volumes and images are elsewhere.
+    #[serde(skip)]
+    pub is_podman: bool,
     /// Its host paths.
     pub binds: Vec<Bind>,
     /// Its other mounts.
@@ -99,16 +126,14 @@ impl Service {
     ) -> Result<(), E> {
         for other in std::mem::take(&mut self.other_mounts) {
             let found = match &other.volume {
-                Some(volume) => device(&volume.name)?.map(|source| (source, volume.read_only)),
+                Some(volume) => device(&volume.name)?.map(|device| (device, volume)),
                 None => None,
             };
             match found {
-                Some((source, read_only)) => self.binds.push(Bind {
-                    source,
+                Some((device, volume)) => self.binds.push(Bind {
                     target: other.target,
-                    read_only,
-                    creates_source: false,
-                    is_file: false,
+                    read_only: volume.read_only,
+                    ..Bind::of_volume(device, volume.subpath.as_deref())
                 }),
                 None => self.other_mounts.push(other),
             }

@@ -4,6 +4,7 @@ mod mount_flag;
 
 use std::path::Path;
 
+use super::host_namespaces::renamed_device;
 use super::run_flags::{long_name, takes_value};
 use super::volume_syntax::{clean, is_path, split};
 use super::{Bind, BindsError, DOCKER_SOCKET, NamedVolume, OtherMount, Service};
@@ -27,11 +28,12 @@ pub fn read_run_command(text: &str, dir: &Path) -> Result<Service, BindsError> {
         )));
     }
     let mut words = words.into_iter();
-    leading_words(&mut words)?;
+    let is_podman = leading_words(&mut words)? == "podman";
     let mut reading = Reading {
         dir,
         service: Service {
             name: "run".into(),
+            is_podman,
             ..Service::default()
         },
     };
@@ -77,22 +79,28 @@ fn shell_operator(text: &str) -> Option<char> {
     None
 }
 
-/// `docker run`, `sudo docker container create`, `podman run`.
-fn leading_words(words: &mut impl Iterator<Item = String>) -> Result<(), BindsError> {
+/// Whether a command line is one of Podman, which gives containers other ids than Docker's daemon.
+pub fn is_podman(text: &str) -> bool {
+    let words = shell_words::split(text).unwrap_or_default();
+    leading_words(&mut words.into_iter()).is_ok_and(|program| program == "podman")
+}
+
+/// The program of `docker run`, `sudo docker container create`, `podman run`.
+fn leading_words(words: &mut impl Iterator<Item = String>) -> Result<&'static str, BindsError> {
     let mut next = || words.next().unwrap_or_default();
     let mut word = next();
     if word == "sudo" {
         word = next();
     }
     let program = Path::new(&word).file_name().unwrap_or_default();
-    let is_known = program == "docker" || program == "podman";
+    let known = ["docker", "podman"].into_iter().find(|it| program == *it);
     let mut word = next();
     if word == "container" {
         word = next();
     }
-    match is_known && (word == "run" || word == "create") {
-        true => Ok(()),
-        false => Err(bad(
+    match known.filter(|_| word == "run" || word == "create") {
+        Some(program) => Ok(program),
+        None => Err(bad(
             "it does not begin with `docker run` or `docker create`. Paste the whole command in quotes",
         )),
     }
@@ -185,6 +193,12 @@ impl Reading<'_> {
             "tmpfs",
             "volumes-from",
             "use-api-socket",
+            "privileged",
+            "network",
+            "net",
+            "pid",
+            "ipc",
+            "device",
         ];
         if OTHER_IDS.contains(&name) {
             return Err(bad(format!(
@@ -217,6 +231,18 @@ impl Reading<'_> {
                      --container"
                 )));
             }
+            "privileged" => service.namespaces.privileged = matches!(value, "true" | "1"),
+            "network" | "net" => {
+                let value = value.strip_prefix("name=").unwrap_or(value);
+                service.namespaces.network = value.split(',').next().unwrap_or_default().into();
+            }
+            "pid" => service.namespaces.pid = value.into(),
+            "ipc" => service.namespaces.ipc = value.into(),
+            "device" => {
+                let renamed = renamed_device(value);
+                service.namespaces.renamed_device =
+                    service.namespaces.renamed_device.take().or(renamed);
+            }
             "use-api-socket" if value == "false" => {}
             "use-api-socket" => service.binds.push(api_socket()),
             "volume" => self.volume(value)?,
@@ -236,8 +262,9 @@ impl Reading<'_> {
                 source: clean(self.dir, path),
                 target,
                 read_only: volume.read_only,
-                creates_source: true,
-                is_file: false,
+                // Podman does not start a container then (podman-run(1), --volume).
+                creates_source: !self.service.is_podman,
+                ..Bind::default()
             }),
             source => self.service.other_mounts.push(OtherMount {
                 what: match source {
@@ -248,6 +275,7 @@ impl Reading<'_> {
                 volume: source.map(|name| NamedVolume {
                     name: name.to_string(),
                     read_only: volume.read_only,
+                    subpath: None,
                 }),
             }),
         }
@@ -265,9 +293,7 @@ fn api_socket() -> Bind {
     Bind {
         source: DOCKER_SOCKET.into(),
         target: DOCKER_SOCKET.into(),
-        read_only: false,
-        creates_source: false,
-        is_file: false,
+        ..Bind::default()
     }
 }
 

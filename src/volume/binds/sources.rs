@@ -10,6 +10,7 @@ use crate::fs::Root;
 use crate::fs::escape::escaped;
 use crate::preflight::{self, UnsuitableRoot};
 use crate::volume::VolumeError;
+use crate::volume::guidance::{CREATE, NOT_THERE_TO_SHARE};
 use crate::volume::user::ContainerUser;
 
 /// A bind, and who uses it.
@@ -142,26 +143,54 @@ fn find(used: &Use, allowed: Allowed) -> Result<Found<'_>, VolumeError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
         Err(error) => return Err(VolumeError::io(path)(error)),
     };
+    if is_missing && allowed.share && !used.bind.is_file {
+        return Err(VolumeError::path(path, NOT_THERE_TO_SHARE));
+    }
     if is_missing && !used.bind.creates_source {
-        let help = match used.bind.is_file {
-            true => "it has to be a file. Make it first",
-            false => "`mkdir -p` makes it",
-        };
-        let reason =
-            format!("is not there, and Docker would not make it for the service {service}: {help}");
-        return Err(VolumeError::path(path, reason));
+        return Err(not_made(&used.bind, service));
     }
     if is_missing && !allowed.create {
-        let reason = format!(
-            "is not there, bound by the service {service}. --create creates it, with the right owner"
-        );
+        let reason = format!("is not there, bound by the service {service}. {CREATE}");
         return Err(VolumeError::path(path, reason));
     }
+    check_within(&used.bind)?;
     Ok(Found {
         used,
         real: real(path)?,
         is_missing,
     })
+}
+
+/// Why a missing source is not made in its place.
+pub fn not_made(bind: &Bind, service: &str) -> VolumeError {
+    let help = match bind.is_file {
+        true => "it has to be a file. Make it first",
+        false => "`mkdir -p` makes it",
+    };
+    let reason = format!("is not there, and is not made for the service {service}: {help}");
+    VolumeError::path(&bind.source, reason)
+}
+
+/// Refuses a part of a volume that lies outside of it (moby `internal/safepath`).
+///
+/// # Errors
+/// It does, or cannot be looked at.
+pub fn check_within(bind: &Bind) -> Result<(), VolumeError> {
+    let Some(volume) = &bind.within else {
+        return Ok(());
+    };
+    let (source, volume) = (real(&bind.source)?, real(volume)?);
+    match source.starts_with(&volume) {
+        true => Ok(()),
+        false => Err(VolumeError::path(
+            &bind.source,
+            format!(
+                "leads to {}, out of its volume {}. Docker refuses such a subpath: name another one",
+                escaped(&source),
+                escaped(&volume)
+            ),
+        )),
+    }
 }
 
 /// A path that is missing and that only the host itself makes.
@@ -258,8 +287,12 @@ fn goes_with_another(
     if allowed.cross_mounts || mount(&outer.path)? == mount(&one.real)? {
         return Ok(true);
     }
+    let help = match allowed.share {
+        true => "Share it in a run of its own, or name one service with --service",
+        false => "Add --cross-mounts, or name one service with --service",
+    };
     let reason = format!(
-        "is a mount below {}, which is bound too. Add --cross-mounts, or name one service with --service",
+        "is a mount below {}, which is bound too. {help}",
         escaped(&outer.path)
     );
     Err(VolumeError::path(&one.real, reason))

@@ -72,7 +72,12 @@ impl Project {
         path
     }
 
+    /// With the usual map.
     pub fn run(&self, by: By, args: &[&str]) -> Run {
+        Run::of(self.command(by, args).args(["--map", MAP]))
+    }
+
+    pub fn command(&self, by: By, args: &[&str]) -> Command {
         let mut command = Command::new(Idshift::program());
         let none = self.at("none");
         let path = match by {
@@ -81,7 +86,6 @@ impl Project {
         };
         command
             .args(args)
-            .args(["--map", MAP])
             .current_dir(self.place.path())
             .env(
                 "PATH",
@@ -95,7 +99,7 @@ impl Project {
         if args[0] == "prepare" {
             command.arg("--journal-dir").arg(self.idshift.journals());
         }
-        Run::of(&mut command)
+        command
     }
 
     /// `service user source target ro` of each bind, sorted, as `check` says it.

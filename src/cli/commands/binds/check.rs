@@ -12,7 +12,9 @@ use crate::cli::output::json::Invocation;
 use crate::cli::output::say;
 use crate::cli::output::text::{columns, count, one_line, path};
 use crate::idmap::IdMap;
-use crate::volume::binds::sources::{Allowed, Use, missing_of_host, one_owner_each};
+use crate::volume::binds::sources::{
+    Allowed, Use, check_within, missing_of_host, not_made, one_owner_each,
+};
 use crate::volume::binds::{Bind, OtherMount};
 use crate::volume::check::{CheckRequest, Checked, check};
 use crate::volume::user::ContainerUser;
@@ -53,7 +55,7 @@ pub fn run(
     args: &CheckArgs,
     call: &mut Invocation,
     (map, map_words): (IdMap, String),
-    data_root: PathBuf,
+    (data_root, data_root_words): (PathBuf, String),
 ) -> Result<Exit, Failure> {
     let services = super::services(&args.binds, data_root, &map)?;
     let tried: Vec<TriedService> = services
@@ -71,7 +73,8 @@ pub fn run(
             serde_json::json!({"services": services, "works": works}),
         );
     } else if !args.output.quiet {
-        print(&tried, &format!("{map_words}{}", words(&args.binds)));
+        let words = format!("{map_words}{}{data_root_words}", words(&args.binds));
+        print(&tried, &words);
     }
     Ok(match works {
         true => Exit::Done,
@@ -100,7 +103,13 @@ fn try_service(
             .source
             .symlink_metadata()
             .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
-        let (check, error) = match check(&request) {
+        let is_to_be_made_first =
+            is_missing && !bind.creates_source && missing_of_host(&bind.source).is_none();
+        let result = match is_to_be_made_first {
+            true => Err(not_made(&bind, &service.name)),
+            false => check_within(&bind).and_then(|()| check(&request)),
+        };
+        let (check, error) = match result {
             Ok(checked) => (Some(checked), None),
             Err(error) => (None, Some(error.to_string())),
         };
@@ -113,9 +122,9 @@ fn try_service(
         }
     };
     TriedService {
+        binds: service.binds.iter().cloned().map(try_bind).collect(),
         service: service.name,
         image: service.image,
-        binds: service.binds.into_iter().map(try_bind).collect(),
         user: user.clone(),
         other_mounts: service.other_mounts,
     }

@@ -1,15 +1,19 @@
 //! The binds of Compose files and of `docker run` command lines, with the user of each service.
 //!
 //! - [`check`]: `idshift check --compose`
+//! - `host_namespaces`: services that a remapped daemon does not start
+//! - [`podman`]: the map of a Podman command line
 //! - [`prepare`]: `idshift prepare --compose`
 
 pub mod check;
+mod host_namespaces;
+pub mod podman;
 pub mod prepare;
 
 use std::path::PathBuf;
 
 use crate::cli::args::BindsArgs;
-use crate::cli::commands::docker_user::{bound_by_volume, of_service};
+use crate::cli::commands::docker_user::{bound_by_volume, in_numbers, of_service};
 use crate::cli::exit::Failure;
 use crate::cli::output::tell_sentences;
 use crate::cli::output::text::shell_word;
@@ -17,7 +21,7 @@ use crate::idmap::IdMap;
 use crate::volume::binds::compose::Selection;
 use crate::volume::binds::external::ask_docker_compose;
 use crate::volume::binds::files::{override_beside, read_project};
-use crate::volume::binds::{Service, read_run_command};
+use crate::volume::binds::{Service, is_podman, read_run_command};
 use crate::volume::user::ContainerUser;
 
 /// A service that has binds, and whom it runs as; `None` where it has none.
@@ -39,8 +43,14 @@ pub fn services(
 ) -> Result<Vec<KnownService>, Failure> {
     let mut known = Vec::new();
     let mut unknown = Vec::new();
-    for mut service in read(args)? {
-        service.resolve_volumes(|name| bound_by_volume(data_root.clone(), name, map))?;
+    let services = read(args)?;
+    let mut obstacles = host_namespaces::obstacles(&services).into_iter();
+    for mut service in services {
+        let obstacle = obstacles.next().flatten();
+        // Podman's volumes are elsewhere.
+        if !service.is_podman {
+            service.resolve_volumes(|name| bound_by_volume(data_root.clone(), name, map))?;
+        }
         if service.binds.is_empty() {
             known.push(KnownService {
                 service,
@@ -49,16 +59,24 @@ pub fn services(
             continue;
         }
         if service.uses_host_ids {
-            let flag = match args.run_command {
-                Some(_) => String::new(),
-                None => ". Name the other services with --service".into(),
-            };
             return Err(Failure::refused(format!(
-                "service {}: it has the host's user namespace, so the daemon does not remap it: its ids are the host's own{flag}",
-                service.name
+                "service {}: it has the host's user namespace, so the daemon does not remap it: its ids are the host's own{}",
+                service.name,
+                other_services(args)
             )));
         }
-        match of_service(data_root.clone(), &service, map) {
+        if let Some(why) = obstacle {
+            let flag = match args.run_command {
+                Some(_) => "--userns=host",
+                None => "userns_mode: host",
+            };
+            return Err(Failure::refused(format!(
+                "service {}: it {why}, so a remapped daemon does not start it. With `{flag}` it would, and its ids would be the host's own{}",
+                service.name,
+                other_services(args)
+            )));
+        }
+        match user_of(data_root.clone(), &service, map) {
             Ok(user) => known.push(KnownService {
                 service,
                 user: Some(user),
@@ -69,7 +87,10 @@ pub fn services(
     if unknown.is_empty() {
         return Ok(known);
     }
-    let help = match args.run_command {
+    let help = match &args.run_command {
+        Some(text) if is_podman(text) => {
+            "images of Podman are not read: give the user in numbers: -u UID:GID"
+        }
         Some(_) => "`docker pull IMAGE` gets an image; or give the user in numbers: -u UID:GID",
         None => {
             "`docker compose pull` and `docker compose build` get images; or give the user in numbers in the file: `user: UID:GID`"
@@ -77,6 +98,24 @@ pub fn services(
     };
     unknown.push(help.into());
     Err(Failure::refused(unknown.join("\n")))
+}
+
+fn other_services(args: &BindsArgs) -> &'static str {
+    match args.run_command {
+        Some(_) => "",
+        None => ". Name the other services with --service",
+    }
+}
+
+/// Whom a service runs as. Docker's images say nothing about Podman's.
+fn user_of(data_root: PathBuf, service: &Service, map: &IdMap) -> Result<ContainerUser, Failure> {
+    if !service.is_podman {
+        return of_service(data_root, service, map);
+    }
+    in_numbers(service).ok_or_else(|| {
+        let image = service.image.as_deref().unwrap_or_default();
+        Failure::refused(format!("the user of the image {image} is not known"))
+    })
 }
 
 fn read(args: &BindsArgs) -> Result<Vec<Service>, Failure> {

@@ -47,6 +47,7 @@ fn follow(
         dir: place.dir,
         home: input.home,
         lookup: input.lookup,
+        defaults: input.defaults,
     };
     let here = (place.path.to_path_buf(), name.to_string());
     let services = reader.map(place.top, "services")?;

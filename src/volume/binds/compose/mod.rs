@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use super::{BindsError, Service};
+use super::{BindsError, HostNamespaces, Service};
 use crate::fs::escape::escaped;
 use extends::{Place, read_extended};
 use interpolate::Lookup;
@@ -44,6 +44,38 @@ pub struct Input<'a> {
     pub home: Option<&'a Path>,
     /// Relative paths start here: the directory of the first file.
     pub dir: &'a Path,
+    /// What a bind in the long syntax does where it does not say.
+    pub defaults: HostPathDefaults,
+}
+
+/// Whether Docker makes a missing source of the long syntax that has no `create_host_path`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostPathDefaults {
+    /// With `bind:`.
+    pub with_bind: bool,
+    /// Without `bind:`.
+    pub without_bind: bool,
+}
+
+impl HostPathDefaults {
+    /// As the specification has it, and Docker Compose since 5.0.
+    pub const SPECIFICATION: HostPathDefaults = HostPathDefaults {
+        with_bind: true,
+        without_bind: true,
+    };
+
+    /// As what `docker compose config` prints means it, by the text of `docker compose version --short`. From 5.0 on
+    /// (compose-go 2.10) it leaves out what is true; before, what is false. From 2.36 on a bind without `bind:` goes the way
+    /// of the short syntax (docker/compose `bindRequiresMountAPI`).
+    pub fn of_version(text: &str) -> HostPathDefaults {
+        let mut numbers = text.trim().trim_start_matches('v').split(['.', '-', '+']);
+        let mut number = || numbers.next().and_then(|it| it.parse::<u32>().ok());
+        let version = (number().unwrap_or(0), number().unwrap_or(0));
+        HostPathDefaults {
+            with_bind: version >= (5, 0),
+            without_bind: version >= (2, 36),
+        }
+    }
 }
 
 /// Which of the services are meant.
@@ -93,6 +125,7 @@ impl RawProject {
             dir: input.dir,
             home: input.home,
             lookup: input.lookup,
+            defaults: input.defaults,
         };
         if let Some(include) = top.get("include") {
             let reason = "include: is resolved by `docker compose` only. Install it, or name the files: --compose FILE --compose FILE";
@@ -171,6 +204,13 @@ fn finished(
         user: raw.user.filter(|user| !user.is_empty()),
         group_add: raw.group_add,
         uses_host_ids: raw.userns.as_deref() == Some("host"),
+        namespaces: HostNamespaces {
+            privileged: raw.privileged.unwrap_or_default(),
+            network: raw.network.map(of_service).unwrap_or_default(),
+            pid: raw.pid.map(of_service).unwrap_or_default(),
+            ipc: raw.ipc.map(of_service).unwrap_or_default(),
+            renamed_device: raw.renamed_device,
+        },
         ..Service::default()
     };
     if let Some(mode) = raw.userns.filter(|mode| !mode.is_empty() && mode != "host") {
@@ -184,6 +224,14 @@ fn finished(
         }
     }
     Ok(service)
+}
+
+/// `service:web` is the container of that service, which goes by the name of the service here.
+fn of_service(mode: String) -> String {
+    match mode.strip_prefix("service:") {
+        Some(name) => format!("container:{name}"),
+        None => mode,
+    }
 }
 
 /// As Compose makes a project's name (compose-go `NormalizeProjectName`).

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::HostPathDefaults;
 use super::interpolate::{Lookup, interpolate};
 use super::yaml::{Data, Node, only_compose_resolves};
 use crate::volume::binds::BindsError;
@@ -18,6 +19,8 @@ pub struct Reader<'a> {
     pub home: Option<&'a Path>,
     /// Variables.
     pub lookup: &'a Lookup<'a>,
+    /// What a bind in the long syntax does where it does not say.
+    pub defaults: HostPathDefaults,
 }
 
 impl Reader<'_> {
@@ -115,9 +118,11 @@ impl Reader<'_> {
         match text.strip_prefix('~') {
             None => Ok(clean(self.dir, text)),
             Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-                let home = self
-                    .home
-                    .ok_or_else(|| self.bad(node, "`~` needs HOME in the environment"))?;
+                let unknown = || match (self.lookup)("HOME") {
+                    Some(Err(why)) => self.bad(node, format!("`~`: {why}")),
+                    _ => self.bad(node, "`~` needs HOME in the environment"),
+                };
+                let home = self.home.ok_or_else(unknown)?;
                 Ok(clean(home, rest.trim_start_matches('/')))
             }
             Some(_) => Err(self.bad(node, format!("{text:?}: write the home directory itself"))),

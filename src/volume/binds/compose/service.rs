@@ -3,6 +3,7 @@
 use super::reader::Reader;
 use super::volumes::{Mount, MountSource, read_mounts};
 use super::yaml::{Data, Node};
+use crate::volume::binds::host_namespaces::renamed_device;
 use crate::volume::binds::{BindsError, DOCKER_SOCKET};
 
 /// What one file says of a service.
@@ -16,6 +17,16 @@ pub struct RawService {
     pub group_add: Vec<String>,
     /// `userns_mode:`
     pub userns: Option<String>,
+    /// `privileged:`
+    pub privileged: Option<bool>,
+    /// `network_mode:`
+    pub network: Option<String>,
+    /// `pid:`
+    pub pid: Option<String>,
+    /// `ipc:`
+    pub ipc: Option<String>,
+    /// The first of `devices:` that has another path in the container, as that.
+    pub renamed_device: Option<String>,
     /// `profiles:`
     pub profiles: Vec<String>,
     /// Its mounts.
@@ -48,11 +59,18 @@ impl RawService {
             return Err(reader.bad(from, reason));
         }
         let user = node.get("user").map(|user| reader.id(user, "user"));
+        let privileged = node.get("privileged");
+        let privileged = privileged.map(|_| reader.switch(node, "privileged"));
         Ok(RawService {
             image: reader.text_of(node, "image")?,
             user: user.transpose()?,
             group_add: reader.texts(node, "group_add")?,
             userns: reader.text_of(node, "userns_mode")?,
+            privileged: privileged.transpose()?,
+            network: reader.text_of(node, "network_mode")?,
+            pid: reader.text_of(node, "pid")?,
+            ipc: reader.text_of(node, "ipc")?,
+            renamed_device: renamed_in(node, reader)?,
             profiles: reader.texts(node, "profiles")?,
             mounts: mounts_with_socket(node, reader)?,
             extends: node
@@ -77,6 +95,11 @@ impl RawService {
             image: over.image.or(self.image),
             user: over.user.or(self.user),
             userns: over.userns.or(self.userns),
+            privileged: over.privileged.or(self.privileged),
+            network: over.network.or(self.network),
+            pid: over.pid.or(self.pid),
+            ipc: over.ipc.or(self.ipc),
+            renamed_device: over.renamed_device.or(self.renamed_device),
             extends: None,
             ..self
         }
@@ -94,6 +117,24 @@ fn mounts_with_socket(node: &Node, reader: &Reader<'_>) -> Result<Vec<Mount>, Bi
         });
     }
     Ok(mounts)
+}
+
+/// The first device that has another path in the container: `HOST:CONTAINER`, or a mapping.
+fn renamed_in(node: &Node, reader: &Reader<'_>) -> Result<Option<String>, BindsError> {
+    for device in reader.list(node, "devices")? {
+        let renamed = match device.data {
+            Data::Map(_) => {
+                let source = reader.text_of(device, "source")?;
+                let target = reader.text_of(device, "target")?;
+                target.filter(|target| source.as_ref().is_some_and(|source| source != target))
+            }
+            _ => renamed_device(&reader.text(device, "devices")?),
+        };
+        if renamed.is_some() {
+            return Ok(renamed);
+        }
+    }
+    Ok(None)
 }
 
 /// Secrets replace secrets, volumes replace volumes.

@@ -25,6 +25,7 @@ fn project(files: &[(&str, &str)], all: usize, wanted: &Selection) -> Result<Vec
         lookup: &lookup,
         home: Some(Path::new("/root")),
         dir: Path::new("/p"),
+        defaults: HostPathDefaults::SPECIFICATION,
     };
     resolve(&input, wanted).map_err(|error| error.to_string())
 }
@@ -78,7 +79,7 @@ secrets:
             "web 33:33 /srv/up /up create",
             "web 33:33 /root/x /x create",
             "web 33:33 /dev1/x /b",
-            "web 33:33 /p/rel /rel ro",
+            "web 33:33 /p/rel /rel ro create",
             "web 33:33 /long /long create",
             "web 33:33 /p/key.txt /run/secrets/key ro",
             "web 33:33 /p/key.txt /run/secrets/other ro",
@@ -235,6 +236,50 @@ volumes: {data: {driver: local, driver_opts: {type: none, o: bind, device: /srv/
         let found = project(&files, 2, &Selection::default()).unwrap();
         assert_eq!(lines(&found), wanted, "{over}");
     }
+}
+
+#[test]
+fn a_part_of_a_volume_is_a_part_of_its_device() {
+    let text = "
+services: {a: {volumes: [{type: volume, source: v, target: /v, volume: {subpath: ./x/}}, {type: volume, source: w, target: /w, volume: {subpath: y}}]}}
+volumes: {v: {driver_opts: {o: bind, device: /dev1}}, w: {}}
+";
+    let all = project(&[("f", text)], 1, &Selection::default()).unwrap();
+    assert_eq!(lines(&all), ["a - /dev1/x /v"]);
+    assert_eq!(all[0].binds[0].within.as_deref(), Some(Path::new("/dev1")));
+    let named = all[0].other_mounts[0].volume.clone().unwrap();
+    assert_eq!(named.subpath.as_deref(), Some(Path::new("y")));
+}
+
+#[test]
+fn what_is_left_out_depends_on_the_version() {
+    let of = |text: &str| {
+        let found = HostPathDefaults::of_version(text);
+        (found.with_bind, found.without_bind)
+    };
+    for text in ["5.0.0", "v5.1.3\n", "10.0.0-rc.1"] {
+        assert_eq!(of(text), (true, true), "{text}");
+    }
+    for text in ["2.36.0", "v2.40.3-desktop.1"] {
+        assert_eq!(of(text), (false, true), "{text}");
+    }
+    for text in ["2.26.1-4", "v2.35.9", "", "dev"] {
+        assert_eq!(of(text), (false, false), "{text}");
+    }
+}
+
+#[test]
+fn later_files_say_what_is_shared_with_the_host() {
+    let base = "services: {a: {privileged: true, network_mode: host, devices: ['/dev/a', '/dev/b:/dev/c']}}";
+    let over = "services: {a: {privileged: false, pid: 'service:b', devices: [{source: /dev/x, target: /dev/x}]}, b: {ipc: host}}";
+    let files = [("f", base), ("g", over)];
+    let all = project(&files, 2, &Selection::default()).unwrap();
+    let shared = &all[0].namespaces;
+    assert!(!shared.privileged);
+    assert_eq!(shared.network, "host");
+    assert_eq!(shared.pid, "container:b");
+    assert_eq!(shared.renamed_device.as_deref(), Some("/dev/c"));
+    assert_eq!(all[1].namespaces.ipc, "host");
 }
 
 #[test]

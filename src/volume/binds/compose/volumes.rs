@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::declared_volume::DeclaredVolume;
 use super::reader::Reader;
 use super::yaml::{Data, Node};
+use crate::volume::binds::driver_options::subpath;
 use crate::volume::binds::volume_syntax::{clean, is_path, split};
 use crate::volume::binds::{Bind, BindsError, NamedVolume, OtherMount};
 
@@ -25,8 +26,8 @@ pub struct Mount {
 pub enum MountSource {
     /// A host path; Docker makes it when it is missing, or does not.
     Path(PathBuf, bool),
-    /// A volume by its name in the file.
-    Volume(String),
+    /// A volume by its name in the file, and the part of it that is mounted.
+    Volume(String, Option<PathBuf>),
     /// A secret or config by its name in the file.
     Secret(FileKind, String),
     /// Something else, for people.
@@ -98,7 +99,7 @@ fn short(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
     let source = match volume.source {
         None => MountSource::Other("anonymous volume".into()),
         Some(path) if is_path(path) => MountSource::Path(reader.path(node, path)?, true),
-        Some(name) => MountSource::Volume(name.into()),
+        Some(name) => MountSource::Volume(name.into(), None),
     };
     Ok(Mount {
         source,
@@ -117,17 +118,11 @@ fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
     let target = target.ok_or_else(|| missing("target"))?;
     let source = match (kind.as_str(), source) {
         ("bind", Some(path)) => {
-            let creates = match node.get("bind") {
-                Some(bind) => {
-                    reader.check_tag(bind)?;
-                    reader.switch(bind, "create_host_path")?
-                }
-                None => false,
-            };
+            let creates = creates_host_path(node, reader)?;
             MountSource::Path(reader.path(node, &path)?, creates)
         }
         ("bind", None) => return Err(missing("source")),
-        ("volume", Some(name)) => MountSource::Volume(name),
+        ("volume", Some(name)) => MountSource::Volume(name, part_of_volume(node, reader)?),
         ("volume", None) => MountSource::Other("anonymous volume".into()),
         ("tmpfs" | "image" | "npipe" | "cluster", _) => MountSource::Other(kind),
         (other, _) => {
@@ -139,6 +134,28 @@ fn long(node: &Node, reader: &Reader<'_>) -> Result<Mount, BindsError> {
         target: cleaned(&target),
         read_only: reader.switch(node, "read_only")?,
     })
+}
+
+/// Whether Docker makes the source of a bind in the long syntax.
+fn creates_host_path(node: &Node, reader: &Reader<'_>) -> Result<bool, BindsError> {
+    let Some(bind) = node.get("bind") else {
+        return Ok(reader.defaults.without_bind);
+    };
+    reader.check_tag(bind)?;
+    match bind.get("create_host_path") {
+        Some(_) => reader.switch(bind, "create_host_path"),
+        None => Ok(reader.defaults.with_bind),
+    }
+}
+
+/// `subpath:` of a volume.
+fn part_of_volume(node: &Node, reader: &Reader<'_>) -> Result<Option<PathBuf>, BindsError> {
+    let Some(volume) = node.get("volume") else {
+        return Ok(None);
+    };
+    reader.check_tag(volume)?;
+    let text = reader.text_of(volume, "subpath")?.unwrap_or_default();
+    subpath(&text).map_err(|reason| reader.bad(volume, reason))
 }
 
 /// A secret or config that a service uses: mounted read-only.
@@ -233,23 +250,27 @@ impl Declared {
         let undeclared = |what: &str, name: &str| {
             BindsError::new(file, format!("the {what} {name:?} is not declared"))
         };
-        let mut docker_name = None;
-        let is_file = matches!(source, MountSource::Secret(..));
-        let (path, other) = match source {
+        let mut volume = None;
+        let (bind, other) = match source {
             MountSource::Path(source, creates_source) => {
-                return Ok(Ok(Bind {
+                let bind = Bind {
                     source,
-                    target,
-                    read_only,
                     creates_source,
-                    is_file: false,
-                }));
+                    ..Bind::default()
+                };
+                (Some(bind), String::new())
             }
-            MountSource::Volume(name) => {
-                let volume = self.volumes.get(&name);
-                let volume = volume.ok_or_else(|| undeclared("volume", &name))?;
-                docker_name = Some(volume.docker_name(&name, project));
-                (volume.bound_device()?, format!("volume {name}"))
+            MountSource::Volume(name, subpath) => {
+                let declared = self.volumes.get(&name);
+                let declared = declared.ok_or_else(|| undeclared("volume", &name))?;
+                let device = declared.bound_device()?;
+                let bind = device.map(|device| Bind::of_volume(device, subpath.as_deref()));
+                volume = Some(NamedVolume {
+                    name: declared.docker_name(&name, project),
+                    read_only,
+                    subpath,
+                });
+                (bind, format!("volume {name}"))
             }
             MountSource::Secret(kind, name) => {
                 let (what, all) = match kind {
@@ -257,22 +278,25 @@ impl Declared {
                     FileKind::Config => ("config", &self.configs),
                 };
                 let path = all.get(&name).ok_or_else(|| undeclared(what, &name))?;
-                (path.clone(), format!("{what} {name}"))
+                let bind = path.clone().map(|source| Bind {
+                    source,
+                    is_file: true,
+                    ..Bind::default()
+                });
+                (bind, format!("{what} {name}"))
             }
             MountSource::Other(what) => (None, what),
         };
-        Ok(match path {
-            Some(source) => Ok(Bind {
-                source,
+        Ok(match bind {
+            Some(bind) => Ok(Bind {
                 target,
                 read_only,
-                creates_source: false,
-                is_file,
+                ..bind
             }),
             None => Err(OtherMount {
                 what: other,
                 target,
-                volume: docker_name.map(|name| NamedVolume { name, read_only }),
+                volume,
             }),
         })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{bad, idmapped};
-use crate::volume::binds::driver_options::DriverOptions;
+use crate::volume::binds::driver_options::{DriverOptions, subpath};
 use crate::volume::binds::volume_syntax::clean;
 use crate::volume::binds::{Bind, BindsError, NamedVolume, OtherMount, Service};
 
@@ -22,7 +22,7 @@ pub(super) fn take_mount(service: &mut Service, value: &str, dir: &Path) -> Resu
     }
     let (mut kind, mut source, mut target) = ("volume".to_string(), None, None);
     let (mut read_only, mut creates_source) = (false, false);
-    let mut driver = DriverOptions::default();
+    let (mut driver, mut part) = (DriverOptions::default(), None);
     for field in value.split(',') {
         let (key, value) = field.split_once('=').unwrap_or((field, "true"));
         match key.to_lowercase().as_str() {
@@ -34,6 +34,11 @@ pub(super) fn take_mount(service: &mut Service, value: &str, dir: &Path) -> Resu
             "bind-create-src" => creates_source = matches!(value, "true" | "1"),
             "volume-driver" => driver.driver = Some(value.to_string()),
             "volume-opt" => driver.take(value),
+            // `subpath`: of Podman (podman-run(1)).
+            "volume-subpath" | "subpath" => {
+                part =
+                    subpath(value).map_err(|reason| bad(format!("--mount {field:?}: {reason}")))?;
+            }
             "idmap" => return Err(idmapped(field)),
             _ => {}
         }
@@ -43,20 +48,20 @@ pub(super) fn take_mount(service: &mut Service, value: &str, dir: &Path) -> Resu
     let device = driver
         .bound_device()
         .map_err(|reason| bad(format!("--mount {value:?}: {reason}")))?;
-    let path = match kind.as_str() {
-        "bind" => source
-            .filter(|path| !path.is_empty())
-            .map(|path| clean(dir, path)),
-        "volume" => device,
+    let bind = match kind.as_str() {
+        "bind" => source.filter(|path| !path.is_empty()).map(|path| Bind {
+            source: clean(dir, path),
+            creates_source,
+            ..Bind::default()
+        }),
+        "volume" => device.map(|device| Bind::of_volume(device, part.as_deref())),
         _ => None,
     };
-    if let Some(source) = path {
+    if let Some(bind) = bind {
         service.binds.push(Bind {
-            source,
             target,
             read_only,
-            creates_source,
-            is_file: false,
+            ..bind
         });
         return Ok(());
     }
@@ -72,6 +77,7 @@ pub(super) fn take_mount(service: &mut Service, value: &str, dir: &Path) -> Resu
                 volume: source.filter(|_| kind == "volume").map(|name| NamedVolume {
                     name: name.to_string(),
                     read_only,
+                    subpath: part,
                 }),
             });
         }

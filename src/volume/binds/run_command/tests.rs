@@ -1,4 +1,5 @@
 use super::*;
+use crate::volume::binds::HostNamespaces;
 use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Service, String> {
@@ -125,6 +126,55 @@ fn binds_in_other_clothes() {
     ] {
         assert!(read(text).unwrap().binds.is_empty(), "{text}");
     }
+}
+
+#[test]
+fn podman_is_told_from_docker() {
+    let text = "sudo podman run --network=host -v /a:/a -v named:/n i";
+    let service = read(text).unwrap();
+    assert!(service.is_podman && is_podman(text));
+    // It makes no missing source.
+    assert_eq!(binds(&service), ["/a /a"]);
+    for text in ["docker run podman", "podman ps", "docker run -v 'x", ""] {
+        assert!(!is_podman(text), "{text}");
+    }
+    assert!(!read("docker run podman").unwrap().is_podman);
+}
+
+#[test]
+fn a_part_of_a_volume_is_a_part_of_its_device() {
+    let text = "docker run --mount src=v,dst=/b,volume-subpath=a/./b,volume-opt=o=bind,volume-opt=device=/d \
+                --mount src=w,dst=/c,volume-subpath=a i";
+    let service = read(text).unwrap();
+    assert_eq!(binds(&service), ["/d/a/b /b"]);
+    assert_eq!(service.binds[0].within.as_deref(), Some(Path::new("/d")));
+    let named = service.other_mounts[0].volume.clone().unwrap();
+    assert_eq!(named.subpath.as_deref(), Some(Path::new("a")));
+    let text = "docker run --mount src=v,dst=/b,volume-subpath=../a i";
+    assert!(
+        read(text)
+            .unwrap_err()
+            .contains("does not stay in the volume")
+    );
+}
+
+#[test]
+fn what_is_shared_with_the_host_is_read() {
+    let text = "docker run --privileged --network name=host,alias=x --pid=host --ipc container:x \
+                --device /dev/a --device /dev/b:/dev/c:r --device /dev/d i";
+    let read_one = |text: &str| read(text).unwrap().namespaces;
+    assert_eq!(
+        read_one(text),
+        HostNamespaces {
+            privileged: true,
+            network: "host".into(),
+            pid: "host".into(),
+            ipc: "container:x".into(),
+            renamed_device: Some("/dev/c".into()),
+        }
+    );
+    let none = "docker run --privileged=false --device /dev/a:rwm i";
+    assert_eq!(read_one(none), HostNamespaces::default());
 }
 
 proptest! {
