@@ -240,7 +240,7 @@ fn what_docker_does_not_make_a_check_does_not_advise_to_make() {
     let device = project.at("volume").display().to_string();
     for (mounts, words) in [
         ("secrets: [s]", "has to be a file"),
-        ("volumes: ['v:/v']", "`mkdir -p` makes it"),
+        ("volumes: ['vol:/v']", "`mkdir -p` makes it"),
         (
             "volumes: [{type: bind, source: ./bind, target: /b, bind: {create_host_path: false}}]",
             "`mkdir -p` makes it",
@@ -249,7 +249,7 @@ fn what_docker_does_not_make_a_check_does_not_advise_to_make() {
         let text = format!(
             "services: {{w: {{image: w, user: '33:33', {mounts}}}}}
 secrets: {{s: {{file: ./password}}}}
-volumes: {{v: {{driver_opts: {{type: none, o: bind, device: {device}}}}}}}
+volumes: {{vol: {{driver_opts: {{type: none, o: bind, device: {device}}}}}}}
 "
         );
         project.write("compose.yaml", &text);
