@@ -32,6 +32,7 @@ mod undone_since;
 mod used;
 
 use std::collections::HashSet;
+use std::io;
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -202,10 +203,19 @@ impl<'a> Steps<'a> {
                 Err(error) if force && self.steps[n].moved().is_none() => {
                     applied.problems.push(self.problem(n, &error));
                 }
+                Err(error) if target == Target::Before && self.is_in_use(n, &error) => {
+                    applied.problems.push(self.problem(n, &error));
+                }
                 Err(error) => return Err(self.problem(n, &error)),
             }
         }
         Ok(())
+    }
+
+    /// Whether the step made a directory of the host's into which somebody put something: it stays, and is in nobody's way.
+    fn is_in_use(&self, n: usize, error: &StepError) -> bool {
+        let is_not_empty = error.is_io(io::ErrorKind::DirectoryNotEmpty);
+        !self.is_service && is_not_empty && matches!(self.steps[n], Step::MakeDir { .. })
     }
 
     /// Whether the undo of a step removes a directory with everything in it.

@@ -66,7 +66,10 @@ fn host_and_container_use_what_the_other_made() {
     assert!(dry.text().contains("5 of 6 inodes would change"), "{dry}");
     same(&before, &acls(&top), "after a dry run");
     let told = prepare(&idshift, &top, &share).exits(0);
-    assert!(told.text().contains("Shifted 5 of 6"), "{told}");
+    assert!(
+        told.text().contains("Added ACL entries to 5 of 6"),
+        "{told}"
+    );
     assert!(told.stderr.contains("owners stay"), "{told}");
     for (path, uid) in [("", 1000), ("sub/note", 1000), ("made", 100_999)] {
         assert_eq!(fs::metadata(top.join(path)).unwrap().uid(), uid, "{path}");
@@ -86,7 +89,10 @@ fn host_and_container_use_what_the_other_made() {
     container("echo x > /data/private; busybox chmod 600 /data/private").exits(0);
     assert_ne!(leo("cat private").code, Some(0));
     let again = prepare(&idshift, &top, &share).exits(0);
-    assert!(again.text().contains("Shifted 1 of 9"), "{again}");
+    assert!(
+        again.text().contains("Added ACL entries to 1 of 9"),
+        "{again}"
+    );
     leo("cat private; rm private; rm -r sub/dir").exits(0);
 
     let first = idshift.journal_files().remove(0);
